@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* `reason_counters`, `listener_counters`, `member_counters`: what the data plane did, per CPU.
+ *
+ * Written by the data plane (and set to zero by the controller when an index is given to a new object); the
+ * reader sums the CPUs. */
+#ifndef SLUICE_COUNTERS_H
+#define SLUICE_COUNTERS_H
+
+#include "listener.h"
+#include "member.h"
+#include "reasons.h"
+#include "types.h"
+
+/* Bytes are those of the frames as received. active connections = flows_opened - flows_ended. */
+struct sluice_counters {
+	__u64 packets_in; /* from clients */
+	__u64 bytes_in;
+	__u64 packets_out; /* to clients */
+	__u64 bytes_out;
+	__u64 flows_opened;
+	__u64 flows_ended;
+	__u64 flows_failed;  /* ended without having been established */
+	__u64 flows_refused; /* never created: no usable member, no port, table full ... */
+};
+SLUICE_STATIC_ASSERT(sizeof(struct sluice_counters) == 64);
+
+#ifdef __bpf__
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, SLUICE_REASON_COUNT);
+	__type(key, __u32);
+	__type(value, __u64);
+} reason_counters SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, SLUICE_MAX_LISTENERS);
+	__type(key, __u32);
+	__type(value, struct sluice_counters);
+} listener_counters SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, SLUICE_MAX_MEMBERS);
+	__type(key, __u32);
+	__type(value, struct sluice_counters);
+} member_counters SEC(".maps");
+#endif
+
+#endif

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* `members`: the back ends, by index.
+ *
+ * Written by the controller before any ring that names the index; read by the data plane at connection
+ * time. An index is given to another member only when its counters say that no flow is left on it
+ * (flows_opened == flows_ended), so packets are never counted for a stranger. */
+#ifndef SLUICE_MEMBER_H
+#define SLUICE_MEMBER_H
+
+#include "types.h"
+
+#define SLUICE_MAX_MEMBERS 16384
+
+/* Set while the member is in its pool's ring. Clear: evicted, drained or removed; a connection that is not
+ * yet established moves to another member when its SYN is retransmitted, others live on. */
+#define SLUICE_MEMBER_USABLE 1U
+/* Removed from the model, but flows may be left: the index stays its own until they have ended. Only the
+ * controller reads it. */
+#define SLUICE_MEMBER_REMOVED 2U
+
+struct sluice_member {
+	struct sluice_id id;
+	union {
+		__be32 ipv4;
+		__u8 ipv6[16];
+	} address;
+	__be16 port;
+	__u16 flags;
+};
+SLUICE_STATIC_ASSERT(sizeof(struct sluice_member) == 36);
+
+#ifdef __bpf__
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, SLUICE_MAX_MEMBERS);
+	__type(key, __u32);
+	__type(value, struct sluice_member);
+} members SEC(".maps");
+#endif
+
+#endif

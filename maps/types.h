@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* Small types that several maps share. Legal C for both compilers; sizes are asserted because the
+ * kernel sees these bytes through pinned maps that outlive any one build. */
+#ifndef SLUICE_TYPES_H
+#define SLUICE_TYPES_H
+
+#include <linux/types.h>
+
+#ifdef __cplusplus
+#define SLUICE_STATIC_ASSERT(condition) static_assert(condition, #condition)
+#else
+#define SLUICE_STATIC_ASSERT(condition) _Static_assert(condition, #condition)
+#endif
+
+#define SLUICE_ID_BYTES 16
+#define SLUICE_MAC_BYTES 6
+
+/* Index of nothing: a listener without a pool, a pool slot that is free. */
+#define SLUICE_NO_INDEX 0xffffffffU
+
+/* The UUID of the API object that a map entry belongs to, in RFC 4122 byte order. The data plane
+ * never reads it; a restarted controller recognises its objects by it. All zero: no object. */
+struct sluice_id {
+	__u8 bytes[SLUICE_ID_BYTES];
+};
+SLUICE_STATIC_ASSERT(sizeof(struct sluice_id) == 16);
+
+#endif

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* `vips4`: IPv4 addresses that Sluice answers for (VIPs and floating IPs).
+ *
+ * Written by the controller, last when a load balancer is brought up and first when it is taken away;
+ * read by the data plane on a flow miss. A full map is refused by the controller. */
+#ifndef SLUICE_VIP_H
+#define SLUICE_VIP_H
+
+#include "types.h"
+
+#define SLUICE_MAX_VIPS 4096
+
+/* Set while the load balancer is administratively up. When clear, ARP is still answered (the address
+ * stays ours) and everything else is dropped as vip_down. */
+#define SLUICE_VIP_UP 1U
+
+struct sluice_vip {
+	struct sluice_id load_balancer;
+	__u32 flags;
+};
+SLUICE_STATIC_ASSERT(sizeof(struct sluice_vip) == 20);
+
+#ifdef __bpf__
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, SLUICE_MAX_VIPS);
+	__type(key, __be32);
+	__type(value, struct sluice_vip);
+} vips4 SEC(".maps");
+#endif
+
+#endif
