@@ -1,0 +1,19 @@
+#include "base/uuid.hpp"
+
+#include <boost/uuid/string_generator.hpp>
+#include <stdexcept>
+
+namespace sluice {
+
+std::optional<Uuid> parse_uuid(std::string_view text) {
+  // string_generator also takes braces and a bare 32-digit form, which the API does not.
+  constexpr std::size_t canonical_length = 36;
+  if (text.size() != canonical_length || text.front() == '{') return std::nullopt;
+  try {
+    return boost::uuids::string_generator()(text.begin(), text.end());
+  } catch (const std::runtime_error&) {
+    return std::nullopt;
+  }
+}
+
+}  // namespace sluice
