@@ -1,0 +1,386 @@
+#include "model/edit.hpp"
+
+#include <gtest/gtest.h>
+
+namespace sluice::model {
+namespace {
+
+IpAddress ip(const char* text) {
+  return boost::asio::ip::make_address(text);
+}
+
+// The walkthrough's objects: a load balancer, a listener with a default pool, one member.
+class Edit : public testing::Test {
+ protected:
+  Edit() {
+    LoadBalancer load_balancer;
+    load_balancer.vip_address = ip("10.0.0.16");
+    load_balancer.project_id = "walkthrough";
+    lb = add(model, load_balancer, now).value();
+    listener = add(model, listener_on(443), now).value();
+    pool = add(model, Pool{}, listener, now).value();
+    member = add(model, member_at("10.0.0.4", 443), now).value();
+    settle();
+  }
+
+  // What the controller does once the data plane holds everything.
+  void settle() {
+    const auto all = [](auto& objects) {
+      for (auto& [id, object] : objects) object.provisioning_status = ProvisioningStatus::active;
+    };
+    all(model.load_balancers);
+    all(model.listeners);
+    all(model.pools);
+    all(model.members);
+    all(model.health_monitors);
+    all(model.floating_ips);
+  }
+
+  Listener listener_on(std::uint16_t port) const {
+    Listener object;
+    object.load_balancer_id = lb;
+    object.protocol_port = port;
+    return object;
+  }
+
+  Member member_at(const char* address, std::uint16_t port) const {
+    Member object;
+    object.pool_id = pool;
+    object.address = ip(address);
+    object.protocol_port = port;
+    return object;
+  }
+
+  HealthMonitor monitor() const {
+    HealthMonitor object;
+    object.pool_id = pool;
+    object.delay_seconds = 60;
+    object.timeout_seconds = 20;
+    object.max_retries = 2;
+    return object;
+  }
+
+  FloatingIp floating_ip(const char* address) const {
+    FloatingIp object;
+    object.address = ip(address);
+    object.load_balancer_id = lb;
+    return object;
+  }
+
+  // The edit is refused with this error and leaves the model as it was.
+  template <typename T>
+  void refused(Result<T> result, ErrorKind kind, const std::string& text) {
+    ASSERT_FALSE(result);
+    EXPECT_EQ(result.error().kind, kind);
+    EXPECT_EQ(result.error().message, text);
+  }
+
+  Timestamp now{std::chrono::microseconds(1'530'000'000'123'456)};
+  Timestamp later = now + std::chrono::seconds(5);
+  Model model;
+  Uuid lb, listener, pool, member;
+};
+
+TEST_F(Edit, ANewObjectHasAnIdAProjectAndIsPendingWithEverythingAboveIt) {
+  const auto id = add(model, member_at("10.0.0.6", 443), later).value();
+  const auto& created = model.members.at(id);
+  EXPECT_EQ(created.id, id);
+  EXPECT_EQ(created.project_id, "walkthrough");
+  EXPECT_EQ(created.created_at, later);
+  EXPECT_EQ(created.updated_at, std::nullopt);
+  EXPECT_EQ(created.provisioning_status, ProvisioningStatus::pending_create);
+  EXPECT_EQ(model.pools.at(pool).provisioning_status, ProvisioningStatus::pending_update);
+  EXPECT_EQ(model.listeners.at(listener).provisioning_status, ProvisioningStatus::pending_update);
+  EXPECT_EQ(model.load_balancers.at(lb).provisioning_status, ProvisioningStatus::pending_update);
+  EXPECT_EQ(model.load_balancers.at(lb).updated_at, std::nullopt);
+  EXPECT_EQ(model.members.at(member).provisioning_status, ProvisioningStatus::active);
+}
+
+TEST_F(Edit, AReplacedObjectKeepsItsIdentityAndTellsWhenItChanged) {
+  auto changed = model.members.at(member);
+  changed.weight = 5;
+  changed.created_at = later;
+  changed.project_id = "another";
+  ASSERT_TRUE(replace(model, changed, later));
+  const auto& after = model.members.at(member);
+  EXPECT_EQ(after.weight, 5);
+  EXPECT_EQ(after.created_at, now);
+  EXPECT_EQ(after.project_id, "walkthrough");
+  EXPECT_EQ(after.updated_at, later);
+  EXPECT_EQ(after.provisioning_status, ProvisioningStatus::pending_update);
+  EXPECT_EQ(model.load_balancers.at(lb).provisioning_status, ProvisioningStatus::pending_update);
+}
+
+TEST_F(Edit, ALoadBalancerInErrorTakesChanges) {
+  model.load_balancers.at(lb).provisioning_status = ProvisioningStatus::error;
+  model.load_balancers.at(lb).provisioning_error = "members: map is full";
+  ASSERT_TRUE(add(model, member_at("10.0.0.6", 443), later));
+  EXPECT_EQ(model.load_balancers.at(lb).provisioning_status, ProvisioningStatus::pending_update);
+  EXPECT_EQ(model.load_balancers.at(lb).provisioning_error, "");
+}
+
+TEST_F(Edit, ASecondListenerOnThePortIsAConflict) {
+  refused(add(model, listener_on(443), now), ErrorKind::conflict,
+          "Another Listener on this Load Balancer is already using protocol TCP and "
+          "protocol_port 443");
+  EXPECT_TRUE(add(model, listener_on(80), now));
+}
+
+TEST_F(Edit, ThePortOfAnotherLoadBalancerIsFree) {
+  LoadBalancer second;
+  second.vip_address = ip("10.0.0.17");
+  auto on_second = listener_on(443);
+  on_second.load_balancer_id = add(model, second, now).value();
+  EXPECT_TRUE(add(model, on_second, now));
+}
+
+TEST_F(Edit, TheSameMemberTwiceIsAConflict) {
+  refused(add(model, member_at("10.0.0.4", 443), now), ErrorKind::conflict,
+          "Another member on this pool is already using ip 10.0.0.4 on protocol_port 443");
+  EXPECT_TRUE(add(model, member_at("10.0.0.4", 80), now));
+}
+
+TEST_F(Edit, ASecondDefaultPoolOrMonitorIsAConflict) {
+  refused(add(model, Pool{}, listener, now), ErrorKind::conflict,
+          "This listener already has a default pool");
+  ASSERT_TRUE(add(model, monitor(), now));
+  refused(add(model, monitor(), now), ErrorKind::conflict,
+          "This pool already has a health monitor");
+}
+
+TEST_F(Edit, APoolCanBeTheDefaultOfSeveralListenersOfItsLoadBalancer) {
+  auto second = listener_on(80);
+  second.default_pool_id = pool;
+  const auto id = add(model, second, now).value();
+  settle();
+  ASSERT_TRUE(add(model, member_at("10.0.0.6", 443), later));
+  EXPECT_EQ(model.listeners.at(id).provisioning_status, ProvisioningStatus::pending_update);
+  EXPECT_EQ(model.listeners.at(listener).provisioning_status, ProvisioningStatus::pending_update);
+}
+
+TEST_F(Edit, APoolOfAnotherLoadBalancerIsNotFound) {
+  LoadBalancer second;
+  second.vip_address = ip("10.0.0.17");
+  auto on_second = listener_on(80);
+  on_second.load_balancer_id = add(model, second, now).value();
+  on_second.default_pool_id = pool;
+  refused(add(model, on_second, now), ErrorKind::not_found,
+          "Pool " + to_string(pool) + " not found.");
+}
+
+TEST_F(Edit, UnknownIdsAreNotFoundByTheServicesNames) {
+  const auto id = new_uuid();
+  const auto text = [&](const char* kind) {
+    return std::string(kind) + " " + to_string(id) + " not found.";
+  };
+  refused(remove_load_balancer(model, id, false, now), ErrorKind::not_found, text("Load Balancer"));
+  refused(remove_listener(model, id, now), ErrorKind::not_found, text("Listener"));
+  refused(remove_pool(model, id, now), ErrorKind::not_found, text("Pool"));
+  refused(remove_member(model, id, member, now), ErrorKind::not_found, text("Pool"));
+  refused(remove_member(model, pool, id, now), ErrorKind::not_found, text("Member"));
+  refused(remove_health_monitor(model, id, now), ErrorKind::not_found, text("Health Monitor"));
+  refused(remove_floating_ip(model, id, now), ErrorKind::not_found, text("Floating IP"));
+  refused(add(model, Pool{}, id, now), ErrorKind::not_found, text("Listener"));
+}
+
+TEST_F(Edit, AMemberOfAnotherPoolIsNotFoundInThisOne) {
+  Pool other;
+  other.load_balancer_id = lb;
+  const auto other_id = add(model, other, std::nullopt, now).value();
+  refused(remove_member(model, other_id, member, now), ErrorKind::not_found,
+          "Member " + to_string(member) + " not found.");
+}
+
+TEST_F(Edit, OutOfRangeAttributesAreNamedWithTheirValue) {
+  auto heavy = member_at("10.0.0.6", 443);
+  heavy.weight = 257;
+  refused(add(model, heavy, now), ErrorKind::invalid,
+          "Invalid input for field/attribute weight. Value: '257'. "
+          "Value should be lower or equal to 256");
+  refused(add(model, member_at("10.0.0.6", 0), now), ErrorKind::invalid,
+          "Invalid input for field/attribute protocol_port. Value: '0'. "
+          "Value should be greater or equal to 1");
+  auto hasty = monitor();
+  hasty.max_retries = 11;
+  refused(add(model, hasty, now), ErrorKind::invalid,
+          "Invalid input for field/attribute max_retries. Value: '11'. "
+          "Value should be lower or equal to 10");
+  auto limited = listener_on(80);
+  limited.connection_limit = -2;
+  refused(add(model, limited, now), ErrorKind::invalid,
+          "Invalid input for field/attribute connection_limit. Value: '-2'. "
+          "Value should be greater or equal to -1");
+}
+
+TEST_F(Edit, AddressesThatNoMemberCanHaveAreRefused) {
+  for (const auto* address :
+       {"169.254.169.254", "127.0.0.1", "0.0.0.0", "224.0.0.1", "255.255.255.255"}) {
+    refused(add(model, member_at(address, 80), now), ErrorKind::invalid,
+            std::string(address) + " is not a valid option for member address");
+  }
+  refused(add(model, member_at("10.0.0.16", 80), now), ErrorKind::invalid,
+          "10.0.0.16 is not a valid option for member address: it belongs to Load Balancer " +
+              to_string(lb));
+  refused(add(model, member_at("2001:db8::1", 80), now), ErrorKind::unsupported,
+          "IPv6 members are not supported yet");
+}
+
+TEST_F(Edit, AVipIsAUnicastIpv4AddressThatNobodyElseHas) {
+  LoadBalancer second;
+  second.vip_address = ip("2001:db8::1");
+  refused(add(model, second, now), ErrorKind::unsupported, "IPv6 VIPs are not supported yet");
+  second.vip_address = ip("224.0.0.1");
+  refused(add(model, second, now), ErrorKind::invalid,
+          "Invalid input for field/attribute vip_address. Value: '224.0.0.1'. "
+          "Value should be a unicast IPv4 address");
+  second.vip_address = ip("10.0.0.16");
+  refused(add(model, second, now), ErrorKind::conflict,
+          "IP address 10.0.0.16 is already in use by Load Balancer " + to_string(lb));
+  second.vip_address = ip("10.0.0.4");
+  refused(add(model, second, now), ErrorKind::conflict,
+          "IP address 10.0.0.4 is already in use by Member " + to_string(member));
+
+  const auto fip = add(model, floating_ip("203.0.113.9"), now).value();
+  second.vip_address = ip("203.0.113.9");
+  refused(add(model, second, now), ErrorKind::conflict,
+          "IP address 203.0.113.9 is already in use by Floating IP " + to_string(fip));
+}
+
+TEST_F(Edit, AFloatingIpCanMoveToAnotherLoadBalancerAndBothChange) {
+  const auto id = add(model, floating_ip("203.0.113.9"), now).value();
+  LoadBalancer second;
+  second.vip_address = ip("10.0.0.17");
+  const auto second_id = add(model, second, now).value();
+  settle();
+  auto moved = model.floating_ips.at(id);
+  moved.load_balancer_id = second_id;
+  ASSERT_TRUE(replace(model, moved, later));
+  EXPECT_EQ(model.floating_ips.at(id).load_balancer_id, second_id);
+  EXPECT_EQ(model.load_balancers.at(lb).provisioning_status, ProvisioningStatus::pending_update);
+  EXPECT_EQ(model.load_balancers.at(second_id).provisioning_status,
+            ProvisioningStatus::pending_update);
+}
+
+TEST_F(Edit, WhatCannotChangeAfterCreationIsRefusedByName) {
+  auto moved = model.listeners.at(listener);
+  moved.protocol_port = 8443;
+  refused(replace(model, moved, now), ErrorKind::invalid,
+          "Listener " + to_string(listener) + ": protocol_port cannot be changed after creation");
+  auto renumbered = model.members.at(member);
+  renumbered.address = ip("10.0.0.7");
+  refused(replace(model, renumbered, now), ErrorKind::invalid,
+          "Member " + to_string(member) + ": address cannot be changed after creation");
+  auto readdressed = model.load_balancers.at(lb);
+  readdressed.vip_address = ip("10.0.0.18");
+  refused(replace(model, readdressed, now), ErrorKind::invalid,
+          "Load Balancer " + to_string(lb) + ": vip_address cannot be changed after creation");
+}
+
+TEST_F(Edit, MonitorsAreCheckedForWhatAProbeWouldSend) {
+  auto bad_path = monitor();
+  bad_path.url_path = "health";
+  refused(add(model, bad_path, now), ErrorKind::invalid,
+          "Invalid input for field/attribute url_path. Value: 'health'. "
+          "Value must be a valid URL Path string");
+  bad_path.url_path = "/health\r\nX: y";
+  EXPECT_FALSE(add(model, bad_path, now));
+  for (const auto* codes : {"2xx", "200-204,301", "", "20", "200-"}) {
+    auto bad_codes = monitor();
+    bad_codes.expected_codes = codes;
+    EXPECT_FALSE(add(model, bad_codes, now)) << codes;
+  }
+  auto host_without_version = monitor();
+  host_without_version.domain_name = "www.example.org";
+  refused(add(model, host_without_version, now), ErrorKind::invalid,
+          "Validation failure: 'http_version' must be specified when 'domain_name' is provided.");
+  host_without_version.http_version = "1.1";
+  host_without_version.expected_codes = "200,202 , 204";
+  EXPECT_TRUE(add(model, host_without_version, now));
+}
+
+TEST_F(Edit, ALoadBalancerWithChildrenGoesOnlyByCascade) {
+  ASSERT_TRUE(add(model, monitor(), now));
+  ASSERT_TRUE(add(model, floating_ip("203.0.113.9"), now));
+  const auto before = model;
+  refused(
+      remove_load_balancer(model, lb, false, now), ErrorKind::invalid,
+      "Validation failure: Cannot delete Load Balancer " + to_string(lb) + " - it has children");
+  EXPECT_EQ(model, before);
+  ASSERT_TRUE(remove_load_balancer(model, lb, true, now));
+  EXPECT_EQ(model, Model{});
+}
+
+TEST_F(Edit, ALoadBalancerWithoutChildrenGoes) {
+  ASSERT_TRUE(remove_pool(model, pool, now));
+  ASSERT_TRUE(remove_listener(model, listener, now));
+  ASSERT_TRUE(remove_load_balancer(model, lb, false, now));
+  EXPECT_EQ(model, Model{});
+}
+
+TEST_F(Edit, ARemovedPoolTakesItsMembersAndMonitorAlongAndItsListenerStays) {
+  ASSERT_TRUE(add(model, monitor(), now));
+  settle();
+  ASSERT_TRUE(remove_pool(model, pool, later));
+  EXPECT_TRUE(model.members.empty());
+  EXPECT_TRUE(model.health_monitors.empty());
+  EXPECT_EQ(model.listeners.at(listener).default_pool_id, std::nullopt);
+  EXPECT_EQ(model.listeners.at(listener).updated_at, later);
+  EXPECT_EQ(model.listeners.at(listener).provisioning_status, ProvisioningStatus::pending_update);
+}
+
+TEST_F(Edit, ARemovedListenerLeavesItsPool) {
+  ASSERT_TRUE(remove_listener(model, listener, now));
+  EXPECT_TRUE(model.pools.contains(pool));
+  EXPECT_EQ(model.load_balancers.at(lb).provisioning_status, ProvisioningStatus::pending_update);
+}
+
+TEST_F(Edit, ABusyLoadBalancerRefusesChangesToItAndBelowIt) {
+  model.load_balancers.at(lb).provisioning_status = ProvisioningStatus::pending_update;
+  const auto child_text = "Load Balancer " + to_string(lb) + " is immutable and cannot be updated.";
+  const auto own_text = "Invalid state PENDING_UPDATE of loadbalancer resource " + to_string(lb);
+
+  auto after = model;
+  ASSERT_TRUE(add(after, member_at("10.0.0.6", 443), later));
+  refused(refuse_busy(model, after), ErrorKind::conflict, child_text);
+
+  after = model;
+  ASSERT_TRUE(remove_member(after, pool, member, later));
+  refused(refuse_busy(model, after), ErrorKind::conflict, child_text);
+
+  after = model;
+  auto renamed = after.load_balancers.at(lb);
+  renamed.name = "new";
+  ASSERT_TRUE(replace(after, renamed, later));
+  refused(refuse_busy(model, after), ErrorKind::conflict, own_text);
+
+  after = model;
+  ASSERT_TRUE(remove_load_balancer(after, lb, true, later));
+  refused(refuse_busy(model, after), ErrorKind::conflict, own_text);
+}
+
+TEST_F(Edit, ABusyLoadBalancerDoesNotHinderOthersOrAnEditOfSeveralSteps) {
+  model.load_balancers.at(lb).provisioning_status = ProvisioningStatus::pending_update;
+  auto after = model;
+  LoadBalancer second;
+  second.vip_address = ip("10.0.0.17");
+  auto on_second = listener_on(80);
+  on_second.load_balancer_id = add(after, second, now).value();
+  const auto second_listener = add(after, on_second, now);
+  ASSERT_TRUE(second_listener);
+  ASSERT_TRUE(add(after, Pool{}, *second_listener, now));
+  EXPECT_TRUE(refuse_busy(model, after));
+}
+
+TEST_F(Edit, ARefusedEditLeavesTheModelAsItWas) {
+  const auto before = model;
+  EXPECT_FALSE(add(model, member_at("10.0.0.4", 443), later));
+  EXPECT_FALSE(add(model, listener_on(443), later));
+  EXPECT_FALSE(add(model, Pool{}, listener, later));
+  auto heavy = model.members.at(member);
+  heavy.weight = 300;
+  EXPECT_FALSE(replace(model, heavy, later));
+  EXPECT_EQ(model, before);
+}
+
+}  // namespace
+}  // namespace sluice::model

@@ -1,0 +1,192 @@
+#include "model/status.hpp"
+
+#include <gtest/gtest.h>
+
+namespace sluice::model {
+
+void PrintTo(OperatingStatus status, std::ostream* out) {
+  *out << static_cast<int>(status);
+}
+
+namespace {
+
+// One load balancer with a listener, its default pool and two members; everything ACTIVE.
+class Status : public testing::Test {
+ protected:
+  Status() {
+    auto& lb = put(model.load_balancers, lb_id);
+    lb.vip_address = boost::asio::ip::make_address("10.0.0.16");
+    auto& listener = put(model.listeners, listener_id);
+    listener.load_balancer_id = lb_id;
+    listener.default_pool_id = pool_id;
+    put(model.pools, pool_id).load_balancer_id = lb_id;
+    put(model.members, a_id).pool_id = pool_id;
+    put(model.members, b_id).pool_id = pool_id;
+  }
+
+  template <typename T>
+  T& put(std::map<Uuid, T>& objects, const Uuid& id) {
+    auto& object = objects[id];
+    object.id = id;
+    object.provisioning_status = ProvisioningStatus::active;
+    return object;
+  }
+
+  HealthMonitor& monitor() {
+    auto& object = put(model.health_monitors, monitor_id);
+    object.pool_id = pool_id;
+    return object;
+  }
+
+  OperatingStatus lb() { return operating_status(model, health, model.load_balancers[lb_id]); }
+  OperatingStatus listener() {
+    return operating_status(model, health, model.listeners[listener_id]);
+  }
+  OperatingStatus pool() { return operating_status(model, health, model.pools[pool_id]); }
+  OperatingStatus a() { return operating_status(model, health, model.members[a_id]); }
+
+  Uuid lb_id = new_uuid(), listener_id = new_uuid(), pool_id = new_uuid(), monitor_id = new_uuid();
+  Uuid a_id = new_uuid(), b_id = new_uuid();
+  Model model;
+  HealthTable health;
+};
+
+TEST_F(Status, MemberWithoutMonitorIsNoMonitor) {
+  EXPECT_EQ(a(), OperatingStatus::no_monitor);
+}
+
+TEST_F(Status, MemberWithMonitorIsOfflineUntilTheFirstResult) {
+  monitor();
+  EXPECT_EQ(a(), OperatingStatus::offline);
+  health[a_id] = Health::up;
+  EXPECT_EQ(a(), OperatingStatus::online);
+  health[a_id] = Health::down;
+  EXPECT_EQ(a(), OperatingStatus::error);
+}
+
+TEST_F(Status, MemberThatIsDisabledIsOfflineWhateverProbingSaid) {
+  monitor();
+  health[a_id] = Health::up;
+  model.members[a_id].admin_state_up = false;
+  EXPECT_EQ(a(), OperatingStatus::offline);
+}
+
+TEST_F(Status, MemberOfWeightZeroIsDrainingUnlessItIsDown) {
+  model.members[a_id].weight = 0;
+  EXPECT_EQ(a(), OperatingStatus::draining);
+  monitor();
+  health[a_id] = Health::up;
+  EXPECT_EQ(a(), OperatingStatus::draining);
+  health[a_id] = Health::down;
+  EXPECT_EQ(a(), OperatingStatus::error);
+}
+
+TEST_F(Status, MemberUnderADisabledMonitorIsNoMonitor) {
+  monitor().admin_state_up = false;
+  health[a_id] = Health::down;
+  EXPECT_EQ(a(), OperatingStatus::no_monitor);
+}
+
+TEST_F(Status, PoolIsOnlineWhileNobodyIsDown) {
+  EXPECT_EQ(pool(), OperatingStatus::online);
+}
+
+TEST_F(Status, PoolWithoutMembersIsOnline) {
+  model.members.clear();
+  EXPECT_EQ(pool(), OperatingStatus::online);
+}
+
+TEST_F(Status, PoolWithSomeMembersDownIsDegradedAndWithAllDownError) {
+  monitor();
+  health[a_id] = Health::down;
+  EXPECT_EQ(pool(), OperatingStatus::degraded);
+  EXPECT_EQ(lb(), OperatingStatus::degraded);
+  health[b_id] = Health::down;
+  EXPECT_EQ(pool(), OperatingStatus::error);
+  EXPECT_EQ(lb(), OperatingStatus::error);
+  EXPECT_EQ(listener(), OperatingStatus::online) << "a pool in ERROR does not change the listener";
+}
+
+TEST_F(Status, PoolWhoseMembersAreAllDrainedOrDisabledIsError) {
+  model.members[a_id].weight = 0;
+  model.members[b_id].admin_state_up = false;
+  EXPECT_EQ(pool(), OperatingStatus::error);
+}
+
+TEST_F(Status, PoolWithADisabledMemberIsNotDegraded) {
+  model.members[b_id].admin_state_up = false;
+  EXPECT_EQ(pool(), OperatingStatus::online);
+}
+
+TEST_F(Status, PoolThatIsDisabledOrAttachedToNothingIsOffline) {
+  model.pools[pool_id].admin_state_up = false;
+  EXPECT_EQ(pool(), OperatingStatus::offline);
+  model.pools[pool_id].admin_state_up = true;
+  model.listeners[listener_id].default_pool_id.reset();
+  EXPECT_EQ(pool(), OperatingStatus::offline);
+  EXPECT_EQ(lb(), OperatingStatus::online);
+}
+
+TEST_F(Status, ListenerIsOfflineWhenItOrItsLoadBalancerIsDisabled) {
+  EXPECT_EQ(listener(), OperatingStatus::online);
+  model.listeners[listener_id].admin_state_up = false;
+  EXPECT_EQ(listener(), OperatingStatus::offline);
+  model.listeners[listener_id].admin_state_up = true;
+  model.load_balancers[lb_id].admin_state_up = false;
+  EXPECT_EQ(listener(), OperatingStatus::offline);
+  EXPECT_EQ(lb(), OperatingStatus::offline);
+}
+
+TEST_F(Status, ListenerThatTheDataPlaneRefusedIsError) {
+  model.listeners[listener_id].provisioning_status = ProvisioningStatus::error;
+  EXPECT_EQ(listener(), OperatingStatus::error);
+}
+
+TEST_F(Status, MonitorIsOnlineWhenEnabledWhateverItsProbesFound) {
+  health[a_id] = Health::down;
+  EXPECT_EQ(operating_status(monitor()), OperatingStatus::online);
+  monitor().admin_state_up = false;
+  EXPECT_EQ(operating_status(model.health_monitors[monitor_id]), OperatingStatus::offline);
+}
+
+TEST_F(Status, WhatIsBeingCreatedIsOfflineAndItsMembersTellTheMonitor) {
+  for (Object* object :
+       {static_cast<Object*>(&model.load_balancers[lb_id]),
+        static_cast<Object*>(&model.listeners[listener_id]),
+        static_cast<Object*>(&model.pools[pool_id]), static_cast<Object*>(&model.members[a_id])}) {
+    object->provisioning_status = ProvisioningStatus::pending_create;
+  }
+  model.members[a_id].weight = 0;
+  EXPECT_EQ(lb(), OperatingStatus::offline);
+  EXPECT_EQ(listener(), OperatingStatus::offline);
+  EXPECT_EQ(pool(), OperatingStatus::offline);
+  EXPECT_EQ(a(), OperatingStatus::no_monitor);
+  monitor();
+  EXPECT_EQ(a(), OperatingStatus::offline);
+}
+
+TEST_F(Status, OnlyAnEnabledMemberOfAnEnabledPoolWithAnEnabledMonitorIsProbed) {
+  const auto is_probed = [&] { return probed(model, model.members[a_id]); };
+  EXPECT_FALSE(is_probed());
+  monitor();
+  EXPECT_TRUE(is_probed());
+  for (Object* object :
+       {static_cast<Object*>(&model.pools[pool_id]), static_cast<Object*>(&model.members[a_id]),
+        static_cast<Object*>(&model.health_monitors[monitor_id])}) {
+    object->admin_state_up = false;
+    EXPECT_FALSE(is_probed());
+    object->admin_state_up = true;
+  }
+}
+
+TEST_F(Status, MembersOfAPoolComeInOrderOfCreation) {
+  model.members[a_id].created_at += std::chrono::microseconds(2);
+  model.members[b_id].created_at += std::chrono::microseconds(1);
+  const auto members = members_of(model, pool_id);
+  ASSERT_EQ(members.size(), 2u);
+  EXPECT_EQ(members[0]->id, b_id);
+  EXPECT_EQ(members[1]->id, a_id);
+}
+
+}  // namespace
+}  // namespace sluice::model

@@ -1,0 +1,178 @@
+#include "model/checks.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <regex>
+
+#include "model/limits.hpp"
+
+namespace sluice::model {
+namespace {
+
+// Where clouds serve instance metadata: the real service reserves it too.
+bool is_reserved(const boost::asio::ip::address_v4& address) {
+  return address == boost::asio::ip::address_v4({169, 254, 169, 254});
+}
+
+// One host on a network: not 0/8 ("this network"), loopback, multicast, 240/4 or broadcast.
+bool is_unicast(const boost::asio::ip::address_v4& address) {
+  const auto first = address.to_bytes()[0];
+  return first != 0 && first != 127 && first < 224;
+}
+
+Result<void> check_own_address(std::string_view attribute, std::string_view what,
+                               const IpAddress& address) {
+  if (address.is_v6()) {
+    return fail(ErrorKind::unsupported, fmt::format("IPv6 {} are not supported yet", what),
+                fmt::format("give an IPv4 address instead of {}", address.to_string()));
+  }
+  if (!is_unicast(address.to_v4()) || is_reserved(address.to_v4())) {
+    return invalid_attribute(attribute, address.to_string(),
+                             "Value should be a unicast IPv4 address");
+  }
+  return {};
+}
+
+Result<void> check_member_address(std::string_view option, const IpAddress& address) {
+  if (address.is_v6()) {
+    return fail(ErrorKind::unsupported, "IPv6 members are not supported yet",
+                fmt::format("give an IPv4 address instead of {}", address.to_string()));
+  }
+  if (!is_unicast(address.to_v4()) || is_reserved(address.to_v4())) {
+    return fail(ErrorKind::invalid,
+                fmt::format("{} is not a valid option for {}", address.to_string(), option));
+  }
+  return {};
+}
+
+Result<void> check_common(const Object& object) {
+  for (const auto& tag : object.tags) {
+    if (auto length = check_length("tags", tag); !length) return length;
+  }
+  return first_failure({check_length("name", object.name),
+                        check_length("project_id", object.project_id, max_project_id_length)});
+}
+
+Result<void> check_url_path(const std::string& path) {
+  const bool starts_at_root = path.starts_with('/') && !path.starts_with("//");
+  const bool printable =
+      std::all_of(path.begin(), path.end(), [](char c) { return c > ' ' && c < 0x7f; });
+  if (starts_at_root && printable) return check_length("url_path", path);
+  return invalid_attribute("url_path", path, "Value must be a valid URL Path string");
+}
+
+Result<void> check_expected_codes(const std::string& codes) {
+  static const std::regex pattern(R"((\d{3}(\s*,\s*\d{3})*)|(\d{3}-\d{3}))");
+  // The length goes first: std::regex recurses once per repetition.
+  if (auto length = check_length("expected_codes", codes); !length) return length;
+  if (std::regex_match(codes, pattern)) return {};
+  return invalid_attribute("expected_codes", codes,
+                           "Value should match the pattern "
+                           R"(^(\d{3}(\s*,\s*\d{3})*)$|^(\d{3}-\d{3})$)");
+}
+
+Result<void> check_http_version(const HealthMonitor& monitor) {
+  const auto& version = monitor.http_version;
+  if (version && *version != "1.0" && *version != "1.1") {
+    return invalid_attribute("http_version", *version, "Value should be one of: 1.0, 1.1");
+  }
+  if (!monitor.domain_name) return {};
+  if (!version) {
+    return fail(ErrorKind::invalid,
+                "Validation failure: 'http_version' must be specified when 'domain_name' is "
+                "provided.");
+  }
+  if (*version == "1.0") {
+    return fail(ErrorKind::invalid,
+                "http_version 1.0 is not a valid option for health monitors with a domain_name");
+  }
+  return {};
+}
+
+Result<void> check_http_method(const std::string& method) {
+  for (const auto* known :
+       {"GET", "HEAD", "POST", "PUT", "DELETE", "TRACE", "OPTIONS", "CONNECT", "PATCH"}) {
+    if (method == known) return {};
+  }
+  return invalid_attribute(
+      "http_method", method,
+      "Value should be one of: CONNECT, DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT, TRACE");
+}
+
+// What goes into a probe's Host header: letters, digits, '-', '_' and '.', nothing that could end
+// the line.
+Result<void> check_domain_name(const std::string& name) {
+  static const std::regex pattern("[A-Za-z0-9]([A-Za-z0-9_.-]{0,252})");
+  if (std::regex_match(name, pattern)) return {};
+  return invalid_attribute("domain_name", name, "Value should be a domain name");
+}
+
+}  // namespace
+
+Result<void> first_failure(std::initializer_list<Result<void>> results) {
+  for (const auto& result : results) {
+    if (!result) return result;
+  }
+  return {};
+}
+
+Result<void> check(const LoadBalancer& load_balancer) {
+  return first_failure({check_common(load_balancer),
+                        check_length("description", load_balancer.description),
+                        check_own_address("vip_address", "VIPs", load_balancer.vip_address)});
+}
+
+Result<void> check(const Listener& listener) {
+  return first_failure({
+      check_common(listener),
+      check_length("description", listener.description),
+      check_range("protocol_port", listener.protocol_port, port_range),
+      check_range("connection_limit", listener.connection_limit, connection_limit_range),
+      check_range("timeout_client_data", listener.timeout_client_data_ms, timeout_range_ms),
+      check_range("timeout_member_connect", listener.timeout_member_connect_ms, timeout_range_ms),
+      check_range("timeout_member_data", listener.timeout_member_data_ms, timeout_range_ms),
+      check_range("timeout_tcp_inspect", listener.timeout_tcp_inspect_ms, timeout_range_ms),
+  });
+}
+
+Result<void> check(const Pool& pool) {
+  return first_failure({check_common(pool), check_length("description", pool.description)});
+}
+
+Result<void> check(const Member& member) {
+  return first_failure({
+      check_common(member),
+      check_member_address("member address", member.address),
+      check_range("protocol_port", member.protocol_port, port_range),
+      check_range("weight", member.weight, weight_range),
+      member.monitor_address
+          ? check_member_address("member monitor_address", *member.monitor_address)
+          : Result<void>{},
+      member.monitor_port ? check_range("monitor_port", *member.monitor_port, port_range)
+                          : Result<void>{},
+  });
+}
+
+Result<void> check(const HealthMonitor& monitor) {
+  return first_failure({
+      check_common(monitor),
+      check_range("delay", monitor.delay_seconds, seconds_range),
+      check_range("timeout", monitor.timeout_seconds, seconds_range),
+      check_range("max_retries", monitor.max_retries, retries_range),
+      check_range("max_retries_down", monitor.max_retries_down, retries_range),
+      check_http_method(monitor.http_method),
+      check_url_path(monitor.url_path),
+      check_expected_codes(monitor.expected_codes),
+      check_http_version(monitor),
+      monitor.domain_name ? check_domain_name(*monitor.domain_name) : Result<void>{},
+  });
+}
+
+Result<void> check(const FloatingIp& floating_ip) {
+  return first_failure(
+      {check_common(floating_ip),
+       check_own_address("floating_ip_address", "floating IPs", floating_ip.address)});
+}
+
+}  // namespace sluice::model

@@ -1,0 +1,91 @@
+#include <fmt/format.h>
+
+#include "model/checks.hpp"
+#include "model/edit.hpp"
+#include "model/edit_steps.hpp"
+#include "model/names.hpp"
+
+namespace sluice::model {
+namespace {
+
+// One port per protocol family (so far there is one, TCP) and load balancer.
+Result<void> check_port_is_free(const Model& model, const Listener& listener) {
+  for (const auto& [id, other] : model.listeners) {
+    if (other.load_balancer_id != listener.load_balancer_id) continue;
+    if (other.protocol != listener.protocol || other.protocol_port != listener.protocol_port) {
+      continue;
+    }
+    return fail(ErrorKind::conflict,
+                fmt::format("Another Listener on this Load Balancer is already using protocol {} "
+                            "and protocol_port {}",
+                            name(listener.protocol), listener.protocol_port));
+  }
+  return {};
+}
+
+// The default pool, when there is one, is a pool of the same load balancer.
+Result<void> check_default_pool(const Model& model, const Listener& listener) {
+  if (!listener.default_pool_id) return {};
+  const auto pool = model.pools.find(*listener.default_pool_id);
+  const bool ours =
+      pool != model.pools.end() && pool->second.load_balancer_id == listener.load_balancer_id;
+  if (!ours) return not_found(kind_of(Pool{}), *listener.default_pool_id);
+  return {};
+}
+
+void mark_default_pool(Model& model, const std::optional<Uuid>& pool) {
+  if (pool) mark_pending(model.pools.at(*pool));
+}
+
+}  // namespace
+
+Result<Uuid> add(Model& model, Listener listener, Timestamp now) {
+  const auto owner = find(model.load_balancers, listener.load_balancer_id);
+  if (!owner) return tl::unexpected(owner.error());
+  begin(listener, (*owner)->project_id, now);
+  if (auto ok = first_failure({check(listener), check_default_pool(model, listener),
+                               check_port_is_free(model, listener)});
+      !ok) {
+    return tl::unexpected(std::move(ok.error()));
+  }
+  mark_pending(**owner);
+  mark_default_pool(model, listener.default_pool_id);
+  const auto id = listener.id;
+  model.listeners.emplace(id, std::move(listener));
+  return id;
+}
+
+Result<void> replace(Model& model, Listener listener, Timestamp now) {
+  const auto current = find(model.listeners, listener.id);
+  if (!current) return tl::unexpected(current.error());
+  const auto& old = **current;
+  const auto fixed = [&](std::string_view attribute) {
+    return immutable(kind_of(old), old.id, attribute);
+  };
+  if (listener.load_balancer_id != old.load_balancer_id) return fixed("loadbalancer_id");
+  if (listener.protocol != old.protocol) return fixed("protocol");
+  if (listener.protocol_port != old.protocol_port) return fixed("protocol_port");
+  if (auto ok = first_failure({check(listener), check_default_pool(model, listener)}); !ok) {
+    return ok;
+  }
+
+  mark_load_balancer(model, old.load_balancer_id);
+  if (listener.default_pool_id != old.default_pool_id) {
+    mark_default_pool(model, old.default_pool_id);
+    mark_default_pool(model, listener.default_pool_id);
+  }
+  carry_over(listener, old, now);
+  **current = std::move(listener);
+  return {};
+}
+
+Result<void> remove_listener(Model& model, const Uuid& id, Timestamp /*now*/) {
+  const auto found = find(model.listeners, id);
+  if (!found) return tl::unexpected(found.error());
+  mark_load_balancer(model, (*found)->load_balancer_id);
+  mark_default_pool(model, (*found)->default_pool_id);
+  model.listeners.erase(id);
+  return {};
+}
+
+}  // namespace sluice::model

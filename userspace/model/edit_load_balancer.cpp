@@ -1,0 +1,124 @@
+// Load balancers and their floating IPs: everything that owns an address which clients connect to.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "model/checks.hpp"
+#include "model/edit.hpp"
+#include "model/edit_steps.hpp"
+
+namespace sluice::model {
+namespace {
+
+bool has_children(const Model& model, const Uuid& load_balancer) {
+  const auto belongs = [&](const auto& entry) {
+    return entry.second.load_balancer_id == load_balancer;
+  };
+  return std::any_of(model.listeners.begin(), model.listeners.end(), belongs) ||
+         std::any_of(model.pools.begin(), model.pools.end(), belongs) ||
+         std::any_of(model.floating_ips.begin(), model.floating_ips.end(), belongs);
+}
+
+void erase_children(Model& model, const Uuid& load_balancer, Timestamp now) {
+  const auto belongs = [&](const auto& entry) {
+    return entry.second.load_balancer_id == load_balancer;
+  };
+  std::erase_if(model.listeners, belongs);
+  std::erase_if(model.floating_ips, belongs);
+  std::vector<Uuid> pools;
+  for (const auto& entry : model.pools) {
+    if (belongs(entry)) pools.push_back(entry.first);
+  }
+  for (const auto& pool : pools) erase_pool(model, pool, now);
+}
+
+}  // namespace
+
+Result<Uuid> add(Model& model, LoadBalancer load_balancer, Timestamp now) {
+  begin(load_balancer, {}, now);
+  if (auto ok = first_failure(
+          {check(load_balancer), check_address_is_free(model, load_balancer.vip_address, {})});
+      !ok) {
+    return tl::unexpected(std::move(ok.error()));
+  }
+  if (load_balancer.vip_port_id.is_nil()) load_balancer.vip_port_id = new_uuid();
+  const auto id = load_balancer.id;
+  model.load_balancers.emplace(id, std::move(load_balancer));
+  return id;
+}
+
+Result<void> replace(Model& model, LoadBalancer load_balancer, Timestamp now) {
+  const auto current = find(model.load_balancers, load_balancer.id);
+  if (!current) return tl::unexpected(current.error());
+  const auto& old = **current;
+  const auto fixed = [&](std::string_view attribute) {
+    return immutable(kind_of(old), old.id, attribute);
+  };
+  if (load_balancer.vip_address != old.vip_address) return fixed("vip_address");
+  if (load_balancer.vip_port_id != old.vip_port_id) return fixed("vip_port_id");
+  if (load_balancer.vip_subnet_id != old.vip_subnet_id) return fixed("vip_subnet_id");
+  if (load_balancer.vip_network_id != old.vip_network_id) return fixed("vip_network_id");
+  if (auto ok = check(load_balancer); !ok) return ok;
+
+  carry_over(load_balancer, old, now);
+  **current = std::move(load_balancer);
+  return {};
+}
+
+Result<void> remove_load_balancer(Model& model, const Uuid& id, bool cascade, Timestamp now) {
+  if (const auto found = find(model.load_balancers, id); !found) {
+    return tl::unexpected(found.error());
+  }
+  if (!cascade && has_children(model, id)) {
+    return fail(ErrorKind::invalid,
+                fmt::format("Validation failure: Cannot delete Load Balancer {} - it has children",
+                            to_string(id)));
+  }
+  erase_children(model, id, now);
+  model.load_balancers.erase(id);
+  return {};
+}
+
+Result<Uuid> add(Model& model, FloatingIp floating_ip, Timestamp now) {
+  const auto owner = find(model.load_balancers, floating_ip.load_balancer_id);
+  if (!owner) return tl::unexpected(owner.error());
+  begin(floating_ip, (*owner)->project_id, now);
+  if (auto ok = first_failure(
+          {check(floating_ip), check_address_is_free(model, floating_ip.address, {})});
+      !ok) {
+    return tl::unexpected(std::move(ok.error()));
+  }
+  mark_pending(**owner);
+  const auto id = floating_ip.id;
+  model.floating_ips.emplace(id, std::move(floating_ip));
+  return id;
+}
+
+Result<void> replace(Model& model, FloatingIp floating_ip, Timestamp now) {
+  const auto current = find(model.floating_ips, floating_ip.id);
+  if (!current) return tl::unexpected(current.error());
+  const auto& old = **current;
+  if (floating_ip.address != old.address) {
+    return immutable(kind_of(old), old.id, "floating_ip_address");
+  }
+  const auto owner = find(model.load_balancers, floating_ip.load_balancer_id);
+  if (!owner) return tl::unexpected(owner.error());
+  if (auto ok = check(floating_ip); !ok) return ok;
+
+  // A floating IP can move: both load balancers change.
+  mark_load_balancer(model, old.load_balancer_id);
+  mark_pending(**owner);
+  carry_over(floating_ip, old, now);
+  **current = std::move(floating_ip);
+  return {};
+}
+
+Result<void> remove_floating_ip(Model& model, const Uuid& id, Timestamp /*now*/) {
+  const auto found = find(model.floating_ips, id);
+  if (!found) return tl::unexpected(found.error());
+  mark_load_balancer(model, (*found)->load_balancer_id);
+  model.floating_ips.erase(id);
+  return {};
+}
+
+}  // namespace sluice::model

@@ -1,0 +1,86 @@
+#include <fmt/format.h>
+
+#include "model/checks.hpp"
+#include "model/edit.hpp"
+#include "model/edit_steps.hpp"
+
+namespace sluice::model {
+namespace {
+
+Result<void> check_not_on_pool(const Model& model, const Member& member) {
+  for (const auto& [id, other] : model.members) {
+    if (other.pool_id != member.pool_id || other.address != member.address ||
+        other.protocol_port != member.protocol_port) {
+      continue;
+    }
+    return fail(
+        ErrorKind::conflict,
+        fmt::format("Another member on this pool is already using ip {} on protocol_port {}",
+                    member.address.to_string(), member.protocol_port));
+  }
+  return {};
+}
+
+// A member behind one of our own VIPs would make packets go round in circles.
+Result<void> check_not_a_vip(const Model& model, const Member& member) {
+  const auto refuse = [&](std::string_view kind, const Uuid& id) {
+    return fail(ErrorKind::invalid,
+                fmt::format("{} is not a valid option for member address: it belongs to {} {}",
+                            member.address.to_string(), kind, to_string(id)));
+  };
+  for (const auto& [id, load_balancer] : model.load_balancers) {
+    if (load_balancer.vip_address == member.address) return refuse(kind_of(load_balancer), id);
+  }
+  for (const auto& [id, floating_ip] : model.floating_ips) {
+    if (floating_ip.address == member.address) return refuse(kind_of(floating_ip), id);
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<Uuid> add(Model& model, Member member, Timestamp now) {
+  const auto pool = find(model.pools, member.pool_id);
+  if (!pool) return tl::unexpected(pool.error());
+  begin(member, (*pool)->project_id, now);
+  if (auto ok = first_failure(
+          {check(member), check_not_a_vip(model, member), check_not_on_pool(model, member)});
+      !ok) {
+    return tl::unexpected(std::move(ok.error()));
+  }
+  mark_pool(model, member.pool_id);
+  const auto id = member.id;
+  model.members.emplace(id, std::move(member));
+  return id;
+}
+
+Result<void> replace(Model& model, Member member, Timestamp now) {
+  const auto current = find(model.members, member.id);
+  if (!current) return tl::unexpected(current.error());
+  const auto& old = **current;
+  const auto fixed = [&](std::string_view attribute) {
+    return immutable(kind_of(old), old.id, attribute);
+  };
+  if (member.pool_id != old.pool_id) return fixed("pool_id");
+  if (member.address != old.address) return fixed("address");
+  if (member.protocol_port != old.protocol_port) return fixed("protocol_port");
+  if (member.subnet_id != old.subnet_id) return fixed("subnet_id");
+  if (auto ok = check(member); !ok) return ok;
+
+  mark_pool(model, old.pool_id);
+  carry_over(member, old, now);
+  **current = std::move(member);
+  return {};
+}
+
+Result<void> remove_member(Model& model, const Uuid& pool, const Uuid& id, Timestamp /*now*/) {
+  if (const auto found = find(model.pools, pool); !found) return tl::unexpected(found.error());
+  const auto member = find(model.members, id);
+  if (!member) return tl::unexpected(member.error());
+  if ((*member)->pool_id != pool) return not_found(kind_of(**member), id);
+  mark_pool(model, pool);
+  model.members.erase(id);
+  return {};
+}
+
+}  // namespace sluice::model

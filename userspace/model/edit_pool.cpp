@@ -1,0 +1,58 @@
+#include "model/checks.hpp"
+#include "model/edit.hpp"
+#include "model/edit_steps.hpp"
+
+namespace sluice::model {
+
+Result<Uuid> add(Model& model, Pool pool, std::optional<Uuid> listener, Timestamp now) {
+  Listener* front = nullptr;
+  if (listener) {
+    const auto found = find(model.listeners, *listener);
+    if (!found) return tl::unexpected(found.error());
+    front = *found;
+    if (front->default_pool_id) {
+      return fail(ErrorKind::conflict, "This listener already has a default pool");
+    }
+    pool.load_balancer_id = front->load_balancer_id;
+  }
+  const auto owner = find(model.load_balancers, pool.load_balancer_id);
+  if (!owner) return tl::unexpected(owner.error());
+  begin(pool, (*owner)->project_id, now);
+  if (auto ok = check(pool); !ok) return tl::unexpected(std::move(ok.error()));
+
+  mark_pending(**owner);
+  const auto id = pool.id;
+  model.pools.emplace(id, std::move(pool));
+  if (front != nullptr) {
+    front->default_pool_id = id;
+    front->updated_at = now;
+    mark_pending(*front);
+  }
+  return id;
+}
+
+Result<void> replace(Model& model, Pool pool, Timestamp now) {
+  const auto current = find(model.pools, pool.id);
+  if (!current) return tl::unexpected(current.error());
+  const auto& old = **current;
+  if (pool.load_balancer_id != old.load_balancer_id) {
+    return immutable(kind_of(old), old.id, "loadbalancer_id");
+  }
+  if (pool.protocol != old.protocol) return immutable(kind_of(old), old.id, "protocol");
+  if (auto ok = check(pool); !ok) return ok;
+
+  mark_pool(model, old.id);
+  carry_over(pool, old, now);
+  **current = std::move(pool);
+  return {};
+}
+
+Result<void> remove_pool(Model& model, const Uuid& id, Timestamp now) {
+  const auto found = find(model.pools, id);
+  if (!found) return tl::unexpected(found.error());
+  mark_load_balancer(model, (*found)->load_balancer_id);
+  erase_pool(model, id, now);
+  return {};
+}
+
+}  // namespace sluice::model

@@ -1,0 +1,160 @@
+#include "model/edit_steps.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "model/edit.hpp"
+#include "model/names.hpp"
+
+namespace sluice::model {
+namespace {
+
+bool is_pending(const Object& object) {
+  switch (object.provisioning_status) {
+    case ProvisioningStatus::pending_create:
+    case ProvisioningStatus::pending_update:
+    case ProvisioningStatus::pending_delete:
+      return true;
+    case ProvisioningStatus::active:
+    case ProvisioningStatus::error:
+      return false;
+  }
+  return false;
+}
+
+// Do the two states of one kind of object differ below this load balancer?
+template <typename T, typename OwnerOf>
+bool differs_below(const std::map<Uuid, T>& before, const std::map<Uuid, T>& after,
+                   const Uuid& load_balancer, OwnerOf owner_of) {
+  for (const auto& [id, object] : before) {
+    if (owner_of(object) != load_balancer) continue;
+    const auto now = after.find(id);
+    if (now == after.end() || now->second != object) return true;
+  }
+  return std::any_of(after.begin(), after.end(), [&](const auto& entry) {
+    return owner_of(entry.second) == load_balancer && !before.contains(entry.first);
+  });
+}
+
+bool children_differ(const Model& before, const Model& after, const Uuid& load_balancer) {
+  const auto direct = [](const auto& object) { return object.load_balancer_id; };
+  const auto through_pool = [&](const auto& object) {
+    for (const auto* model : {&before, &after}) {
+      const auto pool = model->pools.find(object.pool_id);
+      if (pool != model->pools.end()) return pool->second.load_balancer_id;
+    }
+    return Uuid{};
+  };
+  return differs_below(before.listeners, after.listeners, load_balancer, direct) ||
+         differs_below(before.pools, after.pools, load_balancer, direct) ||
+         differs_below(before.floating_ips, after.floating_ips, load_balancer, direct) ||
+         differs_below(before.members, after.members, load_balancer, through_pool) ||
+         differs_below(before.health_monitors, after.health_monitors, load_balancer, through_pool);
+}
+
+}  // namespace
+
+tl::unexpected<Error> not_found(std::string_view kind, const Uuid& id) {
+  return fail(ErrorKind::not_found, fmt::format("{} {} not found.", kind, to_string(id)));
+}
+
+tl::unexpected<Error> immutable(std::string_view kind, const Uuid& id, std::string_view attribute) {
+  return fail(ErrorKind::invalid, fmt::format("{} {}: {} cannot be changed after creation", kind,
+                                              to_string(id), attribute));
+}
+
+void begin(Object& object, std::string_view parent_project, Timestamp now) {
+  object.id = new_uuid();
+  if (object.project_id.empty()) object.project_id = parent_project;
+  object.provisioning_status = ProvisioningStatus::pending_create;
+  object.provisioning_error.clear();
+  object.created_at = now;
+  object.updated_at.reset();
+}
+
+void carry_over(Object& next, const Object& current, Timestamp now) {
+  next.project_id = current.project_id;
+  next.created_at = current.created_at;
+  next.provisioning_status = current.provisioning_status;
+  mark_pending(next);
+  next.updated_at = now;
+}
+
+void mark_pending(Object& object) {
+  if (object.provisioning_status != ProvisioningStatus::pending_create) {
+    object.provisioning_status = ProvisioningStatus::pending_update;
+  }
+  object.provisioning_error.clear();
+}
+
+void mark_load_balancer(Model& model, const Uuid& load_balancer) {
+  mark_pending(model.load_balancers.at(load_balancer));
+}
+
+void mark_listener(Model& model, const Uuid& listener) {
+  auto& object = model.listeners.at(listener);
+  mark_pending(object);
+  mark_load_balancer(model, object.load_balancer_id);
+}
+
+void mark_pool(Model& model, const Uuid& pool) {
+  auto& object = model.pools.at(pool);
+  mark_pending(object);
+  mark_load_balancer(model, object.load_balancer_id);
+  for (auto& [id, listener] : model.listeners) {
+    if (listener.default_pool_id == pool) mark_pending(listener);
+  }
+}
+
+Result<void> check_address_is_free(const Model& model, const IpAddress& address, const Uuid& self) {
+  const auto taken = [&](std::string_view by, const Uuid& id) {
+    return fail(ErrorKind::conflict, fmt::format("IP address {} is already in use by {} {}",
+                                                 address.to_string(), by, to_string(id)));
+  };
+  for (const auto& [id, other] : model.load_balancers) {
+    if (id != self && other.vip_address == address) return taken(kind_of(other), id);
+  }
+  for (const auto& [id, other] : model.floating_ips) {
+    if (id != self && other.address == address) return taken(kind_of(other), id);
+  }
+  for (const auto& [id, other] : model.members) {
+    if (other.address == address) return taken(kind_of(other), id);
+  }
+  return {};
+}
+
+void erase_pool(Model& model, const Uuid& pool, Timestamp now) {
+  for (auto& [id, listener] : model.listeners) {
+    if (listener.default_pool_id != pool) continue;
+    listener.default_pool_id.reset();
+    listener.updated_at = now;
+    mark_pending(listener);
+  }
+  std::erase_if(model.members, [&](const auto& entry) { return entry.second.pool_id == pool; });
+  std::erase_if(model.health_monitors,
+                [&](const auto& entry) { return entry.second.pool_id == pool; });
+  model.pools.erase(pool);
+}
+
+Result<void> refuse_busy(const Model& before, const Model& after) {
+  for (const auto& [id, load_balancer] : before.load_balancers) {
+    if (!is_pending(load_balancer)) continue;
+    const auto now = after.load_balancers.find(id);
+    const bool replaced =
+        now == after.load_balancers.end() || now->second.updated_at != load_balancer.updated_at;
+    if (replaced) {
+      return fail(ErrorKind::conflict,
+                  fmt::format("Invalid state {} of loadbalancer resource {}",
+                              name(load_balancer.provisioning_status), to_string(id)));
+    }
+    if (now->second != load_balancer || children_differ(before, after, id)) {
+      return fail(
+          ErrorKind::conflict,
+          fmt::format("Load Balancer {} is immutable and cannot be updated.", to_string(id)));
+    }
+  }
+  return {};
+}
+
+}  // namespace sluice::model

@@ -1,0 +1,38 @@
+#include "model/limits.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace sluice::model {
+
+tl::unexpected<Error> invalid_attribute(std::string_view attribute, std::string_view value,
+                                        std::string_view why) {
+  return fail(
+      ErrorKind::invalid,
+      fmt::format("Invalid input for field/attribute {}. Value: '{}'. {}", attribute, value, why));
+}
+
+Result<void> check_range(std::string_view attribute, std::int64_t value, Range range) {
+  if (value < range.lowest) {
+    return invalid_attribute(attribute, fmt::to_string(value),
+                             fmt::format("Value should be greater or equal to {}", range.lowest));
+  }
+  if (value > range.highest) {
+    return invalid_attribute(attribute, fmt::to_string(value),
+                             fmt::format("Value should be lower or equal to {}", range.highest));
+  }
+  return {};
+}
+
+Result<void> check_length(std::string_view attribute, std::string_view text, std::size_t longest) {
+  // UTF-8: every byte that is not a continuation (10xxxxxx) begins a character.
+  const auto characters = static_cast<std::size_t>(
+      std::count_if(text.begin(), text.end(), [](char byte) { return (byte & 0xc0) != 0x80; }));
+  if (characters <= longest) return {};
+  return invalid_attribute(
+      attribute, text,
+      fmt::format("Value should have a maximum character requirement of {}", longest));
+}
+
+}  // namespace sluice::model

@@ -1,0 +1,42 @@
+// Limits: the ranges of the API's attributes, and the sentences that refuse a value outside of
+// them.
+//
+// Numbers and sentences are those of the OpenStack Load Balancer API v2. The decoder of requests
+// uses them on values as they came (an int64 that would not fit the field), the edits on objects.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "base/result.hpp"
+
+namespace sluice::model {
+
+// Both ends are allowed values.
+struct Range {
+  std::int64_t lowest = 0;
+  std::int64_t highest = 0;
+};
+
+inline constexpr Range port_range{1, 65535};
+inline constexpr Range weight_range{0, 256};
+inline constexpr Range retries_range{1, 10};  // max_retries and max_retries_down
+inline constexpr Range connection_limit_range{-1, 2'147'483'647};
+inline constexpr Range timeout_range_ms{0, 2'073'600'000};  // 24 days: a listener's timeout_*
+inline constexpr Range seconds_range{0, 2'147'483'647};     // a monitor's delay and timeout
+
+// In characters, not bytes.
+inline constexpr std::size_t max_text_length =
+    255;  // names, descriptions, tags, URL paths, domains
+inline constexpr std::size_t max_project_id_length = 36;
+
+// "Invalid input for field/attribute weight. Value: '257'. <why>", ErrorKind::invalid.
+tl::unexpected<Error> invalid_attribute(std::string_view attribute, std::string_view value,
+                                        std::string_view why);
+
+Result<void> check_range(std::string_view attribute, std::int64_t value, Range range);
+Result<void> check_length(std::string_view attribute, std::string_view text,
+                          std::size_t longest = max_text_length);
+
+}  // namespace sluice::model

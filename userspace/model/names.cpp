@@ -1,0 +1,98 @@
+#include "model/names.hpp"
+
+#include <array>
+#include <utility>
+
+namespace sluice::model {
+namespace {
+
+template <typename Enum, std::size_t count>
+using Words = std::array<std::pair<Enum, std::string_view>, count>;
+
+constexpr Words<ProvisioningStatus, 5> provisioning_statuses{{
+    {ProvisioningStatus::active, "ACTIVE"},
+    {ProvisioningStatus::error, "ERROR"},
+    {ProvisioningStatus::pending_create, "PENDING_CREATE"},
+    {ProvisioningStatus::pending_update, "PENDING_UPDATE"},
+    {ProvisioningStatus::pending_delete, "PENDING_DELETE"},
+}};
+constexpr Words<OperatingStatus, 6> operating_statuses{{
+    {OperatingStatus::online, "ONLINE"},
+    {OperatingStatus::offline, "OFFLINE"},
+    {OperatingStatus::degraded, "DEGRADED"},
+    {OperatingStatus::error, "ERROR"},
+    {OperatingStatus::draining, "DRAINING"},
+    {OperatingStatus::no_monitor, "NO_MONITOR"},
+}};
+constexpr Words<Protocol, 1> protocols{{{Protocol::tcp, "TCP"}}};
+constexpr Words<Algorithm, 1> algorithms{{{Algorithm::round_robin, "ROUND_ROBIN"}}};
+constexpr Words<ForwardingMode, 2> forwarding_modes{{
+    {ForwardingMode::fullnat, "fullnat"},
+    {ForwardingMode::dnat, "dnat"},
+}};
+constexpr Words<MonitorType, 2> monitor_types{{
+    {MonitorType::http, "HTTP"},
+    {MonitorType::tcp, "TCP"},
+}};
+constexpr Words<Health, 2> healths{{{Health::up, "up"}, {Health::down, "down"}}};
+
+template <typename Enum, std::size_t count>
+std::string_view word(const Words<Enum, count>& words, Enum value) {
+  for (const auto& [candidate, text] : words) {
+    if (candidate == value) return text;
+  }
+  return "?";  // only a value that is no enumerator gets here
+}
+
+template <typename Enum, std::size_t count>
+std::optional<Enum> parse(const Words<Enum, count>& words, std::string_view text) {
+  for (const auto& [value, candidate] : words) {
+    if (candidate == text) return value;
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::string_view name(ProvisioningStatus value) {
+  return word(provisioning_statuses, value);
+}
+std::string_view name(OperatingStatus value) {
+  return word(operating_statuses, value);
+}
+std::string_view name(Protocol value) {
+  return word(protocols, value);
+}
+std::string_view name(Algorithm value) {
+  return word(algorithms, value);
+}
+std::string_view name(ForwardingMode value) {
+  return word(forwarding_modes, value);
+}
+std::string_view name(MonitorType value) {
+  return word(monitor_types, value);
+}
+std::string_view name(Health value) {
+  return word(healths, value);
+}
+
+std::optional<ProvisioningStatus> parse_provisioning_status(std::string_view text) {
+  return parse(provisioning_statuses, text);
+}
+std::optional<Protocol> parse_protocol(std::string_view text) {
+  return parse(protocols, text);
+}
+std::optional<Algorithm> parse_algorithm(std::string_view text) {
+  return parse(algorithms, text);
+}
+std::optional<ForwardingMode> parse_forwarding_mode(std::string_view text) {
+  return parse(forwarding_modes, text);
+}
+std::optional<MonitorType> parse_monitor_type(std::string_view text) {
+  return parse(monitor_types, text);
+}
+std::optional<Health> parse_health(std::string_view text) {
+  return parse(healths, text);
+}
+
+}  // namespace sluice::model

@@ -1,0 +1,48 @@
+// The words of the API for the model's enums ("ROUND_ROBIN", "PENDING_CREATE", "fullnat"), both
+// ways. Matching is case-sensitive, as in the real service.
+#pragma once
+
+#include <optional>
+#include <string_view>
+
+#include "model/objects.hpp"
+#include "model/status.hpp"
+
+namespace sluice::model {
+
+std::string_view name(ProvisioningStatus value);
+std::string_view name(OperatingStatus value);
+std::string_view name(Protocol value);
+std::string_view name(Algorithm value);
+std::string_view name(ForwardingMode value);
+std::string_view name(MonitorType value);
+std::string_view name(Health value);
+
+// The service's names of its objects, as errors say them: "Load Balancer 2b2a... not found."
+constexpr std::string_view kind_of(const LoadBalancer&) {
+  return "Load Balancer";
+}
+constexpr std::string_view kind_of(const Listener&) {
+  return "Listener";
+}
+constexpr std::string_view kind_of(const Pool&) {
+  return "Pool";
+}
+constexpr std::string_view kind_of(const Member&) {
+  return "Member";
+}
+constexpr std::string_view kind_of(const HealthMonitor&) {
+  return "Health Monitor";
+}
+constexpr std::string_view kind_of(const FloatingIp&) {
+  return "Floating IP";
+}
+
+std::optional<ProvisioningStatus> parse_provisioning_status(std::string_view text);
+std::optional<Protocol> parse_protocol(std::string_view text);
+std::optional<Algorithm> parse_algorithm(std::string_view text);
+std::optional<ForwardingMode> parse_forwarding_mode(std::string_view text);
+std::optional<MonitorType> parse_monitor_type(std::string_view text);
+std::optional<Health> parse_health(std::string_view text);
+
+}  // namespace sluice::model

@@ -1,0 +1,134 @@
+// The object model: load balancer, listener, pool, member, health monitor, floating IP, as plain
+// values.
+//
+// Names, ranges and defaults are those of the OpenStack Load Balancer API v2. Provisioning status
+// is stored with the object; operating status is derived (model/status.hpp) and not part of it.
+// Objects refer to each other by id; Model keeps them all and knows no I/O.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/ip_address.hpp"
+#include "base/uuid.hpp"
+
+namespace sluice::model {
+
+// UTC, microseconds: what the API shows is cut to seconds, the rest keeps creation order.
+using Timestamp = std::chrono::sys_time<std::chrono::microseconds>;
+
+enum class ProvisioningStatus { active, error, pending_create, pending_update, pending_delete };
+enum class Protocol { tcp };
+enum class Algorithm { round_robin };
+enum class ForwardingMode { fullnat, dnat };
+enum class MonitorType { http, tcp };
+
+// What every object of the API has.
+struct Object {
+  Uuid id{};
+  std::string project_id;
+  std::string name;
+  bool admin_state_up = true;
+  std::vector<std::string> tags;
+  ProvisioningStatus provisioning_status = ProvisioningStatus::pending_create;
+  std::string provisioning_error;  // why it is ERROR; empty otherwise
+  Timestamp created_at{};
+  std::optional<Timestamp> updated_at;
+
+  bool operator==(const Object&) const = default;
+};
+
+struct LoadBalancer : Object {
+  std::string description;
+  IpAddress vip_address;
+  Uuid vip_port_id{};  // names the VIP where the Networking API wants a port
+  std::optional<std::string> vip_subnet_id;
+  std::optional<std::string> vip_network_id;
+
+  bool operator==(const LoadBalancer&) const = default;
+};
+
+struct Listener : Object {
+  std::string description;
+  Uuid load_balancer_id{};
+  Protocol protocol = Protocol::tcp;
+  std::uint16_t protocol_port = 0;  // host byte order
+  std::optional<Uuid> default_pool_id;
+  std::int32_t connection_limit = -1;
+  std::uint32_t timeout_client_data_ms = 50000;
+  std::uint32_t timeout_member_connect_ms = 5000;
+  std::uint32_t timeout_member_data_ms = 50000;
+  std::uint32_t timeout_tcp_inspect_ms = 0;
+
+  bool operator==(const Listener&) const = default;
+};
+
+struct Pool : Object {
+  std::string description;
+  Uuid load_balancer_id{};
+  Protocol protocol = Protocol::tcp;
+  Algorithm lb_algorithm = Algorithm::round_robin;
+  ForwardingMode forwarding_mode = ForwardingMode::fullnat;
+
+  bool operator==(const Pool&) const = default;
+};
+
+struct Member : Object {
+  Uuid pool_id{};
+  IpAddress address;
+  std::uint16_t protocol_port = 0;
+  std::uint16_t weight = 1;  // 0..256; 0 drains
+  bool backup = false;       // serves only while every other member is down
+  std::optional<std::string> subnet_id;
+  std::optional<IpAddress> monitor_address;
+  std::optional<std::uint16_t> monitor_port;
+
+  bool operator==(const Member&) const = default;
+};
+
+struct HealthMonitor : Object {
+  Uuid pool_id{};
+  MonitorType type = MonitorType::tcp;
+  std::uint32_t delay_seconds = 0;
+  std::uint32_t timeout_seconds = 0;
+  std::uint32_t max_retries = 1;       // successes in a row to come up, 1..10
+  std::uint32_t max_retries_down = 3;  // failures in a row to go down, 1..10
+  // HTTP monitors only:
+  std::string http_method = "GET";
+  std::string url_path = "/";
+  std::string expected_codes = "200";       // "200", "200,202" or "200-204"
+  std::optional<std::string> http_version;  // "1.0" or "1.1"; unset means 1.0
+  std::optional<std::string> domain_name;   // the Host header of 1.1
+
+  bool operator==(const HealthMonitor&) const = default;
+};
+
+// A further address that reaches a load balancer's listeners, as the Networking API's floating IP.
+struct FloatingIp : Object {
+  IpAddress address;
+  Uuid load_balancer_id{};
+
+  bool operator==(const FloatingIp&) const = default;
+};
+
+// The whole desired state, as one value: copied, changed, compared, then stored and reconciled.
+struct Model {
+  std::map<Uuid, LoadBalancer> load_balancers;
+  std::map<Uuid, Listener> listeners;
+  std::map<Uuid, Pool> pools;
+  std::map<Uuid, Member> members;
+  std::map<Uuid, HealthMonitor> health_monitors;
+  std::map<Uuid, FloatingIp> floating_ips;
+
+  bool operator==(const Model&) const = default;
+};
+
+// What probing last said of a member. Absent from the table: not probed yet, or no monitor.
+enum class Health { up, down };
+using HealthTable = std::map<Uuid, Health>;  // by member id
+
+}  // namespace sluice::model

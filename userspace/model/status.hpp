@@ -1,0 +1,35 @@
+// Operating status: derived from the model and from what probing found, never stored.
+//
+// The rules are the real Octavia service's (amphora health manager): see the table in
+// model/README.md.
+#pragma once
+
+#include "model/objects.hpp"
+
+namespace sluice::model {
+
+enum class OperatingStatus { online, offline, degraded, error, draining, no_monitor };
+
+OperatingStatus operating_status(const Model& model, const HealthTable& health,
+                                 const LoadBalancer& object);
+OperatingStatus operating_status(const Model& model, const HealthTable& health,
+                                 const Listener& object);
+OperatingStatus operating_status(const Model& model, const HealthTable& health, const Pool& object);
+OperatingStatus operating_status(const Model& model, const HealthTable& health,
+                                 const Member& object);
+OperatingStatus operating_status(const HealthMonitor& object);
+
+// May the member get new connections, as far as administration and probing say? (weight and backup
+// are the ring's business.) A member that was never probed is usable: a monitor may take members
+// away only by a result.
+bool usable(const HealthTable& health, const Member& member);
+
+// Is the member probed: are it, its pool and the pool's monitor enabled? Only such a member has
+// health.
+bool probed(const Model& model, const Member& member);
+
+// The pool's health monitor, or null; the pool's members by creation time.
+const HealthMonitor* monitor_of(const Model& model, const Uuid& pool);
+std::vector<const Member*> members_of(const Model& model, const Uuid& pool);
+
+}  // namespace sluice::model
