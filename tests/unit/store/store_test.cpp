@@ -1,0 +1,346 @@
+#include "store/store.hpp"
+
+#include <gtest/gtest.h>
+#include <sqlite3.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <fstream>
+
+namespace sluice::store {
+namespace {
+
+namespace fs = std::filesystem;
+
+IpAddress ip(const char* text) {
+  return boost::asio::ip::make_address(text);
+}
+
+void set_common(model::Object& object, const char* name) {
+  object.id = new_uuid();
+  object.project_id = "eac679e4896146e6827ce29d755fe289";
+  object.name = name;
+  object.admin_state_up = false;
+  object.tags = {"blue", "", "it's; DROP TABLE tags"};
+  object.provisioning_status = model::ProvisioningStatus::error;
+  object.provisioning_error = "members: map is full";
+  object.created_at = model::Timestamp(std::chrono::microseconds(1'530'000'000'123'456));
+  object.updated_at = object.created_at + std::chrono::microseconds(1);
+}
+
+// One object of each kind in which every attribute differs from its default.
+model::Model full_model() {
+  model::LoadBalancer lb;
+  set_common(lb, "lb_test_1");
+  lb.description = "ü";
+  lb.vip_address = ip("10.0.0.16");
+  lb.vip_port_id = new_uuid();
+  lb.vip_subnet_id = "private-subnet";
+  lb.vip_network_id = "private";
+
+  model::Pool pool;
+  set_common(pool, "80_pool");
+  pool.description = "web";
+  pool.load_balancer_id = lb.id;
+  pool.forwarding_mode = model::ForwardingMode::dnat;
+
+  model::Listener listener;
+  set_common(listener, "80_listener");
+  listener.description = "http";
+  listener.load_balancer_id = lb.id;
+  listener.protocol_port = 65535;
+  listener.default_pool_id = pool.id;
+  listener.connection_limit = 100;
+  listener.timeout_client_data_ms = 1;
+  listener.timeout_member_connect_ms = 2;
+  listener.timeout_member_data_ms = 3;
+  listener.timeout_tcp_inspect_ms = 2'073'600'000;
+
+  model::Member member;
+  set_common(member, "80_member_1");
+  member.pool_id = pool.id;
+  member.address = ip("10.0.0.4");
+  member.protocol_port = 80;
+  member.weight = 256;
+  member.backup = true;
+  member.subnet_id = "private-subnet";
+  member.monitor_address = ip("2001:db8::4");
+  member.monitor_port = 8080;
+
+  model::HealthMonitor monitor;
+  set_common(monitor, "80_healthcheck");
+  monitor.pool_id = pool.id;
+  monitor.type = model::MonitorType::http;
+  monitor.delay_seconds = 60;
+  monitor.timeout_seconds = 20;
+  monitor.max_retries = 2;
+  monitor.max_retries_down = 4;
+  monitor.http_method = "HEAD";
+  monitor.url_path = "/health";
+  monitor.expected_codes = "200-204";
+  monitor.http_version = "1.1";
+  monitor.domain_name = "www.example.org";
+
+  model::FloatingIp floating_ip;
+  set_common(floating_ip, "public");
+  floating_ip.address = ip("203.0.113.9");
+  floating_ip.load_balancer_id = lb.id;
+
+  model::Model model;
+  model.load_balancers[lb.id] = lb;
+  model.pools[pool.id] = pool;
+  model.listeners[listener.id] = listener;
+  model.members[member.id] = member;
+  model.health_monitors[monitor.id] = monitor;
+  model.floating_ips[floating_ip.id] = floating_ip;
+  return model;
+}
+
+class StoreTest : public testing::Test {
+ protected:
+  StoreTest() {
+    auto name = (fs::temp_directory_path() / "sluice-store-test-XXXXXX").string();
+    directory = ::mkdtemp(name.data());
+  }
+  ~StoreTest() override { fs::remove_all(directory); }
+
+  Store opened() { return Store::open(directory).value(); }
+  fs::path file() const { return directory / "sluice.db"; }
+
+  // The text with which opening is refused.
+  std::string refusal() {
+    auto store = Store::open(directory);
+    return store ? "opened" : store.error().text();
+  }
+
+  void write_file(const std::string& content) {
+    std::ofstream(file(), std::ios::binary | std::ios::trunc) << content;
+  }
+
+  fs::path directory;
+};
+
+TEST_F(StoreTest, ANewStoreIsEmptyAndItsDirectoryIsMadeForItsOwnerAndGroup) {
+  const auto nested = directory / "a" / "b";
+  const auto store = Store::open(nested);
+  ASSERT_TRUE(store) << store.error().text();
+  EXPECT_EQ(store->load().value(), model::Model{});
+  EXPECT_TRUE(store->load_health().value().empty());
+  EXPECT_EQ(fs::status(nested).permissions(), fs::perms(0750));
+  EXPECT_EQ(fs::status(nested / "sluice.db").permissions(), fs::perms(0640));
+}
+
+TEST_F(StoreTest, EveryAttributeComesBackAfterARestart) {
+  const auto model = full_model();
+  ASSERT_TRUE(opened().save({}, model));
+  EXPECT_EQ(opened().load().value(), model);
+}
+
+TEST_F(StoreTest, AbsentOptionalAttributesComeBackAbsent) {
+  auto model = full_model();
+  for (auto& [id, member] : model.members) {
+    member.updated_at.reset();
+    member.subnet_id.reset();
+    member.monitor_address.reset();
+    member.monitor_port.reset();
+    member.tags.clear();
+  }
+  for (auto& [id, listener] : model.listeners) {
+    listener.default_pool_id.reset();
+    listener.connection_limit = -1;
+  }
+  ASSERT_TRUE(opened().save({}, model));
+  EXPECT_EQ(opened().load().value(), model);
+}
+
+TEST_F(StoreTest, OnlyTheDifferenceIsWrittenAndWhatIsGoneIsDeleted) {
+  const auto before = full_model();
+  auto store = opened();
+  ASSERT_TRUE(store.save({}, before));
+
+  auto after = before;
+  after.members.clear();
+  after.health_monitors.clear();
+  after.floating_ips.clear();
+  after.load_balancers.begin()->second.name = "renamed";
+  after.load_balancers.begin()->second.tags = {"green"};
+  ASSERT_TRUE(store.save(before, after));
+  EXPECT_EQ(store.load().value(), after);
+
+  ASSERT_TRUE(store.save(after, {}));
+  EXPECT_EQ(store.load().value(), model::Model{});
+}
+
+TEST_F(StoreTest, AnImpossibleStateIsRefusedAsAWhole) {
+  const auto before = full_model();
+  auto store = opened();
+  ASSERT_TRUE(store.save({}, before));
+  auto orphaned = before;
+  orphaned.load_balancers.begin()->second.name = "renamed";
+  orphaned.pools.clear();  // the member, the monitor and the listener still name it
+  const auto saved = store.save(before, orphaned);
+  ASSERT_FALSE(saved);
+  EXPECT_EQ(saved.error().text(), "write " + file().string() + ": FOREIGN KEY constraint failed");
+  EXPECT_EQ(store.load().value(), before);
+}
+
+TEST_F(StoreTest, HealthIsKeptUntilItIsForgottenOrTheMemberGoes) {
+  const auto model = full_model();
+  const auto member = model.members.begin()->first;
+  {
+    auto store = opened();
+    ASSERT_TRUE(store.save({}, model));
+    ASSERT_TRUE(store.save_health(member, model::Health::up));
+    ASSERT_TRUE(store.save_health(member, model::Health::down));
+  }
+  auto store = opened();
+  EXPECT_EQ(store.load_health().value(), (model::HealthTable{{member, model::Health::down}}));
+
+  auto renamed = model;
+  renamed.members.begin()->second.name = "renamed";
+  ASSERT_TRUE(store.save(model, renamed));
+  EXPECT_EQ(store.load_health()->size(), 1u) << "a change of the member keeps its health";
+  ASSERT_TRUE(store.save_health(member, std::nullopt));
+  EXPECT_TRUE(store.load_health()->empty());
+
+  ASSERT_TRUE(store.save_health(member, model::Health::up));
+  auto without = renamed;
+  without.members.clear();
+  ASSERT_TRUE(store.save(renamed, without));
+  EXPECT_TRUE(store.load_health()->empty());
+}
+
+TEST_F(StoreTest, ASecondDaemonOnTheDirectoryIsRefused) {
+  const auto first = opened();
+  EXPECT_EQ(refusal(), "open " + file().string() +
+                           ": it is in use by another sluiced (stop that one, or choose another "
+                           "--state-dir)");
+}
+
+// As it really happens: SQLite knows of the first one only through the kernel's file locks.
+TEST_F(StoreTest, ASecondDaemonIsRefusedWhileAnotherProcessHasTheStore) {
+  int ready[2];
+  ASSERT_EQ(::pipe(ready), 0);
+  const auto child = ::fork();
+  if (child == 0) {
+    const auto store = Store::open(directory);
+    const char answer = store ? 'y' : 'n';
+    if (::write(ready[1], &answer, 1) != 1) ::_exit(1);
+    ::pause();
+    ::_exit(0);
+  }
+  char answer = 'n';
+  ASSERT_EQ(::read(ready[0], &answer, 1), 1);
+  EXPECT_EQ(answer, 'y');
+  EXPECT_NE(refusal().find("in use by another sluiced"), std::string::npos) << refusal();
+  ::kill(child, SIGKILL);
+  ::waitpid(child, nullptr, 0);
+  EXPECT_EQ(refusal(), "opened") << "the lock dies with its process";
+  ::close(ready[0]);
+  ::close(ready[1]);
+}
+
+TEST_F(StoreTest, AFileThatIsNoDatabaseIsRefusedAndLeftAlone) {
+  const std::string text(4096, 'x');
+  write_file(text);
+  EXPECT_EQ(refusal(), "open " + file().string() +
+                           ": file is not a database (restore it from a backup; to start with "
+                           "nothing configured, move it away first)");
+  std::ifstream in(file(), std::ios::binary);
+  EXPECT_EQ(std::string(std::istreambuf_iterator<char>(in), {}), text);
+}
+
+TEST_F(StoreTest, AnEmptyFileIsDamageAndNotAFirstStart) {
+  write_file("");
+  EXPECT_NE(refusal().find("it is not a database of Sluice (restore it from a backup"),
+            std::string::npos)
+      << refusal();
+}
+
+TEST_F(StoreTest, ADamagedPageIsFoundAtOpening) {
+  ASSERT_TRUE(opened().save({}, full_model()));
+  const auto size = fs::file_size(file());
+  std::fstream damaged(file(), std::ios::binary | std::ios::in | std::ios::out);
+  damaged.seekp(4096);
+  damaged << std::string(size - 4096, '\xff');
+  damaged.close();
+  EXPECT_NE(refusal(), "opened");
+  EXPECT_NE(refusal().find("restore it from a backup"), std::string::npos) << refusal();
+}
+
+TEST_F(StoreTest, AFileOfANewerSluiceIsRefused) {
+  { const auto store = opened(); }
+  sqlite3* database = nullptr;
+  ASSERT_EQ(sqlite3_open(file().c_str(), &database), SQLITE_OK);
+  sqlite3_exec(database, "PRAGMA user_version = 7", nullptr, nullptr, nullptr);
+  sqlite3_close(database);
+  EXPECT_EQ(refusal(), "open " + file().string() +
+                           ": it was written by a newer Sluice (schema 7, this program knows 1) "
+                           "(install that version again, or choose another --state-dir)");
+}
+
+TEST_F(StoreTest, ADirectoryThatCannotBeMadeIsNamed) {
+  write_file("in the way");
+  const auto store = Store::open(file() / "state");
+  ASSERT_FALSE(store);
+  EXPECT_EQ(store.error().text(), "create state directory " + (file() / "state").string() +
+                                      ": Not a directory (run as root or choose another "
+                                      "--state-dir)");
+}
+
+TEST_F(StoreTest, AnUnfinishedFirstStartIsDoneAgain) {
+  std::ofstream(directory / "sluice.db.new") << "half";
+  EXPECT_EQ(refusal(), "opened");
+}
+
+// Saves states named 1, 2, 3 ... and acknowledges each one on the pipe when save() has returned.
+[[noreturn]] void save_for_ever(const fs::path& directory, int acknowledge) {
+  auto store = Store::open(directory);
+  if (!store) ::_exit(1);
+  auto current = full_model();
+  if (!store->save({}, current)) ::_exit(1);
+  for (int number = 1;; number++) {
+    auto next = current;
+    next.load_balancers.begin()->second.name = std::to_string(number);
+    if (!store->save(current, next)) ::_exit(1);
+    current = std::move(next);
+    if (::write(acknowledge, &number, sizeof number) != sizeof number) ::_exit(1);
+  }
+}
+
+TEST_F(StoreTest, WhatWasAcknowledgedSurvivesAKillAtAnyMoment) {
+  for (int round = 0; round < 8; round++) {
+    const auto state = directory / std::to_string(round);
+    int pipe[2];
+    ASSERT_EQ(::pipe(pipe), 0);
+    const auto child = ::fork();
+    if (child == 0) save_for_ever(state, pipe[1]);
+    ::close(pipe[1]);
+
+    int acknowledged = 0, number = 0;
+    while (acknowledged < 3 + round && ::read(pipe[0], &number, sizeof number) == sizeof number) {
+      acknowledged = number;
+    }
+    ::usleep(static_cast<useconds_t>(137 * round));  // somewhere in the next commit
+    ::kill(child, SIGKILL);
+    while (::read(pipe[0], &number, sizeof number) == sizeof number) acknowledged = number;
+    ::close(pipe[0]);
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    ASSERT_TRUE(WIFSIGNALED(status));
+
+    const auto store = Store::open(state);
+    ASSERT_TRUE(store) << store.error().text();
+    const auto model = store->load();
+    ASSERT_TRUE(model) << model.error().text();
+    ASSERT_EQ(model->load_balancers.size(), 1u);
+    const auto found = std::stoi(model->load_balancers.begin()->second.name);
+    EXPECT_GE(found, acknowledged);
+    EXPECT_LE(found, acknowledged + 1);
+    EXPECT_EQ(model->members.size(), 1u);
+  }
+}
+
+}  // namespace
+}  // namespace sluice::store

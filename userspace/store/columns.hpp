@@ -1,0 +1,120 @@
+// Columns: which attribute of an object is which column, once for writing and reading. Private to
+// store/.
+//
+// `columns(visitor, object)` calls visitor("name", attribute) for each column of the object's
+// table. Tags live in a table of their own.
+#pragma once
+
+#include <concepts>
+#include <type_traits>
+
+#include "model/objects.hpp"
+
+namespace sluice::store {
+
+constexpr const char* table_of(const model::LoadBalancer&) {
+  return "load_balancers";
+}
+constexpr const char* table_of(const model::Listener&) {
+  return "listeners";
+}
+constexpr const char* table_of(const model::Pool&) {
+  return "pools";
+}
+constexpr const char* table_of(const model::Member&) {
+  return "members";
+}
+constexpr const char* table_of(const model::HealthMonitor&) {
+  return "health_monitors";
+}
+constexpr const char* table_of(const model::FloatingIp&) {
+  return "floating_ips";
+}
+
+template <typename Visitor, typename Any>
+void common_columns(Visitor& visit, Any& object) {
+  visit("id", object.id);
+  visit("project_id", object.project_id);
+  visit("name", object.name);
+  visit("admin_state_up", object.admin_state_up);
+  visit("provisioning_status", object.provisioning_status);
+  visit("provisioning_error", object.provisioning_error);
+  visit("created_at", object.created_at);
+  visit("updated_at", object.updated_at);
+}
+
+template <typename T, typename Kind>
+concept Of = std::same_as<std::remove_const_t<T>, Kind>;
+
+template <typename Visitor, Of<model::LoadBalancer> T>
+void columns(Visitor& visit, T& object) {
+  common_columns(visit, object);
+  visit("description", object.description);
+  visit("vip_address", object.vip_address);
+  visit("vip_port_id", object.vip_port_id);
+  visit("vip_subnet_id", object.vip_subnet_id);
+  visit("vip_network_id", object.vip_network_id);
+}
+
+template <typename Visitor, Of<model::Listener> T>
+void columns(Visitor& visit, T& object) {
+  common_columns(visit, object);
+  visit("description", object.description);
+  visit("load_balancer_id", object.load_balancer_id);
+  visit("protocol", object.protocol);
+  visit("protocol_port", object.protocol_port);
+  visit("default_pool_id", object.default_pool_id);
+  visit("connection_limit", object.connection_limit);
+  visit("timeout_client_data_ms", object.timeout_client_data_ms);
+  visit("timeout_member_connect_ms", object.timeout_member_connect_ms);
+  visit("timeout_member_data_ms", object.timeout_member_data_ms);
+  visit("timeout_tcp_inspect_ms", object.timeout_tcp_inspect_ms);
+}
+
+template <typename Visitor, Of<model::Pool> T>
+void columns(Visitor& visit, T& object) {
+  common_columns(visit, object);
+  visit("description", object.description);
+  visit("load_balancer_id", object.load_balancer_id);
+  visit("protocol", object.protocol);
+  visit("lb_algorithm", object.lb_algorithm);
+  visit("forwarding_mode", object.forwarding_mode);
+}
+
+template <typename Visitor, Of<model::Member> T>
+void columns(Visitor& visit, T& object) {
+  common_columns(visit, object);
+  visit("pool_id", object.pool_id);
+  visit("address", object.address);
+  visit("protocol_port", object.protocol_port);
+  visit("weight", object.weight);
+  visit("backup", object.backup);
+  visit("subnet_id", object.subnet_id);
+  visit("monitor_address", object.monitor_address);
+  visit("monitor_port", object.monitor_port);
+}
+
+template <typename Visitor, Of<model::HealthMonitor> T>
+void columns(Visitor& visit, T& object) {
+  common_columns(visit, object);
+  visit("pool_id", object.pool_id);
+  visit("type", object.type);
+  visit("delay_seconds", object.delay_seconds);
+  visit("timeout_seconds", object.timeout_seconds);
+  visit("max_retries", object.max_retries);
+  visit("max_retries_down", object.max_retries_down);
+  visit("http_method", object.http_method);
+  visit("url_path", object.url_path);
+  visit("expected_codes", object.expected_codes);
+  visit("http_version", object.http_version);
+  visit("domain_name", object.domain_name);
+}
+
+template <typename Visitor, Of<model::FloatingIp> T>
+void columns(Visitor& visit, T& object) {
+  common_columns(visit, object);
+  visit("address", object.address);
+  visit("load_balancer_id", object.load_balancer_id);
+}
+
+}  // namespace sluice::store

@@ -1,0 +1,180 @@
+#include "store/schema.hpp"
+
+#include <fmt/format.h>
+
+#include <charconv>
+#include <iterator>
+
+namespace sluice::store {
+namespace {
+
+// Step n leads from version n to n + 1. A step that was released never changes again: what comes
+// later is a new one.
+//
+// Ids and addresses are text as the API shows them, times are microseconds since 1970. Foreign keys
+// are checked at commit: within a transaction objects may come in any order. Tags belong to an
+// object of any kind, so they have no foreign key and are removed together with their object.
+constexpr const char* migrations[] = {R"sql(
+CREATE TABLE load_balancers (
+  id TEXT PRIMARY KEY NOT NULL,
+  project_id TEXT NOT NULL,
+  name TEXT NOT NULL,
+  admin_state_up INTEGER NOT NULL,
+  provisioning_status TEXT NOT NULL,
+  provisioning_error TEXT NOT NULL,
+  created_at INTEGER NOT NULL,
+  updated_at INTEGER,
+  description TEXT NOT NULL,
+  vip_address TEXT NOT NULL,
+  vip_port_id TEXT NOT NULL,
+  vip_subnet_id TEXT,
+  vip_network_id TEXT
+) STRICT;
+
+CREATE TABLE pools (
+  id TEXT PRIMARY KEY NOT NULL,
+  project_id TEXT NOT NULL,
+  name TEXT NOT NULL,
+  admin_state_up INTEGER NOT NULL,
+  provisioning_status TEXT NOT NULL,
+  provisioning_error TEXT NOT NULL,
+  created_at INTEGER NOT NULL,
+  updated_at INTEGER,
+  description TEXT NOT NULL,
+  load_balancer_id TEXT NOT NULL REFERENCES load_balancers(id) DEFERRABLE INITIALLY DEFERRED,
+  protocol TEXT NOT NULL,
+  lb_algorithm TEXT NOT NULL,
+  forwarding_mode TEXT NOT NULL
+) STRICT;
+CREATE INDEX pools_by_load_balancer ON pools(load_balancer_id);
+
+CREATE TABLE listeners (
+  id TEXT PRIMARY KEY NOT NULL,
+  project_id TEXT NOT NULL,
+  name TEXT NOT NULL,
+  admin_state_up INTEGER NOT NULL,
+  provisioning_status TEXT NOT NULL,
+  provisioning_error TEXT NOT NULL,
+  created_at INTEGER NOT NULL,
+  updated_at INTEGER,
+  description TEXT NOT NULL,
+  load_balancer_id TEXT NOT NULL REFERENCES load_balancers(id) DEFERRABLE INITIALLY DEFERRED,
+  protocol TEXT NOT NULL,
+  protocol_port INTEGER NOT NULL,
+  default_pool_id TEXT REFERENCES pools(id) DEFERRABLE INITIALLY DEFERRED,
+  connection_limit INTEGER NOT NULL,
+  timeout_client_data_ms INTEGER NOT NULL,
+  timeout_member_connect_ms INTEGER NOT NULL,
+  timeout_member_data_ms INTEGER NOT NULL,
+  timeout_tcp_inspect_ms INTEGER NOT NULL
+) STRICT;
+CREATE INDEX listeners_by_load_balancer ON listeners(load_balancer_id);
+CREATE INDEX listeners_by_pool ON listeners(default_pool_id);
+
+CREATE TABLE members (
+  id TEXT PRIMARY KEY NOT NULL,
+  project_id TEXT NOT NULL,
+  name TEXT NOT NULL,
+  admin_state_up INTEGER NOT NULL,
+  provisioning_status TEXT NOT NULL,
+  provisioning_error TEXT NOT NULL,
+  created_at INTEGER NOT NULL,
+  updated_at INTEGER,
+  pool_id TEXT NOT NULL REFERENCES pools(id) DEFERRABLE INITIALLY DEFERRED,
+  address TEXT NOT NULL,
+  protocol_port INTEGER NOT NULL,
+  weight INTEGER NOT NULL,
+  backup INTEGER NOT NULL,
+  subnet_id TEXT,
+  monitor_address TEXT,
+  monitor_port INTEGER
+) STRICT;
+CREATE INDEX members_by_pool ON members(pool_id);
+
+CREATE TABLE health_monitors (
+  id TEXT PRIMARY KEY NOT NULL,
+  project_id TEXT NOT NULL,
+  name TEXT NOT NULL,
+  admin_state_up INTEGER NOT NULL,
+  provisioning_status TEXT NOT NULL,
+  provisioning_error TEXT NOT NULL,
+  created_at INTEGER NOT NULL,
+  updated_at INTEGER,
+  pool_id TEXT NOT NULL REFERENCES pools(id) DEFERRABLE INITIALLY DEFERRED,
+  type TEXT NOT NULL,
+  delay_seconds INTEGER NOT NULL,
+  timeout_seconds INTEGER NOT NULL,
+  max_retries INTEGER NOT NULL,
+  max_retries_down INTEGER NOT NULL,
+  http_method TEXT NOT NULL,
+  url_path TEXT NOT NULL,
+  expected_codes TEXT NOT NULL,
+  http_version TEXT,
+  domain_name TEXT
+) STRICT;
+CREATE INDEX health_monitors_by_pool ON health_monitors(pool_id);
+
+CREATE TABLE floating_ips (
+  id TEXT PRIMARY KEY NOT NULL,
+  project_id TEXT NOT NULL,
+  name TEXT NOT NULL,
+  admin_state_up INTEGER NOT NULL,
+  provisioning_status TEXT NOT NULL,
+  provisioning_error TEXT NOT NULL,
+  created_at INTEGER NOT NULL,
+  updated_at INTEGER,
+  address TEXT NOT NULL,
+  load_balancer_id TEXT NOT NULL REFERENCES load_balancers(id) DEFERRABLE INITIALLY DEFERRED
+) STRICT;
+CREATE INDEX floating_ips_by_load_balancer ON floating_ips(load_balancer_id);
+
+CREATE TABLE tags (
+  object_id TEXT NOT NULL,
+  position INTEGER NOT NULL,
+  tag TEXT NOT NULL,
+  PRIMARY KEY (object_id, position)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE member_health (
+  member_id TEXT PRIMARY KEY NOT NULL REFERENCES members(id) ON DELETE CASCADE
+    DEFERRABLE INITIALLY DEFERRED,
+  health TEXT NOT NULL
+) STRICT;
+)sql"};
+
+Result<void> migrate_one_step(Connection& connection, int version) {
+  auto transaction = Transaction::begin(connection);
+  if (!transaction) return tl::unexpected(transaction.error());
+  if (auto done = connection.execute(migrations[version]); !done) return done;
+  if (auto done = connection.execute(fmt::format("PRAGMA user_version = {}", version + 1)); !done) {
+    return done;
+  }
+  return transaction->commit();
+}
+
+}  // namespace
+
+int newest_schema() {
+  return static_cast<int>(std::size(migrations));
+}
+
+Result<void> migrate(Connection& connection) {
+  const auto text = connection.query_one("PRAGMA user_version");
+  if (!text) return tl::unexpected(text.error());
+  int version = 0;
+  std::from_chars(text->data(), text->data() + text->size(), version);
+  if (version > newest_schema() || version < 0) {
+    return fail(ErrorKind::unsupported,
+                fmt::format("it was written by a newer Sluice (schema {}, this program knows {})",
+                            version, newest_schema()),
+                "install that version again, or choose another --state-dir");
+  }
+  for (; version < newest_schema(); version++) {
+    if (auto done = migrate_one_step(connection, version); !done) {
+      return fail(std::move(done.error()), fmt::format("migrate from schema {}", version));
+    }
+  }
+  return {};
+}
+
+}  // namespace sluice::store

@@ -1,0 +1,136 @@
+#include "store/sqlite.hpp"
+
+#include <sqlite3.h>
+
+namespace sluice::store {
+namespace {
+
+tl::unexpected<Error> error_of(sqlite3* database) {
+  return sqlite_error(sqlite3_errcode(database), sqlite3_errmsg(database));
+}
+
+}  // namespace
+
+// `system_errno` carries SQLite's own code: it has no other place, and only is_busy/is_damaged look
+// at it.
+tl::unexpected<Error> sqlite_error(int code, std::string message) {
+  return tl::unexpected(Error{ErrorKind::system, std::move(message), "", code & 0xff});
+}
+
+bool is_busy(const Error& error) {
+  return error.system_errno == SQLITE_BUSY || error.system_errno == SQLITE_LOCKED;
+}
+
+bool is_damaged(const Error& error) {
+  return error.system_errno == SQLITE_CORRUPT || error.system_errno == SQLITE_NOTADB;
+}
+
+void Statement::Finalize::operator()(sqlite3_stmt* statement) const {
+  sqlite3_finalize(statement);
+}
+
+// Binding fails only for an index out of range or out of memory; step() then reports what is
+// missing.
+void Statement::bind(int parameter, std::int64_t value) {
+  sqlite3_bind_int64(statement_.get(), parameter + 1, value);
+}
+
+void Statement::bind(int parameter, std::string_view value) {
+  // A null pointer would bind NULL: an empty string needs an address.
+  const char* text = value.empty() ? "" : value.data();
+  sqlite3_bind_text64(statement_.get(), parameter + 1, text, value.size(), SQLITE_TRANSIENT,
+                      SQLITE_UTF8);
+}
+
+void Statement::bind_null(int parameter) {
+  sqlite3_bind_null(statement_.get(), parameter + 1);
+}
+
+Result<bool> Statement::step() {
+  const int code = sqlite3_step(statement_.get());
+  if (code == SQLITE_ROW) return true;
+  if (code == SQLITE_DONE) return false;
+  return error_of(sqlite3_db_handle(statement_.get()));
+}
+
+Result<void> Statement::run() {
+  const auto row = step();
+  sqlite3_reset(statement_.get());
+  sqlite3_clear_bindings(statement_.get());
+  if (!row) return tl::unexpected(row.error());
+  return {};
+}
+
+std::int64_t Statement::integer(int column) const {
+  return sqlite3_column_int64(statement_.get(), column);
+}
+
+std::string Statement::text(int column) const {
+  const auto* bytes = sqlite3_column_text(statement_.get(), column);
+  if (bytes == nullptr) return {};
+  return {reinterpret_cast<const char*>(bytes),
+          static_cast<std::size_t>(sqlite3_column_bytes(statement_.get(), column))};
+}
+
+bool Statement::is_null(int column) const {
+  return sqlite3_column_type(statement_.get(), column) == SQLITE_NULL;
+}
+
+void Connection::Close::operator()(sqlite3* database) const {
+  sqlite3_close(database);
+}
+
+Result<Connection> Connection::open(const std::filesystem::path& file) {
+  sqlite3* database = nullptr;
+  const int code =
+      sqlite3_open_v2(file.c_str(), &database, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, nullptr);
+  Connection connection;
+  connection.database_.reset(database);
+  if (code != SQLITE_OK) {
+    return sqlite_error(code, database ? sqlite3_errmsg(database) : sqlite3_errstr(code));
+  }
+  return connection;
+}
+
+Result<Statement> Connection::prepare(std::string_view sql) {
+  sqlite3_stmt* statement = nullptr;
+  const int code = sqlite3_prepare_v2(database_.get(), sql.data(), static_cast<int>(sql.size()),
+                                      &statement, nullptr);
+  if (code != SQLITE_OK) return error_of(database_.get());
+  return Statement(statement);
+}
+
+Result<void> Connection::execute(const std::string& sql) {
+  if (sqlite3_exec(database_.get(), sql.c_str(), nullptr, nullptr, nullptr) != SQLITE_OK) {
+    return error_of(database_.get());
+  }
+  return {};
+}
+
+Result<std::string> Connection::query_one(std::string_view sql) {
+  auto statement = prepare(sql);
+  if (!statement) return tl::unexpected(statement.error());
+  const auto row = statement->step();
+  if (!row) return tl::unexpected(row.error());
+  return *row ? statement->text(0) : std::string{};
+}
+
+Result<Transaction> Transaction::begin(Connection& connection) {
+  if (auto begun = connection.execute("BEGIN IMMEDIATE"); !begun) {
+    return tl::unexpected(begun.error());
+  }
+  return Transaction(connection);
+}
+
+Result<void> Transaction::commit() {
+  auto committed = connection_->execute("COMMIT");
+  if (committed) connection_ = nullptr;
+  return committed;
+}
+
+Transaction::~Transaction() {
+  // Nothing to report: SQLite rolls back by itself when the connection is closed.
+  if (connection_ != nullptr) static_cast<void>(connection_->execute("ROLLBACK"));
+}
+
+}  // namespace sluice::store

@@ -1,0 +1,109 @@
+// Values: how each type of attribute stands in a column. Private to store/.
+//
+// `write` binds a value to a parameter, `read` sets it from a column and says whether the column
+// held one that the type knows (a word of an enum, an address).
+#pragma once
+
+#include <concepts>
+#include <type_traits>
+
+#include "model/names.hpp"
+#include "model/objects.hpp"
+#include "store/sqlite.hpp"
+
+namespace sluice::store {
+
+// The words of the API, as parse_* gives them back.
+inline auto parse_word(std::string_view text, model::ProvisioningStatus) {
+  return model::parse_provisioning_status(text);
+}
+inline auto parse_word(std::string_view text, model::Protocol) {
+  return model::parse_protocol(text);
+}
+inline auto parse_word(std::string_view text, model::Algorithm) {
+  return model::parse_algorithm(text);
+}
+inline auto parse_word(std::string_view text, model::ForwardingMode) {
+  return model::parse_forwarding_mode(text);
+}
+inline auto parse_word(std::string_view text, model::MonitorType) {
+  return model::parse_monitor_type(text);
+}
+inline auto parse_word(std::string_view text, model::Health) {
+  return model::parse_health(text);
+}
+
+template <typename T>
+concept Word = std::is_enum_v<T>;
+
+template <std::integral T>
+void write(Statement& statement, int at, const T& value) {
+  statement.bind(at, static_cast<std::int64_t>(value));
+}
+template <std::integral T>
+bool read(const Statement& statement, int at, T& value) {
+  const auto stored = statement.integer(at);
+  value = static_cast<T>(stored);
+  return static_cast<std::int64_t>(value) == stored;
+}
+
+inline void write(Statement& statement, int at, const std::string& value) {
+  statement.bind(at, std::string_view(value));
+}
+inline bool read(const Statement& statement, int at, std::string& value) {
+  value = statement.text(at);
+  return true;
+}
+
+inline void write(Statement& statement, int at, const Uuid& value) {
+  statement.bind(at, std::string_view(to_string(value)));
+}
+inline bool read(const Statement& statement, int at, Uuid& value) {
+  const auto parsed = parse_uuid(statement.text(at));
+  if (parsed) value = *parsed;
+  return parsed.has_value();
+}
+
+inline void write(Statement& statement, int at, const IpAddress& value) {
+  statement.bind(at, std::string_view(value.to_string()));
+}
+inline bool read(const Statement& statement, int at, IpAddress& value) {
+  const auto parsed = parse_ip_address(statement.text(at));
+  if (parsed) value = *parsed;
+  return parsed.has_value();
+}
+
+inline void write(Statement& statement, int at, const model::Timestamp& value) {
+  statement.bind(at, std::int64_t{value.time_since_epoch().count()});
+}
+inline bool read(const Statement& statement, int at, model::Timestamp& value) {
+  value = model::Timestamp(std::chrono::microseconds(statement.integer(at)));
+  return true;
+}
+
+template <Word T>
+void write(Statement& statement, int at, const T& value) {
+  statement.bind(at, model::name(value));
+}
+template <Word T>
+bool read(const Statement& statement, int at, T& value) {
+  const auto parsed = parse_word(statement.text(at), T{});
+  if (parsed) value = *parsed;
+  return parsed.has_value();
+}
+
+template <typename T>
+void write(Statement& statement, int at, const std::optional<T>& value) {
+  if (value) {
+    write(statement, at, *value);
+  } else {
+    statement.bind_null(at);
+  }
+}
+template <typename T>
+bool read(const Statement& statement, int at, std::optional<T>& value) {
+  value.reset();
+  return statement.is_null(at) || read(statement, at, value.emplace());
+}
+
+}  // namespace sluice::store
