@@ -1,0 +1,84 @@
+// FakeDataPlane: a data plane of values that records every operation and checks after each one that
+// packets would never meet a half-built state.
+#pragma once
+
+#include <fmt/format.h>
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "control/data_plane.hpp"
+
+namespace sluice::test {
+
+class FakeDataPlane : public control::DataPlane {
+ public:
+  // What a test sets or looks at.
+  control::DataPlaneState state;
+  std::vector<control::Operation> operations;  // that were carried out
+  std::vector<std::string> violations;         // of the rules below; stays empty
+  std::size_t reads = 0;
+  // Answers an error for the operations that shall be refused.
+  std::function<Result<void>(const control::Operation&)> veto;
+  // True for operations that report success and change nothing.
+  std::function<bool(const control::Operation&)> lose;
+  std::optional<Error> read_error;
+  std::map<Uuid, control::Counters> listener_counts, member_counts;
+  std::vector<control::ReasonCount> reasons;
+  std::vector<control::AttachedInterface> attached;
+
+  Result<control::DataPlaneState> read() override {
+    reads++;
+    if (read_error) return tl::unexpected(*read_error);
+    return state;
+  }
+
+  Result<void> apply(const control::Operation& operation) override {
+    if (veto) {
+      if (auto allowed = veto(operation); !allowed) return allowed;
+    }
+    operations.push_back(operation);
+    if (lose && lose(operation)) return {};
+    control::apply_to(state, operation);
+    check(operation);
+    return {};
+  }
+
+  Result<control::Counters> listener_counters(const Uuid& listener) override {
+    return listener_counts[listener];
+  }
+  Result<control::Counters> member_counters(const Uuid& member) override {
+    return member_counts[member];
+  }
+  Result<std::vector<control::ReasonCount>> reason_counters() override { return reasons; }
+  Result<control::ExpiryReport> expire_flows() override { return control::ExpiryReport{}; }
+  Result<void> renew_next_hops() override { return {}; }
+  Result<std::vector<control::AttachedInterface>> interfaces() override { return attached; }
+
+ private:
+  // Every name has its object, and whoever is in a ring is flagged usable.
+  void check(const control::Operation& operation) {
+    const auto violated = [&](const std::string& what) {
+      violations.push_back(fmt::format("after {}: {}", subject(operation), what));
+    };
+    for (const auto& [id, pool] : state.pools) {
+      for (const auto& member : pool.ring) {
+        const auto found = state.members.find(member);
+        if (found == state.members.end()) {
+          violated("a ring names a member that is not there");
+        } else if (!found->second.usable) {
+          violated("a ring names a member that is not usable");
+        }
+      }
+    }
+    for (const auto& [key, listener] : state.listeners) {
+      if (!listener.pool.is_nil() && !state.pools.contains(listener.pool)) {
+        violated("a listener names a pool that is not there");
+      }
+    }
+  }
+};
+
+}  // namespace sluice::test

@@ -1,0 +1,381 @@
+#include "control/controller.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <stdlib.h>
+
+#include <filesystem>
+
+#include "control/reconciler.hpp"
+#include "model/names.hpp"
+#include "tests/support/fake_data_plane.hpp"
+#include "tests/unit/control/walkthrough.hpp"
+
+namespace sluice::control {
+namespace {
+
+using model::Health;
+using model::ProvisioningStatus;
+using test::ip;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+const Error full{ErrorKind::conflict, "members: map is full (16384 entries)", "", 0};
+
+class ControllerTest : public testing::Test {
+ protected:
+  ControllerTest() {
+    auto name = (std::filesystem::temp_directory_path() / "sluice-control-XXXXXX").string();
+    directory = ::mkdtemp(name.data());
+    start();
+  }
+  ~ControllerTest() override {
+    EXPECT_THAT(data_plane.violations, IsEmpty());
+    std::filesystem::remove_all(directory);
+  }
+
+  // Starts the controller, or starts it again as after a kill: only store and data plane survive.
+  void start() {
+    controller.reset();
+    store.reset();
+    store.emplace(store::Store::open(directory).value());
+    controller.emplace(Controller::start(*store, data_plane).value());
+    events.clear();
+    controller->on_event([this](const std::string& line) { events.push_back(line); });
+  }
+
+  void build() {
+    const auto built = controller->change([&](auto& model) -> Result<void> {
+      walkthrough.build(model);
+      return {};
+    });
+    ASSERT_TRUE(built) << built.error().text();
+    data_plane.operations.clear();
+  }
+
+  Result<void> add_member(const char* address) {
+    return controller->change([&](auto& model) -> Result<void> {
+      added = walkthrough.add_member(model, address);
+      return {};
+    });
+  }
+
+  void add_monitor() {
+    ASSERT_TRUE(controller->change([&](auto& model) -> Result<void> {
+      monitor = walkthrough.add_monitor(model);
+      return {};
+    }));
+    data_plane.operations.clear();
+  }
+
+  // The data plane refuses this member until the veto is lifted.
+  void refuse_member(const char* address) {
+    data_plane.veto = [address = ip(address)](const Operation& operation) -> Result<void> {
+      const auto* put = std::get_if<PutMember>(&operation);
+      if (put != nullptr && put->entry.address == address) return tl::unexpected(full);
+      return {};
+    };
+  }
+
+  const model::Model& model() const { return controller->model(); }
+  template <typename T>
+  std::string status(const std::map<Uuid, T>& objects, const Uuid& id) const {
+    const auto& object = objects.at(id);
+    return std::string(name(object.provisioning_status)) +
+           (object.provisioning_error.empty() ? "" : ": " + object.provisioning_error);
+  }
+  std::vector<Uuid> ring() const { return data_plane.state.pools.at(walkthrough.pool).ring; }
+  DataPlaneState desired() const { return desired_state(model(), controller->health()); }
+
+  std::filesystem::path directory;
+  sluice::test::FakeDataPlane data_plane;
+  std::optional<store::Store> store;
+  std::optional<Controller> controller;
+  std::vector<std::string> events;
+  test::Walkthrough walkthrough;
+  Uuid added, monitor;
+};
+
+TEST_F(ControllerTest, AChangeIsStoredAppliedReadBackAndActive) {
+  const auto reads = data_plane.reads;
+  build();
+  EXPECT_EQ(data_plane.state, desired());
+  EXPECT_GT(data_plane.reads, reads);
+  EXPECT_EQ(status(model().load_balancers, walkthrough.lb), "ACTIVE");
+  EXPECT_EQ(status(model().members, walkthrough.a), "ACTIVE");
+  EXPECT_EQ(store->load().value(), model());
+  EXPECT_THAT(events, IsEmpty());
+}
+
+TEST_F(ControllerTest, AnEditThatFailsChangesNothing) {
+  build();
+  const auto before = model();
+  const auto refused = controller->change([&](auto& model) -> Result<void> {
+    walkthrough.add_member(model, "10.0.0.7");
+    return fail(ErrorKind::invalid, "second thoughts");
+  });
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().message, "second thoughts");
+  EXPECT_EQ(model(), before);
+  EXPECT_THAT(data_plane.operations, IsEmpty());
+}
+
+TEST_F(ControllerTest, AChangeThatCannotBeStoredIsNotMade) {
+  build();
+  const auto before = model();
+  const auto refused = controller->change([&](auto& model) -> Result<void> {
+    model.pools.clear();  // no edit does this: members would be orphans
+    return {};
+  });
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().text(), HasSubstr("sluice.db: FOREIGN KEY constraint failed"));
+  EXPECT_EQ(model(), before);
+  EXPECT_THAT(data_plane.operations, IsEmpty());
+}
+
+TEST_F(ControllerTest, ANameChangeTouchesNoPacketState) {
+  build();
+  const auto reads = data_plane.reads;
+  ASSERT_TRUE(controller->change([&](auto& model) {
+    auto lb = model.load_balancers.at(walkthrough.lb);
+    lb.name = "renamed";
+    return replace(model, lb, walkthrough.now);
+  }));
+  EXPECT_THAT(data_plane.operations, IsEmpty());
+  EXPECT_EQ(data_plane.reads, reads);
+  EXPECT_EQ(status(model().load_balancers, walkthrough.lb), "ACTIVE");
+}
+
+TEST_F(ControllerTest, WhatTheDataPlaneRefusesIsErrorWithItsReasonAndTheRestServes) {
+  build();
+  refuse_member("10.0.0.7");
+  ASSERT_TRUE(add_member("10.0.0.7")) << "stored: the change as such succeeded";
+  const std::string reason = "ERROR: member 10.0.0.7:80: members: map is full (16384 entries)";
+  EXPECT_EQ(status(model().members, added), reason);
+  EXPECT_EQ(status(model().pools, walkthrough.pool), reason);
+  EXPECT_EQ(status(model().load_balancers, walkthrough.lb), reason);
+  EXPECT_EQ(status(model().members, walkthrough.a), "ACTIVE");
+  EXPECT_THAT(ring(), ElementsAre(walkthrough.a, walkthrough.b));
+  EXPECT_THAT(events, testing::Contains(HasSubstr("is ERROR: member 10.0.0.7:80: members")));
+  EXPECT_EQ(store->load().value(), model());
+}
+
+TEST_F(ControllerTest, TheNextChangeTriesAgain) {
+  build();
+  refuse_member("10.0.0.7");
+  ASSERT_TRUE(add_member("10.0.0.7"));
+  const auto refused = added;
+  data_plane.veto = nullptr;
+  ASSERT_TRUE(add_member("10.0.0.8"));
+  EXPECT_EQ(status(model().members, refused), "ACTIVE");
+  EXPECT_EQ(status(model().load_balancers, walkthrough.lb), "ACTIVE");
+  EXPECT_EQ(data_plane.state, desired());
+}
+
+TEST_F(ControllerTest, ARefusedMemberDoesNotKeepADeadOneInTheRing) {
+  build();
+  add_monitor();
+  refuse_member("10.0.0.7");
+  ASSERT_TRUE(add_member("10.0.0.7"));
+  controller->set_health(walkthrough.a, Health::down);
+  EXPECT_THAT(ring(), ElementsAre(walkthrough.b));
+}
+
+TEST_F(ControllerTest, ARefusalOnOneLoadBalancerDoesNotHoldUpAnother) {
+  build();
+  refuse_member("10.0.0.7");
+  ASSERT_TRUE(add_member("10.0.0.7"));
+  test::Walkthrough second;
+  ASSERT_TRUE(controller->change([&](auto& model) -> Result<void> {
+    model::LoadBalancer lb;
+    lb.vip_address = ip("10.0.0.17");
+    second.lb = model::add(model, lb, second.now).value();
+    second.listener = second.add_listener(model, 80);
+    return {};
+  }));
+  EXPECT_EQ(status(model().load_balancers, second.lb), "ACTIVE");
+  EXPECT_EQ(status(model().listeners, second.listener), "ACTIVE");
+  EXPECT_TRUE(data_plane.state.vips.contains(ip("10.0.0.17")));
+  EXPECT_THAT(status(model().load_balancers, walkthrough.lb), HasSubstr("ERROR: member 10.0.0.7"));
+}
+
+TEST_F(ControllerTest, WhatTheDataPlaneSilentlyLostIsNotActive) {
+  data_plane.lose = [](const Operation& operation) {
+    return std::holds_alternative<PutListener>(operation);
+  };
+  build();
+  EXPECT_EQ(status(model().listeners, walkthrough.listener),
+            "ERROR: listener 10.0.0.16:80: the data plane does not hold it");
+  EXPECT_THAT(status(model().load_balancers, walkthrough.lb), HasSubstr("ERROR: listener"));
+  EXPECT_EQ(status(model().members, walkthrough.a), "ACTIVE");
+}
+
+TEST_F(ControllerTest, ARefusedRemovalIsTheLoadBalancersError) {
+  build();
+  data_plane.veto = [](const Operation& operation) -> Result<void> {
+    if (std::holds_alternative<RemoveMember>(operation)) return fail(ErrorKind::system, "no");
+    return {};
+  };
+  ASSERT_TRUE(controller->change([&](auto& model) {
+    return remove_member(model, walkthrough.pool, walkthrough.a, walkthrough.now);
+  }));
+  EXPECT_EQ(status(model().load_balancers, walkthrough.lb),
+            "ERROR: member " + to_string(walkthrough.a) + ": no");
+  EXPECT_THAT(ring(), ElementsAre(walkthrough.b));
+  data_plane.veto = nullptr;
+  ASSERT_TRUE(controller->repair_drift());
+  EXPECT_EQ(status(model().load_balancers, walkthrough.lb), "ACTIVE");
+}
+
+TEST_F(ControllerTest, AnUnreadableDataPlaneLeavesPendingObjectsInErrorUntilItCanBeRead) {
+  build();
+  data_plane.read_error = Error{ErrorKind::system, "members: Operation not permitted", "", EPERM};
+  ASSERT_TRUE(add_member("10.0.0.7"));
+  EXPECT_EQ(status(model().members, added),
+            "ERROR: read the data plane: members: Operation not permitted");
+  EXPECT_EQ(status(model().members, walkthrough.a), "ACTIVE");
+  EXPECT_FALSE(controller->repair_drift());
+  data_plane.read_error.reset();
+  ASSERT_TRUE(controller->repair_drift());
+  EXPECT_EQ(status(model().members, added), "ACTIVE");
+  EXPECT_THAT(events, testing::Contains(HasSubstr("is ACTIVE again")));
+}
+
+TEST_F(ControllerTest, ARestartAdoptsAnEqualStateWithoutAnyOperation) {
+  build();
+  const auto before = model();
+  start();
+  EXPECT_EQ(model(), before);
+  EXPECT_THAT(data_plane.operations, IsEmpty());
+}
+
+TEST_F(ControllerTest, ARestartBringsAnEmptyDataPlaneInLine) {
+  build();
+  data_plane.state = {};
+  start();
+  EXPECT_EQ(data_plane.state, desired());
+}
+
+TEST_F(ControllerTest, AStartFinishesWhatAKillLeftPending) {
+  build();
+  auto pending = model();
+  walkthrough.add_member(pending, "10.0.0.7");
+  ASSERT_TRUE(store->save(model(), pending));  // stored, and then killed
+  start();
+  EXPECT_EQ(data_plane.state, desired());
+  EXPECT_EQ(model().members.size(), 3u);
+  for (const auto& [id, member] : model().members) EXPECT_EQ(status(model().members, id), "ACTIVE");
+  EXPECT_EQ(store->load().value(), model());
+}
+
+TEST_F(ControllerTest, AStartThatTheDataPlaneRefusesLeavesErrors) {
+  build();
+  data_plane.state = {};
+  refuse_member("10.0.0.4");
+  start();
+  EXPECT_THAT(status(model().members, walkthrough.a), HasSubstr("ERROR: member 10.0.0.4:80"));
+  EXPECT_EQ(status(model().members, walkthrough.b), "ACTIVE");
+  EXPECT_THAT(events, testing::Contains(HasSubstr("map is full"))) << "kept for the first listener";
+  EXPECT_THAT(ring(), ElementsAre(walkthrough.b));
+}
+
+TEST_F(ControllerTest, AFailedProbeSwapsTheRingAndFlagsTheMemberAndNothingElse) {
+  build();
+  add_monitor();
+  controller->set_health(walkthrough.a, Health::down);
+  EXPECT_THAT(data_plane.operations,
+              ElementsAre(Operation(PutPool{walkthrough.pool, {{}, {walkthrough.b}}}),
+                          Operation(PutMember{walkthrough.a, {ip("10.0.0.4"), 80, false}})));
+  data_plane.operations.clear();
+  controller->set_health(walkthrough.a, Health::down);
+  EXPECT_THAT(data_plane.operations, IsEmpty()) << "no news";
+  controller->set_health(walkthrough.a, Health::up);
+  EXPECT_THAT(ring(), ElementsAre(walkthrough.a, walkthrough.b));
+}
+
+TEST_F(ControllerTest, HealthSurvivesARestart) {
+  build();
+  add_monitor();
+  controller->set_health(walkthrough.a, Health::down);
+  data_plane.operations.clear();
+  start();
+  EXPECT_EQ(controller->health(), (model::HealthTable{{walkthrough.a, Health::down}}));
+  EXPECT_THAT(data_plane.operations, IsEmpty());
+  EXPECT_THAT(ring(), ElementsAre(walkthrough.b));
+}
+
+TEST_F(ControllerTest, WithoutItsMonitorAMemberHasNoHealthAndServesAgain) {
+  build();
+  add_monitor();
+  controller->set_health(walkthrough.a, Health::down);
+  ASSERT_TRUE(controller->change(
+      [&](auto& model) { return remove_health_monitor(model, monitor, walkthrough.now); }));
+  EXPECT_THAT(controller->health(), IsEmpty());
+  EXPECT_THAT(store->load_health().value(), IsEmpty());
+  EXPECT_THAT(ring(), ElementsAre(walkthrough.a, walkthrough.b));
+}
+
+TEST_F(ControllerTest, ResultsForMembersThatAreGoneOrNotProbedAreIgnored) {
+  build();
+  controller->set_health(walkthrough.a, Health::down);
+  controller->set_health(new_uuid(), Health::down);
+  EXPECT_THAT(controller->health(), IsEmpty());
+  EXPECT_THAT(data_plane.operations, IsEmpty());
+}
+
+TEST_F(ControllerTest, DriftIsRepairedAndReported) {
+  build();
+  data_plane.state.members.erase(walkthrough.a);
+  data_plane.state.vips[ip("10.0.0.99")] = {new_uuid(), true};
+  data_plane.state.pools.at(walkthrough.pool).ring = {walkthrough.b};
+  const auto repairs = controller->repair_drift();
+  ASSERT_TRUE(repairs);
+  EXPECT_THAT(*repairs,
+              ElementsAre("VIP 10.0.0.99 belonged to nobody: removed",
+                          "member 10.0.0.4:80 was missing: put back",
+                          "pool " + to_string(walkthrough.pool) + " differed: put right"));
+  EXPECT_EQ(data_plane.state, desired());
+  EXPECT_THAT(controller->repair_drift().value(), IsEmpty());
+}
+
+TEST_F(ControllerTest, DriftThatCannotBeRepairedIsReportedWithTheReason) {
+  build();
+  data_plane.state.members.erase(walkthrough.a);
+  data_plane.state.pools.at(walkthrough.pool).ring = {walkthrough.b};
+  refuse_member("10.0.0.4");
+  const auto repairs = controller->repair_drift();
+  ASSERT_TRUE(repairs);
+  EXPECT_THAT(*repairs, testing::Contains("member 10.0.0.4:80 cannot be repaired: members: map is "
+                                          "full (16384 entries)"));
+  EXPECT_THAT(status(model().members, walkthrough.a), HasSubstr("ERROR: member 10.0.0.4:80"));
+  EXPECT_EQ(status(model().members, walkthrough.b), "ACTIVE");
+}
+
+TEST_F(ControllerTest, ObserversHearOfChangesOfModelAndHealthAndOfNothingElse) {
+  int heard = 0;
+  controller->on_change([&] { heard++; });
+  build();
+  EXPECT_EQ(heard, 1);
+  add_monitor();
+  EXPECT_EQ(heard, 2);
+  controller->set_health(walkthrough.a, Health::up);
+  EXPECT_EQ(heard, 3);
+  controller->set_health(walkthrough.a, Health::up);
+  EXPECT_FALSE(
+      controller->change([](auto&) -> Result<void> { return fail(ErrorKind::invalid, ""); }));
+  ASSERT_TRUE(controller->repair_drift());
+  EXPECT_EQ(heard, 3);
+}
+
+TEST_F(ControllerTest, ACascadeLeavesNothingBehind) {
+  build();
+  ASSERT_TRUE(controller->change([&](auto& model) {
+    return remove_load_balancer(model, walkthrough.lb, true, walkthrough.now);
+  }));
+  EXPECT_EQ(data_plane.state, DataPlaneState{});
+  EXPECT_EQ(store->load().value(), model::Model{});
+}
+
+}  // namespace
+}  // namespace sluice::control

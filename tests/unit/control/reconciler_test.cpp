@@ -1,0 +1,263 @@
+#include "control/reconciler.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <random>
+
+#include "tests/support/fake_data_plane.hpp"
+#include "tests/unit/control/walkthrough.hpp"
+
+namespace sluice::control {
+namespace {
+
+using model::Health;
+using test::ip;
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+class Reconciler : public testing::Test {
+ protected:
+  Reconciler() { walkthrough.build(model); }
+
+  DataPlaneState desired() const { return desired_state(model, health); }
+  std::vector<Uuid> ring() const { return desired().pools.at(walkthrough.pool).ring; }
+  bool flagged(const Uuid& member) const { return desired().members.at(member).usable; }
+
+  model::Member& a() { return model.members.at(walkthrough.a); }
+  model::Member& b() { return model.members.at(walkthrough.b); }
+
+  test::Walkthrough walkthrough;
+  model::Model model;
+  model::HealthTable health;
+  const ListenerKey port_80{ip("10.0.0.16"), 80, model::Protocol::tcp};
+};
+
+TEST_F(Reconciler, TheWalkthroughBecomesAVipAListenerAPoolAndTwoMembers) {
+  const auto state = desired();
+  EXPECT_EQ(state.vips, (std::map<IpAddress, VipEntry>{{ip("10.0.0.16"), {walkthrough.lb, true}}}));
+  ASSERT_EQ(state.listeners.size(), 1u);
+  EXPECT_EQ(state.listeners.at(port_80),
+            (ListenerEntry{walkthrough.listener, walkthrough.pool, ip("10.0.0.16")}));
+  EXPECT_THAT(state.pools.at(walkthrough.pool).ring, ElementsAre(walkthrough.a, walkthrough.b));
+  EXPECT_EQ(state.members.at(walkthrough.a), (MemberEntry{ip("10.0.0.4"), 80, true}));
+  EXPECT_EQ(state.members.at(walkthrough.b), (MemberEntry{ip("10.0.0.6"), 80, true}));
+}
+
+TEST_F(Reconciler, AFloatingIpReachesTheSameListenersAndMembersSeeTheVip) {
+  walkthrough.add_floating_ip(model, "203.0.113.9");
+  const auto state = desired();
+  EXPECT_EQ(state.vips.at(ip("203.0.113.9")), (VipEntry{walkthrough.lb, true}));
+  const ListenerKey key{ip("203.0.113.9"), 80, model::Protocol::tcp};
+  EXPECT_EQ(state.listeners.at(key),
+            (ListenerEntry{walkthrough.listener, walkthrough.pool, ip("10.0.0.16")}));
+}
+
+TEST_F(Reconciler, AMemberThatIsDownOrDisabledStaysKnownButLeavesTheRing) {
+  health[walkthrough.a] = Health::down;
+  EXPECT_THAT(ring(), ElementsAre(walkthrough.b));
+  EXPECT_FALSE(flagged(walkthrough.a));
+  health.clear();
+  b().admin_state_up = false;
+  EXPECT_THAT(ring(), ElementsAre(walkthrough.a));
+  EXPECT_FALSE(flagged(walkthrough.b));
+}
+
+TEST_F(Reconciler, WeightZeroTakesNoNewConnections) {
+  a().weight = 0;
+  EXPECT_THAT(ring(), ElementsAre(walkthrough.b));
+  EXPECT_FALSE(flagged(walkthrough.a));
+}
+
+TEST_F(Reconciler, WeightsAreInTheRing) {
+  a().weight = 3;
+  EXPECT_EQ(ring().size(), 4u);
+}
+
+TEST_F(Reconciler, BackupsServeOnlyWhenNobodyElseDoes) {
+  b().backup = true;
+  EXPECT_THAT(ring(), ElementsAre(walkthrough.a));
+  EXPECT_FALSE(flagged(walkthrough.b));
+  health[walkthrough.a] = Health::down;
+  EXPECT_THAT(ring(), ElementsAre(walkthrough.b));
+  health[walkthrough.b] = Health::down;
+  EXPECT_THAT(ring(), IsEmpty());
+  health.clear();
+  a().weight = 0;
+  EXPECT_THAT(ring(), ElementsAre(walkthrough.b)) << "drained: the backup takes over";
+}
+
+TEST_F(Reconciler, ADisabledLoadBalancerKeepsItsAddressesAndAnswersNothing) {
+  walkthrough.add_floating_ip(model, "203.0.113.9");
+  model.load_balancers.at(walkthrough.lb).admin_state_up = false;
+  const auto state = desired();
+  EXPECT_EQ(state.vips.at(ip("10.0.0.16")), (VipEntry{walkthrough.lb, false}));
+  EXPECT_EQ(state.vips.at(ip("203.0.113.9")), (VipEntry{walkthrough.lb, false}));
+  EXPECT_THAT(state.listeners, IsEmpty());
+}
+
+TEST_F(Reconciler, ADisabledListenerIsAbsent) {
+  model.listeners.at(walkthrough.listener).admin_state_up = false;
+  EXPECT_THAT(desired().listeners, IsEmpty());
+}
+
+TEST_F(Reconciler, AListenerWithoutAPoolOrWithADisabledOneIsThereWithNobodyBehindIt) {
+  model.pools.at(walkthrough.pool).admin_state_up = false;
+  auto state = desired();
+  EXPECT_TRUE(state.listeners.at(port_80).pool.is_nil());
+  EXPECT_THAT(state.pools, IsEmpty());
+  EXPECT_EQ(state.members.size(), 2u);
+  EXPECT_FALSE(state.members.at(walkthrough.a).usable);
+
+  ASSERT_TRUE(remove_pool(model, walkthrough.pool, walkthrough.now));
+  state = desired();
+  EXPECT_TRUE(state.listeners.at(port_80).pool.is_nil());
+  EXPECT_THAT(state.members, IsEmpty());
+}
+
+TEST_F(Reconciler, TheForwardingModeIsThePools) {
+  model.pools.at(walkthrough.pool).forwarding_mode = model::ForwardingMode::dnat;
+  EXPECT_EQ(desired().pools.at(walkthrough.pool).forwarding_mode, model::ForwardingMode::dnat);
+}
+
+TEST_F(Reconciler, EqualStatesNeedNoOperation) {
+  EXPECT_THAT(diff(desired(), desired()), IsEmpty());
+}
+
+TEST_F(Reconciler, BuildingUpGoesFromMembersToTheVip) {
+  const auto state = desired();
+  const auto operations = diff(state, {});
+  ASSERT_EQ(operations.size(), 5u);
+  EXPECT_TRUE(std::holds_alternative<PutMember>(operations[0]));
+  EXPECT_TRUE(std::holds_alternative<PutMember>(operations[1]));
+  EXPECT_TRUE(std::holds_alternative<PutPool>(operations[2]));
+  EXPECT_TRUE(std::holds_alternative<PutListener>(operations[3]));
+  EXPECT_TRUE(std::holds_alternative<PutVip>(operations[4]));
+}
+
+TEST_F(Reconciler, TakingDownGoesFromTheVipToMembers) {
+  const auto operations = diff({}, desired());
+  ASSERT_EQ(operations.size(), 5u);
+  EXPECT_TRUE(std::holds_alternative<RemoveVip>(operations[0]));
+  EXPECT_TRUE(std::holds_alternative<RemoveListener>(operations[1]));
+  EXPECT_TRUE(std::holds_alternative<RemovePool>(operations[2]));
+  EXPECT_TRUE(std::holds_alternative<RemoveMember>(operations[3]));
+  EXPECT_TRUE(std::holds_alternative<RemoveMember>(operations[4]));
+}
+
+TEST_F(Reconciler, AnEvictionIsOneRingSwapAndThenTheMembersFlag) {
+  const auto before = desired();
+  health[walkthrough.a] = Health::down;
+  const auto operations = diff(desired(), before);
+  EXPECT_THAT(operations,
+              ElementsAre(Operation(PutPool{walkthrough.pool, {{}, {walkthrough.b}}}),
+                          Operation(PutMember{walkthrough.a, {ip("10.0.0.4"), 80, false}})));
+}
+
+TEST_F(Reconciler, AReturnIsTheMembersFlagAndThenOneRingSwap) {
+  const auto up = desired();
+  health[walkthrough.a] = Health::down;
+  const auto operations = diff(up, desired());
+  EXPECT_THAT(
+      operations,
+      ElementsAre(Operation(PutMember{walkthrough.a, {ip("10.0.0.4"), 80, true}}),
+                  Operation(PutPool{walkthrough.pool, {{}, {walkthrough.a, walkthrough.b}}})));
+}
+
+// A random configuration of a few load balancers; some things disabled, down, drained or without a
+// pool.
+struct Random {
+  explicit Random(unsigned seed) : random(seed) {}
+
+  bool chance(unsigned percent) { return random() % 100 < percent; }
+
+  void build(model::Model& model, model::HealthTable& health, const std::vector<Uuid>& ids) {
+    for (unsigned i = 0; i < 4; i++) {
+      if (chance(25)) continue;
+      const auto lb_id = ids[i];
+      model::LoadBalancer lb;
+      lb.id = lb_id;
+      lb.vip_address = ip(("10.0.0." + std::to_string(16 + random() % 5)).c_str());
+      lb.admin_state_up = chance(80);
+      model.load_balancers[lb_id] = lb;
+      for (unsigned j = 0; j < 3; j++) build_service(model, health, lb_id, ids, i * 3 + j, j);
+    }
+  }
+
+  void build_service(model::Model& model, model::HealthTable& health, const Uuid& lb,
+                     const std::vector<Uuid>& ids, unsigned index, unsigned port) {
+    model::Pool pool;
+    pool.id = ids[10 + index];
+    pool.load_balancer_id = lb;
+    pool.admin_state_up = chance(80);
+    if (chance(80)) model.pools[pool.id] = pool;
+    model::Listener listener;
+    listener.id = ids[30 + index];
+    listener.load_balancer_id = lb;
+    listener.protocol_port = static_cast<std::uint16_t>(80 + port);
+    listener.admin_state_up = chance(80);
+    if (model.pools.contains(pool.id) && chance(80)) listener.default_pool_id = pool.id;
+    if (chance(80)) model.listeners[listener.id] = listener;
+    if (!model.pools.contains(pool.id)) return;
+    for (unsigned k = 0; k < 4; k++) {
+      model::Member member;
+      member.id = ids[50 + index * 4 + k];
+      member.pool_id = pool.id;
+      member.address = ip("10.1.0.1");
+      member.protocol_port = static_cast<std::uint16_t>(1000 + k);
+      member.weight = static_cast<std::uint16_t>(random() % 4);
+      member.backup = chance(20);
+      member.admin_state_up = chance(90);
+      if (chance(25)) continue;
+      model.members[member.id] = member;
+      if (chance(25)) health[member.id] = Health::down;
+    }
+  }
+
+  std::mt19937 random;
+};
+
+TEST(ReconcilerProperty, FromAnyStateToAnyOtherNothingHalfBuiltIsEverVisible) {
+  std::vector<Uuid> ids(120);
+  for (auto& id : ids) id = new_uuid();
+  sluice::test::FakeDataPlane data_plane;
+  for (unsigned seed = 0; seed < 500; seed++) {
+    model::Model model;
+    model::HealthTable health;
+    Random(seed).build(model, health, ids);
+    const auto desired = desired_state(model, health);
+    for (const auto& operation : diff(desired, data_plane.state)) {
+      ASSERT_TRUE(data_plane.apply(operation));
+    }
+    ASSERT_EQ(data_plane.state, desired) << "seed " << seed;
+    ASSERT_THAT(data_plane.violations, IsEmpty()) << "seed " << seed;
+  }
+}
+
+TEST(ReconcilerScale, TenThousandMembersTakeMilliseconds) {
+  test::Walkthrough walkthrough;
+  model::Model model;
+  walkthrough.build(model);
+  for (unsigned i = 0; i < 10'000; i++) {
+    model::Member member;
+    member.id = new_uuid();
+    member.pool_id = walkthrough.pool;
+    member.address = boost::asio::ip::address_v4(0x0a010000 + i);
+    member.protocol_port = 80;
+    model.members.emplace(member.id, member);
+  }
+  const auto before = desired_state(model, {});
+  const auto start = std::chrono::steady_clock::now();
+  const auto after = desired_state(model, {{walkthrough.a, Health::down}});
+  const auto operations = diff(after, before);
+  const auto took = std::chrono::steady_clock::now() - start;
+  EXPECT_EQ(operations.size(), 2u);
+  // Generous: a debug build on a busy machine. What it guards against is quadratic time, which
+  // takes minutes.
+  EXPECT_LT(took, std::chrono::seconds(2));
+  RecordProperty("microseconds", static_cast<int>(took / std::chrono::microseconds(1)));
+}
+
+}  // namespace
+}  // namespace sluice::control

@@ -1,0 +1,174 @@
+// What the controller wants of a data plane: its state as values, and operations that change it.
+//
+// control/ declares this; dataplane/ implements it over BPF maps; tests use a recording fake.
+// Objects are named by their ids; indices into maps are the implementation's business.
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/ip_address.hpp"
+#include "base/result.hpp"
+#include "base/uuid.hpp"
+#include "model/objects.hpp"
+
+namespace sluice::control {
+
+struct VipEntry {
+  Uuid load_balancer{};
+  bool up = true;  // false: the address stays ours, its packets are dropped
+
+  bool operator==(const VipEntry&) const = default;
+};
+
+struct MemberEntry {
+  IpAddress address;
+  std::uint16_t port = 0;  // host byte order
+  bool usable = false;     // is in its pool's ring
+
+  bool operator==(const MemberEntry&) const = default;
+};
+
+struct PoolEntry {
+  model::ForwardingMode forwarding_mode = model::ForwardingMode::fullnat;
+  std::vector<Uuid> ring;  // member ids in the order of new connections; empty: nobody is usable
+
+  bool operator==(const PoolEntry&) const = default;
+};
+
+struct ListenerKey {
+  IpAddress address;
+  std::uint16_t port = 0;  // host byte order
+  model::Protocol protocol = model::Protocol::tcp;
+
+  auto operator<=>(const ListenerKey& other) const {
+    if (address != other.address) {
+      return address < other.address ? std::strong_ordering::less : std::strong_ordering::greater;
+    }
+    if (auto order = port <=> other.port; order != 0) return order;
+    return protocol <=> other.protocol;
+  }
+  bool operator==(const ListenerKey&) const = default;
+};
+
+struct ListenerEntry {
+  Uuid listener{};
+  Uuid pool{};            // nil: no default pool
+  IpAddress snat_source;  // source of fullnat flows: the load balancer's VIP
+
+  bool operator==(const ListenerEntry&) const = default;
+};
+
+// Everything that the controller owns in the maps.
+struct DataPlaneState {
+  std::map<IpAddress, VipEntry> vips;
+  std::map<ListenerKey, ListenerEntry> listeners;
+  std::map<Uuid, PoolEntry> pools;
+  std::map<Uuid, MemberEntry> members;
+
+  bool operator==(const DataPlaneState&) const = default;
+};
+
+// Put = create or replace. Each is atomic for packets: they meet the state before or after it.
+struct PutVip {
+  IpAddress address;
+  VipEntry entry;
+  bool operator==(const PutVip&) const = default;
+};
+struct RemoveVip {
+  IpAddress address;
+  bool operator==(const RemoveVip&) const = default;
+};
+struct PutListener {
+  ListenerKey key;
+  ListenerEntry entry;  // its pool exists
+  bool operator==(const PutListener&) const = default;
+};
+struct RemoveListener {
+  ListenerKey key;
+  bool operator==(const RemoveListener&) const = default;
+};
+struct PutPool {
+  Uuid id{};
+  PoolEntry entry;  // the ring's members exist
+  bool operator==(const PutPool&) const = default;
+};
+struct RemovePool {
+  Uuid id{};  // no listener names it
+  bool operator==(const RemovePool&) const = default;
+};
+struct PutMember {
+  Uuid id{};
+  MemberEntry entry;
+  bool operator==(const PutMember&) const = default;
+};
+struct RemoveMember {
+  Uuid id{};  // in no ring; its flows live on until they end
+  bool operator==(const RemoveMember&) const = default;
+};
+using Operation = std::variant<PutVip, RemoveVip, PutListener, RemoveListener, PutPool, RemovePool,
+                               PutMember, RemoveMember>;
+
+// What the operation is about, for logs and errors: "member 10.0.0.4:80", "VIP 10.0.0.16", "pool
+// 2b2a...".
+std::string subject(const Operation& operation);
+// The operation's effect on the state as values.
+void apply_to(DataPlaneState& state, const Operation& operation);
+
+// Sums over all CPUs since the object was first put.
+struct Counters {
+  std::uint64_t packets_in = 0, bytes_in = 0;    // from clients
+  std::uint64_t packets_out = 0, bytes_out = 0;  // to clients
+  std::uint64_t flows_opened = 0, flows_ended = 0;
+  std::uint64_t flows_failed = 0;   // ended without having been established
+  std::uint64_t flows_refused = 0;  // never created
+
+  std::uint64_t active_flows() const { return flows_opened - flows_ended; }
+  bool operator==(const Counters&) const = default;
+};
+
+// One line of `sluicectl drops`.
+struct ReasonCount {
+  std::string label;     // "no_listener"
+  std::string verdict;   // "forward", "answer", "pass" or "drop"
+  std::string sentence;  // what it means for the operator
+  std::uint64_t packets = 0;
+};
+
+struct ExpiryReport {
+  std::uint32_t live = 0;     // connections in the table
+  std::uint32_t expired = 0;  // removed by this sweep
+};
+
+struct AttachedInterface {
+  std::uint32_t index = 0;
+  std::string name;
+};
+
+class DataPlane {
+ public:
+  virtual ~DataPlane() = default;
+
+  // What the maps hold now, read back from the kernel.
+  virtual Result<DataPlaneState> read() = 0;
+  // ErrorKind::conflict when a map is full (the error names map and capacity).
+  virtual Result<void> apply(const Operation& operation) = 0;
+
+  // Zeros for an object that the data plane does not have.
+  virtual Result<Counters> listener_counters(const Uuid& listener) = 0;
+  virtual Result<Counters> member_counters(const Uuid& member) = 0;
+  virtual Result<std::vector<ReasonCount>> reason_counters() = 0;
+
+  // Removes idle flows (one sweep).
+  virtual Result<ExpiryReport> expire_flows() = 0;
+  // Makes every flow ask the kernel's FIB again at its next packet.
+  virtual Result<void> renew_next_hops() = 0;
+  // NICs that Sluice is attached to in this network namespace.
+  virtual Result<std::vector<AttachedInterface>> interfaces() = 0;
+};
+
+}  // namespace sluice::control

@@ -1,0 +1,165 @@
+#include "control/reconciler.hpp"
+
+#include <algorithm>
+#include <tuple>
+
+#include "balancing/ring.hpp"
+#include "model/status.hpp"
+
+namespace sluice::control {
+namespace {
+
+using MembersByPool = std::map<Uuid, std::vector<const model::Member*>>;
+
+// In order of creation, as model::members_of gives them, but for all pools in one pass.
+MembersByPool members_by_pool(const model::Model& model) {
+  MembersByPool result;
+  for (const auto& [id, member] : model.members) result[member.pool_id].push_back(&member);
+  for (auto& [pool, members] : result) {
+    std::sort(members.begin(), members.end(), [](const auto* a, const auto* b) {
+      return std::tie(a->created_at, a->id) < std::tie(b->created_at, b->id);
+    });
+  }
+  return result;
+}
+
+// Who takes new connections, and how many. The backups are called when nobody else would take one:
+// every other member is down, disabled or drained (weight 0).
+std::vector<balancing::Share> shares(const std::vector<const model::Member*>& members,
+                                     const model::HealthTable& health) {
+  for (const bool backup : {false, true}) {
+    std::vector<balancing::Share> result;
+    for (const auto* member : members) {
+      if (member->backup == backup && member->weight > 0 && usable(health, *member)) {
+        result.push_back({member->id, member->weight});
+      }
+    }
+    if (!result.empty()) return result;
+  }
+  return {};
+}
+
+void add_pool(DataPlaneState& state, const model::Pool& pool,
+              const std::vector<const model::Member*>& members, const model::HealthTable& health) {
+  for (const auto* member : members) {
+    state.members[member->id] = {member->address, member->protocol_port, false};
+  }
+  if (!pool.admin_state_up) return;
+  auto& entry = state.pools[pool.id];
+  entry.forwarding_mode = pool.forwarding_mode;
+  entry.ring = balancing::smooth_ring(shares(members, health));
+  for (const auto& id : entry.ring) state.members[id].usable = true;
+}
+
+using ListenersByOwner = std::map<Uuid, std::vector<const model::Listener*>>;
+
+ListenersByOwner enabled_listeners(const model::Model& model) {
+  ListenersByOwner result;
+  for (const auto& [id, listener] : model.listeners) {
+    if (listener.admin_state_up) result[listener.load_balancer_id].push_back(&listener);
+  }
+  return result;
+}
+
+// An address that reaches the load balancer: its VIP or a floating IP. Needs the pools in `state`.
+void add_address(DataPlaneState& state, const IpAddress& address, bool up,
+                 const model::LoadBalancer& load_balancer, const ListenersByOwner& listeners) {
+  state.vips[address] = {load_balancer.id, up};
+  const auto own = listeners.find(load_balancer.id);
+  if (!up || own == listeners.end()) return;
+  for (const auto* listener : own->second) {
+    auto& entry = state.listeners[{address, listener->protocol_port, listener->protocol}];
+    entry.listener = listener->id;
+    entry.snat_source = load_balancer.vip_address;
+    const auto pool = listener->default_pool_id.value_or(Uuid{});
+    if (state.pools.contains(pool)) entry.pool = pool;
+  }
+}
+
+// Calls `put` for entries that are new or different, `remove` for entries that are no longer
+// wanted.
+template <typename Map, typename Put, typename Remove>
+void compare(const Map& desired, const Map& actual, Put put, Remove remove) {
+  auto is = actual.begin();
+  for (const auto& [key, entry] : desired) {
+    while (is != actual.end() && is->first < key) remove((is++)->first);
+    const bool exists = is != actual.end() && is->first == key;
+    if (!exists || is->second != entry) put(key, entry);
+    if (exists) ++is;
+  }
+  while (is != actual.end()) remove((is++)->first);
+}
+
+using Operations = std::vector<Operation>;
+
+void append(Operations& operations, Operations&& more) {
+  operations.insert(operations.end(), std::make_move_iterator(more.begin()),
+                    std::make_move_iterator(more.end()));
+}
+
+}  // namespace
+
+DataPlaneState desired_state(const model::Model& model, const model::HealthTable& health) {
+  DataPlaneState state;
+  const auto members = members_by_pool(model);
+  for (const auto& [id, pool] : model.pools) {
+    const auto own = members.find(id);
+    static const std::vector<const model::Member*> none;
+    add_pool(state, pool, own == members.end() ? none : own->second, health);
+  }
+  const auto listeners = enabled_listeners(model);
+  for (const auto& [id, load_balancer] : model.load_balancers) {
+    add_address(state, load_balancer.vip_address, load_balancer.admin_state_up, load_balancer,
+                listeners);
+  }
+  for (const auto& [id, floating_ip] : model.floating_ips) {
+    const auto& load_balancer = model.load_balancers.at(floating_ip.load_balancer_id);
+    add_address(state, floating_ip.address,
+                load_balancer.admin_state_up && floating_ip.admin_state_up, load_balancer,
+                listeners);
+  }
+  return state;
+}
+
+std::vector<Operation> diff(const DataPlaneState& desired, const DataPlaneState& actual) {
+  Operations vips_away, members_in, pools_in, listeners_in, vips_up;
+  Operations listeners_out, pools_out, members_out;
+
+  compare(
+      desired.vips, actual.vips,
+      [&](const IpAddress& address, const VipEntry& entry) {
+        (entry.up ? vips_up : vips_away).push_back(PutVip{address, entry});
+      },
+      [&](const IpAddress& address) { vips_away.push_back(RemoveVip{address}); });
+  compare(
+      desired.listeners, actual.listeners,
+      [&](const ListenerKey& key, const ListenerEntry& entry) {
+        listeners_in.push_back(PutListener{key, entry});
+      },
+      [&](const ListenerKey& key) { listeners_out.push_back(RemoveListener{key}); });
+  compare(
+      desired.pools, actual.pools,
+      [&](const Uuid& id, const PoolEntry& entry) {
+        pools_in.push_back(PutPool{id, entry});
+      },
+      [&](const Uuid& id) { pools_out.push_back(RemovePool{id}); });
+  compare(
+      desired.members, actual.members,
+      [&](const Uuid& id, const MemberEntry& entry) {
+        // A member that leaves its ring is changed when it has left.
+        const auto before = actual.members.find(id);
+        const bool leaves =
+            before != actual.members.end() && before->second.usable && !entry.usable;
+        (leaves ? members_out : members_in).push_back(PutMember{id, entry});
+      },
+      [&](const Uuid& id) { members_out.push_back(RemoveMember{id}); });
+
+  Operations operations = std::move(vips_away);
+  for (auto* part : {&members_in, &pools_in, &listeners_in, &vips_up, &listeners_out, &pools_out,
+                     &members_out}) {
+    append(operations, std::move(*part));
+  }
+  return operations;
+}
+
+}  // namespace sluice::control
