@@ -1,0 +1,283 @@
+// BpfDataPlane over real maps: what is put is read back, a second controller over the same maps
+// finds everything again, and indices go to new objects only when no flow is left on them.
+#include "dataplane/bpf_data_plane.hpp"
+
+#include <arpa/inet.h>
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <gmock/gmock.h>
+#include <unistd.h>
+
+#include "dataplane/program.hpp"
+#include "maps/counters.h"
+#include "maps/listener.h"
+#include "maps/member.h"
+#include "maps/pool.h"
+#include "maps/reasons.h"
+#include "maps/runtime.h"
+#include "maps/vip.h"
+
+namespace sluice::dataplane {
+namespace {
+
+using namespace control;
+using ::testing::HasSubstr;
+using ::testing::SizeIs;
+
+IpAddress ip(const char* text) {
+  return *parse_ip_address(text);
+}
+
+class DataPlaneTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (geteuid() != 0) GTEST_SKIP() << "needs root to load BPF programs";
+    auto program = Program::load({.flows = 64});
+    ASSERT_TRUE(program) << program.error().text();
+    auto opened = BpfDataPlane::over(std::move(*program));
+    ASSERT_TRUE(opened) << opened.error().text();
+    plane = std::move(*opened);
+  }
+
+  void apply(const Operation& operation) {
+    const auto done = plane->apply(operation);
+    ASSERT_TRUE(done) << done.error().text();
+  }
+  DataPlaneState read() {
+    auto state = plane->read();
+    EXPECT_TRUE(state) << state.error().text();
+    return state.value_or(DataPlaneState{});
+  }
+  int map(const char* name) const { return plane->program().map_fd(name); }
+
+  void put_members() {
+    apply(PutMember{first, {ip("10.0.0.4"), 8080, true}});
+    apply(PutMember{second, {ip("10.0.0.6"), 8080, true}});
+  }
+  void put_everything() {
+    put_members();
+    apply(PutPool{pool, {model::ForwardingMode::dnat, {first, second, first}}});
+    apply(PutListener{key, {listener, pool, vip}});
+    apply(PutVip{vip, {load_balancer, true}});
+  }
+  // The same maps, as a restarted daemon finds them.
+  void restart() {
+    auto program = Program::load_over(plane->program());
+    ASSERT_TRUE(program) << program.error().text();
+    plane = std::move(*BpfDataPlane::over(std::move(*program)));
+  }
+  // What the data plane would count on CPU 0.
+  void count_flows(const char* counters, std::uint32_t index, std::uint64_t opened,
+                   std::uint64_t ended) {
+    std::vector<sluice_counters> cpus(static_cast<std::size_t>(libbpf_num_possible_cpus()));
+    cpus[0].flows_opened = opened;
+    cpus[0].flows_ended = ended;
+    ASSERT_EQ(bpf_map_update_elem(map(counters), &index, cpus.data(), BPF_ANY), 0);
+  }
+  std::uint32_t listener_index() {
+    const sluice_listener4_key map_key{to_be32(key.address), htons(key.port), IPPROTO_TCP, 0};
+    sluice_listener4 entry{};
+    EXPECT_EQ(bpf_map_lookup_elem(map("listeners4"), &map_key, &entry), 0);
+    return entry.index;
+  }
+  std::uint32_t ring_id(std::uint32_t index) {
+    std::uint32_t id = 0;
+    bpf_map_lookup_elem(map("pool_rings"), &index, &id);
+    return id;
+  }
+
+  const Uuid load_balancer = new_uuid(), listener = new_uuid(), pool = new_uuid();
+  const Uuid first = new_uuid(), second = new_uuid();
+  const IpAddress vip = ip("10.0.0.16");
+  const ListenerKey key{vip, 80, model::Protocol::tcp};
+  std::unique_ptr<BpfDataPlane> plane;
+};
+
+TEST_F(DataPlaneTest, FreshMapsAreEmpty) {
+  EXPECT_EQ(read(), DataPlaneState{});
+}
+
+TEST_F(DataPlaneTest, WhatWasPutIsReadBack) {
+  put_everything();
+  DataPlaneState expected;
+  expected.members[first] = {ip("10.0.0.4"), 8080, true};
+  expected.members[second] = {ip("10.0.0.6"), 8080, true};
+  expected.pools[pool] = {model::ForwardingMode::dnat, {first, second, first}};
+  expected.listeners[key] = {listener, pool, vip};
+  expected.vips[vip] = {load_balancer, true};
+  EXPECT_EQ(read(), expected);
+}
+
+TEST_F(DataPlaneTest, ARestartedControllerFindsTheSameState) {
+  put_everything();
+  const auto before = read();
+  restart();
+  EXPECT_EQ(read(), before);
+  // And goes on with the same indices.
+  const auto index = listener_index();
+  apply(PutListener{key, {listener, pool, ip("10.0.0.17")}});
+  EXPECT_EQ(listener_index(), index);
+}
+
+TEST_F(DataPlaneTest, AfterRemovingEverythingNothingIsLeft) {
+  put_everything();
+  apply(RemoveVip{vip});
+  apply(RemoveListener{key});
+  apply(RemovePool{pool});
+  apply(RemoveMember{first});
+  apply(RemoveMember{second});
+  EXPECT_EQ(read(), DataPlaneState{});
+  restart();
+  EXPECT_EQ(read(), DataPlaneState{});
+}
+
+TEST_F(DataPlaneTest, RemovingWhatIsNotThereIsFine) {
+  apply(RemoveVip{vip});
+  apply(RemoveListener{key});
+  apply(RemovePool{pool});
+  apply(RemoveMember{first});
+}
+
+TEST_F(DataPlaneTest, AnEqualRingIsNotSwapped) {
+  put_members();
+  apply(PutPool{pool, {model::ForwardingMode::fullnat, {first, second}}});
+  const auto ring = ring_id(0);
+  apply(PutPool{pool, {model::ForwardingMode::dnat, {first, second}}});
+  EXPECT_EQ(ring_id(0), ring);
+  apply(PutPool{pool, {model::ForwardingMode::dnat, {second}}});
+  EXPECT_NE(ring_id(0), ring);
+  EXPECT_EQ(read().pools[pool].ring, std::vector{second});
+}
+
+TEST_F(DataPlaneTest, ARingMayBeEmptyAndThenLong) {
+  put_members();
+  apply(PutPool{pool, {model::ForwardingMode::fullnat, {}}});
+  EXPECT_EQ(read().pools[pool].ring, std::vector<Uuid>{});
+  const std::vector<Uuid> longest(SLUICE_MAX_RING_SLOTS, first);
+  apply(PutPool{pool, {model::ForwardingMode::fullnat, longest}});
+  EXPECT_EQ(read().pools[pool].ring, longest);
+  auto too_long = longest;
+  too_long.push_back(first);
+  EXPECT_FALSE(plane->apply(PutPool{pool, {model::ForwardingMode::fullnat, too_long}}));
+  EXPECT_EQ(read().pools[pool].ring, longest);
+}
+
+TEST_F(DataPlaneTest, ARingThatNamesAStrangerChangesNothing) {
+  EXPECT_FALSE(plane->apply(PutPool{pool, {model::ForwardingMode::fullnat, {first}}}));
+  EXPECT_EQ(read(), DataPlaneState{});
+}
+
+TEST_F(DataPlaneTest, OneListenerHasOneIndexUnderAllItsAddresses) {
+  put_everything();
+  const ListenerKey floating{ip("203.0.113.9"), 80, model::Protocol::tcp};
+  apply(PutListener{floating, {listener, pool, vip}});
+  const auto index = listener_index();
+  count_flows("listener_counters", index, 5, 2);
+  EXPECT_EQ(plane->listener_counters(listener)->active_flows(), 3U);
+  apply(RemoveListener{key});
+  EXPECT_EQ(plane->listener_counters(listener)->active_flows(), 3U);  // still there by the other
+  apply(RemoveListener{floating});
+  EXPECT_EQ(*plane->listener_counters(listener), Counters{});
+}
+
+TEST_F(DataPlaneTest, CountersAreZeroForStrangers) {
+  EXPECT_EQ(*plane->listener_counters(listener), Counters{});
+  EXPECT_EQ(*plane->member_counters(first), Counters{});
+}
+
+TEST_F(DataPlaneTest, ARemovedMemberKeepsItsIndexWhileFlowsAreLeftAlsoAcrossARestart) {
+  put_members();  // indices 0 and 1
+  count_flows("member_counters", 0, 3, 2);
+  apply(RemoveMember{first});
+  restart();
+  EXPECT_EQ(read().members.count(first), 0U);
+  // Fill the map: every index is used once before a released one comes round again.
+  for (std::uint32_t i = 2; i < SLUICE_MAX_MEMBERS; ++i) {
+    apply(PutMember{new_uuid(), {ip("10.0.0.8"), 80, true}});
+  }
+  const auto full = plane->apply(PutMember{new_uuid(), {ip("10.0.0.9"), 80, true}});
+  ASSERT_FALSE(full);
+  EXPECT_EQ(full.error().kind, ErrorKind::conflict);
+  EXPECT_THAT(full.error().message, HasSubstr("members is full"));
+  EXPECT_THAT(full.error().message, HasSubstr("16384"));
+
+  count_flows("member_counters", 0, 3, 3);
+  const auto heir = new_uuid();
+  apply(PutMember{heir, {ip("10.0.0.9"), 80, true}});
+  EXPECT_EQ(*plane->member_counters(heir), Counters{});  // not the dead man's
+  EXPECT_EQ(read().members[heir].address, ip("10.0.0.9"));
+}
+
+TEST_F(DataPlaneTest, AMemberThatComesBackGoesOnCounting) {
+  put_members();
+  count_flows("member_counters", 0, 3, 2);
+  apply(RemoveMember{first});
+  EXPECT_EQ(*plane->member_counters(first), Counters{});
+  apply(PutMember{first, {ip("10.0.0.4"), 8080, false}});
+  EXPECT_EQ(plane->member_counters(first)->active_flows(), 1U);
+  EXPECT_FALSE(read().members[first].usable);
+}
+
+TEST_F(DataPlaneTest, AFullVipMapIsAConflictThatNamesMapAndCapacity) {
+  const auto base = ip("10.0.0.0").to_v4().to_uint();
+  for (std::uint32_t i = 0; i < SLUICE_MAX_VIPS; ++i) {
+    apply(PutVip{boost::asio::ip::address_v4(base + i), {load_balancer, true}});
+  }
+  const auto full = plane->apply(PutVip{ip("192.0.2.1"), {load_balancer, true}});
+  ASSERT_FALSE(full);
+  EXPECT_EQ(full.error().kind, ErrorKind::conflict);
+  EXPECT_EQ(full.error().message, "map vips4 is full: it holds 4096 entries");
+  EXPECT_THAT(read().vips, SizeIs(SLUICE_MAX_VIPS));
+}
+
+TEST_F(DataPlaneTest, IPv6IsUnsupported) {
+  const auto refused = plane->apply(PutVip{ip("2001:db8::1"), {load_balancer, true}});
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().kind, ErrorKind::unsupported);
+}
+
+TEST_F(DataPlaneTest, ReasonsComeWithLabelAndCount) {
+  std::vector<std::uint64_t> cpus(static_cast<std::size_t>(libbpf_num_possible_cpus()), 7);
+  const std::uint32_t reason = SLUICE_REASON_NO_LISTENER;
+  ASSERT_EQ(bpf_map_update_elem(map("reason_counters"), &reason, cpus.data(), BPF_ANY), 0);
+  const auto counts = plane->reason_counters();
+  ASSERT_TRUE(counts);
+  ASSERT_THAT(*counts, SizeIs(SLUICE_REASON_COUNT));
+  EXPECT_EQ((*counts)[reason].label, "no_listener");
+  EXPECT_EQ((*counts)[reason].packets, 7 * cpus.size());
+  EXPECT_EQ((*counts)[SLUICE_REASON_FORWARDED].packets, 0U);
+}
+
+TEST_F(DataPlaneTest, RenewingNextHopsRaisesTheGeneration) {
+  const std::uint32_t only = 0;
+  sluice_runtime before{}, after{};
+  ASSERT_EQ(bpf_map_lookup_elem(map("runtime"), &only, &before), 0);
+  ASSERT_TRUE(plane->renew_next_hops());
+  ASSERT_EQ(bpf_map_lookup_elem(map("runtime"), &only, &after), 0);
+  EXPECT_EQ(after.next_hop_generation, before.next_hop_generation + 1);
+}
+
+TEST_F(DataPlaneTest, SweepingAnEmptyTableFindsNothing) {
+  const auto report = plane->expire_flows();
+  ASSERT_TRUE(report) << report.error().text();
+  EXPECT_EQ(report->live, 0U);
+  EXPECT_EQ(report->expired, 0U);
+}
+
+TEST_F(DataPlaneTest, WithoutRequestsThereAreNone) {
+  EXPECT_GE(plane->resolve_requests_fd(), 0);
+  const auto requests = plane->take_resolve_requests();
+  ASSERT_TRUE(requests);
+  EXPECT_TRUE(requests->empty());
+}
+
+TEST_F(DataPlaneTest, TheFlowTableHasRoomForAsManyConnectionsAsAskedFor) {
+  EXPECT_FALSE(Program::load({.flows = 0}));
+  const auto loaded = Program::load({.flows = 128});
+  ASSERT_TRUE(loaded);
+  EXPECT_EQ(loaded->flow_capacity(), 128U);
+  EXPECT_EQ(loaded->map_fd("no_such_map"), -1);
+}
+
+}  // namespace
+}  // namespace sluice::dataplane

@@ -1,0 +1,69 @@
+// BpfDataPlane on attached NICs, in a network namespace that ends with the test process.
+#include <gmock/gmock.h>
+#include <sched.h>
+#include <unistd.h>
+
+#include <cstdlib>
+
+#include "dataplane/attachment.hpp"
+#include "dataplane/bpf_data_plane.hpp"
+#include "dataplane/interface_slots.hpp"
+#include "dataplane/program.hpp"
+
+namespace sluice::dataplane {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+class InterfacesTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (geteuid() != 0) GTEST_SKIP() << "needs root to make a network namespace";
+    ASSERT_EQ(unshare(CLONE_NEWNET), 0);
+    ASSERT_EQ(std::system("ip link add nic0 address 02:00:00:00:00:01 type veth peer name peer0 &&"
+                          "ip link set nic0 up"),
+              0);
+    pins = "/sys/fs/bpf/sluice-test-" + std::to_string(getpid());
+    const auto attached = attach({.pin_directory = pins, .interfaces = {"nic0"}, .flows = 64});
+    ASSERT_TRUE(attached) << attached.error().text();
+    auto opened = BpfDataPlane::open(pins, 64);
+    ASSERT_TRUE(opened) << opened.error().text();
+    plane = std::move(*opened);
+  }
+  void TearDown() override {
+    if (!pins.empty()) (void)detach_all(pins);
+  }
+
+  std::string pins;
+  std::unique_ptr<BpfDataPlane> plane;
+};
+
+TEST_F(InterfacesTest, AttachedNicsAreListedUntilTheyAreDetached) {
+  const auto attached = plane->interfaces();
+  ASSERT_TRUE(attached) << attached.error().text();
+  ASSERT_EQ(attached->size(), 1U);
+  EXPECT_EQ(attached->front().name, "nic0");
+  ASSERT_TRUE(detach(pins, {"nic0"}));
+  EXPECT_THAT(*plane->interfaces(), IsEmpty());
+}
+
+TEST_F(InterfacesTest, ANewMacReachesTheMapOnce) {
+  EXPECT_THAT(*plane->refresh_interface_macs(), IsEmpty());
+  ASSERT_EQ(std::system("ip link set nic0 address 02:00:00:00:00:77"), 0);
+  EXPECT_THAT(*plane->refresh_interface_macs(), ElementsAre("nic0"));
+  EXPECT_THAT(*plane->refresh_interface_macs(), IsEmpty());
+  const auto slots = InterfaceSlots(plane->program()).all();
+  ASSERT_TRUE(slots);
+  ASSERT_EQ(slots->size(), 1U);
+  EXPECT_THAT(mac_of(slots->front()), ElementsAre(2, 0, 0, 0, 0, 0x77));
+}
+
+TEST_F(InterfacesTest, SweepingGoesOnWithTheProgramOfAnUpgrade) {
+  ASSERT_TRUE(upgrade(pins));
+  const auto swept = plane->expire_flows();
+  EXPECT_TRUE(swept) << swept.error().text();
+}
+
+}  // namespace
+}  // namespace sluice::dataplane

@@ -1,0 +1,44 @@
+// BpfDataPlane: control::DataPlane over the BPF maps.
+//
+// The maps are the only truth: ids are stored in the entries, so a restarted daemon finds every
+// object's index again. Not thread-safe; one writer per set of maps.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.hpp"
+#include "control/data_plane.hpp"
+#include "dataplane/pins.hpp"
+
+namespace sluice::dataplane {
+
+class Program;
+
+class BpfDataPlane : public control::DataPlane {
+ public:
+  // Adopts the maps pinned under `pin_directory`, or loads the program and pins everything when
+  // there are none. `flow_capacity` (connections) is used only in the latter case.
+  static Result<std::unique_ptr<BpfDataPlane>> open(const std::filesystem::path& pin_directory,
+                                                    std::uint32_t flow_capacity);
+  // Over a program that need not be pinned (tests).
+  static Result<std::unique_ptr<BpfDataPlane>> over(Program program);
+
+  virtual const Program& program() const = 0;
+
+  // Readable (poll) when the data plane asks for a next hop's MAC; then call take_resolve_requests.
+  virtual int resolve_requests_fd() const = 0;
+  struct ResolveRequest {
+    std::uint32_t interface_index = 0;
+    IpAddress address;
+  };
+  virtual Result<std::vector<ResolveRequest>> take_resolve_requests() = 0;
+
+  // Puts the NICs' present MACs into the interface map; returns the names of those that changed.
+  // Call it at start and on every link event.
+  virtual Result<std::vector<std::string>> refresh_interface_macs() = 0;
+};
+
+}  // namespace sluice::dataplane

@@ -1,0 +1,139 @@
+// detach() and detach_all(): see attachment.hpp for the contract.
+#include <bpf/bpf.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "dataplane/attachment.hpp"
+#include "dataplane/interface_slots.hpp"
+#include "dataplane/kernel_info.hpp"
+#include "dataplane/libbpf_log.hpp"
+#include "dataplane/shared.hpp"
+
+namespace sluice::dataplane {
+namespace {
+
+Result<void> take_off(const Attachment& attachment) {
+  if (attachment.shared) {
+    if (attachment.index == 0) return {};
+    return detach_shared(attachment.pin, attachment.index);
+  }
+  const auto link = open_pin(attachment.pin);
+  if (!link) return tl::unexpected(link.error());
+  // Not only the pin: other holders of the link must not keep the program on the NIC. ENOLINK: it
+  // is gone.
+  if (bpf_link_detach(link->get()) != 0 && errno != ENOLINK) {
+    return fail_bpf(errno, "detach " + attachment.pin.string());
+  }
+  return {};
+}
+
+// Frees the slot and puts forwarding back as it was; true when that changed it.
+Result<bool> put_back(const Program& program, const Attachment& attachment) {
+  const InterfaceSlots slots(program);
+  const auto slot = slots.find(attachment.index);
+  if (!slot) return tl::unexpected(slot.error());
+  if (!*slot) return false;
+  bool restored = false;
+  if ((*slot)->forwarding_before == 0 && attachment.here) {
+    if (auto set = set_forwarding(attachment.interface, false); !set) {
+      return tl::unexpected(std::move(set.error()));
+    }
+    restored = true;
+  }
+  if (auto released = slots.release(attachment.index); !released) {
+    return tl::unexpected(std::move(released.error()));
+  }
+  return restored;
+}
+
+// `program` is null when its maps don't fit this build; the NIC is freed all the same.
+Result<DetachedNic> detach_one(const Program* program, const Attachment& attachment) {
+  DetachedNic result{attachment.interface, attachment.index == 0, false};
+  if (auto off = take_off(attachment); !off) {
+    return fail(std::move(off.error()), "detach " + attachment.interface);
+  }
+  if (program != nullptr && attachment.index != 0) {
+    const auto restored = put_back(*program, attachment);
+    if (!restored) return fail(restored.error(), "detach " + attachment.interface);
+    result.forwarding_restored = *restored;
+  }
+  if (::unlink(attachment.pin.c_str()) != 0) {
+    return fail_bpf(errno, "remove " + attachment.pin.string());
+  }
+  return result;
+}
+
+// Slots of interfaces that vanished belong to nobody in `left`.
+void sweep_slots(const Program& program, const std::vector<Attachment>& left) {
+  const InterfaceSlots slots(program);
+  const auto taken = slots.all();
+  if (!taken) return;
+  for (const auto& slot : *taken) {
+    const bool in_use = std::any_of(
+        left.begin(), left.end(), [&](const Attachment& one) { return one.index == slot.ifindex; });
+    if (!in_use) (void)slots.release(slot.ifindex);
+  }
+}
+
+}  // namespace
+
+Result<std::vector<DetachedNic>> detach(const std::filesystem::path& pin_directory,
+                                        const std::vector<std::string>& interfaces) {
+  const PinDirectory pins(pin_directory);
+  if (auto pinned = pins.require_pinned(); !pinned) {
+    return tl::unexpected(std::move(pinned.error()));
+  }
+  const auto program = Program::open_pinned(pins.path());
+  if (!program) return tl::unexpected(program.error());
+  const auto present = attachments(pins.path());
+  if (!present) return tl::unexpected(present.error());
+
+  std::vector<Attachment> chosen;
+  for (const auto& name : interfaces) {
+    const auto found = std::find_if(present->begin(), present->end(),
+                                    [&](const Attachment& one) { return one.interface == name; });
+    if (found == present->end()) {
+      return fail(ErrorKind::not_found, "Sluice is not attached to '" + name + "'",
+                  "see: sluice-loader status");
+    }
+    const bool twice = std::any_of(chosen.begin(), chosen.end(),
+                                   [&](const Attachment& one) { return one.pin == found->pin; });
+    if (!twice) chosen.push_back(*found);
+  }
+  std::vector<DetachedNic> detached;
+  for (const auto& one : chosen) {
+    auto done = detach_one(&*program, one);
+    if (!done) return tl::unexpected(std::move(done.error()));
+    detached.push_back(std::move(*done));
+  }
+  if (const auto left = attachments(pins.path())) sweep_slots(*program, *left);
+  return detached;
+}
+
+Result<std::vector<DetachedNic>> detach_all(const std::filesystem::path& pin_directory) {
+  const PinDirectory pins(pin_directory);
+  if (auto pinned = pins.require_pinned(); !pinned) {
+    return tl::unexpected(std::move(pinned.error()));
+  }
+  const auto program = Program::open_pinned(pins.path());
+  if (!program && program.error().kind != ErrorKind::conflict) {
+    return tl::unexpected(program.error());
+  }
+  const auto present = attachments(pins.path());
+  if (!present) return tl::unexpected(present.error());
+
+  std::vector<DetachedNic> detached;
+  for (const auto& one : *present) {
+    auto done = detach_one(program ? &*program : nullptr, one);
+    if (!done) return tl::unexpected(std::move(done.error()));
+    detached.push_back(std::move(*done));
+  }
+  if (auto withdrawn = pins.withdraw(); !withdrawn) {
+    return tl::unexpected(std::move(withdrawn.error()));
+  }
+  return detached;
+}
+
+}  // namespace sluice::dataplane

@@ -1,0 +1,38 @@
+// Object: the embedded BPF object between open and load, the only time at which it can be
+// configured.
+#pragma once
+
+#include <memory>
+
+#include "base/result.hpp"
+
+struct bpf_object;
+struct bpf_program;
+struct sluice_bpf;  // the generated skeleton
+
+namespace sluice::dataplane {
+
+class Program;
+
+class Object {
+ public:
+  // Opened, with every `const volatile` setting filled in for this machine.
+  static Result<Object> open();
+
+  // Makes it use the maps of `program` instead of creating its own.
+  Result<void> reuse_maps(const Program& program);
+
+  bpf_object* get() const;
+  bpf_program* xdp_program() const;
+  bpf_program* expire_program() const;
+
+ private:
+  struct Close {
+    void operator()(sluice_bpf* skeleton) const;
+  };
+  explicit Object(sluice_bpf* skeleton) : skeleton_(skeleton) {}
+
+  std::unique_ptr<sluice_bpf, Close> skeleton_;
+};
+
+}  // namespace sluice::dataplane

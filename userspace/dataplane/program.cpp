@@ -1,0 +1,186 @@
+#include "dataplane/program.hpp"
+
+#include <bpf/libbpf.h>
+#include <fcntl.h>
+#include <fmt/format.h>
+
+#include <fstream>
+
+#include "dataplane/kernel_info.hpp"
+#include "dataplane/libbpf_log.hpp"
+#include "dataplane/object.hpp"
+#include "dataplane/pins.hpp"
+#include "maps/flow.h"
+
+namespace sluice::dataplane {
+namespace {
+
+constexpr std::string_view flow_table = "flows4";
+
+MapLayout layout_of(const bpf_map* map) {
+  MapLayout layout{bpf_map__name(map),       bpf_map__type(map),        bpf_map__key_size(map),
+                   bpf_map__value_size(map), bpf_map__max_entries(map), bpf_map__map_flags(map)};
+  if (layout.name == flow_table) layout.max_entries = 0;
+  return layout;
+}
+
+UniqueFd duplicate(int fd) {
+  return UniqueFd(fcntl(fd, F_DUPFD_CLOEXEC, 0));
+}
+
+// The kernel allocates the table at once and may evict half the machine trying, so ask first. What
+// an entry costs: key, value and the kernel's own element header, plus a bucket head per entry
+// (rounded to a power of 2).
+Result<void> require_memory_for(std::uint32_t flows) {
+  constexpr std::uint64_t element_header = 48, bucket_head = 16, mebibyte = 1024 * 1024;
+  constexpr std::uint64_t entry =
+      sizeof(sluice_flow4_key) + sizeof(sluice_flow4) + element_header + 2 * bucket_head;
+  const std::uint64_t needed = 2 * entry * flows;
+
+  std::ifstream lines("/proc/meminfo");
+  std::uint64_t available_kib = 0;
+  for (std::string field; lines >> field;) {
+    if (field == "MemAvailable:" && lines >> available_kib) break;
+  }
+  if (available_kib == 0 || needed / 1024 < available_kib) return {};
+  return fail(ErrorKind::invalid,
+              fmt::format("a table of {} flows needs about {} MiB, and {} MiB are available", flows,
+                          needed / mebibyte, available_kib / 1024),
+              "choose a smaller --flows");
+}
+
+Result<void> load_object(const Object& object) {
+  LibbpfLog log;
+  const int error = bpf_object__load(object.get());
+  if (error == 0) return {};
+  if (-error == EPERM) return fail_bpf(error, "load the BPF program");
+  if (-error == ENOMEM || -error == E2BIG) {
+    return fail_bpf(error, "create the BPF maps", "choose a smaller --flows");
+  }
+  return fail_bpf(error, "load the BPF program", "the kernel's last words: " + log.last_line());
+}
+
+}  // namespace
+
+Result<std::vector<MapLayout>> compiled_map_layouts() {
+  auto object = Object::open();
+  if (!object) return tl::unexpected(std::move(object.error()));
+  std::vector<MapLayout> layouts;
+  bpf_map* map = nullptr;
+  bpf_object__for_each_map(map, object->get()) {
+    if (!bpf_map__is_internal(map)) layouts.push_back(layout_of(map));
+  }
+  return layouts;
+}
+
+std::string layout_difference(const MapLayout& expected, const MapLayout& actual) {
+  const auto differs = [](std::string_view what, std::uint32_t is, std::uint32_t wanted) {
+    return fmt::format("its {} is {}, this build expects {}", what, is, wanted);
+  };
+  if (actual.type != expected.type) {
+    const auto name = [](std::uint32_t type) {
+      const char* text = libbpf_bpf_map_type_str(static_cast<bpf_map_type>(type));
+      return text ? std::string(text) : std::to_string(type);
+    };
+    return fmt::format("its type is {}, this build expects {}", name(actual.type),
+                       name(expected.type));
+  }
+  if (actual.key_size != expected.key_size) {
+    return differs("key size", actual.key_size, expected.key_size);
+  }
+  if (actual.value_size != expected.value_size) {
+    return differs("value size", actual.value_size, expected.value_size);
+  }
+  if (expected.max_entries != 0 && actual.max_entries != expected.max_entries) {
+    return differs("capacity", actual.max_entries, expected.max_entries);
+  }
+  if (actual.flags != expected.flags) return differs("flags", actual.flags, expected.flags);
+  return {};
+}
+
+Result<Program> Program::load(const LoadOptions& options) {
+  if (options.flows == 0 || options.flows > max_flows) {
+    return fail(ErrorKind::invalid, fmt::format("{} flows is out of range", options.flows),
+                fmt::format("choose 1 to {}", max_flows));
+  }
+  auto object = Object::open();
+  if (!object) return tl::unexpected(std::move(object.error()));
+  if (auto enough = require_memory_for(options.flows); !enough) {
+    return tl::unexpected(std::move(enough.error()));
+  }
+  bpf_map* flows = bpf_object__find_map_by_name(object->get(), flow_table.data());
+  bpf_map__set_max_entries(flows, 2 * options.flows);
+  if (auto loaded = load_object(*object); !loaded) {
+    return tl::unexpected(std::move(loaded.error()));
+  }
+
+  Program program;
+  program.xdp_ = duplicate(bpf_program__fd(object->xdp_program()));
+  program.expire_ = duplicate(bpf_program__fd(object->expire_program()));
+  bpf_map* map = nullptr;
+  bpf_object__for_each_map(map, object->get()) {
+    if (bpf_map__is_internal(map)) continue;
+    program.maps_.emplace(bpf_map__name(map), duplicate(bpf_map__fd(map)));
+  }
+  return program;
+}
+
+Result<Program> Program::load_over(const Program& maps) {
+  auto object = Object::open();
+  if (!object) return tl::unexpected(std::move(object.error()));
+  if (auto reused = object->reuse_maps(maps); !reused) {
+    return tl::unexpected(std::move(reused.error()));
+  }
+  if (auto loaded = load_object(*object); !loaded) {
+    return tl::unexpected(std::move(loaded.error()));
+  }
+  Program program;
+  program.xdp_ = duplicate(bpf_program__fd(object->xdp_program()));
+  program.expire_ = duplicate(bpf_program__fd(object->expire_program()));
+  for (const auto& [name, fd] : maps.maps_) program.maps_.emplace(name, duplicate(fd.get()));
+  return program;
+}
+
+Result<Program> Program::open_pinned(const std::filesystem::path& pin_directory) {
+  const PinDirectory pins(pin_directory);
+  const auto layouts = compiled_map_layouts();
+  if (!layouts) return tl::unexpected(layouts.error());
+
+  Program program;
+  for (const auto& expected : *layouts) {
+    auto fd = open_pin(pins.map(expected.name));
+    if (!fd && fd.error().system_errno == ENOENT) {
+      return fail(ErrorKind::conflict,
+                  fmt::format("map {} is not pinned in {}", expected.name, pin_directory.string()),
+                  "another version of Sluice loaded it; sluice-loader detach --all starts afresh");
+    }
+    if (!fd) return tl::unexpected(std::move(fd.error()));
+    const auto actual = map_info(fd->get());
+    if (!actual) return tl::unexpected(actual.error());
+    if (const auto difference = layout_difference(expected, actual->layout); !difference.empty()) {
+      return fail(ErrorKind::conflict,
+                  fmt::format("the pinned map {} does not fit: {}", expected.name, difference),
+                  "another version of Sluice loaded it; sluice-loader detach --all starts afresh");
+    }
+    program.maps_.emplace(expected.name, std::move(*fd));
+  }
+  for (auto [fd, name] :
+       {std::pair{&program.xdp_, "sluice_xdp"}, {&program.expire_, "flow_expire"}}) {
+    auto opened = open_pin(pins.program(name));
+    if (!opened) return tl::unexpected(std::move(opened.error()));
+    *fd = std::move(*opened);
+  }
+  return program;
+}
+
+int Program::map_fd(std::string_view name) const {
+  const auto found = maps_.find(name);
+  return found == maps_.end() ? -1 : found->second.get();
+}
+
+std::uint32_t Program::flow_capacity() const {
+  const auto info = map_info(map_fd(flow_table));
+  return info ? info->layout.max_entries / 2 : 0;
+}
+
+}  // namespace sluice::dataplane

@@ -1,0 +1,70 @@
+// Program: Sluice's BPF programs and maps in the kernel, held open by file descriptors.
+//
+// Loaded anew, loaded over the maps of another instance (upgrade), or opened from its pins. What a
+// build expects of the maps is read from its own embedded object, so that there is one description
+// of them: maps/*.h.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.hpp"
+#include "dataplane/fd.hpp"
+
+namespace sluice::dataplane {
+
+struct LoadOptions {
+  std::uint32_t flows = 1U << 20;  // connections; flows4 gets two entries for each
+};
+inline constexpr std::uint32_t max_flows =
+    1U << 30;  // two entries each, the kernel's limit of a hash map
+
+// What a map must look like for this build.
+struct MapLayout {
+  std::string name;
+  std::uint32_t type = 0;  // enum bpf_map_type
+  std::uint32_t key_size = 0;
+  std::uint32_t value_size = 0;
+  std::uint32_t max_entries = 0;  // 0: any (flows4, sized by the operator)
+  std::uint32_t flags = 0;
+};
+
+// The maps that this build was compiled with.
+Result<std::vector<MapLayout>> compiled_map_layouts();
+
+// Empty when `actual` fits `expected`; otherwise what differs: "value size is 60, this build
+// expects 64".
+std::string layout_difference(const MapLayout& expected, const MapLayout& actual);
+
+class Program {
+ public:
+  // Loads programs and creates fresh maps. Nothing is pinned: all is gone with the last descriptor.
+  static Result<Program> load(const LoadOptions& options);
+  // Loads this build's programs over the maps that `maps` holds, after checking that their layouts
+  // fit.
+  static Result<Program> load_over(const Program& maps);
+  // Opens what is pinned; ErrorKind::conflict names the map whose layout this build can't use.
+  static Result<Program> open_pinned(const std::filesystem::path& pin_directory);
+
+  int xdp_fd() const { return xdp_.get(); }
+  int expire_fd() const { return expire_.get(); }
+  // -1 for a name that is no map.
+  int map_fd(std::string_view name) const;
+  const std::map<std::string, UniqueFd, std::less<>>& maps() const { return maps_; }
+
+  // Connections that flows4 has room for.
+  std::uint32_t flow_capacity() const;
+
+ private:
+  Program() = default;
+
+  UniqueFd xdp_;
+  UniqueFd expire_;
+  std::map<std::string, UniqueFd, std::less<>> maps_;
+};
+
+}  // namespace sluice::dataplane

@@ -1,0 +1,93 @@
+#include "dataplane/rings.hpp"
+
+#include <bpf/bpf.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "dataplane/fd.hpp"
+#include "dataplane/kernel_info.hpp"
+#include "dataplane/libbpf_log.hpp"
+#include "maps/pool.h"
+
+namespace sluice::dataplane {
+namespace {
+
+// The inner map: the length, then the slots.
+Result<UniqueFd> build(const Ring& ring) {
+  const auto slots = static_cast<std::uint32_t>(ring.size());
+  LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_INNER_MAP);
+  UniqueFd fd(bpf_map_create(BPF_MAP_TYPE_ARRAY, "sluice_ring", sizeof(std::uint32_t),
+                             sizeof(std::uint32_t), SLUICE_RING_FIRST + slots, &options));
+  if (!fd) return fail_bpf(errno, fmt::format("create a ring of {} slots", slots));
+
+  std::vector<std::uint32_t> keys(SLUICE_RING_FIRST + slots), values(keys.size());
+  for (std::uint32_t i = 0; i < keys.size(); ++i) keys[i] = i;
+  values[SLUICE_RING_LENGTH] = slots;
+  std::copy(ring.begin(), ring.end(), values.begin() + SLUICE_RING_FIRST);
+  auto count = static_cast<std::uint32_t>(keys.size());
+  if (bpf_map_update_batch(fd.get(), keys.data(), values.data(), &count, nullptr) != 0) {
+    return fail_bpf(errno, fmt::format("fill a ring of {} slots", slots));
+  }
+  return fd;
+}
+
+Result<Ring> contents(const UniqueFd& fd) {
+  const auto elements = ArrayMap<std::uint32_t>(fd.get(), "sluice_ring").entries();
+  if (!elements) return tl::unexpected(elements.error());
+  Ring ring;
+  const auto length = elements->empty() ? 0 : elements->front().second;
+  for (std::size_t i = SLUICE_RING_FIRST; i < elements->size() && ring.size() < length; ++i) {
+    ring.push_back((*elements)[i].second);
+  }
+  return ring;
+}
+
+}  // namespace
+
+Result<Ring> Rings::get(std::uint32_t pool) {
+  const auto id = pool_rings_.lookup(pool);
+  if (!id) return tl::unexpected(id.error());
+  if (!*id || **id == 0) return Ring{};
+
+  const UniqueFd fd(bpf_map_get_fd_by_id(**id));
+  if (fd) {
+    auto ring = contents(fd);
+    if (ring) known_[pool] = {**id, *ring};
+    return ring;
+  }
+  if (errno == ENOENT) return Ring{};  // swapped or erased since the lookup
+  if (errno != EPERM) return fail_bpf(errno, fmt::format("open the ring of pool {}", pool));
+  const auto known = known_.find(pool);
+  return known != known_.end() && known->second.map_id == **id ? known->second.ring : Ring{};
+}
+
+Result<void> Rings::put(std::uint32_t pool, const Ring& ring) {
+  if (ring.size() > SLUICE_MAX_RING_SLOTS) {
+    return fail(ErrorKind::invalid, fmt::format("a ring of {} slots is longer than {}", ring.size(),
+                                                SLUICE_MAX_RING_SLOTS));
+  }
+  if (!ring.empty()) {  // get() can't tell an empty ring from a missing one
+    const auto present = get(pool);
+    if (!present) return tl::unexpected(present.error());
+    if (*present == ring) return {};
+  }
+  const auto fd = build(ring);
+  if (!fd) return tl::unexpected(fd.error());
+  const auto info = map_info(fd->get());
+  if (!info) return tl::unexpected(info.error());
+  if (auto swapped = pool_rings_.put(pool, static_cast<std::uint32_t>(fd->get())); !swapped) {
+    return swapped;
+  }
+  known_[pool] = {info->id, ring};
+  return {};
+}
+
+Result<void> Rings::erase(std::uint32_t pool) {
+  known_.erase(pool);
+  const auto erased = pool_rings_.erase(pool);
+  if (!erased) return tl::unexpected(erased.error());
+  return {};
+}
+
+}  // namespace sluice::dataplane

@@ -1,0 +1,74 @@
+#include "dataplane/status.hpp"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include <algorithm>
+
+#include "dataplane/interface_slots.hpp"
+#include "dataplane/map.hpp"
+#include "dataplane/program.hpp"
+#include "maps/member.h"
+#include "maps/pool.h"
+
+namespace sluice::dataplane {
+namespace {
+
+// Slots of an array map that belong to an object.
+template <typename Entry>
+Result<std::uint64_t> with_id(const Program& program, const char* map) {
+  const auto entries = ArrayMap<Entry>(program, map).entries();
+  if (!entries) return tl::unexpected(entries.error());
+  return std::count_if(entries->begin(), entries->end(), [](const auto& entry) {
+    const auto& id = entry.second.id.bytes;
+    return std::any_of(std::begin(id), std::end(id), [](auto byte) { return byte != 0; });
+  });
+}
+
+Result<std::optional<std::uint64_t>> used_entries(const Program& program, const std::string& map,
+                                                  std::uint32_t type) {
+  if (type == BPF_MAP_TYPE_HASH) return RawMap(program, map).count();
+  if (map == "members") return with_id<sluice_member>(program, "members");
+  if (map == "pools") return with_id<sluice_pool>(program, "pools");
+  if (map == "interfaces") {
+    return InterfaceSlots(program).all().map([](const auto& slots) { return slots.size(); });
+  }
+  return std::nullopt;
+}
+
+Result<MapStatus> map_status(const Program& program, const std::string& name, int fd) {
+  const auto info = map_info(fd);
+  if (!info) return tl::unexpected(info.error());
+  const char* type = libbpf_bpf_map_type_str(static_cast<bpf_map_type>(info->layout.type));
+  const auto used = used_entries(program, name, info->layout.type);
+  if (!used) return tl::unexpected(used.error());
+  return MapStatus{name, type ? type : "?", info->layout.max_entries, *used, map_memory(fd)};
+}
+
+}  // namespace
+
+Result<Status> status(const std::filesystem::path& pin_directory) {
+  const PinDirectory pins(pin_directory);
+  if (auto pinned = pins.require_pinned(); !pinned) {
+    return tl::unexpected(std::move(pinned.error()));
+  }
+  const auto program = Program::open_pinned(pins.path());
+  if (!program) return tl::unexpected(program.error());
+
+  Status result;
+  const auto nics = attachments(pins.path());
+  if (!nics) return tl::unexpected(nics.error());
+  for (const auto& nic : *nics) {
+    auto info = program_info_by_id(nic.program_id);
+    if (!info) return tl::unexpected(std::move(info.error()));
+    result.nics.push_back({nic, std::move(*info)});
+  }
+  for (const auto& [name, fd] : program->maps()) {
+    auto one = map_status(*program, name, fd.get());
+    if (!one) return tl::unexpected(std::move(one.error()));
+    result.maps.push_back(std::move(*one));
+  }
+  return result;
+}
+
+}  // namespace sluice::dataplane

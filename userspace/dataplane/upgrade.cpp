@@ -1,0 +1,69 @@
+// upgrade(): see attachment.hpp for the contract.
+#include <bpf/bpf.h>
+
+#include "dataplane/attachment.hpp"
+#include "dataplane/kernel_info.hpp"
+#include "dataplane/libbpf_log.hpp"
+#include "dataplane/program.hpp"
+#include "dataplane/shared.hpp"
+
+namespace sluice::dataplane {
+namespace {
+
+Result<void> swap_program(const Attachment& nic, const Program& program) {
+  if (nic.shared) return upgrade_shared(program, nic.index, nic.pin);
+  const auto link = open_pin(nic.pin);
+  if (!link) return tl::unexpected(link.error());
+  // One pointer in the kernel: each packet meets the old program or the new one.
+  if (bpf_link_update(link->get(), program.xdp_fd(), nullptr) != 0) {
+    return fail_bpf(errno, "replace the program");
+  }
+  return {};
+}
+
+Result<std::vector<std::string>> swap_everywhere(const std::vector<Attachment>& nics,
+                                                 const Program& old, const Program& fresh) {
+  std::vector<std::string> done;
+  for (const auto& nic : nics) {
+    if (nic.index == 0) continue;  // its interface is gone
+    auto swapped = swap_program(nic, fresh);
+    if (!swapped) {
+      // Shared NICs can only be given this build again, which runs over the same maps and is
+      // harmless.
+      for (std::size_t i = 0; i < nics.size() && &nics[i] != &nic; ++i) {
+        if (nics[i].index != 0 && !nics[i].shared) (void)swap_program(nics[i], old);
+      }
+      return fail(std::move(swapped.error()), "upgrade " + nic.interface);
+    }
+    done.push_back(nic.interface);
+  }
+  return done;
+}
+
+}  // namespace
+
+Result<UpgradeReport> upgrade(const std::filesystem::path& pin_directory) {
+  const PinDirectory pins(pin_directory);
+  if (auto pinned = pins.require_pinned(); !pinned) {
+    return tl::unexpected(std::move(pinned.error()));
+  }
+  const auto old = Program::open_pinned(pins.path());
+  if (!old) return tl::unexpected(old.error());
+  const auto fresh = Program::load_over(*old);
+  if (!fresh) return tl::unexpected(fresh.error());
+  const auto before = program_info(old->xdp_fd());
+  if (!before) return tl::unexpected(before.error());
+  const auto after = program_info(fresh->xdp_fd());
+  if (!after) return tl::unexpected(after.error());
+  const auto nics = attachments(pins.path());
+  if (!nics) return tl::unexpected(nics.error());
+
+  auto swapped = swap_everywhere(*nics, *old, *fresh);
+  if (!swapped) return tl::unexpected(std::move(swapped.error()));
+  if (auto replaced = pins.replace_programs(*fresh); !replaced) {
+    return tl::unexpected(std::move(replaced.error()));
+  }
+  return UpgradeReport{before->id, after->id, before->tag, after->tag, std::move(*swapped)};
+}
+
+}  // namespace sluice::dataplane
