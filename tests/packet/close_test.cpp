@@ -1,0 +1,149 @@
+// How connections end, and when their place in the table is free again.
+#include <ctime>
+
+#include "packet/world.hpp"
+
+namespace sluice::test {
+namespace {
+
+using Close = World;
+
+TEST_F(Close, TwoFinsEndTheConnectionOnce) {
+  establish();
+  receive(from_client(FIN | ACK));
+  EXPECT_EQ(listener_counters(0).flows_ended, 0U);
+  receive(from_member(1, 40000, FIN | ACK));
+  receive(from_member(1, 40000, FIN | ACK));  // a retransmission
+  receive(from_client(ACK));
+  EXPECT_EQ(listener_counters(0).flows_ended, 1U);
+  EXPECT_EQ(listener_counters(0).flows_failed, 0U);
+}
+
+TEST_F(Close, ResetBeforeTheHandshakeIsAFailedConnection) {
+  receive(from_client(SYN));
+  const TcpFrame reset = from_member(1, 40000, RST | ACK);
+  EXPECT_TRUE(same_frame(receive(reset).frame, at_client(reset).bytes()));
+  EXPECT_EQ(member_counters(0).flows_ended, 1U);
+  EXPECT_EQ(member_counters(0).flows_failed, 1U);
+}
+
+TEST_F(Close, LastAcknowledgementsStillReachThePeers) {
+  establish();
+  receive(from_client(FIN | ACK));
+  receive(from_member(1, 40000, FIN | ACK));
+  const TcpFrame last = from_client(ACK);
+  EXPECT_TRUE(same_frame(receive(last).frame, at_member(last, 1, 40000).bytes()));
+}
+
+TEST_F(Close, SynOnAClosedConnectionsPortsOpensANewOneElsewhere) {
+  ASSERT_EQ(establish(), 1);
+  receive(from_client(FIN | ACK));
+  receive(from_member(1, 40000, FIN | ACK));
+  const TcpFrame syn = from_client(SYN);
+  const Outcome out = receive(syn);
+  EXPECT_EQ(out.reason, "flow_created");
+  EXPECT_TRUE(same_frame(out.frame, at_member(syn, 2, 40000).bytes()));
+  EXPECT_EQ(listener_counters(0).flows_opened, 2U);
+  EXPECT_EQ(listener_counters(0).flows_ended, 1U);
+}
+
+TEST_F(Close, SynOnAnEstablishedConnectionIsTheMembersToJudge) {
+  ASSERT_EQ(establish(), 1);
+  const TcpFrame syn = from_client(SYN);
+  const Outcome out = receive(syn);
+  EXPECT_EQ(out.reason, "forwarded");
+  EXPECT_TRUE(same_frame(out.frame, at_member(syn, 1, 40000).bytes()));
+}
+
+class Expiry : public World {
+ protected:
+  // Makes every flow look as if its last packet came `seconds` earlier than it did.
+  void age_by_seconds(std::uint32_t seconds) {
+    for (Flow flow : flows()) {
+      flow.value.last_seen_jiffies -= seconds * clock_hz();
+      replace_flow(flow);
+    }
+  }
+  static std::uint32_t clock_hz() {
+    timespec tick{};
+    clock_getres(CLOCK_MONOTONIC_COARSE, &tick);
+    return 1'000'000'000U / tick.tv_nsec;
+  }
+};
+
+TEST_F(Expiry, HalfOpenConnectionIsForgottenAfterAMinute) {
+  receive(from_client(SYN));
+  age_by_seconds(SLUICE_TIMEOUT_HALF_OPEN_SECONDS - 2);
+  EXPECT_EQ(expire().live, 1U);
+  age_by_seconds(4);
+  EXPECT_EQ(expire().expired, 1U);
+  EXPECT_TRUE(flows().empty());
+  EXPECT_EQ(member_counters(0).flows_failed, 1U);
+}
+
+TEST_F(Expiry, EstablishedConnectionMayBeSilentForTwoHours) {
+  establish();
+  age_by_seconds(SLUICE_TIMEOUT_ESTABLISHED_SECONDS - 2);
+  EXPECT_EQ(expire().live, 1U);
+  age_by_seconds(4);
+  const auto sweep = expire();
+  EXPECT_EQ(sweep.expired, 1U);
+  EXPECT_EQ(sweep.live, 0U);
+  EXPECT_TRUE(flows().empty());
+  EXPECT_EQ(listener_counters(0).flows_ended, 1U);
+  EXPECT_EQ(listener_counters(0).flows_failed, 0U);
+}
+
+TEST_F(Expiry, TrafficInOneDirectionKeepsBothAlive) {
+  establish();
+  auto all = flows();
+  for (auto& flow : all) {
+    if (flow.value.direction == SLUICE_TO_MEMBER) {
+      flow.value.last_seen_jiffies -= 3 * SLUICE_TIMEOUT_ESTABLISHED_SECONDS * clock_hz();
+      replace_flow(flow);
+    }
+  }
+  EXPECT_EQ(expire().live, 1U);
+  EXPECT_EQ(flows().size(), 2U);
+}
+
+TEST_F(Expiry, ClosedConnectionGuardsItsPortForAMinute) {
+  establish();
+  receive(from_client(FIN | ACK));
+  receive(from_member(1, 40000, FIN | ACK));
+  age_by_seconds(SLUICE_TIMEOUT_CLOSED_SECONDS - 2);
+  EXPECT_EQ(expire().expired, 0U);
+  age_by_seconds(4);
+  EXPECT_EQ(expire().expired, 1U);
+  EXPECT_EQ(listener_counters(0).flows_ended, 1U) << "it had been counted when it closed";
+}
+
+TEST_F(Expiry, APacketRenewsTheFlow) {
+  establish();
+  age_by_seconds(SLUICE_TIMEOUT_ESTABLISHED_SECONDS - 2);
+  receive(from_client(ACK));
+  age_by_seconds(4);
+  EXPECT_EQ(expire().live, 1U);
+}
+
+TEST_F(Expiry, NobodySweepsButASynFindsTheIdleFlowsPlaceFree) {
+  establish();
+  age_by_seconds(SLUICE_TIMEOUT_ESTABLISHED_SECONDS + 2);
+  EXPECT_EQ(receive(from_client(SYN)).reason, "flow_created");
+  EXPECT_EQ(flows().size(), 2U);
+}
+
+TEST_F(Expiry, AnIdleFlowsSourcePortIsRecycledWithoutASweep) {
+  put_pool(0, SLUICE_DNAT, {0});
+  put_vip("10.0.0.17");
+  put_listener("10.0.0.17", 80, 0, 1);
+  receive(from_client(SYN));
+  TcpFrame same_tuple = from_client(SYN);
+  same_tuple.ip.destination = "10.0.0.17";
+  ASSERT_EQ(receive(same_tuple).reason, "no_port");
+  age_by_seconds(SLUICE_TIMEOUT_HALF_OPEN_SECONDS + 2);
+  EXPECT_EQ(receive(same_tuple).reason, "flow_created");
+}
+
+}  // namespace
+}  // namespace sluice::test

@@ -1,0 +1,169 @@
+// A client's SYN: which member gets it, what it looks like there, and when there is none.
+#include <linux/bpf.h>
+
+#include "packet/world.hpp"
+
+namespace sluice::test {
+namespace {
+
+using Connect = World;
+
+TEST_F(Connect, FirstSynGoesToAMemberWithTheVipAsItsSource) {
+  const TcpFrame syn = from_client(SYN);
+  const Outcome out = receive(syn);
+  EXPECT_EQ(out.reason, "flow_created");
+  EXPECT_EQ(out.action, static_cast<std::uint32_t>(XDP_TX));
+  EXPECT_TRUE(same_frame(out.frame, at_member(syn, 1, 40000).bytes()));
+}
+
+TEST_F(Connect, DnatKeepsTheClientsAddressAndPort) {
+  put_pool(0, SLUICE_DNAT, {0, 1});
+  const TcpFrame syn = from_client(SYN, 53);
+  TcpFrame expected = at_member(syn, 1, 53);
+  expected.ip.source = client;
+  EXPECT_TRUE(same_frame(receive(syn).frame, expected.bytes()));
+}
+
+TEST_F(Connect, RetransmittedSynGoesToTheSameMemberAndIsNoNewConnection) {
+  const TcpFrame syn = from_client(SYN);
+  receive(syn);
+  const Outcome again = receive(syn);
+  EXPECT_EQ(again.reason, "forwarded");
+  EXPECT_TRUE(same_frame(again.frame, at_member(syn, 1, 40000).bytes()));
+  EXPECT_EQ(listener_counters(0).flows_opened, 1U);
+}
+
+TEST_F(Connect, RetransmittedSynMovesOnWhenItsMemberWasEvictedBeforeItAnswered) {
+  const TcpFrame syn = from_client(SYN);
+  receive(syn);
+  put_member(0, member1, 8080, false);
+  put_pool(0, SLUICE_FULLNAT, {1});
+  const Outcome again = receive(syn);
+  EXPECT_EQ(again.reason, "flow_created");
+  EXPECT_TRUE(same_frame(again.frame, at_member(syn, 2, 40000).bytes()));
+  EXPECT_EQ(member_counters(0).flows_failed, 1U);
+  EXPECT_EQ(flows().size(), 2U) << "the first attempt must leave nothing behind";
+}
+
+TEST_F(Connect, EstablishedConnectionStaysWithAnEvictedMember) {
+  ASSERT_EQ(establish(), 1);
+  put_member(0, member1, 8080, false);
+  put_pool(0, SLUICE_FULLNAT, {1});
+  const TcpFrame data = from_client(ACK | PSH, 40000, "GET /");
+  EXPECT_TRUE(same_frame(receive(data).frame, at_member(data, 1, 40000).bytes()));
+}
+
+TEST_F(Connect, TwoClientsWithOnePortGetDifferentSourcePortsTowardOneMember) {
+  put_pool(0, SLUICE_FULLNAT, {0});
+  receive(from_client(SYN));
+  TcpFrame other = from_client(SYN);
+  other.ip.source = "203.0.113.6";
+  ASSERT_EQ(receive(other).reason, "flow_created");
+  std::vector<std::uint16_t> ports;
+  for (const auto& flow : flows()) {
+    if (flow.value.direction == SLUICE_TO_MEMBER) ports.push_back(flow.value.new_source_port);
+  }
+  ASSERT_EQ(ports.size(), 2U);
+  EXPECT_NE(ports[0], ports[1]);
+}
+
+TEST_F(Connect, PrivilegedClientPortIsNotUsedTowardTheMember) {
+  receive(from_client(SYN, 80));
+  for (const auto& flow : flows()) {
+    if (flow.value.direction == SLUICE_TO_MEMBER) {
+      EXPECT_GE(__builtin_bswap16(flow.value.new_source_port), 1024);
+    }
+  }
+}
+
+TEST_F(Connect, DnatRefusesAConnectionWhoseReplyCouldNotBeToldApart) {
+  put_pool(0, SLUICE_DNAT, {0});
+  put_vip("10.0.0.17");
+  put_listener("10.0.0.17", 80, 0, 1);
+  ASSERT_EQ(receive(from_client(SYN)).reason, "flow_created");
+  TcpFrame same_tuple = from_client(SYN);
+  same_tuple.ip.destination = "10.0.0.17";
+  EXPECT_EQ(receive(same_tuple).reason, "no_port");
+  EXPECT_EQ(listener_counters(1).flows_refused, 1U);
+}
+
+TEST_F(Connect, FloatingIpReachesTheSameMembersAndRepliesComeFromIt) {
+  put_vip("172.24.4.10");
+  put_listener("172.24.4.10", 80, 0);
+  TcpFrame syn = from_client(SYN);
+  syn.ip.destination = "172.24.4.10";
+  TcpFrame expected = at_member(syn, 1, 40000);  // the VIP is the source, not the floating IP
+  EXPECT_TRUE(same_frame(receive(syn).frame, expected.bytes()));
+
+  const TcpFrame reply = from_member(1, 40000, SYN | ACK);
+  TcpFrame at_them = at_client(reply);
+  at_them.ip.source = "172.24.4.10";
+  EXPECT_TRUE(same_frame(receive(reply).frame, at_them.bytes()));
+}
+
+TEST_F(Connect, NonSynWithoutAFlowIsDropped) {
+  for (const int flags : {int{ACK}, FIN | ACK, int{RST}, SYN | ACK, 0, SYN | FIN, SYN | RST}) {
+    const Outcome out = receive(from_client(static_cast<std::uint8_t>(flags)));
+    EXPECT_EQ(out.reason, "no_flow") << flags;
+    EXPECT_EQ(out.action, static_cast<std::uint32_t>(XDP_DROP));
+  }
+  EXPECT_TRUE(flows().empty());
+}
+
+TEST_F(Connect, PortWithoutListenerIsDropped) {
+  TcpFrame syn = from_client(SYN);
+  syn.destination_port = 81;
+  EXPECT_EQ(receive(syn).reason, "no_listener");
+}
+
+TEST_F(Connect, ListenerWithEmptyRingRefuses) {
+  put_pool(0, SLUICE_FULLNAT, {});
+  EXPECT_EQ(receive(from_client(SYN)).reason, "no_member");
+  EXPECT_EQ(listener_counters(0).flows_refused, 1U);
+  EXPECT_TRUE(flows().empty());
+}
+
+TEST_F(Connect, ListenerWithoutPoolRefuses) {
+  put_listener(vip, 80, SLUICE_NO_INDEX);
+  EXPECT_EQ(receive(from_client(SYN)).reason, "no_member");
+}
+
+TEST_F(Connect, DisabledLoadBalancerDropsConnectionsAndPings) {
+  put_vip(vip, false);
+  EXPECT_EQ(receive(from_client(SYN)).reason, "vip_down");
+}
+
+TEST_F(Connect, FullTableRefusesNewConnectionsAndLeavesLiveOnesAlone) {
+  const int first = establish(30000);
+  std::string last;
+  int opened = 1;
+  for (std::uint16_t port = 30001; port < 30001 + 4 * flow_capacity; ++port) {
+    last = receive(from_client(SYN, port)).reason;
+    opened += last == "flow_created";
+  }
+  EXPECT_EQ(last, "flow_table_full");
+  // Each CPU may hold back a few free elements of the kernel's table.
+  EXPECT_GE(opened, static_cast<int>(flow_capacity) - 8);
+  EXPECT_LE(opened, static_cast<int>(flow_capacity));
+  const TcpFrame data = from_client(ACK | PSH, 30000, "still here");
+  EXPECT_TRUE(same_frame(receive(data).frame, at_member(data, first, 30000).bytes()));
+}
+
+TEST_F(Connect, SourcesThatNoClientHasAreDropped) {
+  for (const char* source : {"0.0.0.0", "127.0.0.1", "224.0.0.5", "255.255.255.255", "10.0.0.16"}) {
+    TcpFrame syn = from_client(SYN);
+    syn.ip.source = source;
+    EXPECT_EQ(receive(syn).reason, "martian_source") << source;
+  }
+  EXPECT_TRUE(flows().empty());
+}
+
+TEST_F(Connect, SynWithTtlOneIsNotForwarded) {
+  TcpFrame syn = from_client(SYN);
+  syn.ip.ttl = 1;
+  EXPECT_EQ(receive(syn).reason, "ttl_exceeded");
+  EXPECT_TRUE(flows().empty());
+}
+
+}  // namespace
+}  // namespace sluice::test

@@ -1,0 +1,104 @@
+// Where frames go out: the kernel's routes and neighbours decide.
+#include <linux/bpf.h>
+
+#include <cstdlib>
+
+#include "packet/world.hpp"
+
+namespace sluice::test {
+namespace {
+
+class NextHop : public World {
+ protected:
+  TcpFrame syn_to_member(const std::string& address) {
+    put_member(0, address, 8080);
+    put_pool(0, SLUICE_FULLNAT, {0});
+    return from_client(SYN);
+  }
+  TcpFrame sent_to(const std::string& address, const Mac& next_hop, const Mac& source) {
+    TcpFrame frame = at_member(from_client(SYN), 1, 40000);
+    frame.ip.destination = address;
+    frame.ip.destination_mac = next_hop;
+    frame.ip.source_mac = source;
+    return frame;
+  }
+};
+
+TEST_F(NextHop, MemberBehindAnotherNicIsReachedThroughIt) {
+  const Outcome out = receive(syn_to_member("10.1.0.4"));
+  EXPECT_EQ(out.reason, "flow_created");
+  EXPECT_EQ(out.action, static_cast<std::uint32_t>(XDP_REDIRECT));
+  EXPECT_TRUE(same_frame(out.frame, sent_to("10.1.0.4", dmz_member_mac, dmz_mac).bytes()));
+}
+
+TEST_F(NextHop, ItsRepliesComeBackOutOfTheFirstNic) {
+  receive(syn_to_member("10.1.0.4"));
+  TcpFrame reply = from_member(1, 40000, SYN | ACK);
+  reply.ip.source = "10.1.0.4";
+  reply.ip.source_mac = dmz_member_mac;
+  reply.ip.destination_mac = dmz_mac;
+  const Outcome out = receive(reply.bytes(), "dmz0");
+  EXPECT_EQ(out.reason, "replied");
+  EXPECT_EQ(out.action, static_cast<std::uint32_t>(XDP_REDIRECT));
+  EXPECT_TRUE(same_frame(out.frame, at_client(reply).bytes()));
+}
+
+TEST_F(NextHop, MemberBehindAGatewayIsReachedThroughTheGatewaysMac) {
+  const Outcome out = receive(syn_to_member("10.2.0.4"));
+  EXPECT_TRUE(same_frame(out.frame, sent_to("10.2.0.4", dmz_gateway_mac, dmz_mac).bytes()));
+}
+
+TEST_F(NextHop, MemberWithoutRouteIsRefused) {
+  EXPECT_EQ(receive(syn_to_member("10.3.0.4")).reason, "no_route");
+  EXPECT_TRUE(flows().empty());
+  EXPECT_EQ(listener_counters(0).flows_refused, 1U);
+}
+
+TEST_F(NextHop, MemberWhoseMacIsUnknownIsRefusedUntilItIsKnown) {
+  const TcpFrame syn = syn_to_member("10.0.0.99");
+  EXPECT_EQ(receive(syn).reason, "next_hop_unresolved");
+  EXPECT_TRUE(flows().empty());
+  ASSERT_EQ(std::system("ip neigh add 10.0.0.99 lladdr 02:00:00:00:00:99 dev lan0 nud permanent"),
+            0);
+  const Mac mac{0x02, 0, 0, 0, 0, 0x99};
+  EXPECT_TRUE(same_frame(receive(syn).frame, sent_to("10.0.0.99", mac, lan_mac).bytes()));
+  std::system("ip neigh del 10.0.0.99 dev lan0");
+}
+
+TEST_F(NextHop, OnLinkClientThatTheKernelNeverHeardOfIsAnsweredAtItsOwnMac) {
+  TcpFrame syn = from_client(SYN);
+  syn.ip.source = "10.0.0.77";
+  syn.ip.source_mac = neighbour_mac;
+  ASSERT_EQ(receive(syn).reason, "flow_created");
+  const TcpFrame reply = from_member(1, 40000, SYN | ACK);
+  TcpFrame expected = at_client(reply);
+  expected.ip.destination = "10.0.0.77";
+  expected.ip.destination_mac = neighbour_mac;
+  EXPECT_TRUE(same_frame(receive(reply).frame, expected.bytes()));
+}
+
+TEST_F(NextHop, ANewGenerationMakesFlowsFollowAChangedMac) {
+  ASSERT_EQ(establish(), 1);
+  ASSERT_EQ(
+      std::system("ip neigh replace 10.0.0.4 lladdr 02:00:00:00:00:44 dev lan0 nud permanent"), 0);
+  const TcpFrame data = from_client(ACK, 40000, "x");
+  EXPECT_TRUE(same_frame(receive(data).frame, at_member(data, 1, 40000).bytes()))
+      << "cached until told";
+  raise_next_hop_generation();
+  TcpFrame moved = at_member(data, 1, 40000);
+  moved.ip.destination_mac = {0x02, 0, 0, 0, 0, 0x44};
+  EXPECT_TRUE(same_frame(receive(data).frame, moved.bytes()));
+  std::system("ip neigh replace 10.0.0.4 lladdr 02:00:00:00:00:04 dev lan0 nud permanent");
+}
+
+TEST_F(NextHop, AForgottenNeighbourDoesNotBreakAnOpenConnection) {
+  ASSERT_EQ(establish(), 1);
+  ASSERT_EQ(std::system("ip neigh del 10.0.0.4 dev lan0"), 0);
+  raise_next_hop_generation();
+  const TcpFrame data = from_client(ACK, 40000, "x");
+  EXPECT_TRUE(same_frame(receive(data).frame, at_member(data, 1, 40000).bytes()));
+  std::system("ip neigh replace 10.0.0.4 lladdr 02:00:00:00:00:04 dev lan0 nud permanent");
+}
+
+}  // namespace
+}  // namespace sluice::test

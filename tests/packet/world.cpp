@@ -1,0 +1,317 @@
+#include "packet/world.hpp"
+
+#include <arpa/inet.h>
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <linux/if_link.h>
+#include <net/if.h>
+#include <sched.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <cstring>
+
+#include "maps/interface.h"
+#include "maps/listener.h"
+#include "maps/member.h"
+#include "maps/runtime.h"
+#include "maps/vip.h"
+
+namespace sluice::test {
+namespace {
+
+const char* const build_network = R"(set -e
+ip link add lan0 address 02:00:00:00:00:09 type veth peer name lan1
+ip link add dmz0 address 02:00:00:00:01:09 type veth peer name dmz1
+sysctl -qw net.ipv6.conf.all.disable_ipv6=1 || true
+for i in lan0 lan1 dmz0 dmz1; do ip link set $i up; done
+sysctl -qw net.ipv4.conf.lan0.forwarding=1 net.ipv4.conf.dmz0.forwarding=1
+ip addr add 10.0.0.9/24 dev lan0
+ip addr add 10.1.0.9/24 dev dmz0
+ip route add default via 10.0.0.1
+ip route add 10.2.0.0/24 via 10.1.0.1
+ip route add blackhole 10.3.0.0/24
+ip neigh add 10.0.0.1 lladdr 02:00:00:00:00:01 dev lan0 nud permanent
+ip neigh add 10.0.0.4 lladdr 02:00:00:00:00:04 dev lan0 nud permanent
+ip neigh add 10.0.0.6 lladdr 02:00:00:00:00:06 dev lan0 nud permanent
+ip neigh add 10.1.0.4 lladdr 02:00:00:00:01:04 dev dmz0 nud permanent
+ip neigh add 10.1.0.1 lladdr 02:00:00:00:01:01 dev dmz0 nud permanent
+)";
+
+// Once per process: a network namespace of our own, gone with the process.
+bool enter_network() {
+  static const bool entered = [] {
+    if (unshare(CLONE_NEWNET) != 0) return false;
+    return std::system(build_network) == 0;
+  }();
+  return entered;
+}
+
+__be32 be32(const std::string& address) {
+  in_addr parsed{};
+  EXPECT_EQ(inet_pton(AF_INET, address.c_str(), &parsed), 1) << address;
+  return parsed.s_addr;
+}
+
+template <typename Key, typename Value>
+void put(int map, const Key& key, const Value& value) {
+  ASSERT_EQ(bpf_map_update_elem(map, &key, &value, BPF_ANY), 0) << std::strerror(errno);
+}
+
+template <typename Counter>
+std::vector<Counter> per_cpu(int map, std::uint32_t index) {
+  std::vector<Counter> values(libbpf_num_possible_cpus());
+  EXPECT_EQ(bpf_map_lookup_elem(map, &index, values.data()), 0) << std::strerror(errno);
+  return values;
+}
+
+sluice_counters sum(int map, std::uint32_t index) {
+  sluice_counters total{};
+  for (const auto& c : per_cpu<sluice_counters>(map, index)) {
+    total.packets_in += c.packets_in;
+    total.bytes_in += c.bytes_in;
+    total.packets_out += c.packets_out;
+    total.bytes_out += c.bytes_out;
+    total.flows_opened += c.flows_opened;
+    total.flows_ended += c.flows_ended;
+    total.flows_failed += c.flows_failed;
+    total.flows_refused += c.flows_refused;
+  }
+  return total;
+}
+
+#define SLUICE_LABEL(name, verdict, label, sentence) label,
+const char* const labels[] = {SLUICE_REASONS(SLUICE_LABEL)};
+#undef SLUICE_LABEL
+
+}  // namespace
+
+void World::SetUp() {
+  if (geteuid() != 0) GTEST_SKIP() << "loading BPF programs needs root";
+  ASSERT_TRUE(enter_network()) << "can't build the test's network namespace";
+  auto program = dataplane::Program::load({.flows = flow_capacity});
+  ASSERT_TRUE(program) << program.error().text();
+  program_ = std::make_unique<dataplane::Program>(std::move(*program));
+
+  for (const char* name : {"lan0", "dmz0"}) {
+    // Attached natively, so that the interface has the receive queue that a test packet is said to
+    // come from.
+    LIBBPF_OPTS(bpf_link_create_opts, options, .flags = XDP_FLAGS_DRV_MODE);
+    links_.emplace_back(bpf_link_create(program_->xdp_fd(), index_of(name), BPF_XDP, &options));
+    ASSERT_TRUE(links_.back()) << "attach to " << name << ": " << std::strerror(errno);
+    sluice_interface interface {};
+    interface.ifindex = index_of(name);
+    const Mac& mac = std::string(name) == "lan0" ? lan_mac : dmz_mac;
+    std::memcpy(interface.mac, mac.data(), mac.size());
+    put(map("interfaces"), std::uint32_t{interface.ifindex % SLUICE_MAX_INTERFACES}, interface);
+  }
+  put_member(0, member1, 8080);
+  put_member(1, member2, 8080);
+  put_pool(0, SLUICE_FULLNAT, {0, 1});
+  put_listener(vip, 80, 0);
+  put_vip(vip);
+}
+
+std::uint32_t World::index_of(const std::string& interface) const {
+  return if_nametoindex(interface.c_str());
+}
+
+int World::map(const char* name) const {
+  const int fd = program_->map_fd(name);
+  EXPECT_GE(fd, 0) << "no map named " << name;
+  return fd;
+}
+
+std::map<std::string, std::uint64_t> World::reason_counts() {
+  std::map<std::string, std::uint64_t> counts;
+  for (std::uint32_t i = 0; i < SLUICE_REASON_COUNT; ++i) {
+    for (auto packets : per_cpu<std::uint64_t>(map("reason_counters"), i))
+      counts[labels[i]] += packets;
+  }
+  return counts;
+}
+
+Outcome World::receive(const Bytes& frame, const std::string& interface) {
+  const auto before = reason_counts();
+  Outcome outcome;
+  outcome.frame.resize(frame.size() + 256);
+  xdp_md context{};
+  context.data_end = frame.size();
+  context.ingress_ifindex = index_of(interface);
+  LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = frame.data(), .data_out = outcome.frame.data(),
+              .data_size_in = static_cast<__u32>(frame.size()),
+              .data_size_out = static_cast<__u32>(outcome.frame.size()), .ctx_in = &context,
+              .ctx_size_in = sizeof context);
+  EXPECT_EQ(bpf_prog_test_run_opts(program_->xdp_fd(), &options), 0) << std::strerror(errno);
+  outcome.action = options.retval;
+  outcome.frame.resize(options.data_size_out);
+
+  std::uint64_t counted = 0;
+  for (const auto& [label, packets] : reason_counts()) {
+    const auto more = packets - before.at(label);
+    counted += more;
+    if (more) outcome.reason += (outcome.reason.empty() ? "" : " + ") + label;
+  }
+  EXPECT_EQ(counted, 1U) << "a packet has exactly one reason, this one has: " << outcome.reason;
+  return outcome;
+}
+
+void World::receive_repeatedly(const Bytes& frame, int times) {
+  xdp_md context{};
+  context.data_end = frame.size();
+  context.ingress_ifindex = index_of("lan0");
+  LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = frame.data(),
+              .data_size_in = static_cast<__u32>(frame.size()), .ctx_in = &context,
+              .ctx_size_in = sizeof context, .repeat = times);
+  ASSERT_EQ(bpf_prog_test_run_opts(program_->xdp_fd(), &options), 0) << std::strerror(errno);
+}
+
+void World::put_vip(const std::string& address, bool up) {
+  sluice_vip value{};
+  value.flags = up ? SLUICE_VIP_UP : 0;
+  put(map("vips4"), be32(address), value);
+}
+
+void World::put_listener(const std::string& address, std::uint16_t port, std::uint32_t pool,
+                         std::uint32_t index) {
+  sluice_listener4_key key{be32(address), htons(port), IPPROTO_TCP, 0};
+  sluice_listener4 value{};
+  value.index = index;
+  value.pool = pool;
+  value.snat_source = be32(vip);
+  put(map("listeners4"), key, value);
+}
+
+void World::put_pool(std::uint32_t pool, sluice_forwarding_mode mode,
+                     const std::vector<std::uint32_t>& ring) {
+  LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_INNER_MAP);
+  dataplane::UniqueFd inner(
+      bpf_map_create(BPF_MAP_TYPE_ARRAY, "ring", 4, 4, ring.size() + 1, &options));
+  ASSERT_TRUE(inner) << std::strerror(errno);
+  put(inner.get(), std::uint32_t{SLUICE_RING_LENGTH}, static_cast<std::uint32_t>(ring.size()));
+  for (std::uint32_t i = 0; i < ring.size(); ++i) put(inner.get(), SLUICE_RING_FIRST + i, ring[i]);
+  put(map("pool_rings"), pool, inner.get());
+  sluice_pool value{};
+  value.forwarding_mode = mode;
+  put(map("pools"), pool, value);
+}
+
+void World::put_member(std::uint32_t index, const std::string& address, std::uint16_t port,
+                       bool usable) {
+  sluice_member value{};
+  value.address.ipv4 = be32(address);
+  value.port = htons(port);
+  value.flags = usable ? SLUICE_MEMBER_USABLE : 0;
+  put(map("members"), index, value);
+}
+
+void World::raise_next_hop_generation() {
+  std::uint32_t zero = 0;
+  sluice_runtime value{};
+  ASSERT_EQ(bpf_map_lookup_elem(map("runtime"), &zero, &value), 0);
+  ++value.next_hop_generation;
+  put(map("runtime"), zero, value);
+}
+
+sluice_counters World::listener_counters(std::uint32_t index) {
+  return sum(map("listener_counters"), index);
+}
+sluice_counters World::member_counters(std::uint32_t index) {
+  return sum(map("member_counters"), index);
+}
+
+std::vector<World::Flow> World::flows() {
+  std::vector<Flow> all;
+  Flow flow{};
+  const sluice_flow4_key* previous = nullptr;
+  while (bpf_map_get_next_key(map("flows4"), previous, &flow.key) == 0) {
+    if (bpf_map_lookup_elem(map("flows4"), &flow.key, &flow.value) == 0) all.push_back(flow);
+    previous = &all.back().key;
+  }
+  return all;
+}
+
+void World::replace_flow(const Flow& flow) {
+  put(map("flows4"), flow.key, flow.value);
+}
+
+sluice_flow_expire World::expire() {
+  sluice_flow_expire sweep{};
+  // The kernel writes a syscall program's context back to where it came from; ctx_out is refused.
+  LIBBPF_OPTS(bpf_test_run_opts, options, .ctx_in = &sweep, .ctx_size_in = sizeof sweep);
+  EXPECT_EQ(bpf_prog_test_run_opts(program_->expire_fd(), &options), 0) << std::strerror(errno);
+  return sweep;
+}
+
+TcpFrame World::from_client(std::uint8_t flags, std::uint16_t port, const std::string& data) const {
+  TcpFrame frame;
+  frame.ip.source_mac = router_mac;
+  frame.ip.destination_mac = lan_mac;
+  frame.ip.source = client;
+  frame.ip.destination = vip;
+  frame.ip.ttl = 57;
+  frame.source_port = port;
+  frame.destination_port = 80;
+  frame.flags = flags;
+  frame.data = data;
+  return frame;
+}
+
+TcpFrame World::at_member(const TcpFrame& sent, int member, std::uint16_t source_port) const {
+  TcpFrame frame = sent;
+  frame.ip.source_mac = lan_mac;
+  frame.ip.destination_mac = member == 1 ? member1_mac : member2_mac;
+  frame.ip.source = vip;
+  frame.ip.destination = member == 1 ? member1 : member2;
+  --frame.ip.ttl;
+  frame.source_port = source_port;
+  frame.destination_port = 8080;
+  return frame;
+}
+
+TcpFrame World::from_member(int member, std::uint16_t to_port, std::uint8_t flags,
+                            const std::string& data) const {
+  TcpFrame frame;
+  frame.ip.source_mac = member == 1 ? member1_mac : member2_mac;
+  frame.ip.destination_mac = lan_mac;
+  frame.ip.source = member == 1 ? member1 : member2;
+  frame.ip.destination = vip;
+  frame.source_port = 8080;
+  frame.destination_port = to_port;
+  frame.flags = flags;
+  frame.data = data;
+  return frame;
+}
+
+TcpFrame World::at_client(const TcpFrame& sent, std::uint16_t client_port) const {
+  TcpFrame frame = sent;
+  frame.ip.source_mac = lan_mac;
+  frame.ip.destination_mac = router_mac;
+  frame.ip.source = vip;
+  frame.ip.destination = client;
+  --frame.ip.ttl;
+  frame.source_port = 80;
+  frame.destination_port = client_port;
+  return frame;
+}
+
+int World::establish(std::uint16_t client_port) {
+  const auto syn = receive(from_client(SYN, client_port));
+  const int member =
+      same_frame(syn.frame, at_member(from_client(SYN, client_port), 1, client_port).bytes()) ? 1
+                                                                                              : 2;
+  EXPECT_TRUE(
+      same_frame(syn.frame, at_member(from_client(SYN, client_port), member, client_port).bytes()));
+  EXPECT_EQ(receive(from_member(member, client_port, SYN | ACK)).reason, "replied");
+  EXPECT_EQ(receive(from_client(ACK, client_port)).reason, "forwarded");
+  return member;
+}
+
+::testing::AssertionResult same_frame(const Bytes& actual, const Bytes& expected) {
+  if (actual == expected) return ::testing::AssertionSuccess();
+  return ::testing::AssertionFailure() << "frames differ; actual:\n"
+                                       << hex_dump(actual) << "\nexpected:\n"
+                                       << hex_dump(expected);
+}
+
+}  // namespace sluice::test

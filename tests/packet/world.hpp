@@ -1,0 +1,113 @@
+// World: a small network around the real XDP program, for tests that send one packet and look at
+// what comes out.
+//
+//   client 203.0.113.5 ── router 10.0.0.1 ─┐
+//   on-link client 10.0.0.77 ──────────────┼── lan0 (10.0.0.9, the load balancer)
+//   members 10.0.0.4, 10.0.0.6 ────────────┘
+//   member 10.1.0.4 ────────────────────────── dmz0 (10.1.0.9)
+//   member 10.2.0.4 behind the gateway 10.1.0.1
+//
+// The test process moves into a network namespace of its own; each World loads a fresh copy of the
+// program (nothing pinned) and puts packets through it with BPF_PROG_TEST_RUN. VIP 10.0.0.16 has a
+// listener on port 80 with the members 10.0.0.4:8080 and 10.0.0.6:8080.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "dataplane/program.hpp"
+#include "maps/counters.h"
+#include "maps/flow.h"
+#include "maps/pool.h"
+#include "support/frame.hpp"
+
+namespace sluice::test {
+
+inline constexpr Mac lan_mac{0x02, 0, 0, 0, 0, 0x09};
+inline constexpr Mac dmz_mac{0x02, 0, 0, 0, 1, 0x09};
+inline constexpr Mac router_mac{0x02, 0, 0, 0, 0, 0x01};
+inline constexpr Mac member1_mac{0x02, 0, 0, 0, 0, 0x04};
+inline constexpr Mac member2_mac{0x02, 0, 0, 0, 0, 0x06};
+inline constexpr Mac dmz_member_mac{0x02, 0, 0, 0, 1, 0x04};
+inline constexpr Mac dmz_gateway_mac{0x02, 0, 0, 0, 1, 0x01};
+inline constexpr Mac neighbour_mac{0x02, 0, 0, 0, 0, 0x77};
+
+inline const std::string vip = "10.0.0.16";
+inline const std::string client = "203.0.113.5";
+inline const std::string member1 = "10.0.0.4";
+inline const std::string member2 = "10.0.0.6";
+
+// What the program did with one packet.
+struct Outcome {
+  std::uint32_t action = 0;  // XDP_*
+  Bytes frame;
+  std::string reason;  // the one label whose counter went up; all of them if not exactly one did
+};
+
+class World : public ::testing::Test {
+ protected:
+  void SetUp() override;
+
+  // One packet arriving on an interface of the load balancer.
+  Outcome receive(const Bytes& frame, const std::string& interface = "lan0");
+  Outcome receive(const TcpFrame& frame, const std::string& interface = "lan0") {
+    return receive(frame.bytes(), interface);
+  }
+  // The same packet, given to the program `times` times on one CPU.
+  void receive_repeatedly(const Bytes& frame, int times);
+
+  // Configuration, written to the maps as the controller would.
+  void put_vip(const std::string& address, bool up = true);
+  void put_listener(const std::string& address, std::uint16_t port, std::uint32_t pool,
+                    std::uint32_t index = 0);
+  void put_pool(std::uint32_t pool, sluice_forwarding_mode mode,
+                const std::vector<std::uint32_t>& ring);
+  void put_member(std::uint32_t index, const std::string& address, std::uint16_t port,
+                  bool usable = true);
+  void raise_next_hop_generation();
+
+  // State, read from the maps.
+  sluice_counters listener_counters(std::uint32_t index);
+  sluice_counters member_counters(std::uint32_t index);
+  struct Flow {
+    sluice_flow4_key key;
+    sluice_flow4 value;
+  };
+  std::vector<Flow> flows();
+  void replace_flow(const Flow& flow);  // e.g. with an older time stamp
+  sluice_flow_expire expire();
+  int map(const char* name) const;
+
+  // Frames of the usual connection: client 203.0.113.5:40000 to VIP port 80, through the router.
+  TcpFrame from_client(std::uint8_t flags, std::uint16_t port = 40000,
+                       const std::string& data = "") const;
+  // The same frame as the chosen member must get it.
+  TcpFrame at_member(const TcpFrame& sent, int member, std::uint16_t source_port) const;
+  // A member's segment to the VIP, and as the client must get it.
+  TcpFrame from_member(int member, std::uint16_t to_port, std::uint8_t flags,
+                       const std::string& data = "") const;
+  TcpFrame at_client(const TcpFrame& sent, std::uint16_t client_port = 40000) const;
+
+  // Opens a connection from the client with a full handshake; returns the member (1 or 2).
+  int establish(std::uint16_t client_port = 40000);
+
+  // Small enough that 64 connections fill the table.
+  static constexpr std::uint32_t flow_capacity = 64;
+
+ private:
+  std::map<std::string, std::uint64_t> reason_counts();
+  std::uint32_t index_of(const std::string& interface) const;
+
+  std::unique_ptr<dataplane::Program> program_;
+  std::vector<dataplane::UniqueFd> links_;
+};
+
+// Whole frames, with a dump of both when they differ.
+::testing::AssertionResult same_frame(const Bytes& actual, const Bytes& expected);
+
+}  // namespace sluice::test
