@@ -1,0 +1,106 @@
+#include <fmt/format.h>
+
+#include <charconv>
+
+#include "dataplane/attachment.hpp"
+#include "dataplane/program.hpp"
+#include "options.hpp"
+
+namespace sluice::loader {
+namespace {
+
+constexpr Help help = {
+    "attach IF... [options]",
+    "Puts Sluice on network interfaces. All of them or none; what is attached already stays as it "
+    "is.\n"
+    "Loads and pins program and maps when that has not been done yet.",
+    "  sluice-loader attach eth0 eth1\n"
+    "  sluice-loader attach eth0 --mode native --flows 4194304\n"
+    "  sluice-loader attach eth0 --shared     # beside other XDP programs, through libxdp\n"};
+
+std::optional<dataplane::AttachMode> parse_mode(const std::string& text) {
+  if (text == "auto") return dataplane::AttachMode::automatic;
+  if (text == "native") return dataplane::AttachMode::native;
+  if (text == "generic") return dataplane::AttachMode::generic;
+  return std::nullopt;
+}
+
+std::optional<std::uint32_t> parse_flows(const std::string& text) {
+  std::uint32_t flows = 0;
+  const char* end = text.data() + text.size();
+  const auto [rest, error] = std::from_chars(text.data(), end, flows);
+  if (error != std::errc() || rest != end || flows == 0 || flows > dataplane::max_flows) {
+    return std::nullopt;
+  }
+  return flows;
+}
+
+std::string describe_mode(const dataplane::AttachedNic& nic) {
+  std::string text = fmt::format("{} mode", to_string(nic.mode));
+  if (nic.shared) {
+    text += nic.dispatcher
+                ? ", under libxdp's dispatcher"
+                : ", alone on the NIC (no dispatcher: the kernel or libxdp can't run one)";
+  }
+  return text;
+}
+
+void print(const dataplane::AttachReport& report, const std::string& pin_directory) {
+  fmt::print("{}: {} with room for {} flows, maps use {}\n", pin_directory,
+             report.loaded ? "loaded and pinned" : "already loaded", report.flow_capacity,
+             human_bytes(report.map_bytes));
+  for (const auto& nic : report.nics) {
+    fmt::print("{}: {} in {}\n", nic.interface,
+               nic.already_attached ? "already attached" : "attached", describe_mode(nic));
+    if (!nic.native_refusal.empty()) {
+      fmt::print("{}: generic (slower) because native was refused: {}\n", nic.interface,
+                 nic.native_refusal);
+    }
+    if (nic.forwarding_enabled) {
+      fmt::print(
+          "{0}: set net.ipv4.conf.{0}.forwarding to 1, as next-hop lookups need; detach sets "
+          "it back to 0\n",
+          nic.interface);
+    }
+  }
+}
+
+}  // namespace
+
+int run_attach(const Arguments& arguments) {
+  po::options_description options("Options");
+  options.add_options()("mode", po::value<std::string>()->default_value("auto")->value_name("MODE"),
+                        "auto (native, else generic), native (in the driver) or generic")(
+      "shared", "through libxdp's dispatcher, so that other XDP programs can run on the NIC too")(
+      "flows", po::value<std::string>()->value_name("N"),
+      "connections that the flow table has room for (default 1048576)");
+  const auto parsed = parse(arguments, help, options, true);
+  if (parsed.exit_code) return *parsed.exit_code;
+
+  dataplane::AttachRequest request;
+  request.pin_directory = parsed.pin_directory();
+  request.interfaces = parsed.interfaces();
+  if (request.interfaces.empty()) return fail_usage("an interface is missing", "attach");
+  const auto& mode_text = parsed.values["mode"].as<std::string>();
+  const auto mode = parse_mode(mode_text);
+  if (!mode) {
+    return fail_usage("--mode '" + mode_text + "' is none of auto, native, generic", "attach");
+  }
+  request.mode = *mode;
+  request.shared = parsed.values.count("shared") > 0;
+  if (parsed.values.count("flows")) {
+    const auto& text = parsed.values["flows"].as<std::string>();
+    request.flows = parse_flows(text);
+    if (!request.flows) {
+      return fail_usage(
+          fmt::format("--flows '{}' is not a number from 1 to {}", text, dataplane::max_flows),
+          "attach");
+    }
+  }
+  const auto report = dataplane::attach(request);
+  if (!report) return fail_with(report.error());
+  print(*report, parsed.pin_directory());
+  return done;
+}
+
+}  // namespace sluice::loader
