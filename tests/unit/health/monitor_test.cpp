@@ -1,0 +1,185 @@
+// The Monitor on a real event loop and real loopback servers; a second of the settings lasts 20 ms.
+#include "health/monitor.hpp"
+
+#include <gmock/gmock.h>
+
+#include "test_server.hpp"
+
+namespace sluice::health {
+namespace {
+
+using namespace std::chrono_literals;
+using model::Health;
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+constexpr auto second = 20ms;
+
+class MonitorTest : public testing::Test {
+ protected:
+  MonitorTest() {
+    settings.type = model::MonitorType::http;
+    settings.delay_seconds = 1;
+    settings.timeout_seconds = 1000;  // longer than any test waits
+    settings.max_retries = 1;
+    settings.max_retries_down = 2;
+  }
+
+  Target target(boost::asio::ip::tcp::endpoint endpoint,
+                std::optional<Health> known = std::nullopt) const {
+    return {.member = member,
+            .address = endpoint.address(),
+            .port = endpoint.port(),
+            .settings = settings,
+            .known = known};
+  }
+  Monitor make_monitor() {
+    return Monitor(
+        context.get_executor(),
+        [this](const Uuid& id, Health health, const std::string& reason) {
+          EXPECT_EQ(id, member);
+          reports.push_back((health == Health::up ? "up: " : "down: ") + reason);
+          if (on_report) on_report();
+        },
+        second);
+  }
+  // Runs the loop until `condition`, for 10 s at most.
+  template <typename Condition>
+  bool eventually(Condition condition) {
+    const auto deadline = std::chrono::steady_clock::now() + 10s;
+    while (!condition() && std::chrono::steady_clock::now() < deadline) context.run_one_for(100ms);
+    return condition();
+  }
+  void run_for(std::chrono::milliseconds time) { context.run_for(time); }
+
+  boost::asio::io_context context;
+  const Uuid member = new_uuid();
+  model::HealthMonitor settings;
+  std::vector<std::string> reports;
+  std::function<void()> on_report;
+};
+
+const char* const healthy = "HTTP/1.0 200 OK\r\n\r\n";
+
+TEST_F(MonitorTest, AnUnknownMemberIsReportedAfterItsFirstProbeAndThenOnlyOnChange) {
+  TestServer server(context, answer(healthy));
+  auto monitor = make_monitor();
+  monitor.set_targets({target(server.endpoint())});
+  ASSERT_TRUE(eventually([&] { return server.connections() >= 4; }));
+  EXPECT_THAT(reports, ElementsAre("up: HTTP 200"));
+}
+
+TEST_F(MonitorTest, AMemberThatFailsGoesDownAndOneThatRecoversComesUp) {
+  const char* text = healthy;
+  TestServer server(
+      context,
+      [&](TestServer::Socket& socket, std::string request) -> boost::asio::awaitable<void> {
+        co_await answer(text)(socket, request);
+      });
+  auto monitor = make_monitor();
+  monitor.set_targets({target(server.endpoint())});
+  ASSERT_TRUE(eventually([&] { return reports.size() == 1; }));
+  text = "HTTP/1.0 503 Busy\r\n\r\n";
+  ASSERT_TRUE(eventually([&] { return reports.size() == 2; }));
+  text = healthy;
+  ASSERT_TRUE(eventually([&] { return reports.size() == 3; }));
+  EXPECT_THAT(reports, ElementsAre("up: HTTP 200", "down: HTTP 503, expected 200", "up: HTTP 200"));
+}
+
+TEST_F(MonitorTest, AMemberKnownToBeUpNeedsTheWholeRunOfFailures) {
+  TestServer server(context, answer("HTTP/1.0 503 Busy\r\n\r\n"));
+  auto monitor = make_monitor();
+  int probes_at_report = 0;
+  on_report = [&] { probes_at_report = server.connections(); };
+  settings.max_retries_down = 3;
+  monitor.set_targets({target(server.endpoint(), Health::up)});
+  ASSERT_TRUE(eventually([&] { return !reports.empty(); }));
+  EXPECT_THAT(reports, ElementsAre("down: HTTP 503, expected 200"));
+  EXPECT_EQ(probes_at_report, 3);
+}
+
+TEST_F(MonitorTest, AMemberKnownToBeUpThatIsUpIsNotReported) {
+  TestServer server(context, answer(healthy));
+  auto monitor = make_monitor();
+  monitor.set_targets({target(server.endpoint(), Health::up)});
+  ASSERT_TRUE(eventually([&] { return server.connections() >= 3; }));
+  EXPECT_THAT(reports, IsEmpty());
+}
+
+TEST_F(MonitorTest, ProbesOfAMemberNeverOverlap) {
+  TestServer server(context, hang());
+  auto monitor = make_monitor();
+  monitor.set_targets({target(server.endpoint())});
+  ASSERT_TRUE(eventually([&] { return server.connections() == 1; }));
+  run_for(10 * second);  // ten delays within the first probe's timeout
+  EXPECT_EQ(server.connections(), 1);
+}
+
+TEST_F(MonitorTest, ATargetThatIsTakenAwayEndsItsProbeAtOnceAndIsNotReported) {
+  TestServer server(context, hang());
+  auto monitor = make_monitor();
+  monitor.set_targets({target(server.endpoint())});
+  ASSERT_TRUE(
+      eventually([&] { return server.connections() == 1 && !server.last_request().empty(); }));
+  monitor.set_targets({});
+  ASSERT_TRUE(eventually([&] { return server.closed_by_peer() == 1; }));
+  run_for(3 * second);
+  EXPECT_EQ(server.connections(), 1);
+  EXPECT_THAT(reports, IsEmpty());
+}
+
+TEST_F(MonitorTest, AnEqualTargetKeepsItsProbeRunning) {
+  TestServer server(context, hang());
+  auto monitor = make_monitor();
+  monitor.set_targets({target(server.endpoint())});
+  ASSERT_TRUE(eventually([&] { return server.connections() == 1; }));
+  settings.name = "renamed";
+  monitor.set_targets({target(server.endpoint(), Health::down)});
+  run_for(5 * second);
+  EXPECT_EQ(server.connections(), 1);
+  EXPECT_EQ(server.closed_by_peer(), 0);
+}
+
+TEST_F(MonitorTest, AChangedTargetIsProbedAnew) {
+  TestServer slow(context, hang());
+  auto monitor = make_monitor();
+  monitor.set_targets({target(slow.endpoint())});
+  ASSERT_TRUE(eventually([&] { return slow.connections() == 1 && !slow.last_request().empty(); }));
+  TestServer quick(context, answer(healthy));
+  monitor.set_targets({target(quick.endpoint())});
+  ASSERT_TRUE(eventually([&] { return !reports.empty() && slow.closed_by_peer() == 1; }));
+  EXPECT_THAT(reports, ElementsAre("up: HTTP 200"));
+}
+
+TEST_F(MonitorTest, TheListMayBeChangedFromWithinAReport) {
+  TestServer server(context, answer(healthy));
+  auto monitor = make_monitor();
+  on_report = [&] { monitor.set_targets({}); };
+  monitor.set_targets({target(server.endpoint())});
+  ASSERT_TRUE(eventually([&] { return !reports.empty(); }));
+  const auto probes = server.connections();
+  run_for(5 * second);
+  EXPECT_EQ(server.connections(), probes);
+}
+
+TEST_F(MonitorTest, ADestroyedMonitorReportsNothing) {
+  TestServer server(context, answer("HTTP/1.0 500 Oh no\r\n\r\n"));
+  {
+    auto monitor = make_monitor();
+    monitor.set_targets({target(server.endpoint())});
+  }
+  run_for(5 * second);
+  EXPECT_THAT(reports, IsEmpty());
+}
+
+TEST_F(MonitorTest, ADelayOfZeroDoesNotBecomeAStorm) {
+  TestServer server(context, answer(healthy));
+  settings.delay_seconds = 0;
+  auto monitor = make_monitor();
+  monitor.set_targets({target(server.endpoint())});
+  run_for(10 * second);
+  EXPECT_LE(server.connections(), 12);
+}
+
+}  // namespace
+}  // namespace sluice::health
