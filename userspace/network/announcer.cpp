@@ -1,0 +1,106 @@
+#include "network/announcer.hpp"
+
+#include <linux/if_arp.h>
+#include <linux/if_packet.h>
+#include <net/ethernet.h>
+#include <spdlog/spdlog.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <boost/asio/steady_timer.hpp>
+#include <set>
+
+#include "network/arp_frame.hpp"
+
+namespace sluice::network {
+namespace {
+
+namespace asio = boost::asio;
+using Claim = std::pair<std::uint32_t, IpAddress>;  // "this VIP is here"
+
+struct PacketSocket {
+  ~PacketSocket() {
+    if (fd >= 0) close(fd);
+  }
+  int fd = -1;
+};
+
+}  // namespace
+
+Result<void> send_gratuitous_arp(std::uint32_t interface_index, const IpAddress& vip) {
+  const auto what =
+      "announce " + vip.to_string() + " on interface " + std::to_string(interface_index);
+  const PacketSocket socket{
+      ::socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0)};  // 0: receives nothing
+  if (socket.fd < 0) return fail_errno(errno, what, "needs CAP_NET_RAW");
+
+  sockaddr_ll address{};
+  address.sll_family = AF_PACKET;
+  address.sll_ifindex = static_cast<int>(interface_index);
+  auto* generic = reinterpret_cast<sockaddr*>(&address);
+  socklen_t size = sizeof address;
+  if (bind(socket.fd, generic, size) < 0) return fail_errno(errno, what);
+  // Once bound, the socket's own address is the interface's MAC.
+  if (getsockname(socket.fd, generic, &size) < 0) return fail_errno(errno, what);
+  MacAddress mac;
+  if (address.sll_hatype != ARPHRD_ETHER || address.sll_halen != mac.size()) return {};
+  std::copy_n(address.sll_addr, mac.size(), mac.begin());
+
+  const auto frame = gratuitous_arp(mac, vip);
+  if (send(socket.fd, frame.data(), frame.size(), 0) < 0) return fail_errno(errno, what);
+  return {};
+}
+
+struct Announcer::State : std::enable_shared_from_this<State> {
+  explicit State(asio::any_io_executor executor_) : executor(std::move(executor_)) {}
+
+  void send(std::vector<Claim> claims, int repetition);
+
+  asio::any_io_executor executor;
+  std::set<Claim> claimed;
+};
+
+void Announcer::State::send(std::vector<Claim> claims, int repetition) {
+  // What was given up in the meantime may already be somebody else's.
+  std::erase_if(claims, [this](const Claim& claim) { return !claimed.contains(claim); });
+  if (claims.empty()) return;
+  for (const auto& [interface, vip] : claims) {
+    if (auto result = send_gratuitous_arp(interface, vip); !result)
+      spdlog::debug("network: {}", result.error().text());
+  }
+  if (repetition == repetitions) return;
+  auto timer = std::make_shared<asio::steady_timer>(executor, interval);
+  timer->async_wait(
+      [weak = weak_from_this(), timer, claims = std::move(claims), repetition](auto error) {
+        const auto self = weak.lock();
+        if (!error && self) self->send(claims, repetition + 1);
+      });
+}
+
+Announcer::Announcer(asio::any_io_executor executor)
+    : state_(std::make_shared<State>(std::move(executor))) {}
+
+void Announcer::announce(const std::vector<std::uint32_t>& interfaces,
+                         const std::vector<IpAddress>& vips) {
+  std::set<Claim> wanted;
+  for (const auto interface : interfaces) {
+    for (const auto& vip : vips) {
+      if (vip.is_v4()) wanted.emplace(interface, vip);
+    }
+  }
+  std::vector<Claim> added;
+  std::set_difference(wanted.begin(), wanted.end(), state_->claimed.begin(), state_->claimed.end(),
+                      std::back_inserter(added));
+  state_->claimed = std::move(wanted);
+  state_->send(std::move(added), 1);
+}
+
+void Announcer::interface_changed(std::uint32_t interface_index) {
+  std::vector<Claim> claims;
+  std::copy_if(state_->claimed.begin(), state_->claimed.end(), std::back_inserter(claims),
+               [interface_index](const Claim& claim) { return claim.first == interface_index; });
+  state_->send(std::move(claims), 1);
+}
+
+}  // namespace sluice::network

@@ -1,0 +1,39 @@
+// Announcer: tells the neighbours where a VIP is now, by gratuitous ARP, when it becomes active on
+// a NIC and when that NIC comes up or gets another MAC. (Whoever asks later is answered by the data
+// plane.)
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "base/ip_address.hpp"
+#include "base/result.hpp"
+
+namespace sluice::network {
+
+// Sends one announcement. Interfaces that are no Ethernet need none: success.
+Result<void> send_gratuitous_arp(std::uint32_t interface_index, const IpAddress& vip);
+
+class Announcer {
+ public:
+  // Broadcasts get lost and nobody acknowledges them, so each announcement is repeated.
+  static constexpr int repetitions = 3;
+  static constexpr auto interval = std::chrono::seconds(1);
+
+  explicit Announcer(boost::asio::any_io_executor executor);
+
+  // From now on these IPv4 addresses are ours on these interfaces; pairs that weren't before are
+  // announced.
+  void announce(const std::vector<std::uint32_t>& interfaces, const std::vector<IpAddress>& vips);
+  // Announces everything on this interface anew.
+  void interface_changed(std::uint32_t interface_index);
+
+ private:
+  struct State;
+  std::shared_ptr<State> state_;
+};
+
+}  // namespace sluice::network

@@ -1,0 +1,143 @@
+#include "network/neighbor_keeper.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <boost/asio/steady_timer.hpp>
+#include <deque>
+#include <map>
+
+#include "network/netlink.hpp"
+
+namespace sluice::network {
+namespace {
+
+namespace asio = boost::asio;
+using Clock = std::chrono::steady_clock;
+
+// Requests to the kernel are synchronous and cost some 20 us each: 10,000 addresses go in portions.
+constexpr std::size_t portion = 100;
+constexpr auto between_portions = std::chrono::milliseconds(20);
+constexpr auto between_repetitions = std::chrono::seconds(1);
+constexpr std::size_t max_remembered = 4096;
+
+struct NextHop {
+  std::uint32_t interface_index = 0;
+  IpAddress address;
+};
+
+// Where the kernel would send a packet for `destination`; nullopt when it wouldn't send it to a
+// neighbour (no route, unreachable, our own address).
+std::optional<NextHop> next_hop(nl_sock* socket, const IpAddress& destination) {
+  rtnl_route* found = nullptr;
+  const auto address = to_netlink(destination);
+  if (!address || rtnl_route_lookup(socket, address.get(), &found) < 0) return std::nullopt;
+  const NetlinkRoute route(found);
+  if (rtnl_route_get_type(found) != RTN_UNICAST || rtnl_route_get_nnexthops(found) < 1)
+    return std::nullopt;
+  auto* hop = rtnl_route_nexthop_n(found, 0);
+  auto gateway = to_ip_address(rtnl_route_nh_get_gateway(hop));
+  if (!gateway)
+    gateway = to_ip_address(rtnl_route_nh_get_via(hop));  // an IPv6 gateway of an IPv4 route
+  return NextHop{static_cast<std::uint32_t>(rtnl_route_nh_get_ifindex(hop)),
+                 gateway.value_or(destination)};
+}
+
+// NTF_USE: create the entry if need be and act as if a packet were to be sent to it.
+Result<void> use_neighbor(nl_sock* socket, const NextHop& hop) {
+  const NetlinkNeighbor neighbor(rtnl_neigh_alloc());
+  const auto address = to_netlink(hop.address);
+  if (!neighbor || !address) return fail_errno(ENOMEM, "use a neighbour");
+  rtnl_neigh_set_ifindex(neighbor.get(), static_cast<int>(hop.interface_index));
+  rtnl_neigh_set_dst(neighbor.get(), address.get());
+  rtnl_neigh_set_state(neighbor.get(), NUD_NONE);
+  rtnl_neigh_set_flags(neighbor.get(), NTF_USE);
+  const int error = rtnl_neigh_add(socket, neighbor.get(), NLM_F_CREATE);
+  if (error < 0) return fail_netlink(error, "use neighbour " + hop.address.to_string());
+  return {};
+}
+
+}  // namespace
+
+struct NeighborKeeper::State : std::enable_shared_from_this<State> {
+  State(asio::any_io_executor executor, NetlinkSocket socket_)
+      : socket(std::move(socket_)), timer(executor) {}
+
+  void keep_portion();
+  void use(const NextHop& hop);
+
+  NetlinkSocket socket;
+  asio::steady_timer timer;
+  std::vector<IpAddress> kept;  // sorted
+  std::deque<IpAddress> due;    // still to do in this round
+  Clock::time_point next_round = Clock::now();
+  // Neighbours that were asked for a moment ago.
+  std::map<std::pair<std::uint32_t, IpAddress>, Clock::time_point> recent;
+};
+
+void NeighborKeeper::State::keep_portion() {
+  const auto now = Clock::now();
+  if (now >= next_round) {
+    due.assign(kept.begin(), kept.end());
+    next_round = now + period;
+  }
+  for (std::size_t i = 0; i < portion && !due.empty(); ++i) {
+    const auto address = due.front();
+    due.pop_front();
+    if (!std::binary_search(kept.begin(), kept.end(), address)) continue;
+    if (const auto hop = next_hop(socket.get(), address)) use(*hop);
+  }
+  if (kept.empty()) return;
+  timer.expires_at(due.empty() ? next_round : now + between_portions);
+  timer.async_wait([weak = weak_from_this()](const boost::system::error_code& error) {
+    const auto self = weak.lock();
+    if (!error && self) self->keep_portion();
+  });
+}
+
+// Many members share a gateway: it is asked for once.
+void NeighborKeeper::State::use(const NextHop& hop) {
+  const auto now = Clock::now();
+  if (recent.size() >= max_remembered) recent.clear();
+  const auto [last, is_new] = recent.try_emplace({hop.interface_index, hop.address}, now);
+  if (!is_new && now - last->second < between_repetitions) return;
+  last->second = now;
+  if (auto result = use_neighbor(socket.get(), hop); !result)
+    spdlog::debug("network: {}", result.error().text());
+}
+
+NeighborKeeper::NeighborKeeper(std::shared_ptr<State> state) : state_(std::move(state)) {}
+
+NeighborKeeper::~NeighborKeeper() {
+  if (state_) state_->timer.cancel();
+}
+
+Result<NeighborKeeper> NeighborKeeper::start(asio::any_io_executor executor) {
+  auto socket = open_route_socket();
+  if (!socket) return tl::unexpected(std::move(socket.error()));
+  return NeighborKeeper(std::make_shared<State>(std::move(executor), std::move(*socket)));
+}
+
+void NeighborKeeper::keep(std::vector<IpAddress> addresses) {
+  std::sort(addresses.begin(), addresses.end());
+  addresses.erase(std::unique(addresses.begin(), addresses.end()), addresses.end());
+  std::vector<IpAddress> added;
+  std::set_difference(addresses.begin(), addresses.end(), state_->kept.begin(), state_->kept.end(),
+                      std::back_inserter(added));
+  state_->kept = std::move(addresses);
+  if (added.empty()) return;
+  state_->due.insert(state_->due.begin(), added.begin(), added.end());
+  state_->keep_portion();
+}
+
+void NeighborKeeper::renew() {
+  state_->recent.clear();
+  state_->next_round = Clock::now();
+  state_->keep_portion();
+}
+
+void NeighborKeeper::resolve(std::uint32_t interface_index, const IpAddress& neighbor) {
+  state_->use({interface_index, neighbor});
+}
+
+}  // namespace sluice::network

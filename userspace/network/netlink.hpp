@@ -1,0 +1,46 @@
+// The little that this folder's files share about libnl: owners for its objects, values for its
+// addresses, its errors as ours. Not for use outside network/.
+#pragma once
+
+#include <linux/neighbour.h>
+#include <netlink/netlink.h>
+#include <netlink/route/link.h>
+#include <netlink/route/neighbour.h>
+#include <netlink/route/route.h>
+
+#include <memory>
+#include <optional>
+#include <string_view>
+
+#include "base/ip_address.hpp"
+#include "base/result.hpp"
+#include "network/mac_address.hpp"
+
+namespace sluice::network {
+
+template <auto Free>
+struct NetlinkDeleter {
+  template <typename T>
+  void operator()(T* object) const {
+    Free(object);
+  }
+};
+using NetlinkSocket = std::unique_ptr<nl_sock, NetlinkDeleter<nl_socket_free>>;
+using NetlinkCache = std::unique_ptr<nl_cache, NetlinkDeleter<nl_cache_free>>;
+using NetlinkAddress = std::unique_ptr<nl_addr, NetlinkDeleter<nl_addr_put>>;
+using NetlinkLink = std::unique_ptr<rtnl_link, NetlinkDeleter<rtnl_link_put>>;
+using NetlinkNeighbor = std::unique_ptr<rtnl_neigh, NetlinkDeleter<rtnl_neigh_put>>;
+using NetlinkRoute = std::unique_ptr<rtnl_route, NetlinkDeleter<rtnl_route_put>>;
+
+// A connected NETLINK_ROUTE socket for requests.
+Result<NetlinkSocket> open_route_socket();
+
+// libnl's error code (negative) as an Error.
+tl::unexpected<Error> fail_netlink(int code, std::string_view what);
+
+NetlinkAddress to_netlink(const IpAddress& address);
+// nullopt for null and for what is no IP (or Ethernet) address.
+std::optional<IpAddress> to_ip_address(nl_addr* address);
+std::optional<MacAddress> to_mac_address(nl_addr* address);
+
+}  // namespace sluice::network
