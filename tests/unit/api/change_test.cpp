@@ -1,0 +1,150 @@
+// PUT and DELETE: what changes, what goes back to its default, what goes along.
+#include "api_fixture.hpp"
+
+namespace sluice::api {
+namespace {
+
+class Change : public ApiTest {
+ protected:
+  const std::string load_balancer_ = create_load_balancer();
+  const std::string listener_ = create_listener(load_balancer_);
+  const std::string pool_ = create_pool(listener_);
+  const std::string member_ = create_member(pool_);
+  const std::string monitor_ = create_monitor(pool_);
+
+  const std::string load_balancer_url_ = "/v2.0/lbaas/loadbalancers/" + load_balancer_;
+  const std::string listener_url_ = "/v2.0/lbaas/listeners/" + listener_;
+  const std::string pool_url_ = "/v2.0/lbaas/pools/" + pool_;
+  const std::string member_url_ = pool_url_ + "/members/" + member_;
+  const std::string monitor_url_ = "/v2.0/lbaas/healthmonitors/" + monitor_;
+};
+
+TEST_F(Change, an_update_shows_pending_and_the_next_look_active) {
+  auto answer =
+      put(load_balancer_url_, R"({"loadbalancer": {"name": "new", "tags": ["a", "b", "a"]}})");
+  ASSERT_EQ(answer.status, 200) << answer.response.body;
+  EXPECT_EQ(answer["loadbalancer"].at("provisioning_status"), "PENDING_UPDATE");
+  EXPECT_EQ(answer["loadbalancer"].at("name"), "new");
+  EXPECT_EQ(text(answer["loadbalancer"].at("tags")), R"(["a","b"])");
+  const auto shown = get(load_balancer_url_)["loadbalancer"];
+  EXPECT_EQ(shown.at("provisioning_status"), "ACTIVE");
+  EXPECT_FALSE(shown.at("updated_at").is_null());
+}
+
+TEST_F(Change, an_update_leaves_the_attributes_that_it_does_not_name) {
+  ASSERT_EQ(put(member_url_, R"({"member": {"weight": 7, "backup": true}})").status, 200);
+  ASSERT_EQ(put(member_url_, R"({"member": {"name": "renamed"}})").status, 200);
+  const auto shown = get(member_url_)["member"];
+  EXPECT_EQ(shown.at("weight"), 7);
+  EXPECT_EQ(shown.at("backup"), true);
+  EXPECT_EQ(shown.at("name"), "renamed");
+}
+
+TEST_F(Change, numbers_come_as_strings_and_fractions_are_cut_off) {
+  auto answer = put(listener_url_, R"({"listener": {"connection_limit": "100"}})");
+  EXPECT_EQ(answer["listener"].at("connection_limit"), 100);
+  answer = put(member_url_, R"({"member": {"weight": 3.7}})");
+  EXPECT_EQ(answer["member"].at("weight"), 3);
+}
+
+TEST_F(Change, booleans_come_as_words) {
+  auto answer = put(member_url_, R"({"member": {"backup": "true", "admin_state_up": "off"}})");
+  EXPECT_EQ(answer["member"].at("backup"), true);
+  EXPECT_EQ(answer["member"].at("admin_state_up"), false);
+}
+
+TEST_F(Change, null_brings_the_defaults_of_a_member_back) {
+  put(member_url_, R"({"member": {"name": "n", "weight": 9, "backup": true, "tags": ["x"],
+                                  "monitor_port": 8080, "monitor_address": "10.0.0.9"}})");
+  auto answer = put(member_url_, R"({"member": {"name": null, "weight": null, "backup": null,
+                      "tags": null, "monitor_port": null, "monitor_address": null}})");
+  ASSERT_EQ(answer.status, 200) << answer.response.body;
+  const auto& shown = answer["member"];
+  EXPECT_EQ(shown.at("name"), "");
+  EXPECT_EQ(shown.at("weight"), 1);
+  EXPECT_EQ(shown.at("backup"), false);
+  EXPECT_EQ(text(shown.at("tags")), "[]");
+  EXPECT_TRUE(shown.at("monitor_port").is_null());
+  EXPECT_TRUE(shown.at("monitor_address").is_null());
+}
+
+TEST_F(Change, null_brings_the_defaults_of_a_listener_back) {
+  put(listener_url_, R"({"listener": {"connection_limit": 5, "timeout_client_data": 1}})");
+  auto answer = put(listener_url_, R"({"listener": {"connection_limit": null, "allowed_cidrs": null,
+                      "timeout_client_data": null, "default_pool_id": null}})");
+  ASSERT_EQ(answer.status, 200) << answer.response.body;
+  EXPECT_EQ(answer["listener"].at("connection_limit"), -1);
+  EXPECT_EQ(answer["listener"].at("timeout_client_data"), 50000);
+  EXPECT_TRUE(answer["listener"].at("default_pool_id").is_null());
+}
+
+TEST_F(Change, null_brings_the_defaults_of_a_monitor_back) {
+  put(monitor_url_, R"({"healthmonitor": {"expected_codes": "200-204", "max_retries_down": 9,
+                                          "url_path": "/x", "http_method": "HEAD"}})");
+  auto answer = put(monitor_url_, R"({"healthmonitor": {"expected_codes": null, "url_path": null,
+                                      "max_retries_down": null, "http_method": null}})");
+  ASSERT_EQ(answer.status, 200) << answer.response.body;
+  EXPECT_EQ(answer["healthmonitor"].at("expected_codes"), "200");
+  EXPECT_EQ(answer["healthmonitor"].at("max_retries_down"), 3);
+  EXPECT_EQ(answer["healthmonitor"].at("url_path"), "/");
+  EXPECT_EQ(answer["healthmonitor"].at("http_method"), "GET");
+}
+
+TEST_F(Change, the_http_version_is_a_number) {
+  auto answer =
+      put(monitor_url_,
+          R"({"healthmonitor": {"http_version": 1.1, "domain_name": "www.example.com"}})");
+  ASSERT_EQ(answer.status, 200) << answer.response.body;
+  EXPECT_EQ(answer["healthmonitor"].at("http_version"), 1.1);
+  EXPECT_EQ(answer["healthmonitor"].at("domain_name"), "www.example.com");
+}
+
+TEST_F(Change, a_pool_changes_its_forwarding_mode_and_back) {
+  auto answer = put(pool_url_, R"({"pool": {"forwarding_mode": "dnat"}})");
+  EXPECT_EQ(answer["pool"].at("forwarding_mode"), "dnat");
+  answer = put(pool_url_, R"({"pool": {"forwarding_mode": null}})");
+  EXPECT_EQ(answer["pool"].at("forwarding_mode"), "fullnat");
+}
+
+TEST_F(Change, every_single_object_can_be_deleted) {
+  for (const auto& url :
+       {monitor_url_, member_url_, pool_url_, listener_url_, load_balancer_url_}) {
+    auto answer = del(url);
+    EXPECT_EQ(answer.status, 204) << url << answer.response.body;
+    EXPECT_EQ(answer.response.body, "");
+    EXPECT_EQ(get(url).status, 404);
+    EXPECT_EQ(del(url).status, 404);
+  }
+}
+
+TEST_F(Change, a_load_balancer_with_children_goes_only_by_cascade) {
+  auto answer = del(load_balancer_url_);
+  EXPECT_EQ(answer.status, 400);
+  EXPECT_EQ(answer.fault(), "Validation failure: Cannot delete Load Balancer " + load_balancer_ +
+                                " - it has children");
+  EXPECT_EQ(del(load_balancer_url_ + "?cascade=false").status, 400);
+  EXPECT_EQ(get(listener_url_).status, 200);
+  EXPECT_EQ(del(load_balancer_url_ + "?cascade=True").status, 204);
+  EXPECT_EQ(get(listener_url_).status, 404);
+  EXPECT_EQ(get(pool_url_).status, 404);
+  EXPECT_EQ(get(monitor_url_).status, 404);
+}
+
+TEST_F(Change, deleting_a_pool_takes_members_and_monitor_and_leaves_the_listener) {
+  EXPECT_EQ(del(pool_url_).status, 204);
+  EXPECT_EQ(get(member_url_).status, 404);
+  EXPECT_EQ(get(monitor_url_).status, 404);
+  EXPECT_TRUE(get(listener_url_)["listener"].at("default_pool_id").is_null());
+}
+
+TEST_F(Change, a_member_is_not_found_below_another_pool) {
+  const auto other = create_pool(create_listener(load_balancer_, 443), "443_pool");
+  const auto url = "/v2/lbaas/pools/" + other + "/members/" + member_;
+  EXPECT_EQ(get(url).status, 404);
+  EXPECT_EQ(put(url, R"({"member": {"weight": 2}})").status, 404);
+  EXPECT_EQ(del(url).status, 404);
+  EXPECT_EQ(get(member_url_).status, 200);
+}
+
+}  // namespace
+}  // namespace sluice::api

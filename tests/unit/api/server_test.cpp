@@ -1,0 +1,167 @@
+// The server over a real unix socket: framing, limits, and clients that misbehave beside ones that
+// don't.
+#include "api/server.hpp"
+
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/read.hpp>
+#include <boost/asio/write.hpp>
+#include <thread>
+
+#include "api_fixture.hpp"
+
+namespace sluice::api {
+namespace {
+
+using Protocol = boost::asio::local::stream_protocol;
+
+// A blocking client.
+class Client {
+ public:
+  explicit Client(const std::filesystem::path& path) : socket_(io_) {
+    socket_.connect(Protocol::endpoint(path.string()));
+  }
+  void write(const std::string& bytes) {
+    boost::system::error_code ignored;  // the server may have answered and closed already
+    boost::asio::write(socket_, boost::asio::buffer(bytes), ignored);
+  }
+  // Everything until the server closes.
+  std::string read_all() {
+    std::string bytes;
+    boost::system::error_code end;
+    boost::asio::read(socket_, boost::asio::dynamic_buffer(bytes), end);
+    return bytes;
+  }
+
+ private:
+  boost::asio::io_context io_;
+  Protocol::socket socket_;
+};
+
+class ServerTest : public ApiTest {
+ protected:
+  ServerTest() {
+    Options options;
+    options.socket = path_;
+    options.on_exchange = [this](const Exchange& exchange) { exchanges_.push_back(exchange); };
+    auto server = Server::listen(io_, controller(), options);
+    if (!server) throw std::runtime_error(server.error().text());
+    server_.emplace(std::move(*server));
+    thread_ = std::thread([this] { io_.run(); });
+  }
+  ~ServerTest() override { stop(); }
+
+  // Ends the server on its own thread, as the daemon does.
+  void stop() {
+    if (!thread_.joinable()) return;
+    boost::asio::post(io_, [this] { server_.reset(); });
+    thread_.join();
+  }
+  std::string ask(const std::string& bytes) {
+    Client client(path_);
+    client.write(bytes);
+    return client.read_all();
+  }
+
+  const std::filesystem::path path_ = directory_.path() / "api.sock";
+  boost::asio::io_context io_;
+  std::optional<Server> server_;
+  std::vector<Exchange> exchanges_;
+  std::thread thread_;
+};
+
+const std::string closing = "Host: x\r\nConnection: close\r\n\r\n";
+
+bool starts_with_status(const std::string& answer, int status) {
+  return answer.starts_with("HTTP/1.1 " + std::to_string(status) + " ");
+}
+
+TEST_F(ServerTest, a_request_is_answered_with_json_and_a_request_id) {
+  const auto answer = ask("GET /v2.0/lbaas/pools HTTP/1.1\r\n" + closing);
+  EXPECT_TRUE(starts_with_status(answer, 200)) << answer;
+  EXPECT_NE(answer.find("x-openstack-request-id: req-"), std::string::npos);
+  EXPECT_NE(answer.find("Content-Type: application/json"), std::string::npos);
+  EXPECT_TRUE(answer.ends_with("{\"pools\":[],\"pools_links\":[]}"));
+}
+
+TEST_F(ServerTest, a_connection_is_kept_for_further_requests) {
+  const std::string one = "GET /v2 HTTP/1.1\r\nHost: x\r\n\r\n";
+  const auto answer = ask(one + one + "GET /v2 HTTP/1.1\r\n" + closing);
+  std::size_t answers = 0;
+  for (auto at = answer.find("HTTP/1.1 200"); at != answer.npos;
+       at = answer.find("HTTP/1.1 200", at + 1)) {
+    ++answers;
+  }
+  EXPECT_EQ(answers, 3U);
+}
+
+TEST_F(ServerTest, a_body_that_is_too_large_is_413) {
+  const auto answer = ask("POST /v2/lbaas/pools HTTP/1.1\r\nContent-Length: 1048577\r\n" + closing +
+                          std::string(1048577, ' '));
+  EXPECT_TRUE(starts_with_status(answer, 413)) << answer;
+}
+
+TEST_F(ServerTest, a_body_of_the_largest_size_is_read) {
+  const auto answer =
+      ask("POST /v2/lbaas/pools HTTP/1.1\r\nContent-Type: application/json\r\n"
+          "Content-Length: 1048576\r\n" +
+          closing + std::string(1048576, ' '));
+  EXPECT_TRUE(starts_with_status(answer, 400)) << answer;
+  EXPECT_NE(answer.find("Request is not in valid JSON format"), std::string::npos);
+}
+
+TEST_F(ServerTest, a_header_that_is_too_large_is_431) {
+  const auto answer =
+      ask("GET / HTTP/1.1\r\nX-Long: " + std::string(17000, 'x') + "\r\n" + closing);
+  EXPECT_TRUE(starts_with_status(answer, 431)) << answer;
+}
+
+TEST_F(ServerTest, garbage_is_400_and_hurts_nobody) {
+  EXPECT_TRUE(starts_with_status(ask(std::string("\x16\x03\x01\x00\xa5 hello\r\n\r\n", 15)), 400));
+  EXPECT_TRUE(starts_with_status(ask("GET /v2 HTTP/1.1\r\n" + closing), 200));
+}
+
+TEST_F(ServerTest, clients_that_say_nothing_or_only_half_do_not_block_others) {
+  std::vector<std::unique_ptr<Client>> slow;
+  for (int i = 0; i < 60; ++i) {
+    slow.push_back(std::make_unique<Client>(path_));
+    slow.back()->write(i % 2 ? "POST /v2/lbaas/pools HTTP/1.1\r\nContent-Le" : "");
+  }
+  EXPECT_TRUE(starts_with_status(ask("GET /v2 HTTP/1.1\r\n" + closing), 200));
+}
+
+TEST_F(ServerTest, the_65th_connection_is_turned_away_and_there_is_room_again_later) {
+  std::vector<std::unique_ptr<Client>> idle;
+  for (int i = 0; i < 64; ++i) idle.push_back(std::make_unique<Client>(path_));
+  Client one_too_many(path_);
+  EXPECT_TRUE(starts_with_status(one_too_many.read_all(), 503));
+  idle.clear();
+  std::string answer;
+  for (int tries = 0; tries < 100 && !starts_with_status(answer, 200); ++tries) {
+    answer = ask("GET /v2 HTTP/1.1\r\n" + closing);
+  }
+  EXPECT_TRUE(starts_with_status(answer, 200));
+}
+
+TEST_F(ServerTest, each_exchange_is_told_with_who_asked) {
+  ask("GET /v2 HTTP/1.1\r\n" + closing);
+  ask("DELETE /v2 HTTP/1.1\r\n" + closing);
+  stop();
+  ASSERT_EQ(exchanges_.size(), 2U);
+  EXPECT_EQ(exchanges_[0].method, "GET");
+  EXPECT_EQ(exchanges_[0].status, 200U);
+  EXPECT_EQ(exchanges_[0].peer_pid, ::getpid());
+  EXPECT_EQ(exchanges_[0].peer_uid, ::getuid());
+  EXPECT_EQ(exchanges_[1].target, "/v2");
+  EXPECT_EQ(exchanges_[1].status, 405U);
+}
+
+TEST_F(ServerTest, stopping_ends_connections_and_removes_the_socket) {
+  Client client(path_);
+  stop();
+  EXPECT_EQ(client.read_all(), "");
+  EXPECT_FALSE(std::filesystem::exists(path_));
+}
+
+}  // namespace
+}  // namespace sluice::api

@@ -1,0 +1,42 @@
+// Every handler that routes.cpp names, apart from the generic list<T> and show<T> of
+// collection.hpp.
+#pragma once
+
+#include "api/message.hpp"
+
+namespace sluice::api {
+
+Result<Reply> create_load_balancer(const Call& call);
+Result<Reply> update_load_balancer(const Call& call);
+Result<Reply> delete_load_balancer(const Call& call);
+Result<Reply> show_load_balancer_status(const Call& call);
+Result<Reply> show_load_balancer_statistics(const Call& call);
+
+Result<Reply> create_listener(const Call& call);
+Result<Reply> update_listener(const Call& call);
+Result<Reply> delete_listener(const Call& call);
+Result<Reply> show_listener_statistics(const Call& call);
+
+Result<Reply> create_pool(const Call& call);
+Result<Reply> update_pool(const Call& call);
+Result<Reply> delete_pool(const Call& call);
+
+Result<Reply> list_members(const Call& call);
+Result<Reply> create_member(const Call& call);
+Result<Reply> show_member(const Call& call);
+Result<Reply> update_member(const Call& call);
+Result<Reply> delete_member(const Call& call);
+
+Result<Reply> create_health_monitor(const Call& call);
+Result<Reply> update_health_monitor(const Call& call);
+Result<Reply> delete_health_monitor(const Call& call);
+
+Result<Reply> create_floating_ip(const Call& call);
+Result<Reply> update_floating_ip(const Call& call);
+Result<Reply> delete_floating_ip(const Call& call);
+
+Result<Reply> list_versions(const Call& call);
+Result<Reply> show_version(const Call& call);
+Result<Reply> list_drops(const Call& call);
+
+}  // namespace sluice::api

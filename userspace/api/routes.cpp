@@ -1,0 +1,150 @@
+#include "api/routes.hpp"
+
+#include <fmt/format.h>
+
+#include <boost/json/serialize.hpp>
+#include <boost/url/parse.hpp>
+#include <boost/url/url_view.hpp>
+#include <exception>
+
+#include "api/collection.hpp"
+#include "api/fault.hpp"
+#include "api/handlers.hpp"
+
+namespace sluice::api {
+namespace {
+
+struct Route {
+  std::string_view method;
+  std::string_view pattern;  // "{}" stands for one segment, an id
+  Handler handler;
+};
+
+// Served under /v2 and /v2.0 alike (the command line client uses one, openstacksdk the other).
+constexpr Route routes[] = {
+    {"GET", "/v2/lbaas/loadbalancers", list<model::LoadBalancer>},
+    {"POST", "/v2/lbaas/loadbalancers", create_load_balancer},
+    {"GET", "/v2/lbaas/loadbalancers/{}", show<model::LoadBalancer>},
+    {"PUT", "/v2/lbaas/loadbalancers/{}", update_load_balancer},
+    {"DELETE", "/v2/lbaas/loadbalancers/{}", delete_load_balancer},
+    {"GET", "/v2/lbaas/loadbalancers/{}/status", show_load_balancer_status},
+    {"GET", "/v2/lbaas/loadbalancers/{}/statuses", show_load_balancer_status},
+    {"GET", "/v2/lbaas/loadbalancers/{}/stats", show_load_balancer_statistics},
+
+    {"GET", "/v2/lbaas/listeners", list<model::Listener>},
+    {"POST", "/v2/lbaas/listeners", create_listener},
+    {"GET", "/v2/lbaas/listeners/{}", show<model::Listener>},
+    {"PUT", "/v2/lbaas/listeners/{}", update_listener},
+    {"DELETE", "/v2/lbaas/listeners/{}", delete_listener},
+    {"GET", "/v2/lbaas/listeners/{}/stats", show_listener_statistics},
+
+    {"GET", "/v2/lbaas/pools", list<model::Pool>},
+    {"POST", "/v2/lbaas/pools", create_pool},
+    {"GET", "/v2/lbaas/pools/{}", show<model::Pool>},
+    {"PUT", "/v2/lbaas/pools/{}", update_pool},
+    {"DELETE", "/v2/lbaas/pools/{}", delete_pool},
+
+    {"GET", "/v2/lbaas/pools/{}/members", list_members},
+    {"POST", "/v2/lbaas/pools/{}/members", create_member},
+    {"GET", "/v2/lbaas/pools/{}/members/{}", show_member},
+    {"PUT", "/v2/lbaas/pools/{}/members/{}", update_member},
+    {"DELETE", "/v2/lbaas/pools/{}/members/{}", delete_member},
+
+    {"GET", "/v2/lbaas/healthmonitors", list<model::HealthMonitor>},
+    {"POST", "/v2/lbaas/healthmonitors", create_health_monitor},
+    {"GET", "/v2/lbaas/healthmonitors/{}", show<model::HealthMonitor>},
+    {"PUT", "/v2/lbaas/healthmonitors/{}", update_health_monitor},
+    {"DELETE", "/v2/lbaas/healthmonitors/{}", delete_health_monitor},
+
+    {"GET", "/v2/floatingips", list<model::FloatingIp>},
+    {"POST", "/v2/floatingips", create_floating_ip},
+    {"GET", "/v2/floatingips/{}", show<model::FloatingIp>},
+    {"PUT", "/v2/floatingips/{}", update_floating_ip},
+    {"DELETE", "/v2/floatingips/{}", delete_floating_ip},
+
+    {"GET", "/", list_versions},
+    {"GET", "/v2", show_version},
+    {"GET", "/v2/lbaas", show_version},
+
+    {"GET", "/v1/drops", list_drops},
+};
+
+using Segments = std::vector<std::string>;
+
+// "/v2.0/lbaas/pools/" -> v2, lbaas, pools
+Segments split_path(const boost::urls::url_view& url) {
+  Segments segments;
+  for (auto segment : url.segments()) segments.push_back(segment);
+  if (!segments.empty() && segments.back().empty()) segments.pop_back();
+  if (!segments.empty() && segments[0] == "v2.0") segments[0] = "v2";
+  return segments;
+}
+
+// The ids in the path, if it fits the pattern.
+std::optional<Segments> match(std::string_view pattern, const Segments& path) {
+  Segments ids;
+  std::size_t at = 0;
+  pattern.remove_prefix(1);
+  while (!pattern.empty()) {
+    const auto word = pattern.substr(0, pattern.find('/'));
+    pattern.remove_prefix(std::min(word.size() + 1, pattern.size()));
+    if (at == path.size() || (word != "{}" && word != path[at])) return std::nullopt;
+    if (word == "{}") ids.push_back(path[at]);
+    ++at;
+  }
+  if (at != path.size()) return std::nullopt;
+  return ids;
+}
+
+Response finished(Result<Reply> reply) {
+  if (!reply) return fault(reply.error());
+  Response response;
+  response.status = reply->status;
+  response.request_id = new_request_id();
+  if (reply->body) response.body = boost::json::serialize(*reply->body);
+  return response;
+}
+
+Response method_not_allowed(const Request& request, std::string allowed) {
+  auto response =
+      http_fault(405, fmt::format("The method {} is not allowed for this resource (allowed: {}).",
+                                  request.method, allowed));
+  response.allow = std::move(allowed);
+  return response;
+}
+
+Response dispatch(const Context& context, const Request& request) {
+  const auto url = boost::urls::parse_origin_form(request.target);
+  if (!url) return http_fault(400, "The request target is not a valid path: " + request.target);
+  const auto path = split_path(*url);
+
+  std::string allowed;
+  for (const auto& route : routes) {
+    auto ids = match(route.pattern, path);
+    if (!ids) continue;
+    if (route.method != request.method) {
+      allowed.append(allowed.empty() ? "" : ", ").append(route.method);
+      continue;
+    }
+    Call call{context, request, std::move(*ids), {}};
+    for (auto parameter : url->params()) call.query.emplace_back(parameter.key, parameter.value);
+    return finished(route.handler(call));
+  }
+  if (!allowed.empty()) return method_not_allowed(request, std::move(allowed));
+  return http_fault(404, "The resource could not be found.");
+}
+
+}  // namespace
+
+Response handle(const Context& context, const Request& request) {
+  try {
+    return dispatch(context, request);
+  } catch (const std::exception& problem) {
+    return fault(
+        {ErrorKind::internal,
+         fmt::format("{} {}: internal error: {}", request.method, request.target, problem.what()),
+         "this is a bug in sluiced, please report it", 0});
+  }
+}
+
+}  // namespace sluice::api

@@ -1,0 +1,27 @@
+// The words that the API knows for its enums, in the order in which its error texts list them. More
+// than the model has: a word that is here but not in model/names.hpp is valid and not supported by
+// this version.
+#pragma once
+
+#include <array>
+#include <string_view>
+
+namespace sluice::api::words {
+
+using namespace std::string_view_literals;
+
+inline constexpr std::array listener_protocols = {
+    "TCP"sv, "HTTPS"sv, "HTTP"sv, "TERMINATED_HTTPS"sv, "UDP"sv, "SCTP"sv, "PROMETHEUS"sv};
+inline constexpr std::array pool_protocols = {"TCP"sv,     "HTTP"sv, "HTTPS"sv, "PROXY"sv,
+                                              "PROXYV2"sv, "UDP"sv,  "SCTP"sv};
+inline constexpr std::array algorithms = {"LEAST_CONNECTIONS"sv, "ROUND_ROBIN"sv, "SOURCE_IP"sv,
+                                          "SOURCE_IP_PORT"sv,
+                                          "MAGLEV"sv};  // the last is Sluice's own
+inline constexpr std::array forwarding_modes = {"fullnat"sv, "dnat"sv, "dsr"sv, "ipip"sv};
+inline constexpr std::array monitor_types = {"HTTP"sv,      "HTTPS"sv,       "PING"sv, "TCP"sv,
+                                             "TLS-HELLO"sv, "UDP-CONNECT"sv, "SCTP"sv};
+inline constexpr std::array http_methods = {"GET"sv,     "HEAD"sv,    "POST"sv,
+                                            "PUT"sv,     "DELETE"sv,  "TRACE"sv,
+                                            "OPTIONS"sv, "CONNECT"sv, "PATCH"sv};
+
+}  // namespace sluice::api::words
