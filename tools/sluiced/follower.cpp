@@ -1,0 +1,112 @@
+#include "follower.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include "describe.hpp"
+
+namespace sluice::daemon {
+namespace {
+
+// A script that pastes a hundred commands makes a few catch-ups, not a hundred.
+constexpr auto gather = std::chrono::milliseconds(20);
+
+std::vector<IpAddress> active_vips(const model::Model& model) {
+  const auto active = [](const model::Object& object) {
+    return object.admin_state_up && object.provisioning_status != model::ProvisioningStatus::error;
+  };
+  std::vector<IpAddress> vips;
+  for (const auto& [id, load_balancer] : model.load_balancers) {
+    if (active(load_balancer)) vips.push_back(load_balancer.vip_address);
+  }
+  for (const auto& [id, floating_ip] : model.floating_ips) {
+    const auto load_balancer = model.load_balancers.find(floating_ip.load_balancer_id);
+    if (load_balancer != model.load_balancers.end() && active(load_balancer->second) &&
+        active(floating_ip)) {
+      vips.push_back(floating_ip.address);
+    }
+  }
+  return vips;
+}
+
+}  // namespace
+
+Follower::Follower(boost::asio::io_context& loop, control::Controller& controller,
+                   network::NeighborKeeper& neighbors)
+    : controller_(controller),
+      neighbors_(neighbors),
+      announcer_(loop.get_executor()),
+      monitor_(loop.get_executor(),
+               [this](const Uuid& member, model::Health health, const std::string& reason) {
+                 health_changed(member, health, reason);
+               }),
+      timer_(loop) {
+  controller_.on_change([this] { schedule(); });
+  controller_.on_event([](const std::string& event) { spdlog::warn("{}", event); });
+  schedule();
+}
+
+void Follower::schedule() {
+  if (scheduled_) return;
+  scheduled_ = true;
+  timer_.expires_after(gather);
+  timer_.async_wait([this](const boost::system::error_code& error) {
+    scheduled_ = false;
+    if (!error) catch_up();
+  });
+}
+
+void Follower::catch_up() {
+  probe_members();
+  keep_neighbors();
+  announce_vips();
+}
+
+void Follower::link_changed(std::uint32_t interface_index) {
+  announce_vips();
+  announcer_.interface_changed(interface_index);
+}
+
+void Follower::health_changed(const Uuid& member, model::Health health, const std::string& reason) {
+  const auto who = describe_member(controller_.model(), member);
+  if (health == model::Health::up) {
+    spdlog::info("{} is up: {}", who, reason);
+  } else {
+    spdlog::warn("{} is down: {}", who, reason);
+  }
+  controller_.set_health(member, health);
+}
+
+void Follower::probe_members() {
+  monitor_.set_targets(health::targets(controller_.model(), controller_.health()));
+}
+
+void Follower::keep_neighbors() {
+  std::vector<IpAddress> addresses;
+  for (const auto& [id, member] : controller_.model().members) {
+    if (member.address.is_v4()) addresses.push_back(member.address);
+  }
+  neighbors_.keep(std::move(addresses));
+}
+
+void Follower::announce_vips() {
+  const auto attached = controller_.data_plane().interfaces();
+  if (!attached) return spdlog::error("list the attached NICs: {}", attached.error().text());
+  std::vector<std::uint32_t> indices;
+  std::vector<std::string> names;
+  for (const auto& interface : *attached) {
+    indices.push_back(interface.index);
+    names.push_back(interface.name);
+  }
+  announcer_.announce(indices, active_vips(controller_.model()));
+  if (names == told_interfaces_) return;
+  if (names.empty()) {
+    spdlog::warn(
+        "attached to no NIC, so nothing is balanced (sluice-loader attach IF, or start with "
+        "--interface IF)");
+  } else {
+    spdlog::info("attached to {}", fmt::join(names, ", "));
+  }
+  told_interfaces_ = std::move(names);
+}
+
+}  // namespace sluice::daemon

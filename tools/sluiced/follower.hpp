@@ -1,0 +1,47 @@
+// Follower: keeps all that follows from the model in step with it: who is probed, whose next hops
+// are kept warm, which VIPs are announced where, and which provisioning errors the log has told.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "control/controller.hpp"
+#include "health/monitor.hpp"
+#include "network/announcer.hpp"
+#include "network/neighbor_keeper.hpp"
+
+namespace sluice::daemon {
+
+class Follower {
+ public:
+  // Everything must outlive the Follower.
+  Follower(boost::asio::io_context& loop, control::Controller& controller,
+           network::NeighborKeeper& neighbors);
+
+  // Catches up now. The Follower does so by itself after each change of the model; NICs come and go
+  // without one.
+  void catch_up();
+
+  // The kernel told of a link that is new, up again, or has another MAC.
+  void link_changed(std::uint32_t interface_index);
+
+ private:
+  void schedule();
+  void health_changed(const Uuid& member, model::Health health, const std::string& reason);
+  void probe_members();
+  void keep_neighbors();
+  void announce_vips();
+
+  control::Controller& controller_;
+  network::NeighborKeeper& neighbors_;
+  network::Announcer announcer_;
+  health::Monitor monitor_;
+  boost::asio::steady_timer timer_;
+  bool scheduled_ = false;
+  std::optional<std::vector<std::string>> told_interfaces_;
+};
+
+}  // namespace sluice::daemon

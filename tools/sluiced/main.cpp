@@ -1,0 +1,145 @@
+// sluiced: Sluice's controller. Start-up, in order; everything else happens on the event loop.
+#include <fmt/format.h>
+#include <fmt/ostream.h>
+#include <spdlog/spdlog.h>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <csignal>
+#include <iostream>
+
+#include "api/server.hpp"
+#include "control/controller.hpp"
+#include "dataplane/attachment.hpp"
+#include "dataplane/bpf_data_plane.hpp"
+#include "dataplane/program.hpp"
+#include "follower.hpp"
+#include "logging.hpp"
+#include "maintenance.hpp"
+#include "network/neighbor_keeper.hpp"
+#include "network/watcher.hpp"
+#include "options.hpp"
+#include "privileges.hpp"
+#include "resolver.hpp"
+#include "service_manager.hpp"
+#include "store/store.hpp"
+
+namespace sluice::daemon {
+namespace {
+
+// --interface: NICs that are attached already stay as they are.
+Result<void> attach(const Options& options) {
+  if (options.interfaces.empty()) return {};
+  const auto report = dataplane::attach({.pin_directory = options.pin_directory,
+                                         .interfaces = options.interfaces,
+                                         .flows = options.flows});
+  if (!report) return tl::unexpected(report.error());
+  for (const auto& nic : report->nics) {
+    if (nic.already_attached) continue;
+    spdlog::info("attached to {} in {} mode", nic.interface, to_string(nic.mode));
+    if (!nic.native_refusal.empty()) {
+      spdlog::warn("{} runs in generic (slower) mode because native was refused: {}", nic.interface,
+                   nic.native_refusal);
+    }
+  }
+  return {};
+}
+
+void renew_next_hops(dataplane::BpfDataPlane& data_plane, network::NeighborKeeper& neighbors) {
+  spdlog::debug("routes, links or neighbours changed: next hops are looked up anew");
+  if (const auto macs = data_plane.refresh_interface_macs(); !macs) {
+    spdlog::error("read the NICs' MACs: {}", macs.error().text());
+  }
+  if (const auto renewed = data_plane.renew_next_hops(); !renewed) {
+    spdlog::error("renew the next hops: {}", renewed.error().text());
+  }
+  neighbors.renew();
+}
+
+// Who changed what; reading is nobody's business but a fault of ours always is.
+void log_exchange(const api::Exchange& exchange) {
+  if (!exchange.internal_error.empty()) {
+    spdlog::error("{} {} failed: {} ({})", exchange.method, exchange.target,
+                  exchange.internal_error, exchange.request_id);
+  }
+  if (exchange.method == "GET" || exchange.method == "HEAD") return;
+  spdlog::info("uid {} (pid {}): {} {} -> {} ({})", exchange.peer_uid, exchange.peer_pid,
+               exchange.method, exchange.target, exchange.status, exchange.request_id);
+}
+
+void log_ready(const Options& options, const control::Controller& controller) {
+  const auto& model = controller.model();
+  spdlog::info(
+      "sluiced {} serves {}: {} load balancers, {} listeners, {} pools, {} members; data plane in "
+      "{}",
+      SLUICE_VERSION, options.socket.string(), model.load_balancers.size(), model.listeners.size(),
+      model.pools.size(), model.members.size(), options.pin_directory.string());
+}
+
+Result<void> run(const Options& options) {
+  if (auto permitted = require_privileges(); !permitted) return permitted;
+  raise_descriptor_limit();
+
+  // What was wanted when we last ran, and what the kernel has been doing without us.
+  auto store = store::Store::open(options.state_directory);
+  if (!store) return tl::unexpected(std::move(store.error()));
+  if (auto attached = attach(options); !attached) return attached;
+  auto data_plane = dataplane::BpfDataPlane::open(
+      options.pin_directory, options.flows.value_or(dataplane::LoadOptions{}.flows));
+  if (!data_plane) return tl::unexpected(std::move(data_plane.error()));
+
+  // Makes the second equal to the first.
+  auto controller = control::Controller::start(*store, **data_plane);
+  if (!controller) return tl::unexpected(std::move(controller.error()));
+
+  // Probes, neighbours and announcements follow the model; the kernel tells when next hops change,
+  // the data plane when it misses one.
+  boost::asio::io_context loop(1);
+  auto neighbors = network::NeighborKeeper::start(loop.get_executor());
+  if (!neighbors) return tl::unexpected(std::move(neighbors.error()));
+  Follower follower(loop, *controller, *neighbors);
+  Resolver resolver(loop, **data_plane, *neighbors);
+  auto watcher = network::Watcher::start(
+      loop.get_executor(),
+      {.next_hops_changed = [&] { renew_next_hops(**data_plane, *neighbors); },
+       .link_changed = [&](std::uint32_t index) { follower.link_changed(index); }});
+  if (!watcher) return tl::unexpected(std::move(watcher.error()));
+  renew_next_hops(**data_plane, *neighbors);  // for what changed while nobody watched
+
+  auto server = api::Server::listen(loop, *controller,
+                                    {.socket = options.socket, .on_exchange = log_exchange});
+  if (!server) return tl::unexpected(std::move(server.error()));
+  Maintenance maintenance(loop, *controller, [&] { follower.catch_up(); });
+
+  // The data plane stays as it is when we go: that is what makes a restart harmless.
+  boost::asio::signal_set signals(loop, SIGTERM, SIGINT);
+  signals.async_wait([&](const boost::system::error_code&, int signal) {
+    spdlog::info("stopping on {}; traffic goes on", strsignal(signal));
+    notify_service_manager("STOPPING=1");
+    loop.stop();
+  });
+  std::signal(SIGHUP, SIG_IGN);
+  std::signal(SIGPIPE, SIG_IGN);
+
+  if (auto dropped = drop_privileges(); !dropped) return dropped;
+  notify_service_manager("READY=1");
+  log_ready(options, *controller);
+  loop.run();
+  return {};
+}
+
+}  // namespace
+}  // namespace sluice::daemon
+
+int main(int argc, char** argv) {
+  using namespace sluice::daemon;
+  const auto parsed = parse_options(argc, argv);
+  if (const auto* exit_code = std::get_if<ExitCode>(&parsed)) return *exit_code;
+  const auto& options = std::get<Options>(parsed);
+  set_up_logging(options.log_level);
+  if (const auto result = run(options); !result) {
+    fmt::print(std::cerr, "sluiced: {}\n", result.error().text());
+    return failed;
+  }
+  return done;
+}

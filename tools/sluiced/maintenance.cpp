@@ -1,0 +1,58 @@
+#include "maintenance.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include "service_manager.hpp"
+
+namespace sluice::daemon {
+namespace {
+
+constexpr auto between_expiry_sweeps = std::chrono::seconds(1);
+constexpr auto between_drift_checks = std::chrono::seconds(30);
+
+}  // namespace
+
+Maintenance::Maintenance(boost::asio::io_context& loop, control::Controller& controller,
+                         std::function<void()> after_drift_check)
+    : loop_(loop), controller_(controller) {
+  every(between_expiry_sweeps, [this] { expire_flows(); });
+  every(between_drift_checks, [this, after_drift_check] {
+    repair_drift();
+    after_drift_check();
+  });
+  if (const auto timeout = watchdog_timeout()) {
+    every(*timeout / 2, [] { notify_service_manager("WATCHDOG=1"); });
+  }
+}
+
+void Maintenance::every(std::chrono::microseconds interval, std::function<void()> work) {
+  repeat(timers_.emplace_back(loop_), interval, std::move(work));
+}
+
+void Maintenance::repeat(boost::asio::steady_timer& timer, std::chrono::microseconds interval,
+                         std::function<void()> work) {
+  timer.expires_after(interval);
+  timer.async_wait([this, &timer, interval,
+                    work = std::move(work)](const boost::system::error_code& error) mutable {
+    if (error) return;
+    work();
+    repeat(timer, interval, std::move(work));
+  });
+}
+
+void Maintenance::expire_flows() {
+  const auto report = controller_.data_plane().expire_flows();
+  auto error = report ? std::string() : report.error().text();
+  if (!error.empty() && error != last_expiry_error_) spdlog::error("remove idle flows: {}", error);
+  last_expiry_error_ = std::move(error);
+}
+
+void Maintenance::repair_drift() {
+  const auto repairs = controller_.repair_drift();
+  if (!repairs)
+    return spdlog::error("compare the data plane with the desired state: {}",
+                         repairs.error().text());
+  for (const auto& repair : *repairs) spdlog::warn("repaired the data plane: {}", repair);
+}
+
+}  // namespace sluice::daemon

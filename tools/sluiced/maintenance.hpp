@@ -1,0 +1,34 @@
+// Maintenance: what recurs by the clock: idle flows are removed, drift is repaired, the service
+// manager hears that we are alive.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <functional>
+#include <list>
+#include <string>
+
+#include "control/controller.hpp"
+
+namespace sluice::daemon {
+
+class Maintenance {
+ public:
+  // `after_drift_check` is called after each of them. The controller must outlive this.
+  Maintenance(boost::asio::io_context& loop, control::Controller& controller,
+              std::function<void()> after_drift_check);
+
+ private:
+  void every(std::chrono::microseconds interval, std::function<void()> work);
+  void repeat(boost::asio::steady_timer& timer, std::chrono::microseconds interval,
+              std::function<void()> work);
+  void expire_flows();
+  void repair_drift();
+
+  boost::asio::io_context& loop_;
+  control::Controller& controller_;
+  std::list<boost::asio::steady_timer> timers_;
+  std::string last_expiry_error_;  // the same one every second would drown the log
+};
+
+}  // namespace sluice::daemon

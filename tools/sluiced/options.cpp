@@ -1,0 +1,185 @@
+#include "options.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ostream.h>
+
+#include <boost/program_options.hpp>
+#include <charconv>
+#include <fstream>
+#include <iostream>
+#include <sstream>
+
+#include "base/result.hpp"
+#include "dataplane/pins.hpp"
+#include "dataplane/program.hpp"
+
+namespace sluice::daemon {
+namespace {
+
+namespace po = boost::program_options;
+
+using Text = std::string;
+using Texts = std::vector<std::string>;
+
+constexpr unsigned help_width = 100;
+
+// What both the command line and the file understand.
+po::options_description settings() {
+  po::options_description list("Options", help_width);
+  list.add_options()  //
+      ("state-dir", po::value<Text>()->default_value("/var/lib/sluice")->value_name("DIR"),
+       "where the desired state is kept (SQLite)")  //
+      ("socket", po::value<Text>()->default_value("/run/sluice/api.sock")->value_name("PATH"),
+       "unix socket of the API")  //
+      ("pin-dir",
+       po::value<Text>()->default_value(dataplane::default_pin_directory)->value_name("DIR"),
+       "where programs, maps and links are pinned")  //
+      ("flows", po::value<Text>()->value_name("N"),
+       "connections that the flow table has room for, when it is made (default 1048576)")  //
+      ("interface", po::value<Texts>()->multitoken()->composing()->value_name("IF..."),
+       "attach to these NICs, unless that is done already")  //
+      ("log-level", po::value<Text>()->default_value("info")->value_name("LEVEL"),
+       "debug, info, warning or error");
+  return list;
+}
+
+po::options_description settings_and_command_line_only() {
+  auto list = settings();
+  list.add_options()  //
+      ("config", po::value<Text>()->value_name("FILE"),
+       "read options from FILE too: NAME = VALUE lines, # comments")  //
+      ("help,h", "this text")                                         //
+      ("version", "the version");
+  return list;
+}
+
+void print_help() {
+  std::ostringstream list;
+  list << settings_and_command_line_only();
+  fmt::print(
+      "Usage: sluiced [options]\n\n"
+      "Sluice's controller: keeps the load balancers that its API is told of, holds the data "
+      "plane\n"
+      "equal to them and probes their members. Needs no configuration. When it stops, traffic goes "
+      "on.\n\n"
+      "{}\n"
+      "Signals: SIGTERM and SIGINT stop it, SIGHUP is ignored.\n\n"
+      "Examples:\n"
+      "  sluiced --interface eth0\n"
+      "  sluiced --config /etc/sluice/sluiced.conf\n"
+      "  sluiced --state-dir ./state --socket ./api.sock --log-level debug\n",
+      list.str());
+}
+
+ExitCode wrong(const std::string& what) {
+  fmt::print(std::cerr, "sluiced: {} (see: sluiced --help)\n", what);
+  return wrong_usage;
+}
+
+// Where a name stands in a file: ", line 3"; empty when it can't be told.
+std::string line_of(const std::string& path, const std::string& name) {
+  std::ifstream file(path);
+  std::string line;
+  for (int number = 1; std::getline(file, line); ++number) {
+    const auto start = line.find_first_not_of(" \t");
+    if (start != std::string::npos && line.compare(start, name.size(), name) == 0) {
+      return fmt::format(", line {}", number);
+    }
+  }
+  return "";
+}
+
+std::optional<ExitCode> read_config(const std::string& path, po::variables_map& values) {
+  std::ifstream file(path);
+  if (!file || file.peek() == std::ifstream::traits_type::eof()) {
+    std::error_code error;
+    if (file && std::filesystem::is_regular_file(path, error)) return std::nullopt;  // an empty one
+    fmt::print(std::cerr, "sluiced: read the configuration {}: {} (see --config)\n", path,
+               std::generic_category().message(file ? EISDIR : errno));
+    return failed;
+  }
+  try {
+    po::store(po::parse_config_file(file, settings()), values);
+  } catch (const po::unknown_option& error) {
+    const auto name = error.get_option_name();
+    return wrong(fmt::format("{}{}: there is no option '{}'", path, line_of(path, name), name));
+  } catch (const po::error& error) {
+    return wrong(fmt::format("{}: {}", path, error.what()));
+  }
+  return std::nullopt;
+}
+
+std::optional<std::uint32_t> parse_flows(const std::string& text) {
+  std::uint32_t flows = 0;
+  const auto* end = text.data() + text.size();
+  const auto [rest, error] = std::from_chars(text.data(), end, flows);
+  if (error != std::errc() || rest != end || flows == 0 || flows > dataplane::max_flows)
+    return std::nullopt;
+  return flows;
+}
+
+std::optional<spdlog::level::level_enum> parse_level(const std::string& text) {
+  for (const auto& [name, level] : {std::pair{"debug", spdlog::level::debug},
+                                    {"info", spdlog::level::info},
+                                    {"warning", spdlog::level::warn},
+                                    {"error", spdlog::level::err}}) {
+    if (text == name) return level;
+  }
+  return std::nullopt;
+}
+
+std::variant<Options, ExitCode> to_options(const po::variables_map& values) {
+  Options options;
+  options.state_directory = values["state-dir"].as<Text>();
+  options.socket = values["socket"].as<Text>();
+  options.pin_directory = values["pin-dir"].as<Text>();
+  if (values.count("interface")) options.interfaces = values["interface"].as<Texts>();
+  if (values.count("flows")) {
+    const auto& text = values["flows"].as<Text>();
+    options.flows = parse_flows(text);
+    if (!options.flows) {
+      return wrong(
+          fmt::format("--flows '{}' is not a number from 1 to {}", text, dataplane::max_flows));
+    }
+  }
+  const auto& level_text = values["log-level"].as<Text>();
+  const auto level = parse_level(level_text);
+  if (!level)
+    return wrong(
+        fmt::format("--log-level '{}' is none of debug, info, warning, error", level_text));
+  options.log_level = *level;
+  return options;
+}
+
+}  // namespace
+
+std::variant<Options, ExitCode> parse_options(int argc, const char* const* argv) {
+  const auto all = settings_and_command_line_only();
+  po::variables_map values;
+  try {
+    const auto style =
+        po::command_line_style::default_style & ~po::command_line_style::allow_guessing;
+    const po::positional_options_description none;
+    po::store(po::command_line_parser(argc, argv).options(all).positional(none).style(style).run(),
+              values);
+    po::notify(values);
+  } catch (const po::too_many_positional_options_error&) {
+    return wrong("takes options only, no other arguments");
+  } catch (const po::error& error) {
+    return wrong(error.what());
+  }
+  if (values.count("help")) {
+    print_help();
+    return done;
+  }
+  if (values.count("version")) {
+    fmt::print("sluiced {}\n", SLUICE_VERSION);
+    return done;
+  }
+  if (values.count("config")) {
+    if (const auto exit_code = read_config(values["config"].as<Text>(), values)) return *exit_code;
+  }
+  return to_options(values);
+}
+
+}  // namespace sluice::daemon

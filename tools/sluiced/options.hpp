@@ -1,0 +1,31 @@
+// Options: what the operator asked for, from the command line and the file that --config names
+// (same names; the command line wins).
+#pragma once
+
+#include <spdlog/common.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace sluice::daemon {
+
+enum ExitCode { done = 0, failed = 1, wrong_usage = 2 };
+
+struct Options {
+  std::filesystem::path state_directory;
+  std::filesystem::path socket;
+  std::filesystem::path pin_directory;
+  std::optional<std::uint32_t> flows;  // unset: what is pinned, or the default
+  std::vector<std::string> interfaces;
+  spdlog::level::level_enum log_level = spdlog::level::info;
+};
+
+// The options; or the exit code when there is nothing to run: --help and --version have been
+// printed, or what is wrong has been told on stderr.
+std::variant<Options, ExitCode> parse_options(int argc, const char* const* argv);
+
+}  // namespace sluice::daemon
