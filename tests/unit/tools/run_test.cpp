@@ -1,0 +1,220 @@
+// Whole commands against prepared answers: what is asked of the server, what is printed, how it
+// ends.
+#include "sluicectl/run.hpp"
+
+#include <gmock/gmock.h>
+
+#include <map>
+
+#include "fake_transport.hpp"
+
+namespace sluice::ctl {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+constexpr auto no_listeners = R"({"listeners":[]})";
+constexpr auto one_load_balancer = R"({"loadbalancers":[{"id":"lb-id"}]})";
+constexpr auto one_pool = R"({"pools":[{"id":"pool-id"}]})";
+
+class RunTest : public testing::Test {
+ protected:
+  Outcome run(const std::vector<std::string>& arguments) {
+    Surroundings surroundings;
+    surroundings.environment = [this](const std::string& name) { return environment[name]; };
+    surroundings.connect = [this](Endpoint where, std::string secret) {
+      endpoint = std::move(where);
+      token = std::move(secret);
+      return std::make_unique<FakeTransport>(exchange);
+    };
+    surroundings.sleep = [](std::chrono::milliseconds) {};
+    return ctl::run(arguments, surroundings);
+  }
+
+  Exchange exchange;
+  std::map<std::string, std::string> environment;
+  Endpoint endpoint;
+  std::string token;
+};
+
+TEST_F(RunTest, CreatingAListenerSendsWhatWasTypedAndPrintsTheAnswer) {
+  exchange.answer(200, one_load_balancer)
+      .answer(201, R"({"listener":{"id":"x","name":"80_listener","protocol_port":80}})");
+  const auto outcome = run({"loadbalancer", "listener", "create", "--name", "80_listener",
+                            "--protocol", "tcp", "--protocol-port", "80", "lb_test_1", "-f",
+                            "value", "-c", "name", "-c", "protocol_port"});
+  EXPECT_EQ(outcome.code, ExitCode::done);
+  EXPECT_EQ(outcome.output, "80_listener\n80\n");
+  EXPECT_THAT(exchange.lines(), ElementsAre("GET /v2.0/lbaas/loadbalancers?name=lb_test_1",
+                                            "POST /v2.0/lbaas/listeners"));
+  EXPECT_EQ(exchange.requests[1].body,
+            R"({"listener":{"loadbalancer_id":"lb-id","protocol":"TCP","protocol_port":80,)"
+            R"("name":"80_listener"}})");
+}
+
+TEST_F(RunTest, MembersLiveBelowTheirPool) {
+  exchange.answer(200, one_pool)
+      .answer(200, R"({"members":[{"id":"m-id"}]})")
+      .answer(200, R"({"member":{"id":"m-id","weight":0}})");
+  const auto outcome = run({"member", "set", "80_pool", "m", "--weight", "0", "--disable"});
+  EXPECT_EQ(outcome.code, ExitCode::done);
+  EXPECT_THAT(exchange.lines(), ElementsAre("GET /v2.0/lbaas/pools?name=80_pool",
+                                            "GET /v2.0/lbaas/pools/pool-id/members?name=m",
+                                            "PUT /v2.0/lbaas/pools/pool-id/members/m-id"));
+  EXPECT_EQ(exchange.requests[2].body, R"({"member":{"weight":0,"admin_state_up":false}})");
+}
+
+TEST_F(RunTest, AnUnknownMemberPointsToItsPoolsList) {
+  exchange.answer(200, one_pool).answer(200, R"({"members":[]})");
+  const auto outcome = run({"member", "show", "80_pool", "m"});
+  EXPECT_EQ(outcome.code, ExitCode::failed);
+  EXPECT_EQ(outcome.error,
+            "no member is named 'm' (see 'sluicectl loadbalancer member list 80_pool')");
+}
+
+TEST_F(RunTest, AFaultNamesTheVerbAndTheObject) {
+  exchange.answer(200, one_load_balancer).answer(409, R"({"faultstring":"Another\nListener."})");
+  const auto outcome = run(
+      {"listener", "create", "--name", "x", "--protocol", "TCP", "--protocol-port", "80", "lb"});
+  EXPECT_EQ(outcome.code, ExitCode::failed);
+  EXPECT_EQ(outcome.error, "create listener 'x': Another Listener. (HTTP 409)");
+  EXPECT_THAT(outcome.output, IsEmpty());
+}
+
+TEST_F(RunTest, WithWaitTheFinalStateIsShown) {
+  exchange.answer(200, one_load_balancer)
+      .answer(201, R"({"listener":{"id":"x","provisioning_status":"PENDING_CREATE"}})")
+      .answer(200, R"({"listener":{"id":"x","provisioning_status":"PENDING_CREATE"}})")
+      .answer(200, R"({"listener":{"id":"x","provisioning_status":"ACTIVE"}})");
+  const auto outcome = run({"listener", "create", "--wait", "--protocol", "TCP", "--protocol-port",
+                            "80", "lb", "-f", "value", "-c", "provisioning_status"});
+  EXPECT_EQ(outcome.output, "ACTIVE\n");
+  EXPECT_EQ(exchange.lines().back(), "GET /v2.0/lbaas/listeners/x");
+}
+
+TEST_F(RunTest, UnsetSendsNull) {
+  exchange.answer(200, R"({"listeners":[{"id":"l"}]})").answer(200, R"({"listener":{"id":"l"}})");
+  run({"listener", "unset", "--default-pool", "80_listener"});
+  EXPECT_EQ(exchange.requests.at(1).body, R"({"listener":{"default_pool_id":null}})");
+}
+
+TEST_F(RunTest, TagsAreAddedToThoseThatAreThere) {
+  exchange.answer(200, one_load_balancer)
+      .answer(200, R"({"loadbalancer":{"tags":["a","b"]}})")
+      .answer(200, R"({"loadbalancer":{"id":"lb-id"}})");
+  run({"lb", "set", "--tag", "b", "--tag", "c", "lb"});
+  EXPECT_EQ(exchange.requests.at(2).body, R"({"loadbalancer":{"tags":["a","b","c"]}})");
+}
+
+TEST_F(RunTest, TagsCanBeTakenOffOneByOneOrAll) {
+  exchange.answer(200, one_load_balancer)
+      .answer(200, R"({"loadbalancer":{"tags":["a","b"]}})")
+      .answer(200, R"({"loadbalancer":{"id":"lb-id"}})");
+  run({"lb", "unset", "--tag", "a", "lb"});
+  EXPECT_EQ(exchange.requests.at(2).body, R"({"loadbalancer":{"tags":["b"]}})");
+
+  exchange.answer(200, one_load_balancer).answer(200, R"({"loadbalancer":{"id":"lb-id"}})");
+  run({"lb", "unset", "--all-tag", "lb"});
+  EXPECT_EQ(exchange.requests.at(4).body, R"({"loadbalancer":{"tags":[]}})");
+}
+
+TEST_F(RunTest, ListsFilterOnTheServer) {
+  exchange.answer(200, one_load_balancer).answer(200, no_listeners);
+  const auto outcome =
+      run({"listener", "list", "--loadbalancer", "lb", "--disable", "--tags", "a,b"});
+  EXPECT_EQ(outcome.output, "\n");
+  EXPECT_EQ(exchange.lines().at(1),
+            "GET /v2.0/lbaas/listeners?loadbalancer_id=lb-id&admin_state_up=False&tags=a%2Cb");
+}
+
+TEST_F(RunTest, DeletingPrintsNothing) {
+  exchange.answer(200, one_load_balancer).answer(204, "");
+  const auto outcome = run({"lb", "delete", "--cascade", "lb"});
+  EXPECT_EQ(outcome.code, ExitCode::done);
+  EXPECT_THAT(outcome.output, IsEmpty());
+  EXPECT_EQ(exchange.lines().at(1), "DELETE /v2.0/lbaas/loadbalancers/lb-id?cascade=True");
+}
+
+TEST_F(RunTest, TheStatusTreeIsJson) {
+  exchange.answer(200, one_load_balancer)
+      .answer(200, R"({"statuses":{"loadbalancer":{"name":"lb","listeners":[]}}})");
+  EXPECT_EQ(run({"lb", "status", "show", "lb"}).output,
+            "{\n    \"loadbalancer\": {\n        \"name\": \"lb\",\n        \"listeners\": []\n"
+            "    }\n}\n");
+}
+
+TEST_F(RunTest, ANewFloatingIpIsMadeForTheVipsPort) {
+  exchange.answer(200, one_load_balancer)
+      .answer(200, R"({"loadbalancer":{"id":"lb-id","vip_port_id":"port"}})")
+      .answer(200, R"({"floatingips":[]})")
+      .answer(201, R"({"floatingip":{"id":"f","floating_ip_address":"203.0.113.16"}})");
+  const auto outcome = run({"floating-ip", "set", "--load-balancer", "lb", "203.0.113.16"});
+  EXPECT_EQ(outcome.code, ExitCode::done);
+  EXPECT_EQ(exchange.lines().back(), "POST /v2.0/floatingips");
+  EXPECT_EQ(exchange.requests.back().body,
+            R"({"floatingip":{"floating_ip_address":"203.0.113.16","port_id":"port"}})");
+}
+
+TEST_F(RunTest, AnExistingFloatingIpIsMoved) {
+  exchange.answer(200, one_load_balancer)
+      .answer(200, R"({"loadbalancer":{"id":"lb-id","vip_port_id":"port"}})")
+      .answer(200, R"({"floatingips":[{"id":"f","floating_ip_address":"203.0.113.16"}]})")
+      .answer(200, R"({"floatingip":{"id":"f"}})");
+  run({"floating-ip", "set", "--load-balancer", "lb", "203.0.113.16"});
+  EXPECT_EQ(exchange.lines().back(), "PUT /v2.0/floatingips/f");
+  EXPECT_EQ(exchange.requests.back().body, R"({"floatingip":{"port_id":"port"}})");
+}
+
+TEST_F(RunTest, DropsShowsOnlyReasonsThatOccurredUnlessAsked) {
+  const auto reasons = R"({"reasons":[
+      {"label":"no_flow","verdict":"drop","description":"d","packets":7},
+      {"label":"no_member","verdict":"drop","description":"d","packets":0}]})";
+  exchange.answer(200, reasons).answer(200, reasons);
+  EXPECT_EQ(run({"drops", "-f", "value"}).output, "no_flow drop 7 d\n");
+  EXPECT_EQ(run({"drops", "--all", "-f", "value", "-c", "reason"}).output, "no_flow\nno_member\n");
+}
+
+TEST_F(RunTest, AnOptionWinsOverTheEnvironment) {
+  environment = {{"SLUICE_SOCKET", "/from/environment"},
+                 {"SLUICE_ENDPOINT", "http://10.0.0.1:9876"},
+                 {"SLUICE_TOKEN", "secret"}};
+  exchange.answer(200, no_listeners).answer(200, no_listeners);
+  run({"listener", "list"});
+  EXPECT_EQ(endpoint.host, "10.0.0.1");
+  EXPECT_EQ(token, "secret");
+  run({"listener", "list", "--socket", "/typed"});
+  EXPECT_EQ(endpoint.host, "");
+  EXPECT_EQ(endpoint.socket, "/typed");
+}
+
+TEST_F(RunTest, WithoutAnyOfThemTheDefaultSocketIsUsed) {
+  exchange.answer(200, no_listeners);
+  run({"listener", "list"});
+  EXPECT_EQ(endpoint.socket, "/run/sluice/api.sock");
+}
+
+TEST_F(RunTest, WrongUsageSendsNothing) {
+  EXPECT_EQ(run({"lb", "list", "--socket", "/s", "--endpoint", "http://h"}).code, ExitCode::usage);
+  EXPECT_EQ(run({"lb", "list", "--endpoint", "ftp://h"}).code, ExitCode::usage);
+  EXPECT_EQ(run({"lb", "list", "--token", "a\r\nEvil: 1"}).code, ExitCode::usage);
+  EXPECT_EQ(run({"lb", "creat"}).code, ExitCode::usage);
+  EXPECT_THAT(exchange.requests, IsEmpty());
+}
+
+TEST_F(RunTest, HelpAndVersionNeedNoServer) {
+  EXPECT_THAT(run({"--version"}).output, HasSubstr("sluicectl "));
+  EXPECT_EQ(run({"--help"}).code, ExitCode::done);
+  EXPECT_THAT(exchange.requests, IsEmpty());
+}
+
+TEST_F(RunTest, AnUnreachableServerIsNoObjectsFault) {
+  exchange.answers.push_back(fail(ErrorKind::system, "no sluiced answers"));
+  const auto outcome = run({"lb", "list"});
+  EXPECT_EQ(outcome.code, ExitCode::failed);
+  EXPECT_EQ(outcome.error, "no sluiced answers");
+}
+
+}  // namespace
+}  // namespace sluice::ctl

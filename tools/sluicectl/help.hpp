@@ -1,0 +1,13 @@
+// Help at every level, generated from the noun tables.
+#pragma once
+
+#include <string>
+
+#include "sluicectl/command.hpp"
+
+namespace sluice::ctl {
+
+// Of the program, of a noun (`verb` is null) or of a verb.
+std::string help(const Noun* noun, const Verb* verb);
+
+}  // namespace sluice::ctl

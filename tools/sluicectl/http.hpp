@@ -1,0 +1,49 @@
+// Transport: one HTTP request to sluiced and its answer; and the real one, over a unix socket or
+// TCP.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <string>
+
+#include "base/result.hpp"
+
+namespace sluice::ctl {
+
+struct HttpRequest {
+  std::string method;  // "GET"
+  std::string target;  // path and query
+  std::string body;    // JSON; empty for none
+};
+
+struct HttpAnswer {
+  int status = 0;
+  std::string body;
+  std::string request_id;  // x-openstack-request-id; may be empty
+};
+
+class Transport {
+ public:
+  virtual ~Transport() = default;
+  // An error is one of reaching the server (ErrorKind::system); what the server itself says is an
+  // answer.
+  virtual Result<HttpAnswer> exchange(const HttpRequest& request) = 0;
+};
+
+// Where sluiced is: a unix socket, or an address on TCP when `host` is set.
+struct Endpoint {
+  std::string socket = "/run/sluice/api.sock";
+  std::string host;
+  std::string port;
+  std::string prefix;  // of every path behind the URL; no slash at the end
+};
+
+// "http://127.0.0.1:9876", with or without a path or the "/v2.0" that OpenStack's clients put
+// there.
+Result<Endpoint> parse_endpoint(const std::string& url);
+
+// A connection per request; none takes longer than `limit`.
+std::unique_ptr<Transport> make_transport(Endpoint endpoint, std::string token,
+                                          std::chrono::seconds limit = std::chrono::seconds(10));
+
+}  // namespace sluice::ctl

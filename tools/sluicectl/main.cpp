@@ -1,0 +1,42 @@
+// sluicectl: shows and changes what sluiced balances. Talks to its API only; needs no privileges
+// but the right to open the socket.
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <thread>
+
+#include "sluicectl/run.hpp"
+
+namespace {
+
+using namespace sluice::ctl;
+
+int print(const Outcome& outcome) {
+  std::fwrite(outcome.output.data(), 1, outcome.output.size(), stdout);
+  if (std::fflush(stdout) != 0) {
+    std::perror("sluicectl: write the output");
+    return static_cast<int>(ExitCode::failed);
+  }
+  if (!outcome.error.empty()) std::fprintf(stderr, "sluicectl: %s\n", outcome.error.c_str());
+  return static_cast<int>(outcome.code);
+}
+
+}  // namespace
+
+int main(int count, char** arguments) {
+  Surroundings surroundings;
+  surroundings.environment = [](const std::string& name) {
+    const char* value = std::getenv(name.c_str());
+    return std::string(value ? value : "");
+  };
+  surroundings.connect = [](Endpoint endpoint, std::string token) {
+    return make_transport(std::move(endpoint), std::move(token));
+  };
+  surroundings.sleep = [](std::chrono::milliseconds time) { std::this_thread::sleep_for(time); };
+  try {
+    return print(run({arguments + 1, arguments + count}, surroundings));
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "sluicectl: internal error: %s (please report it)\n", error.what());
+    return static_cast<int>(ExitCode::failed);
+  }
+}

@@ -1,0 +1,93 @@
+#include "sluicectl/run.hpp"
+
+#include <algorithm>
+
+#include "sluicectl/grammar.hpp"
+#include "sluicectl/help.hpp"
+
+namespace sluice::ctl {
+namespace {
+
+std::string setting(const Invocation& invocation, const Surroundings& surroundings,
+                    const std::string& option, const std::string& variable) {
+  return invocation.has(option) ? invocation.value(option) : surroundings.environment(variable);
+}
+
+// An option wins over the environment, and there an endpoint over a socket.
+Result<Endpoint> endpoint(const Invocation& invocation, const Surroundings& surroundings) {
+  if (invocation.has("socket") && invocation.has("endpoint"))
+    return fail(ErrorKind::invalid, "--socket and --endpoint exclude each other");
+  if (!invocation.has("socket"))
+    if (const auto url = setting(invocation, surroundings, "endpoint", "SLUICE_ENDPOINT");
+        !url.empty())
+      return parse_endpoint(url);
+  Endpoint local;
+  if (const auto path = setting(invocation, surroundings, "socket", "SLUICE_SOCKET"); !path.empty())
+    local.socket = path;
+  return local;
+}
+
+Result<std::string> token(const Invocation& invocation, const Surroundings& surroundings) {
+  auto text = setting(invocation, surroundings, "token", "SLUICE_TOKEN");
+  const bool printable =
+      std::all_of(text.begin(), text.end(), [](unsigned char c) { return c > 0x20 && c < 0x7f; });
+  if (!printable)
+    return fail(ErrorKind::invalid, "the token holds characters that no header can carry");
+  return text;
+}
+
+std::string text_of(Answer answer, const Invocation& invocation) {
+  const auto form = parse_format(invocation.value("format")).value_or(Format::table);
+  const auto& columns = invocation.values("column");
+  if (auto* record = std::get_if<Record>(&answer)) {
+    select(*record, columns);
+    return format(*record, form);
+  }
+  if (auto* listing = std::get_if<Listing>(&answer)) {
+    select(*listing, columns);
+    return format(*listing, form);
+  }
+  const auto* text = std::get_if<std::string>(&answer);
+  return text ? *text : std::string();
+}
+
+Outcome call(const Invocation& invocation, const Surroundings& surroundings) {
+  const auto where = endpoint(invocation, surroundings);
+  if (!where) return {ExitCode::usage, "", where.error().text()};
+  const auto secret = token(invocation, surroundings);
+  if (!secret) return {ExitCode::usage, "", secret.error().text()};
+  const auto transport = surroundings.connect(*where, *secret);
+  Client client(*transport, surroundings.sleep);
+  auto verb = *invocation.verb;
+  verb.columns = columns_of(*invocation.noun, verb);
+  auto answer = verb.run({client, *invocation.noun, verb, invocation});
+  if (!answer) return {ExitCode::failed, "", answer.error().text()};
+  return {ExitCode::done, text_of(std::move(*answer), invocation), ""};
+}
+
+// A fault's text is the server's: it must not break the rule of one line.
+std::string one_line(std::string text) {
+  std::replace_if(
+      text.begin(), text.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; }, ' ');
+  return text;
+}
+
+}  // namespace
+
+Outcome run(const std::vector<std::string>& arguments, const Surroundings& surroundings) {
+  const auto invocation = parse(arguments);
+  if (!invocation) return {ExitCode::usage, "", one_line(invocation.error().message)};
+  switch (invocation->request) {
+    case Invocation::Request::help:
+      return {ExitCode::done, help(invocation->noun, invocation->verb), ""};
+    case Invocation::Request::version:
+      return {ExitCode::done, "sluicectl " SLUICE_VERSION "\n", ""};
+    case Invocation::Request::run:
+      break;
+  }
+  auto outcome = call(*invocation, surroundings);
+  outcome.error = one_line(std::move(outcome.error));
+  return outcome;
+}
+
+}  // namespace sluice::ctl

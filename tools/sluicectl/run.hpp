@@ -1,0 +1,34 @@
+// The whole program, but for the process around it: arguments and environment in, text and exit
+// code out.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.hpp"
+#include "sluicectl/client.hpp"
+#include "sluicectl/http.hpp"
+
+namespace sluice::ctl {
+
+enum class ExitCode { done = 0, failed = 1, usage = 2 };
+
+// What a run leaves behind. `error` is one line without a newline; empty when all went well.
+struct Outcome {
+  ExitCode code = ExitCode::done;
+  std::string output;
+  std::string error;
+};
+
+// What the program gets from outside.
+struct Surroundings {
+  std::function<std::string(const std::string&)> environment;  // empty for what is not set
+  std::function<std::unique_ptr<Transport>(Endpoint, std::string token)> connect;
+  Client::Sleep sleep;
+};
+
+Outcome run(const std::vector<std::string>& arguments, const Surroundings& surroundings);
+
+}  // namespace sluice::ctl
