@@ -1,0 +1,73 @@
+#!/usr/bin/python3
+"""Members that die lose their new connections within four seconds, get them back when they are back, and the
+other members' connections never notice."""
+
+import time
+
+import support
+from support import VIP, wait_for
+
+
+class Monitored(support.LabTest):
+    def setUp(self):
+        super().setUp()
+        lab = self.lab
+        lab.serve()
+        lab.balance()
+        lab.ctl("loadbalancer", "healthmonitor", "create", "--name", "80_check", "--delay", "1", "--timeout", "1",
+                "--max-retries", "2", "--max-retries-down", "2", "--type", "tcp", "80_pool")
+        self.wait_for_statuses("ONLINE", "ONLINE")
+
+    def wait_for_statuses(self, first, second):
+        wanted = {"80_member_1": first, "80_member_2": second}
+        wait_for(lambda: self.lab.member_statuses("80_pool") == wanted, 8, f"statuses {wanted}")
+
+    def check_eviction(self, kill, revive):
+        """`kill` takes member 1 away, `revive` brings it back; member 2's connections watch."""
+        lab = self.lab
+        lines = lab.start_client("echo", VIP, 80, 6)
+        tries = lab.start_client("try", VIP, 80)
+        time.sleep(0.5)
+        killed = time.time()
+        kill()
+        self.wait_for_statuses("ERROR", "ONLINE")
+        time.sleep(max(0.0, killed + 6 - time.time()))
+        revive()
+        self.wait_for_statuses("ONLINE", "ONLINE")
+        returned = time.time()
+        time.sleep(0.5)
+
+        seen = lab.finish_client(tries)
+        late = [(round(when - killed, 2), what) for when, what in seen if killed + 4 < when < returned
+                and what.startswith("error")]
+        self.assertEqual([], late, "connections that failed more than 4 s after the member died")
+        self.assertEqual({"member1", "member2"}, {what for when, what in seen if when > returned})
+        report = lab.finish_client(lines)
+        self.assertEqual(3, report["servers"].count("member2"))
+        self.assertEqual([], [broken for broken in report["broken"] if broken.startswith("member2")])
+
+    def test_a_killed_server(self):
+        self.check_eviction(kill=lambda: self.lab.kill("member1", "tcp80"),
+                            revive=lambda: self.lab.serve_on(1))
+
+    def test_a_member_whose_cable_is_pulled(self):
+        lab = self.lab
+
+        def plug_in():
+            lab.run("member1", "ip", "link", "set", "eth0", "up")
+            lab.run("member1", "ip", "route", "replace", "default", "via", "10.0.0.1")
+
+        self.check_eviction(kill=lambda: lab.run("member1", "ip", "link", "set", "eth0", "down"), revive=plug_in)
+
+    def test_without_any_usable_member_connections_are_refused_and_counted(self):
+        lab = self.lab
+        for member in (1, 2):
+            lab.kill(f"member{member}", "tcp80")
+        self.wait_for_statuses("ERROR", "ERROR")
+        self.assertEqual("ERROR", lab.value("loadbalancer", "show", "lb", "operating_status"))
+        lab.run("client", "curl", "-s", "--max-time", "1", f"http://{VIP}/", check=False)
+        self.assertGreater(lab.reasons()["no_member"], 0)
+
+
+if __name__ == "__main__":
+    support.main()

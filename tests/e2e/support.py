@@ -1,0 +1,309 @@
+"""What the end-to-end tests share: a lab with Sluice in it, driven over its public interface only.
+
+A test file is a unittest module that ends with `support.main()`. Every test makes its own lab, so
+tests neither see each other nor depend on order; labs are taken down after success, failure, Ctrl-C and
+the time limit.
+"""
+
+import atexit
+import glob
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import unittest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+HERE = pathlib.Path(__file__).resolve().parent
+BUILD = pathlib.Path(os.environ.get("SLUICE_BUILD_DIR", ROOT / "build/dev"))
+PYTHON = "/usr/bin/python3"  # Debian's: the one that has Flask and scapy
+RUNTIME = pathlib.Path("/run/sluice-lab")
+
+VIP = "10.0.0.16"
+FLOATING_IP = "172.24.4.10"
+LB_ADDRESS = "10.0.0.9"
+SUBNET = {"flat": "10.0.0", "routed": "10.0.1", "gateway": "10.0.2"}
+
+SKIPPED = 77  # what ctest takes for "skipped"
+
+
+def program(name):
+    return str(BUILD / "tools" / name / name)
+
+
+def wait_for(condition, seconds, what):
+    """Returns the first true value of condition(); fails after the time with the last value seen."""
+    deadline = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {seconds} s: {what} (last seen: {value!r})")
+        time.sleep(0.05)
+
+
+class Lab:
+    """A running lab and the Sluice in its `lb` host. Use as a context manager or call down()."""
+
+    made = 0
+    live = []
+
+    def __init__(self, members=2, topology="flat"):
+        Lab.made += 1
+        self.name = f"e2e-{os.getpid()}-{Lab.made}"
+        self.members = members
+        self.topology = topology
+        self.directory = RUNTIME / self.name
+        self.pins = pathlib.Path("/sys/fs/bpf") / f"sluice-{self.name}"
+        self.socket = self.directory / "api.sock"
+        self.state = self.directory / "state"
+        self.processes = []
+        Lab.live.append(self)
+        self._lab("up", "--members", str(members), "--topology", topology, "--pin-dir", str(self.pins))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.down()
+
+    def down(self):
+        for process in self.processes:
+            if process.poll() is None:
+                process.kill()
+            process.communicate()
+        self._lab("down")
+        if self in Lab.live:
+            Lab.live.remove(self)
+
+    def _lab(self, command, *arguments):
+        subprocess.run([ROOT / "scripts/lab", command, "--name", self.name, *arguments], check=True,
+                       stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+
+    # ---- commands on hosts ----
+
+    def prefix(self, host):
+        return ["nsenter", f"--net=/run/netns/sluice-{self.name}-{host}",
+                f"--uts={self.directory}/uts/{host}", "--"]
+
+    def run(self, host, *command, check=True, timeout=60, **options):
+        """Runs the command to its end; the result has .stdout and .stderr as text."""
+        result = subprocess.run(self.prefix(host) + [str(word) for word in command], text=True,
+                                capture_output=True, stdin=subprocess.DEVNULL, timeout=timeout, **options)
+        if check and result.returncode != 0:
+            raise AssertionError(f"on {host}: {' '.join(map(str, command))}: exit {result.returncode}\n"
+                                 f"{result.stdout}{result.stderr}")
+        return result
+
+    def spawn(self, host, *command):
+        """Starts the command with pipes to it; it ends with the lab at the latest."""
+        process = subprocess.Popen(self.prefix(host) + [str(word) for word in command], text=True,
+                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.processes.append(process)
+        return process
+
+    def start(self, host, service, *command):
+        self._lab("start", host, service, "--", *map(str, command))
+
+    def stop(self, host, service):
+        self._lab("stop", host, service)
+
+    def service_pid(self, host, service):
+        return int((self.directory / "services" / f"{host}.{service}").read_text().split()[0])
+
+    def kill(self, host, service):
+        """SIGKILL: the process gets no chance to say goodbye."""
+        pid = self.service_pid(host, service)
+        os.kill(pid, signal.SIGKILL)
+        wait_for(lambda: not pathlib.Path(f"/proc/{pid}/exe").exists(), 5, f"end of {service}")
+
+    def log(self, host, service):
+        return (self.directory / "log" / f"{host}.{service}").read_text()
+
+    # ---- Sluice ----
+
+    def loader(self, *arguments, check=True):
+        return self.run("lb", program("sluice-loader"), *arguments, "--pin-dir", self.pins, check=check)
+
+    def attach(self, *interfaces):
+        """Native mode, with tables small enough to be made in no time."""
+        return self.loader("attach", *(interfaces or ["eth0"]), "--flows", "65536")
+
+    def start_controller(self):
+        self.start("lb", "sluiced", program("sluiced"), "--state-dir", self.state, "--socket", self.socket,
+                   "--pin-dir", self.pins)
+        try:
+            wait_for(lambda: self.ctl("loadbalancer", "list", check=False).returncode == 0, 10, "sluiced answers")
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.log('lb', 'sluiced')}") from None
+
+    def ctl(self, *arguments, check=True):
+        return self.run("lb", program("sluicectl"), "--socket", self.socket, *arguments, check=check)
+
+    def value(self, *arguments):
+        """One field: the last two arguments' `-f value -c` is added."""
+        *command, column = arguments
+        return self.ctl(*command, "-f", "value", "-c", column).stdout.strip()
+
+    def rows(self, *arguments):
+        return json.loads(self.ctl(*arguments, "-f", "json").stdout)
+
+    def member_statuses(self, pool):
+        return {row["name"]: row["operating_status"]
+                for row in self.rows("loadbalancer", "member", "list", pool)}
+
+    def reasons(self):
+        """Reason label -> packets."""
+        rows = self.rows("drops")
+        return {row["reason"]: int(row["packets"]) for row in rows}
+
+    # ---- what the tests are about ----
+
+    def address(self, member):
+        return f"{SUBNET[self.topology]}.{ {1: 4, 2: 6}.get(member, 8 + member) }"
+
+    def curl(self, url, check=True, host="client"):
+        return self.run(host, "curl", "-sS", "--max-time", "5", url, check=check).stdout.strip()
+
+    def balance(self, port=80, member_port=None, weights=None, mode="fullnat"):
+        """Attaches, starts the controller and sets up lb, listener, pool and one member per host."""
+        self.attach(*(["eth0", "eth1"] if self.topology == "routed" else ["eth0"]))
+        self.start_controller()
+        self.ctl("loadbalancer", "create", "--name", "lb", "--vip-address", VIP)
+        self.add_service("lb", port, member_port or port, weights, mode)
+
+    def add_service(self, load_balancer, port, member_port, weights=None, mode="fullnat"):
+        listener, pool = f"{port}_listener", f"{port}_pool"
+        self.ctl("loadbalancer", "listener", "create", "--name", listener, "--protocol", "TCP",
+                 "--protocol-port", port, load_balancer)
+        self.ctl("loadbalancer", "pool", "create", "--name", pool, "--listener", listener, "--protocol", "TCP",
+                 "--lb-algorithm", "ROUND_ROBIN", "--forwarding-mode", mode)
+        for member in range(1, self.members + 1):
+            weight = ["--weight", weights[member - 1]] if weights else []
+            self.ctl("loadbalancer", "member", "create", "--name", f"{port}_member_{member}", "--address",
+                     self.address(member), "--protocol-port", member_port, *weight, pool)
+
+    def serve(self, port=80):
+        """A light TCP server (tcp_server.py) on every member."""
+        for member in range(1, self.members + 1):
+            self.serve_on(member, port)
+
+    def serve_on(self, member, port=80):
+        self.start(f"member{member}", f"tcp{port}", PYTHON, HERE / "tcp_server.py", port)
+        self.wait_listening(f"member{member}", port)
+
+    def serve_web(self, member, port):
+        self.start(f"member{member}", f"web{port}", PYTHON, HERE / "flask_app.py", "-p", port)
+        self.wait_listening(f"member{member}", port)
+
+    def wait_listening(self, host, port):
+        wait_for(lambda: self.run(host, "ss", "-Hltn", f"sport = :{port}").stdout, 10, f"{host} listens on {port}")
+
+    def client(self, *arguments, timeout=60):
+        """Runs tcp_client.py to its end; returns what it printed, from JSON."""
+        return json.loads(self.run("client", PYTHON, HERE / "tcp_client.py", *arguments, timeout=timeout).stdout)
+
+    def start_client(self, *arguments):
+        """Starts tcp_client.py; finish with finish_client()."""
+        process = self.spawn("client", PYTHON, HERE / "tcp_client.py", *arguments)
+        return process
+
+    @staticmethod
+    def finish_client(process, timeout=60):
+        """Closes its stdin, which tells long-running clients to end, and returns what it printed, from JSON."""
+        out, err = process.communicate(timeout=timeout)
+        if process.returncode != 0:
+            raise AssertionError(f"{' '.join(process.args)}: exit {process.returncode}\n{out}{err}")
+        return json.loads(out)
+
+    def client_as_seen_by_member(self, port=80):
+        return self.client("whence", VIP, port)
+
+    def accepted(self, member, port=80):
+        """How many balanced connections the member's server has served, as it counts itself."""
+        answer = self.run(f"member{member}", PYTHON, HERE / "tcp_client.py", "count",
+                          "127.0.0.1", port)
+        return json.loads(answer.stdout)
+
+
+def parse_table(text):
+    """The header and the rows of a +---+ table, cells stripped."""
+    rows = [[cell.strip() for cell in line.strip("|").split("|")]
+            for line in text.splitlines() if line.startswith("|")]
+    return rows[0], rows[1:]
+
+
+def alternates(names):
+    """Two names, strictly in turn."""
+    return len(set(names)) == 2 and all(a != b for a, b in zip(names, names[1:]))
+
+
+class LabTest(unittest.TestCase):
+    """A test with a lab of its own in self.lab; `members` and `topology` may be set in subclasses."""
+
+    members = 2
+    topology = "flat"
+
+    def setUp(self):
+        self.lab = Lab(self.members, self.topology)
+        self.addCleanup(self.lab.down)
+        self.addCleanup(self._show_logs_of_a_failure)  # cleanups run last in, first out
+
+    def _show_logs_of_a_failure(self):
+        result = self._outcome.result
+        if any(test is self for test, _ in result.failures + result.errors):
+            for log in sorted((self.lab.directory / "log").glob("lb.*")):
+                lines = log.read_text().splitlines()[-40:]
+                print(f"--- the end of {log.name} ---", *lines, sep="\n", file=sys.stderr)
+
+
+def remove_stale_labs():
+    """Labs of test runs that were killed (SIGKILL leaves no chance to clean up)."""
+    for directory in glob.glob(str(RUNTIME / "e2e-*")):
+        name = os.path.basename(directory)
+        if not os.path.exists(f"/proc/{name.split('-')[1]}"):
+            subprocess.run([ROOT / "scripts/lab", "down", "--name", name], check=False)
+
+
+def _take_down_labs():
+    for lab in list(Lab.live):
+        try:
+            lab.down()
+        except Exception as error:  # the next lab must go too
+            print(f"lab {lab.name}: {error}", file=sys.stderr)
+
+
+def _time_is_up(*_):
+    raise TimeoutError("the test file's time limit is over")
+
+
+def skip_reason():
+    if os.geteuid() != 0:
+        return "needs root: it makes network namespaces and loads BPF programs (run: sudo scripts/test)"
+    for tool in ("sluice-loader", "sluiced", "sluicectl"):
+        if not os.path.exists(program(tool)):
+            return f"{program(tool)} is not built (run: scripts/build)"
+    for tool in ("ip", "nsenter", "ethtool", "curl", "iperf3"):
+        if shutil.which(tool) is None:
+            return f"{tool} is not installed (run: sudo scripts/install-deps)"
+    return None
+
+
+def main():
+    os.environ["PATH"] += ":/usr/sbin:/sbin"
+    reason = skip_reason()
+    if reason:
+        print(f"skipped: {reason}")
+        sys.exit(SKIPPED)
+    atexit.register(_take_down_labs)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    # ctest kills a test that runs too long with SIGKILL; be done with cleaning up before.
+    signal.signal(signal.SIGALRM, _time_is_up)
+    signal.alarm(int(os.environ.get("SLUICE_TEST_SECONDS", "170")))
+    remove_stale_labs()
+    unittest.main(verbosity=2)
