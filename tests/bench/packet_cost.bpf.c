@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
+/* The wrapper of the packet-cost bench: makes the next packet, then tail-calls the program that is measured.
+ *
+ * BPF_PROG_TEST_RUN with a repeat count hands the same buffer to the program again and again. A program that
+ * rewrites it would from the second round on see its own output, so this wrapper restores the packet from a
+ * template first, and it walks through many flows: `tuples` holds them in visiting order, so that reading it
+ * costs the same at every number of flows (the hardware prefetches it) while the flows themselves are visited
+ * in a shuffled order. What the wrapper costs is measured by letting it tail-call `floor_drop`. */
+#include <linux/bpf.h>
+#include <linux/if_ether.h>
+#include <linux/ip.h>
+#include <linux/tcp.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#include "tests/bench/packet_cost.h"
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1); /* set before load */
+	__type(key, __u32);
+	__type(value, struct bench_tuple);
+} tuples SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u32);
+} measured SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct bench_walk);
+} walks SEC(".maps");
+
+/* The frame without its tuple. */
+struct bench_template template_frame = {};
+
+SEC("xdp.frags")
+int bench_wrapper(struct xdp_md *ctx)
+{
+	void *data = (void *)(long)ctx->data;
+	void *data_end = (void *)(long)ctx->data_end;
+	struct bench_template *frame = data;
+	struct bench_walk *walk;
+	struct bench_tuple *tuple;
+	__u32 zero = 0, position;
+
+	walk = bpf_map_lookup_elem(&walks, &zero);
+	if (!walk || (void *)(frame + 1) > data_end)
+		return XDP_ABORTED;
+	position = walk->next;
+	walk->next = position + 1 == walk->end ? walk->begin : position + 1;
+	tuple = bpf_map_lookup_elem(&tuples, &position);
+	if (!tuple)
+		return XDP_ABORTED;
+
+	__builtin_memcpy(frame, &template_frame, sizeof(*frame));
+	frame->ip.saddr = tuple->source;
+	frame->ip.daddr = tuple->destination;
+	frame->tcp.source = tuple->source_port;
+	frame->tcp.dest = tuple->destination_port;
+	bpf_tail_call(ctx, &measured, 0);
+	return XDP_ABORTED;
+}
+
+SEC("xdp.frags")
+int floor_drop(struct xdp_md *ctx)
+{
+	(void)ctx;
+	return XDP_DROP;
+}
+
+SEC("xdp.frags")
+int floor_tx(struct xdp_md *ctx)
+{
+	struct ethhdr *eth = (void *)(long)ctx->data;
+	__u8 mac[ETH_ALEN];
+
+	if ((void *)(eth + 1) > (void *)(long)ctx->data_end)
+		return XDP_ABORTED;
+	__builtin_memcpy(mac, eth->h_dest, ETH_ALEN);
+	__builtin_memcpy(eth->h_dest, eth->h_source, ETH_ALEN);
+	__builtin_memcpy(eth->h_source, mac, ETH_ALEN);
+	return XDP_TX;
+}
+
+char _license[] SEC("license") = "Dual BSD/GPL";
