@@ -144,19 +144,23 @@ static __always_inline void describe_flow(struct new_flow *f, const struct packe
 }
 
 /* Both next hops. Until the kernel knows better, replies go back to the MAC that the client's frame came from: the
- * data plane answers ARP for the VIP, so the kernel may never have heard of an on-link client. */
-static __always_inline int resolve_next_hops(struct new_flow *f, const struct packet *p, struct xdp_md *ctx)
+ * data plane answers ARP for the VIP, so the kernel may never have heard of an on-link client. The member's MAC may
+ * be unknown (*unresolved); a missing route either way is the reason that comes back. */
+static __always_inline int resolve_next_hops(struct new_flow *f, const struct packet *p, struct xdp_md *ctx,
+					     int *unresolved)
 {
-	int why = next_hop_resolve(ctx, &f->forward.next_hop, f->forward.new_source,
-				   f->forward.new_destination, ctx->ingress_ifindex);
-
-	if (why != UNDECIDED)
-		return why;
+	*unresolved = next_hop_resolve(ctx, &f->forward.next_hop, f->forward.new_source,
+				       f->forward.new_destination, ctx->ingress_ifindex);
+	if (*unresolved == SLUICE_REASON_NO_ROUTE)
+		return *unresolved;
+	f->reverse.next_hop.generation = next_hop_generation();
 	f->reverse.next_hop.ifindex = ctx->ingress_ifindex;
 	__builtin_memcpy(f->reverse.next_hop.destination_mac, p->eth->h_source, SLUICE_MAC_BYTES);
 	__builtin_memcpy(f->reverse.next_hop.source_mac, p->interface->mac, SLUICE_MAC_BYTES);
-	return next_hop_resolve(ctx, &f->reverse.next_hop, f->key.destination, f->key.source,
-				f->forward.next_hop.ifindex);
+	if (next_hop_resolve(ctx, &f->reverse.next_hop, f->key.destination, f->key.source,
+			     f->forward.next_hop.ifindex) == SLUICE_REASON_NO_ROUTE)
+		return SLUICE_REASON_NO_ROUTE;
+	return UNDECIDED;
 }
 
 static __always_inline int create_flow(struct packet *p, struct xdp_md *ctx,
@@ -167,13 +171,13 @@ static __always_inline int create_flow(struct packet *p, struct xdp_md *ctx,
 	const struct sluice_member *member = bpf_map_lookup_elem(&members, &member_index);
 	struct new_flow f = {};
 	bool fullnat;
-	int why;
+	int why, unresolved;
 
 	if (!pool || !member)
 		return SLUICE_REASON_NO_MEMBER;
 	fullnat = pool->forwarding_mode == SLUICE_FULLNAT;
 	describe_flow(&f, p, listener, member_index, member, fullnat);
-	why = resolve_next_hops(&f, p, ctx);
+	why = resolve_next_hops(&f, p, ctx, &unresolved);
 	if (why != UNDECIDED)
 		return why;
 	why = claim_source_port(&f, fullnat);
@@ -195,9 +199,9 @@ static __always_inline int create_flow(struct packet *p, struct xdp_md *ctx,
 		return SLUICE_REASON_FLOW_TABLE_FULL;
 	}
 	count_flow_opened(f.forward.listener, f.forward.member);
-	rewrite(p, &f.forward, &f.forward.next_hop);
+	rewrite(p, &f.forward, unresolved);
 	count_flow_packet(&f.forward, p->frame_bytes);
-	return SLUICE_REASON_FLOW_CREATED;
+	return unresolved == UNDECIDED ? SLUICE_REASON_FLOW_CREATED : unresolved;
 }
 
 /* A TCP packet for a VIP that is in no flow. */
@@ -218,7 +222,8 @@ static __always_inline int open_connection(struct packet *p, struct xdp_md *ctx)
 	if (p->ipv4->ttl <= 1)
 		return SLUICE_REASON_TTL_EXCEEDED;
 	why = create_flow(p, ctx, listener);
-	if (why != SLUICE_REASON_FLOW_CREATED && why != SLUICE_REASON_FORWARDED)
+	if (why == SLUICE_REASON_NO_MEMBER || why == SLUICE_REASON_NO_PORT ||
+	    why == SLUICE_REASON_FLOW_TABLE_FULL || why == SLUICE_REASON_NO_ROUTE)
 		count_flow_refused(listener->index);
 	return why;
 }

@@ -27,10 +27,13 @@ static __always_inline void next_hop_request(__u32 ifindex, __be32 address)
 	bpf_ringbuf_output(&resolve_requests, &request, sizeof(request), 0);
 }
 
-/* Fills *hop for packets from `source` to `destination` that come in on `ingress_ifindex`. When the kernel knows
- * the route but not the MAC, resolution is asked for, and what *hop holds is kept if it leads out of the same
- * interface: for a reply that is the MAC that the client's frame came from, for a cached next hop the last good
- * one; either beats a lost packet. Returns UNDECIDED, or the reason why there is no way.
+/* Fills *hop for packets from `source` to `destination` that come in on `ingress_ifindex`. Returns UNDECIDED, or the
+ * reason why the frame can't be addressed.
+ *
+ * When the kernel knows the route but not the MAC, resolution is asked for, and a *hop that was valid before and leads
+ * out of the same interface stays: for a reply that is the MAC that the client's frame came from, for a cached
+ * next hop the last good one. Otherwise hop->ifindex says where the route leads, generation stays 0, and the
+ * caller hands the packet to the kernel.
  *
  * *hop may be in the flow table, where other CPUs read it: the generation is written last, and two CPUs that
  * resolve the same next hop at once write the same bytes. */
@@ -55,9 +58,11 @@ static __noinline int next_hop_resolve(struct xdp_md *ctx, struct sluice_next_ho
 	case BPF_FIB_LKUP_RET_NO_NEIGH:
 		/* The helper put the gateway, if there is one, in place of the destination. */
 		next_hop_request(fib.ifindex, fib.ipv4_dst);
-		if (hop->ifindex != fib.ifindex)
-			return SLUICE_REASON_NEXT_HOP_UNRESOLVED;
-		break;
+		if (hop->generation && hop->ifindex == fib.ifindex)
+			break;
+		hop->generation = 0;
+		hop->ifindex = fib.ifindex;
+		return SLUICE_REASON_NEXT_HOP_UNRESOLVED;
 	default:
 		return SLUICE_REASON_NO_ROUTE;
 	}

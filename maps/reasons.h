@@ -10,7 +10,7 @@
 
 /* X(NAME, verdict class, label, sentence)
  * verdict class: FORWARD (sent to a member or client), ANSWER (the data plane replied itself),
- * PASS (left to the host, bytes unchanged), DROP. */
+ * PASS (left to the host; bytes unchanged, but for next_hop_unresolved), DROP. */
 #define SLUICE_REASONS(X)                                                                          \
 	X(FORWARDED, FORWARD, "forwarded",                                                         \
 	  "A client's packet of a known flow went to its member.")                                 \
@@ -38,9 +38,12 @@
 	  "No source port toward the chosen member is free: add members or VIPs.")                 \
 	X(FLOW_TABLE_FULL, DROP, "flow_table_full",                                                \
 	  "The flow table is full: attach with a larger --flows.")                                 \
-	X(NO_ROUTE, DROP, "no_route", "The host has no route to the next hop.")                    \
-	X(NEXT_HOP_UNRESOLVED, DROP, "next_hop_unresolved",                                        \
-	  "The next hop's MAC is not known yet; its resolution was asked for.")                    \
+	X(NO_ROUTE, DROP, "no_route",                                                              \
+	  "The host has no route to the next hop, is the next hop itself, or does not forward on "  \
+	  "that interface (attach every NIC that members are behind).")                            \
+	X(NEXT_HOP_UNRESOLVED, PASS, "next_hop_unresolved",                                        \
+	  "The next hop's MAC is not known yet: the translated packet was left to the kernel, "     \
+	  "which resolves it and sends the packet on.")                                            \
 	X(FRAGMENT, DROP, "fragment", "An IPv4 fragment for a VIP can't be balanced.")             \
 	X(MALFORMED_ETHERNET, PASS, "malformed_ethernet",                                          \
 	  "The frame is shorter than its Ethernet header: the host got it untouched.")             \

@@ -3,6 +3,7 @@
 
 import os
 import subprocess
+import time
 
 import support
 
@@ -36,6 +37,15 @@ class Attachment(support.LabTest):
         self.lab.balance()
         self.lab.kill("lb", "sluiced")
         self.assertTrue(support.alternates(self.lab.client("who", support.VIP, 80, 20)))
+
+    def test_the_first_packet_to_a_forgotten_neighbour_is_not_lost_while_no_controller_runs(self):
+        self.lab.serve()
+        self.lab.balance()
+        self.lab.kill("lb", "sluiced")
+        self.lab.run("lb", "ip", "neigh", "flush", "all")
+        start = time.monotonic()
+        self.assertTrue(support.alternates(self.lab.client("who", support.VIP, 80, 20)))
+        self.assertLess(time.monotonic() - start, 0.9, "a lost SYN is repeated after a second")
 
     def test_another_program_on_the_nic_is_named_and_left_there(self):
         pin = f"/sys/fs/bpf/{self.lab.name}-other"

@@ -78,7 +78,7 @@ class BadInput(support.LabTest):
     def test_a_socket_without_permission(self):
         self.lab.start_controller()
         result = self.as_nobody("sluicectl", "--socket", self.lab.socket, "loadbalancer", "list")
-        self.check(result, str(self.lab.socket), "ermission denied", codes=(1,))
+        self.check(result, str(self.lab.socket), "no permission", codes=(1,))
 
     def test_sluiced_not_running_says_how_to_start_it(self):
         result = self.lab.ctl("loadbalancer", "list", check=False)

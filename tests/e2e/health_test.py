@@ -26,6 +26,7 @@ class Monitored(support.LabTest):
         """`kill` takes member 1 away, `revive` brings it back; member 2's connections watch."""
         lab = self.lab
         lines = lab.start_client("echo", VIP, 80, 6)
+        time.sleep(1)  # the six are open before anybody else takes turns
         tries = lab.start_client("try", VIP, 80)
         time.sleep(0.5)
         killed = time.time()

@@ -54,14 +54,24 @@ TEST_F(NextHop, MemberWithoutRouteIsRefused) {
   EXPECT_EQ(listener_counters(0).flows_refused, 1U);
 }
 
-TEST_F(NextHop, MemberWhoseMacIsUnknownIsRefusedUntilItIsKnown) {
+TEST_F(NextHop, FirstPacketToAMemberWhoseMacIsUnknownIsTranslatedAndLeftToTheKernel) {
   const TcpFrame syn = syn_to_member("10.0.0.99");
-  EXPECT_EQ(receive(syn).reason, "next_hop_unresolved");
-  EXPECT_TRUE(flows().empty());
+  const Outcome out = receive(syn);
+  EXPECT_EQ(out.reason, "next_hop_unresolved");
+  EXPECT_EQ(out.action, static_cast<std::uint32_t>(XDP_PASS));
+  // MACs and TTL are the kernel's to change.
+  TcpFrame translated = sent_to("10.0.0.99", syn.ip.destination_mac, syn.ip.source_mac);
+  translated.ip.ttl = syn.ip.ttl;
+  EXPECT_TRUE(same_frame(out.frame, translated.bytes()));
+  EXPECT_EQ(listener_counters(0).flows_opened, 1U);
+  EXPECT_EQ(listener_counters(0).flows_refused, 0U);
+
   ASSERT_EQ(std::system("ip neigh add 10.0.0.99 lladdr 02:00:00:00:00:99 dev lan0 nud permanent"),
             0);
   const Mac mac{0x02, 0, 0, 0, 0, 0x99};
-  EXPECT_TRUE(same_frame(receive(syn).frame, sent_to("10.0.0.99", mac, lan_mac).bytes()));
+  const Outcome again = receive(syn);
+  EXPECT_EQ(again.reason, "forwarded");
+  EXPECT_TRUE(same_frame(again.frame, sent_to("10.0.0.99", mac, lan_mac).bytes()));
   std::system("ip neigh del 10.0.0.99 dev lan0");
 }
 
