@@ -75,7 +75,7 @@ SLUICE_STATIC_ASSERT(sizeof(struct sluice_flow4) == 60);
 #define SLUICE_TIMEOUT_CLOSING_SECONDS 240     /* RFC 5382 REQ-5: transitory, one FIN seen */
 #define SLUICE_TIMEOUT_CLOSED_SECONDS 60       /* both FINs or RST: Linux's TIME_WAIT, guards the port */
 
-/* Argument and result of the `flow_expire` program (SEC("syscall"), run by sluiced about once a second
+/* Argument and result of the `flow_expire` program (SEC("syscall"), run by sluiced every few seconds
  * and by tests): one walk over the table that removes idle flows. */
 struct sluice_flow_expire {
 	__u32 now_jiffies; /* out: the clock that flow entries use */
