@@ -92,7 +92,11 @@ Result<void> start_link(const Context& context, const Nic& nic, XdpMode mode) {
   }
   const auto pin = context.pins.link(nic.name);
   if (bpf_obj_pin(link.get(), pin.c_str()) != 0) return fail_bpf(errno, "pin " + pin.string());
-  context.rollback.add([pin] { ::unlink(pin.c_str()); });  // the last reference: it detaches
+  // Dropping the last reference would detach too, but some time later, from a kernel worker.
+  context.rollback.add([pin] {
+    if (const auto pinned = open_pin(pin)) bpf_link_detach(pinned->get());
+    ::unlink(pin.c_str());
+  });
   return {};
 }
 
