@@ -128,7 +128,7 @@ TEST_F(Connect, ListenerWithoutPoolRefuses) {
   EXPECT_EQ(receive(from_client(SYN)).reason, "no_member");
 }
 
-TEST_F(Connect, DisabledLoadBalancerDropsConnectionsAndPings) {
+TEST_F(Connect, DisabledLoadBalancerDropsConnections) {
   put_vip(vip, false);
   EXPECT_EQ(receive(from_client(SYN)).reason, "vip_down");
 }

@@ -111,7 +111,8 @@ TEST_F(Established, PacketsAndBytesAreCountedForListenerAndMember) {
 
 TEST_F(Established, RemovedListenerLeavesItsConnectionsAlone) {
   establish();
-  put_pool(0, SLUICE_FULLNAT, {});
+  remove_listener(vip, 80);
+  ASSERT_EQ(receive(from_client(SYN, 40001)).reason, "no_listener");
   const TcpFrame data = from_client(ACK | PSH, 40000, "still here");
   EXPECT_TRUE(same_frame(receive(data).frame, at_member(data, 1, 40000).bytes()));
 }

@@ -182,6 +182,11 @@ void World::put_listener(const std::string& address, std::uint16_t port, std::ui
   put(map("listeners4"), key, value);
 }
 
+void World::remove_listener(const std::string& address, std::uint16_t port) {
+  const sluice_listener4_key key{be32(address), htons(port), IPPROTO_TCP, 0};
+  ASSERT_EQ(bpf_map_delete_elem(map("listeners4"), &key), 0) << std::strerror(errno);
+}
+
 void World::put_pool(std::uint32_t pool, sluice_forwarding_mode mode,
                      const std::vector<std::uint32_t>& ring) {
   LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_INNER_MAP);

@@ -65,6 +65,7 @@ class World : public ::testing::Test {
   void put_vip(const std::string& address, bool up = true);
   void put_listener(const std::string& address, std::uint16_t port, std::uint32_t pool,
                     std::uint32_t index = 0);
+  void remove_listener(const std::string& address, std::uint16_t port);
   void put_pool(std::uint32_t pool, sluice_forwarding_mode mode,
                 const std::vector<std::uint32_t>& ring);
   void put_member(std::uint32_t index, const std::string& address, std::uint16_t port,
