@@ -54,6 +54,7 @@ class Server:
         for offset in range(0, size, CHUNK):
             writer.write(source.randbytes(min(CHUNK, size - offset)))
             await writer.drain()
+            await asyncio.sleep(0)  # drain() alone keeps the loop while the socket takes all: others would starve
 
     async def take(self, reader, writer, size):
         digest = hashlib.sha256()
