@@ -11,31 +11,34 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
-static __always_inline __u16 checksum_fold(__u32 sum)
+/* Sums are kept in 64 bits and may be of 16-bit or of 32-bit words: 2^32 is 1 modulo 0xffff, just as 2^16 is. */
+static __always_inline __u16 checksum_fold(__u64 sum)
 {
+	sum = (sum & 0xffffffff) + (sum >> 32);
+	sum = (sum & 0xffff) + (sum >> 16);
 	sum = (sum & 0xffff) + (sum >> 16);
 	sum = (sum & 0xffff) + (sum >> 16);
 	return sum;
 }
 
-/* Contribution of one 32-bit field that changes. At most 4 * 0xffff. */
-static __always_inline __u32 checksum_change32(__be32 before, __be32 after)
+/* Contribution of one 32-bit field that changes. */
+static __always_inline __u64 checksum_change32(__be32 before, __be32 after)
 {
-	return (~before & 0xffff) + (~before >> 16) + (after & 0xffff) + (after >> 16);
+	return (__u64)(__u32)~before + after;
 }
 
 /* Contribution of one 16-bit field that changes. */
-static __always_inline __u32 checksum_change16(__be16 before, __be16 after)
+static __always_inline __u64 checksum_change16(__be16 before, __be16 after)
 {
-	return (~before & 0xffff) + after;
+	return (__u64)(__u16)~before + after;
 }
 
-static __always_inline void checksum_apply(__u16 *checksum, __u32 delta)
+static __always_inline void checksum_apply(__u16 *checksum, __u64 delta)
 {
-	*checksum = ~checksum_fold((~*checksum & 0xffff) + delta);
+	*checksum = ~checksum_fold((__u16)~*checksum + delta);
 }
 
 /* A TTL that goes down by one: the word (TTL, protocol) loses 0x0100, whose complement this is. */
-#define CHECKSUM_TTL_DECREMENT ((__u32)bpf_htons(0xfeff))
+#define CHECKSUM_TTL_DECREMENT ((__u64)bpf_htons(0xfeff))
 
 #endif

@@ -18,13 +18,17 @@
  * none. */
 #define SNAT_PORT_TRIES 32
 
-/* Sources that no client has (RFC 1122, 3.2.1.3), and the land attack. */
+/* What a stage returns when the whole packet should be looked at once more, from the start. */
+#define TRY_AGAIN (-2)
+
+/* Sources that no client has (RFC 1122, 3.2.1.3), and the land attack. The filter knows that most are no VIPs. */
 static __always_inline bool source_is_martian(const struct packet *p)
 {
 	__u32 source = bpf_ntohl(p->tuple.source);
 
 	return source >> 24 == 0 || source >> 24 == 127 || source >> 28 >= 14 || /* 0/8, 127/8, 224/3 */
-	       p->tuple.source == p->tuple.destination || vip_find(p->tuple.source);
+	       p->tuple.source == p->tuple.destination ||
+	       (address_may_be_known(p->tuple.source) && vip_find(p->tuple.source));
 }
 
 /* The next slot of the pool's ring: one atomic add, exact across CPUs. SLUICE_NO_INDEX without members. */
@@ -45,32 +49,35 @@ static __always_inline __u32 choose_member(__u32 pool)
 	return member ? *member : SLUICE_NO_INDEX;
 }
 
-/* A flow in the making: both entries. */
-struct new_flow {
-	struct sluice_flow4_key key; /* of the client's packets */
+/* A connection in the making: what create_flow() is told, and what it finds. */
+struct connection {
+	struct tuple tuple; /* of the client's first packet */
+	__u32 listener;
+	__u32 pool;
+	__be32 snat_source;
+	__u8 own_mac[SLUICE_MAC_BYTES];
+	__u8 client_mac[SLUICE_MAC_BYTES];
+	__u32 member; /* SLUICE_NO_INDEX until one is chosen */
+	/* Out. */
 	struct sluice_flow4 forward;
-	struct sluice_flow4_key reverse_key;
 	struct sluice_flow4 reverse;
+	struct sluice_next_hop hop; /* ifindex 0: the member's MAC is not known yet */
+	struct next_hop_query query;
+	__s32 error; /* -KERNEL_*: why one of the slots could not be inserted */
+	__u32 claimed; /* the reverse slot was inserted: the forward one is what could not be */
 };
 
-/* Deltas of the forward entry from the change of tuple, and their negatives for the reverse one: in one's
- * complement arithmetic the way back is the complement of the way there. */
-static __always_inline void set_checksum_deltas(struct new_flow *f)
-{
-	__u32 addresses = checksum_change32(f->key.source, f->forward.new_source) +
-			  checksum_change32(f->key.destination, f->forward.new_destination);
-	__u32 ports = checksum_change16(f->key.source_port, f->forward.new_source_port) +
-		      checksum_change16(f->key.destination_port, f->forward.new_destination_port);
+/* Too large for the stack. One per CPU: programs of the kind that use it don't interrupt each other. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct connection);
+} local_connection SEC(".maps");
 
-	f->forward.ipv4_checksum_delta = checksum_fold(addresses);
-	f->forward.l4_checksum_delta = checksum_fold(addresses + ports);
-	f->reverse.ipv4_checksum_delta = ~f->forward.ipv4_checksum_delta;
-	f->reverse.l4_checksum_delta = ~f->forward.l4_checksum_delta;
-}
-
-static __always_inline __u32 hash_client(const struct sluice_flow4_key *key)
+static __always_inline __u32 hash_client(const struct sluice_flow4 *flow)
 {
-	__u64 h = ((__u64)key->source << 32) | ((__u32)key->source_port << 16) | key->destination_port;
+	__u64 h = ((__u64)flow->source << 32) | ((__u32)flow->source_port << 16) | flow->destination_port;
 
 	/* The finalizer of MurmurHash3 (public domain). */
 	h ^= h >> 33;
@@ -80,13 +87,43 @@ static __always_inline __u32 hash_client(const struct sluice_flow4_key *key)
 	return h >> 32;
 }
 
-/* Claims a source port by inserting the reverse entry under it. In dnat the client's own port is the only
- * candidate. The address parts of both entries are set. */
-static __noinline int claim_source_port(struct new_flow *f, bool may_change)
+/* The slot of the members' packets, from that of the client's; its destination port is claimed later. */
+static __always_inline void describe_reverse(struct connection *c, __u32 hop)
 {
-	__u32 hash = hash_client(&f->key);
-	__be16 port = f->key.source_port;
-	long inserted;
+	c->reverse.source = c->forward.new_destination;
+	c->reverse.destination = c->forward.new_source;
+	c->reverse.source_port = c->forward.new_destination_port;
+	c->reverse.destination_port = 0;
+	c->reverse.new_source = c->tuple.destination;
+	c->reverse.new_destination = c->tuple.source;
+	c->reverse.new_source_port = c->tuple.destination_port;
+	c->reverse.new_destination_port = c->tuple.source_port;
+	c->reverse.state = (c->forward.state & SLUICE_STATE_CLEAR(HOP)) | SLUICE_STATE_PUT(HOP, hop) |
+			   SLUICE_FLOW_TO_CLIENT;
+}
+
+/* The forward slot, but for the source port and the next hop. */
+static __always_inline void describe_forward(struct connection *c, const struct sluice_member *member, bool fullnat)
+{
+	c->forward.source = c->tuple.source;
+	c->forward.destination = c->tuple.destination;
+	c->forward.source_port = c->tuple.source_port;
+	c->forward.destination_port = c->tuple.destination_port;
+	c->forward.new_source = fullnat ? c->snat_source : c->tuple.source;
+	c->forward.new_source_port = 0;
+	c->forward.new_destination = member->address.ipv4;
+	c->forward.new_destination_port = member->port;
+	c->forward.state = SLUICE_STATE_PUT(LISTENER, c->listener) | SLUICE_STATE_PUT(MEMBER, c->member) |
+			   SLUICE_STATE_PUT(PROTOCOL, c->tuple.protocol) | SLUICE_STATE_PUT(SEEN, clock_ticks());
+}
+
+/* Claims a source port by inserting the reverse slot under it. In dnat the client's own port is the only
+ * candidate. 0, or the error of the last insertion. */
+static __always_inline int claim_source_port(struct connection *c, bool may_change)
+{
+	__u32 hash = hash_client(&c->forward);
+	__be16 port = c->tuple.source_port;
+	int error = 0;
 
 	for (int i = 0; i < SNAT_PORT_TRIES; i++) {
 		if (i > 0 || (may_change && bpf_ntohs(port) < SNAT_PORT_FIRST)) {
@@ -94,125 +131,166 @@ static __noinline int claim_source_port(struct new_flow *f, bool may_change)
 			 * prime above 7 walks through all ports. */
 			port = bpf_htons(SNAT_PORT_FIRST + (hash + i * 16411U) % SNAT_PORT_COUNT);
 		}
-		f->forward.new_source_port = port;
-		f->reverse_key.destination_port = port;
-		set_checksum_deltas(f);
-		inserted = flow_insert(&f->reverse_key, &f->reverse);
-		if (inserted == -KERNEL_EEXIST && flow_recycle(&f->reverse_key))
-			inserted = flow_insert(&f->reverse_key, &f->reverse);
-		if (inserted == 0)
-			return UNDECIDED;
-		if (inserted != -KERNEL_EEXIST)
-			return SLUICE_REASON_FLOW_TABLE_FULL;
-		if (!may_change)
+		c->reverse.destination_port = port;
+		c->forward.new_source_port = port;
+		error = flow_insert(&c->reverse);
+		if (error != -KERNEL_EEXIST || !may_change)
 			break;
 	}
-	return SLUICE_REASON_NO_PORT;
+	return error;
 }
 
-/* Both entries, but for the source port and what depends on it. */
-static __always_inline void describe_flow(struct new_flow *f, const struct packet *p,
-					  const struct sluice_listener4 *listener, __u32 member_index,
-					  const struct sluice_member *member, bool fullnat)
+/* The member's next hop. UNDECIDED also when its MAC is not known yet. */
+static __always_inline int find_way_to_member(struct xdp_md *ctx, struct connection *c)
 {
-	__u32 now = clock_jiffies();
+	const struct sluice_next_hop *hop = next_hop_of_member(c->member, c->forward.new_destination, &c->query.index);
+	int why;
 
-	f->key = p->tuple;
-	f->forward.new_source = fullnat ? listener->snat_source : f->key.source;
-	f->forward.new_destination = member->address.ipv4;
-	f->forward.new_destination_port = member->port;
-	f->forward.listener = listener->index;
-	f->forward.member = member_index;
-	f->forward.direction = SLUICE_TO_MEMBER;
-	f->forward.created_jiffies = now;
-	f->forward.last_seen_jiffies = now;
-
-	f->reverse_key.source = member->address.ipv4;
-	f->reverse_key.source_port = member->port;
-	f->reverse_key.destination = f->forward.new_source;
-	f->reverse_key.protocol = f->key.protocol;
-
-	f->reverse.new_source = f->key.destination;
-	f->reverse.new_source_port = f->key.destination_port;
-	f->reverse.new_destination = f->key.source;
-	f->reverse.new_destination_port = f->key.source_port;
-	f->reverse.listener = listener->index;
-	f->reverse.member = member_index;
-	f->reverse.direction = SLUICE_TO_CLIENT;
-	f->reverse.created_jiffies = now;
-	f->reverse.last_seen_jiffies = now;
-}
-
-/* Both next hops. Until the kernel knows better, replies go back to the MAC that the client's frame came from: the
- * data plane answers ARP for the VIP, so the kernel may never have heard of an on-link client. The member's MAC may
- * be unknown (*unresolved); a missing route either way is the reason that comes back. */
-static __always_inline int resolve_next_hops(struct new_flow *f, const struct packet *p, struct xdp_md *ctx,
-					     int *unresolved)
-{
-	*unresolved = next_hop_resolve(ctx, &f->forward.next_hop, f->forward.new_source,
-				       f->forward.new_destination, ctx->ingress_ifindex);
-	if (*unresolved == SLUICE_REASON_NO_ROUTE)
-		return *unresolved;
-	f->reverse.next_hop.generation = next_hop_generation();
-	f->reverse.next_hop.ifindex = ctx->ingress_ifindex;
-	__builtin_memcpy(f->reverse.next_hop.destination_mac, p->eth->h_source, SLUICE_MAC_BYTES);
-	__builtin_memcpy(f->reverse.next_hop.source_mac, p->interface->mac, SLUICE_MAC_BYTES);
-	if (next_hop_resolve(ctx, &f->reverse.next_hop, f->key.destination, f->key.source,
-			     f->forward.next_hop.ifindex) == SLUICE_REASON_NO_ROUTE)
-		return SLUICE_REASON_NO_ROUTE;
+	if (hop) {
+		c->query.hop = c->hop = *hop;
+		c->forward.state |= SLUICE_STATE_PUT(HOP, c->query.index);
+		return UNDECIDED;
+	}
+	c->query = (struct next_hop_query){
+		.source = c->forward.new_source,
+		.destination = c->forward.new_destination,
+		.ingress_ifindex = ctx->ingress_ifindex,
+	};
+	why = next_hop_resolve(ctx, &c->query);
+	c->hop = c->query.hop;
+	c->forward.state |= SLUICE_STATE_PUT(HOP, c->query.index);
+	if (why == SLUICE_REASON_NO_ROUTE)
+		return why;
+	if (why == UNDECIDED)
+		next_hop_remember_for_member(c->member, &c->query);
+	else
+		c->hop.ifindex = 0;
 	return UNDECIDED;
 }
 
-static __always_inline int create_flow(struct packet *p, struct xdp_md *ctx,
-				       const struct sluice_listener4 *listener)
+/* The client's next hop. Until the kernel knows better, replies go back to the MAC that the client's frame came from:
+ * the data plane answers ARP for the VIP, so the kernel may never have heard of an on-link client. */
+static __always_inline int find_way_to_client(struct xdp_md *ctx, struct connection *c)
 {
-	const struct sluice_pool *pool = bpf_map_lookup_elem(&pools, &listener->pool);
-	__u32 member_index = choose_member(listener->pool);
-	const struct sluice_member *member = bpf_map_lookup_elem(&members, &member_index);
-	struct new_flow f = {};
-	bool fullnat;
-	int why, unresolved;
+	struct next_hop_query *q = &c->query;
 
+	q->source = c->tuple.destination;
+	q->destination = c->tuple.source;
+	q->ingress_ifindex = q->hop.ifindex;
+	q->hop.generation = next_hop_generation();
+	q->hop.ifindex = ctx->ingress_ifindex;
+	__builtin_memcpy(q->hop.destination_mac, c->client_mac, SLUICE_MAC_BYTES);
+	__builtin_memcpy(q->hop.source_mac, c->own_mac, SLUICE_MAC_BYTES);
+	q->index = next_hop_index(&q->hop);
+	return next_hop_resolve(ctx, q) == SLUICE_REASON_NO_ROUTE ? SLUICE_REASON_NO_ROUTE : UNDECIDED;
+}
+
+static __always_inline void withdraw_reverse(const struct connection *c)
+{
+	struct tuple key = flow_key(&c->reverse);
+
+	flow_remove(flow_search(&key), c->reverse.state);
+}
+
+/* Chooses a member and makes the flow. UNDECIDED: a slot could not be inserted, for c->error. */
+__noinline int create_flow(struct xdp_md *ctx, struct connection *c)
+{
+	const struct sluice_member *member;
+	const struct sluice_pool *pool;
+	bool fullnat;
+	int why;
+
+	if (!c)
+		return SLUICE_REASON_NO_MEMBER;
+	pool = bpf_map_lookup_elem(&pools, &c->pool);
+	if (c->member == SLUICE_NO_INDEX)
+		c->member = choose_member(c->pool);
+	member = bpf_map_lookup_elem(&members, &c->member);
 	if (!pool || !member)
 		return SLUICE_REASON_NO_MEMBER;
 	fullnat = pool->forwarding_mode == SLUICE_FULLNAT;
-	describe_flow(&f, p, listener, member_index, member, fullnat);
-	why = resolve_next_hops(&f, p, ctx, &unresolved);
-	if (why != UNDECIDED)
+	describe_forward(c, member, fullnat);
+	if ((why = find_way_to_member(ctx, c)) != UNDECIDED || (why = find_way_to_client(ctx, c)) != UNDECIDED)
 		return why;
-	why = claim_source_port(&f, fullnat);
-	if (why != UNDECIDED)
-		return why;
-	switch (flow_insert(&f.key, &f.forward)) {
-	case 0:
-		break;
-	case -KERNEL_EEXIST: {
-		/* Another CPU opened this connection a moment ago (a SYN twice, on two queues): the first
-		 * one counts, the packet follows it. */
-		struct sluice_flow4 *winner = flow_find(&f.key);
-
-		bpf_map_delete_elem(&flows4, &f.reverse_key);
-		return winner ? forward_packet(p, ctx, winner) : SLUICE_REASON_NO_FLOW;
+	describe_reverse(c, c->query.index);
+	c->claimed = false;
+	c->error = claim_source_port(c, fullnat);
+	if (c->error)
+		return UNDECIDED;
+	c->claimed = true;
+	c->error = flow_insert(&c->forward);
+	if (c->error) {
+		withdraw_reverse(c);
+		return UNDECIDED;
 	}
-	default:
-		bpf_map_delete_elem(&flows4, &f.reverse_key);
-		return SLUICE_REASON_FLOW_TABLE_FULL;
-	}
-	count_flow_opened(f.forward.listener, f.forward.member);
-	rewrite(p, &f.forward, unresolved);
-	count_flow_packet(&f.forward, p->frame_bytes);
-	return unresolved == UNDECIDED ? SLUICE_REASON_FLOW_CREATED : unresolved;
+	count_flow_opened(c->forward.state);
+	return SLUICE_REASON_FLOW_CREATED;
 }
 
-/* A TCP packet for a VIP that is in no flow. */
-static __always_inline int open_connection(struct packet *p, struct xdp_md *ctx)
+/* The forward slot was taken: another CPU opened the same connection a moment ago (a SYN twice, on two queues). The
+ * first one counts, the packet follows it. */
+static __always_inline bool opened_meanwhile(const struct connection *c)
+{
+	return c->error == -KERNEL_EEXIST && c->claimed;
+}
+
+/* What stood in the way of the connection that was last tried on this CPU may be over and not swept yet: then it goes. */
+__noinline int make_way(void)
+{
+	__u32 zero = 0;
+	const struct connection *c = bpf_map_lookup_elem(&local_connection, &zero);
+
+	if (c)
+		flow_make_way(c->claimed ? &c->forward : &c->reverse, c->error);
+	return 0;
+}
+
+/* The first packet goes the way that all others will. */
+static __always_inline int forward_first(struct packet *p, const struct connection *c)
+{
+	struct flow flow = {
+		.state = c->forward.state,
+		.new_source = c->forward.new_source,
+		.new_destination = c->forward.new_destination,
+		.new_source_port = c->forward.new_source_port,
+		.new_destination_port = c->forward.new_destination_port,
+	};
+
+	rewrite(p, &flow, c->hop.ifindex ? &c->hop : NULL);
+	count_flow_packet(flow.state, p->frame_bytes);
+	return c->hop.ifindex ? SLUICE_REASON_FLOW_CREATED : SLUICE_REASON_NEXT_HOP_UNRESOLVED;
+}
+
+/* A second attempt keeps the member, or a turn would be lost. */
+static __always_inline struct connection *describe_connection(const struct packet *p,
+							      const struct sluice_listener4 *listener, __u32 attempt)
+{
+	__u32 zero = 0;
+	struct connection *c = bpf_map_lookup_elem(&local_connection, &zero);
+
+	if (!c)
+		return NULL;
+	c->tuple = p->tuple;
+	c->listener = listener->index;
+	c->pool = listener->pool;
+	c->snat_source = listener->snat_source;
+	if (attempt == 0)
+		c->member = SLUICE_NO_INDEX;
+	__builtin_memcpy(c->own_mac, p->interface->mac, SLUICE_MAC_BYTES);
+	__builtin_memcpy(c->client_mac, p->eth->h_source, SLUICE_MAC_BYTES);
+	return c;
+}
+
+/* A TCP packet for a VIP that is in no flow. UNDECIDED: it is in one by now. TRY_AGAIN: after make_way(). */
+static __always_inline int open_connection(struct packet *p, struct xdp_md *ctx, __u32 attempt)
 {
 	struct sluice_listener4_key key = {
 		.address = p->tuple.destination,
 		.port = p->tuple.destination_port,
-		.protocol = p->tuple.protocol,
+		.protocol = p->protocol,
 	};
 	const struct sluice_listener4 *listener = bpf_map_lookup_elem(&listeners4, &key);
+	struct connection *c;
 	int why;
 
 	if (!listener)
@@ -221,10 +299,20 @@ static __always_inline int open_connection(struct packet *p, struct xdp_md *ctx)
 		return SLUICE_REASON_NO_FLOW;
 	if (p->ipv4->ttl <= 1)
 		return SLUICE_REASON_TTL_EXCEEDED;
-	why = create_flow(p, ctx, listener);
-	if (why == SLUICE_REASON_NO_MEMBER || why == SLUICE_REASON_NO_PORT ||
-	    why == SLUICE_REASON_FLOW_TABLE_FULL || why == SLUICE_REASON_NO_ROUTE)
-		count_flow_refused(listener->index);
+	c = describe_connection(p, listener, attempt);
+	if (!c)
+		return SLUICE_REASON_NO_MEMBER;
+	why = create_flow(ctx, c);
+	if (why == SLUICE_REASON_FLOW_CREATED)
+		return forward_first(p, c);
+	if (why == UNDECIDED) {
+		if (opened_meanwhile(c))
+			return UNDECIDED;
+		if (attempt == 0)
+			return TRY_AGAIN;
+		why = c->error == -KERNEL_EEXIST ? SLUICE_REASON_NO_PORT : SLUICE_REASON_FLOW_TABLE_FULL;
+	}
+	count_flow_refused(c->listener);
 	return why;
 }
 

@@ -14,40 +14,45 @@ static __always_inline void count_reason(__u32 why)
 		++*packets;
 }
 
-static __always_inline void count_in(struct sluice_counters *c, __u32 bytes)
+static __always_inline struct sluice_counters *counters_of_listener(__u64 state)
 {
-	if (c) {
+	__u32 index = SLUICE_STATE_GET(state, LISTENER);
+
+	return bpf_map_lookup_elem(&listener_counters, &index);
+}
+
+static __always_inline struct sluice_counters *counters_of_member(__u64 state)
+{
+	__u32 index = SLUICE_STATE_GET(state, MEMBER);
+
+	return bpf_map_lookup_elem(&member_counters, &index);
+}
+
+static __always_inline void count_packet(struct sluice_counters *c, bool to_client, __u32 bytes)
+{
+	if (!c)
+		return;
+	if (to_client) {
+		++c->packets_out;
+		c->bytes_out += bytes;
+	} else {
 		++c->packets_in;
 		c->bytes_in += bytes;
 	}
 }
 
-static __always_inline void count_out(struct sluice_counters *c, __u32 bytes)
+static __always_inline void count_flow_packet(__u64 state, __u32 bytes)
 {
-	if (c) {
-		++c->packets_out;
-		c->bytes_out += bytes;
-	}
+	bool to_client = state & SLUICE_FLOW_TO_CLIENT;
+
+	count_packet(counters_of_listener(state), to_client, bytes);
+	count_packet(counters_of_member(state), to_client, bytes);
 }
 
-static __always_inline void count_flow_packet(const struct sluice_flow4 *flow, __u32 bytes)
+static __always_inline void count_flow_opened(__u64 state)
 {
-	struct sluice_counters *listener = bpf_map_lookup_elem(&listener_counters, &flow->listener);
-	struct sluice_counters *member = bpf_map_lookup_elem(&member_counters, &flow->member);
-
-	if (flow->direction == SLUICE_TO_MEMBER) {
-		count_in(listener, bytes);
-		count_in(member, bytes);
-	} else {
-		count_out(listener, bytes);
-		count_out(member, bytes);
-	}
-}
-
-static __always_inline void count_flow_opened(__u32 listener_index, __u32 member_index)
-{
-	struct sluice_counters *listener = bpf_map_lookup_elem(&listener_counters, &listener_index);
-	struct sluice_counters *member = bpf_map_lookup_elem(&member_counters, &member_index);
+	struct sluice_counters *listener = counters_of_listener(state);
+	struct sluice_counters *member = counters_of_member(state);
 
 	if (listener)
 		++listener->flows_opened;
@@ -55,10 +60,10 @@ static __always_inline void count_flow_opened(__u32 listener_index, __u32 member
 		++member->flows_opened;
 }
 
-static __always_inline void count_flow_ended(const struct sluice_flow4 *flow, bool established)
+static __always_inline void count_flow_ended(__u64 state, bool established)
 {
-	struct sluice_counters *listener = bpf_map_lookup_elem(&listener_counters, &flow->listener);
-	struct sluice_counters *member = bpf_map_lookup_elem(&member_counters, &flow->member);
+	struct sluice_counters *listener = counters_of_listener(state);
+	struct sluice_counters *member = counters_of_member(state);
 
 	if (listener) {
 		++listener->flows_ended;

@@ -4,108 +4,149 @@
 #define SLUICE_BPF_FORWARD_H
 
 #include "bpf/checksum.h"
-#include "bpf/flow_table.h"
+#include "bpf/flow_state.h"
 #include "bpf/next_hop.h"
 
 /* Addresses the frame to its next hop; what a router does. */
 static __always_inline void send_to(struct packet *p, const struct sluice_next_hop *hop)
 {
-	__builtin_memcpy(p->eth->h_dest, hop->destination_mac, SLUICE_MAC_BYTES);
-	__builtin_memcpy(p->eth->h_source, hop->source_mac, SLUICE_MAC_BYTES);
+	ethernet_address(p->eth, hop->destination_mac);
 	--p->ipv4->ttl;
 	p->egress_ifindex = hop->ifindex;
 }
 
-/* Translates addresses and ports. `ttl_change` is what send_to() added to the IPv4 header's sum, or 0. */
-static __always_inline void translate(struct packet *p, const struct sluice_flow4 *flow, __u32 ttl_change)
+/* Translates addresses and ports. `ttl_change` is what send_to() added to the IPv4 header's sum, or 0.
+ *
+ * The sums' changes are computed here, not kept in the flow: a dozen additions cost less than a larger slot. */
+static __always_inline void translate(struct packet *p, const struct flow *flow, __u64 ttl_change)
 {
 	struct iphdr *ip = p->ipv4;
 	struct tcphdr *tcp = p->tcp;
+	__u32 new_ports = (__u32)flow->new_destination_port << 16 | flow->new_source_port;
+	__u64 addresses = checksum_change32(p->tuple.source, flow->new_source) +
+			  checksum_change32(p->tuple.destination, flow->new_destination);
+	__u64 ports = checksum_change32(tuple_ports(&p->tuple), new_ports);
 
 	ip->saddr = flow->new_source;
 	ip->daddr = flow->new_destination;
-	checksum_apply(&ip->check, flow->ipv4_checksum_delta + ttl_change);
+	checksum_apply(&ip->check, addresses + ttl_change);
 
-	tcp->source = flow->new_source_port;
-	tcp->dest = flow->new_destination_port;
-	checksum_apply(&tcp->check, flow->l4_checksum_delta);
+	*(__u32 *)tcp = new_ports;
+	checksum_apply(&tcp->check, addresses + ports);
 }
 
-/* Rewrites the packet for its flow. `unresolved` is UNDECIDED when the next hop is known; else the packet is
- * translated only and left to the kernel, which routes it, resolves the MAC and decrements the TTL itself: the
- * first packet to a silent neighbour is late, not lost, even while no controller runs. */
-static __always_inline void rewrite(struct packet *p, const struct sluice_flow4 *flow, int unresolved)
+/* Rewrites the packet for its flow. Without a next hop it is translated only and left to the kernel, which routes
+ * it, resolves the MAC and decrements the TTL itself: the first packet to a silent neighbour is late, not lost,
+ * even while no controller runs. */
+static __always_inline void rewrite(struct packet *p, const struct flow *flow, const struct sluice_next_hop *hop)
 {
-	if (unresolved == UNDECIDED)
-		send_to(p, &flow->next_hop);
-	translate(p, flow, unresolved == UNDECIDED ? CHECKSUM_TTL_DECREMENT : 0);
+	if (hop)
+		send_to(p, hop);
+	translate(p, flow, hop ? CHECKSUM_TTL_DECREMENT : 0);
 }
 
 /* The client's side of the TCP state: what this packet adds to it. */
-static __always_inline void track_client(const struct packet *p, struct sluice_flow4 *forward)
+static __always_inline void track_client(const struct packet *p, const struct flow *forward)
 {
-	__u32 seen = 0;
+	__u64 seen = 0;
 
 	if (p->tcp_flags & TCP_FIN)
 		seen |= SLUICE_FLOW_CLIENT_FIN;
 	if (p->tcp_flags & TCP_RST)
-		seen |= SLUICE_FLOW_RESET;
-	if (p->tcp_flags & TCP_ACK && forward->events & SLUICE_FLOW_REPLIED)
+		seen |= SLUICE_FLOW_CLOSED;
+	if (p->tcp_flags & TCP_ACK && forward->state & SLUICE_FLOW_REPLIED)
 		seen |= SLUICE_FLOW_ESTABLISHED;
-	if (seen & ~forward->events)
-		flow_note(forward, seen);
+	if (seen & ~forward->state)
+		flow_note(forward->slot, seen, forward->state);
 }
 
 /* The member's side. Only SYN, FIN and RST say something; the state is in the twin. */
-static __noinline void track_member(const struct sluice_flow4 *reverse, __u8 protocol, __u32 tcp_flags)
+__noinline int track_member(const struct tuple *forward_key, __u32 tcp_flags)
 {
-	struct sluice_flow4_key forward_key;
-	struct sluice_flow4 *forward;
-	__u32 seen = 0;
+	struct flow forward;
+	__u64 seen = 0;
 
 	if (tcp_flags & TCP_SYN && tcp_flags & TCP_ACK)
 		seen |= SLUICE_FLOW_REPLIED;
 	if (tcp_flags & TCP_FIN)
 		seen |= SLUICE_FLOW_MEMBER_FIN;
 	if (tcp_flags & TCP_RST)
-		seen |= SLUICE_FLOW_RESET;
-	flow_twin_key(reverse, protocol, &forward_key);
-	forward = flow_find(&forward_key);
-	if (forward && seen & ~forward->events)
-		flow_note(forward, seen);
+		seen |= SLUICE_FLOW_CLOSED;
+	if (forward_key && flow_find_far(forward_key, &forward) && seen & ~forward.state)
+		flow_note(forward.slot, seen, forward.state);
+	return 0;
 }
 
-/* Stamps at most once a second, so that most packets leave the entry's cache line clean. */
-static __always_inline void touch(struct sluice_flow4 *flow)
+/* Stamps at most once per tick, so that most packets leave the slot's cache line clean. A lost race is no loss:
+ * somebody else has stamped it, or the next packet will. */
+static __always_inline void touch(struct flow *flow)
 {
-	__u32 now = clock_jiffies();
+	__u64 now = SLUICE_STATE_PUT(SEEN, clock_ticks());
+	__u64 state = (flow->state & SLUICE_STATE_CLEAR(SEEN)) | now;
 
-	if (now - flow->last_seen_jiffies >= clock_hz)
-		flow->last_seen_jiffies = now;
+	if (state != flow->state && flow_replace_state(flow->slot, flow->state, state))
+		flow->state = state;
 }
 
-static __always_inline int forward_packet(struct packet *p, struct xdp_md *ctx, struct sluice_flow4 *flow)
+/* The flow's next hop is of another generation: ask again, and remember it for the packets that follow. */
+static __always_inline int renew_next_hop(struct xdp_md *ctx, struct flow *flow, struct next_hop_query *q)
 {
-	int unresolved = UNDECIDED;
+	__u64 state;
+	int why;
+
+	q->source = flow->new_source;
+	q->destination = flow->new_destination;
+	q->ingress_ifindex = ctx->ingress_ifindex;
+	q->index = SLUICE_STATE_GET(flow->state, HOP);
+	why = next_hop_resolve(ctx, q);
+	if (why != UNDECIDED || q->index == SLUICE_STATE_GET(flow->state, HOP))
+		return why;
+	state = (flow->state & SLUICE_STATE_CLEAR(HOP)) | SLUICE_STATE_PUT(HOP, q->index);
+	if (flow_replace_state(flow->slot, flow->state, state))
+		flow->state = state;
+	return why;
+}
+
+static __always_inline __u32 reason_of_way(const struct flow *flow)
+{
+	return flow->state & SLUICE_FLOW_TO_CLIENT ? SLUICE_REASON_REPLIED : SLUICE_REASON_FORWARDED;
+}
+
+static __always_inline bool opens_connection(const struct packet *p)
+{
+	return (p->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
+}
+
+/* Any packet of a known flow. */
+static __noinline int forward_packet(struct packet *p, struct xdp_md *ctx, struct flow *flow)
+{
+	const struct sluice_next_hop *hop = next_hop_valid(SLUICE_STATE_GET(flow->state, HOP), next_hop_generation());
+	struct next_hop_query *q;
+	int why = UNDECIDED;
+	__u32 zero = 0;
 
 	if (p->ipv4->ttl <= 1)
 		return SLUICE_REASON_TTL_EXCEEDED;
-	if (flow->next_hop.generation != next_hop_generation()) {
-		unresolved = next_hop_resolve(ctx, &flow->next_hop, flow->new_source, flow->new_destination,
-					      ctx->ingress_ifindex);
-		if (unresolved == SLUICE_REASON_NO_ROUTE)
-			return unresolved;
+	if (!hop) {
+		q = bpf_map_lookup_elem(&local_next_hop, &zero);
+		why = q ? renew_next_hop(ctx, flow, q) : SLUICE_REASON_NO_ROUTE;
+		if (why == SLUICE_REASON_NO_ROUTE)
+			return why;
+		hop = why == UNDECIDED ? &q->hop : NULL;
 	}
-	rewrite(p, flow, unresolved);
+	rewrite(p, flow, hop);
 	touch(flow);
-	count_flow_packet(flow, p->frame_bytes);
-	if (flow->direction == SLUICE_TO_MEMBER)
+	count_flow_packet(flow->state, p->frame_bytes);
+	if (!(flow->state & SLUICE_FLOW_TO_CLIENT)) {
 		track_client(p, flow);
-	else if (p->tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST))
-		track_member(flow, p->tuple.protocol, p->tcp_flags);
-	if (unresolved != UNDECIDED)
-		return unresolved;
-	return flow->direction == SLUICE_TO_MEMBER ? SLUICE_REASON_FORWARDED : SLUICE_REASON_REPLIED;
+	} else if (p->tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST)) {
+		struct tuple twin = flow_twin(flow);
+
+		track_member(&twin, p->tcp_flags);
+	}
+	if (why != UNDECIDED)
+		return why;
+	return reason_of_way(flow);
 }
 
 #endif

@@ -20,6 +20,7 @@
 #include "maps/flow.h"
 #include "maps/interface.h"
 #include "maps/reasons.h"
+#include "maps/runtime.h"
 
 /* What a stage returns when the packet's fate is still open. */
 #define UNDECIDED (-1)
@@ -35,6 +36,15 @@
 #define TCP_ACK 0x10
 #define TCP_FLAGS_OFFSET 13
 
+/* Who talks to whom. */
+struct tuple {
+	__be32 source;
+	__be32 destination;
+	__be16 source_port;
+	__be16 destination_port;
+	__u32 protocol; /* enum sluice_flow_protocol */
+};
+
 struct packet {
 	void *cursor;
 	void *data_end;
@@ -46,7 +56,8 @@ struct packet {
 	__u32 frame_bytes; /* Ethernet header + what the IP header says; padding is not counted */
 	__u32 l4_bytes;    /* L4 header and payload */
 	int defect;        /* UNDECIDED, or the reason why a packet that is ours is dropped */
-	struct sluice_flow4_key tuple;
+	struct tuple tuple;
+	__u8 protocol; /* IPPROTO_* */
 	__u8 tcp_flags;
 };
 
@@ -66,7 +77,24 @@ static __always_inline bool mac_equal(const __u8 *a, const __u8 *b)
 	return *(const __u32 *)a == *(const __u32 *)b && *(const __u16 *)(a + 4) == *(const __u16 *)(b + 4);
 }
 
-/* Fills addresses and protocol of the tuple. False: not even a fixed header's worth of bytes is there, so
+/* By words: struct ethhdr is packed, so the compiler would go byte by byte. */
+static __always_inline __be16 ethertype(const struct ethhdr *eth)
+{
+	return *(const __be16 *)(const void *)&eth->h_proto;
+}
+
+/* Both MACs of a frame, from `macs`: destination, source. */
+static __always_inline void ethernet_address(struct ethhdr *eth, const __u8 *macs)
+{
+	__u32 *to = (void *)eth;
+	const __u32 *from = (const void *)macs;
+
+	to[0] = from[0];
+	to[1] = from[1];
+	to[2] = from[2];
+}
+
+/* Fills the tuple's addresses. False: not even a fixed header's worth of bytes is there, so
  * the packet has no destination that could be ours. */
 static __always_inline bool parse_ipv4(struct packet *p, struct xdp_md *ctx)
 {
@@ -78,7 +106,7 @@ static __always_inline bool parse_ipv4(struct packet *p, struct xdp_md *ctx)
 	p->ipv4 = ip;
 	p->tuple.source = ip->saddr;
 	p->tuple.destination = ip->daddr;
-	p->tuple.protocol = ip->protocol;
+	p->protocol = ip->protocol;
 
 	header_bytes = ip->ihl * 4;
 	total_bytes = bpf_ntohs(ip->tot_len);
@@ -98,7 +126,7 @@ static __always_inline bool parse_ipv4(struct packet *p, struct xdp_md *ctx)
 	return true;
 }
 
-/* Fills the tuple's ports and the flags. False: the header is cut short, so there is no flow to look for. */
+/* Fills the rest of the tuple and the flags. False: the header is cut short, so there is no flow to look for. */
 static __always_inline bool parse_tcp(struct packet *p)
 {
 	struct tcphdr *tcp = p->cursor;
@@ -108,12 +136,35 @@ static __always_inline bool parse_tcp(struct packet *p)
 		return false;
 	}
 	p->tcp = tcp;
+	p->tuple.protocol = SLUICE_FLOW_TCP;
 	p->tuple.source_port = tcp->source;
 	p->tuple.destination_port = tcp->dest;
 	p->tcp_flags = ((__u8 *)tcp)[TCP_FLAGS_OFFSET];
 	if (tcp->doff * 4 < sizeof(*tcp) || tcp->doff * 4 > p->l4_bytes)
 		p->defect = SLUICE_REASON_MALFORMED_TCP;
 	return true;
+}
+
+static __always_inline const struct sluice_runtime *runtime_get(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&runtime, &zero);
+}
+
+/* False: the address is certainly neither a VIP's nor a member's. */
+static __always_inline bool address_in_filter(const struct sluice_runtime *r, __be32 address)
+{
+	__u32 hash = sluice_address_hash4(address);
+
+	return r->address_filter[SLUICE_ADDRESS_WORD(hash)] >> SLUICE_ADDRESS_BIT(hash) & 1;
+}
+
+static __always_inline bool address_may_be_known(__be32 address)
+{
+	const struct sluice_runtime *r = runtime_get();
+
+	return !r || address_in_filter(r, address);
 }
 
 #endif

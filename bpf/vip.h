@@ -80,7 +80,7 @@ static __always_inline int answer_icmp(struct packet *p)
 {
 	struct icmp_echo *icmp = p->cursor;
 	struct iphdr *ip = p->ipv4;
-	__u32 ttl_change;
+	__u64 ttl_change;
 
 	if ((void *)(icmp + 1) > p->data_end || p->l4_bytes < sizeof(*icmp))
 		return SLUICE_REASON_MALFORMED_ICMP;

@@ -1,97 +1,135 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* `flows4`: one connection's state, two entries: one per direction.
+/* `flows4`: one connection's state, two slots: one per direction. `flow_table`: its dimensions.
  *
- * The key is the tuple of the packet as it arrives, so either direction costs one lookup; the value holds all
- * that its packets need. The other direction's key is derived, not stored: the rewritten tuple with source
- * and destination exchanged.
+ * A slot's key is the tuple of the packet as it arrives, so either direction costs one lookup; the rest is
+ * all that its packets need. The other direction's key is derived, not stored: the rewritten tuple with source
+ * and destination exchanged. How slots are found, claimed and freed is told in bpf/flow_table.h.
  *
- * Written by the data plane only. Entries are inserted reverse first (the insertion claims the source port
- * toward the member), then forward. The forward entry is authoritative for the connection's `events`;
- * `flow_expire` walks forward entries. When the map is full new connections are refused and live ones are
- * untouched. */
+ * Written by the data plane only. Slots are filled reverse first (which claims the source port toward the
+ * member), then forward. The forward slot is authoritative for the connection's events; `flow_expire` walks
+ * the table. When there is no room new connections are refused and live ones are untouched. */
 #ifndef SLUICE_FLOW_H
 #define SLUICE_FLOW_H
 
 #include "types.h"
 
-#define SLUICE_DEFAULT_FLOWS (1U << 20) /* connections; the map holds two entries for each */
+#define SLUICE_DEFAULT_FLOWS (1U << 20) /* connections; each takes two slots */
 
-struct sluice_flow4_key {
+struct sluice_flow4 {
+	/* The key, but for the protocol, which is in `state`. */
 	__be32 source;
 	__be32 destination;
 	__be16 source_port;
 	__be16 destination_port;
-	__u8 protocol; /* IPPROTO_* */
-	__u8 zero[3];
-};
-SLUICE_STATIC_ASSERT(sizeof(struct sluice_flow4_key) == 16);
-
-/* Where a frame goes out. Valid while `generation` equals runtime.next_hop_generation and is not 0; otherwise
- * the next packet asks the kernel's FIB again. */
-struct sluice_next_hop {
-	__u32 generation;
-	__u32 ifindex;
-	__u8 destination_mac[SLUICE_MAC_BYTES];
-	__u8 source_mac[SLUICE_MAC_BYTES];
-};
-SLUICE_STATIC_ASSERT(sizeof(struct sluice_next_hop) == 20);
-
-enum sluice_flow_direction {
-	SLUICE_TO_MEMBER = 0, /* the forward entry */
-	SLUICE_TO_CLIENT = 1, /* the reverse entry */
-};
-
-/* What has been seen of a TCP connection: bits of the forward entry's `events`. */
-#define SLUICE_FLOW_REPLIED (1U << 0)     /* SYN-ACK from the member */
-#define SLUICE_FLOW_ESTABLISHED (1U << 1) /* and the client's ACK after it */
-#define SLUICE_FLOW_CLIENT_FIN (1U << 2)
-#define SLUICE_FLOW_MEMBER_FIN (1U << 3)
-#define SLUICE_FLOW_RESET (1U << 4)
-#define SLUICE_FLOW_ENDED (1U << 5) /* counted in flows_ended; set once, by whoever counts */
-
-/* Clocks are the kernel's jiffies (CONFIG_HZ a second), low 32 bits; differences are exact up to 2^31. */
-struct sluice_flow4 {
-	__be32 new_source;
-	__be32 new_destination;
+	/* What the packet's tuple becomes. */
 	__be16 new_source_port;
 	__be16 new_destination_port;
-	/* What rewriting adds to the one's complement sums (RFC 1624), folded to 16 bits. The TTL is not in. */
-	__u16 ipv4_checksum_delta;
-	__u16 l4_checksum_delta;
-	__u32 listener; /* index into listener_counters */
-	__u32 member;   /* index into members and member_counters */
-	struct sluice_next_hop next_hop;
-	__u32 created_jiffies;
-	__u32 last_seen_jiffies; /* written at most once a second */
-	__u32 events;            /* SLUICE_FLOW_*; used in the forward entry */
-	__u8 direction;          /* enum sluice_flow_direction */
-	__u8 zero[3];
+	__be32 new_source;
+	__be32 new_destination;
+	__u64 state;
 };
-SLUICE_STATIC_ASSERT(sizeof(struct sluice_flow4) == 60);
+SLUICE_STATIC_ASSERT(sizeof(struct sluice_flow4) == 32);
 
-/* Idle times in seconds after which a flow is forgotten. */
+/* The slots that share a cache line. */
+#define SLUICE_BUCKET_SLOTS4 2
+struct sluice_bucket4 {
+	struct sluice_flow4 slots[SLUICE_BUCKET_SLOTS4];
+};
+SLUICE_STATIC_ASSERT(sizeof(struct sluice_bucket4) == 64);
+
+/* The fields of `state`: low bit and mask. In one word, so that a compare-and-swap of the whole changes one of
+ * them only if the slot is still the same flow's. */
+#define SLUICE_STATE_LISTENER_SHIFT 0 /* index into listener_counters */
+#define SLUICE_STATE_LISTENER_MASK 0xfffULL
+#define SLUICE_STATE_MEMBER_SHIFT 12 /* index into members and member_counters */
+#define SLUICE_STATE_MEMBER_MASK 0x3fffULL
+#define SLUICE_STATE_HOP_SHIFT 26 /* index into next_hops; 0: not resolved */
+#define SLUICE_STATE_HOP_MASK 0xfffULL
+#define SLUICE_STATE_PROTOCOL_SHIFT 38 /* enum sluice_flow_protocol */
+#define SLUICE_STATE_PROTOCOL_MASK 0x3ULL
+#define SLUICE_STATE_SEEN_SHIFT 45 /* when the last packet came, in ticks modulo 2^11 */
+#define SLUICE_STATE_SEEN_MASK 0x7ffULL
+
+#define SLUICE_STATE_GET(state, field) \
+	(((state) >> SLUICE_STATE_##field##_SHIFT) & SLUICE_STATE_##field##_MASK)
+#define SLUICE_STATE_PUT(field, value) \
+	(((__u64)(value) & SLUICE_STATE_##field##_MASK) << SLUICE_STATE_##field##_SHIFT)
+#define SLUICE_STATE_CLEAR(field) (~(SLUICE_STATE_##field##_MASK << SLUICE_STATE_##field##_SHIFT))
+
+enum sluice_flow_protocol { SLUICE_FLOW_TCP = 1 };
+
+/* Bits of `state`. */
+#define SLUICE_FLOW_TO_CLIENT (1ULL << 40) /* the reverse slot */
+/* What has been seen of the connection; kept in the forward slot. */
+#define SLUICE_FLOW_REPLIED (1ULL << 41)     /* SYN-ACK from the member */
+#define SLUICE_FLOW_ESTABLISHED (1ULL << 42) /* and the client's ACK after it */
+#define SLUICE_FLOW_CLIENT_FIN (1ULL << 43)
+#define SLUICE_FLOW_MEMBER_FIN (1ULL << 44)
+#define SLUICE_FLOW_CLOSED (SLUICE_FLOW_CLIENT_FIN | SLUICE_FLOW_MEMBER_FIN) /* RST sets both, too */
+
+/* The bits that are a flow's. 0: the slot is free; no protocol, but other bits: it is being filled. */
+#define SLUICE_STATE_FLOW ((1ULL << 56) - 1)
+#define SLUICE_STATE_CLAIMED SLUICE_FLOW_TO_CLIENT
+/* The bits that are the bucket's, in its first slot. */
+#define SLUICE_STATE_PASSED_ONE (1ULL << 56) /* flows that found this bucket, their home, or one after it full */
+#define SLUICE_STATE_PASSED (0x7fULL << 56)
+#define SLUICE_STATE_LOCK (1ULL << 63) /* a flow is being inserted whose home this is */
+
+/* A tick is 2^n jiffies, near 8 seconds: fine enough for idle times from half a minute up, coarse enough that 11 bits
+ * reach beyond 4 hours and that a busy flow's cache line is dirtied only once per tick. */
+#define SLUICE_TICK_SECONDS 8
+
+/* Idle times in seconds after which a flow is forgotten, up to two ticks later. */
 #define SLUICE_TIMEOUT_HALF_OPEN_SECONDS 60    /* longer than five SYN-ACK retransmissions (31 s) */
 #define SLUICE_TIMEOUT_ESTABLISHED_SECONDS 7440 /* RFC 5382 REQ-5: not less than 2 h 4 min */
 #define SLUICE_TIMEOUT_CLOSING_SECONDS 240     /* RFC 5382 REQ-5: transitory, one FIN seen */
 #define SLUICE_TIMEOUT_CLOSED_SECONDS 60       /* both FINs or RST: Linux's TIME_WAIT, guards the port */
 
+/* A flow lives in its home bucket or in one of the next ones. (2 * 31 flows can pass over a bucket: 7 bits count
+ * them.) */
+#define SLUICE_FLOW_WINDOW 32
+
+/* What the table's map was made for: written once, before any packet, by whoever creates it; a newer program
+ * over the same map must hash alike. */
+struct sluice_flow_table {
+	__u64 hash_seed; /* random, so that nobody can aim at one bucket */
+	__u32 capacity;  /* connections */
+	__u32 homes4;    /* buckets that are some flow's home; SLUICE_FLOW_WINDOW - 1 more follow them */
+};
+SLUICE_STATIC_ASSERT(sizeof(struct sluice_flow_table) == 16);
+
+/* 10 slots for every 6 in use (3 connections) when the table holds what it was made for: then about one connection in
+ * 10^6 finds its window full, and a hit costs 1.3 lines. */
+#define SLUICE_FLOW_HOMES4(connections) ((10ULL * (connections) / 3 + SLUICE_BUCKET_SLOTS4 - 1) / SLUICE_BUCKET_SLOTS4)
+#define SLUICE_FLOW_BUCKETS(homes) ((homes) + SLUICE_FLOW_WINDOW - 1)
+
 /* Argument and result of the `flow_expire` program (SEC("syscall"), run by sluiced every few seconds
- * and by tests): one walk over the table that removes idle flows. */
+ * and by tests): one walk over the table that removes idle flows and frees next hops that no flow uses. */
 struct sluice_flow_expire {
-	__u32 now_jiffies; /* out: the clock that flow entries use */
-	__u32 live;        /* out: connections that stay */
-	__u32 expired;     /* out: connections removed */
+	__u32 now_ticks; /* out: the clock that slots use */
+	__u32 live;      /* out: connections that stay */
+	__u32 expired;   /* out: connections removed */
 	__u32 zero;
 };
 SLUICE_STATIC_ASSERT(sizeof(struct sluice_flow_expire) == 16);
 
 #ifdef __bpf__
+/* BPF_F_MMAPABLE puts the values on a page boundary of their own; without it they begin 8-aligned, and buckets would
+ * straddle cache lines. */
 struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 2 * SLUICE_DEFAULT_FLOWS); /* set before load from --flows */
-	__type(key, struct sluice_flow4_key);
-	__type(value, struct sluice_flow4);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, SLUICE_FLOW_BUCKETS(SLUICE_FLOW_HOMES4(SLUICE_DEFAULT_FLOWS))); /* from --flows before load */
+	__type(key, __u32);
+	__type(value, struct sluice_bucket4);
 } flows4 SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct sluice_flow_table);
+} flow_table SEC(".maps");
 #endif
 
 #endif

@@ -29,6 +29,7 @@
 #include <stdexcept>
 #include <thread>
 
+#include "dataplane/map.hpp"
 #include "dataplane/program.hpp"
 #include "maps/counters.h"
 #include "maps/flow.h"
@@ -36,6 +37,7 @@
 #include "maps/listener.h"
 #include "maps/member.h"
 #include "maps/pool.h"
+#include "maps/runtime.h"
 #include "maps/vip.h"
 #include "tests/bench/packet_cost.h"
 // The skeleton needs the struct above.
@@ -73,6 +75,10 @@ __be32 ip(const char* text) {
   in_addr address{};
   inet_pton(AF_INET, text, &address);
   return address.s_addr;
+}
+// As they lie in a packet.
+__be32 ports(__be16 source, __be16 destination) {
+  return static_cast<__be32>(destination) << 16 | source;
 }
 template <typename Key, typename Value>
 void put(int map, const Key& key, const Value& value) {
@@ -113,6 +119,8 @@ void Subject::configure() {
   put(program_->map_fd("interfaces"), std::uint32_t{interface.ifindex % SLUICE_MAX_INTERFACES},
       interface);
 
+  sluice_runtime runtime{};
+  sluice_address_filter_add4(&runtime, ip(vip));
   LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_INNER_MAP);
   UniqueFd ring(bpf_map_create(BPF_MAP_TYPE_ARRAY, "ring", 4, 4, member_count + 1, &options));
   put(ring.get(), std::uint32_t{SLUICE_RING_LENGTH}, member_count);
@@ -121,6 +129,7 @@ void Subject::configure() {
     member.address.ipv4 = htonl(0x0a090000 + i);  // 10.9.0.0/24, behind the router
     member.port = htons(8080);
     member.flags = SLUICE_MEMBER_USABLE;
+    sluice_address_filter_add4(&runtime, member.address.ipv4);
     put(program_->map_fd("members"), i, member);
     put(ring.get(), i + SLUICE_RING_FIRST, i);
   }
@@ -134,6 +143,7 @@ void Subject::configure() {
   sluice_vip up{};
   up.flags = SLUICE_VIP_UP;
   put(program_->map_fd("vips4"), ip(vip), up);
+  put(program_->map_fd("runtime"), zero, runtime);
 }
 
 std::uint64_t Subject::reason(std::uint32_t why) const {
@@ -145,30 +155,26 @@ std::uint64_t Subject::reason(std::uint32_t why) const {
 
 // The members' side of every flow in the table.
 std::vector<bench_tuple> Subject::reverse_tuples() const {
-  constexpr std::uint32_t batch = 65536;
-  std::vector<sluice_flow4_key> keys(batch);
-  std::vector<sluice_flow4> values(batch);
+  const auto buckets = dataplane::MappedArray<sluice_bucket4>::open(*program_, "flows4");
+  if (!buckets) die(buckets.error().text());
   std::vector<bench_tuple> tuples;
-  std::uint32_t position = 0;
-  for (bool first = true;; first = false) {
-    std::uint32_t count = batch;
-    const int error = bpf_map_lookup_batch(program_->map_fd("flows4"), first ? nullptr : &position,
-                                           &position, keys.data(), values.data(), &count, nullptr);
-    if (error != 0 && errno != ENOENT) check(false, "read the flow table");
-    for (std::uint32_t i = 0; i < count; ++i) {
-      if (values[i].direction != SLUICE_TO_CLIENT) continue;
+  for (const auto& bucket : *buckets) {
+    for (const auto& slot : bucket.slots) {
+      if (!SLUICE_STATE_GET(slot.state, PROTOCOL) || !(slot.state & SLUICE_FLOW_TO_CLIENT))
+        continue;
       tuples.push_back(
-          {keys[i].source, keys[i].destination, keys[i].source_port, keys[i].destination_port});
+          {slot.source, slot.destination, ports(slot.source_port, slot.destination_port)});
     }
-    if (error != 0) return tuples;
   }
+  return tuples;
 }
 
 std::vector<bench_tuple> client_tuples(std::uint32_t flows, const char* destination = vip) {
   std::vector<bench_tuple> tuples;
   for (std::uint32_t i = 0; i < flows; ++i) {
-    tuples.push_back({htonl(0xcb000000 + i / clients_ports), ip(destination),
-                      htons(static_cast<std::uint16_t>(1024 + i % clients_ports)), htons(80)});
+    tuples.push_back(
+        {htonl(0xcb000000 + i / clients_ports), ip(destination),
+         ports(htons(static_cast<std::uint16_t>(1024 + i % clients_ports)), htons(80))});
   }
   return tuples;
 }

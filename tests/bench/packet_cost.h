@@ -12,8 +12,7 @@
 struct bench_tuple {
 	__be32 source;
 	__be32 destination;
-	__be16 source_port;
-	__be16 destination_port;
+	__be32 ports; /* source port, destination port */
 };
 
 /* Where a CPU is in `tuples`: it goes round [begin, end). */

@@ -61,7 +61,7 @@ TEST_F(Connect, TwoClientsWithOnePortGetDifferentSourcePortsTowardOneMember) {
   ASSERT_EQ(receive(other).reason, "flow_created");
   std::vector<std::uint16_t> ports;
   for (const auto& flow : flows()) {
-    if (flow.value.direction == SLUICE_TO_MEMBER) ports.push_back(flow.value.new_source_port);
+    if (flow.to_member()) ports.push_back(flow.value.new_source_port);
   }
   ASSERT_EQ(ports.size(), 2U);
   EXPECT_NE(ports[0], ports[1]);
@@ -70,7 +70,7 @@ TEST_F(Connect, TwoClientsWithOnePortGetDifferentSourcePortsTowardOneMember) {
 TEST_F(Connect, PrivilegedClientPortIsNotUsedTowardTheMember) {
   receive(from_client(SYN, 80));
   for (const auto& flow : flows()) {
-    if (flow.value.direction == SLUICE_TO_MEMBER) {
+    if (flow.to_member()) {
       EXPECT_GE(__builtin_bswap16(flow.value.new_source_port), 1024);
     }
   }
@@ -142,9 +142,9 @@ TEST_F(Connect, FullTableRefusesNewConnectionsAndLeavesLiveOnesAlone) {
     opened += last == "flow_created";
   }
   EXPECT_EQ(last, "flow_table_full");
-  // Each CPU may hold back a few free elements of the kernel's table.
-  EXPECT_GE(opened, static_cast<int>(flow_capacity) - 8);
-  EXPECT_LE(opened, static_cast<int>(flow_capacity));
+  // Windows fill unevenly: a third more slots than needed, the worst window decides.
+  EXPECT_GE(opened, static_cast<int>(flow_capacity));
+  EXPECT_LE(opened, 2 * static_cast<int>(flow_capacity));
   const TcpFrame data = from_client(ACK | PSH, 30000, "still here");
   EXPECT_TRUE(same_frame(receive(data).frame, at_member(data, first, 30000).bytes()));
 }

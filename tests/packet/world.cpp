@@ -6,8 +6,10 @@
 #include <linux/if_link.h>
 #include <net/if.h>
 #include <sched.h>
+#include <time.h>
 #include <unistd.h>
 
+#include <cmath>
 #include <cstdlib>
 #include <cstring>
 
@@ -89,7 +91,8 @@ const char* const labels[] = {SLUICE_REASONS(SLUICE_LABEL)};
 void World::SetUp() {
   if (geteuid() != 0) GTEST_SKIP() << "loading BPF programs needs root";
   ASSERT_TRUE(enter_network()) << "can't build the test's network namespace";
-  auto program = dataplane::Program::load({.flows = flow_capacity});
+  const bool abridged = std::getenv("SLUICE_TEST_WHOLE_JOURNEY") == nullptr;
+  auto program = dataplane::Program::load({.flows = flow_capacity, .abridged = abridged});
   ASSERT_TRUE(program) << program.error().text();
   program_ = std::make_unique<dataplane::Program>(std::move(*program));
 
@@ -166,7 +169,16 @@ void World::receive_repeatedly(const Bytes& frame, int times) {
   ASSERT_EQ(bpf_prog_test_run_opts(program_->xdp_fd(), &options), 0) << std::strerror(errno);
 }
 
+void World::add_to_address_filter(const std::string& address) {
+  const std::uint32_t zero = 0;
+  sluice_runtime runtime{};
+  ASSERT_EQ(bpf_map_lookup_elem(map("runtime"), &zero, &runtime), 0) << std::strerror(errno);
+  sluice_address_filter_add4(&runtime, be32(address));
+  put(map("runtime"), zero, runtime);
+}
+
 void World::put_vip(const std::string& address, bool up) {
+  add_to_address_filter(address);
   sluice_vip value{};
   value.flags = up ? SLUICE_VIP_UP : 0;
   put(map("vips4"), be32(address), value);
@@ -203,6 +215,7 @@ void World::put_pool(std::uint32_t pool, sluice_forwarding_mode mode,
 
 void World::put_member(std::uint32_t index, const std::string& address, std::uint16_t port,
                        bool usable) {
+  add_to_address_filter(address);
   sluice_member value{};
   value.address.ipv4 = be32(address);
   value.port = htons(port);
@@ -227,17 +240,29 @@ sluice_counters World::member_counters(std::uint32_t index) {
 
 std::vector<World::Flow> World::flows() {
   std::vector<Flow> all;
-  Flow flow{};
-  const sluice_flow4_key* previous = nullptr;
-  while (bpf_map_get_next_key(map("flows4"), previous, &flow.key) == 0) {
-    if (bpf_map_lookup_elem(map("flows4"), &flow.key, &flow.value) == 0) all.push_back(flow);
-    previous = &all.back().key;
+  sluice_bucket4 bucket{};
+  for (std::uint32_t i = 0; bpf_map_lookup_elem(map("flows4"), &i, &bucket) == 0; ++i) {
+    for (std::uint32_t slot = 0; slot < SLUICE_BUCKET_SLOTS4; ++slot) {
+      if (bucket.slots[slot].state & SLUICE_STATE_FLOW)
+        all.push_back({i, slot, bucket.slots[slot]});
+    }
   }
   return all;
 }
 
-void World::replace_flow(const Flow& flow) {
-  put(map("flows4"), flow.key, flow.value);
+void World::make_older(const Flow& flow, std::uint32_t seconds) {
+  timespec jiffy{};
+  clock_getres(CLOCK_MONOTONIC_COARSE, &jiffy);
+  const double jiffies = 1e9 / static_cast<double>(jiffy.tv_nsec);
+  const double tick = std::exp2(std::round(std::log2(SLUICE_TICK_SECONDS * jiffies))) / jiffies;
+  const auto ticks = static_cast<std::uint64_t>(seconds / tick);
+
+  sluice_bucket4 bucket{};
+  ASSERT_EQ(bpf_map_lookup_elem(map("flows4"), &flow.bucket, &bucket), 0);
+  auto& state = bucket.slots[flow.slot].state;
+  const auto seen = SLUICE_STATE_GET(state, SEEN) - ticks;
+  state = (state & SLUICE_STATE_CLEAR(SEEN)) | SLUICE_STATE_PUT(SEEN, seen);
+  put(map("flows4"), flow.bucket, bucket);
 }
 
 sluice_flow_expire World::expire() {

@@ -75,12 +75,16 @@ class World : public ::testing::Test {
   // State, read from the maps.
   sluice_counters listener_counters(std::uint32_t index);
   sluice_counters member_counters(std::uint32_t index);
+  // One slot of the flow table: one direction of a connection.
   struct Flow {
-    sluice_flow4_key key;
+    std::uint32_t bucket = 0;
+    std::uint32_t slot = 0;
     sluice_flow4 value;
+    bool to_member() const { return !(value.state & SLUICE_FLOW_TO_CLIENT); }
   };
   std::vector<Flow> flows();
-  void replace_flow(const Flow& flow);  // e.g. with an older time stamp
+  // Makes the flow look as if its last packet had come so much earlier.
+  void make_older(const Flow& flow, std::uint32_t seconds);
   sluice_flow_expire expire();
   int map(const char* name) const;
 
@@ -101,6 +105,7 @@ class World : public ::testing::Test {
   static constexpr std::uint32_t flow_capacity = 64;
 
  private:
+  void add_to_address_filter(const std::string& address);
   std::map<std::string, std::uint64_t> reason_counts();
   std::uint32_t index_of(const std::string& interface) const;
 

@@ -4,6 +4,8 @@
 #include <bpf/libbpf.h>
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <functional>
 #include <type_traits>
 
 #include "dataplane/adoption.hpp"
@@ -67,6 +69,11 @@ class DataPlaneOverMaps : public BpfDataPlane {
   Result<void> run(const control::PutMember& put);
   Result<void> run(const control::RemoveMember& remove);
 
+  Result<void> change_runtime(const std::function<void(sluice_runtime&)>& change);
+  Result<void> add_to_address_filter(__be32 address);
+  // Without the addresses that have gone. Removed members keep theirs as long as they may have
+  // flows.
+  Result<void> rebuild_address_filter();
   Result<void> recover_members();
   Result<void> recover_pools();
   Result<void> recover_listeners();
@@ -254,6 +261,7 @@ Result<std::uint32_t> DataPlaneOverMaps::pool_index_for(const Uuid& pool) {
 Result<void> DataPlaneOverMaps::run(const control::PutVip& put) {
   const auto address = to_map(put.address);
   if (!address) return tl::unexpected(address.error());
+  if (auto added = add_to_address_filter(*address); !added) return added;
   return vips_.put(*address, to_map(put.entry));
 }
 
@@ -262,7 +270,36 @@ Result<void> DataPlaneOverMaps::run(const control::RemoveVip& remove) {
   if (!address) return tl::unexpected(address.error());
   const auto erased = vips_.erase(*address);
   if (!erased) return tl::unexpected(erased.error());
-  return {};
+  return rebuild_address_filter();
+}
+
+Result<void> DataPlaneOverMaps::change_runtime(const std::function<void(sluice_runtime&)>& change) {
+  constexpr std::uint32_t only = 0;
+  const auto present = runtime_.lookup(only);
+  if (!present) return tl::unexpected(present.error());
+  auto next = present->value_or(sluice_runtime{});
+  change(next);
+  return runtime_.put(only, next);
+}
+
+Result<void> DataPlaneOverMaps::add_to_address_filter(__be32 address) {
+  return change_runtime(
+      [&](sluice_runtime& runtime) { sluice_address_filter_add4(&runtime, address); });
+}
+
+Result<void> DataPlaneOverMaps::rebuild_address_filter() {
+  const auto vips = vips_.entries();
+  if (!vips) return tl::unexpected(vips.error());
+  const auto members = members_.entries();
+  if (!members) return tl::unexpected(members.error());
+  return change_runtime([&](sluice_runtime& runtime) {
+    std::fill(std::begin(runtime.address_filter), std::end(runtime.address_filter), 0);
+    for (const auto& [address, vip] : *vips) sluice_address_filter_add4(&runtime, address);
+    for (const auto& [index, member] : *members) {
+      if (from_map(member.id).is_nil()) continue;
+      sluice_address_filter_add4(&runtime, member.address.ipv4);
+    }
+  });
 }
 
 Result<void> DataPlaneOverMaps::run(const control::PutMember& put) {
@@ -273,6 +310,7 @@ Result<void> DataPlaneOverMaps::run(const control::PutMember& put) {
                 fmt::format("map members is full: its {} entries are in use or still have flows",
                             SLUICE_MAX_MEMBERS));
   if (!index) return tl::unexpected(index.error());
+  if (auto added = add_to_address_filter(member->address.ipv4); !added) return added;
   return members_.put(*index, *member);
 }
 
@@ -406,12 +444,7 @@ Result<control::ExpiryReport> DataPlaneOverMaps::expire_flows() {
 }
 
 Result<void> DataPlaneOverMaps::renew_next_hops() {
-  constexpr std::uint32_t only = 0;
-  const auto present = runtime_.lookup(only);
-  if (!present) return tl::unexpected(present.error());
-  auto next = present->value_or(sluice_runtime{});
-  ++next.next_hop_generation;
-  return runtime_.put(only, next);
+  return change_runtime([](sluice_runtime& runtime) { ++runtime.next_hop_generation; });
 }
 
 // ---- interfaces ----

@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -47,6 +48,15 @@ class RawMap {
   std::string name_;
 };
 
+// Memory of a map, read-only; unmapped at the end.
+struct UnmapMemory {
+  std::size_t bytes = 0;
+  std::size_t entries = 0;
+  void operator()(const void* memory) const;
+};
+using MapMemory = std::unique_ptr<const void, UnmapMemory>;
+Result<MapMemory> map_memory_of(const RawMap& map, std::size_t value_bytes);
+
 template <typename Key, typename Value>
 class Map : public RawMap {
  public:
@@ -76,8 +86,22 @@ class Map : public RawMap {
   }
 };
 
+// An array map with BPF_F_MMAPABLE, seen as the memory that it is. Others write to it meanwhile.
 template <typename Value>
-using ArrayMap = Map<std::uint32_t, Value>;
+class MappedArray {
+ public:
+  static Result<MappedArray> open(const Program& program, std::string_view name) {
+    auto memory = map_memory_of(RawMap(program, name), sizeof(Value));
+    if (!memory) return tl::unexpected(std::move(memory.error()));
+    return MappedArray(std::move(*memory));
+  }
+  const Value* begin() const { return static_cast<const Value*>(memory_.get()); }
+  const Value* end() const { return begin() + memory_.get_deleter().entries; }
+
+ private:
+  explicit MappedArray(MapMemory memory) : memory_(std::move(memory)) {}
+  MapMemory memory_;
+};
 
 // CPUs that a per-CPU map has a value for.
 std::size_t possible_cpus();

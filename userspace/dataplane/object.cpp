@@ -3,8 +3,11 @@
 #include <bpf/libbpf.h>
 #include <time.h>
 
+#include <cmath>
+
 #include "dataplane/libbpf_log.hpp"
 #include "dataplane/program.hpp"
+#include "maps/flow.h"
 #include "sluice.skel.h"
 
 namespace sluice::dataplane {
@@ -17,6 +20,12 @@ std::uint32_t jiffies_per_second() {
   clock_getres(CLOCK_MONOTONIC_COARSE, &resolution);
   return static_cast<std::uint32_t>((nanoseconds_per_second + resolution.tv_nsec / 2) /
                                     resolution.tv_nsec);
+}
+
+// 2^n jiffies, as near to SLUICE_TICK_SECONDS as that comes.
+std::uint32_t tick_shift(std::uint32_t jiffies_per_second) {
+  const double jiffies = double{SLUICE_TICK_SECONDS} * jiffies_per_second;
+  return static_cast<std::uint32_t>(std::lround(std::log2(jiffies)));
 }
 
 }  // namespace
@@ -32,7 +41,18 @@ Result<Object> Object::open() {
     return fail_bpf(errno, "open the embedded BPF object", log.last_line());
   }
   skeleton->rodata->clock_hz = jiffies_per_second();
+  skeleton->rodata->clock_tick_shift = tick_shift(skeleton->rodata->clock_hz);
   return Object(skeleton);
+}
+
+void Object::set_flow_table(const sluice_flow_table& table) {
+  skeleton_->rodata->flow_hash_seed = table.hash_seed;
+  skeleton_->rodata->flow_homes4 = table.homes4;
+  bpf_map__set_max_entries(skeleton_->maps.flows4, SLUICE_FLOW_BUCKETS(table.homes4));
+}
+
+void Object::set_abridged(bool abridged) {
+  skeleton_->rodata->abridged = abridged;
 }
 
 Result<void> Object::reuse_maps(const Program& program) {

@@ -9,6 +9,7 @@
 struct bpf_object;
 struct bpf_program;
 struct sluice_bpf;  // the generated skeleton
+struct sluice_flow_table;
 
 namespace sluice::dataplane {
 
@@ -19,6 +20,9 @@ class Object {
   // Opened, with every `const volatile` setting filled in for this machine.
   static Result<Object> open();
 
+  // Fits the flow table's maps, and the program's idea of them, to these dimensions.
+  void set_flow_table(const sluice_flow_table& table);
+  void set_abridged(bool abridged);
   // Makes it use the maps of `program` instead of creating its own.
   Result<void> reuse_maps(const Program& program);
 

@@ -5,9 +5,11 @@
 #include <fmt/format.h>
 
 #include <fstream>
+#include <random>
 
 #include "dataplane/kernel_info.hpp"
 #include "dataplane/libbpf_log.hpp"
+#include "dataplane/map.hpp"
 #include "dataplane/object.hpp"
 #include "dataplane/pins.hpp"
 #include "maps/flow.h"
@@ -15,12 +17,18 @@
 namespace sluice::dataplane {
 namespace {
 
-constexpr std::string_view flow_table = "flows4";
+constexpr std::string_view flow_map = "flows4";  // sized by the operator
+
+// Part of the contract in maps/: pinned, and used again by the next version. Maps named local_*
+// are scratch memory of one program.
+bool is_contract(const bpf_map* map) {
+  return !bpf_map__is_internal(map) && !std::string_view(bpf_map__name(map)).starts_with("local_");
+}
 
 MapLayout layout_of(const bpf_map* map) {
   MapLayout layout{bpf_map__name(map),       bpf_map__type(map),        bpf_map__key_size(map),
                    bpf_map__value_size(map), bpf_map__max_entries(map), bpf_map__map_flags(map)};
-  if (layout.name == flow_table) layout.max_entries = 0;
+  if (layout.name == flow_map) layout.max_entries = 0;
   return layout;
 }
 
@@ -28,14 +36,20 @@ UniqueFd duplicate(int fd) {
   return UniqueFd(fcntl(fd, F_DUPFD_CLOEXEC, 0));
 }
 
-// The kernel allocates the table at once and may evict half the machine trying, so ask first. What
-// an entry costs: key, value and the kernel's own element header, plus a bucket head per entry
-// (rounded to a power of 2).
+sluice_flow_table dimensions(std::uint32_t flows) {
+  sluice_flow_table table{};
+  std::random_device random;
+  table.hash_seed = std::uint64_t{random()} << 32 | random();
+  table.capacity = flows;
+  table.homes4 = SLUICE_FLOW_HOMES4(flows);
+  return table;
+}
+
+// The kernel allocates the table at once and may evict half the machine trying, so ask first.
 Result<void> require_memory_for(std::uint32_t flows) {
-  constexpr std::uint64_t element_header = 48, bucket_head = 16, mebibyte = 1024 * 1024;
-  constexpr std::uint64_t entry =
-      sizeof(sluice_flow4_key) + sizeof(sluice_flow4) + element_header + 2 * bucket_head;
-  const std::uint64_t needed = 2 * entry * flows;
+  constexpr std::uint64_t mebibyte = 1024 * 1024;
+  const std::uint64_t needed =
+      sizeof(sluice_bucket4) * SLUICE_FLOW_BUCKETS(SLUICE_FLOW_HOMES4(flows));
 
   std::ifstream lines("/proc/meminfo");
   std::uint64_t available_kib = 0;
@@ -68,7 +82,7 @@ Result<std::vector<MapLayout>> compiled_map_layouts() {
   std::vector<MapLayout> layouts;
   bpf_map* map = nullptr;
   bpf_object__for_each_map(map, object->get()) {
-    if (!bpf_map__is_internal(map)) layouts.push_back(layout_of(map));
+    if (is_contract(map)) layouts.push_back(layout_of(map));
   }
   return layouts;
 }
@@ -108,8 +122,9 @@ Result<Program> Program::load(const LoadOptions& options) {
   if (auto enough = require_memory_for(options.flows); !enough) {
     return tl::unexpected(std::move(enough.error()));
   }
-  bpf_map* flows = bpf_object__find_map_by_name(object->get(), flow_table.data());
-  bpf_map__set_max_entries(flows, 2 * options.flows);
+  const auto table = dimensions(options.flows);
+  object->set_flow_table(table);
+  object->set_abridged(options.abridged);
   if (auto loaded = load_object(*object); !loaded) {
     return tl::unexpected(std::move(loaded.error()));
   }
@@ -119,8 +134,11 @@ Result<Program> Program::load(const LoadOptions& options) {
   program.expire_ = duplicate(bpf_program__fd(object->expire_program()));
   bpf_map* map = nullptr;
   bpf_object__for_each_map(map, object->get()) {
-    if (bpf_map__is_internal(map)) continue;
+    if (!is_contract(map)) continue;
     program.maps_.emplace(bpf_map__name(map), duplicate(bpf_map__fd(map)));
+  }
+  if (auto written = program.flow_table_map().put(0, table); !written) {
+    return tl::unexpected(std::move(written.error()));
   }
   return program;
 }
@@ -128,6 +146,9 @@ Result<Program> Program::load(const LoadOptions& options) {
 Result<Program> Program::load_over(const Program& maps) {
   auto object = Object::open();
   if (!object) return tl::unexpected(std::move(object.error()));
+  const auto table = maps.flow_table_map().lookup(0);
+  if (!table) return tl::unexpected(table.error());
+  object->set_flow_table(table->value_or(sluice_flow_table{}));
   if (auto reused = object->reuse_maps(maps); !reused) {
     return tl::unexpected(std::move(reused.error()));
   }
@@ -179,8 +200,12 @@ int Program::map_fd(std::string_view name) const {
 }
 
 std::uint32_t Program::flow_capacity() const {
-  const auto info = map_info(map_fd(flow_table));
-  return info ? info->layout.max_entries / 2 : 0;
+  const auto table = flow_table_map().lookup(0);
+  return table && *table ? (*table)->capacity : 0;
+}
+
+ArrayMap<sluice_flow_table> Program::flow_table_map() const {
+  return {*this, "flow_table"};
 }
 
 }  // namespace sluice::dataplane

@@ -15,13 +15,20 @@
 #include "base/result.hpp"
 #include "dataplane/fd.hpp"
 
+struct sluice_flow_table;
+
 namespace sluice::dataplane {
 
+template <typename Key, typename Value>
+class Map;
+template <typename Value>
+using ArrayMap = Map<std::uint32_t, Value>;
+
 struct LoadOptions {
-  std::uint32_t flows = 1U << 20;  // connections; flows4 gets two entries for each
+  std::uint32_t flows = 1U << 20;  // connections; each takes two slots
+  bool abridged = true;            // false: every packet makes the whole journey (bpf/frequent.h)
 };
-inline constexpr std::uint32_t max_flows =
-    1U << 30;  // two entries each, the kernel's limit of a hash map
+inline constexpr std::uint32_t max_flows = 1U << 29;  // a slot's index fits 31 bits
 
 // What a map must look like for this build.
 struct MapLayout {
@@ -56,11 +63,12 @@ class Program {
   int map_fd(std::string_view name) const;
   const std::map<std::string, UniqueFd, std::less<>>& maps() const { return maps_; }
 
-  // Connections that flows4 has room for.
+  // Connections that the flow table has room for.
   std::uint32_t flow_capacity() const;
 
  private:
   Program() = default;
+  ArrayMap<sluice_flow_table> flow_table_map() const;
 
   UniqueFd xdp_;
   UniqueFd expire_;

@@ -8,6 +8,7 @@
 #include "dataplane/interface_slots.hpp"
 #include "dataplane/map.hpp"
 #include "dataplane/program.hpp"
+#include "maps/flow.h"
 #include "maps/member.h"
 #include "maps/pool.h"
 
@@ -25,9 +26,21 @@ Result<std::uint64_t> with_id(const Program& program, const char* map) {
   });
 }
 
+// Buckets of the flow table with a flow in them. There are a million and more, so they are looked
+// at where they are.
+Result<std::uint64_t> used_buckets(const Program& program) {
+  const auto buckets = MappedArray<sluice_bucket4>::open(program, "flows4");
+  if (!buckets) return tl::unexpected(buckets.error());
+  return std::count_if(buckets->begin(), buckets->end(), [](const sluice_bucket4& bucket) {
+    return std::any_of(std::begin(bucket.slots), std::end(bucket.slots),
+                       [](const auto& slot) { return (slot.state & SLUICE_STATE_FLOW) != 0; });
+  });
+}
+
 Result<std::optional<std::uint64_t>> used_entries(const Program& program, const std::string& map,
                                                   std::uint32_t type) {
   if (type == BPF_MAP_TYPE_HASH) return RawMap(program, map).count();
+  if (map == "flows4") return used_buckets(program);
   if (map == "members") return with_id<sluice_member>(program, "members");
   if (map == "pools") return with_id<sluice_pool>(program, "pools");
   if (map == "interfaces") {

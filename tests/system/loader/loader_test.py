@@ -170,7 +170,7 @@ class LoaderTest(unittest.TestCase):
         self.fail_with(1, ["'nope'", "ip -brief link"], "attach", "nope")
         self.fail_with(1, ["'lo'", "Ethernet"], "attach", "lo")
         self.fail_with(1, [str(PIN_DIR), "attach first"], "status")
-        self.fail_with(1, ["MiB", "--flows"], "attach", "nic0", "--flows", "1000000000")
+        self.fail_with(1, ["MiB", "--flows"], "attach", "nic0", "--flows", "536870912")
         self.attach("nic0")
         self.fail_with(1, ["64 flows", "128"], "attach", "nic1", "--flows", "128")
         self.fail_with(1, ["'nic1'", "status"], "detach", "nic1")
