@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* What the flow table's stress test and its program share. */
+#ifndef SLUICE_TEST_FLOW_TABLE_H
+#define SLUICE_TEST_FLOW_TABLE_H
+
+#include <linux/types.h>
+
+/* Keys 0..ANCHORS-1 are put in before and never taken out; the others come and go. */
+#define STRESS_ANCHORS 8
+#define STRESS_KEYS 64
+/* Homes so few that windows overlap and buckets overflow. */
+#define STRESS_HOMES 8
+
+struct stress_counts {
+	__u64 inserted, taken, no_room, contended; /* what flow_insert() said */
+	__u64 removed;
+	__u64 found, absent;
+	__u64 torn; /* found, but with another flow's values */
+	__u64 lost; /* an anchor was not found */
+};
+
+#endif
