@@ -28,6 +28,9 @@ class FakeDataPlane : public control::DataPlane {
   std::map<Uuid, control::Counters> listener_counts, member_counts;
   std::vector<control::ReasonCount> reasons;
   std::vector<control::AttachedInterface> attached;
+  model::Supported can = model::Supported::everything();
+
+  model::Supported supported() const override { return can; }
 
   Result<control::DataPlaneState> read() override {
     reads++;

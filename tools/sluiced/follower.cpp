@@ -19,7 +19,8 @@ std::vector<IpAddress> active_vips(const model::Model& model) {
     if (active(load_balancer)) vips.push_back(load_balancer.vip_address);
   }
   for (const auto& [id, floating_ip] : model.floating_ips) {
-    const auto load_balancer = model.load_balancers.find(floating_ip.load_balancer_id);
+    if (!floating_ip.load_balancer_id) continue;
+    const auto load_balancer = model.load_balancers.find(*floating_ip.load_balancer_id);
     if (load_balancer != model.load_balancers.end() && active(load_balancer->second) &&
         active(floating_ip)) {
       vips.push_back(floating_ip.address);

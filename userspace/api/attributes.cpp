@@ -80,10 +80,9 @@ Error unknown_attributes(std::string_view where, const std::vector<std::string_v
           0};
 }
 
-}  // namespace
-
-Result<json::object> unwrap(const Request& request, std::string_view argument,
-                            std::string_view wrapper) {
+// The body, an object that has the wrapper and nothing else.
+Result<json::object> parse_body(const Request& request, std::string_view argument,
+                                std::string_view wrapper) {
   if (!request.content_type.starts_with("application/json")) {
     return fail(ErrorKind::invalid, "Unknown mimetype: " + request.content_type,
                 "send Content-Type: application/json");
@@ -98,14 +97,29 @@ Result<json::object> unwrap(const Request& request, std::string_view argument,
     if (key != wrapper) strangers.push_back(key);
   }
   if (!strangers.empty()) return tl::unexpected(unknown_attributes(argument, strangers));
-  json::value* inner = body.get_object().if_contains(wrapper);
+  const auto* inner = body.get_object().if_contains(wrapper);
   if (!inner || inner->is_null()) {
     return tl::unexpected(invalid_input(wrapper, "None", "Mandatory field missing."));
   }
-  if (!inner->is_object()) {
-    return tl::unexpected(invalid_input(wrapper, quoted(*inner), "Value should be an object"));
+  return std::move(body.get_object());
+}
+
+}  // namespace
+
+Result<json::object> unwrap(const Request& request, std::string_view argument,
+                            std::string_view wrapper) {
+  auto body = parse_body(request, argument, wrapper);
+  if (!body) return body;
+  auto& inner = body->at(wrapper);
+  if (!inner.is_object()) {
+    return tl::unexpected(invalid_input(wrapper, quoted(inner), "Value should be an object"));
   }
-  return std::move(inner->get_object());
+  return std::move(inner.get_object());
+}
+
+Result<json::object> unwrap_list(const Request& request, std::string_view argument,
+                                 std::string_view wrapper) {
+  return parse_body(request, argument, wrapper);
 }
 
 Attributes::Attributes(const json::object& object, Purpose purpose, std::string where)
@@ -199,8 +213,8 @@ Attributes::Word Attributes::read_word(std::string_view name,
   if (!known(word)) {
     std::vector<std::string_view> supported;
     std::ranges::copy_if(words, std::back_inserter(supported), known);
-    refuse(unsupported_option(fmt::format("{} {} is not supported by this version (supported: {})",
-                                          name, word, fmt::join(supported, ", "))));
+    refuse(unsupported_option(fmt::format("{} {} needs more than packets (supported: {})", name,
+                                          word, fmt::join(supported, ", "))));
     return std::nullopt;
   }
   return word;
@@ -290,6 +304,52 @@ void Attributes::optional_id(std::string_view name, std::optional<Uuid>& target)
   target = *id;
 }
 
+void Attributes::project() {
+  std::string ignored;
+  text("project_id", ignored, model::max_project_id_length);
+  text("tenant_id", ignored, model::max_project_id_length);
+}
+
+void Attributes::networks(std::string_view name, std::vector<IpNetwork>& target) {
+  const auto* value = take(name);
+  if (!value || error_) return;
+  std::vector<IpNetwork> networks;
+  if (!value->is_null() && !value->is_array()) {
+    return refuse(invalid_input(name, quoted(*value), "Value not a valid list"));
+  }
+  for (const auto& entry : value->is_array() ? value->get_array() : json::array{}) {
+    const auto network = parse_ip_network(entry.is_string() ? entry.get_string() : "");
+    if (!network) {
+      return refuse(invalid_input(name, quoted(entry), "Value should be IPv4 or IPv6 CIDR format"));
+    }
+    if (std::ranges::find(networks, *network) == networks.end()) networks.push_back(*network);
+  }
+  target = std::move(networks);
+}
+
+void Attributes::nest(std::string_view name, const json::value& value, const ReadNested& read) {
+  if (!value.is_object()) {
+    return refuse(invalid_input(name, quoted(value), "Value should be an object"));
+  }
+  Attributes nested(value.get_object(), purpose_, where_ + "." + std::string(name));
+  read(nested);
+  if (auto done = nested.finish(); !done) refuse(done.error());
+}
+
+void Attributes::object(std::string_view name, const ReadNested& read) {
+  const auto* value = take(name);
+  if (value && !value->is_null() && !error_) nest(name, *value, read);
+}
+
+void Attributes::objects(std::string_view name, const ReadNested& read) {
+  const auto* value = take(name);
+  if (!value || value->is_null() || error_) return;
+  if (!value->is_array()) {
+    return refuse(invalid_input(name, quoted(*value), "Value not a valid list"));
+  }
+  for (const auto& entry : value->get_array()) nest(name, entry, read);
+}
+
 bool Attributes::asks(std::string_view name) {
   const auto* value = take(name);
   return value && !is_empty(*value);
@@ -297,8 +357,8 @@ bool Attributes::asks(std::string_view name) {
 
 void Attributes::unsupported(std::string_view name, std::string_view hint) {
   if (!asks(name)) return;
-  refuse(unsupported_option(fmt::format("{} '{}' is not supported by this version; {}", name,
-                                        quoted(object_.at(name)), hint)));
+  refuse(unsupported_option(
+      fmt::format("{} '{}' is not supported; {}", name, quoted(object_.at(name)), hint)));
 }
 
 }  // namespace sluice::api

@@ -25,6 +25,7 @@
 
 #include "api/message.hpp"
 #include "base/ip_address.hpp"
+#include "base/ip_network.hpp"
 #include "base/result.hpp"
 #include "base/uuid.hpp"
 #include "model/limits.hpp"
@@ -37,6 +38,10 @@ enum class Purpose { create, update };
 // ("listener_").
 Result<boost::json::object> unwrap(const Request& request, std::string_view argument,
                                    std::string_view wrapper);
+
+// The same for {"members": [...]}: the whole body, whose wrapper is known to be there.
+Result<boost::json::object> unwrap_list(const Request& request, std::string_view argument,
+                                        std::string_view wrapper);
 
 class Attributes {
  public:
@@ -75,6 +80,7 @@ class Attributes {
 
   void required_address(std::string_view name, IpAddress& target);
   void optional_address(std::string_view name, std::optional<IpAddress>& target);
+  void networks(std::string_view name, std::vector<IpNetwork>& target);
   void required_id(std::string_view name, Uuid& target);
   void optional_id(std::string_view name, std::optional<Uuid>& target);
 
@@ -99,17 +105,25 @@ class Attributes {
   void word(std::string_view name, std::string& target, std::span<const std::string_view> words,
             std::string_view fallback);
 
+  // Calls `read` with the attributes of the object, if there is one, or of each object in the list.
+  using ReadNested = std::function<void(Attributes& nested)>;
+  void object(std::string_view name, const ReadNested& read);
+  void objects(std::string_view name, const ReadNested& read);
+
   // Does the attribute ask for something: is it other than null, false, "" and an empty list or
   // object?
   bool asks(std::string_view name);
   // If it does, then for what this version does not do.
   void unsupported(std::string_view name, std::string_view hint);
+  // project_id and tenant_id where they follow from the parent: checked, then ignored.
+  void project();
   // Known to the API and without a meaning here: any value goes.
   void ignore(std::string_view name);
   // For attributes whose rules are the caller's: the value if the attribute is there at all.
   const boost::json::value* take(std::string_view name);
   // Keeps the first error.
   void refuse(Error error);
+  bool refused() const { return error_.has_value(); }
 
   Result<void> finish() const;
 
@@ -120,6 +134,7 @@ class Attributes {
   using Word = std::optional<std::optional<std::string>>;
 
   bool require(std::string_view name);
+  void nest(std::string_view name, const boost::json::value& value, const ReadNested& read);
   Integer read_integer(std::string_view name, model::Range range, Null null);
   Word read_text(std::string_view name, std::size_t longest);
   Word read_word(std::string_view name, std::span<const std::string_view> words,

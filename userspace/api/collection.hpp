@@ -2,10 +2,12 @@
 // change of the model into an answer.
 #pragma once
 
-#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
 #include <chrono>
+#include <string>
 #include <string_view>
 #include <type_traits>
+#include <vector>
 
 #include "api/attributes.hpp"
 #include "api/fault.hpp"
@@ -84,23 +86,31 @@ Reply wrapped(unsigned status, boost::json::object object) {
   return {status, boost::json::object{{Kind<T>::words.singular, std::move(object)}}};
 }
 
+// The query parameter's last value; empty where it is absent.
+std::string query_value(const Call& call, std::string_view name);
+
+// "http://host/v2/lbaas/pools", for the links of lists.
+std::string collection_url(const Call& call);
+
+// ErrorKind::invalid when the subnet is none of the configured ones. Where none are configured, any
+// will do: it is a remark.
+Result<void> check_subnet(const Call& call, const std::optional<std::string>& subnet);
+
+// The page of the rendered objects (oldest first) that the query asks for.
+Result<Reply> list_of(const Call& call, std::string_view plural, const boost::json::object& sample,
+                      std::vector<boost::json::object> objects);
+
 // GET on a collection, among the objects that satisfy `wanted`.
 template <typename T, typename Predicate>
 Result<Reply> list_where(const Call& call, Predicate wanted) {
   auto sample = render(view(call), T{});
   // The only attribute that is absent rather than null where it has no value.
   if constexpr (std::is_same_v<T, model::Pool>) sample.emplace("healthmonitor_id", nullptr);
-  const auto query = ListQuery::parse(call.query, sample);
-  if (!query) return tl::unexpected(query.error());
-
-  boost::json::array shown;
+  std::vector<boost::json::object> objects;
   for (const T* object : oldest_first(view(call).model.*Kind<T>::table, wanted)) {
-    auto rendered = render(view(call), *object);
-    if (query->matches(rendered)) shown.push_back(query->project(std::move(rendered)));
+    objects.push_back(render(view(call), *object));
   }
-  const std::string plural(Kind<T>::words.plural);
-  return Reply{200, boost::json::object{{plural, std::move(shown)},
-                                        {plural + "_links", boost::json::array()}}};
+  return list_of(call, Kind<T>::words.plural, sample, std::move(objects));
 }
 
 template <typename T>
@@ -108,12 +118,23 @@ Result<Reply> list(const Call& call) {
   return list_where<T>(call, [](const T&) { return true; });
 }
 
-// GET on an object.
+// GET on an object: all of it, or the `fields` of the query.
+template <typename T>
+Result<Reply> shown(const Call& call, boost::json::object object) {
+  Query fields;
+  for (const auto& parameter : call.query) {
+    if (parameter.first == "fields") fields.push_back(parameter);
+  }
+  const auto query = ListQuery::parse(fields, object);
+  if (!query) return tl::unexpected(query.error());
+  return wrapped<T>(200, query->project(std::move(object)));
+}
+
 template <typename T>
 Result<Reply> show(const Call& call) {
   const auto object = find<T>(call, call.ids.back());
   if (!object) return tl::unexpected(object.error());
-  return wrapped<T>(200, render(view(call), **object));
+  return shown<T>(call, render(view(call), **object));
 }
 
 // The body's attributes, for a read_...(Attributes&, ...) function.

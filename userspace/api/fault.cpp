@@ -6,6 +6,7 @@
 
 #include "base/uuid.hpp"
 #include "model/limits.hpp"
+#include "model/supported.hpp"
 
 namespace sluice::api {
 namespace {
@@ -84,10 +85,7 @@ Error invalid_input(std::string_view attribute, std::string_view value, std::str
 }
 
 Error unsupported_option(std::string_view what) {
-  return {ErrorKind::unsupported,
-          fmt::format("Provider 'sluice' does not support a requested option: {}", what),
-          {},
-          0};
+  return model::unsupported_option(what).value();
 }
 
 Error not_found(std::string_view title, std::string_view id) {

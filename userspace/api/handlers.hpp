@@ -10,6 +10,7 @@ Result<Reply> create_load_balancer(const Call& call);
 Result<Reply> update_load_balancer(const Call& call);
 Result<Reply> delete_load_balancer(const Call& call);
 Result<Reply> show_load_balancer_status(const Call& call);
+Result<Reply> fail_over(const Call& call);
 Result<Reply> show_load_balancer_statistics(const Call& call);
 
 Result<Reply> create_listener(const Call& call);
@@ -26,6 +27,7 @@ Result<Reply> create_member(const Call& call);
 Result<Reply> show_member(const Call& call);
 Result<Reply> update_member(const Call& call);
 Result<Reply> delete_member(const Call& call);
+Result<Reply> replace_members(const Call& call);
 
 Result<Reply> create_health_monitor(const Call& call);
 Result<Reply> update_health_monitor(const Call& call);
@@ -34,6 +36,25 @@ Result<Reply> delete_health_monitor(const Call& call);
 Result<Reply> create_floating_ip(const Call& call);
 Result<Reply> update_floating_ip(const Call& call);
 Result<Reply> delete_floating_ip(const Call& call);
+
+Result<Reply> list_networks(const Call& call);
+Result<Reply> show_network(const Call& call);
+Result<Reply> list_subnets(const Call& call);
+Result<Reply> show_subnet(const Call& call);
+Result<Reply> list_ports(const Call& call);
+Result<Reply> show_port(const Call& call);
+Result<Reply> list_extensions(const Call& call);
+Result<Reply> show_extension(const Call& call);
+
+Result<Reply> list_providers(const Call& call);
+Result<Reply> list_flavor_capabilities(const Call& call);
+Result<Reply> list_availability_zone_capabilities(const Call& call);
+Result<Reply> list_quotas(const Call& call);
+Result<Reply> show_quota(const Call& call);
+Result<Reply> change_quota(const Call& call);
+Result<Reply> list_nothing(const Call& call);
+Result<Reply> find_nothing(const Call& call);
+Result<Reply> refuse_collection(const Call& call);
 
 Result<Reply> list_versions(const Call& call);
 Result<Reply> show_version(const Call& call);

@@ -4,6 +4,7 @@
 
 #include "api/collection.hpp"
 #include "api/handlers.hpp"
+#include "api/readers.hpp"
 #include "api/vocabulary.hpp"
 #include "model/edit.hpp"
 #include "model/names.hpp"
@@ -32,7 +33,7 @@ void read_http_version(Attributes& in, std::optional<std::string>& target) {
 
 void read_http(Attributes& in, HealthMonitor& out) {
   const HealthMonitor defaults;
-  const bool http = out.type == model::MonitorType::http;
+  const bool http = out.type == model::MonitorType::http || out.type == model::MonitorType::https;
   for (auto name : {"http_method", "url_path", "expected_codes"}) {
     // A new monitor's null is as good as nothing; an update must not name the attribute at all.
     const bool named = in.creating() ? in.given(name) : in.take(name) != nullptr;
@@ -53,7 +54,7 @@ void read_http(Attributes& in, HealthMonitor& out) {
 void read_mutable(Attributes& in, HealthMonitor& out) {
   const HealthMonitor defaults;
   in.text("name", out.name);
-  in.boolean("admin_state_up", out.admin_state_up, true);
+  in.boolean("admin_state_up", out.admin_state_up, false);
   in.required_integer("delay", out.delay_seconds, model::seconds_range);
   in.required_integer("timeout", out.timeout_seconds, model::seconds_range);
   in.required_integer("max_retries", out.max_retries, model::retries_range);
@@ -63,20 +64,20 @@ void read_mutable(Attributes& in, HealthMonitor& out) {
   read_http(in, out);
 }
 
+}  // namespace
+
 void read_new(Attributes& in, HealthMonitor& out) {
   in.required_choice("type", out.type, words::monitor_types, model::parse_monitor_type);
-  in.required_id("pool_id", out.pool_id);
   read_mutable(in, out);
-  in.ignore("project_id");  // a monitor's project is its pool's
-  in.ignore("tenant_id");
 }
-
-}  // namespace
 
 Result<Reply> create_health_monitor(const Call& call) {
   HealthMonitor object;
-  auto read = read_body<HealthMonitor>(call, Purpose::create,
-                                       [&](Attributes& in) { read_new(in, object); });
+  auto read = read_body<HealthMonitor>(call, Purpose::create, [&](Attributes& in) {
+    in.required_id("pool_id", object.pool_id);
+    read_new(in, object);
+    in.project();  // a monitor's project is its pool's
+  });
   if (!read) return tl::unexpected(read.error());
   return create<HealthMonitor>(
       call, [&](model::Model& model) { return model::add(model, object, now()); });

@@ -1,8 +1,9 @@
 #include <fmt/format.h>
-#include <boost/algorithm/string/predicate.hpp>
 
 #include "api/collection.hpp"
 #include "api/handlers.hpp"
+#include "api/readers.hpp"
+#include "api/vip.hpp"
 #include "model/edit.hpp"
 
 namespace sluice::api {
@@ -14,86 +15,59 @@ using model::LoadBalancer;
 void read_mutable(Attributes& in, LoadBalancer& out) {
   in.text("name", out.name);
   in.text("description", out.description);
-  in.boolean("admin_state_up", out.admin_state_up, true);
+  in.boolean("admin_state_up", out.admin_state_up, false);
   in.tags("tags", out.tags);
   in.unsupported("vip_qos_policy_id", "there is no quality of service here");
-}
-
-void read_id_as_text(Attributes& in, std::string_view name, std::optional<std::string>& target) {
-  std::optional<Uuid> id;
-  in.optional_id(name, id);
-  if (id) target = to_string(*id);
-}
-
-// The VIP is a bare address; subnet and network are remarks beside it until subnets can be
-// configured.
-void read_vip(Attributes& in, LoadBalancer& out) {
-  std::optional<IpAddress> address;
-  in.optional_address("vip_address", address);
-  read_id_as_text(in, "vip_subnet_id", out.vip_subnet_id);
-  read_id_as_text(in, "vip_network_id", out.vip_network_id);
-  std::optional<Uuid> port;
-  in.optional_id("vip_port_id", port);
-  if (port) {
-    in.refuse(validation_failure(
-        fmt::format("Port {} not found: there are no ports to choose from, pass vip_address.",
-                    to_string(*port))));
-  }
-  if (address) {
-    out.vip_address = *address;
-  } else if (out.vip_subnet_id || out.vip_network_id) {
-    in.refuse(validation_failure(
-        fmt::format("no subnets are configured, so {} {} has no address to give: pass vip_address.",
-                    out.vip_subnet_id ? "subnet" : "network",
-                    out.vip_subnet_id.value_or(out.vip_network_id.value_or("")))));
-  } else {
-    in.refuse(validation_failure("VIP must contain one of: vip_address."));
-  }
 }
 
 void read_provider(Attributes& in) {
   std::string provider;
   in.text("provider", provider, 64);
   if (provider.empty() || provider == "sluice") return;
-  in.refuse({ErrorKind::invalid, fmt::format("Provider '{}' is not enabled.", provider),
-             "the only one is 'sluice'", 0});
+  in.refuse({ErrorKind::invalid, fmt::format("Provider '{}' is not enabled.", provider), {}, 0});
 }
 
-void read_new(Attributes& in, LoadBalancer& out) {
-  read_mutable(in, out);
-  read_vip(in, out);
+void read_new(Attributes& in, LoadBalancerDraft& out, VipRequest& vip) {
+  auto& object = out.load_balancer;
+  read_mutable(in, object);
+  read_vip(in, vip);
   read_provider(in);
-  const auto fallback = out.project_id;
-  in.text("project_id", out.project_id, model::max_project_id_length, fallback);
-  in.text("tenant_id", out.project_id, model::max_project_id_length, fallback);
+  const auto fallback = object.project_id;
+  in.text("project_id", object.project_id, model::max_project_id_length, fallback);
+  in.text("tenant_id", object.project_id, model::max_project_id_length, fallback);
   in.unsupported("additional_vips", "a load balancer has one VIP (and floating IPs)");
-  in.unsupported("listeners", "create listeners one by one");
-  in.unsupported("pools", "create pools one by one");
   in.unsupported("flavor_id", "there are no flavors");
   in.unsupported("availability_zone", "there are no availability zones");
-}
-
-// What the real service takes for true in "?cascade=".
-bool asks_for_cascade(const Call& call) {
-  for (const auto& [name, value] : call.query) {
-    if (name != "cascade") continue;
-    for (auto yes : {"1", "t", "true", "on", "y", "yes"}) {
-      if (boost::iequals(value, yes)) return true;
-    }
-  }
-  return false;
+  read_children(in, out);
 }
 
 }  // namespace
 
 Result<Reply> create_load_balancer(const Call& call) {
-  LoadBalancer object;
-  object.project_id = call.context.default_project_id;
-  auto read =
-      read_body<LoadBalancer>(call, Purpose::create, [&](Attributes& in) { read_new(in, object); });
+  LoadBalancerDraft draft;
+  draft.load_balancer.project_id = call.context.default_project_id;
+  VipRequest vip;
+  auto read = read_body<LoadBalancer>(call, Purpose::create,
+                                      [&](Attributes& in) { read_new(in, draft, vip); });
   if (!read) return tl::unexpected(read.error());
-  return create<LoadBalancer>(
-      call, [&](model::Model& model) { return model::add(model, object, now()); });
+
+  const auto& networks = call.context.controller.networks();
+  Uuid id{};
+  auto changed = call.context.controller.change([&](model::Model& model) -> Result<void> {
+    if (auto set = set_vip(model, networks, vip, draft.load_balancer); !set) return set;
+    for (const auto* pool : all_pools(draft)) {
+      for (const auto& member : pool->members) {
+        if (auto known = check_subnet(call, member.subnet_id); !known) return known;
+      }
+    }
+    const auto added = add_tree(model, draft, now());
+    if (!added) return tl::unexpected(added.error());
+    id = *added;
+    return {};
+  });
+  if (!changed) return tl::unexpected(changed.error());
+  return wrapped<LoadBalancer>(
+      201, render_tree(view(call), call.context.controller.model().load_balancers.at(id)));
 }
 
 Result<Reply> update_load_balancer(const Call& call) {
@@ -109,8 +83,9 @@ Result<Reply> update_load_balancer(const Call& call) {
 Result<Reply> delete_load_balancer(const Call& call) {
   const auto found = find<LoadBalancer>(call, call.ids[0]);
   if (!found) return tl::unexpected(found.error());
+  const bool cascade = is_true(query_value(call, "cascade"));
   return remove(call, [&, id = (*found)->id](model::Model& model) {
-    return model::remove_load_balancer(model, id, asks_for_cascade(call), now());
+    return model::remove_load_balancer(model, id, cascade, now());
   });
 }
 
@@ -118,6 +93,22 @@ Result<Reply> show_load_balancer_status(const Call& call) {
   const auto found = find<LoadBalancer>(call, call.ids[0]);
   if (!found) return tl::unexpected(found.error());
   return Reply{200, render_status_tree(view(call), **found)};
+}
+
+// There is no second amphora to go to: everything is read, compared and applied again, which is
+// what an object in ERROR waits for.
+Result<Reply> fail_over(const Call& call) {
+  const auto found = find<LoadBalancer>(call, call.ids[0]);
+  if (!found) return tl::unexpected(found.error());
+  auto& controller = call.context.controller;
+  auto changed = controller.change([id = (*found)->id](model::Model& model) {
+    return model::touch_load_balancer(model, id, now());
+  });
+  if (!changed) return tl::unexpected(changed.error());
+  if (auto repaired = controller.repair_drift(); !repaired) {
+    return fail(repaired.error(), "fail over load balancer " + call.ids[0]);
+  }
+  return Reply{202, std::nullopt};
 }
 
 }  // namespace sluice::api

@@ -72,6 +72,24 @@ json::object common(const model::Object& object, model::OperatingStatus status) 
   return out;
 }
 
+json::value cidrs(const std::vector<IpNetwork>& networks) {
+  if (networks.empty()) return nullptr;
+  json::array shown;
+  for (const auto& network : networks) shown.emplace_back(network.to_string());
+  return shown;
+}
+
+json::value persistence(const model::Pool& pool) {
+  if (!pool.session_persistence) return nullptr;
+  const auto& timeout = pool.persistence_timeout_seconds;
+  return json::object{
+      {"type", word(*pool.session_persistence)},
+      {"cookie_name", nullptr},
+      {"persistence_timeout", timeout ? json::value(*timeout) : json::value(nullptr)},
+      {"persistence_granularity", or_null(pool.persistence_granularity)},
+  };
+}
+
 void append(json::object& object, json::object more) {
   for (auto& [key, value] : more) object.emplace(key, std::move(value));
 }
@@ -121,7 +139,7 @@ json::object render(const View& view, const model::Listener& object) {
                   {"loadbalancers", json::array{id_only(object.load_balancer_id)}},
                   {"l7policies", json::array()},
                   {"insert_headers", json::object()},
-                  {"allowed_cidrs", nullptr},
+                  {"allowed_cidrs", cidrs(object.allowed_cidrs)},
                   {"timeout_client_data", object.timeout_client_data_ms},
                   {"timeout_member_connect", object.timeout_member_connect_ms},
                   {"timeout_member_data", object.timeout_member_data_ms},
@@ -145,7 +163,7 @@ json::object render(const View& view, const model::Pool& object) {
                   {"protocol", word(object.protocol)},
                   {"lb_algorithm", word(object.lb_algorithm)},
                   {"forwarding_mode", word(object.forwarding_mode)},
-                  {"session_persistence", nullptr},
+                  {"session_persistence", persistence(object)},
                   {"loadbalancers", json::array{id_only(object.load_balancer_id)}},
                   {"listeners", ids_of(listeners_with(view.model, object.id))},
                   {"members", ids_of(model::members_of(view.model, object.id))},
@@ -180,7 +198,8 @@ json::object render(const View& view, const model::Member& object) {
 
 json::object render(const View&, const model::HealthMonitor& object) {
   auto out = common(object, operating_status(object));
-  const bool http = object.type == model::MonitorType::http;
+  const bool http =
+      object.type == model::MonitorType::http || object.type == model::MonitorType::https;
   const auto http_only = [&](const std::string& text) {
     return http ? json::value(text) : json::value(nullptr);
   };
@@ -203,11 +222,12 @@ json::object render(const View&, const model::HealthMonitor& object) {
 }
 
 json::object render(const View& view, const model::FloatingIp& object) {
-  const auto owner = view.model.load_balancers.find(object.load_balancer_id);
+  const auto owner = view.model.load_balancers.find(object.load_balancer_id.value_or(Uuid{}));
   const bool known = owner != view.model.load_balancers.end();
   const auto status = [&] {
-    if (object.provisioning_status == model::ProvisioningStatus::active) return "ACTIVE";
-    return object.provisioning_status == model::ProvisioningStatus::error ? "ERROR" : "DOWN";
+    if (object.provisioning_status == model::ProvisioningStatus::error) return "ERROR";
+    const bool active = object.provisioning_status == model::ProvisioningStatus::active;
+    return known && active ? "ACTIVE" : "DOWN";
   };
   return {
       {"id", render(object.id)},
@@ -215,18 +235,64 @@ json::object render(const View& view, const model::FloatingIp& object) {
       {"fixed_ip_address", known ? json::value(render(owner->second.vip_address)) : nullptr},
       {"port_id", known ? json::value(render(owner->second.vip_port_id)) : nullptr},
       {"status", status()},
-      {"description", ""},
+      {"description", object.description},
       {"project_id", object.project_id},
       {"tenant_id", object.project_id},
       {"created_at", render(object.created_at)},
       {"updated_at", or_null(object.updated_at)},
       {"tags", json::array(object.tags.begin(), object.tags.end())},
-      {"floating_network_id", nullptr},
+      {"floating_network_id", or_null(object.network_id)},
       {"router_id", nullptr},
       {"qos_policy_id", nullptr},
+      {"port_details", nullptr},
       {"dns_domain", ""},
       {"dns_name", ""},
   };
+}
+
+namespace {
+
+// Objects that are being created show so, whatever has happened to them meanwhile.
+template <typename T>
+json::object render_new(const View& view, const T& object) {
+  auto out = render(view, object);
+  out["provisioning_status"] = "PENDING_CREATE";
+  out["operating_status"] = "OFFLINE";
+  return out;
+}
+
+json::object render_new_pool(const View& view, const model::Pool& pool) {
+  auto out = render_new(view, pool);
+  const auto* monitor = model::monitor_of(view.model, pool.id);
+  json::array members;
+  for (const auto* member : model::members_of(view.model, pool.id)) {
+    auto entry = render_new(view, *member);
+    if (monitor == nullptr) entry["operating_status"] = "NO_MONITOR";
+    members.push_back(std::move(entry));
+  }
+  out["members"] = std::move(members);
+  out["healthmonitor"] = monitor ? json::value(render_new(view, *monitor)) : json::value(nullptr);
+  out.erase("healthmonitor_id");
+  out.erase("loadbalancers");
+  return out;
+}
+
+}  // namespace
+
+json::object render_tree(const View& view, const model::LoadBalancer& object) {
+  auto out = render_new(view, object);
+  const auto ours = [&](const auto& child) { return child.load_balancer_id == object.id; };
+  json::array listeners, pools;
+  for (const auto* listener : oldest_first(view.model.listeners, ours)) {
+    listeners.push_back(render_new(view, *listener));
+    listeners.back().as_object().erase("loadbalancers");
+  }
+  for (const auto* pool : oldest_first(view.model.pools, ours)) {
+    pools.push_back(render_new_pool(view, *pool));
+  }
+  out["listeners"] = std::move(listeners);
+  out["pools"] = std::move(pools);
+  return out;
 }
 
 namespace {

@@ -26,6 +26,9 @@ boost::json::object render(const View& view, const model::Member& object);
 boost::json::object render(const View& view, const model::HealthMonitor& object);
 boost::json::object render(const View& view, const model::FloatingIp& object);
 
+// A load balancer that was just created, with everything below it in full.
+boost::json::object render_tree(const View& view, const model::LoadBalancer& object);
+
 // The tree of {"statuses": {"loadbalancer": ...}}. Pools that no listener uses are absent from it.
 boost::json::object render_status_tree(const View& view, const model::LoadBalancer& object);
 

@@ -14,6 +14,8 @@ inline constexpr std::array listener_protocols = {
     "TCP"sv, "HTTPS"sv, "HTTP"sv, "TERMINATED_HTTPS"sv, "UDP"sv, "SCTP"sv, "PROMETHEUS"sv};
 inline constexpr std::array pool_protocols = {"TCP"sv,     "HTTP"sv, "HTTPS"sv, "PROXY"sv,
                                               "PROXYV2"sv, "UDP"sv,  "SCTP"sv};
+inline constexpr std::array client_authentications = {"NONE"sv, "OPTIONAL"sv, "MANDATORY"sv};
+inline constexpr std::array session_persistences = {"SOURCE_IP"sv, "HTTP_COOKIE"sv, "APP_COOKIE"sv};
 inline constexpr std::array algorithms = {"LEAST_CONNECTIONS"sv, "ROUND_ROBIN"sv, "SOURCE_IP"sv,
                                           "SOURCE_IP_PORT"sv,
                                           "MAGLEV"sv};  // the last is Sluice's own

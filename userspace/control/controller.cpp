@@ -69,6 +69,7 @@ Result<void> Controller::change(const Edit& edit) {
   auto next = model_;
   if (auto done = edit(next); !done) return done;
   if (auto free = model::refuse_busy(model_, next); !free) return free;
+  if (auto can = model::check_supported(data_plane_->supported(), model_, next); !can) return can;
   if (auto saved = store_->save(model_, next); !saved) return saved;
 
   model_ = std::move(next);

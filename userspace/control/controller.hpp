@@ -14,6 +14,7 @@
 #include "base/result.hpp"
 #include "control/data_plane.hpp"
 #include "control/provisioning.hpp"
+#include "model/networks.hpp"
 #include "model/objects.hpp"
 #include "store/store.hpp"
 
@@ -25,6 +26,10 @@ class Controller {
   // line with it. Fails only when the store does; a data plane that refuses leaves objects in
   // ERROR.
   static Result<Controller> start(store::Store& store, DataPlane& data_plane);
+
+  // What addresses are taken from; empty until the daemon has declared them.
+  const model::Networks& networks() const { return networks_; }
+  void set_networks(model::Networks networks) { networks_ = std::move(networks); }
 
   const model::Model& model() const { return model_; }
   const model::HealthTable& health() const { return health_; }
@@ -64,6 +69,7 @@ class Controller {
 
   store::Store* store_;
   DataPlane* data_plane_;
+  model::Networks networks_;
   model::Model model_;
   model::HealthTable health_;
   std::optional<DataPlaneState> actual_;  // as far as we know; unset: to be read

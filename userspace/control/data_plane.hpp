@@ -15,6 +15,7 @@
 #include "base/result.hpp"
 #include "base/uuid.hpp"
 #include "model/objects.hpp"
+#include "model/supported.hpp"
 
 namespace sluice::control {
 
@@ -42,8 +43,8 @@ struct PoolEntry {
 
 struct ListenerKey {
   IpAddress address;
-  std::uint16_t port = 0;  // host byte order
-  model::Protocol protocol = model::Protocol::tcp;
+  std::uint16_t port = 0;                           // host byte order
+  model::Protocol protocol = model::Protocol::tcp;  // a transport()
 
   auto operator<=>(const ListenerKey& other) const {
     if (address != other.address) {
@@ -152,6 +153,9 @@ struct AttachedInterface {
 class DataPlane {
  public:
   virtual ~DataPlane() = default;
+
+  // What it can carry out; the rest is refused before it is stored.
+  virtual model::Supported supported() const { return {}; }
 
   // What the maps hold now, read back from the kernel.
   virtual Result<DataPlaneState> read() = 0;

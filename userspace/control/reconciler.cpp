@@ -68,7 +68,8 @@ void add_address(DataPlaneState& state, const IpAddress& address, bool up,
   const auto own = listeners.find(load_balancer.id);
   if (!up || own == listeners.end()) return;
   for (const auto* listener : own->second) {
-    auto& entry = state.listeners[{address, listener->protocol_port, listener->protocol}];
+    auto& entry =
+        state.listeners[{address, listener->protocol_port, transport(listener->protocol)}];
     entry.listener = listener->id;
     entry.snat_source = load_balancer.vip_address;
     const auto pool = listener->default_pool_id.value_or(Uuid{});
@@ -113,7 +114,8 @@ DataPlaneState desired_state(const model::Model& model, const model::HealthTable
                 listeners);
   }
   for (const auto& [id, floating_ip] : model.floating_ips) {
-    const auto& load_balancer = model.load_balancers.at(floating_ip.load_balancer_id);
+    if (!floating_ip.load_balancer_id) continue;
+    const auto& load_balancer = model.load_balancers.at(*floating_ip.load_balancer_id);
     add_address(state, floating_ip.address,
                 load_balancer.admin_state_up && floating_ip.admin_state_up, load_balancer,
                 listeners);

@@ -11,8 +11,8 @@ namespace sluice::model {
 namespace {
 
 // Where clouds serve instance metadata: the real service reserves it too.
-bool is_reserved(const boost::asio::ip::address_v4& address) {
-  return address == boost::asio::ip::address_v4({169, 254, 169, 254});
+bool is_reserved(const IpAddress& address) {
+  return address == IpAddress(boost::asio::ip::address_v4({169, 254, 169, 254}));
 }
 
 // One host on a network: not 0/8 ("this network"), loopback, multicast, 240/4 or broadcast.
@@ -21,29 +21,26 @@ bool is_unicast(const boost::asio::ip::address_v4& address) {
   return first != 0 && first != 127 && first < 224;
 }
 
-Result<void> check_own_address(std::string_view attribute, std::string_view what,
-                               const IpAddress& address) {
-  if (address.is_v6()) {
-    return fail(ErrorKind::unsupported, fmt::format("IPv6 {} are not supported yet", what),
-                fmt::format("give an IPv4 address instead of {}", address.to_string()));
-  }
-  if (!is_unicast(address.to_v4()) || is_reserved(address.to_v4())) {
-    return invalid_attribute(attribute, address.to_string(),
-                             "Value should be a unicast IPv4 address");
-  }
-  return {};
+// Link-local addresses say nothing without a link, mapped ones are IPv4 in disguise.
+bool is_unicast(const boost::asio::ip::address_v6& address) {
+  return !address.is_unspecified() && !address.is_loopback() && !address.is_multicast() &&
+         !address.is_link_local() && !address.is_v4_mapped() && address.scope_id() == 0;
+}
+
+bool is_host_address(const IpAddress& address) {
+  if (is_reserved(address)) return false;
+  return address.is_v4() ? is_unicast(address.to_v4()) : is_unicast(address.to_v6());
+}
+
+Result<void> check_own_address(std::string_view attribute, const IpAddress& address) {
+  if (is_host_address(address)) return {};
+  return invalid_attribute(attribute, address.to_string(), "Value should be a unicast address");
 }
 
 Result<void> check_member_address(std::string_view option, const IpAddress& address) {
-  if (address.is_v6()) {
-    return fail(ErrorKind::unsupported, "IPv6 members are not supported yet",
-                fmt::format("give an IPv4 address instead of {}", address.to_string()));
-  }
-  if (!is_unicast(address.to_v4()) || is_reserved(address.to_v4())) {
-    return fail(ErrorKind::invalid,
-                fmt::format("{} is not a valid option for {}", address.to_string(), option));
-  }
-  return {};
+  if (is_host_address(address)) return {};
+  return fail(ErrorKind::invalid,
+              fmt::format("{} is not a valid option for {}", address.to_string(), option));
 }
 
 Result<void> check_common(const Object& object) {
@@ -85,7 +82,8 @@ Result<void> check_http_version(const HealthMonitor& monitor) {
   }
   if (*version == "1.0") {
     return fail(ErrorKind::invalid,
-                "http_version 1.0 is not a valid option for health monitors with a domain_name");
+                "http_version 1.0 is not a valid option for health monitors HTTP 1.1 domain name "
+                "health check");
   }
   return {};
 }
@@ -108,6 +106,14 @@ Result<void> check_domain_name(const std::string& name) {
   return invalid_attribute("domain_name", name, "Value should be a domain name");
 }
 
+Result<void> check_persistence(const Pool& pool) {
+  const bool tuned = pool.persistence_timeout_seconds || pool.persistence_granularity;
+  if (!tuned || transport(pool.protocol) != Protocol::tcp) return {};
+  return fail(ErrorKind::invalid,
+              "Validation failure: persistence_timeout and persistence_granularity is only for UDP "
+              "and SCTP protocol pools.");
+}
+
 }  // namespace
 
 Result<void> first_failure(std::initializer_list<Result<void>> results) {
@@ -120,7 +126,7 @@ Result<void> first_failure(std::initializer_list<Result<void>> results) {
 Result<void> check(const LoadBalancer& load_balancer) {
   return first_failure({check_common(load_balancer),
                         check_length("description", load_balancer.description),
-                        check_own_address("vip_address", "VIPs", load_balancer.vip_address)});
+                        check_own_address("vip_address", load_balancer.vip_address)});
 }
 
 Result<void> check(const Listener& listener) {
@@ -137,7 +143,8 @@ Result<void> check(const Listener& listener) {
 }
 
 Result<void> check(const Pool& pool) {
-  return first_failure({check_common(pool), check_length("description", pool.description)});
+  return first_failure(
+      {check_common(pool), check_length("description", pool.description), check_persistence(pool)});
 }
 
 Result<void> check(const Member& member) {
@@ -170,9 +177,9 @@ Result<void> check(const HealthMonitor& monitor) {
 }
 
 Result<void> check(const FloatingIp& floating_ip) {
-  return first_failure(
-      {check_common(floating_ip),
-       check_own_address("floating_ip_address", "floating IPs", floating_ip.address)});
+  return first_failure({check_common(floating_ip),
+                        check_length("description", floating_ip.description),
+                        check_own_address("floating_ip_address", floating_ip.address)});
 }
 
 }  // namespace sluice::model

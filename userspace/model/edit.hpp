@@ -36,14 +36,18 @@ Result<void> replace(Model& model, Member member, Timestamp now);
 Result<void> replace(Model& model, HealthMonitor monitor, Timestamp now);
 Result<void> replace(Model& model, FloatingIp floating_ip, Timestamp now);
 
-// Removal. Without `cascade` a load balancer with listeners, pools or floating IPs is refused. A
-// pool takes its members and monitor along; listeners that named it lose their default pool.
+// Removal. Without `cascade` a load balancer with listeners or pools is refused; its floating IPs
+// stay reserved either way. A pool takes its members and monitor along; listeners that named it
+// lose their default pool.
 Result<void> remove_load_balancer(Model& model, const Uuid& id, bool cascade, Timestamp now);
 Result<void> remove_listener(Model& model, const Uuid& id, Timestamp now);
 Result<void> remove_pool(Model& model, const Uuid& id, Timestamp now);
 Result<void> remove_member(Model& model, const Uuid& pool, const Uuid& id, Timestamp now);
 Result<void> remove_health_monitor(Model& model, const Uuid& id, Timestamp now);
 Result<void> remove_floating_ip(Model& model, const Uuid& id, Timestamp now);
+
+// Marks the load balancer for another try at bringing the data plane in line, and changes nothing.
+Result<void> touch_load_balancer(Model& model, const Uuid& id, Timestamp now);
 
 // ErrorKind::conflict when the edit that led from `before` to `after` touched a load balancer (or
 // anything below it) that was PENDING_* before.

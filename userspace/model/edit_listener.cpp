@@ -8,17 +8,18 @@
 namespace sluice::model {
 namespace {
 
-// One port per protocol family (so far there is one, TCP) and load balancer.
+// One port per protocol on the wire and load balancer: TCP, HTTP and HTTPS exclude each other.
 Result<void> check_port_is_free(const Model& model, const Listener& listener) {
   for (const auto& [id, other] : model.listeners) {
     if (other.load_balancer_id != listener.load_balancer_id) continue;
-    if (other.protocol != listener.protocol || other.protocol_port != listener.protocol_port) {
+    if (transport(other.protocol) != transport(listener.protocol) ||
+        other.protocol_port != listener.protocol_port) {
       continue;
     }
     return fail(ErrorKind::conflict,
                 fmt::format("Another Listener on this Load Balancer is already using protocol {} "
                             "and protocol_port {}",
-                            name(listener.protocol), listener.protocol_port));
+                            name(other.protocol), listener.protocol_port));
   }
   return {};
 }
@@ -30,6 +31,18 @@ Result<void> check_default_pool(const Model& model, const Listener& listener) {
   const bool ours =
       pool != model.pools.end() && pool->second.load_balancer_id == listener.load_balancer_id;
   if (!ours) return not_found(kind_of(Pool{}), *listener.default_pool_id);
+  return check_protocols_fit(listener.protocol, pool->second.protocol);
+}
+
+// The clients' addresses are of the VIP's family.
+Result<void> check_allowed_cidrs(const LoadBalancer& owner, const Listener& listener) {
+  for (const auto& cidr : listener.allowed_cidrs) {
+    if (cidr.is_v6() == owner.vip_address.is_v6()) continue;
+    return fail(ErrorKind::invalid,
+                fmt::format("Validation failure: CIDR {} IP version incompatible with VIP {} IP "
+                            "version.",
+                            cidr.to_string(), owner.vip_address.to_string()));
+  }
   return {};
 }
 
@@ -44,7 +57,8 @@ Result<Uuid> add(Model& model, Listener listener, Timestamp now) {
   if (!owner) return tl::unexpected(owner.error());
   begin(listener, (*owner)->project_id, now);
   if (auto ok = first_failure({check(listener), check_default_pool(model, listener),
-                               check_port_is_free(model, listener)});
+                               check_port_is_free(model, listener),
+                               check_allowed_cidrs(**owner, listener)});
       !ok) {
     return tl::unexpected(std::move(ok.error()));
   }
@@ -65,7 +79,10 @@ Result<void> replace(Model& model, Listener listener, Timestamp now) {
   if (listener.load_balancer_id != old.load_balancer_id) return fixed("loadbalancer_id");
   if (listener.protocol != old.protocol) return fixed("protocol");
   if (listener.protocol_port != old.protocol_port) return fixed("protocol_port");
-  if (auto ok = first_failure({check(listener), check_default_pool(model, listener)}); !ok) {
+  const auto& owner = model.load_balancers.at(old.load_balancer_id);
+  if (auto ok = first_failure({check(listener), check_allowed_cidrs(owner, listener),
+                               check_default_pool(model, listener)});
+      !ok) {
     return ok;
   }
 

@@ -1,4 +1,3 @@
-// Load balancers and their floating IPs: everything that owns an address which clients connect to.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -15,8 +14,7 @@ bool has_children(const Model& model, const Uuid& load_balancer) {
     return entry.second.load_balancer_id == load_balancer;
   };
   return std::any_of(model.listeners.begin(), model.listeners.end(), belongs) ||
-         std::any_of(model.pools.begin(), model.pools.end(), belongs) ||
-         std::any_of(model.floating_ips.begin(), model.floating_ips.end(), belongs);
+         std::any_of(model.pools.begin(), model.pools.end(), belongs);
 }
 
 void erase_children(Model& model, const Uuid& load_balancer, Timestamp now) {
@@ -24,7 +22,6 @@ void erase_children(Model& model, const Uuid& load_balancer, Timestamp now) {
     return entry.second.load_balancer_id == load_balancer;
   };
   std::erase_if(model.listeners, belongs);
-  std::erase_if(model.floating_ips, belongs);
   std::vector<Uuid> pools;
   for (const auto& entry : model.pools) {
     if (belongs(entry)) pools.push_back(entry.first);
@@ -65,6 +62,14 @@ Result<void> replace(Model& model, LoadBalancer load_balancer, Timestamp now) {
   return {};
 }
 
+Result<void> touch_load_balancer(Model& model, const Uuid& id, Timestamp now) {
+  const auto found = find(model.load_balancers, id);
+  if (!found) return tl::unexpected(found.error());
+  mark_pending(**found);
+  (*found)->updated_at = now;  // refuse_busy() looks here for a change of the object itself
+  return {};
+}
+
 Result<void> remove_load_balancer(Model& model, const Uuid& id, bool cascade, Timestamp now) {
   if (const auto found = find(model.load_balancers, id); !found) {
     return tl::unexpected(found.error());
@@ -75,49 +80,8 @@ Result<void> remove_load_balancer(Model& model, const Uuid& id, bool cascade, Ti
                             to_string(id)));
   }
   erase_children(model, id, now);
+  detach_floating_ips(model, id, now);
   model.load_balancers.erase(id);
-  return {};
-}
-
-Result<Uuid> add(Model& model, FloatingIp floating_ip, Timestamp now) {
-  const auto owner = find(model.load_balancers, floating_ip.load_balancer_id);
-  if (!owner) return tl::unexpected(owner.error());
-  begin(floating_ip, (*owner)->project_id, now);
-  if (auto ok = first_failure(
-          {check(floating_ip), check_address_is_free(model, floating_ip.address, {})});
-      !ok) {
-    return tl::unexpected(std::move(ok.error()));
-  }
-  mark_pending(**owner);
-  const auto id = floating_ip.id;
-  model.floating_ips.emplace(id, std::move(floating_ip));
-  return id;
-}
-
-Result<void> replace(Model& model, FloatingIp floating_ip, Timestamp now) {
-  const auto current = find(model.floating_ips, floating_ip.id);
-  if (!current) return tl::unexpected(current.error());
-  const auto& old = **current;
-  if (floating_ip.address != old.address) {
-    return immutable(kind_of(old), old.id, "floating_ip_address");
-  }
-  const auto owner = find(model.load_balancers, floating_ip.load_balancer_id);
-  if (!owner) return tl::unexpected(owner.error());
-  if (auto ok = check(floating_ip); !ok) return ok;
-
-  // A floating IP can move: both load balancers change.
-  mark_load_balancer(model, old.load_balancer_id);
-  mark_pending(**owner);
-  carry_over(floating_ip, old, now);
-  **current = std::move(floating_ip);
-  return {};
-}
-
-Result<void> remove_floating_ip(Model& model, const Uuid& id, Timestamp /*now*/) {
-  const auto found = find(model.floating_ips, id);
-  if (!found) return tl::unexpected(found.error());
-  mark_load_balancer(model, (*found)->load_balancer_id);
-  model.floating_ips.erase(id);
   return {};
 }
 

@@ -10,6 +10,9 @@ Result<Uuid> add(Model& model, Pool pool, std::optional<Uuid> listener, Timestam
     const auto found = find(model.listeners, *listener);
     if (!found) return tl::unexpected(found.error());
     front = *found;
+    if (auto fits = check_protocols_fit(front->protocol, pool.protocol); !fits) {
+      return tl::unexpected(std::move(fits.error()));
+    }
     if (front->default_pool_id) {
       return fail(ErrorKind::conflict, "This listener already has a default pool");
     }

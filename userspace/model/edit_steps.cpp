@@ -39,6 +39,9 @@ bool differs_below(const std::map<Uuid, T>& before, const std::map<Uuid, T>& aft
 
 bool children_differ(const Model& before, const Model& after, const Uuid& load_balancer) {
   const auto direct = [](const auto& object) { return object.load_balancer_id; };
+  const auto attached = [](const FloatingIp& object) {
+    return object.load_balancer_id.value_or(Uuid{});
+  };
   const auto through_pool = [&](const auto& object) {
     for (const auto* model : {&before, &after}) {
       const auto pool = model->pools.find(object.pool_id);
@@ -48,7 +51,7 @@ bool children_differ(const Model& before, const Model& after, const Uuid& load_b
   };
   return differs_below(before.listeners, after.listeners, load_balancer, direct) ||
          differs_below(before.pools, after.pools, load_balancer, direct) ||
-         differs_below(before.floating_ips, after.floating_ips, load_balancer, direct) ||
+         differs_below(before.floating_ips, after.floating_ips, load_balancer, attached) ||
          differs_below(before.members, after.members, load_balancer, through_pool) ||
          differs_below(before.health_monitors, after.health_monitors, load_balancer, through_pool);
 }
@@ -122,6 +125,18 @@ Result<void> check_address_is_free(const Model& model, const IpAddress& address,
     if (other.address == address) return taken(kind_of(other), id);
   }
   return {};
+}
+
+Result<void> check_protocols_fit(Protocol listener, Protocol pool) {
+  const bool fits = listener == pool ||
+                    (listener == Protocol::tcp && transport(pool) == Protocol::tcp) ||
+                    (listener == Protocol::https && pool == Protocol::tcp);
+  if (fits) return {};
+  return fail(
+      ErrorKind::invalid,
+      fmt::format("Validation failure: The pool protocol '{}' is invalid while the listener "
+                  "protocol is '{}'.",
+                  name(pool), name(listener)));
 }
 
 void erase_pool(Model& model, const Uuid& pool, Timestamp now) {

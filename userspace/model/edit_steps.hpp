@@ -39,6 +39,12 @@ void mark_pool(Model& model, const Uuid& pool);
 // address.
 Result<void> check_address_is_free(const Model& model, const IpAddress& address, const Uuid& self);
 
+// Which pools a listener may hand its connections to.
+Result<void> check_protocols_fit(Protocol listener, Protocol pool);
+
+// The load balancer goes: its floating IPs are reserved, as they were before they were attached.
+void detach_floating_ips(Model& model, const Uuid& load_balancer, Timestamp now);
+
 // Takes the pool, its members and its monitor out; listeners that named it lose their default pool.
 void erase_pool(Model& model, const Uuid& pool, Timestamp now);
 

@@ -24,15 +24,36 @@ constexpr Words<OperatingStatus, 6> operating_statuses{{
     {OperatingStatus::draining, "DRAINING"},
     {OperatingStatus::no_monitor, "NO_MONITOR"},
 }};
-constexpr Words<Protocol, 1> protocols{{{Protocol::tcp, "TCP"}}};
-constexpr Words<Algorithm, 1> algorithms{{{Algorithm::round_robin, "ROUND_ROBIN"}}};
-constexpr Words<ForwardingMode, 2> forwarding_modes{{
+constexpr Words<Protocol, 5> protocols{{
+    {Protocol::tcp, "TCP"},
+    {Protocol::udp, "UDP"},
+    {Protocol::sctp, "SCTP"},
+    {Protocol::http, "HTTP"},
+    {Protocol::https, "HTTPS"},
+}};
+constexpr Words<Algorithm, 5> algorithms{{
+    {Algorithm::round_robin, "ROUND_ROBIN"},
+    {Algorithm::least_connections, "LEAST_CONNECTIONS"},
+    {Algorithm::source_ip, "SOURCE_IP"},
+    {Algorithm::source_ip_port, "SOURCE_IP_PORT"},
+    {Algorithm::maglev, "MAGLEV"},
+}};
+constexpr Words<ForwardingMode, 4> forwarding_modes{{
     {ForwardingMode::fullnat, "fullnat"},
     {ForwardingMode::dnat, "dnat"},
+    {ForwardingMode::dsr, "dsr"},
+    {ForwardingMode::ipip, "ipip"},
 }};
-constexpr Words<MonitorType, 2> monitor_types{{
+constexpr Words<SessionPersistence, 1> session_persistences{
+    {{SessionPersistence::source_ip, "SOURCE_IP"}}};
+constexpr Words<MonitorType, 7> monitor_types{{
     {MonitorType::http, "HTTP"},
+    {MonitorType::https, "HTTPS"},
+    {MonitorType::ping, "PING"},
     {MonitorType::tcp, "TCP"},
+    {MonitorType::tls_hello, "TLS-HELLO"},
+    {MonitorType::udp_connect, "UDP-CONNECT"},
+    {MonitorType::sctp, "SCTP"},
 }};
 constexpr Words<Health, 2> healths{{{Health::up, "up"}, {Health::down, "down"}}};
 
@@ -69,6 +90,9 @@ std::string_view name(Algorithm value) {
 std::string_view name(ForwardingMode value) {
   return word(forwarding_modes, value);
 }
+std::string_view name(SessionPersistence value) {
+  return word(session_persistences, value);
+}
 std::string_view name(MonitorType value) {
   return word(monitor_types, value);
 }
@@ -87,6 +111,9 @@ std::optional<Algorithm> parse_algorithm(std::string_view text) {
 }
 std::optional<ForwardingMode> parse_forwarding_mode(std::string_view text) {
   return parse(forwarding_modes, text);
+}
+std::optional<SessionPersistence> parse_session_persistence(std::string_view text) {
+  return parse(session_persistences, text);
 }
 std::optional<MonitorType> parse_monitor_type(std::string_view text) {
   return parse(monitor_types, text);

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/ip_address.hpp"
+#include "base/ip_network.hpp"
 #include "base/uuid.hpp"
 
 namespace sluice::model {
@@ -22,10 +23,18 @@ namespace sluice::model {
 using Timestamp = std::chrono::sys_time<std::chrono::microseconds>;
 
 enum class ProvisioningStatus { active, error, pending_create, pending_update, pending_delete };
-enum class Protocol { tcp };
-enum class Algorithm { round_robin };
-enum class ForwardingMode { fullnat, dnat };
-enum class MonitorType { http, tcp };
+// What a listener or pool says it carries. HTTP and HTTPS are TCP to a load balancer that does not
+// read the payload: see transport().
+enum class Protocol { tcp, udp, sctp, http, https };
+enum class Algorithm { round_robin, least_connections, source_ip, source_ip_port, maglev };
+enum class ForwardingMode { fullnat, dnat, dsr, ipip };
+enum class SessionPersistence { source_ip };  // the other types are cookies
+enum class MonitorType { http, https, ping, tcp, tls_hello, udp_connect, sctp };
+
+// The protocol on the wire: TCP, UDP or SCTP.
+constexpr Protocol transport(Protocol protocol) {
+  return protocol == Protocol::udp || protocol == Protocol::sctp ? protocol : Protocol::tcp;
+}
 
 // What every object of the API has.
 struct Object {
@@ -58,6 +67,7 @@ struct Listener : Object {
   Protocol protocol = Protocol::tcp;
   std::uint16_t protocol_port = 0;  // host byte order
   std::optional<Uuid> default_pool_id;
+  std::vector<IpNetwork> allowed_cidrs;  // who may connect; empty: everybody
   std::int32_t connection_limit = -1;
   std::uint32_t timeout_client_data_ms = 50000;
   std::uint32_t timeout_member_connect_ms = 5000;
@@ -73,6 +83,10 @@ struct Pool : Object {
   Protocol protocol = Protocol::tcp;
   Algorithm lb_algorithm = Algorithm::round_robin;
   ForwardingMode forwarding_mode = ForwardingMode::fullnat;
+  std::optional<SessionPersistence> session_persistence;
+  // Of the persistence, UDP and SCTP pools only. Unset: 360 seconds, one address.
+  std::optional<std::uint32_t> persistence_timeout_seconds;
+  std::optional<IpAddress> persistence_granularity;  // a mask: "255.255.255.0"
 
   bool operator==(const Pool&) const = default;
 };
@@ -97,7 +111,7 @@ struct HealthMonitor : Object {
   std::uint32_t timeout_seconds = 0;
   std::uint32_t max_retries = 1;       // successes in a row to come up, 1..10
   std::uint32_t max_retries_down = 3;  // failures in a row to go down, 1..10
-  // HTTP monitors only:
+  // HTTP and HTTPS monitors only:
   std::string http_method = "GET";
   std::string url_path = "/";
   std::string expected_codes = "200";       // "200", "200,202" or "200-204"
@@ -108,9 +122,12 @@ struct HealthMonitor : Object {
 };
 
 // A further address that reaches a load balancer's listeners, as the Networking API's floating IP.
+// Without a load balancer it is only reserved.
 struct FloatingIp : Object {
+  std::string description;
   IpAddress address;
-  Uuid load_balancer_id{};
+  std::optional<Uuid> network_id;  // that it was allocated from; unset: the address was given
+  std::optional<Uuid> load_balancer_id;
 
   bool operator==(const FloatingIp&) const = default;
 };

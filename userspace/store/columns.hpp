@@ -64,6 +64,7 @@ void columns(Visitor& visit, T& object) {
   visit("protocol", object.protocol);
   visit("protocol_port", object.protocol_port);
   visit("default_pool_id", object.default_pool_id);
+  visit("allowed_cidrs", object.allowed_cidrs);
   visit("connection_limit", object.connection_limit);
   visit("timeout_client_data_ms", object.timeout_client_data_ms);
   visit("timeout_member_connect_ms", object.timeout_member_connect_ms);
@@ -79,6 +80,9 @@ void columns(Visitor& visit, T& object) {
   visit("protocol", object.protocol);
   visit("lb_algorithm", object.lb_algorithm);
   visit("forwarding_mode", object.forwarding_mode);
+  visit("session_persistence", object.session_persistence);
+  visit("persistence_timeout_seconds", object.persistence_timeout_seconds);
+  visit("persistence_granularity", object.persistence_granularity);
 }
 
 template <typename Visitor, Of<model::Member> T>
@@ -113,7 +117,9 @@ void columns(Visitor& visit, T& object) {
 template <typename Visitor, Of<model::FloatingIp> T>
 void columns(Visitor& visit, T& object) {
   common_columns(visit, object);
+  visit("description", object.description);
   visit("address", object.address);
+  visit("network_id", object.network_id);
   visit("load_balancer_id", object.load_balancer_id);
 }
 

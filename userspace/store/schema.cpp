@@ -140,6 +140,37 @@ CREATE TABLE member_health (
     DEFERRABLE INITIALLY DEFERRED,
   health TEXT NOT NULL
 ) STRICT;
+)sql",
+                                      // 1 -> 2: access lists, persistence, floating IPs that are
+                                      // only reserved.
+                                      R"sql(
+ALTER TABLE listeners ADD COLUMN allowed_cidrs TEXT NOT NULL DEFAULT '';
+ALTER TABLE pools ADD COLUMN session_persistence TEXT;
+ALTER TABLE pools ADD COLUMN persistence_timeout_seconds INTEGER;
+ALTER TABLE pools ADD COLUMN persistence_granularity TEXT;
+
+CREATE TABLE new_floating_ips (
+  id TEXT PRIMARY KEY NOT NULL,
+  project_id TEXT NOT NULL,
+  name TEXT NOT NULL,
+  admin_state_up INTEGER NOT NULL,
+  provisioning_status TEXT NOT NULL,
+  provisioning_error TEXT NOT NULL,
+  created_at INTEGER NOT NULL,
+  updated_at INTEGER,
+  description TEXT NOT NULL,
+  address TEXT NOT NULL,
+  network_id TEXT,
+  load_balancer_id TEXT REFERENCES load_balancers(id) DEFERRABLE INITIALLY DEFERRED
+) STRICT;
+INSERT INTO new_floating_ips
+  SELECT id, project_id, name, admin_state_up, provisioning_status, provisioning_error,
+         created_at, updated_at, '', address, NULL, load_balancer_id
+  FROM floating_ips;
+DROP TABLE floating_ips;
+ALTER TABLE new_floating_ips RENAME TO floating_ips;
+CREATE INDEX floating_ips_by_load_balancer ON floating_ips(load_balancer_id);
+CREATE UNIQUE INDEX floating_ips_by_address ON floating_ips(address);
 )sql"};
 
 Result<void> migrate_one_step(Connection& connection, int version) {

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <concepts>
+#include <sstream>
 #include <type_traits>
 
 #include "model/names.hpp"
@@ -25,6 +26,9 @@ inline auto parse_word(std::string_view text, model::Algorithm) {
 }
 inline auto parse_word(std::string_view text, model::ForwardingMode) {
   return model::parse_forwarding_mode(text);
+}
+inline auto parse_word(std::string_view text, model::SessionPersistence) {
+  return model::parse_session_persistence(text);
 }
 inline auto parse_word(std::string_view text, model::MonitorType) {
   return model::parse_monitor_type(text);
@@ -78,6 +82,24 @@ inline void write(Statement& statement, int at, const model::Timestamp& value) {
 }
 inline bool read(const Statement& statement, int at, model::Timestamp& value) {
   value = model::Timestamp(std::chrono::microseconds(statement.integer(at)));
+  return true;
+}
+
+// Blank-separated: "10.0.0.0/8 192.0.2.1/32".
+inline void write(Statement& statement, int at, const std::vector<IpNetwork>& value) {
+  std::string text;
+  for (const auto& network : value)
+    text.append(text.empty() ? "" : " ").append(network.to_string());
+  statement.bind(at, std::string_view(text));
+}
+inline bool read(const Statement& statement, int at, std::vector<IpNetwork>& value) {
+  value.clear();
+  std::istringstream text(statement.text(at));
+  for (std::string word; text >> word;) {
+    auto network = parse_ip_network(word);
+    if (!network) return false;
+    value.push_back(*network);
+  }
   return true;
 }
 

@@ -46,6 +46,15 @@ class ApiTest : public testing::Test {
     controller_.emplace(std::move(*controller));
   }
 
+  // Subnets, each as its line in the daemon's configuration.
+  void declare(std::initializer_list<const char*> lines) {
+    model::Networks networks;
+    for (const auto* line : lines) {
+      if (auto done = networks.declare(line); !done) throw std::runtime_error(done.error().text());
+    }
+    controller_->set_networks(std::move(networks));
+  }
+
   Answer send(Request request) {
     const Context context{*controller_, "0123456789abcdef0123456789abcdef"};
     Answer answer;

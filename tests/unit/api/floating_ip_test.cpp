@@ -68,10 +68,10 @@ TEST_F(FloatingIps, a_port_of_nothing_is_not_found) {
             "of a load balancer)");
 }
 
-TEST_F(FloatingIps, an_address_must_be_given_and_be_one) {
+TEST_F(FloatingIps, an_address_or_a_network_must_be_given) {
   auto answer = post("/v2.0/floatingips", R"({"floatingip": {"port_id": ")" + port_ + R"("}})");
   EXPECT_EQ(answer.status, 400);
-  EXPECT_NE(answer.fault().find("No floating networks are configured: pass the address"),
+  EXPECT_NE(answer.fault().find("floating_network_id. Value: 'None'. Mandatory field missing."),
             std::string::npos);
   EXPECT_EQ(post_address("172.24.4.300", port_).status, 400);
 }
@@ -82,12 +82,37 @@ TEST_F(FloatingIps, an_address_that_is_in_use_is_a_conflict) {
   EXPECT_EQ(post_address("10.0.0.16", port_).status, 409);
 }
 
-TEST_F(FloatingIps, an_address_without_a_port_is_not_supported) {
+TEST_F(FloatingIps, an_address_can_be_untied_and_tied_again) {
   const auto url =
       "/v2.0/floatingips/" + text(post_address("172.24.4.10", port_)["floatingip"].at("id"));
   auto answer = put(url, R"({"floatingip": {"port_id": null}})");
-  EXPECT_EQ(answer.status, 501);
-  EXPECT_NE(answer.fault().find("delete it instead"), std::string::npos);
+  EXPECT_EQ(answer.status, 200);
+  EXPECT_TRUE(answer["floatingip"].at("port_id").is_null());
+  EXPECT_TRUE(answer["floatingip"].at("fixed_ip_address").is_null());
+  EXPECT_EQ(answer["floatingip"].at("status"), "DOWN");
+  EXPECT_EQ(data_plane_.state.vips.size(), 1U) << "the address is reserved and does nothing";
+  put(url, R"({"floatingip": {"port_id": ")" + port_ + R"("}})");
+  EXPECT_EQ(get(url)["floatingip"].at("status"), "ACTIVE");
+  EXPECT_EQ(data_plane_.state.vips.size(), 2U);
+}
+
+TEST_F(FloatingIps, an_address_is_allocated_from_an_external_network) {
+  declare({"public,network=public-net,cidr=172.24.4.0/24,range=172.24.4.10-172.24.4.11,external",
+           "private,cidr=10.0.0.0/24"});
+  const auto network = [&](const std::string& name) {
+    return text(get("/v2.0/networks?name=" + name).json.at("networks").at(0).at("id"));
+  };
+  const auto ask = [&](const std::string& id) {
+    return post("/v2.0/floatingips", R"({"floatingip": {"floating_network_id": ")" + id + R"("}})");
+  };
+  const auto first = ask(network("public-net"));
+  ASSERT_EQ(first.status, 201) << first.response.body;
+  EXPECT_EQ(first["floatingip"].at("floating_ip_address"), "172.24.4.10");
+  EXPECT_EQ(text(first["floatingip"].at("floating_network_id")), network("public-net"));
+  EXPECT_EQ(ask(network("public-net"))["floatingip"].at("floating_ip_address"), "172.24.4.11");
+  EXPECT_EQ(ask(network("public-net")).status, 409) << "the range is used up";
+  EXPECT_EQ(ask(network("private")).status, 400) << "it is not external";
+  EXPECT_EQ(ask("11111111-2222-4333-8444-555555555555").status, 404);
 }
 
 }  // namespace

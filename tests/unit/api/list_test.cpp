@@ -109,13 +109,112 @@ TEST_F(Lists, fields_cuts_the_objects_down) {
 TEST_F(Lists, an_unknown_filter_is_refused_even_on_an_empty_list) {
   auto answer = get("/v2/lbaas/loadbalancers?colour=red");
   EXPECT_EQ(answer.status, 400);
-  EXPECT_EQ(answer.fault(), "One or more arguments are either duplicate or invalid: colour");
+  EXPECT_EQ(answer.fault(), "One or more arguments are either duplicate or invalid (colour)");
   EXPECT_EQ(get("/v2/lbaas/loadbalancers?healthmonitor_id=x").status, 400);
 }
 
-TEST_F(Lists, paging_and_sorting_say_that_they_are_missing) {
-  EXPECT_EQ(get("/v2/lbaas/pools?limit=2").status, 501);
-  EXPECT_EQ(get("/v2/lbaas/pools?sort=name:desc").status, 501);
+TEST_F(Lists, any_shown_attribute_sorts_in_both_directions) {
+  create_load_balancer("10.0.0.3", "b");
+  create_load_balancer("10.0.0.2", "a");
+  create_load_balancer("10.0.0.1", "b");
+  const auto sorted = [&](const std::string& query) {
+    std::string addresses;
+    const auto answer = get("/v2/lbaas/loadbalancers?" + query);
+    for (const auto& entry : answer.json.at("loadbalancers").as_array()) {
+      addresses += text(entry.at("vip_address")).back();
+    }
+    return addresses;
+  };
+  EXPECT_EQ(sorted("sort=vip_address"), "123");
+  EXPECT_EQ(sorted("sort=vip_address:desc"), "321");
+  EXPECT_EQ(sorted("sort=name:desc,vip_address:asc"), "132");
+  EXPECT_EQ(sorted("sort=name:DESC"), "312");
+  EXPECT_EQ(sorted("sort_key=name,vip_address&sort_dir=asc,desc"), "231");
+  EXPECT_EQ(sorted("sort=created_at:desc"), "123");
+  EXPECT_EQ(sorted("sort=name&sort_key=vip_address"), "231") << "sort wins";
+}
+
+TEST_F(Lists, numbers_sort_as_numbers) {
+  const auto load_balancer = create_load_balancer();
+  for (int port : {443, 80, 8080}) create_listener(load_balancer, port);
+  EXPECT_EQ(names("/v2/lbaas/listeners?sort=protocol_port", "listeners"),
+            "80_listener 443_listener 8080_listener");
+}
+
+TEST_F(Lists, what_cannot_be_sorted_or_paged_is_named) {
+  const auto fault = [&](const std::string& query) {
+    const auto answer = get("/v2/lbaas/pools?" + query);
+    EXPECT_EQ(answer.status, 400);
+    return answer.fault();
+  };
+  EXPECT_EQ(fault("sort=colour"), "Supplied sort key 'colour' is not valid.");
+  EXPECT_EQ(fault("sort=members"), "Supplied sort key 'members' is not valid.");
+  EXPECT_EQ(fault("sort=name:Up"), "Supplied sort direction 'up' is not valid.");
+  EXPECT_EQ(fault("limit=x"), "Supplied pagination limit 'x' is not valid.");
+  EXPECT_EQ(fault("marker=x"), "Supplied pagination marker 'x' is not valid.");
+}
+
+class Pages : public Lists {
+ protected:
+  Pages() {
+    for (auto name : {"a", "b", "c", "d", "e"}) {
+      create_load_balancer(std::string("10.0.0.") + std::to_string(*name - 'a' + 1), name);
+    }
+  }
+
+  std::string page(const std::string& url) { return names(url, "loadbalancers"); }
+  // The address that the page's link leads to; empty where there is none.
+  std::string link(const std::string& url, const std::string& rel) {
+    const auto answer = get(url);
+    for (const auto& entry : answer.json.at("loadbalancers_links").as_array()) {
+      if (text(entry.at("rel")) == rel) return text(entry.at("href"));
+    }
+    return {};
+  }
+  static std::string path_of(const std::string& url) { return url.substr(url.find("/v2")); }
+
+  const std::string url_ = "/v2/lbaas/loadbalancers";
+};
+
+TEST_F(Pages, next_links_lead_through_the_whole_list_and_end) {
+  auto url = url_ + "?limit=2&sort=name:desc";
+  EXPECT_EQ(page(url), "e d");
+  url = path_of(link(url, "next"));
+  EXPECT_EQ(page(url), "c b");
+  url = path_of(link(url, "next"));
+  EXPECT_EQ(page(url), "a");
+  EXPECT_EQ(link(url, "next"), "");
+}
+
+TEST_F(Pages, previous_links_lead_back) {
+  const auto second = path_of(link(url_ + "?limit=2", "next"));
+  const auto third = path_of(link(second, "next"));
+  EXPECT_EQ(page(third), "e");
+  EXPECT_EQ(page(path_of(link(third, "previous"))), "c d");
+  EXPECT_EQ(page(path_of(link(second, "previous"))), "a b");
+  EXPECT_EQ(link(url_ + "?limit=2", "previous"), "");
+}
+
+TEST_F(Pages, a_list_without_a_limit_has_no_links) {
+  EXPECT_EQ(page(url_), "a b c d e");
+  EXPECT_EQ(link(url_, "next"), "");
+  EXPECT_EQ(page(url_ + "?limit=0"), "a b c d e");
+}
+
+TEST_F(Pages, filters_hold_on_every_page) {
+  const auto first = url_ + "?limit=2&admin_state_up=True&fields=name&fields=id";
+  put(url_ + "/" + text(get(url_ + "?name=c").json.at("loadbalancers").at(0).at("id")),
+      R"({"loadbalancer": {"admin_state_up": false}})");
+  EXPECT_EQ(page(first), "a b");
+  EXPECT_EQ(page(path_of(link(first, "next"))), "d e");
+  EXPECT_EQ(get(path_of(link(first, "next"))).json.at("loadbalancers").at(0).as_object().size(),
+            2U);
+}
+
+TEST_F(Lists, fields_cut_a_single_object_down_too) {
+  const auto id = create_load_balancer("10.0.0.1", "a");
+  EXPECT_EQ(get("/v2/lbaas/loadbalancers/" + id + "?fields=name").response.body,
+            R"({"loadbalancer":{"name":"a"}})");
 }
 
 }  // namespace

@@ -2,6 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <utility>
+
+#include "model/names.hpp"
+
 namespace sluice::model {
 namespace {
 
@@ -214,25 +218,22 @@ TEST_F(Edit, OutOfRangeAttributesAreNamedWithTheirValue) {
 
 TEST_F(Edit, AddressesThatNoMemberCanHaveAreRefused) {
   for (const auto* address :
-       {"169.254.169.254", "127.0.0.1", "0.0.0.0", "224.0.0.1", "255.255.255.255"}) {
+       {"169.254.169.254", "127.0.0.1", "0.0.0.0", "224.0.0.1", "255.255.255.255", "::", "::1",
+        "ff02::1", "fe80::1", "::ffff:10.0.0.4"}) {
     refused(add(model, member_at(address, 80), now), ErrorKind::invalid,
             std::string(address) + " is not a valid option for member address");
   }
   refused(add(model, member_at("10.0.0.16", 80), now), ErrorKind::invalid,
           "10.0.0.16 is not a valid option for member address: it belongs to Load Balancer " +
               to_string(lb));
-  refused(add(model, member_at("2001:db8::1", 80), now), ErrorKind::unsupported,
-          "IPv6 members are not supported yet");
 }
 
-TEST_F(Edit, AVipIsAUnicastIpv4AddressThatNobodyElseHas) {
+TEST_F(Edit, AVipIsAUnicastAddressThatNobodyElseHas) {
   LoadBalancer second;
-  second.vip_address = ip("2001:db8::1");
-  refused(add(model, second, now), ErrorKind::unsupported, "IPv6 VIPs are not supported yet");
   second.vip_address = ip("224.0.0.1");
   refused(add(model, second, now), ErrorKind::invalid,
           "Invalid input for field/attribute vip_address. Value: '224.0.0.1'. "
-          "Value should be a unicast IPv4 address");
+          "Value should be a unicast address");
   second.vip_address = ip("10.0.0.16");
   refused(add(model, second, now), ErrorKind::conflict,
           "IP address 10.0.0.16 is already in use by Load Balancer " + to_string(lb));
@@ -307,7 +308,85 @@ TEST_F(Edit, ALoadBalancerWithChildrenGoesOnlyByCascade) {
       "Validation failure: Cannot delete Load Balancer " + to_string(lb) + " - it has children");
   EXPECT_EQ(model, before);
   ASSERT_TRUE(remove_load_balancer(model, lb, true, now));
+  const auto reserved = std::exchange(model.floating_ips, {});
   EXPECT_EQ(model, Model{});
+  ASSERT_EQ(reserved.size(), 1U) << "the address stays reserved";
+  EXPECT_FALSE(reserved.begin()->second.load_balancer_id);
+}
+
+TEST_F(Edit, TcpHttpAndHttpsShareTheirPortsAndUdpHasItsOwn) {
+  Listener other;
+  other.load_balancer_id = lb;
+  other.protocol_port = 443;
+  other.protocol = Protocol::https;
+  refused(add(model, other, now), ErrorKind::conflict,
+          "Another Listener on this Load Balancer is already using protocol TCP and protocol_port "
+          "443");
+  for (const auto protocol : {Protocol::udp, Protocol::sctp}) {
+    other.protocol = protocol;
+    EXPECT_TRUE(add(model, other, now)) << name(protocol);
+  }
+}
+
+TEST_F(Edit, APoolsProtocolFitsItsListeners) {
+  const auto fits = [&](Protocol front, Protocol back) {
+    auto copy = model;
+    Listener object;
+    object.load_balancer_id = lb;
+    object.protocol_port = 81;
+    object.protocol = front;
+    const auto id = add(copy, object, now).value();
+    Pool behind;
+    behind.protocol = back;
+    return add(copy, behind, id, now).has_value();
+  };
+  EXPECT_TRUE(fits(Protocol::tcp, Protocol::tcp));
+  EXPECT_TRUE(fits(Protocol::tcp, Protocol::http));
+  EXPECT_TRUE(fits(Protocol::tcp, Protocol::https));
+  EXPECT_TRUE(fits(Protocol::http, Protocol::http));
+  EXPECT_TRUE(fits(Protocol::https, Protocol::tcp));
+  EXPECT_TRUE(fits(Protocol::udp, Protocol::udp));
+  EXPECT_TRUE(fits(Protocol::sctp, Protocol::sctp));
+  EXPECT_FALSE(fits(Protocol::http, Protocol::tcp));
+  EXPECT_FALSE(fits(Protocol::http, Protocol::https));
+  EXPECT_FALSE(fits(Protocol::tcp, Protocol::udp));
+  EXPECT_FALSE(fits(Protocol::udp, Protocol::tcp));
+  EXPECT_FALSE(fits(Protocol::udp, Protocol::sctp));
+}
+
+TEST_F(Edit, AListenersClientsAreOfTheVipsFamily) {
+  auto object = model.listeners.at(listener);
+  object.allowed_cidrs = {parse_ip_network("10.0.0.0/8").value()};
+  EXPECT_TRUE(replace(model, object, later));
+  object.allowed_cidrs = {parse_ip_network("2001:db8::/32").value()};
+  refused(replace(model, object, later), ErrorKind::invalid,
+          "Validation failure: CIDR 2001:db8::/32 IP version incompatible with VIP 10.0.0.16 IP "
+          "version.");
+}
+
+TEST_F(Edit, APersistencesTimeoutAndGranularityAreForUdpAndSctp) {
+  auto object = model.pools.at(pool);
+  object.session_persistence = SessionPersistence::source_ip;
+  EXPECT_TRUE(replace(model, object, later));
+  object.persistence_timeout_seconds = 60;
+  refused(replace(model, object, later), ErrorKind::invalid,
+          "Validation failure: persistence_timeout and persistence_granularity is only for UDP and "
+          "SCTP protocol pools.");
+}
+
+TEST_F(Edit, AFloatingIpIsReservedBeforeItIsAttachedAndAfterwards) {
+  auto object = floating_ip("203.0.113.9");
+  object.load_balancer_id.reset();
+  const auto id = add(model, object, now).value();
+  EXPECT_EQ(model.load_balancers.at(lb).provisioning_status, ProvisioningStatus::active);
+  object = model.floating_ips.at(id);
+  object.load_balancer_id = lb;
+  ASSERT_TRUE(replace(model, object, later));
+  EXPECT_EQ(model.load_balancers.at(lb).provisioning_status, ProvisioningStatus::pending_update);
+  settle();
+  object.load_balancer_id.reset();
+  ASSERT_TRUE(replace(model, object, later));
+  EXPECT_EQ(model.load_balancers.at(lb).provisioning_status, ProvisioningStatus::pending_update);
 }
 
 TEST_F(Edit, ALoadBalancerWithoutChildrenGoes) {

@@ -43,14 +43,22 @@ model::Model full_model() {
   set_common(pool, "80_pool");
   pool.description = "web";
   pool.load_balancer_id = lb.id;
+  pool.protocol = model::Protocol::udp;
+  pool.lb_algorithm = model::Algorithm::maglev;
   pool.forwarding_mode = model::ForwardingMode::dnat;
+  pool.session_persistence = model::SessionPersistence::source_ip;
+  pool.persistence_timeout_seconds = 60;
+  pool.persistence_granularity = ip("255.255.255.0");
 
   model::Listener listener;
   set_common(listener, "80_listener");
   listener.description = "http";
   listener.load_balancer_id = lb.id;
   listener.protocol_port = 65535;
+  listener.protocol = model::Protocol::udp;
   listener.default_pool_id = pool.id;
+  listener.allowed_cidrs = {parse_ip_network("10.0.0.0/8").value(),
+                            parse_ip_network("192.0.2.1").value()};
   listener.connection_limit = 100;
   listener.timeout_client_data_ms = 1;
   listener.timeout_member_connect_ms = 2;
@@ -85,6 +93,8 @@ model::Model full_model() {
   model::FloatingIp floating_ip;
   set_common(floating_ip, "public");
   floating_ip.address = ip("203.0.113.9");
+  floating_ip.description = "the office";
+  floating_ip.network_id = new_uuid();
   floating_ip.load_balancer_id = lb.id;
 
   model::Model model;
@@ -149,6 +159,16 @@ TEST_F(StoreTest, AbsentOptionalAttributesComeBackAbsent) {
   for (auto& [id, listener] : model.listeners) {
     listener.default_pool_id.reset();
     listener.connection_limit = -1;
+    listener.allowed_cidrs.clear();
+  }
+  for (auto& [id, pool] : model.pools) {
+    pool.session_persistence.reset();
+    pool.persistence_timeout_seconds.reset();
+    pool.persistence_granularity.reset();
+  }
+  for (auto& [id, floating_ip] : model.floating_ips) {
+    floating_ip.network_id.reset();
+    floating_ip.load_balancer_id.reset();
   }
   ASSERT_TRUE(opened().save({}, model));
   EXPECT_EQ(opened().load().value(), model);
@@ -276,7 +296,7 @@ TEST_F(StoreTest, AFileOfANewerSluiceIsRefused) {
   sqlite3_exec(database, "PRAGMA user_version = 7", nullptr, nullptr, nullptr);
   sqlite3_close(database);
   EXPECT_EQ(refusal(), "open " + file().string() +
-                           ": it was written by a newer Sluice (schema 7, this program knows 1) "
+                           ": it was written by a newer Sluice (schema 7, this program knows 2) "
                            "(install that version again, or choose another --state-dir)");
 }
 

@@ -1,0 +1,127 @@
+#include "model/supported.hpp"
+
+#include <gtest/gtest.h>
+
+#include "model/edit.hpp"
+
+namespace sluice::model {
+namespace {
+
+IpAddress ip(const char* text) {
+  return boost::asio::ip::make_address(text);
+}
+
+// A model that grows by one object per test; `refusal` is what that object is refused with.
+class SupportedTest : public testing::Test {
+ protected:
+  SupportedTest() {
+    LoadBalancer load_balancer;
+    load_balancer.vip_address = ip("10.0.0.16");
+    lb_ = add(before_, load_balancer, {}).value();
+    Pool pool;
+    pool.load_balancer_id = lb_;
+    pool_ = add(before_, pool, std::nullopt, {}).value();
+    after_ = before_;
+  }
+
+  template <typename T>
+  std::string refusal(T object) {
+    if constexpr (std::is_same_v<T, Pool>) {
+      object.load_balancer_id = lb_;
+      EXPECT_TRUE(add(after_, object, std::nullopt, {}));
+    } else {
+      EXPECT_TRUE(add(after_, object, {}));
+    }
+    EXPECT_TRUE(check_supported(Supported::everything(), before_, after_));
+    const auto checked = check_supported(few_, before_, after_);
+    if (checked) return "accepted";
+    EXPECT_EQ(checked.error().kind, ErrorKind::unsupported);
+    const std::string prefix = "Provider 'sluice' does not support a requested option: ";
+    EXPECT_EQ(checked.error().message.substr(0, prefix.size()), prefix);
+    return checked.error().message.substr(prefix.size());
+  }
+
+  Listener listener(Protocol protocol) const {
+    Listener object;
+    object.load_balancer_id = lb_;
+    object.protocol = protocol;
+    object.protocol_port = 80;
+    return object;
+  }
+
+  Supported few_{.transports = {Protocol::tcp},
+                 .algorithms = {Algorithm::round_robin},
+                 .forwarding_modes = {ForwardingMode::fullnat},
+                 .monitor_types = {MonitorType::http, MonitorType::tcp}};
+  Model before_, after_;
+  Uuid lb_{}, pool_{};
+};
+
+TEST_F(SupportedTest, HttpAndHttpsAreTcp) {
+  EXPECT_EQ(refusal(listener(Protocol::http)), "accepted");
+}
+
+TEST_F(SupportedTest, TransportsAreRefusedOnListeners) {
+  EXPECT_EQ(refusal(listener(Protocol::udp)), "protocol UDP is not supported by this version");
+}
+
+TEST_F(SupportedTest, AccessListsAreRefused) {
+  auto object = listener(Protocol::tcp);
+  object.allowed_cidrs = {parse_ip_network("10.0.0.0/8").value()};
+  EXPECT_EQ(refusal(object), "allowed_cidrs is not supported by this version");
+}
+
+TEST_F(SupportedTest, AlgorithmsAreRefusedByName) {
+  Pool pool;
+  pool.lb_algorithm = Algorithm::maglev;
+  EXPECT_EQ(refusal(pool),
+            "lb_algorithm MAGLEV is not supported by this version (supported: ROUND_ROBIN)");
+}
+
+TEST_F(SupportedTest, ForwardingModesAreRefusedByName) {
+  Pool pool;
+  pool.forwarding_mode = ForwardingMode::dsr;
+  EXPECT_EQ(refusal(pool),
+            "forwarding_mode dsr is not supported by this version (supported: fullnat)");
+}
+
+TEST_F(SupportedTest, PersistenceIsRefused) {
+  Pool pool;
+  pool.session_persistence = SessionPersistence::source_ip;
+  EXPECT_EQ(refusal(pool), "session_persistence is not supported by this version");
+}
+
+TEST_F(SupportedTest, MonitorTypesAreRefusedByName) {
+  HealthMonitor monitor;
+  monitor.pool_id = pool_;
+  monitor.type = MonitorType::ping;
+  EXPECT_EQ(refusal(monitor), "type PING is not supported by this version (supported: HTTP, TCP)");
+}
+
+TEST_F(SupportedTest, Ipv6IsRefused) {
+  LoadBalancer load_balancer;
+  load_balancer.vip_address = ip("2001:db8::16");
+  EXPECT_EQ(refusal(load_balancer),
+            "IPv6 VIPs (2001:db8::16) are not supported by this version; give an IPv4 address");
+}
+
+TEST_F(SupportedTest, AMemberOfAnotherIpVersionThanTheVipIsRefused) {
+  few_.ipv6 = true;
+  Member member;
+  member.pool_id = pool_;
+  member.address = ip("2001:db8::4");
+  member.protocol_port = 80;
+  EXPECT_EQ(refusal(member), "member 2001:db8::4 and VIP 10.0.0.16 are of different IP versions");
+}
+
+TEST_F(SupportedTest, WhatWasThereBeforeIsNotAskedAgain) {
+  ASSERT_TRUE(add(before_, listener(Protocol::udp), {}));
+  after_ = before_;
+  auto changed = after_.load_balancers.at(lb_);
+  changed.name = "renamed";
+  ASSERT_TRUE(replace(after_, changed, {}));
+  EXPECT_TRUE(check_supported(few_, before_, after_));
+}
+
+}  // namespace
+}  // namespace sluice::model

@@ -1,0 +1,92 @@
+// Stores that earlier versions wrote (version_N.sql) open with everything that was in them.
+#include <gtest/gtest.h>
+#include <sqlite3.h>
+
+#include <fstream>
+#include <sstream>
+
+#include "store/store.hpp"
+
+namespace sluice::store {
+namespace {
+
+namespace fs = std::filesystem;
+
+Uuid id(int number) {
+  return parse_uuid("0000000" + std::to_string(number) + "-0000-4000-8000-000000000000").value();
+}
+
+class Migration : public testing::Test {
+ protected:
+  Migration() {
+    auto name = (fs::temp_directory_path() / "sluice-migration-test-XXXXXX").string();
+    directory_ = ::mkdtemp(name.data());
+  }
+  ~Migration() override { fs::remove_all(directory_); }
+
+  Store written_by(int version) {
+    std::ifstream file(fs::path(STORES_DIRECTORY) /
+                       ("version_" + std::to_string(version) + ".sql"));
+    std::stringstream sql;
+    sql << file.rdbuf();
+    sqlite3* database = nullptr;
+    EXPECT_EQ(sqlite3_open((directory_ / "sluice.db").c_str(), &database), SQLITE_OK);
+    char* problem = nullptr;
+    EXPECT_EQ(sqlite3_exec(database, sql.str().c_str(), nullptr, nullptr, &problem), SQLITE_OK)
+        << problem;
+    sqlite3_close(database);
+    return opened();
+  }
+  Store opened() {
+    auto store = Store::open(directory_);
+    if (!store) throw std::runtime_error(store.error().text());
+    return std::move(*store);
+  }
+
+  fs::path directory_;
+};
+
+TEST_F(Migration, AStoreOfSchema1KeepsEveryAttributeAndNewOnesHaveTheirDefaults) {
+  const auto store = written_by(1);
+  const auto model = store.load().value();
+
+  const auto& load_balancer = model.load_balancers.at(id(1));
+  EXPECT_EQ(load_balancer.name, "lb_test_1");
+  EXPECT_EQ(load_balancer.description, "the site");
+  EXPECT_EQ(load_balancer.vip_address.to_string(), "10.0.0.16");
+  EXPECT_EQ(load_balancer.vip_port_id, id(9));
+  const auto& pool = model.pools.at(id(2));
+  EXPECT_EQ(pool.forwarding_mode, model::ForwardingMode::dnat);
+  EXPECT_FALSE(pool.session_persistence);
+  const auto& listener = model.listeners.at(id(3));
+  EXPECT_EQ(listener.default_pool_id, id(2));
+  EXPECT_EQ(listener.connection_limit, 100);
+  EXPECT_TRUE(listener.allowed_cidrs.empty());
+  const auto& member = model.members.at(id(4));
+  EXPECT_EQ(member.provisioning_error, "map is full");
+  EXPECT_EQ(member.weight, 7);
+  EXPECT_EQ(member.monitor_port, 8080);
+  EXPECT_EQ(member.tags, std::vector<std::string>{"blue"});
+  EXPECT_EQ(model.health_monitors.at(id(5)).url_path, "/health");
+  const auto& floating_ip = model.floating_ips.at(id(6));
+  EXPECT_EQ(floating_ip.address.to_string(), "172.24.4.10");
+  EXPECT_EQ(floating_ip.load_balancer_id, id(1));
+  EXPECT_FALSE(floating_ip.network_id);
+  EXPECT_EQ(store.load_health().value(), (model::HealthTable{{id(4), model::Health::down}}));
+}
+
+TEST_F(Migration, AMigratedStoreTakesWhatTheOldOneCouldNot) {
+  const auto before = [&] {
+    auto store = written_by(1);
+    const auto model = store.load().value();
+    auto after = model;
+    after.floating_ips.at(id(6)).load_balancer_id.reset();
+    after.listeners.at(id(3)).allowed_cidrs = {parse_ip_network("10.0.0.0/8").value()};
+    EXPECT_TRUE(store.save(model, after));
+    return after;
+  }();
+  EXPECT_EQ(opened().load().value(), before);
+}
+
+}  // namespace
+}  // namespace sluice::store

@@ -1,0 +1,129 @@
+#include "model/supported.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <vector>
+
+#include "model/names.hpp"
+
+namespace sluice::model {
+namespace {
+
+// "UDP listeners (supported: TCP)"
+template <typename Enum>
+Result<void> check_word(const std::set<Enum>& supported, Enum value, std::string_view attribute) {
+  if (supported.contains(value)) return {};
+  std::vector<std::string_view> words;
+  for (const auto known : supported) words.push_back(name(known));
+  return unsupported_option(fmt::format("{} {} is not supported by this version (supported: {})",
+                                        attribute, name(value), fmt::join(words, ", ")));
+}
+
+Result<void> check_transport(const Supported& supported, Protocol protocol) {
+  if (supported.transports.contains(transport(protocol))) return {};
+  return unsupported_option(
+      fmt::format("protocol {} is not supported by this version", name(protocol)));
+}
+
+Result<void> check_family(const Supported& supported, const IpAddress& address,
+                          std::string_view what) {
+  if (supported.ipv6 || address.is_v4()) return {};
+  return unsupported_option(
+      fmt::format("IPv6 {} ({}) are not supported by this version; give an IPv4 address", what,
+                  address.to_string()));
+}
+
+Result<void> check(const Supported& supported, const Model&, const LoadBalancer& object) {
+  return check_family(supported, object.vip_address, "VIPs");
+}
+
+Result<void> check(const Supported& supported, const Model& model, const FloatingIp& object) {
+  if (auto ok = check_family(supported, object.address, "floating IPs"); !ok) return ok;
+  if (supported.translation || !object.load_balancer_id) return {};
+  const auto& vip = model.load_balancers.at(*object.load_balancer_id).vip_address;
+  if (vip.is_v6() == object.address.is_v6()) return {};
+  return unsupported_option(fmt::format("floating IP {} and VIP {} are of different IP versions",
+                                        object.address.to_string(), vip.to_string()));
+}
+
+Result<void> check(const Supported& supported, const Model&, const Listener& object) {
+  if (auto ok = check_transport(supported, object.protocol); !ok) return ok;
+  if (supported.allowed_cidrs || object.allowed_cidrs.empty()) return {};
+  return unsupported_option("allowed_cidrs is not supported by this version");
+}
+
+Result<void> check(const Supported& supported, const Model&, const Pool& object) {
+  if (auto ok = check_transport(supported, object.protocol); !ok) return ok;
+  if (auto ok = check_word(supported.algorithms, object.lb_algorithm, "lb_algorithm"); !ok) {
+    return ok;
+  }
+  if (auto ok = check_word(supported.forwarding_modes, object.forwarding_mode, "forwarding_mode");
+      !ok) {
+    return ok;
+  }
+  if (supported.session_persistence || !object.session_persistence) return {};
+  return unsupported_option("session_persistence is not supported by this version");
+}
+
+Result<void> check(const Supported& supported, const Model& model, const Member& object) {
+  if (auto ok = check_family(supported, object.address, "members"); !ok) return ok;
+  if (supported.translation) return {};
+  const auto& pool = model.pools.at(object.pool_id);
+  const auto& vip = model.load_balancers.at(pool.load_balancer_id).vip_address;
+  if (vip.is_v6() == object.address.is_v6()) return {};
+  return unsupported_option(fmt::format("member {} and VIP {} are of different IP versions",
+                                        object.address.to_string(), vip.to_string()));
+}
+
+Result<void> check(const Supported& supported, const Model&, const HealthMonitor& object) {
+  return check_word(supported.monitor_types, object.type, "type");
+}
+
+template <typename T>
+Result<void> check_changed(const Supported& supported, const Model& model,
+                           const std::map<Uuid, T>& before, const std::map<Uuid, T>& after) {
+  for (const auto& [id, object] : after) {
+    const auto old = before.find(id);
+    if (old != before.end() && old->second == object) continue;
+    if (auto ok = check(supported, model, object); !ok) return ok;
+  }
+  return {};
+}
+
+}  // namespace
+
+Supported Supported::everything() {
+  return {
+      .transports = {Protocol::tcp, Protocol::udp, Protocol::sctp},
+      .algorithms = {Algorithm::round_robin, Algorithm::least_connections, Algorithm::source_ip,
+                     Algorithm::source_ip_port, Algorithm::maglev},
+      .forwarding_modes = {ForwardingMode::fullnat, ForwardingMode::dnat, ForwardingMode::dsr,
+                           ForwardingMode::ipip},
+      .monitor_types = {MonitorType::http, MonitorType::https, MonitorType::ping, MonitorType::tcp,
+                        MonitorType::tls_hello, MonitorType::udp_connect, MonitorType::sctp},
+      .session_persistence = true,
+      .allowed_cidrs = true,
+      .ipv6 = true,
+      .translation = true,
+  };
+}
+
+Result<void> check_supported(const Supported& supported, const Model& before, const Model& after) {
+  const auto changed = [&](auto table) {
+    return [&, table] { return check_changed(supported, after, before.*table, after.*table); };
+  };
+  return changed(&Model::load_balancers)()
+      .and_then(changed(&Model::listeners))
+      .and_then(changed(&Model::pools))
+      .and_then(changed(&Model::members))
+      .and_then(changed(&Model::health_monitors))
+      .and_then(changed(&Model::floating_ips));
+}
+
+tl::unexpected<Error> unsupported_option(std::string_view what) {
+  return fail(ErrorKind::unsupported,
+              fmt::format("Provider 'sluice' does not support a requested option: {}", what));
+}
+
+}  // namespace sluice::model

@@ -1,0 +1,37 @@
+// What the data plane and the prober can do, out of all that the API knows: the one place where a
+// request is refused because this version can't carry it out yet.
+//
+// The edits (edit.hpp) let everything in that is right by the API's rules. The controller then asks
+// check_supported() about what the edit added or changed. A feature that gets built becomes true
+// here, and nothing else has to change.
+#pragma once
+
+#include <set>
+#include <string_view>
+
+#include "base/result.hpp"
+#include "model/objects.hpp"
+
+namespace sluice::model {
+
+struct Supported {
+  std::set<Protocol> transports = {Protocol::tcp};  // of transport(): TCP, UDP, SCTP
+  std::set<Algorithm> algorithms = {Algorithm::round_robin};
+  std::set<ForwardingMode> forwarding_modes = {ForwardingMode::fullnat, ForwardingMode::dnat};
+  std::set<MonitorType> monitor_types = {MonitorType::http, MonitorType::tcp};
+  bool session_persistence = false;
+  bool allowed_cidrs = false;
+  bool ipv6 = false;
+  bool translation = false;  // between IPv4 and IPv6: a VIP of one, a member of the other
+
+  static Supported everything();
+};
+
+// ErrorKind::unsupported for the first object of `after` that is not in `before` like that and
+// needs more than `supported`.
+Result<void> check_supported(const Supported& supported, const Model& before, const Model& after);
+
+// "Provider 'sluice' does not support a requested option: <what>"
+tl::unexpected<Error> unsupported_option(std::string_view what);
+
+}  // namespace sluice::model
