@@ -91,6 +91,7 @@ Result<void> run(const Options& options) {
   // Makes the second equal to the first.
   auto controller = control::Controller::start(*store, **data_plane);
   if (!controller) return tl::unexpected(std::move(controller.error()));
+  controller->set_networks(options.networks);
 
   // Probes, neighbours and announcements follow the model; the kernel tells when next hops change,
   // the data plane when it misses one.
@@ -107,7 +108,9 @@ Result<void> run(const Options& options) {
   renew_next_hops(**data_plane, *neighbors);  // for what changed while nobody watched
 
   auto server = api::Server::listen(loop, *controller,
-                                    {.socket = options.socket, .on_exchange = log_exchange});
+                                    {.socket = options.socket,
+                                     .default_project_id = options.project_id,
+                                     .on_exchange = log_exchange});
   if (!server) return tl::unexpected(std::move(server.error()));
   Maintenance maintenance(loop, *controller, [&] { follower.catch_up(); });
 

@@ -9,9 +9,11 @@
 #include <iostream>
 #include <sstream>
 
+#include "api/server.hpp"
 #include "base/result.hpp"
 #include "dataplane/pins.hpp"
 #include "dataplane/program.hpp"
+#include "model/limits.hpp"
 
 namespace sluice::daemon {
 namespace {
@@ -38,6 +40,11 @@ po::options_description settings() {
        "connections that the flow table has room for, when it is made (default 1048576)")  //
       ("interface", po::value<Texts>()->multitoken()->composing()->value_name("IF..."),
        "attach to these NICs, unless that is done already")  //
+      ("subnet", po::value<Texts>()->composing()->value_name("NAME,cidr=..."),
+       "take VIPs and floating IPs from this subnet; may be given many times, see below")  //
+      ("project-id",
+       po::value<Text>()->default_value(api::Options().default_project_id)->value_name("ID"),
+       "project of objects whose request names none")  //
       ("log-level", po::value<Text>()->default_value("info")->value_name("LEVEL"),
        "debug, info, warning or error");
   return list;
@@ -63,10 +70,16 @@ void print_help() {
       "equal to them and probes their members. Needs no configuration. When it stops, traffic goes "
       "on.\n\n"
       "{}\n"
+      "A subnet is NAME,cidr=ADDRESS/LENGTH and, after commas, any of: network=NAME, "
+      "range=FIRST-LAST\n"
+      "(what is given out), gateway=ADDRESS, external (floating IPs come from it), id=UUID,\n"
+      "network-id=UUID.\n\n"
       "Signals: SIGTERM and SIGINT stop it, SIGHUP is ignored.\n\n"
       "Examples:\n"
       "  sluiced --interface eth0\n"
       "  sluiced --config /etc/sluice/sluiced.conf\n"
+      "  sluiced --subnet private-subnet,cidr=10.0.0.0/24,range=10.0.0.16-10.0.0.99 \\\n"
+      "          --subnet public-subnet,network=public-net,cidr=172.24.4.0/24,external\n"
       "  sluiced --state-dir ./state --socket ./api.sock --log-level debug\n",
       list.str());
 }
@@ -141,6 +154,18 @@ std::variant<Options, ExitCode> to_options(const po::variables_map& values) {
       return wrong(
           fmt::format("--flows '{}' is not a number from 1 to {}", text, dataplane::max_flows));
     }
+  }
+  if (values.count("subnet")) {
+    for (const auto& line : values["subnet"].as<Texts>()) {
+      if (auto declared = options.networks.declare(line); !declared) {
+        return wrong("--subnet: " + declared.error().text());
+      }
+    }
+  }
+  options.project_id = values["project-id"].as<Text>();
+  if (options.project_id.empty() || options.project_id.size() > model::max_project_id_length) {
+    return wrong(fmt::format("--project-id '{}' does not have 1 to {} characters",
+                             options.project_id, model::max_project_id_length));
   }
   const auto& level_text = values["log-level"].as<Text>();
   const auto level = parse_level(level_text);

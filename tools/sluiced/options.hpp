@@ -11,6 +11,8 @@
 #include <variant>
 #include <vector>
 
+#include "model/networks.hpp"
+
 namespace sluice::daemon {
 
 enum ExitCode { done = 0, failed = 1, wrong_usage = 2 };
@@ -19,6 +21,8 @@ struct Options {
   std::filesystem::path state_directory;
   std::filesystem::path socket;
   std::filesystem::path pin_directory;
+  model::Networks networks;            // that addresses are taken from
+  std::string project_id;              // of objects whose request names none
   std::optional<std::uint32_t> flows;  // unset: what is pinned, or the default
   std::vector<std::string> interfaces;
   spdlog::level::level_enum log_level = spdlog::level::info;
