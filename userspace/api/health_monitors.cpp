@@ -33,7 +33,7 @@ void read_http_version(Attributes& in, std::optional<std::string>& target) {
 
 void read_http(Attributes& in, HealthMonitor& out) {
   const HealthMonitor defaults;
-  const bool http = out.type == model::MonitorType::http || out.type == model::MonitorType::https;
+  const bool http = model::asks_for_page(out.type);
   for (auto name : {"http_method", "url_path", "expected_codes"}) {
     // A new monitor's null is as good as nothing; an update must not name the attribute at all.
     const bool named = in.creating() ? in.given(name) : in.take(name) != nullptr;

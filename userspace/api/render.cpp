@@ -198,8 +198,7 @@ json::object render(const View& view, const model::Member& object) {
 
 json::object render(const View&, const model::HealthMonitor& object) {
   auto out = common(object, operating_status(object));
-  const bool http =
-      object.type == model::MonitorType::http || object.type == model::MonitorType::https;
+  const bool http = model::asks_for_page(object.type);
   const auto http_only = [&](const std::string& text) {
     return http ? json::value(text) : json::value(nullptr);
   };

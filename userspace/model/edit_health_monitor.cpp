@@ -9,36 +9,36 @@
 namespace sluice::model {
 namespace {
 
-constexpr std::uint32_t least_udp_connect_delay = 3;  // as the real service is configured
+// A silent member makes a UDP-CONNECT probe wait for the error that doesn't come.
+constexpr std::uint32_t least_udp_connect_delay = 3;
 
-// Which types can probe members that speak the pool's protocol.
-Result<void> check_fits_pool(const HealthMonitor& monitor, const Pool& pool) {
-  const bool datagrams = transport(pool.protocol) != Protocol::tcp;
-  switch (monitor.type) {
-    case MonitorType::udp_connect:
-    case MonitorType::sctp:
-      if (datagrams) break;
-      return fail(ErrorKind::invalid,
-                  fmt::format("Validation failure: The {} type is only supported for pools of type "
-                              "UDP/SCTP.",
-                              name(monitor.type)));
-    case MonitorType::https:
-    case MonitorType::ping:
-    case MonitorType::tls_hello:
-      if (!datagrams) break;
-      return fail(ErrorKind::invalid,
-                  fmt::format("Validation failure: The associated pool protocol is {}, so only a "
-                              "UDP-CONNECT/SCTP/TCP/HTTP health monitor is supported.",
-                              name(pool.protocol)));
-    case MonitorType::http:
-    case MonitorType::tcp:
-      break;
+Result<void> check_type(MonitorType type, Protocol pool_protocol) {
+  const bool datagrams = transport(pool_protocol) != Protocol::tcp;
+  const bool for_datagrams_only = type == MonitorType::udp_connect || type == MonitorType::sctp;
+  if (!datagrams && for_datagrams_only) {
+    return fail(ErrorKind::invalid,
+                fmt::format("Validation failure: The {} type is only supported for pools of type "
+                            "UDP/SCTP.",
+                            name(type)));
   }
+  if (datagrams && !for_datagrams_only && type != MonitorType::tcp && type != MonitorType::http) {
+    return fail(ErrorKind::invalid,
+                fmt::format("Validation failure: The associated pool protocol is {}, so only a "
+                            "UDP-CONNECT/SCTP/TCP/HTTP health monitor is supported.",
+                            name(pool_protocol)));
+  }
+  return {};
+}
+
+// The monitor's own attributes, then what its pool allows.
+Result<void> check_on_pool(const HealthMonitor& monitor, const Pool& pool) {
+  if (auto ok = check(monitor); !ok) return ok;
+  if (auto ok = check_type(monitor.type, pool.protocol); !ok) return ok;
   if (monitor.type == MonitorType::udp_connect && monitor.delay_seconds < least_udp_connect_delay) {
     return fail(ErrorKind::invalid,
                 fmt::format("Validation failure: The request delay value {} should be larger than "
-                            "{} for UDP-CONNECT health monitor type.",
-                            monitor.delay_seconds, least_udp_connect_delay));
+                            "{} for {} health monitor type.",
+                            monitor.delay_seconds, least_udp_connect_delay, name(monitor.type)));
   }
   return {};
 }
@@ -49,9 +49,7 @@ Result<Uuid> add(Model& model, HealthMonitor monitor, Timestamp now) {
   const auto pool = find(model.pools, monitor.pool_id);
   if (!pool) return tl::unexpected(pool.error());
   begin(monitor, (*pool)->project_id, now);
-  if (auto ok = first_failure({check_fits_pool(monitor, **pool), check(monitor)}); !ok) {
-    return tl::unexpected(std::move(ok.error()));
-  }
+  if (auto ok = check_on_pool(monitor, **pool); !ok) return tl::unexpected(std::move(ok.error()));
   if (monitor_of(model, monitor.pool_id) != nullptr) {
     return fail(ErrorKind::conflict, "This pool already has a health monitor");
   }
@@ -67,8 +65,7 @@ Result<void> replace(Model& model, HealthMonitor monitor, Timestamp now) {
   const auto& old = **current;
   if (monitor.pool_id != old.pool_id) return immutable(kind_of(old), old.id, "pool_id");
   if (monitor.type != old.type) return immutable(kind_of(old), old.id, "type");
-  const auto& pool = model.pools.at(old.pool_id);
-  if (auto ok = first_failure({check_fits_pool(monitor, pool), check(monitor)}); !ok) return ok;
+  if (auto ok = check_on_pool(monitor, model.pools.at(old.pool_id)); !ok) return ok;
 
   mark_pool(model, old.pool_id);
   carry_over(monitor, old, now);

@@ -36,6 +36,11 @@ constexpr Protocol transport(Protocol protocol) {
   return protocol == Protocol::udp || protocol == Protocol::sctp ? protocol : Protocol::tcp;
 }
 
+// Monitors that ask for a page: only they have a method, a path and expected codes.
+constexpr bool asks_for_page(MonitorType type) {
+  return type == MonitorType::http || type == MonitorType::https;
+}
+
 // What every object of the API has.
 struct Object {
   Uuid id{};
@@ -116,7 +121,7 @@ struct HealthMonitor : Object {
   std::string url_path = "/";
   std::string expected_codes = "200";       // "200", "200,202" or "200-204"
   std::optional<std::string> http_version;  // "1.0" or "1.1"; unset means 1.0
-  std::optional<std::string> domain_name;   // the Host header of 1.1
+  std::optional<std::string> domain_name;   // the Host header of 1.1, and TLS's server name
 
   bool operator==(const HealthMonitor&) const = default;
 };
