@@ -35,6 +35,21 @@ def program(name):
     return str(BUILD / "tools" / name / name)
 
 
+def missing(tool):
+    return shutil.which(tool) is None
+
+
+def cpu_seconds(pid):
+    """What the process has used so far."""
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def resident_mib(pid):
+    pages = int(pathlib.Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
 def wait_for(condition, seconds, what):
     """Returns the first true value of condition(); fails after the time with the last value seen."""
     deadline = time.monotonic() + seconds
@@ -134,9 +149,9 @@ class Lab:
         """Native mode, with tables small enough to be made in no time."""
         return self.loader("attach", *(interfaces or ["eth0"]), "--flows", "65536")
 
-    def start_controller(self):
+    def start_controller(self, *options):
         self.start("lb", "sluiced", program("sluiced"), "--state-dir", self.state, "--socket", self.socket,
-                   "--pin-dir", self.pins)
+                   "--pin-dir", self.pins, *options)
         try:
             wait_for(lambda: self.ctl("loadbalancer", "list", check=False).returncode == 0, 10, "sluiced answers")
         except AssertionError as error:

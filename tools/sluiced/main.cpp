@@ -63,8 +63,27 @@ void log_exchange(const api::Exchange& exchange) {
                   exchange.internal_error, exchange.request_id);
   }
   if (exchange.method == "GET" || exchange.method == "HEAD") return;
-  spdlog::info("uid {} (pid {}): {} {} -> {} ({})", exchange.peer_uid, exchange.peer_pid,
-               exchange.method, exchange.target, exchange.status, exchange.request_id);
+  const auto& peer = exchange.peer;
+  const auto who =
+      peer.address.empty() ? fmt::format("uid {} (pid {})", peer.uid, peer.pid) : peer.address;
+  spdlog::info("{}: {} {} -> {} ({})", who, exchange.method, exchange.target, exchange.status,
+               exchange.request_id);
+}
+
+void log_endpoints(const api::Endpoints& endpoints) {
+  if (const auto& tcp = endpoints.tcp) {
+    const auto where = tcp->socket.address().to_string();
+    spdlog::info("serves {}://{}", tcp->tls ? "https" : "http", where);
+    if (!tcp->access.wants_token()) {
+      spdlog::warn(
+          "every user of this machine may change load balancers over {} (--token-file "
+          "makes it a secret's matter)",
+          where);
+    }
+  }
+  if (const auto& metrics = endpoints.metrics) {
+    spdlog::info("serves http://{}/metrics", metrics->address().to_string());
+  }
 }
 
 void log_ready(const Options& options, const control::Controller& controller) {
@@ -72,13 +91,19 @@ void log_ready(const Options& options, const control::Controller& controller) {
   spdlog::info(
       "sluiced {} serves {}: {} load balancers, {} listeners, {} pools, {} members; data plane in "
       "{}",
-      SLUICE_VERSION, options.socket.string(), model.load_balancers.size(), model.listeners.size(),
-      model.pools.size(), model.members.size(), options.pin_directory.string());
+      SLUICE_VERSION, options.endpoints.socket.string(), model.load_balancers.size(),
+      model.listeners.size(), model.pools.size(), model.members.size(),
+      options.pin_directory.string());
 }
 
 Result<void> run(const Options& options) {
   if (auto permitted = require_privileges(); !permitted) return permitted;
   raise_descriptor_limit();
+
+  // First of all, while nothing is touched: a socket that another sluiced serves ends the start
+  // here.
+  auto endpoints = api::Endpoints::open(options.endpoints);
+  if (!endpoints) return tl::unexpected(std::move(endpoints.error()));
 
   // What was wanted when we last ran, and what the kernel has been doing without us.
   auto store = store::Store::open(options.state_directory);
@@ -107,11 +132,9 @@ Result<void> run(const Options& options) {
   if (!watcher) return tl::unexpected(std::move(watcher.error()));
   renew_next_hops(**data_plane, *neighbors);  // for what changed while nobody watched
 
-  auto server = api::Server::listen(loop, *controller,
-                                    {.socket = options.socket,
-                                     .default_project_id = options.project_id,
-                                     .on_exchange = log_exchange});
-  if (!server) return tl::unexpected(std::move(server.error()));
+  log_endpoints(*endpoints);
+  const api::Server server(loop, *controller, std::move(*endpoints),
+                           {.default_project_id = options.project_id, .on_exchange = log_exchange});
   Maintenance maintenance(loop, *controller, [&] { follower.catch_up(); });
 
   // The data plane stays as it is when we go: that is what makes a restart harmless.

@@ -33,6 +33,16 @@ po::options_description settings() {
        "where the desired state is kept (SQLite)")  //
       ("socket", po::value<Text>()->default_value("/run/sluice/api.sock")->value_name("PATH"),
        "unix socket of the API")  //
+      ("listen", po::value<Text>()->default_value("", "none")->value_name("ADDR:PORT"),
+       "serve the API over TCP too; beyond loopback only with a token and TLS")  //
+      ("token-file", po::value<Text>()->default_value("", "none")->value_name("FILE"),
+       "over TCP answer only who sends this file's token as X-Auth-Token")  //
+      ("tls-certificate", po::value<Text>()->default_value("", "none")->value_name("FILE"),
+       "serve TCP in TLS with this certificate (PEM, its chain behind it)")  //
+      ("tls-key", po::value<Text>()->default_value("", "none")->value_name("FILE"),
+       "the certificate's key (PEM)")  //
+      ("metrics", po::value<Text>()->default_value("", "none")->value_name("ADDR:PORT"),
+       "serve /metrics for Prometheus to everyone who reaches this address")  //
       ("pin-dir",
        po::value<Text>()->default_value(dataplane::default_pin_directory)->value_name("DIR"),
        "where programs, maps and links are pinned")  //
@@ -80,6 +90,8 @@ void print_help() {
       "  sluiced --config /etc/sluice/sluiced.conf\n"
       "  sluiced --subnet private-subnet,cidr=10.0.0.0/24,range=10.0.0.16-10.0.0.99 \\\n"
       "          --subnet public-subnet,network=public-net,cidr=172.24.4.0/24,external\n"
+      "  sluiced --listen 127.0.0.1:9876       # for the OpenStack client: OS_AUTH_TYPE=none\n"
+      "                                        # OS_ENDPOINT=http://127.0.0.1:9876\n"
       "  sluiced --state-dir ./state --socket ./api.sock --log-level debug\n",
       list.str());
 }
@@ -144,7 +156,12 @@ std::optional<spdlog::level::level_enum> parse_level(const std::string& text) {
 std::variant<Options, ExitCode> to_options(const po::variables_map& values) {
   Options options;
   options.state_directory = values["state-dir"].as<Text>();
-  options.socket = values["socket"].as<Text>();
+  options.endpoints = {.socket = values["socket"].as<Text>(),
+                       .listen = values["listen"].as<Text>(),
+                       .token_file = values["token-file"].as<Text>(),
+                       .certificate = values["tls-certificate"].as<Text>(),
+                       .key = values["tls-key"].as<Text>(),
+                       .metrics = values["metrics"].as<Text>()};
   options.pin_directory = values["pin-dir"].as<Text>();
   if (values.count("interface")) options.interfaces = values["interface"].as<Texts>();
   if (values.count("flows")) {

@@ -11,6 +11,7 @@
 #include <variant>
 #include <vector>
 
+#include "api/endpoints.hpp"
 #include "model/networks.hpp"
 
 namespace sluice::daemon {
@@ -19,7 +20,7 @@ enum ExitCode { done = 0, failed = 1, wrong_usage = 2 };
 
 struct Options {
   std::filesystem::path state_directory;
-  std::filesystem::path socket;
+  api::EndpointOptions endpoints;
   std::filesystem::path pin_directory;
   model::Networks networks;            // that addresses are taken from
   std::string project_id;              // of objects whose request names none

@@ -22,10 +22,11 @@ struct Request {
 
 struct Response {
   unsigned status = 200;
-  std::string body;            // JSON; empty for 204
+  std::string body;            // empty for 204
   std::string request_id;      // x-openstack-request-id
   std::string allow;           // the Allow header of a 405
   std::string internal_error;  // what went wrong inside, for the daemon's log; empty below 500
+  std::string content_type = "application/json";
 };
 
 // What a handler works on. It lives as long as the server.

@@ -42,11 +42,10 @@ class ServerTest : public ApiTest {
  protected:
   ServerTest() {
     Options options;
-    options.socket = path_;
     options.on_exchange = [this](const Exchange& exchange) { exchanges_.push_back(exchange); };
-    auto server = Server::listen(io_, controller(), options);
-    if (!server) throw std::runtime_error(server.error().text());
-    server_.emplace(std::move(*server));
+    auto endpoints = Endpoints::open({.socket = path_});
+    if (!endpoints) throw std::runtime_error(endpoints.error().text());
+    server_.emplace(io_, controller(), std::move(*endpoints), options);
     thread_ = std::thread([this] { io_.run(); });
   }
   ~ServerTest() override { stop(); }
@@ -150,8 +149,8 @@ TEST_F(ServerTest, each_exchange_is_told_with_who_asked) {
   ASSERT_EQ(exchanges_.size(), 2U);
   EXPECT_EQ(exchanges_[0].method, "GET");
   EXPECT_EQ(exchanges_[0].status, 200U);
-  EXPECT_EQ(exchanges_[0].peer_pid, ::getpid());
-  EXPECT_EQ(exchanges_[0].peer_uid, ::getuid());
+  EXPECT_EQ(exchanges_[0].peer.pid, ::getpid());
+  EXPECT_EQ(exchanges_[0].peer.uid, ::getuid());
   EXPECT_EQ(exchanges_[1].target, "/v2");
   EXPECT_EQ(exchanges_[1].status, 405U);
 }

@@ -1,0 +1,181 @@
+// The server over TCP: with and without TLS and a token, its metrics, and clients that mean harm.
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/read.hpp>
+#include <boost/asio/ssl.hpp>
+#include <boost/asio/write.hpp>
+#include <fstream>
+#include <thread>
+
+#include "api/server.hpp"
+#include "api_fixture.hpp"
+#include "self_signed.hpp"
+
+namespace sluice::api {
+namespace {
+
+namespace asio = boost::asio;
+using asio::ip::tcp;
+
+const std::string secret = "0123456789abcdef0123456789abcdef";
+const std::string closing = "Host: 127.0.0.1\r\nConnection: close\r\n\r\n";
+
+// Everything that comes until the server closes.
+template <typename Stream>
+std::string talk(Stream& stream, const std::string& bytes) {
+  boost::system::error_code ignored;
+  asio::write(stream, asio::buffer(bytes), ignored);
+  std::string answer;
+  asio::read(stream, asio::dynamic_buffer(answer), ignored);
+  return answer;
+}
+
+class TcpServerTest : public ApiTest {
+ protected:
+  ~TcpServerTest() override {
+    if (!thread_.joinable()) return;
+    asio::post(io_, [this] { server_.reset(); });
+    thread_.join();
+  }
+
+  std::filesystem::path write(const std::string& name, const std::string& text) {
+    const auto path = directory_.path() / name;
+    std::ofstream(path) << text;
+    std::filesystem::permissions(path, std::filesystem::perms::owner_read);
+    return path;
+  }
+
+  void start(EndpointOptions options) {
+    options.socket = directory_.path() / "api.sock";
+    auto endpoints = Endpoints::open(options);
+    ASSERT_TRUE(endpoints) << endpoints.error().text();
+    if (endpoints->tcp) port_ = endpoints->tcp->socket.address().port;
+    if (endpoints->metrics) metrics_port_ = endpoints->metrics->address().port;
+    server_.emplace(io_, controller(), std::move(*endpoints),
+                    Options{.on_exchange = [this](const Exchange& exchange) {
+                      peers_.push_back(exchange.peer.address);
+                    }});
+    thread_ = std::thread([this] { io_.run(); });
+  }
+  void start_with_tls(bool token) {
+    const auto [certificate, key] = self_signed();
+    start({.listen = "127.0.0.1:0",
+           .token_file = token ? write("token", secret) : std::filesystem::path(),
+           .certificate = write("cert.pem", certificate),
+           .key = write("key.pem", key)});
+  }
+
+  tcp::socket connect(std::uint16_t port) {
+    tcp::socket socket(client_io_);
+    socket.connect({asio::ip::address_v4::loopback(), port});
+    return socket;
+  }
+  std::string ask(const std::string& head, std::uint16_t port = 0) {
+    auto socket = connect(port ? port : port_);
+    return talk(socket, head + "\r\n" + closing);
+  }
+  std::string ask_in_tls(const std::string& head) {
+    asio::ssl::context context(asio::ssl::context::tls_client);
+    asio::ssl::stream<tcp::socket> stream(connect(port_), context);
+    boost::system::error_code error;
+    stream.handshake(asio::ssl::stream_base::client, error);
+    return error ? error.message() : talk(stream, head + "\r\n" + closing);
+  }
+
+  asio::io_context io_, client_io_;
+  std::uint16_t port_ = 0, metrics_port_ = 0;
+  std::optional<Server> server_;
+  std::vector<std::string> peers_;
+  std::thread thread_;
+};
+
+bool has_status(const std::string& answer, int status) {
+  return answer.starts_with("HTTP/1.1 " + std::to_string(status) + " ");
+}
+
+TEST_F(TcpServerTest, loopback_is_served_without_a_token) {
+  start({.listen = "127.0.0.1:0"});
+  EXPECT_TRUE(has_status(ask("GET /v2.0/lbaas/pools HTTP/1.1"), 200));
+  ASSERT_EQ(peers_.size(), 1U);
+  EXPECT_TRUE(peers_[0].starts_with("127.0.0.1:")) << peers_[0];
+}
+
+TEST_F(TcpServerTest, a_page_that_leads_a_browser_here_by_name_gets_nothing) {
+  start({.listen = "127.0.0.1:0"});
+  auto socket = connect(port_);
+  const auto answer = talk(
+      socket, "GET /v2.0/lbaas/pools HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n");
+  EXPECT_TRUE(has_status(answer, 401)) << answer;
+}
+
+TEST_F(TcpServerTest, a_token_is_asked_for_before_the_body_is_read) {
+  start({.listen = "127.0.0.1:0", .token_file = write("token", secret)});
+  const std::string list = "GET /v2.0/lbaas/pools HTTP/1.1";
+  EXPECT_TRUE(has_status(ask(list), 401));
+  EXPECT_TRUE(has_status(ask(list + "\r\nX-Auth-Token: wrong"), 401));
+  EXPECT_TRUE(has_status(ask(list + "\r\nX-Auth-Token: " + secret), 200));
+  EXPECT_TRUE(has_status(ask(list + "\r\nAuthorization: Bearer " + secret), 200));
+  const auto answer = ask("POST /v2.0/lbaas/pools HTTP/1.1\r\nContent-Length: 1000000");
+  EXPECT_TRUE(has_status(answer, 401)) << answer;
+  EXPECT_NE(answer.find("WWW-Authenticate: Bearer"), std::string::npos);
+}
+
+TEST_F(TcpServerTest, tls_is_spoken_and_plain_text_is_not) {
+  start_with_tls(true);
+  EXPECT_TRUE(has_status(ask_in_tls("GET /v2 HTTP/1.1\r\nX-Auth-Token: " + secret), 200));
+  EXPECT_TRUE(has_status(ask_in_tls("GET /v2 HTTP/1.1"), 401));
+  EXPECT_FALSE(ask("GET /v2 HTTP/1.1\r\nX-Auth-Token: " + secret).starts_with("HTTP"));
+  EXPECT_TRUE(has_status(ask_in_tls("GET /v2 HTTP/1.1\r\nX-Auth-Token: " + secret), 200));
+}
+
+TEST_F(TcpServerTest, clients_that_never_shake_hands_do_not_block_others) {
+  start_with_tls(false);
+  std::vector<tcp::socket> silent;
+  for (int i = 0; i < 40; ++i) silent.push_back(connect(port_));
+  EXPECT_TRUE(has_status(ask_in_tls("GET /v2 HTTP/1.1"), 200));
+}
+
+TEST_F(TcpServerTest, connections_that_hold_all_places_make_room_when_they_keep_us_waiting) {
+  start({.listen = "127.0.0.1:0"});
+  std::vector<tcp::socket> idle;
+  for (int i = 0; i < 64; ++i) idle.push_back(connect(port_));
+  std::this_thread::sleep_for(std::chrono::milliseconds(1100));
+  for (int i = 0; i < 100; ++i) ASSERT_TRUE(has_status(ask("GET /v2 HTTP/1.1"), 200)) << i;
+}
+
+TEST_F(TcpServerTest, tcp_clients_leave_the_unix_socket_its_own_places) {
+  start({.listen = "127.0.0.1:0"});
+  std::vector<tcp::socket> idle;
+  for (int i = 0; i < 64; ++i) idle.push_back(connect(port_));
+  asio::local::stream_protocol::socket local(client_io_);
+  local.connect(asio::local::stream_protocol::endpoint((directory_.path() / "api.sock").string()));
+  EXPECT_TRUE(has_status(talk(local, "GET /v2 HTTP/1.1\r\n" + closing), 200));
+}
+
+TEST_F(TcpServerTest, metrics_are_served_to_everyone_and_nothing_else_is) {
+  data_plane_.reasons = {{"no_listener", "drop", "Nobody listens there.", 42}};
+  const auto listener = create_listener(create_load_balancer());
+  data_plane_.listener_counts[*parse_uuid(listener)].flows_opened = 7;
+  start({.metrics = "127.0.0.1:0"});
+  const auto page = ask("GET /metrics HTTP/1.1", metrics_port_);
+  EXPECT_TRUE(has_status(page, 200)) << page;
+  EXPECT_NE(page.find("Content-Type: text/plain; version=0.0.4"), std::string::npos);
+  EXPECT_NE(page.find("\nsluice_packets_total{reason=\"no_listener\",verdict=\"drop\"} 42\n"),
+            std::string::npos);
+  EXPECT_NE(page.find("\nsluice_listener_connections_total{id=\"" + listener +
+                      "\",listener=\"80_listener\",load_balancer=\"lb_test_1\",protocol=\"TCP\","
+                      "port=\"80\"} 7\n"),
+            std::string::npos)
+      << page;
+  EXPECT_TRUE(has_status(ask("GET /v2.0/lbaas/loadbalancers HTTP/1.1", metrics_port_), 404));
+  EXPECT_TRUE(has_status(ask("DELETE /metrics HTTP/1.1", metrics_port_), 404));
+}
+
+TEST_F(TcpServerTest, the_api_has_the_metrics_too) {
+  start({.listen = "127.0.0.1:0"});
+  EXPECT_NE(ask("GET /metrics HTTP/1.1").find("sluice_scrape_errors 0\n"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace sluice::api

@@ -1,0 +1,204 @@
+#include "api/metrics.hpp"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <iterator>
+
+#include "model/names.hpp"
+#include "model/status.hpp"
+
+namespace sluice::api {
+namespace {
+
+using Labels = std::vector<std::pair<std::string_view, std::string>>;
+
+// Families of samples: each is announced once, before its first sample.
+class Text {
+ public:
+  void family(std::string_view name, std::string_view type, std::string_view help) {
+    fmt::format_to(std::back_inserter(out_), "# HELP {0} {1}\n# TYPE {0} {2}\n", name, help, type);
+  }
+  void sample(std::string_view name, const Labels& labels, std::uint64_t value) {
+    out_ += name;
+    char separator = '{';
+    for (const auto& [key, text] : labels) {
+      fmt::format_to(std::back_inserter(out_), "{}{}=\"{}\"", std::exchange(separator, ','), key,
+                     escaped(text));
+    }
+    fmt::format_to(std::back_inserter(out_), "{} {}\n", labels.empty() ? "" : "}", value);
+  }
+  std::string take() { return std::move(out_); }
+
+ private:
+  static std::string escaped(std::string_view text) {
+    std::string out;
+    for (const char c : text) {
+      if (c == '\\' || c == '"') out += '\\';
+      out += c == '\n' ? std::string("\\n") : std::string(1, c);
+    }
+    return out;
+  }
+
+  std::string out_;
+};
+
+// An object with its labels and what the data plane counted for it.
+struct Counted {
+  Labels labels;
+  control::Counters counters;
+};
+
+struct Family {
+  std::string_view suffix;
+  std::string_view type;
+  std::string_view help;
+  std::uint64_t (*value)(const control::Counters&);
+};
+
+constexpr std::array families = {
+    Family{"connections_total", "counter", "Connections since the object was made.",
+           [](const control::Counters& c) { return c.flows_opened; }},
+    Family{"connections_active", "gauge", "Connections now.",
+           [](const control::Counters& c) { return c.active_flows(); }},
+    Family{"connections_failed_total", "counter", "Connections that were never established.",
+           [](const control::Counters& c) { return c.flows_failed; }},
+    Family{"connections_refused_total", "counter", "Connections that Sluice itself refused.",
+           [](const control::Counters& c) { return c.flows_refused; }},
+    Family{"packets_in_total", "counter", "Packets from clients.",
+           [](const control::Counters& c) { return c.packets_in; }},
+    Family{"packets_out_total", "counter", "Packets to clients.",
+           [](const control::Counters& c) { return c.packets_out; }},
+    Family{"bytes_in_total", "counter", "Bytes from clients.",
+           [](const control::Counters& c) { return c.bytes_in; }},
+    Family{"bytes_out_total", "counter", "Bytes to clients.",
+           [](const control::Counters& c) { return c.bytes_out; }},
+};
+
+void write(Text& text, std::string_view object, const std::vector<Counted>& all) {
+  for (const auto& family : families) {
+    const auto name = fmt::format("sluice_{}_{}", object, family.suffix);
+    text.family(name, family.type, family.help);
+    for (const auto& one : all) text.sample(name, one.labels, family.value(one.counters));
+  }
+}
+
+// What a label calls an object: names are easier to read, ids tell two of a name apart.
+template <typename T>
+std::string name_of(const std::map<Uuid, T>& objects, const Uuid& id) {
+  const auto found = objects.find(id);
+  return found == objects.end() ? std::string() : found->second.name;
+}
+
+class Scrape {
+ public:
+  explicit Scrape(control::Controller& controller)
+      : data_plane_(controller.data_plane()),
+        model_(controller.model()),
+        health_(controller.health()) {}
+
+  std::string text() {
+    packets();
+    listeners();
+    members();
+    statuses();
+    interfaces();
+    text_.family("sluice_scrape_errors", "gauge", "Parts of this page that could not be read.");
+    text_.sample("sluice_scrape_errors", {}, errors_);
+    return text_.take();
+  }
+
+ private:
+  void packets() {
+    text_.family("sluice_packets_total", "counter",
+                 "Packets by what became of them and why (see 'sluicectl drops').");
+    const auto reasons = data_plane_.reason_counters();
+    if (!reasons) return failed();
+    for (const auto& reason : *reasons) {
+      text_.sample("sluice_packets_total", {{"reason", reason.label}, {"verdict", reason.verdict}},
+                   reason.packets);
+    }
+  }
+
+  void listeners() {
+    std::vector<Counted> counted;
+    for (const auto& [id, listener] : model_.listeners) {
+      auto counters = data_plane_.listener_counters(id);
+      if (!counters) return failed();
+      counted.push_back(
+          {{{"id", to_string(id)},
+            {"listener", listener.name},
+            {"load_balancer", name_of(model_.load_balancers, listener.load_balancer_id)},
+            {"protocol", std::string(model::name(listener.protocol))},
+            {"port", std::to_string(listener.protocol_port)}},
+           *counters});
+    }
+    write(text_, "listener", counted);
+  }
+
+  void members() {
+    std::vector<Counted> counted;
+    for (const auto& [id, member] : model_.members) {
+      auto counters = data_plane_.member_counters(id);
+      if (!counters) return failed();
+      counted.push_back({labels_of(member), *counters});
+    }
+    write(text_, "member", counted);
+    text_.family("sluice_member_up", "gauge", "1: the last probes found it alive, 0: dead.");
+    for (const auto& [id, health] : health_) {
+      const auto member = model_.members.find(id);
+      if (member == model_.members.end()) continue;
+      text_.sample("sluice_member_up", labels_of(member->second),
+                   health == model::Health::up ? 1 : 0);
+    }
+  }
+
+  Labels labels_of(const model::Member& member) const {
+    return {{"id", to_string(member.id)},
+            {"member", member.name},
+            {"pool", name_of(model_.pools, member.pool_id)},
+            {"address", member.address.to_string()},
+            {"port", std::to_string(member.protocol_port)}};
+  }
+
+  // One sample per load balancer, its status as a label, as operators alert on the word.
+  void statuses() {
+    text_.family("sluice_load_balancer_status", "gauge",
+                 "1, with the operating and provisioning status as labels.");
+    for (const auto& [id, object] : model_.load_balancers) {
+      const auto operating = model::operating_status(model_, health_, object);
+      text_.sample("sluice_load_balancer_status",
+                   {{"id", to_string(id)},
+                    {"load_balancer", object.name},
+                    {"vip", object.vip_address.to_string()},
+                    {"operating_status", std::string(model::name(operating))},
+                    {"provisioning_status", std::string(model::name(object.provisioning_status))}},
+                   1);
+    }
+  }
+
+  void interfaces() {
+    text_.family("sluice_interface_attached", "gauge", "1 for each NIC that Sluice balances on.");
+    const auto attached = data_plane_.interfaces();
+    if (!attached) return failed();
+    for (const auto& interface : *attached) {
+      text_.sample("sluice_interface_attached", {{"interface", interface.name}}, 1);
+    }
+  }
+
+  void failed() { ++errors_; }
+
+  control::DataPlane& data_plane_;
+  const model::Model& model_;
+  const model::HealthTable& health_;
+  Text text_;
+  std::uint64_t errors_ = 0;
+};
+
+}  // namespace
+
+std::string metrics(control::Controller& controller) {
+  return Scrape(controller).text();
+}
+
+}  // namespace sluice::api

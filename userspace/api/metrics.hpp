@@ -1,0 +1,14 @@
+// Metrics: everything that is counted, in Prometheus' text format.
+#pragma once
+
+#include <string>
+
+#include "control/controller.hpp"
+
+namespace sluice::api {
+
+// Counters are read from the data plane now. A part that can't be read is left out, and
+// sluice_scrape_errors counts it.
+std::string metrics(control::Controller& controller);
+
+}  // namespace sluice::api
