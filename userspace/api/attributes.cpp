@@ -15,12 +15,35 @@ namespace sluice::api {
 namespace json = boost::json;
 namespace {
 
-// A value as the API's texts quote it: strings bare, the rest as Python prints it.
-std::string quoted(const json::value& value) {
-  if (value.is_string()) return std::string(value.get_string());
+// A value as Python prints it: that is how the real service's texts show it.
+std::string python(const json::value& value) {
   if (value.is_null()) return "None";
   if (value.is_bool()) return value.get_bool() ? "True" : "False";
-  return json::serialize(value);
+  if (value.is_string()) return fmt::format("'{}'", std::string_view(value.get_string()));
+  if (value.is_double()) return fmt::format("{}", value.get_double());
+  std::vector<std::string> parts;
+  if (value.is_array()) {
+    for (const auto& entry : value.get_array()) parts.push_back(python(entry));
+    return fmt::format("[{}]", fmt::join(parts, ", "));
+  }
+  if (!value.is_object()) return json::serialize(value);
+  for (const auto& [key, entry] : value.get_object()) {
+    parts.push_back(fmt::format("'{}': {}", std::string_view(key), python(entry)));
+  }
+  return fmt::format("{{{}}}", fmt::join(parts, ", "));
+}
+
+// A value as the API's texts quote it: strings bare, the rest as Python prints it.
+std::string quoted(const json::value& value) {
+  return value.is_string() ? std::string(value.get_string()) : python(value);
+}
+
+// An id in its canonical form or, as the real service takes it too, without hyphens.
+std::optional<Uuid> parse_loosely(std::string text) {
+  if (text.size() == 32 && text.find('-') == std::string::npos) {
+    for (const std::size_t at : {20U, 16U, 12U, 8U}) text.insert(at, "-");
+  }
+  return parse_uuid(text);
 }
 
 std::optional<std::int64_t> parse_integer(std::string_view text) {
@@ -41,6 +64,7 @@ std::optional<std::int64_t> as_integer(const json::value& value) {
   constexpr auto most = std::numeric_limits<std::int64_t>::max();
   constexpr auto least = std::numeric_limits<std::int64_t>::min();
   if (value.is_int64()) return value.get_int64();
+  if (value.is_bool()) return value.get_bool() ? 1 : 0;
   if (value.is_uint64()) return most;
   if (value.is_string()) return parse_integer(value.get_string());
   if (!value.is_double() || std::isnan(value.get_double())) return std::nullopt;
@@ -86,6 +110,9 @@ Result<json::object> parse_body(const Request& request, std::string_view argumen
   if (!request.content_type.starts_with("application/json")) {
     return fail(ErrorKind::invalid, "Unknown mimetype: " + request.content_type,
                 "send Content-Type: application/json");
+  }
+  if (request.body.empty()) {
+    return fail(ErrorKind::invalid, fmt::format("Missing argument: \"{}\"", argument));
   }
   json::error_code error;
   json::value body = json::parse(request.body, error);
@@ -157,7 +184,7 @@ Result<void> Attributes::finish() const {
 bool Attributes::require(std::string_view name) {
   if (given(name) || (!creating() && !object_.contains(name))) return true;
   known_.push_back(name);
-  if (creating()) {
+  if (creating() && !object_.contains(name)) {
     refuse(invalid_input(name, "None", "Mandatory field missing."));
   } else {
     refuse({ErrorKind::invalid, fmt::format("None is not a valid option for {}", name), {}, 0});
@@ -260,10 +287,14 @@ void Attributes::tags(std::string_view name, std::vector<std::string>& target) {
   }
   for (const auto& tag : value->is_array() ? value->get_array() : json::array{}) {
     if (!tag.is_string()) {
-      return refuse(invalid_input(name, quoted(tag), "Value should be string"));
+      return refuse(invalid_input(name, quoted(*value), "Value should be string"));
     }
-    auto short_enough = model::check_length(name, tag.get_string());
-    if (!short_enough) return refuse(short_enough.error());
+    if (!model::check_length(name, tag.get_string())) {
+      return refuse(invalid_input(name, quoted(*value),
+                                  fmt::format("Value should have a maximum character requirement "
+                                              "of {}",
+                                              model::max_text_length)));
+    }
     std::string text(tag.get_string());
     if (std::ranges::find(tags, text) == tags.end()) tags.push_back(std::move(text));
   }
@@ -299,7 +330,7 @@ void Attributes::optional_id(std::string_view name, std::optional<Uuid>& target)
   const auto* value = take(name);
   if (!value || error_) return;
   if (value->is_null()) return target.reset();
-  const auto id = parse_uuid(value->is_string() ? std::string_view(value->get_string()) : "");
+  const auto id = parse_loosely(value->is_string() ? std::string(value->get_string()) : "");
   if (!id) return refuse(invalid_input(name, quoted(*value), "Value should be UUID format"));
   target = *id;
 }
@@ -320,7 +351,8 @@ void Attributes::networks(std::string_view name, std::vector<IpNetwork>& target)
   for (const auto& entry : value->is_array() ? value->get_array() : json::array{}) {
     const auto network = parse_ip_network(entry.is_string() ? entry.get_string() : "");
     if (!network) {
-      return refuse(invalid_input(name, quoted(entry), "Value should be IPv4 or IPv6 CIDR format"));
+      return refuse(
+          invalid_input(name, quoted(*value), "Value should be IPv4 or IPv6 CIDR format"));
     }
     if (std::ranges::find(networks, *network) == networks.end()) networks.push_back(*network);
   }

@@ -84,9 +84,15 @@ Result<Reply> list_nothing(const Call& call) {
 }
 
 Result<Reply> find_nothing(const Call& call) {
-  return fail(ErrorKind::not_found,
-              fmt::format("There is no {} in {}: this load balancer has none.", call.ids[0],
-                          collection_of(call)));
+  const auto collection = collection_of(call);
+  for (const auto& [name, title] : {std::pair("l7policies", "L7 Policy"),
+                                    {"flavors", "Flavor"},
+                                    {"flavorprofiles", "Flavor Profile"},
+                                    {"availabilityzones", "Availability Zone"},
+                                    {"availabilityzoneprofiles", "Availability Zone Profile"}}) {
+    if (collection == name) return tl::unexpected(not_found(title, call.ids[0]));
+  }
+  return tl::unexpected(not_found("Amphora", call.ids[0]));
 }
 
 Result<Reply> refuse_collection(const Call& call) {

@@ -74,8 +74,8 @@ void read_new(Attributes& in, HealthMonitor& out) {
 Result<Reply> create_health_monitor(const Call& call) {
   HealthMonitor object;
   auto read = read_body<HealthMonitor>(call, Purpose::create, [&](Attributes& in) {
-    in.required_id("pool_id", object.pool_id);
     read_new(in, object);
+    in.required_id("pool_id", object.pool_id);
     in.project();  // a monitor's project is its pool's
   });
   if (!read) return tl::unexpected(read.error());

@@ -96,6 +96,12 @@ const json::value& attribute(const json::object& object, const std::string& name
   return value ? *value : none;
 }
 
+bool is_integer(const std::string& text) {
+  std::int64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  return error == std::errc() && end == text.data() + text.size();
+}
+
 std::string encoded(std::string_view text) {
   return boost::urls::encode(text, boost::urls::unreserved_chars + ":,");
 }
@@ -111,6 +117,29 @@ bool is_true(std::string_view text) {
     if (boost::iequals(text, yes)) return true;
   }
   return false;
+}
+
+std::string paging_problem(const Query& query) {
+  const auto direction = [](const std::string& word) -> std::string {
+    if (boost::iequals(word, "asc") || boost::iequals(word, "desc")) return {};
+    return "Supplied sort direction '" + boost::to_lower_copy(word) + "' is not valid.";
+  };
+  std::vector<std::string> directions;
+  for (const auto& [name, value] : query) {
+    if (name == "limit" && value != "infinite" && !is_integer(value)) {
+      return "Supplied pagination limit '" + value + "' is not valid.";
+    }
+    if (name == "sort_dir" && !value.empty()) directions = split(value);
+    if (name != "sort" || value.empty()) continue;
+    for (const auto& word : split(value)) {
+      const auto colon = word.find(':');
+      if (colon != std::string::npos) directions.push_back(word.substr(colon + 1));
+    }
+  }
+  for (const auto& word : directions) {
+    if (auto problem = direction(word); !problem.empty()) return problem;
+  }
+  return {};
 }
 
 Result<ListQuery> ListQuery::parse(const Query& query, const json::object& sample) {
@@ -135,10 +164,7 @@ Result<void> ListQuery::set_paging(const std::string& name, const std::string& v
   } else if (name == "limit") {
     std::int64_t limit = 0;
     const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), limit);
-    const bool whole = error == std::errc() && end == value.data() + value.size();
-    if (!whole && value != "infinite") {
-      return fail(ErrorKind::invalid, "Supplied pagination limit '" + value + "' is not valid.");
-    }
+    if (error != std::errc() || end != value.data() + value.size()) limit = 0;  // "infinite"
     if (limit > 0) limit_ = static_cast<std::size_t>(limit);
   } else if (name == "page_reverse") {
     backwards_ = is_true(value);
@@ -172,10 +198,6 @@ Result<void> ListQuery::set_sorting(const json::object& sample) {
 Result<void> ListQuery::add_sort_key(const json::object& sample, const std::string& name,
                                      const std::string& direction) {
   const bool descending = boost::iequals(direction, "desc");
-  if (!descending && !boost::iequals(direction, "asc")) {
-    return fail(ErrorKind::invalid,
-                "Supplied sort direction '" + boost::to_lower_copy(direction) + "' is not valid.");
-  }
   const auto* value = sample.if_contains(name);
   if (!value || value->is_array() || value->is_object()) {
     return fail(ErrorKind::invalid, "Supplied sort key '" + name + "' is not valid.");

@@ -60,6 +60,10 @@ class ListQuery {
   bool backwards_ = false;
 };
 
+// What is wrong with `limit` or a sort direction, which the real service looks at on every GET
+// before it looks at the path's object; empty when they are right.
+std::string paging_problem(const Query& query);
+
 // What the real service takes for true in "?cascade=".
 bool is_true(std::string_view text);
 

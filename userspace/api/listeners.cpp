@@ -92,8 +92,8 @@ void read_new(Attributes& in, Listener& out) {
 Result<Reply> create_listener(const Call& call) {
   Listener object;
   auto read = read_body<Listener>(call, Purpose::create, [&](Attributes& in) {
-    in.required_id("loadbalancer_id", object.load_balancer_id);
     read_new(in, object);
+    in.required_id("loadbalancer_id", object.load_balancer_id);
     in.project();  // a listener's project is its load balancer's
     in.unsupported("default_pool", "create the pool with listener_id");
   });

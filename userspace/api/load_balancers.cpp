@@ -27,6 +27,14 @@ void read_provider(Attributes& in) {
   in.refuse({ErrorKind::invalid, fmt::format("Provider '{}' is not enabled.", provider), {}, 0});
 }
 
+// There are no flavors and no availability zones: any that is named is unknown.
+void refuse_cloud(Attributes& in) {
+  std::optional<Uuid> flavor;
+  in.optional_id("flavor_id", flavor);
+  if (flavor) in.refuse(validation_failure("Invalid flavor_id."));
+  if (in.asks("availability_zone")) in.refuse(validation_failure("Invalid availability zone."));
+}
+
 void read_new(Attributes& in, LoadBalancerDraft& out, VipRequest& vip) {
   auto& object = out.load_balancer;
   read_mutable(in, object);
@@ -36,8 +44,7 @@ void read_new(Attributes& in, LoadBalancerDraft& out, VipRequest& vip) {
   in.text("project_id", object.project_id, model::max_project_id_length, fallback);
   in.text("tenant_id", object.project_id, model::max_project_id_length, fallback);
   in.unsupported("additional_vips", "a load balancer has one VIP (and floating IPs)");
-  in.unsupported("flavor_id", "there are no flavors");
-  in.unsupported("availability_zone", "there are no availability zones");
+  refuse_cloud(in);
   read_children(in, out);
 }
 

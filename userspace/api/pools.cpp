@@ -3,6 +3,7 @@
 #include "api/readers.hpp"
 #include "api/vocabulary.hpp"
 #include "model/edit.hpp"
+#include "model/limits.hpp"
 #include "model/names.hpp"
 
 namespace sluice::api {
@@ -67,6 +68,9 @@ void read_persistence(Attributes& in, Pool& out) {
   out.persistence_granularity.reset();
   in.optional_integer("persistence_timeout", out.persistence_timeout_seconds, model::seconds_range);
   in.optional_address("persistence_granularity", out.persistence_granularity);
+  if (!in.creating() || in.given("type")) {
+    if (auto fits = model::check_persistence(out); !fits) in.refuse(fits.error());
+  }
   const auto type = read_persistence_type(in, out);
   if (!type) return;
   check_cookie(in, *type, cookie, out);

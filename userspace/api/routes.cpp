@@ -152,6 +152,14 @@ Response method_not_allowed(const Request& request, std::string allowed) {
   return response;
 }
 
+// A pool that the path leads through is looked up before there is a handler: a routing error.
+std::optional<Response> missing_parent(const Call& call, std::string_view pattern) {
+  if (!pattern.starts_with("/v2/lbaas/pools/{}/members")) return std::nullopt;
+  const auto pool = find<model::Pool>(call, call.ids[0]);
+  if (pool) return std::nullopt;
+  return http_fault(404, pool.error().message);
+}
+
 Response dispatch(const Context& context, const Request& request) {
   const auto url = boost::urls::parse_origin_form(request.target);
   if (!url) return http_fault(400, "The request target is not a valid path: " + request.target);
@@ -167,6 +175,12 @@ Response dispatch(const Context& context, const Request& request) {
     }
     Call call{context, request, std::move(*ids), {}};
     for (auto parameter : url->params()) call.query.emplace_back(parameter.key, parameter.value);
+    if (request.method == "GET") {
+      if (auto problem = paging_problem(call.query); !problem.empty()) {
+        return http_fault(400, std::move(problem));
+      }
+    }
+    if (auto missing = missing_parent(call, route.pattern)) return std::move(*missing);
     return finished(route.handler(call));
   }
   if (!allowed.empty()) return method_not_allowed(request, std::move(allowed));

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cctype>
 #include <regex>
 
 #include "model/limits.hpp"
@@ -98,13 +99,37 @@ Result<void> check_http_method(const std::string& method) {
       "Value should be one of: CONNECT, DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT, TRACE");
 }
 
-// What goes into a probe's Host header: letters, digits, '-', '_' and '.', nothing that could end
-// the line.
-Result<void> check_domain_name(const std::string& name) {
-  static const std::regex pattern("[A-Za-z0-9]([A-Za-z0-9_.-]{0,252})");
-  if (std::regex_match(name, pattern)) return {};
-  return invalid_attribute("domain_name", name, "Value should be a domain name");
+// A label of a domain name: letters, digits, hyphens inside, an underscore in front.
+bool is_label(std::string_view label) {
+  const auto known = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '-'; };
+  if (label.empty() || label.size() > 63 || label.front() == '-' || label.back() == '-') {
+    return false;
+  }
+  if (label.front() == '_') label.remove_prefix(1);
+  return std::ranges::all_of(label, known);
 }
+
+// What goes into a probe's Host header: nothing in it can end the line.
+Result<void> check_domain_name(std::string_view name) {
+  if (name.empty()) {
+    return invalid_attribute("domain_name", name,
+                             "Value should have a minimum character requirement of 1");
+  }
+  bool valid = name.size() <= 253;
+  auto rest = name.ends_with('.') ? name.substr(0, name.size() - 1) : name;
+  for (std::size_t dot = 0; valid && dot != rest.npos;) {
+    dot = rest.find('.');
+    valid = is_label(rest.substr(0, dot));
+    if (dot != rest.npos) rest.remove_prefix(dot + 1);
+  }
+  if (valid) return {};
+  return invalid_attribute(
+      "domain_name", name,
+      R"(Value should match the pattern ^(?=.{1,253}\.?$)(?:(?!-|[^.]+_)[A-Za-z0-9-_]{1,63})"
+      R"((?<!-)(?:\.|$))+$)");
+}
+
+}  // namespace
 
 Result<void> check_persistence(const Pool& pool) {
   const bool tuned = pool.persistence_timeout_seconds || pool.persistence_granularity;
@@ -113,8 +138,6 @@ Result<void> check_persistence(const Pool& pool) {
               "Validation failure: persistence_timeout and persistence_granularity is only for UDP "
               "and SCTP protocol pools.");
 }
-
-}  // namespace
 
 Result<void> first_failure(std::initializer_list<Result<void>> results) {
   for (const auto& result : results) {
@@ -171,8 +194,9 @@ Result<void> check(const HealthMonitor& monitor) {
       check_http_method(monitor.http_method),
       check_url_path(monitor.url_path),
       check_expected_codes(monitor.expected_codes),
-      check_http_version(monitor),
       monitor.domain_name ? check_domain_name(*monitor.domain_name) : Result<void>{},
+      check_http_version(monitor),
+
   });
 }
 

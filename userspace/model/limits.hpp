@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "base/result.hpp"
+#include "model/objects.hpp"
 
 namespace sluice::model {
 
@@ -38,5 +39,8 @@ tl::unexpected<Error> invalid_attribute(std::string_view attribute, std::string_
 Result<void> check_range(std::string_view attribute, std::int64_t value, Range range);
 Result<void> check_length(std::string_view attribute, std::string_view text,
                           std::size_t longest = max_text_length);
+
+// The timeout and granularity of a pool's persistence fit its protocol.
+Result<void> check_persistence(const Pool& pool);
 
 }  // namespace sluice::model

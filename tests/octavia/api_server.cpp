@@ -1,0 +1,75 @@
+// The API over a data plane of values that can do everything: what compare.py asks when it wants to
+// know about the API alone, without kernel and root. Serves on DIRECTORY/api.sock until it is
+// killed.
+#include <fmt/format.h>
+#include <fmt/ostream.h>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/program_options.hpp>
+#include <iostream>
+
+#include "api/endpoints.hpp"
+#include "api/server.hpp"
+#include "control/controller.hpp"
+#include "store/store.hpp"
+#include "tests/support/fake_data_plane.hpp"
+
+namespace sluice {
+namespace {
+
+namespace po = boost::program_options;
+
+struct Arguments {
+  std::filesystem::path directory;
+  std::string project;
+  model::Networks networks;
+};
+
+Result<Arguments> parse(int argc, char** argv) {
+  po::options_description options;
+  options.add_options()("directory", po::value<std::string>()->required())(
+      "project-id", po::value<std::string>()->required())(
+      "subnet", po::value<std::vector<std::string>>()->composing());
+  po::variables_map values;
+  try {
+    po::store(po::parse_command_line(argc, argv, options), values);
+    po::notify(values);
+  } catch (const po::error& error) {
+    return fail(ErrorKind::invalid, error.what());
+  }
+  Arguments arguments{
+      values["directory"].as<std::string>(), values["project-id"].as<std::string>(), {}};
+  if (values.count("subnet") == 0) return arguments;
+  for (const auto& line : values["subnet"].as<std::vector<std::string>>()) {
+    if (auto done = arguments.networks.declare(line); !done) return tl::unexpected(done.error());
+  }
+  return arguments;
+}
+
+Result<void> serve(const Arguments& arguments) {
+  auto endpoints = api::Endpoints::open({.socket = arguments.directory / "api.sock"});
+  if (!endpoints) return tl::unexpected(std::move(endpoints.error()));
+  auto store = store::Store::open(arguments.directory / "state");
+  if (!store) return tl::unexpected(std::move(store.error()));
+  test::FakeDataPlane data_plane;
+  auto controller = control::Controller::start(*store, data_plane);
+  if (!controller) return tl::unexpected(std::move(controller.error()));
+  controller->set_networks(arguments.networks);
+  boost::asio::io_context loop(1);
+  const api::Server server(loop, *controller, std::move(*endpoints),
+                           {.default_project_id = arguments.project});
+  loop.run();
+  return {};
+}
+
+}  // namespace
+}  // namespace sluice
+
+int main(int argc, char** argv) {
+  const auto arguments = sluice::parse(argc, argv);
+  const auto done = arguments ? sluice::serve(*arguments)
+                              : sluice::Result<void>(tl::unexpected(arguments.error()));
+  if (done) return 0;
+  fmt::print(std::cerr, "api_server: {}\n", done.error().text());
+  return 1;
+}
