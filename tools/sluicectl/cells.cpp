@@ -82,13 +82,18 @@ Record to_record(const json::object& object, const Resource& resource) {
   return record;
 }
 
-Listing to_listing(const json::array& objects, const std::vector<std::string>& columns) {
+Listing to_listing(const json::array& objects, const Resource& resource,
+                   const std::vector<std::string>& columns) {
   Listing listing{columns, {}};
   for (const auto& item : objects) {
     const auto* object = item.if_object();
     if (!object) continue;
     auto& row = listing.rows.emplace_back();
-    for (const auto& column : columns) row.push_back(to_cell(*object, column));
+    for (const auto& column : columns) {
+      const auto attribute = resource.attributes.find(column);
+      row.push_back(
+          to_cell(*object, attribute == resource.attributes.end() ? column : attribute->second));
+    }
   }
   return listing;
 }

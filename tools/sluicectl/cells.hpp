@@ -17,6 +17,7 @@ Cell to_cell(const boost::json::object& object, const std::string& field);
 Record to_record(const boost::json::object& object, const Resource& resource);
 
 // The list of a collection; entries that are no objects are left out.
-Listing to_listing(const boost::json::array& objects, const std::vector<std::string>& columns);
+Listing to_listing(const boost::json::array& objects, const Resource& resource,
+                   const std::vector<std::string>& columns);
 
 }  // namespace sluice::ctl

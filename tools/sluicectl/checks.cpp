@@ -26,6 +26,19 @@ std::optional<std::string> not_a_number(const Option& option, const std::string&
   return fmt::format("--{} wants a number, not '{}'", option.name, text);
 }
 
+std::optional<std::string> not_pairs(const Option& option, const std::string& text) {
+  if (option.kind != Kind::pairs && option.kind != Kind::pairs_list) return std::nullopt;
+  bool good = !text.empty();
+  for (std::size_t at = 0; good && at <= text.size();) {
+    const auto end = std::min(text.find(',', at), text.size());
+    const auto equals = text.find('=', at);
+    good = equals > at && equals < end;
+    at = end + 1;
+  }
+  if (good) return std::nullopt;
+  return fmt::format("--{} wants KEY=VALUE[,KEY=VALUE], not '{}'", option.name, text);
+}
+
 std::optional<std::string> violation(const Group& group, const Invocation& invocation) {
   Words given;
   Words all;
@@ -46,9 +59,12 @@ std::optional<std::string> bad_output(const Noun& noun, const Verb& verb,
       invocation.has("format") && !parse_format(format))
     return fmt::format("unknown format '{}': table, value, json, yaml and csv are known", format);
   const auto known = columns_of(noun, verb);
-  for (const auto& column : invocation.values("column"))
-    if (std::find(known.begin(), known.end(), column) == known.end())
-      return fmt::format("no column is named '{}': there are {}", column, fmt::join(known, ", "));
+  for (const auto* option : {"column", "sort-column"})
+    for (const auto& column : invocation.values(option))
+      if (std::find(known.begin(), known.end(), column) == known.end())
+        return fmt::format("no column is named '{}': there are {}", column, fmt::join(known, ", "));
+  if (invocation.has("sort-ascending") && invocation.has("sort-descending"))
+    return "--sort-ascending and --sort-descending exclude each other";
   return std::nullopt;
 }
 
@@ -77,7 +93,8 @@ std::optional<std::string> problem(const Invocation& invocation) {
   for (const auto& option : verb.options) {
     if (option.mandatory && !invocation.has(option.name)) missing.push_back("--" + option.name);
     for (const auto& value : invocation.values(option.name))
-      if (auto wrong = not_a_number(option, value)) return wrong;
+      if (auto wrong = not_a_number(option, value); wrong || (wrong = not_pairs(option, value)))
+        return wrong;
   }
   if (missing.size() == 1) return missing.front() + " is missing";
   if (!missing.empty()) return fmt::format("{} are missing", fmt::join(missing, ", "));

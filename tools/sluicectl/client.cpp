@@ -150,8 +150,8 @@ Result<std::string> Client::resolve(const Resource& resource, const std::string&
                                     const std::string& name_or_id, const std::string& see) {
   // A name may look like an id, but an id always wins: names can be changed at will.
   const std::vector<std::string> keys = parse_uuid(name_or_id)
-                                            ? std::vector<std::string>{"id", "name"}
-                                            : std::vector<std::string>{"name"};
+                                            ? std::vector<std::string>{"id", resource.key}
+                                            : std::vector<std::string>{resource.key};
   std::vector<std::string> ids;
   for (const auto& key : keys) {
     const auto found = list(path, resource.collection, {{key, name_or_id}});

@@ -24,9 +24,12 @@ struct Resource {
   std::string collection = {};  // the key around many: "loadbalancers"
   std::string path = {};        // "/v2.0/lbaas/loadbalancers"; "{}" stands for the parent's id
   std::string command = {};     // the noun as typed: "loadbalancer"
+  std::string key = "name";     // what an object may be called by instead of its id
   std::vector<std::string> rows = {};           // of a show table, in order
   std::vector<std::string> optional_rows = {};  // after them, only when the answer has a value
   std::vector<std::string> columns = {};        // of a list, in order
+  // The attributes behind columns that are called otherwise: {"ID", "id"}.
+  std::map<std::string, std::string> attributes = {};
 };
 
 // What an option's value is, and so what is sent for it.
@@ -34,10 +37,12 @@ enum class Kind {
   text,
   integer,
   decimal,
-  upper,      // a word of the API's enums: upper-cased before it is sent
-  lower,      // likewise, lower-cased
-  list,       // repeatable text, sent as an array
-  reference,  // a name or id of `resource`, sent as its id
+  upper,       // a word of the API's enums: upper-cased before it is sent
+  lower,       // likewise, lower-cased
+  list,        // repeatable text, sent as an array
+  pairs,       // "key=value,key=value", sent as an object
+  pairs_list,  // repeatable pairs, sent as an array; "subnet-id" may be a name
+  reference,   // a name or id of `resource`, sent as its id
   flag_true,
   flag_false,
   flag_null,  // takes the attribute back to its default
@@ -143,12 +148,19 @@ const Resource& listener_resource();
 const Resource& pool_resource();
 const Resource& member_resource();
 const Resource& health_monitor_resource();
+const Resource& network_resource();
+const Resource& subnet_resource();
+const Resource& port_resource();
 
 const Noun& load_balancer_noun();
 const Noun& listener_noun();
 const Noun& pool_noun();
 const Noun& member_noun();
 const Noun& health_monitor_noun();
+const Noun& provider_noun();
+const Noun& quota_noun();
+const Noun& network_noun();
+const Noun& subnet_noun();
 const Noun& floating_ip_noun();
 const Noun& drops_noun();
 

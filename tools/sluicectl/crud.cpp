@@ -94,6 +94,37 @@ Result<json::array> changed_tags(const Call& call, const std::string& target) {
   return array_of(tags);
 }
 
+// "subnet-id=private,ip-address=10.0.0.9" -> {"subnet_id": "<id>", "ip_address": "10.0.0.9"}.
+// Precondition: the parser has checked the form.
+Result<json::value> object_of(const Call& call, const std::string& pairs) {
+  json::object out;
+  for (std::size_t at = 0; at < pairs.size();) {
+    const auto end = std::min(pairs.find(',', at), pairs.size());
+    const auto equals = pairs.find('=', at);
+    auto key = pairs.substr(at, equals - at);
+    auto value = pairs.substr(equals + 1, end - equals - 1);
+    std::replace(key.begin(), key.end(), '-', '_');
+    if (key == "subnet_id") {
+      auto id = resolve(call.client, subnet_resource(), value);
+      if (!id) return tl::unexpected(id.error());
+      value = std::move(*id);
+    }
+    out[key] = value;
+    at = end + 1;
+  }
+  return out;
+}
+
+Result<json::value> objects_of(const Call& call, const std::vector<std::string>& all) {
+  json::array out;
+  for (const auto& pairs : all) {
+    auto object = object_of(call, pairs);
+    if (!object) return object;
+    out.push_back(std::move(*object));
+  }
+  return out;
+}
+
 Result<json::value> attribute_value(const Call& call, const Option& option,
                                     const std::string& target) {
   const auto typed = call.invocation.value(option.name);
@@ -108,6 +139,10 @@ Result<json::value> attribute_value(const Call& call, const Option& option,
       return json::value(in_case(typed, std::tolower));
     case Kind::list:
       return json::value(array_of(call.invocation.values(option.name)));
+    case Kind::pairs:
+      return object_of(call, typed);
+    case Kind::pairs_list:
+      return objects_of(call, call.invocation.values(option.name));
     case Kind::reference:
       return resolve(call.client, *option.resource, typed).map([](const std::string& id) {
         return json::value(id);
@@ -193,7 +228,7 @@ Result<Answer> list(const Call& call) {
   const auto& resource = *call.noun.resource;
   auto objects = call.client.list(place->collection, resource.collection, *query);
   if (!objects) return tl::unexpected(about("list " + resource.singular + "s", objects.error()));
-  return to_listing(*objects, call.verb.columns);
+  return to_listing(*objects, resource, call.verb.columns);
 }
 
 Result<Answer> show(const Call& call) {
@@ -223,6 +258,19 @@ Result<Answer> remove(const Call& call) {
   if (call.invocation.has("wait")) {
     const auto gone = call.client.wait_until_gone(place->target, call.noun.resource->wrapper);
     if (!gone) return tl::unexpected(about_object(call, gone.error()));
+  }
+  return Answer{};
+}
+
+Result<Answer> failover(const Call& call) {
+  const auto place = find_place(call);
+  if (!place) return tl::unexpected(place.error());
+  const auto started = call.client.request("PUT", place->target + "/failover");
+  if (!started) return tl::unexpected(about_object(call, started.error()));
+  if (call.invocation.has("wait")) {
+    const auto& wrapper = call.noun.resource->wrapper;
+    const auto settled = call.client.wait_until_settled(place->target, wrapper);
+    if (!settled) return tl::unexpected(about_object(call, settled.error()));
   }
   return Answer{};
 }

@@ -11,6 +11,7 @@ Result<Answer> list(const Call& call);
 Result<Answer> show(const Call& call);
 Result<Answer> set(const Call& call);  // unset too: its options send null
 Result<Answer> remove(const Call& call);
+Result<Answer> failover(const Call& call);
 Result<Answer> show_stats(const Call& call);
 Result<Answer> show_status(const Call& call);
 

@@ -1,5 +1,6 @@
 // sluicectl floating-ip: further addresses that reach a load balancer, as the Networking API's
-// floating IPs.
+// floating IPs; in the OpenStack client's grammar (floating ip create, set --port) and in one step
+// of our own (set --load-balancer).
 #include <boost/json.hpp>
 #include <optional>
 
@@ -20,72 +21,104 @@ const Resource& floating_ip_resource() {
       .collection = "floatingips",
       .path = "/v2.0/floatingips",
       .command = "floating-ip",
-      .rows = {"fixed_ip_address", "floating_ip_address", "id", "port_id"},
-      .optional_rows = {"created_at", "description", "project_id", "status", "updated_at"},
-      .columns = {"id", "floating_ip_address", "fixed_ip_address", "port_id"}};
+      .key = "floating_ip_address",
+      .rows = {"created_at", "description", "dns_domain", "dns_name", "fixed_ip_address",
+               "floating_ip_address", "floating_network_id", "id", "name", "port_details",
+               "port_id", "project_id", "qos_policy_id", "revision_number", "router_id", "status",
+               "subnet_id", "tags", "updated_at"},
+      .columns = {"ID", "Floating IP Address", "Fixed IP Address", "Port", "Floating Network",
+                  "Project"},
+      .attributes = {{"ID", "id"},
+                     {"Floating IP Address", "floating_ip_address"},
+                     {"Fixed IP Address", "fixed_ip_address"},
+                     {"Port", "port_id"},
+                     {"Floating Network", "floating_network_id"},
+                     {"Project", "project_id"}}};
   return resource;
 }
 
-bool has_text(const json::object& object, const char* key, const std::string& text) {
+const Positional target = {"ADDRESS", Role::target, nullptr, {}};
+
+std::string text_at(const json::object& object, std::string_view key) {
   const auto* value = object.if_contains(key);
-  return value && value->is_string() && value->get_string() == text;
+  return value && value->is_string() ? std::string(value->get_string()) : std::string();
 }
 
-// The id of the floating IP with this address, or none.
+// The id of the floating IP with this address or id, or none.
 Result<std::optional<std::string>> find(Client& client, const std::string& address) {
   const auto& resource = floating_ip_resource();
   const auto all = client.list(resource.path, resource.collection);
   if (!all) return tl::unexpected(all.error());
   for (const auto& item : *all) {
     const auto* object = item.if_object();
-    if (!object || !has_text(*object, "floating_ip_address", address)) continue;
-    if (const auto* id = object->if_contains("id"); id && id->is_string())
-      return std::string(id->get_string());
+    if (!object) continue;
+    if (text_at(*object, "floating_ip_address") == address || text_at(*object, "id") == address)
+      return text_at(*object, "id");
   }
   return std::nullopt;
 }
 
-// The port stands for the VIP: that is what the Networking API points floating IPs at.
-Result<std::string> vip_port(Client& client, const std::string& load_balancer, std::string& path) {
+// Where the address shall lead: a port, which stands for a VIP.
+struct Destination {
+  std::string port;
+  std::string load_balancer_path;  // to wait for; empty when only the port was given
+};
+
+Result<Destination> destination(const Call& call) {
+  if (call.invocation.has("port")) {
+    const auto& ports = port_resource();
+    return call.client
+        .resolve(ports, ports.path, call.invocation.value("port"),
+                 "loadbalancer show LOADBALANCER -c vip_port_id")
+        .map([](std::string id) {
+          return Destination{std::move(id), {}};
+        });
+  }
   const auto& resource = load_balancer_resource();
-  const auto id =
-      client.resolve(resource, resource.path, load_balancer, resource.command + " list");
+  const auto name = call.invocation.value("load-balancer");
+  const auto id = call.client.resolve(resource, resource.path, name, resource.command + " list");
   if (!id) return tl::unexpected(id.error());
-  path = resource.path + "/" + *id;
-  const auto object = client.fetch(path, resource.wrapper);
+  const auto path = resource.path + "/" + *id;
+  const auto object = call.client.fetch(path, resource.wrapper);
   if (!object) return tl::unexpected(object.error());
-  const auto* port = object->if_contains("vip_port_id");
-  if (!port || !port->is_string())
-    return fail(ErrorKind::internal, "load balancer '" + load_balancer + "' has no VIP port");
-  return std::string(port->get_string());
+  auto port = text_at(*object, "vip_port_id");
+  if (port.empty())
+    return fail(ErrorKind::internal, "load balancer '" + name + "' has no VIP port");
+  return Destination{std::move(port), path};
+}
+
+// With a load balancer an address that nobody has yet is taken at once.
+Result<json::object> lead(const Call& call, const std::string& address, const std::string& port) {
+  const auto& resource = floating_ip_resource();
+  const auto existing = find(call.client, address);
+  if (!existing) return tl::unexpected(existing.error());
+  if (*existing)
+    return call.client.send("PUT", resource.path + "/" + **existing, resource.wrapper,
+                            {{"port_id", port}});
+  if (call.invocation.has("port"))
+    return fail(ErrorKind::not_found, "there is no such floating IP",
+                "make one with 'sluicectl floating-ip create NETWORK'");
+  return call.client.send("POST", resource.path, resource.wrapper,
+                          {{"floating_ip_address", address}, {"port_id", port}});
 }
 
 Result<Answer> set_address(const Call& call) {
-  const auto& resource = floating_ip_resource();
   const auto address = call.invocation.positionals.at("ADDRESS");
   const auto what = "set floating IP '" + address + "'";
-  std::string load_balancer_path;
-  const auto port =
-      vip_port(call.client, call.invocation.value("load-balancer"), load_balancer_path);
-  if (!port) return tl::unexpected(port.error());
-  const auto existing = find(call.client, address);
-  if (!existing) return tl::unexpected(about(what, existing.error()));
-  const bool is_new = !existing->has_value();
-  json::object body;
-  if (is_new) body["floating_ip_address"] = address;
-  body["port_id"] = *port;
-  auto made = call.client.send(is_new ? "POST" : "PUT",
-                               is_new ? resource.path : resource.path + "/" + **existing,
-                               resource.wrapper, std::move(body));
+  const auto where = destination(call);
+  if (!where) return tl::unexpected(where.error());
+  const auto made = lead(call, address, where->port);
   if (!made) return tl::unexpected(about(what, made.error()));
-  if (call.invocation.has("wait")) {
-    const auto settled = call.client.wait_until_settled(load_balancer_path, "loadbalancer");
+  if (call.invocation.has("wait") && !where->load_balancer_path.empty()) {
+    const auto settled =
+        call.client.wait_until_settled(where->load_balancer_path, load_balancer_resource().wrapper);
     if (!settled) return tl::unexpected(about(what, settled.error()));
   }
-  return to_record(*made, resource);
+  return to_record(*made, floating_ip_resource());
 }
 
 Result<Answer> unset_address(const Call& call) {
+  const auto& resource = floating_ip_resource();
   const auto address = call.invocation.positionals.at("ADDRESS");
   const auto what = "unset floating IP '" + address + "'";
   const auto existing = find(call.client, address);
@@ -93,31 +126,80 @@ Result<Answer> unset_address(const Call& call) {
   if (!*existing)
     return fail(ErrorKind::not_found, "no load balancer has the floating IP '" + address + "'",
                 "see 'sluicectl floating-ip list'");
-  const auto gone = call.client.request("DELETE", floating_ip_resource().path + "/" + **existing);
+  const auto path = resource.path + "/" + **existing;
+  const json::object without_port{{resource.wrapper, json::object{{"port_id", nullptr}}}};
+  const auto gone = call.invocation.has("port") ? call.client.request("PUT", path, &without_port)
+                                                : call.client.request("DELETE", path);
   if (!gone) return tl::unexpected(about(what, gone.error()));
   return Answer{};
+}
+
+Verb creating() {
+  Verb verb{.name = "create", .summary = "take an address from a network"};
+  verb.positionals = {{"NETWORK", Role::attribute, &network_resource(), "floating_network_id"}};
+  verb.options = {
+      option(Kind::text, "floating-ip-address", "ADDRESS", "this one, not any free one"),
+      reference("subnet", subnet_resource(), "from this subnet of the network", "subnet_id"),
+      reference("port", port_resource(), "let it reach this VIP at once", "port_id"),
+      option(Kind::text, "description", "TEXT", "what it is for")};
+  verb.output = Output::record;
+  verb.run = create;
+  verb.examples = {"sluicectl floating ip create public-net -f value -c floating_ip_address"};
+  return verb;
+}
+
+Verb setting() {
+  Verb verb{.name = "set", .summary = "let an address reach a load balancer"};
+  verb.positionals = {{"ADDRESS", Role::plain, nullptr, {}}};
+  verb.options = {option(Kind::local, "load-balancer", "NAME-OR-ID",
+                         "that it shall reach; the address is made if need be"),
+                  option(Kind::local, "port", "PORT", "the VIP's port that it shall reach"),
+                  wait_option()};
+  verb.groups = {exactly_one({"load-balancer", "port"})};
+  verb.output = Output::record;
+  verb.run = set_address;
+  verb.examples = {"sluicectl floating-ip set --load-balancer lb_test_1 203.0.113.16",
+                   "sluicectl floating ip set --port $VIP_PORT_ID $FIP"};
+  return verb;
+}
+
+Verb unsetting() {
+  Verb verb{.name = "unset", .summary = "take the address away"};
+  verb.positionals = {{"ADDRESS", Role::plain, nullptr, {}}};
+  verb.options = {flag(Kind::local, "port", "from its VIP only: the address stays ours")};
+  verb.run = unset_address;
+  verb.examples = {"sluicectl floating-ip unset 203.0.113.16"};
+  return verb;
+}
+
+Verb listing() {
+  Verb verb{.name = "list", .summary = "all floating IPs"};
+  verb.options = {
+      reference("network", network_resource(), "only those of this network", "floating_network_id"),
+      reference("port", port_resource(), "only those that reach this VIP", "port_id"),
+      option(Kind::text, "floating-ip-address", "ADDRESS", "only this one"),
+      option(Kind::upper, "status", "STATUS", "ACTIVE or DOWN")};
+  verb.output = Output::listing;
+  verb.run = list;
+  return verb;
 }
 
 Noun make_noun() {
   Noun noun{.name = "floating-ip", .summary = "further addresses that reach a VIP"};
   noun.resource = &floating_ip_resource();
-  const Positional address = {"ADDRESS", Role::plain, nullptr, {}};
-  auto load_balancer = mandatory(
-      option(Kind::local, "load-balancer", "NAME-OR-ID", "the load balancer that it shall reach"));
-  noun.verbs = {
-      {.name = "set",
-       .summary = "let an address reach a load balancer",
-       .positionals = {address},
-       .options = {load_balancer, wait_option()},
-       .output = Output::record,
-       .run = set_address,
-       .examples = {"sluicectl floating-ip set --load-balancer lb_test_1 203.0.113.16"}},
-      {.name = "unset",
-       .summary = "take the address away",
-       .positionals = {address},
-       .run = unset_address,
-       .examples = {"sluicectl floating-ip unset 203.0.113.16"}},
-      {.name = "list", .summary = "all floating IPs", .output = Output::listing, .run = list}};
+  noun.verbs = {creating(),
+                listing(),
+                {.name = "show",
+                 .summary = "everything about one",
+                 .positionals = {target},
+                 .output = Output::record,
+                 .run = show},
+                setting(),
+                unsetting(),
+                {.name = "delete",
+                 .summary = "give the address back",
+                 .positionals = {target},
+                 .run = remove}};
   return noun;
 }
 

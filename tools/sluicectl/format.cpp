@@ -36,6 +36,21 @@ bool is_number(const Cell& cell) {
   return std::holds_alternative<std::int64_t>(cell) || std::holds_alternative<double>(cell);
 }
 
+double number(const Cell& cell) {
+  if (const auto* integer = std::get_if<std::int64_t>(&cell)) return static_cast<double>(*integer);
+  return std::get<double>(cell);
+}
+
+// Numbers by their value, before everything else, which goes by its text; null is the least.
+bool less(const Cell& a, const Cell& b) {
+  if (is_number(a) && is_number(b)) return number(a) < number(b);
+  const auto rank = [](const Cell& cell) {
+    return std::holds_alternative<std::monostate>(cell) ? 0 : is_number(cell) ? 1 : 2;
+  };
+  if (rank(a) != rank(b)) return rank(a) < rank(b);
+  return cell_text(a) < cell_text(b);
+}
+
 std::string quoted(std::string_view text) {
   std::string out = "\"";
   for (const char c : text) {
@@ -139,6 +154,18 @@ void select(Listing& listing, const std::vector<std::string>& columns) {
   const auto keep = wanted(listing.columns, columns);
   for (auto& row : listing.rows) keep_only(row, keep);
   keep_only(listing.columns, keep);
+}
+
+void sort(Listing& listing, const std::vector<std::string>& columns, bool descending) {
+  for (auto column = columns.rbegin(); column != columns.rend(); ++column) {
+    const auto found = std::find(listing.columns.begin(), listing.columns.end(), *column);
+    if (found == listing.columns.end()) continue;
+    const auto at = found - listing.columns.begin();
+    std::stable_sort(listing.rows.begin(), listing.rows.end(),
+                     [at, descending](const auto& a, const auto& b) {
+                       return descending ? less(b[at], a[at]) : less(a[at], b[at]);
+                     });
+  }
 }
 
 std::string format(const Record& record, Format format) {

@@ -45,6 +45,10 @@ std::string cell_text(const Cell& cell);
 void select(Record& record, const std::vector<std::string>& columns);
 void select(Listing& listing, const std::vector<std::string>& columns);
 
+// Sorts the rows by these columns, the first of which weighs most; rows that are alike keep their
+// order.
+void sort(Listing& listing, const std::vector<std::string>& columns, bool descending);
+
 // Each ends with a newline, unless it is empty.
 std::string format(const Record& record, Format format);
 std::string format(const Listing& listing, Format format);

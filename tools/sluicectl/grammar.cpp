@@ -47,7 +47,7 @@ struct Split {
 // How many arguments the option at `word` takes, itself included; 0 when it may only follow the
 // verb.
 std::size_t leading_length(const std::string& word) {
-  for (const auto& option : global_options() + output_options()) {
+  for (const auto& option : global_options() + output_options(Output::listing)) {
     if (word.starts_with("--" + option.name + "=")) return 1;
     if (word == "--" + option.name || word == short_name(option))
       return option.takes_value() ? 2 : 1;
@@ -80,6 +80,10 @@ const Noun* find_noun(const std::string& name) {
 
 // Takes the noun's words off the front.
 const Noun* take_noun(Words& words) {
+  if (words.size() >= 2 && words[0] == "floating" && words[1] == "ip") {
+    words.erase(words.begin());
+    words.front() = "floating-ip";
+  }
   const auto first = words.front() == "lb" ? "loadbalancer" : words.front();
   const auto* noun = find_noun(first);
   if (!noun) return nullptr;
@@ -198,7 +202,9 @@ const std::vector<Option>& global_options() {
       option(Kind::local, "socket", "PATH",
              "sluiced's socket (SLUICE_SOCKET; default /run/sluice/api.sock)"),
       option(Kind::local, "endpoint", "URL",
-             "http://HOST:PORT instead of the socket (SLUICE_ENDPOINT)"),
+             "http[s]://HOST:PORT instead of the socket (SLUICE_ENDPOINT)"),
+      option(Kind::local, "cacert", "FILE",
+             "trust these certificates over https, not the system's (SLUICE_CACERT)"),
       option(Kind::local, "token", "TOKEN", "sent as X-Auth-Token (SLUICE_TOKEN)"),
       flag(Kind::local, "help", "what you are reading, at every level"),
       flag(Kind::local, "version", "the version of sluicectl"),
@@ -206,12 +212,18 @@ const std::vector<Option>& global_options() {
   return options;
 }
 
-const std::vector<Option>& output_options() {
-  static const std::vector<Option> options = {
+std::vector<Option> output_options(Output output) {
+  if (output != Output::record && output != Output::listing) return {};
+  std::vector<Option> options = {
       option(Kind::local, "format", "FORMAT", "table (default), value, json, yaml or csv"),
       option(Kind::local, "column", "COLUMN", "only this column (repeat for more)"),
   };
-  return options;
+  if (output == Output::record) return options;
+  return std::move(options) +
+         std::vector<Option>{option(Kind::local, "sort-column", "COLUMN",
+                                    "sort by this column (repeat for more, the first weighs most)"),
+                             flag(Kind::local, "sort-ascending", "smallest first (default)"),
+                             flag(Kind::local, "sort-descending", "largest first")};
 }
 
 std::string short_name(const Option& option) {
@@ -222,9 +234,7 @@ std::string short_name(const Option& option) {
 }
 
 std::vector<Option> options_of(const Verb& verb) {
-  auto options = verb.options + global_options();
-  const bool prints = verb.output == Output::record || verb.output == Output::listing;
-  return prints ? std::move(options) + output_options() : options;
+  return verb.options + global_options() + output_options(verb.output);
 }
 
 tl::expected<Invocation, UsageError> parse(const std::vector<std::string>& arguments) {

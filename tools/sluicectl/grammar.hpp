@@ -17,8 +17,9 @@ struct UsageError {
 // Options that every command takes: --socket, --endpoint, --token, --help, --version.
 const std::vector<Option>& global_options();
 
-// -f/--format and -c/--column, of every command that prints records or listings.
-const std::vector<Option>& output_options();
+// How the verb's answer may be printed: -f/--format and -c/--column of records and listings, and
+// what listings are sorted by.
+std::vector<Option> output_options(Output output);
 
 // The option's one-letter form with its dash; empty for most.
 std::string short_name(const Option& option);

@@ -62,8 +62,7 @@ std::string verb_help(const Noun& noun, const Verb& verb) {
                   [](const auto& p) { return p.role != Role::plain; }))
     out += "Objects are given by name or id.\n";
   out += section("Options", option_lines(verb.options));
-  if (verb.output == Output::record || verb.output == Output::listing)
-    out += section("Output", option_lines(output_options()));
+  out += section("Output", option_lines(output_options(verb.output)));
   out += section("General", option_lines(global_options()));
   return out + examples(verb.examples);
 }
@@ -77,6 +76,7 @@ std::string noun_help(const Noun& noun) {
   }
   std::string out = fmt::format("Usage: sluicectl {} VERB [OPTION...]\n\n", noun.full_name());
   if (noun.under_loadbalancer) out += fmt::format("Short: sluicectl {} VERB\n", noun.name);
+  if (noun.name == "floating-ip") out += "Also: sluicectl floating ip VERB\n";
   if (noun.name == "loadbalancer") {
     out += "Short: sluicectl lb VERB\n";
     Lines below;

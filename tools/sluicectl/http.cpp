@@ -11,9 +11,11 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/ssl.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
+#include <boost/beast/ssl/ssl_stream.hpp>
 #include <boost/url/parse.hpp>
 #include <exception>
 #include <filesystem>
@@ -24,6 +26,7 @@ namespace {
 namespace asio = boost::asio;
 namespace beast = boost::beast;
 namespace http = beast::http;
+namespace ssl = asio::ssl;
 using tcp = asio::ip::tcp;
 using local = asio::local::stream_protocol;
 using asio::use_awaitable;
@@ -32,9 +35,8 @@ constexpr std::size_t max_answer_bytes = 64 << 20;
 
 using Request = http::request<http::string_body>;
 
-template <typename Protocol>
-asio::awaitable<HttpAnswer> send_and_receive(
-    beast::basic_stream<Protocol, asio::any_io_executor>& stream, const Request& request) {
+template <typename Stream>
+asio::awaitable<HttpAnswer> send_and_receive(Stream& stream, const Request& request) {
   co_await http::async_write(stream, request, use_awaitable);
   beast::flat_buffer buffer;
   http::response_parser<http::string_body> parser;
@@ -53,6 +55,24 @@ asio::awaitable<HttpAnswer> over_socket(const Endpoint& endpoint, const Request&
   co_return co_await send_and_receive(stream, request);
 }
 
+// The server's certificate must be for the host that was asked for, and signed by one we trust.
+asio::awaitable<HttpAnswer> in_tls(beast::basic_stream<tcp, asio::any_io_executor> stream,
+                                   const Endpoint& endpoint, const Request& request) {
+  ssl::context context(ssl::context::tls_client);
+  context.set_verify_mode(ssl::verify_peer);
+  if (endpoint.cacert.empty()) {
+    context.set_default_verify_paths();
+  } else {
+    context.load_verify_file(endpoint.cacert);
+  }
+  beast::ssl_stream<beast::basic_stream<tcp, asio::any_io_executor>> secure(std::move(stream),
+                                                                            context);
+  secure.set_verify_callback(ssl::host_name_verification(endpoint.host));
+  SSL_set_tlsext_host_name(secure.native_handle(), endpoint.host.c_str());
+  co_await secure.async_handshake(ssl::stream_base::client, use_awaitable);
+  co_return co_await send_and_receive(secure, request);
+}
+
 asio::awaitable<HttpAnswer> over_tcp(const Endpoint& endpoint, const Request& request,
                                      std::chrono::seconds limit) {
   const auto executor = co_await asio::this_coro::executor;
@@ -61,6 +81,7 @@ asio::awaitable<HttpAnswer> over_tcp(const Endpoint& endpoint, const Request& re
   beast::basic_stream<tcp, asio::any_io_executor> stream(executor);
   stream.expires_after(limit);
   co_await stream.async_connect(found, use_awaitable);
+  if (endpoint.tls) co_return co_await in_tls(std::move(stream), endpoint, request);
   co_return co_await send_and_receive(stream, request);
 }
 
@@ -110,7 +131,9 @@ tl::unexpected<Error> unreachable(const Endpoint& endpoint,
   const bool nobody_there = error == asio::error::connection_refused ||
                             error == boost::system::errc::no_such_file_or_directory;
   const std::string hint =
-      on_tcp ? "check --endpoint, and that sluiced was started with --listen"
+      endpoint.tls && error.category() == asio::error::get_ssl_category()
+          ? "check --endpoint, and --cacert where the certificate is the site's own"
+      : on_tcp ? "check --endpoint, and that sluiced was started with --listen"
       : nobody_there
           ? "start it with 'sudo sluiced', or pass --socket"
           : "if it is sluiced that listens there, its log tells more; else pass --socket";
@@ -152,7 +175,7 @@ class BeastTransport : public Transport {
  private:
   Request build(const HttpRequest& wanted) const {
     Request request(http::string_to_verb(wanted.method), endpoint_.prefix + wanted.target, 11);
-    request.set(http::field::host, endpoint_.host.empty() ? "localhost" : endpoint_.host);
+    request.set(http::field::host, host_header());
     request.set(http::field::user_agent, "sluicectl");
     request.set(http::field::accept, "application/json");
     request.set(http::field::connection, "close");
@@ -161,6 +184,12 @@ class BeastTransport : public Transport {
     request.body() = wanted.body;
     request.prepare_payload();
     return request;
+  }
+
+  std::string host_header() const {
+    if (endpoint_.host.empty()) return "localhost";
+    const bool v6 = endpoint_.host.find(':') != std::string::npos;
+    return (v6 ? "[" + endpoint_.host + "]" : endpoint_.host) + ":" + endpoint_.port;
   }
 
   Endpoint endpoint_;
@@ -172,14 +201,18 @@ class BeastTransport : public Transport {
 
 Result<Endpoint> parse_endpoint(const std::string& text) {
   const auto url = boost::urls::parse_uri(text);
-  const std::string hint = "give http://HOST:PORT";
+  const std::string hint = "give http://HOST:PORT or https://HOST:PORT";
   if (!url || url->host().empty())
     return fail(ErrorKind::invalid, "the endpoint '" + text + "' is not a URL", hint);
-  if (url->scheme() != "http")
-    return fail(ErrorKind::unsupported, "the endpoint '" + text + "' is not http", hint);
+  if (url->scheme() != "http" && url->scheme() != "https")
+    return fail(ErrorKind::unsupported, "the endpoint '" + text + "' is neither http nor https",
+                hint);
   Endpoint endpoint;
+  endpoint.tls = url->scheme() == "https";
   endpoint.host = url->host_address();
-  endpoint.port = url->has_port() && !url->port().empty() ? std::string(url->port()) : "80";
+  endpoint.port = url->has_port() && !url->port().empty() ? std::string(url->port())
+                  : endpoint.tls                          ? "443"
+                                                          : "80";
   endpoint.prefix = std::string(url->encoded_path());
   while (endpoint.prefix.ends_with('/')) endpoint.prefix.pop_back();
   if (endpoint.prefix.ends_with("/v2.0")) endpoint.prefix.resize(endpoint.prefix.size() - 5);

@@ -36,10 +36,12 @@ struct Endpoint {
   std::string host;
   std::string port;
   std::string prefix;  // of every path behind the URL; no slash at the end
+  bool tls = false;    // https
+  std::string cacert;  // a file of certificates to trust; empty: the system's
 };
 
-// "http://127.0.0.1:9876", with or without a path or the "/v2.0" that OpenStack's clients put
-// there.
+// "http://127.0.0.1:9876" or https, with or without a path or the "/v2.0" that OpenStack's clients
+// put there.
 Result<Endpoint> parse_endpoint(const std::string& url);
 
 // A connection per request; none takes longer than `limit`.

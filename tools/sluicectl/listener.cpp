@@ -1,6 +1,6 @@
 // sluicectl loadbalancer listener: ports of a VIP.
-#include "sluicectl/crud.hpp"
 #include "sluicectl/options.hpp"
+#include "sluicectl/verbs.hpp"
 
 namespace sluice::ctl {
 
@@ -51,106 +51,60 @@ namespace {
 const Positional target = {"LISTENER", Role::target, nullptr, {}};
 
 // What create and set share.
-std::vector<Option> changeable_options() {
+Options changeable() {
   return {
       option(Kind::text, "name", "NAME", "its name"),
       option(Kind::text, "description", "TEXT", "what it is for"),
       reference("default-pool", pool_resource(), "the pool that gets the connections",
                 "default_pool_id"),
       option(Kind::integer, "connection-limit", "LIMIT",
-             "most connections at a time; -1: no limit (kept, not enforced yet)"),
-      option(Kind::integer, "timeout-client-data", "MS",
-             "idle time of a client (kept, not enforced yet)"),
-      option(Kind::integer, "timeout-member-connect", "MS",
-             "time to answer (kept, not enforced yet)"),
-      option(Kind::integer, "timeout-member-data", "MS",
-             "idle time of a member (kept, not enforced yet)"),
+             "most connections at a time; -1: no limit"),
+      option(Kind::list, "allowed-cidr", "CIDR",
+             "only clients from there may connect (repeat for more)", "allowed_cidrs"),
+      option(Kind::integer, "timeout-client-data", "MS", "idle time of a client"),
+      option(Kind::integer, "timeout-member-connect", "MS", "time for a member to answer"),
+      option(Kind::integer, "timeout-member-data", "MS", "idle time of a member"),
       option(Kind::integer, "timeout-tcp-inspect", "MS", "accepted, without effect at layer 4"),
-      enable_option(),
-      disable_option(),
   };
 }
 
-Verb create_verb() {
-  Verb verb{.name = "create", .summary = "open a port on a load balancer's VIP"};
-  verb.positionals = {
-      {"LOADBALANCER", Role::attribute, &load_balancer_resource(), "loadbalancer_id"}};
-  verb.options = std::vector<Option>{mandatory(option(Kind::upper, "protocol", "PROTOCOL", "TCP")),
-                                     mandatory(option(Kind::integer, "protocol-port", "PORT",
-                                                      "the port that clients connect to"))} +
-                 changeable_options() + std::vector<Option>{create_tags(), wait_option()};
-  verb.groups = {exclusive({"enable", "disable"})};
-  verb.output = Output::record;
-  verb.run = create;
-  verb.examples = {
-      "sluicectl loadbalancer listener create --name 80_listener --protocol TCP --protocol-port 80 "
-      "lb_test_1"};
-  return verb;
-}
-
-Verb list_verb() {
-  Verb verb{.name = "list", .summary = "all listeners"};
-  verb.options = filter_options({reference("loadbalancer", load_balancer_resource(),
-                                           "only those of this load balancer", "loadbalancer_id")});
-  verb.groups = {exclusive({"enable", "disable"})};
-  verb.output = Output::listing;
-  verb.run = list;
-  verb.examples = {"sluicectl loadbalancer listener list", "sluicectl listener list -f json"};
-  return verb;
-}
-
-Verb set_verb() {
-  Verb verb{.name = "set", .summary = "change a listener", .positionals = {target}};
-  verb.options = changeable_options() + set_tags() + std::vector<Option>{wait_option()};
-  verb.groups = {exclusive({"enable", "disable"})};
-  verb.output = Output::record;
-  verb.run = set;
-  verb.examples = {"sluicectl listener set --default-pool 80_pool 80_listener"};
-  return verb;
-}
-
-Verb unset_verb() {
-  Verb verb{.name = "unset",
-            .summary = "take attributes back to their defaults",
-            .positionals = {target}};
-  verb.options = std::vector<Option>{flag(Kind::flag_null, "name", "no name"),
-                                     flag(Kind::flag_null, "description", "no description"),
-                                     flag(Kind::flag_null, "default-pool", "no default pool",
-                                          "default_pool_id"),
-                                     flag(Kind::flag_null, "connection-limit", "no limit"),
-                                     flag(Kind::flag_null, "timeout-client-data", "50000"),
-                                     flag(Kind::flag_null, "timeout-member-connect", "5000"),
-                                     flag(Kind::flag_null, "timeout-member-data", "50000"),
-                                     flag(Kind::flag_null, "timeout-tcp-inspect", "0")} +
-                 unset_tags() + std::vector<Option>{wait_option()};
-  verb.output = Output::record;
-  verb.run = set;
-  return verb;
+Options defaults() {
+  return {flag(Kind::flag_null, "name", "no name"),
+          flag(Kind::flag_null, "description", "no description"),
+          flag(Kind::flag_null, "default-pool", "no default pool", "default_pool_id"),
+          flag(Kind::flag_null, "connection-limit", "no limit"),
+          flag(Kind::flag_null, "allowed-cidrs", "every client may connect"),
+          flag(Kind::flag_null, "timeout-client-data", "50000"),
+          flag(Kind::flag_null, "timeout-member-connect", "5000"),
+          flag(Kind::flag_null, "timeout-member-data", "50000"),
+          flag(Kind::flag_null, "timeout-tcp-inspect", "0")};
 }
 
 Noun make_noun() {
   Noun noun{.name = "listener", .summary = "ports of a VIP", .under_loadbalancer = true};
   noun.resource = &listener_resource();
-  noun.verbs = {create_verb(),
-                list_verb(),
-                {.name = "show",
-                 .summary = "everything about one",
-                 .positionals = {target},
-                 .output = Output::record,
-                 .run = show},
-                set_verb(),
-                unset_verb(),
-                {.name = "delete",
-                 .summary = "close the port",
-                 .positionals = {target},
-                 .options = {wait_option()},
-                 .run = remove},
-                {.name = "stats show",
-                 .summary = "connections and bytes",
-                 .positionals = {target},
-                 .output = Output::record,
-                 .columns = stats_rows(),
-                 .run = show_stats}};
+  noun.verbs = {
+      create_verb("open a port on a load balancer's VIP",
+                  {{"LOADBALANCER", Role::attribute, &load_balancer_resource(), "loadbalancer_id"}},
+                  Options{mandatory(option(Kind::upper, "protocol", "PROTOCOL",
+                                           "TCP, UDP, SCTP, HTTP or HTTPS")),
+                          mandatory(option(Kind::integer, "protocol-port", "PORT",
+                                           "the port that clients connect to"))} +
+                      changeable(),
+                  {"sluicectl loadbalancer listener create --name 80_listener --protocol TCP "
+                   "--protocol-port 80 lb_test_1"}),
+      list_verb(
+          "all listeners", {},
+          {reference("loadbalancer", load_balancer_resource(), "only those of this load balancer",
+                     "loadbalancer_id"),
+           option(Kind::text, "project", "PROJECT", "only those of this project", "project_id")},
+          {"sluicectl loadbalancer listener list", "sluicectl listener list -f json"}),
+      show_verb({target}),
+      set_verb("change a listener", {target}, changeable(),
+               {"sluicectl listener set --default-pool 80_pool 80_listener"}),
+      unset_verb({target}, defaults()),
+      delete_verb("close the port", {target}),
+      stats_verb({target})};
   return noun;
 }
 

@@ -1,6 +1,6 @@
 // sluicectl loadbalancer member: the servers of a pool.
-#include "sluicectl/crud.hpp"
 #include "sluicectl/options.hpp"
+#include "sluicectl/verbs.hpp"
 
 namespace sluice::ctl {
 
@@ -29,7 +29,8 @@ Positional pool() {
   return {"POOL", Role::parent, &pool_resource(), {}};
 }
 
-std::vector<Option> changeable_options() {
+// What create and set share.
+Options changeable() {
   return {option(Kind::text, "name", "NAME", "its name"),
           option(Kind::integer, "weight", "WEIGHT", "share of the connections, 0 to 256; 0 drains"),
           flag(Kind::flag_true, "enable-backup", "serve only while all others are down", "backup"),
@@ -37,86 +38,38 @@ std::vector<Option> changeable_options() {
           flag(Kind::flag_true, "backup", "the same as --enable-backup"),
           flag(Kind::flag_false, "no-backup", "the same as --disable-backup", "backup"),
           option(Kind::text, "monitor-address", "ADDRESS", "probe this address instead"),
-          option(Kind::integer, "monitor-port", "PORT", "probe this port instead"),
-          enable_option(),
-          disable_option()};
+          option(Kind::integer, "monitor-port", "PORT", "probe this port instead")};
 }
 
-std::vector<Group> groups() {
-  return {exclusive({"enable", "disable"}),
-          exclusive({"enable-backup", "disable-backup", "backup", "no-backup"})};
-}
-
-Verb create_verb() {
-  Verb verb{.name = "create", .summary = "add a server to a pool", .positionals = {pool()}};
-  verb.options =
-      std::vector<Option>{
-          mandatory(option(Kind::text, "address", "ADDRESS", "the server's IP address")),
-          mandatory(option(Kind::integer, "protocol-port", "PORT", "the server's port")),
-          option(Kind::text, "subnet-id", "SUBNET", "the subnet of the address")} +
-      changeable_options() + std::vector<Option>{create_tags(), wait_option()};
-  verb.groups = groups();
-  verb.output = Output::record;
-  verb.run = create;
-  verb.examples = {
-      "sluicectl loadbalancer member create --name 80_member_1 --address 10.0.0.4 --protocol-port "
-      "80 "
-      "80_pool"};
-  return verb;
-}
-
-Verb list_verb() {
-  Verb verb{.name = "list", .summary = "the members of a pool", .positionals = {pool()}};
-  verb.options = filter_options();
-  verb.groups = {exclusive({"enable", "disable"})};
-  verb.output = Output::listing;
-  verb.run = list;
-  verb.examples = {"sluicectl loadbalancer member list 80_pool"};
-  return verb;
-}
-
-Verb set_verb() {
-  Verb verb{.name = "set", .summary = "change a member", .positionals = {pool(), target}};
-  verb.options = changeable_options() + set_tags() + std::vector<Option>{wait_option()};
-  verb.groups = groups();
-  verb.output = Output::record;
-  verb.run = set;
-  verb.examples = {"sluicectl member set --weight 0 80_pool 80_member_1"};
-  return verb;
-}
-
-Verb unset_verb() {
-  Verb verb{.name = "unset",
-            .summary = "take attributes back to their defaults",
-            .positionals = {pool(), target}};
-  verb.options = std::vector<Option>{flag(Kind::flag_null, "name", "no name"),
-                                     flag(Kind::flag_null, "weight", "1"),
-                                     flag(Kind::flag_null, "backup", "serve always"),
-                                     flag(Kind::flag_null, "monitor-address", "its own"),
-                                     flag(Kind::flag_null, "monitor-port", "its own")} +
-                 unset_tags() + std::vector<Option>{wait_option()};
-  verb.output = Output::record;
-  verb.run = set;
-  return verb;
+Verb one_word_on_backup(Verb verb) {
+  return with_groups(std::move(verb),
+                     {exclusive({"enable-backup", "disable-backup", "backup", "no-backup"})});
 }
 
 Noun make_noun() {
   Noun noun{.name = "member", .summary = "the servers of a pool", .under_loadbalancer = true};
   noun.resource = &member_resource();
-  noun.verbs = {create_verb(),
-                list_verb(),
-                {.name = "show",
-                 .summary = "everything about one",
-                 .positionals = {pool(), target},
-                 .output = Output::record,
-                 .run = show},
-                set_verb(),
-                unset_verb(),
-                {.name = "delete",
-                 .summary = "take a server out of a pool",
-                 .positionals = {pool(), target},
-                 .options = {wait_option()},
-                 .run = remove}};
+  noun.verbs = {
+      one_word_on_backup(create_verb(
+          "add a server to a pool", {pool()},
+          Options{
+              mandatory(option(Kind::text, "address", "ADDRESS", "the server's IP address")),
+              mandatory(option(Kind::integer, "protocol-port", "PORT", "the server's port")),
+              reference("subnet-id", subnet_resource(), "the subnet of the address", "subnet_id")} +
+              changeable(),
+          {"sluicectl loadbalancer member create --name 80_member_1 --address 10.0.0.4 "
+           "--protocol-port 80 80_pool"})),
+      list_verb("the members of a pool", {pool()}, {},
+                {"sluicectl loadbalancer member list 80_pool"}),
+      show_verb({pool(), target}),
+      one_word_on_backup(set_verb("change a member", {pool(), target}, changeable(),
+                                  {"sluicectl member set --weight 0 80_pool 80_member_1"})),
+      unset_verb({pool(), target},
+                 {flag(Kind::flag_null, "name", "no name"), flag(Kind::flag_null, "weight", "1"),
+                  flag(Kind::flag_null, "backup", "serve always"),
+                  flag(Kind::flag_null, "monitor-address", "its own"),
+                  flag(Kind::flag_null, "monitor-port", "its own")}),
+      delete_verb("take a server out of a pool", {pool(), target})};
   return noun;
 }
 

@@ -1,6 +1,6 @@
 // sluicectl loadbalancer pool: members and how connections are spread over them.
-#include "sluicectl/crud.hpp"
 #include "sluicectl/options.hpp"
+#include "sluicectl/verbs.hpp"
 
 namespace sluice::ctl {
 
@@ -44,87 +44,54 @@ namespace {
 
 const Positional target = {"POOL", Role::target, nullptr, {}};
 
-std::vector<Option> changeable_options() {
+// What create and set share.
+Options changeable() {
   return {option(Kind::text, "name", "NAME", "its name"),
           option(Kind::text, "description", "TEXT", "what it is for"),
           option(Kind::lower, "forwarding-mode", "MODE",
-                 "fullnat (default): members answer to the VIP; dnat: members route through here"),
-          enable_option(), disable_option()};
+                 "fullnat (default): members answer to the VIP; dnat: members route through here; "
+                 "dsr, ipip: members answer clients directly"),
+          option(Kind::pairs, "session-persistence", "type=SOURCE_IP[,KEY=VALUE]",
+                 "one client stays with one member; keys: persistence_timeout, "
+                 "persistence_granularity",
+                 "session_persistence")};
 }
 
 Option algorithm() {
-  return option(Kind::upper, "lb-algorithm", "ALGORITHM", "ROUND_ROBIN");
+  return option(Kind::upper, "lb-algorithm", "ALGORITHM",
+                "ROUND_ROBIN, LEAST_CONNECTIONS, SOURCE_IP, SOURCE_IP_PORT or MAGLEV");
 }
 
-Verb create_verb() {
-  Verb verb{.name = "create", .summary = "make a pool for a listener or a load balancer"};
-  verb.options =
-      std::vector<Option>{reference("listener", listener_resource(),
-                                    "become this listener's default pool", "listener_id"),
-                          reference("loadbalancer", load_balancer_resource(),
-                                    "belong to it, for a listener to come", "loadbalancer_id"),
-                          mandatory(option(Kind::upper, "protocol", "PROTOCOL", "TCP")),
-                          mandatory(algorithm())} +
-      changeable_options() + std::vector<Option>{create_tags(), wait_option()};
-  verb.groups = {exactly_one({"listener", "loadbalancer"}), exclusive({"enable", "disable"})};
-  verb.output = Output::record;
-  verb.run = create;
-  verb.examples = {
-      "sluicectl loadbalancer pool create --name 80_pool --listener 80_listener --protocol TCP "
-      "--lb-algorithm ROUND_ROBIN"};
-  return verb;
-}
-
-Verb list_verb() {
-  Verb verb{.name = "list", .summary = "all pools"};
-  verb.options = filter_options({reference("loadbalancer", load_balancer_resource(),
-                                           "only those of this load balancer", "loadbalancer_id")});
-  verb.groups = {exclusive({"enable", "disable"})};
-  verb.output = Output::listing;
-  verb.run = list;
-  return verb;
-}
-
-Verb set_verb() {
-  Verb verb{.name = "set", .summary = "change a pool", .positionals = {target}};
-  verb.options = std::vector<Option>{algorithm()} + changeable_options() + set_tags() +
-                 std::vector<Option>{wait_option()};
-  verb.groups = {exclusive({"enable", "disable"})};
-  verb.output = Output::record;
-  verb.run = set;
-  return verb;
-}
-
-Verb unset_verb() {
-  Verb verb{.name = "unset",
-            .summary = "take attributes back to their defaults",
-            .positionals = {target}};
-  verb.options = std::vector<Option>{flag(Kind::flag_null, "name", "no name"),
-                                     flag(Kind::flag_null, "description", "no description"),
-                                     flag(Kind::flag_null, "forwarding-mode", "fullnat")} +
-                 unset_tags() + std::vector<Option>{wait_option()};
-  verb.output = Output::record;
-  verb.run = set;
-  return verb;
+Verb creating() {
+  auto verb = create_verb(
+      "make a pool for a listener or a load balancer", {},
+      Options{
+          reference("listener", listener_resource(), "become this listener's default pool",
+                    "listener_id"),
+          reference("loadbalancer", load_balancer_resource(),
+                    "belong to it, for a listener to come", "loadbalancer_id"),
+          mandatory(option(Kind::upper, "protocol", "PROTOCOL", "TCP, UDP, SCTP, HTTP or HTTPS")),
+          mandatory(algorithm())} +
+          changeable(),
+      {"sluicectl loadbalancer pool create --name 80_pool --listener 80_listener --protocol TCP "
+       "--lb-algorithm ROUND_ROBIN"});
+  return with_groups(std::move(verb), {exactly_one({"listener", "loadbalancer"})});
 }
 
 Noun make_noun() {
   Noun noun{.name = "pool", .summary = "groups of members", .under_loadbalancer = true};
   noun.resource = &pool_resource();
-  noun.verbs = {create_verb(),
-                list_verb(),
-                {.name = "show",
-                 .summary = "everything about one",
-                 .positionals = {target},
-                 .output = Output::record,
-                 .run = show},
-                set_verb(),
-                unset_verb(),
-                {.name = "delete",
-                 .summary = "remove a pool with its members and monitor",
-                 .positionals = {target},
-                 .options = {wait_option()},
-                 .run = remove}};
+  noun.verbs = {creating(),
+                list_verb("all pools", {},
+                          {reference("loadbalancer", load_balancer_resource(),
+                                     "only those of this load balancer", "loadbalancer_id")}),
+                show_verb({target}),
+                set_verb("change a pool", {target}, Options{algorithm()} + changeable()),
+                unset_verb({target}, {flag(Kind::flag_null, "name", "no name"),
+                                      flag(Kind::flag_null, "description", "no description"),
+                                      flag(Kind::flag_null, "forwarding-mode", "fullnat"),
+                                      flag(Kind::flag_null, "session-persistence", "none")}),
+                delete_verb("remove a pool with its members and monitor", {target})};
   return noun;
 }
 

@@ -20,7 +20,10 @@ Result<Endpoint> endpoint(const Invocation& invocation, const Surroundings& surr
   if (!invocation.has("socket"))
     if (const auto url = setting(invocation, surroundings, "endpoint", "SLUICE_ENDPOINT");
         !url.empty())
-      return parse_endpoint(url);
+      return parse_endpoint(url).map([&](Endpoint remote) {
+        remote.cacert = setting(invocation, surroundings, "cacert", "SLUICE_CACERT");
+        return remote;
+      });
   Endpoint local;
   if (const auto path = setting(invocation, surroundings, "socket", "SLUICE_SOCKET"); !path.empty())
     local.socket = path;
@@ -44,6 +47,7 @@ std::string text_of(Answer answer, const Invocation& invocation) {
     return format(*record, form);
   }
   if (auto* listing = std::get_if<Listing>(&answer)) {
+    sort(*listing, invocation.values("sort-column"), invocation.has("sort-descending"));
     select(*listing, columns);
     return format(*listing, form);
   }

@@ -137,6 +137,29 @@ TEST(Selection, NeverReorders) {
   EXPECT_EQ(format(record, Format::value), "1\n3\n");
 }
 
+TEST(Sorting, GoesByTheFirstColumnThenTheNextAndNumbersByValue) {
+  Listing listing{{"name", "port"},
+                  {{"b", std::int64_t{443}}, {"a", std::int64_t{80}}, {"b", std::int64_t{80}}}};
+  sort(listing, {"name", "port"}, false);
+  EXPECT_EQ(format(listing, Format::value), "a 80\nb 80\nb 443\n");
+  sort(listing, {"port"}, true);
+  EXPECT_EQ(format(listing, Format::value), "b 443\na 80\nb 80\n");
+}
+
+TEST(Sorting, PutsNothingFirst) {
+  Listing listing{{"pool"}, {{"x"}, {std::monostate{}}, {"a"}}};
+  sort(listing, {"pool"}, false);
+  EXPECT_EQ(format(listing, Format::value), "None\na\nx\n");
+}
+
+TEST(Cells, ColumnsMayBeCalledOtherwiseThanTheirAttributes) {
+  const auto objects = boost::json::parse(R"([{"id":"s","cidr":"10.0.0.0/24"}])");
+  Resource resource;
+  resource.attributes = {{"Subnet", "cidr"}};
+  const auto listing = to_listing(objects.get_array(), resource, {"id", "Subnet"});
+  EXPECT_EQ(format(listing, Format::value), "s 10.0.0.0/24\n");
+}
+
 TEST(Cells, ShowWhatTheApiSaysAsTheOpenStackClientDoes) {
   const auto object = boost::json::parse(R"({
       "null": null, "up": false, "limit": -1, "listeners": [{"id": "a"}, {"id": "b"}], "tags": [],

@@ -18,8 +18,16 @@ TEST(Endpoint, IsAUrlWithOrWithoutThePathOfTheApi) {
   EXPECT_EQ(parse_endpoint("http://[::1]:80")->host, "::1");
 }
 
+TEST(Endpoint, HttpsIsTlsOnItsOwnPort) {
+  const auto endpoint = parse_endpoint("https://lb.example");
+  ASSERT_TRUE(endpoint.has_value());
+  EXPECT_TRUE(endpoint->tls);
+  EXPECT_EQ(endpoint->port, "443");
+  EXPECT_FALSE(parse_endpoint("http://lb.example")->tls);
+}
+
 TEST(Endpoint, OthersAreRefusedWithTheValue) {
-  for (const auto* wrong : {"", "127.0.0.1:9876", "https://lb.example", "http://", "unix:/x"})
+  for (const auto* wrong : {"", "127.0.0.1:9876", "ftp://lb.example", "http://", "unix:/x"})
     EXPECT_THAT(parse_endpoint(wrong).error().text(), HasSubstr("'" + std::string(wrong) + "'"));
 }
 

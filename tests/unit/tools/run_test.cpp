@@ -167,6 +167,78 @@ TEST_F(RunTest, AnExistingFloatingIpIsMoved) {
   EXPECT_EQ(exchange.requests.back().body, R"({"floatingip":{"port_id":"port"}})");
 }
 
+TEST_F(RunTest, TheWalkthroughsFloatingIpLinesWorkWithSluicectl) {
+  exchange.answer(200, R"({"networks":[{"id":"net-id"}]})")
+      .answer(201, R"({"floatingip":{"id":"f","floating_ip_address":"203.0.113.16"}})");
+  EXPECT_EQ(
+      run({"floating", "ip", "create", "public-net", "-f", "value", "-c", "floating_ip_address"})
+          .output,
+      "203.0.113.16\n");
+  EXPECT_EQ(exchange.requests.back().body, R"({"floatingip":{"floating_network_id":"net-id"}})");
+
+  exchange.answer(200, R"({"ports":[{"id":"port"}]})")
+      .answer(200, R"({"floatingips":[{"id":"f","floating_ip_address":"203.0.113.16"}]})")
+      .answer(200, R"({"floatingip":{"id":"f"}})");
+  EXPECT_EQ(run({"floating", "ip", "set", "--port", "port", "203.0.113.16"}).code, ExitCode::done);
+  EXPECT_EQ(exchange.lines().back(), "PUT /v2.0/floatingips/f");
+
+  exchange.answer(200, R"({"floatingips":[{"id":"f","floating_ip_address":"203.0.113.16",
+      "fixed_ip_address":"10.0.0.16","port_id":"p","floating_network_id":"n","project_id":"x"}]})");
+  EXPECT_THAT(run({"floating", "ip", "list"}).output,
+              HasSubstr("| ID | Floating IP Address | Fixed IP Address | Port | Floating Network | "
+                        "Project |\n"));
+}
+
+TEST_F(RunTest, AFloatingIpIsReleasedOrGivenBack) {
+  const auto known = R"({"floatingips":[{"id":"f","floating_ip_address":"203.0.113.16"}]})";
+  exchange.answer(200, known).answer(200, R"({"floatingip":{"id":"f"}})");
+  run({"floating", "ip", "unset", "--port", "203.0.113.16"});
+  EXPECT_EQ(exchange.lines().back(), "PUT /v2.0/floatingips/f");
+  EXPECT_EQ(exchange.requests.back().body, R"({"floatingip":{"port_id":null}})");
+
+  exchange.answer(200, known).answer(204, "");
+  run({"floating", "ip", "delete", "203.0.113.16"});
+  EXPECT_EQ(exchange.lines().at(2), "GET /v2.0/floatingips?floating_ip_address=203.0.113.16");
+  EXPECT_EQ(exchange.lines().back(), "DELETE /v2.0/floatingips/f");
+}
+
+TEST_F(RunTest, SubnetsAreNamedWhereIdsAreSent) {
+  const auto subnet = R"({"subnets":[{"id":"s-id"}]})";
+  exchange.answer(200, subnet)
+      .answer(200, subnet)
+      .answer(201, R"({"loadbalancer":{"id":"lb-id"}})");
+  run({"lb", "create", "--vip-subnet-id", "private", "--additional-vip",
+       "subnet-id=other,ip-address=10.1.0.9"});
+  EXPECT_THAT(exchange.lines(),
+              ElementsAre("GET /v2.0/subnets?name=private", "GET /v2.0/subnets?name=other",
+                          "POST /v2.0/lbaas/loadbalancers"));
+  EXPECT_EQ(exchange.requests.back().body,
+            R"({"loadbalancer":{"vip_subnet_id":"s-id","additional_vips":)"
+            R"([{"subnet_id":"s-id","ip_address":"10.1.0.9"}]}})");
+}
+
+TEST_F(RunTest, SessionPersistenceIsAnObject) {
+  exchange.answer(200, one_pool).answer(200, R"({"pool":{"id":"pool-id"}})");
+  run({"pool", "set", "--session-persistence", "type=SOURCE_IP,persistence_timeout=60", "p"});
+  EXPECT_EQ(exchange.requests.back().body,
+            R"({"pool":{"session_persistence":{"type":"SOURCE_IP","persistence_timeout":"60"}}})");
+  EXPECT_EQ(run({"pool", "set", "--session-persistence", "SOURCE_IP", "p"}).code, ExitCode::usage);
+}
+
+TEST_F(RunTest, FailoverPrintsNothing) {
+  exchange.answer(200, one_load_balancer).answer(202, "");
+  EXPECT_THAT(run({"lb", "failover", "lb"}).output, IsEmpty());
+  EXPECT_EQ(exchange.lines().back(), "PUT /v2.0/lbaas/loadbalancers/lb-id/failover");
+}
+
+TEST_F(RunTest, ListsAreSortedHere) {
+  exchange.answer(200, R"({"pools":[{"name":"b"},{"name":"a"}]})");
+  EXPECT_EQ(run({"pool", "list", "--sort-column", "name", "-f", "value", "-c", "name"}).output,
+            "a\nb\n");
+  EXPECT_EQ(run({"pool", "list", "--sort-column", "size"}).code, ExitCode::usage);
+  EXPECT_EQ(run({"pool", "show", "--sort-column", "name", "p"}).code, ExitCode::usage);
+}
+
 TEST_F(RunTest, DropsShowsOnlyReasonsThatOccurredUnlessAsked) {
   const auto reasons = R"({"reasons":[
       {"label":"no_flow","verdict":"drop","description":"d","packets":7},
