@@ -31,6 +31,8 @@ class FakeDataPlane : public control::DataPlane {
   model::Supported can = model::Supported::everything();
 
   model::Supported supported() const override { return can; }
+  std::vector<control::Flow> live_flows;
+  std::function<Result<control::Explanation>(const control::Question&)> answer;
 
   Result<control::DataPlaneState> read() override {
     reads++;
@@ -59,6 +61,22 @@ class FakeDataPlane : public control::DataPlane {
   Result<control::ExpiryReport> expire_flows() override { return control::ExpiryReport{}; }
   Result<void> renew_next_hops() override { return {}; }
   Result<std::vector<control::AttachedInterface>> interfaces() override { return attached; }
+
+  Result<std::vector<control::Flow>> flows(const control::FlowFilter& filter,
+                                           std::size_t limit) override {
+    std::vector<control::Flow> found;
+    for (const auto& flow : live_flows) {
+      if (found.size() < limit && control::matches(filter, flow)) found.push_back(flow);
+    }
+    return found;
+  }
+  Result<std::uint64_t> flush_flows(const control::FlowFilter& filter) override {
+    return std::erase_if(live_flows,
+                         [&](const auto& flow) { return control::matches(filter, flow); });
+  }
+  Result<control::Explanation> explain(const control::Question& question) override {
+    return answer ? answer(question) : DataPlane::explain(question);
+  }
 
  private:
   // Every name has its object, and whoever is in a ring is flagged usable.

@@ -60,4 +60,9 @@ Result<Reply> list_versions(const Call& call);
 Result<Reply> show_version(const Call& call);
 Result<Reply> list_drops(const Call& call);
 
+Result<Reply> list_flows(const Call& call);
+Result<Reply> flush_flows(const Call& call);
+Result<Reply> explain(const Call& call);
+Result<Reply> run_batch(const Call& call);
+
 }  // namespace sluice::api

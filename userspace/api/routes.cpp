@@ -106,6 +106,10 @@ constexpr Route routes[] = {
     {"GET", "/v2/lbaas", show_version},
 
     {"GET", "/v1/drops", list_drops},
+    {"GET", "/v1/flows", list_flows},
+    {"DELETE", "/v1/flows", flush_flows},
+    {"GET", "/v1/explain", explain},
+    {"POST", "/v1/batch", run_batch},
 };
 
 using Segments = std::vector<std::string>;

@@ -66,6 +66,7 @@ Result<Controller> Controller::start(store::Store& store, DataPlane& data_plane)
 }
 
 Result<void> Controller::change(const Edit& edit) {
+  if (staging_) return edit(model_);  // judged, and undone if need be, by the transaction
   auto next = model_;
   if (auto done = edit(next); !done) return done;
   if (auto free = model::refuse_busy(model_, next); !free) return free;
@@ -77,6 +78,19 @@ Result<void> Controller::change(const Edit& edit) {
   settle(bring_in_line(Verify::read_back));
   notify();
   return {};
+}
+
+Result<void> Controller::transaction(const std::function<Result<void>()>& changes, Ending ending) {
+  const auto before = model_;
+  staging_ = true;
+  auto done = changes();
+  staging_ = false;
+  auto next = std::exchange(model_, before);
+  if (!done || ending == Ending::rehearse) return done;
+  return change([&](model::Model& model) -> Result<void> {
+    model = std::move(next);
+    return {};
+  });
 }
 
 void Controller::set_health(const Uuid& member, std::optional<model::Health> health) {

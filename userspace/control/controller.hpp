@@ -41,6 +41,13 @@ class Controller {
   using Edit = std::function<Result<void>(model::Model&)>;
   Result<void> change(const Edit& edit);
 
+  // Makes all calls of change() within `changes` one change: they see each other's effect in
+  // model(), and what they lead to is committed and applied at the end, or, after an error or in a
+  // rehearsal, never was.
+  enum class Ending { commit, rehearse };
+  Result<void> transaction(const std::function<Result<void>()>& changes,
+                           Ending ending = Ending::commit);
+
   // A member's probed state changed (nullopt: it is no longer probed). Unknown members and those
   // that are not probed (model::probed) are ignored. change() forgets the health of members that
   // are no longer probed.
@@ -72,6 +79,7 @@ class Controller {
   model::Networks networks_;
   model::Model model_;
   model::HealthTable health_;
+  bool staging_ = false;  // within a transaction: model_ is what it has led to so far
   std::optional<DataPlaneState> actual_;  // as far as we know; unset: to be read
   std::vector<std::function<void()>> observers_;
   std::vector<std::function<void(const std::string&)>> listeners_;

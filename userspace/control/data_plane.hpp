@@ -14,6 +14,7 @@
 #include "base/ip_address.hpp"
 #include "base/result.hpp"
 #include "base/uuid.hpp"
+#include "control/flows.hpp"
 #include "model/objects.hpp"
 #include "model/supported.hpp"
 
@@ -171,6 +172,23 @@ class DataPlane {
   virtual Result<ExpiryReport> expire_flows() = 0;
   // Makes every flow ask the kernel's FIB again at its next packet.
   virtual Result<void> renew_next_hops() = 0;
+
+  // The next three are ErrorKind::unsupported where a data plane can't tell.
+  //
+  // Live connections that the filter is true of, at most `limit` of them, in no order.
+  virtual Result<std::vector<Flow>> flows(const FlowFilter&, std::size_t /*limit*/) {
+    return fail(ErrorKind::unsupported, "This data plane does not list its connections.");
+  }
+  // Forgets those connections; returns how many there were. The next packet of each is treated as
+  // one of a connection that nobody knows.
+  virtual Result<std::uint64_t> flush_flows(const FlowFilter&) {
+    return fail(ErrorKind::unsupported, "This data plane does not forget connections by request.");
+  }
+  // What would become of a first packet, without anything being counted or remembered.
+  virtual Result<Explanation> explain(const Question&) {
+    return fail(ErrorKind::unsupported, "This data plane does not explain itself.");
+  }
+
   // NICs that Sluice is attached to in this network namespace.
   virtual Result<std::vector<AttachedInterface>> interfaces() = 0;
 };

@@ -121,6 +121,51 @@ TEST_F(ControllerTest, AnEditThatFailsChangesNothing) {
   EXPECT_THAT(data_plane.operations, IsEmpty());
 }
 
+TEST_F(ControllerTest, TheChangesOfATransactionAreOneChange) {
+  build();
+  const auto reads = data_plane.reads;
+  const auto done = controller->transaction([&]() -> Result<void> {
+    for (const auto* address : {"10.0.0.7", "10.0.0.8"}) {
+      auto changed = controller->change([&](auto& model) -> Result<void> {
+        added = walkthrough.add_member(model, address);
+        return {};
+      });
+      if (!changed) return changed;
+      EXPECT_TRUE(model().members.contains(added)) << "later changes see earlier ones";
+    }
+    EXPECT_THAT(data_plane.operations, IsEmpty());
+    return {};
+  });
+  ASSERT_TRUE(done) << done.error().text();
+  EXPECT_EQ(data_plane.reads, reads + 1);
+  EXPECT_EQ(model().members.size(), 4U);
+  EXPECT_EQ(status(model().members, added), "ACTIVE");
+  EXPECT_EQ(data_plane.state, desired());
+  EXPECT_EQ(store->load().value(), model());
+}
+
+TEST_F(ControllerTest, ATransactionThatFailsOrIsARehearsalNeverWas) {
+  build();
+  const auto before = model();
+  const auto add = [&](auto& model) -> Result<void> {
+    walkthrough.add_member(model, "10.0.0.7");
+    return {};
+  };
+  const auto failed = controller->transaction([&]() -> Result<void> {
+    if (auto added = controller->change(add); !added) return added;
+    return controller->change(
+        [](auto&) -> Result<void> { return fail(ErrorKind::invalid, "second thoughts"); });
+  });
+  ASSERT_FALSE(failed);
+  EXPECT_EQ(failed.error().message, "second thoughts");
+  EXPECT_EQ(model(), before);
+  EXPECT_TRUE(controller->transaction([&] { return controller->change(add); },
+                                      Controller::Ending::rehearse));
+  EXPECT_EQ(model(), before);
+  EXPECT_THAT(data_plane.operations, IsEmpty());
+  EXPECT_EQ(store->load().value(), before);
+}
+
 TEST_F(ControllerTest, AChangeThatCannotBeStoredIsNotMade) {
   build();
   const auto before = model();

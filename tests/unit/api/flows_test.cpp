@@ -1,0 +1,101 @@
+// Connections and explanations over the API.
+#include "api_fixture.hpp"
+
+namespace sluice::api {
+namespace {
+
+IpAddress ip(const char* text) {
+  return boost::asio::ip::make_address(text);
+}
+
+class FlowsTest : public ApiTest {
+ protected:
+  FlowsTest() {
+    for (int i = 1; i <= 3; ++i) {
+      control::Flow flow;
+      flow.client = {ip("192.0.2.7"), static_cast<std::uint16_t>(50000 + i)};
+      flow.vip = {ip("10.0.0.16"), 80};
+      flow.member = {ip("10.0.0.4"), 8080};
+      flow.listener_id = listener_;
+      flow.state = "established";
+      flow.age = std::chrono::seconds(60 * i);
+      flow.packets_in = 7;
+      data_plane_.live_flows.push_back(flow);
+    }
+    data_plane_.live_flows[2].client.address = ip("198.51.100.1");
+  }
+  const Uuid listener_ = new_uuid();
+};
+
+TEST_F(FlowsTest, are_listed_with_their_ends_age_and_packets) {
+  const auto answer = get("/v1/flows");
+  EXPECT_EQ(answer.status, 200U);
+  EXPECT_FALSE(answer.json.at("more").as_bool());
+  const auto& flows = answer.json.at("flows").as_array();
+  ASSERT_EQ(flows.size(), 3U);
+  const auto& first = flows[0].as_object();
+  EXPECT_EQ(text(first.at("client")), "192.0.2.7:50001");
+  EXPECT_EQ(text(first.at("vip")), "10.0.0.16:80");
+  EXPECT_EQ(text(first.at("member")), "10.0.0.4:8080");
+  EXPECT_EQ(text(first.at("age")), "60");
+  EXPECT_EQ(text(first.at("listener_id")), to_string(listener_));
+  EXPECT_TRUE(first.at("pool_id").is_null());
+}
+
+TEST_F(FlowsTest, are_filtered_and_cut) {
+  EXPECT_EQ(get("/v1/flows?client=192.0.2.0/24").json.at("flows").as_array().size(), 2U);
+  EXPECT_EQ(
+      get("/v1/flows?listener_id=" + to_string(new_uuid())).json.at("flows").as_array().size(), 0U);
+  const auto cut = get("/v1/flows?limit=1");
+  EXPECT_EQ(cut.json.at("flows").as_array().size(), 1U);
+  EXPECT_TRUE(cut.json.at("more").as_bool());
+}
+
+TEST_F(FlowsTest, a_filter_that_makes_no_sense_is_named) {
+  for (const auto* query :
+       {"client=10.0.0.0/33", "client=web", "pool_id=x", "limit=0", "limit=many", "colour=red"}) {
+    const auto answer = get(std::string("/v1/flows?") + query);
+    EXPECT_EQ(answer.status, 400U) << query;
+    EXPECT_NE(answer.fault().find(std::string(query).substr(0, 5)), std::string::npos);
+  }
+}
+
+TEST_F(FlowsTest, flushing_needs_a_filter_or_the_word_all) {
+  EXPECT_EQ(del("/v1/flows").status, 400U);
+  EXPECT_EQ(data_plane_.live_flows.size(), 3U);
+  EXPECT_EQ(text(del("/v1/flows?client=192.0.2.7").json.at("flushed")), "2");
+  EXPECT_EQ(text(del("/v1/flows?all=true").json.at("flushed")), "1");
+}
+
+TEST_F(FlowsTest, an_explanation_names_the_objects) {
+  const auto pool = create_pool(create_listener(create_load_balancer()));
+  data_plane_.answer = [&](const control::Question& question) -> Result<control::Explanation> {
+    EXPECT_EQ(question.from, (control::Endpoint{ip("192.0.2.7"), 50514}));
+    EXPECT_EQ(question.to, (control::Endpoint{ip("10.0.0.16"), 80}));
+    control::Explanation out{.verdict = "forward", .reason = "flow_created", .sentence = "New."};
+    out.pool_id = *parse_uuid(pool);
+    out.destination = control::Endpoint{ip("10.0.0.4"), 80};
+    return out;
+  };
+  const auto answer = get("/v1/explain?from=192.0.2.7:50514&to=10.0.0.16:80&protocol=TCP");
+  ASSERT_EQ(answer.status, 200U) << answer.response.body;
+  EXPECT_EQ(text(answer["explanation"].at("verdict")), "forward");
+  EXPECT_EQ(text(answer["explanation"].at("pool")), "80_pool");
+  EXPECT_EQ(text(answer["explanation"].at("destination")), "10.0.0.4:80");
+  EXPECT_TRUE(answer["explanation"].at("member").is_null());
+}
+
+TEST_F(FlowsTest, a_data_plane_that_cannot_explain_itself_is_501) {
+  EXPECT_EQ(get("/v1/explain?from=192.0.2.7:1&to=10.0.0.16:80").status, 501U);
+}
+
+TEST_F(FlowsTest, a_question_without_both_ends_is_400) {
+  for (const auto* query :
+       {"from=192.0.2.7:1", "to=10.0.0.16:80", "from=x&to=10.0.0.16:80",
+        "from=[::1]:1&to=10.0.0.16:80", "from=192.0.2.7:1&to=10.0.0.16:80&protocol=GRE"}) {
+    EXPECT_EQ(get(std::string("/v1/explain?") + query).status, 400U) << query;
+  }
+}
+
+}  // namespace
+}  // namespace sluice::api
