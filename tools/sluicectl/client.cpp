@@ -27,8 +27,7 @@ std::string string_at(const json::object& object, std::string_view key) {
 std::string with_query(const std::string& path, const Query& query) {
   std::string out = path;
   for (char separator = '?'; const auto& [key, value] : query) {
-    out += std::exchange(separator, '&') + key + "=" +
-           boost::urls::encode(value, boost::urls::unreserved_chars);
+    out += std::exchange(separator, '&') + key + "=" + escaped(value);
   }
   return out;
 }
@@ -92,6 +91,10 @@ Error about(std::string_view what, Error error) {
   return error.kind == ErrorKind::system ? error : std::move(error).within(what);
 }
 
+std::string escaped(const std::string& text) {
+  return boost::urls::encode(text, boost::urls::unreserved_chars);
+}
+
 std::string with_parent(const std::string& path, const std::string& parent_id) {
   const auto place = path.find("{}");
   return place == std::string::npos ? path : std::string(path).replace(place, 2, parent_id);
@@ -110,6 +113,20 @@ Result<json::value> Client::request(const std::string& method, const std::string
   auto value = json::parse(answer->body, error);
   if (error) return strange(target, "is not JSON");
   return value;
+}
+
+tl::expected<void, Client::Refusal> Client::batch(json::array requests, bool dry_run) {
+  const json::object body{{"dry_run", dry_run}, {"requests", std::move(requests)}};
+  const auto answer = transport_.exchange({"POST", "/v1/batch", json::serialize(body)});
+  if (!answer) return tl::unexpected(Refusal{answer.error(), {}});
+  if (answer->status == 200) return {};
+  Refusal refusal{fault(*answer).value(), {}};
+  boost::system::error_code error;
+  const auto refused = json::parse(answer->body, error);
+  const auto* number =
+      !error && refused.is_object() ? refused.get_object().if_contains("request") : nullptr;
+  if (number && number->is_int64()) refusal.request = static_cast<std::size_t>(number->get_int64());
+  return tl::unexpected(std::move(refusal));
 }
 
 Result<json::object> Client::fetch(const std::string& path, const std::string& wrapper) {
@@ -144,6 +161,18 @@ Result<json::array> Client::list(const std::string& path, const std::string& col
     target = next_page(page->get_object(), collection);
   }
   return all;
+}
+
+std::vector<std::string> Client::names(const std::string& path, const std::string& collection,
+                                       const std::string& key) {
+  const auto all = list(path, collection);
+  std::vector<std::string> out;
+  if (!all) return out;
+  for (const auto& item : *all) {
+    auto text = item.is_object() ? string_at(item.get_object(), key) : std::string();
+    if (!text.empty()) out.push_back(std::move(text));
+  }
+  return out;
 }
 
 Result<std::string> Client::resolve(const Resource& resource, const std::string& path,

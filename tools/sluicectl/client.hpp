@@ -5,6 +5,7 @@
 #include <boost/json/fwd.hpp>
 #include <chrono>
 #include <functional>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -28,6 +29,13 @@ class Client {
   // words, with the HTTP status: "Listener x not found. (HTTP 404)".
   Result<boost::json::value> request(const std::string& method, const std::string& target,
                                      const boost::json::object* body = nullptr);
+  // Carries out several requests as one. An error is the refused one's and tells its number, if it
+  // was one of them.
+  struct Refusal {
+    Error error;
+    std::optional<std::size_t> request;
+  };
+  tl::expected<void, Refusal> batch(boost::json::array requests, bool dry_run);
 
   // The object under its wrapper ("loadbalancer").
   Result<boost::json::object> fetch(const std::string& path, const std::string& wrapper);
@@ -37,6 +45,10 @@ class Client {
   // The whole collection, however many pages the server makes of it.
   Result<boost::json::array> list(const std::string& path, const std::string& collection,
                                   const Query& query = {});
+
+  // The names (or whatever `key` is) of a collection's objects; those without are left out.
+  std::vector<std::string> names(const std::string& path, const std::string& collection,
+                                 const std::string& key);
 
   // The id of the object with this id or name. `path` is the collection's, its parent's id filled
   // in. `see` is the command that would list the candidates.
@@ -59,6 +71,9 @@ class Client {
 // "create listener 'x': " before what the server says. Trouble with reaching the server is about no
 // object and stays as it is.
 Error about(std::string_view what, Error error);
+
+// The text as it may stand in a query.
+std::string escaped(const std::string& text);
 
 // The path with its "{}" replaced by the parent's id.
 std::string with_parent(const std::string& path, const std::string& parent_id);

@@ -163,5 +163,9 @@ const Noun& network_noun();
 const Noun& subnet_noun();
 const Noun& floating_ip_noun();
 const Noun& drops_noun();
+const Noun& flows_noun();
+const Noun& explain_noun();
+const Noun& apply_noun();
+const Noun& export_noun();
 
 }  // namespace sluice::ctl

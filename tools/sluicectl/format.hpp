@@ -30,6 +30,7 @@ struct Record {
 struct Listing {
   std::vector<std::string> columns;
   std::vector<std::vector<Cell>> rows;
+  std::string note = {};  // for stderr: what the rows don't tell
 };
 
 // Nothing, a record, a listing, or text that has only one form (the status tree).

@@ -227,7 +227,8 @@ std::vector<Option> output_options(Output output) {
 }
 
 std::string short_name(const Option& option) {
-  if (option.name == "format") return "-f";
+  // Commands that read a file print no tables.
+  if (option.name == "format" || option.name == "file") return "-f";
   if (option.name == "column") return "-c";
   if (option.name == "help") return "-h";
   return {};

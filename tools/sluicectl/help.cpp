@@ -45,14 +45,6 @@ Lines option_lines(const std::vector<Option>& options) {
   return lines;
 }
 
-std::string signature(const Noun& noun, const Verb& verb) {
-  std::string out = noun.full_name();
-  if (!verb.name.empty()) out += " " + verb.name;
-  if (!verb.options.empty()) out += " [OPTION...]";
-  for (const auto& positional : verb.positionals) out += " " + positional.name;
-  return out;
-}
-
 std::string verb_help(const Noun& noun, const Verb& verb) {
   std::string out = "Usage: sluicectl " + signature(noun, verb) + "\n\n";
   std::string summary = verb.summary;
@@ -104,6 +96,14 @@ std::string program_help() {
 }
 
 }  // namespace
+
+std::string signature(const Noun& noun, const Verb& verb) {
+  std::string out = noun.full_name();
+  if (!verb.name.empty()) out += " " + verb.name;
+  if (!verb.options.empty()) out += " [OPTION...]";
+  for (const auto& positional : verb.positionals) out += " " + positional.name;
+  return out;
+}
 
 std::string help(const Noun* noun, const Verb* verb) {
   if (!noun) return program_help();

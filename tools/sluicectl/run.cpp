@@ -2,8 +2,10 @@
 
 #include <algorithm>
 
+#include "sluicectl/complete.hpp"
 #include "sluicectl/grammar.hpp"
 #include "sluicectl/help.hpp"
+#include "sluicectl/manual.hpp"
 
 namespace sluice::ctl {
 namespace {
@@ -66,7 +68,9 @@ Outcome call(const Invocation& invocation, const Surroundings& surroundings) {
   verb.columns = columns_of(*invocation.noun, verb);
   auto answer = verb.run({client, *invocation.noun, verb, invocation});
   if (!answer) return {ExitCode::failed, "", answer.error().text()};
-  return {ExitCode::done, text_of(std::move(*answer), invocation), ""};
+  const auto* listing = std::get_if<Listing>(&*answer);
+  auto note = listing ? listing->note : std::string();
+  return {ExitCode::done, text_of(std::move(*answer), invocation), std::move(note)};
 }
 
 // A fault's text is the server's: it must not break the rule of one line.
@@ -76,9 +80,41 @@ std::string one_line(std::string text) {
   return text;
 }
 
+// The names that may be typed next, as far as the server can be asked; completion must not fail.
+std::vector<std::string> names_of(const Typed& typed, const Surroundings& surroundings,
+                                  const Resource& resource, const std::string& parent) {
+  const auto where = endpoint(typed.invocation, surroundings);
+  const auto secret = token(typed.invocation, surroundings);
+  if (!where || !secret) return {};
+  const auto transport = surroundings.connect(*where, *secret);
+  Client client(*transport, surroundings.sleep);
+  auto path = resource.path;
+  if (&resource == &member_resource()) {
+    const auto pool = client.resolve(pool_resource(), pool_resource().path, parent, {});
+    if (!pool) return {};
+    path = with_parent(path, *pool);
+  }
+  return client.names(path, resource.collection, resource.key);
+}
+
+// "sluicectl __complete WORD...": what may stand in the last word's place, one a line.
+Outcome complete(const std::vector<std::string>& words, const Surroundings& surroundings) {
+  const auto typed = read_typed(words);
+  const auto names = [&](const Resource& resource, const std::string& parent) {
+    return names_of(typed, surroundings, resource, parent);
+  };
+  Outcome outcome;
+  for (const auto& word : candidates(typed, names)) outcome.output += word + "\n";
+  return outcome;
+}
+
 }  // namespace
 
 Outcome run(const std::vector<std::string>& arguments, const Surroundings& surroundings) {
+  // For the shells' completion and for the build; no command of ours begins with an underscore.
+  if (!arguments.empty() && arguments.front() == "__complete")
+    return complete({arguments.begin() + 1, arguments.end()}, surroundings);
+  if (!arguments.empty() && arguments.front() == "__manual") return {ExitCode::done, manual(), ""};
   const auto invocation = parse(arguments);
   if (!invocation) return {ExitCode::usage, "", one_line(invocation.error().message)};
   switch (invocation->request) {

@@ -15,7 +15,8 @@ namespace sluice::ctl {
 
 enum class ExitCode { done = 0, failed = 1, usage = 2 };
 
-// What a run leaves behind. `error` is one line without a newline; empty when all went well.
+// What a run leaves behind. `error` is one line without a newline; when all went well it is empty
+// or a note.
 struct Outcome {
   ExitCode code = ExitCode::done;
   std::string output;

@@ -30,7 +30,7 @@ void emit(YAML::Emitter& out, const Cell& cell) {
   } else if (const auto* text = std::get_if<std::string>(&cell)) {
     if (text->find('\n') != std::string::npos) {
       out << YAML::DoubleQuoted << *text;
-    } else if (text->empty() || looks_like_something_else(*text)) {
+    } else if (needs_quotes(*text)) {
       out << YAML::SingleQuoted << *text;
     } else {
       out << *text;
@@ -55,6 +55,10 @@ void prepare(YAML::Emitter& out) {
 }
 
 }  // namespace
+
+bool needs_quotes(const std::string& text) {
+  return text.empty() || looks_like_something_else(text);
+}
 
 std::string yaml_map(const std::vector<std::string>& names, const std::vector<Cell>& cells) {
   YAML::Emitter out;

@@ -9,6 +9,9 @@
 
 namespace sluice::ctl {
 
+// Would a reader take the plain word for something else than text?
+bool needs_quotes(const std::string& text);
+
 // One "name: value" a line.
 std::string yaml_map(const std::vector<std::string>& names, const std::vector<Cell>& cells);
 

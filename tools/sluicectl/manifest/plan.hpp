@@ -1,0 +1,29 @@
+// Plan: the smallest list of requests that leads from what there is to what a manifest says.
+//
+// Items are matched by what can't change: a load balancer by its VIP (by its name where the file
+// leaves the VIP to sluiced), a listener by protocol and port, a pool by name and protocol, a
+// member by address and port, a health monitor by its type. Whatever has no match is made or
+// removed.
+#pragma once
+
+#include <boost/json/array.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.hpp"
+#include "sluicectl/manifest/item.hpp"
+
+namespace sluice::ctl {
+
+struct Step {
+  boost::json::object request;  // as POST /v1/batch takes it
+  std::string text;             // for people: "~ member 10.0.0.4:80 of pool web: weight 1 -> 5"
+  const Item* cause = nullptr;  // in the manifest; null for removals
+};
+
+// Both must outlive the steps. `file` is for errors: two items that are the same, a default pool
+// that is not there.
+Result<std::vector<Step>> plan(const std::string& file, const Item& wanted, const Item& there);
+
+}  // namespace sluice::ctl
