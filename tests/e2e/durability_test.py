@@ -1,0 +1,182 @@
+#!/usr/bin/python3
+"""sluiced is killed with SIGKILL while it changes things, at random moments and at each system call that writes or
+syncs: nothing that it acknowledged is lost, and what it had not is there as a whole or not at all."""
+
+import contextlib
+import http.client
+import json
+import os
+import pathlib
+import random
+import socket
+import subprocess
+import threading
+import time
+
+import support
+from support import VIP
+
+ROUNDS = 25
+SEED = int(os.environ.get("SLUICE_TEST_SEED", random.SystemRandom().randrange(1 << 32)))
+
+
+class Api(http.client.HTTPConnection):
+    """sluiced's socket; an OSError or HTTPException means that it died before it answered."""
+
+    def __init__(self, path):
+        super().__init__("localhost", timeout=10)
+        self.path = str(path)
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(10)
+        self.sock.connect(self.path)
+
+    def ask(self, method, target, body=None):
+        self.request(method, "/v2.0" + target, json.dumps(body) if body else None, {"Content-Type": "application/json"})
+        answer = self.getresponse()
+        text = answer.read()
+        return answer.status, json.loads(text) if text else None
+
+
+class Stream(threading.Thread):
+    """Creates, changes and deletes members until sluiced dies, and keeps what was acknowledged."""
+
+    def __init__(self, socket_path, pool, members, choose):
+        super().__init__()
+        self.api = Api(socket_path)
+        self.pool = f"/lbaas/pools/{pool}/members"
+        self.members = members  # id -> (address, port, weight), as acknowledged
+        self.choose = choose
+        self.in_doubt = None  # what was asked and not answered
+        self.acknowledged = 0
+        self.refusal = None
+
+    def run(self):
+        try:
+            while self.refusal is None:
+                self.change()
+                self.acknowledged += 1
+        except (OSError, http.client.HTTPException):
+            pass
+
+    def change(self):
+        kind = self.choose.choice(["create", "create", "update", "delete"]) if len(self.members) > 5 else "create"
+        if kind == "create":
+            wanted = (f"10.9.{self.choose.randrange(256)}.{self.choose.randrange(1, 255)}", self.choose.randrange(1, 65536), 1)
+            self.in_doubt = ("create", wanted)
+            body = {"member": {"address": wanted[0], "protocol_port": wanted[1]}}
+            answer = self.expect(201, "POST", self.pool, body)
+            if answer:
+                self.members[answer["member"]["id"]] = wanted
+        else:
+            member = self.choose.choice(sorted(self.members))
+            address, port, _ = self.members[member]
+            weight = self.choose.randrange(1, 257)
+            self.in_doubt = (kind, member, (address, port, weight))
+            if kind == "update":
+                self.expect(200, "PUT", f"{self.pool}/{member}", {"member": {"weight": weight}})
+                self.members[member] = (address, port, weight)
+            else:
+                self.expect(204, "DELETE", f"{self.pool}/{member}")
+                del self.members[member]
+        self.in_doubt = None
+
+    def expect(self, status, method, target, body=None):
+        got, answer = self.api.ask(method, target, body)
+        if got != status and got != 409:  # 409: the address is there already
+            self.refusal = (method, target, got, answer)
+        return answer if got == status else None
+
+
+class Durability(support.LabTest):
+    members = 1
+
+    def stored(self, pool):
+        with contextlib.closing(Api(self.lab.socket)) as api:
+            _, answer = api.ask("GET", f"/lbaas/pools/{pool}/members")
+        found = answer["members"]
+        self.assertEqual({"ACTIVE"}, {member["provisioning_status"] for member in found} or {"ACTIVE"})
+        return {member["id"]: (member["address"], member["protocol_port"], member["weight"]) for member in found}
+
+    def check(self, stream, stored):
+        """The acknowledged members, with or without the change that was not answered."""
+        possible = [dict(stream.members)]
+        if stream.in_doubt and stream.in_doubt[0] == "create":
+            new = set(stored) - set(stream.members)
+            if len(new) == 1 and stored[next(iter(new))] == stream.in_doubt[1]:
+                possible.append({**stream.members, next(iter(new)): stream.in_doubt[1]})
+        elif stream.in_doubt:
+            kind, member, wanted = stream.in_doubt
+            changed = dict(stream.members)
+            if kind == "update":
+                changed[member] = wanted
+            else:
+                changed.pop(member, None)
+            possible.append(changed)
+        self.assertIn(stored, possible, f"after {stream.acknowledged} changes; in doubt: {stream.in_doubt}")
+
+    def make_pool(self):
+        self.lab.start_controller()
+        self.lab.ctl("lb", "create", "--name", "lb", "--vip-address", VIP)
+        self.lab.ctl("pool", "create", "--name", "web", "--loadbalancer", "lb", "--protocol", "TCP", "--lb-algorithm",
+                     "ROUND_ROBIN")
+        return self.lab.value("pool", "show", "web", "id")
+
+    def test_nothing_acknowledged_is_lost_at_random_moments(self):
+        print(f"SLUICE_TEST_SEED={SEED}", flush=True)
+        choose = random.Random(SEED)
+        pool = self.make_pool()
+        members, changes = {}, 0
+        for _ in range(ROUNDS):
+            stream = Stream(self.lab.socket, pool, members, choose)
+            stream.start()
+            time.sleep(choose.uniform(0, 0.3))
+            self.lab.kill("lb", "sluiced")
+            stream.join()
+            stream.api.close()
+            self.assertIsNone(stream.refusal)
+            self.lab.start_controller()
+            stored = self.stored(pool)
+            self.check(stream, stored)
+            members = stored
+            changes += stream.acknowledged
+        self.assertGreater(changes, ROUNDS, "hardly anything was tried")
+        self.assertNotIn("repaired the data plane", self.lab.log("lb", "sluiced"))
+
+    def killed_at(self, number):
+        """An strace that waits to kill sluiced at its n-th call from now on that writes to the store or syncs it."""
+        pid = self.lab.service_pid("lb", "sluiced")
+        calls = "pwrite64,write,fdatasync,fsync,ftruncate,unlink"
+        tracer = subprocess.Popen(["strace", "-qq", "-o", "/dev/null", "-p", str(pid), "-e", f"trace={calls}", "-e",
+                                   f"inject={calls}:signal=KILL:when={number}"], stderr=subprocess.PIPE)
+        self.addCleanup(tracer.kill)
+        status = pathlib.Path(f"/proc/{pid}/status")
+        support.wait_for(lambda: f"TracerPid:\t{tracer.pid}\n" in status.read_text(), 5, "strace has attached")
+        return tracer
+
+    def test_nothing_acknowledged_is_lost_at_any_system_call(self):
+        if support.missing("strace"):
+            self.skipTest("strace is not installed")
+        pool = self.make_pool()
+        members, unanswered = {}, 0
+        for number in range(1, 60):
+            stream = Stream(self.lab.socket, pool, members, random.Random(number))
+            tracer = self.killed_at(number)
+            stream.start()  # changes one after the other until the call comes
+            stream.join(20)
+            tracer.wait(5)
+            tracer.stderr.close()
+            stream.api.close()
+            self.assertFalse(stream.is_alive(), f"sluiced was not killed at call {number}")
+            self.assertIsNone(stream.refusal)
+            self.lab.start_controller()
+            stored = self.stored(pool)
+            self.check(stream, stored)
+            unanswered += stored != stream.members
+            members = stored
+        self.assertGreater(unanswered, 5, "no kill hit the time between the commit and the answer")
+
+
+if __name__ == "__main__":
+    support.main()
