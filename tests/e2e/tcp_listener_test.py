@@ -71,6 +71,13 @@ class TcpListener(support.LabTest):
         self.assertEqual("200", self.curl_status("client", "-H", "X-Auth-Token: " + TOKEN, *trusting))
         self.assertEqual("000", self.curl_status("client", "-H", "X-Auth-Token: " + TOKEN, url.replace("https", "http")))
         self.assertNotIn(TOKEN, self.lab.log("lb", "sluiced"))
+        ours = [program("sluicectl"), "--endpoint", url.removesuffix("/v2.0/lbaas/loadbalancers"), "lb", "list", "-f", "json"]
+        trusted = ["--cacert", self.lab.directory / "cert.pem"]
+        self.assertEqual("[]\n", self.lab.run("client", *ours, *trusted, "--token", TOKEN).stdout)
+        for options, wanted in ((["--token", TOKEN], "--cacert"), (trusted, "X-Auth-Token")):
+            result = self.lab.run("client", *ours, *options, check=False)
+            self.assertEqual(1, result.returncode)
+            self.assertIn(wanted, result.stderr)
         if support.missing("openstack"):
             self.skipTest("the openstack client is not installed (python3-openstackclient, python3-octaviaclient)")
         result = self.openstack("loadbalancer", "list", OS_AUTH_TYPE="admin_token", OS_TOKEN=TOKEN,
