@@ -36,10 +36,15 @@ Follower::Follower(boost::asio::io_context& loop, control::Controller& controlle
     : controller_(controller),
       neighbors_(neighbors),
       announcer_(loop.get_executor()),
-      monitor_(loop.get_executor(),
-               [this](const Uuid& member, model::Health health, const std::string& reason) {
-                 health_changed(member, health, reason);
-               }),
+      monitor_(
+          loop.get_executor(),
+          [this](const Uuid& member, model::Health health, const std::string& reason) {
+            health_changed(member, health, reason);
+          },
+          [this](const Uuid& member, const std::string& reason) {
+            spdlog::warn("members can't be probed and stay as they are, first of all {}: {}",
+                         describe_member(controller_.model(), member), reason);
+          }),
       timer_(loop) {
   controller_.on_change([this] { schedule(); });
   controller_.on_event([](const std::string& event) { spdlog::warn("{}", event); });

@@ -1,19 +1,15 @@
 #include "health/monitor.hpp"
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
-#include <boost/asio/as_tuple.hpp>
-#include <boost/asio/bind_cancellation_slot.hpp>
-#include <boost/asio/cancellation_signal.hpp>
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/steady_timer.hpp>
-#include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
-#include <map>
+#include <boost/asio/post.hpp>
+#include <boost/functional/hash.hpp>
+#include <deque>
+#include <set>
 #include <tuple>
+#include <unordered_map>
 
-#include "health/probe.hpp"
+#include "health/agenda.hpp"
+#include "health/prober.hpp"
 #include "health/rise_fall.hpp"
 #include "health/schedule.hpp"
 
@@ -21,116 +17,164 @@ namespace sluice::health {
 namespace {
 
 namespace asio = boost::asio;
+using Clock = Agenda::Clock;
 
 // What a probe does. Left out: `known`, where it starts from, and what doesn't touch probing (name,
 // tags, status).
 auto probe_of(const Target& target) {
-  const auto& settings = target.settings;
+  const auto& settings = *target.settings;
   return std::tie(target.member, target.address, target.port, settings.type, settings.delay_seconds,
                   settings.timeout_seconds, settings.max_retries, settings.max_retries_down,
                   settings.http_method, settings.url_path, settings.expected_codes,
                   settings.http_version, settings.domain_name);
 }
 
-struct Probing {
-  explicit Probing(Target wanted) : target(std::move(wanted)) {}
+struct Change {
+  Uuid member;
+  model::Health health;
+  std::string reason;
+};
 
-  // May be called from inside this member's own report.
-  void stop_now() {
-    stopped = true;
-    stop.emit(asio::cancellation_type::terminal);
+// A member that is probed. Its alarm is the start of the next probe, or the end of the time of the
+// one that is under way.
+class Probing final : public Agenda::Alarm {
+ public:
+  using Result = std::function<void(const Probing&, const ProbeResult&, RiseFall&)>;
+
+  Probing(Target target, Agenda& agenda, Prober& prober, const Result& result, Milliseconds second)
+      : target_(std::move(target)),
+        agenda_(agenda),
+        prober_(prober),
+        result_(result),
+        // The API allows 0; a probe without pause would be an attack.
+        delay_(second * std::max(target_.settings->delay_seconds, 1U)),
+        time_limit_(time_limit(*target_.settings, second)),
+        next_(Clock::now() + first_wait(target_.member, delay_, second)),
+        gap_(second_gap(target_.member, delay_)),
+        state_(target_.settings->max_retries, target_.settings->max_retries_down, target_.known) {
+    agenda_.set(*this, next_);
   }
 
-  Target target;
-  asio::cancellation_signal stop;
-  bool stopped = false;
+  const Target& target() const { return target_; }
+
+ private:
+  void ring() override {
+    if (probe_) {
+      done(probe_->timed_out(time_limit_));
+    } else {
+      start();
+    }
+  }
+
+  void start() {
+    auto started = prober_.start(target_.address, target_.port, *target_.settings,
+                                 [this](const ProbeResult& result) { done(result); });
+    if (!started) return done(started.error());
+    probe_ = std::move(*started);
+    agenda_.set(*this, Clock::now() + time_limit_);
+  }
+
+  void done(const ProbeResult& result) {
+    probe_.reset();
+    const auto now = Clock::now();
+    // The member keeps its place among the others, also when the machine slept over some of them.
+    while (next_ <= now) next_ += std::exchange(gap_, delay_);
+    agenda_.set(*this, next_);
+    result_(*this, result, state_);
+  }
+
+  Target target_;
+  Agenda& agenda_;
+  Prober& prober_;
+  const Result& result_;
+  Milliseconds delay_;
+  Milliseconds time_limit_;
+  Clock::time_point next_;  // when the probe after the one under way starts, or that one did
+  Milliseconds gap_;
+  RiseFall state_;
+  std::unique_ptr<Probe> probe_;
 };
 
 }  // namespace
 
-// Shared with the coroutines, which may outlive the Monitor by the time that their cancellation
-// takes.
-struct Monitor::State {
-  State(asio::any_io_executor executor_, Report report_, Milliseconds second_)
-      : executor(std::move(executor_)), report(std::move(report_)), second(second_) {}
+// Shared with handlers on the loop, which may outlive the Monitor.
+struct Monitor::State : std::enable_shared_from_this<Monitor::State> {
+  State(asio::any_io_executor executor_, Report report_, Trouble trouble_, Milliseconds second_)
+      : executor(std::move(executor_)),
+        report(std::move(report_)),
+        trouble(std::move(trouble_)),
+        second(second_) {}
 
-  static void start(const std::shared_ptr<State>& state, Target target);
-  static asio::awaitable<void> run(std::shared_ptr<State> self, std::shared_ptr<Probing> probing);
-  void record(const Probing& probing, RiseFall& state, const ProbeResult& result);
+  void record(const Probing& probing, const ProbeResult& result, RiseFall& state);
+  void tell();
 
   asio::any_io_executor executor;
   Report report;
+  Trouble trouble;
   Milliseconds second;
-  std::map<Uuid, std::shared_ptr<Probing>> running;
+  std::set<std::string> told_troubles;
+  // Told when all sockets that were ready have been looked at, as a report may change the targets.
+  std::deque<Change> changes;
+  Agenda agenda{executor};
+  Prober prober{executor};
+  const Probing::Result on_result = [this](const auto& probing, const auto& result, auto& state) {
+    record(probing, result, state);
+  };
+  std::unordered_map<Uuid, std::unique_ptr<Probing>, boost::hash<Uuid>> running;
 };
 
-void Monitor::State::start(const std::shared_ptr<State>& state, Target target) {
-  auto probing = std::make_shared<Probing>(std::move(target));
-  state->running[probing->target.member] = probing;
-  // The handler keeps the signal alive for as long as the coroutine may look at its slot.
-  auto ended = [probing](std::exception_ptr why) {
-    if (why && !probing->stopped)
-      std::rethrow_exception(why);  // never a member that silently isn't probed
-  };
-  asio::co_spawn(state->executor, run(state, probing),
-                 asio::bind_cancellation_slot(probing->stop.slot(), ended));
-}
-
-asio::awaitable<void> Monitor::State::run(std::shared_ptr<State> self,
-                                          std::shared_ptr<Probing> probing) {
-  const auto& target = probing->target;
-  const auto& settings = target.settings;
-  // The API allows 0 for both; a probe without pause or without time would be no check.
-  const auto delay = self->second * std::max(settings.delay_seconds, 1U);
-  const auto timeout = self->second * std::max(settings.timeout_seconds, 1U);
-  RiseFall state(settings.max_retries, settings.max_retries_down, target.known);
-
-  asio::steady_timer timer(self->executor);
-  auto next = std::chrono::steady_clock::now() + first_wait(target.member, delay, self->second);
-  auto gap = second_gap(target.member, delay);
-  while (!probing->stopped) {
-    timer.expires_at(next);
-    co_await timer.async_wait(asio::use_awaitable);
-    next = std::chrono::steady_clock::now() + gap;
-    gap = delay;
-    const auto result = co_await probe({target.address, target.port}, settings, timeout);
-    if (!probing->stopped) self->record(*probing, state, result);
-  }
-}
-
-void Monitor::State::record(const Probing& probing, RiseFall& state, const ProbeResult& result) {
+void Monitor::State::record(const Probing& probing, const ProbeResult& result, RiseFall& state) {
+  const auto& member = probing.target().member;
   if (result.verdict == ProbeResult::Verdict::none) {
-    spdlog::debug("member {} could not be probed: {}", to_string(probing.target.member),
-                  result.reason);
+    if (trouble && told_troubles.insert(result.reason).second) trouble(member, result.reason);
     return;
   }
   const auto changed = state.record(result.verdict == ProbeResult::Verdict::healthy);
-  if (changed) report(probing.target.member, *changed, result.reason);
+  if (!changed) return;
+  if (changes.empty()) asio::post(executor, [self = shared_from_this()] { self->tell(); });
+  changes.push_back({member, *changed, result.reason});
 }
 
-Monitor::Monitor(asio::any_io_executor executor, Report report, std::chrono::milliseconds second)
-    : state_(std::make_shared<State>(std::move(executor), std::move(report), second)) {}
+void Monitor::State::tell() {
+  while (!changes.empty()) {
+    const auto change = std::move(changes.front());
+    changes.pop_front();
+    report(change.member, change.health, change.reason);
+  }
+}
+
+Monitor::Monitor(asio::any_io_executor executor, Report report, Trouble trouble,
+                 std::chrono::milliseconds second)
+    : state_(std::make_shared<State>(std::move(executor), std::move(report), std::move(trouble),
+                                     second)) {}
 
 Monitor::~Monitor() {
   if (state_) set_targets({});
 }
 
 void Monitor::set_targets(std::vector<Target> targets) {
-  std::map<Uuid, Target> wanted;
+  std::unordered_map<Uuid, Target, boost::hash<Uuid>> wanted;
   for (auto& target : targets) wanted.emplace(target.member, std::move(target));
 
-  for (auto running = state_->running.begin(); running != state_->running.end();) {
+  auto& state = *state_;
+  std::set<Uuid> stopped;
+  for (auto running = state.running.begin(); running != state.running.end();) {
     const auto found = wanted.find(running->first);
-    if (found != wanted.end() && probe_of(found->second) == probe_of(running->second->target)) {
+    if (found != wanted.end() && probe_of(found->second) == probe_of(running->second->target())) {
       wanted.erase(found);
       ++running;
     } else {
-      const auto ending = std::move(running->second);
-      running = state_->running.erase(running);
-      ending->stop_now();
+      stopped.insert(running->first);
+      running = state.running.erase(running);
     }
   }
-  for (auto& [member, target] : wanted) State::start(state_, std::move(target));
+  std::erase_if(state.changes,
+                [&](const Change& change) { return stopped.contains(change.member); });
+  for (auto& [member, target] : wanted) {
+    state.running.emplace(member,
+                          std::make_unique<Probing>(std::move(target), state.agenda, state.prober,
+                                                    state.on_result, state.second));
+  }
 }
 
 }  // namespace sluice::health

@@ -1,9 +1,8 @@
-// Monitor: probes members on the event loop, one coroutine per member, and reports changes of
-// state.
+// Monitor: probes members on the event loop and reports changes of state.
 //
-// A member's probes never overlap: the next one starts `delay` after the last one's start, or when
-// that one has ended, if its timeout is longer. When states change: health/rise_fall.hpp; when
-// probes start: health/schedule.hpp.
+// A member's probes never overlap: the next one starts `delay` after the last one's start; if that
+// one took longer, at the next multiple of `delay` after it. When states change:
+// health/rise_fall.hpp; when probes start: health/schedule.hpp; how: health/prober.hpp.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -22,7 +21,7 @@ struct Target {
   Uuid member{};
   IpAddress address;       // monitor_address or address
   std::uint16_t port = 0;  // monitor_port or protocol_port, host byte order
-  model::HealthMonitor settings;
+  std::shared_ptr<const model::HealthMonitor> settings;  // one for all members of a pool
   std::optional<model::Health> known;  // state before the first result (from the store)
 };
 
@@ -32,12 +31,14 @@ std::vector<Target> targets(const model::Model& model, const model::HealthTable&
 class Monitor {
  public:
   // `report` is called on the executor, once per change of a member's state, with the reason of the
-  // last result
-  // ("connection refused", "HTTP 500, expected 200", "timeout after 1 s").
+  // last result ("connection refused", "HTTP 500, expected 200", "timeout after 1 s").
   using Report =
       std::function<void(const Uuid& member, model::Health health, const std::string& reason)>;
+  // `trouble` is called when this machine can't probe ("Too many open files"), which says nothing
+  // about the member: once per reason.
+  using Trouble = std::function<void(const Uuid& member, const std::string& reason)>;
   // `second` is how long a second of the settings lasts; tests shorten it.
-  Monitor(boost::asio::any_io_executor executor, Report report,
+  Monitor(boost::asio::any_io_executor executor, Report report, Trouble trouble = {},
           std::chrono::milliseconds second = std::chrono::seconds(1));
   ~Monitor();  // stops all probes; nothing is reported from then on
   Monitor(Monitor&&) noexcept = default;

@@ -1,10 +1,10 @@
-// probe: one health check of one member, as a coroutine.
+// Probe: one health check of one member, while it is under way. Prober starts them.
 #pragma once
 
-#include <boost/asio/awaitable.hpp>
-#include <boost/asio/ip/tcp.hpp>
 #include <chrono>
+#include <functional>
 #include <string>
+#include <system_error>
 
 #include "model/objects.hpp"
 
@@ -21,10 +21,30 @@ struct ProbeResult {
   std::string reason;  // "HTTP 200", "connection refused", "timeout after 1 s"
 };
 
-// Connects from the host's own address and, for an HTTP monitor, asks once. `timeout` covers
-// everything. Never throws but for cancellation, which ends it at once and closes the connection.
-boost::asio::awaitable<ProbeResult> probe(boost::asio::ip::tcp::endpoint member,
-                                          const model::HealthMonitor& settings,
-                                          std::chrono::milliseconds timeout);
+// What an errno of a probe's socket says: of the member, or of this machine.
+ProbeResult failure(int error);
+
+class Probe {
+ public:
+  using Done = std::function<void(ProbeResult)>;
+
+  explicit Probe(Done done) : done_(std::move(done)) {}
+  Probe(const Probe&) = delete;
+  Probe& operator=(const Probe&) = delete;
+  virtual ~Probe() = default;  // ends it at once; `done` isn't called then
+
+  // What it means that the probe has had all its time and isn't done.
+  virtual ProbeResult timed_out(std::chrono::milliseconds time) const;
+
+ protected:
+  // The last thing that a probe does: the owner destroys it meanwhile.
+  void finish(ProbeResult result) {
+    const auto done = std::move(done_);
+    done(std::move(result));
+  }
+
+ private:
+  Done done_;
+};
 
 }  // namespace sluice::health

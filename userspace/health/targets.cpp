@@ -5,11 +5,11 @@
 namespace sluice::health {
 
 std::vector<Target> targets(const model::Model& model, const model::HealthTable& health) {
-  std::map<Uuid, const model::HealthMonitor*> monitors;  // by pool
+  std::map<Uuid, std::shared_ptr<const model::HealthMonitor>> monitors;  // by pool
   for (const auto& [id, monitor] : model.health_monitors) {
     const auto pool = model.pools.find(monitor.pool_id);
     if (monitor.admin_state_up && pool != model.pools.end() && pool->second.admin_state_up) {
-      monitors.emplace(monitor.pool_id, &monitor);
+      monitors.emplace(monitor.pool_id, std::make_shared<const model::HealthMonitor>(monitor));
     }
   }
 
@@ -22,7 +22,7 @@ std::vector<Target> targets(const model::Model& model, const model::HealthTable&
         {.member = id,
          .address = member.monitor_address.value_or(member.address),
          .port = member.monitor_port.value_or(member.protocol_port),
-         .settings = *monitor->second,
+         .settings = monitor->second,
          .known = known == health.end() ? std::nullopt : std::optional(known->second)});
   }
   return result;

@@ -30,7 +30,7 @@ class MonitorTest : public testing::Test {
     return {.member = member,
             .address = endpoint.address(),
             .port = endpoint.port(),
-            .settings = settings,
+            .settings = std::make_shared<const model::HealthMonitor>(settings),
             .known = known};
   }
   Monitor make_monitor() {
@@ -41,7 +41,7 @@ class MonitorTest : public testing::Test {
           reports.push_back((health == Health::up ? "up: " : "down: ") + reason);
           if (on_report) on_report();
         },
-        second);
+        [this](const Uuid&, const std::string& reason) { troubles.push_back(reason); }, second);
   }
   // Runs the loop until `condition`, for 10 s at most.
   template <typename Condition>
@@ -56,6 +56,7 @@ class MonitorTest : public testing::Test {
   const Uuid member = new_uuid();
   model::HealthMonitor settings;
   std::vector<std::string> reports;
+  std::vector<std::string> troubles;
   std::function<void()> on_report;
 };
 

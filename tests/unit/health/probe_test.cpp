@@ -1,12 +1,10 @@
 // Real probes against real servers on loopback. Timeouts are short only where the test waits for
 // them.
-#include "health/probe.hpp"
-
 #include <gmock/gmock.h>
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/use_future.hpp>
+#include <boost/asio/steady_timer.hpp>
 
+#include "health/prober.hpp"
 #include "test_server.hpp"
 
 namespace sluice::health {
@@ -29,18 +27,18 @@ class Probe : public testing::Test {
 
   ProbeResult run(boost::asio::ip::tcp::endpoint endpoint, const model::HealthMonitor& settings,
                   std::chrono::milliseconds timeout = 10s) {
-    ProbeResult result;
-    bool done = false;
-    boost::asio::co_spawn(context, probe(endpoint, settings, timeout),
-                          [&](std::exception_ptr error, ProbeResult value) {
-                            EXPECT_FALSE(error);
-                            result = std::move(value);
-                            done = true;
-                          });
+    std::optional<ProbeResult> result;
     const auto start = std::chrono::steady_clock::now();
-    while (!done) context.run_one();
+    auto probe = prober.start(endpoint.address(), endpoint.port(), settings,
+                              [&](ProbeResult value) { result = std::move(value); });
+    if (!probe) return probe.error();
+    boost::asio::steady_timer timer(context, timeout);
+    timer.async_wait([&](const boost::system::error_code& error) {
+      if (!error) result = (*probe)->timed_out(timeout);
+    });
+    while (!result) context.run_one();
     took = std::chrono::steady_clock::now() - start;
-    return result;
+    return *result;
   }
   ProbeResult ask(const std::string& text, std::chrono::milliseconds timeout = 10s) {
     TestServer server(context, answer(text));
@@ -48,6 +46,7 @@ class Probe : public testing::Test {
   }
 
   boost::asio::io_context context;
+  Prober prober{context.get_executor()};
   model::HealthMonitor http, tcp;
   std::chrono::steady_clock::duration took{};
 };

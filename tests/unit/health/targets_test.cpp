@@ -52,7 +52,7 @@ TEST_F(Targets, EveryMemberOfAMonitoredPoolIsProbedAtItsOwnAddressAndPort) {
   EXPECT_THAT(wanted(), SizeIs(2));
   EXPECT_EQ(target_of(web1).address, web1.address);
   EXPECT_EQ(target_of(web1).port, 80);
-  EXPECT_EQ(target_of(web2).settings, monitor);
+  EXPECT_EQ(*target_of(web2).settings, monitor);
 }
 
 TEST_F(Targets, MonitorAddressAndPortReplaceTheMembersOwn) {

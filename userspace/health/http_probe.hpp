@@ -1,0 +1,16 @@
+// HTTP and HTTPS probes: ask for a page once, look at the status code.
+#pragma once
+
+#include <memory>
+
+#include "health/stream_probe.hpp"
+#include "health/tls_session.hpp"
+
+namespace sluice::health {
+
+// With `tls`, the same through TLS. The settings are read here only.
+std::unique_ptr<StreamProbe> make_http_probe(const Endpoint& member,
+                                             const model::HealthMonitor& settings,
+                                             const TlsContext* tls, Probe::Done done);
+
+}  // namespace sluice::health

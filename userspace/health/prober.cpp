@@ -1,0 +1,78 @@
+#include "health/prober.hpp"
+
+#include <algorithm>
+
+#include "health/http_probe.hpp"
+#include "health/pinger.hpp"
+#include "health/poller.hpp"
+#include "health/sctp_prober.hpp"
+#include "health/tls_session.hpp"
+#include "health/udp_probe.hpp"
+
+namespace sluice::health {
+namespace {
+
+using Started = tl::expected<std::unique_ptr<Probe>, ProbeResult>;
+
+template <typename T>
+Started connect(std::unique_ptr<T> probe, Poller& poller, const Endpoint& member) {
+  if (auto result = probe->connect(poller, member)) return tl::unexpected(std::move(*result));
+  return probe;
+}
+
+// The same for all members and probes: no handshake ever comes of it.
+std::string make_tls_hello(const TlsContext& context) {
+  TlsSession session(context, std::nullopt);
+  session.shake_hands();
+  return session.output();
+}
+
+}  // namespace
+
+struct Prober::Shared {
+  explicit Shared(boost::asio::any_io_executor executor) : poller(std::move(executor)) {}
+
+  Poller poller;
+  Pinger pinger{poller};
+  SctpProber sctp{poller};
+  TlsContext tls;
+  std::string tls_hello = make_tls_hello(tls);
+};
+
+Prober::Prober(boost::asio::any_io_executor executor)
+    : shared_(std::make_unique<Shared>(std::move(executor))) {}
+
+Prober::~Prober() = default;
+
+Started Prober::start(const IpAddress& address, std::uint16_t port,
+                      const model::HealthMonitor& settings, Probe::Done done) {
+  using model::MonitorType;
+  auto& poller = shared_->poller;
+  const Endpoint member(address, port);
+  switch (settings.type) {
+    case MonitorType::http:
+      return connect(make_http_probe(member, settings, nullptr, std::move(done)), poller, member);
+    case MonitorType::https:
+      return connect(make_http_probe(member, settings, &shared_->tls, std::move(done)), poller,
+                     member);
+    case MonitorType::tls_hello:
+      return connect(make_tls_hello_probe(shared_->tls_hello, std::move(done)), poller, member);
+    case MonitorType::tcp:
+      return connect(make_tcp_probe(std::move(done)), poller, member);
+    case MonitorType::udp_connect:
+      return connect(std::make_unique<UdpProbe>(std::move(done)), poller, member);
+    case MonitorType::ping:
+      return shared_->pinger.start(address, std::move(done));
+    case MonitorType::sctp:
+      return shared_->sctp.start(member, std::move(done));
+  }
+  return tl::unexpected(ProbeResult{ProbeResult::Verdict::none, "unknown type of monitor"});
+}
+
+std::chrono::milliseconds time_limit(const model::HealthMonitor& settings,
+                                     std::chrono::milliseconds second) {
+  if (settings.type == model::MonitorType::udp_connect) return second;
+  return second * std::max(settings.timeout_seconds, 1U);
+}
+
+}  // namespace sluice::health

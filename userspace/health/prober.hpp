@@ -1,0 +1,40 @@
+// Prober: starts health checks of all types on the event loop.
+//
+// Everything is a non-blocking socket and a small state machine: no thread, no coroutine, no timer
+// of its own. At 10,000 probes a second the kernel's work is what counts, so each type makes as few
+// system calls and packets as its question allows; the files of the types say how.
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <memory>
+#include <tl/expected.hpp>
+
+#include "health/probe.hpp"
+
+namespace sluice::health {
+
+class Prober {
+ public:
+  explicit Prober(boost::asio::any_io_executor executor);
+  ~Prober();  // after all its probes
+
+  // Sends from the host's own address. `done` is called once, on the executor and never from within
+  // start(); it may destroy its own probe, not others. The settings are read here only. A result
+  // instead of a probe: it could not even begin.
+  tl::expected<std::unique_ptr<Probe>, ProbeResult> start(const IpAddress& address,
+                                                          std::uint16_t port,
+                                                          const model::HealthMonitor& settings,
+                                                          Probe::Done done);
+
+ private:
+  struct Shared;
+  std::unique_ptr<Shared> shared_;
+};
+
+// How long a probe may take: the settings' timeout (0 counts as 1), but a UDP-CONNECT probe, which
+// waits for an error that a healthy member never sends, a second at most. `second` is how long one
+// lasts.
+std::chrono::milliseconds time_limit(const model::HealthMonitor& settings,
+                                     std::chrono::milliseconds second);
+
+}  // namespace sluice::health
