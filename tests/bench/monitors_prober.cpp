@@ -66,8 +66,8 @@ int main(int argc, char** argv) {
   std::string trouble;
   health::Monitor monitor(
       loop.get_executor(),
-      [&](const Uuid&, model::Health health, const std::string&) {
-        ++(health == model::Health::up ? up : down);
+      [&](const auto& changes) {
+        for (const auto& change : changes) ++(change.health == model::Health::up ? up : down);
       },
       [&](const Uuid&, const std::string& reason) { trouble = reason; });
   monitor.set_targets(loopback_members(*type, count, port, delay));

@@ -37,10 +37,7 @@ Follower::Follower(boost::asio::io_context& loop, control::Controller& controlle
       neighbors_(neighbors),
       announcer_(loop.get_executor()),
       monitor_(
-          loop.get_executor(),
-          [this](const Uuid& member, model::Health health, const std::string& reason) {
-            health_changed(member, health, reason);
-          },
+          loop.get_executor(), [this](const auto& changes) { health_changed(changes); },
           [this](const Uuid& member, const std::string& reason) {
             spdlog::warn("members can't be probed and stay as they are, first of all {}: {}",
                          describe_member(controller_.model(), member), reason);
@@ -72,14 +69,18 @@ void Follower::link_changed(std::uint32_t interface_index) {
   announcer_.interface_changed(interface_index);
 }
 
-void Follower::health_changed(const Uuid& member, model::Health health, const std::string& reason) {
-  const auto who = describe_member(controller_.model(), member);
-  if (health == model::Health::up) {
-    spdlog::info("{} is up: {}", who, reason);
-  } else {
-    spdlog::warn("{} is down: {}", who, reason);
+void Follower::health_changed(const std::vector<health::Monitor::Change>& changes) {
+  model::HealthTable states;
+  for (const auto& [member, health, reason] : changes) {
+    states[member] = health;
+    const auto who = describe_member(controller_.model(), member);
+    if (health == model::Health::up) {
+      spdlog::info("{} is up: {}", who, reason);
+    } else {
+      spdlog::warn("{} is down: {}", who, reason);
+    }
   }
-  controller_.set_health(member, health);
+  controller_.set_health(states);
 }
 
 void Follower::probe_members() {

@@ -30,7 +30,7 @@ class Follower {
 
  private:
   void schedule();
-  void health_changed(const Uuid& member, model::Health health, const std::string& reason);
+  void health_changed(const std::vector<health::Monitor::Change>& changes);
   void probe_members();
   void keep_neighbors();
   void announce_vips();

@@ -93,22 +93,20 @@ Result<void> Controller::transaction(const std::function<Result<void>()>& change
   });
 }
 
-void Controller::set_health(const Uuid& member, std::optional<model::Health> health) {
-  const auto object = model_.members.find(member);
-  if (object == model_.members.end()) return;
-  if (health && !model::probed(model_, object->second)) return;  // a result that comes too late
-  const auto known = health_.find(member);
-  const auto before = known == health_.end() ? std::nullopt : std::optional(known->second);
-  if (health == before) return;
-
-  if (health) {
-    health_[member] = *health;
-  } else {
-    health_.erase(member);
+void Controller::set_health(const model::HealthTable& changes) {
+  model::HealthTable news;
+  for (const auto& [member, health] : changes) {
+    const auto object = model_.members.find(member);
+    if (object == model_.members.end()) continue;
+    if (!model::probed(model_, object->second)) continue;  // a result that comes too late
+    const auto known = health_.find(member);
+    if (known == health_.end() || known->second != health) news.emplace(member, health);
   }
+  if (news.empty()) return;
+  for (const auto& [member, health] : news) health_[member] = health;
   // A dead member must go even if the disk is full: what is lost is only the memory of it at a
   // restart.
-  if (auto saved = store_->save_health(member, health); !saved) event(saved.error().text());
+  if (auto saved = store_->save_health(news); !saved) event(saved.error().text());
   settle(bring_in_line(Verify::trust));
   notify();
 }

@@ -48,10 +48,10 @@ class Controller {
   Result<void> transaction(const std::function<Result<void>()>& changes,
                            Ending ending = Ending::commit);
 
-  // A member's probed state changed (nullopt: it is no longer probed). Unknown members and those
-  // that are not probed (model::probed) are ignored. change() forgets the health of members that
-  // are no longer probed.
-  void set_health(const Uuid& member, std::optional<model::Health> health);
+  // The probed state of these members changed: stored and applied together. Unknown members and
+  // those that are not probed (model::probed) are ignored. change() forgets the health of members
+  // that are no longer probed.
+  void set_health(const model::HealthTable& changes);
 
   // Compares the maps with the desired state and repairs them; returns one line per repair for the
   // log.

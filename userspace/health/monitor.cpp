@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/functional/hash.hpp>
-#include <deque>
 #include <set>
 #include <tuple>
 #include <unordered_map>
@@ -29,11 +29,8 @@ auto probe_of(const Target& target) {
                   settings.http_version, settings.domain_name);
 }
 
-struct Change {
-  Uuid member;
-  model::Health health;
-  std::string reason;
-};
+// Changes that follow another within this time are reported together.
+constexpr auto gather = std::chrono::milliseconds(20);
 
 // A member that is probed. Its alarm is the start of the next probe, or the end of the time of the
 // one that is under way.
@@ -114,7 +111,9 @@ struct Monitor::State : std::enable_shared_from_this<Monitor::State> {
   Milliseconds second;
   std::set<std::string> told_troubles;
   // Told when all sockets that were ready have been looked at, as a report may change the targets.
-  std::deque<Change> changes;
+  std::vector<Change> changes;
+  bool telling = false;  // tell() is to come
+  asio::steady_timer pause{executor};
   Agenda agenda{executor};
   Prober prober{executor};
   const Probing::Result on_result = [this](const auto& probing, const auto& result, auto& state) {
@@ -131,16 +130,17 @@ void Monitor::State::record(const Probing& probing, const ProbeResult& result, R
   }
   const auto changed = state.record(result.verdict == ProbeResult::Verdict::healthy);
   if (!changed) return;
-  if (changes.empty()) asio::post(executor, [self = shared_from_this()] { self->tell(); });
   changes.push_back({member, *changed, result.reason});
+  if (std::exchange(telling, true)) return;
+  asio::post(executor, [self = shared_from_this()] { self->tell(); });
 }
 
 void Monitor::State::tell() {
-  while (!changes.empty()) {
-    const auto change = std::move(changes.front());
-    changes.pop_front();
-    report(change.member, change.health, change.reason);
-  }
+  telling = !changes.empty();
+  if (!telling) return;
+  report(std::exchange(changes, {}));
+  pause.expires_after(gather);
+  pause.async_wait([self = shared_from_this()](const boost::system::error_code&) { self->tell(); });
 }
 
 Monitor::Monitor(asio::any_io_executor executor, Report report, Trouble trouble,

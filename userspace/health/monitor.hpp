@@ -30,12 +30,18 @@ std::vector<Target> targets(const model::Model& model, const model::HealthTable&
 
 class Monitor {
  public:
-  // `report` is called on the executor, once per change of a member's state, with the reason of the
-  // last result ("connection refused", "HTTP 500, expected 200", "timeout after 1 s").
-  using Report =
-      std::function<void(const Uuid& member, model::Health health, const std::string& reason)>;
+  // A member's new state, and the reason of the last result ("connection refused", "HTTP 500,
+  // expected 200", "timeout after 1 s").
+  struct Change {
+    Uuid member{};
+    model::Health health{};
+    std::string reason;
+  };
+  // Called on the executor: at once, and in a burst then every 20 ms with all that changed since,
+  // as a rack that loses its power is one change to the data plane, not a thousand.
+  using Report = std::function<void(const std::vector<Change>& changes)>;
   // `trouble` is called when this machine can't probe ("Too many open files"), which says nothing
-  // about the member: once per reason.
+  // about the member: once per reason. It must not change the targets.
   using Trouble = std::function<void(const Uuid& member, const std::string& reason)>;
   // `second` is how long a second of the settings lasts; tests shorten it.
   Monitor(boost::asio::any_io_executor executor, Report report, Trouble trouble = {},

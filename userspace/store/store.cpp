@@ -327,15 +327,23 @@ Result<void> Store::save(const model::Model& before, const model::Model& after) 
   return about(database_->file, "write", save_all(database_->connection, before, after));
 }
 
-Result<void> Store::save_health(const Uuid& member, std::optional<model::Health> health) {
-  if (!health) return forget_health({member});
-  auto upsert = database_->connection.prepare(
-      "INSERT INTO member_health (member_id, health) VALUES (?, ?) "
-      "ON CONFLICT(member_id) DO UPDATE SET health=excluded.health");
-  if (!upsert) return about<void>(database_->file, "write", tl::unexpected(upsert.error()));
-  write(*upsert, 0, member);
-  write(*upsert, 1, *health);
-  return about(database_->file, "write", upsert->run());
+Result<void> Store::save_health(const model::HealthTable& changes) {
+  const auto save = [&]() -> Result<void> {
+    auto& connection = database_->connection;
+    auto transaction = Transaction::begin(connection);
+    if (!transaction) return tl::unexpected(transaction.error());
+    auto upsert = connection.prepare(
+        "INSERT INTO member_health (member_id, health) VALUES (?, ?) "
+        "ON CONFLICT(member_id) DO UPDATE SET health=excluded.health");
+    if (!upsert) return tl::unexpected(upsert.error());
+    for (const auto& [member, health] : changes) {
+      write(*upsert, 0, member);
+      write(*upsert, 1, health);
+      if (auto done = upsert->run(); !done) return done;
+    }
+    return transaction->commit();
+  };
+  return about(database_->file, "write", save());
 }
 
 Result<void> Store::forget_health(const std::vector<Uuid>& members) {

@@ -25,8 +25,8 @@ class Store {
 
   // Writes what differs between the two states, in one transaction; on return it is on disk.
   Result<void> save(const model::Model& before, const model::Model& after);
-  // nullopt forgets the member.
-  Result<void> save_health(const Uuid& member, std::optional<model::Health> health);
+  // What is new of these members, in one transaction.
+  Result<void> save_health(const model::HealthTable& changes);
   // Forgets all of these in one transaction.
   Result<void> forget_health(const std::vector<Uuid>& members);
 

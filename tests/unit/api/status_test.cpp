@@ -38,8 +38,8 @@ TEST_F(Status, a_probed_member_changes_the_status_of_all_above_it) {
   create_monitor(pool);
   const auto one = create_member(pool, "10.0.0.4");
   const auto two = create_member(pool, "10.0.0.6");
-  controller().set_health(*parse_uuid(one), model::Health::up);
-  controller().set_health(*parse_uuid(two), model::Health::down);
+  controller().set_health({{*parse_uuid(one), model::Health::up}});
+  controller().set_health({{*parse_uuid(two), model::Health::down}});
   const auto members = get("/v2/lbaas/pools/" + pool + "/members").json.at("members");
   EXPECT_EQ(members.at(0).at("operating_status"), "ONLINE");
   EXPECT_EQ(members.at(1).at("operating_status"), "ERROR");

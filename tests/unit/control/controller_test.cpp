@@ -223,7 +223,7 @@ TEST_F(ControllerTest, ARefusedMemberDoesNotKeepADeadOneInTheRing) {
   add_monitor();
   refuse_member("10.0.0.7");
   ASSERT_TRUE(add_member("10.0.0.7"));
-  controller->set_health(walkthrough.a, Health::down);
+  controller->set_health({{walkthrough.a, Health::down}});
   EXPECT_THAT(ring(), ElementsAre(walkthrough.b));
 }
 
@@ -328,21 +328,21 @@ TEST_F(ControllerTest, AStartThatTheDataPlaneRefusesLeavesErrors) {
 TEST_F(ControllerTest, AFailedProbeSwapsTheRingAndFlagsTheMemberAndNothingElse) {
   build();
   add_monitor();
-  controller->set_health(walkthrough.a, Health::down);
+  controller->set_health({{walkthrough.a, Health::down}});
   EXPECT_THAT(data_plane.operations,
               ElementsAre(Operation(PutPool{walkthrough.pool, {{}, {walkthrough.b}}}),
                           Operation(PutMember{walkthrough.a, {ip("10.0.0.4"), 80, false}})));
   data_plane.operations.clear();
-  controller->set_health(walkthrough.a, Health::down);
+  controller->set_health({{walkthrough.a, Health::down}});
   EXPECT_THAT(data_plane.operations, IsEmpty()) << "no news";
-  controller->set_health(walkthrough.a, Health::up);
+  controller->set_health({{walkthrough.a, Health::up}});
   EXPECT_THAT(ring(), ElementsAre(walkthrough.a, walkthrough.b));
 }
 
 TEST_F(ControllerTest, HealthSurvivesARestart) {
   build();
   add_monitor();
-  controller->set_health(walkthrough.a, Health::down);
+  controller->set_health({{walkthrough.a, Health::down}});
   data_plane.operations.clear();
   start();
   EXPECT_EQ(controller->health(), (model::HealthTable{{walkthrough.a, Health::down}}));
@@ -353,7 +353,7 @@ TEST_F(ControllerTest, HealthSurvivesARestart) {
 TEST_F(ControllerTest, WithoutItsMonitorAMemberHasNoHealthAndServesAgain) {
   build();
   add_monitor();
-  controller->set_health(walkthrough.a, Health::down);
+  controller->set_health({{walkthrough.a, Health::down}});
   ASSERT_TRUE(controller->change(
       [&](auto& model) { return remove_health_monitor(model, monitor, walkthrough.now); }));
   EXPECT_THAT(controller->health(), IsEmpty());
@@ -363,8 +363,8 @@ TEST_F(ControllerTest, WithoutItsMonitorAMemberHasNoHealthAndServesAgain) {
 
 TEST_F(ControllerTest, ResultsForMembersThatAreGoneOrNotProbedAreIgnored) {
   build();
-  controller->set_health(walkthrough.a, Health::down);
-  controller->set_health(new_uuid(), Health::down);
+  controller->set_health({{walkthrough.a, Health::down}});
+  controller->set_health({{new_uuid(), Health::down}});
   EXPECT_THAT(controller->health(), IsEmpty());
   EXPECT_THAT(data_plane.operations, IsEmpty());
 }
@@ -404,9 +404,9 @@ TEST_F(ControllerTest, ObserversHearOfChangesOfModelAndHealthAndOfNothingElse) {
   EXPECT_EQ(heard, 1);
   add_monitor();
   EXPECT_EQ(heard, 2);
-  controller->set_health(walkthrough.a, Health::up);
+  controller->set_health({{walkthrough.a, Health::up}});
   EXPECT_EQ(heard, 3);
-  controller->set_health(walkthrough.a, Health::up);
+  controller->set_health({{walkthrough.a, Health::up}});
   EXPECT_FALSE(
       controller->change([](auto&) -> Result<void> { return fail(ErrorKind::invalid, ""); }));
   ASSERT_TRUE(controller->repair_drift());

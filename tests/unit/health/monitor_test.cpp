@@ -3,6 +3,8 @@
 
 #include <gmock/gmock.h>
 
+#include <set>
+
 #include "test_server.hpp"
 
 namespace sluice::health {
@@ -36,9 +38,12 @@ class MonitorTest : public testing::Test {
   Monitor make_monitor() {
     return Monitor(
         context.get_executor(),
-        [this](const Uuid& id, Health health, const std::string& reason) {
-          EXPECT_EQ(id, member);
-          reports.push_back((health == Health::up ? "up: " : "down: ") + reason);
+        [this](const auto& changes) {
+          ++batches;
+          for (const auto& change : changes) {
+            EXPECT_TRUE(change.member == member || others.contains(change.member));
+            reports.push_back((change.health == Health::up ? "up: " : "down: ") + change.reason);
+          }
           if (on_report) on_report();
         },
         [this](const Uuid&, const std::string& reason) { troubles.push_back(reason); }, second);
@@ -57,6 +62,8 @@ class MonitorTest : public testing::Test {
   model::HealthMonitor settings;
   std::vector<std::string> reports;
   std::vector<std::string> troubles;
+  std::set<Uuid> others;  // members of a test that has more than one
+  int batches = 0;
   std::function<void()> on_report;
 };
 
@@ -161,6 +168,19 @@ TEST_F(MonitorTest, TheListMayBeChangedFromWithinAReport) {
   const auto probes = server.connections();
   run_for(5 * second);
   EXPECT_EQ(server.connections(), probes);
+}
+
+TEST_F(MonitorTest, ABurstOfChangesIsReportedInFewBatches) {
+  auto monitor = make_monitor();
+  std::vector<Target> targets;
+  for (int i = 0; i < 200; ++i) {
+    targets.push_back(target(refusing_endpoint(context)));
+    targets.back().member = new_uuid();
+    others.insert(targets.back().member);
+  }
+  monitor.set_targets(targets);
+  ASSERT_TRUE(eventually([&] { return reports.size() == 200; }));
+  EXPECT_LE(batches, 10);
 }
 
 TEST_F(MonitorTest, ADestroyedMonitorReportsNothing) {

@@ -211,8 +211,8 @@ TEST_F(StoreTest, HealthIsKeptUntilItIsForgottenOrTheMemberGoes) {
   {
     auto store = opened();
     ASSERT_TRUE(store.save({}, model));
-    ASSERT_TRUE(store.save_health(member, model::Health::up));
-    ASSERT_TRUE(store.save_health(member, model::Health::down));
+    ASSERT_TRUE(store.save_health({{member, model::Health::up}}));
+    ASSERT_TRUE(store.save_health({{member, model::Health::down}}));
   }
   auto store = opened();
   EXPECT_EQ(store.load_health().value(), (model::HealthTable{{member, model::Health::down}}));
@@ -221,10 +221,10 @@ TEST_F(StoreTest, HealthIsKeptUntilItIsForgottenOrTheMemberGoes) {
   renamed.members.begin()->second.name = "renamed";
   ASSERT_TRUE(store.save(model, renamed));
   EXPECT_EQ(store.load_health()->size(), 1u) << "a change of the member keeps its health";
-  ASSERT_TRUE(store.save_health(member, std::nullopt));
+  ASSERT_TRUE(store.forget_health({member}));
   EXPECT_TRUE(store.load_health()->empty());
 
-  ASSERT_TRUE(store.save_health(member, model::Health::up));
+  ASSERT_TRUE(store.save_health({{member, model::Health::up}}));
   auto without = renamed;
   without.members.clear();
   ASSERT_TRUE(store.save(renamed, without));
