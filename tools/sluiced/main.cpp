@@ -23,6 +23,7 @@
 #include "resolver.hpp"
 #include "service_manager.hpp"
 #include "store/store.hpp"
+#include "test_hook.hpp"
 
 namespace sluice::daemon {
 namespace {
@@ -135,6 +136,7 @@ Result<void> run(const Options& options) {
   log_endpoints(*endpoints);
   const api::Server server(loop, *controller, std::move(*endpoints),
                            {.default_project_id = options.project_id, .on_exchange = log_exchange});
+  TestHook hook(loop, *controller, options.test_hook);
   Maintenance maintenance(loop, *controller, [&] { follower.catch_up(); });
 
   // The data plane stays as it is when we go: that is what makes a restart harmless.

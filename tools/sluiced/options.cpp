@@ -55,6 +55,9 @@ po::options_description settings() {
       ("project-id",
        po::value<Text>()->default_value(api::Options().default_project_id)->value_name("ID"),
        "project of objects whose request names none")  //
+      ("test-hook", po::value<Text>()->default_value("", "none")->value_name("FILE"),
+       "for tests: nothing is applied while FILE says hold, and applying fails while it says "
+       "fail")  //
       ("log-level", po::value<Text>()->default_value("info")->value_name("LEVEL"),
        "debug, info, warning or error");
   return list;
@@ -179,6 +182,7 @@ std::variant<Options, ExitCode> to_options(const po::variables_map& values) {
       }
     }
   }
+  options.test_hook = values["test-hook"].as<Text>();
   options.project_id = values["project-id"].as<Text>();
   if (options.project_id.empty() || options.project_id.size() > model::max_project_id_length) {
     return wrong(fmt::format("--project-id '{}' does not have 1 to {} characters",

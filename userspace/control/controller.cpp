@@ -75,7 +75,7 @@ Result<void> Controller::change(const Edit& edit) {
 
   model_ = std::move(next);
   prune_health();
-  settle(bring_in_line(Verify::read_back));
+  if (hook_() != Hook::hold) settle(bring_in_line(Verify::read_back));
   notify();
   return {};
 }
@@ -112,6 +112,7 @@ void Controller::set_health(const model::HealthTable& changes) {
 }
 
 Result<std::vector<std::string>> Controller::repair_drift() {
+  if (hook_() == Hook::hold) return std::vector<std::string>{};
   auto found = data_plane_->read();
   if (!found) return fail(std::move(found.error()), "read the data plane");
   actual_ = *found;
@@ -137,6 +138,9 @@ Result<std::vector<std::string>> Controller::repair_drift() {
 // Makes the data plane hold the desired state; what it does not hold afterwards comes back, with
 // reasons.
 Attempt Controller::bring_in_line(Verify verify) {
+  if (hook_() == Hook::fail) {
+    return {{}, Error{ErrorKind::internal, "a test's hook fails every attempt", "", 0}};
+  }
   if (!actual_) {
     auto read = data_plane_->read();
     if (!read) return {{}, std::move(read.error())};

@@ -20,6 +20,13 @@
 
 namespace sluice::control {
 
+// What a test makes of applying, to see the states that are over in milliseconds otherwise.
+enum class Hook {
+  none,
+  hold,  // changes are stored and stay PENDING_*
+  fail,  // applying fails: what is pending becomes ERROR
+};
+
 class Controller {
  public:
   // Loads the stored state and brings the data plane (whatever it holds from an earlier run) in
@@ -57,6 +64,9 @@ class Controller {
   // log.
   Result<std::vector<std::string>> repair_drift();
 
+  // For tests: asked before each attempt to apply. When it lets go, repair_drift() catches up.
+  void set_hook(std::function<Hook()> hook) { hook_ = std::move(hook); }
+
   // Called after every change that went through (model or health), in order of registration.
   void on_change(std::function<void()> observer);
 
@@ -84,6 +94,7 @@ class Controller {
   std::vector<std::function<void()>> observers_;
   std::vector<std::function<void(const std::string&)>> listeners_;
   std::vector<std::string> unheard_;
+  std::function<Hook()> hook_ = [] { return Hook::none; };
 };
 
 }  // namespace sluice::control

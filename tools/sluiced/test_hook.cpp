@@ -1,0 +1,49 @@
+#include "test_hook.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <chrono>
+#include <fstream>
+#include <string>
+
+namespace sluice::daemon {
+namespace {
+
+constexpr auto between_looks = std::chrono::milliseconds(50);
+
+}  // namespace
+
+TestHook::TestHook(boost::asio::io_context& loop, control::Controller& controller,
+                   std::filesystem::path file)
+    : timer_(loop), controller_(controller), file_(std::move(file)) {
+  if (file_.empty()) return;
+  spdlog::warn("a test's hook is set: {} can hold back changes", file_.string());
+  controller_.set_hook([this] { return last_ = read(); });
+  watch();
+}
+
+control::Hook TestHook::read() const {
+  std::ifstream file(file_);
+  std::string word;
+  file >> word;
+  if (word == "hold") return control::Hook::hold;
+  return word == "fail" ? control::Hook::fail : control::Hook::none;
+}
+
+// Catches up as soon as the hook lets go.
+void TestHook::watch() {
+  timer_.expires_after(between_looks);
+  timer_.async_wait([this](const boost::system::error_code& error) {
+    if (error) return;
+    const auto now = read();
+    if (now != last_ && now != control::Hook::hold) {
+      if (auto repaired = controller_.repair_drift(); !repaired) {
+        spdlog::error("catch up after the hook: {}", repaired.error().text());
+      }
+    }
+    last_ = now;
+    watch();
+  });
+}
+
+}  // namespace sluice::daemon

@@ -1,0 +1,30 @@
+// TestHook: lets a test see load balancers that are busy or in ERROR (--test-hook FILE). While FILE
+// begins with "hold", changes stay PENDING_*; while it begins with "fail", applying fails; when it
+// is gone or says anything else, what was held back is applied.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <filesystem>
+
+#include "control/controller.hpp"
+
+namespace sluice::daemon {
+
+class TestHook {
+ public:
+  // An empty path hooks nothing.
+  TestHook(boost::asio::io_context& loop, control::Controller& controller,
+           std::filesystem::path file);
+
+ private:
+  control::Hook read() const;
+  void watch();
+
+  boost::asio::steady_timer timer_;
+  control::Controller& controller_;
+  std::filesystem::path file_;
+  control::Hook last_ = control::Hook::none;  // what the controller, or a look, was told last
+};
+
+}  // namespace sluice::daemon
