@@ -185,7 +185,8 @@ def compare(service, sections, mode, verbose):
     counts = comparison.counts
     print(f"{counts['requests']} requests: {counts['equal']} equal, {counts['explained']} with intended differences, "
           f"{counts['different']} different, {counts['skipped']} not sent")
-    stale = [rule.reason for rule in rules if not rule.used] if sections == corpus.SECTIONS else []
+    complete = mode == "api" and sections == corpus.SECTIONS  # sluiced refuses what some entries are about
+    stale = [rule.reason for rule in rules if not rule.used] if complete else []
     for reason in stale:
         print(f"differences.yaml: nothing differs like that any more: {reason}")
     return 1 if counts["different"] or stale else 0
