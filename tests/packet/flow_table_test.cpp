@@ -120,8 +120,11 @@ TEST_F(FlowTable, OfTwoCpusThatInsertAFlowAtOnceExactlyOneDoes) {
 
 TEST_F(FlowTable, WhoFindsAFlowInASlotThatChangesHandsGetsAllOfItOrNothing) {
   load(1);  // every flow has the same home, and the first free slot is always the same
-  run_beside(skeleton_->progs.take_turns, skeleton_->progs.look, 3'000'000);
-  EXPECT_GT(counts().found, 1'000U);
+  // On busy CPUs the two may miss each other.
+  for (int attempt = 0; attempt < 20 && counts().found < 10'000; ++attempt) {
+    run_beside(skeleton_->progs.take_turns, skeleton_->progs.look, 1'000'000);
+  }
+  EXPECT_GE(counts().found, 10'000U);
   EXPECT_EQ(counts().torn, 0U);
 }
 

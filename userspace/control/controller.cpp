@@ -69,8 +69,7 @@ Result<void> Controller::change(const Edit& edit) {
   if (staging_) return edit(model_);  // judged, and undone if need be, by the transaction
   auto next = model_;
   if (auto done = edit(next); !done) return done;
-  if (auto free = model::refuse_busy(model_, next); !free) return free;
-  if (auto can = model::check_supported(data_plane_->supported(), model_, next); !can) return can;
+  if (auto may = permit(next); !may) return may;
   if (auto saved = store_->save(model_, next); !saved) return saved;
 
   model_ = std::move(next);
@@ -80,13 +79,20 @@ Result<void> Controller::change(const Edit& edit) {
   return {};
 }
 
+// What the edits don't judge: whether an object is busy, and what this version can do.
+Result<void> Controller::permit(const model::Model& next) const {
+  if (auto free = model::refuse_busy(model_, next); !free) return free;
+  return model::check_supported(data_plane_->supported(), model_, next);
+}
+
 Result<void> Controller::transaction(const std::function<Result<void>()>& changes, Ending ending) {
   const auto before = model_;
   staging_ = true;
   auto done = changes();
   staging_ = false;
   auto next = std::exchange(model_, before);
-  if (!done || ending == Ending::rehearse) return done;
+  if (!done) return done;
+  if (ending == Ending::rehearse) return permit(next);
   return change([&](model::Model& model) -> Result<void> {
     model = std::move(next);
     return {};

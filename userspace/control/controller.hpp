@@ -77,6 +77,8 @@ class Controller {
  private:
   Controller(store::Store& store, DataPlane& data_plane);
 
+  Result<void> permit(const model::Model& next) const;
+
   enum class Verify { read_back, trust };
   Attempt bring_in_line(Verify verify);
   void settle(const Attempt& attempt);

@@ -18,7 +18,9 @@ struct Supported {
   std::set<Protocol> transports = {Protocol::tcp};  // of transport(): TCP, UDP, SCTP
   std::set<Algorithm> algorithms = {Algorithm::round_robin};
   std::set<ForwardingMode> forwarding_modes = {ForwardingMode::fullnat, ForwardingMode::dnat};
-  std::set<MonitorType> monitor_types = {MonitorType::http, MonitorType::tcp};
+  std::set<MonitorType> monitor_types = {
+      MonitorType::http, MonitorType::https,     MonitorType::ping,       MonitorType::tcp,
+      MonitorType::sctp, MonitorType::tls_hello, MonitorType::udp_connect};
   bool session_persistence = false;
   bool allowed_cidrs = false;
   bool ipv6 = false;

@@ -56,7 +56,7 @@ TEST_F(FlowsTest, a_filter_that_makes_no_sense_is_named) {
        {"client=10.0.0.0/33", "client=web", "pool_id=x", "limit=0", "limit=many", "colour=red"}) {
     const auto answer = get(std::string("/v1/flows?") + query);
     EXPECT_EQ(answer.status, 400U) << query;
-    EXPECT_NE(answer.fault().find(std::string(query).substr(0, 5)), std::string::npos);
+    EXPECT_NE(answer.response.body.find(std::string(query).substr(0, 5)), std::string::npos);
   }
 }
 
