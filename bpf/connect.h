@@ -197,15 +197,18 @@ __noinline int create_flow(struct xdp_md *ctx, struct connection *c)
 {
 	const struct sluice_member *member;
 	const struct sluice_pool *pool;
+	__u32 index; /* kernel 6.1 takes keys from the stack, not from an argument's memory */
 	bool fullnat;
 	int why;
 
 	if (!c)
 		return SLUICE_REASON_NO_MEMBER;
-	pool = bpf_map_lookup_elem(&pools, &c->pool);
-	if (c->member == SLUICE_NO_INDEX)
-		c->member = choose_member(c->pool);
-	member = bpf_map_lookup_elem(&members, &c->member);
+	index = c->pool;
+	pool = bpf_map_lookup_elem(&pools, &index);
+	index = c->member;
+	if (index == SLUICE_NO_INDEX)
+		c->member = index = choose_member(c->pool);
+	member = bpf_map_lookup_elem(&members, &index);
 	if (!pool || !member)
 		return SLUICE_REASON_NO_MEMBER;
 	fullnat = pool->forwarding_mode == SLUICE_FULLNAT;
