@@ -6,6 +6,11 @@
 // exactly the number of packets, or the bench fails: a number can't come from packets that took
 // another path.
 //
+// Clients come in on one NIC, members are behind another, so that packets are rewritten and
+// redirected. The flows are visited in one shuffled order, round after round: the worst case for a
+// cache that they don't fit into. What that costs by itself is measured too: reads of as many lines
+// of ordinary memory, in a shuffled order, each waiting for the one before.
+//
 // Usage: packet_cost [--flows N...] [--rounds R] [--packets P] [--json FILE]
 #include <arpa/inet.h>
 #include <bpf/bpf.h>
@@ -20,6 +25,7 @@
 #include <algorithm>
 #include <boost/json.hpp>
 #include <boost/program_options.hpp>
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
@@ -54,15 +60,21 @@ constexpr std::uint32_t member_count = 256;  // a member has 64,512 source ports
 constexpr std::uint32_t clients_ports = 16384;
 constexpr const char* vip = "10.0.0.16";
 
-// One NIC with the router of clients and members on it.
+// The clients' router on one NIC, the members' on the other. Both NICs have one MAC, and so have
+// both routers: the frame's template fits either way.
 const char* const build_network = R"(set -e
-ip link add lan0 address 02:00:00:00:00:09 type veth peer name lan1
 sysctl -qw net.ipv6.conf.all.disable_ipv6=1
-ip link set lan0 up; ip link set lan1 up
-sysctl -qw net.ipv4.conf.lan0.forwarding=1
+for i in lan dmz; do
+  ip link add ${i}0 address 02:00:00:00:00:09 type veth peer name ${i}1
+  ip link set ${i}0 up; ip link set ${i}1 up
+  sysctl -qw net.ipv4.conf.${i}0.forwarding=1
+done
 ip addr add 10.0.0.9/24 dev lan0
+ip addr add 10.1.0.9/24 dev dmz0
 ip route add default via 10.0.0.1
+ip route add 10.9.0.0/16 via 10.1.0.1
 ip neigh add 10.0.0.1 lladdr 02:00:00:00:00:01 dev lan0 nud permanent
+ip neigh add 10.1.0.1 lladdr 02:00:00:00:00:01 dev dmz0 nud permanent
 )";
 
 [[noreturn]] void die(const std::string& what) {
@@ -97,28 +109,29 @@ class Subject {
  private:
   void configure();
   std::unique_ptr<Program> program_;
-  UniqueFd link_;
+  std::vector<UniqueFd> links_;
 };
 
 Subject::Subject(std::uint32_t flows) {
   auto loaded = Program::load({.flows = flows});
   if (!loaded) die(loaded.error().text());
   program_ = std::make_unique<Program>(std::move(*loaded));
-  LIBBPF_OPTS(bpf_link_create_opts, options, .flags = XDP_FLAGS_DRV_MODE);
-  const int lan0 = static_cast<int>(if_nametoindex("lan0"));
-  link_.reset(bpf_link_create(program_->xdp_fd(), lan0, BPF_XDP, &options));
-  check(static_cast<bool>(link_), "attach to lan0");
+  for (const char* name : {"lan0", "dmz0"}) {
+    LIBBPF_OPTS(bpf_link_create_opts, options, .flags = XDP_FLAGS_DRV_MODE);
+    const auto index = if_nametoindex(name);
+    links_.emplace_back(
+        bpf_link_create(program_->xdp_fd(), static_cast<int>(index), BPF_XDP, &options));
+    check(static_cast<bool>(links_.back()), "attach");
+    sluice_interface interface {};
+    interface.ifindex = index;
+    const std::uint8_t mac[] = {0x02, 0, 0, 0, 0, 0x09};
+    std::memcpy(interface.mac, mac, sizeof mac);
+    put(program_->map_fd("interfaces"), std::uint32_t{index % SLUICE_MAX_INTERFACES}, interface);
+  }
   configure();
 }
 
 void Subject::configure() {
-  sluice_interface interface {};
-  interface.ifindex = if_nametoindex("lan0");
-  const std::uint8_t mac[] = {0x02, 0, 0, 0, 0, 0x09};
-  std::memcpy(interface.mac, mac, sizeof mac);
-  put(program_->map_fd("interfaces"), std::uint32_t{interface.ifindex % SLUICE_MAX_INTERFACES},
-      interface);
-
   sluice_runtime runtime{};
   sluice_address_filter_add4(&runtime, ip(vip));
   LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_INNER_MAP);
@@ -182,7 +195,7 @@ std::vector<bench_tuple> client_tuples(std::uint32_t flows, const char* destinat
 // The wrapper program with one list of tuples in shuffled order.
 class Walker {
  public:
-  Walker(std::vector<bench_tuple> tuples, std::uint8_t tcp_flags);
+  Walker(std::vector<bench_tuple> tuples, std::uint8_t tcp_flags, const char* nic = "lan0");
   ~Walker() { packet_cost_bpf__destroy(skeleton_); }
   Walker(const Walker&) = delete;
   Walker& operator=(const Walker&) = delete;
@@ -201,10 +214,11 @@ class Walker {
  private:
   packet_cost_bpf* skeleton_ = packet_cost_bpf__open();
   std::uint32_t flows_;
+  std::uint32_t ifindex_;
 };
 
-Walker::Walker(std::vector<bench_tuple> tuples, std::uint8_t tcp_flags)
-    : flows_(static_cast<std::uint32_t>(tuples.size())) {
+Walker::Walker(std::vector<bench_tuple> tuples, std::uint8_t tcp_flags, const char* nic)
+    : flows_(static_cast<std::uint32_t>(tuples.size())), ifindex_(if_nametoindex(nic)) {
   check(skeleton_ != nullptr, "open the wrapper");
   bpf_map__set_max_entries(skeleton_->maps.tuples, flows_);
   check(packet_cost_bpf__load(skeleton_) == 0, "load the wrapper");
@@ -242,7 +256,7 @@ double Walker::run(std::uint32_t packets) const {
   bench_template frame{};
   xdp_md context{};
   context.data_end = sizeof frame;
-  context.ingress_ifindex = if_nametoindex("lan0");
+  context.ingress_ifindex = ifindex_;
   LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = &frame, .data_size_in = sizeof frame,
               .ctx_in = &context, .ctx_size_in = sizeof context,
               .repeat = static_cast<int>(packets));
@@ -302,6 +316,60 @@ Row measure(const std::string& name, Walker& walker, const Subject& subject, std
   return {name, walker.flows(), spread(raw), spread(net)};
 }
 
+// The other floor: a program that only swaps the MACs and sends the frame back.
+Row measure_tx(Walker& walker, const Settings& settings) {
+  std::vector<double> raw, net;
+  for (int round = 0; round < settings.rounds; ++round) {
+    walker.measure(walker.drop_fd());
+    const double floor = walker.run(settings.packets);
+    walker.measure(walker.tx_fd());
+    raw.push_back(walker.run(settings.packets));
+    net.push_back(raw.back() - floor);
+  }
+  return {"floor: XDP_TX, MAC swap", walker.flows(), spread(raw), spread(net)};
+}
+
+// One sweep over the whole table (flow_expire) with all these flows in it, none of them idle: ns
+// for the sweep, not per packet.
+Row sweep(const Subject& subject, std::uint32_t flows, const Settings& settings) {
+  std::vector<double> took;
+  for (int round = 0; round < settings.rounds; ++round) {
+    sluice_flow_expire result{};
+    LIBBPF_OPTS(bpf_test_run_opts, options, .ctx_in = &result, .ctx_size_in = sizeof result);
+    const auto begin = std::chrono::steady_clock::now();
+    check(bpf_prog_test_run_opts(subject.program().expire_fd(), &options) == 0, "sweep");
+    const std::chrono::duration<double, std::nano> ns = std::chrono::steady_clock::now() - begin;
+    if (result.live != flows) die(fmt::format("a sweep saw {} of {} flows", result.live, flows));
+    took.push_back(ns.count());
+  }
+  return {"a whole sweep", flows, spread(took), spread(took)};
+}
+
+// What reading one line per flow costs without any program: a walk through `lines` cache lines that
+// are spread over as much memory as the flow table takes, each naming the next.
+Row memory_alone(std::uint32_t lines, const Settings& settings) {
+  struct alignas(64) Line {
+    Line* next;
+  };
+  std::vector<Line> memory(std::max<std::size_t>(SLUICE_FLOW_HOMES4(SLUICE_DEFAULT_FLOWS), lines));
+  std::vector<std::uint32_t> order(memory.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::shuffle(order.begin(), order.end(), std::mt19937(2));
+  for (std::uint32_t i = 0; i < lines; ++i) {
+    memory[order[i]].next = &memory[order[(i + 1) % lines]];
+  }
+  std::vector<double> raw;
+  const Line* line = &memory[order[0]];
+  for (int round = 0; round < settings.rounds; ++round) {
+    const auto begin = std::chrono::steady_clock::now();
+    for (std::uint32_t i = 0; i < settings.packets; ++i) line = line->next;
+    const std::chrono::duration<double, std::nano> took = std::chrono::steady_clock::now() - begin;
+    raw.push_back(took.count() / settings.packets);
+  }
+  if (line == nullptr) die("the walk left its memory");  // and so it is not optimized away
+  return {"one line of memory, alone", lines, spread(raw), spread(raw)};
+}
+
 // Opens every flow with a full handshake; returns what creating them cost.
 Row establish(Subject& subject, std::uint32_t flows) {
   Walker client_syn(client_tuples(flows), syn);
@@ -310,7 +378,7 @@ Row establish(Subject& subject, std::uint32_t flows) {
   client_syn.measure(subject.program().xdp_fd());
   client_syn.rewind(1);
   const double raw = run_checked(client_syn, subject, SLUICE_REASON_FLOW_CREATED, flows);
-  Walker member_syn_ack(subject.reverse_tuples(), syn | ack);
+  Walker member_syn_ack(subject.reverse_tuples(), syn | ack, "dmz0");
   member_syn_ack.measure(subject.program().xdp_fd());
   run_checked(member_syn_ack, subject, SLUICE_REASON_REPLIED, flows);
   Walker client_ack(client_tuples(flows), ack);
@@ -345,15 +413,20 @@ std::vector<Row> bench(const Settings& settings,
   for (const auto flows : settings.flows) {
     Subject subject(std::max(SLUICE_DEFAULT_FLOWS, flows + flows / 8));
     pin_to(0);
-    rows.push_back(establish(subject, flows));
+    const Row opening = establish(subject, flows);
+    // A few packets would only show how cold everything is at the start.
+    if (flows >= 16384) rows.push_back(opening);
     Walker to_member(client_tuples(flows), ack);
-    Walker to_client(subject.reverse_tuples(), ack);
+    Walker to_client(subject.reverse_tuples(), ack, "dmz0");
     rows.push_back(
         measure("established, to member", to_member, subject, SLUICE_REASON_FORWARDED, settings));
     rows.push_back(
         measure("established, to client", to_client, subject, SLUICE_REASON_REPLIED, settings));
-    Walker unknown(client_tuples(flows, "10.0.0.17"), ack);
-    rows.push_back(measure("not ours", unknown, subject, SLUICE_REASON_NOT_OURS, settings));
+    Walker foreign(client_tuples(flows, "10.0.0.17"), ack);
+    rows.push_back(measure("not ours", foreign, subject, SLUICE_REASON_NOT_OURS, settings));
+    rows.push_back(measure_tx(foreign, settings));
+    rows.push_back(memory_alone(flows, settings));
+    rows.push_back(sweep(subject, flows, settings));
     if (std::thread::hardware_concurrency() >= 2) {
       scalings.emplace_back(flows, scaling(to_member, subject, settings.packets));
     }
@@ -361,21 +434,38 @@ std::vector<Row> bench(const Settings& settings,
   return rows;
 }
 
+// How large the program is: what the verifier walked through, and what the JIT made of it.
+boost::json::object program_size() {
+  auto loaded = Program::load({.flows = 1024});
+  if (!loaded) die(loaded.error().text());
+  bpf_prog_info info{};
+  std::uint32_t length = sizeof info;
+  check(bpf_obj_get_info_by_fd(loaded->xdp_fd(), &info, &length) == 0, "ask for the program");
+  return {{"verified_instructions", info.verified_insns},
+          {"instructions", info.xlated_prog_len / 8},
+          {"jited_bytes", info.jited_prog_len}};
+}
+
 void print(const std::vector<Row>& rows,
            const std::vector<std::pair<std::uint32_t, double>>& scalings) {
-  fmt::print("{:<26}{:>10}{:>28}{:>28}\n", "packet", "flows", "raw ns min/median/max",
+  fmt::print("{:<26}{:>10}{:>32}{:>32}\n", "packet", "flows", "raw ns min/median/max",
              "net ns min/median/max");
   for (const auto& row : rows) {
-    fmt::print("{:<26}{:>10}{:>12.0f}{:>8.0f}{:>8.0f}{:>12.0f}{:>8.0f}{:>8.0f}\n", row.name,
+    fmt::print("{:<26}{:>10}{:>12.0f}{:>10.0f}{:>10.0f}{:>12.0f}{:>10.0f}{:>10.0f}\n", row.name,
                row.flows, row.raw.min, row.raw.median, row.raw.max, row.net.min, row.net.median,
                row.net.max);
   }
+  const auto size = program_size();
+  fmt::print("program: {} instructions ({} bytes of machine code); the verifier walked {}\n",
+             size.at("instructions").as_uint64(), size.at("jited_bytes").as_uint64(),
+             size.at("verified_instructions").as_uint64());
   for (const auto& [flows, factor] : scalings) {
     fmt::print("two CPUs over one, {} flows: {:.2f}\n", flows, factor);
   }
 }
 
-void write_json(const std::string& path, const std::vector<Row>& rows) {
+void write_json(const std::string& path, const std::vector<Row>& rows,
+                const std::vector<std::pair<std::uint32_t, double>>& scalings) {
   boost::json::array list;
   const auto numbers = [](const Spread& s) {
     return boost::json::object{{"min", s.min}, {"median", s.median}, {"max", s.max}};
@@ -386,7 +476,14 @@ void write_json(const std::string& path, const std::vector<Row>& rows) {
                                        {"raw_ns", numbers(row.raw)},
                                        {"net_ns", numbers(row.net)}});
   }
-  std::ofstream(path) << boost::json::object{{"packet_cost", list}} << "\n";
+  boost::json::array factors;
+  for (const auto& [flows, factor] : scalings) {
+    factors.push_back(boost::json::object{{"flows", flows}, {"two_cpus_over_one", factor}});
+  }
+  std::ofstream(path) << boost::json::object{{"packet_cost", list},
+                                             {"scaling", factors},
+                                             {"program", program_size()}}
+                      << "\n";
 }
 
 int run(int argc, char** argv) {
@@ -399,7 +496,8 @@ int run(int argc, char** argv) {
       ("flows",
        po::value(&settings.flows)
            ->multitoken()
-           ->default_value({1, 1024, 16384, 131072, 1048576}, "1 1024 16384 131072 1048576"),
+           ->default_value({1, 1024, 16384, 131072, 1048576, 4194304},
+                           "1 1024 16384 131072 1048576 4194304"),
        "numbers of connections in the table")                                                 //
       ("rounds", po::value(&settings.rounds)->default_value(7), "rounds per figure")          //
       ("packets", po::value(&settings.packets)->default_value(1 << 20), "packets per round")  //
@@ -416,7 +514,7 @@ int run(int argc, char** argv) {
   std::vector<std::pair<std::uint32_t, double>> scalings;
   const auto rows = bench(settings, scalings);
   print(rows, scalings);
-  if (!json.empty()) write_json(json, rows);
+  if (!json.empty()) write_json(json, rows, scalings);
   return 0;
 }
 

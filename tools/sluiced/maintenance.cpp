@@ -7,7 +7,7 @@
 namespace sluice::daemon {
 namespace {
 
-// A sweep of a table for 1 Mi connections takes about 30 ms, and no idle time is shorter than a
+// A sweep of a table with 1 Mi connections takes about 80 ms, and no idle time is shorter than a
 // minute.
 constexpr auto between_expiry_sweeps = std::chrono::seconds(5);
 constexpr auto between_drift_checks = std::chrono::seconds(30);
