@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /* A new connection: admit it, choose a member, claim a source port, create the flow.
  *
- * All that packets of the flow will need is computed here, once. */
+ * All that packets of the flow will need is found out here, once. */
 #ifndef SLUICE_BPF_CONNECT_H
 #define SLUICE_BPF_CONNECT_H
 

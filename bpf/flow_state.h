@@ -48,7 +48,7 @@ static __always_inline __u32 flow_timeout_ticks(__u64 state)
 	return clock_ticks_in(SLUICE_TIMEOUT_HALF_OPEN_SECONDS);
 }
 
-/* The age of the last packet. One that was stamped after `now` was read is not 9 hours old: the top sixteenth of the
+/* The age of the last packet. One that was stamped after `now` was read is not 4 hours old: the top sixteenth of the
  * range counts as the future. */
 static __always_inline __u32 flow_idle_ticks(__u64 state, __u32 now)
 {

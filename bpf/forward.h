@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* A packet of a known flow: TTL, next hop, rewriting, TCP state, counters. This is the hot path. */
+/* A packet of a known flow: TTL, next hop, rewriting, TCP state, counters.
+ * Most packets of established connections take the abridged way instead (frequent.h). */
 #ifndef SLUICE_BPF_FORWARD_H
 #define SLUICE_BPF_FORWARD_H
 

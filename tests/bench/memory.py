@@ -27,7 +27,7 @@ def map_bytes(lab):
     return result
 
 
-def flow_entries(lab):
+def flow_buckets(lab):
     maps = json.loads(lab.loader("status", "-f", "json").stdout)["maps"]
     return sum(int(one["used"]) for one in maps if one["map"].startswith("flows") and one["used"] not in ("-", None))
 
@@ -41,7 +41,7 @@ def kernel_bytes():
 
 def state(lab):
     statistics = lab.statistics()
-    return {"maps": sum(map_bytes(lab).values()), "flow_entries": flow_entries(lab), "kernel": kernel_bytes(),
+    return {"maps": sum(map_bytes(lab).values()), "flow_buckets": flow_buckets(lab), "kernel": kernel_bytes(),
             "opened": statistics["total_connections"], "refused": statistics["request_errors"]}
 
 
@@ -54,7 +54,7 @@ def open_and_close(lab, connections, deadline):
 
 
 def print_state(when, one):
-    print(f"  {when:28} maps {one['maps'] / 2**20:8.1f} MiB   flow entries {one['flow_entries']:8}   "
+    print(f"  {when:28} maps {one['maps'] / 2**20:8.1f} MiB   flow buckets {one['flow_buckets']:8}   "
           f"kernel slab+percpu {one['kernel'] / 2**20:8.1f} MiB   opened {one['opened']:8}   refused {one['refused']}")
 
 
@@ -76,12 +76,12 @@ def run(options):
     report["opened"] = state(lab)
     print_state("all opened and closed", report["opened"])
     deadline = time.monotonic() + SETTLE_SECONDS
-    while flow_entries(lab) > 2 and time.monotonic() < deadline:
+    while flow_buckets(lab) > 2 and time.monotonic() < deadline:
         time.sleep(1)
     report["after"] = state(lab)
     print_state("their entries expired", report["after"])
-    if report["after"]["flow_entries"] > 2:
-        raise AssertionError(f"{report['after']['flow_entries']} flow entries stay after {SETTLE_SECONDS} s")
+    if report["after"]["flow_buckets"] > 2:
+        raise AssertionError(f"{report['after']['flow_buckets']} flow buckets stay after {SETTLE_SECONDS} s")
     growth = report["after"]["maps"] - report["before"]["maps"]
     print(f"  growth of the maps: {growth} bytes")
     return report
