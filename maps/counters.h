@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* `reason_counters`, `listener_counters`, `member_counters`: what the data plane did, per CPU.
+/* `reason_counters`, `listener_counters`, `member_counters`: what the data plane did, per CPU. `listener_active`,
+ * `member_active`: connections now, for all CPUs together, because limits and least connections ask for them.
  *
  * Written by the data plane (and set to zero by the controller when an index is given to a new object); the
  * reader sums the CPUs. */
@@ -45,6 +46,20 @@ struct {
 	__type(key, __u32);
 	__type(value, struct sluice_counters);
 } member_counters SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, SLUICE_MAX_LISTENERS);
+	__type(key, __u32);
+	__type(value, __u32);
+} listener_active SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, SLUICE_MAX_MEMBERS);
+	__type(key, __u32);
+	__type(value, __u32);
+} member_active SEC(".maps");
 #endif
 
 #endif

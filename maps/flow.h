@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* `flows4`: one connection's state, two slots: one per direction. `flow_table`: its dimensions.
+/* `flows4`, `flows6`: one connection's state, two slots: one per direction. `flow_table`: their dimensions.
  *
  * A slot's key is the tuple of the packet as it arrives, so either direction costs one lookup; the rest is
  * all that its packets need. The other direction's key is derived, not stored: the rewritten tuple with source
  * and destination exchanged. How slots are found, claimed and freed is told in bpf/flow_table.h.
+ *
+ * Connections whose members answer directly (DSR, IPIP) have one slot, whose packets keep their tuple.
  *
  * Written by the data plane only. Slots are filled reverse first (which claims the source port toward the
  * member), then forward. The forward slot is authoritative for the connection's events; `flow_expire` walks
@@ -13,7 +15,8 @@
 
 #include "types.h"
 
-#define SLUICE_DEFAULT_FLOWS (1U << 20) /* connections; each takes two slots */
+#define SLUICE_DEFAULT_FLOWS (1U << 20) /* IPv4 connections; each takes two slots */
+#define SLUICE_IPV6_SHARE 4             /* for one IPv6 connection there is room for so many of IPv4 */
 
 struct sluice_flow4 {
 	/* The key, but for the protocol, which is in `state`. */
@@ -37,6 +40,35 @@ struct sluice_bucket4 {
 };
 SLUICE_STATIC_ASSERT(sizeof(struct sluice_bucket4) == 64);
 
+/* An IPv6 slot is a cache line, and five addresses don't fit into one. So one of the addresses that the packet gets is
+ * one of those that it came with:
+ *
+ *                              new source              new destination
+ *     SLUICE_FLOW_KEEPS_CLIENT the client's address is not translated (dnat, dsr, ipip):
+ *       to the member          source                  other (dsr, ipip: the VIP)
+ *       to the client          other (the VIP)         destination
+ *     otherwise (fullnat), the VIP is the source toward the member:
+ *       to the member          destination (the VIP)   other (the member)
+ *       to the client          destination (the VIP)   other (the client)
+ */
+struct sluice_flow6 {
+	union sluice_address source;
+	union sluice_address destination;
+	__be16 source_port;
+	__be16 destination_port;
+	__be16 new_source_port;
+	__be16 new_destination_port;
+	union sluice_address other;
+	__u64 state;
+};
+SLUICE_STATIC_ASSERT(sizeof(struct sluice_flow6) == 64);
+
+#define SLUICE_BUCKET_SLOTS6 1
+struct sluice_bucket6 {
+	struct sluice_flow6 slots[SLUICE_BUCKET_SLOTS6];
+};
+SLUICE_STATIC_ASSERT(sizeof(struct sluice_bucket6) == 64);
+
 /* The fields of `state`: low bit and mask. In one word, so that a compare-and-swap of the whole changes one of
  * them only if the slot is still the same flow's. */
 #define SLUICE_STATE_LISTENER_SHIFT 0 /* index into listener_counters */
@@ -56,23 +88,27 @@ SLUICE_STATIC_ASSERT(sizeof(struct sluice_bucket4) == 64);
 	(((__u64)(value) & SLUICE_STATE_##field##_MASK) << SLUICE_STATE_##field##_SHIFT)
 #define SLUICE_STATE_CLEAR(field) (~(SLUICE_STATE_##field##_MASK << SLUICE_STATE_##field##_SHIFT))
 
-enum sluice_flow_protocol { SLUICE_FLOW_TCP = 1 };
+enum sluice_flow_protocol { SLUICE_FLOW_TCP = 1, SLUICE_FLOW_UDP = 2, SLUICE_FLOW_SCTP = 3 };
 
 /* Bits of `state`. */
 #define SLUICE_FLOW_TO_CLIENT (1ULL << 40) /* the reverse slot */
 /* What has been seen of the connection; kept in the forward slot. */
-#define SLUICE_FLOW_REPLIED (1ULL << 41)     /* SYN-ACK from the member */
-#define SLUICE_FLOW_ESTABLISHED (1ULL << 42) /* and the client's ACK after it */
+#define SLUICE_FLOW_REPLIED (1ULL << 41) /* the member's SYN-ACK or INIT-ACK; from the start if it answers directly */
+/* And the client's packet after it; UDP: a reply. In a reverse slot: that the forward one need not be told any more.
+ * Packets without it are not for the abridged journey. */
+#define SLUICE_FLOW_ESTABLISHED (1ULL << 42)
 #define SLUICE_FLOW_CLIENT_FIN (1ULL << 43)
 #define SLUICE_FLOW_MEMBER_FIN (1ULL << 44)
 #define SLUICE_FLOW_CLOSED (SLUICE_FLOW_CLIENT_FIN | SLUICE_FLOW_MEMBER_FIN) /* RST sets both, too */
+/* dnat, dsr, ipip: the client's address is the same on both sides. In both slots. */
+#define SLUICE_FLOW_KEEPS_CLIENT (1ULL << 56)
 
 /* The bits that are a flow's. 0: the slot is free; no protocol, but other bits: it is being filled. */
-#define SLUICE_STATE_FLOW ((1ULL << 56) - 1)
+#define SLUICE_STATE_FLOW ((1ULL << 57) - 1)
 #define SLUICE_STATE_CLAIMED SLUICE_FLOW_TO_CLIENT
 /* The bits that are the bucket's, in its first slot. */
-#define SLUICE_STATE_PASSED_ONE (1ULL << 56) /* flows that found this bucket, their home, or one after it full */
-#define SLUICE_STATE_PASSED (0x7fULL << 56)
+#define SLUICE_STATE_PASSED_ONE (1ULL << 57) /* flows that found this bucket, their home, or one after it full */
+#define SLUICE_STATE_PASSED (0x3fULL << 57)
 #define SLUICE_STATE_LOCK (1ULL << 63) /* a flow is being inserted whose home this is */
 
 /* A tick is 2^n jiffies, near 8 seconds: fine enough for idle times from half a minute up, coarse enough that 11 bits
@@ -84,8 +120,14 @@ enum sluice_flow_protocol { SLUICE_FLOW_TCP = 1 };
 #define SLUICE_TIMEOUT_ESTABLISHED_SECONDS 7440 /* RFC 5382 REQ-5: not less than 2 h 4 min */
 #define SLUICE_TIMEOUT_CLOSING_SECONDS 240     /* RFC 5382 REQ-5: transitory, one FIN seen */
 #define SLUICE_TIMEOUT_CLOSED_SECONDS 60       /* both FINs or RST: Linux's TIME_WAIT, guards the port */
+#define SLUICE_TIMEOUT_UDP_SECONDS 30          /* UDP without a reply */
+#define SLUICE_TIMEOUT_UDP_REPLIED_SECONDS 60
 
-/* A flow lives in its home bucket or in one of the next ones. (2 * 31 flows can pass over a bucket: 7 bits count
+/* Connections that the client has not confirmed may be so many of those that there is room for. Beyond that, and where
+ * there is no room, a new one takes the place of one of them; a confirmed one never makes way. */
+#define SLUICE_HALF_OPEN_SHARE 4 /* a quarter */
+
+/* A flow lives in its home bucket or in one of the next ones. (2 * 31 flows can pass over a bucket: 6 bits count
  * them.) */
 #define SLUICE_FLOW_WINDOW 32
 
@@ -95,12 +137,15 @@ struct sluice_flow_table {
 	__u64 hash_seed; /* random, so that nobody can aim at one bucket */
 	__u32 capacity;  /* connections */
 	__u32 homes4;    /* buckets that are some flow's home; SLUICE_FLOW_WINDOW - 1 more follow them */
+	__u32 homes6;
+	__u32 capacity6;
 };
-SLUICE_STATIC_ASSERT(sizeof(struct sluice_flow_table) == 16);
+SLUICE_STATIC_ASSERT(sizeof(struct sluice_flow_table) == 24);
 
 /* 10 slots for every 6 in use (3 connections) when the table holds what it was made for: then about one connection in
  * 10^6 finds its window full, and a hit costs 1.3 lines. */
 #define SLUICE_FLOW_HOMES4(connections) ((10ULL * (connections) / 3 + SLUICE_BUCKET_SLOTS4 - 1) / SLUICE_BUCKET_SLOTS4)
+#define SLUICE_FLOW_HOMES6(connections) ((10ULL * (connections) / 3 + SLUICE_BUCKET_SLOTS6 - 1) / SLUICE_BUCKET_SLOTS6)
 #define SLUICE_FLOW_BUCKETS(homes) ((homes) + SLUICE_FLOW_WINDOW - 1)
 
 /* Argument and result of the `flow_expire` program (SEC("syscall"), run by sluiced every few seconds
@@ -109,9 +154,16 @@ struct sluice_flow_expire {
 	__u32 now_ticks; /* out: the clock that slots use */
 	__u32 live;      /* out: connections that stay */
 	__u32 expired;   /* out: connections removed */
-	__u32 zero;
+	__u32 live6;     /* out: those of `live` that are IPv6 */
 };
 SLUICE_STATIC_ASSERT(sizeof(struct sluice_flow_expire) == 16);
+
+/* `half_open`: unconfirmed connections now, IPv4 (0) and IPv6 (1), each in a cache line of its own. */
+struct sluice_half_open {
+	__u64 flows;
+	__u64 padding[7];
+};
+SLUICE_STATIC_ASSERT(sizeof(struct sluice_half_open) == 64);
 
 #ifdef __bpf__
 /* BPF_F_MMAPABLE puts the values on a page boundary of their own; without it they begin 8-aligned, and buckets would
@@ -123,6 +175,21 @@ struct {
 	__type(key, __u32);
 	__type(value, struct sluice_bucket4);
 } flows4 SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, SLUICE_FLOW_BUCKETS(SLUICE_FLOW_HOMES6(SLUICE_DEFAULT_FLOWS / SLUICE_IPV6_SHARE)));
+	__type(key, __u32);
+	__type(value, struct sluice_bucket6);
+} flows6 SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 2);
+	__type(key, __u32);
+	__type(value, struct sluice_half_open);
+} half_open SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

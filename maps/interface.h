@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* `interfaces`: the NICs that Sluice is attached to.
+/* `interfaces`: the NICs that Sluice is attached to, and the VLAN interfaces on top of them.
  *
- * Written by whoever attaches (sluice-loader, sluiced) and by sluiced when a MAC changes; read by the
- * data plane for every packet. The slot of an interface is its index modulo the capacity: an array
- * read costs a tenth of a hash lookup. Two attached interfaces that fall on one slot are refused at
- * attach. A slot with ifindex 0 is free. */
+ * Written by whoever attaches (sluice-loader, sluiced) and by sluiced when a MAC or a VLAN interface changes; read by
+ * the data plane for every packet, and for VLAN interfaces when the kernel's FIB names one as the way out. The slot of
+ * an interface is its index modulo the capacity: an array read costs a tenth of a hash lookup. Two attached interfaces
+ * that fall on one slot are refused at attach. A slot with ifindex 0 is free. */
 #ifndef SLUICE_INTERFACE_H
 #define SLUICE_INTERFACE_H
 
@@ -12,15 +12,21 @@
 
 #define SLUICE_MAX_INTERFACES 4096
 
+/* What attach found before it changed the interface's sysctls; put back at detach. bpf_fib_lookup demands forwarding,
+ * and a forwarding interface takes router advertisements only if accept_ra is 2. */
+#define SLUICE_IPV4_FORWARDED_BEFORE 1U
+#define SLUICE_IPV6_FORWARDED_BEFORE 2U
+#define SLUICE_ACCEPT_RA_RAISED 4U
+
 struct sluice_interface {
 	__u32 ifindex;
 	__u8 mac[SLUICE_MAC_BYTES];
-	/* net.ipv4.conf.IF.forwarding before attach set it to 1 (bpf_fib_lookup demands it); put back
-	 * at detach. */
-	__u8 forwarding_before;
-	__u8 reserved;
+	__u8 forwarding_before; /* SLUICE_*_BEFORE, SLUICE_ACCEPT_RA_RAISED */
+	__u8 tags;              /* 0: an attached NIC. Otherwise frames leave through `parent` with so many tags */
+	__u32 parent;           /* ifindex of the attached NIC below */
+	struct sluice_tag tag[SLUICE_MAX_TAGS]; /* outermost first */
 };
-SLUICE_STATIC_ASSERT(sizeof(struct sluice_interface) == 12);
+SLUICE_STATIC_ASSERT(sizeof(struct sluice_interface) == 24);
 
 #ifdef __bpf__
 struct {

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* `listeners4`: where clients connect to, and the pool that serves them.
+/* `listeners4`, `listeners6`: where clients connect to, and the pool that serves them. `allowed_sources`: who may.
+ * `source_rates`: how many connections a source has opened lately.
  *
- * Written by the controller after the pool that it names; read by the data plane when a packet for a
- * VIP is in no flow. One listener has one entry per address that reaches it (VIP, floating IPs); they
- * share the index. */
+ * `listeners*` are written by the controller after the pool and the allowed sources that they name; read by the data
+ * plane when a packet for a VIP is in no flow. One listener has one entry per address that reaches it (VIP, floating
+ * IPs); they share the index. */
 #ifndef SLUICE_LISTENER_H
 #define SLUICE_LISTENER_H
 
@@ -20,23 +21,90 @@ struct sluice_listener4_key {
 };
 SLUICE_STATIC_ASSERT(sizeof(struct sluice_listener4_key) == 8);
 
-struct sluice_listener4 {
+struct sluice_listener6_key {
+	union sluice_address address;
+	__be16 port;
+	__u8 protocol; /* IPPROTO_* */
+	__u8 zero[5];
+};
+SLUICE_STATIC_ASSERT(sizeof(struct sluice_listener6_key) == 24);
+
+/* Only sources in `allowed_sources` may connect. */
+#define SLUICE_LISTENER_RESTRICTED 1U
+/* A new connection that finds no usable member is told so (TCP RST, ICMP port unreachable). */
+#define SLUICE_LISTENER_RESETS 2U
+
+#define SLUICE_NO_LIMIT 0xffffffffU
+
+struct sluice_listener {
 	struct sluice_id id;
-	__u32 index; /* into listener_counters */
+	__u32 index; /* into listener_counters and listener_active */
 	__u32 pool;  /* into pools; SLUICE_NO_INDEX without a default pool */
-	/* Source address of fullnat flows: the load balancer's VIP, also for connections that came
-	 * through a floating IP, because members can reach the VIP without a gateway. */
+	__u32 flags;
+	__u32 connection_limit;     /* connections at a time; SLUICE_NO_LIMIT */
+	__u32 new_connection_limit; /* connections per second from one source address; SLUICE_NO_LIMIT */
+	/* Source address of IPv4 fullnat flows: the load balancer's VIP, also for connections that came
+	 * through a floating IP, because members can reach the VIP without a gateway. IPv6 flows use the
+	 * address that the client connected to. */
 	__be32 snat_source;
 };
-SLUICE_STATIC_ASSERT(sizeof(struct sluice_listener4) == 28);
+SLUICE_STATIC_ASSERT(sizeof(struct sluice_listener) == 40);
+
+/* `allowed_sources` is written by the controller. IPv4 networks are of ::ffff:0:0/96 (RFC 4291, 2.5.5.2). */
+#define SLUICE_MAX_ALLOWED_SOURCES 65536
+#define SLUICE_ALLOWED_PREFIX_BITS(network_bits) (32 + (network_bits)) /* the listener's index comes first */
+struct sluice_allowed_key {
+	__u32 prefix_bits; /* of what follows */
+	__u32 listener;    /* index */
+	__u8 address[16];
+};
+SLUICE_STATIC_ASSERT(sizeof(struct sluice_allowed_key) == 24);
+
+/* `source_rates` is written by the data plane: a token bucket per listener and source address that holds one second's
+ * worth. Sources beyond the capacity push out the longest unused, which then start afresh. */
+#define SLUICE_MAX_SOURCE_RATES 32768
+struct sluice_source {
+	union sluice_address address; /* IPv4: in the first four bytes */
+	__u32 object;                 /* index of the listener (source_rates) or pool (persistence) */
+	__u32 family;                 /* 4 or 6 */
+};
+SLUICE_STATIC_ASSERT(sizeof(struct sluice_source) == 24);
+
+struct sluice_source_rate {
+	__u32 tokens;  /* in 1/HZ of a connection */
+	__u32 jiffies; /* when they were counted */
+};
+SLUICE_STATIC_ASSERT(sizeof(struct sluice_source_rate) == 8);
 
 #ifdef __bpf__
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, SLUICE_MAX_LISTENER_ENTRIES);
 	__type(key, struct sluice_listener4_key);
-	__type(value, struct sluice_listener4);
+	__type(value, struct sluice_listener);
 } listeners4 SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, SLUICE_MAX_LISTENER_ENTRIES);
+	__type(key, struct sluice_listener6_key);
+	__type(value, struct sluice_listener);
+} listeners6 SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, SLUICE_MAX_ALLOWED_SOURCES);
+	__type(key, struct sluice_allowed_key);
+	__type(value, __u32); /* not used */
+} allowed_sources SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, SLUICE_MAX_SOURCE_RATES);
+	__type(key, struct sluice_source);
+	__type(value, struct sluice_source_rate);
+} source_rates SEC(".maps");
 #endif
 
 #endif

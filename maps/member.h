@@ -17,17 +17,21 @@
 /* Removed from the model, but flows may be left: the index stays its own until they have ended. Only the
  * controller reads it. */
 #define SLUICE_MEMBER_REMOVED 2U
+#define SLUICE_MEMBER_IPV6 4U
+/* Its monitor says that it is down: UDP flows, which never end by themselves, leave it at the next sweep. */
+#define SLUICE_MEMBER_FAILED 8U
+/* The forwarding mode of its pool, as far as its next hop depends on it. Neither: addresses are translated. */
+#define SLUICE_MEMBER_DSR 16U
+#define SLUICE_MEMBER_IPIP 32U
 
 struct sluice_member {
 	struct sluice_id id;
-	union {
-		__be32 ipv4;
-		__u8 ipv6[16];
-	} address;
+	union sluice_address address;
 	__be16 port;
 	__u16 flags;
+	__u32 zero;
 };
-SLUICE_STATIC_ASSERT(sizeof(struct sluice_member) == 36);
+SLUICE_STATIC_ASSERT(sizeof(struct sluice_member) == 40);
 
 #ifdef __bpf__
 struct {

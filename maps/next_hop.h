@@ -14,29 +14,39 @@
 #define SLUICE_MAX_NEXT_HOPS 4096 /* as many as SLUICE_STATE_HOP_MASK can name */
 
 struct sluice_next_hop {
-	__u32 generation; /* 0, which is never the present one, while the entry is free or being written */
-	__u32 ifindex;
+	/* 0, which is never the present one, while the entry is free or being written. With SLUICE_NEXT_HOP_SPECIAL
+	 * for frames with tags or a tunnel header, so that the abridged journey takes it for outdated. */
+	__u32 generation;
+	__u32 ifindex; /* of the NIC */
 	__u8 destination_mac[SLUICE_MAC_BYTES];
 	__u8 source_mac[SLUICE_MAC_BYTES];
 	__u32 used; /* SLUICE_NEXT_HOP_*, or when a flow was last known to name the entry: jiffies | 1 */
+	__u16 mtu;  /* the longest IP packet that may go this way, without the tunnel's header; 65535: not known */
+	__u8 tags;
+	__u8 tunnel; /* 0, or the IP version of the tunnel's header: 4 or 6 */
+	struct sluice_tag tag[SLUICE_MAX_TAGS]; /* outermost first */
+	__u32 zero;
+	union sluice_address tunnel_destination;
+	__u64 reserved;
 };
-SLUICE_STATIC_ASSERT(sizeof(struct sluice_next_hop) == 24);
+SLUICE_STATIC_ASSERT(sizeof(struct sluice_next_hop) == 64);
 
+#define SLUICE_NEXT_HOP_SPECIAL 0x80000000U
 #define SLUICE_NEXT_HOP_FREE 0
 #define SLUICE_NEXT_HOP_BEING_FREED 2
 
 /* `member_hops`: the next hop of each member, so that a new connection doesn't ask the FIB. Written by the data plane. */
 struct sluice_member_hop {
-	__u32 generation; /* of the entry; 0: none yet */
+	__u32 generation; /* of the entry, without SLUICE_NEXT_HOP_SPECIAL; 0: none yet */
 	__u32 index;      /* into next_hops */
-	__be32 address;   /* the member's: its index may be another one's by now */
-	__be32 zero;
+	__u64 member;     /* a hash of the member's address and mode: its index may be another one's by now */
 };
 SLUICE_STATIC_ASSERT(sizeof(struct sluice_member_hop) == 16);
 
 #ifdef __bpf__
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE); /* entries are cache lines: see flows4 */
 	__uint(max_entries, SLUICE_MAX_NEXT_HOPS);
 	__type(key, __u32);
 	__type(value, struct sluice_next_hop);

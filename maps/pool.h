@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* `pools`, `pool_rings`, `pool_cursors`: who gets the next connection.
+/* `pools`, `pool_rings`, `pool_cursors`: who gets the next connection. `persistence`: who got a client's last one.
  *
- * A ring is a precomputed order of members in which each appears as often as its weight says, as evenly
- * spread as can be (userspace/balancing). A new connection takes slot `cursor++ % length`: one atomic add
- * makes weighted round robin exact across all CPUs. A change of members or health builds a new ring
- * beside the old one and swaps it in by one update of `pool_rings`; the cursor goes on, so a change never
- * sends "all to the first".
+ * A ring is a precomputed order of members (userspace/balancing). What it holds depends on the algorithm:
+ *
+ *   round robin        each member as often as its weight says, as evenly spread as can be. A new connection takes slot
+ *                      `cursor++ % length`: one atomic add makes weighted round robin exact across all CPUs
+ *   least connections  each member once, with its weight: SLUICE_RING_WEIGHTED. All are compared, beginning at the cursor
+ *   source IP (port)   a Maglev table; slot `hash % length`
+ *
+ * A change of members or health builds a new ring beside the old one and swaps it in by one update of `pool_rings`; the
+ * cursor goes on, so a change never sends "all to the first".
  *
  * `pools` and `pool_rings` are written by the controller (ring first, then pool) and read at connection
- * time; `pool_cursors` is written by the data plane only. */
+ * time; `pool_cursors` and `persistence` are written by the data plane only. */
 #ifndef SLUICE_POOL_H
 #define SLUICE_POOL_H
 
@@ -19,13 +23,26 @@
 enum sluice_forwarding_mode {
 	SLUICE_FULLNAT = 0, /* destination and source rewritten; the source becomes the VIP */
 	SLUICE_DNAT = 1,    /* destination rewritten; the client's address is kept */
+	SLUICE_DSR = 2,     /* the destination MAC only; the member holds the VIP and answers directly */
+	SLUICE_IPIP = 3,    /* an outer IP header to the member is put in front; the member answers directly */
+};
+
+enum sluice_algorithm {
+	SLUICE_ROUND_ROBIN = 0,
+	SLUICE_LEAST_CONNECTIONS = 1,
+	SLUICE_SOURCE_IP = 2,      /* by a hash of the client's address */
+	SLUICE_SOURCE_IP_PORT = 3, /* by a hash of the client's address and port; also what MAGLEV means */
 };
 
 struct sluice_pool {
 	struct sluice_id id;
-	__u32 forwarding_mode; /* enum sluice_forwarding_mode */
+	__u8 forwarding_mode; /* enum sluice_forwarding_mode */
+	__u8 algorithm;       /* enum sluice_algorithm */
+	__u8 persistence_bits; /* leading bits of a client's address that count as one client */
+	__u8 zero;
+	__u32 persistence_seconds; /* a client's connections go to one member until it was away for so long; 0: no */
 };
-SLUICE_STATIC_ASSERT(sizeof(struct sluice_pool) == 20);
+SLUICE_STATIC_ASSERT(sizeof(struct sluice_pool) == 24);
 
 /* A ring is an array of __u32: element SLUICE_RING_LENGTH holds the number of slots n (kept inside so
  * that order and length change in the same swap), elements 1..n hold indices into `members`. A pool
@@ -33,10 +50,26 @@ SLUICE_STATIC_ASSERT(sizeof(struct sluice_pool) == 20);
 #define SLUICE_RING_LENGTH 0
 #define SLUICE_RING_FIRST 1
 
+/* A slot of a least-connections ring: index and weight (1..256). */
+#define SLUICE_RING_WEIGHTED(member, weight) ((__u32)(member) | (__u32)(weight) << 16)
+#define SLUICE_RING_MEMBER(slot) ((slot) & 0xffff)
+#define SLUICE_RING_WEIGHT(slot) ((slot) >> 16)
+
 /* 256 members of weight 256 with no common divisor. */
 #define SLUICE_MAX_RING_SLOTS 65536
 
+/* `persistence`: which member a client's connections went to last. Clients beyond the capacity push out the longest
+ * unused. */
+#define SLUICE_MAX_PERSISTENCE 65536
+struct sluice_persistence {
+	__u32 member;
+	__u32 jiffies; /* of the last new connection */
+};
+SLUICE_STATIC_ASSERT(sizeof(struct sluice_persistence) == 8);
+
 #ifdef __bpf__
+#include "listener.h" /* struct sluice_source */
+
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, SLUICE_MAX_POOLS);
@@ -65,6 +98,13 @@ struct {
 	__type(key, __u32);
 	__type(value, __u64);
 } pool_cursors SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, SLUICE_MAX_PERSISTENCE);
+	__type(key, struct sluice_source);
+	__type(value, struct sluice_persistence);
+} persistence SEC(".maps");
 #endif
 
 #endif

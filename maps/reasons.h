@@ -10,7 +10,7 @@
 
 /* X(NAME, verdict class, label, sentence)
  * verdict class: FORWARD (sent to a member or client), ANSWER (the data plane replied itself),
- * PASS (left to the host; bytes unchanged, but for next_hop_unresolved), DROP. */
+ * PASS (left to the host; bytes unchanged, but for next_hop_unresolved and left_to_fragment), DROP. */
 #define SLUICE_REASONS(X)                                                                          \
 	X(FORWARDED, FORWARD, "forwarded",                                                         \
 	  "A client's packet of a known flow went to its member.")                                 \
@@ -18,8 +18,17 @@
 	  "A member's packet of a known flow went back to its client.")                            \
 	X(FLOW_CREATED, FORWARD, "flow_created",                                                   \
 	  "A connection was opened: a member was chosen and the packet went there.")               \
+	X(ICMP_FORWARDED, FORWARD, "icmp_forwarded",                                               \
+	  "An ICMP error about a known flow was translated and went to the end that sent the packet.") \
 	X(ARP_ANSWERED, ANSWER, "arp_answered", "An ARP request for a VIP was answered.")          \
+	X(ND_ANSWERED, ANSWER, "nd_answered", "An IPv6 neighbour solicitation for a VIP was answered.") \
 	X(ECHO_ANSWERED, ANSWER, "echo_answered", "A ping of a VIP was answered.")                 \
+	X(TIME_EXCEEDED_SENT, ANSWER, "time_exceeded_sent",                                        \
+	  "The packet's TTL ended here, and its sender was told (as traceroute wants it).")        \
+	X(TOO_BIG_SENT, ANSWER, "too_big_sent",                                                    \
+	  "The packet is longer than its way's MTU and may not be fragmented; its sender was told the MTU.") \
+	X(REJECTED, ANSWER, "rejected",                                                            \
+	  "A new connection was refused with a TCP RST or ICMP port unreachable, as configured.")  \
 	X(NOT_OURS, PASS, "not_ours",                                                              \
 	  "The packet is for no VIP and in no flow: the host got it untouched.")                   \
 	X(NOT_OUR_MAC, PASS, "not_our_mac",                                                        \
@@ -27,36 +36,63 @@
 	X(UNKNOWN_INTERFACE, PASS, "unknown_interface",                                            \
 	  "The interface is not in the interface map (attach it with sluice-loader): the host "    \
 	  "got the packet untouched.")                                                             \
+	X(MALFORMED_ETHERNET, PASS, "malformed_ethernet",                                          \
+	  "The frame is shorter than its Ethernet header: the host got it untouched.")             \
+	X(NEXT_HOP_UNRESOLVED, PASS, "next_hop_unresolved",                                        \
+	  "The next hop's MAC is not known yet: the translated packet was left to the kernel, "     \
+	  "which resolves it and sends the packet on.")                                            \
+	X(LEFT_TO_FRAGMENT, PASS, "left_to_fragment",                                              \
+	  "The packet is longer than its way's MTU: translated, it was left to the kernel, which "  \
+	  "fragments it and sends it on.")                                                         \
 	X(VIP_DOWN, DROP, "vip_down", "The VIP's load balancer is administratively down.")         \
 	X(NO_LISTENER, DROP, "no_listener", "The VIP has no listener on this protocol and port.")  \
 	X(UNSUPPORTED_PROTOCOL, DROP, "unsupported_protocol",                                      \
 	  "The packet for a VIP carries a protocol that is not balanced.")                         \
 	X(NO_FLOW, DROP, "no_flow",                                                                \
-	  "A TCP packet that opens no connection belongs to no known flow.")                       \
+	  "A TCP or SCTP packet that opens no connection belongs to no known flow.")               \
+	X(ICMP_NO_FLOW, DROP, "icmp_no_flow",                                                      \
+	  "An ICMP error for a VIP is about no known flow.")                                       \
+	X(NOT_ALLOWED, DROP, "not_allowed",                                                        \
+	  "The client's address is in none of the listener's allowed_cidrs.")                      \
+	X(CONNECTION_LIMIT, DROP, "connection_limit",                                              \
+	  "The listener has as many connections as its connection_limit allows.")                  \
+	X(RATE_LIMITED, DROP, "rate_limited",                                                      \
+	  "The client opens connections faster than the listener's new_connection_limit allows.")  \
 	X(NO_MEMBER, DROP, "no_member", "The listener has no usable member.")                      \
 	X(NO_PORT, DROP, "no_port",                                                                \
 	  "No source port toward the chosen member is free: add members or VIPs.")                 \
+	X(SCTP_PORTS, DROP, "sctp_ports",                                                          \
+	  "The member's SCTP port is not the listener's, and SCTP ports can't be translated.")     \
 	X(FLOW_TABLE_FULL, DROP, "flow_table_full",                                                \
 	  "The flow table is full: attach with a larger --flows.")                                 \
+	X(HALF_OPEN_FULL, DROP, "half_open_full",                                                  \
+	  "Too many connections are waiting for their client's confirmation (a SYN flood?).")      \
 	X(NO_ROUTE, DROP, "no_route",                                                              \
 	  "The host has no route to the next hop, is the next hop itself, or does not forward on "  \
 	  "that interface (attach every NIC that members are behind).")                            \
-	X(NEXT_HOP_UNRESOLVED, PASS, "next_hop_unresolved",                                        \
-	  "The next hop's MAC is not known yet: the translated packet was left to the kernel, "     \
-	  "which resolves it and sends the packet on.")                                            \
-	X(FRAGMENT, DROP, "fragment", "An IPv4 fragment for a VIP can't be balanced.")             \
-	X(MALFORMED_ETHERNET, PASS, "malformed_ethernet",                                          \
-	  "The frame is shorter than its Ethernet header: the host got it untouched.")             \
+	X(NO_HEADROOM, DROP, "no_headroom",                                                        \
+	  "The NIC's driver leaves no room in front of the frame for a tag or tunnel header.")     \
+	X(TTL_EXCEEDED, DROP, "ttl_exceeded",                                                      \
+	  "The packet's TTL ended here, and its sender is not to be told.")                        \
+	X(TOO_BIG, DROP, "too_big",                                                                \
+	  "The packet is longer than its way's MTU, and its sender is not to be told.")            \
+	X(FRAGMENT_WITHOUT_FIRST, DROP, "fragment_without_first",                                  \
+	  "A fragment for a VIP came without, or before, the first one of its packet, or is of a ping.") \
 	X(MALFORMED_IPV4, DROP, "malformed_ipv4",                                                  \
 	  "The IPv4 header of a packet for a VIP lies about version or lengths.")                  \
+	X(MALFORMED_IPV6, DROP, "malformed_ipv6",                                                  \
+	  "An IPv6 header of a packet for a VIP lies about version or lengths.")                   \
 	X(MALFORMED_TCP, DROP, "malformed_tcp",                                                    \
 	  "The TCP header of a packet for a VIP is cut short or lies about its length.")           \
+	X(MALFORMED_UDP, DROP, "malformed_udp",                                                    \
+	  "The UDP header of a packet for a VIP is cut short or lies about its length.")           \
+	X(MALFORMED_SCTP, DROP, "malformed_sctp",                                                  \
+	  "The SCTP header of a packet for a VIP is cut short.")                                   \
 	X(MALFORMED_ICMP, DROP, "malformed_icmp",                                                  \
-	  "The ICMP message for a VIP is cut short.")                                              \
+	  "The ICMP message for a VIP is cut short, or what it is about is.")                      \
 	X(MARTIAN_SOURCE, DROP, "martian_source",                                                  \
 	  "The source of a packet for a VIP is a VIP, loopback, multicast, broadcast, zero or the " \
-	  "destination itself.")                                                                   \
-	X(TTL_EXCEEDED, DROP, "ttl_exceeded", "The packet's TTL ended here.")
+	  "destination itself.")
 
 #define SLUICE_REASON_ENUM(name, verdict, label, sentence) SLUICE_REASON_##name,
 enum sluice_reason { SLUICE_REASONS(SLUICE_REASON_ENUM) SLUICE_REASON_COUNT };

@@ -30,22 +30,37 @@ static inline __u32 sluice_address_hash4(__be32 address)
 {
 	return address * 0x9e3779b1U;
 }
+static inline __u32 sluice_address_hash6(const union sluice_address *address)
+{
+	__u64 h = (address->halves[0] ^ (address->halves[1] * 0x9e3779b97f4a7c15ULL)) * 0xc4ceb9fe1a85ec53ULL;
+
+	return h >> 32;
+}
 #define SLUICE_ADDRESS_WORD(hash) ((hash) >> 22)
 #define SLUICE_ADDRESS_BIT(hash) ((hash) >> 16 & 63)
 
+static inline void sluice_address_filter_add(struct sluice_runtime *runtime, __u32 hash)
+{
+	runtime->address_filter[SLUICE_ADDRESS_WORD(hash)] |= 1ULL << SLUICE_ADDRESS_BIT(hash);
+}
+
 static inline void sluice_address_filter_add4(struct sluice_runtime *runtime, __be32 address)
 {
-	__u32 hash = sluice_address_hash4(address);
+	sluice_address_filter_add(runtime, sluice_address_hash4(address));
+}
 
-	runtime->address_filter[SLUICE_ADDRESS_WORD(hash)] |= 1ULL << SLUICE_ADDRESS_BIT(hash);
+static inline void sluice_address_filter_add6(struct sluice_runtime *runtime, const union sluice_address *address)
+{
+	sluice_address_filter_add(runtime, sluice_address_hash6(address));
 }
 
 /* One record of `resolve_requests`: please make the kernel resolve this address on this interface. */
 struct sluice_resolve_request {
 	__u32 ifindex;
-	__be32 address;
+	__u32 family; /* 4 or 6 */
+	union sluice_address address;
 };
-SLUICE_STATIC_ASSERT(sizeof(struct sluice_resolve_request) == 8);
+SLUICE_STATIC_ASSERT(sizeof(struct sluice_resolve_request) == 24);
 
 #ifdef __bpf__
 struct {

@@ -15,6 +15,24 @@
 #define SLUICE_ID_BYTES 16
 #define SLUICE_MAC_BYTES 6
 
+/* An IPv4 or IPv6 address in network byte order; which one is told by whatever holds it. IPv4 is in the first four
+ * bytes, the others are zero then. */
+union sluice_address {
+	__be32 ipv4;
+	__u8 ipv6[16];
+	__be32 words[4];
+	__u64 halves[2];
+};
+SLUICE_STATIC_ASSERT(sizeof(union sluice_address) == 16);
+
+/* A VLAN tag (IEEE 802.1Q): its ethertype and the VLAN's id. */
+#define SLUICE_MAX_TAGS 2
+struct sluice_tag {
+	__be16 protocol; /* ETH_P_8021Q or ETH_P_8021AD */
+	__be16 control;
+};
+SLUICE_STATIC_ASSERT(sizeof(struct sluice_tag) == 4);
+
 /* Index of nothing: a listener without a pool, a pool slot that is free. */
 #define SLUICE_NO_INDEX 0xffffffffU
 

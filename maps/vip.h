@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* `vips4`: IPv4 addresses that Sluice answers for (VIPs and floating IPs).
+/* `vips4`, `vips6`: addresses that Sluice answers for (VIPs and floating IPs).
  *
  * Written by the controller, last when a load balancer is brought up and first when it is taken away;
  * read by the data plane on a flow miss. A full map is refused by the controller. */
@@ -8,11 +8,13 @@
 
 #include "types.h"
 
-#define SLUICE_MAX_VIPS 4096
+#define SLUICE_MAX_VIPS 4096 /* of either family */
 
-/* Set while the load balancer is administratively up. When clear, ARP is still answered (the address
- * stays ours) and everything else is dropped as vip_down. */
+/* Set while the load balancer is administratively up. When clear, ARP and neighbour solicitations are still answered
+ * (the address stays ours) and everything else is dropped as vip_down. */
 #define SLUICE_VIP_UP 1U
+/* Packets to a port without a listener get a TCP RST or an ICMP port unreachable. */
+#define SLUICE_VIP_REJECTS 2U
 
 struct sluice_vip {
 	struct sluice_id load_balancer;
@@ -27,6 +29,13 @@ struct {
 	__type(key, __be32);
 	__type(value, struct sluice_vip);
 } vips4 SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, SLUICE_MAX_VIPS);
+	__type(key, union sluice_address);
+	__type(value, struct sluice_vip);
+} vips6 SEC(".maps");
 #endif
 
 #endif
