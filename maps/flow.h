@@ -158,6 +158,16 @@ struct sluice_flow_expire {
 };
 SLUICE_STATIC_ASSERT(sizeof(struct sluice_flow_expire) == 16);
 
+/* Argument and result of the `flow_flush` program (SEC("syscall")): removes one connection. */
+struct sluice_flow_flush {
+	__u32 family;  /* 4 or 6 */
+	__u32 index;   /* of its slot with the client's packets: bucket * slots per bucket + slot */
+	__u64 state;   /* of that slot; the connection is removed only if it is still that */
+	__u32 flushed; /* out: 1 if it was */
+	__u32 zero;
+};
+SLUICE_STATIC_ASSERT(sizeof(struct sluice_flow_flush) == 24);
+
 /* `half_open`: unconfirmed connections now, IPv4 (0) and IPv6 (1), each in a cache line of its own. */
 struct sluice_half_open {
 	__u64 flows;

@@ -64,8 +64,9 @@ SLUICE_STATIC_ASSERT(sizeof(struct sluice_pool) == 24);
 struct sluice_persistence {
 	__u32 member;
 	__u32 jiffies; /* of the last new connection */
+	__u64 id;      /* the first half of the member's: its index may be another one's by now */
 };
-SLUICE_STATIC_ASSERT(sizeof(struct sluice_persistence) == 8);
+SLUICE_STATIC_ASSERT(sizeof(struct sluice_persistence) == 16);
 
 #ifdef __bpf__
 #include "listener.h" /* struct sluice_source */
