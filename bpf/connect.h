@@ -5,11 +5,15 @@
 #ifndef SLUICE_BPF_CONNECT_H
 #define SLUICE_BPF_CONNECT_H
 
+#include "bpf/admit.h"
+#include "bpf/balance.h"
 #include "bpf/forward.h"
+#include "bpf/fragment.h"
 #include "bpf/vip.h"
-#include "maps/listener.h"
-#include "maps/member.h"
-#include "maps/pool.h"
+
+/* Connections that the client has not confirmed; set before load, see SLUICE_HALF_OPEN_SHARE. */
+const volatile __u32 half_open_limit4 = SLUICE_DEFAULT_FLOWS / SLUICE_HALF_OPEN_SHARE;
+const volatile __u32 half_open_limit6 = SLUICE_DEFAULT_FLOWS / SLUICE_IPV6_SHARE / SLUICE_HALF_OPEN_SHARE;
 
 /* Source ports toward members: what ordinary hosts use, without the well-known ones. */
 #define SNAT_PORT_FIRST 1024
@@ -18,52 +22,48 @@
  * none. */
 #define SNAT_PORT_TRIES 32
 
-/* What a stage returns when the whole packet should be looked at once more, from the start. */
-#define TRY_AGAIN (-2)
+/* What reason_of_failure() says when another CPU has made the connection. */
+#define OPENED_MEANWHILE (-1)
 
-/* Sources that no client has (RFC 1122, 3.2.1.3), and the land attack. The filter knows that most are no VIPs. */
-static __always_inline bool source_is_martian(const struct packet *p)
+/* Why a connection was not made, beside the errors of the flow table. */
+#define TOO_MANY_HALF_OPEN 1
+
+/* Sources that no client has (RFC 1122, 3.2.1.3; RFC 4291, 2.5, 2.7), and the land attack. The filter knows that most
+ * are no VIPs. */
+static __always_inline bool source_is_martian(int family, const struct packet *p)
 {
-	__u32 source = bpf_ntohl(p->tuple.source);
+	const union sluice_address *source = &p->tuple.source;
+	__u32 first = bpf_ntohl(source->words[0]);
 
-	return source >> 24 == 0 || source >> 24 == 127 || source >> 28 >= 14 || /* 0/8, 127/8, 224/3 */
-	       p->tuple.source == p->tuple.destination ||
-	       (address_may_be_known(p->tuple.source) && vip_find(p->tuple.source));
-}
-
-/* The next slot of the pool's ring: one atomic add, exact across CPUs. SLUICE_NO_INDEX without members. */
-static __always_inline __u32 choose_member(__u32 pool)
-{
-	void *ring = bpf_map_lookup_elem(&pool_rings, &pool);
-	__u64 *cursor = bpf_map_lookup_elem(&pool_cursors, &pool);
-	__u32 slot = SLUICE_RING_LENGTH;
-	const __u32 *length, *member;
-
-	if (!ring || !cursor)
-		return SLUICE_NO_INDEX;
-	length = bpf_map_lookup_elem(ring, &slot);
-	if (!length || *length == 0)
-		return SLUICE_NO_INDEX;
-	slot = SLUICE_RING_FIRST + __sync_fetch_and_add(cursor, 1) % *length;
-	member = bpf_map_lookup_elem(ring, &slot);
-	return member ? *member : SLUICE_NO_INDEX;
+	if (family == FAMILY4) {
+		if (first >> 24 == 0 || first >> 24 == 127 || first >> 28 >= 14) /* 0/8, 127/8, 224/3 */
+			return true;
+	} else if (first >> 24 == 0xff || /* multicast */
+		   (!source->halves[0] && !source->words[2] && bpf_ntohl(source->words[3]) <= 1)) { /* ::, ::1 */
+		return true;
+	}
+	return address_equal(family, source, &p->tuple.destination) ||
+	       (address_may_be_known(family, source) && vip_find(family, source));
 }
 
 /* A connection in the making: what create_flow() is told, and what it finds. */
 struct connection {
 	struct tuple tuple; /* of the client's first packet */
+	struct sluice_next_hop client_hop; /* where that came from: the way back until the kernel knows better */
 	__u32 listener;
 	__u32 pool;
 	__be32 snat_source;
-	__u8 own_mac[SLUICE_MAC_BYTES];
-	__u8 client_mac[SLUICE_MAC_BYTES];
-	__u32 member; /* SLUICE_NO_INDEX until one is chosen */
+	__u32 listener_flags;
+	__u32 member;  /* SLUICE_NO_INDEX until one is chosen; a second attempt keeps it, or a turn would be lost */
+	__u64 adopted; /* state of a connection that began before we knew it, or 0 */
 	/* Out. */
-	struct sluice_flow4 forward;
-	struct sluice_flow4 reverse;
+	struct flow_entry forward;
+	struct flow_entry reverse;
 	struct sluice_next_hop hop; /* ifindex 0: the member's MAC is not known yet */
 	struct next_hop_query query;
-	__s32 error; /* -KERNEL_*: why one of the slots could not be inserted */
+	union sluice_address tunnel_end;
+	__u32 tunnel;  /* 0, or the family of the tunnel to tunnel_end */
+	__s32 error;   /* -KERNEL_* or TOO_MANY_HALF_OPEN: why there is no flow */
 	__u32 claimed; /* the reverse slot was inserted: the forward one is what could not be */
 };
 
@@ -75,53 +75,65 @@ struct {
 	__type(value, struct connection);
 } local_connection SEC(".maps");
 
-static __always_inline __u32 hash_client(const struct sluice_flow4 *flow)
+/* How a member's packets differ from the client's. */
+static __always_inline bool keeps_client(__u32 mode)
 {
-	__u64 h = ((__u64)flow->source << 32) | ((__u32)flow->source_port << 16) | flow->destination_port;
+	return mode != SLUICE_FULLNAT;
+}
 
-	/* The finalizer of MurmurHash3 (public domain). */
-	h ^= h >> 33;
-	h *= 0xff51afd7ed558ccdULL;
-	h ^= h >> 33;
-	h *= 0xc4ceb9fe1a85ec53ULL;
-	return h >> 32;
+static __always_inline bool answers_directly(__u32 mode)
+{
+	return mode == SLUICE_DSR || mode == SLUICE_IPIP;
 }
 
 /* The slot of the members' packets, from that of the client's; its destination port is claimed later. */
 static __always_inline void describe_reverse(struct connection *c, __u32 hop)
 {
-	c->reverse.source = c->forward.new_destination;
-	c->reverse.destination = c->forward.new_source;
-	c->reverse.source_port = c->forward.new_destination_port;
-	c->reverse.destination_port = 0;
+	c->reverse.key = (struct tuple){
+		.source = c->forward.new_destination,
+		.destination = c->forward.new_source,
+		.source_port = c->forward.new_destination_port,
+		.protocol = c->tuple.protocol,
+	};
 	c->reverse.new_source = c->tuple.destination;
 	c->reverse.new_destination = c->tuple.source;
 	c->reverse.new_source_port = c->tuple.destination_port;
 	c->reverse.new_destination_port = c->tuple.source_port;
-	c->reverse.state = (c->forward.state & SLUICE_STATE_CLEAR(HOP)) | SLUICE_STATE_PUT(HOP, hop) |
-			   SLUICE_FLOW_TO_CLIENT;
+	c->reverse.state = (c->forward.state & SLUICE_STATE_CLEAR(HOP) & ~SLUICE_FLOW_REPLIED) |
+			   SLUICE_STATE_PUT(HOP, hop) | SLUICE_FLOW_TO_CLIENT;
 }
 
 /* The forward slot, but for the source port and the next hop. */
-static __always_inline void describe_forward(struct connection *c, const struct sluice_member *member, bool fullnat)
+static __always_inline void describe_forward(int family, struct connection *c, const struct sluice_member *member,
+					     __u32 mode)
 {
-	c->forward.source = c->tuple.source;
-	c->forward.destination = c->tuple.destination;
-	c->forward.source_port = c->tuple.source_port;
-	c->forward.destination_port = c->tuple.destination_port;
-	c->forward.new_source = fullnat ? c->snat_source : c->tuple.source;
-	c->forward.new_source_port = 0;
-	c->forward.new_destination = member->address.ipv4;
-	c->forward.new_destination_port = member->port;
+	c->forward.key = c->tuple;
+	c->forward.new_source = c->tuple.source;
+	c->forward.new_source_port = c->tuple.source_port;
+	c->forward.new_destination = c->tuple.destination;
+	c->forward.new_destination_port = c->tuple.destination_port;
 	c->forward.state = SLUICE_STATE_PUT(LISTENER, c->listener) | SLUICE_STATE_PUT(MEMBER, c->member) |
-			   SLUICE_STATE_PUT(PROTOCOL, c->tuple.protocol) | SLUICE_STATE_PUT(SEEN, clock_ticks());
+			   SLUICE_STATE_PUT(PROTOCOL, c->tuple.protocol) | SLUICE_STATE_PUT(SEEN, clock_ticks()) |
+			   c->adopted;
+	if (keeps_client(mode))
+		c->forward.state |= SLUICE_FLOW_KEEPS_CLIENT;
+	else if (family == FAMILY4)
+		c->forward.new_source = (union sluice_address){.ipv4 = c->snat_source};
+	else
+		c->forward.new_source = c->tuple.destination;
+	if (answers_directly(mode)) {
+		c->forward.state |= SLUICE_FLOW_REPLIED;
+		return;
+	}
+	c->forward.new_destination = member->address;
+	c->forward.new_destination_port = member->port;
 }
 
-/* Claims a source port by inserting the reverse slot under it. In dnat the client's own port is the only
- * candidate. 0, or the error of the last insertion. */
-static __always_inline int claim_source_port(struct connection *c, bool may_change)
+/* Claims a source port by inserting the reverse slot under it. Where the port may not change the client's own is the
+ * only candidate. 0, or the error of the last insertion. */
+static __always_inline int claim_source_port(int family, struct connection *c, bool may_change)
 {
-	__u32 hash = hash_client(&c->forward);
+	__u32 hash = mix(hash_source(&c->tuple, true) ^ (__u64)c->tuple.destination_port << 32);
 	__be16 port = c->tuple.source_port;
 	int error = 0;
 
@@ -131,9 +143,9 @@ static __always_inline int claim_source_port(struct connection *c, bool may_chan
 			 * prime above 7 walks through all ports. */
 			port = bpf_htons(SNAT_PORT_FIRST + (hash + i * 16411U) % SNAT_PORT_COUNT);
 		}
-		c->reverse.destination_port = port;
+		c->reverse.key.destination_port = port;
 		c->forward.new_source_port = port;
-		error = flow_insert(&c->reverse);
+		error = flow_insert(family, &c->reverse);
 		if (error != -KERNEL_EEXIST || !may_change)
 			break;
 	}
@@ -141,28 +153,34 @@ static __always_inline int claim_source_port(struct connection *c, bool may_chan
 }
 
 /* The member's next hop. UNDECIDED also when its MAC is not known yet. */
-static __always_inline int find_way_to_member(struct xdp_md *ctx, struct connection *c)
+static __always_inline int find_way_to_member(int family, struct xdp_md *ctx, struct connection *c,
+					      const struct sluice_member *member, __u32 mode)
 {
-	const struct sluice_next_hop *hop = next_hop_of_member(c->member, c->forward.new_destination, &c->query.index);
+	const struct sluice_next_hop *hop = next_hop_of_member(c->member, member, &c->query.index);
 	int why;
 
+	c->tunnel = mode == SLUICE_IPIP ? family : 0;
+	if (c->tunnel)
+		c->tunnel_end = member->address;
 	if (hop) {
-		c->query.hop = c->hop = *hop;
+		next_hop_copy(&c->hop, hop);
 		c->forward.state |= SLUICE_STATE_PUT(HOP, c->query.index);
+		c->query.hop.ifindex = hop->ifindex;
 		return UNDECIDED;
 	}
-	c->query = (struct next_hop_query){
-		.source = c->forward.new_source,
-		.destination = c->forward.new_destination,
-		.ingress_ifindex = ctx->ingress_ifindex,
-	};
+	c->query.family = family;
+	c->query.source = c->forward.new_source;
+	c->query.destination = member->address;
+	c->query.ingress_ifindex = ctx->ingress_ifindex;
+	c->query.tunnel = c->tunnel;
+	c->query.index = 0;
 	why = next_hop_resolve(ctx, &c->query);
-	c->hop = c->query.hop;
+	next_hop_copy(&c->hop, &c->query.hop);
 	c->forward.state |= SLUICE_STATE_PUT(HOP, c->query.index);
 	if (why == SLUICE_REASON_NO_ROUTE)
 		return why;
 	if (why == UNDECIDED)
-		next_hop_remember_for_member(c->member, &c->query);
+		next_hop_remember_for_member(c->member, member, &c->query);
 	else
 		c->hop.ifindex = 0;
 	return UNDECIDED;
@@ -170,64 +188,258 @@ static __always_inline int find_way_to_member(struct xdp_md *ctx, struct connect
 
 /* The client's next hop. Until the kernel knows better, replies go back to the MAC that the client's frame came from:
  * the data plane answers ARP for the VIP, so the kernel may never have heard of an on-link client. */
-static __always_inline int find_way_to_client(struct xdp_md *ctx, struct connection *c)
+static __always_inline int find_way_to_client(int family, struct xdp_md *ctx, struct connection *c)
 {
 	struct next_hop_query *q = &c->query;
 
+	q->family = family;
 	q->source = c->tuple.destination;
 	q->destination = c->tuple.source;
 	q->ingress_ifindex = q->hop.ifindex;
-	q->hop.generation = next_hop_generation();
-	q->hop.ifindex = ctx->ingress_ifindex;
-	__builtin_memcpy(q->hop.destination_mac, c->client_mac, SLUICE_MAC_BYTES);
-	__builtin_memcpy(q->hop.source_mac, c->own_mac, SLUICE_MAC_BYTES);
-	q->index = next_hop_index(&q->hop);
+	q->tunnel = 0;
+	next_hop_copy(&q->hop, &c->client_hop);
+	next_hop_settle(q);
 	return next_hop_resolve(ctx, q) == SLUICE_REASON_NO_ROUTE ? SLUICE_REASON_NO_ROUTE : UNDECIDED;
 }
 
-static __always_inline void withdraw_reverse(const struct connection *c)
+static __always_inline void withdraw_reverse(int family, const struct connection *c)
 {
-	struct tuple key = flow_key(&c->reverse);
+	struct tuple key = c->reverse.key;
 
-	flow_remove(flow_search(&key), c->reverse.state);
+	flow_remove(family, flow_search(family, &key), c->reverse.state);
 }
 
-/* Chooses a member and makes the flow. UNDECIDED: a slot could not be inserted, for c->error. */
-__noinline int create_flow(struct xdp_md *ctx, struct connection *c)
+/* SCTP's checksum covers the ports, so they stay. */
+static __always_inline bool ports_may_change(const struct connection *c, __u32 mode)
+{
+	return mode == SLUICE_FULLNAT && c->tuple.protocol != SLUICE_FLOW_SCTP;
+}
+
+/* Both slots, or the one that there is if the member answers directly. 0, or the flow table's error. */
+static __always_inline int insert_slots(int family, struct connection *c, __u32 mode)
+{
+	int error;
+
+	c->claimed = answers_directly(mode);
+	if (!c->claimed) {
+		error = claim_source_port(family, c, ports_may_change(c, mode));
+		if (error)
+			return error;
+		c->claimed = true;
+	}
+	error = flow_insert(family, &c->forward);
+	if (error && !answers_directly(mode))
+		withdraw_reverse(family, c);
+	return error;
+}
+
+static __always_inline bool too_many_half_open(int family, const struct connection *c)
+{
+	const struct sluice_half_open *now = half_open_of(family);
+
+	return !c->adopted && now && now->flows >= (family == FAMILY4 ? half_open_limit4 : half_open_limit6);
+}
+
+/* Chooses a member and makes the flow. UNDECIDED: there is none, for c->error. */
+static __always_inline int create_flow(int family, struct xdp_md *ctx, struct connection *c)
 {
 	const struct sluice_member *member;
 	const struct sluice_pool *pool;
-	__u32 index; /* kernel 6.1 takes keys from the stack, not from an argument's memory */
-	bool fullnat;
+	struct tuple tuple = c->tuple; /* kernel 6.1 takes such arguments from the stack only */
+	__u32 index = c->pool, mode;
 	int why;
 
-	if (!c)
-		return SLUICE_REASON_NO_MEMBER;
-	index = c->pool;
 	pool = bpf_map_lookup_elem(&pools, &index);
+	if (!pool)
+		return SLUICE_REASON_NO_MEMBER;
+	mode = pool->forwarding_mode;
 	index = c->member;
 	if (index == SLUICE_NO_INDEX)
-		c->member = index = choose_member(c->pool);
+		c->member = index = choose_member(family, c->pool, pool, &tuple);
 	member = bpf_map_lookup_elem(&members, &index);
-	if (!pool || !member)
+	if (!member || !!(member->flags & SLUICE_MEMBER_IPV6) != (family == FAMILY6))
 		return SLUICE_REASON_NO_MEMBER;
-	fullnat = pool->forwarding_mode == SLUICE_FULLNAT;
-	describe_forward(c, member, fullnat);
-	if ((why = find_way_to_member(ctx, c)) != UNDECIDED || (why = find_way_to_client(ctx, c)) != UNDECIDED)
+	describe_forward(family, c, member, mode);
+	if (c->tuple.protocol == SLUICE_FLOW_SCTP && member->port != c->tuple.destination_port)
+		return SLUICE_REASON_SCTP_PORTS;
+	c->error = TOO_MANY_HALF_OPEN;
+	if (too_many_half_open(family, c))
+		return UNDECIDED;
+	if ((why = find_way_to_member(family, ctx, c, member, mode)) != UNDECIDED)
 		return why;
-	describe_reverse(c, c->query.index);
-	c->claimed = false;
-	c->error = claim_source_port(c, fullnat);
+	if (!answers_directly(mode)) {
+		if ((why = find_way_to_client(family, ctx, c)) != UNDECIDED)
+			return why;
+		describe_reverse(c, c->query.index);
+	}
+	c->error = insert_slots(family, c, mode);
 	if (c->error)
 		return UNDECIDED;
-	c->claimed = true;
-	c->error = flow_insert(&c->forward);
-	if (c->error) {
-		withdraw_reverse(c);
-		return UNDECIDED;
-	}
-	count_flow_opened(c->forward.state);
+	count_flow_opened(family, c->forward.state);
 	return SLUICE_REASON_FLOW_CREATED;
+}
+
+static __always_inline struct connection *connection_get(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&local_connection, &zero);
+}
+
+__noinline int create_flow4(struct xdp_md *ctx)
+{
+	struct connection *c = connection_get();
+
+	return c ? create_flow(FAMILY4, ctx, c) : SLUICE_REASON_NO_MEMBER;
+}
+
+__noinline int create_flow6(struct xdp_md *ctx)
+{
+	struct connection *c = connection_get();
+
+	return c ? create_flow(FAMILY6, ctx, c) : SLUICE_REASON_NO_MEMBER;
+}
+
+static __always_inline int make_way_for(int family)
+{
+	const struct connection *c = connection_get();
+	struct tuple key;
+
+	if (!c)
+		return 0;
+	key = c->claimed || c->error == TOO_MANY_HALF_OPEN ? c->forward.key : c->reverse.key;
+	if (c->error == TOO_MANY_HALF_OPEN)
+		window_reclaim(family, tuple_home(family, &key), SLUICE_FLOW_WINDOW * bucket_slots(family),
+			       RECLAIM_HALF_OPEN);
+	else
+		flow_make_way(family, &key, c->error);
+	return 0;
+}
+
+/* What stood in the way of the connection that was last tried on this CPU may be over and not swept yet: then it goes;
+ * or it is one that waits for its client. */
+__noinline int make_way4(void)
+{
+	return make_way_for(FAMILY4);
+}
+
+__noinline int make_way6(void)
+{
+	return make_way_for(FAMILY6);
+}
+
+/* The first packet of a flow that was just made. */
+static __always_inline int forward_first(int family, struct xdp_md *ctx)
+{
+	struct journey *journey = journey_get();
+	struct connection *c = connection_get();
+	struct way way = {};
+	struct packet *p;
+	struct flow *flow;
+
+	if (!journey || !c)
+		return SLUICE_REASON_NO_MEMBER;
+	p = &journey->packet;
+	flow = &journey->flow;
+	flow->state = c->forward.state;
+	flow->new_source = c->forward.new_source;
+	flow->new_destination = c->forward.new_destination;
+	flow->new_source_port = c->forward.new_source_port;
+	flow->new_destination_port = c->forward.new_destination_port;
+	if (c->hop.ifindex)
+		way.hop = &c->hop;
+	if (c->tunnel)
+		way.tunnel = &c->tunnel_end;
+	if (p->fragment == FRAGMENT_FIRST)
+		fragment_remember(family, p);
+	count_flow_packet(flow->state, ETH_HLEN + p->l3_bytes);
+	return transmit(family, p, ctx, flow, &way,
+			way.hop ? SLUICE_REASON_FLOW_CREATED : SLUICE_REASON_NEXT_HOP_UNRESOLVED);
+}
+
+__noinline int forward_first4(struct xdp_md *ctx)
+{
+	return forward_first(FAMILY4, ctx);
+}
+
+__noinline int forward_first6(struct xdp_md *ctx)
+{
+	return forward_first(FAMILY6, ctx);
+}
+
+/* Where the packet came from, as a next hop. */
+static __always_inline void describe_client_hop(struct xdp_md *ctx, const struct packet *p, struct sluice_next_hop *hop)
+{
+	const __u8 *frame = packet_at(ctx, 0, ETH_HLEN + SLUICE_MAX_TAGS * VLAN_TAG_BYTES);
+	const struct sluice_tag *tags = (const void *)(frame + 2 * SLUICE_MAC_BYTES);
+
+	if (!frame)
+		return;
+	/* From the MAC that it was sent to. */
+	__builtin_memcpy(hop->source_mac, frame, SLUICE_MAC_BYTES);
+	__builtin_memcpy(hop->destination_mac, frame + SLUICE_MAC_BYTES, SLUICE_MAC_BYTES);
+	hop->ifindex = ctx->ingress_ifindex;
+	hop->mtu = MTU_UNKNOWN;
+	hop->tags = (p->l3_offset - ETH_HLEN) / VLAN_TAG_BYTES;
+	hop->tag[0] = hop->tag[1] = (struct sluice_tag){};
+	for (__u32 i = 0; i < SLUICE_MAX_TAGS && i < hop->tags; i++)
+		hop->tag[i] = tags[i];
+}
+
+static __always_inline bool describe_connection(struct xdp_md *ctx, const struct packet *p,
+						const struct sluice_listener *listener, __u64 adopted)
+{
+	struct connection *c = connection_get();
+
+	if (!c)
+		return false;
+	c->tuple = p->tuple;
+	c->listener = listener->index;
+	c->pool = listener->pool;
+	c->snat_source = listener->snat_source;
+	c->adopted = adopted;
+	c->member = SLUICE_NO_INDEX;
+	c->listener_flags = listener->flags;
+	describe_client_hop(ctx, p, &c->client_hop);
+	return true;
+}
+
+static __always_inline const struct sluice_listener *listener_find(int family, const struct packet *p)
+{
+	if (family == FAMILY4) {
+		struct sluice_listener4_key key = {
+			.address = p->tuple.destination.ipv4,
+			.port = p->tuple.destination_port,
+			.protocol = p->protocol,
+		};
+
+		return bpf_map_lookup_elem(&listeners4, &key);
+	}
+	struct sluice_listener6_key key = {
+		.address = p->tuple.destination,
+		.port = p->tuple.destination_port,
+		.protocol = p->protocol,
+	};
+
+	return bpf_map_lookup_elem(&listeners6, &key);
+}
+
+/* The state of a flow that this packet may begin: 0 for a connection that opens, that of an established one for a
+ * packet from the middle, whose member every load balancer chooses alike. False: none. */
+static __always_inline bool may_begin(const struct packet *p, const struct sluice_listener *listener, __u64 *state)
+{
+	const struct sluice_pool *pool;
+	__u32 index = listener->pool;
+
+	*state = 0;
+	if (p->protocol == IPPROTO_UDP || p->signals & SIGNAL_OPENS)
+		return true;
+	pool = bpf_map_lookup_elem(&pools, &index);
+	if (!pool || !keeps_client(pool->forwarding_mode) ||
+	    (pool->algorithm != SLUICE_SOURCE_IP && pool->algorithm != SLUICE_SOURCE_IP_PORT))
+		return false;
+	*state = SLUICE_FLOW_REPLIED | SLUICE_FLOW_ESTABLISHED;
+	return !(p->signals & (SIGNAL_ACCEPTS | SIGNAL_ENDS | SIGNAL_ABORTS));
 }
 
 /* The forward slot was taken: another CPU opened the same connection a moment ago (a SYN twice, on two queues). The
@@ -237,86 +449,70 @@ static __always_inline bool opened_meanwhile(const struct connection *c)
 	return c->error == -KERNEL_EEXIST && c->claimed;
 }
 
-/* What stood in the way of the connection that was last tried on this CPU may be over and not swept yet: then it goes. */
-__noinline int make_way(void)
+/* Why there is no flow after all attempts; OPENED_MEANWHILE: there is one. */
+__noinline int reason_of_failure(void)
 {
-	__u32 zero = 0;
-	const struct connection *c = bpf_map_lookup_elem(&local_connection, &zero);
-
-	if (c)
-		flow_make_way(c->claimed ? &c->forward : &c->reverse, c->error);
-	return 0;
-}
-
-/* The first packet goes the way that all others will. */
-static __always_inline int forward_first(struct packet *p, const struct connection *c)
-{
-	struct flow flow = {
-		.state = c->forward.state,
-		.new_source = c->forward.new_source,
-		.new_destination = c->forward.new_destination,
-		.new_source_port = c->forward.new_source_port,
-		.new_destination_port = c->forward.new_destination_port,
-	};
-
-	rewrite(p, &flow, c->hop.ifindex ? &c->hop : NULL);
-	count_flow_packet(flow.state, p->frame_bytes);
-	return c->hop.ifindex ? SLUICE_REASON_FLOW_CREATED : SLUICE_REASON_NEXT_HOP_UNRESOLVED;
-}
-
-/* A second attempt keeps the member, or a turn would be lost. */
-static __always_inline struct connection *describe_connection(const struct packet *p,
-							      const struct sluice_listener4 *listener, __u32 attempt)
-{
-	__u32 zero = 0;
-	struct connection *c = bpf_map_lookup_elem(&local_connection, &zero);
+	const struct connection *c = connection_get();
 
 	if (!c)
-		return NULL;
-	c->tuple = p->tuple;
-	c->listener = listener->index;
-	c->pool = listener->pool;
-	c->snat_source = listener->snat_source;
-	if (attempt == 0)
-		c->member = SLUICE_NO_INDEX;
-	__builtin_memcpy(c->own_mac, p->interface->mac, SLUICE_MAC_BYTES);
-	__builtin_memcpy(c->client_mac, p->eth->h_source, SLUICE_MAC_BYTES);
-	return c;
+		return SLUICE_REASON_NO_MEMBER;
+	if (opened_meanwhile(c))
+		return OPENED_MEANWHILE;
+	switch (c->error) {
+	case -KERNEL_EEXIST:
+		return SLUICE_REASON_NO_PORT;
+	case TOO_MANY_HALF_OPEN:
+		return SLUICE_REASON_HALF_OPEN_FULL;
+	default:
+		return SLUICE_REASON_FLOW_TABLE_FULL;
+	}
 }
 
-/* A TCP packet for a VIP that is in no flow. UNDECIDED: it is in one by now. TRY_AGAIN: after make_way(). */
-static __always_inline int open_connection(struct packet *p, struct xdp_md *ctx, __u32 attempt)
+/* A connection that was admitted could not be made. */
+static __always_inline int refuse(int family, struct xdp_md *ctx, __u32 why)
 {
-	struct sluice_listener4_key key = {
-		.address = p->tuple.destination,
-		.port = p->tuple.destination_port,
-		.protocol = p->protocol,
-	};
-	const struct sluice_listener4 *listener = bpf_map_lookup_elem(&listeners4, &key);
-	struct connection *c;
+	struct journey *journey = journey_get();
+	struct connection *c = connection_get();
+
+	if (!journey || !c)
+		return why;
+	count_flow_refused(c->listener);
+	if (why == SLUICE_REASON_NO_MEMBER && c->listener_flags & SLUICE_LISTENER_RESETS)
+		return reject(family, &journey->packet, ctx, why);
+	return why;
+}
+
+__noinline int refuse4(struct xdp_md *ctx, __u32 why)
+{
+	return refuse(FAMILY4, ctx, why);
+}
+
+__noinline int refuse6(struct xdp_md *ctx, __u32 why)
+{
+	return refuse(FAMILY6, ctx, why);
+}
+
+/* A packet for a VIP that is in no flow. NEXT_OPEN: the connection is described and may be made. */
+static __always_inline int ask_for_connection(int family, struct packet *p, struct xdp_md *ctx,
+					      const struct sluice_vip *vip)
+{
+	const struct sluice_listener *listener = listener_find(family, p);
+	__u64 adopted;
 	int why;
 
 	if (!listener)
-		return SLUICE_REASON_NO_LISTENER;
-	if ((p->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) != TCP_SYN)
+		return vip->flags & SLUICE_VIP_REJECTS ? reject(family, p, ctx, SLUICE_REASON_NO_LISTENER)
+						       : SLUICE_REASON_NO_LISTENER;
+	if (!may_begin(p, listener, &adopted))
 		return SLUICE_REASON_NO_FLOW;
-	if (p->ipv4->ttl <= 1)
-		return SLUICE_REASON_TTL_EXCEEDED;
-	c = describe_connection(p, listener, attempt);
-	if (!c)
-		return SLUICE_REASON_NO_MEMBER;
-	why = create_flow(ctx, c);
-	if (why == SLUICE_REASON_FLOW_CREATED)
-		return forward_first(p, c);
-	if (why == UNDECIDED) {
-		if (opened_meanwhile(c))
-			return UNDECIDED;
-		if (attempt == 0)
-			return TRY_AGAIN;
-		why = c->error == -KERNEL_EEXIST ? SLUICE_REASON_NO_PORT : SLUICE_REASON_FLOW_TABLE_FULL;
+	if (ttl(family, ctx, p) <= 1)
+		return time_exceeded(family, p, ctx, NULL);
+	why = admit(family, listener, &p->tuple.source);
+	if (why != UNDECIDED) {
+		count_flow_refused(listener->index);
+		return why;
 	}
-	count_flow_refused(c->listener);
-	return why;
+	return describe_connection(ctx, p, listener, adopted) ? NEXT_OPEN : SLUICE_REASON_NO_MEMBER;
 }
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* Counting: plain stores to this CPU's copy, no shared line is written. */
+/* Counting. Packets: plain stores to this CPU's copy, no shared line is written. Connections: also shared numbers of
+ * those that are there now, which limits and least connections read; written once when one begins and ends. */
 #ifndef SLUICE_BPF_COUNTERS_H
 #define SLUICE_BPF_COUNTERS_H
 
@@ -49,7 +50,34 @@ static __always_inline void count_flow_packet(__u64 state, __u32 bytes)
 	count_packet(counters_of_member(state), to_client, bytes);
 }
 
-static __always_inline void count_flow_opened(__u64 state)
+static __always_inline void count_active(__u64 state, __s32 change)
+{
+	__u32 listener = SLUICE_STATE_GET(state, LISTENER), member = SLUICE_STATE_GET(state, MEMBER);
+	__u32 *of_listener = bpf_map_lookup_elem(&listener_active, &listener);
+	__u32 *of_member = bpf_map_lookup_elem(&member_active, &member);
+
+	if (of_listener)
+		__sync_fetch_and_add(of_listener, change);
+	if (of_member)
+		__sync_fetch_and_add(of_member, change);
+}
+
+static __always_inline struct sluice_half_open *half_open_of(int family)
+{
+	__u32 which = family == FAMILY4 ? 0 : 1;
+
+	return bpf_map_lookup_elem(&half_open, &which);
+}
+
+static __always_inline void count_half_open(int family, __s64 change)
+{
+	struct sluice_half_open *now = half_open_of(family);
+
+	if (now)
+		__sync_fetch_and_add(&now->flows, change);
+}
+
+static __always_inline void count_flow_opened(int family, __u64 state)
 {
 	struct sluice_counters *listener = counters_of_listener(state);
 	struct sluice_counters *member = counters_of_member(state);
@@ -58,12 +86,17 @@ static __always_inline void count_flow_opened(__u64 state)
 		++listener->flows_opened;
 	if (member)
 		++member->flows_opened;
+	count_active(state, 1);
+	if (!(state & SLUICE_FLOW_ESTABLISHED))
+		count_half_open(family, 1);
 }
 
-static __always_inline void count_flow_ended(__u64 state, bool established)
+/* Once per connection: when it is closed or forgotten, whichever comes first. `state` is the last one before that. */
+static __always_inline void count_flow_ended(int family, __u64 state)
 {
 	struct sluice_counters *listener = counters_of_listener(state);
 	struct sluice_counters *member = counters_of_member(state);
+	bool established = state & SLUICE_FLOW_ESTABLISHED;
 
 	if (listener) {
 		++listener->flows_ended;
@@ -73,6 +106,9 @@ static __always_inline void count_flow_ended(__u64 state, bool established)
 		++member->flows_ended;
 		member->flows_failed += !established;
 	}
+	count_active(state, -1);
+	if (!established)
+		count_half_open(family, -1);
 }
 
 static __always_inline void count_flow_refused(__u32 listener_index)

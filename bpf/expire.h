@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* The sweep: removes idle connections, and next hops that no flow names any more. It runs in a process's context,
- * holds no lock of the table and can be interrupted by packets at any place. */
+/* The sweep: removes idle connections, UDP flows of failed members, and next hops that no flow names any more; and the
+ * removal of a single connection by request. Both run in a process's context, hold no lock of the table and can be
+ * interrupted by packets at any place. */
 #ifndef SLUICE_BPF_EXPIRE_H
 #define SLUICE_BPF_EXPIRE_H
 
@@ -18,41 +19,78 @@ struct sweep {
 };
 
 /* A reverse slot goes with its forward one; alone it is left over from an insertion that failed half-way. */
-static __always_inline void sweep_reverse(const struct flow *reverse, const struct sweep *s)
+static __always_inline void sweep_reverse(int family, const struct flow *reverse, const struct sweep *s)
 {
 	struct tuple forward_key = flow_twin(reverse);
 
 	if (flow_idle_ticks(reverse->state, s->now_ticks) > clock_ticks_in(SLUICE_TIMEOUT_HALF_OPEN_SECONDS) &&
-	    flow_search(&forward_key) < 0)
-		flow_remove(reverse->index, reverse->state);
+	    flow_search(family, &forward_key) < 0)
+		flow_remove(family, reverse->index, reverse->state);
 }
 
-static __noinline void sweep_slot(__u32 index, struct sweep *s)
+/* A UDP client that goes on sending would stay with a dead member for ever. */
+static __always_inline bool flow_is_stranded(const struct flow *forward)
+{
+	const struct sluice_member *member;
+
+	if (SLUICE_STATE_GET(forward->state, PROTOCOL) != SLUICE_FLOW_UDP)
+		return false;
+	member = member_of(forward->state);
+	return member && member->flags & SLUICE_MEMBER_FAILED;
+}
+
+static __always_inline void sweep_slot(int family, __u32 index, struct sweep *s)
 {
 	struct flow flow;
 
-	if (!flow_take_any(index, &flow))
+	if (!flow_take_any(family, index, &flow))
 		return;
 	next_hop_keep(SLUICE_STATE_GET(flow.state, HOP), s->now_jiffies);
 	if (flow.state & SLUICE_FLOW_TO_CLIENT)
-		return sweep_reverse(&flow, s);
-	if (flow_forget_if_idle(&flow))
+		return sweep_reverse(family, &flow, s);
+	if (flow_is_stranded(&flow) ? flow_forget(family, &flow) : flow_forget_if_idle(family, &flow))
 		++s->expired;
 	else
 		++s->live;
 }
 
-static long sweep_bucket(__u32 number, struct sweep *s)
+static __noinline void sweep_slot4(__u32 index, struct sweep *s)
 {
-	const struct sluice_bucket4 *bucket = flow_bucket(number);
+	sweep_slot(FAMILY4, index, s);
+}
+
+static __noinline void sweep_slot6(__u32 index, struct sweep *s)
+{
+	sweep_slot(FAMILY6, index, s);
+}
+
+static __always_inline long sweep_bucket(int family, __u32 number, struct sweep *s)
+{
+	void *bucket = flow_bucket(family, number);
 
 	if (!bucket)
 		return 1;
-	for (__u32 n = 0; n < SLUICE_BUCKET_SLOTS4; n++) {
-		if (SLUICE_STATE_GET(READ_ONCE(bucket->slots[n].state), PROTOCOL))
-			sweep_slot(number * SLUICE_BUCKET_SLOTS4 + n, s);
+	for (__u32 n = 0; n < bucket_slots(family); n++) {
+		__u64 *state = slot_state(family, bucket_slot(family, bucket, n));
+
+		if (!SLUICE_STATE_GET(READ_ONCE(*state), PROTOCOL))
+			continue;
+		if (family == FAMILY4)
+			sweep_slot4(number * bucket_slots(family) + n, s);
+		else
+			sweep_slot6(number * bucket_slots(family) + n, s);
 	}
 	return 0;
+}
+
+static long sweep_bucket4(__u32 number, struct sweep *s)
+{
+	return sweep_bucket(FAMILY4, number, s);
+}
+
+static long sweep_bucket6(__u32 number, struct sweep *s)
+{
+	return sweep_bucket(FAMILY6, number, s);
 }
 
 static long sweep_member(__u32 index, struct sweep *s)
@@ -70,20 +108,39 @@ static long sweep_next_hop(__u32 index, struct sweep *s)
 	return 0;
 }
 
-/* One walk over the whole table. A callback's context must be on the stack, hence the copy. */
+/* One walk over both tables. A callback's context must be on the stack, hence the copy. */
 static __always_inline void flow_expire_all(struct sluice_flow_expire *result)
 {
 	struct sweep s = {.now_ticks = clock_ticks(), .now_jiffies = clock_jiffies()};
-	__u32 buckets = SLUICE_FLOW_BUCKETS(flow_homes4);
+	__u32 buckets4 = SLUICE_FLOW_BUCKETS(flow_homes4), buckets6 = SLUICE_FLOW_BUCKETS(flow_homes6), live4;
+	bool saw_all = bpf_loop(buckets4, sweep_bucket4, &s, 0) == buckets4;
 
+	live4 = s.live;
+	saw_all = bpf_loop(buckets6, sweep_bucket6, &s, 0) == buckets6 && saw_all;
 	/* Only a sweep that saw every flow knows which next hops are unused. */
-	if (bpf_loop(buckets, sweep_bucket, &s, 0) == buckets) {
+	if (saw_all) {
 		bpf_loop(SLUICE_MAX_MEMBERS, sweep_member, &s, 0);
 		bpf_loop(SLUICE_MAX_NEXT_HOPS, sweep_next_hop, &s, 0);
 	}
 	result->now_ticks = s.now_ticks;
 	result->live = s.live;
 	result->expired = s.expired;
+	result->live6 = s.live - live4;
+}
+
+static __always_inline bool flush(int family, const struct sluice_flow_flush *request)
+{
+	struct flow flow;
+
+	return flow_take_any(family, request->index, &flow) && flow.state == request->state &&
+	       !(flow.state & SLUICE_FLOW_TO_CLIENT) && flow_forget(family, &flow);
+}
+
+static __always_inline void flow_flush_one(struct sluice_flow_flush *request)
+{
+	struct sluice_flow_flush r = *request;
+
+	request->flushed = r.family == FAMILY6 ? flush(FAMILY6, &r) : flush(FAMILY4, &r);
 }
 
 #endif

@@ -18,34 +18,45 @@ static __always_inline bool flow_is_closed(__u64 state)
 }
 
 /* Adds what was seen to a forward slot's events. Called only when something new was seen, so packets of established
- * connections never write here. */
-static __noinline void flow_note(struct sluice_flow4 *slot, __u64 seen, __u64 state)
+ * connections never write here. A closed connection has ended and is counted no more. */
+static __always_inline void flow_note(int family, const struct flow *forward, __u64 seen)
 {
+	void *slot = flow_slot(family, forward->index);
+	__u64 state = forward->state;
+
+	if (!slot)
+		return;
 	for (int i = 0; i < FLOW_STATE_ROUNDS; i++) {
 		__u64 next = state | seen;
 
 		if (next == state)
 			return;
-		if (flow_replace_state(slot, state, next)) {
+		if (flow_is_closed(state))
+			next &= ~SLUICE_FLOW_ESTABLISHED | state;
+		if (flow_swap(family, forward->index, state, next)) {
 			if (flow_is_closed(next) && !flow_is_closed(state))
-				count_flow_ended(state, state & SLUICE_FLOW_ESTABLISHED);
+				count_flow_ended(family, state);
+			else if (next & ~state & SLUICE_FLOW_ESTABLISHED)
+				count_half_open(family, -1);
 			return;
 		}
-		state = READ_ONCE(slot->state) & SLUICE_STATE_FLOW;
+		state = READ_ONCE(*slot_state(family, slot)) & SLUICE_STATE_FLOW;
 		if (!SLUICE_STATE_GET(state, PROTOCOL) || state & SLUICE_FLOW_TO_CLIENT)
 			return;
 	}
 }
 
-static __always_inline __u32 flow_timeout_ticks(__u64 state)
+static __always_inline __u32 flow_timeout_seconds(__u64 state)
 {
 	if (flow_is_closed(state))
-		return clock_ticks_in(SLUICE_TIMEOUT_CLOSED_SECONDS);
+		return SLUICE_TIMEOUT_CLOSED_SECONDS;
 	if (state & SLUICE_FLOW_CLOSED)
-		return clock_ticks_in(SLUICE_TIMEOUT_CLOSING_SECONDS);
+		return SLUICE_TIMEOUT_CLOSING_SECONDS;
+	if (SLUICE_STATE_GET(state, PROTOCOL) == SLUICE_FLOW_UDP)
+		return state & SLUICE_FLOW_REPLIED ? SLUICE_TIMEOUT_UDP_REPLIED_SECONDS : SLUICE_TIMEOUT_UDP_SECONDS;
 	if (state & SLUICE_FLOW_ESTABLISHED)
-		return clock_ticks_in(SLUICE_TIMEOUT_ESTABLISHED_SECONDS);
-	return clock_ticks_in(SLUICE_TIMEOUT_HALF_OPEN_SECONDS);
+		return SLUICE_TIMEOUT_ESTABLISHED_SECONDS;
+	return SLUICE_TIMEOUT_HALF_OPEN_SECONDS;
 }
 
 /* The age of the last packet. One that was stamped after `now` was read is not 4 hours old: the top sixteenth of the
@@ -57,115 +68,182 @@ static __always_inline __u32 flow_idle_ticks(__u64 state, __u32 now)
 	return ticks > SLUICE_STATE_SEEN_MASK / 16 * 15 ? 0 : ticks;
 }
 
-/* Has a connection, given its reverse key and the state of its forward slot, been idle in both directions for longer
- * than that state allows? */
-__noinline int flow_is_idle(const struct tuple *reverse_key, __u64 forward_state)
+static __always_inline bool flow_is_idle_in(int family, const struct tuple *reverse_key, __u64 forward_state)
 {
-	__u32 allowed = flow_timeout_ticks(forward_state), now = clock_ticks();
+	__u32 allowed = clock_ticks_in(flow_timeout_seconds(forward_state)), now = clock_ticks();
 	struct flow reverse;
 
-	if (!reverse_key || flow_idle_ticks(forward_state, now) <= allowed)
+	if (flow_idle_ticks(forward_state, now) <= allowed)
 		return false;
-	return !flow_find_far(reverse_key, &reverse) || flow_idle_ticks(reverse.state, now) > allowed;
+	return !flow_find_far(family, reverse_key, &reverse) || flow_idle_ticks(reverse.state, now) > allowed;
+}
+
+__noinline int flow_is_idle4(const struct tuple *reverse_key, __u64 forward_state)
+{
+	return reverse_key && flow_is_idle_in(FAMILY4, reverse_key, forward_state);
+}
+
+__noinline int flow_is_idle6(const struct tuple *reverse_key, __u64 forward_state)
+{
+	return reverse_key && flow_is_idle_in(FAMILY6, reverse_key, forward_state);
+}
+
+/* Has a connection, given its reverse key and the state of its forward slot, been idle in both directions for longer
+ * than that state allows? */
+static __always_inline bool flow_is_idle(int family, const struct tuple *reverse_key, __u64 forward_state)
+{
+	return family == FAMILY4 ? flow_is_idle4(reverse_key, forward_state)
+				 : flow_is_idle6(reverse_key, forward_state);
+}
+
+static __always_inline bool flow_forget_in(int family, __s32 forward_index, __u64 forward_state,
+					   const struct tuple *reverse_key)
+{
+	void *reverse;
+	__s32 index;
+
+	if (!flow_remove(family, forward_index, forward_state))
+		return false;
+	if (!flow_is_closed(forward_state))
+		count_flow_ended(family, forward_state);
+	index = flow_search(family, reverse_key);
+	reverse = flow_slot(family, index);
+	if (reverse)
+		flow_remove(family, index, READ_ONCE(*slot_state(family, reverse)));
+	return true;
+}
+
+__noinline int flow_forget4(__s32 forward_index, __u64 forward_state, const struct tuple *reverse_key)
+{
+	return reverse_key && flow_forget_in(FAMILY4, forward_index, forward_state, reverse_key);
+}
+
+__noinline int flow_forget6(__s32 forward_index, __u64 forward_state, const struct tuple *reverse_key)
+{
+	return reverse_key && flow_forget_in(FAMILY6, forward_index, forward_state, reverse_key);
 }
 
 /* Takes both slots out. The forward one goes first: a new connection of the same client may only start once
  * the reverse one no longer guards the old port. False: another CPU took it out, or a packet came. */
-__noinline int flow_forget(__s32 forward_index, __u64 forward_state, const struct tuple *reverse_key)
-{
-	const struct sluice_flow4 *reverse;
-	__s32 index;
-
-	if (!reverse_key || !flow_remove(forward_index, forward_state))
-		return false;
-	if (!flow_is_closed(forward_state))
-		count_flow_ended(forward_state, forward_state & SLUICE_FLOW_ESTABLISHED);
-	index = flow_search(reverse_key);
-	reverse = flow_slot(index);
-	if (reverse)
-		flow_remove(index, READ_ONCE(reverse->state));
-	return true;
-}
-
-/* The same, if it is idle. */
-static __always_inline bool flow_forget_if_idle(const struct flow *forward)
+static __always_inline bool flow_forget(int family, const struct flow *forward)
 {
 	struct tuple reverse_key = flow_twin(forward);
 
-	return flow_is_idle(&reverse_key, forward->state) &&
-	       flow_forget(forward->index, forward->state, &reverse_key);
+	return family == FAMILY4 ? flow_forget4(forward->index, forward->state, &reverse_key)
+				 : flow_forget6(forward->index, forward->state, &reverse_key);
 }
 
-/* Does a SYN that meets this forward slot open a new connection (RFC 6191 in spirit)? Yes when the old one is
- * closing, closed or idle for too long, and when it never got an answer from a member that is no longer
- * usable. No when it is a retransmission. */
-static __always_inline bool flow_gives_way(const struct flow *forward)
+static __always_inline bool flow_forget_if_idle(int family, const struct flow *forward)
+{
+	struct tuple reverse_key = flow_twin(forward);
+
+	return flow_is_idle(family, &reverse_key, forward->state) && flow_forget(family, forward);
+}
+
+static __always_inline const struct sluice_member *member_of(__u64 state)
+{
+	__u32 index = SLUICE_STATE_GET(state, MEMBER);
+
+	return bpf_map_lookup_elem(&members, &index);
+}
+
+/* Does a SYN or INIT that meets this forward slot open a new connection (RFC 6191 in spirit)? Yes when the old one is
+ * closing, closed or idle for too long, and when it never got far and its member is no longer usable. No
+ * when it is a retransmission. */
+static __always_inline bool flow_gives_way(int family, const struct flow *forward)
 {
 	const struct sluice_member *member;
 	struct tuple twin;
-	__u32 index;
 
 	if (forward->state & SLUICE_FLOW_CLOSED)
 		return true;
-	if (!(forward->state & SLUICE_FLOW_REPLIED)) {
-		index = SLUICE_STATE_GET(forward->state, MEMBER);
-		member = bpf_map_lookup_elem(&members, &index);
+	if (!(forward->state & SLUICE_FLOW_ESTABLISHED)) {
+		member = member_of(forward->state);
 		if (member && !(member->flags & SLUICE_MEMBER_USABLE))
 			return true;
 	}
 	twin = flow_twin(forward);
-	return flow_is_idle(&twin, forward->state);
+	return flow_is_idle(family, &twin, forward->state);
 }
 
 /* Copies a slot whatever its key. False: it holds no flow, or it changed meanwhile. */
-static __always_inline bool flow_take_any(__s32 index, struct flow *flow)
+static __always_inline bool flow_take_any(int family, __s32 index, struct flow *flow)
 {
-	struct sluice_flow4 *slot = index >= 0 ? flow_slot(index) : NULL;
+	void *slot = flow_slot(family, index);
 	struct tuple key;
 
 	if (!slot)
 		return false;
-	key = flow_key((const struct sluice_flow4 *)slot);
-	return key.protocol && flow_take(slot, index, &key, flow);
+	key = slot_key(family, slot);
+	return key.protocol && flow_take(family, slot, index, &key, flow);
 }
 
-/* Removes the connection that this slot belongs to if it is over and was not swept yet (nobody sweeps while the
- * controller is dead). True: the slot is free now. */
-__noinline int flow_reclaim(__s32 index)
-{
-	struct tuple forward_key;
-	struct flow flow, reverse;
+/* Which connections make way for a new one. */
+#define RECLAIM_IDLE 0      /* those that are over and were not swept yet (nobody sweeps while the controller is dead) */
+#define RECLAIM_HALF_OPEN 1 /* and those that their client has not confirmed: in a flood nearly all are spoofed */
 
-	if (!flow_take_any(index, &flow))
+static __always_inline bool flow_reclaim_in(int family, __s32 index, __u32 which)
+{
+	struct journey *journey = journey_get();
+	struct flow *flow;
+	__u64 state;
+
+	if (!journey || !flow_take_any(family, index, &journey->flow))
 		return false;
-	if (flow.state & SLUICE_FLOW_TO_CLIENT) {
-		reverse = flow;
-		forward_key = flow_twin(&reverse);
+	flow = &journey->flow;
+	state = flow->state;
+	if (state & SLUICE_FLOW_TO_CLIENT) {
+		journey->quoted = flow_twin(flow);
 		/* A reverse slot without its twin is being inserted right now, unless it is old. */
-		if (!flow_find_far(&forward_key, &flow))
-			return flow_idle_ticks(reverse.state, clock_ticks()) > 1 &&
-			       flow_remove(index, reverse.state);
+		if (!flow_find_far(family, &journey->quoted, flow))
+			return flow_idle_ticks(state, clock_ticks()) > 1 && flow_remove(family, index, state);
 	}
-	return flow_forget_if_idle(&flow);
+	if (which == RECLAIM_HALF_OPEN && !(flow->state & SLUICE_FLOW_ESTABLISHED))
+		return flow_forget(family, flow);
+	return flow_forget_if_idle(family, flow);
 }
 
-/* Buckets of a full window that are looked through for flows that are over. */
-#define FLOW_RECLAIM_BUCKETS 8
-
-/* This flow could not be inserted, for `error`. If what stands in its way is a connection that is over, that goes. */
-static __always_inline void flow_make_way(const struct sluice_flow4 *flow, int error)
+__noinline int flow_reclaim4(__s32 index, __u32 which)
 {
-	struct tuple key = flow_key(flow);
-	__u32 home = tuple_home(&key);
+	return flow_reclaim_in(FAMILY4, index, which);
+}
+
+__noinline int flow_reclaim6(__s32 index, __u32 which)
+{
+	return flow_reclaim_in(FAMILY6, index, which);
+}
+
+/* Removes the connection that this slot belongs to if it makes way. True: the slot is free now. */
+static __always_inline bool flow_reclaim(int family, __s32 index, __u32 which)
+{
+	return family == FAMILY4 ? flow_reclaim4(index, which) : flow_reclaim6(index, which);
+}
+
+/* Slots of a full window that are looked through for flows that are over. */
+#define FLOW_RECLAIM_SLOTS 16
+
+/* Frees one slot of this home's window. */
+static __always_inline bool window_reclaim(int family, __u32 home, __u32 slots, __u32 which)
+{
+	for (__u32 i = 0; i < slots; i++) {
+		if (flow_reclaim(family, home * bucket_slots(family) + i, which))
+			return true;
+	}
+	return false;
+}
+
+/* This flow could not be inserted, for `error`. If what stands in its way is a connection that is over, that goes; if
+ * that is not enough, one that is half open. */
+static __always_inline void flow_make_way(int family, const struct tuple *key, int error)
+{
+	__u32 home = tuple_home(family, key);
 
 	if (error == -KERNEL_EEXIST)
-		flow_reclaim(flow_search(&key));
+		flow_reclaim(family, flow_search(family, key), RECLAIM_IDLE);
 	if (error != -KERNEL_ENOSPC)
 		return;
-	for (__u32 i = 0; i < FLOW_RECLAIM_BUCKETS * SLUICE_BUCKET_SLOTS4; i++) {
-		if (flow_reclaim(home * SLUICE_BUCKET_SLOTS4 + i))
-			return;
-	}
+	if (!window_reclaim(family, home, FLOW_RECLAIM_SLOTS, RECLAIM_IDLE))
+		window_reclaim(family, home, SLUICE_FLOW_WINDOW * bucket_slots(family), RECLAIM_HALF_OPEN);
 }
 
 #endif

@@ -38,6 +38,8 @@
  *    and stores keep their order on x86; other architectures need barriers that BPF doesn't have in kernel 6.1.)
  *  - What changes later in a slot is in the state and changes by compare-and-swap of the whole word.
  * tests/packet/flow_table_test.cpp has two CPUs do all of this to the same few buckets.
+ *
+ * IPv6 flows have a table of their own, with one slot per bucket and everything else the same.
  */
 #ifndef SLUICE_BPF_FLOW_TABLE_H
 #define SLUICE_BPF_FLOW_TABLE_H
@@ -48,6 +50,7 @@
 /* Copied from struct sluice_flow_table before load, so that the verifier knows them as constants. */
 const volatile __u64 flow_hash_seed = 0;
 const volatile __u32 flow_homes4 = SLUICE_FLOW_HOMES4(SLUICE_DEFAULT_FLOWS);
+const volatile __u32 flow_homes6 = SLUICE_FLOW_HOMES6(SLUICE_DEFAULT_FLOWS / SLUICE_IPV6_SHARE);
 
 #define KERNEL_EAGAIN 11
 #define KERNEL_EEXIST 17
@@ -55,161 +58,247 @@ const volatile __u32 flow_homes4 = SLUICE_FLOW_HOMES4(SLUICE_DEFAULT_FLOWS);
 
 /* Rounds for a home bucket's lock. Its holder writes a cache line or two; who waits longer than this has met a CPU
  * that the hypervisor took away, and drops a SYN that will come again. */
-#define FLOW_LOCK_ROUNDS 2048
+#define FLOW_LOCK_ROUNDS 512
 /* Rounds for a compare-and-swap that fails only because another CPU's has succeeded. */
 #define FLOW_SWAP_ROUNDS 16
 
 #define READ_ONCE(x) (*(const volatile typeof(x) *)&(x))
 #define WRITE_ONCE(x, value) (*(volatile typeof(x) *)&(x) = (value))
 
-/* A slot's words, as they are read and written: whole. */
-struct flow_words {
+/* A slot's words, as they are read and written: whole. `ports` are the key's two, then the new ones. */
+struct flow_words4 {
 	__u64 addresses, ports, new_addresses, state;
 };
+SLUICE_STATIC_ASSERT(sizeof(struct flow_words4) == sizeof(struct sluice_flow4));
+
+struct flow_words6 {
+	__u64 source[2], destination[2], ports, other[2], state;
+};
+SLUICE_STATIC_ASSERT(sizeof(struct flow_words6) == sizeof(struct sluice_flow6));
 
 /* What does not change as long as a slot belongs to one flow. */
 #define FLOW_IDENTITY                                                                              \
 	(SLUICE_STATE_PUT(LISTENER, ~0ULL) | SLUICE_STATE_PUT(MEMBER, ~0ULL) |                     \
-	 SLUICE_STATE_PUT(PROTOCOL, ~0ULL) | SLUICE_FLOW_TO_CLIENT)
+	 SLUICE_STATE_PUT(PROTOCOL, ~0ULL) | SLUICE_FLOW_TO_CLIENT | SLUICE_FLOW_KEEPS_CLIENT)
 
-/* What a packet needs of its flow: a copy, and the slot for later changes of its state. */
-struct flow {
-	struct sluice_flow4 *slot;
-	__u32 index; /* of the slot */
-	__be32 new_source;
-	__be32 new_destination;
+/* A slot in the making. */
+struct flow_entry {
+	struct tuple key;
+	union sluice_address new_source;
+	union sluice_address new_destination;
 	__be16 new_source_port;
 	__be16 new_destination_port;
-	__u64 state; /* without the bucket's bits */
+	__u32 zero;
+	__u64 state;
 };
 
-static __always_inline __u64 tuple_addresses(const struct tuple *t)
+static __always_inline __u64 tuple_addresses4(const struct tuple *t)
 {
-	return (__u64)t->destination << 32 | t->source;
+	return (__u64)t->destination.ipv4 << 32 | t->source.ipv4;
 }
 
-static __always_inline __u32 tuple_ports(const struct tuple *t)
-{
-	return (__u32)t->destination_port << 16 | t->source_port;
-}
-
-/* The bucket where a flow's search begins. Two rounds of multiply and fold, as in MurmurHash3's finalizer (public
+/* The bucket where a flow's search begins. Rounds of multiply and fold, as in MurmurHash3's finalizer (public
  * domain). */
-static __always_inline __u32 flow_home(__u64 addresses, __u32 ports, __u64 protocol)
+static __always_inline __u32 tuple_home(int family, const struct tuple *t)
 {
-	__u64 h = (addresses ^ flow_hash_seed) * 0x9e3779b97f4a7c15ULL;
+	__u64 h;
 
+	if (family == FAMILY4) {
+		h = (tuple_addresses4(t) ^ flow_hash_seed) * 0x9e3779b97f4a7c15ULL;
+	} else {
+		h = (t->source.halves[0] ^ flow_hash_seed) * 0x9e3779b97f4a7c15ULL;
+		h = (h ^ h >> 32 ^ t->source.halves[1]) * 0xbf58476d1ce4e5b9ULL;
+		h = (h ^ h >> 29 ^ t->destination.halves[0]) * 0x94d049bb133111ebULL;
+		h = (h ^ h >> 32 ^ t->destination.halves[1]) * 0x9e3779b97f4a7c15ULL;
+	}
 	h ^= h >> 32;
-	h = (h ^ ports ^ (protocol << 32)) * 0xc4ceb9fe1a85ec53ULL;
+	h = (h ^ tuple_ports(t) ^ ((__u64)t->protocol << 32)) * 0xc4ceb9fe1a85ec53ULL;
 	h ^= h >> 29;
-	return ((h >> 32) * flow_homes4) >> 32;
+	return ((h >> 32) * (family == FAMILY4 ? flow_homes4 : flow_homes6)) >> 32;
 }
 
-static __always_inline __u32 tuple_home(const struct tuple *t)
+static __always_inline __u32 bucket_slots(int family)
 {
-	return flow_home(tuple_addresses(t), tuple_ports(t), t->protocol);
+	return family == FAMILY4 ? SLUICE_BUCKET_SLOTS4 : SLUICE_BUCKET_SLOTS6;
 }
 
-static __always_inline struct sluice_bucket4 *flow_bucket(__u32 number)
+static __always_inline __u32 slot_bytes(int family)
 {
-	return bpf_map_lookup_elem(&flows4, &number);
+	return family == FAMILY4 ? sizeof(struct sluice_flow4) : sizeof(struct sluice_flow6);
 }
 
-static __always_inline struct sluice_flow4 *flow_slot(__u32 index)
+static __always_inline void *flow_bucket(int family, __u32 number)
 {
-	struct sluice_bucket4 *bucket = flow_bucket(index / SLUICE_BUCKET_SLOTS4);
+	return family == FAMILY4 ? bpf_map_lookup_elem(&flows4, &number) : bpf_map_lookup_elem(&flows6, &number);
+}
 
-	return bucket ? &bucket->slots[index % SLUICE_BUCKET_SLOTS4] : NULL;
+static __always_inline void *bucket_slot(int family, void *bucket, __u32 n)
+{
+	return bucket + n * slot_bytes(family);
+}
+
+static __always_inline __u64 *slot_state(int family, void *slot)
+{
+	return slot + slot_bytes(family) - sizeof(__u64);
+}
+
+/* The first slot's, which has the bucket's own bits too. */
+static __always_inline __u64 *bucket_state(int family, void *bucket)
+{
+	return slot_state(family, bucket);
+}
+
+static __always_inline void *flow_slot(int family, __s32 index)
+{
+	void *bucket = index >= 0 ? flow_bucket(family, index / bucket_slots(family)) : NULL;
+
+	return bucket ? bucket_slot(family, bucket, index % bucket_slots(family)) : NULL;
+}
+
+/* 0 if the slot's key is this tuple; the protocol, which is in the state, is not compared. */
+static __always_inline __u64 slot_difference(int family, void *slot, const struct tuple *t)
+{
+	const struct flow_words4 *w4 = slot;
+	const struct flow_words6 *w6 = slot;
+
+	if (family == FAMILY4)
+		return (READ_ONCE(w4->addresses) ^ tuple_addresses4(t)) | (__u32)(READ_ONCE(w4->ports) ^ tuple_ports(t));
+	return (READ_ONCE(w6->source[0]) ^ t->source.halves[0]) | (READ_ONCE(w6->source[1]) ^ t->source.halves[1]) |
+	       (READ_ONCE(w6->destination[0]) ^ t->destination.halves[0]) |
+	       (READ_ONCE(w6->destination[1]) ^ t->destination.halves[1]) |
+	       (__u32)(READ_ONCE(w6->ports) ^ tuple_ports(t));
+}
+
+/* The new addresses of a slot whose key is `t`; see struct sluice_flow6. */
+static __always_inline void slot_new_addresses(int family, void *slot, const struct tuple *t, __u64 state,
+					       struct flow *flow)
+{
+	const struct flow_words4 *w4 = slot;
+	const struct flow_words6 *w6 = slot;
+	union sluice_address other = {};
+	__u64 both;
+
+	if (family == FAMILY4) {
+		both = READ_ONCE(w4->new_addresses);
+		flow->new_source = (union sluice_address){.ipv4 = both};
+		flow->new_destination = (union sluice_address){.ipv4 = both >> 32};
+		return;
+	}
+	other.halves[0] = READ_ONCE(w6->other[0]);
+	other.halves[1] = READ_ONCE(w6->other[1]);
+	if (!(state & SLUICE_FLOW_KEEPS_CLIENT)) {
+		flow->new_source = t->destination;
+		flow->new_destination = other;
+	} else if (state & SLUICE_FLOW_TO_CLIENT) {
+		flow->new_source = other;
+		flow->new_destination = t->destination;
+	} else {
+		flow->new_source = t->source;
+		flow->new_destination = other;
+	}
 }
 
 /* Copies the slot into *flow if it holds the flow of this tuple. */
-static __always_inline bool flow_take(struct sluice_flow4 *slot, __u32 index, const struct tuple *t, struct flow *flow)
+static __always_inline bool flow_take(int family, void *slot, __u32 index, const struct tuple *t, struct flow *flow)
 {
-	const struct flow_words *words = (const void *)slot;
-	__u64 state = READ_ONCE(words->state);
-	__u64 addresses = READ_ONCE(words->addresses);
-	__u64 ports = READ_ONCE(words->ports);
-	__u64 new_addresses = READ_ONCE(words->new_addresses);
+	__u64 *state_in_slot = slot_state(family, slot);
+	__u64 state = READ_ONCE(*state_in_slot), ports;
 
-	if (addresses != tuple_addresses(t) || (__u32)ports != tuple_ports(t) ||
-	    SLUICE_STATE_GET(state, PROTOCOL) != t->protocol)
+	if (slot_difference(family, slot, t) || SLUICE_STATE_GET(state, PROTOCOL) != t->protocol)
 		return false;
-	if ((state ^ READ_ONCE(words->state)) & FLOW_IDENTITY || READ_ONCE(words->addresses) != addresses ||
-	    READ_ONCE(words->ports) != ports)
+	ports = family == FAMILY4 ? READ_ONCE(((struct flow_words4 *)slot)->ports)
+				  : READ_ONCE(((struct flow_words6 *)slot)->ports);
+	slot_new_addresses(family, slot, t, state, flow);
+	if ((state ^ READ_ONCE(*state_in_slot)) & FLOW_IDENTITY || slot_difference(family, slot, t))
 		return false;
-	flow->slot = slot;
 	flow->index = index;
-	flow->new_source = new_addresses;
-	flow->new_destination = new_addresses >> 32;
 	flow->new_source_port = ports >> 32;
 	flow->new_destination_port = ports >> 48;
 	flow->state = state & SLUICE_STATE_FLOW;
 	return true;
 }
 
-/* 1 if the second slot's key is this, else 0. Without a branch: which of two slots it is can't be predicted. */
-static __always_inline __u32 flow_is_second(const struct sluice_bucket4 *bucket, const struct tuple *t)
+/* Which of the bucket's slots to look at: 1 if the second one's key is this, else 0. Without a branch: which of two
+ * slots it is can't be predicted. */
+static __always_inline __u64 flow_likely_slot(int family, void *bucket, const struct tuple *t)
 {
-	const struct flow_words *words = (const void *)&bucket->slots[1];
-	__u64 difference = (READ_ONCE(words->addresses) ^ tuple_addresses(t)) |
-			   (__u32)(READ_ONCE(words->ports) ^ tuple_ports(t));
+	__u64 difference;
 
+	if (bucket_slots(family) == 1)
+		return 0;
+	difference = slot_difference(family, bucket_slot(family, bucket, 1), t);
 	return ((difference | -difference) >> 63) ^ 1;
 }
 
 /* Searches the whole window. The slot's index, or -1. */
-__noinline int flow_search(const struct tuple *t)
+static __always_inline int flow_search_in(int family, const struct tuple *t)
 {
 	struct flow flow;
-	__u32 home;
+	__u32 home = tuple_home(family, t);
 
-	if (!t)
-		return -1;
-	home = tuple_home(t);
 	for (__u32 i = 0; i < SLUICE_FLOW_WINDOW; i++) {
-		struct sluice_bucket4 *bucket = flow_bucket(home + i);
+		void *bucket = flow_bucket(family, home + i);
 
 		if (!bucket)
 			return -1;
-		for (__u32 n = 0; n < SLUICE_BUCKET_SLOTS4; n++) {
-			if (flow_take(&bucket->slots[n], 0, t, &flow))
-				return (home + i) * SLUICE_BUCKET_SLOTS4 + n;
+		for (__u32 n = 0; n < bucket_slots(family); n++) {
+			if (flow_take(family, bucket_slot(family, bucket, n), 0, t, &flow))
+				return (home + i) * bucket_slots(family) + n;
 		}
-		if (!(READ_ONCE(bucket->slots[0].state) & SLUICE_STATE_PASSED))
+		if (!(READ_ONCE(*bucket_state(family, bucket)) & SLUICE_STATE_PASSED))
 			return -1;
 	}
 	return -1;
 }
 
-static __always_inline bool flow_take_at(__s32 index, const struct tuple *t, struct flow *flow)
+__noinline int flow_search4(const struct tuple *t)
 {
-	struct sluice_flow4 *slot = index >= 0 ? flow_slot(index) : NULL;
+	return t ? flow_search_in(FAMILY4, t) : -1;
+}
 
-	return slot && flow_take(slot, index, t, flow);
+__noinline int flow_search6(const struct tuple *t)
+{
+	return t ? flow_search_in(FAMILY6, t) : -1;
+}
+
+static __always_inline int flow_search(int family, const struct tuple *t)
+{
+	return family == FAMILY4 ? flow_search4(t) : flow_search6(t);
+}
+
+static __always_inline bool flow_take_at(int family, __s32 index, const struct tuple *t, struct flow *flow)
+{
+	void *slot = flow_slot(family, index);
+
+	return slot && flow_take(family, slot, index, t, flow);
 }
 
 /* Fills *flow if the tuple is of a known one. For where a call doesn't matter. */
-static __always_inline bool flow_find_far(const struct tuple *t, struct flow *flow)
+static __always_inline bool flow_find_far(int family, const struct tuple *t, struct flow *flow)
 {
-	return flow_take_at(flow_search(t), t, flow);
+	return flow_take_at(family, flow_search(family, t), t, flow);
 }
 
 /* The same, fastest for a flow that is in its home bucket, as most are. */
-static __always_inline bool flow_find(const struct tuple *t, struct flow *flow)
+static __always_inline bool flow_find(int family, const struct tuple *t, struct flow *flow)
 {
-	__u32 home = tuple_home(t), second;
-	struct sluice_bucket4 *bucket = flow_bucket(home);
-	struct tuple far;
+	__u32 home = tuple_home(family, t), n;
+	void *bucket = flow_bucket(family, home);
+	struct journey *journey;
 
 	if (!bucket)
 		return false;
-	second = flow_is_second(bucket, t);
-	if (flow_take(&bucket->slots[second], home * SLUICE_BUCKET_SLOTS4 + second, t, flow))
+	n = flow_likely_slot(family, bucket, t);
+	if (flow_take(family, bucket_slot(family, bucket, n), home * bucket_slots(family) + n, t, flow))
 		return true;
-	if (!(READ_ONCE(bucket->slots[0].state) & SLUICE_STATE_PASSED))
+	if (!(READ_ONCE(*bucket_state(family, bucket)) & SLUICE_STATE_PASSED))
 		return false;
-	far = *t; /* only what is on the stack can be passed on, and a packet's tuple is better kept in registers */
-	return flow_find_far(&far, flow);
+	/* Only what is in memory can be passed on, and a packet's tuple is better kept in registers. */
+	journey = journey_get();
+	if (!journey)
+		return false;
+	journey->frequent = *t;
+	return flow_find_far(family, &journey->frequent, flow);
 }
 
 /* The tuple of the other direction's packets. */
@@ -224,24 +313,58 @@ static __always_inline struct tuple flow_twin(const struct flow *flow)
 	};
 }
 
-/* Replaces a slot's flow bits if they are still `seen`. False: another CPU was faster, or the flow is gone. */
-static __always_inline bool flow_replace_state(struct sluice_flow4 *slot, __u64 seen, __u64 state)
+static __always_inline bool flow_swap_in(int family, __s32 index, __u64 seen, __u64 state)
 {
+	void *slot = flow_slot(family, index);
+	__u64 *state_in_slot;
+
+	if (!slot)
+		return false;
+	state_in_slot = slot_state(family, slot);
 	for (int i = 0; i < FLOW_SWAP_ROUNDS; i++) {
-		__u64 whole = READ_ONCE(slot->state);
+		__u64 whole = READ_ONCE(*state_in_slot);
 
 		if ((whole & SLUICE_STATE_FLOW) != seen)
 			return false;
-		if (__sync_val_compare_and_swap(&slot->state, whole, (whole & ~SLUICE_STATE_FLOW) | state) == whole)
+		if (__sync_val_compare_and_swap(state_in_slot, whole, (whole & ~SLUICE_STATE_FLOW) | state) == whole)
 			return true;
 	}
 	return false;
 }
 
-static __always_inline bool bucket_lock(struct sluice_bucket4 *bucket)
+__noinline int flow_swap4(__s32 index, __u64 seen, __u64 state)
 {
-	__u64 *state = &bucket->slots[0].state;
+	return flow_swap_in(FAMILY4, index, seen, state);
+}
 
+__noinline int flow_swap6(__s32 index, __u64 seen, __u64 state)
+{
+	return flow_swap_in(FAMILY6, index, seen, state);
+}
+
+/* Replaces a slot's flow bits if they are still `seen`. False: another CPU was faster, or the flow is gone. */
+static __always_inline bool flow_swap(int family, __s32 index, __u64 seen, __u64 state)
+{
+	return family == FAMILY4 ? flow_swap4(index, seen, state) : flow_swap6(index, seen, state);
+}
+
+/* The same, and in the copy. */
+static __always_inline bool flow_replace_state(int family, struct flow *flow, __u64 state)
+{
+	if (!flow_swap(family, flow->index, flow->state, state))
+		return false;
+	flow->state = state;
+	return true;
+}
+
+static __always_inline bool bucket_lock_in(int family, __u32 number)
+{
+	void *bucket = flow_bucket(family, number);
+	__u64 *state;
+
+	if (!bucket)
+		return false;
+	state = bucket_state(family, bucket);
 	for (int i = 0; i < FLOW_LOCK_ROUNDS; i++) {
 		__u64 seen = READ_ONCE(*state);
 
@@ -252,103 +375,194 @@ static __always_inline bool bucket_lock(struct sluice_bucket4 *bucket)
 	return false;
 }
 
-static __always_inline void bucket_unlock(struct sluice_bucket4 *bucket)
+__noinline int bucket_lock4(__u32 number)
 {
-	__sync_fetch_and_and(&bucket->slots[0].state, ~SLUICE_STATE_LOCK);
+	return bucket_lock_in(FAMILY4, number);
+}
+
+__noinline int bucket_lock6(__u32 number)
+{
+	return bucket_lock_in(FAMILY6, number);
+}
+
+static __always_inline bool bucket_lock(int family, __u32 number)
+{
+	return family == FAMILY4 ? bucket_lock4(number) : bucket_lock6(number);
+}
+
+static __always_inline void bucket_unlock(__u64 *state)
+{
+	__sync_fetch_and_and(state, ~SLUICE_STATE_LOCK);
 }
 
 /* The buckets that a flow in bucket home + count has passed over. */
-static __always_inline void buckets_passed(__u32 home, __u32 count, __u64 change)
+static __always_inline void buckets_passed(int family, __u32 home, __u32 count, __u64 change)
 {
 	for (__u32 i = 0; i < SLUICE_FLOW_WINDOW && i < count; i++) {
-		struct sluice_bucket4 *bucket = flow_bucket(home + i);
+		void *bucket = flow_bucket(family, home + i);
 
 		if (bucket)
-			__sync_fetch_and_add(&bucket->slots[0].state, change);
+			__sync_fetch_and_add(bucket_state(family, bucket), change);
 	}
 }
 
-static __always_inline void slot_publish(struct sluice_flow4 *slot, const struct sluice_flow4 *flow)
+static __always_inline __u64 entry_ports(const struct flow_entry *e)
 {
-	const struct flow_words *from = (const void *)flow;
-	struct flow_words *to = (void *)slot;
+	return (__u64)e->new_destination_port << 48 | (__u64)e->new_source_port << 32 | tuple_ports(&e->key);
+}
 
-	WRITE_ONCE(to->new_addresses, from->new_addresses);
-	WRITE_ONCE(to->addresses, from->addresses);
-	WRITE_ONCE(to->ports, from->ports);
+/* New tuple before key, key before state: see the head of this file. */
+static __always_inline void slot_publish(int family, void *slot, const struct flow_entry *e)
+{
+	bool keeps_client = e->state & SLUICE_FLOW_KEEPS_CLIENT, to_client = e->state & SLUICE_FLOW_TO_CLIENT;
+	const union sluice_address *other = keeps_client && to_client ? &e->new_source : &e->new_destination;
+	struct flow_words4 *w4 = slot;
+	struct flow_words6 *w6 = slot;
+
+	if (family == FAMILY4) {
+		WRITE_ONCE(w4->new_addresses, (__u64)e->new_destination.ipv4 << 32 | e->new_source.ipv4);
+		WRITE_ONCE(w4->addresses, tuple_addresses4(&e->key));
+		WRITE_ONCE(w4->ports, entry_ports(e));
+	} else {
+		WRITE_ONCE(w6->other[0], other->halves[0]);
+		WRITE_ONCE(w6->other[1], other->halves[1]);
+		WRITE_ONCE(w6->source[0], e->key.source.halves[0]);
+		WRITE_ONCE(w6->source[1], e->key.source.halves[1]);
+		WRITE_ONCE(w6->destination[0], e->key.destination.halves[0]);
+		WRITE_ONCE(w6->destination[1], e->key.destination.halves[1]);
+		WRITE_ONCE(w6->ports, entry_ports(e));
+	}
 	/* From claimed to the flow's, whatever the bucket's bits are meanwhile. */
-	__sync_fetch_and_add(&to->state, from->state - SLUICE_STATE_CLAIMED);
+	__sync_fetch_and_add(slot_state(family, slot), e->state - SLUICE_STATE_CLAIMED);
+}
+
+static __always_inline int flow_claim_in(int family, __u32 home)
+{
+	for (__u32 i = 0; i < SLUICE_FLOW_WINDOW * bucket_slots(family); i++) {
+		__u32 index = home * bucket_slots(family) + i;
+		void *slot = flow_slot(family, index);
+
+		if (!slot)
+			break;
+		if (!(READ_ONCE(*slot_state(family, slot)) & SLUICE_STATE_FLOW) &&
+		    flow_swap(family, index, 0, SLUICE_STATE_CLAIMED))
+			return index;
+	}
+	return -1;
+}
+
+__noinline int flow_claim4(__u32 home)
+{
+	return flow_claim_in(FAMILY4, home);
+}
+
+__noinline int flow_claim6(__u32 home)
+{
+	return flow_claim_in(FAMILY6, home);
 }
 
 /* Puts the flow into the first free slot of its window. The lock of its home bucket is held. */
-static __always_inline int flow_place(const struct sluice_flow4 *flow, __u32 home)
+static __always_inline int flow_place(int family, const struct flow_entry *e, __u32 home)
 {
-	for (__u32 i = 0; i < SLUICE_FLOW_WINDOW; i++) {
-		struct sluice_bucket4 *bucket = flow_bucket(home + i);
+	__s32 index = family == FAMILY4 ? flow_claim4(home) : flow_claim6(home);
+	void *slot = flow_slot(family, index);
 
-		if (!bucket)
-			break;
-		for (__u32 n = 0; n < SLUICE_BUCKET_SLOTS4; n++) {
-			if (READ_ONCE(bucket->slots[n].state) & SLUICE_STATE_FLOW ||
-			    !flow_replace_state(&bucket->slots[n], 0, SLUICE_STATE_CLAIMED))
-				continue;
-			/* Before it is published: who finds it must be led to it. */
-			buckets_passed(home, i, SLUICE_STATE_PASSED_ONE);
-			slot_publish(&bucket->slots[n], flow);
-			return 0;
-		}
-	}
-	return -KERNEL_ENOSPC;
+	if (!slot)
+		return -KERNEL_ENOSPC;
+	/* Before it is published: who finds it must be led to it. */
+	buckets_passed(family, home, index / bucket_slots(family) - home, SLUICE_STATE_PASSED_ONE);
+	slot_publish(family, slot, e);
+	return 0;
 }
 
-static __always_inline struct tuple flow_key(const struct sluice_flow4 *flow)
+static __always_inline int flow_insert_in(int family, const struct flow_entry *e)
 {
-	return (struct tuple){
-		.source = flow->source,
-		.destination = flow->destination,
-		.source_port = flow->source_port,
-		.destination_port = flow->destination_port,
-		.protocol = SLUICE_STATE_GET(flow->state, PROTOCOL),
-	};
+	struct tuple key = e->key;
+	__u32 home = tuple_home(family, &key);
+	void *bucket = flow_bucket(family, home);
+	int result;
+
+	if (!bucket || !bucket_lock(family, home))
+		return -KERNEL_EAGAIN;
+	result = flow_search(family, &key) >= 0 ? -KERNEL_EEXIST : flow_place(family, e, home);
+	bucket_unlock(bucket_state(family, bucket));
+	return result;
+}
+
+__noinline int flow_insert4(const struct flow_entry *e)
+{
+	return e ? flow_insert_in(FAMILY4, e) : -KERNEL_ENOSPC;
+}
+
+__noinline int flow_insert6(const struct flow_entry *e)
+{
+	return e ? flow_insert_in(FAMILY6, e) : -KERNEL_ENOSPC;
 }
 
 /* 0; -KERNEL_EEXIST: the key is taken; -KERNEL_ENOSPC: its window is full; -KERNEL_EAGAIN: another CPU held the
  * bucket for too long. */
-__noinline int flow_insert(const struct sluice_flow4 *flow)
+static __always_inline int flow_insert(int family, const struct flow_entry *e)
 {
-	struct sluice_bucket4 *bucket;
-	struct tuple key;
-	__u32 home;
-	int result;
-
-	if (!flow)
-		return -KERNEL_ENOSPC;
-	key = flow_key(flow);
-	home = tuple_home(&key);
-	bucket = flow_bucket(home);
-	if (!bucket || !bucket_lock(bucket))
-		return -KERNEL_EAGAIN;
-	result = flow_search(&key) >= 0 ? -KERNEL_EEXIST : flow_place(flow, home);
-	bucket_unlock(bucket);
-	return result;
+	return family == FAMILY4 ? flow_insert4(e) : flow_insert6(e);
 }
 
-/* Takes the flow in this slot out, if its state is still `state`. False: another CPU changed it or was faster. */
-__noinline int flow_remove(__s32 index, __u64 state)
+static __always_inline struct tuple slot_key(int family, void *slot)
 {
-	struct sluice_flow4 *slot = index >= 0 ? flow_slot(index) : NULL;
+	const struct flow_words4 *w4 = slot;
+	const struct flow_words6 *w6 = slot;
+	__u64 ports = family == FAMILY4 ? READ_ONCE(w4->ports) : READ_ONCE(w6->ports);
+	struct tuple key = {
+		.source_port = ports,
+		.destination_port = ports >> 16,
+		.protocol = SLUICE_STATE_GET(READ_ONCE(*slot_state(family, slot)), PROTOCOL),
+	};
+
+	if (family == FAMILY4) {
+		__u64 addresses = READ_ONCE(w4->addresses);
+
+		key.source.ipv4 = addresses;
+		key.destination.ipv4 = addresses >> 32;
+	} else {
+		key.source.halves[0] = READ_ONCE(w6->source[0]);
+		key.source.halves[1] = READ_ONCE(w6->source[1]);
+		key.destination.halves[0] = READ_ONCE(w6->destination[0]);
+		key.destination.halves[1] = READ_ONCE(w6->destination[1]);
+	}
+	return key;
+}
+
+static __always_inline int flow_remove_in(int family, __s32 index, __u64 state)
+{
+	void *slot = flow_slot(family, index);
 	struct tuple key;
 	__u32 home;
 
 	if (!slot || !SLUICE_STATE_GET(state, PROTOCOL))
 		return false;
 	/* The key is this flow's if the state is still the same afterwards. */
-	key = flow_key(slot);
-	home = flow_home(tuple_addresses(&key), tuple_ports(&key), SLUICE_STATE_GET(state, PROTOCOL));
-	if (!flow_replace_state(slot, state & SLUICE_STATE_FLOW, 0))
+	key = slot_key(family, slot);
+	key.protocol = SLUICE_STATE_GET(state, PROTOCOL);
+	home = tuple_home(family, &key);
+	if (!flow_swap(family, index, state & SLUICE_STATE_FLOW, 0))
 		return false;
-	buckets_passed(home, index / SLUICE_BUCKET_SLOTS4 - home, -SLUICE_STATE_PASSED_ONE);
+	buckets_passed(family, home, index / bucket_slots(family) - home, -SLUICE_STATE_PASSED_ONE);
 	return true;
+}
+
+__noinline int flow_remove4(__s32 index, __u64 state)
+{
+	return flow_remove_in(FAMILY4, index, state);
+}
+
+__noinline int flow_remove6(__s32 index, __u64 state)
+{
+	return flow_remove_in(FAMILY6, index, state);
+}
+
+/* Takes the flow in this slot out, if its state is still `state`. False: another CPU changed it or was faster. */
+static __always_inline int flow_remove(int family, __s32 index, __u64 state)
+{
+	return family == FAMILY4 ? flow_remove4(index, state) : flow_remove6(index, state);
 }
 
 #endif

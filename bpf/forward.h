@@ -1,153 +1,313 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* A packet of a known flow: TTL, next hop, rewriting, TCP state, counters.
+/* A packet of a known flow: TTL, MTU, next hop, rewriting, connection state, counters.
  * Most packets of established connections take the abridged way instead (frequent.h). */
 #ifndef SLUICE_BPF_FORWARD_H
 #define SLUICE_BPF_FORWARD_H
 
-#include "bpf/checksum.h"
+#include "bpf/answer.h"
 #include "bpf/flow_state.h"
-#include "bpf/next_hop.h"
+#include "bpf/frame.h"
 
-/* Addresses the frame to its next hop; what a router does. */
-static __always_inline void send_to(struct packet *p, const struct sluice_next_hop *hop)
+/* The addresses' contribution to a sum that covers them. */
+static __always_inline __u64 address_change(int family, const union sluice_address *before,
+					    const union sluice_address *after)
 {
-	ethernet_address(p->eth, hop->destination_mac);
-	--p->ipv4->ttl;
-	p->egress_ifindex = hop->ifindex;
+	__u64 change = checksum_change32(before->words[0], after->words[0]);
+
+	if (family == FAMILY6) {
+		for (int i = 1; i < 4; i++)
+			change += checksum_change32(before->words[i], after->words[i]);
+	}
+	return change;
 }
 
-/* Translates addresses and ports. `ttl_change` is what send_to() added to the IPv4 header's sum, or 0.
- *
- * The sums' changes are computed here, not kept in the flow: a dozen additions cost less than a larger slot. */
-static __always_inline void translate(struct packet *p, const struct flow *flow, __u64 ttl_change)
+static __always_inline void lower_ttl(int family, struct xdp_md *ctx, const struct packet *p)
 {
-	struct iphdr *ip = p->ipv4;
-	struct tcphdr *tcp = p->tcp;
-	__u32 new_ports = (__u32)flow->new_destination_port << 16 | flow->new_source_port;
-	__u64 addresses = checksum_change32(p->tuple.source, flow->new_source) +
-			  checksum_change32(p->tuple.destination, flow->new_destination);
-	__u64 ports = checksum_change32(tuple_ports(&p->tuple), new_ports);
+	void *l3 = ip_header(family, ctx, p);
 
-	ip->saddr = flow->new_source;
-	ip->daddr = flow->new_destination;
-	checksum_apply(&ip->check, addresses + ttl_change);
-
-	*(__u32 *)tcp = new_ports;
-	checksum_apply(&tcp->check, addresses + ports);
+	if (!l3)
+		return;
+	--*ttl_of(family, l3);
+	if (family == FAMILY4)
+		checksum_apply(&((struct iphdr *)l3)->check, CHECKSUM_TTL_DECREMENT);
 }
 
-/* Rewrites the packet for its flow. Without a next hop it is translated only and left to the kernel, which routes
- * it, resolves the MAC and decrements the TTL itself: the first packet to a silent neighbour is late, not lost,
- * even while no controller runs. */
-static __always_inline void rewrite(struct packet *p, const struct flow *flow, const struct sluice_next_hop *hop)
+/* 0: it can't be read. */
+static __always_inline __u8 ttl(int family, struct xdp_md *ctx, const struct packet *p)
 {
-	if (hop)
-		send_to(p, hop);
-	translate(p, flow, hop ? CHECKSUM_TTL_DECREMENT : 0);
+	void *l3 = ip_header(family, ctx, p);
+
+	return l3 ? *ttl_of(family, l3) : 0;
 }
 
-/* The client's side of the TCP state: what this packet adds to it. */
-static __always_inline void track_client(const struct packet *p, const struct flow *forward)
+static __always_inline void udp_checksum_apply(__u16 *checksum, __u64 change)
+{
+	if (*checksum == 0)
+		return; /* the sender made none (RFC 768) */
+	checksum_apply(checksum, change);
+	if (*checksum == 0)
+		*checksum = 0xffff;
+}
+
+/* Ports and their sums. Fragments but the first have none. */
+static __always_inline void translate_l4(struct xdp_md *ctx, const struct packet *p, __u32 new_ports, __u64 addresses)
+{
+	__u64 change = addresses + checksum_change32(tuple_ports(&p->tuple), new_ports);
+	__u32 *ports;
+	struct tcphdr *tcp;
+	struct udphdr *udp;
+
+	if (p->fragment == FRAGMENT_LATER)
+		return;
+	if (p->protocol == IPPROTO_TCP && (tcp = packet_at(ctx, p->l4_offset, sizeof(*tcp))))
+		checksum_apply(&tcp->check, change);
+	else if (p->protocol == IPPROTO_UDP && (udp = packet_at(ctx, p->l4_offset, sizeof(*udp))))
+		udp_checksum_apply(&udp->check, change);
+	ports = packet_at(ctx, p->l4_offset, sizeof(*ports));
+	if (ports)
+		*ports = new_ports;
+}
+
+/* Translates addresses and ports. The sums' changes are computed here, not kept in the flow: a dozen additions cost
+ * less than a larger slot. */
+static __always_inline void translate(int family, struct xdp_md *ctx, const struct packet *p, const struct flow *flow)
+{
+	void *l3 = ip_header(family, ctx, p), *addresses = l3 + addresses_offset(family);
+	__u64 change = address_change(family, &p->tuple.source, &flow->new_source) +
+		       address_change(family, &p->tuple.destination, &flow->new_destination);
+
+	if (!l3)
+		return;
+	address_store(family, addresses, &flow->new_source);
+	address_store(family, addresses + address_bytes(family), &flow->new_destination);
+	if (family == FAMILY4)
+		checksum_apply(&((struct iphdr *)l3)->check, change);
+	translate_l4(ctx, p, (__u32)flow->new_destination_port << 16 | flow->new_source_port, change);
+}
+
+/* The client's side of the connection: what this packet adds to its state. */
+static __always_inline void track_client(int family, const struct packet *p, const struct flow *forward)
 {
 	__u64 seen = 0;
 
-	if (p->tcp_flags & TCP_FIN)
+	if (p->signals & SIGNAL_ENDS)
 		seen |= SLUICE_FLOW_CLIENT_FIN;
-	if (p->tcp_flags & TCP_RST)
+	if (p->signals & SIGNAL_ABORTS)
 		seen |= SLUICE_FLOW_CLOSED;
-	if (p->tcp_flags & TCP_ACK && forward->state & SLUICE_FLOW_REPLIED)
+	if (p->signals & SIGNAL_CONFIRMS && forward->state & SLUICE_FLOW_REPLIED)
 		seen |= SLUICE_FLOW_ESTABLISHED;
 	if (seen & ~forward->state)
-		flow_note(forward->slot, seen, forward->state);
+		flow_note(family, forward, seen);
 }
 
-/* The member's side. Only SYN, FIN and RST say something; the state is in the twin. */
-__noinline int track_member(const struct tuple *forward_key, __u32 tcp_flags)
+static __always_inline int track_member_in(int family, const struct tuple *forward_key, __u32 signals)
 {
 	struct flow forward;
 	__u64 seen = 0;
 
-	if (tcp_flags & TCP_SYN && tcp_flags & TCP_ACK)
+	if (signals & SIGNAL_ACCEPTS)
 		seen |= SLUICE_FLOW_REPLIED;
-	if (tcp_flags & TCP_FIN)
+	if (signals & SIGNAL_ENDS)
 		seen |= SLUICE_FLOW_MEMBER_FIN;
-	if (tcp_flags & TCP_RST)
+	if (signals & SIGNAL_ABORTS)
 		seen |= SLUICE_FLOW_CLOSED;
-	if (forward_key && flow_find_far(forward_key, &forward) && seen & ~forward.state)
-		flow_note(forward.slot, seen, forward.state);
+	if (!flow_find_far(family, forward_key, &forward))
+		return 0;
+	if (forward_key->protocol == SLUICE_FLOW_UDP)
+		seen |= SLUICE_FLOW_ESTABLISHED;
+	if (seen & ~forward.state)
+		flow_note(family, &forward, seen);
 	return 0;
+}
+
+__noinline int track_member4(const struct tuple *forward_key, __u32 signals)
+{
+	return forward_key ? track_member_in(FAMILY4, forward_key, signals) : 0;
+}
+
+__noinline int track_member6(const struct tuple *forward_key, __u32 signals)
+{
+	return forward_key ? track_member_in(FAMILY6, forward_key, signals) : 0;
+}
+
+/* The member's side; the state is in the twin. A reverse slot is marked as soon as its packets have nothing to tell
+ * any more, so that they can take the abridged way. */
+static __always_inline void track_member(int family, const struct packet *p, struct flow *flow)
+{
+	struct tuple twin = flow_twin(flow);
+	__u64 state = flow->state | SLUICE_FLOW_ESTABLISHED;
+
+	if (p->signals & ~SIGNAL_CONFIRMS) {
+		if (family == FAMILY4)
+			track_member4(&twin, p->signals);
+		else
+			track_member6(&twin, p->signals);
+	}
+	if ((twin.protocol == SLUICE_FLOW_UDP || !(p->signals & SIGNAL_ACCEPTS)) && state != flow->state)
+		flow_replace_state(family, flow, state);
 }
 
 /* Stamps at most once per tick, so that most packets leave the slot's cache line clean. A lost race is no loss:
  * somebody else has stamped it, or the next packet will. */
-static __always_inline void touch(struct flow *flow)
+static __always_inline void touch(int family, struct flow *flow)
 {
 	__u64 now = SLUICE_STATE_PUT(SEEN, clock_ticks());
 	__u64 state = (flow->state & SLUICE_STATE_CLEAR(SEEN)) | now;
 
-	if (state != flow->state && flow_replace_state(flow->slot, flow->state, state))
-		flow->state = state;
+	if (state != flow->state)
+		flow_replace_state(family, flow, state);
+}
+
+static __always_inline bool to_client(const struct flow *flow)
+{
+	return flow->state & SLUICE_FLOW_TO_CLIENT;
+}
+
+/* Where to ask the FIB for: packets to members that keep their destination go to the member all the same. */
+static __always_inline void ask_for_flow(int family, struct next_hop_query *q, const struct flow *flow)
+{
+	const struct sluice_member *member = to_client(flow) ? NULL : member_of(flow->state);
+
+	q->family = family;
+	q->source = flow->new_source;
+	q->destination = flow->new_destination;
+	q->index = SLUICE_STATE_GET(flow->state, HOP);
+	q->tunnel = 0;
+	if (member && member->flags & (SLUICE_MEMBER_DSR | SLUICE_MEMBER_IPIP)) {
+		q->destination = member->address;
+		q->tunnel = member->flags & SLUICE_MEMBER_IPIP ? family : 0;
+	}
 }
 
 /* The flow's next hop is of another generation: ask again, and remember it for the packets that follow. */
-static __always_inline int renew_next_hop(struct xdp_md *ctx, struct flow *flow, struct next_hop_query *q)
+static __always_inline int renew_next_hop(int family, struct xdp_md *ctx, struct flow *flow, struct next_hop_query *q)
 {
 	__u64 state;
 	int why;
 
-	q->source = flow->new_source;
-	q->destination = flow->new_destination;
+	ask_for_flow(family, q, flow);
 	q->ingress_ifindex = ctx->ingress_ifindex;
-	q->index = SLUICE_STATE_GET(flow->state, HOP);
 	why = next_hop_resolve(ctx, q);
 	if (why != UNDECIDED || q->index == SLUICE_STATE_GET(flow->state, HOP))
 		return why;
 	state = (flow->state & SLUICE_STATE_CLEAR(HOP)) | SLUICE_STATE_PUT(HOP, q->index);
-	if (flow_replace_state(flow->slot, flow->state, state))
-		flow->state = state;
+	flow_replace_state(family, flow, state);
 	return why;
+}
+
+/* The way of a flow's packets. UNDECIDED: *hop is it. NEXT_HOP_UNRESOLVED: the kernel must find it; *tunnel says
+ * to where, if it is one. */
+struct way {
+	const struct sluice_next_hop *hop;
+	const union sluice_address *tunnel; /* the tunnel's end, or NULL */
+};
+
+static __always_inline int find_way(int family, struct xdp_md *ctx, struct flow *flow, struct way *way)
+{
+	struct next_hop_query *q;
+	__u32 zero = 0;
+	int why;
+
+	way->hop = next_hop_valid(SLUICE_STATE_GET(flow->state, HOP), next_hop_generation());
+	way->tunnel = way->hop && way->hop->tunnel ? &way->hop->tunnel_destination : NULL;
+	if (way->hop)
+		return UNDECIDED;
+	q = bpf_map_lookup_elem(&local_next_hop, &zero);
+	if (!q)
+		return SLUICE_REASON_NO_ROUTE;
+	why = renew_next_hop(family, ctx, flow, q);
+	way->hop = why == UNDECIDED ? &q->hop : NULL;
+	way->tunnel = q->tunnel ? &q->destination : NULL;
+	return why;
+}
+
+static __always_inline bool may_be_fragmented(int family, struct xdp_md *ctx, const struct packet *p)
+{
+	const struct iphdr *ip = ip_header(family, ctx, p);
+
+	return family == FAMILY4 && ip && !(ip->frag_off & bpf_htons(IPV4_DONT_FRAGMENT));
+}
+
+/* Writes the frame's head; `way->hop` NULL leaves that to the kernel. False: there is no room for it. */
+static __always_inline bool send_by(int family, struct packet *p, struct xdp_md *ctx, const struct way *way)
+{
+	void *frame;
+
+	if (way->hop)
+		p->egress_ifindex = way->hop->ifindex;
+	if (way->hop && !way->tunnel && !way->hop->tags && p->l3_offset == ETH_HLEN) {
+		frame = packet_at(ctx, 0, ETH_HLEN);
+		if (frame)
+			ethernet_address(frame, way->hop->destination_mac);
+		return frame;
+	}
+	if (!way->hop && !way->tunnel)
+		return true;
+	return family == FAMILY4 ? write_frame4(ctx, p->l3_offset, way->tunnel, way->hop)
+				 : write_frame6(ctx, p->l3_offset, way->tunnel, way->hop);
+}
+
+/* Rewrites the packet and sends it. Without a next hop it is translated only and left to the kernel, which routes it,
+ * resolves the MAC, fragments and decrements the TTL itself: the first packet to a silent neighbour is late, not lost,
+ * even while no controller runs. */
+static __always_inline int transmit(int family, struct packet *p, struct xdp_md *ctx, const struct flow *flow,
+				    struct way *way, __u32 why)
+{
+	if (way->hop && p->l3_bytes > way->hop->mtu) {
+		if (!may_be_fragmented(family, ctx, p))
+			return too_big(family, p, ctx, flow, way->hop->mtu);
+		way->hop = NULL;
+		why = SLUICE_REASON_LEFT_TO_FRAGMENT;
+	}
+	if (way->hop)
+		lower_ttl(family, ctx, p);
+	translate(family, ctx, p, flow);
+	return send_by(family, p, ctx, way) ? why : SLUICE_REASON_NO_HEADROOM;
 }
 
 static __always_inline __u32 reason_of_way(const struct flow *flow)
 {
-	return flow->state & SLUICE_FLOW_TO_CLIENT ? SLUICE_REASON_REPLIED : SLUICE_REASON_FORWARDED;
+	return to_client(flow) ? SLUICE_REASON_REPLIED : SLUICE_REASON_FORWARDED;
 }
 
-static __always_inline bool opens_connection(const struct packet *p)
+static __always_inline int forward_in(int family, struct xdp_md *ctx)
 {
-	return (p->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
+	struct journey *journey = journey_get();
+	struct packet *p;
+	struct flow *flow;
+	struct way way;
+	int why;
+
+	if (!journey)
+		return SLUICE_REASON_NO_ROUTE;
+	p = &journey->packet;
+	flow = &journey->flow;
+	if (ttl(family, ctx, p) <= 1)
+		return time_exceeded(family, p, ctx, flow);
+	why = find_way(family, ctx, flow, &way);
+	if (why == SLUICE_REASON_NO_ROUTE)
+		return why;
+	touch(family, flow);
+	count_flow_packet(flow->state, ETH_HLEN + p->l3_bytes);
+	if (p->fragment == FRAGMENT_LATER)
+		;
+	else if (to_client(flow))
+		track_member(family, p, flow);
+	else
+		track_client(family, p, flow);
+	return transmit(family, p, ctx, flow, &way,
+			way.hop ? reason_of_way(flow) : SLUICE_REASON_NEXT_HOP_UNRESOLVED);
 }
 
 /* Any packet of a known flow. */
-static __noinline int forward_packet(struct packet *p, struct xdp_md *ctx, struct flow *flow)
+__noinline int forward4(struct xdp_md *ctx)
 {
-	const struct sluice_next_hop *hop = next_hop_valid(SLUICE_STATE_GET(flow->state, HOP), next_hop_generation());
-	struct next_hop_query *q;
-	int why = UNDECIDED;
-	__u32 zero = 0;
+	return forward_in(FAMILY4, ctx);
+}
 
-	if (p->ipv4->ttl <= 1)
-		return SLUICE_REASON_TTL_EXCEEDED;
-	if (!hop) {
-		q = bpf_map_lookup_elem(&local_next_hop, &zero);
-		why = q ? renew_next_hop(ctx, flow, q) : SLUICE_REASON_NO_ROUTE;
-		if (why == SLUICE_REASON_NO_ROUTE)
-			return why;
-		hop = why == UNDECIDED ? &q->hop : NULL;
-	}
-	rewrite(p, flow, hop);
-	touch(flow);
-	count_flow_packet(flow->state, p->frame_bytes);
-	if (!(flow->state & SLUICE_FLOW_TO_CLIENT)) {
-		track_client(p, flow);
-	} else if (p->tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST)) {
-		struct tuple twin = flow_twin(flow);
-
-		track_member(&twin, p->tcp_flags);
-	}
-	if (why != UNDECIDED)
-		return why;
-	return reason_of_way(flow);
+__noinline int forward6(struct xdp_md *ctx)
+{
+	return forward_in(FAMILY6, ctx);
 }
 
 #endif

@@ -10,17 +10,21 @@
 #include "bpf/packet.h"
 #include "maps/next_hop.h"
 
-#define ADDRESS_FAMILY_INET 2 /* AF_INET; the UAPI headers don't have it */
+/* The UAPI headers don't have them. */
+#define ADDRESS_FAMILY_INET 2
+#define ADDRESS_FAMILY_INET6 10
 
 /* Entries that are tried for one next hop. */
 #define NEXT_HOP_WAYS 16
+
+#define MTU_UNKNOWN 65535
 
 /* Never 0: that marks an entry that is free. */
 static __always_inline __u32 next_hop_generation(void)
 {
 	const struct sluice_runtime *r = runtime_get();
 
-	return (r ? r->next_hop_generation : 0) + 1;
+	return ((r ? r->next_hop_generation : 0) + 1) & ~SLUICE_NEXT_HOP_SPECIAL;
 }
 
 static __always_inline struct sluice_next_hop *next_hop_at(__u32 index)
@@ -33,51 +37,70 @@ static __always_inline const struct sluice_next_hop *next_hop_valid(__u32 index,
 {
 	const struct sluice_next_hop *hop = next_hop_at(index);
 
-	return hop && hop->generation == generation ? hop : NULL;
+	return hop && (hop->generation & ~SLUICE_NEXT_HOP_SPECIAL) == generation ? hop : NULL;
 }
 
-static __always_inline void next_hop_request(__u32 ifindex, __be32 address)
-{
-	struct sluice_resolve_request request = {.ifindex = ifindex, .address = address};
-
-	bpf_ringbuf_output(&resolve_requests, &request, sizeof(request), 0);
-}
-
-static __always_inline bool next_hop_same(const struct sluice_next_hop *a, const struct sluice_next_hop *b)
+/* 0 if both say the same. Without branches, which the verifier would follow for each of NEXT_HOP_WAYS entries. */
+static __always_inline __u64 next_hop_difference(const struct sluice_next_hop *a, const struct sluice_next_hop *b)
 {
 	/* The two MACs are three words, and the verifier wants aligned ones of the stack. */
 	const __u32 *x = (const void *)a->destination_mac, *y = (const void *)b->destination_mac;
+	const __u32 *tags_a = (const void *)a->tag, *tags_b = (const void *)b->tag;
 
-	return a->generation == b->generation && a->ifindex == b->ifindex && x[0] == y[0] && x[1] == y[1] &&
-	       x[2] == y[2];
+	return (a->generation ^ b->generation) | (a->ifindex ^ b->ifindex) | (x[0] ^ y[0]) | (x[1] ^ y[1]) |
+	       (x[2] ^ y[2]) | (a->mtu ^ b->mtu) | (a->tags ^ b->tags) | (a->tunnel ^ b->tunnel) |
+	       (tags_a[0] ^ tags_b[0]) | (tags_a[1] ^ tags_b[1]) |
+	       (a->tunnel_destination.halves[0] ^ b->tunnel_destination.halves[0]) |
+	       (a->tunnel_destination.halves[1] ^ b->tunnel_destination.halves[1]);
+}
+
+static __always_inline void next_hop_copy(struct sluice_next_hop *to, const struct sluice_next_hop *from)
+{
+	to->ifindex = from->ifindex;
+	__builtin_memcpy(to->destination_mac, from->destination_mac, SLUICE_MAC_BYTES);
+	__builtin_memcpy(to->source_mac, from->source_mac, SLUICE_MAC_BYTES);
+	to->mtu = from->mtu;
+	to->tags = from->tags;
+	to->tunnel = from->tunnel;
+	to->tag[0] = from->tag[0];
+	to->tag[1] = from->tag[1];
+	to->tunnel_destination = from->tunnel_destination;
 }
 
 static __always_inline void next_hop_write(struct sluice_next_hop *hop, const struct sluice_next_hop *content)
 {
-	hop->ifindex = content->ifindex;
-	__builtin_memcpy(hop->destination_mac, content->destination_mac, SLUICE_MAC_BYTES);
-	__builtin_memcpy(hop->source_mac, content->source_mac, SLUICE_MAC_BYTES);
+	next_hop_copy(hop, content);
 	/* An exchange is a full barrier: who sees the generation sees the rest. */
 	__sync_lock_test_and_set(&hop->generation, content->generation);
 }
 
+/* Where the search for an entry with this content begins. */
+static __always_inline __u32 next_hop_place(const struct sluice_next_hop *content)
+{
+	/* The last two bytes of the MAC tell neighbours apart best; four bytes from there reach into the other MAC. */
+	__u32 mac = *(const __u32 *)content->destination_mac ^ *(const __u32 *)(content->destination_mac + 4) * 31;
+	__u32 tunnel = content->tunnel_destination.words[0] * 7 ^ content->tunnel_destination.words[3] * 13;
+
+	return (mac ^ content->ifindex * 17 ^ content->generation ^ *(const __u32 *)content->tag * 5 ^ tunnel) *
+		       0x9e3779b1U >> 20;
+}
+
 /* The index of an entry with this content, found or made; 0: there is no room near its place. */
-static __noinline __u32 next_hop_index(const struct sluice_next_hop *content)
+__noinline int next_hop_index(const struct sluice_next_hop *content)
 {
 	__u32 used = clock_jiffies() | 1, first, index, seen;
 	struct sluice_next_hop *hop;
 
-	/* The last two bytes of the MAC tell neighbours apart best; four bytes from there reach into the other MAC. */
-	first = (*(const __u32 *)content->destination_mac ^ *(const __u32 *)(content->destination_mac + 4) * 31 ^
-		 content->ifindex * 17 ^ content->generation) *
-		0x9e3779b1U >> 20;
+	if (!content)
+		return 0;
+	first = next_hop_place(content);
 	for (__u32 i = 0; i < NEXT_HOP_WAYS; i++) {
 		index = (first + i) % SLUICE_MAX_NEXT_HOPS;
 		hop = next_hop_at(index);
 		if (!hop || index == 0)
 			continue;
 		seen = *(volatile __u32 *)&hop->used;
-		if (seen & 1 && next_hop_same(hop, content) &&
+		if (seen & 1 && !next_hop_difference(hop, content) &&
 		    (seen == used || __sync_val_compare_and_swap(&hop->used, seen, used) == seen))
 			return index;
 		if (seen == SLUICE_NEXT_HOP_FREE && __sync_val_compare_and_swap(&hop->used, seen, used) == seen) {
@@ -88,16 +111,26 @@ static __noinline __u32 next_hop_index(const struct sluice_next_hop *content)
 	return 0;
 }
 
+/* Of a member's address and how packets get there. */
+static __always_inline __u64 member_hash(const struct sluice_member *member)
+{
+	__u64 h = (member->address.halves[0] ^ 0x9e3779b97f4a7c15ULL) * 0xbf58476d1ce4e5b9ULL;
+
+	h = (h ^ h >> 31 ^ member->address.halves[1]) * 0x94d049bb133111ebULL;
+	return (h ^ h >> 29) + (member->flags & (SLUICE_MEMBER_IPV6 | SLUICE_MEMBER_DSR | SLUICE_MEMBER_IPIP));
+}
+
 /* What an earlier connection to this member found out, if that is of the present generation. */
-static __always_inline const struct sluice_next_hop *next_hop_of_member(__u32 member, __be32 address, __u32 *index)
+static __always_inline const struct sluice_next_hop *next_hop_of_member(__u32 index, const struct sluice_member *member,
+									__u32 *hop_index)
 {
 	__u32 generation = next_hop_generation();
-	const struct sluice_member_hop *known = bpf_map_lookup_elem(&member_hops, &member);
+	const struct sluice_member_hop *known = bpf_map_lookup_elem(&member_hops, &index);
 
-	if (!known || known->generation != generation || known->address != address)
+	if (!known || known->generation != generation || known->member != member_hash(member))
 		return NULL;
-	*index = known->index;
-	return next_hop_valid(*index, generation);
+	*hop_index = known->index;
+	return next_hop_valid(*hop_index, generation);
 }
 
 /* Something names this entry. */
@@ -131,9 +164,11 @@ static __always_inline void next_hop_free_if_unused(__u32 index, __u32 before)
 
 /* What is asked, and what comes back. One per CPU, because it is too large for the stack. */
 struct next_hop_query {
-	__be32 source;
-	__be32 destination;
+	union sluice_address source;
+	union sluice_address destination;
+	__u32 family;
 	__u32 ingress_ifindex;
+	__u32 tunnel; /* in: 0, or the IP version of the tunnel that ends at `destination` */
 	/* In: an index that was valid before, or 0. Out: the index to use, 0 when the table has no room. */
 	__u32 index;
 	struct sluice_next_hop hop; /* out: the next hop itself */
@@ -147,18 +182,93 @@ struct {
 	__type(value, struct next_hop_query);
 } local_next_hop SEC(".maps");
 
-static __always_inline void next_hop_remember_for_member(__u32 member, const struct next_hop_query *q)
+static __always_inline void next_hop_remember_for_member(__u32 index, const struct sluice_member *member,
+							 const struct next_hop_query *q)
 {
-	struct sluice_member_hop *known = bpf_map_lookup_elem(&member_hops, &member);
+	struct sluice_member_hop *known = bpf_map_lookup_elem(&member_hops, &index);
+	__u64 hash = member_hash(member);
 
 	if (!known || !q->index)
 		return;
-	if (known->address != q->destination) {
+	if (known->member != hash) {
 		__sync_lock_test_and_set(&known->generation, 0);
-		known->address = q->destination;
+		known->member = hash;
 	}
-	/* In one word, so that other CPUs read both or neither; an exchange, so that they see the address before. */
-	__sync_lock_test_and_set((__u64 *)known, (__u64)q->index << 32 | q->hop.generation);
+	/* In one word, so that other CPUs read both or neither; an exchange, so that they see the member before. */
+	__sync_lock_test_and_set((__u64 *)known,
+				 (__u64)q->index << 32 | (q->hop.generation & ~SLUICE_NEXT_HOP_SPECIAL));
+}
+
+static __always_inline void fib_question(const struct next_hop_query *q, struct bpf_fib_lookup *fib)
+{
+	__builtin_memset(fib, 0, sizeof(*fib));
+	fib->l4_protocol = IPPROTO_TCP;
+	fib->ifindex = q->ingress_ifindex;
+	if (q->family == FAMILY4) {
+		fib->family = ADDRESS_FAMILY_INET;
+		fib->ipv4_src = q->source.ipv4;
+		fib->ipv4_dst = q->destination.ipv4;
+	} else {
+		fib->family = ADDRESS_FAMILY_INET6;
+		for (int i = 0; i < 4; i++) {
+			fib->ipv6_src[i] = q->source.words[i];
+			fib->ipv6_dst[i] = q->destination.words[i];
+		}
+	}
+}
+
+/* The NIC behind the interface that the FIB named, which may be a VLAN interface on top of it. */
+static __always_inline void next_hop_leave_by(struct sluice_next_hop *hop, __u32 ifindex)
+{
+	__u32 slot = ifindex % SLUICE_MAX_INTERFACES;
+	const struct sluice_interface *interface = bpf_map_lookup_elem(&interfaces, &slot);
+
+	hop->ifindex = ifindex;
+	hop->tags = 0;
+	hop->tag[0] = hop->tag[1] = (struct sluice_tag){};
+	if (!interface || interface->ifindex != ifindex || interface->tags == 0)
+		return;
+	hop->ifindex = interface->parent;
+	hop->tags = interface->tags;
+	hop->tag[0] = interface->tag[0];
+	hop->tag[1] = interface->tag[1];
+}
+
+static __always_inline __u32 tunnel_bytes(__u32 tunnel)
+{
+	return tunnel == 0 ? 0 : tunnel == FAMILY4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr);
+}
+
+static __always_inline void next_hop_request(const struct next_hop_query *q, const struct bpf_fib_lookup *fib)
+{
+	struct sluice_resolve_request request = {.ifindex = fib->ifindex, .family = q->family};
+
+	/* The helper put the gateway, if there is one, in place of the destination. */
+	if (q->family == FAMILY4)
+		request.address.ipv4 = fib->ipv4_dst;
+	else
+		__builtin_memcpy(&request.address, fib->ipv6_dst, sizeof(request.address));
+	bpf_ringbuf_output(&resolve_requests, &request, sizeof(request), 0);
+}
+
+static __always_inline bool leaves_alike(const struct sluice_next_hop *a, const struct sluice_next_hop *b)
+{
+	const __u32 *tags_a = (const void *)a->tag, *tags_b = (const void *)b->tag;
+
+	return a->ifindex == b->ifindex && a->tags == b->tags && tags_a[0] == tags_b[0] && tags_a[1] == tags_b[1];
+}
+
+/* Gives the hop its generation and its index. */
+static __always_inline void next_hop_settle(struct next_hop_query *q)
+{
+	q->hop.tunnel = q->tunnel;
+	q->hop.tunnel_destination = (union sluice_address){};
+	if (q->tunnel)
+		q->hop.tunnel_destination = q->destination;
+	q->hop.generation = next_hop_generation();
+	if (q->hop.tags || q->hop.tunnel)
+		q->hop.generation |= SLUICE_NEXT_HOP_SPECIAL;
+	q->index = next_hop_index(&q->hop);
 }
 
 /* Resolves the next hop of packets from `source` to `destination` that come in on `ingress_ifindex`. Returns
@@ -176,36 +286,32 @@ __noinline int next_hop_resolve(struct xdp_md *ctx, struct next_hop_query *q)
 	if (!q)
 		return SLUICE_REASON_NO_ROUTE;
 	fib = &q->fib;
-	*fib = (struct bpf_fib_lookup){
-		.family = ADDRESS_FAMILY_INET,
-		.l4_protocol = IPPROTO_TCP,
-		.ifindex = q->ingress_ifindex,
-		.ipv4_src = q->source,
-		.ipv4_dst = q->destination,
-	};
+	fib_question(q, fib);
+	q->hop.mtu = MTU_UNKNOWN;
 	switch (bpf_fib_lookup(ctx, fib, sizeof(*fib), 0)) {
 	case BPF_FIB_LKUP_RET_SUCCESS:
+		next_hop_leave_by(&q->hop, fib->ifindex);
 		__builtin_memcpy(q->hop.destination_mac, fib->dmac, SLUICE_MAC_BYTES);
 		__builtin_memcpy(q->hop.source_mac, fib->smac, SLUICE_MAC_BYTES);
+		if (fib->mtu_result > tunnel_bytes(q->tunnel))
+			q->hop.mtu = fib->mtu_result - tunnel_bytes(q->tunnel);
 		break;
 	case BPF_FIB_LKUP_RET_NO_NEIGH:
-		/* The helper put the gateway, if there is one, in place of the destination. */
-		next_hop_request(fib->ifindex, fib->ipv4_dst);
+		next_hop_leave_by(&q->hop, fib->ifindex);
+		next_hop_request(q, fib);
 		before = next_hop_at(q->index);
-		if (!q->index || !before || before->ifindex != fib->ifindex) {
-			q->hop.ifindex = fib->ifindex;
+		if (!q->index || !before || !leaves_alike(before, &q->hop)) {
 			q->index = 0;
 			return SLUICE_REASON_NEXT_HOP_UNRESOLVED;
 		}
 		__builtin_memcpy(q->hop.destination_mac, before->destination_mac, SLUICE_MAC_BYTES);
 		__builtin_memcpy(q->hop.source_mac, before->source_mac, SLUICE_MAC_BYTES);
+		q->hop.mtu = before->mtu;
 		break;
 	default:
 		return SLUICE_REASON_NO_ROUTE;
 	}
-	q->hop.ifindex = fib->ifindex;
-	q->hop.generation = next_hop_generation();
-	q->index = next_hop_index(&q->hop);
+	next_hop_settle(q);
 	return UNDECIDED;
 }
 

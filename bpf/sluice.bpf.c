@@ -5,6 +5,7 @@
 #include "bpf/connect.h"
 #include "bpf/expire.h"
 #include "bpf/frequent.h"
+#include "bpf/icmp.h"
 
 enum verdict { VERDICT_FORWARD, VERDICT_ANSWER, VERDICT_PASS, VERDICT_DROP };
 
@@ -31,24 +32,29 @@ static __always_inline int finish(__u32 egress_ifindex, struct xdp_md *ctx, __u3
 	}
 }
 
-/* Frames for other machines' MACs (flooding, a promiscuous NIC) are not ours; ARP requests are broadcast. */
-static __always_inline int receive(struct packet *p, struct xdp_md *ctx)
+/* Looks at where the frame came in and whom it is addressed to. `l3_offset` is where its payload begins. */
+static __always_inline int receive(struct packet *p, struct xdp_md *ctx, __u32 l3_offset)
 {
-	__u32 slot = ctx->ingress_ifindex % SLUICE_MAX_INTERFACES;
+	const struct sluice_interface *interface = ingress_interface(ctx);
+	const struct ethhdr *eth = packet_at(ctx, 0, sizeof(*eth));
 
-	p->interface = bpf_map_lookup_elem(&interfaces, &slot);
-	if (!p->interface || p->interface->ifindex != ctx->ingress_ifindex)
+	if (!eth)
+		return SLUICE_REASON_MALFORMED_ETHERNET;
+	if (!interface)
 		return SLUICE_REASON_UNKNOWN_INTERFACE;
-	if (!mac_equal(p->eth->h_dest, p->interface->mac) &&
-	    !(ethertype(p->eth) == bpf_htons(ETH_P_ARP) && p->eth->h_dest[0] & 1))
-		return SLUICE_REASON_NOT_OUR_MAC;
-	return UNDECIDED;
+	p->defect = UNDECIDED;
+	p->l3_offset = l3_offset;
+	if (mac_equal(eth->h_dest, interface->mac))
+		return UNDECIDED;
+	/* Frames for other machines (flooding, a promiscuous NIC) are not ours; who has a VIP is asked everybody. */
+	p->group_mac = eth->h_dest[0] & 1;
+	return p->group_mac ? UNDECIDED : SLUICE_REASON_NOT_OUR_MAC;
 }
 
-/* A packet that is in no flow: for a VIP, or not ours. UNDECIDED: it is in a flow by now. */
-static __always_inline int packet_without_flow(struct packet *p, struct xdp_md *ctx, __u32 attempt)
+/* A packet that is in no flow: for a VIP, or not ours. */
+static __always_inline int packet_without_flow(int family, struct packet *p, struct xdp_md *ctx)
 {
-	const struct sluice_vip *vip = vip_find(p->tuple.destination);
+	const struct sluice_vip *vip = vip_find(family, &p->tuple.destination);
 
 	if (!vip)
 		return SLUICE_REASON_NOT_OURS;
@@ -56,74 +62,184 @@ static __always_inline int packet_without_flow(struct packet *p, struct xdp_md *
 		return p->defect;
 	if (!(vip->flags & SLUICE_VIP_UP))
 		return SLUICE_REASON_VIP_DOWN;
-	if (source_is_martian(p))
+	if (source_is_martian(family, p))
 		return SLUICE_REASON_MARTIAN_SOURCE;
-	if (p->protocol == IPPROTO_ICMP)
-		return answer_icmp(p);
-	/* TCP without a defect has its header; the verifier must be told. */
-	if (p->protocol != IPPROTO_TCP || !p->tcp)
+	if (p->fragment == FRAGMENT_LATER || (p->fragment && p->protocol == icmp_protocol(family)))
+		return SLUICE_REASON_FRAGMENT_WITHOUT_FIRST;
+	if (p->protocol == icmp_protocol(family))
+		return answer_echo(family, p, ctx);
+	/* Without a defect its ports are known. */
+	if (!p->tuple.protocol)
 		return SLUICE_REASON_UNSUPPORTED_PROTOCOL;
-	return open_connection(p, ctx, attempt);
+	return ask_for_connection(family, p, ctx, vip);
 }
 
-/* A packet whose flow was found. UNDECIDED: the flow gave way to a new connection. */
-static __always_inline int packet_of_flow(struct packet *p, struct xdp_md *ctx, struct flow *flow)
+/* A client that opens a connection, or whose UDP packets were never answered, may do so with another member. */
+static __always_inline bool may_open_anew(const struct packet *p, const struct flow *flow)
 {
-	struct tuple twin;
+	if (flow->state & SLUICE_FLOW_TO_CLIENT || p->fragment == FRAGMENT_LATER)
+		return false;
+	return p->signals & SIGNAL_OPENS ||
+	       (p->protocol == IPPROTO_UDP && !(flow->state & SLUICE_FLOW_ESTABLISHED));
+}
 
+/* TCP, UDP or SCTP, with its ports. UNDECIDED: the packet is in no flow, or its flow gave way to a new connection. */
+static __always_inline int packet_with_ports(int family, struct packet *p, struct flow *flow)
+{
+	if (!flow_find_far(family, &p->tuple, flow))
+		return UNDECIDED;
 	if (p->defect != UNDECIDED)
 		return p->defect;
-	if (opens_connection(p) && !(flow->state & SLUICE_FLOW_TO_CLIENT) && flow_gives_way(flow)) {
-		twin = flow_twin(flow);
-		if (flow_forget(flow->index, flow->state, &twin))
-			return UNDECIDED;
-	}
-	return forward_packet(p, ctx, flow);
+	if (may_open_anew(p, flow) && flow_gives_way(family, flow) && flow_forget(family, flow))
+		return UNDECIDED;
+	if (p->fragment == FRAGMENT_FIRST)
+		fragment_remember(family, p);
+	return NEXT_FORWARD;
 }
 
-static __always_inline int ipv4_packet(struct packet *p, struct xdp_md *ctx, __u32 attempt)
+/* NEXT_ERROR, or UNDECIDED for any other ICMP message. */
+static __always_inline int packet_without_ports(int family, struct packet *p, struct xdp_md *ctx)
 {
-	struct flow flow;
+	struct icmp_header *icmp = packet_at(ctx, p->l4_offset, sizeof(*icmp));
+
+	if (p->fragment || p->protocol != icmp_protocol(family))
+		return UNDECIDED;
+	if (!icmp || p->l4_bytes < sizeof(*icmp))
+		p->defect = SLUICE_REASON_MALFORMED_ICMP;
+	else if (is_icmp_error(family, icmp->type))
+		return NEXT_ERROR;
+	return UNDECIDED;
+}
+
+static __always_inline int packet_of_known_flow(int family, struct packet *p, struct xdp_md *ctx, struct flow *flow)
+{
+	if (p->defect != UNDECIDED)
+		return UNDECIDED;
+	if (p->fragment == FRAGMENT_LATER ? flow_protocol(p->protocol) && fragment_recall(family, p) : parse_l4(p, ctx))
+		return packet_with_ports(family, p, flow);
+	return packet_without_ports(family, p, ctx);
+}
+
+/* What an IP packet is, and what is to be done with it: a reason, or NEXT_*. */
+static __always_inline int decide(int family, struct xdp_md *ctx, __u32 l3_offset)
+{
+	struct journey *journey = journey_get();
+	struct packet *p;
 	int why;
 
-	if (!parse_ipv4(p, ctx))
+	if (!journey)
 		return SLUICE_REASON_NOT_OURS;
-	if (p->defect != UNDECIDED || p->protocol != IPPROTO_TCP || !parse_tcp(p))
-		return packet_without_flow(p, ctx, attempt);
-	if (flow_find_far(&p->tuple, &flow) && (why = packet_of_flow(p, ctx, &flow)) != UNDECIDED)
+	p = &journey->packet;
+	__builtin_memset(p, 0, sizeof(*p));
+	if ((why = receive(p, ctx, l3_offset)) != UNDECIDED)
 		return why;
-	if ((why = packet_without_flow(p, ctx, attempt)) != UNDECIDED)
+	if (!parse_ip(family, p, ctx))
+		return p->group_mac ? SLUICE_REASON_NOT_OUR_MAC : SLUICE_REASON_NOT_OURS;
+	if (family == FAMILY6 && (why = answer_solicitation(p, ctx)) != UNDECIDED)
 		return why;
-	/* Another CPU has just opened the same connection. */
-	return flow_find_far(&p->tuple, &flow) ? forward_packet(p, ctx, &flow) : SLUICE_REASON_NO_FLOW;
+	if (p->group_mac)
+		return SLUICE_REASON_NOT_OUR_MAC;
+	if ((why = packet_of_known_flow(family, p, ctx, &journey->flow)) != UNDECIDED)
+		return why;
+	return packet_without_flow(family, p, ctx);
 }
 
-static __always_inline struct packet packet_at_start(struct xdp_md *ctx)
+__noinline int decide4(struct xdp_md *ctx, __u32 l3_offset)
 {
-	return (struct packet){
-		.cursor = (void *)(long)ctx->data,
-		.data_end = (void *)(long)ctx->data_end,
-		.defect = UNDECIDED,
-	};
+	return decide(FAMILY4, ctx, l3_offset);
 }
 
-/* The whole journey, for every kind of packet. Returns the XDP action, or TRY_AGAIN at the first attempt. */
-__noinline int any_packet(struct xdp_md *ctx, __u32 attempt)
+__noinline int decide6(struct xdp_md *ctx, __u32 l3_offset)
 {
-	struct packet p = packet_at_start(ctx);
-	int why;
+	return decide(FAMILY6, ctx, l3_offset);
+}
 
-	if ((why = parse_ethernet(&p)) != UNDECIDED)
-		return finish(0, ctx, why);
-	if ((why = receive(&p, ctx)) != UNDECIDED)
-		return finish(0, ctx, why);
-	if (ethertype(p.eth) == bpf_htons(ETH_P_ARP))
-		return finish(0, ctx, answer_arp(&p));
-	if (ethertype(p.eth) == bpf_htons(ETH_P_IP))
-		why = ipv4_packet(&p, ctx, attempt);
-	else
-		why = SLUICE_REASON_NOT_OURS;
-	return why == TRY_AGAIN ? TRY_AGAIN : finish(p.egress_ifindex, ctx, why);
+/* The flow that another CPU has just made of the same packet. */
+__noinline int find_again(int family)
+{
+	struct journey *journey = journey_get();
+
+	if (!journey)
+		return false;
+	return family == FAMILY4 ? flow_find_far(FAMILY4, &journey->packet.tuple, &journey->flow)
+				 : flow_find_far(FAMILY6, &journey->packet.tuple, &journey->flow);
+}
+
+/* Makes the connection that was asked for; a second time if something gave way to it. */
+static __always_inline int open_connection(int family, struct xdp_md *ctx)
+{
+	int why = family == FAMILY4 ? create_flow4(ctx) : create_flow6(ctx);
+
+	if (why == UNDECIDED && (why = reason_of_failure()) != OPENED_MEANWHILE) {
+		if (family == FAMILY4) {
+			make_way4();
+			why = create_flow4(ctx);
+		} else {
+			make_way6();
+			why = create_flow6(ctx);
+		}
+		if (why == UNDECIDED)
+			why = reason_of_failure();
+	}
+	if (why == SLUICE_REASON_FLOW_CREATED)
+		return family == FAMILY4 ? forward_first4(ctx) : forward_first6(ctx);
+	if (why != OPENED_MEANWHILE)
+		return family == FAMILY4 ? refuse4(ctx, why) : refuse6(ctx, why);
+	if (!find_again(family))
+		return SLUICE_REASON_NO_FLOW;
+	return family == FAMILY4 ? forward4(ctx) : forward6(ctx);
+}
+
+/* The stages, one after the other. They are called from here, not from each other, because a program has 512 bytes of
+ * stack for all calls that are open at a time. */
+static __always_inline int ip_packet(int family, struct xdp_md *ctx, __u32 l3_offset)
+{
+	int next = family == FAMILY4 ? decide4(ctx, l3_offset) : decide6(ctx, l3_offset);
+
+	switch (next) {
+	case NEXT_FORWARD:
+		return family == FAMILY4 ? forward4(ctx) : forward6(ctx);
+	case NEXT_OPEN:
+		return open_connection(family, ctx);
+	case NEXT_ERROR:
+		return family == FAMILY4 ? icmp_error4(ctx) : icmp_error6(ctx);
+	default:
+		return next;
+	}
+}
+
+__noinline int other_packet(struct xdp_md *ctx, __u32 l3_offset, __u32 is_arp)
+{
+	struct packet p = {};
+	int why = receive(&p, ctx, l3_offset);
+
+	if (why != UNDECIDED)
+		return why;
+	if (is_arp)
+		return answer_arp(&p, ctx);
+	return p.group_mac ? SLUICE_REASON_NOT_OUR_MAC : SLUICE_REASON_NOT_OURS;
+}
+
+/* The whole journey, for every kind of packet. Returns the XDP action. */
+static __always_inline int any_packet(struct xdp_md *ctx)
+{
+	int payload = ethernet_payload(ctx), why;
+	__u32 l3_offset = payload & 0xffff, type = (__u32)payload >> 16;
+	const struct journey *journey = journey_get();
+
+	if (payload == -1 || !journey)
+		return finish(0, ctx, SLUICE_REASON_MALFORMED_ETHERNET);
+	switch (type) {
+	case ETH_P_IP:
+		why = ip_packet(FAMILY4, ctx, l3_offset);
+		break;
+	case ETH_P_IPV6:
+		why = ip_packet(FAMILY6, ctx, l3_offset);
+		break;
+	default:
+		why = other_packet(ctx, l3_offset, type == ETH_P_ARP);
+	}
+	return finish(journey->packet.egress_ifindex, ctx, why);
 }
 
 SEC("xdp.frags")
@@ -131,20 +247,22 @@ int sluice_xdp(struct xdp_md *ctx)
 {
 	int action = frequent_packet(ctx);
 
-	if (action != UNDECIDED)
-		return action;
-	action = any_packet(ctx, 0);
-	if (action != TRY_AGAIN)
-		return action;
-	make_way();
-	return any_packet(ctx, 1);
+	return action != UNDECIDED ? action : any_packet(ctx);
 }
 
-/* One sweep over the flow table; run by the controller, see struct sluice_flow_expire. */
+/* One sweep over the flow tables; run by the controller, see struct sluice_flow_expire. */
 SEC("syscall")
 int flow_expire(struct sluice_flow_expire *result)
 {
 	flow_expire_all(result);
+	return 0;
+}
+
+/* Removes one connection; run by the controller, see struct sluice_flow_flush. */
+SEC("syscall")
+int flow_flush(struct sluice_flow_flush *request)
+{
+	flow_flush_one(request);
 	return 0;
 }
 

@@ -1,17 +1,16 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* What the data plane says on behalf of a VIP: ARP replies and ping replies. */
+/* What the data plane says on behalf of a VIP: ARP replies, neighbour advertisements and ping replies. */
 #ifndef SLUICE_BPF_VIP_H
 #define SLUICE_BPF_VIP_H
 
-#include "bpf/checksum.h"
-#include "bpf/packet.h"
+#include "bpf/answer.h"
 #include "maps/vip.h"
 
-#define ANSWER_TTL 64 /* RFC 1700's default for packets that start here */
-
-static __always_inline const struct sluice_vip *vip_find(__be32 address)
+static __always_inline const struct sluice_vip *vip_find(int family, const union sluice_address *address)
 {
-	return bpf_map_lookup_elem(&vips4, &address);
+	if (family == FAMILY4)
+		return bpf_map_lookup_elem(&vips4, &address->ipv4);
+	return bpf_map_lookup_elem(&vips6, address);
 }
 
 /* ARP for IPv4 over Ethernet (RFC 826). linux/if_arp.h drags in the C library's sockets. */
@@ -31,72 +30,146 @@ struct arp_ipv4 {
 	__be32 target;
 } __attribute__((packed));
 
-/* An ICMP echo message (RFC 792). linux/icmp.h drags in the C library too. */
-#define ICMP_ECHO_REPLY 0
-#define ICMP_ECHO_REQUEST 8
+#define ICMP4_ECHO_REPLY 0
+#define ICMP4_ECHO_REQUEST 8
+#define ICMP6_ECHO_REQUEST 128
+#define ICMP6_ECHO_REPLY 129
+#define ICMP6_NEIGHBOUR_SOLICITATION 135
+#define ICMP6_NEIGHBOUR_ADVERTISEMENT 136
 
-struct icmp_echo {
-	__u8 type;
-	__u8 code;
-	__u16 checksum;
-	__be16 identifier;
-	__be16 sequence;
+/* A neighbour solicitation or advertisement with the one option that it has here (RFC 4861, 4.3, 4.4, 4.6.1). */
+struct neighbour_message {
+	struct icmp_header icmp; /* `rest`: flags */
+	union sluice_address target;
+	__u8 option_type;
+	__u8 option_length; /* in 8 bytes */
+	__u8 option_mac[SLUICE_MAC_BYTES];
 };
+SLUICE_STATIC_ASSERT(sizeof(struct neighbour_message) == 32);
+#define NEIGHBOUR_WITHOUT_OPTION 24
+#define NEIGHBOUR_TARGET_MAC 2 /* option type */
+#define NEIGHBOUR_SOLICITED_OVERRIDE 0x60000000
+#define NEIGHBOUR_HOP_LIMIT 255
 
-/* Turns the frame around: it goes back to where it came from, from our own MAC. */
-static __always_inline void ethernet_turn_around(struct packet *p)
+/* The interface that the packet came in on; NULL if it is not ours. */
+static __always_inline const struct sluice_interface *ingress_interface(struct xdp_md *ctx)
 {
-	__builtin_memcpy(p->eth->h_dest, p->eth->h_source, SLUICE_MAC_BYTES);
-	__builtin_memcpy(p->eth->h_source, p->interface->mac, SLUICE_MAC_BYTES);
+	__u32 slot = ctx->ingress_ifindex % SLUICE_MAX_INTERFACES;
+	const struct sluice_interface *interface = bpf_map_lookup_elem(&interfaces, &slot);
+
+	return interface && interface->ifindex == ctx->ingress_ifindex ? interface : NULL;
 }
 
-static __always_inline int answer_arp(struct packet *p)
+/* Turns the frame around: it goes back to where it came from, from our own MAC. */
+static __always_inline void ethernet_turn_around(struct xdp_md *ctx, const struct sluice_interface *interface)
 {
-	struct arp_ipv4 *arp = p->cursor;
-	__be32 vip;
+	struct ethhdr *eth = packet_at(ctx, 0, sizeof(*eth));
 
-	if ((void *)(arp + 1) > p->data_end)
+	if (!eth)
+		return;
+	__builtin_memcpy(eth->h_dest, eth->h_source, SLUICE_MAC_BYTES);
+	__builtin_memcpy(eth->h_source, interface->mac, SLUICE_MAC_BYTES);
+}
+
+static __always_inline int answer_arp(struct packet *p, struct xdp_md *ctx)
+{
+	struct arp_ipv4 *arp = packet_at(ctx, p->l3_offset, sizeof(*arp));
+	const struct sluice_interface *interface = ingress_interface(ctx);
+	union sluice_address vip = {};
+
+	if (!arp || !interface)
 		return SLUICE_REASON_NOT_OURS;
 	if (arp->hardware_type != bpf_htons(ARP_HARDWARE_ETHERNET) ||
 	    arp->protocol_type != bpf_htons(ETH_P_IP) || arp->hardware_bytes != SLUICE_MAC_BYTES ||
 	    arp->protocol_bytes != sizeof(__be32) || arp->operation != bpf_htons(ARP_REQUEST))
 		return SLUICE_REASON_NOT_OURS;
-	vip = arp->target;
+	vip.ipv4 = arp->target;
 	/* Somebody announces our address as theirs: answering would not help, the host's log may. */
-	if (arp->sender == vip || !vip_find(vip))
+	if (arp->sender == vip.ipv4 || !vip_find(FAMILY4, &vip))
 		return SLUICE_REASON_NOT_OURS;
 
 	arp->operation = bpf_htons(ARP_REPLY);
 	__builtin_memcpy(arp->target_mac, arp->sender_mac, SLUICE_MAC_BYTES);
 	arp->target = arp->sender;
-	__builtin_memcpy(arp->sender_mac, p->interface->mac, SLUICE_MAC_BYTES);
-	arp->sender = vip;
-	ethernet_turn_around(p);
+	__builtin_memcpy(arp->sender_mac, interface->mac, SLUICE_MAC_BYTES);
+	arp->sender = vip.ipv4;
+	ethernet_turn_around(ctx, interface);
 	return SLUICE_REASON_ARP_ANSWERED;
 }
 
-/* An ICMP message to a VIP that is up: pings are answered (RFC 792), anything else is not ours to handle yet. */
-static __always_inline int answer_icmp(struct packet *p)
+static __always_inline bool address_is_zero(const union sluice_address *a)
 {
-	struct icmp_echo *icmp = p->cursor;
-	struct iphdr *ip = p->ipv4;
-	__u64 ttl_change;
+	return !a->halves[0] && !a->halves[1];
+}
 
-	if ((void *)(icmp + 1) > p->data_end || p->l4_bytes < sizeof(*icmp))
+/* A neighbour solicitation, to whatever address (RFC 4861, 7.1.1, 7.2.4). UNDECIDED: it is none that we answer. */
+static __always_inline int solicitation(struct packet *p, struct xdp_md *ctx)
+{
+	struct neighbour_message *m = packet_at(ctx, p->l4_offset, NEIGHBOUR_WITHOUT_OPTION), *whole;
+	const struct sluice_interface *interface = ingress_interface(ctx);
+	struct ipv6hdr *ip = ip_header(FAMILY6, ctx, p);
+	__u32 bytes = sizeof(*m);
+	union sluice_address target;
+	__u64 sum;
+
+	if (p->protocol != IPPROTO_ICMPV6 || p->l4_offset != p->l3_offset + sizeof(*ip) || p->defect != UNDECIDED ||
+	    !ip || !m || !interface || p->l4_bytes < NEIGHBOUR_WITHOUT_OPTION)
+		return UNDECIDED;
+	if (m->icmp.type != ICMP6_NEIGHBOUR_SOLICITATION || m->icmp.code != 0 ||
+	    ip->hop_limit != NEIGHBOUR_HOP_LIMIT || address_is_zero(&p->tuple.source))
+		return UNDECIDED;
+	target = address_load(FAMILY6, &m->target);
+	if (!vip_find(FAMILY6, &target))
+		return UNDECIDED;
+	m->icmp = (struct icmp_header){.type = ICMP6_NEIGHBOUR_ADVERTISEMENT,
+				       .rest = bpf_htonl(NEIGHBOUR_SOLICITED_OVERRIDE)};
+	whole = packet_at(ctx, p->l4_offset, sizeof(*whole));
+	if (p->l4_bytes >= sizeof(*whole) && whole) {
+		whole->option_type = NEIGHBOUR_TARGET_MAC;
+		whole->option_length = 1;
+		__builtin_memcpy(whole->option_mac, interface->mac, SLUICE_MAC_BYTES);
+	} else {
+		bytes = NEIGHBOUR_WITHOUT_OPTION; /* the sender knows our MAC and asks whether it still is */
+	}
+	ip->payload_len = bpf_htons(bytes);
+	address_store(FAMILY6, &ip->saddr, &target);
+	address_store(FAMILY6, &ip->daddr, &p->tuple.source);
+	ethernet_turn_around(ctx, interface);
+	sum = frame_sum(ctx, p->l3_offset + sizeof(*ip), bytes) + address_sum(&target) +
+	      address_sum(&p->tuple.source) + bpf_htonl(bytes) + bpf_htonl(IPPROTO_ICMPV6);
+	m->icmp.checksum = ~checksum_fold(sum);
+	return SLUICE_REASON_ND_ANSWERED;
+}
+
+__noinline int answer_solicitation(struct packet *p, struct xdp_md *ctx)
+{
+	return p ? solicitation(p, ctx) : UNDECIDED;
+}
+
+/* An ICMP message to a VIP that is up, and no error: pings are answered (RFC 792, RFC 4443). */
+static __always_inline int answer_echo(int family, struct packet *p, struct xdp_md *ctx)
+{
+	__u8 request = family == FAMILY4 ? ICMP4_ECHO_REQUEST : ICMP6_ECHO_REQUEST;
+	__u8 reply = family == FAMILY4 ? ICMP4_ECHO_REPLY : ICMP6_ECHO_REPLY;
+	void *l3 = ip_header(family, ctx, p), *addresses = l3 + addresses_offset(family);
+	struct icmp_header *icmp = packet_at(ctx, p->l4_offset, sizeof(*icmp));
+	const struct sluice_interface *interface = ingress_interface(ctx);
+
+	if (!l3 || !icmp || !interface || p->l4_bytes < sizeof(*icmp))
 		return SLUICE_REASON_MALFORMED_ICMP;
-	if (icmp->type != ICMP_ECHO_REQUEST || icmp->code != 0)
+	if (icmp->type != request || icmp->code != 0)
 		return SLUICE_REASON_UNSUPPORTED_PROTOCOL;
 
-	icmp->type = ICMP_ECHO_REPLY;
-	checksum_apply(&icmp->checksum,
-		       checksum_change16(bpf_htons(ICMP_ECHO_REQUEST << 8), bpf_htons(ICMP_ECHO_REPLY << 8)));
+	icmp->type = reply;
+	checksum_apply(&icmp->checksum, checksum_change16(bpf_htons(request << 8), bpf_htons(reply << 8)));
 	/* Exchanging the addresses changes no sum; the new TTL does. */
-	ip->saddr = p->tuple.destination;
-	ip->daddr = p->tuple.source;
-	ttl_change = checksum_change16(bpf_htons(ip->ttl << 8), bpf_htons(ANSWER_TTL << 8));
-	ip->ttl = ANSWER_TTL;
-	checksum_apply(&ip->check, ttl_change);
-	ethernet_turn_around(p);
+	address_store(family, addresses, &p->tuple.destination);
+	address_store(family, addresses + address_bytes(family), &p->tuple.source);
+	if (family == FAMILY4)
+		checksum_apply(&((struct iphdr *)l3)->check,
+			       checksum_change16(bpf_htons(*ttl_of(family, l3) << 8), bpf_htons(ANSWER_TTL << 8)));
+	*ttl_of(family, l3) = ANSWER_TTL;
+	ethernet_turn_around(ctx, interface);
 	return SLUICE_REASON_ECHO_ANSWERED;
 }
 

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* What stands in front of the IP packet when it leaves: MACs, VLAN tags, a tunnel's header.
+ *
+ * The IP packet itself stays where it is; the frame's beginning is moved (bpf_xdp_adjust_head). After that all
+ * pointers into the packet are void, so these are the last things that happen to a packet. */
+#ifndef SLUICE_BPF_FRAME_H
+#define SLUICE_BPF_FRAME_H
+
+#include "bpf/checksum.h"
+#include "bpf/next_hop.h"
+
+#define TUNNEL_TTL 64 /* RFC 1700's default for packets that start here */
+
+struct ethernet_macs {
+	__u32 words[3];
+};
+SLUICE_STATIC_ASSERT(sizeof(struct ethernet_macs) == 2 * SLUICE_MAC_BYTES);
+
+/* Moves `bytes` (even, at most 22: Ethernet header and tags) within the frame, toward its beginning. */
+static __always_inline bool move_to_front(struct xdp_md *ctx, __u32 from, __u32 bytes)
+{
+	void *data = (void *)(long)ctx->data, *data_end = (void *)(long)ctx->data_end;
+
+	for (__u32 i = 0; i < (ETH_HLEN + SLUICE_MAX_TAGS * VLAN_TAG_BYTES) / 2; i++) {
+		__u16 *to = data + 2 * i, *source = data + from + 2 * i;
+
+		if (2 * i >= bytes)
+			break;
+		if ((void *)(source + 1) > data_end)
+			return false;
+		*to = *source;
+	}
+	return true;
+}
+
+static __always_inline __u16 ipv4_header_checksum(const struct iphdr *ip)
+{
+	const __u16 *words = (const void *)ip;
+	__u64 sum = 0;
+
+	for (int i = 0; i < 10; i++)
+		sum += words[i];
+	return ~checksum_fold(sum);
+}
+
+/* An IPv4 packet in an IPv4 packet (RFC 2003); the inner one follows. */
+static __always_inline void write_tunnel4(struct iphdr *outer, const struct iphdr *inner, __be32 destination)
+{
+	*outer = (struct iphdr){
+		.version = 4,
+		.ihl = 5,
+		.tos = inner->tos,
+		.tot_len = bpf_htons(bpf_ntohs(inner->tot_len) + sizeof(*outer)),
+		.frag_off = inner->frag_off & bpf_htons(IPV4_DONT_FRAGMENT),
+		.ttl = TUNNEL_TTL,
+		.protocol = IPPROTO_IPIP,
+		.saddr = inner->daddr,
+		.daddr = destination,
+	};
+	outer->check = ipv4_header_checksum(outer);
+}
+
+/* RFC 2473. */
+static __always_inline void write_tunnel6(struct ipv6hdr *outer, const struct ipv6hdr *inner,
+					  const union sluice_address *destination)
+{
+	union sluice_address source = address_load(FAMILY6, &inner->daddr);
+
+	/* Version and traffic class. */
+	*(__be32 *)outer = *(const __be32 *)inner & bpf_htonl(0xfff00000);
+	outer->payload_len = bpf_htons(bpf_ntohs(inner->payload_len) + sizeof(*inner));
+	outer->nexthdr = IPPROTO_IPV6;
+	outer->hop_limit = TUNNEL_TTL;
+	address_store(FAMILY6, &outer->saddr, &source);
+	address_store(FAMILY6, &outer->daddr, destination);
+}
+
+/* Puts a tunnel's header between the Ethernet header and the packet, whose own destination, the VIP, becomes the outer
+ * source: a router that complains about the outer packet then tells us. */
+static __always_inline bool encapsulate(int family, struct xdp_md *ctx, __u32 l3_offset,
+					const union sluice_address *destination)
+{
+	__u32 outer_bytes = ip_header_bytes(family);
+	void *data, *data_end, *outer;
+
+	l3_offset &= 31;
+	if (bpf_xdp_adjust_head(ctx, -(int)outer_bytes) || !move_to_front(ctx, outer_bytes, l3_offset))
+		return false;
+	data = (void *)(long)ctx->data;
+	data_end = (void *)(long)ctx->data_end;
+	outer = data + l3_offset;
+	if (outer + 2 * outer_bytes > data_end)
+		return false;
+	if (family == FAMILY4)
+		write_tunnel4(outer, outer + outer_bytes, destination->ipv4);
+	else
+		write_tunnel6(outer, outer + outer_bytes, destination);
+	return true;
+}
+
+/* Gives the frame, whose IP packet begins at `l3_offset`, its MACs and tags. */
+static __always_inline bool address_frame(int family, struct xdp_md *ctx, __u32 l3_offset,
+					  const struct sluice_next_hop *hop)
+{
+	__u32 tags = hop->tags & 3, bytes = ETH_HLEN + tags * VLAN_TAG_BYTES;
+	void *data, *data_end;
+
+	l3_offset &= 31;
+	if (l3_offset != bytes && bpf_xdp_adjust_head(ctx, (int)l3_offset - (int)bytes))
+		return false;
+	data = (void *)(long)ctx->data;
+	data_end = (void *)(long)ctx->data_end;
+	if (data + ETH_HLEN + SLUICE_MAX_TAGS * VLAN_TAG_BYTES > data_end)
+		return false;
+	ethernet_address(data, hop->destination_mac);
+	data += 2 * SLUICE_MAC_BYTES;
+	for (__u32 i = 0; i < SLUICE_MAX_TAGS && i < tags; i++) {
+		*(struct sluice_tag *)data = hop->tag[i];
+		data += VLAN_TAG_BYTES;
+	}
+	*(__be16 *)data = bpf_htons(family == FAMILY4 ? ETH_P_IP : ETH_P_IPV6);
+	return true;
+}
+
+/* `hop` NULL: only the tunnel's header, the rest is left to the kernel. False: there is no room in front. */
+static __always_inline bool write_frame(int family, struct xdp_md *ctx, __u32 l3_offset,
+				       const union sluice_address *tunnel_destination, const struct sluice_next_hop *hop)
+{
+	if (tunnel_destination && !encapsulate(family, ctx, l3_offset, tunnel_destination))
+		return false;
+	return !hop || address_frame(family, ctx, l3_offset, hop);
+}
+
+__noinline int write_frame4(struct xdp_md *ctx, __u32 l3_offset, const union sluice_address *tunnel_destination,
+			    const struct sluice_next_hop *hop)
+{
+	return write_frame(FAMILY4, ctx, l3_offset, tunnel_destination, hop);
+}
+
+__noinline int write_frame6(struct xdp_md *ctx, __u32 l3_offset, const union sluice_address *tunnel_destination,
+			    const struct sluice_next_hop *hop)
+{
+	return write_frame(FAMILY6, ctx, l3_offset, tunnel_destination, hop);
+}
+
+#endif

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* ICMP errors about packets of known flows: delivered to the end that sent the packet, in that end's own terms, so that
+ * path MTU discovery and traceroute work through the load balancer (RFC 5508, 4.2).
+ *
+ * The message quotes the packet's IP header and at least 8 bytes of what follows (RFC 792; RFC 4443, 2.4 (c)). Turned
+ * around, the quoted packet is one of the flow's other direction, so one lookup finds who must be told and what every
+ * address and port is called there. */
+#ifndef SLUICE_BPF_ICMP_H
+#define SLUICE_BPF_ICMP_H
+
+#include "bpf/forward.h"
+#include "bpf/vip.h"
+
+#define ICMP4_PARAMETER_PROBLEM 12
+#define ICMP6_PARAMETER_PROBLEM 4
+#define ICMP_QUOTED_L4_BYTES 8
+
+static __always_inline __u32 icmp_protocol(int family)
+{
+	return family == FAMILY4 ? IPPROTO_ICMP : IPPROTO_ICMPV6;
+}
+
+static __always_inline bool is_icmp_error(int family, __u8 type)
+{
+	if (family == FAMILY4)
+		return type == ICMP4_UNREACHABLE || type == ICMP4_TIME_EXCEEDED || type == ICMP4_PARAMETER_PROBLEM;
+	return type >= ICMP6_UNREACHABLE && type <= ICMP6_PARAMETER_PROBLEM;
+}
+
+static __always_inline __u32 flow_protocol(__u32 protocol)
+{
+	switch (protocol) {
+	case IPPROTO_TCP:
+		return SLUICE_FLOW_TCP;
+	case IPPROTO_UDP:
+		return SLUICE_FLOW_UDP;
+	case IPPROTO_SCTP:
+		return SLUICE_FLOW_SCTP;
+	default:
+		return 0;
+	}
+}
+
+/* Where the quoted packet and what it carries are. */
+struct quote {
+	__u32 l3_offset; /* in the frame */
+	__u32 l4_offset;
+	__u32 protocol;
+};
+
+/* Finds the quoted packet's ports. UNDECIDED, or SLUICE_REASON_MALFORMED_ICMP, or another reason if it has none. */
+static __always_inline int parse_quote(int family, struct xdp_md *ctx, const struct packet *p, struct quote *quote)
+{
+	struct l4_place place = {.defect = UNDECIDED};
+	__u32 end = p->l3_offset + p->l3_bytes;
+	void *l3;
+
+	quote->l3_offset = p->l4_offset + sizeof(struct icmp_header);
+	l3 = packet_at(ctx, quote->l3_offset, ip_header_bytes(family));
+	if (!l3)
+		return SLUICE_REASON_MALFORMED_ICMP;
+	if (family == FAMILY4) {
+		const struct iphdr *ip = l3;
+
+		if (ip->version != 4 || ip->ihl < 5)
+			return SLUICE_REASON_MALFORMED_ICMP;
+		if (ip->frag_off & bpf_htons(IPV4_FRAGMENT_OFFSET))
+			return SLUICE_REASON_ICMP_NO_FLOW;
+		place.offset = quote->l3_offset + ip->ihl * 4;
+		place.protocol = ip->protocol;
+	} else {
+		const struct ipv6hdr *ip = l3;
+
+		if (ip->version != 6)
+			return SLUICE_REASON_MALFORMED_ICMP;
+		place.offset = quote->l3_offset + sizeof(*ip);
+		place.protocol = ip->nexthdr;
+		if (!is_l4_of_ipv6(place.protocol))
+			ipv6_extensions(ctx, &place);
+		if (place.defect == SLUICE_REASON_MALFORMED_IPV6)
+			return SLUICE_REASON_MALFORMED_ICMP;
+		if (place.defect != UNDECIDED || place.fragment == FRAGMENT_LATER)
+			return SLUICE_REASON_ICMP_NO_FLOW;
+	}
+	quote->l4_offset = place.offset;
+	quote->protocol = place.protocol;
+	if (!flow_protocol(place.protocol))
+		return SLUICE_REASON_ICMP_NO_FLOW;
+	return place.offset + ICMP_QUOTED_L4_BYTES > end ? SLUICE_REASON_MALFORMED_ICMP : UNDECIDED;
+}
+
+/* What it adds to the message's sum when the quoted L4 checksum changes by `change`. */
+static __always_inline __u64 translate_quoted_l4(struct xdp_md *ctx, __u32 offset, __u32 protocol, __u64 change)
+{
+	__u16 *checksum, before;
+
+	if (protocol == IPPROTO_SCTP)
+		return 0;
+	checksum = packet_at(ctx, offset + (protocol == IPPROTO_UDP ? 6 : 16), sizeof(*checksum));
+	if (!checksum)
+		return 0;
+	before = *checksum;
+	if (protocol == IPPROTO_UDP)
+		udp_checksum_apply(checksum, change);
+	else
+		checksum_apply(checksum, change);
+	return checksum_change16(before, *checksum);
+}
+
+/* Translates the quoted packet as if its sender had not been translated; returns the change of the message's sum. */
+static __always_inline __u64 translate_quote(int family, struct xdp_md *ctx, const struct quote *quote,
+					     const struct tuple *turned, const struct flow *flow, __u32 end)
+{
+	void *l3 = packet_at(ctx, quote->l3_offset, ip_header_bytes(family)), *addresses = l3 + addresses_offset(family);
+	__u32 *ports_at = packet_at(ctx, quote->l4_offset, ICMP_QUOTED_L4_BYTES);
+	__u32 old_ports = (__u32)turned->source_port << 16 | turned->destination_port;
+	__u32 new_ports = (__u32)flow->new_source_port << 16 | flow->new_destination_port;
+	__u64 change, ports, sum;
+
+	if (!l3 || !ports_at)
+		return 0;
+	change = address_change(family, &turned->destination, &flow->new_destination) +
+		 address_change(family, &turned->source, &flow->new_source);
+	address_store(family, addresses, &flow->new_destination);
+	address_store(family, addresses + address_bytes(family), &flow->new_source);
+	ports = checksum_change32(old_ports, new_ports);
+	*ports_at = new_ports;
+	sum = change + ports;
+	if (family == FAMILY4) {
+		__u16 *check = &((struct iphdr *)l3)->check, before = *check;
+
+		checksum_apply(check, change);
+		sum += checksum_change16(before, *check);
+	}
+	/* Only what belongs to the message: a frame may be padded. */
+	if (quote->protocol == IPPROTO_TCP && quote->l4_offset + sizeof(struct tcphdr) - 2 > end)
+		return sum;
+	return sum + translate_quoted_l4(ctx, quote->l4_offset, quote->protocol, change + ports);
+}
+
+/* The outer header, and the message's checksum. */
+static __always_inline void translate_message(int family, struct xdp_md *ctx, const struct packet *p,
+					      const struct tuple *turned, const struct flow *flow, __u64 quote_change)
+{
+	void *l3 = ip_header(family, ctx, p), *addresses = l3 + addresses_offset(family);
+	struct icmp_header *icmp = packet_at(ctx, p->l4_offset, sizeof(*icmp));
+	/* The flow's own end is known under the VIP's name on the other side; routers keep theirs. */
+	bool own_end = address_equal(family, &p->tuple.source, &turned->source);
+	bool direct = address_equal(family, &p->tuple.destination, &flow->new_destination);
+	__u64 change = 0;
+
+	if (!l3 || !icmp)
+		return;
+	if (own_end) {
+		change += address_change(family, &p->tuple.source, &flow->new_source);
+		address_store(family, addresses, &flow->new_source);
+	}
+	if (!direct) {
+		change += address_change(family, &p->tuple.destination, &flow->new_destination);
+		address_store(family, addresses + address_bytes(family), &flow->new_destination);
+	}
+	if (family == FAMILY4)
+		checksum_apply(&((struct iphdr *)l3)->check, change);
+	else
+		quote_change += change; /* the pseudo header is in the sum */
+	checksum_apply(&icmp->checksum, quote_change);
+}
+
+/* The quoted packet's tuple, turned around. */
+static __always_inline bool turned_quote(int family, struct xdp_md *ctx, const struct quote *quote, struct tuple *t)
+{
+	void *l3 = packet_at(ctx, quote->l3_offset, ip_header_bytes(family)), *addresses = l3 + addresses_offset(family);
+	__be16 *ports = packet_at(ctx, quote->l4_offset, ICMP_QUOTED_L4_BYTES);
+
+	if (!l3 || !ports)
+		return false;
+	*t = (struct tuple){
+		.destination = address_load(family, addresses),
+		.source = address_load(family, addresses + address_bytes(family)),
+		.destination_port = ports[0],
+		.source_port = ports[1],
+		.protocol = flow_protocol(quote->protocol),
+	};
+	return true;
+}
+
+/* An ICMP error whose quote is of this flow. */
+static __always_inline int deliver_error(int family, struct packet *p, struct xdp_md *ctx, struct flow *flow,
+					 const struct quote *quote, const struct tuple *turned)
+{
+	struct way way;
+	__u64 change;
+	int why;
+
+	if (ttl(family, ctx, p) <= 1)
+		return SLUICE_REASON_TTL_EXCEEDED;
+	why = find_way(family, ctx, flow, &way);
+	if (why == SLUICE_REASON_NO_ROUTE)
+		return why;
+	count_flow_packet(flow->state, ETH_HLEN + p->l3_bytes);
+	if (way.hop)
+		lower_ttl(family, ctx, p);
+	change = translate_quote(family, ctx, quote, turned, flow, p->l3_offset + p->l3_bytes);
+	translate_message(family, ctx, p, turned, flow, change);
+	if (!send_by(family, p, ctx, &way))
+		return SLUICE_REASON_NO_HEADROOM;
+	return way.hop ? SLUICE_REASON_ICMP_FORWARDED : SLUICE_REASON_NEXT_HOP_UNRESOLVED;
+}
+
+/* What becomes of an error that is about none of our packets, for the reason `why`. */
+static __always_inline int error_without_flow(int family, const struct packet *p, int why)
+{
+	const struct sluice_vip *vip = vip_find(family, &p->tuple.destination);
+
+	if (!vip)
+		return SLUICE_REASON_NOT_OURS;
+	return vip->flags & SLUICE_VIP_UP ? why : SLUICE_REASON_VIP_DOWN;
+}
+
+static __always_inline int error_in(int family, struct xdp_md *ctx)
+{
+	struct journey *journey = journey_get();
+	struct quote quote = {};
+	struct packet *p;
+	int why;
+
+	if (!journey)
+		return SLUICE_REASON_MALFORMED_ICMP;
+	p = &journey->packet;
+	why = parse_quote(family, ctx, p, &quote);
+	if (why != UNDECIDED)
+		return error_without_flow(family, p, why);
+	if (!turned_quote(family, ctx, &quote, &journey->quoted))
+		return error_without_flow(family, p, SLUICE_REASON_MALFORMED_ICMP);
+	if (!flow_find_far(family, &journey->quoted, &journey->flow))
+		return error_without_flow(family, p, SLUICE_REASON_ICMP_NO_FLOW);
+	return deliver_error(family, p, ctx, &journey->flow, &quote, &journey->quoted);
+}
+
+/* An ICMP error, about a flow or not. */
+__noinline int icmp_error4(struct xdp_md *ctx)
+{
+	return error_in(FAMILY4, ctx);
+}
+
+__noinline int icmp_error6(struct xdp_md *ctx)
+{
+	return error_in(FAMILY6, ctx);
+}
+
+#endif
