@@ -85,11 +85,11 @@ __noinline __u32 choose_by_ring(__u32 pool, __u32 algorithm, const struct tuple 
 	case SLUICE_LEAST_CONNECTIONS:
 		return choose_least(ring, length, __sync_fetch_and_add(cursor, 1));
 	case SLUICE_SOURCE_IP:
-		return ring_at(ring, hash_source(t, false) % length);
+		return SLUICE_RING_MEMBER(ring_at(ring, hash_source(t, false) % length));
 	case SLUICE_SOURCE_IP_PORT:
-		return ring_at(ring, hash_source(t, true) % length);
-	default: /* one atomic add, exact across CPUs */
-		return ring_at(ring, __sync_fetch_and_add(cursor, 1) % length);
+		return SLUICE_RING_MEMBER(ring_at(ring, hash_source(t, true) % length));
+	default: /* one atomic add, exact across CPUs; masked, as the ring may change before the algorithm does */
+		return SLUICE_RING_MEMBER(ring_at(ring, __sync_fetch_and_add(cursor, 1) % length));
 	}
 }
 

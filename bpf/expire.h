@@ -140,6 +140,7 @@ static __always_inline void flow_flush_one(struct sluice_flow_flush *request)
 {
 	struct sluice_flow_flush r = *request;
 
+	request->now_ticks = clock_ticks();
 	request->flushed = r.family == FAMILY6 ? flush(FAMILY6, &r) : flush(FAMILY4, &r);
 }
 

@@ -58,7 +58,7 @@ const volatile __u32 flow_homes6 = SLUICE_FLOW_HOMES6(SLUICE_DEFAULT_FLOWS / SLU
 
 /* Rounds for a home bucket's lock. Its holder writes a cache line or two; who waits longer than this has met a CPU
  * that the hypervisor took away, and drops a SYN that will come again. */
-#define FLOW_LOCK_ROUNDS 512
+#define FLOW_LOCK_ROUNDS 2048
 /* Rounds for a compare-and-swap that fails only because another CPU's has succeeded. */
 #define FLOW_SWAP_ROUNDS 16
 

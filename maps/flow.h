@@ -164,7 +164,7 @@ struct sluice_flow_flush {
 	__u32 index;   /* of its slot with the client's packets: bucket * slots per bucket + slot */
 	__u64 state;   /* of that slot; the connection is removed only if it is still that */
 	__u32 flushed; /* out: 1 if it was */
-	__u32 zero;
+	__u32 now_ticks; /* out: the clock that slots use */
 };
 SLUICE_STATIC_ASSERT(sizeof(struct sluice_flow_flush) == 24);
 

@@ -20,9 +20,10 @@
 #define SLUICE_MEMBER_IPV6 4U
 /* Its monitor says that it is down: UDP flows, which never end by themselves, leave it at the next sweep. */
 #define SLUICE_MEMBER_FAILED 8U
-/* The forwarding mode of its pool, as far as its next hop depends on it. Neither: addresses are translated. */
+/* The forwarding mode of its pool, on which its next hop depends. None of them: fullnat. */
 #define SLUICE_MEMBER_DSR 16U
 #define SLUICE_MEMBER_IPIP 32U
+#define SLUICE_MEMBER_DNAT 64U
 
 struct sluice_member {
 	struct sluice_id id;

@@ -149,7 +149,7 @@ void Subject::configure() {
   const std::uint32_t zero = 0;
   put(program_->map_fd("pool_rings"), zero, ring.get());
   put(program_->map_fd("pools"), zero, sluice_pool{});
-  sluice_listener4 listener{};
+  sluice_listener listener{};
   listener.snat_source = ip(vip);
   put(program_->map_fd("listeners4"), sluice_listener4_key{ip(vip), htons(80), IPPROTO_TCP, 0},
       listener);

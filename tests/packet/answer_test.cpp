@@ -125,11 +125,11 @@ TEST_F(Answer, OtherIcmpToAVipIsDropped) {
   EXPECT_EQ(receive(timestamp.bytes()).reason, "unsupported_protocol");
 }
 
-TEST_F(Answer, UdpToAVipIsDropped) {
+TEST_F(Answer, UdpToAVipWithoutListenerIsDropped) {
   Ipv4Frame udp = ping().ip;
   udp.protocol = 17;
   udp.payload = {0x30, 0x39, 0x00, 0x35, 0x00, 0x08, 0x00, 0x00};
-  EXPECT_EQ(receive(udp.bytes()).reason, "unsupported_protocol");
+  EXPECT_EQ(receive(udp.bytes()).reason, "no_listener");
 }
 
 }  // namespace

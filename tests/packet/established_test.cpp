@@ -87,10 +87,10 @@ TEST_F(Established, TtlOneIsNotForwarded) {
   establish();
   TcpFrame data = from_client(ACK, 40000, "x");
   data.ip.ttl = 1;
-  EXPECT_EQ(receive(data).reason, "ttl_exceeded");
+  EXPECT_EQ(receive(data).reason, "time_exceeded_sent");
   TcpFrame reply = from_member(1, 40000, ACK, "x");
   reply.ip.ttl = 1;
-  EXPECT_EQ(receive(reply).reason, "ttl_exceeded");
+  EXPECT_EQ(receive(reply).reason, "time_exceeded_sent");
 }
 
 TEST_F(Established, PacketsAndBytesAreCountedForListenerAndMember) {

@@ -7,24 +7,27 @@
 struct stress_counts counts = {};
 __u64 arrived = 0;
 
-static __always_inline struct sluice_flow4 flow_of_key(__u32 key)
+static __always_inline struct flow_entry flow_of_key(__u32 key)
 {
-	return (struct sluice_flow4){
-		.source = 0x0a000000 + key,
-		.destination = 0x0b000000,
-		.source_port = 1000,
-		.destination_port = 80,
-		.new_source = 0x0c000000 + key,
-		.new_destination = 0x0d000000 + key,
+	return (struct flow_entry){
+		.key = {
+			.source.ipv4 = 0x0a000000 + key,
+			.destination.ipv4 = 0x0b000000,
+			.source_port = 1000,
+			.destination_port = 80,
+			.protocol = SLUICE_FLOW_TCP,
+		},
+		.new_source.ipv4 = 0x0c000000 + key,
+		.new_destination.ipv4 = 0x0d000000 + key,
 		.new_source_port = 2000 + key,
 		.new_destination_port = 3000 + key,
 		.state = SLUICE_STATE_PUT(PROTOCOL, SLUICE_FLOW_TCP) | SLUICE_STATE_PUT(MEMBER, key),
 	};
 }
 
-static __always_inline void insert(const struct sluice_flow4 *flow)
+static __always_inline void insert(const struct flow_entry *flow)
 {
-	switch (flow_insert(flow)) {
+	switch (flow_insert(FAMILY4, flow)) {
 	case 0:
 		__sync_fetch_and_add(&counts.inserted, 1);
 		break;
@@ -39,9 +42,10 @@ static __always_inline void insert(const struct sluice_flow4 *flow)
 	}
 }
 
-static __always_inline void check(const struct flow *found, const struct sluice_flow4 *flow)
+static __always_inline void check(const struct flow *found, const struct flow_entry *flow)
 {
-	if (found->new_source != flow->new_source || found->new_destination != flow->new_destination ||
+	if (found->new_source.ipv4 != flow->new_source.ipv4 ||
+	    found->new_destination.ipv4 != flow->new_destination.ipv4 ||
 	    found->new_source_port != flow->new_source_port ||
 	    found->new_destination_port != flow->new_destination_port ||
 	    SLUICE_STATE_GET(found->state, MEMBER) != SLUICE_STATE_GET(flow->state, MEMBER))
@@ -53,18 +57,18 @@ SEC("xdp")
 int stress(struct xdp_md *ctx)
 {
 	__u32 random = bpf_get_prandom_u32(), key = random % STRESS_KEYS, action = random >> 16 & 3;
-	struct sluice_flow4 flow = flow_of_key(key);
-	struct tuple t = flow_key(&flow);
+	struct flow_entry flow = flow_of_key(key);
+	struct tuple t = flow.key;
 	struct flow found;
 
 	(void)ctx;
 	if (action == 0 || (action == 1 && key < STRESS_ANCHORS)) {
 		insert(&flow);
-	} else if (!flow_find(&t, &found)) {
+	} else if (!flow_find(FAMILY4, &t, &found)) {
 		__sync_fetch_and_add(key < STRESS_ANCHORS ? &counts.lost : &counts.absent, 1);
 	} else {
 		check(&found, &flow);
-		if (action == 1 && flow_remove(found.index, found.state))
+		if (action == 1 && flow_remove(FAMILY4, found.index, found.state))
 			__sync_fetch_and_add(&counts.removed, 1);
 	}
 	return XDP_DROP;
@@ -87,7 +91,7 @@ static __always_inline void rendezvous(__u64 step)
 SEC("xdp")
 int insert_in_step(struct xdp_md *ctx)
 {
-	struct sluice_flow4 flow;
+	struct flow_entry flow;
 
 	(void)ctx;
 	for (__u32 key = 0; key < STRESS_KEYS; key++) {
@@ -102,7 +106,7 @@ int insert_in_step(struct xdp_md *ctx)
 SEC("xdp")
 int take_turns(struct xdp_md *ctx)
 {
-	struct sluice_flow4 flow;
+	struct flow_entry flow;
 	struct flow found;
 	struct tuple t;
 
@@ -110,9 +114,9 @@ int take_turns(struct xdp_md *ctx)
 	for (__u32 key = 0; key < 2; key++) {
 		flow = flow_of_key(key);
 		insert(&flow);
-		t = flow_key(&flow);
-		if (flow_find(&t, &found))
-			flow_remove(found.index, found.state);
+		t = flow.key;
+		if (flow_find(FAMILY4, &t, &found))
+			flow_remove(FAMILY4, found.index, found.state);
 	}
 	return XDP_DROP;
 }
@@ -121,15 +125,15 @@ int take_turns(struct xdp_md *ctx)
 SEC("xdp")
 int look(struct xdp_md *ctx)
 {
-	struct sluice_flow4 flow;
+	struct flow_entry flow;
 	struct flow found;
 	struct tuple t;
 
 	(void)ctx;
 	for (__u32 key = 0; key < 2; key++) {
 		flow = flow_of_key(key);
-		t = flow_key(&flow);
-		if (flow_find(&t, &found))
+		t = flow.key;
+		if (flow_find(FAMILY4, &t, &found))
 			check(&found, &flow);
 	}
 	return XDP_DROP;
@@ -139,7 +143,7 @@ int look(struct xdp_md *ctx)
 SEC("xdp")
 int prepare(struct xdp_md *ctx)
 {
-	struct sluice_flow4 flow;
+	struct flow_entry flow;
 
 	(void)ctx;
 	for (__u32 key = 0; key < STRESS_ANCHORS; key++) {
@@ -153,15 +157,15 @@ int prepare(struct xdp_md *ctx)
 SEC("xdp")
 int clear(struct xdp_md *ctx)
 {
-	struct sluice_flow4 flow;
+	struct flow_entry flow;
 	struct flow found;
 	struct tuple t;
 
 	(void)ctx;
 	for (__u32 key = 0; key < STRESS_KEYS; key++) {
 		flow = flow_of_key(key);
-		t = flow_key(&flow);
-		if (flow_find_far(&t, &found) && flow_remove(found.index, found.state))
+		t = flow.key;
+		if (flow_find_far(FAMILY4, &t, &found) && flow_remove(FAMILY4, found.index, found.state))
 			__sync_fetch_and_add(&counts.removed, 1);
 	}
 	return XDP_DROP;

@@ -70,14 +70,6 @@ TEST_F(Malformed, FrameCutAnywhereIsNeverForwarded) {
   EXPECT_TRUE(flows().empty());
 }
 
-TEST_F(Malformed, FragmentsForAVipAreDropped) {
-  TcpFrame syn = from_client(SYN);
-  syn.ip.fragment = 0x2000;
-  expect_dropped(syn.bytes(), "fragment");
-  syn.ip.fragment = 0x0010;
-  expect_dropped(syn.bytes(), "fragment");
-}
-
 TEST_F(Malformed, EchoRequestCutShort) {
   Ipv4Frame icmp = from_client(SYN).ip;
   icmp.protocol = 1;

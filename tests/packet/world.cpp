@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <linux/if_ether.h>
 #include <linux/if_link.h>
 #include <net/if.h>
 #include <sched.h>
@@ -25,14 +26,37 @@ namespace {
 const char* const build_network = R"(set -e
 ip link add lan0 address 02:00:00:00:00:09 type veth peer name lan1
 ip link add dmz0 address 02:00:00:00:01:09 type veth peer name dmz1
-sysctl -qw net.ipv6.conf.all.disable_ipv6=1 || true
-for i in lan0 lan1 dmz0 dmz1; do ip link set $i up; done
+sysctl -qw net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.default.accept_dad=0
+for i in lan0 lan1 dmz0 dmz1; do
+  sysctl -qw net.ipv6.conf.$i.accept_ra=0 net.ipv6.conf.$i.router_solicitations=0
+  ip link set $i up
+done
+# Stands for a VLAN interface, which not every kernel has: all that the data plane knows of one is its index.
+ip link add lan0.100 type veth peer name lan1.100
+ip link set lan0.100 up
+ip link set lan1.100 up
 sysctl -qw net.ipv4.conf.lan0.forwarding=1 net.ipv4.conf.dmz0.forwarding=1
+sysctl -qw net.ipv6.conf.lan0.forwarding=1 net.ipv6.conf.dmz0.forwarding=1
+ip -6 addr add 2001:db8::9/64 dev lan0 nodad
+ip -6 addr add 2001:db8:1::9/64 dev dmz0 nodad
+ip -6 addr add 2001:db8:4::9/64 dev lan0.100 nodad
+ip -6 route add default via 2001:db8::1 dev lan0
+ip -6 route add 2001:db8:2::/64 via 2001:db8:1::1
+ip -6 route add 2001:db8:5::/64 via 2001:db8:1::1 mtu 1400
+ip -6 neigh add 2001:db8::1 lladdr 02:00:00:00:00:01 dev lan0 nud permanent
+ip -6 neigh add 2001:db8::4 lladdr 02:00:00:00:00:04 dev lan0 nud permanent
+ip -6 neigh add 2001:db8::6 lladdr 02:00:00:00:00:06 dev lan0 nud permanent
+ip -6 neigh add 2001:db8:1::4 lladdr 02:00:00:00:01:04 dev dmz0 nud permanent
+ip -6 neigh add 2001:db8:1::1 lladdr 02:00:00:00:01:01 dev dmz0 nud permanent
+ip -6 neigh add 2001:db8:4::4 lladdr 02:00:00:00:04:04 dev lan0.100 nud permanent
+ip addr add 10.4.0.9/24 dev lan0.100
+ip neigh add 10.4.0.4 lladdr 02:00:00:00:04:04 dev lan0.100 nud permanent
 ip addr add 10.0.0.9/24 dev lan0
 ip addr add 10.1.0.9/24 dev dmz0
 ip route add default via 10.0.0.1
 ip route add 10.2.0.0/24 via 10.1.0.1
 ip route add blackhole 10.3.0.0/24
+ip route add 10.5.0.0/24 via 10.1.0.1 mtu 1400
 ip neigh add 10.0.0.1 lladdr 02:00:00:00:00:01 dev lan0 nud permanent
 ip neigh add 10.0.0.4 lladdr 02:00:00:00:00:04 dev lan0 nud permanent
 ip neigh add 10.0.0.6 lladdr 02:00:00:00:00:06 dev lan0 nud permanent
@@ -53,6 +77,17 @@ __be32 be32(const std::string& address) {
   in_addr parsed{};
   EXPECT_EQ(inet_pton(AF_INET, address.c_str(), &parsed), 1) << address;
   return parsed.s_addr;
+}
+
+sluice_address to_address(const std::string& text) {
+  sluice_address address{};
+  const int family = text.find(':') == std::string::npos ? AF_INET : AF_INET6;
+  EXPECT_EQ(inet_pton(family, text.c_str(), &address), 1) << text;
+  return address;
+}
+
+bool is_v6(const std::string& text) {
+  return text.find(':') != std::string::npos;
 }
 
 template <typename Key, typename Value>
@@ -92,7 +127,7 @@ void World::SetUp() {
   if (geteuid() != 0) GTEST_SKIP() << "loading BPF programs needs root";
   ASSERT_TRUE(enter_network()) << "can't build the test's network namespace";
   const bool abridged = std::getenv("SLUICE_TEST_WHOLE_JOURNEY") == nullptr;
-  auto program = dataplane::Program::load({.flows = flow_capacity, .abridged = abridged});
+  auto program = dataplane::Program::load({.flows = flow_capacity, .flows6 = flow_capacity, .abridged = abridged});
   ASSERT_TRUE(program) << program.error().text();
   program_ = std::make_unique<dataplane::Program>(std::move(*program));
 
@@ -108,6 +143,14 @@ void World::SetUp() {
     std::memcpy(interface.mac, mac.data(), mac.size());
     put(map("interfaces"), std::uint32_t{interface.ifindex % SLUICE_MAX_INTERFACES}, interface);
   }
+  // VLAN 100 on top of lan0, as attaching finds it.
+  sluice_interface vlan{};
+  vlan.ifindex = index_of("lan0.100");
+  std::memcpy(vlan.mac, lan_mac.data(), lan_mac.size());
+  vlan.tags = 1;
+  vlan.parent = index_of("lan0");
+  vlan.tag[0] = {htons(ETH_P_8021Q), htons(100)};
+  put(map("interfaces"), std::uint32_t{vlan.ifindex % SLUICE_MAX_INTERFACES}, vlan);
   put_member(0, member1, 8080);
   put_member(1, member2, 8080);
   put_pool(0, SLUICE_FULLNAT, {0, 1});
@@ -173,25 +216,59 @@ void World::add_to_address_filter(const std::string& address) {
   const std::uint32_t zero = 0;
   sluice_runtime runtime{};
   ASSERT_EQ(bpf_map_lookup_elem(map("runtime"), &zero, &runtime), 0) << std::strerror(errno);
-  sluice_address_filter_add4(&runtime, be32(address));
+  const auto bytes = to_address(address);
+  if (is_v6(address)) {
+    sluice_address_filter_add6(&runtime, &bytes);
+  } else {
+    sluice_address_filter_add4(&runtime, bytes.ipv4);
+  }
   put(map("runtime"), zero, runtime);
 }
 
-void World::put_vip(const std::string& address, bool up) {
+void World::put_vip(const std::string& address, bool up, std::uint32_t more_flags) {
   add_to_address_filter(address);
   sluice_vip value{};
-  value.flags = up ? SLUICE_VIP_UP : 0;
-  put(map("vips4"), be32(address), value);
+  value.flags = (up ? SLUICE_VIP_UP : 0) | more_flags;
+  if (is_v6(address)) {
+    put(map("vips6"), to_address(address), value);
+  } else {
+    put(map("vips4"), be32(address), value);
+  }
 }
 
-void World::put_listener(const std::string& address, std::uint16_t port, std::uint32_t pool,
-                         std::uint32_t index) {
-  sluice_listener4_key key{be32(address), htons(port), IPPROTO_TCP, 0};
-  sluice_listener4 value{};
+sluice_listener World::listener(std::uint32_t pool, std::uint32_t index) {
+  sluice_listener value{};
   value.index = index;
   value.pool = pool;
   value.snat_source = be32(vip);
-  put(map("listeners4"), key, value);
+  value.connection_limit = value.new_connection_limit = SLUICE_NO_LIMIT;
+  return value;
+}
+
+void World::allow(std::uint32_t listener, const std::string& network, unsigned bits) {
+  sluice_allowed_key key{};
+  key.listener = listener;
+  const auto address = to_address(network);
+  if (is_v6(network)) {
+    std::memcpy(key.address, &address, 16);
+  } else {
+    key.address[10] = key.address[11] = 0xff;
+    std::memcpy(key.address + 12, &address, 4);
+    bits += 96;
+  }
+  key.prefix_bits = SLUICE_ALLOWED_PREFIX_BITS(bits);
+  put(map("allowed_sources"), key, std::uint32_t{1});
+}
+
+void World::put_listener(const std::string& address, std::uint16_t port, L4 protocol,
+                         const sluice_listener& value) {
+  const auto number = static_cast<std::uint8_t>(protocol);
+  if (is_v6(address)) {
+    put(map("listeners6"), sluice_listener6_key{to_address(address), htons(port), number, {}},
+        value);
+  } else {
+    put(map("listeners4"), sluice_listener4_key{be32(address), htons(port), number, 0}, value);
+  }
 }
 
 void World::remove_listener(const std::string& address, std::uint16_t port) {
@@ -200,7 +277,8 @@ void World::remove_listener(const std::string& address, std::uint16_t port) {
 }
 
 void World::put_pool(std::uint32_t pool, sluice_forwarding_mode mode,
-                     const std::vector<std::uint32_t>& ring) {
+                     const std::vector<std::uint32_t>& ring, sluice_algorithm algorithm,
+                     std::uint32_t persistence_seconds) {
   LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_INNER_MAP);
   dataplane::UniqueFd inner(
       bpf_map_create(BPF_MAP_TYPE_ARRAY, "ring", 4, 4, ring.size() + 1, &options));
@@ -210,16 +288,20 @@ void World::put_pool(std::uint32_t pool, sluice_forwarding_mode mode,
   put(map("pool_rings"), pool, inner.get());
   sluice_pool value{};
   value.forwarding_mode = mode;
+  value.algorithm = algorithm;
+  value.persistence_seconds = persistence_seconds;
+  value.persistence_bits = 128;
   put(map("pools"), pool, value);
 }
 
 void World::put_member(std::uint32_t index, const std::string& address, std::uint16_t port,
-                       bool usable) {
+                       bool usable, std::uint32_t more_flags) {
   add_to_address_filter(address);
   sluice_member value{};
-  value.address.ipv4 = be32(address);
+  value.address = to_address(address);
   value.port = htons(port);
-  value.flags = usable ? SLUICE_MEMBER_USABLE : 0;
+  value.flags = static_cast<__u16>((usable ? SLUICE_MEMBER_USABLE : 0) |
+                                   (is_v6(address) ? SLUICE_MEMBER_IPV6 : 0) | more_flags);
   put(map("members"), index, value);
 }
 
@@ -246,6 +328,15 @@ std::vector<World::Flow> World::flows() {
       if (bucket.slots[slot].state & SLUICE_STATE_FLOW)
         all.push_back({i, slot, bucket.slots[slot]});
     }
+  }
+  return all;
+}
+
+std::vector<sluice_flow6> World::flows6() {
+  std::vector<sluice_flow6> all;
+  sluice_bucket6 bucket{};
+  for (std::uint32_t i = 0; bpf_map_lookup_elem(map("flows6"), &i, &bucket) == 0; ++i) {
+    if (bucket.slots[0].state & SLUICE_STATE_FLOW) all.push_back(bucket.slots[0]);
   }
   return all;
 }

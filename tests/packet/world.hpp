@@ -7,6 +7,11 @@
 //   member 10.1.0.4 ────────────────────────── dmz0 (10.1.0.9)
 //   member 10.2.0.4 behind the gateway 10.1.0.1
 //
+// The same network speaks IPv6: clients 2001:db8:c::5 behind router 2001:db8::1, the load balancer 2001:db8::9,
+// members 2001:db8::4 and ::6, 2001:db8:1::4 on dmz0, 2001:db8:2::4 behind the gateway 2001:db8:1::1.
+// Members 10.4.0.4 and 2001:db8:4::4 are in VLAN 100 of lan0; 10.5.0.4 and 2001:db8:5::4 are behind the
+// dmz's gateway too, and the way there has an MTU of 1400.
+//
 // The test process moves into a network namespace of its own; each World loads a fresh copy of the
 // program (nothing pinned) and puts packets through it with BPF_PROG_TEST_RUN. VIP 10.0.0.16 has a
 // listener on port 80 with the members 10.0.0.4:8080 and 10.0.0.6:8080.
@@ -23,8 +28,11 @@
 #include "dataplane/program.hpp"
 #include "maps/counters.h"
 #include "maps/flow.h"
+#include "maps/listener.h"
+#include "maps/member.h"
 #include "maps/pool.h"
-#include "support/frame.hpp"
+#include "maps/vip.h"
+#include "support/packet.hpp"
 
 namespace sluice::test {
 
@@ -58,18 +66,30 @@ class World : public ::testing::Test {
   Outcome receive(const TcpFrame& frame, const std::string& interface = "lan0") {
     return receive(frame.bytes(), interface);
   }
+  Outcome receive(const Packet& packet, const std::string& interface = "lan0") {
+    return receive(packet.bytes(), interface);
+  }
   // The same packet, given to the program `times` times on one CPU.
   void receive_repeatedly(const Bytes& frame, int times);
 
   // Configuration, written to the maps as the controller would.
-  void put_vip(const std::string& address, bool up = true);
+  void put_vip(const std::string& address, bool up = true, std::uint32_t more_flags = 0);
   void put_listener(const std::string& address, std::uint16_t port, std::uint32_t pool,
-                    std::uint32_t index = 0);
+                    std::uint32_t index = 0) {
+    put_listener(address, port, L4::tcp, listener(pool, index));
+  }
+  void put_listener(const std::string& address, std::uint16_t port, L4 protocol,
+                    const sluice_listener& value);
+  // Without limits.
+  static sluice_listener listener(std::uint32_t pool, std::uint32_t index = 0);
+  void allow(std::uint32_t listener, const std::string& network, unsigned bits);
   void remove_listener(const std::string& address, std::uint16_t port);
   void put_pool(std::uint32_t pool, sluice_forwarding_mode mode,
-                const std::vector<std::uint32_t>& ring);
+                const std::vector<std::uint32_t>& ring,
+                sluice_algorithm algorithm = SLUICE_ROUND_ROBIN,
+                std::uint32_t persistence_seconds = 0);
   void put_member(std::uint32_t index, const std::string& address, std::uint16_t port,
-                  bool usable = true);
+                  bool usable = true, std::uint32_t more_flags = 0);
   void raise_next_hop_generation();
 
   // State, read from the maps.
@@ -83,6 +103,7 @@ class World : public ::testing::Test {
     bool to_member() const { return !(value.state & SLUICE_FLOW_TO_CLIENT); }
   };
   std::vector<Flow> flows();
+  std::vector<sluice_flow6> flows6();
   // Makes the flow look as if its last packet had come so much earlier.
   void make_older(const Flow& flow, std::uint32_t seconds);
   sluice_flow_expire expire();
@@ -101,8 +122,9 @@ class World : public ::testing::Test {
   // Opens a connection from the client with a full handshake; returns the member (1 or 2).
   int establish(std::uint16_t client_port = 40000);
 
-  // Small enough that 64 connections fill the table.
-  static constexpr std::uint32_t flow_capacity = 64;
+  // Small enough to be filled, of either IP version.
+  static constexpr std::uint32_t flow_capacity = 256;
+  static constexpr std::uint32_t half_open_limit = flow_capacity / SLUICE_HALF_OPEN_SHARE;
 
  private:
   void add_to_address_filter(const std::string& address);

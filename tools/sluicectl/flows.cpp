@@ -106,15 +106,14 @@ Noun make_flows() {
   Noun noun{.name = "flows", .summary = "live connections"};
   noun.verbs = {
       {.name = "list",
-       .summary = "client, VIP, member, state, age in seconds and packets of each",
+       .summary = "client, VIP, member, state, and seconds since the client's last packet",
        .options = filters() + std::vector<Option>{option(Kind::integer, "limit", "COUNT",
                                                          "at most so many (default 1000)")},
        .output = Output::listing,
-       .columns = {"protocol", "client", "vip", "member", "state", "age", "packets_in",
-                   "packets_out"},
+       .columns = {"protocol", "client", "vip", "member", "state", "idle"},
        .run = list_flows,
        .examples = {"sluicectl flows list --client 192.0.2.0/24",
-                    "sluicectl flows list --sort-column age --sort-descending"}},
+                    "sluicectl flows list --sort-column idle --sort-descending"}},
       {.name = "flush",
        .summary = "forget connections: the next packet of each finds no one that knows it",
        .options = filters() + std::vector<Option>{flag(Kind::local, "all", "every connection")},

@@ -36,12 +36,7 @@ json::object render(const control::Flow& flow) {
           {"vip", text_of(flow.vip)},
           {"member", text_of(flow.member)},
           {"state", flow.state},
-          {"age", flow.age.count()},
           {"idle", flow.idle.count()},
-          {"packets_in", flow.packets_in},
-          {"bytes_in", flow.bytes_in},
-          {"packets_out", flow.packets_out},
-          {"bytes_out", flow.bytes_out},
           {"listener_id", id_or_null(flow.listener_id)},
           {"pool_id", id_or_null(flow.pool_id)},
           {"member_id", id_or_null(flow.member_id)}};

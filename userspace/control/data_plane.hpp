@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/ip_address.hpp"
+#include "base/ip_network.hpp"
 #include "base/result.hpp"
 #include "base/uuid.hpp"
 #include "control/flows.hpp"
@@ -31,13 +32,20 @@ struct MemberEntry {
   IpAddress address;
   std::uint16_t port = 0;  // host byte order
   bool usable = false;     // is in its pool's ring
+  bool failed = false;     // its monitor says that it is down
+  model::ForwardingMode forwarding_mode = model::ForwardingMode::fullnat;  // its pool's
 
   bool operator==(const MemberEntry&) const = default;
 };
 
 struct PoolEntry {
   model::ForwardingMode forwarding_mode = model::ForwardingMode::fullnat;
-  std::vector<Uuid> ring;  // member ids in the order of new connections; empty: nobody is usable
+  // Member ids; what their order means depends on the algorithm (balancing/). Empty: nobody is usable.
+  std::vector<Uuid> ring;
+  model::Algorithm algorithm = model::Algorithm::round_robin;
+  std::vector<std::uint16_t> weights = {};  // least connections: of each member of the ring
+  std::uint32_t persistence_seconds = 0;    // 0: none
+  std::uint8_t persistence_bits = 0;        // leading bits of an address that count as one client
 
   bool operator==(const PoolEntry&) const = default;
 };
@@ -60,7 +68,11 @@ struct ListenerKey {
 struct ListenerEntry {
   Uuid listener{};
   Uuid pool{};            // nil: no default pool
-  IpAddress snat_source;  // source of fullnat flows: the load balancer's VIP
+  IpAddress snat_source;  // source of IPv4 fullnat flows: the load balancer's VIP
+  std::vector<IpNetwork> allowed_cidrs = {};  // sorted, without repetition; empty: everybody
+  std::int32_t connection_limit = -1;         // -1: none
+  std::int32_t new_connection_limit = -1;     // per second and source address; -1: none
+  bool resets = false;                        // tells clients that there is no usable member
 
   bool operator==(const ListenerEntry&) const = default;
 };

@@ -23,10 +23,8 @@ struct Flow {
   model::Protocol protocol = model::Protocol::tcp;
   Endpoint client, vip, member;
   Uuid listener_id{}, pool_id{}, member_id{};  // nil: the object is gone, its connection lives on
-  std::string state;                           // "opening", "established", "closing"
-  std::chrono::seconds age{}, idle{};
-  std::uint64_t packets_in = 0, bytes_in = 0;    // from the client
-  std::uint64_t packets_out = 0, bytes_out = 0;  // to it
+  std::string state;            // "opening", "established", "closing", "closed"
+  std::chrono::seconds idle{};  // since the client's last packet, give or take a tick of 8 seconds
 };
 
 // True of a flow that fits everything that is set.

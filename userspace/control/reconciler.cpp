@@ -1,8 +1,10 @@
 #include "control/reconciler.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <tuple>
 
+#include "balancing/maglev.hpp"
 #include "balancing/ring.hpp"
 #include "model/status.hpp"
 
@@ -39,16 +41,75 @@ std::vector<balancing::Share> shares(const std::vector<const model::Member*>& me
   return {};
 }
 
-void add_pool(DataPlaneState& state, const model::Pool& pool,
+// A Maglev table is what the data plane has for both.
+model::Algorithm algorithm_of(const model::Pool& pool) {
+  return pool.lb_algorithm == model::Algorithm::maglev ? model::Algorithm::source_ip_port
+                                                       : pool.lb_algorithm;
+}
+
+void fill_ring(PoolEntry& entry, const std::vector<balancing::Share>& shares) {
+  switch (entry.algorithm) {
+    case model::Algorithm::round_robin:
+      entry.ring = balancing::smooth_ring(shares);
+      return;
+    case model::Algorithm::least_connections:
+      for (const auto& share : shares) {
+        entry.ring.push_back(share.member);
+        entry.weights.push_back(static_cast<std::uint16_t>(share.weight));
+      }
+      return;
+    default:
+      entry.ring = balancing::maglev_table(shares);
+  }
+}
+
+// Leading bits of a mask: 24 of 255.255.255.0. Masks with holes were refused when they were set.
+std::uint8_t bits_of(const IpAddress& mask) {
+  const auto count = [](const auto& bytes) {
+    unsigned bits = 0;
+    for (const auto byte : bytes) bits += static_cast<unsigned>(std::popcount(byte));
+    return static_cast<std::uint8_t>(bits);
+  };
+  return mask.is_v4() ? count(mask.to_v4().to_bytes()) : count(mask.to_v6().to_bytes());
+}
+
+void set_persistence(PoolEntry& entry, const model::Pool& pool, bool ipv6) {
+  if (!pool.session_persistence) return;
+  constexpr std::uint32_t default_seconds = 360;
+  entry.persistence_seconds = pool.persistence_timeout_seconds.value_or(default_seconds);
+  entry.persistence_bits = ipv6 ? 128 : 32;
+  if (pool.persistence_granularity) entry.persistence_bits = bits_of(*pool.persistence_granularity);
+}
+
+bool is_down(const model::HealthTable& health, const Uuid& member) {
+  const auto known = health.find(member);
+  return known != health.end() && known->second == model::Health::down;
+}
+
+void add_pool(DataPlaneState& state, const model::Model& model, const model::Pool& pool,
               const std::vector<const model::Member*>& members, const model::HealthTable& health) {
   for (const auto* member : members) {
-    state.members[member->id] = {member->address, member->protocol_port, false};
+    state.members[member->id] = {member->address, member->protocol_port, false,
+                                 is_down(health, member->id), pool.forwarding_mode};
   }
   if (!pool.admin_state_up) return;
   auto& entry = state.pools[pool.id];
   entry.forwarding_mode = pool.forwarding_mode;
-  entry.ring = balancing::smooth_ring(shares(members, health));
+  entry.algorithm = algorithm_of(pool);
+  set_persistence(entry, pool, model.load_balancers.at(pool.load_balancer_id).vip_address.is_v6());
+  fill_ring(entry, shares(members, health));
   for (const auto& id : entry.ring) state.members[id].usable = true;
+}
+
+// Sorted, without repetition: as the data plane reads them back.
+std::vector<IpNetwork> canonical(std::vector<IpNetwork> networks) {
+  const auto key = [](const IpNetwork& network) {
+    return std::tie(network.address, network.prefix_length);
+  };
+  std::sort(networks.begin(), networks.end(),
+            [&](const auto& a, const auto& b) { return key(a) < key(b); });
+  networks.erase(std::unique(networks.begin(), networks.end()), networks.end());
+  return networks;
 }
 
 using ListenersByOwner = std::map<Uuid, std::vector<const model::Listener*>>;
@@ -61,6 +122,11 @@ ListenersByOwner enabled_listeners(const model::Model& model) {
   return result;
 }
 
+// The VIP, which members can reach without a gateway, also for connections through a floating IP.
+IpAddress snat_source(const model::LoadBalancer& load_balancer, const IpAddress& address) {
+  return load_balancer.vip_address.is_v4() ? load_balancer.vip_address : address;
+}
+
 // An address that reaches the load balancer: its VIP or a floating IP. Needs the pools in `state`.
 void add_address(DataPlaneState& state, const IpAddress& address, bool up,
                  const model::LoadBalancer& load_balancer, const ListenersByOwner& listeners) {
@@ -71,7 +137,10 @@ void add_address(DataPlaneState& state, const IpAddress& address, bool up,
     auto& entry =
         state.listeners[{address, listener->protocol_port, transport(listener->protocol)}];
     entry.listener = listener->id;
-    entry.snat_source = load_balancer.vip_address;
+    // IPv6 flows use the address that the client connected to.
+    if (address.is_v4()) entry.snat_source = snat_source(load_balancer, address);
+    entry.allowed_cidrs = canonical(listener->allowed_cidrs);
+    entry.connection_limit = listener->connection_limit;
     const auto pool = listener->default_pool_id.value_or(Uuid{});
     if (state.pools.contains(pool)) entry.pool = pool;
   }
@@ -106,7 +175,7 @@ DataPlaneState desired_state(const model::Model& model, const model::HealthTable
   for (const auto& [id, pool] : model.pools) {
     const auto own = members.find(id);
     static const std::vector<const model::Member*> none;
-    add_pool(state, pool, own == members.end() ? none : own->second, health);
+    add_pool(state, model, pool, own == members.end() ? none : own->second, health);
   }
   const auto listeners = enabled_listeners(model);
   for (const auto& [id, load_balancer] : model.load_balancers) {

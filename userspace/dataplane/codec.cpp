@@ -1,11 +1,128 @@
 #include "dataplane/codec.hpp"
 
 #include <arpa/inet.h>
+#include <fmt/format.h>
 #include <netinet/in.h>
 
 #include <algorithm>
 
 namespace sluice::dataplane {
+namespace {
+
+using model::Algorithm;
+using model::ForwardingMode;
+using model::Protocol;
+
+constexpr unsigned mapped_prefix = 96;  // ::ffff:0:0/96 holds IPv4 (RFC 4291, 2.5.5.2)
+
+std::uint32_t limit_to_map(std::int32_t limit) {
+  return limit < 0 ? SLUICE_NO_LIMIT : static_cast<std::uint32_t>(limit);
+}
+
+std::int32_t limit_from_map(std::uint32_t limit) {
+  return limit == SLUICE_NO_LIMIT ? -1 : static_cast<std::int32_t>(limit);
+}
+
+std::uint8_t ip_protocol(Protocol protocol) {
+  switch (protocol) {
+    case Protocol::udp:
+      return IPPROTO_UDP;
+    case Protocol::sctp:
+      return IPPROTO_SCTP;
+    default:
+      return IPPROTO_TCP;
+  }
+}
+
+Result<Protocol> protocol_from_map(std::uint8_t protocol) {
+  switch (protocol) {
+    case IPPROTO_TCP:
+      return Protocol::tcp;
+    case IPPROTO_UDP:
+      return Protocol::udp;
+    case IPPROTO_SCTP:
+      return Protocol::sctp;
+    default:
+      return fail(ErrorKind::internal,
+                  fmt::format("a listener map holds IP protocol {}", protocol),
+                  "it was written by another version of Sluice");
+  }
+}
+
+// MAGLEV is a table as SOURCE_IP_PORT's is, asked by the same hash.
+sluice_algorithm to_map(Algorithm algorithm) {
+  switch (algorithm) {
+    case Algorithm::least_connections:
+      return SLUICE_LEAST_CONNECTIONS;
+    case Algorithm::source_ip:
+      return SLUICE_SOURCE_IP;
+    case Algorithm::source_ip_port:
+    case Algorithm::maglev:
+      return SLUICE_SOURCE_IP_PORT;
+    case Algorithm::round_robin:
+      break;
+  }
+  return SLUICE_ROUND_ROBIN;
+}
+
+Algorithm algorithm_from_map(std::uint8_t algorithm) {
+  switch (algorithm) {
+    case SLUICE_LEAST_CONNECTIONS:
+      return Algorithm::least_connections;
+    case SLUICE_SOURCE_IP:
+      return Algorithm::source_ip;
+    case SLUICE_SOURCE_IP_PORT:
+      return Algorithm::source_ip_port;
+    default:
+      return Algorithm::round_robin;
+  }
+}
+
+sluice_forwarding_mode to_map(ForwardingMode mode) {
+  switch (mode) {
+    case ForwardingMode::dnat:
+      return SLUICE_DNAT;
+    case ForwardingMode::dsr:
+      return SLUICE_DSR;
+    case ForwardingMode::ipip:
+      return SLUICE_IPIP;
+    case ForwardingMode::fullnat:
+      break;
+  }
+  return SLUICE_FULLNAT;
+}
+
+ForwardingMode mode_from_map(std::uint8_t mode) {
+  switch (mode) {
+    case SLUICE_DNAT:
+      return ForwardingMode::dnat;
+    case SLUICE_DSR:
+      return ForwardingMode::dsr;
+    case SLUICE_IPIP:
+      return ForwardingMode::ipip;
+    default:
+      return ForwardingMode::fullnat;
+  }
+}
+
+std::uint16_t member_flags(const control::MemberEntry& entry) {
+  unsigned flags = 0;
+  if (entry.usable) flags |= SLUICE_MEMBER_USABLE;
+  if (entry.failed) flags |= SLUICE_MEMBER_FAILED;
+  if (entry.address.is_v6()) flags |= SLUICE_MEMBER_IPV6;
+  if (entry.forwarding_mode == ForwardingMode::dsr) flags |= SLUICE_MEMBER_DSR;
+  if (entry.forwarding_mode == ForwardingMode::ipip) flags |= SLUICE_MEMBER_IPIP;
+  if (entry.forwarding_mode == ForwardingMode::dnat) flags |= SLUICE_MEMBER_DNAT;
+  return static_cast<std::uint16_t>(flags);
+}
+
+ForwardingMode mode_from_flags(std::uint16_t flags) {
+  if (flags & SLUICE_MEMBER_DSR) return ForwardingMode::dsr;
+  if (flags & SLUICE_MEMBER_IPIP) return ForwardingMode::ipip;
+  return flags & SLUICE_MEMBER_DNAT ? ForwardingMode::dnat : ForwardingMode::fullnat;
+}
+
+}  // namespace
 
 static_assert(sizeof(Uuid) == SLUICE_ID_BYTES);
 
@@ -21,12 +138,22 @@ Uuid from_map(const sluice_id& id) {
   return result;
 }
 
-Result<__be32> to_map(const IpAddress& address) {
-  if (!address.is_v4()) {
-    return fail(ErrorKind::unsupported, "address " + address.to_string() + " is IPv6",
-                "the data plane balances IPv4 only");
+sluice_address to_map(const IpAddress& address) {
+  sluice_address result{};
+  if (address.is_v4()) {
+    result.ipv4 = to_be32(address);
+  } else {
+    const auto bytes = address.to_v6().to_bytes();
+    std::copy(bytes.begin(), bytes.end(), result.ipv6);
   }
-  return to_be32(address);
+  return result;
+}
+
+IpAddress from_map(const sluice_address& address, bool ipv6) {
+  if (!ipv6) return ipv4_from_be32(address.ipv4);
+  boost::asio::ip::address_v6::bytes_type bytes;
+  std::copy(std::begin(address.ipv6), std::end(address.ipv6), bytes.begin());
+  return boost::asio::ip::address_v6(bytes);
 }
 
 sluice_vip to_map(const control::VipEntry& entry) {
@@ -37,24 +164,25 @@ control::VipEntry from_map(const sluice_vip& vip) {
   return {from_map(vip.load_balancer), (vip.flags & SLUICE_VIP_UP) != 0};
 }
 
-Result<sluice_member> to_map(const Uuid& id, const control::MemberEntry& entry) {
-  const auto address = to_map(entry.address);
-  if (!address) return tl::unexpected(address.error());
+sluice_member to_map(const Uuid& id, const control::MemberEntry& entry) {
   sluice_member member{};
   member.id = to_map(id);
-  member.address.ipv4 = *address;
+  member.address = to_map(entry.address);
   member.port = htons(entry.port);
-  member.flags = entry.usable ? SLUICE_MEMBER_USABLE : 0;
+  member.flags = member_flags(entry);
   return member;
 }
 
 control::MemberEntry from_map(const sluice_member& member) {
-  return {ipv4_from_be32(member.address.ipv4), ntohs(member.port),
-          (member.flags & SLUICE_MEMBER_USABLE) != 0};
+  return {from_map(member.address, (member.flags & SLUICE_MEMBER_IPV6) != 0), ntohs(member.port),
+          (member.flags & SLUICE_MEMBER_USABLE) != 0, (member.flags & SLUICE_MEMBER_FAILED) != 0,
+          mode_from_flags(member.flags)};
 }
 
 sluice_member removed(sluice_member member) {
-  member.flags = SLUICE_MEMBER_REMOVED;
+  constexpr unsigned kept =
+      SLUICE_MEMBER_IPV6 | SLUICE_MEMBER_DSR | SLUICE_MEMBER_IPIP | SLUICE_MEMBER_DNAT;
+  member.flags = static_cast<__u16>((member.flags & kept) | SLUICE_MEMBER_REMOVED);
   return member;
 }
 
@@ -62,29 +190,90 @@ bool is_removed(const sluice_member& member) {
   return (member.flags & SLUICE_MEMBER_REMOVED) != 0;
 }
 
-sluice_pool to_map(const Uuid& id, model::ForwardingMode mode) {
-  const auto map_mode = mode == model::ForwardingMode::dnat ? SLUICE_DNAT : SLUICE_FULLNAT;
-  return {to_map(id), static_cast<__u32>(map_mode)};
+sluice_pool to_map(const Uuid& id, const control::PoolEntry& entry) {
+  sluice_pool pool{};
+  pool.id = to_map(id);
+  pool.forwarding_mode = to_map(entry.forwarding_mode);
+  pool.algorithm = to_map(entry.algorithm);
+  pool.persistence_bits = entry.persistence_bits;
+  pool.persistence_seconds = entry.persistence_seconds;
+  return pool;
 }
 
-model::ForwardingMode forwarding_mode(const sluice_pool& pool) {
-  return pool.forwarding_mode == SLUICE_DNAT ? model::ForwardingMode::dnat
-                                             : model::ForwardingMode::fullnat;
+control::PoolEntry from_map(const sluice_pool& pool) {
+  control::PoolEntry entry;
+  entry.forwarding_mode = mode_from_map(pool.forwarding_mode);
+  entry.algorithm = algorithm_from_map(pool.algorithm);
+  entry.persistence_seconds = pool.persistence_seconds;
+  entry.persistence_bits = pool.persistence_bits;
+  return entry;
 }
 
-Result<sluice_listener4_key> to_map(const control::ListenerKey& key) {
-  const auto address = to_map(key.address);
-  if (!address) return tl::unexpected(address.error());
-  return sluice_listener4_key{*address, htons(key.port), IPPROTO_TCP, 0};
+sluice_listener4_key to_map4(const control::ListenerKey& key) {
+  return {to_be32(key.address), htons(key.port), ip_protocol(key.protocol), 0};
+}
+
+sluice_listener6_key to_map6(const control::ListenerKey& key) {
+  return {to_map(key.address), htons(key.port), ip_protocol(key.protocol), {}};
 }
 
 Result<control::ListenerKey> from_map(const sluice_listener4_key& key) {
-  if (key.protocol != IPPROTO_TCP) {
-    return fail(ErrorKind::internal,
-                "map listeners4 holds IP protocol " + std::to_string(key.protocol),
-                "it was written by another version of Sluice");
-  }
-  return control::ListenerKey{ipv4_from_be32(key.address), ntohs(key.port), model::Protocol::tcp};
+  const auto protocol = protocol_from_map(key.protocol);
+  if (!protocol) return tl::unexpected(protocol.error());
+  return control::ListenerKey{ipv4_from_be32(key.address), ntohs(key.port), *protocol};
+}
+
+Result<control::ListenerKey> from_map(const sluice_listener6_key& key) {
+  const auto protocol = protocol_from_map(key.protocol);
+  if (!protocol) return tl::unexpected(protocol.error());
+  return control::ListenerKey{from_map(key.address, true), ntohs(key.port), *protocol};
+}
+
+sluice_listener to_map(const control::ListenerEntry& entry, std::uint32_t index,
+                       std::uint32_t pool) {
+  sluice_listener listener{};
+  listener.id = to_map(entry.listener);
+  listener.index = index;
+  listener.pool = pool;
+  if (!entry.allowed_cidrs.empty()) listener.flags |= SLUICE_LISTENER_RESTRICTED;
+  if (entry.resets) listener.flags |= SLUICE_LISTENER_RESETS;
+  listener.connection_limit = limit_to_map(entry.connection_limit);
+  listener.new_connection_limit = limit_to_map(entry.new_connection_limit);
+  if (entry.snat_source.is_v4()) listener.snat_source = to_be32(entry.snat_source);
+  return listener;
+}
+
+control::ListenerEntry from_map(const sluice_listener& listener) {
+  control::ListenerEntry entry;
+  entry.listener = from_map(listener.id);
+  entry.snat_source = ipv4_from_be32(listener.snat_source);
+  entry.connection_limit = limit_from_map(listener.connection_limit);
+  entry.new_connection_limit = limit_from_map(listener.new_connection_limit);
+  entry.resets = (listener.flags & SLUICE_LISTENER_RESETS) != 0;
+  return entry;
+}
+
+sluice_allowed_key to_map(std::uint32_t listener, const IpNetwork& network) {
+  sluice_allowed_key key{};
+  key.listener = listener;
+  const bool v4 = network.address.is_v4();
+  key.prefix_bits = SLUICE_ALLOWED_PREFIX_BITS(network.prefix_length + (v4 ? mapped_prefix : 0));
+  const auto bytes = v4 ? boost::asio::ip::make_address_v6(boost::asio::ip::v4_mapped,
+                                                           network.address.to_v4())
+                              .to_bytes()
+                        : network.address.to_v6().to_bytes();
+  std::copy(bytes.begin(), bytes.end(), key.address);
+  return key;
+}
+
+IpNetwork from_map(const sluice_allowed_key& key) {
+  boost::asio::ip::address_v6::bytes_type bytes;
+  std::copy(std::begin(key.address), std::end(key.address), bytes.begin());
+  const boost::asio::ip::address_v6 address(bytes);
+  const unsigned bits = key.prefix_bits - SLUICE_ALLOWED_PREFIX_BITS(0);
+  if (!address.is_v4_mapped() || bits < mapped_prefix) return {address, bits};
+  return {boost::asio::ip::make_address_v4(boost::asio::ip::v4_mapped, address),
+          bits - mapped_prefix};
 }
 
 void add(control::Counters& sum, const sluice_counters& one) {

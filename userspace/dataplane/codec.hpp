@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/ip_address.hpp"
+#include "base/ip_network.hpp"
 #include "base/result.hpp"
 #include "base/uuid.hpp"
 #include "control/data_plane.hpp"
@@ -16,24 +17,37 @@ namespace sluice::dataplane {
 sluice_id to_map(const Uuid& id);
 Uuid from_map(const sluice_id& id);
 
-// ErrorKind::unsupported for IPv6, which the data plane doesn't balance yet.
-Result<__be32> to_map(const IpAddress& address);
+// IPv4 in the first four bytes.
+sluice_address to_map(const IpAddress& address);
+IpAddress from_map(const sluice_address& address, bool ipv6);
 
 sluice_vip to_map(const control::VipEntry& entry);
 control::VipEntry from_map(const sluice_vip& vip);
 
-Result<sluice_member> to_map(const Uuid& id, const control::MemberEntry& entry);
+sluice_member to_map(const Uuid& id, const control::MemberEntry& entry);
 control::MemberEntry from_map(const sluice_member& member);
 // The same slot after the member was removed: no new flows, the id stays while flows are left.
 sluice_member removed(sluice_member member);
 bool is_removed(const sluice_member& member);
 
-sluice_pool to_map(const Uuid& id, model::ForwardingMode mode);
-model::ForwardingMode forwarding_mode(const sluice_pool& pool);
+sluice_pool to_map(const Uuid& id, const control::PoolEntry& entry);
+// Without the ring, which is in a map of its own.
+control::PoolEntry from_map(const sluice_pool& pool);
 
-Result<sluice_listener4_key> to_map(const control::ListenerKey& key);
+// Precondition: the address is of the key's family.
+sluice_listener4_key to_map4(const control::ListenerKey& key);
+sluice_listener6_key to_map6(const control::ListenerKey& key);
 // ErrorKind::internal for a protocol that this build doesn't know.
 Result<control::ListenerKey> from_map(const sluice_listener4_key& key);
+Result<control::ListenerKey> from_map(const sluice_listener6_key& key);
+
+sluice_listener to_map(const control::ListenerEntry& entry, std::uint32_t index,
+                       std::uint32_t pool);
+// Without pool and allowed_cidrs, which other maps hold. The source of IPv6 flows is not kept.
+control::ListenerEntry from_map(const sluice_listener& listener);
+
+sluice_allowed_key to_map(std::uint32_t listener, const IpNetwork& network);
+IpNetwork from_map(const sluice_allowed_key& key);
 
 // Adds one CPU's counters.
 void add(control::Counters& sum, const sluice_counters& one);

@@ -43,9 +43,9 @@ namespace {
 // A hash bucket must fit into one round (ENOSPC otherwise); ours have a handful of entries.
 constexpr std::uint32_t round_entries = 4096;
 
-// Where a walk over a map is: opaque to us, at most a key long.
+// Where a walk over a map is: opaque to us, at most a key long (24 bytes in allowed_sources).
 struct Cursor {
-  std::uint64_t opaque[2] = {};
+  std::uint64_t opaque[4] = {};
   bool started = false;
 };
 

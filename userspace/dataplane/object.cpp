@@ -3,6 +3,7 @@
 #include <bpf/libbpf.h>
 #include <time.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "dataplane/libbpf_log.hpp"
@@ -28,7 +29,19 @@ std::uint32_t tick_shift(std::uint32_t jiffies_per_second) {
   return static_cast<std::uint32_t>(std::lround(std::log2(jiffies)));
 }
 
+// Tables so small are for tests; a handful of handshakes must fit.
+constexpr std::uint32_t fewest_half_open = 16;
+
+std::uint32_t half_open_limit(std::uint32_t capacity) {
+  return std::max(capacity / SLUICE_HALF_OPEN_SHARE, fewest_half_open);
+}
+
 }  // namespace
+
+double tick_seconds() {
+  const auto hz = jiffies_per_second();
+  return static_cast<double>(1U << tick_shift(hz)) / hz;
+}
 
 void Object::Close::operator()(sluice_bpf* skeleton) const {
   sluice_bpf__destroy(skeleton);
@@ -48,7 +61,11 @@ Result<Object> Object::open() {
 void Object::set_flow_table(const sluice_flow_table& table) {
   skeleton_->rodata->flow_hash_seed = table.hash_seed;
   skeleton_->rodata->flow_homes4 = table.homes4;
+  skeleton_->rodata->flow_homes6 = table.homes6;
+  skeleton_->rodata->half_open_limit4 = half_open_limit(table.capacity);
+  skeleton_->rodata->half_open_limit6 = half_open_limit(table.capacity6);
   bpf_map__set_max_entries(skeleton_->maps.flows4, SLUICE_FLOW_BUCKETS(table.homes4));
+  bpf_map__set_max_entries(skeleton_->maps.flows6, SLUICE_FLOW_BUCKETS(table.homes6));
 }
 
 void Object::set_abridged(bool abridged) {
@@ -74,6 +91,9 @@ bpf_program* Object::xdp_program() const {
 }
 bpf_program* Object::expire_program() const {
   return skeleton_->progs.flow_expire;
+}
+bpf_program* Object::flush_program() const {
+  return skeleton_->progs.flow_flush;
 }
 
 }  // namespace sluice::dataplane

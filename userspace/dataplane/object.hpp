@@ -15,6 +15,9 @@ namespace sluice::dataplane {
 
 class Program;
 
+// How long a tick of the flows' clock is on this kernel.
+double tick_seconds();
+
 class Object {
  public:
   // Opened, with every `const volatile` setting filled in for this machine.
@@ -29,6 +32,7 @@ class Object {
   bpf_object* get() const;
   bpf_program* xdp_program() const;
   bpf_program* expire_program() const;
+  bpf_program* flush_program() const;
 
  private:
   struct Close {

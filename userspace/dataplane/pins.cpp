@@ -127,8 +127,10 @@ Result<void> fill(const PinDirectory& directory, const Program& program) {
   for (const auto& [name, fd] : program.maps()) {
     if (auto pinned = pin(fd.get(), directory.map(name)); !pinned) return pinned;
   }
-  if (auto pinned = pin(program.xdp_fd(), directory.program("sluice_xdp")); !pinned) return pinned;
-  return pin(program.expire_fd(), directory.program("flow_expire"));
+  for (const auto& [fd, name] : program.programs()) {
+    if (auto pinned = pin(fd, directory.program(name)); !pinned) return pinned;
+  }
+  return {};
 }
 
 std::vector<std::string> interfaces_in(const fs::path& directory) {
@@ -218,8 +220,7 @@ Result<bool> PinDirectory::publish(const Program& program) const {
 }
 
 Result<void> PinDirectory::replace_programs(const Program& program) const {
-  for (auto [fd, name] :
-       {std::pair{program.xdp_fd(), "sluice_xdp"}, {program.expire_fd(), "flow_expire"}}) {
+  for (const auto& [fd, name] : program.programs()) {
     const auto beside = this->program(std::string(name) + "-new");
     ::unlink(beside.c_str());  // left by a run that was killed
     if (auto pinned = pin(fd, beside); !pinned) return pinned;

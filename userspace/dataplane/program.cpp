@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <fstream>
 #include <random>
 
@@ -17,7 +18,10 @@
 namespace sluice::dataplane {
 namespace {
 
-constexpr std::string_view flow_map = "flows4";  // sized by the operator
+// Sized by the operator.
+bool is_flow_map(std::string_view name) {
+  return name == "flows4" || name == "flows6";
+}
 
 // Part of the contract in maps/: pinned, and used again by the next version. Maps named local_*
 // are scratch memory of one program.
@@ -28,7 +32,7 @@ bool is_contract(const bpf_map* map) {
 MapLayout layout_of(const bpf_map* map) {
   MapLayout layout{bpf_map__name(map),       bpf_map__type(map),        bpf_map__key_size(map),
                    bpf_map__value_size(map), bpf_map__max_entries(map), bpf_map__map_flags(map)};
-  if (layout.name == flow_map) layout.max_entries = 0;
+  if (is_flow_map(layout.name)) layout.max_entries = 0;
   return layout;
 }
 
@@ -36,20 +40,24 @@ UniqueFd duplicate(int fd) {
   return UniqueFd(fcntl(fd, F_DUPFD_CLOEXEC, 0));
 }
 
-sluice_flow_table dimensions(std::uint32_t flows) {
+sluice_flow_table dimensions(const LoadOptions& options) {
+  const auto share = std::max(options.flows / SLUICE_IPV6_SHARE, 1U);
   sluice_flow_table table{};
   std::random_device random;
   table.hash_seed = std::uint64_t{random()} << 32 | random();
-  table.capacity = flows;
-  table.homes4 = SLUICE_FLOW_HOMES4(flows);
+  table.capacity = options.flows;
+  table.homes4 = SLUICE_FLOW_HOMES4(table.capacity);
+  table.capacity6 = options.flows6 != 0 ? options.flows6 : share;
+  table.homes6 = SLUICE_FLOW_HOMES6(table.capacity6);
   return table;
 }
 
-// The kernel allocates the table at once and may evict half the machine trying, so ask first.
-Result<void> require_memory_for(std::uint32_t flows) {
+// The kernel allocates the tables at once and may evict half the machine trying, so ask first.
+Result<void> require_memory_for(const sluice_flow_table& table) {
   constexpr std::uint64_t mebibyte = 1024 * 1024;
   const std::uint64_t needed =
-      sizeof(sluice_bucket4) * SLUICE_FLOW_BUCKETS(SLUICE_FLOW_HOMES4(flows));
+      std::uint64_t{sizeof(sluice_bucket4)} * SLUICE_FLOW_BUCKETS(table.homes4) +
+      std::uint64_t{sizeof(sluice_bucket6)} * SLUICE_FLOW_BUCKETS(table.homes6);
 
   std::ifstream lines("/proc/meminfo");
   std::uint64_t available_kib = 0;
@@ -58,8 +66,9 @@ Result<void> require_memory_for(std::uint32_t flows) {
   }
   if (available_kib == 0 || needed / 1024 < available_kib) return {};
   return fail(ErrorKind::invalid,
-              fmt::format("a table of {} flows needs about {} MiB, and {} MiB are available", flows,
-                          needed / mebibyte, available_kib / 1024),
+              fmt::format("tables of {} IPv4 and {} IPv6 flows need about {} MiB, and {} MiB are "
+                          "available",
+                          table.capacity, table.capacity6, needed / mebibyte, available_kib / 1024),
               "choose a smaller --flows");
 }
 
@@ -113,16 +122,17 @@ std::string layout_difference(const MapLayout& expected, const MapLayout& actual
 }
 
 Result<Program> Program::load(const LoadOptions& options) {
-  if (options.flows == 0 || options.flows > max_flows) {
-    return fail(ErrorKind::invalid, fmt::format("{} flows is out of range", options.flows),
+  for (const auto flows : {options.flows, std::max(options.flows6, 1U)}) {
+    if (flows != 0 && flows <= max_flows) continue;
+    return fail(ErrorKind::invalid, fmt::format("{} flows is out of range", flows),
                 fmt::format("choose 1 to {}", max_flows));
   }
   auto object = Object::open();
   if (!object) return tl::unexpected(std::move(object.error()));
-  if (auto enough = require_memory_for(options.flows); !enough) {
+  const auto table = dimensions(options);
+  if (auto enough = require_memory_for(table); !enough) {
     return tl::unexpected(std::move(enough.error()));
   }
-  const auto table = dimensions(options.flows);
   object->set_flow_table(table);
   object->set_abridged(options.abridged);
   if (auto loaded = load_object(*object); !loaded) {
@@ -130,8 +140,7 @@ Result<Program> Program::load(const LoadOptions& options) {
   }
 
   Program program;
-  program.xdp_ = duplicate(bpf_program__fd(object->xdp_program()));
-  program.expire_ = duplicate(bpf_program__fd(object->expire_program()));
+  program.take_programs(*object);
   bpf_map* map = nullptr;
   bpf_object__for_each_map(map, object->get()) {
     if (!is_contract(map)) continue;
@@ -146,9 +155,9 @@ Result<Program> Program::load(const LoadOptions& options) {
 Result<Program> Program::load_over(const Program& maps) {
   auto object = Object::open();
   if (!object) return tl::unexpected(std::move(object.error()));
-  const auto table = maps.flow_table_map().lookup(0);
+  const auto table = maps.flow_table();
   if (!table) return tl::unexpected(table.error());
-  object->set_flow_table(table->value_or(sluice_flow_table{}));
+  object->set_flow_table(*table);
   if (auto reused = object->reuse_maps(maps); !reused) {
     return tl::unexpected(std::move(reused.error()));
   }
@@ -156,8 +165,7 @@ Result<Program> Program::load_over(const Program& maps) {
     return tl::unexpected(std::move(loaded.error()));
   }
   Program program;
-  program.xdp_ = duplicate(bpf_program__fd(object->xdp_program()));
-  program.expire_ = duplicate(bpf_program__fd(object->expire_program()));
+  program.take_programs(*object);
   for (const auto& [name, fd] : maps.maps_) program.maps_.emplace(name, duplicate(fd.get()));
   return program;
 }
@@ -186,7 +194,9 @@ Result<Program> Program::open_pinned(const std::filesystem::path& pin_directory)
     program.maps_.emplace(expected.name, std::move(*fd));
   }
   for (auto [fd, name] :
-       {std::pair{&program.xdp_, "sluice_xdp"}, {&program.expire_, "flow_expire"}}) {
+       {std::pair{&program.xdp_, "sluice_xdp"},
+        {&program.expire_, "flow_expire"},
+        {&program.flush_, "flow_flush"}}) {
     auto opened = open_pin(pins.program(name));
     if (!opened) return tl::unexpected(std::move(opened.error()));
     *fd = std::move(*opened);
@@ -194,14 +204,31 @@ Result<Program> Program::open_pinned(const std::filesystem::path& pin_directory)
   return program;
 }
 
+void Program::take_programs(const Object& object) {
+  xdp_ = duplicate(bpf_program__fd(object.xdp_program()));
+  expire_ = duplicate(bpf_program__fd(object.expire_program()));
+  flush_ = duplicate(bpf_program__fd(object.flush_program()));
+}
+
 int Program::map_fd(std::string_view name) const {
   const auto found = maps_.find(name);
   return found == maps_.end() ? -1 : found->second.get();
 }
 
-std::uint32_t Program::flow_capacity() const {
+Result<sluice_flow_table> Program::flow_table() const {
   const auto table = flow_table_map().lookup(0);
-  return table && *table ? (*table)->capacity : 0;
+  if (!table) return tl::unexpected(table.error());
+  return table->value_or(sluice_flow_table{});
+}
+
+std::uint32_t Program::flow_capacity() const {
+  const auto table = flow_table();
+  return table ? table->capacity : 0;
+}
+
+std::uint32_t Program::flow_capacity6() const {
+  const auto table = flow_table();
+  return table ? table->capacity6 : 0;
 }
 
 ArrayMap<sluice_flow_table> Program::flow_table_map() const {

@@ -25,7 +25,8 @@ template <typename Value>
 using ArrayMap = Map<std::uint32_t, Value>;
 
 struct LoadOptions {
-  std::uint32_t flows = 1U << 20;  // connections; each takes two slots
+  std::uint32_t flows = 1U << 20;  // IPv4 connections; each takes two slots
+  std::uint32_t flows6 = 0;        // IPv6 connections; 0: a fixed share of `flows`
   bool abridged = true;            // false: every packet makes the whole journey (bpf/frequent.h)
 };
 inline constexpr std::uint32_t max_flows = 1U << 29;  // a slot's index fits 31 bits
@@ -36,7 +37,7 @@ struct MapLayout {
   std::uint32_t type = 0;  // enum bpf_map_type
   std::uint32_t key_size = 0;
   std::uint32_t value_size = 0;
-  std::uint32_t max_entries = 0;  // 0: any (flows4, sized by the operator)
+  std::uint32_t max_entries = 0;  // 0: any (the flow tables, sized by the operator)
   std::uint32_t flags = 0;
 };
 
@@ -59,19 +60,33 @@ class Program {
 
   int xdp_fd() const { return xdp_.get(); }
   int expire_fd() const { return expire_.get(); }
+  int flush_fd() const { return flush_.get(); }
+  // All of them, as they are pinned.
+  struct Named {
+    int fd;
+    const char* name;
+  };
+  std::vector<Named> programs() const {
+    return {{xdp_fd(), "sluice_xdp"}, {expire_fd(), "flow_expire"}, {flush_fd(), "flow_flush"}};
+  }
   // -1 for a name that is no map.
   int map_fd(std::string_view name) const;
   const std::map<std::string, UniqueFd, std::less<>>& maps() const { return maps_; }
 
-  // Connections that the flow table has room for.
+  // IPv4 and IPv6 connections that the flow tables have room for.
   std::uint32_t flow_capacity() const;
+  std::uint32_t flow_capacity6() const;
+  // What the flow tables were made for; a program over the same maps must know it.
+  Result<sluice_flow_table> flow_table() const;
 
  private:
   Program() = default;
+  void take_programs(const class Object& object);
   ArrayMap<sluice_flow_table> flow_table_map() const;
 
   UniqueFd xdp_;
   UniqueFd expire_;
+  UniqueFd flush_;
   std::map<std::string, UniqueFd, std::less<>> maps_;
 };
 

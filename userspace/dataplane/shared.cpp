@@ -11,6 +11,7 @@
 #include "dataplane/kernel_info.hpp"
 #include "dataplane/libbpf_log.hpp"
 #include "dataplane/object.hpp"
+#include "maps/flow.h"
 
 namespace sluice::dataplane {
 namespace {
@@ -50,11 +51,15 @@ XdpMode from_libxdp(xdp_attach_mode mode) {
 Result<Instance> new_instance(const Program& maps) {
   auto object = Object::open();
   if (!object) return tl::unexpected(std::move(object.error()));
+  const auto table = maps.flow_table();
+  if (!table) return tl::unexpected(table.error());
+  object->set_flow_table(*table);
   if (auto reused = object->reuse_maps(maps); !reused) {
     return tl::unexpected(std::move(reused.error()));
   }
   // libxdp loads the whole object; the sweep program is loaded and pinned already.
   bpf_program__set_autoload(object->expire_program(), false);
+  bpf_program__set_autoload(object->flush_program(), false);
   DECLARE_LIBXDP_OPTS(xdp_program_opts, options);
   options.obj = object->get();
   options.prog_name = bpf_program__name(object->xdp_program());

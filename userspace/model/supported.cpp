@@ -47,8 +47,26 @@ Result<void> check(const Supported& supported, const Model& model, const Floatin
                                         object.address.to_string(), vip.to_string()));
 }
 
-Result<void> check(const Supported& supported, const Model&, const Listener& object) {
+// SCTP's checksum covers the ports, so a data plane that doesn't compute it can't change them.
+Result<void> check_sctp_port(const Supported& supported, const Listener& listener,
+                             const Member& member) {
+  if (supported.sctp_ports || listener.protocol != Protocol::sctp ||
+      listener.protocol_port == member.protocol_port) {
+    return {};
+  }
+  return unsupported_option(
+      fmt::format("SCTP ports cannot be translated: listener {} has port {}, member {} has {}; "
+                  "give both the same",
+                  to_string(listener.id), listener.protocol_port, member.address.to_string(),
+                  member.protocol_port));
+}
+
+Result<void> check(const Supported& supported, const Model& model, const Listener& object) {
   if (auto ok = check_transport(supported, object.protocol); !ok) return ok;
+  for (const auto& [id, member] : model.members) {
+    if (member.pool_id != object.default_pool_id) continue;
+    if (auto ok = check_sctp_port(supported, object, member); !ok) return ok;
+  }
   if (supported.allowed_cidrs || object.allowed_cidrs.empty()) return {};
   return unsupported_option("allowed_cidrs is not supported by this version");
 }
@@ -68,10 +86,13 @@ Result<void> check(const Supported& supported, const Model&, const Pool& object)
 
 Result<void> check(const Supported& supported, const Model& model, const Member& object) {
   if (auto ok = check_family(supported, object.address, "members"); !ok) return ok;
-  if (supported.translation) return {};
   const auto& pool = model.pools.at(object.pool_id);
+  for (const auto& [id, listener] : model.listeners) {
+    if (listener.default_pool_id != object.pool_id) continue;
+    if (auto ok = check_sctp_port(supported, listener, object); !ok) return ok;
+  }
   const auto& vip = model.load_balancers.at(pool.load_balancer_id).vip_address;
-  if (vip.is_v6() == object.address.is_v6()) return {};
+  if (supported.translation || vip.is_v6() == object.address.is_v6()) return {};
   return unsupported_option(fmt::format("member {} and VIP {} are of different IP versions",
                                         object.address.to_string(), vip.to_string()));
 }
@@ -96,6 +117,7 @@ Result<void> check_changed(const Supported& supported, const Model& model,
 Supported Supported::everything() {
   return {
       .transports = {Protocol::tcp, Protocol::udp, Protocol::sctp},
+      .sctp_ports = true,
       .algorithms = {Algorithm::round_robin, Algorithm::least_connections, Algorithm::source_ip,
                      Algorithm::source_ip_port, Algorithm::maglev},
       .forwarding_modes = {ForwardingMode::fullnat, ForwardingMode::dnat, ForwardingMode::dsr,

@@ -16,6 +16,7 @@ namespace sluice::model {
 
 struct Supported {
   std::set<Protocol> transports = {Protocol::tcp};  // of transport(): TCP, UDP, SCTP
+  bool sctp_ports = false;  // SCTP members on another port than the listener's
   std::set<Algorithm> algorithms = {Algorithm::round_robin};
   std::set<ForwardingMode> forwarding_modes = {ForwardingMode::fullnat, ForwardingMode::dnat};
   std::set<MonitorType> monitor_types = {

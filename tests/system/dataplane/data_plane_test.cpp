@@ -76,7 +76,7 @@ class DataPlaneTest : public ::testing::Test {
   }
   std::uint32_t listener_index() {
     const sluice_listener4_key map_key{to_be32(key.address), htons(key.port), IPPROTO_TCP, 0};
-    sluice_listener4 entry{};
+    sluice_listener entry{};
     EXPECT_EQ(bpf_map_lookup_elem(map("listeners4"), &map_key, &entry), 0);
     return entry.index;
   }

@@ -1,0 +1,70 @@
+// What a listener admits: networks, connections at a time, connections per second.
+#include "packet/traffic.hpp"
+
+namespace sluice::test {
+namespace {
+
+class Admission : public BothFamilies {
+ protected:
+  void put(const sluice_listener& value) { put_listener(net().vip, 80, L4::tcp, value); }
+  sluice_listener usual() const { return listener(pool(), 9); }
+  std::string reason(std::uint16_t port) { return receive(from_client(L4::tcp, SYN, port)).reason; }
+};
+FOR_BOTH_FAMILIES(Admission);
+
+TEST_P(Admission, OnlyAllowedNetworksMayConnect) {
+  auto restricted = usual();
+  restricted.flags = SLUICE_LISTENER_RESTRICTED;
+  put(restricted);
+  EXPECT_EQ(reason(41000), "not_allowed") << "no network is allowed yet";
+  allow(9, family() == 4 ? "203.0.113.0" : "2001:db8:c::", family() == 4 ? 24 : 48);
+  EXPECT_EQ(reason(41001), "flow_created");
+  auto other = from_client(L4::tcp, SYN, 41002);
+  other.source = net().other_client;
+  EXPECT_EQ(receive(other).reason, "not_allowed");
+  EXPECT_EQ(listener_counters(9).flows_refused, 2U);
+}
+
+TEST_P(Admission, AnotherListenersNetworksDontCount) {
+  auto restricted = usual();
+  restricted.flags = SLUICE_LISTENER_RESTRICTED;
+  put(restricted);
+  allow(8, family() == 4 ? "0.0.0.0" : "::", 0);
+  EXPECT_EQ(reason(41000), "not_allowed");
+}
+
+TEST_P(Admission, AnEstablishedConnectionIsNotAskedAgain) {
+  establish();
+  auto restricted = usual();
+  restricted.flags = SLUICE_LISTENER_RESTRICTED;
+  put(restricted);
+  EXPECT_EQ(receive(from_client(L4::tcp, ACK)).reason, "forwarded");
+}
+
+TEST_P(Admission, TheConnectionLimitCountsConnectionsThatAreThereNow) {
+  auto limited = usual();
+  limited.connection_limit = 2;
+  put(limited);
+  EXPECT_EQ(reason(41000), "flow_created");
+  EXPECT_EQ(reason(41001), "flow_created");
+  EXPECT_EQ(reason(41002), "connection_limit");
+  EXPECT_EQ(reason(41000), "forwarded") << "a retransmission is no new connection";
+  receive(from_client(L4::tcp, RST, 41000));
+  EXPECT_EQ(reason(41002), "flow_created");
+  EXPECT_EQ(listener_counters(9).flows_refused, 1U);
+}
+
+TEST_P(Admission, ASourceMayOpenSoManyConnectionsPerSecond) {
+  auto limited = usual();
+  limited.new_connection_limit = 3;
+  put(limited);
+  std::uint16_t port = 41000;
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(reason(port++), "flow_created");
+  EXPECT_EQ(reason(port), "rate_limited");
+  auto other = from_client(L4::tcp, SYN, 41100);
+  other.source = net().other_client;
+  EXPECT_EQ(receive(other).reason, "flow_created") << "each source has its own budget";
+}
+
+}  // namespace
+}  // namespace sluice::test

@@ -1,0 +1,133 @@
+// Members that answer directly: dsr (same link) and ipip (anywhere).
+#include "packet/traffic.hpp"
+
+namespace sluice::test {
+namespace {
+
+class Direct : public AllProtocols {
+ protected:
+  // The client's packet as it leaves: only the TTL and the MACs have changed.
+  Packet sent_on(Packet p, const Mac& from, const Mac& to) const {
+    p.source_mac = from;
+    p.destination_mac = to;
+    --p.ttl;
+    return p;
+  }
+  // `inner` in a tunnel from the VIP to the member.
+  Bytes in_tunnel(const Packet& inner, const std::string& member) const {
+    Packet outer;
+    outer.source_mac = inner.source_mac;
+    outer.destination_mac = inner.destination_mac;
+    outer.source = net().vip;
+    outer.destination = member;
+    outer.id = 0;
+    outer.dont_fragment = inner.dont_fragment;
+    outer.protocol = static_cast<L4>(family() == 4 ? 4 : 41);
+    auto frame = outer.bytes();
+    frame.resize(family() == 4 ? 34 : 54);  // no L4 header of its own
+    const auto payload = inner.ip_bytes();
+    frame.insert(frame.end(), payload.begin(), payload.end());
+    const auto total = payload.size() + (family() == 4 ? 20 : 0);
+    const std::size_t at = family() == 4 ? 16 : 18;
+    frame[at] = static_cast<std::uint8_t>(total >> 8);
+    frame[at + 1] = static_cast<std::uint8_t>(total);
+    if (family() == 4) {
+      frame[24] = frame[25] = 0;
+      const auto sum = internet_checksum(Bytes(frame.begin() + 14, frame.begin() + 34));
+      frame[24] = static_cast<std::uint8_t>(sum >> 8);
+      frame[25] = static_cast<std::uint8_t>(sum);
+    }
+    return frame;
+  }
+};
+FOR_ALL_PROTOCOLS(Direct);
+
+TEST_P(Direct, DsrChangesNothingButMacsAndTtl) {
+  use_mode(SLUICE_DSR, protocol());
+  const auto first = from_client(protocol());
+  auto out = receive(first);
+  EXPECT_EQ(out.reason, "flow_created");
+  EXPECT_TRUE(same_frame(out.frame, sent_on(first, lan_mac, member1_mac).bytes()));
+  for (int i = 0; i < 3; ++i) {
+    const auto later = from_client(protocol(), ACK);
+    out = receive(later);
+    EXPECT_EQ(out.reason, "forwarded");
+    EXPECT_TRUE(same_frame(out.frame, sent_on(later, lan_mac, member1_mac).bytes()));
+  }
+  EXPECT_EQ(listener_counters(9).flows_opened, 1U);
+  EXPECT_EQ(flows().size() + flows6().size(), 1U) << "nobody comes back through the load balancer";
+}
+
+TEST_P(Direct, IpipPutsAHeaderInFrontAndTheMemberMayBeAnywhere) {
+  use_mode(SLUICE_IPIP, protocol(), {net().far_member});
+  const auto first = from_client(protocol());
+  auto out = receive(first);
+  EXPECT_EQ(out.reason, "flow_created");
+  EXPECT_EQ(out.action, static_cast<std::uint32_t>(XDP_REDIRECT));
+  EXPECT_TRUE(same_frame(out.frame,
+                         in_tunnel(sent_on(first, dmz_mac, dmz_gateway_mac), net().far_member)));
+  const auto later = from_client(protocol(), ACK);
+  out = receive(later);
+  EXPECT_EQ(out.reason, "forwarded");
+  EXPECT_TRUE(same_frame(out.frame,
+                         in_tunnel(sent_on(later, dmz_mac, dmz_gateway_mac), net().far_member)));
+}
+
+TEST_P(Direct, IpipFollowsANewGenerationOfNextHops) {
+  use_mode(SLUICE_IPIP, protocol(), {net().far_member});
+  receive(from_client(protocol()));
+  raise_next_hop_generation();
+  const auto later = from_client(protocol(), ACK);
+  EXPECT_TRUE(same_frame(receive(later).frame,
+                         in_tunnel(sent_on(later, dmz_mac, dmz_gateway_mac), net().far_member)));
+}
+
+TEST_P(Direct, IpipTellsTheMtuThatTheTunnelLeaves) {
+  use_mode(SLUICE_IPIP, protocol(), {net().narrow_member});
+  ASSERT_EQ(receive(from_client(protocol())).reason, "flow_created");
+  auto large = from_client(protocol(), ACK);
+  large.data = Bytes(1400);
+  const auto out = receive(large);
+  EXPECT_EQ(out.reason, "too_big_sent");
+  const std::size_t mtu = family() == 4 ? 14 + 20 + 6 : 14 + 40 + 6;
+  EXPECT_EQ(out.frame[mtu] << 8 | out.frame[mtu + 1], family() == 4 ? 1380 : 1360);
+}
+
+TEST_P(Direct, AnErrorAboutAMembersDirectAnswerReachesTheMember) {
+  use_mode(SLUICE_DSR, protocol());
+  receive(from_client(protocol()));
+  Packet answer = from_client(protocol(), ACK);  // turned around, as the member sends it
+  std::swap(answer.source, answer.destination);
+  std::swap(answer.source_port, answer.destination_port);
+  auto error = icmp_error(net().other_client, net().vip, family() == 4 ? 3 : 1, 1, 0,
+                          answer.ip_bytes());
+  error.source_mac = router_mac;
+  error.destination_mac = lan_mac;
+  const auto out = receive(error);
+  EXPECT_EQ(out.reason, "icmp_forwarded");
+  EXPECT_TRUE(same_frame(out.frame, sent_on(error, lan_mac, member1_mac).bytes()));
+}
+
+using DirectOfBoth = BothFamilies;
+FOR_BOTH_FAMILIES(DirectOfBoth);
+
+TEST_P(DirectOfBoth, ADeterministicPoolAdoptsConnectionsFromTheirMiddle) {
+  use_mode(SLUICE_DSR);
+  put_pool(pool(), SLUICE_DSR, {member_index(1), member_index(2)}, SLUICE_SOURCE_IP_PORT);
+  EXPECT_EQ(receive(from_client(L4::tcp, ACK)).reason, "flow_created");
+  EXPECT_EQ(receive(from_client(L4::tcp, ACK)).reason, "forwarded");
+  EXPECT_EQ(receive(from_client(L4::tcp, FIN | ACK, 40001)).reason, "no_flow");
+  put_pool(pool(), SLUICE_FULLNAT, {member_index(1), member_index(2)}, SLUICE_SOURCE_IP_PORT);
+  EXPECT_EQ(receive(from_client(L4::tcp, ACK, 40002)).reason, "no_flow");
+}
+
+TEST_P(DirectOfBoth, TheClientsFinAloneLetsANewSynThrough) {
+  use_mode(SLUICE_DSR);
+  receive(from_client());
+  receive(from_client(L4::tcp, ACK));
+  EXPECT_EQ(receive(from_client(L4::tcp, FIN | ACK)).reason, "forwarded");
+  EXPECT_EQ(receive(from_client()).reason, "flow_created");
+}
+
+}  // namespace
+}  // namespace sluice::test

@@ -1,0 +1,283 @@
+// Connections of every protocol in both IP versions: opened, answered, carried on, ended.
+#include "packet/traffic.hpp"
+
+namespace sluice::test {
+namespace {
+
+constexpr auto transmitted = static_cast<std::uint32_t>(XDP_TX);
+
+using Session = AllProtocols;
+FOR_ALL_PROTOCOLS(Session);
+
+TEST_P(Session, TheFirstPacketGoesToAMemberWithTheVipAsItsSource) {
+  const auto first = from_client(protocol());
+  const auto out = receive(first);
+  EXPECT_EQ(out.reason, "flow_created");
+  EXPECT_EQ(out.action, transmitted);
+  EXPECT_TRUE(same_frame(out.frame, at_member(first).bytes()));
+}
+
+TEST_P(Session, DnatKeepsTheClientsAddressBothWays) {
+  use_mode(SLUICE_DNAT, protocol());
+  const auto first = from_client(protocol());
+  EXPECT_TRUE(same_frame(receive(first).frame, at_member(first, 1, true).bytes()));
+  const auto answer = from_member(1, protocol(), SYN | ACK, 40000, true);
+  const auto out = receive(answer);
+  EXPECT_EQ(out.reason, "replied");
+  EXPECT_TRUE(same_frame(out.frame, at_client(answer).bytes()));
+}
+
+TEST_P(Session, AnswersComeFromTheVip) {
+  establish(protocol());
+  const auto answer = from_member(1, protocol(), ACK);
+  const auto out = receive(answer);
+  EXPECT_EQ(out.reason, "replied");
+  EXPECT_EQ(out.action, transmitted);
+  EXPECT_TRUE(same_frame(out.frame, at_client(answer).bytes()));
+}
+
+TEST_P(Session, LaterPacketsStayWithTheMember) {
+  establish(protocol());
+  for (int i = 0; i < 3; ++i) {
+    auto packet = from_client(protocol(), ACK);
+    packet.data = text(std::string(static_cast<std::size_t>(i) * 7, 'x'));
+    const auto out = receive(packet);
+    EXPECT_EQ(out.reason, "forwarded");
+    EXPECT_TRUE(same_frame(out.frame, at_member(packet).bytes()));
+  }
+  EXPECT_EQ(listener_counters(9).flows_opened, 1U);
+}
+
+TEST_P(Session, ASecondClientGoesToTheOtherMember) {
+  receive(from_client(protocol()));
+  const auto second = from_client(protocol(), SYN, 40001);
+  EXPECT_TRUE(same_frame(receive(second).frame, at_member(second, 2).bytes()));
+}
+
+TEST_P(Session, ChecksumsStayRightWhateverCarries) {
+  use_mode(SLUICE_FULLNAT, protocol(), {net().member1});
+  for (std::uint32_t i = 0; i < 40; ++i) {
+    const auto port = static_cast<std::uint16_t>(1024 + i * 1607);
+    auto packet = from_client(protocol(), SYN, port);
+    packet.sequence = i * 0x06060606U;
+    packet.data = Bytes(i, static_cast<std::uint8_t>(0xff - i));
+    packet.ttl = static_cast<std::uint8_t>(255 - i);
+    EXPECT_TRUE(same_frame(receive(packet).frame, at_member(packet).bytes())) << port;
+    auto answer = from_member(1, protocol(), SYN | ACK, port);
+    answer.data = Bytes(i, 0xff);
+    EXPECT_TRUE(same_frame(receive(answer).frame, at_client(answer, port).bytes())) << port;
+  }
+}
+
+TEST_P(Session, AMemberBehindAGatewayOnAnotherNicIsReachedThroughBoth) {
+  use_mode(SLUICE_FULLNAT, protocol(), {net().far_member});
+  const auto first = from_client(protocol());
+  auto expected = at_member(first);
+  expected.destination = net().far_member;
+  expected.source_mac = dmz_mac;
+  expected.destination_mac = dmz_gateway_mac;
+  const auto out = receive(first);
+  EXPECT_EQ(out.action, static_cast<std::uint32_t>(XDP_REDIRECT));
+  EXPECT_TRUE(same_frame(out.frame, expected.bytes()));
+  auto answer = from_member(1, protocol());
+  answer.source = net().far_member;
+  answer.source_mac = dmz_gateway_mac;
+  answer.destination_mac = dmz_mac;
+  EXPECT_TRUE(same_frame(receive(answer, "dmz0").frame, at_client(answer).bytes()));
+}
+
+TEST_P(Session, APacketCutShortIsDroppedAndNothingIsOpened) {
+  auto whole = from_client(protocol());
+  whole.data = {};
+  const auto bytes = whole.bytes();
+  const std::size_t begin = family() == 4 ? 34 : 54;
+  for (std::size_t length = begin; length < bytes.size(); ++length) {
+    auto frame = cut(bytes, length);
+    // The IP header tells the truth about what is left.
+    const auto left = length - 14;
+    if (family() == 4) {
+      frame[17] = static_cast<std::uint8_t>(left);
+    } else {
+      frame[19] = static_cast<std::uint8_t>(left - 40);
+    }
+    const auto out = receive(frame);
+    EXPECT_EQ(out.action, static_cast<std::uint32_t>(XDP_DROP)) << length << ": " << out.reason;
+    EXPECT_TRUE(out.reason.starts_with("malformed_")) << length << ": " << out.reason;
+  }
+  EXPECT_EQ(listener_counters(9).flows_opened, 0U);
+}
+
+TEST_P(Session, SomebodyElsesPacketPassesUntouched) {
+  auto packet = from_client(protocol());
+  packet.destination = net().somebody;
+  const auto out = receive(packet);
+  EXPECT_EQ(out.reason, "not_ours");
+  EXPECT_EQ(out.action, static_cast<std::uint32_t>(XDP_PASS));
+  EXPECT_TRUE(same_frame(out.frame, packet.bytes()));
+}
+
+TEST_P(Session, PacketsAndBytesAreCounted) {
+  establish(protocol());
+  const auto bytes = from_client(protocol()).bytes().size();
+  const auto answer_bytes = from_member(1, protocol()).bytes().size();
+  for (const auto& counted : {listener_counters(9), member_counters(member_index(1, protocol()))}) {
+    EXPECT_EQ(counted.packets_in, 2U);
+    EXPECT_EQ(counted.bytes_in, 2 * bytes);
+    EXPECT_EQ(counted.packets_out, 2U);
+    EXPECT_EQ(counted.bytes_out, 2 * answer_bytes);
+    EXPECT_EQ(counted.flows_opened, 1U);
+    EXPECT_EQ(counted.flows_ended, 0U);
+  }
+}
+
+using Sessions = BothFamilies;
+FOR_BOTH_FAMILIES(Sessions);
+
+TEST_P(Sessions, PrivilegedUdpPortIsNotUsedTowardTheMember) {
+  const auto out = receive(from_client(L4::udp, 0, 53));
+  EXPECT_EQ(out.reason, "flow_created");
+  const std::size_t at = family() == 4 ? 34 : 54;
+  EXPECT_GE(out.frame[at] << 8 | out.frame[at + 1], 1024);
+}
+
+TEST_P(Sessions, SctpKeepsItsPortsAndRefusesWhatCouldNotBeToldApart) {
+  use_mode(SLUICE_FULLNAT, L4::sctp, {net().member1});
+  const auto first = from_client(L4::sctp, SYN, 80);
+  EXPECT_TRUE(same_frame(receive(first).frame, at_member(first).bytes()));
+  auto same_port = first;
+  same_port.source = net().other_client;
+  EXPECT_EQ(receive(same_port).reason, "no_port");
+}
+
+TEST_P(Sessions, AnSctpMemberOnAnotherPortIsRefused) {
+  put_member(member_index(1, L4::sctp), net().member1, 5001);
+  EXPECT_EQ(receive(from_client(L4::sctp)).reason, "sctp_ports");
+}
+
+TEST_P(Sessions, SctpWithoutInitOpensNothing) {
+  EXPECT_EQ(receive(from_client(L4::sctp, ACK)).reason, "no_flow");
+}
+
+TEST_P(Sessions, AnAbortedAssociationMakesWayForANewInit) {
+  establish(L4::sctp);
+  auto abort = from_client(L4::sctp, ACK);
+  abort.chunk = 6;
+  EXPECT_EQ(receive(abort).reason, "forwarded");
+  EXPECT_EQ(listener_counters(9).flows_ended, 1U);
+  EXPECT_EQ(receive(from_client(L4::sctp)).reason, "flow_created");
+}
+
+TEST_P(Sessions, UdpWithoutChecksumStaysWithout) {
+  if (family() == 6) GTEST_SKIP() << "IPv6 has no UDP without checksum";
+  use_mode(SLUICE_FULLNAT, L4::udp, {net().member1});
+  auto packet = from_client(L4::udp);
+  packet.checksum = 0;
+  EXPECT_TRUE(same_frame(receive(packet).frame, at_member(packet).bytes()));
+  establish(L4::udp, 40002);
+  auto later = from_client(L4::udp, ACK, 40002);
+  later.checksum = 0;
+  EXPECT_TRUE(same_frame(receive(later).frame, at_member(later).bytes()));
+}
+
+TEST_P(Sessions, AUdpChecksumThatComesOutAsZeroIsWrittenAsAllOnes) {
+  use_mode(SLUICE_FULLNAT, L4::udp, {net().member1});
+  auto packet = from_client(L4::udp);
+  packet.data = {0, 0};
+  // The two bytes that make the member's sum come out as zero.
+  const auto sum = at_member(packet).l4_bytes();
+  packet.data = {sum[6], sum[7]};
+  const auto expected = at_member(packet);
+  ASSERT_EQ(expected.l4_bytes()[6], 0xff);
+  ASSERT_EQ(expected.l4_bytes()[7], 0xff);
+  EXPECT_TRUE(same_frame(receive(packet).frame, expected.bytes()));
+}
+
+TEST_P(Sessions, AUdpSessionThatIsIdleEndsAndOneInUseDoesNot) {
+  establish(L4::udp);
+  EXPECT_EQ(expire().expired, 0U);
+  EXPECT_EQ(expire().live, 1U);
+}
+
+TEST_P(Sessions, UdpFlowsOfAFailedMemberLeaveItAtTheSweepAndTcpOnesStay) {
+  establish(L4::udp);
+  establish(L4::tcp);
+  for (const L4 protocol : {L4::udp, L4::tcp}) {
+    put_member(member_index(1, protocol), net().member1, 8080, false, SLUICE_MEMBER_FAILED);
+    put_pool(pool(protocol), SLUICE_FULLNAT, {member_index(2, protocol)});
+  }
+  EXPECT_EQ(expire().expired, 1U);
+  const auto next = from_client(L4::udp, ACK);
+  const auto out = receive(next);
+  EXPECT_EQ(out.reason, "flow_created");
+  EXPECT_TRUE(same_frame(out.frame, at_member(next, 2).bytes()));
+  EXPECT_EQ(receive(from_client(L4::tcp, ACK)).reason, "forwarded");
+}
+
+TEST_P(Sessions, AnUnansweredUdpClientMovesOnWhenItsMemberIsEvicted) {
+  receive(from_client(L4::udp));
+  put_member(member_index(1, L4::udp), net().member1, 8080, false);
+  put_pool(pool(L4::udp), SLUICE_FULLNAT, {member_index(2, L4::udp)});
+  const auto again = from_client(L4::udp);
+  const auto out = receive(again);
+  EXPECT_EQ(out.reason, "flow_created");
+  EXPECT_TRUE(same_frame(out.frame, at_member(again, 2).bytes()));
+}
+
+TEST_P(Sessions, ExtensionHeadersAndOptionsAreWalkedOver) {
+  auto packet = from_client();
+  if (family() == 4) {
+    packet.ip_options = {1, 1, 1, 1};
+  } else {
+    packet.extensions = {{0, 0, 1, 4, 0, 0, 0, 0}, {60, 0, 1, 4, 0, 0, 0, 0}};
+  }
+  const auto out = receive(packet);
+  EXPECT_EQ(out.reason, "flow_created");
+  EXPECT_TRUE(same_frame(out.frame, at_member(packet).bytes()));
+}
+
+TEST_P(Sessions, TooManyExtensionHeadersAreNotBalanced) {
+  if (family() == 4) GTEST_SKIP() << "IPv4 has none";
+  auto packet = from_client();
+  for (int i = 0; i < 7; ++i) packet.extensions.push_back({60, 0, 1, 4, 0, 0, 0, 0});
+  EXPECT_EQ(receive(packet).reason, "unsupported_protocol");
+}
+
+TEST_P(Sessions, LengthsThatLieAreDropped) {
+  auto frame = from_client().bytes();
+  const std::size_t version = 14;
+  const std::string label = family() == 4 ? "malformed_ipv4" : "malformed_ipv6";
+  auto wrong_version = frame;
+  wrong_version[version] = static_cast<std::uint8_t>((wrong_version[version] & 0x0f) | 0x50);
+  EXPECT_EQ(receive(wrong_version).reason, label);
+  auto too_long = frame;
+  ++too_long[family() == 4 ? 17 : 19];
+  EXPECT_EQ(receive(too_long).reason, label);
+}
+
+TEST_P(Sessions, SourcesThatNoClientHasAreDropped) {
+  const std::vector<std::string> sources =
+      family() == 4 ? std::vector<std::string>{"0.0.0.0", "127.0.0.1", "224.0.0.5", net().vip}
+                    : std::vector<std::string>{"::", "::1", "ff02::1", net().vip};
+  for (const auto& source : sources) {
+    auto packet = from_client();
+    packet.source = source;
+    EXPECT_EQ(receive(packet).reason, "martian_source") << source;
+  }
+}
+
+TEST_P(Sessions, APortWithoutListenerAndADisabledVipDrop) {
+  auto packet = from_client();
+  packet.destination_port = 81;
+  EXPECT_EQ(receive(packet).reason, "no_listener");
+  put_vip(net().vip, false);
+  EXPECT_EQ(receive(from_client()).reason, "vip_down");
+}
+
+TEST_P(Sessions, AnotherProtocolIsNotBalanced) {
+  auto packet = from_client();
+  packet.protocol = static_cast<L4>(47);
+  EXPECT_EQ(receive(packet).reason, "unsupported_protocol");
+}
+
+}  // namespace
+}  // namespace sluice::test

@@ -1,0 +1,21 @@
+// Maglev tables: which member a hash belongs to, nearly the same when members come and go.
+//
+// Eisenbud et al., "Maglev: A Fast and Reliable Software Network Load Balancer", NSDI 2016, 3.4.
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+#include "balancing/ring.hpp"
+
+namespace sluice::balancing {
+
+// A table of a prime number of slots, at least a hundred for each member while that fits. Members
+// get slots in proportion to their weights. It depends on the set of shares only, not on their
+// order: two load balancers with the same members have the same table.
+std::vector<Uuid> maglev_table(std::vector<Share> shares);
+
+// How many slots the table of that many members has.
+std::size_t maglev_slots(std::size_t members);
+
+}  // namespace sluice::balancing

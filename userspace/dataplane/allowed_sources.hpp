@@ -1,0 +1,30 @@
+// The `allowed_sources` map: the networks that may connect to a listener, under its index.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <vector>
+
+#include "base/ip_network.hpp"
+#include "base/result.hpp"
+#include "dataplane/map.hpp"
+#include "maps/listener.h"
+
+namespace sluice::dataplane {
+
+class AllowedSources {
+ public:
+  explicit AllowedSources(const Program& program) : map_(program, "allowed_sources") {}
+
+  // What the map holds.
+  Result<std::map<std::uint32_t, std::vector<IpNetwork>>> by_listener() const;
+  // Two steps, between which the listener is written: it must not be restricted to networks that are
+  // not there yet, nor stay restricted to some that are gone.
+  Result<void> add(std::uint32_t listener, const std::vector<IpNetwork>& networks) const;
+  Result<void> remove_others(std::uint32_t listener, const std::vector<IpNetwork>& kept) const;
+
+ private:
+  Map<sluice_allowed_key, std::uint32_t> map_;
+};
+
+}  // namespace sluice::dataplane

@@ -1,0 +1,155 @@
+#include "dataplane/flow_list.hpp"
+
+#include <arpa/inet.h>
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <chrono>
+
+#include "dataplane/codec.hpp"
+#include "dataplane/libbpf_log.hpp"
+#include "dataplane/object.hpp"
+#include "dataplane/program.hpp"
+#include "maps/flow.h"
+
+namespace sluice::dataplane {
+namespace {
+
+using control::Flow;
+
+model::Protocol protocol_of(std::uint64_t state) {
+  switch (SLUICE_STATE_GET(state, PROTOCOL)) {
+    case SLUICE_FLOW_UDP:
+      return model::Protocol::udp;
+    case SLUICE_FLOW_SCTP:
+      return model::Protocol::sctp;
+    default:
+      return model::Protocol::tcp;
+  }
+}
+
+const char* state_text(std::uint64_t state) {
+  if ((state & SLUICE_FLOW_CLOSED) == SLUICE_FLOW_CLOSED) return "closed";
+  if (state & SLUICE_FLOW_CLOSED) return "closing";
+  return state & SLUICE_FLOW_ESTABLISHED ? "established" : "opening";
+}
+
+// The flows' clock, whose present time only the data plane can tell.
+class TickClock {
+ public:
+  explicit TickClock(std::uint32_t now) : now_(now), seconds_(tick_seconds()) {}
+
+  std::chrono::seconds since(std::uint64_t state) const {
+    const auto ticks = (now_ - SLUICE_STATE_GET(state, SEEN)) & SLUICE_STATE_SEEN_MASK;
+    // A slot that was stamped after `now` was read.
+    if (ticks > SLUICE_STATE_SEEN_MASK / 16 * 15) return std::chrono::seconds(0);
+    return std::chrono::seconds(static_cast<std::int64_t>(static_cast<double>(ticks) * seconds_));
+  }
+
+ private:
+  std::uint32_t now_;
+  double seconds_;
+};
+
+Result<sluice_flow_flush> run_flush(int program_fd, const FlowSlot& slot) {
+  sluice_flow_flush request{};
+  request.family = slot.family;
+  request.index = slot.index;
+  request.state = slot.state;
+  // The kernel writes the result back into ctx_in; it takes no ctx_out for such programs.
+  LIBBPF_OPTS(bpf_test_run_opts, run, .ctx_in = &request, .ctx_size_in = sizeof request);
+  if (bpf_prog_test_run_opts(program_fd, &run) != 0) {
+    return fail_bpf(errno, "run program flow_flush");
+  }
+  return request;
+}
+
+// No slot has this number, so nothing is flushed.
+constexpr FlowSlot no_slot{4, 0xffffffff, 0};
+
+control::Endpoint endpoint(const sluice_address& address, bool ipv6, std::uint16_t port) {
+  return {from_map(address, ipv6), ntohs(port)};
+}
+
+sluice_address address4(__be32 value) {
+  sluice_address address{};
+  address.ipv4 = value;
+  return address;
+}
+
+struct Key {
+  sluice_address client, vip;
+  std::uint16_t client_port, vip_port;
+};
+
+Key key_of(const sluice_flow4& slot) {
+  return {address4(slot.source), address4(slot.destination), slot.source_port,
+          slot.destination_port};
+}
+
+Key key_of(const sluice_flow6& slot) {
+  return {slot.source, slot.destination, slot.source_port, slot.destination_port};
+}
+
+template <typename Slot>
+Flow describe(const Slot& slot, const FlowNames& names, bool ipv6, const TickClock& clock) {
+  Flow flow;
+  const auto key = key_of(slot);
+  flow.protocol = protocol_of(slot.state);
+  flow.client = endpoint(key.client, ipv6, key.client_port);
+  flow.vip = endpoint(key.vip, ipv6, key.vip_port);
+  flow.state = state_text(slot.state);
+  flow.idle = clock.since(slot.state);
+  const auto listener = static_cast<std::uint32_t>(SLUICE_STATE_GET(slot.state, LISTENER));
+  flow.listener_id = names.listeners.object_at(listener).value_or(Uuid{});
+  const auto pool = names.pool_of_listener.find(listener);
+  if (pool != names.pool_of_listener.end()) flow.pool_id = pool->second;
+  const auto member =
+      names.members.lookup(static_cast<std::uint32_t>(SLUICE_STATE_GET(slot.state, MEMBER)));
+  if (member && *member) {
+    const auto entry = from_map(**member);
+    flow.member_id = from_map((*member)->id);
+    flow.member = {entry.address, entry.port};
+  }
+  return flow;
+}
+
+// False: `visit` has seen enough.
+template <typename Bucket>
+Result<bool> visit_table(const Program& program, const char* map, std::uint32_t family,
+                         const FlowNames& names, const TickClock& clock,
+                         const std::function<bool(const Flow&, const FlowSlot&)>& visit) {
+  const auto buckets = MappedArray<Bucket>::open(program, map);
+  if (!buckets) return tl::unexpected(buckets.error());
+  std::uint32_t index = 0;
+  for (const auto& bucket : *buckets) {
+    for (const auto& place : bucket.slots) {
+      const auto slot = place;  // a copy: packets change it
+      const auto state = slot.state & SLUICE_STATE_FLOW;
+      const FlowSlot where{family, index++, state};
+      if (!SLUICE_STATE_GET(state, PROTOCOL) || state & SLUICE_FLOW_TO_CLIENT) continue;
+      if (!visit(describe(slot, names, family == 6, clock), where)) return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace
+
+Result<void> for_each_flow(const Program& program, const FlowNames& names,
+                           const std::function<bool(const Flow&, const FlowSlot&)>& visit) {
+  const auto now = run_flush(program.flush_fd(), no_slot);
+  if (!now) return tl::unexpected(now.error());
+  const TickClock clock(now->now_ticks);
+  const auto more = visit_table<sluice_bucket4>(program, "flows4", 4, names, clock, visit);
+  if (!more) return tl::unexpected(more.error());
+  if (!*more) return {};
+  const auto rest = visit_table<sluice_bucket6>(program, "flows6", 6, names, clock, visit);
+  if (!rest) return tl::unexpected(rest.error());
+  return {};
+}
+
+Result<bool> flush_flow(int program_fd, const FlowSlot& slot) {
+  return run_flush(program_fd, slot).map([](const auto& done) { return done.flushed != 0; });
+}
+
+}  // namespace sluice::dataplane

@@ -1,0 +1,39 @@
+// The flow tables as a list of connections, read from the maps' memory while packets change it; and
+// the removal of single ones (by the `flow_flush` program).
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+
+#include "base/result.hpp"
+#include "control/flows.hpp"
+#include "dataplane/index_table.hpp"
+#include "dataplane/map.hpp"
+#include "maps/member.h"
+
+namespace sluice::dataplane {
+
+// What the indices in the slots mean.
+struct FlowNames {
+  const ArrayMap<sluice_member>& members;
+  const IndexTable& listeners;
+  const std::map<std::uint32_t, Uuid>& pool_of_listener;
+};
+
+// The slot with the client's packets; see struct sluice_flow_flush.
+struct FlowSlot {
+  std::uint32_t family = 0;
+  std::uint32_t index = 0;
+  std::uint64_t state = 0;
+};
+
+// Calls `visit` for every connection, IPv4 first, until it returns false.
+Result<void> for_each_flow(
+    const Program& program, const FlowNames& names,
+    const std::function<bool(const control::Flow&, const FlowSlot&)>& visit);
+
+// False: it was gone, or a packet changed it meanwhile.
+Result<bool> flush_flow(int program_fd, const FlowSlot& slot);
+
+}  // namespace sluice::dataplane
