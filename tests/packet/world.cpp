@@ -32,7 +32,7 @@ for i in lan0 lan1 dmz0 dmz1; do
   ip link set $i up
 done
 # Stands for a VLAN interface, which not every kernel has: all that the data plane knows of one is its index.
-ip link add lan0.100 type veth peer name lan1.100
+ip link add lan0.100 address 02:00:00:00:00:09 type veth peer name lan1.100
 ip link set lan0.100 up
 ip link set lan1.100 up
 sysctl -qw net.ipv4.conf.lan0.forwarding=1 net.ipv4.conf.dmz0.forwarding=1
@@ -42,7 +42,7 @@ ip -6 addr add 2001:db8:1::9/64 dev dmz0 nodad
 ip -6 addr add 2001:db8:4::9/64 dev lan0.100 nodad
 ip -6 route add default via 2001:db8::1 dev lan0
 ip -6 route add 2001:db8:2::/64 via 2001:db8:1::1
-ip -6 route add 2001:db8:5::/64 via 2001:db8:1::1 mtu 1400
+ip -6 route add 2001:db8:5::/64 via 2001:db8:1::1 mtu lock 1400
 ip -6 neigh add 2001:db8::1 lladdr 02:00:00:00:00:01 dev lan0 nud permanent
 ip -6 neigh add 2001:db8::4 lladdr 02:00:00:00:00:04 dev lan0 nud permanent
 ip -6 neigh add 2001:db8::6 lladdr 02:00:00:00:00:06 dev lan0 nud permanent
@@ -56,7 +56,7 @@ ip addr add 10.1.0.9/24 dev dmz0
 ip route add default via 10.0.0.1
 ip route add 10.2.0.0/24 via 10.1.0.1
 ip route add blackhole 10.3.0.0/24
-ip route add 10.5.0.0/24 via 10.1.0.1 mtu 1400
+ip route add 10.5.0.0/24 via 10.1.0.1 mtu lock 1400
 ip neigh add 10.0.0.1 lladdr 02:00:00:00:00:01 dev lan0 nud permanent
 ip neigh add 10.0.0.4 lladdr 02:00:00:00:00:04 dev lan0 nud permanent
 ip neigh add 10.0.0.6 lladdr 02:00:00:00:00:06 dev lan0 nud permanent

@@ -1,6 +1,7 @@
 // Connections as a data plane knows them, and the question what it would do with a new one.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <optional>
@@ -34,10 +35,27 @@ struct FlowFilter {
   unsigned client_prefix = 128;  // leading bits of `client` that count
 };
 
-bool matches(const FlowFilter& filter, const Flow& flow);
-
 // Do the addresses agree in this many leading bits?
-bool in_prefix(const IpAddress& address, const IpAddress& network, unsigned prefix);
+inline bool in_prefix(const IpAddress& address, const IpAddress& network, unsigned prefix) {
+  if (address.is_v4() != network.is_v4()) return false;
+  const auto agree = [prefix](const auto& a, const auto& b) {
+    const auto bits = std::min<unsigned>(prefix, a.size() * 8);
+    const auto whole = bits / 8, rest = bits % 8;
+    if (!std::equal(a.begin(), a.begin() + whole, b.begin())) return false;
+    return rest == 0 || ((a[whole] ^ b[whole]) >> (8 - rest)) == 0;
+  };
+  return address.is_v4() ? agree(address.to_v4().to_bytes(), network.to_v4().to_bytes())
+                         : agree(address.to_v6().to_bytes(), network.to_v6().to_bytes());
+}
+
+inline bool matches(const FlowFilter& filter, const Flow& flow) {
+  const auto fits = [](const std::optional<Uuid>& wanted, const Uuid& id) {
+    return !wanted || *wanted == id;
+  };
+  return fits(filter.listener, flow.listener_id) && fits(filter.pool, flow.pool_id) &&
+         fits(filter.member, flow.member_id) &&
+         (!filter.client || in_prefix(flow.client.address, *filter.client, filter.client_prefix));
+}
 
 // A first packet: for TCP a SYN.
 struct Question {

@@ -50,12 +50,6 @@ class DataPlaneOverMaps : public BpfDataPlane {
   // Second half of construction: what an earlier daemon left in the maps.
   Result<void> recover();
 
-  model::Supported supported() const override {
-    auto all = model::Supported::everything();
-    all.translation = false;
-    all.sctp_ports = false;
-    return all;
-  }
   Result<DataPlaneState> read() override;
   Result<void> apply(const control::Operation& operation) override {
     return std::visit([this](const auto& one) { return run(one); }, operation);

@@ -115,20 +115,10 @@ Result<void> check_changed(const Supported& supported, const Model& model,
 }  // namespace
 
 Supported Supported::everything() {
-  return {
-      .transports = {Protocol::tcp, Protocol::udp, Protocol::sctp},
-      .sctp_ports = true,
-      .algorithms = {Algorithm::round_robin, Algorithm::least_connections, Algorithm::source_ip,
-                     Algorithm::source_ip_port, Algorithm::maglev},
-      .forwarding_modes = {ForwardingMode::fullnat, ForwardingMode::dnat, ForwardingMode::dsr,
-                           ForwardingMode::ipip},
-      .monitor_types = {MonitorType::http, MonitorType::https, MonitorType::ping, MonitorType::tcp,
-                        MonitorType::tls_hello, MonitorType::udp_connect, MonitorType::sctp},
-      .session_persistence = true,
-      .allowed_cidrs = true,
-      .ipv6 = true,
-      .translation = true,
-  };
+  Supported all;
+  all.sctp_ports = true;
+  all.translation = true;
+  return all;
 }
 
 Result<void> check_supported(const Supported& supported, const Model& before, const Model& after) {

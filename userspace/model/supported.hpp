@@ -15,16 +15,20 @@
 namespace sluice::model {
 
 struct Supported {
-  std::set<Protocol> transports = {Protocol::tcp};  // of transport(): TCP, UDP, SCTP
+  // Of transport().
+  std::set<Protocol> transports = {Protocol::tcp, Protocol::udp, Protocol::sctp};
   bool sctp_ports = false;  // SCTP members on another port than the listener's
-  std::set<Algorithm> algorithms = {Algorithm::round_robin};
-  std::set<ForwardingMode> forwarding_modes = {ForwardingMode::fullnat, ForwardingMode::dnat};
+  std::set<Algorithm> algorithms = {Algorithm::round_robin, Algorithm::least_connections,
+                                    Algorithm::source_ip, Algorithm::source_ip_port,
+                                    Algorithm::maglev};
+  std::set<ForwardingMode> forwarding_modes = {ForwardingMode::fullnat, ForwardingMode::dnat,
+                                               ForwardingMode::dsr, ForwardingMode::ipip};
   std::set<MonitorType> monitor_types = {
       MonitorType::http, MonitorType::https,     MonitorType::ping,       MonitorType::tcp,
       MonitorType::sctp, MonitorType::tls_hello, MonitorType::udp_connect};
-  bool session_persistence = false;
-  bool allowed_cidrs = false;
-  bool ipv6 = false;
+  bool session_persistence = true;
+  bool allowed_cidrs = true;
+  bool ipv6 = true;
   bool translation = false;  // between IPv4 and IPv6: a VIP of one, a member of the other
 
   static Supported everything();

@@ -18,8 +18,7 @@ class FlowsTest : public ApiTest {
       flow.member = {ip("10.0.0.4"), 8080};
       flow.listener_id = listener_;
       flow.state = "established";
-      flow.age = std::chrono::seconds(60 * i);
-      flow.packets_in = 7;
+      flow.idle = std::chrono::seconds(60 * i);
       data_plane_.live_flows.push_back(flow);
     }
     data_plane_.live_flows[2].client.address = ip("198.51.100.1");
@@ -27,7 +26,7 @@ class FlowsTest : public ApiTest {
   const Uuid listener_ = new_uuid();
 };
 
-TEST_F(FlowsTest, are_listed_with_their_ends_age_and_packets) {
+TEST_F(FlowsTest, are_listed_with_their_ends_and_idle_time) {
   const auto answer = get("/v1/flows");
   EXPECT_EQ(answer.status, 200U);
   EXPECT_FALSE(answer.json.at("more").as_bool());
@@ -37,7 +36,7 @@ TEST_F(FlowsTest, are_listed_with_their_ends_age_and_packets) {
   EXPECT_EQ(text(first.at("client")), "192.0.2.7:50001");
   EXPECT_EQ(text(first.at("vip")), "10.0.0.16:80");
   EXPECT_EQ(text(first.at("member")), "10.0.0.4:8080");
-  EXPECT_EQ(text(first.at("age")), "60");
+  EXPECT_EQ(text(first.at("idle")), "60");
   EXPECT_EQ(text(first.at("listener_id")), to_string(listener_));
   EXPECT_TRUE(first.at("pool_id").is_null());
 }

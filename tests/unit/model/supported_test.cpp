@@ -52,7 +52,10 @@ class SupportedTest : public testing::Test {
   Supported few_{.transports = {Protocol::tcp},
                  .algorithms = {Algorithm::round_robin},
                  .forwarding_modes = {ForwardingMode::fullnat},
-                 .monitor_types = {MonitorType::http, MonitorType::tcp}};
+                 .monitor_types = {MonitorType::http, MonitorType::tcp},
+                 .session_persistence = false,
+                 .allowed_cidrs = false,
+                 .ipv6 = false};
   Model before_, after_;
   Uuid lb_{}, pool_{};
 };
@@ -112,6 +115,27 @@ TEST_F(SupportedTest, AMemberOfAnotherIpVersionThanTheVipIsRefused) {
   member.address = ip("2001:db8::4");
   member.protocol_port = 80;
   EXPECT_EQ(refusal(member), "member 2001:db8::4 and VIP 10.0.0.16 are of different IP versions");
+}
+
+TEST_F(SupportedTest, AnSctpMemberOnAnotherPortThanItsListenerIsRefused) {
+  few_ = Supported();
+  Pool pool;
+  pool.load_balancer_id = lb_;
+  pool.protocol = Protocol::sctp;
+  const auto pool_id = add(after_, pool, std::nullopt, {}).value();
+  auto object = listener(Protocol::sctp);
+  object.default_pool_id = pool_id;
+  const auto listener_id = add(after_, object, {}).value();
+  Member member;
+  member.pool_id = pool_id;
+  member.address = ip("10.0.0.4");
+  member.protocol_port = 80;
+  ASSERT_TRUE(add(after_, member, {}));
+  ASSERT_TRUE(check_supported(few_, before_, after_));
+  member.protocol_port = 81;
+  EXPECT_EQ(refusal(member),
+            "SCTP ports cannot be translated: listener " + to_string(listener_id) +
+                " has port 80, member 10.0.0.4 has 81; give both the same");
 }
 
 TEST_F(SupportedTest, WhatWasThereBeforeIsNotAskedAgain) {
