@@ -90,7 +90,7 @@ void Follower::probe_members() {
 void Follower::keep_neighbors() {
   std::vector<IpAddress> addresses;
   for (const auto& [id, member] : controller_.model().members) {
-    if (member.address.is_v4()) addresses.push_back(member.address);
+    addresses.push_back(member.address);
   }
   neighbors_.keep(std::move(addresses));
 }

@@ -166,7 +166,7 @@ Result<void> clear_pin_name(const Context& context, const Nic& nic) {
   return {};
 }
 
-Result<void> occupy_slot(const Context& context, const Nic& nic, bool forwarding_before) {
+Result<void> occupy_slot(const Context& context, const Nic& nic, std::uint8_t forwarding_before) {
   const InterfaceSlots slots(context.program);
   const auto in_use = [&](std::uint32_t index) {
     for (const auto& attachment : context.existing) {
@@ -184,12 +184,12 @@ Result<void> occupy_slot(const Context& context, const Nic& nic, bool forwarding
   return claimed;
 }
 
-// bpf_fib_lookup answers for an interface only while it forwards. Returns the value before Sluice.
-Result<bool> forwarding_before_sluice(const Context& context, const Nic& nic) {
+// What forwarded before Sluice.
+Result<std::uint8_t> forwarding_before_sluice(const Context& context, const Nic& nic) {
   const auto slot = InterfaceSlots(context.program).find(nic.index);
   // A slot that was left behind (its pin was removed by hand) remembers better than the present
   // value.
-  if (slot && *slot && mac_of(**slot) == nic.mac) return (*slot)->forwarding_before != 0;
+  if (slot && *slot && mac_of(**slot) == nic.mac) return (*slot)->forwarding_before;
   return forwarding(nic.name);
 }
 
@@ -219,18 +219,19 @@ Result<AttachedNic> attach_one(const Context& context, const Nic& nic) {
   if (auto claimed = occupy_slot(context, nic, *before); !claimed) {
     return tl::unexpected(std::move(claimed.error()));
   }
-  if (!*before) {
-    if (auto set = set_forwarding(nic.name, true); !set) {
-      return tl::unexpected(std::move(set.error()));
-    }
-    context.rollback.add([name = nic.name] { (void)set_forwarding(name, false); });
+  const auto changed = enable_forwarding(nic.name, *before);
+  if (!changed) return tl::unexpected(changed.error());
+  context.rollback.add([name = nic.name, was = *changed] { (void)restore_forwarding(name, was); });
+  if (auto noted = InterfaceSlots(context.program).set_forwarding_before(nic.index, *changed);
+      !noted) {
+    return tl::unexpected(std::move(noted.error()));
   }
   auto started = start(context, nic);
   if (!started) return tl::unexpected(std::move(started.error()));
 
   result.mode = started->mode;
   result.native_refusal = std::move(started->native_refusal);
-  result.forwarding_enabled = !*before;
+  result.forwarding_enabled = (*before & SLUICE_IPV4_FORWARDED_BEFORE) == 0;
   result.shared = context.request.shared;
   result.dispatcher = started->dispatcher;
   return result;

@@ -36,11 +36,12 @@ Result<bool> put_back(const Program& program, const Attachment& attachment) {
   if (!slot) return tl::unexpected(slot.error());
   if (!*slot) return false;
   bool restored = false;
-  if ((*slot)->forwarding_before == 0 && attachment.here) {
-    if (auto set = set_forwarding(attachment.interface, false); !set) {
+  if (attachment.here) {
+    const auto before = (*slot)->forwarding_before;
+    if (auto set = restore_forwarding(attachment.interface, before); !set) {
       return tl::unexpected(std::move(set.error()));
     }
-    restored = true;
+    restored = (before & SLUICE_IPV4_FORWARDED_BEFORE) == 0;
   }
   if (auto released = slots.release(attachment.index); !released) {
     return tl::unexpected(std::move(released.error()));
@@ -72,7 +73,9 @@ void sweep_slots(const Program& program, const std::vector<Attachment>& left) {
   if (!taken) return;
   for (const auto& slot : *taken) {
     const bool in_use = std::any_of(
-        left.begin(), left.end(), [&](const Attachment& one) { return one.index == slot.ifindex; });
+        left.begin(), left.end(), [&](const Attachment& one) {
+          return one.index == (slot.tags == 0 ? slot.ifindex : slot.parent);
+        });
     if (!in_use) (void)slots.release(slot.ifindex);
   }
 }

@@ -1,8 +1,10 @@
 #include "dataplane/interface_slots.hpp"
 
+#include <arpa/inet.h>
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 
 namespace sluice::dataplane {
 namespace {
@@ -11,9 +13,36 @@ std::uint32_t slot_of(std::uint32_t interface_index) {
   return interface_index % SLUICE_MAX_INTERFACES;
 }
 
+// The slot of a VLAN interface, if there is an attached NIC below it, with at most SLUICE_MAX_TAGS tags.
+std::optional<sluice_interface> vlan_slot(const InterfaceSlots::Vlan& vlan,
+                                          const std::vector<InterfaceSlots::Vlan>& vlans,
+                                          const std::vector<sluice_interface>& taken) {
+  std::vector<sluice_tag> tags;  // innermost first
+  auto at = vlan;
+  while (tags.size() < SLUICE_MAX_TAGS) {
+    tags.push_back({htons(at.ethertype), htons(at.id)});
+    const auto nic = std::find_if(taken.begin(), taken.end(), [&](const auto& slot) {
+      return slot.tags == 0 && slot.ifindex == at.parent;
+    });
+    if (nic != taken.end()) {
+      sluice_interface slot = *nic;
+      slot.ifindex = vlan.index;
+      slot.parent = nic->ifindex;
+      slot.tags = static_cast<__u8>(tags.size());
+      std::copy(tags.rbegin(), tags.rend(), slot.tag);
+      return slot;
+    }
+    const auto below = std::find_if(vlans.begin(), vlans.end(),
+                                    [&](const auto& one) { return one.index == at.parent; });
+    if (below == vlans.end()) return std::nullopt;
+    at = *below;
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
-Result<void> InterfaceSlots::claim(const Nic& nic, bool forwarding_before,
+Result<void> InterfaceSlots::claim(const Nic& nic, std::uint8_t forwarding_before,
                                    const std::function<bool(std::uint32_t)>& in_use) const {
   const auto present = map_.lookup(slot_of(nic.index));
   if (!present) return tl::unexpected(present.error());
@@ -42,6 +71,41 @@ Result<std::optional<sluice_interface>> InterfaceSlots::find(std::uint32_t inter
   auto slot = map_.lookup(slot_of(interface_index));
   if (slot && *slot && (*slot)->ifindex != interface_index) slot->reset();
   return slot;
+}
+
+Result<void> InterfaceSlots::set_forwarding_before(std::uint32_t interface_index,
+                                                   std::uint8_t before) const {
+  const auto slot = find(interface_index);
+  if (!slot) return tl::unexpected(slot.error());
+  if (!*slot) return {};
+  auto changed = **slot;
+  changed.forwarding_before = before;
+  return map_.put(slot_of(interface_index), changed);
+}
+
+Result<std::vector<std::uint32_t>> InterfaceSlots::set_vlans(const std::vector<Vlan>& vlans) const {
+  const auto taken = all();
+  if (!taken) return tl::unexpected(taken.error());
+  std::map<std::uint32_t, sluice_interface> wanted;  // by index
+  for (const auto& vlan : vlans) {
+    if (const auto slot = vlan_slot(vlan, vlans, *taken)) wanted[vlan.index] = *slot;
+  }
+  for (const auto& slot : *taken) {
+    if (slot.tags == 0 || wanted.contains(slot.ifindex)) continue;
+    if (auto released = release(slot.ifindex); !released) return tl::unexpected(released.error());
+  }
+  std::vector<std::uint32_t> without;
+  for (const auto& [index, slot] : wanted) {
+    const auto present = map_.lookup(slot_of(index));
+    if (!present) return tl::unexpected(present.error());
+    const auto owner = *present ? (*present)->ifindex : 0;
+    if (owner != 0 && owner != index) {
+      without.push_back(index);
+    } else if (auto put = map_.put(slot_of(index), slot); !put) {
+      return tl::unexpected(put.error());
+    }
+  }
+  return without;
 }
 
 Result<void> InterfaceSlots::set_mac(sluice_interface slot, const MacAddress& mac) const {

@@ -12,12 +12,27 @@
 
 #include "dataplane/fd.hpp"
 #include "dataplane/libbpf_log.hpp"
+#include "maps/interface.h"
 
 namespace sluice::dataplane {
 namespace {
 
-std::string forwarding_file(const std::string& interface) {
-  return "/proc/sys/net/ipv4/conf/" + interface + "/forwarding";
+std::string setting(int version, const std::string& interface, const char* name) {
+  return "/proc/sys/net/ipv" + std::to_string(version) + "/conf/" + interface + "/" + name;
+}
+
+Result<int> read_setting(const std::string& path) {
+  std::ifstream file(path);
+  int value = 0;
+  if (!(file >> value)) return fail_errno(errno ? errno : EIO, "read " + path);
+  return value;
+}
+
+Result<void> write_setting(const std::string& path, int value) {
+  std::ofstream file(path);
+  file << value << std::flush;
+  if (!file) return fail_bpf(errno ? errno : EIO, "write " + path);
+  return {};
 }
 
 XdpMode mode_of(std::uint8_t attach_mode) {
@@ -82,19 +97,44 @@ std::uint32_t nic_index(const std::string& name) {
   return if_nametoindex(name.c_str());
 }
 
-Result<bool> forwarding(const std::string& interface) {
-  std::ifstream file(forwarding_file(interface));
-  int value = 0;
-  if (!(file >> value))
-    return fail_errno(errno ? errno : EIO, "read " + forwarding_file(interface));
-  return value != 0;
+Result<std::uint8_t> forwarding(const std::string& interface) {
+  const auto v4 = read_setting(setting(4, interface, "forwarding"));
+  if (!v4) return tl::unexpected(v4.error());
+  unsigned flags = *v4 != 0 ? SLUICE_IPV4_FORWARDED_BEFORE : 0;
+  const auto v6 = read_setting(setting(6, interface, "forwarding"));
+  if (!v6 || *v6 != 0) flags |= SLUICE_IPV6_FORWARDED_BEFORE;
+  return static_cast<std::uint8_t>(flags);
 }
 
-Result<void> set_forwarding(const std::string& interface, bool enabled) {
-  std::ofstream file(forwarding_file(interface));
-  file << (enabled ? 1 : 0) << std::flush;
-  if (!file) return fail_bpf(errno ? errno : EIO, "write " + forwarding_file(interface));
-  return {};
+Result<std::uint8_t> enable_forwarding(const std::string& interface, std::uint8_t before) {
+  if (!(before & SLUICE_IPV4_FORWARDED_BEFORE)) {
+    if (auto set = write_setting(setting(4, interface, "forwarding"), 1); !set) {
+      return tl::unexpected(std::move(set.error()));
+    }
+  }
+  if (before & SLUICE_IPV6_FORWARDED_BEFORE) return before;
+  // First: between the two settings no advertisement is missed.
+  const auto accept_ra = setting(6, interface, "accept_ra");
+  if (const auto accepts = read_setting(accept_ra); accepts && *accepts == 1) {
+    if (auto set = write_setting(accept_ra, 2); !set) return tl::unexpected(set.error());
+    before |= SLUICE_ACCEPT_RA_RAISED;
+  }
+  if (auto set = write_setting(setting(6, interface, "forwarding"), 1); !set) {
+    return tl::unexpected(std::move(set.error()));
+  }
+  return before;
+}
+
+Result<void> restore_forwarding(const std::string& interface, std::uint8_t before) {
+  Result<void> result;
+  const auto put_back = [&](int version, const char* name, int value) {
+    auto set = write_setting(setting(version, interface, name), value);
+    if (!set && result) result = std::move(set);
+  };
+  if (!(before & SLUICE_IPV4_FORWARDED_BEFORE)) put_back(4, "forwarding", 0);
+  if (!(before & SLUICE_IPV6_FORWARDED_BEFORE)) put_back(6, "forwarding", 0);
+  if (before & SLUICE_ACCEPT_RA_RAISED) put_back(6, "accept_ra", 1);
+  return result;
 }
 
 Result<RunningXdp> running_xdp(std::uint32_t interface_index) {

@@ -25,9 +25,16 @@ std::optional<std::string> nic_name(std::uint32_t index);
 // 0: no such name here.
 std::uint32_t nic_index(const std::string& name);
 
-// net.ipv4.conf.IF.forwarding
-Result<bool> forwarding(const std::string& interface);
-Result<void> set_forwarding(const std::string& interface, bool enabled);
+// bpf_fib_lookup answers for an interface only while it forwards: net.ipv4.conf.IF.forwarding and
+// net.ipv6.conf.IF.forwarding. A forwarding interface takes router advertisements only where accept_ra
+// is 2, so 1 becomes 2. A kernel without IPv6 counts as one that forwards it already.
+//
+// SLUICE_IPV4_FORWARDED_BEFORE and SLUICE_IPV6_FORWARDED_BEFORE (maps/interface.h), as they are now.
+Result<std::uint8_t> forwarding(const std::string& interface);
+// Turns on what is not in `before`; returns `before` with SLUICE_ACCEPT_RA_RAISED if that was done.
+Result<std::uint8_t> enable_forwarding(const std::string& interface, std::uint8_t before);
+// Puts back what enable_forwarding() changed.
+Result<void> restore_forwarding(const std::string& interface, std::uint8_t before);
 
 // The XDP program that the interface runs.
 struct RunningXdp {

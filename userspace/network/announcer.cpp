@@ -12,6 +12,7 @@
 #include <set>
 
 #include "network/arp_frame.hpp"
+#include "network/advertisement_frame.hpp"
 
 namespace sluice::network {
 namespace {
@@ -28,7 +29,7 @@ struct PacketSocket {
 
 }  // namespace
 
-Result<void> send_gratuitous_arp(std::uint32_t interface_index, const IpAddress& vip) {
+Result<void> send_announcement(std::uint32_t interface_index, const IpAddress& vip) {
   const auto what =
       "announce " + vip.to_string() + " on interface " + std::to_string(interface_index);
   const PacketSocket socket{
@@ -47,8 +48,10 @@ Result<void> send_gratuitous_arp(std::uint32_t interface_index, const IpAddress&
   if (address.sll_hatype != ARPHRD_ETHER || address.sll_halen != mac.size()) return {};
   std::copy_n(address.sll_addr, mac.size(), mac.begin());
 
-  const auto frame = gratuitous_arp(mac, vip);
-  if (send(socket.fd, frame.data(), frame.size(), 0) < 0) return fail_errno(errno, what);
+  const auto put = [&](const auto& frame) { return send(socket.fd, frame.data(), frame.size(), 0); };
+  const auto sent = vip.is_v4() ? put(gratuitous_arp(mac, vip))
+                                : put(unsolicited_advertisement(mac, vip));
+  if (sent < 0) return fail_errno(errno, what);
   return {};
 }
 
@@ -66,7 +69,7 @@ void Announcer::State::send(std::vector<Claim> claims, int repetition) {
   std::erase_if(claims, [this](const Claim& claim) { return !claimed.contains(claim); });
   if (claims.empty()) return;
   for (const auto& [interface, vip] : claims) {
-    if (auto result = send_gratuitous_arp(interface, vip); !result)
+    if (auto result = send_announcement(interface, vip); !result)
       spdlog::debug("network: {}", result.error().text());
   }
   if (repetition == repetitions) return;
@@ -86,7 +89,7 @@ void Announcer::announce(const std::vector<std::uint32_t>& interfaces,
   std::set<Claim> wanted;
   for (const auto interface : interfaces) {
     for (const auto& vip : vips) {
-      if (vip.is_v4()) wanted.emplace(interface, vip);
+      wanted.emplace(interface, vip);
     }
   }
   std::vector<Claim> added;

@@ -1,4 +1,5 @@
-// Announcer: tells the neighbours where a VIP is now, by gratuitous ARP, when it becomes active on
+// Announcer: tells the neighbours where a VIP is now, by gratuitous ARP or an unsolicited neighbour
+// advertisement, when it becomes active on
 // a NIC and when that NIC comes up or gets another MAC. (Whoever asks later is answered by the data
 // plane.)
 #pragma once
@@ -15,7 +16,7 @@
 namespace sluice::network {
 
 // Sends one announcement. Interfaces that are no Ethernet need none: success.
-Result<void> send_gratuitous_arp(std::uint32_t interface_index, const IpAddress& vip);
+Result<void> send_announcement(std::uint32_t interface_index, const IpAddress& vip);
 
 class Announcer {
  public:

@@ -71,7 +71,9 @@ Result<void> Watcher::State::subscribe() {
   };
   nl_socket_modify_cb(raw, NL_CB_VALID, NL_CB_CUSTOM, on_message, this);
   const int error = nl_socket_add_memberships(raw, RTNLGRP_LINK, RTNLGRP_NEIGH, RTNLGRP_IPV4_IFADDR,
-                                              RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV4_RULE, RTNLGRP_NONE);
+                                              RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV4_RULE,
+                                              RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV6_ROUTE,
+                                              RTNLGRP_IPV6_RULE, RTNLGRP_NONE);
   if (error < 0) return fail_netlink(error, "subscribe to route notifications");
   nl_socket_set_nonblocking(raw);
   // Beyond the system's limit only with CAP_NET_ADMIN; without it the default has to do.
@@ -174,7 +176,8 @@ void Watcher::State::take_link(rtnl_link* link) {
 void Watcher::State::take_neighbor(rtnl_neigh* neighbor) {
   constexpr int valid =
       NUD_PERMANENT | NUD_NOARP | NUD_REACHABLE | NUD_STALE | NUD_DELAY | NUD_PROBE;
-  if (rtnl_neigh_get_family(neighbor) != AF_INET || !(rtnl_neigh_get_state(neighbor) & valid))
+  const int family = rtnl_neigh_get_family(neighbor);
+  if ((family != AF_INET && family != AF_INET6) || !(rtnl_neigh_get_state(neighbor) & valid))
     return;
   const auto address = to_ip_address(rtnl_neigh_get_dst(neighbor));
   const auto mac = to_mac_address(rtnl_neigh_get_lladdr(neighbor));

@@ -8,6 +8,7 @@
 #include <gmock/gmock.h>
 #include <unistd.h>
 
+#include "dataplane/interface_slots.hpp"
 #include "dataplane/program.hpp"
 #include "maps/counters.h"
 #include "maps/listener.h"
@@ -230,10 +231,60 @@ TEST_F(DataPlaneTest, AFullVipMapIsAConflictThatNamesMapAndCapacity) {
   EXPECT_THAT(read().vips, SizeIs(SLUICE_MAX_VIPS));
 }
 
-TEST_F(DataPlaneTest, IPv6IsUnsupported) {
-  const auto refused = plane->apply(PutVip{ip("2001:db8::1"), {load_balancer, true}});
-  ASSERT_FALSE(refused);
-  EXPECT_EQ(refused.error().kind, ErrorKind::unsupported);
+TEST_F(DataPlaneTest, IPv6AndEveryLimitAreReadBack) {
+  DataPlaneState expected;
+  expected.members[first] = {ip("2001:db8::4"), 53, true, false, model::ForwardingMode::ipip};
+  auto& in_pool = expected.pools[pool];
+  in_pool.forwarding_mode = model::ForwardingMode::ipip;
+  in_pool.algorithm = model::Algorithm::least_connections;
+  in_pool.ring = {first};
+  in_pool.weights = {256};
+  in_pool.persistence_seconds = 60;
+  in_pool.persistence_bits = 64;
+  const ListenerKey udp{ip("2001:db8::16"), 53, model::Protocol::udp};
+  auto& entry = expected.listeners[udp];
+  entry.listener = listener;
+  entry.pool = pool;
+  entry.allowed_cidrs = {*parse_ip_network("192.0.2.0/24"), *parse_ip_network("2001:db8::/32")};
+  entry.connection_limit = 7;
+  entry.new_connection_limit = 3;
+  entry.resets = true;
+  expected.vips[udp.address] = {load_balancer, true};
+  apply(PutMember{first, expected.members[first]});
+  apply(PutPool{pool, in_pool});
+  apply(PutListener{udp, entry});
+  apply(PutVip{udp.address, expected.vips[udp.address]});
+  EXPECT_EQ(read(), expected);
+  restart();
+  EXPECT_EQ(read(), expected);
+
+  entry.allowed_cidrs.pop_back();
+  apply(PutListener{udp, entry});
+  EXPECT_EQ(read(), expected);
+  apply(RemoveVip{udp.address});
+  apply(RemoveListener{udp});
+  apply(RemovePool{pool});
+  apply(RemoveMember{first});
+  EXPECT_EQ(read(), DataPlaneState{});
+}
+
+TEST_F(DataPlaneTest, AVlanInterfaceLeavesThroughTheNicBelowIt) {
+  const InterfaceSlots slots(plane->program());
+  const Nic nic{7, "eth0", {2, 0, 0, 0, 0, 7}};
+  ASSERT_TRUE(slots.claim(nic, 0, [](std::uint32_t) { return false; }));
+  const std::vector<InterfaceSlots::Vlan> vlans{
+      {8, 7, 100, 0x8100}, {9, 8, 5, 0x8100}, {10, 6, 100, 0x8100}};
+  EXPECT_EQ(*slots.set_vlans(vlans), std::vector<std::uint32_t>{});
+  const auto inner = *slots.find(9);
+  ASSERT_TRUE(inner);
+  EXPECT_EQ(inner->parent, 7U);
+  EXPECT_EQ(inner->tags, 2);
+  EXPECT_EQ(ntohs(inner->tag[0].control), 100) << "the outer tag comes first";
+  EXPECT_EQ(ntohs(inner->tag[1].control), 5);
+  EXPECT_FALSE(*slots.find(10)) << "not on an attached NIC";
+  EXPECT_EQ(*slots.set_vlans({}), std::vector<std::uint32_t>{});
+  EXPECT_FALSE(*slots.find(9));
+  EXPECT_TRUE(*slots.find(7));
 }
 
 TEST_F(DataPlaneTest, ReasonsComeWithLabelAndCount) {

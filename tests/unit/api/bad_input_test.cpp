@@ -31,7 +31,10 @@ class BadInput : public ApiTest, public testing::WithParamInterface<Row> {
         .transports = {model::Protocol::tcp},
         .algorithms = {model::Algorithm::round_robin},
         .forwarding_modes = {model::ForwardingMode::fullnat, model::ForwardingMode::dnat},
-        .monitor_types = {model::MonitorType::http, model::MonitorType::tcp}};
+        .monitor_types = {model::MonitorType::http, model::MonitorType::tcp},
+        .session_persistence = false,
+        .allowed_cidrs = false,
+        .ipv6 = false};
   }
 
   std::string fill(std::string text) const {

@@ -331,7 +331,7 @@ TEST_F(ControllerTest, AFailedProbeSwapsTheRingAndFlagsTheMemberAndNothingElse) 
   controller->set_health({{walkthrough.a, Health::down}});
   EXPECT_THAT(data_plane.operations,
               ElementsAre(Operation(PutPool{walkthrough.pool, {{}, {walkthrough.b}}}),
-                          Operation(PutMember{walkthrough.a, {ip("10.0.0.4"), 80, false}})));
+                          Operation(PutMember{walkthrough.a, {ip("10.0.0.4"), 80, false, true}})));
   data_plane.operations.clear();
   controller->set_health({{walkthrough.a, Health::down}});
   EXPECT_THAT(data_plane.operations, IsEmpty()) << "no news";

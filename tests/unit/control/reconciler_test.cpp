@@ -152,7 +152,7 @@ TEST_F(Reconciler, AnEvictionIsOneRingSwapAndThenTheMembersFlag) {
   const auto operations = diff(desired(), before);
   EXPECT_THAT(operations,
               ElementsAre(Operation(PutPool{walkthrough.pool, {{}, {walkthrough.b}}}),
-                          Operation(PutMember{walkthrough.a, {ip("10.0.0.4"), 80, false}})));
+                          Operation(PutMember{walkthrough.a, {ip("10.0.0.4"), 80, false, true}})));
 }
 
 TEST_F(Reconciler, AReturnIsTheMembersFlagAndThenOneRingSwap) {
