@@ -27,10 +27,8 @@ const char* const build_network = R"(set -e
 ip link add lan0 address 02:00:00:00:00:09 type veth peer name lan1
 ip link add dmz0 address 02:00:00:00:01:09 type veth peer name dmz1
 sysctl -qw net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.default.accept_dad=0
-for i in lan0 lan1 dmz0 dmz1; do
-  sysctl -qw net.ipv6.conf.$i.accept_ra=0 net.ipv6.conf.$i.router_solicitations=0
-  ip link set $i up
-done
+sysctl -qw net.ipv6.conf.lan0.accept_ra=0 net.ipv6.conf.dmz0.accept_ra=0
+for i in lan0 lan1 dmz0 dmz1; do ip link set $i up; done
 # Stands for a VLAN interface, which not every kernel has: all that the data plane knows of one is its index.
 ip link add lan0.100 address 02:00:00:00:00:09 type veth peer name lan1.100
 ip link set lan0.100 up
