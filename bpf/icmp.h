@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /* ICMP errors about packets of known flows: delivered to the end that sent the packet, in that end's own terms, so that
- * path MTU discovery and traceroute work through the load balancer (RFC 5508, 4.2).
+ * path MTU discovery and traceroute work through the load balancer (RFC 5508, 4).
  *
  * The message quotes the packet's IP header and at least 8 bytes of what follows (RFC 792; RFC 4443, 2.4 (c)). Turned
  * around, the quoted packet is one of the flow's other direction, so one lookup finds who must be told and what every
@@ -140,18 +140,20 @@ static __always_inline __u64 translate_quote(int family, struct xdp_md *ctx, con
 
 /* The outer header, and the message's checksum. */
 static __always_inline void translate_message(int family, struct xdp_md *ctx, const struct packet *p,
-					      const struct tuple *turned, const struct flow *flow, __u64 quote_change)
+					      const struct flow *flow, __u64 quote_change)
 {
 	void *l3 = ip_header(family, ctx, p), *addresses = l3 + addresses_offset(family);
 	struct icmp_header *icmp = packet_at(ctx, p->l4_offset, sizeof(*icmp));
-	/* The flow's own end is known under the VIP's name on the other side; routers keep theirs. */
-	bool own_end = address_equal(family, &p->tuple.source, &turned->source);
+	/* Whoever complains does so in the VIP's name (RFC 5508, REQ-5 c): the receiver may not know routers on the other
+	 * side, and a router that is on both sides would take its own address for a forgery. Only a member that sees
+	 * the client's address sees everybody's. */
+	bool named = to_client(flow) || !(flow->state & SLUICE_FLOW_KEEPS_CLIENT);
 	bool direct = address_equal(family, &p->tuple.destination, &flow->new_destination);
 	__u64 change = 0;
 
 	if (!l3 || !icmp)
 		return;
-	if (own_end) {
+	if (named) {
 		change += address_change(family, &p->tuple.source, &flow->new_source);
 		address_store(family, addresses, &flow->new_source);
 	}
@@ -201,7 +203,7 @@ static __always_inline int deliver_error(int family, struct packet *p, struct xd
 	if (way.hop)
 		lower_ttl(family, ctx, p);
 	change = translate_quote(family, ctx, quote, turned, flow, p->l3_offset + p->l3_bytes);
-	translate_message(family, ctx, p, turned, flow, change);
+	translate_message(family, ctx, p, flow, change);
 	if (!send_by(family, p, ctx, &way))
 		return SLUICE_REASON_NO_HEADROOM;
 	return way.hop ? SLUICE_REASON_ICMP_FORWARDED : SLUICE_REASON_NEXT_HOP_UNRESOLVED;

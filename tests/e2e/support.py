@@ -24,9 +24,11 @@ PYTHON = "/usr/bin/python3"  # Debian's: the one that has Flask and scapy
 RUNTIME = pathlib.Path("/run/sluice-lab")
 
 VIP = "10.0.0.16"
+VIP6 = "2001:db8::16"
 FLOATING_IP = "172.24.4.10"
 LB_ADDRESS = "10.0.0.9"
 SUBNET = {"flat": "10.0.0", "routed": "10.0.1", "gateway": "10.0.2"}
+SUBNET6 = {"flat": "2001:db8:0:0", "routed": "2001:db8:0:1", "gateway": "2001:db8:0:2"}
 
 SKIPPED = 77  # what ctest takes for "skipped"
 
@@ -97,6 +99,7 @@ class Lab:
             Lab.live.remove(self)
 
     def _lab(self, command, *arguments):
+        arguments = list(map(str, arguments))
         subprocess.run([ROOT / "scripts/lab", command, "--name", self.name, *arguments], check=True,
                        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
 
@@ -179,29 +182,31 @@ class Lab:
 
     # ---- what the tests are about ----
 
-    def address(self, member):
-        return f"{SUBNET[self.topology]}.{ {1: 4, 2: 6}.get(member, 8 + member) }"
+    def address(self, member, ipv6=False):
+        number = {1: 4, 2: 6}.get(member, 8 + member)
+        return f"{SUBNET6[self.topology]}::{number}" if ipv6 else f"{SUBNET[self.topology]}.{number}"
 
     def curl(self, url, check=True, host="client"):
         return self.run(host, "curl", "-sS", "--max-time", "5", url, check=check).stdout.strip()
 
-    def balance(self, port=80, member_port=None, weights=None, mode="fullnat"):
+    def balance(self, port=80, member_port=None, weights=None, mode="fullnat", vip=VIP, protocol="TCP"):
         """Attaches, starts the controller and sets up lb, listener, pool and one member per host."""
         self.attach(*(["eth0", "eth1"] if self.topology == "routed" else ["eth0"]))
         self.start_controller()
-        self.ctl("loadbalancer", "create", "--name", "lb", "--vip-address", VIP)
-        self.add_service("lb", port, member_port or port, weights, mode)
+        self.ctl("loadbalancer", "create", "--name", "lb", "--vip-address", vip)
+        self.add_service("lb", port, member_port or port, weights, mode, ":" in vip, protocol)
 
-    def add_service(self, load_balancer, port, member_port, weights=None, mode="fullnat"):
+    def add_service(self, load_balancer, port, member_port, weights=None, mode="fullnat", ipv6=False,
+                    protocol="TCP"):
         listener, pool = f"{port}_listener", f"{port}_pool"
-        self.ctl("loadbalancer", "listener", "create", "--name", listener, "--protocol", "TCP",
+        self.ctl("loadbalancer", "listener", "create", "--name", listener, "--protocol", protocol,
                  "--protocol-port", port, load_balancer)
-        self.ctl("loadbalancer", "pool", "create", "--name", pool, "--listener", listener, "--protocol", "TCP",
+        self.ctl("loadbalancer", "pool", "create", "--name", pool, "--listener", listener, "--protocol", protocol,
                  "--lb-algorithm", "ROUND_ROBIN", "--forwarding-mode", mode)
         for member in range(1, self.members + 1):
             weight = ["--weight", weights[member - 1]] if weights else []
             self.ctl("loadbalancer", "member", "create", "--name", f"{port}_member_{member}", "--address",
-                     self.address(member), "--protocol-port", member_port, *weight, pool)
+                     self.address(member, ipv6), "--protocol-port", member_port, *weight, pool)
 
     def serve(self, port=80):
         """A light TCP server (tcp_server.py) on every member."""
@@ -211,6 +216,17 @@ class Lab:
     def serve_on(self, member, port=80):
         self.start(f"member{member}", f"tcp{port}", PYTHON, HERE / "tcp_server.py", port)
         self.wait_listening(f"member{member}", port)
+
+    def serve_udp(self, port=53):
+        """An echo server (udp_echo.py) on every member."""
+        for member in range(1, self.members + 1):
+            self.start(f"member{member}", f"udp{port}", PYTHON, HERE / "udp_echo.py", "serve", port)
+            wait_for(lambda: self.run(f"member{member}", "ss", "-Hlun", f"sport = :{port}").stdout, 10, "udp_echo.py")
+
+    def hold_vip(self, vip):
+        """Every member answers for the VIP directly."""
+        for member in range(1, self.members + 1):
+            self._lab("hold-vip", f"member{member}", vip)
 
     def serve_web(self, member, port):
         self.start(f"member{member}", f"web{port}", PYTHON, HERE / "flask_app.py", "-p", port)

@@ -65,7 +65,7 @@ class Server:
 
 
 async def main():
-    server = await asyncio.start_server(Server().handle, "0.0.0.0", int(sys.argv[1]), backlog=1024)
+    server = await asyncio.start_server(Server().handle, None, int(sys.argv[1]), backlog=1024)
     await server.serve_forever()
 
 
