@@ -350,6 +350,8 @@ static __always_inline int forward_first(int family, struct xdp_md *ctx)
 		way.hop = &c->hop;
 	if (c->tunnel)
 		way.tunnel = &c->tunnel_end;
+	MUST_TEST(way.hop);
+	MUST_TEST(way.tunnel);
 	if (p->fragment == FRAGMENT_FIRST)
 		fragment_remember(family, p);
 	count_flow_packet(flow->state, ETH_HLEN + p->l3_bytes);

@@ -123,14 +123,19 @@ __noinline int flow_forget6(__s32 forward_index, __u64 forward_state, const stru
 	return reverse_key && flow_forget_in(FAMILY6, forward_index, forward_state, reverse_key);
 }
 
+static __always_inline bool flow_forget_both(int family, const struct flow *forward, const struct tuple *reverse_key)
+{
+	return family == FAMILY4 ? flow_forget4(forward->index, forward->state, reverse_key)
+				 : flow_forget6(forward->index, forward->state, reverse_key);
+}
+
 /* Takes both slots out. The forward one goes first: a new connection of the same client may only start once
  * the reverse one no longer guards the old port. False: another CPU took it out, or a packet came. */
 static __always_inline bool flow_forget(int family, const struct flow *forward)
 {
 	struct tuple reverse_key = flow_twin(forward);
 
-	return family == FAMILY4 ? flow_forget4(forward->index, forward->state, &reverse_key)
-				 : flow_forget6(forward->index, forward->state, &reverse_key);
+	return flow_forget_both(family, forward, &reverse_key);
 }
 
 static __always_inline bool flow_forget_if_idle(int family, const struct flow *forward)
@@ -198,9 +203,11 @@ static __always_inline bool flow_reclaim_in(int family, __s32 index, __u32 which
 		if (!flow_find_far(family, &journey->quoted, flow))
 			return flow_idle_ticks(state, clock_ticks()) > 1 && flow_remove(family, index, state);
 	}
+	journey->quoted = flow_twin(flow);
 	if (which == RECLAIM_HALF_OPEN && !(flow->state & SLUICE_FLOW_ESTABLISHED))
-		return flow_forget(family, flow);
-	return flow_forget_if_idle(family, flow);
+		return flow_forget_both(family, flow, &journey->quoted);
+	return flow_is_idle(family, &journey->quoted, flow->state) &&
+	       flow_forget_both(family, flow, &journey->quoted);
 }
 
 __noinline int flow_reclaim4(__s32 index, __u32 which)

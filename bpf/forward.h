@@ -218,6 +218,8 @@ static __always_inline int find_way(int family, struct xdp_md *ctx, struct flow 
 	why = renew_next_hop(family, ctx, flow, q);
 	way->hop = why == UNDECIDED ? &q->hop : NULL;
 	way->tunnel = q->tunnel ? &q->destination : NULL;
+	MUST_TEST(way->hop);
+	MUST_TEST(way->tunnel);
 	return why;
 }
 

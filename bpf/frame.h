@@ -44,7 +44,8 @@ static __always_inline __u16 ipv4_header_checksum(const struct iphdr *ip)
 }
 
 /* An IPv4 packet in an IPv4 packet (RFC 2003); the inner one follows. */
-static __always_inline void write_tunnel4(struct iphdr *outer, const struct iphdr *inner, __be32 destination)
+static __always_inline void write_tunnel4(struct iphdr *outer, const struct iphdr *inner, __be32 source,
+					  __be32 destination)
 {
 	*outer = (struct iphdr){
 		.version = 4,
@@ -54,7 +55,7 @@ static __always_inline void write_tunnel4(struct iphdr *outer, const struct iphd
 		.frag_off = inner->frag_off & bpf_htons(IPV4_DONT_FRAGMENT),
 		.ttl = TUNNEL_TTL,
 		.protocol = IPPROTO_IPIP,
-		.saddr = inner->daddr,
+		.saddr = source,
 		.daddr = destination,
 	};
 	outer->check = ipv4_header_checksum(outer);
@@ -62,29 +63,29 @@ static __always_inline void write_tunnel4(struct iphdr *outer, const struct iphd
 
 /* RFC 2473. */
 static __always_inline void write_tunnel6(struct ipv6hdr *outer, const struct ipv6hdr *inner,
+					  const union sluice_address *source,
 					  const union sluice_address *destination)
 {
-	union sluice_address source = address_load(FAMILY6, &inner->daddr);
-
 	/* Version and traffic class. */
 	*(__be32 *)outer = *(const __be32 *)inner & bpf_htonl(0xfff00000);
 	outer->payload_len = bpf_htons(bpf_ntohs(inner->payload_len) + sizeof(*inner));
 	outer->nexthdr = IPPROTO_IPV6;
 	outer->hop_limit = TUNNEL_TTL;
-	address_store(FAMILY6, &outer->saddr, &source);
+	address_store(FAMILY6, &outer->saddr, source);
 	address_store(FAMILY6, &outer->daddr, destination);
 }
 
-/* Puts a tunnel's header between the Ethernet header and the packet, whose own destination, the VIP, becomes the outer
- * source: a router that complains about the outer packet then tells us. */
-static __always_inline bool encapsulate(int family, struct xdp_md *ctx, __u32 l3_offset,
+/* Puts a tunnel's header between the Ethernet header and the packet. It starts at the host's address on the interface
+ * that it leaves by; not at the VIP, which the member holds too: to it, that would be a forgery of its own address. */
+static __always_inline bool encapsulate(int family, struct xdp_md *ctx, __u32 l3_offset, __u32 ifindex,
 					const union sluice_address *destination)
 {
-	__u32 outer_bytes = ip_header_bytes(family);
+	__u32 outer_bytes = ip_header_bytes(family), slot = ifindex % SLUICE_MAX_INTERFACES;
+	const struct sluice_interface *interface = bpf_map_lookup_elem(&interfaces, &slot);
 	void *data, *data_end, *outer;
 
 	l3_offset &= 31;
-	if (bpf_xdp_adjust_head(ctx, -(int)outer_bytes) || !move_to_front(ctx, outer_bytes, l3_offset))
+	if (!interface || bpf_xdp_adjust_head(ctx, -(int)outer_bytes) || !move_to_front(ctx, outer_bytes, l3_offset))
 		return false;
 	data = (void *)(long)ctx->data;
 	data_end = (void *)(long)ctx->data_end;
@@ -92,9 +93,9 @@ static __always_inline bool encapsulate(int family, struct xdp_md *ctx, __u32 l3
 	if (outer + 2 * outer_bytes > data_end)
 		return false;
 	if (family == FAMILY4)
-		write_tunnel4(outer, outer + outer_bytes, destination->ipv4);
+		write_tunnel4(outer, outer + outer_bytes, interface->ipv4, destination->ipv4);
 	else
-		write_tunnel6(outer, outer + outer_bytes, destination);
+		write_tunnel6(outer, outer + outer_bytes, &interface->ipv6, destination);
 	return true;
 }
 
@@ -126,7 +127,13 @@ static __always_inline bool address_frame(int family, struct xdp_md *ctx, __u32 
 static __always_inline bool write_frame(int family, struct xdp_md *ctx, __u32 l3_offset,
 				       const union sluice_address *tunnel_destination, const struct sluice_next_hop *hop)
 {
-	if (tunnel_destination && !encapsulate(family, ctx, l3_offset, tunnel_destination))
+	__u32 ifindex = ctx->ingress_ifindex;
+
+	/* Or the compiler would choose between the two addresses, and the verifier wants the context's constant. */
+	asm volatile("" : "+r"(ifindex));
+	if (hop)
+		ifindex = hop->ifindex;
+	if (tunnel_destination && !encapsulate(family, ctx, l3_offset, ifindex, tunnel_destination))
 		return false;
 	return !hop || address_frame(family, ctx, l3_offset, hop);
 }

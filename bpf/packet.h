@@ -147,6 +147,10 @@ static __always_inline struct journey *journey_get(void)
 	return bpf_map_lookup_elem(&local_journey, &zero);
 }
 
+/* Makes the compiler test a pointer itself, and not what decided whether it is NULL: the verifier of kernel 6.1 does not
+ * see that the two are the same. */
+#define MUST_TEST(pointer) asm volatile("" : "+r"(pointer))
+
 /* The bytes at `offset` of the frame, or NULL if they are not all there. Headers are within the first 4 KiB. */
 static __always_inline void *packet_at(struct xdp_md *ctx, __u32 offset, __u32 bytes)
 {

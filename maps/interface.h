@@ -25,8 +25,12 @@ struct sluice_interface {
 	__u8 tags;              /* 0: an attached NIC. Otherwise frames leave through `parent` with so many tags */
 	__u32 parent;           /* ifindex of the attached NIC below */
 	struct sluice_tag tag[SLUICE_MAX_TAGS]; /* outermost first */
+	/* The host's own addresses there, from which tunnels start; zero: none. */
+	__be32 ipv4;
+	__u32 zero;
+	union sluice_address ipv6;
 };
-SLUICE_STATIC_ASSERT(sizeof(struct sluice_interface) == 24);
+SLUICE_STATIC_ASSERT(sizeof(struct sluice_interface) == 48);
 
 #ifdef __bpf__
 struct {

@@ -13,12 +13,12 @@ class Direct : public AllProtocols {
     --p.ttl;
     return p;
   }
-  // `inner` in a tunnel from the VIP to the member.
+  // `inner` in a tunnel from the load balancer's own address on dmz0 to the member.
   Bytes in_tunnel(const Packet& inner, const std::string& member) const {
     Packet outer;
     outer.source_mac = inner.source_mac;
     outer.destination_mac = inner.destination_mac;
-    outer.source = net().vip;
+    outer.source = family() == 4 ? "10.1.0.9" : "2001:db8:1::9";
     outer.destination = member;
     outer.id = 0;
     outer.dont_fragment = inner.dont_fragment;

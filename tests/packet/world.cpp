@@ -27,10 +27,13 @@ const char* const build_network = R"(set -e
 ip link add lan0 address 02:00:00:00:00:09 type veth peer name lan1
 ip link add dmz0 address 02:00:00:00:01:09 type veth peer name dmz1
 sysctl -qw net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.default.accept_dad=0
+# The other ends stay silent: whatever they said would be counted beside the tests' packets.
+sysctl -qw net.ipv6.conf.lan1.disable_ipv6=1 net.ipv6.conf.dmz1.disable_ipv6=1
 sysctl -qw net.ipv6.conf.lan0.accept_ra=0 net.ipv6.conf.dmz0.accept_ra=0
 for i in lan0 lan1 dmz0 dmz1; do ip link set $i up; done
 # Stands for a VLAN interface, which not every kernel has: all that the data plane knows of one is its index.
 ip link add lan0.100 address 02:00:00:00:00:09 type veth peer name lan1.100
+ip link set lan1.100 addrgenmode none
 ip link set lan0.100 up
 ip link set lan1.100 up
 sysctl -qw net.ipv4.conf.lan0.forwarding=1 net.ipv4.conf.dmz0.forwarding=1
@@ -139,6 +142,9 @@ void World::SetUp() {
     interface.ifindex = index_of(name);
     const Mac& mac = std::string(name) == "lan0" ? lan_mac : dmz_mac;
     std::memcpy(interface.mac, mac.data(), mac.size());
+    const bool lan = std::string(name) == "lan0";
+    interface.ipv4 = be32(lan ? "10.0.0.9" : "10.1.0.9");
+    interface.ipv6 = to_address(lan ? "2001:db8::9" : "2001:db8:1::9");
     put(map("interfaces"), std::uint32_t{interface.ifindex % SLUICE_MAX_INTERFACES}, interface);
   }
   // VLAN 100 on top of lan0, as attaching finds it.

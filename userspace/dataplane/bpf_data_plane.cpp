@@ -586,13 +586,10 @@ Result<std::vector<std::string>> DataPlaneOverMaps::refresh_interface_macs() {
   std::vector<std::string> changed;
   for (const auto& [index, name] : *attached) {
     const auto nic = find_nic(name);
-    const auto slot = slots_.find(index);
-    if (!slot) return tl::unexpected(slot.error());
-    if (!nic || nic->index != index || !*slot || mac_of(**slot) == nic->mac) continue;
-    if (auto written = slots_.set_mac(**slot, nic->mac); !written) {
-      return tl::unexpected(std::move(written.error()));
-    }
-    changed.push_back(name);
+    if (!nic || nic->index != index) continue;
+    const auto refreshed = slots_.refresh(*nic);
+    if (!refreshed) return tl::unexpected(refreshed.error());
+    if (*refreshed) changed.push_back(name);
   }
   return changed;
 }

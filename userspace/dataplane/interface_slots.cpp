@@ -4,13 +4,22 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstring>
 #include <map>
+
+#include "dataplane/codec.hpp"
 
 namespace sluice::dataplane {
 namespace {
 
 std::uint32_t slot_of(std::uint32_t interface_index) {
   return interface_index % SLUICE_MAX_INTERFACES;
+}
+
+void describe(const Nic& nic, sluice_interface& slot) {
+  std::copy(nic.mac.begin(), nic.mac.end(), slot.mac);
+  slot.ipv4 = nic.ipv4 ? to_map(*nic.ipv4).ipv4 : 0;
+  slot.ipv6 = nic.ipv6 ? to_map(*nic.ipv6) : sluice_address{};
 }
 
 // The slot of a VLAN interface, if there is an attached NIC below it, with at most SLUICE_MAX_TAGS tags.
@@ -55,7 +64,7 @@ Result<void> InterfaceSlots::claim(const Nic& nic, std::uint8_t forwarding_befor
   }
   sluice_interface slot{};
   slot.ifindex = nic.index;
-  std::copy(nic.mac.begin(), nic.mac.end(), slot.mac);
+  describe(nic, slot);
   slot.forwarding_before = forwarding_before;
   return map_.put(slot_of(nic.index), slot);
 }
@@ -108,9 +117,14 @@ Result<std::vector<std::uint32_t>> InterfaceSlots::set_vlans(const std::vector<V
   return without;
 }
 
-Result<void> InterfaceSlots::set_mac(sluice_interface slot, const MacAddress& mac) const {
-  std::copy(mac.begin(), mac.end(), slot.mac);
-  return map_.put(slot_of(slot.ifindex), slot);
+Result<bool> InterfaceSlots::refresh(const Nic& nic) const {
+  const auto slot = find(nic.index);
+  if (!slot) return tl::unexpected(slot.error());
+  if (!*slot) return false;
+  auto present = **slot;
+  describe(nic, present);
+  if (std::memcmp(&present, &**slot, sizeof present) == 0) return false;
+  return map_.put(slot_of(nic.index), present).map([] { return true; });
 }
 
 Result<std::vector<sluice_interface>> InterfaceSlots::all() const {

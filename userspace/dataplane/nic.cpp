@@ -1,14 +1,17 @@
 #include "dataplane/nic.hpp"
 
 #include <bpf/libbpf.h>
+#include <ifaddrs.h>
 #include <linux/if_link.h>
 #include <net/if.h>
 #include <net/if_arp.h>
+#include <netinet/in.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <algorithm>
 #include <fstream>
+#include <memory>
 
 #include "dataplane/fd.hpp"
 #include "dataplane/libbpf_log.hpp"
@@ -33,6 +36,24 @@ Result<void> write_setting(const std::string& path, int value) {
   file << value << std::flush;
   if (!file) return fail_bpf(errno ? errno : EIO, "write " + path);
   return {};
+}
+
+void find_addresses(Nic& nic) {
+  ifaddrs* list = nullptr;
+  if (getifaddrs(&list) != 0) return;
+  const std::unique_ptr<ifaddrs, decltype(&freeifaddrs)> owner(list, freeifaddrs);
+  for (const auto* one = list; one != nullptr; one = one->ifa_next) {
+    if (one->ifa_addr == nullptr || nic.name != one->ifa_name) continue;
+    if (one->ifa_addr->sa_family == AF_INET && !nic.ipv4) {
+      nic.ipv4 = ipv4_from_be32(reinterpret_cast<sockaddr_in*>(one->ifa_addr)->sin_addr.s_addr);
+    } else if (one->ifa_addr->sa_family == AF_INET6 && !nic.ipv6) {
+      boost::asio::ip::address_v6::bytes_type bytes;
+      const auto& address = reinterpret_cast<sockaddr_in6*>(one->ifa_addr)->sin6_addr;
+      std::copy(std::begin(address.s6_addr), std::end(address.s6_addr), bytes.begin());
+      const boost::asio::ip::address_v6 found(bytes);
+      if (!found.is_link_local()) nic.ipv6 = found;
+    }
+  }
 }
 
 XdpMode mode_of(std::uint8_t attach_mode) {
@@ -84,6 +105,7 @@ Result<Nic> find_nic(const std::string& name) {
                 "attach to the NIC that carries the traffic");
   }
   std::copy_n(request.ifr_hwaddr.sa_data, nic.mac.size(), nic.mac.begin());
+  find_addresses(nic);
   return nic;
 }
 

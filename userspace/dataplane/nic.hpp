@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include "base/ip_address.hpp"
 #include "base/result.hpp"
 #include "dataplane/attachment.hpp"
 
@@ -17,6 +18,8 @@ struct Nic {
   std::uint32_t index = 0;
   std::string name;
   MacAddress mac{};
+  // Its first addresses that are good beyond the link; from these tunnels start.
+  std::optional<IpAddress> ipv4 = {}, ipv6 = {};
 };
 // ErrorKind::not_found for an unknown name, ErrorKind::unsupported for one that isn't Ethernet.
 Result<Nic> find_nic(const std::string& name);
