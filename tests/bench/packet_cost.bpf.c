@@ -10,9 +10,6 @@
  * The packet is stored in pieces that no field straddles. A NIC's packet comes from the cache; one that was stored a
  * moment ago comes from the CPU's store buffer, and a load that needs two stores waits until both have left it. */
 #include <linux/bpf.h>
-#include <linux/if_ether.h>
-#include <linux/ip.h>
-#include <linux/tcp.h>
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
@@ -43,37 +40,64 @@ struct {
 /* The frame without its tuple. */
 struct bench_template template_frame = {};
 
-#define COPY(type, offset) (*(type *)((char *)frame + (offset)) = *(const type *)((char *)&template_frame + (offset)))
+#define COPY(type, offset) (*(type *)(frame + (offset)) = *(const type *)(template_frame.bytes + (offset)))
 
-SEC("xdp.frags")
-int bench_wrapper(struct xdp_md *ctx)
+/* The next packet's tuple, or NULL. */
+static __always_inline const struct bench_tuple *next_tuple(void)
 {
-	void *data = (void *)(long)ctx->data;
-	void *data_end = (void *)(long)ctx->data_end;
-	struct bench_template *frame = data;
 	struct bench_walk *walk;
-	struct bench_tuple *tuple;
 	__u32 zero = 0, position;
 
 	walk = bpf_map_lookup_elem(&walks, &zero);
-	if (!walk || (void *)(frame + 1) > data_end)
-		return XDP_ABORTED;
+	if (!walk)
+		return NULL;
 	position = walk->next;
 	walk->next = position + 1 == walk->end ? walk->begin : position + 1;
-	tuple = bpf_map_lookup_elem(&tuples, &position);
-	if (!tuple)
-		return XDP_ABORTED;
+	return bpf_map_lookup_elem(&tuples, &position);
+}
 
+SEC("xdp.frags")
+int bench_wrapper4(struct xdp_md *ctx)
+{
+	void *frame = (void *)(long)ctx->data;
+	const struct bench_tuple *tuple = next_tuple();
+
+	if (!tuple || frame + BENCH_FRAME4_BYTES > (void *)(long)ctx->data_end)
+		return XDP_ABORTED;
 	COPY(__u64, 0);  /* destination MAC, source MAC */
 	COPY(__u32, 8);
 	COPY(__u16, 12); /* ethertype */
 	COPY(__u64, 14); /* version to fragment offset */
 	COPY(__u32, 22); /* TTL, protocol, checksum */
-	*(__u64 *)((char *)frame + 26) = (__u64)tuple->destination << 32 | tuple->source;
-	*(__u32 *)((char *)frame + 34) = tuple->ports;
-	COPY(__u64, 38); /* sequence and acknowledgment numbers */
-	COPY(__u32, 46); /* header length, flags, window */
-	COPY(__u32, 50); /* checksum, urgent pointer */
+	*(__u64 *)(frame + 26) = (__u64)tuple->destination.ipv4 << 32 | tuple->source.ipv4;
+	*(__u32 *)(frame + 34) = tuple->ports;
+	COPY(__u64, 38); /* TCP: sequence and acknowledgment numbers; UDP: length, checksum */
+	COPY(__u32, 46); /* TCP: header length, flags, window */
+	COPY(__u32, 50); /* TCP: checksum, urgent pointer */
+	bpf_tail_call(ctx, &measured, 0);
+	return XDP_ABORTED;
+}
+
+SEC("xdp.frags")
+int bench_wrapper6(struct xdp_md *ctx)
+{
+	void *frame = (void *)(long)ctx->data;
+	const struct bench_tuple *tuple = next_tuple();
+
+	if (!tuple || frame + BENCH_FRAME6_BYTES > (void *)(long)ctx->data_end)
+		return XDP_ABORTED;
+	COPY(__u64, 0);
+	COPY(__u32, 8);
+	COPY(__u16, 12);
+	COPY(__u64, 14); /* version to hop limit */
+	for (int i = 0; i < 2; i++) {
+		*(__u64 *)(frame + 22 + 8 * i) = tuple->source.halves[i];
+		*(__u64 *)(frame + 38 + 8 * i) = tuple->destination.halves[i];
+	}
+	*(__u32 *)(frame + 54) = tuple->ports;
+	COPY(__u64, 58);
+	COPY(__u32, 66);
+	COPY(__u32, 70);
 	bpf_tail_call(ctx, &measured, 0);
 	return XDP_ABORTED;
 }

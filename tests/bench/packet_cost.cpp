@@ -58,17 +58,34 @@ using dataplane::UniqueFd;
 constexpr std::uint8_t syn = 0x02, ack = 0x10;
 constexpr std::uint32_t member_count = 256;  // a member has 64,512 source ports per VIP
 constexpr std::uint32_t clients_ports = 16384;
-constexpr const char* vip = "10.0.0.16";
+
+// What a row is about.
+struct Kind {
+  int family = 4;
+  int protocol = IPPROTO_TCP;
+
+  const char* vip() const { return family == 4 ? "10.0.0.16" : "2001:db8::16"; }
+  const char* nobody() const { return family == 4 ? "10.0.0.17" : "2001:db8::17"; }
+  std::string name() const {
+    return fmt::format("IPv{} {}", family, protocol == IPPROTO_TCP ? "TCP" : "UDP");
+  }
+};
 
 // The clients' router on one NIC, the members' on the other. Both NICs have one MAC, and so have
 // both routers: the frame's template fits either way.
 const char* const build_network = R"(set -e
-sysctl -qw net.ipv6.conf.all.disable_ipv6=1
+sysctl -qw net.ipv6.conf.default.accept_dad=0 net.ipv6.conf.default.accept_ra=0
 for i in lan dmz; do
   ip link add ${i}0 address 02:00:00:00:00:09 type veth peer name ${i}1
   ip link set ${i}0 up; ip link set ${i}1 up
-  sysctl -qw net.ipv4.conf.${i}0.forwarding=1
+  sysctl -qw net.ipv4.conf.${i}0.forwarding=1 net.ipv6.conf.${i}0.forwarding=1
 done
+ip -6 addr add 2001:db8::9/64 dev lan0 nodad
+ip -6 addr add 2001:db8:1::9/64 dev dmz0 nodad
+ip -6 route add default via 2001:db8::1 dev lan0
+ip -6 route add 2001:db8:9::/64 via 2001:db8:1::1 dev dmz0
+ip -6 neigh add 2001:db8::1 lladdr 02:00:00:00:00:01 dev lan0 nud permanent
+ip -6 neigh add 2001:db8:1::1 lladdr 02:00:00:00:00:01 dev dmz0 nud permanent
 ip addr add 10.0.0.9/24 dev lan0
 ip addr add 10.1.0.9/24 dev dmz0
 ip route add default via 10.0.0.1
@@ -83,10 +100,20 @@ ip neigh add 10.1.0.1 lladdr 02:00:00:00:00:01 dev dmz0 nud permanent
 void check(bool ok, const std::string& what) {
   if (!ok) die(what + ": " + std::strerror(errno));
 }
-__be32 ip(const char* text) {
-  in_addr address{};
-  inet_pton(AF_INET, text, &address);
-  return address.s_addr;
+sluice_address ip(const char* text) {
+  sluice_address address{};
+  inet_pton(std::strchr(text, ':') ? AF_INET6 : AF_INET, text, &address);
+  return address;
+}
+// Number n of a network.
+sluice_address numbered(int family, std::uint32_t ipv4, const char* ipv6, std::uint32_t n) {
+  sluice_address address = family == 4 ? sluice_address{} : ip(ipv6);
+  if (family == 4) {
+    address.ipv4 = htonl(ipv4 + n);
+  } else {
+    address.words[3] = htonl(n + 1);
+  }
+  return address;
 }
 // As they lie in a packet.
 __be32 ports(__be16 source, __be16 destination) {
@@ -101,19 +128,26 @@ void put(int map, const Key& key, const Value& value) {
 // members.
 class Subject {
  public:
-  explicit Subject(std::uint32_t flows);
+  Subject(Kind kind, std::uint32_t flows);
   const Program& program() const { return *program_; }
   std::uint64_t reason(std::uint32_t why) const;
-  std::vector<bench_tuple> reverse_tuples() const;
+  // The members' side of the flows in the table; only of those that members have not confirmed yet.
+  std::vector<bench_tuple> reverse_tuples(bool unconfirmed = false) const;
+  const Kind& kind() const { return kind_; }
 
  private:
   void configure();
+  template <typename Bucket>
+  std::vector<bench_tuple> reverse_tuples_of(const char* map, bool unconfirmed) const;
+  Kind kind_;
   std::unique_ptr<Program> program_;
   std::vector<UniqueFd> links_;
 };
 
-Subject::Subject(std::uint32_t flows) {
-  auto loaded = Program::load({.flows = flows});
+Subject::Subject(Kind kind, std::uint32_t flows) : kind_(kind) {
+  // The other version's table is not asked here and small.
+  auto loaded = kind.family == 4 ? Program::load({.flows = flows, .flows6 = 1024})
+                                 : Program::load({.flows = 1024, .flows6 = flows});
   if (!loaded) die(loaded.error().text());
   program_ = std::make_unique<Program>(std::move(*loaded));
   for (const char* name : {"lan0", "dmz0"}) {
@@ -133,16 +167,24 @@ Subject::Subject(std::uint32_t flows) {
 
 void Subject::configure() {
   sluice_runtime runtime{};
-  sluice_address_filter_add4(&runtime, ip(vip));
+  const auto known = [&](const sluice_address& address) {
+    if (kind_.family == 4) {
+      sluice_address_filter_add4(&runtime, address.ipv4);
+    } else {
+      sluice_address_filter_add6(&runtime, &address);
+    }
+  };
+  const auto vip = ip(kind_.vip());
+  known(vip);
   LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_INNER_MAP);
   UniqueFd ring(bpf_map_create(BPF_MAP_TYPE_ARRAY, "ring", 4, 4, member_count + 1, &options));
   put(ring.get(), std::uint32_t{SLUICE_RING_LENGTH}, member_count);
   for (std::uint32_t i = 0; i < member_count; ++i) {
     sluice_member member{};
-    member.address.ipv4 = htonl(0x0a090000 + i);  // 10.9.0.0/24, behind the router
+    member.address = numbered(kind_.family, 0x0a090000, "2001:db8:9::", i);  // behind the router
     member.port = htons(8080);
-    member.flags = SLUICE_MEMBER_USABLE;
-    sluice_address_filter_add4(&runtime, member.address.ipv4);
+    member.flags = SLUICE_MEMBER_USABLE | (kind_.family == 6 ? SLUICE_MEMBER_IPV6 : 0);
+    known(member.address);
     put(program_->map_fd("members"), i, member);
     put(ring.get(), i + SLUICE_RING_FIRST, i);
   }
@@ -150,12 +192,20 @@ void Subject::configure() {
   put(program_->map_fd("pool_rings"), zero, ring.get());
   put(program_->map_fd("pools"), zero, sluice_pool{});
   sluice_listener listener{};
-  listener.snat_source = ip(vip);
-  put(program_->map_fd("listeners4"), sluice_listener4_key{ip(vip), htons(80), IPPROTO_TCP, 0},
-      listener);
+  listener.snat_source = vip.ipv4;
+  listener.connection_limit = listener.new_connection_limit = SLUICE_NO_LIMIT;
+  const auto protocol = static_cast<std::uint8_t>(kind_.protocol);
   sluice_vip up{};
   up.flags = SLUICE_VIP_UP;
-  put(program_->map_fd("vips4"), ip(vip), up);
+  if (kind_.family == 4) {
+    put(program_->map_fd("listeners4"), sluice_listener4_key{vip.ipv4, htons(80), protocol, 0},
+        listener);
+    put(program_->map_fd("vips4"), vip.ipv4, up);
+  } else {
+    put(program_->map_fd("listeners6"), sluice_listener6_key{vip, htons(80), protocol, {}},
+        listener);
+    put(program_->map_fd("vips6"), vip, up);
+  }
   put(program_->map_fd("runtime"), zero, runtime);
 }
 
@@ -166,36 +216,82 @@ std::uint64_t Subject::reason(std::uint32_t why) const {
   return std::accumulate(cpus.begin(), cpus.end(), std::uint64_t{0});
 }
 
-// The members' side of every flow in the table.
-std::vector<bench_tuple> Subject::reverse_tuples() const {
-  const auto buckets = dataplane::MappedArray<sluice_bucket4>::open(*program_, "flows4");
+bench_tuple tuple_of(const sluice_flow4& slot) {
+  bench_tuple tuple{};
+  tuple.source.ipv4 = slot.source;
+  tuple.destination.ipv4 = slot.destination;
+  tuple.ports = ports(slot.source_port, slot.destination_port);
+  return tuple;
+}
+
+bench_tuple tuple_of(const sluice_flow6& slot) {
+  return {slot.source, slot.destination, ports(slot.source_port, slot.destination_port), 0};
+}
+
+template <typename Bucket>
+std::vector<bench_tuple> Subject::reverse_tuples_of(const char* map, bool unconfirmed) const {
+  const auto buckets = dataplane::MappedArray<Bucket>::open(*program_, map);
   if (!buckets) die(buckets.error().text());
   std::vector<bench_tuple> tuples;
   for (const auto& bucket : *buckets) {
     for (const auto& slot : bucket.slots) {
       if (!SLUICE_STATE_GET(slot.state, PROTOCOL) || !(slot.state & SLUICE_FLOW_TO_CLIENT))
         continue;
-      tuples.push_back(
-          {slot.source, slot.destination, ports(slot.source_port, slot.destination_port)});
+      if (unconfirmed && slot.state & SLUICE_FLOW_ESTABLISHED) continue;
+      tuples.push_back(tuple_of(slot));
     }
   }
   return tuples;
 }
 
-std::vector<bench_tuple> client_tuples(std::uint32_t flows, const char* destination = vip) {
+std::vector<bench_tuple> Subject::reverse_tuples(bool unconfirmed) const {
+  return kind_.family == 4 ? reverse_tuples_of<sluice_bucket4>("flows4", unconfirmed)
+                           : reverse_tuples_of<sluice_bucket6>("flows6", unconfirmed);
+}
+
+// Flows number `first` and on.
+std::vector<bench_tuple> client_tuples(const Kind& kind, const char* destination,
+                                       std::uint32_t first, std::uint32_t flows) {
   std::vector<bench_tuple> tuples;
-  for (std::uint32_t i = 0; i < flows; ++i) {
+  for (std::uint32_t i = first; i < first + flows; ++i) {
     tuples.push_back(
-        {htonl(0xcb000000 + i / clients_ports), ip(destination),
-         ports(htons(static_cast<std::uint16_t>(1024 + i % clients_ports)), htons(80))});
+        {numbered(kind.family, 0xcb000000, "2001:db8:c::", i / clients_ports), ip(destination),
+         ports(htons(static_cast<std::uint16_t>(1024 + i % clients_ports)), htons(80)), 0});
   }
   return tuples;
+}
+
+std::vector<std::uint8_t> frame_template(const Kind& kind, std::uint8_t tcp_flags) {
+  const bool v4 = kind.family == 4;
+  std::vector<std::uint8_t> frame(v4 ? BENCH_FRAME4_BYTES : BENCH_FRAME6_BYTES);
+  const std::uint8_t macs[] = {0x02, 0, 0, 0, 0, 0x09, 0x02, 0, 0, 0, 0, 0x01};
+  std::memcpy(frame.data(), macs, sizeof macs);
+  const std::size_t ip_at = 14, l4_at = v4 ? 34 : 54;
+  const std::size_t l4_bytes = frame.size() - l4_at;
+  const auto set16 = [&](std::size_t at, std::size_t value) {
+    frame[at] = static_cast<std::uint8_t>(value >> 8);
+    frame[at + 1] = static_cast<std::uint8_t>(value);
+  };
+  set16(12, v4 ? 0x0800 : 0x86dd);
+  frame[ip_at] = v4 ? 0x45 : 0x60;
+  set16(v4 ? 16 : 18, v4 ? frame.size() - ip_at : l4_bytes);
+  frame[v4 ? 22 : 21] = 64;
+  frame[v4 ? 23 : 20] = static_cast<std::uint8_t>(kind.protocol);
+  if (kind.protocol == IPPROTO_UDP) {
+    set16(l4_at + 4, l4_bytes);
+    set16(l4_at + 6, 0x1234);  // some checksum, which is to be updated
+  } else {
+    frame[l4_at + 12] = 0x50;
+    frame[l4_at + 13] = tcp_flags;
+  }
+  return frame;
 }
 
 // The wrapper program with one list of tuples in shuffled order.
 class Walker {
  public:
-  Walker(std::vector<bench_tuple> tuples, std::uint8_t tcp_flags, const char* nic = "lan0");
+  Walker(const Kind& kind, std::vector<bench_tuple> tuples, std::uint8_t tcp_flags,
+         const char* nic = "lan0");
   ~Walker() { packet_cost_bpf__destroy(skeleton_); }
   Walker(const Walker&) = delete;
   Walker& operator=(const Walker&) = delete;
@@ -213,29 +309,23 @@ class Walker {
 
  private:
   packet_cost_bpf* skeleton_ = packet_cost_bpf__open();
+  Kind kind_;
   std::uint32_t flows_;
   std::uint32_t ifindex_;
 };
 
-Walker::Walker(std::vector<bench_tuple> tuples, std::uint8_t tcp_flags, const char* nic)
-    : flows_(static_cast<std::uint32_t>(tuples.size())), ifindex_(if_nametoindex(nic)) {
+Walker::Walker(const Kind& kind, std::vector<bench_tuple> tuples, std::uint8_t tcp_flags,
+               const char* nic)
+    : kind_(kind),
+      flows_(static_cast<std::uint32_t>(tuples.size())),
+      ifindex_(if_nametoindex(nic)) {
   check(skeleton_ != nullptr, "open the wrapper");
   bpf_map__set_max_entries(skeleton_->maps.tuples, flows_);
   check(packet_cost_bpf__load(skeleton_) == 0, "load the wrapper");
   std::shuffle(tuples.begin(), tuples.end(), std::mt19937(1));
   for (std::uint32_t i = 0; i < flows_; ++i) put(bpf_map__fd(skeleton_->maps.tuples), i, tuples[i]);
-
-  bench_template& frame = skeleton_->bss->template_frame;
-  const std::uint8_t macs[] = {0x02, 0, 0, 0, 0, 0x09, 0x02, 0, 0, 0, 0, 0x01};
-  std::memcpy(&frame.eth, macs, sizeof macs);
-  frame.eth.h_proto = htons(ETH_P_IP);
-  frame.ip.version = 4;
-  frame.ip.ihl = 5;
-  frame.ip.tot_len = htons(sizeof frame - sizeof frame.eth);
-  frame.ip.ttl = 64;
-  frame.ip.protocol = IPPROTO_TCP;
-  frame.tcp.doff = 5;
-  reinterpret_cast<std::uint8_t*>(&frame.tcp)[13] = tcp_flags;
+  const auto frame = frame_template(kind, tcp_flags);
+  std::copy(frame.begin(), frame.end(), skeleton_->bss->template_frame.bytes);
   rewind(1);
 }
 
@@ -253,15 +343,16 @@ void Walker::rewind(std::uint32_t cpus) {
 }
 
 double Walker::run(std::uint32_t packets) const {
-  bench_template frame{};
+  std::vector<std::uint8_t> frame(kind_.family == 4 ? BENCH_FRAME4_BYTES : BENCH_FRAME6_BYTES);
   xdp_md context{};
-  context.data_end = sizeof frame;
+  context.data_end = static_cast<__u32>(frame.size());
   context.ingress_ifindex = ifindex_;
-  LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = &frame, .data_size_in = sizeof frame,
+  LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = frame.data(), .data_size_in = context.data_end,
               .ctx_in = &context, .ctx_size_in = sizeof context,
               .repeat = static_cast<int>(packets));
-  check(bpf_prog_test_run_opts(bpf_program__fd(skeleton_->progs.bench_wrapper), &options) == 0,
-        "run");
+  const auto* wrapper =
+      kind_.family == 4 ? skeleton_->progs.bench_wrapper4 : skeleton_->progs.bench_wrapper6;
+  check(bpf_prog_test_run_opts(bpf_program__fd(wrapper), &options) == 0, "run");
   return options.duration;
 }
 
@@ -286,8 +377,15 @@ struct Row {
   Spread raw, net;
 };
 
+struct Results {
+  std::vector<Row> rows;
+  std::vector<Row> sweeps;                               // ns for a whole sweep
+  std::vector<std::pair<std::string, double>> scalings;  // of what, by what
+};
+
 struct Settings {
   std::vector<std::uint32_t> flows;
+  std::string only;  // "IPv4 TCP"; empty: all
   int rounds;
   std::uint32_t packets;
 };
@@ -342,7 +440,7 @@ Row sweep(const Subject& subject, std::uint32_t flows, const Settings& settings)
     if (result.live != flows) die(fmt::format("a sweep saw {} of {} flows", result.live, flows));
     took.push_back(ns.count());
   }
-  return {"a whole sweep", flows, spread(took), spread(took)};
+  return {"sweep", flows, spread(took), spread(took)};
 }
 
 // What reading one line per flow costs without any program: a walk through `lines` cache lines that
@@ -370,21 +468,37 @@ Row memory_alone(std::uint32_t lines, const Settings& settings) {
   return {"one line of memory, alone", lines, spread(raw), spread(raw)};
 }
 
-// Opens every flow with a full handshake; returns what creating them cost.
+// Packets from one side of all these flows, in any order, each of which must end as `why`; ns per
+// packet.
+double pass(const Subject& subject, std::vector<bench_tuple> tuples, std::uint8_t tcp_flags,
+            std::uint32_t why, const char* nic = "lan0") {
+  const auto count = static_cast<std::uint32_t>(tuples.size());
+  Walker walker(subject.kind(), std::move(tuples), tcp_flags, nic);
+  walker.measure(walker.drop_fd());
+  const double floor = walker.run(count);
+  walker.measure(subject.program().xdp_fd());
+  walker.rewind(1);
+  return run_checked(walker, subject, why, count) - floor;
+}
+
+// Opens every flow with a full handshake, so many at a time that unconfirmed ones don't make way
+// for each other; returns what creating one cost.
 Row establish(Subject& subject, std::uint32_t flows) {
-  Walker client_syn(client_tuples(flows), syn);
-  client_syn.measure(client_syn.drop_fd());
-  const double floor = client_syn.run(flows);
-  client_syn.measure(subject.program().xdp_fd());
-  client_syn.rewind(1);
-  const double raw = run_checked(client_syn, subject, SLUICE_REASON_FLOW_CREATED, flows);
-  Walker member_syn_ack(subject.reverse_tuples(), syn | ack, "dmz0");
-  member_syn_ack.measure(subject.program().xdp_fd());
-  run_checked(member_syn_ack, subject, SLUICE_REASON_REPLIED, flows);
-  Walker client_ack(client_tuples(flows), ack);
-  client_ack.measure(subject.program().xdp_fd());
-  run_checked(client_ack, subject, SLUICE_REASON_FORWARDED, flows);
-  return {"SYN, flow created", flows, {raw, raw, raw}, {raw - floor, raw - floor, raw - floor}};
+  constexpr std::uint32_t at_a_time = SLUICE_DEFAULT_FLOWS / SLUICE_HALF_OPEN_SHARE / 2;
+  const auto& kind = subject.kind();
+  double sum = 0;
+  for (std::uint32_t first = 0; first < flows; first += at_a_time) {
+    const auto count = std::min(at_a_time, flows - first);
+    const auto clients = client_tuples(kind, kind.vip(), first, count);
+    sum += count * pass(subject, clients, syn, SLUICE_REASON_FLOW_CREATED);
+    pass(subject, subject.reverse_tuples(true), syn | ack, SLUICE_REASON_REPLIED, "dmz0");
+    pass(subject, clients, ack, SLUICE_REASON_FORWARDED);
+    if (kind.protocol == IPPROTO_TCP) {
+      pass(subject, subject.reverse_tuples(true), ack, SLUICE_REASON_REPLIED, "dmz0");
+    }
+  }
+  const double net = sum / flows;
+  return {"flow created", flows, {net, net, net}, {net, net, net}};
 }
 
 // Both CPUs at once over one CPU alone: 2.0 is linear.
@@ -407,31 +521,47 @@ double scaling(Walker& walker, const Subject& subject, std::uint32_t packets) {
   return alone / together[0] + alone / together[1];
 }
 
-std::vector<Row> bench(const Settings& settings,
-                       std::vector<std::pair<std::uint32_t, double>>& scalings) {
-  std::vector<Row> rows;
+void bench(const Kind& kind, const Settings& settings, Results& results) {
   for (const auto flows : settings.flows) {
-    Subject subject(std::max(SLUICE_DEFAULT_FLOWS, flows + flows / 8));
+    Subject subject(kind, std::max(SLUICE_DEFAULT_FLOWS, flows + flows / 8));
     pin_to(0);
+    std::vector<Row> own;
     const Row opening = establish(subject, flows);
     // A few packets would only show how cold everything is at the start.
-    if (flows >= 16384) rows.push_back(opening);
-    Walker to_member(client_tuples(flows), ack);
-    Walker to_client(subject.reverse_tuples(), ack, "dmz0");
-    rows.push_back(
-        measure("established, to member", to_member, subject, SLUICE_REASON_FORWARDED, settings));
-    rows.push_back(
-        measure("established, to client", to_client, subject, SLUICE_REASON_REPLIED, settings));
-    Walker foreign(client_tuples(flows, "10.0.0.17"), ack);
-    rows.push_back(measure("not ours", foreign, subject, SLUICE_REASON_NOT_OURS, settings));
-    rows.push_back(measure_tx(foreign, settings));
-    rows.push_back(memory_alone(flows, settings));
-    rows.push_back(sweep(subject, flows, settings));
+    if (flows >= 16384) own.push_back(opening);
+    Walker to_member(kind, client_tuples(kind, kind.vip(), 0, flows), ack);
+    Walker to_client(kind, subject.reverse_tuples(), ack, "dmz0");
+    own.push_back(measure("to member", to_member, subject, SLUICE_REASON_FORWARDED, settings));
+    own.push_back(measure("to client", to_client, subject, SLUICE_REASON_REPLIED, settings));
+    Walker foreign(kind, client_tuples(kind, kind.nobody(), 0, flows), ack);
+    own.push_back(measure("not ours", foreign, subject, SLUICE_REASON_NOT_OURS, settings));
+    own.push_back(measure_tx(foreign, settings));
+    own.push_back(memory_alone(flows, settings));
+    for (auto& row : own) {
+      row.name = kind.name() + ", " + row.name;
+      results.rows.push_back(row);
+    }
+    results.sweeps.push_back(sweep(subject, flows, settings));
+    results.sweeps.back().name = kind.name();
     if (std::thread::hardware_concurrency() >= 2) {
-      scalings.emplace_back(flows, scaling(to_member, subject, settings.packets));
+      results.scalings.emplace_back(fmt::format("{}, {} flows", kind.name(), flows),
+                                    scaling(to_member, subject, settings.packets));
     }
   }
-  return rows;
+}
+
+Results bench(const Settings& settings) {
+  Results results;
+  for (const int family : {4, 6}) {
+    for (const int protocol : {IPPROTO_TCP, IPPROTO_UDP}) {
+      if (!settings.only.empty() && Kind{family, protocol}.name() != settings.only) continue;
+      bench({family, protocol}, settings, results);
+    }
+  }
+  if (results.rows.empty()) {
+    die("there is no '" + settings.only + "': IPv4 or IPv6, then TCP or UDP");
+  }
+  return results;
 }
 
 // How large the program is: what the verifier walked through, and what the JIT made of it.
@@ -446,12 +576,11 @@ boost::json::object program_size() {
           {"jited_bytes", info.jited_prog_len}};
 }
 
-void print(const std::vector<Row>& rows,
-           const std::vector<std::pair<std::uint32_t, double>>& scalings) {
-  fmt::print("{:<26}{:>10}{:>32}{:>32}\n", "packet", "flows", "raw ns min/median/max",
+void print(const Results& results) {
+  fmt::print("{:<38}{:>10}{:>32}{:>32}\n", "packet", "flows", "raw ns min/median/max",
              "net ns min/median/max");
-  for (const auto& row : rows) {
-    fmt::print("{:<26}{:>10}{:>12.0f}{:>10.0f}{:>10.0f}{:>12.0f}{:>10.0f}{:>10.0f}\n", row.name,
+  for (const auto& row : results.rows) {
+    fmt::print("{:<38}{:>10}{:>12.0f}{:>10.0f}{:>10.0f}{:>12.0f}{:>10.0f}{:>10.0f}\n", row.name,
                row.flows, row.raw.min, row.raw.median, row.raw.max, row.net.min, row.net.median,
                row.net.max);
   }
@@ -459,28 +588,36 @@ void print(const std::vector<Row>& rows,
   fmt::print("program: {} instructions ({} bytes of machine code); the verifier walked {}\n",
              size.at("instructions").as_uint64(), size.at("jited_bytes").as_uint64(),
              size.at("verified_instructions").as_uint64());
-  for (const auto& [flows, factor] : scalings) {
-    fmt::print("two CPUs over one, {} flows: {:.2f}\n", flows, factor);
+  for (const auto& row : results.sweeps) {
+    fmt::print("sweep over the table with {} {} flows: {:.1f} ms\n", row.flows, row.name,
+               row.net.median / 1e6);
+  }
+  for (const auto& [flows, factor] : results.scalings) {
+    fmt::print("two CPUs over one, {}: {:.2f}\n", flows, factor);
   }
 }
 
-void write_json(const std::string& path, const std::vector<Row>& rows,
-                const std::vector<std::pair<std::uint32_t, double>>& scalings) {
-  boost::json::array list;
+void write_json(const std::string& path, const Results& results) {
+  boost::json::array list, sweeps;
   const auto numbers = [](const Spread& s) {
     return boost::json::object{{"min", s.min}, {"median", s.median}, {"max", s.max}};
   };
-  for (const auto& row : rows) {
+  for (const auto& row : results.sweeps) {
+    sweeps.push_back(
+        boost::json::object{{"table", row.name}, {"flows", row.flows}, {"ns", numbers(row.net)}});
+  }
+  for (const auto& row : results.rows) {
     list.push_back(boost::json::object{{"packet", row.name},
                                        {"flows", row.flows},
                                        {"raw_ns", numbers(row.raw)},
                                        {"net_ns", numbers(row.net)}});
   }
   boost::json::array factors;
-  for (const auto& [flows, factor] : scalings) {
+  for (const auto& [flows, factor] : results.scalings) {
     factors.push_back(boost::json::object{{"flows", flows}, {"two_cpus_over_one", factor}});
   }
   std::ofstream(path) << boost::json::object{{"packet_cost", list},
+                                             {"sweeps", sweeps},
                                              {"scaling", factors},
                                              {"program", program_size()}}
                       << "\n";
@@ -499,6 +636,7 @@ int run(int argc, char** argv) {
            ->default_value({1, 1024, 16384, 131072, 1048576, 4194304},
                            "1 1024 16384 131072 1048576 4194304"),
        "numbers of connections in the table")                                                 //
+      ("only", po::value(&settings.only), "one kind of packets: 'IPv4 TCP', 'IPv6 UDP' ...")  //
       ("rounds", po::value(&settings.rounds)->default_value(7), "rounds per figure")          //
       ("packets", po::value(&settings.packets)->default_value(1 << 20), "packets per round")  //
       ("json", po::value(&json), "also write the figures to this file");
@@ -511,10 +649,9 @@ int run(int argc, char** argv) {
   }
   check(unshare(CLONE_NEWNET) == 0, "make a network namespace (run as root)");
   if (std::system(build_network) != 0) die("can't build the bench's network");
-  std::vector<std::pair<std::uint32_t, double>> scalings;
-  const auto rows = bench(settings, scalings);
-  print(rows, scalings);
-  if (!json.empty()) write_json(json, rows, scalings);
+  const auto results = bench(settings);
+  print(results);
+  if (!json.empty()) write_json(json, results);
   return 0;
 }
 

@@ -1,18 +1,16 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* What the packet-cost bench and its wrapper program share. */
+/* What the packet-cost bench and its wrapper programs share. */
 #ifndef SLUICE_PACKET_COST_H
 #define SLUICE_PACKET_COST_H
 
-#include <linux/if_ether.h>
-#include <linux/ip.h>
-#include <linux/tcp.h>
-#include <linux/types.h>
+#include "maps/types.h"
 
-/* One packet's tuple, as it arrives. */
+/* One packet's tuple, as it arrives. IPv4 addresses are in the first words. */
 struct bench_tuple {
-	__be32 source;
-	__be32 destination;
+	union sluice_address source;
+	union sluice_address destination;
 	__be32 ports; /* source port, destination port */
+	__u32 zero;
 };
 
 /* Where a CPU is in `tuples`: it goes round [begin, end). */
@@ -23,11 +21,11 @@ struct bench_walk {
 	__u32 zero;
 };
 
+/* A frame with everything but the tuple: 64 bytes for IPv4, the shortest Ethernet frame, 80 for IPv6. */
+#define BENCH_FRAME4_BYTES 64
+#define BENCH_FRAME6_BYTES 80
 struct bench_template {
-	struct ethhdr eth;
-	struct iphdr ip;
-	struct tcphdr tcp;
-	__u8 padding[10]; /* to 64 bytes, the shortest Ethernet frame */
-} __attribute__((packed));
+	__u8 bytes[BENCH_FRAME6_BYTES];
+};
 
 #endif

@@ -15,7 +15,6 @@ def main(result, picture):
         rows = json.load(file)["packet_cost"]
     figure, axes = pyplot.subplots(figsize=(8, 5))
     names = dict.fromkeys(row["packet"] for row in rows)
-    del names["a whole sweep"]  # no packet
     for name in names:
         points = [(row["flows"], row["net_ns"]) for row in rows if row["packet"] == name]
         flows = [number for number, _ in points]
