@@ -68,6 +68,14 @@ static __always_inline void translate_l4(struct xdp_md *ctx, const struct packet
 		*ports = new_ports;
 }
 
+/* Members that answer directly get the client's packet as it is. Its sums must not be touched then: adding nothing would
+ * turn 0xffff into 0. In all other flows an address changes. */
+static __always_inline bool is_translated(int family, const struct tuple *t, const struct flow *flow)
+{
+	return !address_equal(family, &t->destination, &flow->new_destination) ||
+	       !address_equal(family, &t->source, &flow->new_source);
+}
+
 /* Translates addresses and ports. The sums' changes are computed here, not kept in the flow: a dozen additions cost
  * less than a larger slot. */
 static __always_inline void translate(int family, struct xdp_md *ctx, const struct packet *p, const struct flow *flow)
@@ -76,7 +84,7 @@ static __always_inline void translate(int family, struct xdp_md *ctx, const stru
 	__u64 change = address_change(family, &p->tuple.source, &flow->new_source) +
 		       address_change(family, &p->tuple.destination, &flow->new_destination);
 
-	if (!l3)
+	if (!l3 || !is_translated(family, &p->tuple, flow))
 		return;
 	address_store(family, addresses, &flow->new_source);
 	address_store(family, addresses + address_bytes(family), &flow->new_destination);

@@ -98,6 +98,8 @@ static __always_inline void rewrite_headers(int family, void *data, const struct
 		address_store(family, data + AT_IPV6_ADDRESSES, &flow->new_source);
 		address_store(family, data + AT_IPV6_ADDRESSES + 16, &flow->new_destination);
 	}
+	if (!is_translated(family, t, flow))
+		return;
 	AT(__u32, AT_L4(family)) = new_ports;
 	if (protocol == IPPROTO_UDP)
 		udp_checksum_apply(&AT(__u16, AT_UDP_CHECKSUM(family)), l4_change);

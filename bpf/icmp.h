@@ -191,7 +191,7 @@ static __always_inline int deliver_error(int family, struct packet *p, struct xd
 					 const struct quote *quote, const struct tuple *turned)
 {
 	struct way way;
-	__u64 change;
+	__u64 change = 0;
 	int why;
 
 	if (ttl(family, ctx, p) <= 1)
@@ -202,7 +202,8 @@ static __always_inline int deliver_error(int family, struct packet *p, struct xd
 	count_flow_packet(flow->state, ETH_HLEN + p->l3_bytes);
 	if (way.hop)
 		lower_ttl(family, ctx, p);
-	change = translate_quote(family, ctx, quote, turned, flow, p->l3_offset + p->l3_bytes);
+	if (is_translated(family, turned, flow))
+		change = translate_quote(family, ctx, quote, turned, flow, p->l3_offset + p->l3_bytes);
 	translate_message(family, ctx, p, flow, change);
 	if (!send_by(family, p, ctx, &way))
 		return SLUICE_REASON_NO_HEADROOM;

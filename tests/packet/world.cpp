@@ -10,10 +10,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
 
+#include "maps/fragment.h"
 #include "maps/interface.h"
 #include "maps/listener.h"
 #include "maps/member.h"
@@ -57,6 +59,7 @@ ip addr add 10.1.0.9/24 dev dmz0
 ip route add default via 10.0.0.1
 ip route add 10.2.0.0/24 via 10.1.0.1
 ip route add blackhole 10.3.0.0/24
+ip -6 route add blackhole 2001:db8:3::/64
 ip route add 10.5.0.0/24 via 10.1.0.1 mtu lock 1400
 ip neigh add 10.0.0.1 lladdr 02:00:00:00:00:01 dev lan0 nud permanent
 ip neigh add 10.0.0.4 lladdr 02:00:00:00:00:04 dev lan0 nud permanent
@@ -283,13 +286,19 @@ void World::remove_listener(const std::string& address, std::uint16_t port) {
 void World::put_pool(std::uint32_t pool, sluice_forwarding_mode mode,
                      const std::vector<std::uint32_t>& ring, sluice_algorithm algorithm,
                      std::uint32_t persistence_seconds) {
-  LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_INNER_MAP);
-  dataplane::UniqueFd inner(
-      bpf_map_create(BPF_MAP_TYPE_ARRAY, "ring", 4, 4, ring.size() + 1, &options));
-  ASSERT_TRUE(inner) << std::strerror(errno);
-  put(inner.get(), std::uint32_t{SLUICE_RING_LENGTH}, static_cast<std::uint32_t>(ring.size()));
-  for (std::uint32_t i = 0; i < ring.size(); ++i) put(inner.get(), SLUICE_RING_FIRST + i, ring[i]);
-  put(map("pool_rings"), pool, inner.get());
+  // A ring that is large enough is written over: exchanging it would wait for the kernel's readers every time.
+  auto& kept = rings_[pool];
+  if (!kept.fd || kept.capacity < ring.size()) {
+    LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_INNER_MAP);
+    kept.capacity = std::max<std::size_t>(ring.size(), 8);
+    kept.fd = dataplane::UniqueFd(
+        bpf_map_create(BPF_MAP_TYPE_ARRAY, "ring", 4, 4, kept.capacity + 1, &options));
+    ASSERT_TRUE(kept.fd) << std::strerror(errno);
+    put(map("pool_rings"), pool, kept.fd.get());
+  }
+  put(kept.fd.get(), std::uint32_t{SLUICE_RING_LENGTH}, static_cast<std::uint32_t>(ring.size()));
+  for (std::uint32_t i = 0; i < ring.size(); ++i)
+    put(kept.fd.get(), SLUICE_RING_FIRST + i, ring[i]);
   sluice_pool value{};
   value.forwarding_mode = mode;
   value.algorithm = algorithm;
@@ -358,6 +367,26 @@ void World::make_older(const Flow& flow, std::uint32_t seconds) {
   const auto seen = SLUICE_STATE_GET(state, SEEN) - ticks;
   state = (state & SLUICE_STATE_CLEAR(SEEN)) | SLUICE_STATE_PUT(SEEN, seen);
   put(map("flows4"), flow.bucket, bucket);
+}
+
+namespace {
+
+template <typename Value>
+void clear_array(int map, const Value& value = {}) {
+  for (std::uint32_t i = 0; bpf_map_update_elem(map, &i, &value, BPF_EXIST) == 0; ++i) {
+  }
+}
+
+}  // namespace
+
+void World::forget_flows() {
+  clear_array<sluice_bucket4>(map("flows4"));
+  clear_array<sluice_bucket6>(map("flows6"));
+  clear_array<sluice_half_open>(map("half_open"));
+  clear_array<std::uint64_t>(map("pool_cursors"));
+  sluice_fragment_key key{};
+  while (bpf_map_get_next_key(map("fragments"), nullptr, &key) == 0)
+    bpf_map_delete_elem(map("fragments"), &key);
 }
 
 sluice_flow_expire World::expire() {

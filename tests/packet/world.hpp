@@ -107,6 +107,8 @@ class World : public ::testing::Test {
   // Makes the flow look as if its last packet had come so much earlier.
   void make_older(const Flow& flow, std::uint32_t seconds);
   sluice_flow_expire expire();
+  // As after loading: no flows, no fragments, every pool's turn at its first member.
+  void forget_flows();
   int map(const char* name) const;
 
   // Frames of the usual connection: client 203.0.113.5:40000 to VIP port 80, through the router.
@@ -133,6 +135,11 @@ class World : public ::testing::Test {
 
   std::unique_ptr<dataplane::Program> program_;
   std::vector<dataplane::UniqueFd> links_;
+  struct Ring {
+    dataplane::UniqueFd fd;
+    std::size_t capacity = 0;
+  };
+  std::map<std::uint32_t, Ring> rings_;  // by pool
 };
 
 // Whole frames, with a dump of both when they differ.

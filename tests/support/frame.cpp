@@ -130,6 +130,13 @@ Bytes ArpFrame::bytes() const {
   return out;
 }
 
+Bytes unhex(const std::string& digits) {
+  Bytes bytes;
+  for (std::size_t i = 0; i + 1 < digits.size(); i += 2)
+    bytes.push_back(static_cast<std::uint8_t>(std::stoul(digits.substr(i, 2), nullptr, 16)));
+  return bytes;
+}
+
 std::string hex_dump(const Bytes& bytes) {
   std::string text;
   for (std::size_t i = 0; i < bytes.size(); ++i) {

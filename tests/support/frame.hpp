@@ -80,6 +80,9 @@ struct ArpFrame {
   Bytes bytes() const;
 };
 
+// "0200ff" -> bytes.
+Bytes unhex(const std::string& digits);
+
 // "0000  02 00 .." lines, for failure messages.
 std::string hex_dump(const Bytes& bytes);
 

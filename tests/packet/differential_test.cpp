@@ -1,0 +1,403 @@
+// The data plane against the reference model (tests/reference): random sequences of packets, many of them damaged;
+// verdict, reason and every byte must be the same.
+//
+// The seeds of the suite are fixed; scripts/fuzz goes on with others. A finding is printed as the lines of a test that
+// fails, without the packets that don't matter.
+#include <arpa/inet.h>
+#include <fmt/format.h>
+#include <linux/bpf.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdlib>
+#include <iostream>
+#include <optional>
+#include <set>
+
+#include "maps/reasons.h"
+#include "packet/world.hpp"
+#include "reference/generator.hpp"
+
+namespace sluice::test {
+namespace {
+
+using reference::Action;
+using reference::address_of;
+using reference::Arrives;
+using reference::Choice;
+using reference::Fate;
+using reference::Model;
+using reference::Step;
+using reference::Tuple;
+using reference::Turns;
+
+constexpr int packets_per_sequence = 120;
+
+struct Members {
+  const char *near, *far, *tagged, *narrow, *silent, *unreachable;
+};
+const Members& members(int family) {
+  static const Members v4{"10.0.0.4", "10.2.0.4", "10.4.0.4", "10.5.0.4", "10.0.0.5", "10.3.0.4"};
+  static const Members v6{"2001:db8::4",   "2001:db8:2::4", "2001:db8:4::4",
+                          "2001:db8:5::4", "2001:db8::5",   "2001:db8:3::4"};
+  return family == 4 ? v4 : v6;
+}
+
+// The world's network (world.hpp) as the model wants it told.
+void describe_network(reference::Configuration& c) {
+  const Mac tagged_mac{0x02, 0, 0, 0, 4, 4};
+  const reference::Way lan{"lan0", lan_mac}, dmz{"dmz0", dmz_mac};
+  const reference::Way router{"lan0", lan_mac, router_mac}, gateway{"dmz0", dmz_mac, dmz_gateway_mac};
+  const reference::Way narrow{"dmz0", dmz_mac, dmz_gateway_mac, 1400};
+  const reference::Way vlan{"lan0", lan_mac, {}, 1500, {Tag{0x8100, 100}}};
+  const auto route = [&](const char* prefix, unsigned bits, std::optional<reference::Way> way,
+                         bool on_link = false) {
+    c.routes.push_back({address_of(prefix), bits, std::move(way), on_link});
+  };
+  route("0.0.0.0", 0, router);
+  route("10.0.0.0", 24, lan, true);
+  route("10.1.0.0", 24, dmz, true);
+  route("10.4.0.0", 24, vlan, true);
+  for (const char* local : {"10.0.0.9", "10.1.0.9", "10.4.0.9", "10.0.0.255", "10.1.0.255", "10.4.0.255"})
+    route(local, 32, {});
+  route("10.2.0.0", 24, gateway);
+  route("10.3.0.0", 24, {});
+  route("10.5.0.0", 24, narrow);
+  route("::", 0, router);
+  route("2001:db8::", 64, lan, true);
+  route("2001:db8:1::", 64, dmz, true);
+  route("2001:db8:4::", 64, vlan, true);
+  for (const char* local : {"2001:db8::9", "2001:db8:1::9", "2001:db8:4::9"}) route(local, 128, {});
+  route("2001:db8:2::", 64, gateway);
+  route("2001:db8:3::", 64, {});
+  route("2001:db8:5::", 64, narrow);
+  c.neighbours = {{address_of("10.0.0.1"), router_mac},
+                  {address_of("10.0.0.4"), member1_mac},
+                  {address_of("10.0.0.6"), member2_mac},
+                  {address_of("10.1.0.1"), dmz_gateway_mac},
+                  {address_of("10.1.0.4"), dmz_member_mac},
+                  {address_of("10.4.0.4"), tagged_mac},
+                  {address_of("2001:db8::1"), router_mac},
+                  {address_of("2001:db8::4"), member1_mac},
+                  {address_of("2001:db8::6"), member2_mac},
+                  {address_of("2001:db8:1::1"), dmz_gateway_mac},
+                  {address_of("2001:db8:1::4"), dmz_member_mac},
+                  {address_of("2001:db8:4::4"), tagged_mac}};
+}
+
+class Differential : public World {
+ protected:
+  void SetUp() override;
+
+  // Forgets all flows and plays the steps. The place of the first one that comes out otherwise.
+  std::optional<std::size_t> play(const std::vector<Step>& steps);
+  // Plays as many generated steps; the steps up to the one that came out otherwise, or none.
+  std::vector<Step> generate_and_play(std::uint64_t seed);
+  // Without the steps that are not needed to show it.
+  std::vector<Step> reduced(std::vector<Step> steps);
+  std::string as_test(const std::vector<Step>& steps, std::uint64_t seed);
+
+ private:
+  reference::Configuration describe();
+  std::string address(int family, int number) const {
+    return (family == 4 ? "10.0.0." : "2001:db8::") + std::to_string(number);
+  }
+  std::size_t add_pool(reference::Configuration& c, reference::Mode mode,
+                       const std::vector<const char*>& members, std::uint16_t port);
+  void add_listener(reference::Configuration& c, int family, int vip, L4 protocol,
+                    std::uint16_t port, std::size_t pool);
+  void add_services(reference::Configuration& c, int family);
+  void write_configuration();
+  void write_pool(std::size_t pool);
+  void start_again();
+  bool comes_out_as_expected(const Step& step);
+  Choice chosen_for(const Tuple& at_client);
+
+  std::unique_ptr<Model> model_;
+  std::string difference_;
+
+ protected:
+  std::map<std::string, int> seen_;  // packets by reason
+};
+
+std::size_t Differential::add_pool(reference::Configuration& c, reference::Mode mode,
+                                   const std::vector<const char*>& members, std::uint16_t port) {
+  reference::Pool pool;
+  pool.mode = mode;
+  for (const auto* member : members) {
+    pool.members.push_back(c.members.size());
+    c.members.push_back({address_of(member), port});
+  }
+  c.pools.push_back(pool);
+  return c.pools.size() - 1;
+}
+
+void Differential::add_listener(reference::Configuration& c, int family, int vip, L4 protocol,
+                                std::uint16_t port, std::size_t pool) {
+  c.listeners[{address_of(address(family, vip)), port, static_cast<std::uint8_t>(protocol)}].pool =
+      pool;
+}
+
+void Differential::add_services(reference::Configuration& c, int family) {
+  using reference::Mode;
+  const auto& all = members(family);
+  const std::vector<const char*> usual{all.near, all.far, all.tagged, all.narrow};
+  int vip = 16;
+  for (const auto mode : {Mode::fullnat, Mode::dnat, Mode::dsr, Mode::ipip}) {
+    c.vips[address_of(address(family, vip))] = {};
+    add_listener(c, family, vip, L4::tcp, 80, add_pool(c, mode, usual, 8080));
+    add_listener(c, family, vip, L4::udp, 53, add_pool(c, mode, usual, 8080));
+    add_listener(c, family, vip, L4::sctp, 5000, add_pool(c, mode, usual, 5000));
+    // Each with a way that does not work out.
+    add_listener(c, family, vip, L4::tcp, 82,
+                 add_pool(c, mode, {all.silent, all.unreachable, all.near}, 8080));
+    add_listener(c, family, vip, L4::sctp, 5002, add_pool(c, mode, {all.near}, 5003));
+    ++vip;
+  }
+  const auto by_source = add_pool(c, Mode::dnat, usual, 8080);
+  c.pools[by_source].by_source = true;
+  add_listener(c, family, 17, L4::tcp, 84, by_source);
+  // Two that meet at one member, where a client's port can't be told apart.
+  add_listener(c, family, 17, L4::tcp, 88, add_pool(c, Mode::dnat, {all.near}, 8080));
+  add_listener(c, family, 17, L4::tcp, 90, add_pool(c, Mode::dnat, {all.near}, 8080));
+  // Only one client may.
+  add_listener(c, family, 16, L4::tcp, 86, add_pool(c, Mode::fullnat, usual, 8080));
+  c.listeners[{address_of(address(family, 16)), 86, 6}].allowed =
+      address_of(family == 4 ? "203.0.113.5" : "2001:db8:c::5");
+  c.vips[address_of(address(family, 20))].up = false;
+  add_listener(c, family, 20, L4::tcp, 80, add_pool(c, Mode::fullnat, usual, 8080));
+  // Nobody is there: some clients are told, others not.
+  c.vips[address_of(address(family, 21))].rejects = true;
+  const auto empty = add_pool(c, Mode::fullnat, {}, 0);
+  for (const L4 protocol : {L4::tcp, L4::udp, L4::sctp}) {
+    add_listener(c, family, 21, protocol, 80, empty);
+    add_listener(c, family, 21, protocol, 82, empty);
+    c.listeners[{address_of(address(family, 21)), 80, static_cast<std::uint8_t>(protocol)}].resets =
+        true;
+  }
+}
+
+reference::Configuration Differential::describe() {
+  reference::Configuration c;
+  c.interfaces["lan0"] = {lan_mac, address_of("10.0.0.9"), address_of("2001:db8::9")};
+  c.interfaces["dmz0"] = {dmz_mac, address_of("10.1.0.9"), address_of("2001:db8:1::9")};
+  describe_network(c);
+  for (const int family : {4, 6}) add_services(c, family);
+  return c;
+}
+
+sluice_forwarding_mode map_value(reference::Mode mode) {
+  static const sluice_forwarding_mode modes[] = {SLUICE_FULLNAT, SLUICE_DNAT, SLUICE_DSR,
+                                                 SLUICE_IPIP};
+  return modes[static_cast<int>(mode)];
+}
+
+std::uint32_t member_flags(reference::Mode mode) {
+  static const std::uint32_t flags[] = {0, SLUICE_MEMBER_DNAT, SLUICE_MEMBER_DSR,
+                                        SLUICE_MEMBER_IPIP};
+  return flags[static_cast<int>(mode)];
+}
+
+void Differential::write_pool(std::size_t number) {
+  const auto& c = model_->configuration();
+  const auto& pool = c.pools[number];
+  std::vector<std::uint32_t> ring;
+  for (const auto index : pool.members) {
+    const auto& member = c.members[index];
+    const auto slot = static_cast<std::uint32_t>(index);
+    put_member(slot, reference::text_of(member.address), member.port, member.usable,
+               member_flags(pool.mode));
+    if (member.usable) ring.push_back(slot);
+  }
+  put_pool(static_cast<std::uint32_t>(number), map_value(pool.mode), ring,
+           pool.by_source ? SLUICE_SOURCE_IP : SLUICE_ROUND_ROBIN);
+}
+
+void Differential::write_configuration() {
+  const auto& c = model_->configuration();
+  for (const auto& [vip, state] : c.vips)
+    put_vip(reference::text_of(vip), state.up, state.rejects ? SLUICE_VIP_REJECTS : 0);
+  for (std::size_t pool = 0; pool < c.pools.size(); ++pool) write_pool(pool);
+  std::uint32_t index = 0;
+  for (const auto& [service, described] : c.listeners) {
+    const auto& [vip, port, protocol] = service;
+    auto value = listener(static_cast<std::uint32_t>(described.pool), index++);
+    if (vip.size() == 4) std::memcpy(&value.snat_source, vip.data(), vip.size());
+    if (described.resets) value.flags |= SLUICE_LISTENER_RESETS;
+    if (described.allowed) {
+      value.flags |= SLUICE_LISTENER_RESTRICTED;
+      allow(value.index, reference::text_of(*described.allowed), vip.size() == 4 ? 32 : 128);
+    }
+    put_listener(reference::text_of(vip), port, static_cast<L4>(protocol), value);
+  }
+}
+
+template <typename Slot>
+bool is_slot_of(const Slot& slot, const Tuple& tuple) {
+  static_assert(sizeof slot.source == sizeof slot.destination);
+  return std::memcmp(&slot.source, tuple.source.data(), tuple.source.size()) == 0 &&
+         std::memcmp(&slot.destination, tuple.destination.data(), tuple.destination.size()) == 0 &&
+         ntohs(slot.source_port) == tuple.source_port &&
+         ntohs(slot.destination_port) == tuple.destination_port;
+}
+
+// `destination`: where an address of so many bytes lies.
+Choice choice_in(const void* destination, __be16 source_port, std::size_t bytes) {
+  const auto* first = static_cast<const std::uint8_t*>(destination);
+  return {ntohs(source_port), {first, first + bytes}};
+}
+
+Choice Differential::chosen_for(const Tuple& at_client) {
+  for (const auto& [bucket, place, slot] : flows())
+    if (at_client.source.size() == 4 && is_slot_of(slot, at_client))
+      return choice_in(&slot.new_destination, slot.new_source_port, 4);
+  for (const auto& slot : flows6())
+    if (at_client.source.size() == 16 && is_slot_of(slot, at_client))
+      return choice_in(&slot.other, slot.new_source_port, 16);
+  return {};
+}
+
+void Differential::SetUp() {
+  World::SetUp();
+  if (IsSkipped() || HasFatalFailure()) return;
+  remove_listener(vip, 80);
+  model_ = std::make_unique<Model>(describe(), [this](const Tuple& t) { return chosen_for(t); });
+  write_configuration();
+}
+
+void Differential::start_again() {
+  forget_flows();
+  model_->forget_everything();
+  const auto& c = model_->configuration();
+  for (std::size_t pool = 0; pool < c.pools.size(); ++pool) {
+    bool changed = false;
+    for (const auto member : c.pools[pool].members) {
+      changed = changed || !c.members[member].usable;
+      model_->set_usable(member, true);
+    }
+    if (changed) write_pool(pool);
+  }
+}
+
+const char* name_of(Action action) {
+  static const char* const names[] = {"aborted", "drop", "pass", "transmit", "redirect"};
+  return static_cast<std::uint32_t>(action) < 5 ? names[static_cast<std::uint32_t>(action)] : "?";
+}
+
+// What matters of a frame is in its first lines.
+std::string described(const Fate& fate) {
+  const auto head = fate.action == Action::drop ? Bytes{} : cut(fate.frame, 144);
+  return fmt::format("{}, {}, {} bytes\n{}\n", name_of(fate.action), fate.reason,
+                     fate.frame.size(), hex_dump(head));
+}
+
+std::string first_difference(const Bytes& a, const Bytes& b) {
+  const auto [at, other] = std::mismatch(a.begin(), a.end(), b.begin(), b.end());
+  return fmt::format("the frames are alike up to offset {:#06x}\n", at - a.begin());
+}
+
+bool Differential::comes_out_as_expected(const Step& step) {
+  if (const auto* turns = std::get_if<Turns>(&step)) {
+    model_->set_usable(turns->member, turns->usable);
+    const auto& pools = model_->configuration().pools;
+    for (std::size_t pool = 0; pool < pools.size(); ++pool) {
+      const auto& members = pools[pool].members;
+      if (std::count(members.begin(), members.end(), turns->member)) write_pool(pool);
+    }
+    return true;
+  }
+  const auto& arrives = std::get<Arrives>(step);
+  const auto out = receive(arrives.frame, arrives.interface);
+  const Fate expected = model_->receive(arrives.frame, arrives.interface);
+  ++seen_[expected.reason];
+  const bool same = out.reason == expected.reason &&
+                    out.action == static_cast<std::uint32_t>(expected.action) &&
+                    (expected.action == Action::drop || out.frame == expected.frame);
+  if (!same)
+    difference_ = "the data plane: " + described({Action{out.action}, out.reason, out.frame}) +
+                  "the model:      " + described(expected) + first_difference(out.frame, expected.frame);
+  return same;
+}
+
+std::optional<std::size_t> Differential::play(const std::vector<Step>& steps) {
+  start_again();
+  for (std::size_t i = 0; i < steps.size(); ++i) {
+    if (!comes_out_as_expected(steps[i])) return i;
+  }
+  return {};
+}
+
+std::vector<Step> Differential::generate_and_play(std::uint64_t seed) {
+  start_again();
+  reference::Generator generator(seed, *model_);
+  std::vector<Step> steps;
+  for (int i = 0; i < packets_per_sequence; ++i) {
+    steps.push_back(generator.next());
+    if (!comes_out_as_expected(steps.back())) return steps;
+  }
+  return {};
+}
+
+std::vector<Step> Differential::reduced(std::vector<Step> steps) {
+  for (std::size_t i = steps.size() - 1; i-- > 0;) {
+    auto fewer = steps;
+    fewer.erase(fewer.begin() + static_cast<std::ptrdiff_t>(i));
+    if (play(fewer) == fewer.size() - 1) steps = fewer;
+  }
+  play(steps);
+  return steps;
+}
+
+std::string Differential::as_test(const std::vector<Step>& steps, std::uint64_t seed) {
+  std::string text = fmt::format(
+      "\nTEST_F(Differential, Seed{}) {{\n  EXPECT_FALSE(play({{\n", seed);
+  for (const auto& step : steps) {
+    if (const auto* turns = std::get_if<Turns>(&step)) {
+      text += fmt::format("      Turns{{{}, {}}},\n", turns->member, turns->usable);
+      continue;
+    }
+    const auto& arrives = std::get<Arrives>(step);
+    text += fmt::format("      Arrives{{\"{}\", unhex(\"", arrives.interface);
+    for (const auto byte : arrives.frame) text += fmt::format("{:02x}", byte);
+    text += "\")},\n";
+  }
+  return text + "  }));\n}\n" + difference_;
+}
+
+std::uint64_t number_from_environment(const char* name, std::uint64_t otherwise) {
+  const char* text = std::getenv(name);
+  return text ? std::strtoull(text, nullptr, 10) : otherwise;
+}
+
+// What this world can't bring about: no limits, no full tables, both NICs known.
+const std::set<std::string> out_of_reach{
+    "unknown_interface", "malformed_ethernet", "connection_limit", "rate_limited",
+    "flow_table_full",   "half_open_full",     "no_headroom"};
+
+#define SLUICE_LABEL(name, verdict, label, sentence) label,
+const char* const all_reasons[] = {SLUICE_REASONS(SLUICE_LABEL)};
+#undef SLUICE_LABEL
+
+TEST_F(Differential, TheDataPlaneDoesWhatTheModelDoes) {
+  const auto first = number_from_environment("SLUICE_FUZZ_SEED", 1);
+  const auto seconds = number_from_environment("SLUICE_FUZZ_SECONDS", 0);
+  const auto sequences = seconds ? UINT64_MAX - first : 100;
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(seconds);
+  std::uint64_t seed = first;
+  for (; seed < first + sequences; ++seed) {
+    if (seconds && std::chrono::steady_clock::now() > end) break;
+    const auto steps = generate_and_play(seed);
+    ASSERT_TRUE(steps.empty()) << as_test(reduced(steps), seed);
+    ASSERT_FALSE(HasFailure()) << "seed " << seed;
+  }
+  std::cout << fmt::format("seeds {} to {}: {} packets, no difference\n", first, seed - 1,
+                           (seed - first) * packets_per_sequence);
+  for (const std::string reason : all_reasons) {
+    std::cout << fmt::format("{:>10} {}\n", seen_[reason], reason);
+    EXPECT_TRUE(seen_[reason] > 0 || out_of_reach.count(reason))
+        << "no packet came to this, so nothing was compared: " << reason;
+  }
+}
+
+}  // namespace
+}  // namespace sluice::test

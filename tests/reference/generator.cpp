@@ -1,0 +1,279 @@
+#include "reference/generator.hpp"
+
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+namespace sluice::test::reference {
+namespace {
+
+const Mac router{0x02, 0, 0, 0, 0, 0x01};
+const Mac somebody{0x02, 0, 0, 0, 0, 0x77};
+
+const char* const clients4[] = {"203.0.113.5", "198.51.100.7", "10.0.0.77"};
+const char* const clients6[] = {"2001:db8:c::5", "2001:db8:d::7", "2001:db8::77"};
+// Ordinary ones, few, so that they meet; and those that may not be kept.
+const std::uint16_t client_ports[] = {40000, 40001, 40002, 40003, 1024, 1023, 80, 8080, 5000, 65535};
+const std::uint8_t tcp_flags[] = {SYN,       SYN,       ACK,       ACK, ACK | PSH, FIN | ACK,
+                                  SYN | ACK, RST,       RST | ACK, 0,   SYN | FIN, SYN | RST,
+                                  FIN,       0xff,      SYN | 0xc0};
+const std::uint8_t chunks[] = {1, 1, 2, 10, 11, 0, 3, 6, 7, 8, 14, 255};
+
+Bytes extension(std::uint8_t type, std::size_t units) {
+  Bytes header(8 * (units + 1), 1);  // PadN and the like: nobody on the way looks at it
+  header[0] = type;
+  header[1] = static_cast<std::uint8_t>(units);
+  return header;
+}
+
+}  // namespace
+
+void Generator::address(Packet& packet, const std::string& interface) {
+  packet.destination_mac = configuration().interfaces.at(interface).mac;
+  if (chance(5)) packet.tags = {{0x8100, static_cast<std::uint16_t>(below(4096))}};
+  if (chance(2)) packet.tags = {{0x88a8, 7}, {0x8100, 8}};
+  if (chance(1)) packet.tags = {{0x88a8, 7}, {0x8100, 8}, {0x8100, 9}};
+}
+
+// What an honest sender may do differently.
+void Generator::vary(Packet& p) {
+  static const std::uint8_t odd_ttls[] = {255, 2, 1, 0};
+  static const std::uint8_t extension_types[] = {0, 43, 60};
+  static const std::size_t sizes[] = {0, 1, 7, 100, 129, 700, 1340, 1400, 1440, 1460};
+  p.ttl = static_cast<std::uint8_t>(chance(88) ? 64 : any_of(odd_ttls));
+  p.tos = static_cast<std::uint8_t>(chance(20) ? below(256) : 0);
+  p.id = static_cast<std::uint16_t>(below(4));
+  p.dont_fragment = chance(60);
+  p.flags = any_of(tcp_flags);
+  p.chunk = any_of(chunks);
+  p.sequence = static_cast<std::uint32_t>(random_());
+  p.acknowledgement = static_cast<std::uint32_t>(random_());
+  p.data = Bytes(any_of(sizes), static_cast<std::uint8_t>(below(256)));
+  if (p.protocol == L4::udp && !p.is_v6() && chance(20)) p.checksum = 0;
+  if (chance(3)) p.checksum = static_cast<std::uint16_t>(below(3) ? below(65536) : 0xffff);
+  if (!p.is_v6() && chance(5)) p.ip_options = Bytes(4 * (1 + below(10)), 1);
+  if (p.is_v6() && chance(10)) {
+    for (auto headers = chance(80) ? 1 + below(2) : 1 + below(8); headers > 0; --headers)
+      p.extensions.push_back(extension(any_of(extension_types), below(3)));
+  }
+}
+
+Bytes Generator::later_fragment(const Packet& p) {
+  const auto length = p.l4_bytes().size();
+  const std::size_t offset = 8 * (chance(50) ? 1 : 1 + below(length / 8));
+  return p.fragment(offset, chance(60) ? 64 : length, chance(50));
+}
+
+Arrives Generator::whole_or_fragment(const Packet& p, const std::string& interface) {
+  if (!chance(15)) return {interface, p.bytes()};
+  const auto length = p.l4_bytes().size();
+  if (chance(30) && length >= 32) return {interface, later_fragment(p)};
+  if (length >= 32) unfinished_ = {interface, p};
+  return {interface, p.fragment(0, std::min<std::size_t>(length, 48), true)};
+}
+
+Packet Generator::client_packet(const Service& service) {
+  const auto& [vip, port, protocol] = service;
+  Packet p;
+  p.source_mac = router;
+  p.source = vip.size() == 4 ? any_of(clients4) : any_of(clients6);
+  if (!way_to(configuration(), address_of(p.source))->resolved) p.source_mac = somebody;
+  p.destination = text_of(vip);
+  p.protocol = static_cast<L4>(protocol);
+  p.source_port = any_of(client_ports);
+  p.destination_port = chance(97) ? port : static_cast<std::uint16_t>(port + 1);
+  vary(p);
+  return p;
+}
+
+Arrives Generator::opening() {
+  auto p = client_packet(any_of(configuration().listeners).first);
+  if (chance(80)) {
+    p.flags = SYN;
+    p.chunk = 1;
+  }
+  // The same client, once more.
+  const auto& flows = model_.flows();
+  if (!flows.empty() && chance(20)) {
+    const auto& other = any_of(flows).at_client;
+    if (other.source.size() == address_of(p.source).size()) {
+      p.source = text_of(other.source);
+      p.source_port = other.source_port;
+    }
+  }
+  const std::string interface = chance(95) ? "lan0" : "dmz0";
+  address(p, interface);
+  return whole_or_fragment(p, interface);
+}
+
+Packet Generator::packet_of(const Flow& flow, bool from_member, std::string* interface) {
+  const auto tuple = from_member ? flow.at_member.turned() : flow.at_client;
+  Packet p;
+  p.source = text_of(tuple.source);
+  p.destination = text_of(tuple.destination);
+  p.source_port = tuple.source_port;
+  p.destination_port = tuple.destination_port;
+  p.protocol = static_cast<L4>(tuple.protocol);
+  vary(p);
+  const auto way = from_member ? *way_to(configuration(), configuration().members[flow.member].address)
+                               : flow.client_way;
+  *interface = way.interface;
+  p.source_mac = way.next_mac;
+  address(p, *interface);
+  if (from_member && !way.tags.empty()) p.tags = way.tags;
+  return p;
+}
+
+Arrives Generator::of_flow() {
+  std::string interface;
+  const auto& flow = any_of(model_.flows());
+  // Members that answer directly do so past us.
+  const bool direct = flow.mode == Mode::dsr || flow.mode == Mode::ipip;
+  auto p = packet_of(flow, chance(direct ? 10 : 50), &interface);
+  // Mostly an orderly connection, so that most flows live long enough to be met in every state.
+  if (chance(60)) {
+    p.flags = ACK;
+    p.chunk = 0;
+  }
+  return whole_or_fragment(p, interface);
+}
+
+// From anybody on the way, about a packet that we sent, in the receiver's terms.
+Arrives Generator::error_about_flow() {
+  static const std::uint8_t types4[] = {3, 3, 11, 12, 5, 4}, types6[] = {1, 2, 3, 4, 127};
+  std::string interface;
+  const auto& flow = any_of(model_.flows());
+  const bool from_member = chance(50);
+  auto quoted = packet_of(flow, from_member, &interface);
+  std::swap(quoted.source, quoted.destination);
+  std::swap(quoted.source_port, quoted.destination_port);
+  const bool v6 = quoted.is_v6();
+  std::string from = quoted.destination;
+  if (chance(30)) from = v6 ? "2001:db8:1::1" : "10.1.0.1";
+  auto quote = quoted.ip_bytes();
+  if (chance(70)) quote = cut(quote, (v6 ? 40 : 20) + any_of(std::vector<std::size_t>{8, 9, 17, 18, 20, 60, 7}));
+  auto error = icmp_error(from, quoted.source, v6 ? any_of(types6) : any_of(types4),
+                          static_cast<std::uint8_t>(below(5)), chance(50) ? 1400 : 0, quote);
+  error.source_mac = quoted.source_mac;
+  error.destination_mac = quoted.destination_mac;
+  error.tags = quoted.tags;
+  error.ttl = quoted.ttl;
+  if (chance(3)) error.checksum = static_cast<std::uint16_t>(below(65536));
+  return {interface, chance(97) ? error.bytes() : error.fragment(0, 48, true)};
+}
+
+// Ping, ARP, neighbour solicitation.
+Arrives Generator::request() {
+  const auto& vip = any_of(configuration().vips).first;
+  const std::string target = chance(85) ? text_of(vip) : vip.size() == 4 ? "10.0.0.200" : "2001:db8::200";
+  const bool v6 = vip.size() == 16;
+  if (!v6 && chance(40)) {
+    ArpFrame arp;
+    arp.source_mac = arp.sender_mac = somebody;
+    arp.sender = chance(95) ? "10.0.0.77" : target;
+    arp.target = target;
+    arp.operation = static_cast<std::uint16_t>(chance(90) ? 1 : 2);
+    if (chance(30)) arp.destination_mac = configuration().interfaces.at("lan0").mac;
+    return {"lan0", arp.bytes()};
+  }
+  const bool neighbour = v6 && chance(50);
+  auto p = icmp_error(v6 ? any_of(clients6) : any_of(clients4), target, v6 ? 128 : 8, 0,
+                      static_cast<std::uint32_t>(random_()), Bytes(below(100), 0xab));
+  if (chance(10)) p.type = static_cast<std::uint8_t>(below(256));
+  p.ttl = static_cast<std::uint8_t>(neighbour && chance(90) ? 255 : below(256));
+  p.source_mac = somebody;
+  address(p, "lan0");
+  if (neighbour) {
+    p.type = 135;
+    p.rest = 0;
+    p.data = address_of(target);
+    if (chance(70)) p.data = p.data + Bytes{1, 1, 2, 0, 0, 0, 0, 0x77};
+    if (chance(10)) p.source = "::";
+    if (chance(70)) {
+      p.destination = "ff02::1:ff00:" + target.substr(target.rfind(':') + 1);
+      p.destination_mac = {0x33, 0x33, 0xff, 0, 0, 0x16};
+    }
+  }
+  return {"lan0", chance(97) ? p.bytes() : p.fragment(0, 24, true)};
+}
+
+Arrives Generator::somebody_elses() {
+  auto p = client_packet(any_of(configuration().listeners).first);
+  if (chance(70)) p.destination = p.is_v6() ? "2001:db8::9" : "10.0.0.9";
+  if (chance(20)) p.protocol = static_cast<L4>(below(256));
+  if (chance(20)) {
+    static const char* const martians4[] = {"0.0.0.0", "127.0.0.1", "224.0.0.1", "255.255.255.255", "10.0.0.16"};
+    static const char* const martians6[] = {"::", "::1", "ff02::1", "2001:db8::16"};
+    p.source = p.is_v6() ? any_of(martians6) : any_of(martians4);
+  }
+  address(p, "lan0");
+  if (chance(20)) p.destination_mac = chance(50) ? somebody : broadcast_mac;
+  return whole_or_fragment(p, "lan0");
+}
+
+// Bytes that lie, mostly in the headers.
+void Generator::damage(Bytes& frame) {
+  for (auto times = 1 + below(3); times > 0; --times) {
+    const auto headers = std::min<std::size_t>(frame.size(), 110);
+    const auto view = look_at(frame);
+    switch (below(9)) {
+      case 0:
+        frame[below(headers)] ^= static_cast<std::uint8_t>(1U << below(8));
+        break;
+      case 1:
+        frame[12 + below(headers - 12)] = static_cast<std::uint8_t>(below(256));
+        break;
+      case 2:  // cut, but not shorter than an Ethernet header
+        frame.resize(14 + below(frame.size() - 13));
+        break;
+      case 3:  // padded
+        frame.resize(frame.size() + 1 + below(40), 0xee);
+        break;
+      case 4:  // a word near the IP header's lengths, flags, TTL
+        if (frame.size() > 34) write16(frame, 14 + 2 * below(9), below(2) ? below(65536) : below(200));
+        break;
+      case 5:  // and near the L4 header's
+        if (frame.size() > 74) write16(frame, 34 + 2 * below(20), below(2) ? below(65536) : below(80));
+        break;
+      case 6:  // an IP packet that ends within its L4 header
+        if (view.ip && view.family == 4) write16(frame, view.l3 + 2, (frame[view.l3] & 15U) * 4U + below(24));
+        if (view.ip && view.family == 6) write16(frame, view.l3 + 4, below(24));
+        break;
+      case 7:  // the lengths in a TCP or UDP header
+        if (!view.has_ports) break;
+        if (view.protocol == 6) frame[view.l4 + 12] = static_cast<std::uint8_t>(below(256));
+        if (view.protocol == 17) write16(frame, view.l4 + 4, below(2) ? below(40) : below(65536));
+        break;
+      default:
+        if (frame.size() > 20) frame[14] = static_cast<std::uint8_t>(below(256));
+    }
+  }
+}
+
+Step Generator::next() {
+  if (chance(2)) {
+    const auto member = below(configuration().members.size());
+    return Turns{member, !configuration().members[member].usable};
+  }
+  if (unfinished_ && chance(70)) {
+    const auto [interface, packet] = *std::exchange(unfinished_, std::nullopt);
+    return Arrives{interface, later_fragment(packet)};
+  }
+  Arrives made;
+  const auto what = below(100);
+  if (model_.flows().empty() || what < 22) {
+    made = opening();
+  } else if (what < 72) {
+    made = of_flow();
+  } else if (what < 84) {
+    made = error_about_flow();
+  } else if (what < 92) {
+    made = request();
+  } else {
+    made = somebody_elses();
+  }
+  if (chance(25)) damage(made.frame);
+  return made;
+}
+
+}  // namespace sluice::test::reference

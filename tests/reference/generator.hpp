@@ -1,0 +1,60 @@
+// Generator: sequences of packets that are likely to be interesting, from a seed.
+//
+// It looks at the model for the flows that there are, so that most packets belong to one, in either direction; then
+// some of them are damaged.
+#pragma once
+
+#include <iterator>
+#include <random>
+#include <string>
+#include <variant>
+
+#include "reference/model.hpp"
+
+namespace sluice::test::reference {
+
+// One thing that happens: a packet arrives, or a member's health changes.
+struct Arrives {
+  std::string interface;
+  Bytes frame;
+};
+struct Turns {
+  std::size_t member;
+  bool usable;
+};
+using Step = std::variant<Arrives, Turns>;
+
+class Generator {
+ public:
+  Generator(std::uint64_t seed, const Model& model) : random_(seed), model_(model) {}
+  Step next();
+
+ private:
+  std::uint32_t below(std::size_t limit) { return static_cast<std::uint32_t>(random_() % limit); }
+  bool chance(std::uint32_t percent) { return below(100) < percent; }
+  template <typename Range>
+  const auto& any_of(const Range& range) {
+    return *std::next(std::begin(range), below(std::size(range)));
+  }
+  const Configuration& configuration() const { return model_.configuration(); }
+
+  Arrives opening();
+  Arrives of_flow();
+  Arrives error_about_flow();
+  Arrives request();
+  Arrives somebody_elses();
+  Packet client_packet(const Service& service);
+  // As the client or the member sends it, and on which interface.
+  Packet packet_of(const Flow& flow, bool from_member, std::string* interface);
+  void address(Packet& packet, const std::string& interface);
+  void vary(Packet& packet);
+  Bytes later_fragment(const Packet& packet);
+  Arrives whole_or_fragment(const Packet& packet, const std::string& interface);
+  void damage(Bytes& frame);
+
+  std::mt19937_64 random_;
+  const Model& model_;
+  std::optional<std::pair<std::string, Packet>> unfinished_;  // its first fragment is on its way
+};
+
+}  // namespace sluice::test::reference

@@ -1,0 +1,460 @@
+#include "reference/model.hpp"
+
+#include <algorithm>
+
+#include "reference/answers.hpp"
+
+namespace sluice::test::reference {
+namespace {
+
+constexpr std::uint8_t tcp = 6, udp = 17, sctp = 132;
+
+bool is_balanced(std::uint8_t protocol) {
+  return protocol == tcp || protocol == udp || protocol == sctp;
+}
+
+bool is_icmp_error(const View& v, std::uint8_t type) {
+  if (v.family == 4) return type == 3 || type == 11 || type == 12;
+  return type >= 1 && type <= 4;
+}
+
+// Sources that no client has (RFC 1122, 3.2.1.3; RFC 4291, 2.5, 2.7).
+bool is_martian(const Address& source) {
+  if (source.size() == 4) return source[0] == 0 || source[0] == 127 || source[0] >= 224;
+  const bool low = std::all_of(source.begin(), source.end() - 1, [](auto byte) { return byte == 0; });
+  return source[0] == 0xff || (low && source[15] <= 1);
+}
+
+// Where the checksum is in the L4 header; 0: nobody on the way changes it.
+std::size_t checksum_at(std::uint8_t protocol) {
+  return protocol == tcp ? 16 : protocol == udp ? 6 : 0;
+}
+
+Bytes ports_of(const Tuple& t) {
+  return be16(t.source_port) + be16(t.destination_port);
+}
+
+// The checksum of a TCP or UDP header at `l4` after addresses and ports changed.
+void translate_checksum(Bytes& frame, std::size_t l4, const Tuple& from, const Tuple& to) {
+  const auto at = l4 + checksum_at(from.protocol);
+  const auto old = read16(frame, at);
+  if (from.all() == to.all() || (from.protocol == udp && old == 0)) return;
+  auto sum = adjusted(old, from.source + from.destination + ports_of(from),
+                      to.source + to.destination + ports_of(to));
+  if (from.protocol == udp && sum == 0) sum = 0xffff;
+  write16(frame, at, sum);
+}
+
+// An IPv4 header's checksum after some of its bytes changed, from what they were in `before`.
+void translate_header_checksum(Bytes& frame, std::size_t l3, const Bytes& before) {
+  const auto rest = [&](const Bytes& bytes) { return piece(bytes, l3, 10) + piece(bytes, l3 + 12, 8); };
+  if (rest(frame) == rest(before)) return;
+  write16(frame, l3 + 10, adjusted(read16(before, l3 + 10), rest(before), rest(frame)));
+}
+
+void translate(Bytes& frame, const View& v, const Tuple& from, const Tuple& to) {
+  const Bytes before = frame;
+  replace(frame, v.addresses_at(), to.source + to.destination);
+  if (v.family == 4) translate_header_checksum(frame, v.l3, before);
+  if (v.fragment == Fragment::later) return;
+  if (checksum_at(v.protocol)) translate_checksum(frame, v.l4, from, to);
+  replace(frame, v.l4, ports_of(to));
+}
+
+void lower_ttl(Bytes& frame, const View& v) {
+  const Bytes before = frame;
+  --frame[v.ttl_at()];
+  if (v.family == 4) translate_header_checksum(frame, v.l3, before);
+}
+
+// RFC 2003, RFC 2473.
+Bytes tunnel_header(const Bytes& frame, const View& v, const Address& from, const Address& to) {
+  if (v.family == 6)
+    return Bytes{frame[v.l3], static_cast<std::uint8_t>(frame[v.l3 + 1] & 0xf0), 0, 0} +
+           be16(read16(frame, v.l3 + 4) + 40U) + Bytes{41, 64} + from + to;
+  Bytes header = Bytes{0x45, frame[v.l3 + 1]} + be16(read16(frame, v.l3 + 2) + 20U) + be16(0) +
+                 be16(read16(frame, v.l3 + 6) & 0x4000U) + Bytes{64, 4, 0, 0} + from + to;
+  write16(header, 10, internet_checksum(header));
+  return header;
+}
+
+Bytes ethernet_header(const Way& way, int family) {
+  Bytes header(way.next_mac.begin(), way.next_mac.end());
+  header.insert(header.end(), way.source_mac.begin(), way.source_mac.end());
+  for (const auto& tag : way.tags) header = header + be16(tag.ethertype) + be16(tag.vlan);
+  return header + be16(family == 4 ? 0x0800 : 0x86dd);
+}
+
+Fate dropped(const std::string& reason) {
+  return {Action::drop, reason, {}};
+}
+Fate passed(const Bytes& frame, const std::string& reason) {
+  return {Action::pass, reason, frame};
+}
+Fate answered(const Bytes& frame, const std::string& reason) {
+  return {Action::transmit, reason, frame};
+}
+
+Fate time_exceeded(const Bytes& frame, const View& v, const Address& from) {
+  if (v.fragment == Fragment::later) return dropped("ttl_exceeded");
+  return answered(error_about(frame, v, from, v.family == 4 ? 11 : 3, 0, 0), "time_exceeded_sent");
+}
+
+Fate too_big(const Bytes& frame, const View& v, const Address& from, std::uint32_t mtu) {
+  if (v.fragment == Fragment::later) return dropped("too_big");
+  const bool v4 = v.family == 4;
+  return answered(error_about(frame, v, from, v4 ? 3 : 2, v4 ? 4 : 0, mtu), "too_big_sent");
+}
+
+// What was asked for is refused for `reason`; the client is told if it can be.
+Fate rejected(const Bytes& frame, const View& v, const std::string& reason) {
+  if (v.fragment != Fragment::none) return dropped(reason);
+  const bool v4 = v.family == 4;
+  if (v.protocol != tcp)
+    return answered(error_about(frame, v, v.destination, v4 ? 3 : 1, v4 ? 3 : 4, 0), "rejected");
+  if (v.aborts || v.l4 != v.l3 + v.ip_header_bytes()) return dropped(reason);
+  return answered(reset_of(frame, v), "rejected");
+}
+
+// What an ICMP error is about.
+struct Quote {
+  std::string defect;
+  std::size_t l3 = 0, l4 = 0;
+  Tuple tuple;
+};
+
+Quote quote_in(const Bytes& frame, const View& v) {
+  Quote q;
+  q.defect = "malformed_icmp";
+  q.l3 = v.l4 + 8;
+  const std::size_t address_bytes = v.family == 4 ? 4 : 16;
+  const std::size_t addresses = q.l3 + (v.family == 4 ? 12 : 8);
+  const std::size_t end = v.l3 + v.l3_bytes;
+  if (q.l3 + v.ip_header_bytes() > frame.size() || frame[q.l3] >> 4 != v.family) return q;
+  Chain chain;
+  if (v.family == 4) {
+    if ((frame[q.l3] & 15) < 5) return q;
+    chain.end = q.l3 + (frame[q.l3] & 15U) * 4U;
+    chain.protocol = frame[q.l3 + 9];
+    if (read16(frame, q.l3 + 6) & 0x1fff) chain.fragment = Fragment::later;
+  } else {
+    chain = walk_chain(frame, q.l3 + 40, frame[q.l3 + 6]);
+    if (chain.defect == "malformed_ipv6") return q;
+  }
+  q.l4 = chain.end;
+  q.defect = "icmp_no_flow";
+  if (!chain.defect.empty() || chain.fragment == Fragment::later || !is_balanced(chain.protocol))
+    return q;
+  q.defect = "malformed_icmp";
+  if (q.l4 + 8 > end) return q;
+  q.defect = "";
+  q.tuple = {piece(frame, addresses, address_bytes),
+             piece(frame, addresses + address_bytes, address_bytes), read16(frame, q.l4),
+             read16(frame, q.l4 + 2), chain.protocol};
+  return q;
+}
+
+// The message's own sum follows from what changed in it.
+void translate_quote(Bytes& frame, const View& v, const Quote& q, const Tuple& to) {
+  const Bytes before = frame;
+  replace(frame, q.l3 + (v.family == 4 ? 12 : 8), to.source + to.destination);
+  if (v.family == 4) translate_header_checksum(frame, q.l3, before);
+  const auto checksum = checksum_at(q.tuple.protocol);
+  if (checksum && q.l4 + checksum + 2 <= v.l3 + v.l3_bytes)
+    translate_checksum(frame, q.l4, q.tuple, to);
+  replace(frame, q.l4, ports_of(to));
+}
+
+}  // namespace
+
+std::optional<Way> way_to(const Configuration& c, const Address& address) {
+  const Route* best = nullptr;
+  for (const auto& route : c.routes) {
+    if (route.prefix.size() != address.size()) continue;
+    bool fits = true;
+    for (unsigned bit = 0; bit < route.bits; ++bit)
+      fits = fits && !((route.prefix[bit / 8] ^ address[bit / 8]) & (0x80 >> bit % 8));
+    if (fits && (!best || route.bits > best->bits)) best = &route;
+  }
+  if (!best || !best->way) return {};
+  auto way = *best->way;
+  if (best->on_link) {
+    const auto neighbour = c.neighbours.find(address);
+    way.resolved = neighbour != c.neighbours.end();
+    if (way.resolved) way.next_mac = neighbour->second;
+  }
+  return way;
+}
+
+void Model::forget_everything() {
+  flows_.clear();
+  slots_.clear();
+  cursors_.clear();
+  fragments_.clear();
+}
+
+std::optional<Model::Direction> Model::find(const Tuple& tuple) const {
+  const auto slot = slots_.find(tuple);
+  if (slot == slots_.end()) return {};
+  return slot->second;
+}
+
+std::optional<Tuple> Model::tuple_of(const View& v) const {
+  Tuple tuple{v.source, v.destination, v.source_port, v.destination_port, v.protocol};
+  if (v.has_ports) return tuple;
+  if (v.fragment != Fragment::later || !is_balanced(v.protocol)) return {};
+  const auto first = fragments_.find({v.source, v.destination, v.id, v.protocol});
+  if (first == fragments_.end()) return {};
+  std::tie(tuple.source_port, tuple.destination_port) = first->second;
+  return tuple;
+}
+
+void Model::remember_fragment(const View& v) {
+  if (v.fragment == Fragment::first)
+    fragments_[{v.source, v.destination, v.id, v.protocol}] = {v.source_port, v.destination_port};
+}
+
+// RFC 6191 in spirit: a new connection on the ports of one that is over, or that never got anywhere.
+bool Model::gives_way(const Flow& flow, const View& v) const {
+  const bool may = v.opens || (v.protocol == udp && !flow.established);
+  if (!may || v.fragment == Fragment::later) return false;
+  return flow.closing || (!flow.established && !configuration_.members[flow.member].usable);
+}
+
+void Model::forget(std::size_t flow) {
+  slots_.erase(flows_[flow].at_client);
+  slots_.erase(flows_[flow].at_member.turned());
+}
+
+void Model::track(Flow& flow, bool to_client, const View& v) const {
+  if (v.fragment == Fragment::later) return;
+  if (v.ends || v.aborts) flow.closing = true;
+  if (to_client) {
+    if (v.accepts) flow.replied = true;
+    if (v.protocol == udp) flow.established = true;
+  } else if (v.confirms && flow.replied) {
+    flow.established = true;
+  }
+}
+
+Model::Translation Model::translation(const Flow& flow, bool to_client) const {
+  if (to_client) return {flow.at_client.turned(), flow.client_way, {}};
+  const auto& member = configuration_.members[flow.member].address;
+  Translation t{flow.at_member, *way_to(configuration_, member), {}};
+  if (flow.mode == Mode::ipip) {
+    t.tunnel = member;
+    t.way.mtu -= member.size() == 4 ? 20 : 40;
+  }
+  return t;
+}
+
+// The frame, translated, goes its way.
+Fate Model::send(const Arrival& a, Bytes frame, const Translation& t, const std::string& reason) const {
+  const auto& v = a.view;
+  const auto& from = configuration_.interfaces.at(t.way.resolved ? t.way.interface : a.interface);
+  Bytes tunnel;
+  if (t.tunnel)
+    tunnel = tunnel_header(frame, v, v.family == 4 ? from.ipv4 : from.ipv6, *t.tunnel);
+  const Bytes packet = tunnel + piece(frame, v.l3, frame.size() - v.l3);
+  if (!t.way.resolved) return passed(piece(frame, 0, v.l3) + packet, reason);
+  return {t.way.interface == a.interface ? Action::transmit : Action::redirect, reason,
+          ethernet_header(t.way, v.family) + packet};
+}
+
+Fate Model::forward(const Arrival& a, const Translation& t, const std::string& reason, bool to_client) {
+  const auto& v = a.view;
+  const Tuple from = *tuple_of(v);
+  auto way = t;
+  std::string why = t.way.resolved ? reason : "next_hop_unresolved";
+  if (t.way.resolved && v.l3_bytes > t.way.mtu) {
+    if (v.family == 6 || read16(a.frame, v.l3 + 6) & 0x4000)
+      return too_big(a.frame, v, to_client ? t.to.source : v.destination, t.way.mtu);
+    way.way.resolved = false;  // left to the kernel, which fragments it
+    why = "left_to_fragment";
+  }
+  Bytes frame = a.frame;
+  if (way.way.resolved) lower_ttl(frame, v);
+  translate(frame, v, from, t.to);
+  return send(a, std::move(frame), way, why);
+}
+
+std::optional<Fate> Model::known_flow(const Arrival& a) {
+  const auto& v = a.view;
+  const auto tuple = tuple_of(v);
+  const auto direction = tuple ? find(*tuple) : std::nullopt;
+  if (!direction) return {};
+  if (!v.defect.empty()) return dropped(v.defect);
+  auto& flow = flows_[direction->flow];
+  if (!direction->to_client && gives_way(flow, v)) {
+    forget(direction->flow);
+    return {};
+  }
+  remember_fragment(v);
+  const auto t = translation(flow, direction->to_client);
+  if (v.ttl <= 1)
+    return time_exceeded(a.frame, v, direction->to_client ? t.to.source : v.destination);
+  track(flow, direction->to_client, v);
+  return forward(a, t, direction->to_client ? "replied" : "forwarded", direction->to_client);
+}
+
+std::optional<Fate> Model::icmp_error(const Arrival& a) {
+  const auto& v = a.view;
+  if (!v.defect.empty() || v.fragment != Fragment::none || !v.is_icmp() ||
+      !is_icmp_error(v, a.frame[v.l4]))
+    return {};
+  const auto quote = quote_in(a.frame, v);
+  const auto direction = quote.defect.empty() ? find(quote.tuple.turned()) : std::nullopt;
+  if (!direction) {
+    const auto vip = configuration_.vips.find(v.destination);
+    if (vip == configuration_.vips.end()) return passed(a.frame, "not_ours");
+    if (!vip->second.up) return dropped("vip_down");
+    return dropped(quote.defect.empty() ? "icmp_no_flow" : quote.defect);
+  }
+  if (v.ttl <= 1) return dropped("ttl_exceeded");
+  const auto& flow = flows_[direction->flow];
+  const auto t = translation(flow, direction->to_client);
+  Bytes frame = a.frame;
+  if (t.way.resolved) lower_ttl(frame, v);
+  translate_quote(frame, v, quote, t.to.turned());
+  // Whoever complains does so in the VIP's name, but to members that see the client's address.
+  const auto source = direction->to_client || flow.mode == Mode::fullnat ? t.to.source : v.source;
+  const Bytes before = frame;
+  replace(frame, v.addresses_at(), source + t.to.destination);
+  if (v.family == 4) translate_header_checksum(frame, v.l3, before);
+  const auto message = [&](const Bytes& bytes) {
+    const auto covered = piece(bytes, v.l4, 2) + piece(bytes, v.l4 + 4, v.l4_bytes - 4);
+    return v.family == 4 ? covered : piece(bytes, v.addresses_at(), 32) + covered;
+  };
+  if (message(frame) != message(a.frame))
+    write16(frame, v.l4 + 2,
+            adjusted(read16(a.frame, v.l4 + 2), message(a.frame), message(frame)));
+  return send(a, std::move(frame), t, t.way.resolved ? "icmp_forwarded" : "next_hop_unresolved");
+}
+
+std::optional<std::size_t> Model::choose(std::size_t pool, const Arrival& a) {
+  std::vector<std::size_t> ring;
+  for (const auto member : configuration_.pools[pool].members)
+    if (configuration_.members[member].usable) ring.push_back(member);
+  if (ring.empty()) return {};
+  if (!configuration_.pools[pool].by_source) return ring[cursors_[pool]++ % ring.size()];
+  const auto chosen = choices_(*tuple_of(a.view));
+  for (const auto member : ring)
+    if (configuration_.members[member].address == chosen.destination) return member;
+  return ring.front();
+}
+
+// The client's own where it may be kept, else the one that the data plane chose.
+std::optional<std::uint16_t> Model::source_port(const Flow& flow) const {
+  const auto is_free = [&](std::uint16_t port) {
+    auto tuple = flow.at_member;
+    tuple.source_port = port;
+    return !find(tuple.turned());
+  };
+  const auto own = flow.at_client.source_port;
+  const bool may_change = flow.mode == Mode::fullnat && flow.at_client.protocol != sctp;
+  if (!may_change) return is_free(own) ? std::optional(own) : std::nullopt;
+  if (own >= 1024 && is_free(own)) return own;
+  const auto chosen = choices_(flow.at_client).source_port;
+  return chosen >= 1024 && is_free(chosen) ? std::optional(chosen) : std::nullopt;
+}
+
+// Until the kernel knows better, answers go back where the client's frame came from: the data plane answers ARP for the
+// VIP, so the kernel may never have heard of a client on the link. Only if answers would leave that way anyway.
+std::optional<Way> Model::way_to_client(const Arrival& a) const {
+  auto way = way_to(configuration_, a.view.source);
+  if (!way || way->resolved || way->interface != a.interface) return way;
+  Bytes tags_of_way;
+  for (const auto& tag : way->tags) tags_of_way = tags_of_way + be16(tag.ethertype) + be16(tag.vlan);
+  if (piece(a.frame, 12, a.view.l3 - 14) != tags_of_way) return way;
+  way->resolved = true;
+  std::copy_n(a.frame.begin(), 6, way->source_mac.begin());
+  std::copy_n(a.frame.begin() + 6, 6, way->next_mac.begin());
+  way->mtu = 0xffff;
+  return way;
+}
+
+Fate Model::open(const Arrival& a, const Listener& listener, bool adopted) {
+  const auto& v = a.view;
+  const auto member = choose(listener.pool, a);
+  if (!member) return listener.resets ? rejected(a.frame, v, "no_member") : dropped("no_member");
+  const auto& chosen = configuration_.members[*member];
+  const auto mode = configuration_.pools[listener.pool].mode;
+  if (v.protocol == sctp && chosen.port != v.destination_port) return dropped("sctp_ports");
+  const bool direct = mode == Mode::dsr || mode == Mode::ipip;
+  const auto back = way_to_client(a);
+  if (!way_to(configuration_, chosen.address) || (!direct && !back)) return dropped("no_route");
+  Flow flow;
+  flow.mode = mode;
+  flow.member = *member;
+  flow.at_client = flow.at_member = *tuple_of(v);
+  flow.replied = adopted || direct;
+  flow.established = adopted;
+  if (back) flow.client_way = *back;
+  if (mode == Mode::fullnat) flow.at_member.source = v.destination;
+  if (!direct) {
+    flow.at_member.destination = chosen.address;
+    flow.at_member.destination_port = chosen.port;
+    const auto port = source_port(flow);
+    if (!port) return dropped("no_port");
+    flow.at_member.source_port = *port;
+    slots_[flow.at_member.turned()] = {flows_.size(), true};
+  }
+  slots_[flow.at_client] = {flows_.size(), false};
+  flows_.push_back(flow);
+  remember_fragment(v);
+  return forward(a, translation(flow, false), "flow_created", false);
+}
+
+Fate Model::for_vip(const Arrival& a, const Vip& vip) {
+  const auto& v = a.view;
+  if (!v.defect.empty()) return dropped(v.defect);
+  if (!vip.up) return dropped("vip_down");
+  if (is_martian(v.source) || is_vip(v.source)) return dropped("martian_source");
+  if (v.fragment == Fragment::later || (v.fragment == Fragment::first && v.is_icmp()))
+    return dropped("fragment_without_first");
+  if (v.is_icmp()) {
+    const auto answer =
+        echo_answer(a.frame, v, configuration_.interfaces.at(a.interface).mac);
+    return answer ? answered(*answer, "echo_answered") : dropped("unsupported_protocol");
+  }
+  if (!is_balanced(v.protocol)) return dropped("unsupported_protocol");
+  const auto service =
+      configuration_.listeners.find({v.destination, v.destination_port, v.protocol});
+  if (service == configuration_.listeners.end())
+    return vip.rejects ? rejected(a.frame, v, "no_listener") : dropped("no_listener");
+  const auto& listener = service->second;
+  const auto& pool = configuration_.pools[listener.pool];
+  const bool opens = v.protocol == udp || v.opens;
+  const bool adopted = !opens && pool.by_source && pool.mode != Mode::fullnat && !v.accepts &&
+                       !v.ends && !v.aborts;
+  if (!opens && !adopted) return dropped("no_flow");
+  if (v.ttl <= 1) return time_exceeded(a.frame, v, v.destination);
+  if (listener.allowed && *listener.allowed != v.source) return dropped("not_allowed");
+  return open(a, listener, adopted);
+}
+
+Fate Model::receive(const Bytes& frame, const std::string& interface) {
+  if (frame.size() < 14) return passed(frame, "malformed_ethernet");
+  const Arrival a{frame, interface, look_at(frame)};
+  const auto& v = a.view;
+  const Mac& mac = configuration_.interfaces.at(interface).mac;
+  const bool to_us = std::equal(mac.begin(), mac.end(), frame.begin());
+  if (!to_us && !(frame[0] & 1)) return passed(frame, "not_our_mac");
+  Address target;
+  if (v.ethertype == 0x0806) {
+    const auto answer = arp_answer(frame, v, mac, &target);
+    if (answer && is_vip(target)) return answered(*answer, "arp_answered");
+    return passed(frame, "not_ours");
+  }
+  const auto neighbour = neighbour_answer(frame, v, mac, &target);
+  if (neighbour && is_vip(target)) return answered(*neighbour, "nd_answered");
+  if (!to_us) return passed(frame, "not_our_mac");
+  if (!v.ip) return passed(frame, "not_ours");
+  if (const auto fate = known_flow(a)) return *fate;
+  if (const auto fate = icmp_error(a)) return *fate;
+  const auto vip = configuration_.vips.find(v.destination);
+  if (vip == configuration_.vips.end()) return passed(frame, "not_ours");
+  return for_vip(a, vip->second);
+}
+
+}  // namespace sluice::test::reference

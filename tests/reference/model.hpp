@@ -1,0 +1,173 @@
+// Model: what should become of each packet, in plain C++, written from the contract (bpf/README.md), not from the
+// data plane's code. For tests only: slow, without time, on one CPU, and with room for every flow.
+//
+// Where the contract leaves a choice (a source port when the client's own is taken; the member that a hash gives) the
+// model asks which one the data plane made, and takes it if the data plane was free to make it.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "reference/view.hpp"
+
+namespace sluice::test::reference {
+
+// How to get to a next hop.
+struct Way {
+  std::string interface;  // of ours
+  Mac source_mac{}, next_mac{};
+  std::uint32_t mtu = 1500;
+  std::vector<Tag> tags{};
+  bool resolved = true;  // false: its MAC is not known
+};
+
+enum class Mode { fullnat, dnat, dsr, ipip };
+
+struct Member {
+  Address address;
+  std::uint16_t port = 0;
+  bool usable = true;
+};
+struct Pool {
+  Mode mode = Mode::fullnat;
+  std::vector<std::size_t> members;  // by round robin
+  bool by_source = false;            // the member follows from the client's address
+};
+struct Listener {
+  std::size_t pool = 0;
+  bool resets = false;             // tells clients that there is no member
+  std::optional<Address> allowed;  // the only client that may open connections
+};
+struct Vip {
+  bool up = true;
+  bool rejects = false;  // tells clients that there is no listener
+};
+struct Interface {
+  Mac mac{};
+  Address ipv4, ipv6;  // the host's
+};
+// The longest prefix that fits is the way to an address.
+struct Route {
+  Address prefix;
+  unsigned bits = 0;
+  std::optional<Way> way;  // nothing: there is none
+  bool on_link = false;    // the next hop is the address itself; its MAC is a neighbour's
+};
+// Address, port, IP protocol.
+using Service = std::tuple<Address, std::uint16_t, std::uint8_t>;
+
+struct Configuration {
+  std::map<std::string, Interface> interfaces;
+  std::map<Address, Vip> vips;
+  std::map<Service, Listener> listeners;
+  std::vector<Pool> pools;
+  std::vector<Member> members;
+  std::vector<Route> routes;
+  std::map<Address, Mac> neighbours;
+};
+
+std::optional<Way> way_to(const Configuration& configuration, const Address& address);
+
+// Who talks to whom.
+struct Tuple {
+  Address source, destination;
+  std::uint16_t source_port = 0, destination_port = 0;
+  std::uint8_t protocol = 0;
+  Tuple turned() const { return {destination, source, destination_port, source_port, protocol}; }
+  auto all() const {
+    return std::tie(source, destination, source_port, destination_port, protocol);
+  }
+  bool operator<(const Tuple& other) const { return all() < other.all(); }
+};
+
+struct Flow {
+  Tuple at_client;  // the client's packets when they come
+  Tuple at_member;  // and when they have left
+  Mode mode = Mode::fullnat;
+  std::size_t member = 0;
+  Way client_way;
+  bool replied = false, established = false, closing = false;
+};
+
+enum class Action : std::uint32_t { drop = 1, pass = 2, transmit = 3, redirect = 4 };
+
+struct Fate {
+  Action action = Action::pass;
+  std::string reason;
+  Bytes frame;  // as it leaves; meaningless if it is dropped
+};
+
+// What the data plane chose for the flow whose client's packets come as this tuple.
+struct Choice {
+  std::uint16_t source_port = 0;  // toward the member
+  Address destination;            // the member's, if packets are addressed to it
+};
+using Choices = std::function<Choice(const Tuple& at_client)>;
+
+class Model {
+ public:
+  Model(Configuration configuration, Choices choices)
+      : configuration_(std::move(configuration)), choices_(std::move(choices)) {}
+
+  Fate receive(const Bytes& frame, const std::string& interface);
+  void set_usable(std::size_t member, bool usable) {
+    configuration_.members.at(member).usable = usable;
+  }
+  void set_up(const Address& vip, bool up) { configuration_.vips.at(vip).up = up; }
+  void forget_everything();
+
+  const Configuration& configuration() const { return configuration_; }
+  const std::vector<Flow>& flows() const { return flows_; }
+
+ private:
+  struct Arrival {
+    const Bytes& frame;
+    const std::string& interface;
+    View view;
+  };
+  struct Direction {
+    std::size_t flow;
+    bool to_client;
+  };
+  struct Translation {
+    Tuple to;
+    Way way;
+    std::optional<Address> tunnel;
+  };
+
+  // In the order of the contract; each returns a fate, or nothing for the next one to decide.
+  std::optional<Fate> known_flow(const Arrival& a);
+  std::optional<Fate> icmp_error(const Arrival& a);
+  Fate for_vip(const Arrival& a, const Vip& vip);
+  Fate open(const Arrival& a, const Listener& listener, bool adopted);
+
+  std::optional<Direction> find(const Tuple& tuple) const;
+  std::optional<Tuple> tuple_of(const View& view) const;
+  void remember_fragment(const View& view);
+  bool gives_way(const Flow& flow, const View& view) const;
+  void forget(std::size_t flow);
+  std::optional<Way> way_to_client(const Arrival& a) const;
+  void track(Flow& flow, bool to_client, const View& view) const;
+  Translation translation(const Flow& flow, bool to_client) const;
+  std::optional<std::size_t> choose(std::size_t pool, const Arrival& a);
+  std::optional<std::uint16_t> source_port(const Flow& flow) const;
+  Fate forward(const Arrival& a, const Translation& t, const std::string& reason, bool to_client);
+  Fate send(const Arrival& a, Bytes frame, const Translation& t, const std::string& reason) const;
+  bool is_vip(const Address& address) const { return configuration_.vips.count(address) > 0; }
+
+  Configuration configuration_;
+  Choices choices_;
+  std::vector<Flow> flows_;
+  std::map<Tuple, Direction> slots_;  // every tuple that belongs to a flow
+  std::map<std::size_t, std::uint64_t> cursors_;
+  std::map<std::tuple<Address, Address, std::uint32_t, std::uint8_t>,
+           std::pair<std::uint16_t, std::uint16_t>>
+      fragments_;
+};
+
+}  // namespace sluice::test::reference

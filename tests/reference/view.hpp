@@ -1,0 +1,69 @@
+// View: what a frame says, read as the contract reads it (bpf/README.md); shared with nothing of the data plane.
+//
+// Never throws and never reads past the frame. What is wrong with the packet is kept in `defect` (a reason's label),
+// because it matters only once the packet turns out to be ours.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "support/packet.hpp"
+
+namespace sluice::test::reference {
+
+// IP addresses are their 4 or 16 bytes.
+using Address = Bytes;
+Address address_of(const std::string& text);
+std::string text_of(const Address& address);
+
+std::uint16_t read16(const Bytes& bytes, std::size_t at);
+void write16(Bytes& bytes, std::size_t at, std::uint32_t value);
+void replace(Bytes& bytes, std::size_t at, const Bytes& with);
+Bytes piece(const Bytes& bytes, std::size_t at, std::size_t length);
+Bytes operator+(Bytes left, const Bytes& right);
+Bytes be16(std::uint32_t value);
+Bytes be32(std::uint32_t value);
+
+// A checksum that covered `before` and is to cover `after` instead, wrong by as much as it was (RFC 1624, eqn. 3).
+std::uint16_t adjusted(std::uint16_t checksum, const Bytes& before, const Bytes& after);
+
+enum class Fragment { none, first, later };
+
+struct View {
+  std::size_t l3 = 0;  // where the IP header is in the frame: Ethernet header and tags come first
+  std::uint16_t ethertype = 0;
+  bool ip = false;  // there is a whole fixed header of IPv4 or IPv6
+  int family = 0;
+  Address source, destination;
+  std::size_t l3_bytes = 0;  // as the header says
+  std::uint8_t ttl = 0;
+  std::uint8_t protocol = 0;
+  std::size_t l4 = 0, l4_bytes = 0;
+  Fragment fragment = Fragment::none;
+  std::uint32_t id = 0;
+  std::string defect;
+  bool has_ports = false;
+  std::uint16_t source_port = 0, destination_port = 0;
+  // What it says about its connection.
+  bool opens = false, accepts = false, confirms = false, ends = false, aborts = false;
+
+  std::size_t ip_header_bytes() const { return family == 4 ? 20 : 40; }
+  std::size_t ttl_at() const { return l3 + (family == 4 ? 8 : 7); }
+  std::size_t addresses_at() const { return l3 + (family == 4 ? 12 : 8); }
+  bool is_icmp() const { return protocol == (family == 4 ? 1 : 58); }
+};
+
+View look_at(const Bytes& frame);
+
+// The IPv6 header chain (RFC 8200, 4): where it ends, and with what. At most 6 extension headers are walked.
+struct Chain {
+  std::size_t end = 0;
+  std::uint8_t protocol = 0;
+  Fragment fragment = Fragment::none;
+  std::uint32_t id = 0;
+  std::string defect;
+};
+Chain walk_chain(const Bytes& frame, std::size_t at, std::uint8_t first);
+
+}  // namespace sluice::test::reference
