@@ -1,0 +1,90 @@
+// verified_instructions: loads a BPF object and compares how many instructions the verifier walked through with what was
+// recorded, so that growth is seen when it happens and not when a kernel refuses (at a million).
+//
+// Usage: verified_instructions OBJECT COMPILER RECORD
+// RECORD has lines "KERNEL COMPILER PROGRAM INSTRUCTIONS", e.g. "6.1 clang-14 sluice_xdp 326000". More than 2 % above the
+// record fails, as does being refused. What is not recorded is printed, and no failure: another kernel counts otherwise.
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <fmt/format.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <fstream>
+#include <iostream>
+#include <optional>
+#include <sstream>
+#include <string>
+#include <string_view>
+
+namespace {
+
+constexpr int skipped = 77;  // as ctest has been told
+
+std::string kernel_series() {
+  utsname name{};
+  uname(&name);
+  unsigned major = 0, minor = 0;
+  std::sscanf(name.release, "%u.%u", &major, &minor);
+  return fmt::format("{}.{}", major, minor);
+}
+
+std::optional<unsigned> recorded(const std::string& path, const std::string& key) {
+  std::ifstream file(path);
+  for (std::string line; std::getline(file, line);) {
+    if (line.rfind(key + " ", 0) == 0)
+      return static_cast<unsigned>(std::stoul(line.substr(key.size())));
+  }
+  return std::nullopt;
+}
+
+// Small tables: their size is no concern of the verifier's.
+void shrink_maps(bpf_object* object) {
+  bpf_map* map = nullptr;
+  bpf_object__for_each_map(map, object) {
+    const std::string_view name = bpf_map__name(map);
+    if (name == "flows4" || name == "flows6") bpf_map__set_max_entries(map, 1024);
+  }
+}
+
+bool check(const bpf_program* program, const std::string& compiler, const std::string& record) {
+  bpf_prog_info info{};
+  std::uint32_t length = sizeof info;
+  if (bpf_obj_get_info_by_fd(bpf_program__fd(program), &info, &length) != 0) return false;
+  const auto key = fmt::format("{} {} {}", kernel_series(), compiler, bpf_program__name(program));
+  const auto before = recorded(record, key);
+  std::cout << fmt::format("{} {}{}\n", key, info.verified_insns,
+                           before ? fmt::format(" (recorded: {})", *before) : " (not recorded)");
+  if (!before || info.verified_insns <= *before + *before / 50) return true;
+  std::cout << fmt::format("grew by {:.1f} %: if that is worth it, write the new number into {}\n",
+                           100.0 * info.verified_insns / *before - 100, record);
+  return false;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc != 4) {
+    std::cerr << "Usage: verified_instructions OBJECT COMPILER RECORD\n";
+    return 2;
+  }
+  if (geteuid() != 0) {
+    std::cout << "skipped: loading BPF programs needs root\n";
+    return skipped;
+  }
+  bpf_object* object = bpf_object__open_file(argv[1], nullptr);
+  if (object == nullptr) {
+    std::cerr << "can't open " << argv[1] << "\n";
+    return 1;
+  }
+  shrink_maps(object);
+  bool fine = bpf_object__load(object) == 0;
+  if (!fine) std::cout << "the kernel refuses " << argv[1] << "\n";
+  bpf_program* program = nullptr;
+  bpf_object__for_each_program(program, object) {
+    fine = fine && check(program, argv[2], argv[3]);
+  }
+  bpf_object__close(object);
+  return fine ? 0 : 1;
+}
