@@ -3,6 +3,7 @@
 #include <fmt/ostream.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <csignal>
@@ -17,6 +18,7 @@
 #include "logging.hpp"
 #include "maintenance.hpp"
 #include "network/neighbor_keeper.hpp"
+#include "network/vlans.hpp"
 #include "network/watcher.hpp"
 #include "options.hpp"
 #include "privileges.hpp"
@@ -46,11 +48,29 @@ Result<void> attach(const Options& options) {
   return {};
 }
 
+// Frames to members in a VLAN get the tags of its interface.
+void follow_vlans(dataplane::BpfDataPlane& data_plane) {
+  const auto interfaces = network::vlan_interfaces();
+  if (!interfaces) return spdlog::error("list the VLAN interfaces: {}", interfaces.error().text());
+  std::vector<dataplane::InterfaceSlots::Vlan> vlans;
+  for (const auto& one : *interfaces) vlans.push_back({one.index, one.parent, one.id, one.ethertype});
+  const auto left_out = data_plane.set_vlans(vlans);
+  if (!left_out) return spdlog::error("note the VLAN interfaces: {}", left_out.error().text());
+  for (const auto& one : *interfaces) {
+    if (std::count(left_out->begin(), left_out->end(), one.index))
+      spdlog::warn(
+          "members behind {} can't be reached: its interface index {} falls on the place of another "
+          "one (recreate it, to get another index)",
+          one.name, one.index);
+  }
+}
+
 void renew_next_hops(dataplane::BpfDataPlane& data_plane, network::NeighborKeeper& neighbors) {
   spdlog::debug("routes, links or neighbours changed: next hops are looked up anew");
   if (const auto macs = data_plane.refresh_interface_macs(); !macs) {
     spdlog::error("read the NICs' MACs: {}", macs.error().text());
   }
+  follow_vlans(data_plane);
   if (const auto renewed = data_plane.renew_next_hops(); !renewed) {
     spdlog::error("renew the next hops: {}", renewed.error().text());
   }

@@ -72,6 +72,10 @@ class DataPlaneOverMaps : public BpfDataPlane {
   int resolve_requests_fd() const override { return ring_buffer__epoll_fd(requests_.get()); }
   Result<std::vector<ResolveRequest>> take_resolve_requests() override;
   Result<std::vector<std::string>> refresh_interface_macs() override;
+  Result<std::vector<std::uint32_t>> set_vlans(
+      const std::vector<InterfaceSlots::Vlan>& vlans) override {
+    return slots_.set_vlans(vlans);
+  }
 
  private:
   Result<void> run(const control::PutVip& put);
