@@ -1,15 +1,18 @@
 #!/usr/bin/python3
-"""UDP echo: udp_echo.py serve PORT | ask ADDRESS PORT SOCKETS SIZE
+"""UDP echo: udp_echo.py serve PORT | ask ADDRESS PORT SOCKETS SIZE | talk ADDRESS PORT
 
 A datagram comes back with the server's host name and a space before it. `ask` sends one datagram of SIZE bytes
 from each of SOCKETS new sockets and prints, as JSON, who answered each (null: nobody within a second, or something
-else than what was sent).
+else than what was sent). `talk` sends a datagram every 20 ms, ten per socket, the last of each longer than the MTU, until
+stdin is closed, and prints how many were asked, answered, and answered with something else.
 """
 
 import json
 import random
 import socket
 import sys
+import threading
+import time
 
 
 def serve(port):
@@ -41,8 +44,32 @@ def ask(address, port, sockets, size):
     print(json.dumps(answers))
 
 
+def talk(address, port):
+    stop = threading.Event()
+    threading.Thread(target=lambda: (sys.stdin.read(), stop.set()), daemon=True).start()
+    report = {"asked": 0, "answered": 0, "wrong": 0}
+    while not stop.is_set():
+        with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as client:
+            client.settimeout(0.5)
+            client.connect((address, port))
+            for number in range(10):
+                data = random.Random(number).randbytes(4000 if number == 9 else 200)
+                report["asked"] += 1
+                try:
+                    client.send(data)
+                    echo = client.recv(65536).partition(b" ")[2]
+                    report["answered"] += 1
+                    report["wrong"] += echo != data
+                except OSError:
+                    pass
+                time.sleep(0.02)
+    print(json.dumps(report))
+
+
 if __name__ == "__main__":
     if sys.argv[1] == "serve":
         serve(int(sys.argv[2]))
+    elif sys.argv[1] == "talk":
+        talk(sys.argv[2], int(sys.argv[3]))
     else:
         ask(sys.argv[2], *map(int, sys.argv[3:6]))

@@ -1,0 +1,170 @@
+#!/usr/bin/python3
+"""Members come and go every second while TCP, UDP and ICMP of both IP versions go on.
+
+member1 and member2 stay. member3 is drained, removed and added again, in turn: its connections must live all the same,
+because its server does. member4, behind a gateway, fails (its servers are killed) and returns: its connections may break,
+and no others. What client and member1 receive is captured, and every checksum looked at.
+
+SLUICE_CHURN_SECONDS says how long (15; scripts/soak: for as long as you like).
+"""
+
+import json
+import os
+import re
+import time
+
+import support
+from support import VIP, VIP6
+
+SECONDS = int(os.environ.get("SLUICE_CHURN_SECONDS", "15"))
+GATEWAY, FAR = {4: "10.0.9.1", 6: "2001:db8:0:9::1"}, {4: "10.0.9.4", 6: "2001:db8:0:9::4"}
+VIPS = {4: VIP, 6: VIP6}
+KINDS = {"tcp": ("TCP", 80), "udp": ("UDP", 53)}
+PINGS_PER_SECOND = 5
+
+
+class Churn(support.LabTest):
+    members = 4
+
+    # ---- the mixed lab ----
+
+    def move_member4_behind_a_gateway(self):
+        lab = self.lab
+        for family in (4, 6):
+            prefix = 24 if family == 4 else 64
+            lab.run("router", "ip", "address", "add", f"{GATEWAY[family]}/{prefix}", "dev", "lan", *["nodad"][:family == 6])
+            lab.run("member4", "ip", f"-{family}", "address", "flush", "dev", "eth0", "scope", "global")
+            lab.run("member4", "ip", "address", "add", f"{FAR[family]}/{prefix}", "dev", "eth0", *["nodad"][:family == 6])
+            lab.run("member4", "ip", f"-{family}", "route", "replace", "default", "via", GATEWAY[family])
+        # One wire for two subnets: the router would tell of shorter ways.
+        lab.run("router", "sysctl", "-qw", "net.ipv4.conf.all.send_redirects=0", "net.ipv4.conf.lan.send_redirects=0")
+
+    def address(self, member, family):
+        return FAR[family] if member == 4 else self.lab.address(member, family == 6)
+
+    def add_member(self, member, kind, family):
+        self.lab.ctl("loadbalancer", "member", "create", "--name", f"{kind}{family}_{member}", "--address",
+                     self.address(member, family), "--protocol-port", KINDS[kind][1], f"{kind}{family}")
+
+    def set_up(self):
+        lab = self.lab
+        self.move_member4_behind_a_gateway()
+        lab.serve()
+        lab.serve_udp()
+        lab.attach()
+        lab.start_controller()
+        for family, vip in VIPS.items():
+            lab.ctl("loadbalancer", "create", "--name", f"lb{family}", "--vip-address", vip)
+            for kind, (protocol, port) in KINDS.items():
+                pool = f"{kind}{family}"
+                lab.ctl("loadbalancer", "listener", "create", "--name", f"listener_{pool}", "--protocol", protocol,
+                        "--protocol-port", port, f"lb{family}")
+                lab.ctl("loadbalancer", "pool", "create", "--name", pool, "--listener", f"listener_{pool}", "--protocol",
+                        protocol, "--lb-algorithm", "ROUND_ROBIN")
+                for member in range(1, 5):
+                    self.add_member(member, kind, family)
+                lab.ctl("loadbalancer", "healthmonitor", "create", "--type", "TCP" if kind == "tcp" else "UDP-CONNECT",
+                        "--delay", "3" if kind == "udp" else "1", "--timeout", "1", "--max-retries", "1",
+                        "--max-retries-down", "1", pool)
+
+    # ---- what happens, a step a second ----
+
+    def for_every_pool(self, *command):
+        for family in VIPS:
+            for kind in KINDS:
+                self.lab.ctl("loadbalancer", "member", *command, f"{kind}{family}", f"{kind}{family}_3")
+
+    def drain(self):
+        self.for_every_pool("set", "--weight", "0")
+
+    def undrain(self):
+        self.for_every_pool("set", "--weight", "1")
+
+    def remove(self):
+        self.for_every_pool("delete")
+
+    def add(self):
+        for family in VIPS:
+            for kind in KINDS:
+                self.add_member(3, kind, family)
+
+    def member4_fails(self):
+        for service in ("tcp80", "udp53"):
+            self.lab.stop("member4", service)
+
+    def member4_returns(self):
+        self.lab.start("member4", "tcp80", support.PYTHON, support.HERE / "tcp_server.py", 80)
+        self.lab.start("member4", "udp53", support.PYTHON, support.HERE / "udp_echo.py", "serve", 53)
+
+    def churn(self, seconds):
+        steps = [self.drain, self.member4_fails, self.undrain, self.remove, self.member4_returns, self.add]
+        end, taken = time.monotonic() + seconds, 0
+        while time.monotonic() < end or taken % len(steps):
+            began = time.monotonic()
+            steps[taken % len(steps)]()
+            taken += 1
+            time.sleep(max(0.0, 1 - (time.monotonic() - began)))
+        return taken
+
+    # ---- what is looked at ----
+
+    def capture(self, host):
+        """Frames that the host receives, from their headers on; it sees none before XDP has been through them."""
+        process = self.lab.spawn(host, "tcpdump", "-n", "-i", "eth0", "-Q", "in", "-vv", "-l", "ip or ip6")
+        time.sleep(0.5)
+        return process
+
+    def wrong_checksums(self, process):
+        process.terminate()
+        out, _ = process.communicate(timeout=30)
+        lines = out.splitlines()
+        self.assertGreater(len(lines), 100, "the capture saw next to nothing")
+        return [line.strip() for line in lines if re.search(r"incorrect|bad (cksum|udp cksum|icmp6 cksum)|wrong icmp", line)]
+
+    def received_by_xdp(self):
+        """Packets that the NIC's driver has given to the XDP program."""
+        statistics = self.lab.run("lb", "ethtool", "-S", "eth0").stdout
+        return sum(int(count) for count in re.findall(r"rx_queue_\d+_xdp_packets: (\d+)", statistics))
+
+    def accounted(self):
+        """Packets by NIC, by reason, and by NIC again. (The NIC counts those too that came before Sluice did.)"""
+        before = self.received_by_xdp()
+        counted = sum(self.lab.reasons().values())
+        return before, counted, self.received_by_xdp()
+
+    def test_nothing_that_could_have_lived_is_broken(self):
+        lab = self.lab
+        self.set_up()
+        first = self.accounted()
+        captures = {host: self.capture(host) for host in ("client", "member1")}
+        echoes = {family: lab.start_client("echo", vip, 80, 16) for family, vip in VIPS.items()}
+        talks = {family: lab.spawn("client", support.PYTHON, support.HERE / "udp_echo.py", "talk", vip, 53)
+                 for family, vip in VIPS.items()}
+        pings = {family: lab.spawn("client", "ping", "-q", "-i", str(1 / PINGS_PER_SECOND), "-c",
+                                   str(SECONDS * PINGS_PER_SECOND), vip) for family, vip in VIPS.items()}
+        time.sleep(2)  # their connections open while all members are there
+        steps = self.churn(SECONDS)
+        print(f"{steps} steps", flush=True)
+        for family in VIPS:
+            with self.subTest(family=family):
+                report = lab.finish_client(echoes[family])
+                broken = [line for line in report["broken"] if not line.startswith("member4:")]
+                self.assertEqual([], broken)
+                self.assertEqual({"member1", "member2", "member3", "member4"}, set(report["servers"]))
+                print(f"IPv{family}: {report['lines']} lines over 16 connections, {len(report['broken'])} of member4's broken")
+                talk = json.loads(talks[family].communicate(timeout=30)[0])
+                print(f"IPv{family}: {talk}")
+                self.assertEqual(0, talk["wrong"])
+                self.assertGreater(talk["answered"], talk["asked"] * 0.7)
+                self.assertIn(" 0% packet loss", pings[family].communicate(timeout=30)[0])
+        for host, capture in captures.items():
+            self.assertEqual([], self.wrong_checksums(capture)[:5], f"captured on {host}")
+        last = self.accounted()
+        least, counted, most = last[0] - first[2], last[1] - first[1], last[2] - first[0]
+        print(f"packets: {least} to {most} came in, {counted} are counted by reason")
+        self.assertLessEqual(least, counted)
+        self.assertLessEqual(counted, most)
+
+
+if __name__ == "__main__":
+    support.main()
