@@ -42,8 +42,9 @@ static __always_inline bool flow_is_stranded(const struct flow *forward)
 static __always_inline void sweep_slot(int family, __u32 index, struct sweep *s)
 {
 	struct flow flow;
+	struct tuple key;
 
-	if (!flow_take_any(family, index, &flow))
+	if (!flow_take_any(family, index, &key, &flow))
 		return;
 	next_hop_keep(SLUICE_STATE_GET(flow.state, HOP), s->now_jiffies);
 	if (flow.state & SLUICE_FLOW_TO_CLIENT)
@@ -131,8 +132,9 @@ static __always_inline void flow_expire_all(struct sluice_flow_expire *result)
 static __always_inline bool flush(int family, const struct sluice_flow_flush *request)
 {
 	struct flow flow;
+	struct tuple key;
 
-	return flow_take_any(family, request->index, &flow) && flow.state == request->state &&
+	return flow_take_any(family, request->index, &key, &flow) && flow.state == request->state &&
 	       !(flow.state & SLUICE_FLOW_TO_CLIENT) && flow_forget(family, &flow);
 }
 

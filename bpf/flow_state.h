@@ -172,15 +172,14 @@ static __always_inline bool flow_gives_way(int family, const struct flow *forwar
 }
 
 /* Copies a slot whatever its key. False: it holds no flow, or it changed meanwhile. */
-static __always_inline bool flow_take_any(int family, __s32 index, struct flow *flow)
+static __always_inline bool flow_take_any(int family, __s32 index, struct tuple *key, struct flow *flow)
 {
 	void *slot = flow_slot(family, index);
-	struct tuple key;
 
 	if (!slot)
 		return false;
-	key = slot_key(family, slot);
-	return key.protocol && flow_take(family, slot, index, &key, flow);
+	*key = slot_key(family, slot);
+	return key->protocol && flow_take(family, slot, index, key, flow);
 }
 
 /* Which connections make way for a new one. */
@@ -193,17 +192,17 @@ static __always_inline bool flow_reclaim_in(int family, __s32 index, __u32 which
 	struct flow *flow;
 	__u64 state;
 
-	if (!journey || !flow_take_any(family, index, &journey->flow))
+	if (!journey || !flow_take_any(family, index, &journey->quoted, &journey->flow))
 		return false;
 	flow = &journey->flow;
 	state = flow->state;
 	if (state & SLUICE_FLOW_TO_CLIENT) {
-		journey->quoted = flow_twin(flow);
+		flow_twin_to(&journey->quoted, flow);
 		/* A reverse slot without its twin is being inserted right now, unless it is old. */
 		if (!flow_find_far(family, &journey->quoted, flow))
 			return flow_idle_ticks(state, clock_ticks()) > 1 && flow_remove(family, index, state);
 	}
-	journey->quoted = flow_twin(flow);
+	flow_twin_to(&journey->quoted, flow);
 	if (which == RECLAIM_HALF_OPEN && !(flow->state & SLUICE_FLOW_ESTABLISHED))
 		return flow_forget_both(family, flow, &journey->quoted);
 	return flow_is_idle(family, &journey->quoted, flow->state) &&

@@ -313,6 +313,16 @@ static __always_inline struct tuple flow_twin(const struct flow *flow)
 	};
 }
 
+/* The same, without a copy on the stack. */
+static __always_inline void flow_twin_to(struct tuple *twin, const struct flow *flow)
+{
+	twin->source = flow->new_destination;
+	twin->destination = flow->new_source;
+	twin->source_port = flow->new_destination_port;
+	twin->destination_port = flow->new_source_port;
+	twin->protocol = SLUICE_STATE_GET(flow->state, PROTOCOL);
+}
+
 static __always_inline bool flow_swap_in(int family, __s32 index, __u64 seen, __u64 state)
 {
 	void *slot = flow_slot(family, index);

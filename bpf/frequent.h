@@ -162,7 +162,8 @@ static __always_inline int frequent_of(int family, struct xdp_md *ctx, void *dat
 		count_reason(SLUICE_REASON_NOT_OURS);
 		return XDP_PASS;
 	}
-	if (protocol == IPPROTO_TCP && data + AT_L4(family) + sizeof(struct tcphdr) > data_end)
+	/* Enough for either protocol, so that no verifier has to see which of two checks came before. */
+	if (data + AT_L4(family) + sizeof(struct tcphdr) > data_end)
 		return UNDECIDED;
 	ip_bytes = plain_ip_bytes(family, data);
 	if (!headers_are_plain(family, data, data_end, protocol, ip_bytes) || !flow_find(family, &t, &flow))

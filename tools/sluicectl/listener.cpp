@@ -40,7 +40,7 @@ const Resource& listener_resource() {
                                              "tls_versions",
                                              "alpn_protocols",
                                              "tags"},
-                                    .optional_rows = {"provisioning_error"},
+                                    .optional_rows = {"new_connection_limit", "on_no_member", "provisioning_error"},
                                     .columns = {"id", "default_pool_id", "name", "project_id",
                                                 "protocol", "protocol_port", "admin_state_up"}};
   return resource;
@@ -59,6 +59,10 @@ Options changeable() {
                 "default_pool_id"),
       option(Kind::integer, "connection-limit", "LIMIT",
              "most connections at a time; -1: no limit"),
+      option(Kind::integer, "new-connection-limit", "LIMIT",
+             "most new connections per second from one client address; -1: no limit"),
+      option(Kind::text, "on-no-member", "drop|reset",
+             "whether clients are told that no member is there: TCP by RST, others by ICMP"),
       option(Kind::list, "allowed-cidr", "CIDR",
              "only clients from there may connect (repeat for more)", "allowed_cidrs"),
       option(Kind::integer, "timeout-client-data", "MS", "idle time of a client"),
@@ -73,6 +77,8 @@ Options defaults() {
           flag(Kind::flag_null, "description", "no description"),
           flag(Kind::flag_null, "default-pool", "no default pool", "default_pool_id"),
           flag(Kind::flag_null, "connection-limit", "no limit"),
+          flag(Kind::flag_null, "new-connection-limit", "no limit"),
+          flag(Kind::flag_null, "on-no-member", "drop"),
           flag(Kind::flag_null, "allowed-cidrs", "every client may connect"),
           flag(Kind::flag_null, "timeout-client-data", "50000"),
           flag(Kind::flag_null, "timeout-member-connect", "5000"),

@@ -63,7 +63,8 @@ struct Kind<model::FloatingIp> {
 };
 
 inline View view(const Call& call) {
-  return {call.context.controller.model(), call.context.controller.health()};
+  auto& controller = call.context.controller;
+  return {controller.model(), controller.health(), controller.full_listeners()};
 }
 
 inline model::Timestamp now() {

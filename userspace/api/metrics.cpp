@@ -95,7 +95,8 @@ class Scrape {
   explicit Scrape(control::Controller& controller)
       : data_plane_(controller.data_plane()),
         model_(controller.model()),
-        health_(controller.health()) {}
+        health_(controller.health()),
+        full_(controller.full_listeners()) {}
 
   std::string text() {
     packets();
@@ -166,7 +167,7 @@ class Scrape {
     text_.family("sluice_load_balancer_status", "gauge",
                  "1, with the operating and provisioning status as labels.");
     for (const auto& [id, object] : model_.load_balancers) {
-      const auto operating = model::operating_status(model_, health_, object);
+      const auto operating = model::operating_status(model_, health_, object, full_);
       text_.sample("sluice_load_balancer_status",
                    {{"id", to_string(id)},
                     {"load_balancer", object.name},
@@ -191,6 +192,7 @@ class Scrape {
   control::DataPlane& data_plane_;
   const model::Model& model_;
   const model::HealthTable& health_;
+  const model::FullListeners full_;
   Text text_;
   std::uint64_t errors_ = 0;
 };

@@ -108,7 +108,7 @@ auto listeners_with(const model::Model& model, const Uuid& pool) {
 }  // namespace
 
 json::object render(const View& view, const model::LoadBalancer& object) {
-  auto out = common(object, operating_status(view.model, view.health, object));
+  auto out = common(object, operating_status(view.model, view.health, object, view.full));
   const auto pools = oldest_first(
       view.model.pools, [&](const auto& pool) { return pool.load_balancer_id == object.id; });
   append(out, {
@@ -129,12 +129,14 @@ json::object render(const View& view, const model::LoadBalancer& object) {
 }
 
 json::object render(const View& view, const model::Listener& object) {
-  auto out = common(object, operating_status(view.model, view.health, object));
+  auto out = common(object, operating_status(view.model, view.health, object, view.full));
   append(out, {
                   {"description", object.description},
                   {"protocol", word(object.protocol)},
                   {"protocol_port", object.protocol_port},
                   {"connection_limit", object.connection_limit},
+                  {"new_connection_limit", object.new_connection_limit},
+                  {"on_no_member", word(object.on_no_member)},
                   {"default_pool_id", or_null(object.default_pool_id)},
                   {"loadbalancers", json::array{id_only(object.load_balancer_id)}},
                   {"l7policies", json::array()},
@@ -328,7 +330,7 @@ json::object status_entry(const View& view, const model::Pool& pool) {
 json::object render_status_tree(const View& view, const model::LoadBalancer& object) {
   json::array listeners;
   for (const auto* listener : listeners_of(view.model, object.id)) {
-    auto entry = status_entry(*listener, operating_status(view.model, view.health, *listener));
+    auto entry = status_entry(*listener, operating_status(view.model, view.health, *listener, view.full));
     json::array pools;
     if (listener->default_pool_id) {
       const auto pool = view.model.pools.find(*listener->default_pool_id);
@@ -337,7 +339,8 @@ json::object render_status_tree(const View& view, const model::LoadBalancer& obj
     entry.emplace("pools", std::move(pools));
     listeners.push_back(std::move(entry));
   }
-  auto root = status_entry(object, operating_status(view.model, view.health, object));
+  auto root =
+      status_entry(object, operating_status(view.model, view.health, object, view.full));
   root.emplace("listeners", std::move(listeners));
   return {{"statuses", json::object{{"loadbalancer", std::move(root)}}}};
 }

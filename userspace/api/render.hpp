@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "model/objects.hpp"
+#include "model/status.hpp"
 
 namespace sluice::api {
 
@@ -17,6 +18,7 @@ namespace sluice::api {
 struct View {
   const model::Model& model;
   const model::HealthTable& health;
+  model::FullListeners full = {};
 };
 
 boost::json::object render(const View& view, const model::LoadBalancer& object);

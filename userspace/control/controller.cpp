@@ -52,6 +52,18 @@ struct Repair {
 Controller::Controller(store::Store& store, DataPlane& data_plane)
     : store_(&store), data_plane_(&data_plane) {}
 
+model::FullListeners Controller::full_listeners() {
+  model::FullListeners full;
+  for (const auto& [id, listener] : model_.listeners) {
+    if (listener.connection_limit < 0) continue;
+    const auto counters = data_plane_->listener_counters(id);
+    if (counters &&
+        counters->active_flows() >= static_cast<std::uint64_t>(listener.connection_limit))
+      full.insert(id);
+  }
+  return full;
+}
+
 Result<Controller> Controller::start(store::Store& store, DataPlane& data_plane) {
   Controller controller(store, data_plane);
   auto model = store.load();

@@ -16,6 +16,7 @@
 #include "control/provisioning.hpp"
 #include "model/networks.hpp"
 #include "model/objects.hpp"
+#include "model/status.hpp"
 #include "store/store.hpp"
 
 namespace sluice::control {
@@ -40,6 +41,8 @@ class Controller {
 
   const model::Model& model() const { return model_; }
   const model::HealthTable& health() const { return health_; }
+  // Asks the data plane about every listener that has a connection_limit.
+  model::FullListeners full_listeners();
   DataPlane& data_plane() { return *data_plane_; }
 
   // Runs `edit` on a copy of the model. An error from it, or from the store, changes nothing and is

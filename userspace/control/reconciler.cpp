@@ -141,6 +141,8 @@ void add_address(DataPlaneState& state, const IpAddress& address, bool up,
     if (address.is_v4()) entry.snat_source = snat_source(load_balancer, address);
     entry.allowed_cidrs = canonical(listener->allowed_cidrs);
     entry.connection_limit = listener->connection_limit;
+    entry.new_connection_limit = listener->new_connection_limit;
+    entry.resets = listener->on_no_member == model::OnNoMember::reset;
     const auto pool = listener->default_pool_id.value_or(Uuid{});
     if (state.pools.contains(pool)) entry.pool = pool;
   }

@@ -28,6 +28,7 @@ enum class ProvisioningStatus { active, error, pending_create, pending_update, p
 enum class Protocol { tcp, udp, sctp, http, https };
 enum class Algorithm { round_robin, least_connections, source_ip, source_ip_port, maglev };
 enum class ForwardingMode { fullnat, dnat, dsr, ipip };
+enum class OnNoMember { drop, reset };  // whether clients are told: TCP RST, ICMP port unreachable
 enum class SessionPersistence { source_ip };  // the other types are cookies
 enum class MonitorType { http, https, ping, tcp, tls_hello, udp_connect, sctp };
 
@@ -74,6 +75,8 @@ struct Listener : Object {
   std::optional<Uuid> default_pool_id;
   std::vector<IpNetwork> allowed_cidrs;  // who may connect; empty: everybody
   std::int32_t connection_limit = -1;
+  std::int32_t new_connection_limit = -1;  // per second and client address; -1: none
+  OnNoMember on_no_member = OnNoMember::drop;
   std::uint32_t timeout_client_data_ms = 50000;
   std::uint32_t timeout_member_connect_ms = 5000;
   std::uint32_t timeout_member_data_ms = 50000;

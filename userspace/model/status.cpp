@@ -25,7 +25,7 @@ std::optional<Health> health_of(const HealthTable& health, const Member& member)
 }  // namespace
 
 OperatingStatus operating_status(const Model& model, const HealthTable& health,
-                                 const LoadBalancer& object) {
+                                 const LoadBalancer& object, const FullListeners& full) {
   if (!object.admin_state_up || not_there_yet(object)) return OperatingStatus::offline;
   auto status = OperatingStatus::online;
   for (const auto& [id, pool] : model.pools) {
@@ -34,11 +34,17 @@ OperatingStatus operating_status(const Model& model, const HealthTable& health,
     if (of_pool == OperatingStatus::error) return OperatingStatus::error;
     if (of_pool == OperatingStatus::degraded) status = OperatingStatus::degraded;
   }
+  for (const auto& id : full) {
+    const auto listener = model.listeners.find(id);
+    if (listener == model.listeners.end() || listener->second.load_balancer_id != object.id) continue;
+    if (operating_status(model, health, listener->second, full) == OperatingStatus::degraded)
+      status = OperatingStatus::degraded;
+  }
   return status;
 }
 
 OperatingStatus operating_status(const Model& model, const HealthTable& /*health*/,
-                                 const Listener& object) {
+                                 const Listener& object, const FullListeners& full) {
   if (!object.admin_state_up || not_there_yet(object)) return OperatingStatus::offline;
   const auto owner = model.load_balancers.find(object.load_balancer_id);
   if (owner != model.load_balancers.end() && !owner->second.admin_state_up) {
@@ -46,7 +52,7 @@ OperatingStatus operating_status(const Model& model, const HealthTable& /*health
   }
   // ERROR means that the data plane refused it: wanted, and missing there.
   if (object.provisioning_status == ProvisioningStatus::error) return OperatingStatus::error;
-  return OperatingStatus::online;
+  return full.contains(object.id) ? OperatingStatus::degraded : OperatingStatus::online;
 }
 
 OperatingStatus operating_status(const Model& model, const HealthTable& health,

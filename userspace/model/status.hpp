@@ -4,16 +4,21 @@
 // model/README.md.
 #pragma once
 
+#include <set>
+
 #include "model/objects.hpp"
 
 namespace sluice::model {
 
 enum class OperatingStatus { online, offline, degraded, error, draining, no_monitor };
 
+// Listeners that have as many connections as their connection_limit allows.
+using FullListeners = std::set<Uuid>;
+
 OperatingStatus operating_status(const Model& model, const HealthTable& health,
-                                 const LoadBalancer& object);
+                                 const LoadBalancer& object, const FullListeners& full = {});
 OperatingStatus operating_status(const Model& model, const HealthTable& health,
-                                 const Listener& object);
+                                 const Listener& object, const FullListeners& full = {});
 OperatingStatus operating_status(const Model& model, const HealthTable& health, const Pool& object);
 OperatingStatus operating_status(const Model& model, const HealthTable& health,
                                  const Member& object);

@@ -66,6 +66,8 @@ void columns(Visitor& visit, T& object) {
   visit("default_pool_id", object.default_pool_id);
   visit("allowed_cidrs", object.allowed_cidrs);
   visit("connection_limit", object.connection_limit);
+  visit("new_connection_limit", object.new_connection_limit);
+  visit("on_no_member", object.on_no_member);
   visit("timeout_client_data_ms", object.timeout_client_data_ms);
   visit("timeout_member_connect_ms", object.timeout_member_connect_ms);
   visit("timeout_member_data_ms", object.timeout_member_data_ms);

@@ -171,6 +171,11 @@ DROP TABLE floating_ips;
 ALTER TABLE new_floating_ips RENAME TO floating_ips;
 CREATE INDEX floating_ips_by_load_balancer ON floating_ips(load_balancer_id);
 CREATE UNIQUE INDEX floating_ips_by_address ON floating_ips(address);
+)sql",
+                                      // 2 -> 3: a limit per client, and clients that are told.
+                                      R"sql(
+ALTER TABLE listeners ADD COLUMN new_connection_limit INTEGER NOT NULL DEFAULT -1;
+ALTER TABLE listeners ADD COLUMN on_no_member TEXT NOT NULL DEFAULT 'drop';
 )sql"};
 
 Result<void> migrate_one_step(Connection& connection, int version) {

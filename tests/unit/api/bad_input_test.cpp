@@ -273,6 +273,13 @@ INSTANTIATE_TEST_SUITE_P(
             "session_persistence"},
         Row{"dsr", "PUT", POOLS "/{pool}", R"({"pool": {"forwarding_mode": "dsr"}})", 501,
             "forwarding_mode dsr is not supported by this version (supported: fullnat, dnat)"},
+        Row{"new_connection_limit", "PUT", LISTENERS "/{listener}",
+            R"({"listener": {"new_connection_limit": -2}})", 400,
+            "field/attribute new_connection_limit. Value: '-2'. Value should be greater or equal "
+            "to -1"},
+        Row{"odd_on_no_member", "PUT", LISTENERS "/{listener}",
+            R"({"listener": {"on_no_member": "RESET"}})", 400,
+            "Value should be one of: drop, reset"},
         Row{"odd_forwarding_mode", "PUT", POOLS "/{pool}",
             R"({"pool": {"forwarding_mode": "DNAT"}})", 400,
             "Value should be one of: fullnat, dnat, dsr, ipip"},

@@ -99,6 +99,17 @@ TEST_F(Change, the_http_version_is_a_number) {
   EXPECT_EQ(answer["healthmonitor"].at("domain_name"), "www.example.com");
 }
 
+TEST_F(Change, a_listener_changes_its_own_limits_and_back) {
+  auto answer = put(listener_url_,
+                    R"({"listener": {"new_connection_limit": 20, "on_no_member": "reset"}})");
+  EXPECT_EQ(answer["listener"].at("new_connection_limit"), 20);
+  EXPECT_EQ(answer["listener"].at("on_no_member"), "reset");
+  answer = put(listener_url_,
+               R"({"listener": {"new_connection_limit": null, "on_no_member": null}})");
+  EXPECT_EQ(answer["listener"].at("new_connection_limit"), -1);
+  EXPECT_EQ(answer["listener"].at("on_no_member"), "drop");
+}
+
 TEST_F(Change, a_pool_changes_its_forwarding_mode_and_back) {
   auto answer = put(pool_url_, R"({"pool": {"forwarding_mode": "dnat"}})");
   EXPECT_EQ(answer["pool"].at("forwarding_mode"), "dnat");

@@ -62,6 +62,8 @@ TEST_F(Migration, AStoreOfSchema1KeepsEveryAttributeAndNewOnesHaveTheirDefaults)
   EXPECT_EQ(listener.default_pool_id, id(2));
   EXPECT_EQ(listener.connection_limit, 100);
   EXPECT_TRUE(listener.allowed_cidrs.empty());
+  EXPECT_EQ(listener.new_connection_limit, -1);
+  EXPECT_EQ(listener.on_no_member, model::OnNoMember::drop);
   const auto& member = model.members.at(id(4));
   EXPECT_EQ(member.provisioning_error, "map is full");
   EXPECT_EQ(member.weight, 7);
@@ -73,6 +75,20 @@ TEST_F(Migration, AStoreOfSchema1KeepsEveryAttributeAndNewOnesHaveTheirDefaults)
   EXPECT_EQ(floating_ip.load_balancer_id, id(1));
   EXPECT_FALSE(floating_ip.network_id);
   EXPECT_EQ(store.load_health().value(), (model::HealthTable{{id(4), model::Health::down}}));
+}
+
+TEST_F(Migration, AStoreOfSchema2KeepsEveryAttributeAndNewOnesHaveTheirDefaults) {
+  const auto model = written_by(2).load().value();
+  const auto& pool = model.pools.at(id(2));
+  EXPECT_EQ(pool.session_persistence, model::SessionPersistence::source_ip);
+  EXPECT_EQ(pool.persistence_timeout_seconds, 60U);
+  EXPECT_EQ(pool.persistence_granularity->to_string(), "255.255.255.0");
+  const auto& listener = model.listeners.at(id(3));
+  EXPECT_EQ(listener.connection_limit, 100);
+  ASSERT_EQ(listener.allowed_cidrs.size(), 2U);
+  EXPECT_EQ(listener.allowed_cidrs[1].to_string(), "192.0.2.1/32");
+  EXPECT_EQ(listener.new_connection_limit, -1);
+  EXPECT_EQ(listener.on_no_member, model::OnNoMember::drop);
 }
 
 TEST_F(Migration, AMigratedStoreTakesWhatTheOldOneCouldNot) {

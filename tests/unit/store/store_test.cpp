@@ -60,6 +60,8 @@ model::Model full_model() {
   listener.allowed_cidrs = {parse_ip_network("10.0.0.0/8").value(),
                             parse_ip_network("192.0.2.1").value()};
   listener.connection_limit = 100;
+  listener.new_connection_limit = 7;
+  listener.on_no_member = model::OnNoMember::reset;
   listener.timeout_client_data_ms = 1;
   listener.timeout_member_connect_ms = 2;
   listener.timeout_member_data_ms = 3;
@@ -296,7 +298,7 @@ TEST_F(StoreTest, AFileOfANewerSluiceIsRefused) {
   sqlite3_exec(database, "PRAGMA user_version = 7", nullptr, nullptr, nullptr);
   sqlite3_close(database);
   EXPECT_EQ(refusal(), "open " + file().string() +
-                           ": it was written by a newer Sluice (schema 7, this program knows 2) "
+                           ": it was written by a newer Sluice (schema 7, this program knows 3) "
                            "(install that version again, or choose another --state-dir)");
 }
 

@@ -84,6 +84,8 @@ const Shape& listener_shape() {
                                       given("protocol_port", Type::integer),
                                       {"default_pool", Type::text},
                                       {"connection_limit", Type::integer, -1},
+                                      {"new_connection_limit", Type::integer, -1},
+                                      {"on_no_member", Type::lower, "drop"},
                                       {"allowed_cidrs", Type::cidrs},
                                       {"timeout_client_data", Type::integer, 50000},
                                       {"timeout_member_connect", Type::integer, 5000},

@@ -1,0 +1,82 @@
+#!/usr/bin/python3
+"""Who may connect, to how many, how fast, and what clients are told when nobody is there."""
+
+import support
+from support import VIP, VIP6, wait_for
+
+
+class Admission(support.LabTest):
+    def listener(self, *options):
+        self.lab.ctl("loadbalancer", "listener", "set", *map(str, options), "80_listener")
+
+    def refused(self, reason):
+        """How many packets this reason has counted."""
+        return self.lab.reasons().get(reason, 0)
+
+    def connect_error(self, vip=VIP):
+        """What a client's connect() says: '' when it gets through."""
+        code = ("import socket,sys\n"
+                f"try: socket.create_connection(('{vip}', 80), timeout=1).close()\n"
+                "except OSError as error: print(type(error).__name__)")
+        return self.lab.run("client", support.PYTHON, "-c", code).stdout.strip()
+
+    def test_only_clients_from_the_allowed_networks_get_through(self):
+        lab = self.lab
+        lab.serve()
+        lab.balance()
+        self.listener("--allowed-cidr", "198.51.100.0/24")
+        self.assertEqual("TimeoutError", self.connect_error())
+        self.assertGreater(self.refused("not_allowed"), 0)
+        self.listener("--allowed-cidr", "198.51.100.0/24", "--allowed-cidr", "203.0.113.0/24")
+        self.assertEqual("", self.connect_error())
+        lab.ctl("loadbalancer", "listener", "unset", "--allowed-cidrs", "80_listener")
+        self.assertEqual("", self.connect_error())
+
+    def test_a_full_listener_refuses_is_degraded_and_takes_others_when_one_has_gone(self):
+        lab = self.lab
+        lab.serve()
+        lab.balance()
+        self.listener("--connection-limit", 3)
+        held = lab.start_client("echo", VIP, 80, 3)
+        status = lambda: lab.value("loadbalancer", "listener", "show", "80_listener", "operating_status")
+        wait_for(lambda: status() == "DEGRADED", 5, "a full listener is DEGRADED")
+        self.assertEqual("DEGRADED", lab.value("loadbalancer", "show", "lb", "operating_status"))
+        self.assertEqual("TimeoutError", self.connect_error())
+        self.assertGreater(self.refused("connection_limit"), 0)
+        self.assertEqual([], lab.finish_client(held)["broken"], "a limit is nothing to those who are in")
+        wait_for(lambda: status() == "ONLINE", 5, "it is ONLINE when they have gone")
+        self.assertEqual("", self.connect_error())
+
+    def test_a_client_in_a_hurry_is_slowed_down(self):
+        lab = self.lab
+        lab.serve()
+        lab.balance()
+        self.listener("--new-connection-limit", 5)
+        code = ("import socket\nfor _ in range(20):\n"
+                f" s = socket.socket(); s.setblocking(False); s.connect_ex(('{VIP}', 80))\n")
+        lab.run("client", support.PYTHON, "-c", code)
+        self.assertGreater(self.refused("rate_limited"), 0)
+        lab.ctl("loadbalancer", "listener", "unset", "--new-connection-limit", "80_listener")
+        self.assertEqual("", self.connect_error())
+
+    def test_clients_are_told_that_nobody_is_there_if_that_is_wanted(self):
+        lab = self.lab
+        for vip in (VIP, VIP6):
+            with self.subTest(vip=vip):
+                if vip == VIP:
+                    lab.balance()
+                else:
+                    lab.ctl("loadbalancer", "delete", "--cascade", "lb")
+                    lab.ctl("loadbalancer", "create", "--name", "lb", "--vip-address", VIP6)
+                    lab.add_service("lb", 80, 80, ipv6=True)
+                for member in (1, 2):
+                    lab.ctl("loadbalancer", "member", "set", "--disable", "80_pool", f"80_member_{member}")
+                self.assertEqual("TimeoutError", self.connect_error(vip))
+                self.listener("--on-no-member", "reset")
+                self.assertEqual("ConnectionRefusedError", self.connect_error(vip))
+                self.listener("--on-no-member", "drop")
+                self.assertEqual("TimeoutError", self.connect_error(vip))
+
+
+if __name__ == "__main__":
+    support.main()
