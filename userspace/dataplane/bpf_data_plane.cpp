@@ -11,6 +11,7 @@
 #include "dataplane/adoption.hpp"
 #include "dataplane/allowed_sources.hpp"
 #include "dataplane/codec.hpp"
+#include "dataplane/explain.hpp"
 #include "dataplane/flow_list.hpp"
 #include "dataplane/index_table.hpp"
 #include "dataplane/interface_slots.hpp"
@@ -66,6 +67,11 @@ class DataPlaneOverMaps : public BpfDataPlane {
   Result<std::vector<control::Flow>> flows(const control::FlowFilter& filter,
                                            std::size_t limit) override;
   Result<std::uint64_t> flush_flows(const control::FlowFilter& filter) override;
+  Result<control::Explanation> explain(const control::Question& question) override {
+    const auto pools = pools_by_listener();
+    if (!pools) return tl::unexpected(pools.error());
+    return dataplane::explain(program_, slots_, {members_, listener_indices_, *pools}, question);
+  }
   Result<std::vector<control::AttachedInterface>> interfaces() override;
 
   const Program& program() const override { return program_; }

@@ -28,6 +28,9 @@ class Object {
   void set_abridged(bool abridged);
   // Makes it use the maps of `program` instead of creating its own.
   Result<void> reuse_maps(const Program& program);
+  // Of those, only what the controller writes.
+  Result<void> reuse_configuration(const Program& program);
+  void leave_out_sweeping();  // flow_expire is not loaded
 
   bpf_object* get() const;
   bpf_program* xdp_program() const;

@@ -141,11 +141,7 @@ Result<Program> Program::load(const LoadOptions& options) {
 
   Program program;
   program.take_programs(*object);
-  bpf_map* map = nullptr;
-  bpf_object__for_each_map(map, object->get()) {
-    if (!is_contract(map)) continue;
-    program.maps_.emplace(bpf_map__name(map), duplicate(bpf_map__fd(map)));
-  }
+  program.take_maps(*object);
   if (auto written = program.flow_table_map().put(0, table); !written) {
     return tl::unexpected(std::move(written.error()));
   }
@@ -202,6 +198,32 @@ Result<Program> Program::open_pinned(const std::filesystem::path& pin_directory)
     *fd = std::move(*opened);
   }
   return program;
+}
+
+Result<Program> Program::load_beside(const Program& maps) {
+  constexpr std::uint32_t flows = 1024;
+  auto object = Object::open();
+  if (!object) return tl::unexpected(std::move(object.error()));
+  object->set_flow_table(dimensions({.flows = flows, .flows6 = flows}));
+  object->leave_out_sweeping();
+  if (auto reused = object->reuse_configuration(maps); !reused) {
+    return tl::unexpected(std::move(reused.error()));
+  }
+  if (auto loaded = load_object(*object); !loaded) {
+    return tl::unexpected(std::move(loaded.error()));
+  }
+  Program program;
+  program.xdp_ = duplicate(bpf_program__fd(object->xdp_program()));
+  program.flush_ = duplicate(bpf_program__fd(object->flush_program()));
+  program.take_maps(*object);
+  return program;
+}
+
+void Program::take_maps(const Object& object) {
+  bpf_map* map = nullptr;
+  bpf_object__for_each_map(map, object.get()) {
+    if (is_contract(map)) maps_.emplace(bpf_map__name(map), duplicate(bpf_map__fd(map)));
+  }
 }
 
 void Program::take_programs(const Object& object) {

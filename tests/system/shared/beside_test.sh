@@ -30,7 +30,7 @@ cleanup() {
   kill "$host"
 }
 trap cleanup EXIT
-sleep 1
+while [ "$(readlink "/proc/$host/ns/net")" = "$(readlink /proc/self/ns/net)" ]; do sleep 0.1; done
 ip link set far0 netns "$host"
 ip addr add 192.0.2.1/24 dev nic0
 ip link set nic0 up

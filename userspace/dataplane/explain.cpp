@@ -1,0 +1,139 @@
+#include "dataplane/explain.hpp"
+
+#include <arpa/inet.h>
+#include <sys/socket.h>
+
+#include <cstring>
+
+#include "dataplane/codec.hpp"
+#include "dataplane/fd.hpp"
+#include "dataplane/nic.hpp"
+#include "dataplane/reasons.hpp"
+#include "dataplane/rehearsal.hpp"
+#include "maps/flow.h"
+#include "maps/next_hop.h"
+
+namespace sluice::dataplane {
+namespace {
+
+using control::Explanation;
+using control::Flow;
+using control::Question;
+
+Explanation about(std::uint32_t reason) {
+  const auto& text = reasons[reason];
+  Explanation explained;
+  explained.verdict = text.verdict;
+  explained.reason = text.label;
+  explained.sentence = text.sentence;
+  return explained;
+}
+
+void add_objects(Explanation& explained, const Flow& flow) {
+  explained.listener_id = flow.listener_id;
+  explained.pool_id = flow.pool_id;
+  explained.member_id = flow.member_id;
+}
+
+// The connection that the packet belongs to already, unless that one gives way to a new one.
+Result<std::optional<Flow>> known_flow(const Program& program, const FlowNames& names,
+                                       const Question& question) {
+  std::optional<Flow> known;
+  const auto look = [&](const Flow& flow, const FlowSlot&) {
+    const bool same = flow.protocol == question.protocol && flow.client == question.from &&
+                      flow.vip == question.to;
+    if (same && flow.state != "closing" && flow.state != "closed") known = flow;
+    return !same;
+  };
+  return for_each_flow(program, names, look).map([&] { return known; });
+}
+
+// The host's own address toward somebody, as the kernel's routes have it; nothing is sent.
+std::optional<IpAddress> own_address_toward(const IpAddress& address) {
+  const bool v4 = address.is_v4();
+  const UniqueFd socket(::socket(v4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  const auto bytes = to_map(address);
+  sockaddr_in peer4{};
+  peer4.sin_family = AF_INET;
+  peer4.sin_port = htons(9);
+  peer4.sin_addr.s_addr = bytes.ipv4;
+  sockaddr_in6 peer6{};
+  peer6.sin6_family = AF_INET6;
+  peer6.sin6_port = htons(9);
+  std::memcpy(&peer6.sin6_addr, &bytes, sizeof peer6.sin6_addr);
+  const auto* peer = v4 ? reinterpret_cast<const sockaddr*>(&peer4)
+                        : reinterpret_cast<const sockaddr*>(&peer6);
+  if (!socket || connect(socket.get(), peer, v4 ? sizeof peer4 : sizeof peer6) != 0)
+    return std::nullopt;
+  sockaddr_storage own{};
+  socklen_t length = sizeof own;
+  if (getsockname(socket.get(), reinterpret_cast<sockaddr*>(&own), &length) != 0)
+    return std::nullopt;
+  sluice_address local{};
+  if (v4) {
+    local.ipv4 = reinterpret_cast<const sockaddr_in&>(own).sin_addr.s_addr;
+  } else {
+    std::memcpy(&local, &reinterpret_cast<const sockaddr_in6&>(own).sin6_addr, sizeof local);
+  }
+  return from_map(local, !v4);
+}
+
+// Where its packets come in: on the NIC that answers would leave by, or else on the first one.
+Result<sluice_interface> ingress_for(const InterfaceSlots& slots, const IpAddress& client) {
+  const auto all = slots.all();
+  if (!all) return tl::unexpected(all.error());
+  const auto own = own_address_toward(client);
+  std::optional<sluice_interface> first;
+  for (const auto& slot : *all) {
+    if (slot.tags != 0 || !nic_name(slot.ifindex)) continue;
+    if (!first) first = slot;
+    const auto address = client.is_v4() ? ipv4_from_be32(slot.ipv4) : from_map(slot.ipv6, true);
+    if (own && *own == address) return slot;
+  }
+  if (first) return *first;
+  return fail(ErrorKind::conflict, "no interface is attached, so no packet comes in",
+              "sluice-loader attach INTERFACE");
+}
+
+std::string way_out(const Program& program, std::uint64_t state) {
+  const auto index = static_cast<std::uint32_t>(SLUICE_STATE_GET(state, HOP));
+  const auto hop = ArrayMap<sluice_next_hop>(program, "next_hops").lookup(index);
+  if (!hop || !*hop || index == 0) return {};
+  return nic_name((*hop)->ifindex).value_or("");
+}
+
+}  // namespace
+
+Result<Explanation> explain(const Program& program, const InterfaceSlots& slots,
+                            const FlowNames& names, const Question& question) {
+  const auto ingress = ingress_for(slots, question.from.address);
+  if (!ingress) return tl::unexpected(ingress.error());
+  const auto known = known_flow(program, names, question);
+  if (!known) return tl::unexpected(known.error());
+  if (*known) {
+    auto explained = about(SLUICE_REASON_FORWARDED);
+    add_objects(explained, **known);
+    return explained;
+  }
+  const auto rehearsal = Rehearsal::over(program);
+  if (!rehearsal) return tl::unexpected(rehearsal.error());
+  const auto outcome = rehearsal->receive(question, ingress->ifindex, ingress->mac);
+  if (!outcome) return tl::unexpected(outcome.error());
+  auto explained = about(outcome->reason);
+  const auto note = [&](const Flow& flow, const FlowSlot& slot) {
+    add_objects(explained, flow);
+    explained.interface = way_out(rehearsal->program(), slot.state);
+    return false;
+  };
+  if (auto done = for_each_flow(rehearsal->program(), names, note); !done)
+    return tl::unexpected(done.error());
+  if (explained.verdict == "drop") return explained;
+  if (explained.verdict == "answer") explained.interface = nic_name(ingress->ifindex).value_or("");
+  if (const auto ends = addressed(outcome->frame)) {
+    explained.source = ends->source;
+    explained.destination = ends->destination;
+  }
+  return explained;
+}
+
+}  // namespace sluice::dataplane
