@@ -2,14 +2,16 @@
 # beside_test.sh SLUICE_LOADER: `sluice-loader attach --shared` beside a second XDP program on the same NIC, in either
 # order, through libxdp's dispatcher. Skips itself (exit code 77) where the kernel refuses that, or without xdp-tools.
 #
-# Plain sh, because scripts/vm-test runs it in a RAM disk.
+# Plain sh, because scripts/vm-test runs it in a RAM disk; and what comes after unshare and nsenter by its whole path,
+# because busybox would take its own of that name.
 set -eu
 PATH=$PATH:/usr/sbin:/sbin
 
 if [ "${2-}" != inside ]; then
-  exec unshare -n sh "$0" "$1" inside
+  exec unshare -n /bin/sh "$0" "$1" inside
 fi
 loader=$1
+ip=$(command -v ip)
 pins=/sys/fs/bpf/sluice-beside-$$
 filter=$(ls /usr/lib/*/bpf/xdpfilt_alw_all.o)
 
@@ -35,8 +37,8 @@ ip link set far0 netns "$host"
 ip addr add 192.0.2.1/24 dev nic0
 ip link set nic0 up
 far() { nsenter -t "$host" -n "$@"; }
-far ip link set far0 up
-far ip addr add 192.0.2.2/24 dev far0
+far "$ip" link set far0 up
+far "$ip" addr add 192.0.2.2/24 dev far0
 
 traffic_passes() { far ping -c 3 -w 20 192.0.2.1 >/dev/null || fail "no answer to a ping $1"; }
 runs() { xdp-loader status nic0 | grep -q "$1"; }
