@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <boost/json.hpp>
 #include <boost/program_options.hpp>
 #include <chrono>
@@ -130,6 +131,7 @@ class Subject {
  public:
   Subject(Kind kind, std::uint32_t flows);
   const Program& program() const { return *program_; }
+  std::uint32_t capacity() const { return capacity_; }
   std::uint64_t reason(std::uint32_t why) const;
   // The members' side of the flows in the table; only of those that members have not confirmed yet.
   std::vector<bench_tuple> reverse_tuples(bool unconfirmed = false) const;
@@ -140,11 +142,12 @@ class Subject {
   template <typename Bucket>
   std::vector<bench_tuple> reverse_tuples_of(const char* map, bool unconfirmed) const;
   Kind kind_;
+  std::uint32_t capacity_;
   std::unique_ptr<Program> program_;
   std::vector<UniqueFd> links_;
 };
 
-Subject::Subject(Kind kind, std::uint32_t flows) : kind_(kind) {
+Subject::Subject(Kind kind, std::uint32_t flows) : kind_(kind), capacity_(flows) {
   // The other version's table is not asked here and small.
   auto loaded = kind.family == 4 ? Program::load({.flows = flows, .flows6 = 1024})
                                  : Program::load({.flows = 1024, .flows6 = flows});
@@ -427,15 +430,20 @@ Row measure_tx(Walker& walker, const Settings& settings) {
   return {"floor: XDP_TX, MAC swap", walker.flows(), spread(raw), spread(net)};
 }
 
+sluice_flow_expire sweep_once(const Subject& subject) {
+  sluice_flow_expire result{};
+  LIBBPF_OPTS(bpf_test_run_opts, options, .ctx_in = &result, .ctx_size_in = sizeof result);
+  check(bpf_prog_test_run_opts(subject.program().expire_fd(), &options) == 0, "sweep");
+  return result;
+}
+
 // One sweep over the whole table (flow_expire) with all these flows in it, none of them idle: ns
 // for the sweep, not per packet.
 Row sweep(const Subject& subject, std::uint32_t flows, const Settings& settings) {
   std::vector<double> took;
   for (int round = 0; round < settings.rounds; ++round) {
-    sluice_flow_expire result{};
-    LIBBPF_OPTS(bpf_test_run_opts, options, .ctx_in = &result, .ctx_size_in = sizeof result);
     const auto begin = std::chrono::steady_clock::now();
-    check(bpf_prog_test_run_opts(subject.program().expire_fd(), &options) == 0, "sweep");
+    const auto result = sweep_once(subject);
     const std::chrono::duration<double, std::nano> ns = std::chrono::steady_clock::now() - begin;
     if (result.live != flows) die(fmt::format("a sweep saw {} of {} flows", result.live, flows));
     took.push_back(ns.count());
@@ -481,24 +489,48 @@ double pass(const Subject& subject, std::vector<bench_tuple> tuples, std::uint8_
   return run_checked(walker, subject, why, count) - floor;
 }
 
+Row once(const std::string& name, std::uint32_t flows, double ns) {
+  return {name, flows, {ns, ns, ns}, {ns, ns, ns}};
+}
+
 // Opens every flow with a full handshake, so many at a time that unconfirmed ones don't make way
-// for each other; returns what creating one cost.
-Row establish(Subject& subject, std::uint32_t flows) {
-  constexpr std::uint32_t at_a_time = SLUICE_DEFAULT_FLOWS / SLUICE_HALF_OPEN_SHARE / 2;
+// for each other; returns what creating one cost, on average and among the last.
+std::pair<double, double> establish(Subject& subject, std::uint32_t flows) {
+  const std::uint32_t at_a_time = subject.capacity() / SLUICE_HALF_OPEN_SHARE / 2;
   const auto& kind = subject.kind();
-  double sum = 0;
+  double sum = 0, last = 0;
   for (std::uint32_t first = 0; first < flows; first += at_a_time) {
     const auto count = std::min(at_a_time, flows - first);
     const auto clients = client_tuples(kind, kind.vip(), first, count);
-    sum += count * pass(subject, clients, syn, SLUICE_REASON_FLOW_CREATED);
+    last = pass(subject, clients, syn, SLUICE_REASON_FLOW_CREATED);
+    sum += count * last;
     pass(subject, subject.reverse_tuples(true), syn | ack, SLUICE_REASON_REPLIED, "dmz0");
     pass(subject, clients, ack, SLUICE_REASON_FORWARDED);
     if (kind.protocol == IPPROTO_TCP) {
       pass(subject, subject.reverse_tuples(true), ack, SLUICE_REASON_REPLIED, "dmz0");
     }
   }
-  const double net = sum / flows;
-  return {"flow created", flows, {net, net, net}, {net, net, net}};
+  return {sum / flows, last};
+}
+
+// The last of so many flows in a table that is made for hardly more.
+Row creation_in_full_table(const Kind& kind, std::uint32_t flows) {
+  Subject subject(kind, flows + flows / 20);
+  return once("flow created, table 95 % full", flows, establish(subject, flows).second);
+}
+
+// The same packets while the other CPU sweeps over the table without a pause.
+Row measure_beside_sweep(Walker& walker, const Subject& subject, const Settings& settings) {
+  std::atomic<bool> over = false;
+  std::thread sweeper([&] {
+    pin_to(1);
+    while (!over) sweep_once(subject);
+  });
+  auto row =
+      measure("to member, beside a sweep", walker, subject, SLUICE_REASON_FORWARDED, settings);
+  over = true;
+  sweeper.join();
+  return row;
 }
 
 // Both CPUs at once over one CPU alone: 2.0 is linear.
@@ -523,16 +555,20 @@ double scaling(Walker& walker, const Subject& subject, std::uint32_t packets) {
 
 void bench(const Kind& kind, const Settings& settings, Results& results) {
   for (const auto flows : settings.flows) {
-    Subject subject(kind, std::max(SLUICE_DEFAULT_FLOWS, flows + flows / 8));
     pin_to(0);
     std::vector<Row> own;
-    const Row opening = establish(subject, flows);
+    // First, because it takes the same interfaces.
+    if (flows == 131072) own.push_back(creation_in_full_table(kind, flows));
+    Subject subject(kind, std::max(SLUICE_DEFAULT_FLOWS, flows + flows / 8));
+    const double opening = establish(subject, flows).first;
     // A few packets would only show how cold everything is at the start.
-    if (flows >= 16384) own.push_back(opening);
+    if (flows >= 16384) own.push_back(once("flow created", flows, opening));
     Walker to_member(kind, client_tuples(kind, kind.vip(), 0, flows), ack);
     Walker to_client(kind, subject.reverse_tuples(), ack, "dmz0");
     own.push_back(measure("to member", to_member, subject, SLUICE_REASON_FORWARDED, settings));
     own.push_back(measure("to client", to_client, subject, SLUICE_REASON_REPLIED, settings));
+    if (flows == 131072 && std::thread::hardware_concurrency() >= 2)
+      own.push_back(measure_beside_sweep(to_member, subject, settings));
     Walker foreign(kind, client_tuples(kind, kind.nobody(), 0, flows), ack);
     own.push_back(measure("not ours", foreign, subject, SLUICE_REASON_NOT_OURS, settings));
     own.push_back(measure_tx(foreign, settings));
