@@ -28,5 +28,28 @@ class Udp(support.LabTest):
         self.assertEqual(0, lab.reasons().get("fragment_without_first", 0))
 
 
+    def test_a_failed_members_sessions_move_to_another_one(self):
+        lab = self.lab
+        lab.serve_udp(53)
+        lab.balance(port=53, protocol="UDP")
+        lab.ctl("loadbalancer", "healthmonitor", "create", "--type", "UDP-CONNECT", "--delay", "4", "--timeout", "1",
+                "--max-retries", "1", "--max-retries-down", "1", "53_pool")
+        # One socket, which is one session, that asks until another member than its first one answers.
+        code = ("import socket, time\n"
+                f"s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.connect(('{VIP}', 53)); s.settimeout(0.2)\n"
+                "def ask():\n"
+                " try: s.send(b'x'); return s.recv(99).split()[0].decode()\n"
+                " except OSError: return None\n"
+                "first = ask(); print(first, flush=True); began = time.monotonic()\n"
+                "while time.monotonic() < began + 15:\n"
+                " name = ask(); time.sleep(0.05)\n"
+                " if name not in (None, first): print(name, flush=True); break\n")
+        session = lab.spawn("client", support.PYTHON, "-c", code)
+        first = session.stdout.readline().strip()
+        self.assertIn(first, ("member1", "member2"))
+        lab.stop(first, "udp53")
+        self.assertEqual({"member1", "member2"} - {first}, {session.stdout.readline().strip()})
+
+
 if __name__ == "__main__":
     support.main()

@@ -1,4 +1,6 @@
 // Connections of every protocol in both IP versions: opened, answered, carried on, ended.
+#include <cstdlib>
+
 #include "packet/traffic.hpp"
 
 namespace sluice::test {
@@ -46,6 +48,28 @@ TEST_P(Session, LaterPacketsStayWithTheMember) {
     EXPECT_TRUE(same_frame(out.frame, at_member(packet).bytes()));
   }
   EXPECT_EQ(listener_counters(9).flows_opened, 1U);
+}
+
+// As many NICs can: a frame in several buffers (multi-buffer XDP), of which only the first is linear memory.
+TEST_P(Session, JumboFramesAreTranslatedWhole) {
+  const auto set_mtu = [](int mtu) {
+    return std::system(("ip link set lan1 mtu " + std::to_string(mtu) + " && ip link set lan0 mtu " +
+                        std::to_string(mtu))
+                           .c_str());
+  };
+  ASSERT_EQ(set_mtu(9000), 0);
+  establish(protocol());
+  auto large = from_client(protocol(), ACK);
+  large.data = Bytes(8000, 'x');
+  auto out = receive(large);
+  EXPECT_EQ(out.reason, "forwarded");
+  EXPECT_TRUE(same_frame(out.frame, at_member(large).bytes()));
+  auto answer = from_member(1, protocol(), ACK);
+  answer.data = Bytes(8001, 'y');
+  out = receive(answer);
+  EXPECT_EQ(out.reason, "replied");
+  EXPECT_TRUE(same_frame(out.frame, at_client(answer).bytes()));
+  EXPECT_EQ(set_mtu(1500), 0);
 }
 
 TEST_P(Session, ASecondClientGoesToTheOtherMember) {

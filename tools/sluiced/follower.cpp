@@ -10,6 +10,9 @@ namespace {
 // A script that pastes a hundred commands makes a few catch-ups, not a hundred.
 constexpr auto gather = std::chrono::milliseconds(20);
 
+// A sweep costs tens of milliseconds; where members fail all the time the regular one has to do.
+constexpr auto between_sweeps_for_failures = std::chrono::seconds(1);
+
 std::vector<IpAddress> active_vips(const model::Model& model) {
   const auto active = [](const model::Object& object) {
     return object.admin_state_up && object.provisioning_status != model::ProvisioningStatus::error;
@@ -62,6 +65,17 @@ void Follower::catch_up() {
   probe_members();
   keep_neighbors();
   announce_vips();
+  let_go_of_failed_members();
+}
+
+// Sessions without a connection (UDP) move to another member with their next packet once their flows are swept away.
+void Follower::let_go_of_failed_members() {
+  const auto now = std::chrono::steady_clock::now();
+  if (!someone_failed_ || now - last_sweep_ < between_sweeps_for_failures) return;
+  someone_failed_ = false;
+  last_sweep_ = now;
+  if (const auto swept = controller_.data_plane().expire_flows(); !swept)
+    spdlog::error("let go of failed members' sessions: {}", swept.error().text());
 }
 
 void Follower::link_changed(std::uint32_t interface_index) {
@@ -78,6 +92,7 @@ void Follower::health_changed(const std::vector<health::Monitor::Change>& change
       spdlog::info("{} is up: {}", who, reason);
     } else {
       spdlog::warn("{} is down: {}", who, reason);
+      someone_failed_ = true;
     }
   }
   controller_.set_health(states);

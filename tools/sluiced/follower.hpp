@@ -4,6 +4,7 @@
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <chrono>
 #include <optional>
 #include <string>
 #include <vector>
@@ -34,6 +35,7 @@ class Follower {
   void probe_members();
   void keep_neighbors();
   void announce_vips();
+  void let_go_of_failed_members();
 
   control::Controller& controller_;
   network::NeighborKeeper& neighbors_;
@@ -41,6 +43,8 @@ class Follower {
   health::Monitor monitor_;
   boost::asio::steady_timer timer_;
   bool scheduled_ = false;
+  bool someone_failed_ = false;
+  std::chrono::steady_clock::time_point last_sweep_{};
   std::optional<std::vector<std::string>> told_interfaces_;
 };
 

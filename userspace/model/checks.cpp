@@ -131,7 +131,31 @@ Result<void> check_domain_name(std::string_view name) {
 
 }  // namespace
 
+namespace {
+
+// Ones, then zeros: only such a mask has a number of leading bits, which is what the data plane knows.
+bool is_netmask(const IpAddress& mask) {
+  bool ended = false;
+  const auto all = [&](const auto& bytes) {
+    for (const auto byte : bytes) {
+      for (int bit = 7; bit >= 0; --bit) {
+        const bool one = byte >> bit & 1;
+        if (one && ended) return false;
+        ended = ended || !one;
+      }
+    }
+    return true;
+  };
+  return mask.is_v4() ? all(mask.to_v4().to_bytes()) : all(mask.to_v6().to_bytes());
+}
+
+}  // namespace
+
 Result<void> check_persistence(const Pool& pool) {
+  if (pool.persistence_granularity && !is_netmask(*pool.persistence_granularity)) {
+    return invalid_attribute("persistence_granularity", pool.persistence_granularity->to_string(),
+                             "Value should be a netmask, such as 255.255.255.0");
+  }
   const bool tuned = pool.persistence_timeout_seconds || pool.persistence_granularity;
   if (!tuned || transport(pool.protocol) != Protocol::tcp) return {};
   return fail(ErrorKind::invalid,

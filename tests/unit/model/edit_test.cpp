@@ -374,6 +374,15 @@ TEST_F(Edit, APersistencesTimeoutAndGranularityAreForUdpAndSctp) {
           "SCTP protocol pools.");
 }
 
+TEST_F(Edit, APersistencesGranularityIsANetmask) {
+  auto object = model.pools.at(pool);
+  object.session_persistence = SessionPersistence::source_ip;
+  object.persistence_granularity = ip("255.0.255.0");
+  refused(replace(model, object, later), ErrorKind::invalid,
+          "Invalid input for field/attribute persistence_granularity. Value: '255.0.255.0'. Value "
+          "should be a netmask, such as 255.255.255.0");
+}
+
 TEST_F(Edit, AFloatingIpIsReservedBeforeItIsAttachedAndAfterwards) {
   auto object = floating_ip("203.0.113.9");
   object.load_balancer_id.reset();
