@@ -1,0 +1,208 @@
+#include "tests/bench/subject.hpp"
+
+#include <arpa/inet.h>
+#include <bpf/libbpf.h>
+#include <linux/if_link.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <sched.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <numeric>
+#include <stdexcept>
+
+#include "dataplane/map.hpp"
+#include "maps/counters.h"
+#include "maps/flow.h"
+#include "maps/interface.h"
+#include "maps/listener.h"
+#include "maps/member.h"
+#include "maps/pool.h"
+#include "maps/runtime.h"
+#include "maps/vip.h"
+
+namespace sluice::bench {
+namespace {
+
+using dataplane::Program;
+using dataplane::UniqueFd;
+
+constexpr std::uint32_t member_count = 256;  // a member has 64,512 source ports per VIP
+constexpr std::uint32_t clients_ports = 16384;
+
+// The clients' router on one NIC, the members' on the other. Both NICs have one MAC, and so have
+// both routers: the frame's template fits either way.
+const char* const build_network = R"(set -e
+sysctl -qw net.ipv6.conf.default.accept_dad=0 net.ipv6.conf.default.accept_ra=0
+for i in lan dmz; do
+  ip link add ${i}0 address 02:00:00:00:00:09 type veth peer name ${i}1
+  ip link set ${i}0 up; ip link set ${i}1 up
+  sysctl -qw net.ipv4.conf.${i}0.forwarding=1 net.ipv6.conf.${i}0.forwarding=1
+done
+ip -6 addr add 2001:db8::9/64 dev lan0 nodad
+ip -6 addr add 2001:db8:1::9/64 dev dmz0 nodad
+ip -6 route add default via 2001:db8::1 dev lan0
+ip -6 route add 2001:db8:9::/64 via 2001:db8:1::1 dev dmz0
+ip -6 neigh add 2001:db8::1 lladdr 02:00:00:00:00:01 dev lan0 nud permanent
+ip -6 neigh add 2001:db8:1::1 lladdr 02:00:00:00:00:01 dev dmz0 nud permanent
+ip addr add 10.0.0.9/24 dev lan0
+ip addr add 10.1.0.9/24 dev dmz0
+ip route add default via 10.0.0.1
+ip route add 10.9.0.0/16 via 10.1.0.1
+ip neigh add 10.0.0.1 lladdr 02:00:00:00:00:01 dev lan0 nud permanent
+ip neigh add 10.1.0.1 lladdr 02:00:00:00:00:01 dev dmz0 nud permanent
+)";
+
+sluice_address ip(const char* text) {
+  sluice_address address{};
+  inet_pton(std::strchr(text, ':') ? AF_INET6 : AF_INET, text, &address);
+  return address;
+}
+// Number n of a network.
+sluice_address numbered(int family, std::uint32_t ipv4, const char* ipv6, std::uint32_t n) {
+  sluice_address address = family == 4 ? sluice_address{} : ip(ipv6);
+  if (family == 4) {
+    address.ipv4 = htonl(ipv4 + n);
+  } else {
+    address.words[3] = htonl(n + 1);
+  }
+  return address;
+}
+// As they lie in a packet.
+__be32 ports(__be16 source, __be16 destination) {
+  return static_cast<__be32>(destination) << 16 | source;
+}
+
+bench_tuple tuple_of(const sluice_flow4& slot) {
+  bench_tuple tuple{};
+  tuple.source.ipv4 = slot.source;
+  tuple.destination.ipv4 = slot.destination;
+  tuple.ports = ports(slot.source_port, slot.destination_port);
+  return tuple;
+}
+
+bench_tuple tuple_of(const sluice_flow6& slot) {
+  return {slot.source, slot.destination, ports(slot.source_port, slot.destination_port), 0};
+}
+
+}  // namespace
+
+void enter_network() {
+  check(unshare(CLONE_NEWNET) == 0, "make a network namespace (run as root)");
+  if (std::system(build_network) != 0) die("can't build the bench's network");
+}
+
+void die(const std::string& what) {
+  throw std::runtime_error(what);
+}
+void check(bool ok, const std::string& what) {
+  if (!ok) die(what + ": " + std::strerror(errno));
+}
+
+Subject::Subject(Kind kind, std::uint32_t flows) : kind_(kind), capacity_(flows) {
+  // The other version's table is not asked here and small.
+  auto loaded = kind.family == 4 ? Program::load({.flows = flows, .flows6 = 1024})
+                                 : Program::load({.flows = 1024, .flows6 = flows});
+  if (!loaded) die(loaded.error().text());
+  program_ = std::make_unique<Program>(std::move(*loaded));
+  for (const char* name : {"lan0", "dmz0"}) {
+    LIBBPF_OPTS(bpf_link_create_opts, options, .flags = XDP_FLAGS_DRV_MODE);
+    const auto index = if_nametoindex(name);
+    links_.emplace_back(
+        bpf_link_create(program_->xdp_fd(), static_cast<int>(index), BPF_XDP, &options));
+    check(static_cast<bool>(links_.back()), "attach");
+    sluice_interface interface {};
+    interface.ifindex = index;
+    const std::uint8_t mac[] = {0x02, 0, 0, 0, 0, 0x09};
+    std::memcpy(interface.mac, mac, sizeof mac);
+    put(program_->map_fd("interfaces"), std::uint32_t{index % SLUICE_MAX_INTERFACES}, interface);
+  }
+  configure();
+}
+
+void Subject::configure() {
+  sluice_runtime runtime{};
+  const auto known = [&](const sluice_address& address) {
+    if (kind_.family == 4) {
+      sluice_address_filter_add4(&runtime, address.ipv4);
+    } else {
+      sluice_address_filter_add6(&runtime, &address);
+    }
+  };
+  const auto vip = ip(kind_.vip());
+  known(vip);
+  LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_INNER_MAP);
+  UniqueFd ring(bpf_map_create(BPF_MAP_TYPE_ARRAY, "ring", 4, 4, member_count + 1, &options));
+  put(ring.get(), std::uint32_t{SLUICE_RING_LENGTH}, member_count);
+  for (std::uint32_t i = 0; i < member_count; ++i) {
+    sluice_member member{};
+    member.address = numbered(kind_.family, 0x0a090000, "2001:db8:9::", i);  // behind the router
+    member.port = htons(8080);
+    member.flags = SLUICE_MEMBER_USABLE | (kind_.family == 6 ? SLUICE_MEMBER_IPV6 : 0);
+    known(member.address);
+    put(program_->map_fd("members"), i, member);
+    put(ring.get(), i + SLUICE_RING_FIRST, i);
+  }
+  const std::uint32_t zero = 0;
+  put(program_->map_fd("pool_rings"), zero, ring.get());
+  put(program_->map_fd("pools"), zero, sluice_pool{});
+  sluice_listener listener{};
+  listener.snat_source = vip.ipv4;
+  listener.connection_limit = listener.new_connection_limit = SLUICE_NO_LIMIT;
+  const auto protocol = static_cast<std::uint8_t>(kind_.protocol);
+  sluice_vip up{};
+  up.flags = SLUICE_VIP_UP;
+  if (kind_.family == 4) {
+    put(program_->map_fd("listeners4"), sluice_listener4_key{vip.ipv4, htons(80), protocol, 0},
+        listener);
+    put(program_->map_fd("vips4"), vip.ipv4, up);
+  } else {
+    put(program_->map_fd("listeners6"), sluice_listener6_key{vip, htons(80), protocol, {}},
+        listener);
+    put(program_->map_fd("vips6"), vip, up);
+  }
+  put(program_->map_fd("runtime"), zero, runtime);
+}
+
+std::uint64_t Subject::reason(std::uint32_t why) const {
+  std::vector<std::uint64_t> cpus(libbpf_num_possible_cpus());
+  check(bpf_map_lookup_elem(program_->map_fd("reason_counters"), &why, cpus.data()) == 0,
+        "read a counter");
+  return std::accumulate(cpus.begin(), cpus.end(), std::uint64_t{0});
+}
+
+template <typename Bucket>
+std::vector<bench_tuple> Subject::reverse_tuples_of(const char* map, bool unconfirmed) const {
+  const auto buckets = dataplane::MappedArray<Bucket>::open(*program_, map);
+  if (!buckets) die(buckets.error().text());
+  std::vector<bench_tuple> tuples;
+  for (const auto& bucket : *buckets) {
+    for (const auto& slot : bucket.slots) {
+      if (!SLUICE_STATE_GET(slot.state, PROTOCOL) || !(slot.state & SLUICE_FLOW_TO_CLIENT))
+        continue;
+      if (unconfirmed && slot.state & SLUICE_FLOW_ESTABLISHED) continue;
+      tuples.push_back(tuple_of(slot));
+    }
+  }
+  return tuples;
+}
+
+std::vector<bench_tuple> Subject::reverse_tuples(bool unconfirmed) const {
+  return kind_.family == 4 ? reverse_tuples_of<sluice_bucket4>("flows4", unconfirmed)
+                           : reverse_tuples_of<sluice_bucket6>("flows6", unconfirmed);
+}
+
+// Flows number `first` and on.
+std::vector<bench_tuple> client_tuples(const Kind& kind, const char* destination,
+                                       std::uint32_t first, std::uint32_t flows) {
+  std::vector<bench_tuple> tuples;
+  for (std::uint32_t i = first; i < first + flows; ++i) {
+    tuples.push_back(
+        {numbered(kind.family, 0xcb000000, "2001:db8:c::", i / clients_ports), ip(destination),
+         ports(htons(static_cast<std::uint16_t>(1024 + i % clients_ports)), htons(80)), 0});
+  }
+  return tuples;
+}
+
+}  // namespace sluice::bench

@@ -1,0 +1,69 @@
+// Subject: the program that packet_cost measures, loaded and configured: one VIP, one listener, 256 members.
+#pragma once
+
+#include <bpf/bpf.h>
+#include <fmt/format.h>
+#include <netinet/in.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "dataplane/fd.hpp"
+#include "dataplane/program.hpp"
+#include "maps/types.h"
+#include "tests/bench/packet_cost.h"
+
+namespace sluice::bench {
+
+// What a row is about.
+struct Kind {
+  int family = 4;
+  int protocol = IPPROTO_TCP;
+
+  const char* vip() const { return family == 4 ? "10.0.0.16" : "2001:db8::16"; }
+  const char* nobody() const { return family == 4 ? "10.0.0.17" : "2001:db8::17"; }
+  std::string name() const {
+    return fmt::format("IPv{} {}", family, protocol == IPPROTO_TCP ? "TCP" : "UDP");
+  }
+};
+
+// A network namespace of the process's own, with both routers in it.
+void enter_network();
+
+[[noreturn]] void die(const std::string& what);
+// Dies with errno's text unless ok.
+void check(bool ok, const std::string& what);
+template <typename Key, typename Value>
+void put(int map, const Key& key, const Value& value) {
+  check(bpf_map_update_elem(map, &key, &value, BPF_ANY) == 0, "fill a map");
+}
+
+// The program under test with `flows` connections' room, configured: one VIP, one listener, 256
+// members.
+class Subject {
+ public:
+  Subject(Kind kind, std::uint32_t flows);
+  const dataplane::Program& program() const { return *program_; }
+  std::uint32_t capacity() const { return capacity_; }
+  std::uint64_t reason(std::uint32_t why) const;
+  // The members' side of the flows in the table; only of those that members have not confirmed yet.
+  std::vector<bench_tuple> reverse_tuples(bool unconfirmed = false) const;
+  const Kind& kind() const { return kind_; }
+
+ private:
+  void configure();
+  template <typename Bucket>
+  std::vector<bench_tuple> reverse_tuples_of(const char* map, bool unconfirmed) const;
+  Kind kind_;
+  std::uint32_t capacity_;
+  std::unique_ptr<dataplane::Program> program_;
+  std::vector<dataplane::UniqueFd> links_;
+};
+
+// Flows number `first` and on.
+std::vector<bench_tuple> client_tuples(const Kind& kind, const char* destination,
+                                       std::uint32_t first, std::uint32_t flows);
+
+}  // namespace sluice::bench
