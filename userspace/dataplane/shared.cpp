@@ -48,6 +48,17 @@ XdpMode from_libxdp(xdp_attach_mode mode) {
   }
 }
 
+// Kernels from 6.12 on don't let a program that moves the packet's beginning take a place that was made for one that does
+// not, as all places in older dispatchers are (https://github.com/xdp-project/xdp-tools/pull/509).
+tl::unexpected<Error> fail_to_attach(int error, std::string kernel_message) {
+  if (-error == EINVAL && kernel_message.empty()) {
+    kernel_message =
+        "libxdp's dispatcher (xdp-dispatcher.o) may be too old for this kernel: update libxdp to one of "
+        "June 2025 or later, or give Sluice the NIC alone, without --shared";
+  }
+  return fail_bpf(error, "attach through libxdp", std::move(kernel_message));
+}
+
 Result<Instance> new_instance(const Program& maps) {
   auto object = Object::open();
   if (!object) return tl::unexpected(std::move(object.error()));
@@ -103,7 +114,7 @@ Result<SharedAttachment> attach_shared(const Program& maps, std::uint32_t interf
   if (!instance) return tl::unexpected(std::move(instance.error()));
   const int index = static_cast<int>(interface_index);
   if (const int error = xdp_program__attach(instance->program.get(), index, to_libxdp(mode), 0)) {
-    return fail_bpf(error, "attach through libxdp", log.kernel_message());
+    return fail_to_attach(error, log.kernel_message());
   }
   if (auto pinned = pin_instance(instance->program, pin); !pinned) {
     xdp_program__detach(instance->program.get(), index, to_libxdp(mode), 0);
@@ -152,7 +163,7 @@ Result<void> upgrade_shared(const Program& maps, std::uint32_t interface_index,
   if (present->dispatcher) {
     // Both run for a moment; the dispatcher is replaced as a whole each time.
     if (const int error = xdp_program__attach(instance->program.get(), index, mode, 0)) {
-      return fail_bpf(error, "attach through libxdp", log.kernel_message());
+      return fail_to_attach(error, log.kernel_message());
     }
     if (const int error = xdp_program__detach(old->get(), index, mode, 0)) {
       return fail_bpf(error, "detach the old program through libxdp", log.kernel_message());

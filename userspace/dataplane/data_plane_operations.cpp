@@ -1,0 +1,232 @@
+#include "dataplane/data_plane_over_maps.hpp"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "dataplane/codec.hpp"
+#include "dataplane/libbpf_log.hpp"
+
+namespace sluice::dataplane {
+namespace {
+
+void add_to_filter(sluice_runtime& runtime, const IpAddress& address) {
+  const auto bytes = to_map(address);
+  if (address.is_v4()) {
+    sluice_address_filter_add4(&runtime, bytes.ipv4);
+  } else {
+    sluice_address_filter_add6(&runtime, &bytes);
+  }
+}
+
+}  // namespace
+
+// ---- indices and counters ----
+
+Result<Counters> DataPlaneOverMaps::counters(const CounterMap<sluice_counters>& map,
+                                             std::optional<std::uint32_t> index) const {
+  Counters sum;
+  if (!index) return sum;
+  const auto cpus = map.per_cpu(*index);
+  if (!cpus) return tl::unexpected(cpus.error());
+  for (const auto& one : *cpus) add(sum, one);
+  return sum;
+}
+
+Result<std::uint32_t> DataPlaneOverMaps::index_for(IndexTable& table,
+                                                   const CounterMap<sluice_counters>& map,
+                                                   const ArrayMap<std::uint32_t>& active,
+                                                   const Uuid& object, std::string_view full) {
+  if (const auto index = table.find(object)) return *index;
+  const auto without_flows = [&](std::uint32_t index) {
+    const auto sum = counters(map, index);
+    return sum && sum->active_flows() == 0;
+  };
+  const auto allocation = table.allocate(object, without_flows);
+  if (!allocation) return fail(ErrorKind::conflict, std::string(full));
+  if (allocation->fresh) {
+    auto zeroed = map.set_to_zero(allocation->index);
+    if (zeroed) zeroed = active.put(allocation->index, 0);
+    if (!zeroed) {
+      table.release(object);
+      return tl::unexpected(std::move(zeroed.error()));
+    }
+  }
+  return allocation->index;
+}
+
+Result<std::uint32_t> DataPlaneOverMaps::pool_index_for(const Uuid& pool) {
+  if (const auto index = pool_indices_.find(pool)) return *index;
+  const auto allocation = pool_indices_.allocate(pool, [](std::uint32_t) { return true; });
+  if (allocation) return allocation->index;
+  return fail(ErrorKind::conflict,
+              fmt::format("map pools is full: it holds {} entries", SLUICE_MAX_POOLS));
+}
+
+// ---- operations ----
+
+Result<void> DataPlaneOverMaps::run(const control::PutVip& put) {
+  if (auto added = add_to_address_filter(put.address); !added) return added;
+  const auto entry = to_map(put.entry);
+  if (put.address.is_v4()) return vips4_.put(to_be32(put.address), entry);
+  return vips6_.put(to_map(put.address), entry);
+}
+
+Result<void> DataPlaneOverMaps::run(const control::RemoveVip& remove) {
+  const auto erased = remove.address.is_v4() ? vips4_.erase(to_be32(remove.address))
+                                             : vips6_.erase(to_map(remove.address));
+  if (!erased) return tl::unexpected(erased.error());
+  return rebuild_address_filter();
+}
+
+Result<void> DataPlaneOverMaps::change_runtime(const std::function<void(sluice_runtime&)>& change) {
+  constexpr std::uint32_t only = 0;
+  const auto present = runtime_.lookup(only);
+  if (!present) return tl::unexpected(present.error());
+  auto next = present->value_or(sluice_runtime{});
+  change(next);
+  return runtime_.put(only, next);
+}
+
+Result<void> DataPlaneOverMaps::add_to_address_filter(const IpAddress& address) {
+  return change_runtime([&](sluice_runtime& runtime) { add_to_filter(runtime, address); });
+}
+
+Result<void> DataPlaneOverMaps::rebuild_address_filter() {
+  const auto vips4 = vips4_.entries();
+  if (!vips4) return tl::unexpected(vips4.error());
+  const auto vips6 = vips6_.entries();
+  if (!vips6) return tl::unexpected(vips6.error());
+  const auto members = members_.entries();
+  if (!members) return tl::unexpected(members.error());
+  return change_runtime([&](sluice_runtime& runtime) {
+    std::fill(std::begin(runtime.address_filter), std::end(runtime.address_filter), 0);
+    for (const auto& [address, vip] : *vips4) sluice_address_filter_add4(&runtime, address);
+    for (const auto& [address, vip] : *vips6) sluice_address_filter_add6(&runtime, &address);
+    for (const auto& [index, member] : *members) {
+      if (from_map(member.id).is_nil()) continue;
+      add_to_filter(runtime, from_map(member).address);
+    }
+  });
+}
+
+Result<void> DataPlaneOverMaps::run(const control::PutMember& put) {
+  const auto index =
+      index_for(member_indices_, member_counters_, member_active_, put.id,
+                fmt::format("map members is full: its {} entries are in use or still have flows",
+                            SLUICE_MAX_MEMBERS));
+  if (!index) return tl::unexpected(index.error());
+  if (auto added = add_to_address_filter(put.entry.address); !added) return added;
+  return members_.put(*index, to_map(put.id, put.entry));
+}
+
+Result<void> DataPlaneOverMaps::run(const control::RemoveMember& remove) {
+  const auto index = member_indices_.find(remove.id);
+  if (!index) return {};
+  const auto member = members_.lookup(*index);
+  if (!member) return tl::unexpected(member.error());
+  if (*member) {
+    if (auto marked = members_.put(*index, removed(**member)); !marked) return marked;
+  }
+  member_indices_.release(remove.id);
+  return {};
+}
+
+Result<Ring> DataPlaneOverMaps::ring_elements(const control::PutPool& put) const {
+  Ring ring;
+  ring.reserve(put.entry.ring.size());
+  for (const auto& id : put.entry.ring) {
+    const auto index = member_indices_.find(id);
+    if (!index) {
+      return fail(ErrorKind::internal, fmt::format("the ring of pool {} names member {}, which "
+                                                   "the data plane does not have",
+                                                   to_string(put.id), to_string(id)));
+    }
+    const auto position = ring.size();
+    const auto weight =
+        position < put.entry.weights.size() ? put.entry.weights[position] : std::uint16_t{0};
+    ring.push_back(SLUICE_RING_WEIGHTED(*index, weight));
+  }
+  return ring;
+}
+
+Result<void> DataPlaneOverMaps::run(const control::PutPool& put) {
+  const auto ring = ring_elements(put);
+  if (!ring) return tl::unexpected(ring.error());
+  const bool known = pool_indices_.find(put.id).has_value();
+  const auto index = pool_index_for(put.id);
+  if (!index) return tl::unexpected(index.error());
+  auto written = rings_.put(*index, *ring);
+  if (written) written = pools_.put(*index, to_map(put.id, put.entry));
+  if (!written && !known) pool_indices_.release(put.id);
+  return written;
+}
+
+Result<void> DataPlaneOverMaps::run(const control::RemovePool& remove) {
+  const auto index = pool_indices_.find(remove.id);
+  if (!index) return {};
+  if (auto cleared = pools_.put(*index, sluice_pool{}); !cleared) return cleared;
+  if (auto erased = rings_.erase(*index); !erased) return erased;
+  pool_indices_.release(remove.id);
+  return {};
+}
+
+Result<void> DataPlaneOverMaps::release_listener_if_unused(const Uuid& listener) {
+  for (const auto& [key, id] : listener_of_entry_) {
+    if (id == listener) return {};
+  }
+  const auto index = listener_indices_.find(listener);
+  if (!index) return {};
+  // The index may be another listener's soon.
+  auto cleared = allowed_sources_.remove_others(*index, {});
+  listener_indices_.release(listener);
+  return cleared;
+}
+
+Result<void> DataPlaneOverMaps::write_listener(const control::ListenerKey& key,
+                                               const sluice_listener& listener) {
+  return key.address.is_v4() ? listeners4_.put(to_map4(key), listener)
+                             : listeners6_.put(to_map6(key), listener);
+}
+
+Result<void> DataPlaneOverMaps::run(const control::PutListener& put) {
+  const auto pool = pool_indices_.find(put.entry.pool);
+  if (!pool && !put.entry.pool.is_nil()) {
+    return fail(ErrorKind::internal,
+                fmt::format("listener {} names pool {}, which the data plane does not have",
+                            to_string(put.entry.listener), to_string(put.entry.pool)));
+  }
+  const auto index =
+      index_for(listener_indices_, listener_counters_, listener_active_, put.entry.listener,
+                fmt::format("map listener_counters is full: its {} entries are in use or still "
+                            "have flows",
+                            SLUICE_MAX_LISTENERS));
+  if (!index) return tl::unexpected(index.error());
+
+  auto written = allowed_sources_.add(*index, put.entry.allowed_cidrs);
+  if (written) {
+    written = write_listener(put.key, to_map(put.entry, *index, pool.value_or(SLUICE_NO_INDEX)));
+  }
+  if (!written) {
+    (void)release_listener_if_unused(put.entry.listener);
+    return written;
+  }
+  if (auto done = allowed_sources_.remove_others(*index, put.entry.allowed_cidrs); !done) {
+    return done;
+  }
+  const auto former = std::exchange(listener_of_entry_[put.key], put.entry.listener);
+  return former != put.entry.listener ? release_listener_if_unused(former) : Result<void>();
+}
+
+Result<void> DataPlaneOverMaps::run(const control::RemoveListener& remove) {
+  const auto erased = remove.key.address.is_v4() ? listeners4_.erase(to_map4(remove.key))
+                                                 : listeners6_.erase(to_map6(remove.key));
+  if (!erased) return tl::unexpected(erased.error());
+  const auto entry = listener_of_entry_.extract(remove.key);
+  return entry ? release_listener_if_unused(entry.mapped()) : Result<void>();
+}
+
+}  // namespace sluice::dataplane

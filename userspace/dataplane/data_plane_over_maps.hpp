@@ -1,0 +1,146 @@
+// DataPlaneOverMaps: what BpfDataPlane::open() gives. Private to dataplane/; its functions are in bpf_data_plane.cpp (start,
+// reading back), data_plane_operations.cpp (what the controller changes) and data_plane_queries.cpp (counters, flows,
+// next hops, interfaces).
+#pragma once
+
+#include <bpf/libbpf.h>
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "dataplane/allowed_sources.hpp"
+#include "dataplane/bpf_data_plane.hpp"
+#include "dataplane/explain.hpp"
+#include "dataplane/flow_list.hpp"
+#include "dataplane/index_table.hpp"
+#include "dataplane/interface_slots.hpp"
+#include "dataplane/map.hpp"
+#include "dataplane/program.hpp"
+#include "dataplane/rings.hpp"
+#include "maps/counters.h"
+#include "maps/listener.h"
+#include "maps/member.h"
+#include "maps/pool.h"
+#include "maps/runtime.h"
+#include "maps/vip.h"
+
+namespace sluice::dataplane {
+
+using control::Counters;
+using control::DataPlaneState;
+
+struct CloseRingBuffer {
+  void operator()(ring_buffer* buffer) const { ring_buffer__free(buffer); }
+};
+
+class DataPlaneOverMaps : public BpfDataPlane {
+ public:
+  DataPlaneOverMaps(Program program, std::optional<PinDirectory> pins)
+      : program_(std::move(program)), pins_(std::move(pins)) {}
+
+  // Second half of construction: what an earlier daemon left in the maps.
+  Result<void> recover();
+
+  Result<DataPlaneState> read() override;
+  Result<void> apply(const control::Operation& operation) override {
+    return std::visit([this](const auto& one) { return run(one); }, operation);
+  }
+  Result<Counters> listener_counters(const Uuid& listener) override {
+    return counters(listener_counters_, listener_indices_.find(listener));
+  }
+  Result<Counters> member_counters(const Uuid& member) override {
+    return counters(member_counters_, member_indices_.find(member));
+  }
+  Result<std::vector<control::ReasonCount>> reason_counters() override;
+  Result<control::ExpiryReport> expire_flows() override;
+  Result<void> renew_next_hops() override;
+  Result<std::vector<control::Flow>> flows(const control::FlowFilter& filter,
+                                           std::size_t limit) override;
+  Result<std::uint64_t> flush_flows(const control::FlowFilter& filter) override;
+  Result<control::Explanation> explain(const control::Question& question) override {
+    const auto pools = pools_by_listener();
+    if (!pools) return tl::unexpected(pools.error());
+    return dataplane::explain(program_, slots_, {members_, listener_indices_, *pools}, question);
+  }
+  Result<std::vector<control::AttachedInterface>> interfaces() override;
+
+  const Program& program() const override { return program_; }
+  int resolve_requests_fd() const override { return ring_buffer__epoll_fd(requests_.get()); }
+  Result<std::vector<ResolveRequest>> take_resolve_requests() override;
+  Result<std::vector<std::string>> refresh_interface_macs() override;
+  Result<std::vector<std::uint32_t>> set_vlans(
+      const std::vector<InterfaceSlots::Vlan>& vlans) override {
+    return slots_.set_vlans(vlans);
+  }
+
+ private:
+  Result<void> run(const control::PutVip& put);
+  Result<void> run(const control::RemoveVip& remove);
+  Result<void> run(const control::PutListener& put);
+  Result<void> run(const control::RemoveListener& remove);
+  Result<void> run(const control::PutPool& put);
+  Result<void> run(const control::RemovePool& remove);
+  Result<void> run(const control::PutMember& put);
+  Result<void> run(const control::RemoveMember& remove);
+
+  Result<void> change_runtime(const std::function<void(sluice_runtime&)>& change);
+  Result<void> add_to_address_filter(const IpAddress& address);
+  // Without the addresses that have gone. Removed members keep theirs as long as they may have
+  // flows.
+  Result<void> rebuild_address_filter();
+  Result<void> recover_members();
+  Result<void> recover_pools();
+  Result<void> recover_listeners();
+  Result<void> recover_listener(const control::ListenerKey& key, const sluice_listener& listener);
+  Result<void> open_ring_buffer();
+
+  Result<Counters> counters(const CounterMap<sluice_counters>& map,
+                            std::optional<std::uint32_t> index) const;
+  // The object's index, or a new one whose counters start at zero.
+  Result<std::uint32_t> index_for(IndexTable& table, const CounterMap<sluice_counters>& map,
+                                  const ArrayMap<std::uint32_t>& active, const Uuid& object,
+                                  std::string_view full);
+  Result<std::uint32_t> pool_index_for(const Uuid& pool);
+  // Its entries in either family's map.
+  Result<std::vector<std::pair<control::ListenerKey, sluice_listener>>> listener_entries() const;
+  Result<void> write_listener(const control::ListenerKey& key, const sluice_listener& listener);
+  Result<void> release_listener_if_unused(const Uuid& listener);
+  Result<Ring> ring_elements(const control::PutPool& put) const;
+  Result<std::map<std::uint32_t, Uuid>> pools_by_listener() const;
+  static int keep_request(void* self, void* data, std::size_t size);
+
+  Program program_;
+  std::optional<PinDirectory> pins_;  // unset: not pinned
+
+  Map<__be32, sluice_vip> vips4_{program_, "vips4"};
+  Map<sluice_address, sluice_vip> vips6_{program_, "vips6"};
+  Map<sluice_listener4_key, sluice_listener> listeners4_{program_, "listeners4"};
+  Map<sluice_listener6_key, sluice_listener> listeners6_{program_, "listeners6"};
+  AllowedSources allowed_sources_{program_};
+  ArrayMap<sluice_pool> pools_{program_, "pools"};
+  ArrayMap<sluice_member> members_{program_, "members"};
+  ArrayMap<sluice_runtime> runtime_{program_, "runtime"};
+  CounterMap<sluice_counters> listener_counters_{program_, "listener_counters"};
+  CounterMap<sluice_counters> member_counters_{program_, "member_counters"};
+  ArrayMap<std::uint32_t> listener_active_{program_, "listener_active"};
+  ArrayMap<std::uint32_t> member_active_{program_, "member_active"};
+  CounterMap<std::uint64_t> reason_counters_{program_, "reason_counters"};
+  InterfaceSlots slots_{program_};
+  Rings rings_{program_};
+
+  IndexTable member_indices_{SLUICE_MAX_MEMBERS};
+  IndexTable pool_indices_{SLUICE_MAX_POOLS};
+  IndexTable listener_indices_{SLUICE_MAX_LISTENERS};
+  std::map<control::ListenerKey, Uuid> listener_of_entry_;
+
+  std::unique_ptr<ring_buffer, CloseRingBuffer> requests_;
+  std::vector<ResolveRequest> taken_;
+};
+
+}  // namespace sluice::dataplane

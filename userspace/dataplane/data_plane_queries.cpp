@@ -1,0 +1,152 @@
+#include "dataplane/data_plane_over_maps.hpp"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "dataplane/codec.hpp"
+#include "dataplane/libbpf_log.hpp"
+#include "dataplane/reasons.hpp"
+#include "maps/flow.h"
+
+namespace sluice::dataplane {
+
+// ---- counters of reasons, flows, next hops ----
+
+Result<std::vector<control::ReasonCount>> DataPlaneOverMaps::reason_counters() {
+  std::vector<control::ReasonCount> counts;
+  for (std::uint32_t reason = 0; reason < SLUICE_REASON_COUNT; ++reason) {
+    const auto cpus = reason_counters_.per_cpu(reason);
+    if (!cpus) return tl::unexpected(cpus.error());
+    const auto& text = reasons[reason];
+    auto& count = counts.emplace_back(control::ReasonCount{
+        std::string(text.label), std::string(text.verdict), std::string(text.sentence), 0});
+    for (const auto one : *cpus) count.packets += one;
+  }
+  return counts;
+}
+
+Result<control::ExpiryReport> DataPlaneOverMaps::expire_flows() {
+  // An upgrade may have replaced the pinned program since we opened it.
+  UniqueFd pinned;
+  if (pins_) pinned.reset(bpf_obj_get(pins_->program("flow_expire").c_str()));
+  const int program = pinned ? pinned.get() : program_.expire_fd();
+
+  sluice_flow_expire sweep{};
+  // The kernel writes the result back into ctx_in; it takes no ctx_out for such programs.
+  LIBBPF_OPTS(bpf_test_run_opts, run, .ctx_in = &sweep, .ctx_size_in = sizeof sweep);
+  if (bpf_prog_test_run_opts(program, &run) != 0) {
+    return fail_bpf(errno, "run program flow_expire");
+  }
+  if (run.retval != 0) {
+    return fail(ErrorKind::internal, fmt::format("program flow_expire returned {}",
+                                                 static_cast<std::int32_t>(run.retval)));
+  }
+  return control::ExpiryReport{sweep.live, sweep.expired};
+}
+
+Result<std::map<std::uint32_t, Uuid>> DataPlaneOverMaps::pools_by_listener() const {
+  const auto listeners = listener_entries();
+  if (!listeners) return tl::unexpected(listeners.error());
+  const auto pools = pools_.entries();
+  if (!pools) return tl::unexpected(pools.error());
+  std::map<std::uint32_t, Uuid> result;
+  for (const auto& [key, listener] : *listeners) {
+    if (listener.pool < pools->size()) {
+      result[listener.index] = from_map((*pools)[listener.pool].second.id);
+    }
+  }
+  return result;
+}
+
+Result<std::vector<control::Flow>> DataPlaneOverMaps::flows(const control::FlowFilter& filter,
+                                                            std::size_t limit) {
+  const auto pools = pools_by_listener();
+  if (!pools) return tl::unexpected(pools.error());
+  const FlowNames names{members_, listener_indices_, *pools};
+  std::vector<control::Flow> found;
+  const auto keep = [&](const control::Flow& flow, const FlowSlot&) {
+    if (!control::matches(filter, flow)) return true;
+    found.push_back(flow);
+    return found.size() < limit;
+  };
+  if (auto done = for_each_flow(program_, names, keep); !done) return tl::unexpected(done.error());
+  return found;
+}
+
+Result<std::uint64_t> DataPlaneOverMaps::flush_flows(const control::FlowFilter& filter) {
+  const auto pools = pools_by_listener();
+  if (!pools) return tl::unexpected(pools.error());
+  const FlowNames names{members_, listener_indices_, *pools};
+  std::vector<FlowSlot> wanted;
+  const auto keep = [&](const control::Flow& flow, const FlowSlot& slot) {
+    if (control::matches(filter, flow)) wanted.push_back(slot);
+    return true;
+  };
+  if (auto done = for_each_flow(program_, names, keep); !done) return tl::unexpected(done.error());
+  UniqueFd pinned;
+  if (pins_) pinned.reset(bpf_obj_get(pins_->program("flow_flush").c_str()));
+  std::uint64_t flushed = 0;
+  for (const auto& slot : wanted) {
+    const auto done = flush_flow(pinned ? pinned.get() : program_.flush_fd(), slot);
+    if (!done) return tl::unexpected(done.error());
+    flushed += *done;
+  }
+  return flushed;
+}
+
+Result<void> DataPlaneOverMaps::renew_next_hops() {
+  return change_runtime([](sluice_runtime& runtime) { ++runtime.next_hop_generation; });
+}
+
+// ---- interfaces ----
+
+Result<std::vector<control::AttachedInterface>> DataPlaneOverMaps::interfaces() {
+  const auto slots = slots_.all();
+  if (!slots) return tl::unexpected(slots.error());
+  std::vector<control::AttachedInterface> attached;
+  for (const auto& slot : *slots) {
+    // A slot outlives its interface, and one of another network namespace may have the same number.
+    const auto name = nic_name(slot.ifindex);
+    if (!name) continue;
+    const auto running = running_xdp(slot.ifindex);
+    if (running && running->mode != XdpMode::none) attached.push_back({slot.ifindex, *name});
+  }
+  return attached;
+}
+
+Result<std::vector<std::string>> DataPlaneOverMaps::refresh_interface_macs() {
+  const auto attached = interfaces();
+  if (!attached) return tl::unexpected(attached.error());
+  std::vector<std::string> changed;
+  for (const auto& [index, name] : *attached) {
+    const auto nic = find_nic(name);
+    if (!nic || nic->index != index) continue;
+    const auto refreshed = slots_.refresh(*nic);
+    if (!refreshed) return tl::unexpected(refreshed.error());
+    if (*refreshed) changed.push_back(name);
+  }
+  return changed;
+}
+
+int DataPlaneOverMaps::keep_request(void* self, void* data, std::size_t size) {
+  sluice_resolve_request request{};
+  if (size < sizeof request) return 0;
+  std::memcpy(&request, data, sizeof request);
+  static_cast<DataPlaneOverMaps*>(self)->taken_.push_back(
+      {request.ifindex, from_map(request.address, request.family == 6)});
+  return 0;
+}
+
+Result<std::vector<BpfDataPlane::ResolveRequest>> DataPlaneOverMaps::take_resolve_requests() {
+  taken_.clear();
+  if (const int error = ring_buffer__consume(requests_.get()); error < 0) {
+    return fail_bpf(error, "read ring buffer resolve_requests");
+  }
+  return std::exchange(taken_, {});
+}
+
+}  // namespace sluice::dataplane
