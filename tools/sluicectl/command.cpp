@@ -18,7 +18,7 @@ const std::vector<const Noun*>& nouns() {
       &load_balancer_noun(),  &listener_noun(),    &pool_noun(),   &member_noun(),
       &health_monitor_noun(), &provider_noun(),    &quota_noun(),  &network_noun(),
       &subnet_noun(),         &floating_ip_noun(), &apply_noun(),  &export_noun(),
-      &flows_noun(),          &drops_noun(),       &explain_noun()};
+      &flows_noun(),          &drops_noun(),       &explain_noun(),        &top_noun()};
   return all;
 }
 

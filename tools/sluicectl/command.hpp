@@ -4,6 +4,8 @@
 // the help and the requests to the API are all generated from that description.
 #pragma once
 
+#include <chrono>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -132,12 +134,20 @@ struct Invocation {
 // The names that -c may give to the verb.
 std::vector<std::string> columns_of(const Noun& noun, const Verb& verb);
 
+// Where a verb that shows more than one answer puts them.
+struct Display {
+  std::function<void(const std::string&)> show;
+  std::function<void(std::chrono::milliseconds)> sleep;
+  bool is_terminal = false;
+};
+
 // What a handler gets.
 struct Call {
   Client& client;
   const Noun& noun;
   const Verb& verb;
   const Invocation& invocation;
+  const Display& display;
 };
 
 // Every noun, in the order of the help.
@@ -165,6 +175,7 @@ const Noun& floating_ip_noun();
 const Noun& drops_noun();
 const Noun& flows_noun();
 const Noun& explain_noun();
+const Noun& top_noun();
 const Noun& apply_noun();
 const Noun& export_noun();
 

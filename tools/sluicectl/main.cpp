@@ -1,5 +1,7 @@
 // sluicectl: shows and changes what sluiced balances. Talks to its API only; needs no privileges
 // but the right to open the socket.
+#include <unistd.h>
+
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
@@ -33,6 +35,13 @@ int main(int count, char** arguments) {
     return make_transport(std::move(endpoint), std::move(token));
   };
   surroundings.sleep = [](std::chrono::milliseconds time) { std::this_thread::sleep_for(time); };
+  surroundings.show = [](const std::string& text) {
+    std::fwrite(text.data(), 1, text.size(), stdout);
+    if (std::fflush(stdout) == 0) return;
+    std::perror("sluicectl: write the output");
+    std::exit(static_cast<int>(ExitCode::failed));
+  };
+  surroundings.is_terminal = isatty(STDOUT_FILENO) == 1;
   try {
     return print(run({arguments + 1, arguments + count}, surroundings));
   } catch (const std::exception& error) {

@@ -66,7 +66,8 @@ Outcome call(const Invocation& invocation, const Surroundings& surroundings) {
   Client client(*transport, surroundings.sleep);
   auto verb = *invocation.verb;
   verb.columns = columns_of(*invocation.noun, verb);
-  auto answer = verb.run({client, *invocation.noun, verb, invocation});
+  const Display display{surroundings.show, surroundings.sleep, surroundings.is_terminal};
+  auto answer = verb.run({client, *invocation.noun, verb, invocation, display});
   if (!answer) return {ExitCode::failed, "", answer.error().text()};
   const auto* listing = std::get_if<Listing>(&*answer);
   auto note = listing ? listing->note : std::string();

@@ -28,6 +28,8 @@ struct Surroundings {
   std::function<std::string(const std::string&)> environment;  // empty for what is not set
   std::function<std::unique_ptr<Transport>(Endpoint, std::string token)> connect;
   Client::Sleep sleep;
+  std::function<void(const std::string&)> show = [](const std::string&) {};  // at once, to stdout
+  bool is_terminal = false;                                                  // stdout is one
 };
 
 Outcome run(const std::vector<std::string>& arguments, const Surroundings& surroundings);

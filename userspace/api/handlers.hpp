@@ -59,6 +59,7 @@ Result<Reply> refuse_collection(const Call& call);
 Result<Reply> list_versions(const Call& call);
 Result<Reply> show_version(const Call& call);
 Result<Reply> list_drops(const Call& call);
+Result<Reply> list_counters(const Call& call);
 
 Result<Reply> list_flows(const Call& call);
 Result<Reply> flush_flows(const Call& call);

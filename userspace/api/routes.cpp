@@ -106,6 +106,7 @@ constexpr Route routes[] = {
     {"GET", "/v2/lbaas", show_version},
 
     {"GET", "/v1/drops", list_drops},
+    {"GET", "/v1/counters", list_counters},
     {"GET", "/v1/flows", list_flows},
     {"DELETE", "/v1/flows", flush_flows},
     {"GET", "/v1/explain", explain},

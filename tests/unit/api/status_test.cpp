@@ -68,6 +68,20 @@ TEST_F(Status, a_load_balancers_statistics_are_the_sum_over_its_listeners) {
             R"("request_errors":2,"total_connections":14}})");
 }
 
+TEST_F(Status, counters_are_those_of_every_listener_member_and_reason) {
+  const auto pool = create_pool(create_listener(create_load_balancer()));
+  const auto member = create_member(pool);
+  data_plane_.reasons = {{"no_listener", "drop", "The VIP has no listener.", 3}};
+  data_plane_.member_counts[*parse_uuid(member)].flows_opened = 7;
+  const auto shown = get("/v1/counters")["counters"];
+  ASSERT_EQ(shown.at("listeners").as_array().size(), 1U);
+  EXPECT_EQ(text(shown.at("listeners").at(0).at("owner")), "lb_test_1");
+  ASSERT_EQ(shown.at("members").as_array().size(), 1U);
+  EXPECT_EQ(shown.at("members").at(0).at("total_connections"), 7);
+  EXPECT_EQ(text(shown.at("members").at(0).at("owner")), "80_pool");
+  EXPECT_EQ(shown.at("reasons").at(0).at("packets"), 3);
+}
+
 TEST_F(Status, drops_lists_every_reason_with_its_sentence) {
   data_plane_.reasons = {{"no_listener", "drop", "The VIP has no listener.", 3}};
   EXPECT_EQ(get("/v1/drops").response.body,

@@ -33,7 +33,7 @@ class ManualPages(unittest.TestCase):
     def test_every_command_of_sluicectl_has_its_place(self):
         text = page("sluicectl").read_text().replace("\\-", "-")
         for command in ("loadbalancer create", "loadbalancer member set", "floating-ip set", "apply", "export",
-                        "flows flush", "explain", "drops", "loadbalancer stats show"):
+                        "flows flush", "explain", "top", "drops", "loadbalancer stats show"):
             self.assertRegex(text, rf'\.SS "{command}[ "]')
 
     def test_they_are_well_formed(self):

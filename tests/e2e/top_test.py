@@ -1,0 +1,56 @@
+#!/usr/bin/python3
+"""`sluicectl top` under traffic: what it shows is what the clients do."""
+
+import support
+from support import VIP
+
+
+def last_tables(text):
+    """First column's name -> the rows, as {column: cell}, of the last table that begins with it."""
+    result, header = {}, None
+    for line in text.splitlines():
+        if not line.startswith("|"):
+            continue
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if cells[0] in ("listener", "member", "dropped because of"):
+            header = cells
+            result[cells[0]] = []
+        else:
+            result[header[0]].append(dict(zip(header, cells)))
+    return result
+
+
+class Top(support.LabTest):
+    def test_rates_under_traffic(self):
+        lab = self.lab
+        lab.serve()
+        lab.balance()
+        held = lab.start_client("echo", VIP, 80, 6)
+        steady = lab.spawn("client", support.PYTHON, support.HERE / "tcp_client.py", "try", VIP, 80)
+        shown = lab.ctl("top", "--interval", "2", "--count", "2").stdout
+        lab.finish_client(held)
+        lab.finish_client(steady)
+        self.assertNotIn("\033", shown, "no escape codes where no terminal is")
+        self.assertEqual(2, shown.count("| listener "), "screens")
+        tables = last_tables(shown)
+        [listener], members = tables["listener"], tables["member"]
+        self.assertEqual(["80_listener", "lb", f"{VIP}:80", "ONLINE"],
+                         [listener[name] for name in ("listener", "load balancer", "address", "status")])
+        self.assertGreaterEqual(int(listener["connections"]), 6)
+        self.assertGreater(float(listener["new/s"]), 5)  # one every 20 ms and what it takes
+        self.assertLess(float(listener["new/s"]), 60)
+        self.assertNotEqual("0", listener["bit/s in"])
+        self.assertEqual({"80_member_1", "80_member_2"}, {row["member"] for row in members})
+        together = sum(float(row["new/s"]) for row in members)
+        self.assertAlmostEqual(float(listener["new/s"]), together, delta=1)
+
+    def test_bad_numbers_are_refused(self):
+        lab = self.lab
+        lab.start_controller()
+        refused = lab.ctl("top", "--interval", "0", check=False)
+        self.assertNotEqual(0, refused.returncode)
+        self.assertIn("--interval '0' is not a number from 1 on", refused.stderr)
+
+
+if __name__ == "__main__":
+    support.main()
