@@ -1,4 +1,5 @@
-// Subject: the program that packet_cost measures, loaded and configured: one VIP, one listener, 256 members.
+// Subject: the program that packet_cost measures, loaded and configured: one VIP, one listener, 256
+// members.
 #pragma once
 
 #include <bpf/bpf.h>

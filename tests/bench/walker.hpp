@@ -1,5 +1,5 @@
-// Walker: the wrapper program with one list of packets, which it makes from a template and gives to a program, round and
-// round (packet_cost.bpf.c).
+// Walker: the wrapper program with one list of packets, which it makes from a template and gives to
+// a program, round and round (packet_cost.bpf.c).
 #pragma once
 
 #include <cstdint>

@@ -1,8 +1,8 @@
-// The data plane against the reference model (tests/reference): random sequences of packets, many of them damaged;
-// verdict, reason and every byte must be the same.
+// The data plane against the reference model (tests/reference): random sequences of packets, many
+// of them damaged; verdict, reason and every byte must be the same.
 //
-// The seeds of the suite are fixed; scripts/fuzz goes on with others. A finding is printed as the lines of a test that
-// fails, without the packets that don't matter.
+// The seeds of the suite are fixed; scripts/fuzz goes on with others. A finding is printed as the
+// lines of a test that fails, without the packets that don't matter.
 #include <arpa/inet.h>
 #include <fmt/format.h>
 #include <linux/bpf.h>
@@ -47,7 +47,8 @@ const Members& members(int family) {
 void describe_network(reference::Configuration& c) {
   const Mac tagged_mac{0x02, 0, 0, 0, 4, 4};
   const reference::Way lan{"lan0", lan_mac}, dmz{"dmz0", dmz_mac};
-  const reference::Way router{"lan0", lan_mac, router_mac}, gateway{"dmz0", dmz_mac, dmz_gateway_mac};
+  const reference::Way router{"lan0", lan_mac, router_mac},
+      gateway{"dmz0", dmz_mac, dmz_gateway_mac};
   const reference::Way narrow{"dmz0", dmz_mac, dmz_gateway_mac, 1400};
   const reference::Way vlan{"lan0", lan_mac, {}, 1500, {Tag{0x8100, 100}}};
   const auto route = [&](const char* prefix, unsigned bits, std::optional<reference::Way> way,
@@ -58,7 +59,8 @@ void describe_network(reference::Configuration& c) {
   route("10.0.0.0", 24, lan, true);
   route("10.1.0.0", 24, dmz, true);
   route("10.4.0.0", 24, vlan, true);
-  for (const char* local : {"10.0.0.9", "10.1.0.9", "10.4.0.9", "10.0.0.255", "10.1.0.255", "10.4.0.255"})
+  for (const char* local :
+       {"10.0.0.9", "10.1.0.9", "10.4.0.9", "10.0.0.255", "10.1.0.255", "10.4.0.255"})
     route(local, 32, {});
   route("10.2.0.0", 24, gateway);
   route("10.3.0.0", 24, {});
@@ -71,18 +73,13 @@ void describe_network(reference::Configuration& c) {
   route("2001:db8:2::", 64, gateway);
   route("2001:db8:3::", 64, {});
   route("2001:db8:5::", 64, narrow);
-  c.neighbours = {{address_of("10.0.0.1"), router_mac},
-                  {address_of("10.0.0.4"), member1_mac},
-                  {address_of("10.0.0.6"), member2_mac},
-                  {address_of("10.1.0.1"), dmz_gateway_mac},
-                  {address_of("10.1.0.4"), dmz_member_mac},
-                  {address_of("10.4.0.4"), tagged_mac},
-                  {address_of("2001:db8::1"), router_mac},
-                  {address_of("2001:db8::4"), member1_mac},
-                  {address_of("2001:db8::6"), member2_mac},
-                  {address_of("2001:db8:1::1"), dmz_gateway_mac},
-                  {address_of("2001:db8:1::4"), dmz_member_mac},
-                  {address_of("2001:db8:4::4"), tagged_mac}};
+  c.neighbours = {
+      {address_of("10.0.0.1"), router_mac},          {address_of("10.0.0.4"), member1_mac},
+      {address_of("10.0.0.6"), member2_mac},         {address_of("10.1.0.1"), dmz_gateway_mac},
+      {address_of("10.1.0.4"), dmz_member_mac},      {address_of("10.4.0.4"), tagged_mac},
+      {address_of("2001:db8::1"), router_mac},       {address_of("2001:db8::4"), member1_mac},
+      {address_of("2001:db8::6"), member2_mac},      {address_of("2001:db8:1::1"), dmz_gateway_mac},
+      {address_of("2001:db8:1::4"), dmz_member_mac}, {address_of("2001:db8:4::4"), tagged_mac}};
 }
 
 class Differential : public World {
@@ -287,8 +284,8 @@ const char* name_of(Action action) {
 // What matters of a frame is in its first lines.
 std::string described(const Fate& fate) {
   const auto head = fate.action == Action::drop ? Bytes{} : cut(fate.frame, 144);
-  return fmt::format("{}, {}, {} bytes\n{}\n", name_of(fate.action), fate.reason,
-                     fate.frame.size(), hex_dump(head));
+  return fmt::format("{}, {}, {} bytes\n{}\n", name_of(fate.action), fate.reason, fate.frame.size(),
+                     hex_dump(head));
 }
 
 std::string first_difference(const Bytes& a, const Bytes& b) {
@@ -315,7 +312,8 @@ bool Differential::comes_out_as_expected(const Step& step) {
                     (expected.action == Action::drop || out.frame == expected.frame);
   if (!same)
     difference_ = "the data plane: " + described({Action{out.action}, out.reason, out.frame}) +
-                  "the model:      " + described(expected) + first_difference(out.frame, expected.frame);
+                  "the model:      " + described(expected) +
+                  first_difference(out.frame, expected.frame);
   return same;
 }
 
@@ -349,8 +347,8 @@ std::vector<Step> Differential::reduced(std::vector<Step> steps) {
 }
 
 std::string Differential::as_test(const std::vector<Step>& steps, std::uint64_t seed) {
-  std::string text = fmt::format(
-      "\nTEST_F(Differential, Seed{}) {{\n  EXPECT_FALSE(play({{\n", seed);
+  std::string text =
+      fmt::format("\nTEST_F(Differential, Seed{}) {{\n  EXPECT_FALSE(play({{\n", seed);
   for (const auto& step : steps) {
     if (const auto* turns = std::get_if<Turns>(&step)) {
       text += fmt::format("      Turns{{{}, {}}},\n", turns->member, turns->usable);

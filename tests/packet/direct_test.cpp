@@ -64,13 +64,13 @@ TEST_P(Direct, IpipPutsAHeaderInFrontAndTheMemberMayBeAnywhere) {
   auto out = receive(first);
   EXPECT_EQ(out.reason, "flow_created");
   EXPECT_EQ(out.action, static_cast<std::uint32_t>(XDP_REDIRECT));
-  EXPECT_TRUE(same_frame(out.frame,
-                         in_tunnel(sent_on(first, dmz_mac, dmz_gateway_mac), net().far_member)));
+  EXPECT_TRUE(
+      same_frame(out.frame, in_tunnel(sent_on(first, dmz_mac, dmz_gateway_mac), net().far_member)));
   const auto later = from_client(protocol(), ACK);
   out = receive(later);
   EXPECT_EQ(out.reason, "forwarded");
-  EXPECT_TRUE(same_frame(out.frame,
-                         in_tunnel(sent_on(later, dmz_mac, dmz_gateway_mac), net().far_member)));
+  EXPECT_TRUE(
+      same_frame(out.frame, in_tunnel(sent_on(later, dmz_mac, dmz_gateway_mac), net().far_member)));
 }
 
 TEST_P(Direct, IpipFollowsANewGenerationOfNextHops) {
@@ -99,8 +99,8 @@ TEST_P(Direct, AnErrorAboutAMembersDirectAnswerReachesTheMember) {
   Packet answer = from_client(protocol(), ACK);  // turned around, as the member sends it
   std::swap(answer.source, answer.destination);
   std::swap(answer.source_port, answer.destination_port);
-  auto error = icmp_error(net().other_client, net().vip, family() == 4 ? 3 : 1, 1, 0,
-                          answer.ip_bytes());
+  auto error =
+      icmp_error(net().other_client, net().vip, family() == 4 ? 3 : 1, 1, 0, answer.ip_bytes());
   error.source_mac = router_mac;
   error.destination_mac = lan_mac;
   const auto out = receive(error);

@@ -9,7 +9,8 @@ FOR_ALL_PROTOCOLS(Fragments);
 
 Packet large(Packet packet) {
   packet.data = Bytes(1200);
-  for (std::size_t i = 0; i < packet.data.size(); ++i) packet.data[i] = static_cast<std::uint8_t>(i);
+  for (std::size_t i = 0; i < packet.data.size(); ++i)
+    packet.data[i] = static_cast<std::uint8_t>(i);
   return packet;
 }
 

@@ -27,9 +27,9 @@ FOR_ALL_PROTOCOLS(Errors);
 TEST_P(Errors, ARouterOnTheWayToTheClientTellsTheMember) {
   establish(protocol());
   const auto answer = from_member(1, protocol(), ACK);
-  const auto error = through_the_router(icmp_error(net().other_client, net().vip, too_big(),
-                                                   too_big_code(), 1300,
-                                                   at_client(answer).ip_bytes()));
+  const auto error =
+      through_the_router(icmp_error(net().other_client, net().vip, too_big(), too_big_code(), 1300,
+                                    at_client(answer).ip_bytes()));
   // What the member sent, with the TTL that it had at the router.
   auto quoted = answer;
   --quoted.ttl;
@@ -45,8 +45,8 @@ TEST_P(Errors, ARouterOnTheWayToTheClientTellsTheMember) {
 TEST_P(Errors, AMembersOwnErrorReachesTheClientAsTheVips) {
   establish(protocol());
   const auto question = from_client(protocol(), ACK);
-  auto error = icmp_error(net().member1, net().vip, unreachable(), 3, 0,
-                          at_member(question).ip_bytes());
+  auto error =
+      icmp_error(net().member1, net().vip, unreachable(), 3, 0, at_member(question).ip_bytes());
   error.source_mac = member1_mac;
   error.destination_mac = lan_mac;
   auto quoted = question;
@@ -111,17 +111,17 @@ TEST_P(Errors, AQuoteThatIsCutShortIsMalformed) {
   establish(protocol());
   const auto whole = at_client(from_member(1, protocol(), ACK)).ip_bytes();
   for (const std::size_t length : {0UL, 8UL, 19UL, (family() == 4 ? 20UL : 40UL) + 7UL}) {
-    const auto error = through_the_router(icmp_error(net().other_client, net().vip, unreachable(),
-                                                     1, 0, cut(whole, length)));
+    const auto error = through_the_router(
+        icmp_error(net().other_client, net().vip, unreachable(), 1, 0, cut(whole, length)));
     EXPECT_EQ(receive(error).reason, "malformed_icmp") << length;
   }
 }
 
 TEST_P(Errors, AnErrorWhoseTtlEndsHereGoesNowhere) {
   establish(protocol());
-  auto error = through_the_router(
-      icmp_error(net().other_client, net().vip, unreachable(), 1, 0,
-                 at_client(from_member(1, protocol(), ACK)).ip_bytes()));
+  auto error =
+      through_the_router(icmp_error(net().other_client, net().vip, unreachable(), 1, 0,
+                                    at_client(from_member(1, protocol(), ACK)).ip_bytes()));
   error.ttl = 1;
   EXPECT_EQ(receive(error).reason, "ttl_exceeded");
 }

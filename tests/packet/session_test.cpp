@@ -50,11 +50,12 @@ TEST_P(Session, LaterPacketsStayWithTheMember) {
   EXPECT_EQ(listener_counters(9).flows_opened, 1U);
 }
 
-// As many NICs can: a frame in several buffers (multi-buffer XDP), of which only the first is linear memory.
+// As many NICs can: a frame in several buffers (multi-buffer XDP), of which only the first is
+// linear memory.
 TEST_P(Session, JumboFramesAreTranslatedWhole) {
   const auto set_mtu = [](int mtu) {
-    return std::system(("ip link set lan1 mtu " + std::to_string(mtu) + " && ip link set lan0 mtu " +
-                        std::to_string(mtu))
+    return std::system(("ip link set lan1 mtu " + std::to_string(mtu) +
+                        " && ip link set lan0 mtu " + std::to_string(mtu))
                            .c_str());
   };
   ASSERT_EQ(set_mtu(9000), 0);

@@ -24,8 +24,8 @@ class Told : public BothFamilies {
 FOR_BOTH_FAMILIES(Told);
 
 TEST_P(Told, APingOfTheVipIsAnswered) {
-  auto ping = icmp_error(net().client, net().vip, family() == 4 ? 8 : 128, 0, 0x00070001,
-                         text("abcdefgh"));
+  auto ping =
+      icmp_error(net().client, net().vip, family() == 4 ? 8 : 128, 0, 0x00070001, text("abcdefgh"));
   ping.source_mac = router_mac;
   ping.destination_mac = lan_mac;
   ping.ttl = 1;

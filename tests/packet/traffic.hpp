@@ -1,8 +1,8 @@
 // Traffic: the world's traffic in either IP version, for tests that hold for both.
 //
-// One listener per protocol on each VIP: TCP 80, UDP 53, SCTP 5000, each on a pool of its own (40, 41,
-// 42 in IPv4, 60, 61, 62 in IPv6) with two members of its own. TCP and UDP members listen on 8080,
-// SCTP ones on the listener's port, because SCTP ports can't be translated.
+// One listener per protocol on each VIP: TCP 80, UDP 53, SCTP 5000, each on a pool of its own (40,
+// 41, 42 in IPv4, 60, 61, 62 in IPv6) with two members of its own. TCP and UDP members listen on
+// 8080, SCTP ones on the listener's port, because SCTP ports can't be translated.
 #pragma once
 
 #include <linux/bpf.h>
@@ -54,8 +54,7 @@ class BothFamilies : public Traffic, public ::testing::WithParamInterface<int> {
 };
 
 // A test for both IP versions and the three protocols.
-class AllProtocols : public Traffic,
-                     public ::testing::WithParamInterface<std::tuple<int, L4>> {
+class AllProtocols : public Traffic, public ::testing::WithParamInterface<std::tuple<int, L4>> {
  protected:
   int family() const override { return std::get<0>(GetParam()); }
   L4 protocol() const { return std::get<1>(GetParam()); }
@@ -66,10 +65,10 @@ std::string family_and_protocol(const ::testing::TestParamInfo<std::tuple<int, L
 
 #define FOR_BOTH_FAMILIES(suite) \
   INSTANTIATE_TEST_SUITE_P(, suite, ::testing::Values(4, 6), family_name)
-#define FOR_ALL_PROTOCOLS(suite)                                                               \
-  INSTANTIATE_TEST_SUITE_P(, suite,                                                            \
-                           ::testing::Combine(::testing::Values(4, 6),                         \
-                                              ::testing::Values(L4::tcp, L4::udp, L4::sctp)), \
-                           family_and_protocol)
+#define FOR_ALL_PROTOCOLS(suite)                                                                  \
+  INSTANTIATE_TEST_SUITE_P(                                                                       \
+      , suite,                                                                                    \
+      ::testing::Combine(::testing::Values(4, 6), ::testing::Values(L4::tcp, L4::udp, L4::sctp)), \
+      family_and_protocol)
 
 }  // namespace sluice::test

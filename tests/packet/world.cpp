@@ -131,7 +131,8 @@ void World::SetUp() {
   if (geteuid() != 0) GTEST_SKIP() << "loading BPF programs needs root";
   ASSERT_TRUE(enter_network()) << "can't build the test's network namespace";
   const bool abridged = std::getenv("SLUICE_TEST_WHOLE_JOURNEY") == nullptr;
-  auto program = dataplane::Program::load({.flows = flow_capacity, .flows6 = flow_capacity, .abridged = abridged});
+  auto program = dataplane::Program::load(
+      {.flows = flow_capacity, .flows6 = flow_capacity, .abridged = abridged});
   ASSERT_TRUE(program) << program.error().text();
   program_ = std::make_unique<dataplane::Program>(std::move(*program));
 
@@ -286,7 +287,8 @@ void World::remove_listener(const std::string& address, std::uint16_t port) {
 void World::put_pool(std::uint32_t pool, sluice_forwarding_mode mode,
                      const std::vector<std::uint32_t>& ring, sluice_algorithm algorithm,
                      std::uint32_t persistence_seconds) {
-  // A ring that is large enough is written over: exchanging it would wait for the kernel's readers every time.
+  // A ring that is large enough is written over: exchanging it would wait for the kernel's readers
+  // every time.
   auto& kept = rings_[pool];
   if (!kept.fd || kept.capacity < ring.size()) {
     LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_INNER_MAP);

@@ -7,10 +7,10 @@
 //   member 10.1.0.4 ────────────────────────── dmz0 (10.1.0.9)
 //   member 10.2.0.4 behind the gateway 10.1.0.1
 //
-// The same network speaks IPv6: clients 2001:db8:c::5 behind router 2001:db8::1, the load balancer 2001:db8::9,
-// members 2001:db8::4 and ::6, 2001:db8:1::4 on dmz0, 2001:db8:2::4 behind the gateway 2001:db8:1::1.
-// Members 10.4.0.4 and 2001:db8:4::4 are in VLAN 100 of lan0; 10.5.0.4 and 2001:db8:5::4 are behind the
-// dmz's gateway too, and the way there has an MTU of 1400.
+// The same network speaks IPv6: clients 2001:db8:c::5 behind router 2001:db8::1, the load balancer
+// 2001:db8::9, members 2001:db8::4 and ::6, 2001:db8:1::4 on dmz0, 2001:db8:2::4 behind the gateway
+// 2001:db8:1::1. Members 10.4.0.4 and 2001:db8:4::4 are in VLAN 100 of lan0; 10.5.0.4 and
+// 2001:db8:5::4 are behind the dmz's gateway too, and the way there has an MTU of 1400.
 //
 // The test process moves into a network namespace of its own; each World loads a fresh copy of the
 // program (nothing pinned) and puts packets through it with BPF_PROG_TEST_RUN. VIP 10.0.0.16 has a

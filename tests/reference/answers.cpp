@@ -39,7 +39,8 @@ Bytes turned(Bytes frame) {
   return frame;
 }
 
-std::optional<Bytes> arp_answer(const Bytes& frame, const View& v, const Mac& mac, Address* target) {
+std::optional<Bytes> arp_answer(const Bytes& frame, const View& v, const Mac& mac,
+                                Address* target) {
   const Bytes request = be16(1) + be16(0x0800) + Bytes{6, 4} + be16(1);
   if (v.l3 + 28 > frame.size() || piece(frame, v.l3, 8) != request) return {};
   const auto sender_mac = piece(frame, v.l3 + 8, 6), sender = piece(frame, v.l3 + 14, 4);
@@ -82,9 +83,9 @@ std::optional<Bytes> echo_answer(const Bytes& frame, const View& v, const Mac& m
   replace(answer, v.addresses_at(), v.destination + v.source);
   answer[v.ttl_at()] = 64;
   if (v4)
-    write16(answer, v.l3 + 10,
-            adjusted(read16(frame, v.l3 + 10), piece(frame, v.l3 + 8, 2),
-                     piece(answer, v.l3 + 8, 2)));
+    write16(
+        answer, v.l3 + 10,
+        adjusted(read16(frame, v.l3 + 10), piece(frame, v.l3 + 8, 2), piece(answer, v.l3 + 8, 2)));
   return answer;
 }
 
@@ -95,8 +96,8 @@ Bytes error_about(const Bytes& frame, const View& v, const Address& from, std::u
                   piece(frame, v.l3, std::min<std::size_t>(v.l3_bytes, 128));
   const std::uint8_t protocol = v4 ? 1 : 58;
   write16(message, 2,
-          checksum_over(
-              v4 ? message : pseudo_header(from, v.source, message.size(), protocol) + message));
+          checksum_over(v4 ? message
+                           : pseudo_header(from, v.source, message.size(), protocol) + message));
   return turned(piece(frame, 0, v.l3)) +
          own_header(from, v.source, v4 ? 0xc0 : 0, message.size(), protocol) + message;
 }
@@ -113,8 +114,8 @@ Bytes reset_of(const Bytes& frame, const View& v) {
     sequence = word(v.l4 + 8);
   } else {
     const auto payload = v.l4_bytes - (frame[v.l4 + 12] >> 4) * 4U;
-    acknowledgement = word(v.l4 + 4) + static_cast<std::uint32_t>(payload) +
-                      (flags & SYN ? 1 : 0) + (flags & FIN ? 1 : 0);
+    acknowledgement = word(v.l4 + 4) + static_cast<std::uint32_t>(payload) + (flags & SYN ? 1 : 0) +
+                      (flags & FIN ? 1 : 0);
     answer_flags |= ACK;
   }
   Bytes tcp = be16(v.destination_port) + be16(v.source_port) + be32(sequence) +

@@ -13,10 +13,11 @@ const Mac somebody{0x02, 0, 0, 0, 0, 0x77};
 const char* const clients4[] = {"203.0.113.5", "198.51.100.7", "10.0.0.77"};
 const char* const clients6[] = {"2001:db8:c::5", "2001:db8:d::7", "2001:db8::77"};
 // Ordinary ones, few, so that they meet; and those that may not be kept.
-const std::uint16_t client_ports[] = {40000, 40001, 40002, 40003, 1024, 1023, 80, 8080, 5000, 65535};
-const std::uint8_t tcp_flags[] = {SYN,       SYN,       ACK,       ACK, ACK | PSH, FIN | ACK,
-                                  SYN | ACK, RST,       RST | ACK, 0,   SYN | FIN, SYN | RST,
-                                  FIN,       0xff,      SYN | 0xc0};
+const std::uint16_t client_ports[] = {40000, 40001, 40002, 40003, 1024,
+                                      1023,  80,    8080,  5000,  65535};
+const std::uint8_t tcp_flags[] = {SYN,       SYN,       ACK, ACK,       ACK | PSH,
+                                  FIN | ACK, SYN | ACK, RST, RST | ACK, 0,
+                                  SYN | FIN, SYN | RST, FIN, 0xff,      SYN | 0xc0};
 const std::uint8_t chunks[] = {1, 1, 2, 10, 11, 0, 3, 6, 7, 8, 14, 255};
 
 Bytes extension(std::uint8_t type, std::size_t units) {
@@ -115,8 +116,9 @@ Packet Generator::packet_of(const Flow& flow, bool from_member, std::string* int
   p.destination_port = tuple.destination_port;
   p.protocol = static_cast<L4>(tuple.protocol);
   vary(p);
-  const auto way = from_member ? *way_to(configuration(), configuration().members[flow.member].address)
-                               : flow.client_way;
+  const auto way = from_member
+                       ? *way_to(configuration(), configuration().members[flow.member].address)
+                       : flow.client_way;
   *interface = way.interface;
   p.source_mac = way.next_mac;
   address(p, *interface);
@@ -151,7 +153,8 @@ Arrives Generator::error_about_flow() {
   std::string from = quoted.destination;
   if (chance(30)) from = v6 ? "2001:db8:1::1" : "10.1.0.1";
   auto quote = quoted.ip_bytes();
-  if (chance(70)) quote = cut(quote, (v6 ? 40 : 20) + any_of(std::vector<std::size_t>{8, 9, 17, 18, 20, 60, 7}));
+  if (chance(70))
+    quote = cut(quote, (v6 ? 40 : 20) + any_of(std::vector<std::size_t>{8, 9, 17, 18, 20, 60, 7}));
   auto error = icmp_error(from, quoted.source, v6 ? any_of(types6) : any_of(types4),
                           static_cast<std::uint8_t>(below(5)), chance(50) ? 1400 : 0, quote);
   error.source_mac = quoted.source_mac;
@@ -165,7 +168,9 @@ Arrives Generator::error_about_flow() {
 // Ping, ARP, neighbour solicitation.
 Arrives Generator::request() {
   const auto& vip = any_of(configuration().vips).first;
-  const std::string target = chance(85) ? text_of(vip) : vip.size() == 4 ? "10.0.0.200" : "2001:db8::200";
+  const std::string target = chance(85)        ? text_of(vip)
+                             : vip.size() == 4 ? "10.0.0.200"
+                                               : "2001:db8::200";
   const bool v6 = vip.size() == 16;
   if (!v6 && chance(40)) {
     ArpFrame arp;
@@ -202,7 +207,8 @@ Arrives Generator::somebody_elses() {
   if (chance(70)) p.destination = p.is_v6() ? "2001:db8::9" : "10.0.0.9";
   if (chance(20)) p.protocol = static_cast<L4>(below(256));
   if (chance(20)) {
-    static const char* const martians4[] = {"0.0.0.0", "127.0.0.1", "224.0.0.1", "255.255.255.255", "10.0.0.16"};
+    static const char* const martians4[] = {"0.0.0.0", "127.0.0.1", "224.0.0.1", "255.255.255.255",
+                                            "10.0.0.16"};
     static const char* const martians6[] = {"::", "::1", "ff02::1", "2001:db8::16"};
     p.source = p.is_v6() ? any_of(martians6) : any_of(martians4);
   }
@@ -230,13 +236,16 @@ void Generator::damage(Bytes& frame) {
         frame.resize(frame.size() + 1 + below(40), 0xee);
         break;
       case 4:  // a word near the IP header's lengths, flags, TTL
-        if (frame.size() > 34) write16(frame, 14 + 2 * below(9), below(2) ? below(65536) : below(200));
+        if (frame.size() > 34)
+          write16(frame, 14 + 2 * below(9), below(2) ? below(65536) : below(200));
         break;
       case 5:  // and near the L4 header's
-        if (frame.size() > 74) write16(frame, 34 + 2 * below(20), below(2) ? below(65536) : below(80));
+        if (frame.size() > 74)
+          write16(frame, 34 + 2 * below(20), below(2) ? below(65536) : below(80));
         break;
       case 6:  // an IP packet that ends within its L4 header
-        if (view.ip && view.family == 4) write16(frame, view.l3 + 2, (frame[view.l3] & 15U) * 4U + below(24));
+        if (view.ip && view.family == 4)
+          write16(frame, view.l3 + 2, (frame[view.l3] & 15U) * 4U + below(24));
         if (view.ip && view.family == 6) write16(frame, view.l3 + 4, below(24));
         break;
       case 7:  // the lengths in a TCP or UDP header

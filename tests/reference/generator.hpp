@@ -1,7 +1,7 @@
 // Generator: sequences of packets that are likely to be interesting, from a seed.
 //
-// It looks at the model for the flows that there are, so that most packets belong to one, in either direction; then
-// some of them are damaged.
+// It looks at the model for the flows that there are, so that most packets belong to one, in either
+// direction; then some of them are damaged.
 #pragma once
 
 #include <iterator>

@@ -21,7 +21,8 @@ bool is_icmp_error(const View& v, std::uint8_t type) {
 // Sources that no client has (RFC 1122, 3.2.1.3; RFC 4291, 2.5, 2.7).
 bool is_martian(const Address& source) {
   if (source.size() == 4) return source[0] == 0 || source[0] == 127 || source[0] >= 224;
-  const bool low = std::all_of(source.begin(), source.end() - 1, [](auto byte) { return byte == 0; });
+  const bool low =
+      std::all_of(source.begin(), source.end() - 1, [](auto byte) { return byte == 0; });
   return source[0] == 0xff || (low && source[15] <= 1);
 }
 
@@ -47,7 +48,9 @@ void translate_checksum(Bytes& frame, std::size_t l4, const Tuple& from, const T
 
 // An IPv4 header's checksum after some of its bytes changed, from what they were in `before`.
 void translate_header_checksum(Bytes& frame, std::size_t l3, const Bytes& before) {
-  const auto rest = [&](const Bytes& bytes) { return piece(bytes, l3, 10) + piece(bytes, l3 + 12, 8); };
+  const auto rest = [&](const Bytes& bytes) {
+    return piece(bytes, l3, 10) + piece(bytes, l3 + 12, 8);
+  };
   if (rest(frame) == rest(before)) return;
   write16(frame, l3 + 10, adjusted(read16(before, l3 + 10), rest(before), rest(frame)));
 }
@@ -214,7 +217,8 @@ void Model::remember_fragment(const View& v) {
     fragments_[{v.source, v.destination, v.id, v.protocol}] = {v.source_port, v.destination_port};
 }
 
-// RFC 6191 in spirit: a new connection on the ports of one that is over, or that never got anywhere.
+// RFC 6191 in spirit: a new connection on the ports of one that is over, or that never got
+// anywhere.
 bool Model::gives_way(const Flow& flow, const View& v) const {
   const bool may = v.opens || (v.protocol == udp && !flow.established);
   if (!may || v.fragment == Fragment::later) return false;
@@ -249,19 +253,20 @@ Model::Translation Model::translation(const Flow& flow, bool to_client) const {
 }
 
 // The frame, translated, goes its way.
-Fate Model::send(const Arrival& a, Bytes frame, const Translation& t, const std::string& reason) const {
+Fate Model::send(const Arrival& a, Bytes frame, const Translation& t,
+                 const std::string& reason) const {
   const auto& v = a.view;
   const auto& from = configuration_.interfaces.at(t.way.resolved ? t.way.interface : a.interface);
   Bytes tunnel;
-  if (t.tunnel)
-    tunnel = tunnel_header(frame, v, v.family == 4 ? from.ipv4 : from.ipv6, *t.tunnel);
+  if (t.tunnel) tunnel = tunnel_header(frame, v, v.family == 4 ? from.ipv4 : from.ipv6, *t.tunnel);
   const Bytes packet = tunnel + piece(frame, v.l3, frame.size() - v.l3);
   if (!t.way.resolved) return passed(piece(frame, 0, v.l3) + packet, reason);
   return {t.way.interface == a.interface ? Action::transmit : Action::redirect, reason,
           ethernet_header(t.way, v.family) + packet};
 }
 
-Fate Model::forward(const Arrival& a, const Translation& t, const std::string& reason, bool to_client) {
+Fate Model::forward(const Arrival& a, const Translation& t, const std::string& reason,
+                    bool to_client) {
   const auto& v = a.view;
   const Tuple from = *tuple_of(v);
   auto way = t;
@@ -326,8 +331,7 @@ std::optional<Fate> Model::icmp_error(const Arrival& a) {
     return v.family == 4 ? covered : piece(bytes, v.addresses_at(), 32) + covered;
   };
   if (message(frame) != message(a.frame))
-    write16(frame, v.l4 + 2,
-            adjusted(read16(a.frame, v.l4 + 2), message(a.frame), message(frame)));
+    write16(frame, v.l4 + 2, adjusted(read16(a.frame, v.l4 + 2), message(a.frame), message(frame)));
   return send(a, std::move(frame), t, t.way.resolved ? "icmp_forwarded" : "next_hop_unresolved");
 }
 
@@ -358,13 +362,15 @@ std::optional<std::uint16_t> Model::source_port(const Flow& flow) const {
   return chosen >= 1024 && is_free(chosen) ? std::optional(chosen) : std::nullopt;
 }
 
-// Until the kernel knows better, answers go back where the client's frame came from: the data plane answers ARP for the
-// VIP, so the kernel may never have heard of a client on the link. Only if answers would leave that way anyway.
+// Until the kernel knows better, answers go back where the client's frame came from: the data plane
+// answers ARP for the VIP, so the kernel may never have heard of a client on the link. Only if
+// answers would leave that way anyway.
 std::optional<Way> Model::way_to_client(const Arrival& a) const {
   auto way = way_to(configuration_, a.view.source);
   if (!way || way->resolved || way->interface != a.interface) return way;
   Bytes tags_of_way;
-  for (const auto& tag : way->tags) tags_of_way = tags_of_way + be16(tag.ethertype) + be16(tag.vlan);
+  for (const auto& tag : way->tags)
+    tags_of_way = tags_of_way + be16(tag.ethertype) + be16(tag.vlan);
   if (piece(a.frame, 12, a.view.l3 - 14) != tags_of_way) return way;
   way->resolved = true;
   std::copy_n(a.frame.begin(), 6, way->source_mac.begin());
@@ -413,8 +419,7 @@ Fate Model::for_vip(const Arrival& a, const Vip& vip) {
   if (v.fragment == Fragment::later || (v.fragment == Fragment::first && v.is_icmp()))
     return dropped("fragment_without_first");
   if (v.is_icmp()) {
-    const auto answer =
-        echo_answer(a.frame, v, configuration_.interfaces.at(a.interface).mac);
+    const auto answer = echo_answer(a.frame, v, configuration_.interfaces.at(a.interface).mac);
     return answer ? answered(*answer, "echo_answered") : dropped("unsupported_protocol");
   }
   if (!is_balanced(v.protocol)) return dropped("unsupported_protocol");
@@ -425,8 +430,8 @@ Fate Model::for_vip(const Arrival& a, const Vip& vip) {
   const auto& listener = service->second;
   const auto& pool = configuration_.pools[listener.pool];
   const bool opens = v.protocol == udp || v.opens;
-  const bool adopted = !opens && pool.by_source && pool.mode != Mode::fullnat && !v.accepts &&
-                       !v.ends && !v.aborts;
+  const bool adopted =
+      !opens && pool.by_source && pool.mode != Mode::fullnat && !v.accepts && !v.ends && !v.aborts;
   if (!opens && !adopted) return dropped("no_flow");
   if (v.ttl <= 1) return time_exceeded(a.frame, v, v.destination);
   if (listener.allowed && *listener.allowed != v.source) return dropped("not_allowed");

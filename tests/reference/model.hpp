@@ -1,8 +1,10 @@
-// Model: what should become of each packet, in plain C++, written from the contract (bpf/README.md), not from the
-// data plane's code. For tests only: slow, without time, on one CPU, and with room for every flow.
+// Model: what should become of each packet, in plain C++, written from the contract
+// (bpf/README.md), not from the data plane's code. For tests only: slow, without time, on one CPU,
+// and with room for every flow.
 //
-// Where the contract leaves a choice (a source port when the client's own is taken; the member that a hash gives) the
-// model asks which one the data plane made, and takes it if the data plane was free to make it.
+// Where the contract leaves a choice (a source port when the client's own is taken; the member that
+// a hash gives) the model asks which one the data plane made, and takes it if the data plane was
+// free to make it.
 #pragma once
 
 #include <cstdint>

@@ -79,10 +79,10 @@ void look_at_udp(View& v, const Bytes& frame) {
 
 void look_at_sctp(View& v, const Bytes& frame) {
   const auto chunk = frame[v.l4 + 12];
-  v.opens = chunk == 1;                    // INIT
-  v.accepts = chunk == 2;                  // INIT ACK
-  v.aborts = chunk == 6 || chunk == 14;    // ABORT, SHUTDOWN COMPLETE
-  v.ends = chunk == 7;                     // SHUTDOWN
+  v.opens = chunk == 1;                  // INIT
+  v.accepts = chunk == 2;                // INIT ACK
+  v.aborts = chunk == 6 || chunk == 14;  // ABORT, SHUTDOWN COMPLETE
+  v.ends = chunk == 7;                   // SHUTDOWN
   v.confirms = !v.opens && !v.accepts && !v.aborts;
 }
 

@@ -1,7 +1,8 @@
-// View: what a frame says, read as the contract reads it (bpf/README.md); shared with nothing of the data plane.
+// View: what a frame says, read as the contract reads it (bpf/README.md); shared with nothing of
+// the data plane.
 //
-// Never throws and never reads past the frame. What is wrong with the packet is kept in `defect` (a reason's label),
-// because it matters only once the packet turns out to be ours.
+// Never throws and never reads past the frame. What is wrong with the packet is kept in `defect` (a
+// reason's label), because it matters only once the packet turns out to be ours.
 #pragma once
 
 #include <cstdint>
@@ -25,7 +26,8 @@ Bytes operator+(Bytes left, const Bytes& right);
 Bytes be16(std::uint32_t value);
 Bytes be32(std::uint32_t value);
 
-// A checksum that covered `before` and is to cover `after` instead, wrong by as much as it was (RFC 1624, eqn. 3).
+// A checksum that covered `before` and is to cover `after` instead, wrong by as much as it was (RFC
+// 1624, eqn. 3).
 std::uint16_t adjusted(std::uint16_t checksum, const Bytes& before, const Bytes& after);
 
 enum class Fragment { none, first, later };
@@ -56,7 +58,8 @@ struct View {
 
 View look_at(const Bytes& frame);
 
-// The IPv6 header chain (RFC 8200, 4): where it ends, and with what. At most 6 extension headers are walked.
+// The IPv6 header chain (RFC 8200, 4): where it ends, and with what. At most 6 extension headers
+// are walked.
 struct Chain {
   std::size_t end = 0;
   std::uint8_t protocol = 0;

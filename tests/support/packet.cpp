@@ -179,7 +179,8 @@ Bytes Packet::bytes() const {
 Bytes Packet::fragment(std::size_t offset, std::size_t length, bool more) const {
   const auto whole = l4_bytes();
   const auto begin = whole.begin() + static_cast<std::ptrdiff_t>(offset);
-  const auto end = whole.begin() + static_cast<std::ptrdiff_t>(std::min(offset + length, whole.size()));
+  const auto end =
+      whole.begin() + static_cast<std::ptrdiff_t>(std::min(offset + length, whole.size()));
   const auto units = static_cast<std::uint16_t>(offset / 8);
   const auto field = static_cast<std::uint16_t>(is_v6() ? units << 3 | (more ? 1 : 0)
                                                         : units | (more ? 0x2000 : 0));

@@ -1,8 +1,8 @@
 // Packet: an IP packet in an Ethernet frame as a value, for either IP version and any protocol.
 //
-// The version follows from the addresses. Checksums are computed from scratch (RFC 1071), apart from
-// the data plane's incremental way, so a frame that equals the expected one has right checksums in
-// every header. Numbers are in host byte order; `bytes()` is the wire.
+// The version follows from the addresses. Checksums are computed from scratch (RFC 1071), apart
+// from the data plane's incremental way, so a frame that equals the expected one has right
+// checksums in every header. Numbers are in host byte order; `bytes()` is the wire.
 #pragma once
 
 #include <cstdint>
@@ -27,18 +27,18 @@ struct Packet {
   std::string source, destination;
   std::uint8_t ttl = 64;
   std::uint8_t tos = 0;
-  std::uint16_t id = 0x1234;       // IPv4
-  bool dont_fragment = true;       // IPv4
-  Bytes ip_options;                // IPv4, a multiple of 4
-  std::vector<Bytes> extensions;   // IPv6: each begins with its own type, where the next one's goes
+  std::uint16_t id = 0x1234;      // IPv4
+  bool dont_fragment = true;      // IPv4
+  Bytes ip_options;               // IPv4, a multiple of 4
+  std::vector<Bytes> extensions;  // IPv6: each begins with its own type, where the next one's goes
   L4 protocol = L4::tcp;
   std::uint16_t source_port = 0, destination_port = 0;
-  std::uint8_t flags = ACK;        // TCP
+  std::uint8_t flags = ACK;  // TCP
   std::uint32_t sequence = 1000, acknowledgement = 2000;
   std::uint16_t window = 502;
-  std::uint8_t chunk = 1;          // SCTP: the first chunk's type
-  std::uint8_t type = 0, code = 0; // ICMP
-  std::uint32_t rest = 0;          // ICMP: the header's second word
+  std::uint8_t chunk = 1;                 // SCTP: the first chunk's type
+  std::uint8_t type = 0, code = 0;        // ICMP
+  std::uint32_t rest = 0;                 // ICMP: the header's second word
   std::optional<std::uint16_t> checksum;  // of the L4 header, instead of the right one
   Bytes data;
 

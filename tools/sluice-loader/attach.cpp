@@ -58,7 +58,8 @@ void print(const dataplane::AttachReport& report, const std::string& pin_directo
     }
     if (nic.forwarding_enabled) {
       fmt::print(
-          "{0}: set net.ipv4.conf.{0}.forwarding (and IPv6's) to 1, as next-hop lookups need; detach sets "
+          "{0}: set net.ipv4.conf.{0}.forwarding (and IPv6's) to 1, as next-hop lookups need; "
+          "detach sets "
           "it back to 0\n",
           nic.interface);
     }

@@ -1,4 +1,5 @@
-// Rates: what two answers of GET /v1/counters, and the time between them, say about the present. Pure.
+// Rates: what two answers of GET /v1/counters, and the time between them, say about the present.
+// Pure.
 #pragma once
 
 #include <boost/json/object.hpp>

@@ -21,8 +21,8 @@ constexpr const char* clear = "\033[H\033[2J";
 Result<int> positive(const Call& call, const std::string& option, int otherwise) {
   if (!call.invocation.has(option)) return otherwise;
   const auto text = call.invocation.value(option);
-  const bool digits = !text.empty() && text.size() < 7 &&
-                      text.find_first_not_of("0123456789") == std::string::npos;
+  const bool digits =
+      !text.empty() && text.size() < 7 && text.find_first_not_of("0123456789") == std::string::npos;
   if (!digits || std::stoi(text) == 0)
     return fail(ErrorKind::invalid,
                 fmt::format("--{} '{}' is not a number from 1 on", option, text));
@@ -34,8 +34,7 @@ Result<Snapshot> ask(const Call& call) {
   if (!answer) return tl::unexpected(about("top", answer.error()));
   const auto* body = answer->if_object();
   const auto* counters = body ? body->if_contains("counters") : nullptr;
-  return read_snapshot(counters && counters->is_object() ? counters->get_object()
-                                                         : json::object());
+  return read_snapshot(counters && counters->is_object() ? counters->get_object() : json::object());
 }
 
 Result<Answer> show_top(const Call& call) {

@@ -68,7 +68,8 @@ void Follower::catch_up() {
   let_go_of_failed_members();
 }
 
-// Sessions without a connection (UDP) move to another member with their next packet once their flows are swept away.
+// Sessions without a connection (UDP) move to another member with their next packet once their
+// flows are swept away.
 void Follower::let_go_of_failed_members() {
   const auto now = std::chrono::steady_clock::now();
   if (!someone_failed_ || now - last_sweep_ < between_sweeps_for_failures) return;

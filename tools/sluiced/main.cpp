@@ -53,13 +53,15 @@ void follow_vlans(dataplane::BpfDataPlane& data_plane) {
   const auto interfaces = network::vlan_interfaces();
   if (!interfaces) return spdlog::error("list the VLAN interfaces: {}", interfaces.error().text());
   std::vector<dataplane::InterfaceSlots::Vlan> vlans;
-  for (const auto& one : *interfaces) vlans.push_back({one.index, one.parent, one.id, one.ethertype});
+  for (const auto& one : *interfaces)
+    vlans.push_back({one.index, one.parent, one.id, one.ethertype});
   const auto left_out = data_plane.set_vlans(vlans);
   if (!left_out) return spdlog::error("note the VLAN interfaces: {}", left_out.error().text());
   for (const auto& one : *interfaces) {
     if (std::count(left_out->begin(), left_out->end(), one.index))
       spdlog::warn(
-          "members behind {} can't be reached: its interface index {} falls on the place of another "
+          "members behind {} can't be reached: its interface index {} falls on the place of "
+          "another "
           "one (recreate it, to get another index)",
           one.name, one.index);
   }

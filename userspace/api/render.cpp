@@ -330,7 +330,8 @@ json::object status_entry(const View& view, const model::Pool& pool) {
 json::object render_status_tree(const View& view, const model::LoadBalancer& object) {
   json::array listeners;
   for (const auto* listener : listeners_of(view.model, object.id)) {
-    auto entry = status_entry(*listener, operating_status(view.model, view.health, *listener, view.full));
+    auto entry =
+        status_entry(*listener, operating_status(view.model, view.health, *listener, view.full));
     json::array pools;
     if (listener->default_pool_id) {
       const auto pool = view.model.pools.find(*listener->default_pool_id);
@@ -339,8 +340,7 @@ json::object render_status_tree(const View& view, const model::LoadBalancer& obj
     entry.emplace("pools", std::move(pools));
     listeners.push_back(std::move(entry));
   }
-  auto root =
-      status_entry(object, operating_status(view.model, view.health, object, view.full));
+  auto root = status_entry(object, operating_status(view.model, view.health, object, view.full));
   root.emplace("listeners", std::move(listeners));
   return {{"statuses", json::object{{"loadbalancer", std::move(root)}}}};
 }

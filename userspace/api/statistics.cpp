@@ -24,7 +24,8 @@ void add(control::Counters& sum, const control::Counters& more) {
   sum.flows_refused += more.flows_refused;
 }
 
-// What every listener and member has counted, for `sluicectl top`: from the same moment, and by the names of its CLI.
+// What every listener and member has counted, for `sluicectl top`: from the same moment, and by the
+// names of its CLI.
 boost::json::object counted(const model::Object& object, const control::Counters& sum,
                             model::OperatingStatus status) {
   return {{"id", to_string(object.id)},
@@ -55,7 +56,8 @@ std::string called(const std::map<Uuid, T>& objects, const Uuid& id) {
 Result<boost::json::array> count_listeners(const Call& call) {
   const auto shown = view(call);
   boost::json::array all;
-  for (const auto* listener : oldest_first(shown.model.listeners, [](const auto&) { return true; })) {
+  for (const auto* listener :
+       oldest_first(shown.model.listeners, [](const auto&) { return true; })) {
     const auto sum = call.context.controller.data_plane().listener_counters(listener->id);
     if (!sum) return tl::unexpected(sum.error());
     const auto status = operating_status(shown.model, shown.health, *listener, shown.full);
@@ -91,12 +93,11 @@ Result<Reply> list_counters(const Call& call) {
   if (!members) return tl::unexpected(members.error());
   auto reasons = list_drops(call);
   if (!reasons) return tl::unexpected(reasons.error());
-  return Reply{200, boost::json::object{
-                        {"counters", boost::json::object{
-                                         {"listeners", std::move(*listeners)},
-                                         {"members", std::move(*members)},
-                                         {"reasons", reasons->body->at("reasons")},
-                                     }}}};
+  return Reply{200, boost::json::object{{"counters", boost::json::object{
+                                                         {"listeners", std::move(*listeners)},
+                                                         {"members", std::move(*members)},
+                                                         {"reasons", reasons->body->at("reasons")},
+                                                     }}}};
 }
 
 Result<Reply> show_listener_statistics(const Call& call) {

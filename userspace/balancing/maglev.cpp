@@ -13,7 +13,8 @@ namespace sluice::balancing {
 namespace {
 
 // Primes; the last one is the highest below the longest ring that the data plane takes.
-constexpr std::array<std::size_t, 9> sizes = {251, 509, 1021, 2039, 4093, 8191, 16381, 32749, 65521};
+constexpr std::array<std::size_t, 9> sizes = {251,  509,   1021,  2039, 4093,
+                                              8191, 16381, 32749, 65521};
 static_assert(sizes.back() <= max_ring_slots);
 
 // The finalizer of SplitMix64 (public domain).

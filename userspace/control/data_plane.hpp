@@ -40,7 +40,8 @@ struct MemberEntry {
 
 struct PoolEntry {
   model::ForwardingMode forwarding_mode = model::ForwardingMode::fullnat;
-  // Member ids; what their order means depends on the algorithm (balancing/). Empty: nobody is usable.
+  // Member ids; what their order means depends on the algorithm (balancing/). Empty: nobody is
+  // usable.
   std::vector<Uuid> ring;
   model::Algorithm algorithm = model::Algorithm::round_robin;
   std::vector<std::uint16_t> weights = {};  // least connections: of each member of the ring

@@ -24,7 +24,7 @@ struct Flow {
   model::Protocol protocol = model::Protocol::tcp;
   Endpoint client, vip, member;
   Uuid listener_id{}, pool_id{}, member_id{};  // nil: the object is gone, its connection lives on
-  std::string state;            // "opening", "established", "closing", "closed"
+  std::string state;                           // "opening", "established", "closing", "closed"
   std::chrono::seconds idle{};  // since the client's last packet, give or take a tick of 8 seconds
 };
 

@@ -18,8 +18,8 @@ class AllowedSources {
 
   // What the map holds.
   Result<std::map<std::uint32_t, std::vector<IpNetwork>>> by_listener() const;
-  // Two steps, between which the listener is written: it must not be restricted to networks that are
-  // not there yet, nor stay restricted to some that are gone.
+  // Two steps, between which the listener is written: it must not be restricted to networks that
+  // are not there yet, nor stay restricted to some that are gone.
   Result<void> add(std::uint32_t listener, const std::vector<IpNetwork>& networks) const;
   Result<void> remove_others(std::uint32_t listener, const std::vector<IpNetwork>& kept) const;
 

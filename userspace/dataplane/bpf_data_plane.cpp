@@ -9,7 +9,6 @@
 
 namespace sluice::dataplane {
 
-
 // ---- start ----
 
 Result<void> DataPlaneOverMaps::recover() {

@@ -40,9 +40,11 @@ class BpfDataPlane : public control::DataPlane {
   // Puts the NICs' present MACs into the interface map; returns the names of those that changed.
   // Call it at start and on every link event.
   virtual Result<std::vector<std::string>> refresh_interface_macs() = 0;
-  // All VLAN interfaces of this network namespace: frames for next hops behind those on top of attached
-  // NICs get their tags. Returns the indices of those for which there is no place (interface_slots.hpp).
-  virtual Result<std::vector<std::uint32_t>> set_vlans(const std::vector<InterfaceSlots::Vlan>& vlans) = 0;
+  // All VLAN interfaces of this network namespace: frames for next hops behind those on top of
+  // attached NICs get their tags. Returns the indices of those for which there is no place
+  // (interface_slots.hpp).
+  virtual Result<std::vector<std::uint32_t>> set_vlans(
+      const std::vector<InterfaceSlots::Vlan>& vlans) = 0;
 };
 
 }  // namespace sluice::dataplane

@@ -43,8 +43,7 @@ Result<Protocol> protocol_from_map(std::uint8_t protocol) {
     case IPPROTO_SCTP:
       return Protocol::sctp;
     default:
-      return fail(ErrorKind::internal,
-                  fmt::format("a listener map holds IP protocol {}", protocol),
+      return fail(ErrorKind::internal, fmt::format("a listener map holds IP protocol {}", protocol),
                   "it was written by another version of Sluice");
   }
 }
@@ -258,10 +257,10 @@ sluice_allowed_key to_map(std::uint32_t listener, const IpNetwork& network) {
   key.listener = listener;
   const bool v4 = network.address.is_v4();
   key.prefix_bits = SLUICE_ALLOWED_PREFIX_BITS(network.prefix_length + (v4 ? mapped_prefix : 0));
-  const auto bytes = v4 ? boost::asio::ip::make_address_v6(boost::asio::ip::v4_mapped,
-                                                           network.address.to_v4())
-                              .to_bytes()
-                        : network.address.to_v6().to_bytes();
+  const auto bytes =
+      v4 ? boost::asio::ip::make_address_v6(boost::asio::ip::v4_mapped, network.address.to_v4())
+               .to_bytes()
+         : network.address.to_v6().to_bytes();
   std::copy(bytes.begin(), bytes.end(), key.address);
   return key;
 }

@@ -1,6 +1,6 @@
-// DataPlaneOverMaps: what BpfDataPlane::open() gives. Private to dataplane/; its functions are in bpf_data_plane.cpp (start,
-// reading back), data_plane_operations.cpp (what the controller changes) and data_plane_queries.cpp (counters, flows,
-// next hops, interfaces).
+// DataPlaneOverMaps: what BpfDataPlane::open() gives. Private to dataplane/; its functions are in
+// bpf_data_plane.cpp (start, reading back), data_plane_operations.cpp (what the controller changes)
+// and data_plane_queries.cpp (counters, flows, next hops, interfaces).
 #pragma once
 
 #include <bpf/libbpf.h>

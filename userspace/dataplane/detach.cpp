@@ -72,10 +72,9 @@ void sweep_slots(const Program& program, const std::vector<Attachment>& left) {
   const auto taken = slots.all();
   if (!taken) return;
   for (const auto& slot : *taken) {
-    const bool in_use = std::any_of(
-        left.begin(), left.end(), [&](const Attachment& one) {
-          return one.index == (slot.tags == 0 ? slot.ifindex : slot.parent);
-        });
+    const bool in_use = std::any_of(left.begin(), left.end(), [&](const Attachment& one) {
+      return one.index == (slot.tags == 0 ? slot.ifindex : slot.parent);
+    });
     if (!in_use) (void)slots.release(slot.ifindex);
   }
 }

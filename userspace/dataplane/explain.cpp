@@ -61,8 +61,8 @@ std::optional<IpAddress> own_address_toward(const IpAddress& address) {
   peer6.sin6_family = AF_INET6;
   peer6.sin6_port = htons(9);
   std::memcpy(&peer6.sin6_addr, &bytes, sizeof peer6.sin6_addr);
-  const auto* peer = v4 ? reinterpret_cast<const sockaddr*>(&peer4)
-                        : reinterpret_cast<const sockaddr*>(&peer6);
+  const auto* peer =
+      v4 ? reinterpret_cast<const sockaddr*>(&peer4) : reinterpret_cast<const sockaddr*>(&peer6);
   if (!socket || connect(socket.get(), peer, v4 ? sizeof peer4 : sizeof peer6) != 0)
     return std::nullopt;
   sockaddr_storage own{};

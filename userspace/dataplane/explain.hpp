@@ -8,8 +8,8 @@
 
 namespace sluice::dataplane {
 
-// The packet comes in on the attached interface that the host itself would reach its sender by. ErrorKind::conflict:
-// none is attached.
+// The packet comes in on the attached interface that the host itself would reach its sender by.
+// ErrorKind::conflict: none is attached.
 Result<control::Explanation> explain(const Program& program, const InterfaceSlots& slots,
                                      const FlowNames& names, const control::Question& question);
 

@@ -29,9 +29,8 @@ struct FlowSlot {
 };
 
 // Calls `visit` for every connection, IPv4 first, until it returns false.
-Result<void> for_each_flow(
-    const Program& program, const FlowNames& names,
-    const std::function<bool(const control::Flow&, const FlowSlot&)>& visit);
+Result<void> for_each_flow(const Program& program, const FlowNames& names,
+                           const std::function<bool(const control::Flow&, const FlowSlot&)>& visit);
 
 // False: it was gone, or a packet changed it meanwhile.
 Result<bool> flush_flow(int program_fd, const FlowSlot& slot);

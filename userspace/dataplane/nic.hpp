@@ -29,10 +29,11 @@ std::optional<std::string> nic_name(std::uint32_t index);
 std::uint32_t nic_index(const std::string& name);
 
 // bpf_fib_lookup answers for an interface only while it forwards: net.ipv4.conf.IF.forwarding and
-// net.ipv6.conf.IF.forwarding. A forwarding interface takes router advertisements only where accept_ra
-// is 2, so 1 becomes 2. A kernel without IPv6 counts as one that forwards it already.
+// net.ipv6.conf.IF.forwarding. A forwarding interface takes router advertisements only where
+// accept_ra is 2, so 1 becomes 2. A kernel without IPv6 counts as one that forwards it already.
 //
-// SLUICE_IPV4_FORWARDED_BEFORE and SLUICE_IPV6_FORWARDED_BEFORE (maps/interface.h), as they are now.
+// SLUICE_IPV4_FORWARDED_BEFORE and SLUICE_IPV6_FORWARDED_BEFORE (maps/interface.h), as they are
+// now.
 Result<std::uint8_t> forwarding(const std::string& interface);
 // Turns on what is not in `before`; returns `before` with SLUICE_ACCEPT_RA_RAISED if that was done.
 Result<std::uint8_t> enable_forwarding(const std::string& interface, std::uint8_t before);

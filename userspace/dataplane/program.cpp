@@ -189,10 +189,9 @@ Result<Program> Program::open_pinned(const std::filesystem::path& pin_directory)
     }
     program.maps_.emplace(expected.name, std::move(*fd));
   }
-  for (auto [fd, name] :
-       {std::pair{&program.xdp_, "sluice_xdp"},
-        {&program.expire_, "flow_expire"},
-        {&program.flush_, "flow_flush"}}) {
+  for (auto [fd, name] : {std::pair{&program.xdp_, "sluice_xdp"},
+                          {&program.expire_, "flow_expire"},
+                          {&program.flush_, "flow_flush"}}) {
     auto opened = open_pin(pins.program(name));
     if (!opened) return tl::unexpected(std::move(opened.error()));
     *fd = std::move(*opened);

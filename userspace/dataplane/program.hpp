@@ -55,8 +55,9 @@ class Program {
   // Loads this build's programs over the maps that `maps` holds, after checking that their layouts
   // fit.
   static Result<Program> load_over(const Program& maps);
-  // Loads this build's XDP program over the configuration of `maps` (what the controller writes), and over small
-  // tables of its own for what packets change. Nothing is pinned, and nothing sweeps.
+  // Loads this build's XDP program over the configuration of `maps` (what the controller writes),
+  // and over small tables of its own for what packets change. Nothing is pinned, and nothing
+  // sweeps.
   static Result<Program> load_beside(const Program& maps);
   // Opens what is pinned; ErrorKind::conflict names the map whose layout this build can't use.
   static Result<Program> open_pinned(const std::filesystem::path& pin_directory);

@@ -1,8 +1,9 @@
 // Rehearsal: what the data plane would do with a packet.
 //
-// This build's program is loaded once more, over the configuration in use (VIPs, listeners, pools, members,
-// interfaces) and over tables of its own for everything that packets change, which begin as copies where they matter.
-// So no connection, turn or counter of the real one changes. Loading takes about half a second of CPU time.
+// This build's program is loaded once more, over the configuration in use (VIPs, listeners, pools,
+// members, interfaces) and over tables of its own for everything that packets change, which begin
+// as copies where they matter. So no connection, turn or counter of the real one changes. Loading
+// takes about half a second of CPU time.
 #pragma once
 
 #include <cstdint>

@@ -48,12 +48,14 @@ XdpMode from_libxdp(xdp_attach_mode mode) {
   }
 }
 
-// Kernels from 6.12 on don't let a program that moves the packet's beginning take a place that was made for one that does
-// not, as all places in older dispatchers are (https://github.com/xdp-project/xdp-tools/pull/509).
+// Kernels from 6.12 on don't let a program that moves the packet's beginning take a place that was
+// made for one that does not, as all places in older dispatchers are
+// (https://github.com/xdp-project/xdp-tools/pull/509).
 tl::unexpected<Error> fail_to_attach(int error, std::string kernel_message) {
   if (-error == EINVAL && kernel_message.empty()) {
     kernel_message =
-        "libxdp's dispatcher (xdp-dispatcher.o) may be too old for this kernel: update libxdp to one of "
+        "libxdp's dispatcher (xdp-dispatcher.o) may be too old for this kernel: update libxdp to "
+        "one of "
         "June 2025 or later, or give Sluice the NIC alone, without --shared";
   }
   return fail_bpf(error, "attach through libxdp", std::move(kernel_message));

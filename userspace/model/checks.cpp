@@ -133,7 +133,8 @@ Result<void> check_domain_name(std::string_view name) {
 
 namespace {
 
-// Ones, then zeros: only such a mask has a number of leading bits, which is what the data plane knows.
+// Ones, then zeros: only such a mask has a number of leading bits, which is what the data plane
+// knows.
 bool is_netmask(const IpAddress& mask) {
   bool ended = false;
   const auto all = [&](const auto& bytes) {

@@ -36,7 +36,8 @@ OperatingStatus operating_status(const Model& model, const HealthTable& health,
   }
   for (const auto& id : full) {
     const auto listener = model.listeners.find(id);
-    if (listener == model.listeners.end() || listener->second.load_balancer_id != object.id) continue;
+    if (listener == model.listeners.end() || listener->second.load_balancer_id != object.id)
+      continue;
     if (operating_status(model, health, listener->second, full) == OperatingStatus::degraded)
       status = OperatingStatus::degraded;
   }

@@ -1,5 +1,5 @@
-// The unsolicited neighbour advertisement (RFC 4861, 7.2.6): tells everybody on the wire whose MAC an
-// IPv6 address has now. Pure.
+// The unsolicited neighbour advertisement (RFC 4861, 7.2.6): tells everybody on the wire whose MAC
+// an IPv6 address has now. Pure.
 #pragma once
 
 #include <array>

@@ -11,8 +11,8 @@
 #include <boost/asio/steady_timer.hpp>
 #include <set>
 
-#include "network/arp_frame.hpp"
 #include "network/advertisement_frame.hpp"
+#include "network/arp_frame.hpp"
 
 namespace sluice::network {
 namespace {
@@ -48,9 +48,11 @@ Result<void> send_announcement(std::uint32_t interface_index, const IpAddress& v
   if (address.sll_hatype != ARPHRD_ETHER || address.sll_halen != mac.size()) return {};
   std::copy_n(address.sll_addr, mac.size(), mac.begin());
 
-  const auto put = [&](const auto& frame) { return send(socket.fd, frame.data(), frame.size(), 0); };
-  const auto sent = vip.is_v4() ? put(gratuitous_arp(mac, vip))
-                                : put(unsolicited_advertisement(mac, vip));
+  const auto put = [&](const auto& frame) {
+    return send(socket.fd, frame.data(), frame.size(), 0);
+  };
+  const auto sent =
+      vip.is_v4() ? put(gratuitous_arp(mac, vip)) : put(unsolicited_advertisement(mac, vip));
   if (sent < 0) return fail_errno(errno, what);
   return {};
 }

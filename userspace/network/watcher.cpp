@@ -70,10 +70,9 @@ Result<void> Watcher::State::subscribe() {
     return NL_OK;
   };
   nl_socket_modify_cb(raw, NL_CB_VALID, NL_CB_CUSTOM, on_message, this);
-  const int error = nl_socket_add_memberships(raw, RTNLGRP_LINK, RTNLGRP_NEIGH, RTNLGRP_IPV4_IFADDR,
-                                              RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV4_RULE,
-                                              RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV6_ROUTE,
-                                              RTNLGRP_IPV6_RULE, RTNLGRP_NONE);
+  const int error = nl_socket_add_memberships(
+      raw, RTNLGRP_LINK, RTNLGRP_NEIGH, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV4_RULE,
+      RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV6_ROUTE, RTNLGRP_IPV6_RULE, RTNLGRP_NONE);
   if (error < 0) return fail_netlink(error, "subscribe to route notifications");
   nl_socket_set_nonblocking(raw);
   // Beyond the system's limit only with CAP_NET_ADMIN; without it the default has to do.

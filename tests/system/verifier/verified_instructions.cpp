@@ -1,9 +1,11 @@
-// verified_instructions: loads a BPF object and compares how many instructions the verifier walked through with what was
-// recorded, so that growth is seen when it happens and not when a kernel refuses (at a million).
+// verified_instructions: loads a BPF object and compares how many instructions the verifier walked
+// through with what was recorded, so that growth is seen when it happens and not when a kernel
+// refuses (at a million).
 //
 // Usage: verified_instructions OBJECT COMPILER RECORD
-// RECORD has lines "KERNEL COMPILER PROGRAM INSTRUCTIONS", e.g. "6.1 clang-14 sluice_xdp 326000". More than 2 % above the
-// record fails, as does being refused. What is not recorded is printed, and no failure: another kernel counts otherwise.
+// RECORD has lines "KERNEL COMPILER PROGRAM INSTRUCTIONS", e.g. "6.1 clang-14 sluice_xdp 326000".
+// More than 2 % above the record fails, as does being refused. What is not recorded is printed, and
+// no failure: another kernel counts otherwise.
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <fmt/format.h>

@@ -100,12 +100,12 @@ TEST_F(Change, the_http_version_is_a_number) {
 }
 
 TEST_F(Change, a_listener_changes_its_own_limits_and_back) {
-  auto answer = put(listener_url_,
-                    R"({"listener": {"new_connection_limit": 20, "on_no_member": "reset"}})");
+  auto answer =
+      put(listener_url_, R"({"listener": {"new_connection_limit": 20, "on_no_member": "reset"}})");
   EXPECT_EQ(answer["listener"].at("new_connection_limit"), 20);
   EXPECT_EQ(answer["listener"].at("on_no_member"), "reset");
-  answer = put(listener_url_,
-               R"({"listener": {"new_connection_limit": null, "on_no_member": null}})");
+  answer =
+      put(listener_url_, R"({"listener": {"new_connection_limit": null, "on_no_member": null}})");
   EXPECT_EQ(answer["listener"].at("new_connection_limit"), -1);
   EXPECT_EQ(answer["listener"].at("on_no_member"), "drop");
 }

@@ -24,7 +24,7 @@ TEST(Codec, AddressesAndPortsAreStoredAsOnTheWire) {
   const unsigned char wire[] = {10, 0, 0, 16, 0x01, 0xbb, IPPROTO_TCP, 0};
   EXPECT_EQ(std::memcmp(&key, wire, sizeof wire), 0);
   const auto key6 = to_map6(control::ListenerKey{ipv6, 53, model::Protocol::udp});
-  const unsigned char wire6[] = {0x20, 0x01, 0x0d, 0xb8, 0, 0, 0,  0, 0,           0, 0, 0,
+  const unsigned char wire6[] = {0x20, 0x01, 0x0d, 0xb8, 0, 0,  0,           0, 0, 0, 0, 0,
                                  0,    0,    0,    1,    0, 53, IPPROTO_UDP, 0, 0, 0, 0, 0};
   static_assert(sizeof wire6 == sizeof key6);
   EXPECT_EQ(std::memcmp(&key6, wire6, sizeof wire6), 0);
@@ -101,8 +101,8 @@ TEST(Codec, ARemovedMemberKeepsItsIdAndAddressButIsNotUsable) {
 TEST(Codec, APoolComesBackAsItWas) {
   using model::Algorithm;
   using model::ForwardingMode;
-  for (const auto mode : {ForwardingMode::fullnat, ForwardingMode::dnat, ForwardingMode::dsr,
-                          ForwardingMode::ipip}) {
+  for (const auto mode :
+       {ForwardingMode::fullnat, ForwardingMode::dnat, ForwardingMode::dsr, ForwardingMode::ipip}) {
     for (const auto algorithm : {Algorithm::round_robin, Algorithm::least_connections,
                                  Algorithm::source_ip, Algorithm::source_ip_port}) {
       control::PoolEntry entry;

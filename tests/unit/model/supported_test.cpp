@@ -133,9 +133,8 @@ TEST_F(SupportedTest, AnSctpMemberOnAnotherPortThanItsListenerIsRefused) {
   ASSERT_TRUE(add(after_, member, {}));
   ASSERT_TRUE(check_supported(few_, before_, after_));
   member.protocol_port = 81;
-  EXPECT_EQ(refusal(member),
-            "SCTP ports cannot be translated: listener " + to_string(listener_id) +
-                " has port 80, member 10.0.0.4 has 81; give both the same");
+  EXPECT_EQ(refusal(member), "SCTP ports cannot be translated: listener " + to_string(listener_id) +
+                                 " has port 80, member 10.0.0.4 has 81; give both the same");
 }
 
 TEST_F(SupportedTest, WhatWasThereBeforeIsNotAskedAgain) {
