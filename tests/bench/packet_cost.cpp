@@ -240,7 +240,8 @@ void bench(const Kind& kind, const Settings& settings, Results& results) {
     std::vector<Row> own;
     // First, because it takes the same interfaces.
     if (flows == 131072) own.push_back(creation_in_full_table(kind, flows));
-    Subject subject(kind, std::max(SLUICE_DEFAULT_FLOWS, flows + flows / 8));
+    // With room to spare: in a window that is full, a flow that waits for its client makes way.
+    Subject subject(kind, std::max(SLUICE_DEFAULT_FLOWS, flows + flows / 3));
     const double opening = establish(subject, flows).first;
     // A few packets would only show how cold everything is at the start.
     if (flows >= 16384) own.push_back(once("flow created", flows, opening));
