@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <fstream>
+#include <functional>
 #include <optional>
 
 #include "dataplane/libbpf_log.hpp"
@@ -41,7 +42,7 @@ bool same_object(const fs::path& left, const fs::path& right) {
 
 // The process whose mounts count as lasting: process 1, or the ancestor nearest to it that we may
 // look at. nullopt: there is none.
-std::optional<fs::path> reference_process() {
+std::optional<fs::path> look_for_reference_process() {
   constexpr const char* init = "1";
   std::optional<fs::path> reference;
   std::string pid = "self";
@@ -59,18 +60,32 @@ std::optional<fs::path> reference_process() {
   }
 }
 
+// Whether `holds` is true of that process. An ancestor may end while it is looked at (a shell that
+// has started us in the background does), which leaves us with another one: then it is asked again.
+// Unknown counts as true.
+bool holds_of_reference_process(const std::function<bool(const fs::path&)>& holds) {
+  constexpr int attempts = 10;
+  for (int i = 0; i < attempts; ++i) {
+    const auto process = look_for_reference_process();
+    if (!process || holds(*process)) return true;
+    std::error_code ignored;
+    if (fs::exists(*process / "ns/mnt", ignored)) return false;
+  }
+  return true;
+}
+
 // Unknown counts as true.
 bool in_lasting_mount_namespace() {
-  const auto process = reference_process();
-  return !process || same_object(*process / "ns/mnt", "/proc/self/ns/mnt");
+  return holds_of_reference_process(
+      [](const fs::path& process) { return same_object(process / "ns/mnt", "/proc/self/ns/mnt"); });
 }
 
 // Whether that process sees this very directory too, so that its mount doesn't end with us. Unknown
 // counts as true.
 bool outlives_us(const fs::path& directory) {
-  const auto process = reference_process();
-  if (!process) return true;
-  return same_object(directory, process->string() + "/root" + directory.string());
+  return holds_of_reference_process([&](const fs::path& process) {
+    return same_object(directory, process.string() + "/root" + directory.string());
+  });
 }
 
 // The command that enters this network namespace without a new /sys, when the namespace has a name.
