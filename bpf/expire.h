@@ -16,6 +16,8 @@ struct sweep {
 	__u32 now_jiffies;
 	__u32 live;
 	__u32 expired;
+	__u32 first;   /* bucket of the chunk under way */
+	__u32 buckets; /* of the table under way */
 };
 
 /* A reverse slot goes with its forward one; alone it is left over from an insertion that failed half-way. */
@@ -86,12 +88,35 @@ static __always_inline long sweep_bucket(int family, __u32 number, struct sweep 
 
 static long sweep_bucket4(__u32 number, struct sweep *s)
 {
-	return sweep_bucket(FAMILY4, number, s);
+	return sweep_bucket(FAMILY4, s->first + number, s);
 }
 
 static long sweep_bucket6(__u32 number, struct sweep *s)
 {
-	return sweep_bucket(FAMILY6, number, s);
+	return sweep_bucket(FAMILY6, s->first + number, s);
+}
+
+/* bpf_loop() goes round 2^23 times at most, and tables may be larger. */
+#define SWEEP_CHUNK (1U << 20)
+
+static __always_inline __u32 chunk_buckets(struct sweep *s, __u32 number)
+{
+	s->first = number * SWEEP_CHUNK;
+	return s->buckets - s->first < SWEEP_CHUNK ? s->buckets - s->first : SWEEP_CHUNK;
+}
+
+static long sweep_chunk4(__u32 number, struct sweep *s)
+{
+	__u32 buckets = chunk_buckets(s, number);
+
+	return bpf_loop(buckets, sweep_bucket4, s, 0) != buckets;
+}
+
+static long sweep_chunk6(__u32 number, struct sweep *s)
+{
+	__u32 buckets = chunk_buckets(s, number);
+
+	return bpf_loop(buckets, sweep_bucket6, s, 0) != buckets;
 }
 
 static long sweep_member(__u32 index, struct sweep *s)
@@ -113,11 +138,16 @@ static long sweep_next_hop(__u32 index, struct sweep *s)
 static __always_inline void flow_expire_all(struct sluice_flow_expire *result)
 {
 	struct sweep s = {.now_ticks = clock_ticks(), .now_jiffies = clock_jiffies()};
-	__u32 buckets4 = SLUICE_FLOW_BUCKETS(flow_homes4), buckets6 = SLUICE_FLOW_BUCKETS(flow_homes6), live4;
-	bool saw_all = bpf_loop(buckets4, sweep_bucket4, &s, 0) == buckets4;
+	__u32 chunks, live4;
+	bool saw_all;
 
+	s.buckets = SLUICE_FLOW_BUCKETS(flow_homes4);
+	chunks = (s.buckets + SWEEP_CHUNK - 1) / SWEEP_CHUNK;
+	saw_all = bpf_loop(chunks, sweep_chunk4, &s, 0) == chunks;
 	live4 = s.live;
-	saw_all = bpf_loop(buckets6, sweep_bucket6, &s, 0) == buckets6 && saw_all;
+	s.buckets = SLUICE_FLOW_BUCKETS(flow_homes6);
+	chunks = (s.buckets + SWEEP_CHUNK - 1) / SWEEP_CHUNK;
+	saw_all = bpf_loop(chunks, sweep_chunk6, &s, 0) == chunks && saw_all;
 	/* Only a sweep that saw every flow knows which next hops are unused. */
 	if (saw_all) {
 		bpf_loop(SLUICE_MAX_MEMBERS, sweep_member, &s, 0);

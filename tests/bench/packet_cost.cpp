@@ -75,12 +75,12 @@ struct Settings {
 };
 
 // Runs `packets` packets and demands that exactly so many ended as `why`.
-double run_checked(Walker& walker, const Subject& subject, std::uint32_t why,
-                   std::uint32_t packets) {
+double run_checked(Walker& walker, const Subject& subject, std::uint32_t why, std::uint32_t packets,
+                   std::uint32_t may_miss = 0) {
   const auto before = subject.reason(why);
   const double ns = walker.run(packets);
   const auto counted = subject.reason(why) - before;
-  if (counted != packets)
+  if (counted > packets || counted + may_miss < packets)
     die(fmt::format("{} packets ran, but {} ended as reason {}", packets, counted, why));
   return ns;
 }
@@ -160,14 +160,14 @@ Row memory_alone(std::uint32_t lines, const Settings& settings) {
 // Packets from one side of all these flows, in any order, each of which must end as `why`; ns per
 // packet.
 double pass(const Subject& subject, std::vector<bench_tuple> tuples, std::uint8_t tcp_flags,
-            std::uint32_t why, const char* nic = "lan0") {
+            std::uint32_t why, const char* nic = "lan0", std::uint32_t may_miss = 0) {
   const auto count = static_cast<std::uint32_t>(tuples.size());
   Walker walker(subject.kind(), std::move(tuples), tcp_flags, nic);
   walker.measure(walker.drop_fd());
   const double floor = walker.run(count);
   walker.measure(subject.program().xdp_fd());
   walker.rewind(1);
-  return run_checked(walker, subject, why, count) - floor;
+  return run_checked(walker, subject, why, count, may_miss) - floor;
 }
 
 Row once(const std::string& name, std::uint32_t flows, double ns) {
@@ -186,7 +186,8 @@ std::pair<double, double> establish(Subject& subject, std::uint32_t flows) {
     last = pass(subject, clients, syn, SLUICE_REASON_FLOW_CREATED);
     sum += count * last;
     pass(subject, subject.reverse_tuples(true), syn | ack, SLUICE_REASON_REPLIED, "dmz0");
-    pass(subject, clients, ack, SLUICE_REASON_FORWARDED);
+    // Where a window is full, a flow that waits for its client has made way for another one.
+    pass(subject, clients, ack, SLUICE_REASON_FORWARDED, "lan0", count / 1000);
     if (kind.protocol == IPPROTO_TCP) {
       pass(subject, subject.reverse_tuples(true), ack, SLUICE_REASON_REPLIED, "dmz0");
     }
