@@ -56,14 +56,17 @@ TEST_P(Flood, AHandshakeInBetweenSucceeds) {
 }
 
 TEST_P(Flood, UnansweredUdpIsBoundedToo) {
-  std::string last;
+  // Where the window of a new one holds none that could make way, it is refused; so it goes by the many.
+  std::uint32_t created = 0;
   for (std::uint32_t i = 0; i < 6 * half_open_limit; ++i) {
     auto packet = spoofed(i);
     packet.protocol = L4::udp;
     packet.destination_port = 53;
-    last = receive(packet).reason;
+    const auto reason = receive(packet).reason;
+    created += reason == "flow_created";
+    EXPECT_TRUE(reason == "flow_created" || reason == "half_open_full") << reason;
   }
-  EXPECT_EQ(last, "flow_created");
+  EXPECT_GT(created, 2 * half_open_limit);
   EXPECT_LE(slots(), 2 * half_open_limit);
 }
 
