@@ -39,7 +39,7 @@ struct sluice_pool {
 	__u8 forwarding_mode; /* enum sluice_forwarding_mode */
 	__u8 algorithm;       /* enum sluice_algorithm */
 	__u8 persistence_bits; /* leading bits of a client's address that count as one client */
-	__u8 zero;
+	__u8 ipv6; /* which of the pool's entries this is: 1 has its IPv6 members, 0 its IPv4 members */
 	__u32 persistence_seconds; /* a client's connections go to one member until it was away for so long; 0: no */
 };
 SLUICE_STATIC_ASSERT(sizeof(struct sluice_pool) == 24);

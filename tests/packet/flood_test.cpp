@@ -56,7 +56,8 @@ TEST_P(Flood, AHandshakeInBetweenSucceeds) {
 }
 
 TEST_P(Flood, UnansweredUdpIsBoundedToo) {
-  // Where the window of a new one holds none that could make way, it is refused; so it goes by the many.
+  // Where the window of a new one holds none that could make way, it is refused; so it goes by the
+  // many.
   std::uint32_t created = 0;
   for (std::uint32_t i = 0; i < 6 * half_open_limit; ++i) {
     auto packet = spoofed(i);

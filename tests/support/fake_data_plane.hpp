@@ -95,7 +95,7 @@ class FakeDataPlane : public control::DataPlane {
       }
     }
     for (const auto& [key, listener] : state.listeners) {
-      if (!listener.pool.is_nil() && !state.pools.contains(listener.pool)) {
+      if (!listener.pool.is_nil() && !state.pools.contains(key.entry_of(listener.pool))) {
         violated("a listener names a pool that is not there");
       }
     }

@@ -11,12 +11,14 @@ struct Obstacle {
   const DataPlaneState& actual;
 
   std::string operator()(const PutListener& o) const {
-    const bool missing = !o.entry.pool.is_nil() && !actual.pools.contains(o.entry.pool);
+    const bool missing =
+        !o.entry.pool.is_nil() && !actual.pools.contains(o.key.entry_of(o.entry.pool));
     return missing ? "its pool is not in the data plane" : "";
   }
   std::string operator()(const RemovePool& o) const {
-    const bool named = std::any_of(actual.listeners.begin(), actual.listeners.end(),
-                                   [&](const auto& entry) { return entry.second.pool == o.id; });
+    const bool named = std::any_of(
+        actual.listeners.begin(), actual.listeners.end(),
+        [&](const auto& entry) { return entry.first.entry_of(entry.second.pool) == o.key; });
     return named ? "a listener still names it" : "";
   }
   std::string operator()(const RemoveMember& o) const { return in_a_ring(o.id); }

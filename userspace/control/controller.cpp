@@ -35,7 +35,7 @@ struct Repair {
   std::string operator()(const PutListener& o) const {
     return put(found.listeners.contains(o.key));
   }
-  std::string operator()(const PutPool& o) const { return put(found.pools.contains(o.id)); }
+  std::string operator()(const PutPool& o) const { return put(found.pools.contains(o.key)); }
   std::string operator()(const PutMember& o) const { return put(found.members.contains(o.id)); }
   template <typename Removal>
   std::string operator()(const Removal&) const {

@@ -19,8 +19,8 @@ struct Subject {
   std::string operator()(const RemoveListener& o) const {
     return endpoint("listener", o.key.address, o.key.port);
   }
-  std::string operator()(const PutPool& o) const { return "pool " + to_string(o.id); }
-  std::string operator()(const RemovePool& o) const { return "pool " + to_string(o.id); }
+  std::string operator()(const PutPool& o) const { return "pool " + to_string(o.key.id); }
+  std::string operator()(const RemovePool& o) const { return "pool " + to_string(o.key.id); }
   std::string operator()(const PutMember& o) const {
     return endpoint("member", o.entry.address, o.entry.port);
   }
@@ -34,8 +34,8 @@ struct Effect {
   void operator()(const RemoveVip& o) const { state.vips.erase(o.address); }
   void operator()(const PutListener& o) const { state.listeners[o.key] = o.entry; }
   void operator()(const RemoveListener& o) const { state.listeners.erase(o.key); }
-  void operator()(const PutPool& o) const { state.pools[o.id] = o.entry; }
-  void operator()(const RemovePool& o) const { state.pools.erase(o.id); }
+  void operator()(const PutPool& o) const { state.pools[o.key] = o.entry; }
+  void operator()(const RemovePool& o) const { state.pools.erase(o.key); }
   void operator()(const PutMember& o) const { state.members[o.id] = o.entry; }
   void operator()(const RemoveMember& o) const { state.members.erase(o.id); }
 };

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <tuple>
 #include <variant>
 #include <vector>
 
@@ -38,6 +39,21 @@ struct MemberEntry {
   bool operator==(const MemberEntry&) const = default;
 };
 
+// A pool has an entry for each IP version that its load balancer has a VIP of, with the members of
+// that version in its ring: there is no translation.
+struct PoolKey {
+  // Implicit: a pool of an IPv4 load balancer, as most are, goes by its id.
+  PoolKey(const Uuid& pool = {}, bool v6 = false) : id(pool), ipv6(v6) {}  // NOLINT
+
+  Uuid id{};
+  bool ipv6 = false;
+
+  bool operator==(const PoolKey&) const = default;
+  bool operator<(const PoolKey& other) const {
+    return std::tie(id, ipv6) < std::tie(other.id, other.ipv6);
+  }
+};
+
 struct PoolEntry {
   model::ForwardingMode forwarding_mode = model::ForwardingMode::fullnat;
   // Member ids; what their order means depends on the algorithm (balancing/). Empty: nobody is
@@ -64,11 +80,14 @@ struct ListenerKey {
     return protocol <=> other.protocol;
   }
   bool operator==(const ListenerKey&) const = default;
+
+  // The entry of a pool that connections to this address are given to.
+  PoolKey entry_of(const Uuid& pool) const { return {pool, address.is_v6()}; }
 };
 
 struct ListenerEntry {
   Uuid listener{};
-  Uuid pool{};            // nil: no default pool
+  Uuid pool{};            // its entry of the address's IP version; nil: no default pool
   IpAddress snat_source;  // source of IPv4 fullnat flows: the load balancer's VIP
   std::vector<IpNetwork> allowed_cidrs = {};  // sorted, without repetition; empty: everybody
   std::int32_t connection_limit = -1;         // -1: none
@@ -82,7 +101,7 @@ struct ListenerEntry {
 struct DataPlaneState {
   std::map<IpAddress, VipEntry> vips;
   std::map<ListenerKey, ListenerEntry> listeners;
-  std::map<Uuid, PoolEntry> pools;
+  std::map<PoolKey, PoolEntry> pools;
   std::map<Uuid, MemberEntry> members;
 
   bool operator==(const DataPlaneState&) const = default;
@@ -108,12 +127,12 @@ struct RemoveListener {
   bool operator==(const RemoveListener&) const = default;
 };
 struct PutPool {
-  Uuid id{};
+  PoolKey key;
   PoolEntry entry;  // the ring's members exist
   bool operator==(const PutPool&) const = default;
 };
 struct RemovePool {
-  Uuid id{};  // no listener names it
+  PoolKey key;  // no listener names it
   bool operator==(const RemovePool&) const = default;
 };
 struct PutMember {

@@ -51,8 +51,8 @@ struct Owners {
     const auto entry = actual.listeners.find(o.key);
     return entry == actual.listeners.end() ? Ids{} : of_listener(entry->second.listener);
   }
-  Ids operator()(const PutPool& o) const { return of_pool(o.id); }
-  Ids operator()(const RemovePool& o) const { return of_pool(o.id); }
+  Ids operator()(const PutPool& o) const { return of_pool(o.key.id); }
+  Ids operator()(const RemovePool& o) const { return of_pool(o.key.id); }
   Ids operator()(const PutMember& o) const { return of_member(o.id); }
   Ids operator()(const RemoveMember& o) const { return of_member(o.id); }
 

@@ -93,10 +93,11 @@ void add_pool(DataPlaneState& state, const model::Model& model, const model::Poo
                                  is_down(health, member->id), pool.forwarding_mode};
   }
   if (!pool.admin_state_up) return;
-  auto& entry = state.pools[pool.id];
+  const bool ipv6 = model.load_balancers.at(pool.load_balancer_id).vip_address.is_v6();
+  auto& entry = state.pools[{pool.id, ipv6}];
   entry.forwarding_mode = pool.forwarding_mode;
   entry.algorithm = algorithm_of(pool);
-  set_persistence(entry, pool, model.load_balancers.at(pool.load_balancer_id).vip_address.is_v6());
+  set_persistence(entry, pool, ipv6);
   fill_ring(entry, shares(members, health));
   for (const auto& id : entry.ring) state.members[id].usable = true;
 }
@@ -134,8 +135,8 @@ void add_address(DataPlaneState& state, const IpAddress& address, bool up,
   const auto own = listeners.find(load_balancer.id);
   if (!up || own == listeners.end()) return;
   for (const auto* listener : own->second) {
-    auto& entry =
-        state.listeners[{address, listener->protocol_port, transport(listener->protocol)}];
+    const ListenerKey key{address, listener->protocol_port, transport(listener->protocol)};
+    auto& entry = state.listeners[key];
     entry.listener = listener->id;
     // IPv6 flows use the address that the client connected to.
     if (address.is_v4()) entry.snat_source = snat_source(load_balancer, address);
@@ -144,7 +145,7 @@ void add_address(DataPlaneState& state, const IpAddress& address, bool up,
     entry.new_connection_limit = listener->new_connection_limit;
     entry.resets = listener->on_no_member == model::OnNoMember::reset;
     const auto pool = listener->default_pool_id.value_or(Uuid{});
-    if (state.pools.contains(pool)) entry.pool = pool;
+    if (state.pools.contains(key.entry_of(pool))) entry.pool = pool;
   }
 }
 
@@ -212,10 +213,10 @@ std::vector<Operation> diff(const DataPlaneState& desired, const DataPlaneState&
       [&](const ListenerKey& key) { listeners_out.push_back(RemoveListener{key}); });
   compare(
       desired.pools, actual.pools,
-      [&](const Uuid& id, const PoolEntry& entry) {
-        pools_in.push_back(PutPool{id, entry});
+      [&](const PoolKey& key, const PoolEntry& entry) {
+        pools_in.push_back(PutPool{key, entry});
       },
-      [&](const Uuid& id) { pools_out.push_back(RemovePool{id}); });
+      [&](const PoolKey& key) { pools_out.push_back(RemovePool{key}); });
   compare(
       desired.members, actual.members,
       [&](const Uuid& id, const MemberEntry& entry) {

@@ -37,9 +37,9 @@ Result<void> DataPlaneOverMaps::recover_pools() {
   const auto entries = pools_.entries();
   if (!entries) return tl::unexpected(entries.error());
   for (const auto& [index, pool] : *entries) {
-    const auto id = from_map(pool.id);
-    if (id.is_nil()) continue;
-    pool_indices_.adopt(index, id);
+    const auto key = key_from_map(pool);
+    if (key.id.is_nil()) continue;
+    pool_indices_.adopt(index, key);
     // Learnt now, while opening maps by id is still allowed.
     if (const auto ring = rings_.get(index); !ring) return tl::unexpected(ring.error());
   }
@@ -111,12 +111,15 @@ Result<DataPlaneState> DataPlaneOverMaps::read() {
   DataPlaneState state;
   for (const auto& [address, vip] : *vips4) state.vips[ipv4_from_be32(address)] = from_map(vip);
   for (const auto& [address, vip] : *vips6) state.vips[from_map(address, true)] = from_map(vip);
-  const auto pool_id = [&](std::uint32_t index) {
-    return index < pools->size() ? from_map((*pools)[index].second.id) : Uuid{};
+  // An entry of the wrong IP version is no pool at all: nobody in its ring could be reached.
+  const auto pool_of = [&](const control::ListenerKey& key, std::uint32_t index) {
+    if (index >= pools->size()) return Uuid{};
+    const auto pool = key_from_map((*pools)[index].second);
+    return pool == key.entry_of(pool.id) ? pool.id : Uuid{};
   };
   for (const auto& [key, listener] : *listeners) {
     auto& entry = state.listeners[key] = from_map(listener);
-    entry.pool = pool_id(listener.pool);
+    entry.pool = pool_of(key, listener.pool);
     const auto networks = allowed->find(listener.index);
     if (listener.flags & SLUICE_LISTENER_RESTRICTED && networks != allowed->end()) {
       entry.allowed_cidrs = networks->second;
@@ -127,11 +130,11 @@ Result<DataPlaneState> DataPlaneOverMaps::read() {
     if (!id.is_nil() && !is_removed(member)) state.members[id] = from_map(member);
   }
   for (const auto& [index, pool] : *pools) {
-    const auto id = from_map(pool.id);
-    if (id.is_nil()) continue;
+    const auto key = key_from_map(pool);
+    if (key.id.is_nil()) continue;
     const auto ring = rings_.get(index);
     if (!ring) return tl::unexpected(ring.error());
-    auto& entry = state.pools[id] = from_map(pool);
+    auto& entry = state.pools[key] = from_map(pool);
     for (const auto element : *ring) {
       const auto slot = SLUICE_RING_MEMBER(element);
       entry.ring.push_back(slot < members->size() ? from_map((*members)[slot].second.id) : Uuid{});

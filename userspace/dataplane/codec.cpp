@@ -189,14 +189,19 @@ bool is_removed(const sluice_member& member) {
   return (member.flags & SLUICE_MEMBER_REMOVED) != 0;
 }
 
-sluice_pool to_map(const Uuid& id, const control::PoolEntry& entry) {
+sluice_pool to_map(const control::PoolKey& key, const control::PoolEntry& entry) {
   sluice_pool pool{};
-  pool.id = to_map(id);
+  pool.id = to_map(key.id);
+  pool.ipv6 = key.ipv6 ? 1 : 0;
   pool.forwarding_mode = to_map(entry.forwarding_mode);
   pool.algorithm = to_map(entry.algorithm);
   pool.persistence_bits = entry.persistence_bits;
   pool.persistence_seconds = entry.persistence_seconds;
   return pool;
+}
+
+control::PoolKey key_from_map(const sluice_pool& pool) {
+  return {from_map(pool.id), pool.ipv6 != 0};
 }
 
 control::PoolEntry from_map(const sluice_pool& pool) {

@@ -30,7 +30,8 @@ control::MemberEntry from_map(const sluice_member& member);
 sluice_member removed(sluice_member member);
 bool is_removed(const sluice_member& member);
 
-sluice_pool to_map(const Uuid& id, const control::PoolEntry& entry);
+sluice_pool to_map(const control::PoolKey& key, const control::PoolEntry& entry);
+control::PoolKey key_from_map(const sluice_pool& pool);
 // Without the ring, which is in a map of its own.
 control::PoolEntry from_map(const sluice_pool& pool);
 

@@ -58,7 +58,7 @@ Result<std::uint32_t> DataPlaneOverMaps::index_for(IndexTable& table,
   return allocation->index;
 }
 
-Result<std::uint32_t> DataPlaneOverMaps::pool_index_for(const Uuid& pool) {
+Result<std::uint32_t> DataPlaneOverMaps::pool_index_for(const control::PoolKey& pool) {
   if (const auto index = pool_indices_.find(pool)) return *index;
   const auto allocation = pool_indices_.allocate(pool, [](std::uint32_t) { return true; });
   if (allocation) return allocation->index;
@@ -143,7 +143,7 @@ Result<Ring> DataPlaneOverMaps::ring_elements(const control::PutPool& put) const
     if (!index) {
       return fail(ErrorKind::internal, fmt::format("the ring of pool {} names member {}, which "
                                                    "the data plane does not have",
-                                                   to_string(put.id), to_string(id)));
+                                                   to_string(put.key.id), to_string(id)));
     }
     const auto position = ring.size();
     const auto weight =
@@ -156,21 +156,21 @@ Result<Ring> DataPlaneOverMaps::ring_elements(const control::PutPool& put) const
 Result<void> DataPlaneOverMaps::run(const control::PutPool& put) {
   const auto ring = ring_elements(put);
   if (!ring) return tl::unexpected(ring.error());
-  const bool known = pool_indices_.find(put.id).has_value();
-  const auto index = pool_index_for(put.id);
+  const bool known = pool_indices_.find(put.key).has_value();
+  const auto index = pool_index_for(put.key);
   if (!index) return tl::unexpected(index.error());
   auto written = rings_.put(*index, *ring);
-  if (written) written = pools_.put(*index, to_map(put.id, put.entry));
-  if (!written && !known) pool_indices_.release(put.id);
+  if (written) written = pools_.put(*index, to_map(put.key, put.entry));
+  if (!written && !known) pool_indices_.release(put.key);
   return written;
 }
 
 Result<void> DataPlaneOverMaps::run(const control::RemovePool& remove) {
-  const auto index = pool_indices_.find(remove.id);
+  const auto index = pool_indices_.find(remove.key);
   if (!index) return {};
   if (auto cleared = pools_.put(*index, sluice_pool{}); !cleared) return cleared;
   if (auto erased = rings_.erase(*index); !erased) return erased;
-  pool_indices_.release(remove.id);
+  pool_indices_.release(remove.key);
   return {};
 }
 
@@ -193,7 +193,7 @@ Result<void> DataPlaneOverMaps::write_listener(const control::ListenerKey& key,
 }
 
 Result<void> DataPlaneOverMaps::run(const control::PutListener& put) {
-  const auto pool = pool_indices_.find(put.entry.pool);
+  const auto pool = pool_indices_.find(put.key.entry_of(put.entry.pool));
   if (!pool && !put.entry.pool.is_nil()) {
     return fail(ErrorKind::internal,
                 fmt::format("listener {} names pool {}, which the data plane does not have",

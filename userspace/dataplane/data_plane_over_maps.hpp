@@ -106,7 +106,7 @@ class DataPlaneOverMaps : public BpfDataPlane {
   Result<std::uint32_t> index_for(IndexTable& table, const CounterMap<sluice_counters>& map,
                                   const ArrayMap<std::uint32_t>& active, const Uuid& object,
                                   std::string_view full);
-  Result<std::uint32_t> pool_index_for(const Uuid& pool);
+  Result<std::uint32_t> pool_index_for(const control::PoolKey& pool);
   // Its entries in either family's map.
   Result<std::vector<std::pair<control::ListenerKey, sluice_listener>>> listener_entries() const;
   Result<void> write_listener(const control::ListenerKey& key, const sluice_listener& listener);
@@ -135,7 +135,7 @@ class DataPlaneOverMaps : public BpfDataPlane {
   Rings rings_{program_};
 
   IndexTable member_indices_{SLUICE_MAX_MEMBERS};
-  IndexTable pool_indices_{SLUICE_MAX_POOLS};
+  IndexTableOf<control::PoolKey> pool_indices_{SLUICE_MAX_POOLS};
   IndexTable listener_indices_{SLUICE_MAX_LISTENERS};
   std::map<control::ListenerKey, Uuid> listener_of_entry_;
 

@@ -2,13 +2,15 @@
 
 namespace sluice::dataplane {
 
-IndexTable::IndexTable(std::uint32_t capacity) : slots_(capacity) {
+template <typename Object>
+IndexTableOf<Object>::IndexTableOf(std::uint32_t capacity) : slots_(capacity) {
   for (std::uint32_t index = 0; index < capacity; ++index) {
     slots_[index].free = free_.insert(free_.end(), index);
   }
 }
 
-void IndexTable::take(std::uint32_t index, const Uuid& object) {
+template <typename Object>
+void IndexTableOf<Object>::take(std::uint32_t index, const Object& object) {
   Slot& slot = slots_[index];
   if (slot.object && *slot.object != object) index_of_.erase(*slot.object);
   if (!slot.used) free_.erase(slot.free);
@@ -17,28 +19,34 @@ void IndexTable::take(std::uint32_t index, const Uuid& object) {
   index_of_[object] = index;
 }
 
-void IndexTable::adopt(std::uint32_t index, const Uuid& object) {
+template <typename Object>
+void IndexTableOf<Object>::adopt(std::uint32_t index, const Object& object) {
   take(index, object);
 }
 
-void IndexTable::adopt_released(std::uint32_t index, const Uuid& object) {
+template <typename Object>
+void IndexTableOf<Object>::adopt_released(std::uint32_t index, const Object& object) {
   take(index, object);
   release(object);
 }
 
-std::optional<std::uint32_t> IndexTable::find(const Uuid& object) const {
+template <typename Object>
+std::optional<std::uint32_t> IndexTableOf<Object>::find(const Object& object) const {
   const auto found = index_of_.find(object);
   if (found == index_of_.end() || !slots_[found->second].used) return std::nullopt;
   return found->second;
 }
 
-std::optional<Uuid> IndexTable::object_at(std::uint32_t index) const {
+template <typename Object>
+std::optional<Object> IndexTableOf<Object>::object_at(std::uint32_t index) const {
   if (index >= slots_.size() || !slots_[index].used) return std::nullopt;
   return slots_[index].object;
 }
 
-std::optional<IndexTable::Allocation> IndexTable::allocate(
-    const Uuid& object, const std::function<bool(std::uint32_t)>& reusable) {
+template <typename Object>
+auto IndexTableOf<Object>::allocate(const Object& object,
+                                    const std::function<bool(std::uint32_t)>& reusable)
+    -> std::optional<Allocation> {
   if (const auto former = index_of_.find(object); former != index_of_.end()) {
     const auto index = former->second;
     take(index, object);
@@ -52,12 +60,16 @@ std::optional<IndexTable::Allocation> IndexTable::allocate(
   return std::nullopt;
 }
 
-void IndexTable::release(const Uuid& object) {
+template <typename Object>
+void IndexTableOf<Object>::release(const Object& object) {
   const auto index = find(object);
   if (!index) return;
   Slot& slot = slots_[*index];
   slot.used = false;
   slot.free = free_.insert(free_.end(), *index);
 }
+
+template class IndexTableOf<Uuid>;
+template class IndexTableOf<control::PoolKey>;
 
 }  // namespace sluice::dataplane

@@ -234,7 +234,8 @@ TEST_F(DataPlaneTest, AFullVipMapIsAConflictThatNamesMapAndCapacity) {
 TEST_F(DataPlaneTest, IPv6AndEveryLimitAreReadBack) {
   DataPlaneState expected;
   expected.members[first] = {ip("2001:db8::4"), 53, true, false, model::ForwardingMode::ipip};
-  auto& in_pool = expected.pools[pool];
+  const PoolKey pool6{pool, true};
+  auto& in_pool = expected.pools[pool6];
   in_pool.forwarding_mode = model::ForwardingMode::ipip;
   in_pool.algorithm = model::Algorithm::least_connections;
   in_pool.ring = {first};
@@ -251,7 +252,7 @@ TEST_F(DataPlaneTest, IPv6AndEveryLimitAreReadBack) {
   entry.resets = true;
   expected.vips[udp.address] = {load_balancer, true};
   apply(PutMember{first, expected.members[first]});
-  apply(PutPool{pool, in_pool});
+  apply(PutPool{pool6, in_pool});
   apply(PutListener{udp, entry});
   apply(PutVip{udp.address, expected.vips[udp.address]});
   EXPECT_EQ(read(), expected);
@@ -263,9 +264,28 @@ TEST_F(DataPlaneTest, IPv6AndEveryLimitAreReadBack) {
   EXPECT_EQ(read(), expected);
   apply(RemoveVip{udp.address});
   apply(RemoveListener{udp});
-  apply(RemovePool{pool});
+  apply(RemovePool{pool6});
   apply(RemoveMember{first});
   EXPECT_EQ(read(), DataPlaneState{});
+}
+
+TEST_F(DataPlaneTest, APoolHasAnEntryForEachIpVersion) {
+  apply(PutMember{first, {ip("10.0.0.4"), 80, true}});
+  apply(PutMember{second, {ip("2001:db8::6"), 80, true}});
+  apply(PutPool{{pool, false}, {model::ForwardingMode::fullnat, {first}}});
+  apply(PutPool{{pool, true}, {model::ForwardingMode::fullnat, {second}}});
+  const ListenerKey key4{ip("10.0.0.16"), 80}, key6{ip("2001:db8::16"), 80};
+  apply(PutListener{key4, {listener, pool, ip("10.0.0.16")}});
+  apply(PutListener{key6, {listener, pool, ip("0.0.0.0")}});
+  restart();
+  EXPECT_EQ(read().pools.at({pool, false}).ring, std::vector{first});
+  EXPECT_EQ(read().pools.at({pool, true}).ring, std::vector{second});
+  EXPECT_EQ(read().listeners.at(key6).pool, pool);
+
+  apply(RemoveListener{key4});
+  apply(RemovePool{{pool, false}});
+  EXPECT_THAT(read().pools, SizeIs(1));
+  EXPECT_EQ(read().pools.at({pool, true}).ring, std::vector{second});
 }
 
 TEST_F(DataPlaneTest, AVlanInterfaceLeavesThroughTheNicBelowIt) {
