@@ -40,6 +40,42 @@ class SameNic(support.LabTest):
         self.assertTrue(alternates(lab.client("who", VIP6, 80, 20)))
 
 
+class BothVersions(support.LabTest):
+    def test_one_load_balancer_serves_both_with_members_of_each(self):
+        lab = self.lab
+        lab.serve()
+        lab.attach()
+        lab.start_controller()
+        lab.ctl("loadbalancer", "create", "--name", "lb", "--vip-address", support.VIP, "--additional-vip",
+                f"ip-address={VIP6}")
+        self.assertIn(VIP6, lab.value("loadbalancer", "show", "lb", "additional_vips"))
+        lab.ctl("loadbalancer", "listener", "create", "--name", "l", "--protocol", "TCP", "--protocol-port", 80, "lb")
+        lab.ctl("loadbalancer", "pool", "create", "--name", "p", "--listener", "l", "--protocol", "TCP",
+                "--lb-algorithm", "ROUND_ROBIN")
+        for ipv6 in (False, True):
+            for member in (1, 2):
+                lab.ctl("loadbalancer", "member", "create", "--name", f"m{member}{'v6' if ipv6 else ''}", "--address",
+                        lab.address(member, ipv6), "--protocol-port", 80, "p")
+        self.assertTrue(alternates(lab.client("who", support.VIP, 80, 20)))
+        self.assertTrue(alternates(lab.client("who", VIP6, 80, 20)))
+        self.assertEqual(VIP6, lab.client("whence", VIP6, 80))
+
+        exported = lab.ctl("export").stdout
+        self.assertIn("additional_vips", exported)
+        file = lab.directory / "exported.yaml"
+        file.write_text(exported)
+        self.assertIn("othing", lab.ctl("apply", "-f", file, "--dry-run").stdout)
+
+        lab.kill("lb", "sluiced")
+        lab.start_controller()
+        self.assertTrue(alternates(lab.client("who", VIP6, 80, 20)))
+        for member in (1, 2):
+            lab.ctl("loadbalancer", "member", "delete", "p", f"m{member}v6")
+        self.assertTrue(alternates(lab.client("who", support.VIP, 80, 20)))
+        lab.ctl("loadbalancer", "delete", "--cascade", "lb")
+        self.assertEqual([], lab.rows("loadbalancer", "list"))
+
+
 class SecondNic(support.LabTest):
     topology = "routed"
 

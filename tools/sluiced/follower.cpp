@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 
 #include "describe.hpp"
+#include "model/vips.hpp"
 
 namespace sluice::daemon {
 namespace {
@@ -19,7 +20,8 @@ std::vector<IpAddress> active_vips(const model::Model& model) {
   };
   std::vector<IpAddress> vips;
   for (const auto& [id, load_balancer] : model.load_balancers) {
-    if (active(load_balancer)) vips.push_back(load_balancer.vip_address);
+    if (!active(load_balancer)) continue;
+    for (const auto& address : model::vips(load_balancer)) vips.push_back(address);
   }
   for (const auto& [id, floating_ip] : model.floating_ips) {
     if (!floating_ip.load_balancer_id) continue;

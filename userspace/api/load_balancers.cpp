@@ -43,7 +43,6 @@ void read_new(Attributes& in, LoadBalancerDraft& out, VipRequest& vip) {
   const auto fallback = object.project_id;
   in.text("project_id", object.project_id, model::max_project_id_length, fallback);
   in.text("tenant_id", object.project_id, model::max_project_id_length, fallback);
-  in.unsupported("additional_vips", "a load balancer has one VIP (and floating IPs)");
   refuse_cloud(in);
   read_children(in, out);
 }

@@ -63,12 +63,19 @@ json::object render_subnet(const Call& call, const model::Subnet& subnet) {
   };
 }
 
-// The port of a VIP: where a floating IP is tied to.
+// The port of a load balancer, with all its VIPs: where a floating IP is tied to.
 json::object render_port(const model::LoadBalancer& owner) {
   json::value subnet, network;
   if (owner.vip_subnet_id) subnet = *owner.vip_subnet_id;
   if (owner.vip_network_id) network = *owner.vip_network_id;
-  json::object fixed_ip{{"subnet_id", subnet}, {"ip_address", owner.vip_address.to_string()}};
+  json::array fixed_ips{
+      json::object{{"subnet_id", subnet}, {"ip_address", owner.vip_address.to_string()}}};
+  for (const auto& vip : owner.additional_vips) {
+    json::value own_subnet;
+    if (vip.subnet_id) own_subnet = *vip.subnet_id;
+    fixed_ips.push_back(
+        json::object{{"subnet_id", own_subnet}, {"ip_address", vip.address.to_string()}});
+  }
   return {
       {"id", to_string(owner.vip_port_id)},
       {"name", "octavia-lb-" + to_string(owner.id)},
@@ -78,7 +85,7 @@ json::object render_port(const model::LoadBalancer& owner) {
       {"device_id", "lb-" + to_string(owner.id)},
       {"device_owner", "Octavia"},
       {"network_id", network},
-      {"fixed_ips", json::array{std::move(fixed_ip)}},
+      {"fixed_ips", std::move(fixed_ips)},
       {"mac_address", ""},
       {"project_id", owner.project_id},
       {"tenant_id", owner.project_id},

@@ -7,6 +7,7 @@
 
 #include "model/names.hpp"
 #include "model/status.hpp"
+#include "model/vips.hpp"
 
 namespace sluice::api {
 namespace json = boost::json;
@@ -79,6 +80,15 @@ json::value cidrs(const std::vector<IpNetwork>& networks) {
   return shown;
 }
 
+json::array additional_vips(const model::LoadBalancer& object) {
+  json::array shown;
+  for (const auto& vip : object.additional_vips) {
+    shown.push_back(
+        json::object{{"subnet_id", or_null(vip.subnet_id)}, {"ip_address", render(vip.address)}});
+  }
+  return shown;
+}
+
 json::value persistence(const model::Pool& pool) {
   if (!pool.session_persistence) return nullptr;
   const auto& timeout = pool.persistence_timeout_seconds;
@@ -118,7 +128,7 @@ json::object render(const View& view, const model::LoadBalancer& object) {
                   {"vip_subnet_id", or_null(object.vip_subnet_id)},
                   {"vip_network_id", or_null(object.vip_network_id)},
                   {"vip_qos_policy_id", nullptr},
-                  {"additional_vips", json::array()},
+                  {"additional_vips", additional_vips(object)},
                   {"listeners", ids_of(listeners_of(view.model, object.id))},
                   {"pools", ids_of(pools)},
                   {"provider", "sluice"},
@@ -225,6 +235,12 @@ json::object render(const View&, const model::HealthMonitor& object) {
 json::object render(const View& view, const model::FloatingIp& object) {
   const auto owner = view.model.load_balancers.find(object.load_balancer_id.value_or(Uuid{}));
   const bool known = owner != view.model.load_balancers.end();
+  // The VIP behind it: the one of its IP version.
+  const auto fixed = [&]() -> json::value {
+    if (!known) return nullptr;
+    const auto vip = model::vip_of_version(owner->second, object.address.is_v6());
+    return render(vip.value_or(owner->second.vip_address)).c_str();
+  };
   const auto status = [&] {
     if (object.provisioning_status == model::ProvisioningStatus::error) return "ERROR";
     const bool active = object.provisioning_status == model::ProvisioningStatus::active;
@@ -233,7 +249,7 @@ json::object render(const View& view, const model::FloatingIp& object) {
   return {
       {"id", render(object.id)},
       {"floating_ip_address", render(object.address)},
-      {"fixed_ip_address", known ? json::value(render(owner->second.vip_address)) : nullptr},
+      {"fixed_ip_address", fixed()},
       {"port_id", known ? json::value(render(owner->second.vip_port_id)) : nullptr},
       {"status", status()},
       {"description", object.description},

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "api/fault.hpp"
 
 namespace sluice::api {
@@ -62,6 +64,16 @@ void place(const Subnet& subnet, const IpAddress& address, model::LoadBalancer& 
   out.vip_network_id = to_string(subnet.network_id);
 }
 
+// The address that was asked for, which must lie in the subnet, or a free one.
+Result<IpAddress> address_on(const model::Model& model, const Subnet& subnet,
+                             const std::optional<IpAddress>& wanted) {
+  if (!wanted) return allocate_address(model, subnet);
+  if (subnet.cidr.contains(*wanted)) return *wanted;
+  return fail(ErrorKind::invalid,
+              fmt::format("IP address {} is not a valid IP for the specified subnet.",
+                          wanted->to_string()));
+}
+
 // A bare address belongs to the subnet that it lies in, if there is one. Without any configured
 // subnets, the request's own remarks about them are kept.
 void place_bare(const Networks& networks, const VipRequest& request, model::LoadBalancer& out) {
@@ -73,9 +85,66 @@ void place_bare(const Networks& networks, const VipRequest& request, model::Load
   if (request.network) out.vip_network_id = to_string(*request.network);
 }
 
+Result<void> set_first_vip(const model::Model& model, const Networks& networks,
+                           const VipRequest& request, model::LoadBalancer& out) {
+  // The only ports that there are belong to load balancers already.
+  if (request.port) return unknown("Port", *request.port);
+  const bool bare = request.address && !request.subnet && !request.network;
+  if (bare || (request.address && networks.empty())) {
+    place_bare(networks, request, out);
+    return {};
+  }
+  const auto subnet = find_subnet(model, networks, request);
+  if (!subnet) return tl::unexpected(subnet.error());
+  const auto address = address_on(model, **subnet, request.address);
+  if (!address) return tl::unexpected(address.error());
+  place(**subnet, *address, out);
+  return {};
+}
+
+Result<model::AdditionalVip> bare_additional_vip(const AdditionalVipRequest& request) {
+  if (!request.address) {
+    return refuse("no subnets are configured, so there is no address to give: pass ip_address.");
+  }
+  model::AdditionalVip vip{*request.address, std::nullopt};
+  if (request.subnet) vip.subnet_id = to_string(*request.subnet);
+  return vip;
+}
+
+bool has_vip_on(const model::LoadBalancer& load_balancer, const std::string& subnet) {
+  return load_balancer.vip_subnet_id == subnet ||
+         std::ranges::any_of(load_balancer.additional_vips,
+                             [&](const auto& vip) { return vip.subnet_id == subnet; });
+}
+
+// `out` has its first VIP and the additional ones before this one.
+Result<model::AdditionalVip> additional_vip(const model::Model& model, const Networks& networks,
+                                            const AdditionalVipRequest& request,
+                                            const model::LoadBalancer& out) {
+  if (networks.empty()) return bare_additional_vip(request);
+  if (!request.subnet) return refuse("an additional VIP needs a subnet_id.");
+  const auto* subnet = networks.find_subnet(*request.subnet);
+  if (subnet == nullptr) return unknown("Subnet", *request.subnet);
+  const auto id = to_string(subnet->id);
+  if (has_vip_on(out, id)) {
+    return refuse("Duplicate VIP subnet(s) specified. Only one IP can be bound per subnet.");
+  }
+  if (out.vip_network_id != to_string(subnet->network_id)) {
+    return refuse("All VIP subnets must belong to the same network.");
+  }
+  const auto address = address_on(model, *subnet, request.address);
+  if (!address) return tl::unexpected(address.error());
+  return model::AdditionalVip{*address, id};
+}
+
 }  // namespace
 
 void read_vip(Attributes& in, VipRequest& out) {
+  in.objects("additional_vips", [&](Attributes& nested) {
+    auto& vip = out.additional.emplace_back();
+    nested.optional_id("subnet_id", vip.subnet);
+    nested.optional_address("ip_address", vip.address);
+  });
   in.optional_address("vip_address", out.address);
   in.optional_id("vip_subnet_id", out.subnet);
   in.optional_id("vip_network_id", out.network);
@@ -87,24 +156,12 @@ void read_vip(Attributes& in, VipRequest& out) {
 
 Result<void> set_vip(const model::Model& model, const Networks& networks, const VipRequest& request,
                      model::LoadBalancer& out) {
-  // The only ports that there are belong to load balancers already.
-  if (request.port) return unknown("Port", *request.port);
-  const bool bare = request.address && !request.subnet && !request.network;
-  if (bare || (request.address && networks.empty())) {
-    place_bare(networks, request, out);
-    return {};
+  if (auto set = set_first_vip(model, networks, request, out); !set) return set;
+  for (const auto& additional : request.additional) {
+    auto vip = additional_vip(model, networks, additional, out);
+    if (!vip) return tl::unexpected(vip.error());
+    out.additional_vips.push_back(std::move(*vip));
   }
-  const auto subnet = find_subnet(model, networks, request);
-  if (!subnet) return tl::unexpected(subnet.error());
-  if (request.address && !(*subnet)->cidr.contains(*request.address)) {
-    return fail(ErrorKind::invalid, fmt::format("IP address {} is not a valid IP for the specified "
-                                                "subnet.",
-                                                request.address->to_string()));
-  }
-  const auto address =
-      request.address ? Result<IpAddress>(*request.address) : allocate_address(model, **subnet);
-  if (!address) return tl::unexpected(address.error());
-  place(**subnet, *address, out);
   return {};
 }
 

@@ -7,11 +7,13 @@
 #include "balancing/maglev.hpp"
 #include "balancing/ring.hpp"
 #include "model/status.hpp"
+#include "model/vips.hpp"
 
 namespace sluice::control {
 namespace {
 
-using MembersByPool = std::map<Uuid, std::vector<const model::Member*>>;
+using Members = std::vector<const model::Member*>;
+using MembersByPool = std::map<Uuid, Members>;
 
 // In order of creation, as model::members_of gives them, but for all pools in one pass.
 MembersByPool members_by_pool(const model::Model& model) {
@@ -86,20 +88,35 @@ bool is_down(const model::HealthTable& health, const Uuid& member) {
   return known != health.end() && known->second == model::Health::down;
 }
 
+Members of_version(Members members, bool ipv6) {
+  std::erase_if(members, [&](const auto* member) { return member->address.is_v6() != ipv6; });
+  return members;
+}
+
+// The pool's entry for connections of one IP version.
+PoolEntry pool_entry(const model::Pool& pool, bool ipv6, const Members& members,
+                     const model::HealthTable& health) {
+  PoolEntry entry;
+  entry.forwarding_mode = pool.forwarding_mode;
+  entry.algorithm = algorithm_of(pool);
+  set_persistence(entry, pool, ipv6);
+  fill_ring(entry, shares(of_version(members, ipv6), health));
+  return entry;
+}
+
 void add_pool(DataPlaneState& state, const model::Model& model, const model::Pool& pool,
-              const std::vector<const model::Member*>& members, const model::HealthTable& health) {
+              const Members& members, const model::HealthTable& health) {
   for (const auto* member : members) {
     state.members[member->id] = {member->address, member->protocol_port, false,
                                  is_down(health, member->id), pool.forwarding_mode};
   }
   if (!pool.admin_state_up) return;
-  const bool ipv6 = model.load_balancers.at(pool.load_balancer_id).vip_address.is_v6();
-  auto& entry = state.pools[{pool.id, ipv6}];
-  entry.forwarding_mode = pool.forwarding_mode;
-  entry.algorithm = algorithm_of(pool);
-  set_persistence(entry, pool, ipv6);
-  fill_ring(entry, shares(members, health));
-  for (const auto& id : entry.ring) state.members[id].usable = true;
+  const auto& owner = model.load_balancers.at(pool.load_balancer_id);
+  for (const bool ipv6 : {false, true}) {
+    if (!model::vip_of_version(owner, ipv6)) continue;
+    auto& entry = state.pools[{pool.id, ipv6}] = pool_entry(pool, ipv6, members, health);
+    for (const auto& id : entry.ring) state.members[id].usable = true;
+  }
 }
 
 // Sorted, without repetition: as the data plane reads them back.
@@ -123,9 +140,11 @@ ListenersByOwner enabled_listeners(const model::Model& model) {
   return result;
 }
 
-// The VIP, which members can reach without a gateway, also for connections through a floating IP.
+// A VIP itself, or the one that stands behind a floating IP: members can reach it without a
+// gateway.
 IpAddress snat_source(const model::LoadBalancer& load_balancer, const IpAddress& address) {
-  return load_balancer.vip_address.is_v4() ? load_balancer.vip_address : address;
+  if (model::has_vip(load_balancer, address)) return address;
+  return model::vip_of_version(load_balancer, address.is_v6()).value_or(address);
 }
 
 // An address that reaches the load balancer: its VIP or a floating IP. Needs the pools in `state`.
@@ -182,8 +201,9 @@ DataPlaneState desired_state(const model::Model& model, const model::HealthTable
   }
   const auto listeners = enabled_listeners(model);
   for (const auto& [id, load_balancer] : model.load_balancers) {
-    add_address(state, load_balancer.vip_address, load_balancer.admin_state_up, load_balancer,
-                listeners);
+    for (const auto& address : model::vips(load_balancer)) {
+      add_address(state, address, load_balancer.admin_state_up, load_balancer, listeners);
+    }
   }
   for (const auto& [id, floating_ip] : model.floating_ips) {
     if (!floating_ip.load_balancer_id) continue;

@@ -7,6 +7,7 @@
 #include <regex>
 
 #include "model/limits.hpp"
+#include "model/vips.hpp"
 
 namespace sluice::model {
 namespace {
@@ -171,10 +172,27 @@ Result<void> first_failure(std::initializer_list<Result<void>> results) {
   return {};
 }
 
+namespace {
+
+Result<void> check_additional_vips(const LoadBalancer& load_balancer) {
+  const auto all = vips(load_balancer);
+  for (const auto& vip : load_balancer.additional_vips) {
+    if (auto ok = check_own_address("ip_address", vip.address); !ok) return ok;
+    if (std::ranges::count(all, vip.address) == 1) continue;
+    return fail(ErrorKind::invalid,
+                fmt::format("Validation failure: VIP address {} is given more than once.",
+                            vip.address.to_string()));
+  }
+  return {};
+}
+
+}  // namespace
+
 Result<void> check(const LoadBalancer& load_balancer) {
   return first_failure({check_common(load_balancer),
                         check_length("description", load_balancer.description),
-                        check_own_address("vip_address", load_balancer.vip_address)});
+                        check_own_address("vip_address", load_balancer.vip_address),
+                        check_additional_vips(load_balancer)});
 }
 
 Result<void> check(const Listener& listener) {

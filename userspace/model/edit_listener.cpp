@@ -4,6 +4,7 @@
 #include "model/edit.hpp"
 #include "model/edit_steps.hpp"
 #include "model/names.hpp"
+#include "model/vips.hpp"
 
 namespace sluice::model {
 namespace {
@@ -34,14 +35,14 @@ Result<void> check_default_pool(const Model& model, const Listener& listener) {
   return check_protocols_fit(listener.protocol, pool->second.protocol);
 }
 
-// The clients' addresses are of the VIP's family.
+// The clients' addresses are of a VIP's IP version.
 Result<void> check_allowed_cidrs(const LoadBalancer& owner, const Listener& listener) {
   for (const auto& cidr : listener.allowed_cidrs) {
-    if (cidr.is_v6() == owner.vip_address.is_v6()) continue;
+    if (vip_of_version(owner, cidr.is_v6())) continue;
     return fail(ErrorKind::invalid,
                 fmt::format("Validation failure: CIDR {} IP version incompatible with VIP {} IP "
                             "version.",
-                            cidr.to_string(), owner.vip_address.to_string()));
+                            cidr.to_string(), vips_text(owner)));
   }
   return {};
 }

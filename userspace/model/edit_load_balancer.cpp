@@ -5,6 +5,7 @@
 #include "model/checks.hpp"
 #include "model/edit.hpp"
 #include "model/edit_steps.hpp"
+#include "model/vips.hpp"
 
 namespace sluice::model {
 namespace {
@@ -29,12 +30,18 @@ void erase_children(Model& model, const Uuid& load_balancer, Timestamp now) {
   for (const auto& pool : pools) erase_pool(model, pool, now);
 }
 
+Result<void> check_vips_are_free(const Model& model, const LoadBalancer& load_balancer) {
+  for (const auto& address : vips(load_balancer)) {
+    if (auto free = check_address_is_free(model, address, {}); !free) return free;
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<Uuid> add(Model& model, LoadBalancer load_balancer, Timestamp now) {
   begin(load_balancer, {}, now);
-  if (auto ok = first_failure(
-          {check(load_balancer), check_address_is_free(model, load_balancer.vip_address, {})});
+  if (auto ok = first_failure({check(load_balancer), check_vips_are_free(model, load_balancer)});
       !ok) {
     return tl::unexpected(std::move(ok.error()));
   }
@@ -52,6 +59,7 @@ Result<void> replace(Model& model, LoadBalancer load_balancer, Timestamp now) {
     return immutable(kind_of(old), old.id, attribute);
   };
   if (load_balancer.vip_address != old.vip_address) return fixed("vip_address");
+  if (load_balancer.additional_vips != old.additional_vips) return fixed("additional_vips");
   if (load_balancer.vip_port_id != old.vip_port_id) return fixed("vip_port_id");
   if (load_balancer.vip_subnet_id != old.vip_subnet_id) return fixed("vip_subnet_id");
   if (load_balancer.vip_network_id != old.vip_network_id) return fixed("vip_network_id");

@@ -3,6 +3,7 @@
 #include "model/checks.hpp"
 #include "model/edit.hpp"
 #include "model/edit_steps.hpp"
+#include "model/vips.hpp"
 
 namespace sluice::model {
 namespace {
@@ -29,7 +30,7 @@ Result<void> check_not_a_vip(const Model& model, const Member& member) {
                             member.address.to_string(), kind, to_string(id)));
   };
   for (const auto& [id, load_balancer] : model.load_balancers) {
-    if (load_balancer.vip_address == member.address) return refuse(kind_of(load_balancer), id);
+    if (has_vip(load_balancer, member.address)) return refuse(kind_of(load_balancer), id);
   }
   for (const auto& [id, floating_ip] : model.floating_ips) {
     if (floating_ip.address == member.address) return refuse(kind_of(floating_ip), id);

@@ -6,6 +6,7 @@
 
 #include "model/edit.hpp"
 #include "model/names.hpp"
+#include "model/vips.hpp"
 
 namespace sluice::model {
 namespace {
@@ -116,7 +117,7 @@ Result<void> check_address_is_free(const Model& model, const IpAddress& address,
                                                  address.to_string(), by, to_string(id)));
   };
   for (const auto& [id, other] : model.load_balancers) {
-    if (id != self && other.vip_address == address) return taken(kind_of(other), id);
+    if (id != self && has_vip(other, address)) return taken(kind_of(other), id);
   }
   for (const auto& [id, other] : model.floating_ips) {
     if (id != self && other.address == address) return taken(kind_of(other), id);

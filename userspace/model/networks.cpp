@@ -9,6 +9,8 @@
 #include <map>
 #include <set>
 
+#include "model/vips.hpp"
+
 namespace sluice::model {
 namespace {
 
@@ -106,7 +108,7 @@ Result<void> set_addresses(std::string_view line, const Words& words, Subnet& su
 std::set<IpAddress> taken_addresses(const Model& model) {
   std::set<IpAddress> taken;
   for (const auto& [id, load_balancer] : model.load_balancers) {
-    taken.insert(load_balancer.vip_address);
+    for (const auto& address : vips(load_balancer)) taken.insert(address);
   }
   for (const auto& [id, floating_ip] : model.floating_ips) taken.insert(floating_ip.address);
   for (const auto& [id, member] : model.members) taken.insert(member.address);

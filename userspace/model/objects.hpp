@@ -57,9 +57,19 @@ struct Object {
   bool operator==(const Object&) const = default;
 };
 
+// A further address of a load balancer: on another subnet of its VIP's network, so mostly of the
+// other IP version.
+struct AdditionalVip {
+  IpAddress address;
+  std::optional<std::string> subnet_id;
+
+  bool operator==(const AdditionalVip&) const = default;
+};
+
 struct LoadBalancer : Object {
   std::string description;
   IpAddress vip_address;
+  std::vector<AdditionalVip> additional_vips;
   Uuid vip_port_id{};  // names the VIP where the Networking API wants a port
   std::optional<std::string> vip_subnet_id;
   std::optional<std::string> vip_network_id;

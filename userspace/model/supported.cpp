@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "model/names.hpp"
+#include "model/vips.hpp"
 
 namespace sluice::model {
 namespace {
@@ -35,16 +36,19 @@ Result<void> check_family(const Supported& supported, const IpAddress& address,
 }
 
 Result<void> check(const Supported& supported, const Model&, const LoadBalancer& object) {
-  return check_family(supported, object.vip_address, "VIPs");
+  for (const auto& address : vips(object)) {
+    if (auto ok = check_family(supported, address, "VIPs"); !ok) return ok;
+  }
+  return {};
 }
 
 Result<void> check(const Supported& supported, const Model& model, const FloatingIp& object) {
   if (auto ok = check_family(supported, object.address, "floating IPs"); !ok) return ok;
   if (supported.translation || !object.load_balancer_id) return {};
-  const auto& vip = model.load_balancers.at(*object.load_balancer_id).vip_address;
-  if (vip.is_v6() == object.address.is_v6()) return {};
+  const auto& owner = model.load_balancers.at(*object.load_balancer_id);
+  if (vip_of_version(owner, object.address.is_v6())) return {};
   return unsupported_option(fmt::format("floating IP {} and VIP {} are of different IP versions",
-                                        object.address.to_string(), vip.to_string()));
+                                        object.address.to_string(), vips_text(owner)));
 }
 
 // SCTP's checksum covers the ports, so a data plane that doesn't compute it can't change them.
@@ -91,10 +95,10 @@ Result<void> check(const Supported& supported, const Model& model, const Member&
     if (listener.default_pool_id != object.pool_id) continue;
     if (auto ok = check_sctp_port(supported, listener, object); !ok) return ok;
   }
-  const auto& vip = model.load_balancers.at(pool.load_balancer_id).vip_address;
-  if (supported.translation || vip.is_v6() == object.address.is_v6()) return {};
+  const auto& owner = model.load_balancers.at(pool.load_balancer_id);
+  if (supported.translation || vip_of_version(owner, object.address.is_v6())) return {};
   return unsupported_option(fmt::format("member {} and VIP {} are of different IP versions",
-                                        object.address.to_string(), vip.to_string()));
+                                        object.address.to_string(), vips_text(owner)));
 }
 
 Result<void> check(const Supported& supported, const Model&, const HealthMonitor& object) {

@@ -51,6 +51,7 @@ void columns(Visitor& visit, T& object) {
   common_columns(visit, object);
   visit("description", object.description);
   visit("vip_address", object.vip_address);
+  visit("additional_vips", object.additional_vips);
   visit("vip_port_id", object.vip_port_id);
   visit("vip_subnet_id", object.vip_subnet_id);
   visit("vip_network_id", object.vip_network_id);

@@ -176,6 +176,10 @@ CREATE UNIQUE INDEX floating_ips_by_address ON floating_ips(address);
                                       R"sql(
 ALTER TABLE listeners ADD COLUMN new_connection_limit INTEGER NOT NULL DEFAULT -1;
 ALTER TABLE listeners ADD COLUMN on_no_member TEXT NOT NULL DEFAULT 'drop';
+)sql",
+                                      // 3 -> 4: VIPs on further subnets.
+                                      R"sql(
+ALTER TABLE load_balancers ADD COLUMN additional_vips TEXT NOT NULL DEFAULT '';
 )sql"};
 
 Result<void> migrate_one_step(Connection& connection, int version) {

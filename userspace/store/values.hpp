@@ -106,6 +106,28 @@ inline bool read(const Statement& statement, int at, std::vector<IpNetwork>& val
   return true;
 }
 
+// Blank-separated, each with its subnet if it has one: "2001:db8::16/9e4daf63-... 192.0.2.1/".
+inline void write(Statement& statement, int at, const std::vector<model::AdditionalVip>& value) {
+  std::string text;
+  for (const auto& vip : value) {
+    text.append(text.empty() ? "" : " ").append(vip.address.to_string()).append("/");
+    text.append(vip.subnet_id.value_or(""));
+  }
+  statement.bind(at, std::string_view(text));
+}
+inline bool read(const Statement& statement, int at, std::vector<model::AdditionalVip>& value) {
+  value.clear();
+  std::istringstream text(statement.text(at));
+  for (std::string word; text >> word;) {
+    const auto slash = word.find('/');
+    const auto address = parse_ip_address(word.substr(0, slash));
+    if (!address || slash == word.npos) return false;
+    auto& vip = value.emplace_back(model::AdditionalVip{*address, std::nullopt});
+    if (slash + 1 < word.size()) vip.subnet_id = word.substr(slash + 1);
+  }
+  return true;
+}
+
 template <Word T>
 void write(Statement& statement, int at, const T& value) {
   statement.bind(at, model::name(value));

@@ -44,6 +44,32 @@ TEST_F(Networking, a_vip_is_allocated_from_its_subnet) {
   EXPECT_EQ(answer.fault(), "No more IP addresses available on network " + network_ + ".");
 }
 
+TEST_F(Networking, additional_vips_are_allocated_from_other_subnets_of_the_same_network) {
+  const auto subnet6 = id_of("subnets", "private-subnet6");
+  const auto additional = [&](const std::string& vips) {
+    return balance(attribute("vip_subnet_id", subnet_) + R"(, "additional_vips": [)" + vips + "]");
+  };
+  const auto made = additional("{" + attribute("subnet_id", subnet6) + "}");
+  ASSERT_EQ(made.status, 201) << made.fault();
+  const auto& vip = made["loadbalancer"].at("additional_vips").at(0);
+  EXPECT_EQ(text(vip.at("ip_address")), "2001:db8::1");
+  EXPECT_EQ(text(vip.at("subnet_id")), subnet6);
+  const auto port = get("/v2.0/ports/" + text(made["loadbalancer"].at("vip_port_id")));
+  EXPECT_EQ(text(port["port"].at("fixed_ips").at(1).at("ip_address")), "2001:db8::1");
+
+  EXPECT_EQ(additional("{" + attribute("subnet_id", subnet_) + "}").fault(),
+            "Validation failure: Duplicate VIP subnet(s) specified. Only one IP can be bound per "
+            "subnet.");
+  EXPECT_EQ(
+      additional("{" + attribute("subnet_id", id_of("subnets", "public-subnet")) + "}").fault(),
+      "Validation failure: All VIP subnets must belong to the same network.");
+  EXPECT_EQ(additional("{" + attribute("ip_address", "2001:db8::2") + "}").status, 400);
+  EXPECT_EQ(additional("{" + attribute("subnet_id", subnet6) + "," +
+                       attribute("ip_address", "192.0.2.1") + "}")
+                .fault(),
+            "IP address 192.0.2.1 is not a valid IP for the specified subnet.");
+}
+
 TEST_F(Networking, an_address_that_is_free_again_is_given_again) {
   const auto first = balance(attribute("vip_subnet_id", subnet_));
   del("/v2.0/lbaas/loadbalancers/" + text(first["loadbalancer"].at("id")));

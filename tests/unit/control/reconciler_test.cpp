@@ -54,6 +54,22 @@ TEST_F(Reconciler, AFloatingIpReachesTheSameListenersAndMembersSeeTheVip) {
             (ListenerEntry{walkthrough.listener, walkthrough.pool, ip("10.0.0.16")}));
 }
 
+TEST_F(Reconciler, WithVipsOfBothVersionsAPoolServesEachWithTheMembersOfThatVersion) {
+  model.load_balancers.at(walkthrough.lb).additional_vips = {{ip("2001:db8::16"), std::nullopt}};
+  b().address = ip("2001:db8::6");
+  const auto state = desired();
+  EXPECT_THAT(state.vips, testing::SizeIs(2));
+  EXPECT_THAT(state.pools.at({walkthrough.pool, false}).ring, ElementsAre(walkthrough.a));
+  EXPECT_THAT(state.pools.at({walkthrough.pool, true}).ring, ElementsAre(walkthrough.b));
+  const ListenerKey v6{ip("2001:db8::16"), 80, model::Protocol::tcp};
+  EXPECT_EQ(state.listeners.at(v6).pool, walkthrough.pool);
+  EXPECT_EQ(state.listeners.at(port_80).snat_source, ip("10.0.0.16"));
+  EXPECT_TRUE(flagged(walkthrough.a) && flagged(walkthrough.b));
+
+  health[walkthrough.b] = Health::down;
+  EXPECT_THAT(desired().pools.at({walkthrough.pool, true}).ring, IsEmpty());
+}
+
 TEST_F(Reconciler, AMemberThatIsDownOrDisabledStaysKnownButLeavesTheRing) {
   health[walkthrough.a] = Health::down;
   EXPECT_THAT(ring(), ElementsAre(walkthrough.b));

@@ -91,6 +91,15 @@ TEST_F(Migration, AStoreOfSchema2KeepsEveryAttributeAndNewOnesHaveTheirDefaults)
   EXPECT_EQ(listener.on_no_member, model::OnNoMember::drop);
 }
 
+TEST_F(Migration, AStoreOfSchema3KeepsEveryAttributeAndNewOnesHaveTheirDefaults) {
+  const auto model = written_by(3).load().value();
+  const auto& listener = model.listeners.at(id(3));
+  EXPECT_EQ(listener.new_connection_limit, 7);
+  EXPECT_EQ(listener.on_no_member, model::OnNoMember::reset);
+  EXPECT_EQ(model.load_balancers.at(id(1)).vip_address.to_string(), "10.0.0.16");
+  EXPECT_TRUE(model.load_balancers.at(id(1)).additional_vips.empty());
+}
+
 TEST_F(Migration, AMigratedStoreTakesWhatTheOldOneCouldNot) {
   const auto before = [&] {
     auto store = written_by(1);

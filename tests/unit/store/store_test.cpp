@@ -38,6 +38,7 @@ model::Model full_model() {
   lb.vip_port_id = new_uuid();
   lb.vip_subnet_id = "private-subnet";
   lb.vip_network_id = "private";
+  lb.additional_vips = {{ip("2001:db8::16"), "private-subnet6"}, {ip("192.0.2.16"), std::nullopt}};
 
   model::Pool pool;
   set_common(pool, "80_pool");
@@ -298,7 +299,7 @@ TEST_F(StoreTest, AFileOfANewerSluiceIsRefused) {
   sqlite3_exec(database, "PRAGMA user_version = 7", nullptr, nullptr, nullptr);
   sqlite3_close(database);
   EXPECT_EQ(refusal(), "open " + file().string() +
-                           ": it was written by a newer Sluice (schema 7, this program knows 3) "
+                           ": it was written by a newer Sluice (schema 7, this program knows 4) "
                            "(install that version again, or choose another --state-dir)");
 }
 

@@ -69,6 +69,8 @@ std::string_view wanted_by(Type type) {
     case Type::list:
     case Type::cidrs:
       return "is not a list";
+    case Type::maps:
+      return "is not a list of maps";
     case Type::map:
       return "is not a map";
     default:
@@ -82,6 +84,17 @@ std::string excerpt(const YAML::Node& node) {
   return node.IsSequence() ? "[...]" : node.IsMap() ? "{...}" : "";
 }
 
+std::optional<json::value> map_from(const YAML::Node& node) {
+  if (!node.IsMap()) return std::nullopt;
+  json::object object;
+  for (const auto& pair : node) {
+    if (!pair.first.IsScalar() || !pair.second.IsScalar()) return std::nullopt;
+    const auto& text = pair.second.Scalar();
+    object[pair.first.Scalar()] = number_from<std::int64_t>(text).value_or(json::value(text));
+  }
+  return object;
+}
+
 std::optional<json::value> value_from(const Field& field, const YAML::Node& node) {
   if (node.IsNull()) return json::value();
   if (field.type == Type::list || field.type == Type::cidrs) {
@@ -93,15 +106,16 @@ std::optional<json::value> value_from(const Field& field, const YAML::Node& node
     }
     return array;
   }
-  if (field.type == Type::map) {
-    if (!node.IsMap()) return std::nullopt;
-    json::object object;
-    for (const auto& pair : node) {
-      if (!pair.first.IsScalar() || !pair.second.IsScalar()) return std::nullopt;
-      const auto& text = pair.second.Scalar();
-      object[pair.first.Scalar()] = number_from<std::int64_t>(text).value_or(json::value(text));
+  if (field.type == Type::map) return map_from(node);
+  if (field.type == Type::maps) {
+    if (!node.IsSequence()) return std::nullopt;
+    json::array array;
+    for (const auto& item : node) {
+      auto map = map_from(item);
+      if (!map) return std::nullopt;
+      array.push_back(std::move(*map));
     }
-    return object;
+    return array;
   }
   return node.IsScalar() ? scalar_from(field.type, node.Scalar()) : std::nullopt;
 }

@@ -39,6 +39,14 @@ json::value without_nulls(const json::object& object) {
   return out;
 }
 
+json::value each_without_nulls(const json::array& maps) {
+  json::array out;
+  for (const auto& map : maps)
+    out.push_back(map.is_object() ? without_nulls(map.get_object()) : map);
+  if (out.empty()) return nullptr;
+  return out;
+}
+
 const Field name{"name", Type::text, ""};
 const Field description{"description", Type::text, ""};
 const Field enabled{"admin_state_up", Type::boolean, true};
@@ -66,7 +74,7 @@ const Shape& load_balancer_shape() {
       .wrapper = "loadbalancer",
       .collection = "/v2/lbaas/loadbalancers",
       .fields = {name, description, fixed("vip_address", Type::text),
-                 fixed("vip_subnet_id", Type::text),
+                 fixed("vip_subnet_id", Type::text), fixed("additional_vips", Type::maps),
                  fixed("project_id", Type::text, "00000000000000000000000000000000"), enabled,
                  tags},
       .children = {&listener_shape(), &pool_shape(), &floating_ip_shape()}};
@@ -211,6 +219,7 @@ std::string pool_reference(const Item& load_balancer, const Item& pool) {
 
 json::value canonical(const Field& field, json::value value) {
   if (field.type == Type::map && value.is_object()) return without_nulls(value.get_object());
+  if (field.type == Type::maps && value.is_array()) return each_without_nulls(value.get_array());
   if ((field.type != Type::list && field.type != Type::cidrs) || !value.is_array()) return value;
   auto& array = value.get_array();
   if (field.type == Type::cidrs)

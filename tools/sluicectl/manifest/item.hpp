@@ -11,7 +11,7 @@
 namespace sluice::ctl {
 
 // How a field is written in the file and sent to the API.
-enum class Type { text, upper, lower, integer, decimal, boolean, list, cidrs, map };
+enum class Type { text, upper, lower, integer, decimal, boolean, list, cidrs, map, maps };
 
 struct Field {
   std::string name;

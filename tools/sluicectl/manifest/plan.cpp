@@ -25,6 +25,23 @@ std::string canonical_address(const std::string& text) {
   return address ? address->to_string() : text;
 }
 
+// Is what is there what the file asks for? Of maps it may ask for some keys only: an address that
+// was allocated from a subnet is right.
+bool satisfies(const Field& field, const json::value& wanted, const json::value& there) {
+  if (wanted == there) return true;
+  if (field.type != Type::maps || !wanted.is_array() || !there.is_array()) return false;
+  const auto has_all = [](const json::value& some, const json::value& all) {
+    if (!some.is_object() || !all.is_object()) return some == all;
+    return std::ranges::all_of(some.get_object(), [&](const auto& pair) {
+      const auto* value = all.get_object().if_contains(pair.key());
+      if (!value || !value->is_string() || !pair.value().is_string()) return false;
+      return canonical_address(std::string(value->get_string())) ==
+             canonical_address(std::string(pair.value().get_string()));
+    });
+  };
+  return std::ranges::equal(wanted.get_array(), there.get_array(), has_all);
+}
+
 // What makes two items of one kind below one owner the same object.
 std::string key_of(const Item& item) {
   if (item.shape == &load_balancer_shape())
@@ -220,7 +237,7 @@ class Planner {
       if (field.fixed && !item.fields.contains(field.name)) continue;
       auto now = item.value(field.name);
       const auto before = there.value(field.name);
-      if (now == before || key_of_field(item, field)) continue;
+      if (satisfies(field, now, before) || key_of_field(item, field)) continue;
       texts.push_back(fmt::format("{} {} -> {}", field.name, shown(before), shown(now)));
       // Back to the default is null to the API.
       more[field.name] = item.fields.contains(field.name) ? std::move(now) : json::value();
