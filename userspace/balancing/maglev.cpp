@@ -49,12 +49,12 @@ std::size_t maglev_slots(std::size_t members) {
   return found == sizes.end() ? sizes.back() : *found;
 }
 
-std::vector<Uuid> maglev_table(std::vector<Share> shares) {
+std::vector<Uuid> maglev_table(std::vector<Share> shares, std::size_t members) {
   std::erase_if(shares, [](const Share& share) { return share.weight == 0; });
   if (shares.empty()) return {};
   std::sort(shares.begin(), shares.end(),
             [](const Share& a, const Share& b) { return a.member < b.member; });
-  const auto slots = maglev_slots(shares.size());
+  const auto slots = maglev_slots(members);
   std::vector<Claimant> claimants;
   std::uint32_t heaviest = 0;
   for (const auto& share : shares) {

@@ -49,7 +49,8 @@ model::Algorithm algorithm_of(const model::Pool& pool) {
                                                        : pool.lb_algorithm;
 }
 
-void fill_ring(PoolEntry& entry, const std::vector<balancing::Share>& shares) {
+// Of a pool with so many members of that IP version, usable or not.
+void fill_ring(PoolEntry& entry, const std::vector<balancing::Share>& shares, std::size_t members) {
   switch (entry.algorithm) {
     case model::Algorithm::round_robin:
       entry.ring = balancing::smooth_ring(shares);
@@ -61,7 +62,7 @@ void fill_ring(PoolEntry& entry, const std::vector<balancing::Share>& shares) {
       }
       return;
     default:
-      entry.ring = balancing::maglev_table(shares);
+      entry.ring = balancing::maglev_table(shares, members);
   }
 }
 
@@ -100,7 +101,8 @@ PoolEntry pool_entry(const model::Pool& pool, bool ipv6, const Members& members,
   entry.forwarding_mode = pool.forwarding_mode;
   entry.algorithm = algorithm_of(pool);
   set_persistence(entry, pool, ipv6);
-  fill_ring(entry, shares(of_version(members, ipv6), health));
+  const auto own = of_version(members, ipv6);
+  fill_ring(entry, shares(own, health), own.size());
   return entry;
 }
 

@@ -70,6 +70,18 @@ TEST_F(Reconciler, WithVipsOfBothVersionsAPoolServesEachWithTheMembersOfThatVers
   EXPECT_THAT(desired().pools.at({walkthrough.pool, true}).ring, IsEmpty());
 }
 
+TEST_F(Reconciler, AFailedMemberDoesNotChangeTheLengthOfAMaglevTable) {
+  model.pools.at(walkthrough.pool).lb_algorithm = model::Algorithm::maglev;
+  for (int i = 0; i < 9; ++i) {  // eleven in all
+    auto more = a();
+    more.id = new_uuid();
+    model.members.emplace(more.id, more);
+  }
+  const auto length = ring().size();
+  health[walkthrough.a] = Health::down;
+  EXPECT_EQ(ring().size(), length);
+}
+
 TEST_F(Reconciler, AMemberThatIsDownOrDisabledStaysKnownButLeavesTheRing) {
   health[walkthrough.a] = Health::down;
   EXPECT_THAT(ring(), ElementsAre(walkthrough.b));
