@@ -502,11 +502,10 @@ static __always_inline int ask_for_connection(int family, struct packet *p, stru
 	__u64 adopted;
 	int why;
 
-	if (!listener)
-		return vip->flags & SLUICE_VIP_REJECTS ? reject(family, p, ctx, SLUICE_REASON_NO_LISTENER)
-						       : SLUICE_REASON_NO_LISTENER;
-	if (!may_begin(p, listener, &adopted))
-		return SLUICE_REASON_NO_FLOW;
+	if (!listener || !may_begin(p, listener, &adopted)) {
+		why = listener ? SLUICE_REASON_NO_FLOW : SLUICE_REASON_NO_LISTENER;
+		return vip->flags & SLUICE_VIP_REJECTS ? reject(family, p, ctx, why) : why;
+	}
 	if (ttl(family, ctx, p) <= 1)
 		return time_exceeded(family, p, ctx, NULL);
 	why = admit(family, listener, &p->tuple.source);

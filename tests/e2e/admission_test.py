@@ -13,10 +13,10 @@ class Admission(support.LabTest):
         """How many packets this reason has counted."""
         return self.lab.reasons().get(reason, 0)
 
-    def connect_error(self, vip=VIP):
+    def connect_error(self, vip=VIP, port=80):
         """What a client's connect() says: '' when it gets through."""
         code = ("import socket,sys\n"
-                f"try: socket.create_connection(('{vip}', 80), timeout=1).close()\n"
+                f"try: socket.create_connection(('{vip}', {port}), timeout=1).close()\n"
                 "except OSError as error: print(type(error).__name__)")
         return self.lab.run("client", support.PYTHON, "-c", code).stdout.strip()
 
@@ -76,6 +76,25 @@ class Admission(support.LabTest):
                 self.assertEqual("ConnectionRefusedError", self.connect_error(vip))
                 self.listener("--on-no-member", "drop")
                 self.assertEqual("TimeoutError", self.connect_error(vip))
+
+    def test_clients_of_unknown_ports_and_connections_are_told_if_that_is_wanted(self):
+        lab = self.lab
+        lab.serve()
+        lab.balance()
+        self.assertEqual("TimeoutError", self.connect_error(port=81))
+        lab.ctl("loadbalancer", "set", "--on-unmatched", "reset", "lb")
+        self.assertEqual("reset", lab.value("loadbalancer", "show", "lb", "on_unmatched"))
+        self.assertEqual("ConnectionRefusedError", self.connect_error(port=81))
+        code = ("import socket, sys\n"
+                f"s = socket.create_connection(('{VIP}', 80), timeout=5)\n"
+                "print('open', flush=True)\n"
+                "sys.stdin.readline()\n"
+                "try:\n s.sendall(b'who\\n'); s.recv(1); print('answered')\n"
+                "except OSError as error:\n print(type(error).__name__)\n")
+        client = lab.spawn("client", support.PYTHON, "-c", code)
+        self.assertEqual("open\n", client.stdout.readline())
+        lab.ctl("flows", "flush", "--all")
+        self.assertEqual("ConnectionResetError\n", client.communicate("go on\n", timeout=10)[0])
 
 
 if __name__ == "__main__":

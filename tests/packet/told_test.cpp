@@ -141,6 +141,29 @@ TEST_P(Told, AVipThatRejectsTellsClientsOfPortsWithoutListener) {
   EXPECT_EQ(receive(reset).reason, "no_listener") << "a reset is never answered";
 }
 
+TEST_P(Told, AVipThatRejectsTellsTcpClientsOfUnknownConnections) {
+  put_vip(net().vip, true, SLUICE_VIP_REJECTS);
+  auto stray = from_client();
+  stray.flags = ACK;
+  stray.acknowledgement = 12345;
+  Packet expected = stray;
+  std::swap(expected.source, expected.destination);
+  std::swap(expected.source_mac, expected.destination_mac);
+  std::swap(expected.source_port, expected.destination_port);
+  expected.flags = RST;
+  expected.sequence = 12345;  // what the client expects next (RFC 9293, 3.10.7.1)
+  expected.acknowledgement = 0;
+  expected.ttl = 64;
+  expected.id = 0;
+  expected.data = {};
+  expected.window = 0;
+  const auto out = receive(stray);
+  EXPECT_EQ(out.reason, "rejected");
+  EXPECT_TRUE(same_frame(out.frame, expected.bytes()));
+  stray.flags = RST | ACK;
+  EXPECT_EQ(receive(stray).reason, "no_flow") << "a reset is never answered";
+}
+
 TEST_P(Told, ANeighbourSolicitationForAVipIsAnswered) {
   if (family() == 4) GTEST_SKIP() << "IPv4 has ARP, see Answer";
   Packet ask;

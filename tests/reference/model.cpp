@@ -432,7 +432,7 @@ Fate Model::for_vip(const Arrival& a, const Vip& vip) {
   const bool opens = v.protocol == udp || v.opens;
   const bool adopted =
       !opens && pool.by_source && pool.mode != Mode::fullnat && !v.accepts && !v.ends && !v.aborts;
-  if (!opens && !adopted) return dropped("no_flow");
+  if (!opens && !adopted) return vip.rejects ? rejected(a.frame, v, "no_flow") : dropped("no_flow");
   if (v.ttl <= 1) return time_exceeded(a.frame, v, v.destination);
   if (listener.allowed && *listener.allowed != v.source) return dropped("not_allowed");
   return open(a, listener, adopted);

@@ -20,6 +20,7 @@ const std::map<std::string, Words>& vocabulary() {
        {"ROUND_ROBIN", "LEAST_CONNECTIONS", "SOURCE_IP", "SOURCE_IP_PORT", "MAGLEV"}},
       {"forwarding_mode", {"fullnat", "dnat", "dsr", "ipip"}},
       {"on_no_member", {"drop", "reset"}},
+      {"on_unmatched", {"drop", "reset"}},
       {"type", {"HTTP", "HTTPS", "TCP", "TLS-HELLO", "PING", "UDP-CONNECT", "SCTP"}},
       {"http_method",
        {"GET", "HEAD", "POST", "PUT", "DELETE", "TRACE", "OPTIONS", "CONNECT", "PATCH"}},

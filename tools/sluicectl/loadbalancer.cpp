@@ -23,7 +23,7 @@ const Resource& load_balancer_resource() {
                "vip_port_id",         "vip_qos_policy_id",
                "vip_subnet_id",       "tags",
                "additional_vips"},
-      .optional_rows = {"provisioning_error"},
+      .optional_rows = {"on_unmatched", "provisioning_error"},
       .columns = {"id", "name", "project_id", "vip_address", "provisioning_status",
                   "operating_status", "provider"}};
   return resource;
@@ -42,15 +42,19 @@ Options vip_options() {
   };
 }
 
-Options naming() {
-  return {option(Kind::text, "name", "NAME", "its name"),
-          option(Kind::text, "description", "TEXT", "what it is for")};
+Options changeable() {
+  return {
+      option(Kind::text, "name", "NAME", "its name"),
+      option(Kind::text, "description", "TEXT", "what it is for"),
+      option(Kind::text, "on-unmatched", "drop|reset",
+             "whether senders of packets that match no listener and no connection are told: TCP "
+             "by RST, others by ICMP")};
 }
 
 Verb creating() {
   auto verb = create_verb(
       "make a load balancer for a VIP", {},
-      vip_options() + naming() +
+      vip_options() + changeable() +
           Options{
               option(Kind::pairs_list, "additional-vip", "subnet-id=SUBNET[,ip-address=ADDRESS]",
                      "a further VIP (repeat for more)", "additional_vips"),
@@ -92,10 +96,12 @@ Noun make_noun() {
       creating(),
       listing(),
       show_verb({target}, {"sluicectl loadbalancer show lb_test_1 -f value -c vip_address"}),
-      set_verb("change a load balancer", {target}, naming(),
-               {"sluicectl loadbalancer set --disable lb_test_1"}),
+      set_verb("change a load balancer", {target}, changeable(),
+               {"sluicectl loadbalancer set --disable lb_test_1",
+                "sluicectl loadbalancer set --on-unmatched reset lb_test_1"}),
       unset_verb({target}, {flag(Kind::flag_null, "name", "no name"),
-                            flag(Kind::flag_null, "description", "no description")}),
+                            flag(Kind::flag_null, "description", "no description"),
+                            flag(Kind::flag_null, "on-unmatched", "drop")}),
       delete_verb("remove a load balancer", {target},
                   {flag(Kind::local, "cascade", "with its listeners, pools, members and monitors")},
                   {"sluicectl loadbalancer delete --cascade lb_test_1"}),

@@ -74,7 +74,7 @@ void read_mutable(Attributes& in, Listener& out) {
   in.boolean("admin_state_up", out.admin_state_up, false);
   in.integer("connection_limit", out.connection_limit, model::connection_limit_range, -1);
   in.integer("new_connection_limit", out.new_connection_limit, model::connection_limit_range, -1);
-  in.choice("on_no_member", out.on_no_member, words::on_no_members, model::parse_on_no_member,
+  in.choice("on_no_member", out.on_no_member, words::refusal_modes, model::parse_refusal_mode,
             std::optional(Listener{}.on_no_member));
   in.optional_id("default_pool_id", out.default_pool_id);
   in.networks("allowed_cidrs", out.allowed_cidrs);

@@ -4,7 +4,9 @@
 #include "api/handlers.hpp"
 #include "api/readers.hpp"
 #include "api/vip.hpp"
+#include "api/vocabulary.hpp"
 #include "model/edit.hpp"
+#include "model/names.hpp"
 
 namespace sluice::api {
 namespace {
@@ -17,6 +19,8 @@ void read_mutable(Attributes& in, LoadBalancer& out) {
   in.text("description", out.description);
   in.boolean("admin_state_up", out.admin_state_up, false);
   in.tags("tags", out.tags);
+  in.choice("on_unmatched", out.on_unmatched, words::refusal_modes, model::parse_refusal_mode,
+            std::optional(LoadBalancer{}.on_unmatched));
   in.unsupported("vip_qos_policy_id", "there is no quality of service here");
 }
 

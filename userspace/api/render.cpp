@@ -128,6 +128,7 @@ json::object render(const View& view, const model::LoadBalancer& object) {
                   {"vip_subnet_id", or_null(object.vip_subnet_id)},
                   {"vip_network_id", or_null(object.vip_network_id)},
                   {"vip_qos_policy_id", nullptr},
+                  {"on_unmatched", word(object.on_unmatched)},
                   {"additional_vips", additional_vips(object)},
                   {"listeners", ids_of(listeners_of(view.model, object.id))},
                   {"pools", ids_of(pools)},

@@ -20,7 +20,7 @@ inline constexpr std::array algorithms = {"LEAST_CONNECTIONS"sv, "ROUND_ROBIN"sv
                                           "SOURCE_IP_PORT"sv,
                                           "MAGLEV"sv};  // the last is Sluice's own
 inline constexpr std::array forwarding_modes = {"fullnat"sv, "dnat"sv, "dsr"sv, "ipip"sv};
-inline constexpr std::array on_no_members = {"drop"sv, "reset"sv};
+inline constexpr std::array refusal_modes = {"drop"sv, "reset"sv};
 inline constexpr std::array monitor_types = {"HTTP"sv,      "HTTPS"sv,       "PING"sv, "TCP"sv,
                                              "TLS-HELLO"sv, "UDP-CONNECT"sv, "SCTP"sv};
 inline constexpr std::array http_methods = {"GET"sv,     "HEAD"sv,    "POST"sv,

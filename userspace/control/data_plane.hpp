@@ -24,7 +24,8 @@ namespace sluice::control {
 
 struct VipEntry {
   Uuid load_balancer{};
-  bool up = true;  // false: the address stays ours, its packets are dropped
+  bool up = true;       // false: the address stays ours, its packets are dropped
+  bool resets = false;  // tells clients of ports without listener, and of unknown connections
 
   bool operator==(const VipEntry&) const = default;
 };

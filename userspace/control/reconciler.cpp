@@ -152,7 +152,8 @@ IpAddress snat_source(const model::LoadBalancer& load_balancer, const IpAddress&
 // An address that reaches the load balancer: its VIP or a floating IP. Needs the pools in `state`.
 void add_address(DataPlaneState& state, const IpAddress& address, bool up,
                  const model::LoadBalancer& load_balancer, const ListenersByOwner& listeners) {
-  state.vips[address] = {load_balancer.id, up};
+  state.vips[address] = {load_balancer.id, up,
+                         load_balancer.on_unmatched == model::RefusalMode::reset};
   const auto own = listeners.find(load_balancer.id);
   if (!up || own == listeners.end()) return;
   for (const auto* listener : own->second) {
@@ -164,7 +165,7 @@ void add_address(DataPlaneState& state, const IpAddress& address, bool up,
     entry.allowed_cidrs = canonical(listener->allowed_cidrs);
     entry.connection_limit = listener->connection_limit;
     entry.new_connection_limit = listener->new_connection_limit;
-    entry.resets = listener->on_no_member == model::OnNoMember::reset;
+    entry.resets = listener->on_no_member == model::RefusalMode::reset;
     const auto pool = listener->default_pool_id.value_or(Uuid{});
     if (state.pools.contains(key.entry_of(pool))) entry.pool = pool;
   }

@@ -156,11 +156,13 @@ IpAddress from_map(const sluice_address& address, bool ipv6) {
 }
 
 sluice_vip to_map(const control::VipEntry& entry) {
-  return {to_map(entry.load_balancer), entry.up ? SLUICE_VIP_UP : 0};
+  return {to_map(entry.load_balancer),
+          (entry.up ? SLUICE_VIP_UP : 0) | (entry.resets ? SLUICE_VIP_REJECTS : 0)};
 }
 
 control::VipEntry from_map(const sluice_vip& vip) {
-  return {from_map(vip.load_balancer), (vip.flags & SLUICE_VIP_UP) != 0};
+  return {from_map(vip.load_balancer), (vip.flags & SLUICE_VIP_UP) != 0,
+          (vip.flags & SLUICE_VIP_REJECTS) != 0};
 }
 
 sluice_member to_map(const Uuid& id, const control::MemberEntry& entry) {

@@ -44,9 +44,9 @@ constexpr Words<ForwardingMode, 4> forwarding_modes{{
     {ForwardingMode::dsr, "dsr"},
     {ForwardingMode::ipip, "ipip"},
 }};
-constexpr Words<OnNoMember, 2> on_no_members{{
-    {OnNoMember::drop, "drop"},
-    {OnNoMember::reset, "reset"},
+constexpr Words<RefusalMode, 2> refusal_modes{{
+    {RefusalMode::drop, "drop"},
+    {RefusalMode::reset, "reset"},
 }};
 constexpr Words<SessionPersistence, 1> session_persistences{
     {{SessionPersistence::source_ip, "SOURCE_IP"}}};
@@ -94,8 +94,8 @@ std::string_view name(Algorithm value) {
 std::string_view name(ForwardingMode value) {
   return word(forwarding_modes, value);
 }
-std::string_view name(OnNoMember value) {
-  return word(on_no_members, value);
+std::string_view name(RefusalMode value) {
+  return word(refusal_modes, value);
 }
 std::string_view name(SessionPersistence value) {
   return word(session_persistences, value);
@@ -119,8 +119,8 @@ std::optional<Algorithm> parse_algorithm(std::string_view text) {
 std::optional<ForwardingMode> parse_forwarding_mode(std::string_view text) {
   return parse(forwarding_modes, text);
 }
-std::optional<OnNoMember> parse_on_no_member(std::string_view text) {
-  return parse(on_no_members, text);
+std::optional<RefusalMode> parse_refusal_mode(std::string_view text) {
+  return parse(refusal_modes, text);
 }
 std::optional<SessionPersistence> parse_session_persistence(std::string_view text) {
   return parse(session_persistences, text);

@@ -15,7 +15,7 @@ std::string_view name(OperatingStatus value);
 std::string_view name(Protocol value);
 std::string_view name(Algorithm value);
 std::string_view name(ForwardingMode value);
-std::string_view name(OnNoMember value);
+std::string_view name(RefusalMode value);
 std::string_view name(SessionPersistence value);
 std::string_view name(MonitorType value);
 std::string_view name(Health value);
@@ -44,7 +44,7 @@ std::optional<ProvisioningStatus> parse_provisioning_status(std::string_view tex
 std::optional<Protocol> parse_protocol(std::string_view text);
 std::optional<Algorithm> parse_algorithm(std::string_view text);
 std::optional<ForwardingMode> parse_forwarding_mode(std::string_view text);
-std::optional<OnNoMember> parse_on_no_member(std::string_view text);
+std::optional<RefusalMode> parse_refusal_mode(std::string_view text);
 std::optional<SessionPersistence> parse_session_persistence(std::string_view text);
 std::optional<MonitorType> parse_monitor_type(std::string_view text);
 std::optional<Health> parse_health(std::string_view text);

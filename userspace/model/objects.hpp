@@ -28,7 +28,7 @@ enum class ProvisioningStatus { active, error, pending_create, pending_update, p
 enum class Protocol { tcp, udp, sctp, http, https };
 enum class Algorithm { round_robin, least_connections, source_ip, source_ip_port, maglev };
 enum class ForwardingMode { fullnat, dnat, dsr, ipip };
-enum class OnNoMember { drop, reset };  // whether clients are told: TCP RST, ICMP port unreachable
+enum class RefusalMode { drop, reset };       // reset: clients are told, by TCP RST or ICMP
 enum class SessionPersistence { source_ip };  // the other types are cookies
 enum class MonitorType { http, https, ping, tcp, tls_hello, udp_connect, sctp };
 
@@ -73,6 +73,8 @@ struct LoadBalancer : Object {
   Uuid vip_port_id{};  // names the VIP where the Networking API wants a port
   std::optional<std::string> vip_subnet_id;
   std::optional<std::string> vip_network_id;
+  // What becomes of packets for its VIPs that match no listener and no connection.
+  RefusalMode on_unmatched = RefusalMode::drop;
 
   bool operator==(const LoadBalancer&) const = default;
 };
@@ -86,7 +88,7 @@ struct Listener : Object {
   std::vector<IpNetwork> allowed_cidrs;  // who may connect; empty: everybody
   std::int32_t connection_limit = -1;
   std::int32_t new_connection_limit = -1;  // per second and client address; -1: none
-  OnNoMember on_no_member = OnNoMember::drop;
+  RefusalMode on_no_member = RefusalMode::drop;
   std::uint32_t timeout_client_data_ms = 50000;
   std::uint32_t timeout_member_connect_ms = 5000;
   std::uint32_t timeout_member_data_ms = 50000;

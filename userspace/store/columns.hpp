@@ -55,6 +55,7 @@ void columns(Visitor& visit, T& object) {
   visit("vip_port_id", object.vip_port_id);
   visit("vip_subnet_id", object.vip_subnet_id);
   visit("vip_network_id", object.vip_network_id);
+  visit("on_unmatched", object.on_unmatched);
 }
 
 template <typename Visitor, Of<model::Listener> T>

@@ -177,9 +177,11 @@ CREATE UNIQUE INDEX floating_ips_by_address ON floating_ips(address);
 ALTER TABLE listeners ADD COLUMN new_connection_limit INTEGER NOT NULL DEFAULT -1;
 ALTER TABLE listeners ADD COLUMN on_no_member TEXT NOT NULL DEFAULT 'drop';
 )sql",
-                                      // 3 -> 4: VIPs on further subnets.
+                                      // 3 -> 4: VIPs on further subnets, and clients of
+                                      // unknown ports that are told.
                                       R"sql(
 ALTER TABLE load_balancers ADD COLUMN additional_vips TEXT NOT NULL DEFAULT '';
+ALTER TABLE load_balancers ADD COLUMN on_unmatched TEXT NOT NULL DEFAULT 'drop';
 )sql"};
 
 Result<void> migrate_one_step(Connection& connection, int version) {

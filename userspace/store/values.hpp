@@ -27,8 +27,8 @@ inline auto parse_word(std::string_view text, model::Algorithm) {
 inline auto parse_word(std::string_view text, model::ForwardingMode) {
   return model::parse_forwarding_mode(text);
 }
-inline auto parse_word(std::string_view text, model::OnNoMember) {
-  return model::parse_on_no_member(text);
+inline auto parse_word(std::string_view text, model::RefusalMode) {
+  return model::parse_refusal_mode(text);
 }
 inline auto parse_word(std::string_view text, model::SessionPersistence) {
   return model::parse_session_persistence(text);

@@ -250,7 +250,7 @@ TEST_F(DataPlaneTest, IPv6AndEveryLimitAreReadBack) {
   entry.connection_limit = 7;
   entry.new_connection_limit = 3;
   entry.resets = true;
-  expected.vips[udp.address] = {load_balancer, true};
+  expected.vips[udp.address] = {load_balancer, true, true};
   apply(PutMember{first, expected.members[first]});
   apply(PutPool{pool6, in_pool});
   apply(PutListener{udp, entry});

@@ -70,6 +70,12 @@ TEST_F(Reconciler, WithVipsOfBothVersionsAPoolServesEachWithTheMembersOfThatVers
   EXPECT_THAT(desired().pools.at({walkthrough.pool, true}).ring, IsEmpty());
 }
 
+TEST_F(Reconciler, ALoadBalancerThatTellsClientsDoesSoOnAllItsAddresses) {
+  model.load_balancers.at(walkthrough.lb).on_unmatched = model::RefusalMode::reset;
+  walkthrough.add_floating_ip(model, "203.0.113.9");
+  for (const auto& [address, vip] : desired().vips) EXPECT_TRUE(vip.resets);
+}
+
 TEST_F(Reconciler, AFailedMemberDoesNotChangeTheLengthOfAMaglevTable) {
   model.pools.at(walkthrough.pool).lb_algorithm = model::Algorithm::maglev;
   for (int i = 0; i < 9; ++i) {  // eleven in all

@@ -63,7 +63,7 @@ TEST_F(Migration, AStoreOfSchema1KeepsEveryAttributeAndNewOnesHaveTheirDefaults)
   EXPECT_EQ(listener.connection_limit, 100);
   EXPECT_TRUE(listener.allowed_cidrs.empty());
   EXPECT_EQ(listener.new_connection_limit, -1);
-  EXPECT_EQ(listener.on_no_member, model::OnNoMember::drop);
+  EXPECT_EQ(listener.on_no_member, model::RefusalMode::drop);
   const auto& member = model.members.at(id(4));
   EXPECT_EQ(member.provisioning_error, "map is full");
   EXPECT_EQ(member.weight, 7);
@@ -88,16 +88,17 @@ TEST_F(Migration, AStoreOfSchema2KeepsEveryAttributeAndNewOnesHaveTheirDefaults)
   ASSERT_EQ(listener.allowed_cidrs.size(), 2U);
   EXPECT_EQ(listener.allowed_cidrs[1].to_string(), "192.0.2.1/32");
   EXPECT_EQ(listener.new_connection_limit, -1);
-  EXPECT_EQ(listener.on_no_member, model::OnNoMember::drop);
+  EXPECT_EQ(listener.on_no_member, model::RefusalMode::drop);
 }
 
 TEST_F(Migration, AStoreOfSchema3KeepsEveryAttributeAndNewOnesHaveTheirDefaults) {
   const auto model = written_by(3).load().value();
   const auto& listener = model.listeners.at(id(3));
   EXPECT_EQ(listener.new_connection_limit, 7);
-  EXPECT_EQ(listener.on_no_member, model::OnNoMember::reset);
+  EXPECT_EQ(listener.on_no_member, model::RefusalMode::reset);
   EXPECT_EQ(model.load_balancers.at(id(1)).vip_address.to_string(), "10.0.0.16");
   EXPECT_TRUE(model.load_balancers.at(id(1)).additional_vips.empty());
+  EXPECT_EQ(model.load_balancers.at(id(1)).on_unmatched, model::RefusalMode::drop);
 }
 
 TEST_F(Migration, AMigratedStoreTakesWhatTheOldOneCouldNot) {

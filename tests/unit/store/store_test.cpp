@@ -38,6 +38,7 @@ model::Model full_model() {
   lb.vip_port_id = new_uuid();
   lb.vip_subnet_id = "private-subnet";
   lb.vip_network_id = "private";
+  lb.on_unmatched = model::RefusalMode::reset;
   lb.additional_vips = {{ip("2001:db8::16"), "private-subnet6"}, {ip("192.0.2.16"), std::nullopt}};
 
   model::Pool pool;
@@ -62,7 +63,7 @@ model::Model full_model() {
                             parse_ip_network("192.0.2.1").value()};
   listener.connection_limit = 100;
   listener.new_connection_limit = 7;
-  listener.on_no_member = model::OnNoMember::reset;
+  listener.on_no_member = model::RefusalMode::reset;
   listener.timeout_client_data_ms = 1;
   listener.timeout_member_connect_ms = 2;
   listener.timeout_member_data_ms = 3;

@@ -73,9 +73,14 @@ const Shape& load_balancer_shape() {
       .section = "loadbalancers",
       .wrapper = "loadbalancer",
       .collection = "/v2/lbaas/loadbalancers",
-      .fields = {name, description, fixed("vip_address", Type::text),
-                 fixed("vip_subnet_id", Type::text), fixed("additional_vips", Type::maps),
-                 fixed("project_id", Type::text, "00000000000000000000000000000000"), enabled,
+      .fields = {name,
+                 description,
+                 fixed("vip_address", Type::text),
+                 fixed("vip_subnet_id", Type::text),
+                 fixed("additional_vips", Type::maps),
+                 fixed("project_id", Type::text, "00000000000000000000000000000000"),
+                 {"on_unmatched", Type::lower, "drop"},
+                 enabled,
                  tags},
       .children = {&listener_shape(), &pool_shape(), &floating_ip_shape()}};
   return shape;
