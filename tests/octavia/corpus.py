@@ -174,7 +174,11 @@ def load_balancers(section):
     each("provider", ["octavia", "", None, 5])
     each("flavor_id", [None, NONE, "x"])
     each("availability_zone", [None, "nova"])
-    each("additional_vips", [[], None])
+    second = {"subnet_id": SUBNET6, "ip_address": "2001:db8::98"}
+    each("additional_vips", [
+        [], None, "x", ["x"], [{}], [second], [{**second, "ip_address": "192.0.2.1"}], [{**second, "ip_address": "x"}],
+        [{**second, "subnet_id": SUBNET}], [second, second], [{**second, "subnet_id": NONE}],
+        [{**second, "subnet_id": "x"}], [{**second, "port_id": NONE}], [{"ip_address": "2001:db8::98"}]])
     each("vip_qos_policy_id", [None])
     for attribute in ("id", "created_at", "operating_status", "provisioning_status", "colour", "Name"):
         each(attribute, ["x"])
@@ -192,8 +196,8 @@ def load_balancers(section):
     for attribute, values in (("name", TEXTS), ("description", TEXTS), ("admin_state_up", BOOLEANS),
                               ("tags", TAGS)):
         section.put_each(lb, "loadbalancer", attribute, values)
-    for attribute in ("vip_address", "vip_subnet_id", "vip_network_id", "vip_port_id", "provider", "project_id",
-                      "flavor_id", "id", "listeners", "pools", "colour"):
+    for attribute in ("vip_address", "vip_subnet_id", "vip_network_id", "vip_port_id", "additional_vips", "provider",
+                      "project_id", "flavor_id", "id", "listeners", "pools", "colour"):
         section.put_each(lb, "loadbalancer", attribute, ["x"])
     section.ask("PUT", lb, {"loadbalancer": {}})
     section.ask("PUT", lb, {"loadbalancer": {"colour": 1, "size": 2}})

@@ -122,7 +122,9 @@ Result<model::AdditionalVip> additional_vip(const model::Model& model, const Net
                                             const AdditionalVipRequest& request,
                                             const model::LoadBalancer& out) {
   if (networks.empty()) return bare_additional_vip(request);
-  if (!request.subnet) return refuse("an additional VIP needs a subnet_id.");
+  if (!request.subnet) {
+    return tl::unexpected(invalid_input("subnet_id", "None", "Mandatory field missing."));
+  }
   const auto* subnet = networks.find_subnet(*request.subnet);
   if (subnet == nullptr) return unknown("Subnet", *request.subnet);
   const auto id = to_string(subnet->id);
