@@ -91,23 +91,30 @@ TEST_P(Told, APacketThatMayBeFragmentedIsTranslatedAndLeftToTheKernel) {
   EXPECT_TRUE(same_frame(out.frame, expected.bytes()));
 }
 
+// A segment without data back to where this one came from.
+Packet answer_to(const Packet& packet, std::uint8_t flags) {
+  Packet answer = packet;
+  std::swap(answer.source, answer.destination);
+  std::swap(answer.source_mac, answer.destination_mac);
+  std::swap(answer.source_port, answer.destination_port);
+  answer.flags = flags;
+  answer.sequence = 0;
+  answer.acknowledgement = 0;
+  answer.window = 0;
+  answer.ttl = 64;
+  answer.id = 0;
+  answer.data = {};
+  return answer;
+}
+
 TEST_P(Told, AListenerThatResetsTellsTcpClientsThatThereIsNoMember) {
   auto resets = listener(pool(), 9);
   resets.flags = SLUICE_LISTENER_RESETS;
   put_listener(net().vip, 80, L4::tcp, resets);
   put_pool(pool(), SLUICE_FULLNAT, {});
   const auto syn = from_client();
-  Packet expected = syn;
-  std::swap(expected.source, expected.destination);
-  std::swap(expected.source_mac, expected.destination_mac);
-  std::swap(expected.source_port, expected.destination_port);
-  expected.flags = RST | ACK;
-  expected.sequence = 0;
+  auto expected = answer_to(syn, RST | ACK);
   expected.acknowledgement = syn.sequence + 1 + static_cast<std::uint32_t>(syn.data.size());
-  expected.ttl = 64;
-  expected.id = 0;
-  expected.data = {};
-  expected.window = 0;
   const auto out = receive(syn);
   EXPECT_EQ(out.reason, "rejected");
   EXPECT_EQ(out.action, transmitted);
@@ -146,17 +153,8 @@ TEST_P(Told, AVipThatRejectsTellsTcpClientsOfUnknownConnections) {
   auto stray = from_client();
   stray.flags = ACK;
   stray.acknowledgement = 12345;
-  Packet expected = stray;
-  std::swap(expected.source, expected.destination);
-  std::swap(expected.source_mac, expected.destination_mac);
-  std::swap(expected.source_port, expected.destination_port);
-  expected.flags = RST;
+  auto expected = answer_to(stray, RST);
   expected.sequence = 12345;  // what the client expects next (RFC 9293, 3.10.7.1)
-  expected.acknowledgement = 0;
-  expected.ttl = 64;
-  expected.id = 0;
-  expected.data = {};
-  expected.window = 0;
   const auto out = receive(stray);
   EXPECT_EQ(out.reason, "rejected");
   EXPECT_TRUE(same_frame(out.frame, expected.bytes()));
