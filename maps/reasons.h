@@ -28,7 +28,7 @@
 	X(TOO_BIG_SENT, ANSWER, "too_big_sent",                                                    \
 	  "The packet is longer than its way's MTU and may not be fragmented; its sender was told the MTU.") \
 	X(REJECTED, ANSWER, "rejected",                                                            \
-	  "A new connection was refused with a TCP RST or ICMP port unreachable, as configured.")  \
+	  "The sender was told by TCP RST or ICMP port unreachable that nobody is there, as configured.")  \
 	X(NOT_OURS, PASS, "not_ours",                                                              \
 	  "The packet is for no VIP and in no flow: the host got it untouched.")                   \
 	X(NOT_OUR_MAC, PASS, "not_our_mac",                                                        \

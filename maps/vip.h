@@ -13,8 +13,8 @@
 /* Set while the load balancer is administratively up. When clear, ARP and neighbour solicitations are still answered
  * (the address stays ours) and everything else is dropped as vip_down. */
 #define SLUICE_VIP_UP 1U
-/* Packets to a port without a listener, and TCP packets of unknown connections that can't begin one, get a TCP RST or
- * an ICMP port unreachable. */
+/* Packets to a port without a listener, and those of unknown connections that can't begin one, get a TCP RST or an ICMP
+ * port unreachable. */
 #define SLUICE_VIP_REJECTS 2U
 
 struct sluice_vip {

@@ -63,18 +63,19 @@ json::object render_subnet(const Call& call, const model::Subnet& subnet) {
   };
 }
 
+json::object fixed_ip(const IpAddress& address, const std::optional<std::string>& subnet) {
+  json::value subnet_id;
+  if (subnet) subnet_id = *subnet;
+  return {{"subnet_id", std::move(subnet_id)}, {"ip_address", address.to_string()}};
+}
+
 // The port of a load balancer, with all its VIPs: where a floating IP is tied to.
 json::object render_port(const model::LoadBalancer& owner) {
-  json::value subnet, network;
-  if (owner.vip_subnet_id) subnet = *owner.vip_subnet_id;
+  json::value network;
   if (owner.vip_network_id) network = *owner.vip_network_id;
-  json::array fixed_ips{
-      json::object{{"subnet_id", subnet}, {"ip_address", owner.vip_address.to_string()}}};
+  json::array fixed_ips{fixed_ip(owner.vip_address, owner.vip_subnet_id)};
   for (const auto& vip : owner.additional_vips) {
-    json::value own_subnet;
-    if (vip.subnet_id) own_subnet = *vip.subnet_id;
-    fixed_ips.push_back(
-        json::object{{"subnet_id", own_subnet}, {"ip_address", vip.address.to_string()}});
+    fixed_ips.push_back(fixed_ip(vip.address, vip.subnet_id));
   }
   return {
       {"id", to_string(owner.vip_port_id)},

@@ -240,7 +240,7 @@ json::object render(const View& view, const model::FloatingIp& object) {
   const auto fixed = [&]() -> json::value {
     if (!known) return nullptr;
     const auto vip = model::vip_of_version(owner->second, object.address.is_v6());
-    return render(vip.value_or(owner->second.vip_address)).c_str();
+    return json::value(render(vip.value_or(owner->second.vip_address)));
   };
   const auto status = [&] {
     if (object.provisioning_status == model::ProvisioningStatus::error) return "ERROR";

@@ -11,14 +11,17 @@ std::vector<IpAddress> vips(const LoadBalancer& load_balancer) {
 }
 
 std::optional<IpAddress> vip_of_version(const LoadBalancer& load_balancer, bool ipv6) {
-  for (const auto& address : vips(load_balancer)) {
-    if (address.is_v6() == ipv6) return address;
+  if (load_balancer.vip_address.is_v6() == ipv6) return load_balancer.vip_address;
+  for (const auto& vip : load_balancer.additional_vips) {
+    if (vip.address.is_v6() == ipv6) return vip.address;
   }
   return std::nullopt;
 }
 
 bool has_vip(const LoadBalancer& load_balancer, const IpAddress& address) {
-  return std::ranges::count(vips(load_balancer), address) > 0;
+  return load_balancer.vip_address == address ||
+         std::ranges::any_of(load_balancer.additional_vips,
+                             [&](const auto& vip) { return vip.address == address; });
 }
 
 std::string vips_text(const LoadBalancer& load_balancer) {

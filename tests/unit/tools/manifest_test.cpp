@@ -216,6 +216,23 @@ TEST(Manifest, CidrsAndTagsAreSets) {
   EXPECT_THAT(texts(text, state_of(lists)), IsEmpty());
 }
 
+TEST(Manifest, AnAdditionalVipWhoseAddressTheFileLeavesOutIsRightWhateverItIs) {
+  auto lists = walkthrough_lists();
+  lists.bodies["loadbalancers"] = replaced(lists.bodies["loadbalancers"], R"("vip_subnet_id":null)",
+                                           R"("vip_subnet_id":null,
+                  "additional_vips":[{"subnet_id":"s6","ip_address":"2001:db8::16"}])");
+  const auto with = [](const std::string& vip) {
+    return replaced(walkthrough, "vip_address: 10.0.0.16",
+                    "vip_address: 10.0.0.16\n    additional_vips: [{" + vip + "}]");
+  };
+  const auto there = state_of(lists);
+  EXPECT_THAT(texts(with("subnet_id: s6"), there), IsEmpty());
+  EXPECT_THAT(texts(with("subnet_id: s6, ip_address: '2001:DB8:0::16'"), there), IsEmpty());
+  EXPECT_THAT(texts(with("subnet_id: s6, ip_address: '2001:db8::17'"), there),
+              testing::Not(IsEmpty()));
+  EXPECT_THAT(texts(with("subnet_id: s7"), there), testing::Not(IsEmpty()));
+}
+
 TEST(Manifest, PoolsOfOneNameAreToldApartByTheirIds) {
   auto lists = walkthrough_lists();
   const auto one = lists.bodies["pools"].substr(1, lists.bodies["pools"].size() - 2);
