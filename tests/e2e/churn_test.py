@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Members come and go every second while TCP, UDP and ICMP of both IP versions go on.
 
-member1 and member2 stay. member3 is drained, removed and added again, in turn: its connections must live all the same,
+member1 and member2 stay; member2 is in a VLAN where the kernel has such. member3 is drained, removed and added again, in turn: its connections must live all the same,
 because its server does. member4, behind a gateway, fails (its servers are killed) and returns: its connections may break,
 and no others. What client and member1 receive is captured, and every checksum looked at.
 
@@ -18,6 +18,7 @@ from support import VIP, VIP6
 
 SECONDS = int(os.environ.get("SLUICE_CHURN_SECONDS", "15"))
 GATEWAY, FAR = {4: "10.0.9.1", 6: "2001:db8:0:9::1"}, {4: "10.0.9.4", 6: "2001:db8:0:9::4"}
+VLAN_GATEWAY, IN_VLAN = {4: "10.0.3.1", 6: "2001:db8:0:3::1"}, {4: "10.0.3.6", 6: "2001:db8:0:3::6"}
 VIPS = {4: VIP, 6: VIP6}
 KINDS = {"tcp": ("TCP", 80), "udp": ("UDP", 53)}
 PINGS_PER_SECOND = 5
@@ -36,11 +37,22 @@ class Churn(support.LabTest):
             lab.run("member4", "ip", f"-{family}", "address", "flush", "dev", "eth0", "scope", "global")
             lab.run("member4", "ip", "address", "add", f"{FAR[family]}/{prefix}", "dev", "eth0", *["nodad"][:family == 6])
             lab.run("member4", "ip", f"-{family}", "route", "replace", "default", "via", GATEWAY[family])
+            self.addresses[4, family] = FAR[family]
         # One wire for two subnets: the router would tell of shorter ways.
         lab.run("router", "sysctl", "-qw", "net.ipv4.conf.all.send_redirects=0", "net.ipv4.conf.lan.send_redirects=0")
 
+    def move_member2_into_a_vlan(self):
+        lab = self.lab
+        lab.join_vlan("lb", f"{VLAN_GATEWAY[4]}/24")
+        lab.run("lb", "sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1")
+        lab.join_vlan("member2", f"{IN_VLAN[4]}/24")
+        for family, gateway in VLAN_GATEWAY.items():
+            lab.run("member2", "ip", f"-{family}", "address", "flush", "dev", "eth0", "scope", "global")
+            lab.run("member2", "ip", f"-{family}", "route", "replace", "default", "via", gateway)
+            self.addresses[2, family] = IN_VLAN[family]
+
     def address(self, member, family):
-        return FAR[family] if member == 4 else self.lab.address(member, family == 6)
+        return self.addresses.get((member, family)) or self.lab.address(member, family == 6)
 
     def add_member(self, member, kind, family):
         self.lab.ctl("loadbalancer", "member", "create", "--name", f"{kind}{family}_{member}", "--address",
@@ -48,7 +60,13 @@ class Churn(support.LabTest):
 
     def set_up(self):
         lab = self.lab
+        self.addresses = {}  # (member, IP version) -> where it is, if not where the lab has put it
         self.move_member4_behind_a_gateway()
+        reason = support.vlans_are_missing()
+        if reason:
+            print(f"member2 is in no VLAN: {reason}", flush=True)
+        else:
+            self.move_member2_into_a_vlan()
         lab.serve()
         lab.serve_udp()
         lab.attach()
@@ -108,17 +126,9 @@ class Churn(support.LabTest):
 
     # ---- what is looked at ----
 
-    def capture(self, host):
-        """Frames that the host receives, from their headers on; it sees none before XDP has been through them."""
-        process = self.lab.spawn(host, "tcpdump", "-n", "-i", "eth0", "-Q", "in", "-vv", "-l", "ip or ip6")
-        time.sleep(0.5)
-        return process
-
-    def wrong_checksums(self, process):
-        process.terminate()
-        out, _ = process.communicate(timeout=30)
-        lines = out.splitlines()
-        self.assertGreater(len(lines), 100, "the capture saw next to nothing")
+    def wrong_checksums(self, capture):
+        lines = self.lab.captured(capture)
+        self.assertGreater(len(lines), 100 * SECONDS, "the capture saw next to nothing")
         return [line.strip() for line in lines if re.search(r"incorrect|bad (cksum|udp cksum|icmp6 cksum)|wrong icmp", line)]
 
     def received_by_xdp(self):
@@ -136,7 +146,7 @@ class Churn(support.LabTest):
         lab = self.lab
         self.set_up()
         first = self.accounted()
-        captures = {host: self.capture(host) for host in ("client", "member1")}
+        captures = {host: lab.capture(host, "-vv", "ip or ip6") for host in ("client", "member1")}
         echoes = {family: lab.start_client("echo", vip, 80, 16) for family, vip in VIPS.items()}
         talks = {family: lab.spawn("client", support.PYTHON, support.HERE / "udp_echo.py", "talk", vip, 53)
                  for family, vip in VIPS.items()}

@@ -27,8 +27,10 @@ VIP = "10.0.0.16"
 VIP6 = "2001:db8::16"
 FLOATING_IP = "172.24.4.10"
 LB_ADDRESS = "10.0.0.9"
-SUBNET = {"flat": "10.0.0", "routed": "10.0.1", "gateway": "10.0.2"}
-SUBNET6 = {"flat": "2001:db8:0:0", "routed": "2001:db8:0:1", "gateway": "2001:db8:0:2"}
+SUBNET = {"flat": "10.0.0", "routed": "10.0.1", "gateway": "10.0.2", "vlan": "10.0.3"}
+SUBNET6 = {topology: f"2001:db8:0:{subnet.split('.')[2]}" for topology, subnet in SUBNET.items()}
+
+PATIENCE = float(os.environ.get("SLUICE_TEST_PATIENCE", "1"))  # how many times slower than usual this machine may be
 
 SKIPPED = 77  # what ctest takes for "skipped"
 
@@ -39,6 +41,13 @@ def program(name):
 
 def missing(tool):
     return shutil.which(tool) is None
+
+
+def vlans_are_missing():
+    """Why there can be no VLAN interfaces here; None if there can."""
+    attempt = "ip link add nic0 type veth peer name far0 && ip link add link nic0 name nic0.3 type vlan id 3"
+    tried = subprocess.run(["unshare", "-n", "sh", "-c", attempt], text=True, capture_output=True)
+    return None if tried.returncode == 0 else f"this kernel makes no VLAN interfaces: {tried.stderr.strip()}"
 
 
 def cpu_seconds(pid):
@@ -54,7 +63,7 @@ def resident_mib(pid):
 
 def wait_for(condition, seconds, what):
     """Returns the first true value of condition(); fails after the time with the last value seen."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + seconds * PATIENCE
     while True:
         value = condition()
         if value:
@@ -112,7 +121,7 @@ class Lab:
     def run(self, host, *command, check=True, timeout=60, **options):
         """Runs the command to its end; the result has .stdout and .stderr as text."""
         result = subprocess.run(self.prefix(host) + [str(word) for word in command], text=True,
-                                capture_output=True, stdin=subprocess.DEVNULL, timeout=timeout, **options)
+                                capture_output=True, stdin=subprocess.DEVNULL, timeout=timeout * PATIENCE, **options)
         if check and result.returncode != 0:
             raise AssertionError(f"on {host}: {' '.join(map(str, command))}: exit {result.returncode}\n"
                                  f"{result.stdout}{result.stderr}")
@@ -124,6 +133,26 @@ class Lab:
                                    stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         self.processes.append(process)
         return process
+
+    def capture(self, host, *options):
+        """Starts tcpdump for what arrives at the host's NIC; returns it when it listens. Read with captured()."""
+        file = self.directory / f"{host}.capture"  # not a pipe, whose end nobody would read meanwhile
+        with open(file, "w") as output:
+            process = subprocess.Popen(self.prefix(host) + ["tcpdump", "-n", "-l", "-i", "eth0", "-Q", "in", *options],
+                                       text=True, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.PIPE)
+        self.processes.append(process)
+        process.lines_in = file
+        for line in process.stderr:
+            if "listening on" in line:
+                return process
+        raise AssertionError(f"tcpdump on {host} did not start: exit {process.wait()}")
+
+    @staticmethod
+    def captured(process):
+        """Ends the capture; returns its lines."""
+        process.terminate()
+        process.communicate(timeout=30)
+        return process.lines_in.read_text().splitlines()
 
     def start(self, host, service, *command):
         self._lab("start", host, service, "--", *map(str, command))
@@ -222,6 +251,10 @@ class Lab:
         for member in range(1, self.members + 1):
             self.start(f"member{member}", f"udp{port}", PYTHON, HERE / "udp_echo.py", "serve", port)
             wait_for(lambda: self.run(f"member{member}", "ss", "-Hlun", f"sport = :{port}").stdout, 10, "udp_echo.py")
+
+    def join_vlan(self, host, *addresses):
+        """The host gets the addresses (with their lengths) in VLAN 3 of its NIC."""
+        self._lab("join-vlan", host, *addresses)
 
     def hold_vip(self, vip):
         """Every member answers for the VIP directly."""

@@ -1,8 +1,10 @@
 #!/usr/bin/python3
-"""Members on the same NIC, behind another NIC and behind a gateway; what they see of the client in each mode."""
+"""Members on the same NIC, behind another NIC, behind a gateway and in a VLAN; what they see of the client in each mode."""
+
+import unittest
 
 import support
-from support import VIP, alternates
+from support import VIP, VIP6, alternates
 
 CLIENT = "203.0.113.10"
 
@@ -61,6 +63,48 @@ class BehindGateway(support.LabTest):
         lab.run("router", "arping", "-c", "1", "-U", "-I", "lan", "10.0.0.1", check=False)
         self.assertTrue(alternates(lab.client("who", VIP, 80, 20)))
         self.assertEqual([], lab.finish_client(lines)["broken"])
+
+
+@unittest.skipIf(support.vlans_are_missing(), support.vlans_are_missing())
+class InAVlan(support.LabTest):
+    """Client and VIP are outside of it: tags are put on one way and taken off the other."""
+
+    topology = "vlan"
+
+    def test_fullnat_and_its_health_monitor_reach_members_through_the_tag(self):
+        lab = self.lab
+        lab.serve()
+        lab.balance()
+        lab.ctl("loadbalancer", "healthmonitor", "create", "--name", "hm", "--type", "TCP", "--delay", "1", "--timeout", "1",
+                "--max-retries", "1", "80_pool")
+        support.wait_for(lambda: set(lab.member_statuses("80_pool").values()) == {"ONLINE"}, 10, "members are ONLINE")
+        self.assertEqual(VIP, lab.client_as_seen_by_member())
+        self.assertTrue(alternates(lab.client("who", VIP, 80, 100)))
+        self.assertTrue(lab.client("give", VIP, 80, 5_000_000)["intact"])
+        self.assertTrue(lab.client("take", VIP, 80, 5_000_000)["intact"])
+
+    def test_dnat_keeps_the_clients_address(self):
+        self.lab.serve()
+        self.lab.balance(mode="dnat")
+        self.assertEqual(CLIENT, self.lab.client_as_seen_by_member())
+        self.assertTrue(alternates(self.lab.client("who", VIP, 80, 100)))
+
+    def test_ipv6_too(self):
+        self.lab.serve()
+        self.lab.balance(vip=VIP6)
+        self.assertTrue(alternates(self.lab.client("who", VIP6, 80, 100)))
+
+    def test_members_see_the_tag_and_clients_do_not(self):
+        """As on the wire: frames with their link headers, captured where they arrive."""
+        lab = self.lab
+        lab.serve()
+        lab.balance()
+        captures = {host: lab.capture(host, "-e", f"tcp or (vlan 3 and tcp and host {VIP})") for host in ("client", "member1")}
+        lab.client("who", VIP, 80, 10)
+        seen = {host: lab.captured(process) for host, process in captures.items()}
+        self.assertGreater(min(len(frames) for frames in seen.values()), 20)
+        self.assertTrue(all("vlan 3," in frame for frame in seen["member1"]), seen["member1"])
+        self.assertFalse(any("vlan" in frame for frame in seen["client"]), seen["client"])
 
 
 if __name__ == "__main__":
