@@ -152,7 +152,7 @@ class Lab:
         """Ends the capture; returns its lines."""
         process.terminate()
         process.communicate(timeout=30)
-        return process.lines_in.read_text().splitlines()
+        return [line for line in process.lines_in.read_text().splitlines() if line]
 
     def start(self, host, service, *command):
         self._lab("start", host, service, "--", *map(str, command))

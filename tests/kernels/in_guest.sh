@@ -78,6 +78,7 @@ end_to_end() {
   done
 }
 
+echo # the firmware leaves the console in the middle of a line
 ip link set lo up
 sysctl -qw kernel.printk=3
 if [[ $filter != - ]]; then
