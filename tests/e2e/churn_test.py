@@ -152,7 +152,7 @@ class Churn(support.LabTest):
                  for family, vip in VIPS.items()}
         pings = {family: lab.spawn("client", "ping", "-q", "-i", str(1 / PINGS_PER_SECOND), "-c",
                                    str(SECONDS * PINGS_PER_SECOND), vip) for family, vip in VIPS.items()}
-        time.sleep(2)  # their connections open while all members are there
+        time.sleep(2 * support.PATIENCE)  # their connections open while all members are there
         steps = self.churn(SECONDS)
         print(f"{steps} steps", flush=True)
         for family in VIPS:
