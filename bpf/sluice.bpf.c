@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
 /* The XDP program: what happens to a packet, read aloud. The journey is drawn in README.md.
  *
- * any_packet() is the whole journey. The entry point first tries the abridged one (frequent.h). */
+ * any_packet() is the whole journey. The entry point first tries the abridged one (frequent.h). While somebody captures
+ * packets, sluice_capture is in its place. */
+#include "bpf/capture.h"
 #include "bpf/connect.h"
 #include "bpf/expire.h"
 #include "bpf/frequent.h"
@@ -220,34 +222,58 @@ __noinline int other_packet(struct xdp_md *ctx, __u32 l3_offset, __u32 is_arp)
 	return p.group_mac ? SLUICE_REASON_NOT_OUR_MAC : SLUICE_REASON_NOT_OURS;
 }
 
-/* The whole journey, for every kind of packet. Returns the XDP action. */
+/* The whole journey, for every kind of packet. Returns the reason of its end. */
 static __always_inline int any_packet(struct xdp_md *ctx)
 {
-	int payload = ethernet_payload(ctx), why;
+	int payload = ethernet_payload(ctx);
 	__u32 l3_offset = payload & 0xffff, type = (__u32)payload >> 16;
-	const struct journey *journey = journey_get();
 
-	if (payload == -1 || !journey)
-		return finish(0, ctx, SLUICE_REASON_MALFORMED_ETHERNET);
+	if (payload == -1)
+		return SLUICE_REASON_MALFORMED_ETHERNET;
 	switch (type) {
 	case ETH_P_IP:
-		why = ip_packet(FAMILY4, ctx, l3_offset);
-		break;
+		return ip_packet(FAMILY4, ctx, l3_offset);
 	case ETH_P_IPV6:
-		why = ip_packet(FAMILY6, ctx, l3_offset);
-		break;
+		return ip_packet(FAMILY6, ctx, l3_offset);
 	default:
-		why = other_packet(ctx, l3_offset, type == ETH_P_ARP);
+		return other_packet(ctx, l3_offset, type == ETH_P_ARP);
 	}
-	return finish(journey->packet.egress_ifindex, ctx, why);
 }
 
 SEC("xdp.frags")
 int sluice_xdp(struct xdp_md *ctx)
 {
-	int action = frequent_packet(ctx);
+	int action = frequent_packet(ctx), why;
+	const struct journey *journey;
 
-	return action != UNDECIDED ? action : any_packet(ctx);
+	if (action != UNDECIDED)
+		return action;
+	journey = journey_get();
+	if (!journey)
+		return XDP_ABORTED;
+	why = any_packet(ctx);
+	return finish(journey->packet.egress_ifindex, ctx, why);
+}
+
+/* The same for whoever looks on; not loaded at other times. */
+SEC("?xdp.frags")
+int sluice_capture(struct xdp_md *ctx)
+{
+	const struct journey *journey = journey_get();
+	__u32 egress_ifindex = 0;
+	int why, action;
+
+	if (!journey)
+		return XDP_ABORTED;
+	capture_arrival(ctx);
+	why = any_packet(ctx);
+	action = finish(journey->packet.egress_ifindex, ctx, why);
+	if (action == XDP_TX)
+		egress_ifindex = ctx->ingress_ifindex;
+	else if (action == XDP_REDIRECT)
+		egress_ifindex = journey->packet.egress_ifindex;
+	capture_departure(ctx, why, egress_ifindex);
+	return action;
 }
 
 /* One sweep over the flow tables; run by the controller, see struct sluice_flow_expire. */

@@ -33,6 +33,8 @@ class FakeDataPlane : public control::DataPlane {
   model::Supported supported() const override { return can; }
   std::vector<control::Flow> live_flows;
   std::function<Result<control::Explanation>(const control::Question&)> answer;
+  std::optional<control::CaptureFilter> capture_filter;  // while one is under way
+  control::Captured captured;
 
   Result<control::DataPlaneState> read() override {
     reads++;
@@ -77,8 +79,27 @@ class FakeDataPlane : public control::DataPlane {
   Result<control::Explanation> explain(const control::Question& question) override {
     return answer ? answer(question) : DataPlane::explain(question);
   }
+  Result<Uuid> start_capture(const control::CaptureFilter& filter) override {
+    if (capture_filter) return fail(ErrorKind::conflict, "Another capture is under way.");
+    capture_filter = filter;
+    return capture_;
+  }
+  Result<control::Captured> take_captured(const Uuid& capture, std::size_t limit) override {
+    if (!capture_filter || capture != capture_) return no_capture(capture);
+    auto taken = captured;
+    taken.more = taken.frames.size() > limit;
+    if (taken.more) taken.frames.resize(limit);
+    return taken;
+  }
+  Result<void> stop_capture(const Uuid& capture) override {
+    if (!capture_filter || capture != capture_) return no_capture(capture);
+    capture_filter.reset();
+    return {};
+  }
 
  private:
+  const Uuid capture_ = new_uuid();
+
   // Every name has its object, and whoever is in a ring is flagged usable.
   void check(const control::Operation& operation) {
     const auto violated = [&](const std::string& what) {

@@ -47,6 +47,7 @@ void Maintenance::expire_flows() {
   auto error = report ? std::string() : report.error().text();
   if (!error.empty() && error != last_expiry_error_) spdlog::error("remove idle flows: {}", error);
   last_expiry_error_ = std::move(error);
+  controller_.data_plane().end_abandoned_capture();
 }
 
 void Maintenance::repair_drift() {

@@ -64,6 +64,9 @@ Result<Reply> list_counters(const Call& call);
 Result<Reply> list_flows(const Call& call);
 Result<Reply> flush_flows(const Call& call);
 Result<Reply> explain(const Call& call);
+Result<Reply> start_capture(const Call& call);
+Result<Reply> take_captured(const Call& call);
+Result<Reply> stop_capture(const Call& call);
 Result<Reply> run_batch(const Call& call);
 
 }  // namespace sluice::api

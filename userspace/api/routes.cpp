@@ -110,6 +110,9 @@ constexpr Route routes[] = {
     {"GET", "/v1/flows", list_flows},
     {"DELETE", "/v1/flows", flush_flows},
     {"GET", "/v1/explain", explain},
+    {"POST", "/v1/captures", start_capture},
+    {"GET", "/v1/captures/{}/packets", take_captured},
+    {"DELETE", "/v1/captures/{}", stop_capture},
     {"POST", "/v1/batch", run_batch},
 };
 

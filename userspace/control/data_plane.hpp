@@ -16,6 +16,7 @@
 #include "base/ip_network.hpp"
 #include "base/result.hpp"
 #include "base/uuid.hpp"
+#include "control/capture.hpp"
 #include "control/flows.hpp"
 #include "model/objects.hpp"
 #include "model/supported.hpp"
@@ -206,7 +207,7 @@ class DataPlane {
   // Makes every flow ask the kernel's FIB again at its next packet.
   virtual Result<void> renew_next_hops() = 0;
 
-  // The next three are ErrorKind::unsupported where a data plane can't tell.
+  // The next are ErrorKind::unsupported where a data plane can't tell.
   //
   // Live connections that the filter is true of, at most `limit` of them, in no order.
   virtual Result<std::vector<Flow>> flows(const FlowFilter&, std::size_t /*limit*/) {
@@ -220,6 +221,21 @@ class DataPlane {
   // What would become of a first packet, without anything being counted or remembered.
   virtual Result<Explanation> explain(const Question&) {
     return fail(ErrorKind::unsupported, "This data plane does not explain itself.");
+  }
+
+  // Captures packets; one at a time (ErrorKind::conflict). It ends when stopped, or when nothing
+  // was taken for ten seconds (end_abandoned_capture). ErrorKind::invalid names a reason that there
+  // is not; the id of a capture that has ended is ErrorKind::not_found.
+  virtual Result<Uuid> start_capture(const CaptureFilter&) {
+    return fail(ErrorKind::unsupported, "This data plane does not capture packets.");
+  }
+  virtual Result<Captured> take_captured(const Uuid& capture, std::size_t /*limit*/) {
+    return no_capture(capture);
+  }
+  virtual Result<void> stop_capture(const Uuid& capture) { return no_capture(capture); }
+  virtual void end_abandoned_capture() {}
+  static tl::unexpected<Error> no_capture(const Uuid& id) {
+    return fail(ErrorKind::not_found, "Capture " + to_string(id) + " could not be found.");
   }
 
   // NICs that Sluice is attached to in this network namespace.

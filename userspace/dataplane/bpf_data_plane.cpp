@@ -12,6 +12,9 @@ namespace sluice::dataplane {
 // ---- start ----
 
 Result<void> DataPlaneOverMaps::recover() {
+  if (pins_) {
+    if (auto done = restore_programs(*pins_); !done) return done;
+  }
   if (auto done = recover_members(); !done) return done;
   if (auto done = recover_pools(); !done) return done;
   if (auto done = recover_listeners(); !done) return done;

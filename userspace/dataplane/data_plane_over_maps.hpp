@@ -16,6 +16,7 @@
 
 #include "dataplane/allowed_sources.hpp"
 #include "dataplane/bpf_data_plane.hpp"
+#include "dataplane/capture.hpp"
 #include "dataplane/explain.hpp"
 #include "dataplane/flow_list.hpp"
 #include "dataplane/index_table.hpp"
@@ -67,6 +68,12 @@ class DataPlaneOverMaps : public BpfDataPlane {
     const auto pools = pools_by_listener();
     if (!pools) return tl::unexpected(pools.error());
     return dataplane::explain(program_, slots_, {members_, listener_indices_, *pools}, question);
+  }
+  Result<Uuid> start_capture(const control::CaptureFilter& filter) override;
+  Result<control::Captured> take_captured(const Uuid& capture, std::size_t limit) override;
+  Result<void> stop_capture(const Uuid& capture) override;
+  void end_abandoned_capture() override {
+    if (capture_ && capture_->is_abandoned()) capture_.reset();
   }
   Result<std::vector<control::AttachedInterface>> interfaces() override;
 
@@ -139,6 +146,7 @@ class DataPlaneOverMaps : public BpfDataPlane {
   IndexTable listener_indices_{SLUICE_MAX_LISTENERS};
   std::map<control::ListenerKey, Uuid> listener_of_entry_;
 
+  std::unique_ptr<Capture> capture_;
   std::unique_ptr<ring_buffer, CloseRingBuffer> requests_;
   std::vector<ResolveRequest> taken_;
 };

@@ -102,6 +102,32 @@ Result<void> DataPlaneOverMaps::renew_next_hops() {
   return change_runtime([](sluice_runtime& runtime) { ++runtime.next_hop_generation; });
 }
 
+// ---- captures ----
+
+Result<Uuid> DataPlaneOverMaps::start_capture(const control::CaptureFilter& filter) {
+  if (!pins_) return BpfDataPlane::start_capture(filter);
+  end_abandoned_capture();
+  if (capture_) {
+    return fail(ErrorKind::conflict, "Another capture is under way.",
+                "end it, or wait until it ends");
+  }
+  auto started = Capture::start(program_, *pins_, filter);
+  if (!started) return tl::unexpected(std::move(started.error()));
+  capture_ = std::move(*started);
+  return capture_->id();
+}
+
+Result<control::Captured> DataPlaneOverMaps::take_captured(const Uuid& capture, std::size_t limit) {
+  if (!capture_ || capture_->id() != capture) return no_capture(capture);
+  return capture_->take(limit);
+}
+
+Result<void> DataPlaneOverMaps::stop_capture(const Uuid& capture) {
+  if (!capture_ || capture_->id() != capture) return no_capture(capture);
+  capture_.reset();
+  return {};
+}
+
 // ---- interfaces ----
 
 Result<std::vector<control::AttachedInterface>> DataPlaneOverMaps::interfaces() {

@@ -1,6 +1,7 @@
 // UniqueFd: a file descriptor with one owner.
 #pragma once
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <utility>
@@ -31,5 +32,10 @@ class UniqueFd {
  private:
   int fd_ = -1;
 };
+
+// Another descriptor of the same.
+inline UniqueFd duplicate(int fd) {
+  return UniqueFd(fcntl(fd, F_DUPFD_CLOEXEC, 0));
+}
 
 }  // namespace sluice::dataplane

@@ -4,10 +4,13 @@
 #include <time.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <cstring>
 
 #include "dataplane/libbpf_log.hpp"
 #include "dataplane/program.hpp"
+#include "maps/capture.h"
 #include "maps/flow.h"
 #include "sluice.skel.h"
 
@@ -36,6 +39,12 @@ std::uint32_t half_open_limit(std::uint32_t capacity) {
   return std::max(capacity / SLUICE_HALF_OPEN_SHARE, fewest_half_open);
 }
 
+// What only sluice_capture needs.
+std::array<bpf_map*, 3> capture_maps(const sluice_bpf& skeleton) {
+  return {skeleton.maps.local_capture, skeleton.maps.local_capture_frame,
+          skeleton.maps.local_capture_lost};
+}
+
 }  // namespace
 
 double tick_seconds() {
@@ -53,6 +62,7 @@ Result<Object> Object::open() {
   if (skeleton == nullptr) {
     return fail_bpf(errno, "open the embedded BPF object", log.last_line());
   }
+  for (auto* map : capture_maps(*skeleton)) bpf_map__set_autocreate(map, false);
   skeleton->rodata->clock_hz = jiffies_per_second();
   skeleton->rodata->clock_tick_shift = tick_shift(skeleton->rodata->clock_hz);
   return Object(skeleton);
@@ -95,6 +105,34 @@ Result<void> Object::reuse_configuration(const Program& program) {
 
 void Object::leave_out_sweeping() {
   bpf_program__set_autoload(expire_program(), false);
+}
+
+void Object::load_only_capture(const sluice_capture_filter& filter) {
+  for (auto* program : {xdp_program(), expire_program(), flush_program()})
+    bpf_program__set_autoload(program, false);
+  bpf_program__set_autoload(skeleton_->progs.sluice_capture, true);
+  for (auto* map : capture_maps(*skeleton_)) bpf_map__set_autocreate(map, true);
+  std::memcpy(&skeleton_->rodata->capture_filter, &filter, sizeof filter);
+}
+
+Result<void> Object::load() {
+  LibbpfLog log;
+  const int error = bpf_object__load(get());
+  if (error == 0) return {};
+  if (-error == EPERM) return fail_bpf(error, "load the BPF program");
+  if (-error == ENOMEM || -error == E2BIG) {
+    return fail_bpf(error, "create the BPF maps", "choose a smaller --flows");
+  }
+  return fail_bpf(error, "load the BPF program", "the kernel's last words: " + log.last_line());
+}
+
+UniqueFd Object::keep_program(const char* name) const {
+  const auto* program = bpf_object__find_program_by_name(get(), name);
+  return duplicate(bpf_program__fd(program));
+}
+
+UniqueFd Object::keep_map(const char* name) const {
+  return duplicate(bpf_object__find_map_fd_by_name(get(), name));
 }
 
 bpf_object* Object::get() const {

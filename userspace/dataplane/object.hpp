@@ -5,10 +5,12 @@
 #include <memory>
 
 #include "base/result.hpp"
+#include "dataplane/fd.hpp"
 
 struct bpf_object;
 struct bpf_program;
 struct sluice_bpf;  // the generated skeleton
+struct sluice_capture_filter;
 struct sluice_flow_table;
 
 namespace sluice::dataplane {
@@ -31,6 +33,14 @@ class Object {
   // Of those, only what the controller writes.
   Result<void> reuse_configuration(const Program& program);
   void leave_out_sweeping();  // flow_expire is not loaded
+  // sluice_capture is loaded, which isn't otherwise, and nothing else.
+  void load_only_capture(const sluice_capture_filter& filter);
+
+  // Once everything is set.
+  Result<void> load();
+  // Of what is loaded: a descriptor that outlives the object.
+  UniqueFd keep_program(const char* name) const;
+  UniqueFd keep_map(const char* name) const;
 
   bpf_object* get() const;
   bpf_program* xdp_program() const;

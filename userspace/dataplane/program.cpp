@@ -1,7 +1,6 @@
 #include "dataplane/program.hpp"
 
 #include <bpf/libbpf.h>
-#include <fcntl.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -36,10 +35,6 @@ MapLayout layout_of(const bpf_map* map) {
   return layout;
 }
 
-UniqueFd duplicate(int fd) {
-  return UniqueFd(fcntl(fd, F_DUPFD_CLOEXEC, 0));
-}
-
 sluice_flow_table dimensions(const LoadOptions& options) {
   const auto share = std::max(options.flows / SLUICE_IPV6_SHARE, 1U);
   sluice_flow_table table{};
@@ -70,17 +65,6 @@ Result<void> require_memory_for(const sluice_flow_table& table) {
                           "available",
                           table.capacity, table.capacity6, needed / mebibyte, available_kib / 1024),
               "choose a smaller --flows");
-}
-
-Result<void> load_object(const Object& object) {
-  LibbpfLog log;
-  const int error = bpf_object__load(object.get());
-  if (error == 0) return {};
-  if (-error == EPERM) return fail_bpf(error, "load the BPF program");
-  if (-error == ENOMEM || -error == E2BIG) {
-    return fail_bpf(error, "create the BPF maps", "choose a smaller --flows");
-  }
-  return fail_bpf(error, "load the BPF program", "the kernel's last words: " + log.last_line());
 }
 
 }  // namespace
@@ -135,7 +119,7 @@ Result<Program> Program::load(const LoadOptions& options) {
   }
   object->set_flow_table(table);
   object->set_abridged(options.abridged);
-  if (auto loaded = load_object(*object); !loaded) {
+  if (auto loaded = object->load(); !loaded) {
     return tl::unexpected(std::move(loaded.error()));
   }
 
@@ -157,7 +141,7 @@ Result<Program> Program::load_over(const Program& maps) {
   if (auto reused = object->reuse_maps(maps); !reused) {
     return tl::unexpected(std::move(reused.error()));
   }
-  if (auto loaded = load_object(*object); !loaded) {
+  if (auto loaded = object->load(); !loaded) {
     return tl::unexpected(std::move(loaded.error()));
   }
   Program program;
@@ -208,7 +192,7 @@ Result<Program> Program::load_beside(const Program& maps) {
   if (auto reused = object->reuse_configuration(maps); !reused) {
     return tl::unexpected(std::move(reused.error()));
   }
-  if (auto loaded = load_object(*object); !loaded) {
+  if (auto loaded = object->load(); !loaded) {
     return tl::unexpected(std::move(loaded.error()));
   }
   Program program;

@@ -1,7 +1,8 @@
-// upgrade(): see attachment.hpp for the contract.
+// upgrade(): see attachment.hpp for the contract. exchange_program(): exchange.hpp.
 #include <bpf/bpf.h>
 
 #include "dataplane/attachment.hpp"
+#include "dataplane/exchange.hpp"
 #include "dataplane/kernel_info.hpp"
 #include "dataplane/libbpf_log.hpp"
 #include "dataplane/program.hpp"
@@ -12,13 +13,7 @@ namespace {
 
 Result<void> swap_program(const Attachment& nic, const Program& program) {
   if (nic.shared) return upgrade_shared(program, nic.index, nic.pin);
-  const auto link = open_pin(nic.pin);
-  if (!link) return tl::unexpected(link.error());
-  // One pointer in the kernel: each packet meets the old program or the new one.
-  if (bpf_link_update(link->get(), program.xdp_fd(), nullptr) != 0) {
-    return fail_bpf(errno, "replace the program");
-  }
-  return {};
+  return exchange_program(nic.pin, program.xdp_fd());
 }
 
 Result<std::vector<std::string>> swap_everywhere(const std::vector<Attachment>& nics,
@@ -41,6 +36,14 @@ Result<std::vector<std::string>> swap_everywhere(const std::vector<Attachment>& 
 }
 
 }  // namespace
+
+Result<void> exchange_program(const std::filesystem::path& link, int program) {
+  const auto fd = open_pin(link);
+  if (!fd) return tl::unexpected(fd.error());
+  if (bpf_link_update(fd->get(), program, nullptr) != 0)
+    return fail_bpf(errno, "replace the program");
+  return {};
+}
 
 Result<UpgradeReport> upgrade(const std::filesystem::path& pin_directory) {
   const PinDirectory pins(pin_directory);

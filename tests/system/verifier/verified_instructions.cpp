@@ -81,9 +81,10 @@ int main(int argc, char** argv) {
     return 1;
   }
   shrink_maps(object);
+  bpf_program* program = nullptr;
+  bpf_object__for_each_program(program, object) bpf_program__set_autoload(program, true);
   bool fine = bpf_object__load(object) == 0;
   if (!fine) std::cout << "the kernel refuses " << argv[1] << "\n";
-  bpf_program* program = nullptr;
   bpf_object__for_each_program(program, object) {
     fine = fine && check(program, argv[2], argv[3]);
   }

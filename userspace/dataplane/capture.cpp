@@ -1,0 +1,193 @@
+#include "dataplane/capture.hpp"
+
+#include <arpa/inet.h>
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <fmt/format.h>
+#include <time.h>
+
+#include <cstring>
+#include <numeric>
+
+#include "dataplane/attachment.hpp"
+#include "dataplane/codec.hpp"
+#include "dataplane/exchange.hpp"
+#include "dataplane/kernel_info.hpp"
+#include "dataplane/libbpf_log.hpp"
+#include "dataplane/nic.hpp"
+#include "dataplane/object.hpp"
+#include "dataplane/reasons.hpp"
+#include "maps/capture.h"
+#include "maps/flow.h"
+
+namespace sluice::dataplane {
+namespace {
+
+constexpr auto patience = std::chrono::seconds(10);
+constexpr const char* program_name = "sluice_capture";
+
+static_assert(control::longest_captured_frame == SLUICE_CAPTURE_BYTES);
+
+// One bit per reason that the label or the verdict stands for.
+Result<std::uint64_t> reason_bits(const std::string& word) {
+  std::uint64_t bits = 0;
+  for (std::size_t i = 0; i < reasons.size(); ++i)
+    if (reasons[i].label == word || reasons[i].verdict == word) bits |= std::uint64_t{1} << i;
+  if (bits != 0) return bits;
+  return fail(ErrorKind::invalid, fmt::format("there is no reason '{}'", word),
+              "sluicectl drops lists the reasons; drop, pass, forward and answer stand for all of "
+              "that verdict");
+}
+
+Result<sluice_capture_filter> to_map(const control::CaptureFilter& filter) {
+  sluice_capture_filter out{};
+  for (const auto& word : filter.reasons) {
+    const auto bits = reason_bits(word);
+    if (!bits) return tl::unexpected(bits.error());
+    out.reasons |= *bits;
+  }
+  if (filter.reasons.empty()) out.reasons = ~std::uint64_t{0};
+  if (filter.network) {
+    out.network = dataplane::to_map(filter.network->address);
+    for (unsigned bit = 0; bit < filter.network->prefix_length; ++bit)
+      out.mask.ipv6[bit / 8] = static_cast<std::uint8_t>(out.mask.ipv6[bit / 8] | 0x80 >> bit % 8);
+    // IPv4 addresses are zero from there on, which others hardly ever are.
+    if (!filter.network->is_v6()) std::memset(out.mask.ipv6 + 4, 0xff, sizeof out.mask.ipv6 - 4);
+  }
+  out.port = htons(filter.port);
+  out.bytes = filter.bytes;
+  out.every = filter.every;
+  return out;
+}
+
+// The NICs whose program can be exchanged.
+Result<std::vector<Attachment>> exchangeable(const PinDirectory& pins) {
+  auto nics = attachments(pins.path());
+  if (!nics) return nics;
+  std::erase_if(*nics, [](const Attachment& nic) { return nic.index == 0; });
+  for (const auto& nic : *nics) {
+    if (!nic.shared) continue;
+    return fail(ErrorKind::unsupported,
+                nic.interface + " is attached with --shared, where packets can't be captured",
+                "attach it without --shared, or look on with xdpdump (package xdp-tools)");
+  }
+  if (nics->empty()) {
+    return fail(ErrorKind::conflict, "no interface is attached, so no packet comes in",
+                "sluice-loader attach INTERFACE");
+  }
+  return nics;
+}
+
+// Where this program runs now, the pinned one runs again.
+Result<void> put_back(const PinDirectory& pins, std::uint32_t program_id) {
+  const auto usual = open_pin(pins.program("sluice_xdp"));
+  if (!usual) return tl::unexpected(usual.error());
+  const auto nics = attachments(pins.path());
+  if (!nics) return tl::unexpected(nics.error());
+  Result<void> done;
+  for (const auto& nic : *nics) {
+    if (nic.shared || nic.index == 0 || nic.program_id != program_id) continue;
+    if (auto one = exchange_program(nic.pin, usual->get()); !one) done = std::move(one);
+  }
+  return done;
+}
+
+std::chrono::nanoseconds now_of(clockid_t clock) {
+  timespec time{};
+  clock_gettime(clock, &time);
+  return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
+}
+
+}  // namespace
+
+void Capture::FreeRing::operator()(ring_buffer* ring) const {
+  ring_buffer__free(ring);
+}
+
+Capture::Capture(PinDirectory pins, UniqueFd program, UniqueFd lost)
+    : pins_(std::move(pins)), program_(std::move(program)), lost_(std::move(lost)) {}
+
+Result<std::unique_ptr<Capture>> Capture::start(const Program& maps, const PinDirectory& pins,
+                                                const control::CaptureFilter& filter) {
+  const auto wanted = to_map(filter);
+  if (!wanted) return tl::unexpected(wanted.error());
+  const auto nics = exchangeable(pins);
+  if (!nics) return tl::unexpected(nics.error());
+
+  auto object = Object::open();
+  if (!object) return tl::unexpected(std::move(object.error()));
+  const auto table = maps.flow_table();
+  if (!table) return tl::unexpected(table.error());
+  object->set_flow_table(*table);
+  object->load_only_capture(*wanted);
+  if (auto reused = object->reuse_maps(maps); !reused) return tl::unexpected(reused.error());
+  if (auto loaded = object->load(); !loaded) return tl::unexpected(loaded.error());
+
+  std::unique_ptr<Capture> capture(new Capture(pins, object->keep_program(program_name),
+                                               object->keep_map("local_capture_lost")));
+  const auto ring = object->keep_map("local_capture");
+  capture->frames_.reset(ring_buffer__new(ring.get(), keep, capture.get(), nullptr));
+  if (!capture->frames_) return fail_bpf(errno, "open ring buffer local_capture");
+  for (const auto& nic : *nics) {
+    if (auto done = exchange_program(nic.pin, capture->program_.get()); !done)
+      return fail(std::move(done.error()), "capture on " + nic.interface);
+  }
+  return capture;
+}
+
+Capture::~Capture() {
+  if (const auto info = program_info(program_.get())) (void)put_back(pins_, info->id);
+}
+
+bool Capture::is_abandoned() const {
+  return std::chrono::steady_clock::now() - last_asked_ > patience;
+}
+
+int Capture::keep(void* self, void* data, std::size_t size) {
+  auto& capture = *static_cast<Capture*>(self);
+  sluice_captured head{};
+  std::memcpy(&head, data, std::min(size, sizeof head));
+  if (size != sizeof head + head.kept_bytes || head.reason >= reasons.size()) return 0;
+  const auto* bytes = static_cast<const std::uint8_t*>(data) + sizeof head;
+  auto& frame = capture.taken_->frames.emplace_back();
+  frame.time = std::chrono::system_clock::time_point(capture.boot_ +
+                                                     std::chrono::nanoseconds(head.nanoseconds));
+  frame.interface = nic_name(head.ifindex).value_or(fmt::format("#{}", head.ifindex));
+  frame.departure = head.departure != 0;
+  frame.reason = reasons[head.reason].label;
+  frame.verdict = reasons[head.reason].verdict;
+  frame.length = head.frame_bytes;
+  frame.bytes.assign(bytes, bytes + head.kept_bytes);
+  return capture.taken_->frames.size() < capture.limit_ ? 0 : -ENOBUFS;
+}
+
+Result<control::Captured> Capture::take(std::size_t limit) {
+  control::Captured captured;
+  taken_ = &captured;
+  boot_ = now_of(CLOCK_REALTIME) - now_of(CLOCK_MONOTONIC);
+  limit_ = limit;
+  last_asked_ = std::chrono::steady_clock::now();
+  const int error = ring_buffer__consume(frames_.get());
+  captured.more = error == -ENOBUFS;
+  if (error < 0 && !captured.more) return fail_bpf(error, "read ring buffer local_capture");
+  std::vector<std::uint64_t> lost(static_cast<std::size_t>(libbpf_num_possible_cpus()));
+  constexpr std::uint32_t zero = 0;
+  if (bpf_map_lookup_elem(lost_.get(), &zero, lost.data()) != 0)
+    return fail_bpf(errno, "read map local_capture_lost");
+  captured.lost = std::accumulate(lost.begin(), lost.end(), std::uint64_t{0});
+  return captured;
+}
+
+Result<void> restore_programs(const PinDirectory& pins) {
+  const auto nics = attachments(pins.path());
+  if (!nics) return tl::unexpected(nics.error());
+  for (const auto& nic : *nics) {
+    if (nic.shared || nic.index == 0) continue;
+    const auto running = program_info_by_id(nic.program_id);
+    if (!running || running->name != program_name) continue;
+    if (auto done = put_back(pins, nic.program_id); !done) return done;
+  }
+  return {};
+}
+
+}  // namespace sluice::dataplane
