@@ -139,6 +139,8 @@ struct Display {
   std::function<void(const std::string&)> show;
   std::function<void(std::chrono::milliseconds)> sleep;
   bool is_terminal = false;
+  // From the first call on Ctrl-C (SIGINT, SIGTERM) doesn't end the program but is told here.
+  std::function<bool()> is_interrupted;
 };
 
 // What a handler gets.
@@ -175,6 +177,7 @@ const Noun& floating_ip_noun();
 const Noun& drops_noun();
 const Noun& flows_noun();
 const Noun& explain_noun();
+const Noun& capture_noun();
 const Noun& top_noun();
 const Noun& apply_noun();
 const Noun& export_noun();

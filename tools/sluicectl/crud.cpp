@@ -166,6 +166,8 @@ Result<json::value> attribute_value(const Call& call, const Option& option,
   return json::value(typed);
 }
 
+}  // namespace
+
 Result<json::object> attributes(const Call& call, const std::string& target) {
   json::object out;
   for (const auto& positional : call.verb.positionals) {
@@ -183,6 +185,8 @@ Result<json::object> attributes(const Call& call, const std::string& target) {
   }
   return out;
 }
+
+namespace {
 
 // Filters go into the query as the API's words.
 Result<Query> filters(const Call& call) {

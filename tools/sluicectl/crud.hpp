@@ -2,6 +2,9 @@
 // follows from the options' and positionals' descriptions alone.
 #pragma once
 
+#include <boost/json/object.hpp>
+#include <string>
+
 #include "sluicectl/command.hpp"
 
 namespace sluice::ctl {
@@ -14,6 +17,10 @@ Result<Answer> remove(const Call& call);
 Result<Answer> failover(const Call& call);
 Result<Answer> show_stats(const Call& call);
 Result<Answer> show_status(const Call& call);
+
+// What the options and positionals say, as attributes of a request. `target`: the path of the
+// object whose present tags are changed, if any are.
+Result<boost::json::object> attributes(const Call& call, const std::string& target);
 
 // The rows of show_stats.
 const std::vector<std::string>& stats_rows();

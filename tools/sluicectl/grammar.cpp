@@ -231,6 +231,7 @@ std::string short_name(const Option& option) {
   if (option.name == "format" || option.name == "file") return "-f";
   if (option.name == "column") return "-c";
   if (option.name == "help") return "-h";
+  if (option.name == "write") return "-w";
   return {};
 }
 

@@ -2,6 +2,7 @@
 // but the right to open the socket.
 #include <unistd.h>
 
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
@@ -23,6 +24,16 @@ int print(const Outcome& outcome) {
   return static_cast<int>(outcome.code);
 }
 
+volatile std::sig_atomic_t interrupted = 0;
+
+bool is_interrupted() {
+  static const bool listening = [] {
+    for (const int signal : {SIGINT, SIGTERM}) std::signal(signal, [](int) { interrupted = 1; });
+    return true;
+  }();
+  return listening && interrupted != 0;
+}
+
 }  // namespace
 
 int main(int count, char** arguments) {
@@ -41,6 +52,7 @@ int main(int count, char** arguments) {
     std::perror("sluicectl: write the output");
     std::exit(static_cast<int>(ExitCode::failed));
   };
+  surroundings.is_interrupted = is_interrupted;
   surroundings.is_terminal = isatty(STDOUT_FILENO) == 1;
   try {
     return print(run({arguments + 1, arguments + count}, surroundings));

@@ -1,5 +1,7 @@
 #include "sluicectl/options.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 namespace sluice::ctl {
@@ -79,6 +81,17 @@ std::vector<Option> unset_tags() {
 std::vector<Option> operator+(std::vector<Option> left, const std::vector<Option>& right) {
   left.insert(left.end(), right.begin(), right.end());
   return left;
+}
+
+Result<int> positive(const Call& call, const std::string& option, int otherwise) {
+  if (!call.invocation.has(option)) return otherwise;
+  const auto text = call.invocation.value(option);
+  const bool digits =
+      !text.empty() && text.size() < 7 && text.find_first_not_of("0123456789") == std::string::npos;
+  if (!digits || std::stoi(text) == 0)
+    return fail(ErrorKind::invalid,
+                fmt::format("--{} '{}' is not a number from 1 on", option, text));
+  return std::stoi(text);
 }
 
 Group exclusive(std::vector<std::string> options) {

@@ -31,6 +31,9 @@ std::vector<Option> unset_tags();
 
 std::vector<Option> operator+(std::vector<Option> left, const std::vector<Option>& right);
 
+// The value of an option of Kind::local that is a number from 1 on.
+Result<int> positive(const Call& call, const std::string& option, int otherwise);
+
 Group exclusive(std::vector<std::string> options);
 Group exactly_one(std::vector<std::string> options);
 Group at_least_one(std::vector<std::string> options);

@@ -66,7 +66,8 @@ Outcome call(const Invocation& invocation, const Surroundings& surroundings) {
   Client client(*transport, surroundings.sleep);
   auto verb = *invocation.verb;
   verb.columns = columns_of(*invocation.noun, verb);
-  const Display display{surroundings.show, surroundings.sleep, surroundings.is_terminal};
+  const Display display{surroundings.show, surroundings.sleep, surroundings.is_terminal,
+                        surroundings.is_interrupted};
   auto answer = verb.run({client, *invocation.noun, verb, invocation, display});
   if (!answer) return {ExitCode::failed, "", answer.error().text()};
   const auto* listing = std::get_if<Listing>(&*answer);

@@ -30,6 +30,7 @@ struct Surroundings {
   Client::Sleep sleep;
   std::function<void(const std::string&)> show = [](const std::string&) {};  // at once, to stdout
   bool is_terminal = false;                                                  // stdout is one
+  std::function<bool()> is_interrupted = [] { return false; };               // see Display
 };
 
 Outcome run(const std::vector<std::string>& arguments, const Surroundings& surroundings);

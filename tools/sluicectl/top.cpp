@@ -18,17 +18,6 @@ constexpr int default_interval = 2;
 // The cursor to the upper left corner, and nothing on the screen.
 constexpr const char* clear = "\033[H\033[2J";
 
-Result<int> positive(const Call& call, const std::string& option, int otherwise) {
-  if (!call.invocation.has(option)) return otherwise;
-  const auto text = call.invocation.value(option);
-  const bool digits =
-      !text.empty() && text.size() < 7 && text.find_first_not_of("0123456789") == std::string::npos;
-  if (!digits || std::stoi(text) == 0)
-    return fail(ErrorKind::invalid,
-                fmt::format("--{} '{}' is not a number from 1 on", option, text));
-  return std::stoi(text);
-}
-
 Result<Snapshot> ask(const Call& call) {
   const auto answer = call.client.request("GET", "/v1/counters");
   if (!answer) return tl::unexpected(about("top", answer.error()));

@@ -4,6 +4,7 @@
 
 #include <gmock/gmock.h>
 
+#include <cstdio>
 #include <map>
 
 #include "fake_transport.hpp"
@@ -11,6 +12,7 @@
 namespace sluice::ctl {
 namespace {
 
+using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
@@ -259,6 +261,31 @@ TEST_F(RunTest, AnOptionWinsOverTheEnvironment) {
   run({"listener", "list", "--socket", "/typed"});
   EXPECT_EQ(endpoint.host, "");
   EXPECT_EQ(endpoint.socket, "/typed");
+}
+
+TEST_F(RunTest, ACaptureIsStoppedHoweverItEnds) {
+  const auto file = testing::TempDir() + "sluice-capture.pcap";
+  const auto capture = [&] {
+    exchange.requests.clear();
+    return run({"capture", "-w", file, "--count", "1", "--reason", "drop", "-f", "value"});
+  };
+  constexpr auto path = "/v1/captures/c-id";
+  exchange.answer(201, R"({"capture":{"id":"c-id"}})")
+      .answer(200, R"({"packets":[],"more":false,"lost":0})")
+      .answer(200, R"({"packets":[{"direction":"in","frame":"00ff"}],"more":true,"lost":3})")
+      .answer(204, "");
+  EXPECT_EQ(capture().output, "1\n1\n3\n" + file + "\n");
+  EXPECT_EQ(exchange.requests[0].body, R"({"capture":{"reasons":["drop"]}})");
+  EXPECT_THAT(exchange.lines(),
+              ElementsAre("POST /v1/captures", std::string("GET ") + path + "/packets",
+                          std::string("GET ") + path + "/packets", std::string("DELETE ") + path));
+
+  exchange.answer(201, R"({"capture":{"id":"c-id"}})")
+      .answer(500, R"({"faultstring":"out of order"})")
+      .answer(204, "");
+  EXPECT_THAT(capture().error, HasSubstr("out of order"));
+  EXPECT_THAT(exchange.lines(), Contains(std::string("DELETE ") + path));
+  std::remove(file.c_str());
 }
 
 TEST_F(RunTest, WithoutAnyOfThemTheDefaultSocketIsUsed) {
