@@ -56,12 +56,9 @@ void print(const dataplane::AttachReport& report, const std::string& pin_directo
       fmt::print("{}: generic (slower) because native was refused: {}\n", nic.interface,
                  nic.native_refusal);
     }
-    if (nic.forwarding_enabled) {
-      fmt::print(
-          "{0}: set net.ipv4.conf.{0}.forwarding (and IPv6's) to 1, as next-hop lookups need; "
-          "detach sets "
-          "it back to 0\n",
-          nic.interface);
+    if (!nic.settings.empty()) {
+      fmt::print("{}: set {}, as next-hop lookups need; detach sets it back\n", nic.interface,
+                 fmt::join(nic.settings, " "));
     }
   }
 }

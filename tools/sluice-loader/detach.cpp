@@ -18,8 +18,8 @@ void print(const std::vector<dataplane::DetachedNic>& nics) {
   for (const auto& nic : nics) {
     fmt::print("{}: {}\n", nic.interface,
                nic.was_gone ? "the interface is gone; removed what was left of it" : "detached");
-    if (nic.forwarding_restored) {
-      fmt::print("{0}: set net.ipv4.conf.{0}.forwarding back to 0\n", nic.interface);
+    if (!nic.settings.empty()) {
+      fmt::print("{}: set back {}\n", nic.interface, fmt::join(nic.settings, " "));
     }
   }
 }

@@ -48,31 +48,35 @@ Result<void> attach(const Options& options) {
   return {};
 }
 
-// Frames to members in a VLAN get the tags of its interface.
-void follow_vlans(dataplane::BpfDataPlane& data_plane) {
+// Frames to members in a VLAN get the tags of its interface. `warned`: the interfaces that there
+// was no place for last time, about which nothing new needs to be said.
+void follow_vlans(dataplane::BpfDataPlane& data_plane, std::vector<std::uint32_t>& warned) {
   const auto interfaces = network::vlan_interfaces();
   if (!interfaces) return spdlog::error("list the VLAN interfaces: {}", interfaces.error().text());
   std::vector<dataplane::InterfaceSlots::Vlan> vlans;
   for (const auto& one : *interfaces)
     vlans.push_back({one.index, one.parent, one.id, one.ethertype});
-  const auto left_out = data_plane.set_vlans(vlans);
+  auto left_out = data_plane.set_vlans(vlans);
   if (!left_out) return spdlog::error("note the VLAN interfaces: {}", left_out.error().text());
   for (const auto& one : *interfaces) {
-    if (std::count(left_out->begin(), left_out->end(), one.index))
-      spdlog::warn(
-          "members behind {} can't be reached: its interface index {} falls on the place of "
-          "another "
-          "one (recreate it, to get another index)",
-          one.name, one.index);
+    if (!std::count(left_out->begin(), left_out->end(), one.index) ||
+        std::count(warned.begin(), warned.end(), one.index))
+      continue;
+    spdlog::warn(
+        "members behind {} can't be reached: its interface index {} falls on the place of another "
+        "one (recreate it, to get another index)",
+        one.name, one.index);
   }
+  warned = std::move(*left_out);
 }
 
-void renew_next_hops(dataplane::BpfDataPlane& data_plane, network::NeighborKeeper& neighbors) {
+void renew_next_hops(dataplane::BpfDataPlane& data_plane, network::NeighborKeeper& neighbors,
+                     std::vector<std::uint32_t>& warned_vlans) {
   spdlog::debug("routes, links or neighbours changed: next hops are looked up anew");
   if (const auto macs = data_plane.refresh_interface_macs(); !macs) {
     spdlog::error("read the NICs' MACs: {}", macs.error().text());
   }
-  follow_vlans(data_plane);
+  follow_vlans(data_plane, warned_vlans);
   if (const auto renewed = data_plane.renew_next_hops(); !renewed) {
     spdlog::error("renew the next hops: {}", renewed.error().text());
   }
@@ -148,12 +152,13 @@ Result<void> run(const Options& options) {
   if (!neighbors) return tl::unexpected(std::move(neighbors.error()));
   Follower follower(loop, *controller, *neighbors);
   Resolver resolver(loop, **data_plane, *neighbors);
+  std::vector<std::uint32_t> warned_vlans;
   auto watcher = network::Watcher::start(
       loop.get_executor(),
-      {.next_hops_changed = [&] { renew_next_hops(**data_plane, *neighbors); },
+      {.next_hops_changed = [&] { renew_next_hops(**data_plane, *neighbors, warned_vlans); },
        .link_changed = [&](std::uint32_t index) { follower.link_changed(index); }});
   if (!watcher) return tl::unexpected(std::move(watcher.error()));
-  renew_next_hops(**data_plane, *neighbors);  // for what changed while nobody watched
+  renew_next_hops(**data_plane, *neighbors, warned_vlans);  // for what changed while nobody watched
 
   log_endpoints(*endpoints);
   const api::Server server(loop, *controller, std::move(*endpoints),

@@ -231,7 +231,7 @@ Result<AttachedNic> attach_one(const Context& context, const Nic& nic) {
 
   result.mode = started->mode;
   result.native_refusal = std::move(started->native_refusal);
-  result.forwarding_enabled = (*before & SLUICE_IPV4_FORWARDED_BEFORE) == 0;
+  result.settings = forwarding_changes(nic.name, *changed, false);
   result.shared = context.request.shared;
   result.dispatcher = started->dispatcher;
   return result;

@@ -38,9 +38,9 @@ struct AttachRequest {
 struct AttachedNic {
   std::string interface;
   XdpMode mode = XdpMode::none;
-  bool already_attached = false;    // nothing was done
-  std::string native_refusal;       // why automatic fell back to generic
-  bool forwarding_enabled = false;  // net.ipv4.conf.IF.forwarding was 0
+  bool already_attached = false;           // nothing was done
+  std::string native_refusal;              // why automatic fell back to generic
+  std::vector<std::string> settings = {};  // changed: "net.ipv4.conf.eth0.forwarding=1"
   bool shared = false;
   bool dispatcher = false;  // shared, and libxdp could use its dispatcher
 };
@@ -55,8 +55,8 @@ Result<AttachReport> attach(const AttachRequest& request);
 
 struct DetachedNic {
   std::string interface;
-  bool was_gone = false;             // the interface had vanished; its leftovers were removed
-  bool forwarding_restored = false;  // net.ipv4.conf.IF.forwarding is 0 again
+  bool was_gone = false;                   // the interface had vanished; its leftovers were removed
+  std::vector<std::string> settings = {};  // put back: "net.ipv4.conf.eth0.forwarding=0"
 };
 // Takes the program off these NICs; maps stay pinned. ErrorKind::not_found names a NIC that isn't
 // attached, and then nothing is done.

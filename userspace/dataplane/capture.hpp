@@ -21,8 +21,8 @@ namespace sluice::dataplane {
 
 class Capture {
  public:
-  // Loading takes about half a second of CPU time. ErrorKind::unsupported: a NIC is attached through
-  // libxdp, which can't exchange programs; ErrorKind::conflict: no NIC is attached.
+  // Loading takes about half a second of CPU time. ErrorKind::unsupported: a NIC is attached
+  // through libxdp, which can't exchange programs; ErrorKind::conflict: no NIC is attached.
   static Result<std::unique_ptr<Capture>> start(const Program& maps, const PinDirectory& pins,
                                                 const control::CaptureFilter& filter);
   ~Capture();

@@ -29,36 +29,36 @@ Result<void> take_off(const Attachment& attachment) {
   return {};
 }
 
-// Frees the slot and puts forwarding back as it was; true when that changed it.
-Result<bool> put_back(const Program& program, const Attachment& attachment) {
+// Frees the slot and puts forwarding back as it was; returns the settings that this changed.
+Result<std::vector<std::string>> put_back(const Program& program, const Attachment& attachment) {
   const InterfaceSlots slots(program);
   const auto slot = slots.find(attachment.index);
   if (!slot) return tl::unexpected(slot.error());
-  if (!*slot) return false;
-  bool restored = false;
+  std::vector<std::string> settings;
+  if (!*slot) return settings;
   if (attachment.here) {
     const auto before = (*slot)->forwarding_before;
     if (auto set = restore_forwarding(attachment.interface, before); !set) {
       return tl::unexpected(std::move(set.error()));
     }
-    restored = (before & SLUICE_IPV4_FORWARDED_BEFORE) == 0;
+    settings = forwarding_changes(attachment.interface, before, true);
   }
   if (auto released = slots.release(attachment.index); !released) {
     return tl::unexpected(std::move(released.error()));
   }
-  return restored;
+  return settings;
 }
 
 // `program` is null when its maps don't fit this build; the NIC is freed all the same.
 Result<DetachedNic> detach_one(const Program* program, const Attachment& attachment) {
-  DetachedNic result{attachment.interface, attachment.index == 0, false};
+  DetachedNic result{attachment.interface, attachment.index == 0};
   if (auto off = take_off(attachment); !off) {
     return fail(std::move(off.error()), "detach " + attachment.interface);
   }
   if (program != nullptr && attachment.index != 0) {
-    const auto restored = put_back(*program, attachment);
-    if (!restored) return fail(restored.error(), "detach " + attachment.interface);
-    result.forwarding_restored = *restored;
+    auto settings = put_back(*program, attachment);
+    if (!settings) return fail(settings.error(), "detach " + attachment.interface);
+    result.settings = std::move(*settings);
   }
   if (::unlink(attachment.pin.c_str()) != 0) {
     return fail_bpf(errno, "remove " + attachment.pin.string());

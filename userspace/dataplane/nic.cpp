@@ -1,6 +1,7 @@
 #include "dataplane/nic.hpp"
 
 #include <bpf/libbpf.h>
+#include <fmt/format.h>
 #include <ifaddrs.h>
 #include <linux/if_link.h>
 #include <net/if.h>
@@ -145,6 +146,19 @@ Result<std::uint8_t> enable_forwarding(const std::string& interface, std::uint8_
     return tl::unexpected(std::move(set.error()));
   }
   return before;
+}
+
+std::vector<std::string> forwarding_changes(const std::string& interface, std::uint8_t before,
+                                            bool back) {
+  std::vector<std::string> changes;
+  const auto add = [&](int version, const char* name, int changed, int was) {
+    changes.push_back(
+        fmt::format("net.ipv{}.conf.{}.{}={}", version, interface, name, back ? was : changed));
+  };
+  if (!(before & SLUICE_IPV4_FORWARDED_BEFORE)) add(4, "forwarding", 1, 0);
+  if (!(before & SLUICE_IPV6_FORWARDED_BEFORE)) add(6, "forwarding", 1, 0);
+  if (before & SLUICE_ACCEPT_RA_RAISED) add(6, "accept_ra", 2, 1);
+  return changes;
 }
 
 Result<void> restore_forwarding(const std::string& interface, std::uint8_t before) {

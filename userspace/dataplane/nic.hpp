@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/ip_address.hpp"
 #include "base/result.hpp"
@@ -37,6 +38,10 @@ std::uint32_t nic_index(const std::string& name);
 Result<std::uint8_t> forwarding(const std::string& interface);
 // Turns on what is not in `before`; returns `before` with SLUICE_ACCEPT_RA_RAISED if that was done.
 Result<std::uint8_t> enable_forwarding(const std::string& interface, std::uint8_t before);
+// What enable_forwarding() changed, given what it returned, as sysctl would have it:
+// "net.ipv4.conf.eth0.forwarding=1". With `back` as restore_forwarding() sets it.
+std::vector<std::string> forwarding_changes(const std::string& interface, std::uint8_t before,
+                                            bool back);
 // Puts back what enable_forwarding() changed.
 Result<void> restore_forwarding(const std::string& interface, std::uint8_t before);
 
