@@ -5,7 +5,11 @@
 namespace sluice::ctl {
 namespace {
 
-enum BlockType : std::uint32_t { section_header = 0x0a0d0d0a, interface_description = 1, enhanced_packet = 6 };
+enum BlockType : std::uint32_t {
+  section_header = 0x0a0d0d0a,
+  interface_description = 1,
+  enhanced_packet = 6
+};
 enum OptionCode : std::uint16_t {
   end_of_options = 0,
   comment = 1,
@@ -33,12 +37,17 @@ class Block {
     return *this;
   }
   Block& option(OptionCode code, const void* data, std::size_t size) {
-    return number(static_cast<std::uint16_t>(code)).number(static_cast<std::uint16_t>(size)).bytes(data, size);
+    return number(static_cast<std::uint16_t>(code))
+        .number(static_cast<std::uint16_t>(size))
+        .bytes(data, size);
   }
-  Block& option(OptionCode code, std::string_view text) { return option(code, text.data(), text.size()); }
+  Block& option(OptionCode code, std::string_view text) {
+    return option(code, text.data(), text.size());
+  }
 
   void write(std::ostream& out, BlockType type) {
-    const std::uint32_t head[] = {type, static_cast<std::uint32_t>(body_.size() + 3 * sizeof(std::uint32_t))};
+    const std::uint32_t head[] = {
+        type, static_cast<std::uint32_t>(body_.size() + 3 * sizeof(std::uint32_t))};
     out.write(reinterpret_cast<const char*>(head), sizeof head);
     out.write(body_.data(), static_cast<std::streamsize>(body_.size()));
     out.write(reinterpret_cast<const char*>(&head[1]), sizeof head[1]);

@@ -228,9 +228,25 @@ TEST(Manifest, AnAdditionalVipWhoseAddressTheFileLeavesOutIsRightWhateverItIs) {
   const auto there = state_of(lists);
   EXPECT_THAT(texts(with("subnet_id: s6"), there), IsEmpty());
   EXPECT_THAT(texts(with("subnet_id: s6, ip_address: '2001:DB8:0::16'"), there), IsEmpty());
-  EXPECT_THAT(texts(with("subnet_id: s6, ip_address: '2001:db8::17'"), there),
-              testing::Not(IsEmpty()));
-  EXPECT_THAT(texts(with("subnet_id: s7"), there), testing::Not(IsEmpty()));
+}
+
+TEST(Manifest, WhatIsFixedAtCreationIsNamedWithWhatItIs) {
+  auto lists = walkthrough_lists();
+  lists.bodies["loadbalancers"] =
+      replaced(lists.bodies["loadbalancers"], R"("vip_subnet_id":null)", R"("vip_subnet_id":"s4",
+                  "additional_vips":[{"subnet_id":"s6","ip_address":"2001:db8::16"}])");
+  const auto with = [&](const std::string& line) {
+    return texts(
+        replaced(walkthrough, "vip_address: 10.0.0.16", "vip_address: 10.0.0.16\n    " + line),
+        state_of(lists));
+  };
+  EXPECT_THAT(with("vip_subnet_id: s5"),
+              ElementsAre("lb.yaml:4: load balancer lb_test_1: vip_subnet_id 's5': it is s4, and "
+                          "can't be changed once the load balancer is there"));
+  EXPECT_THAT(with("additional_vips: [{subnet_id: s6, ip_address: '2001:db8::17'}]"),
+              ElementsAre(HasSubstr("it is [{\"subnet_id\":\"s6\"")));
+  EXPECT_THAT(with("additional_vips: [{subnet_id: s7}]"),
+              ElementsAre(HasSubstr("additional_vips")));
 }
 
 TEST(Manifest, PoolsOfOneNameAreToldApartByTheirIds) {

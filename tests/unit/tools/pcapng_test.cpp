@@ -40,10 +40,32 @@ TEST(Pcapng, ASectionAnInterfaceAndAFrameEachAsTheFormatWantsThem) {
             (std::vector<std::uint32_t>{0x0a0d0d0a, 40, 0x1a2b3c4d, 1, 0xffffffff, 0xffffffff,
                                         4 << 16 | 4, word("test"), 0, 40}));
   EXPECT_EQ(words(out.str().substr(beginning)),
-            (std::vector<std::uint32_t>{
-                1, 40, 1, 0, 4 << 16 | 2, word("eth0"), 1 << 16 | 9, 9, 0, 40,  //
-                6, 64, 0, 0x01234567, 0x89abcdef, 5, 60, word("abcd"), 'e',     //
-                7 << 16 | 1, word("fin "), word({'(', 'x', ')', 0, 0}), 4 << 16 | 2, 1, 0, 64}));
+            (std::vector<std::uint32_t>{1,
+                                        40,
+                                        1,
+                                        0,
+                                        4 << 16 | 2,
+                                        word("eth0"),
+                                        1 << 16 | 9,
+                                        9,
+                                        0,
+                                        40,  //
+                                        6,
+                                        64,
+                                        0,
+                                        0x01234567,
+                                        0x89abcdef,
+                                        5,
+                                        60,
+                                        word("abcd"),
+                                        'e',  //
+                                        7 << 16 | 1,
+                                        word("fin "),
+                                        word({'(', 'x', ')', 0, 0}),
+                                        4 << 16 | 2,
+                                        1,
+                                        0,
+                                        64}));
 }
 
 TEST(Pcapng, AnInterfaceIsDescribedOnce) {

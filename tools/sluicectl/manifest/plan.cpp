@@ -126,11 +126,24 @@ class Planner {
         match = candidate;
       }
       if (match) {
+        if (auto fits = refuse_change_of_fixed(item, *match); !fits) return fits;
         matches_[&item] = match;
         matched_.insert(match);
       }
       static const Item nothing;
       if (auto done = match_children(item, match ? *match : nothing); !done) return done;
+    }
+    return {};
+  }
+
+  Result<void> refuse_change_of_fixed(const Item& item, const Item& there) const {
+    for (const auto& field : item.shape->fields) {
+      if (!field.fixed || !item.fields.contains(field.name) || key_of_field(item, field)) continue;
+      const auto before = there.value(field.name);
+      if (satisfies(field, item.value(field.name), before)) continue;
+      return fail_in(item, field.name,
+                     fmt::format("it is {}, and can't be changed once the {} is there",
+                                 shown(before), item.shape->title));
     }
     return {};
   }
@@ -233,8 +246,7 @@ class Planner {
               json::object more) {
     std::vector<std::string> texts;
     for (const auto& field : item.shape->fields) {
-      if (field.name == "default_pool") continue;
-      if (field.fixed && !item.fields.contains(field.name)) continue;
+      if (field.name == "default_pool" || field.fixed) continue;
       auto now = item.value(field.name);
       const auto before = there.value(field.name);
       if (satisfies(field, now, before) || key_of_field(item, field)) continue;
