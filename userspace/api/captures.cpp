@@ -58,8 +58,9 @@ Result<std::size_t> read_limit(const Call& call) {
     if (key == "limit" && error == std::errc() && rest == end && limit >= 1 &&
         limit <= highest_limit)
       continue;
-    return fail(ErrorKind::invalid, fmt::format("Packets are taken with limit (1 to {}), not {}='{}'.",
-                                                highest_limit, key, value));
+    return fail(ErrorKind::invalid,
+                fmt::format("Packets are taken with limit (1 to {}), not {}='{}'.", highest_limit,
+                            key, value));
   }
   return limit;
 }
@@ -71,8 +72,8 @@ Result<Uuid> read_id(const Call& call) {
 }
 
 json::object render(const control::CapturedFrame& frame) {
-  const auto since_epoch = std::chrono::duration_cast<std::chrono::nanoseconds>(
-      frame.time.time_since_epoch());
+  const auto since_epoch =
+      std::chrono::duration_cast<std::chrono::nanoseconds>(frame.time.time_since_epoch());
   std::string bytes;
   boost::algorithm::hex_lower(frame.bytes.begin(), frame.bytes.end(), std::back_inserter(bytes));
   return {{"nanoseconds", since_epoch.count()},

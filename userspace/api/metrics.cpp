@@ -7,6 +7,7 @@
 
 #include "model/names.hpp"
 #include "model/status.hpp"
+#include "model/vips.hpp"
 
 namespace sluice::api {
 namespace {
@@ -171,7 +172,7 @@ class Scrape {
       text_.sample("sluice_load_balancer_status",
                    {{"id", to_string(id)},
                     {"load_balancer", object.name},
-                    {"vip", object.vip_address.to_string()},
+                    {"vip", model::vips_text(object)},
                     {"operating_status", std::string(model::name(operating))},
                     {"provisioning_status", std::string(model::name(object.provisioning_status))}},
                    1);

@@ -1,6 +1,9 @@
+#include <fmt/format.h>
+
 #include "api/collection.hpp"
 #include "api/handlers.hpp"
 #include "model/names.hpp"
+#include "model/vips.hpp"
 
 namespace sluice::api {
 namespace {
@@ -64,7 +67,10 @@ Result<boost::json::array> count_listeners(const Call& call) {
     auto one = counted(*listener, *sum, status);
     const auto& owner = shown.model.load_balancers.at(listener->load_balancer_id);
     one["owner"] = called(shown.model.load_balancers, owner.id);
-    one["address"] = socket_text(owner.vip_address, listener->protocol_port);
+    std::vector<std::string> sockets;
+    for (const auto& vip : model::vips(owner))
+      sockets.push_back(socket_text(vip, listener->protocol_port));
+    one["address"] = fmt::format("{}", fmt::join(sockets, ", "));
     all.push_back(std::move(one));
   }
   return all;

@@ -14,11 +14,11 @@ namespace sluice::control {
 // Which packets are told of: those that fit everything that is set. Addresses and ports are those
 // of the packet as it came in.
 struct CaptureFilter {
-  std::optional<IpNetwork> network = {};   // has one of its addresses
-  std::uint16_t port = 0;                  // is one of its ports; 0: any
-  std::vector<std::string> reasons = {};   // labels ("no_listener") or verdicts ("drop"); none: all
-  std::uint32_t every = 1;                 // one in so many of those, on each CPU
-  std::uint16_t bytes = 256;               // of each frame, at most; up to longest_captured_frame
+  std::optional<IpNetwork> network = {};  // has one of its addresses
+  std::uint16_t port = 0;                 // is one of its ports; 0: any
+  std::vector<std::string> reasons = {};  // labels ("no_listener") or verdicts ("drop"); none: all
+  std::uint32_t every = 1;                // one in so many of those, on each CPU
+  std::uint16_t bytes = 256;              // of each frame, at most; up to longest_captured_frame
 };
 inline constexpr std::uint16_t longest_captured_frame = 2048;
 
@@ -28,7 +28,7 @@ struct CapturedFrame {
   std::string interface;                       // where it came in or leaves
   bool departure = false;                      // as it leaves
   std::string reason, verdict;                 // as in ReasonCount
-  std::uint32_t length = 0;                    // of the frame, of which `bytes` may be the beginning
+  std::uint32_t length = 0;  // of the frame, of which `bytes` may be the beginning
   std::vector<std::uint8_t> bytes;
 };
 

@@ -8,7 +8,8 @@ class CapturesTest : public ApiTest {
  protected:
   CapturesTest() {
     control::CapturedFrame frame;
-    frame.time = std::chrono::system_clock::time_point(std::chrono::nanoseconds(1700000000123456789));
+    frame.time =
+        std::chrono::system_clock::time_point(std::chrono::nanoseconds(1700000000123456789));
     frame.interface = "eth0";
     frame.reason = "no_listener";
     frame.verdict = "drop";
