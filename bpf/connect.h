@@ -191,15 +191,20 @@ static __always_inline int find_way_to_member(int family, struct xdp_md *ctx, st
 static __always_inline int find_way_to_client(int family, struct xdp_md *ctx, struct connection *c)
 {
 	struct next_hop_query *q = &c->query;
+	int why;
 
 	q->family = family;
 	q->source = c->tuple.destination;
 	q->destination = c->tuple.source;
 	q->ingress_ifindex = q->hop.ifindex;
 	q->tunnel = 0;
-	next_hop_copy(&q->hop, &c->client_hop);
-	next_hop_settle(q);
-	return next_hop_resolve(ctx, q) == SLUICE_REASON_NO_ROUTE ? SLUICE_REASON_NO_ROUTE : UNDECIDED;
+	q->index = 0;
+	why = next_hop_resolve(ctx, q);
+	if (why == SLUICE_REASON_NEXT_HOP_UNRESOLVED && leaves_alike(&c->client_hop, &q->hop)) {
+		next_hop_copy(&q->hop, &c->client_hop);
+		next_hop_settle(q);
+	}
+	return why == SLUICE_REASON_NO_ROUTE ? why : UNDECIDED;
 }
 
 static __always_inline void withdraw_reverse(int family, const struct connection *c)
