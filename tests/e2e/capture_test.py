@@ -41,7 +41,7 @@ class Capture(support.LabTest):
     def capture(self, *options, of):
         process = self.start(*options)
         of()
-        time.sleep(0.5)
+        time.sleep(0.5 * support.PATIENCE)
         return self.end(process)
 
     def connect(self):
