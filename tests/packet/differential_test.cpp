@@ -152,8 +152,19 @@ void Differential::add_services(reference::Configuration& c, int family) {
     ++vip;
   }
   const auto by_source = add_pool(c, Mode::dnat, usual, 8080);
-  c.pools[by_source].by_source = true;
+  c.pools[by_source].algorithm = reference::Algorithm::source_ip;
   add_listener(c, family, 17, L4::tcp, 84, by_source);
+  const auto by_port = add_pool(c, Mode::fullnat, usual, 8080);
+  c.pools[by_port].algorithm = reference::Algorithm::source_ip_port;
+  add_listener(c, family, 16, L4::tcp, 92, by_port);
+  add_listener(c, family, 16, L4::udp, 92, by_port);
+  // One connection at a time.
+  const auto limited = add_pool(c, Mode::fullnat, usual, 8080);
+  for (const L4 protocol : {L4::tcp, L4::udp}) {
+    add_listener(c, family, 16, protocol, 94, limited);
+    c.listeners[{address_of(address(family, 16)), 94, static_cast<std::uint8_t>(protocol)}].limit =
+        1;
+  }
   // Two that meet at one member, where a client's port can't be told apart.
   add_listener(c, family, 17, L4::tcp, 88, add_pool(c, Mode::dnat, {all.near}, 8080));
   add_listener(c, family, 17, L4::tcp, 90, add_pool(c, Mode::dnat, {all.near}, 8080));
@@ -189,6 +200,12 @@ sluice_forwarding_mode map_value(reference::Mode mode) {
   return modes[static_cast<int>(mode)];
 }
 
+sluice_algorithm map_value(reference::Algorithm algorithm) {
+  static const sluice_algorithm algorithms[] = {SLUICE_ROUND_ROBIN, SLUICE_SOURCE_IP,
+                                                SLUICE_SOURCE_IP_PORT};
+  return algorithms[static_cast<int>(algorithm)];
+}
+
 std::uint32_t member_flags(reference::Mode mode) {
   static const std::uint32_t flags[] = {0, SLUICE_MEMBER_DNAT, SLUICE_MEMBER_DSR,
                                         SLUICE_MEMBER_IPIP};
@@ -207,7 +224,7 @@ void Differential::write_pool(std::size_t number) {
     if (member.usable) ring.push_back(slot);
   }
   put_pool(static_cast<std::uint32_t>(number), map_value(pool.mode), ring,
-           pool.by_source ? SLUICE_SOURCE_IP : SLUICE_ROUND_ROBIN);
+           map_value(pool.algorithm));
 }
 
 void Differential::write_configuration() {
@@ -221,6 +238,7 @@ void Differential::write_configuration() {
     auto value = listener(static_cast<std::uint32_t>(described.pool), index++);
     if (vip.size() == 4) std::memcpy(&value.snat_source, vip.data(), vip.size());
     if (described.resets) value.flags |= SLUICE_LISTENER_RESETS;
+    if (described.limit) value.connection_limit = static_cast<std::uint32_t>(*described.limit);
     if (described.allowed) {
       value.flags |= SLUICE_LISTENER_RESTRICTED;
       allow(value.index, reference::text_of(*described.allowed), vip.size() == 4 ? 32 : 128);
@@ -367,10 +385,9 @@ std::uint64_t number_from_environment(const char* name, std::uint64_t otherwise)
   return text ? std::strtoull(text, nullptr, 10) : otherwise;
 }
 
-// What this world can't bring about: no limits, no full tables, both NICs known.
-const std::set<std::string> out_of_reach{
-    "unknown_interface", "malformed_ethernet", "connection_limit", "rate_limited",
-    "flow_table_full",   "half_open_full",     "no_headroom"};
+// What this world can't bring about: no rates, no full tables, both NICs known.
+const std::set<std::string> out_of_reach{"unknown_interface", "malformed_ethernet", "rate_limited",
+                                         "flow_table_full",   "half_open_full",     "no_headroom"};
 
 #define SLUICE_LABEL(name, verdict, label, sentence) label,
 const char* const all_reasons[] = {SLUICE_REASONS(SLUICE_LABEL)};

@@ -386,6 +386,8 @@ void World::forget_flows() {
   clear_array<sluice_bucket6>(map("flows6"));
   clear_array<sluice_half_open>(map("half_open"));
   clear_array<std::uint64_t>(map("pool_cursors"));
+  clear_array<std::uint32_t>(map("listener_active"));
+  clear_array<std::uint32_t>(map("member_active"));
   sluice_fragment_key key{};
   while (bpf_map_get_next_key(map("fragments"), nullptr, &key) == 0)
     bpf_map_delete_elem(map("fragments"), &key);

@@ -194,6 +194,7 @@ void Model::forget_everything() {
   slots_.clear();
   cursors_.clear();
   fragments_.clear();
+  hashed_.clear();
 }
 
 std::optional<Model::Direction> Model::find(const Tuple& tuple) const {
@@ -222,17 +223,19 @@ void Model::remember_fragment(const View& v) {
 bool Model::gives_way(const Flow& flow, const View& v) const {
   const bool may = v.opens || (v.protocol == udp && !flow.established);
   if (!may || v.fragment == Fragment::later) return false;
-  return flow.closing || (!flow.established && !configuration_.members[flow.member].usable);
+  return flow.is_closing() || (!flow.established && !configuration_.members[flow.member].usable);
 }
 
 void Model::forget(std::size_t flow) {
+  flows_[flow].forgotten = true;
   slots_.erase(flows_[flow].at_client);
   slots_.erase(flows_[flow].at_member.turned());
 }
 
 void Model::track(Flow& flow, bool to_client, const View& v) const {
   if (v.fragment == Fragment::later) return;
-  if (v.ends || v.aborts) flow.closing = true;
+  if (v.aborts) flow.client_ended = flow.member_ended = true;
+  if (v.ends) (to_client ? flow.member_ended : flow.client_ended) = true;
   if (to_client) {
     if (v.accepts) flow.replied = true;
     if (v.protocol == udp) flow.established = true;
@@ -340,11 +343,28 @@ std::optional<std::size_t> Model::choose(std::size_t pool, const Arrival& a) {
   for (const auto member : configuration_.pools[pool].members)
     if (configuration_.members[member].usable) ring.push_back(member);
   if (ring.empty()) return {};
-  if (!configuration_.pools[pool].by_source) return ring[cursors_[pool]++ % ring.size()];
-  const auto chosen = choices_(*tuple_of(a.view));
+  if (configuration_.pools[pool].hashes()) return by_hash(pool, *tuple_of(a.view), ring);
+  return ring[cursors_[pool]++ % ring.size()];
+}
+
+// The data plane is free to choose once; a client goes to the same member as long as the same ones
+// are usable.
+std::size_t Model::by_hash(std::size_t pool, const Tuple& client,
+                           const std::vector<std::size_t>& ring) {
+  const bool by_port = configuration_.pools[pool].algorithm == Algorithm::source_ip_port;
+  const auto [known, is_new] = hashed_.emplace(
+      std::tuple{pool, client.source, by_port ? client.source_port : std::uint16_t{0}, ring},
+      ring.front());
+  const auto chosen = choices_(client).destination;
   for (const auto member : ring)
-    if (configuration_.members[member].address == chosen.destination) return member;
-  return ring.front();
+    if (is_new && configuration_.members[member].address == chosen) known->second = member;
+  return known->second;
+}
+
+std::size_t Model::connections_of(const Service& service) const {
+  return static_cast<std::size_t>(
+      std::count_if(flows_.begin(), flows_.end(),
+                    [&](const Flow& flow) { return flow.service == service && !flow.is_over(); }));
 }
 
 // The client's own where it may be kept, else the one that the data plane chose.
@@ -391,6 +411,7 @@ Fate Model::open(const Arrival& a, const Listener& listener, bool adopted) {
   if (!way_to(configuration_, chosen.address) || (!direct && !back)) return dropped("no_route");
   Flow flow;
   flow.mode = mode;
+  flow.service = {v.destination, v.destination_port, v.protocol};
   flow.member = *member;
   flow.at_client = flow.at_member = *tuple_of(v);
   flow.replied = adopted || direct;
@@ -431,10 +452,12 @@ Fate Model::for_vip(const Arrival& a, const Vip& vip) {
   const auto& pool = configuration_.pools[listener.pool];
   const bool opens = v.protocol == udp || v.opens;
   const bool adopted =
-      !opens && pool.by_source && pool.mode != Mode::fullnat && !v.accepts && !v.ends && !v.aborts;
+      !opens && pool.hashes() && pool.mode != Mode::fullnat && !v.accepts && !v.ends && !v.aborts;
   if (!opens && !adopted) return vip.rejects ? rejected(a.frame, v, "no_flow") : dropped("no_flow");
   if (v.ttl <= 1) return time_exceeded(a.frame, v, v.destination);
   if (listener.allowed && *listener.allowed != v.source) return dropped("not_allowed");
+  if (listener.limit && connections_of(service->first) >= *listener.limit)
+    return dropped("connection_limit");
   return open(a, listener, adopted);
 }
 

@@ -35,15 +35,19 @@ struct Member {
   std::uint16_t port = 0;
   bool usable = true;
 };
+enum class Algorithm { round_robin, source_ip, source_ip_port };  // the latter two: by a hash
+
 struct Pool {
   Mode mode = Mode::fullnat;
-  std::vector<std::size_t> members;  // by round robin
-  bool by_source = false;            // the member follows from the client's address
+  std::vector<std::size_t> members;
+  Algorithm algorithm = Algorithm::round_robin;
+  bool hashes() const { return algorithm != Algorithm::round_robin; }
 };
 struct Listener {
   std::size_t pool = 0;
-  bool resets = false;             // tells clients that there is no member
-  std::optional<Address> allowed;  // the only client that may open connections
+  bool resets = false;               // tells clients that there is no member
+  std::optional<Address> allowed;    // the only client that may open connections
+  std::optional<std::size_t> limit;  // of connections that are not over
 };
 struct Vip {
   bool up = true;
@@ -91,9 +95,13 @@ struct Flow {
   Tuple at_client;  // the client's packets when they come
   Tuple at_member;  // and when they have left
   Mode mode = Mode::fullnat;
+  Service service;
   std::size_t member = 0;
   Way client_way;
-  bool replied = false, established = false, closing = false;
+  bool replied = false, established = false, client_ended = false, member_ended = false;
+  bool forgotten = false;
+  bool is_closing() const { return client_ended || member_ended; }
+  bool is_over() const { return (client_ended && member_ended) || forgotten; }
 };
 
 enum class Action : std::uint32_t { drop = 1, pass = 2, transmit = 3, redirect = 4 };
@@ -157,6 +165,8 @@ class Model {
   void track(Flow& flow, bool to_client, const View& view) const;
   Translation translation(const Flow& flow, bool to_client) const;
   std::optional<std::size_t> choose(std::size_t pool, const Arrival& a);
+  std::size_t by_hash(std::size_t pool, const Tuple& client, const std::vector<std::size_t>& ring);
+  std::size_t connections_of(const Service& service) const;
   std::optional<std::uint16_t> source_port(const Flow& flow) const;
   Fate forward(const Arrival& a, const Translation& t, const std::string& reason, bool to_client);
   Fate send(const Arrival& a, Bytes frame, const Translation& t, const std::string& reason) const;
@@ -167,6 +177,9 @@ class Model {
   std::vector<Flow> flows_;
   std::map<Tuple, Direction> slots_;  // every tuple that belongs to a flow
   std::map<std::size_t, std::uint64_t> cursors_;
+  // What a hash gave: pool, client, the client's port (0 where it doesn't matter), who was usable.
+  std::map<std::tuple<std::size_t, Address, std::uint16_t, std::vector<std::size_t>>, std::size_t>
+      hashed_;
   std::map<std::tuple<Address, Address, std::uint32_t, std::uint8_t>,
            std::pair<std::uint16_t, std::uint16_t>>
       fragments_;
