@@ -111,6 +111,15 @@ class Capture(support.LabTest):
         lab.start_controller()
         self.assertEqual("sluice_xdp", self.running())
 
+    def test_an_upgrade_ends_it_and_says_so(self):
+        process = self.start()
+        self.lab.loader("upgrade")
+        out, error = process.communicate(timeout=20)
+        self.assertEqual((1, ""), (process.returncode, out))
+        self.assertIn("nothing is captured any more", error)
+        self.assertEqual("sluice_xdp", self.running())
+        self.connect()
+
     def test_bad_options_are_named_and_the_file_stays_as_it_was(self):
         self.file.write_text("precious")
         for options, word in ((["--reason", "nonsense"], "no reason 'nonsense'"), (["--address", "1.2.3.4/40"], "1.2.3.4/40"),

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 #include <time.h>
 
+#include <algorithm>
 #include <cstring>
 #include <numeric>
 
@@ -161,7 +162,22 @@ int Capture::keep(void* self, void* data, std::size_t size) {
   return capture.taken_->frames.size() < capture.limit_ ? 0 : -ENOBUFS;
 }
 
+// An upgrade or a detach takes us off without asking.
+Result<void> Capture::require_place() const {
+  const auto own = program_info(program_.get());
+  if (!own) return tl::unexpected(own.error());
+  const auto nics = attachments(pins_.path());
+  if (!nics) return tl::unexpected(nics.error());
+  const bool runs = std::any_of(nics->begin(), nics->end(), [&](const Attachment& nic) {
+    return !nic.shared && nic.program_id == own->id;
+  });
+  if (runs) return {};
+  return fail(ErrorKind::conflict, "nothing is captured any more: the program was taken off",
+              "an upgrade or a detach does that; start another capture");
+}
+
 Result<control::Captured> Capture::take(std::size_t limit) {
+  if (auto placed = require_place(); !placed) return tl::unexpected(placed.error());
   control::Captured captured;
   taken_ = &captured;
   boot_ = now_of(CLOCK_REALTIME) - now_of(CLOCK_MONOTONIC);

@@ -30,13 +30,15 @@ class Capture {
   Capture& operator=(const Capture&) = delete;
 
   const Uuid& id() const { return id_; }
-  // What has come since the last call, at most `limit` frames.
+  // What has come since the last call, at most `limit` frames. ErrorKind::conflict: it runs nowhere
+  // any more.
   Result<control::Captured> take(std::size_t limit);
   // Nobody has taken anything for so long that the one who wanted to know must have gone.
   bool is_abandoned() const;
 
  private:
   Capture(PinDirectory pins, UniqueFd program, UniqueFd lost);
+  Result<void> require_place() const;
   static int keep(void* self, void* data, std::size_t size);
 
   PinDirectory pins_;
