@@ -26,13 +26,16 @@ std::string make_request(const Endpoint& member, const model::HealthMonitor& set
 
 class HttpProbe final : public StreamProbe {
  public:
-  HttpProbe(const Endpoint& member, const model::HealthMonitor& settings, const TlsContext* tls,
+  HttpProbe(const Endpoint& member, const model::HealthMonitor& settings, TlsContext* tls,
             Done done)
       : StreamProbe(std::move(done)),
         request_(make_request(member, settings)),
         expected_(settings.expected_codes),
         answer_(settings.http_method == "HEAD") {
-    if (tls != nullptr) tls_ = std::make_unique<TlsSession>(*tls, settings.domain_name);
+    if (tls == nullptr) return;
+    std::ostringstream peer;
+    peer << member << ' ' << settings.domain_name.value_or("");
+    tls_ = std::make_unique<TlsSession>(*tls, settings.domain_name, peer.str());
   }
 
  private:
@@ -92,8 +95,8 @@ class HttpProbe final : public StreamProbe {
 }  // namespace
 
 std::unique_ptr<StreamProbe> make_http_probe(const Endpoint& member,
-                                             const model::HealthMonitor& settings,
-                                             const TlsContext* tls, Probe::Done done) {
+                                             const model::HealthMonitor& settings, TlsContext* tls,
+                                             Probe::Done done) {
   return std::make_unique<HttpProbe>(member, settings, tls, std::move(done));
 }
 

@@ -10,7 +10,7 @@ namespace sluice::health {
 
 // With `tls`, the same through TLS. The settings are read here only.
 std::unique_ptr<StreamProbe> make_http_probe(const Endpoint& member,
-                                             const model::HealthMonitor& settings,
-                                             const TlsContext* tls, Probe::Done done);
+                                             const model::HealthMonitor& settings, TlsContext* tls,
+                                             Probe::Done done);
 
 }  // namespace sluice::health

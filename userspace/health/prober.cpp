@@ -21,7 +21,7 @@ Started connect(std::unique_ptr<T> probe, Poller& poller, const Endpoint& member
 }
 
 // The same for all members and probes: no handshake ever comes of it.
-std::string make_tls_hello(const TlsContext& context) {
+std::string make_tls_hello(TlsContext& context) {
   TlsSession session(context, std::nullopt);
   session.shake_hands();
   return session.output();

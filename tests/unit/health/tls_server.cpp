@@ -36,8 +36,8 @@ void use_self_signed_certificate(SSL_CTX* context) {
 }  // namespace
 
 struct TlsServer::State {
-  State(asio::io_context& context, std::string answer_)
-      : acceptor(context, {asio::ip::address_v4::loopback(), 0}), answer(std::move(answer_)) {
+  State(asio::io_context& context, std::string answer_, std::uint16_t port)
+      : acceptor(context, {asio::ip::address_v4::loopback(), port}), answer(std::move(answer_)) {
     use_self_signed_certificate(tls.native_handle());
     SSL_CTX_set_tlsext_servername_arg(tls.native_handle(), this);
     SSL_CTX_set_tlsext_servername_callback(
@@ -53,6 +53,7 @@ struct TlsServer::State {
     const auto [failure] =
         co_await stream.async_handshake(asio::ssl::stream_base::server, as_tuple);
     if (failure) co_return;
+    state->resumed = SSL_session_reused(stream.native_handle()) == 1;
     std::string request;
     co_await asio::async_read_until(stream, asio::dynamic_buffer(request), "\r\n\r\n", as_tuple);
     state->request = request;
@@ -71,10 +72,11 @@ struct TlsServer::State {
   asio::ssl::context tls{asio::ssl::context::tls_server};
   tcp::acceptor acceptor;
   std::string answer, request, server_name;
+  bool resumed = false;
 };
 
-TlsServer::TlsServer(asio::io_context& context, std::string answer)
-    : state_(std::make_shared<State>(context, std::move(answer))) {
+TlsServer::TlsServer(asio::io_context& context, std::string answer, std::uint16_t port)
+    : state_(std::make_shared<State>(context, std::move(answer), port)) {
   asio::co_spawn(context, State::accept(state_), asio::detached);
 }
 
@@ -91,6 +93,9 @@ const std::string& TlsServer::last_request() const {
 }
 const std::string& TlsServer::last_server_name() const {
   return state_->server_name;
+}
+bool TlsServer::resumed() const {
+  return state_->resumed;
 }
 
 struct PlainServer::State {

@@ -10,12 +10,14 @@ namespace sluice::health {
 // On 127.0.0.1, with a certificate that nobody signed.
 class TlsServer {
  public:
-  TlsServer(boost::asio::io_context& context, std::string answer);
+  // Port 0: any.
+  TlsServer(boost::asio::io_context& context, std::string answer, std::uint16_t port = 0);
   ~TlsServer();
 
   std::uint16_t port() const;
   const std::string& last_request() const;
   const std::string& last_server_name() const;  // SNI
+  bool resumed() const;                         // the last handshake took up an earlier session
 
   struct State;
 

@@ -73,6 +73,34 @@ TEST_F(Types, HttpsNamesTheDomainInTlsAndInTheRequest) {
   EXPECT_THAT(server.last_request(), HasSubstr("\r\nHost: www.example.com\r\n"));
 }
 
+TEST_F(Types, HttpsResumesItsSessionWithAMemberAndWithThatOneOnly) {
+  TlsServer server(context, "HTTP/1.0 200 OK\r\n\r\n"), other(context, "HTTP/1.0 200 OK\r\n\r\n");
+  const auto probe = [&](const TlsServer& member) {
+    EXPECT_EQ(run(MonitorType::https, "127.0.0.1", member.port()).reason, "HTTP 200");
+    return member.resumed();
+  };
+  EXPECT_FALSE(probe(server));
+  EXPECT_TRUE(probe(server));
+  EXPECT_TRUE(probe(server));
+  EXPECT_FALSE(probe(other));
+  settings.domain_name = "www.example.com";
+  EXPECT_FALSE(probe(server));
+}
+
+TEST_F(Types, HttpsToAMemberThatHasForgottenTheSessionShakesHandsInFull) {
+  std::uint16_t port = 0;
+  {
+    TlsServer server(context, "HTTP/1.0 200 OK\r\n\r\n");
+    port = server.port();
+    run(MonitorType::https, "127.0.0.1", port);
+  }
+  TlsServer again(context, "HTTP/1.0 200 OK\r\n\r\n", port);
+  EXPECT_EQ(run(MonitorType::https, "127.0.0.1", port).reason, "HTTP 200");
+  EXPECT_FALSE(again.resumed());
+  run(MonitorType::https, "127.0.0.1", port);
+  EXPECT_TRUE(again.resumed());
+}
+
 TEST_F(Types, HttpsJudgesTheCode) {
   TlsServer server(context, "HTTP/1.0 503 Busy\r\n\r\n");
   const auto result = run(MonitorType::https, "127.0.0.1", server.port());
