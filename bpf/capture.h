@@ -11,7 +11,8 @@
 #include "bpf/packet.h"
 #include "maps/capture.h"
 
-const volatile struct sluice_capture_filter capture_filter = {};
+/* Everything, unless the loader wants less. */
+const volatile struct sluice_capture_filter capture_filter = {.reasons = ~0ULL, .bytes = 256, .every = 1};
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
@@ -55,9 +56,13 @@ static __always_inline void capture_frame(struct capture *c, struct xdp_md *ctx)
 
 	c->head.frame_bytes = bytes;
 	c->head.kept_bytes = 0;
-	/* In one register, for the verifier to see the limits. */
+	/* Each limit by itself and on the register that is passed: the verifier of kernel 6.1 sees them only there. No
+	 * frame is shorter than its Ethernet header. */
 	asm volatile("" : "+r"(kept));
-	if (kept - 1 < SLUICE_CAPTURE_BYTES && !bpf_xdp_load_bytes(ctx, 0, c->frame, kept))
+	if (kept < ETH_HLEN)
+		return;
+	asm volatile("" : "+r"(kept));
+	if (kept <= SLUICE_CAPTURE_BYTES && !bpf_xdp_load_bytes(ctx, 0, c->frame, kept))
 		c->head.kept_bytes = kept;
 }
 

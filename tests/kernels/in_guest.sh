@@ -27,7 +27,7 @@ verifier() {
 }
 
 beside_other_programs() {
-  tests/system/shared/beside_test.sh "$build/tools/sluice-loader/sluice-loader" >/tmp/out 2>&1
+  sh tests/system/shared/beside_test.sh "$build/tools/sluice-loader/sluice-loader" >/tmp/out 2>&1
   local status=$?
   say shared </tmp/out
   [[ $status -eq 0 || $status -eq 77 ]] || echo "vm-test: shared: failed"
