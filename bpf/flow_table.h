@@ -23,9 +23,10 @@
  *     64-byte buckets of four 16-byte slots, two choices      2        20       117         185
  *     64-byte buckets of two 32-byte slots, next bucket       2        28       133         186
  *
- * A BPF arena (kernel 6.9) instead of the array map, the same 64-byte buckets, 128 MiB each, interleaved rounds (also measured
- * once, on another day's machine): 241-277 against 255-286 ns at 131,072 flows, 249-265 against 258-273 at 1,048,576. Nothing is gained: its pages
- * are 4 KiB too, so the same lines and the same page-table entries have to come from memory.
+ * A BPF arena (kernel 6.9) instead of the array map, the same 64-byte buckets, 128 MiB each, interleaved rounds (also
+ * measured once, on another day's machine): 241-277 against 255-286 ns at 131,072 flows, 249-265 against 258-273 at
+ * 1,048,576. Nothing is gained: its pages are 4 KiB too, so the same lines and the same page-table entries have to come
+ * from memory.
  *
  * Why this one. One line per hit beats everything that looks elsewhere first; tags, which are best as long as lookups
  * overlap (102 ns at 1 Mi flows), lose as soon as they don't. Slots of 16 bytes save memory but not time, and don't hold
