@@ -61,9 +61,10 @@ const volatile __u32 flow_homes6 = SLUICE_FLOW_HOMES6(SLUICE_DEFAULT_FLOWS / SLU
 #define KERNEL_EEXIST 17
 #define KERNEL_ENOSPC 28
 
-/* Rounds for a home bucket's lock. Its holder writes a cache line or two; who waits longer than this has met a CPU
- * that the hypervisor took away, and drops a SYN that will come again. */
-#define FLOW_LOCK_ROUNDS 2048
+/* Rounds for a home bucket's lock. Its holder writes a cache line or two, which takes some 200 rounds between cores of
+ * one socket and ten times as many between distant ones, as whoever waits takes the line away from it. Who waits longer
+ * than this has met a CPU that the hypervisor took away, and drops a SYN that will come again. */
+#define FLOW_LOCK_ROUNDS 65536
 /* Rounds for a compare-and-swap that fails only because another CPU's has succeeded. */
 #define FLOW_SWAP_ROUNDS 16
 
@@ -372,22 +373,32 @@ static __always_inline bool flow_replace_state(int family, struct flow *flow, __
 	return true;
 }
 
+struct lock_wait {
+	__u64 *state;
+	bool locked;
+};
+
+static long bucket_try_lock(__u32 round, struct lock_wait *wait)
+{
+	__u64 seen = READ_ONCE(*wait->state);
+
+	(void)round;
+	wait->locked = !(seen & SLUICE_STATE_LOCK) &&
+		       __sync_val_compare_and_swap(wait->state, seen, seen | SLUICE_STATE_LOCK) == seen;
+	return wait->locked;
+}
+
 static __always_inline bool bucket_lock_in(int family, __u32 number)
 {
 	void *bucket = flow_bucket(family, number);
-	__u64 *state;
+	struct lock_wait wait = {};
 
 	if (!bucket)
 		return false;
-	state = bucket_state(family, bucket);
-	for (int i = 0; i < FLOW_LOCK_ROUNDS; i++) {
-		__u64 seen = READ_ONCE(*state);
-
-		if (!(seen & SLUICE_STATE_LOCK) &&
-		    __sync_val_compare_and_swap(state, seen, seen | SLUICE_STATE_LOCK) == seen)
-			return true;
-	}
-	return false;
+	wait.state = bucket_state(family, bucket);
+	if (!bucket_try_lock(0, &wait))
+		bpf_loop(FLOW_LOCK_ROUNDS, bucket_try_lock, &wait, 0);
+	return wait.locked;
 }
 
 __noinline int bucket_lock4(__u32 number)
