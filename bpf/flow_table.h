@@ -38,9 +38,12 @@
  *    published by its state.
  *  - Removal is a compare-and-swap of the state to free: exactly one CPU wins, and only as long as the slot is the same
  *    flow's.
- *  - A reader takes the state, then the rest, then looks whether state and key are still the same. A new flow writes
- *    its new tuple before its key, its key before its state, so a copy that mixes two flows is never taken. (Loads
- *    and stores keep their order on x86; other architectures need barriers that BPF doesn't have in kernel 6.1.)
+ *  - A reader takes the state, then the rest, then looks whether all of it is still the same. A new flow writes its
+ *    new tuple before its key, its key before its state, so a copy that mixes two flows is not taken. (Loads and stores
+ *    keep their order on x86; other architectures need barriers that BPF doesn't have in kernel 6.1.) That the new tuple
+ *    is looked at twice, too, is for two flows that take turns in a slot: state and key alone are back to what they
+ *    were once the slot has changed hands twice while a packet is on its way between two loads (the flow table's test
+ *    met it some three times in 10^8). Both looks would now have to fall into the other flow's turns.
  *  - What changes later in a slot is in the state and changes by compare-and-swap of the whole word.
  * tests/packet/flow_table_test.cpp has two CPUs do all of this to the same few buckets.
  *
@@ -175,23 +178,53 @@ static __always_inline __u64 slot_difference(int family, void *slot, const struc
 	       (__u32)(READ_ONCE(w6->ports) ^ tuple_ports(t));
 }
 
-/* The new addresses of a slot whose key is `t`; see struct sluice_flow6. */
-static __always_inline void slot_new_addresses(int family, void *slot, const struct tuple *t, __u64 state,
-					       struct flow *flow)
+/* What a packet's tuple becomes, as it is in the slot. */
+struct slot_target {
+	union {
+		__u64 addresses; /* IPv4: both */
+		union sluice_address other;
+	};
+	__u64 ports; /* all four */
+};
+
+static __always_inline void slot_target_get(int family, void *slot, struct slot_target *target)
 {
 	const struct flow_words4 *w4 = slot;
 	const struct flow_words6 *w6 = slot;
-	union sluice_address other = {};
-	__u64 both;
 
 	if (family == FAMILY4) {
-		both = READ_ONCE(w4->new_addresses);
-		flow->new_source = (union sluice_address){.ipv4 = both};
-		flow->new_destination = (union sluice_address){.ipv4 = both >> 32};
+		target->addresses = READ_ONCE(w4->new_addresses);
+		target->ports = READ_ONCE(w4->ports);
 		return;
 	}
-	other.halves[0] = READ_ONCE(w6->other[0]);
-	other.halves[1] = READ_ONCE(w6->other[1]);
+	target->other.halves[0] = READ_ONCE(w6->other[0]);
+	target->other.halves[1] = READ_ONCE(w6->other[1]);
+	target->ports = READ_ONCE(w6->ports);
+}
+
+/* 0 if the slot still says the same. */
+static __always_inline __u64 slot_target_changed(int family, void *slot, const struct slot_target *before)
+{
+	struct slot_target now;
+
+	slot_target_get(family, slot, &now);
+	if (family == FAMILY4)
+		return (now.addresses ^ before->addresses) | (now.ports ^ before->ports);
+	return (now.other.halves[0] ^ before->other.halves[0]) | (now.other.halves[1] ^ before->other.halves[1]) |
+	       (now.ports ^ before->ports);
+}
+
+/* The new addresses of a slot whose key is `t`; see struct sluice_flow6. */
+static __always_inline void flow_set_addresses(int family, struct flow *flow, const struct tuple *t, __u64 state,
+					       const struct slot_target *target)
+{
+	union sluice_address other = target->other;
+
+	if (family == FAMILY4) {
+		flow->new_source = (union sluice_address){.ipv4 = target->addresses};
+		flow->new_destination = (union sluice_address){.ipv4 = target->addresses >> 32};
+		return;
+	}
 	if (!(state & SLUICE_FLOW_KEEPS_CLIENT)) {
 		flow->new_source = t->destination;
 		flow->new_destination = other;
@@ -204,22 +237,33 @@ static __always_inline void slot_new_addresses(int family, void *slot, const str
 	}
 }
 
+/* For who wants to know only where the flow of this tuple is. */
+static __always_inline bool slot_holds(int family, void *slot, const struct tuple *t)
+{
+	__u64 *state_in_slot = slot_state(family, slot);
+	__u64 state = READ_ONCE(*state_in_slot);
+
+	return !slot_difference(family, slot, t) && SLUICE_STATE_GET(state, PROTOCOL) == t->protocol &&
+	       !((state ^ READ_ONCE(*state_in_slot)) & FLOW_IDENTITY);
+}
+
 /* Copies the slot into *flow if it holds the flow of this tuple. */
 static __always_inline bool flow_take(int family, void *slot, __u32 index, const struct tuple *t, struct flow *flow)
 {
 	__u64 *state_in_slot = slot_state(family, slot);
-	__u64 state = READ_ONCE(*state_in_slot), ports;
+	__u64 state = READ_ONCE(*state_in_slot);
+	struct slot_target target = {};
 
 	if (slot_difference(family, slot, t) || SLUICE_STATE_GET(state, PROTOCOL) != t->protocol)
 		return false;
-	ports = family == FAMILY4 ? READ_ONCE(((struct flow_words4 *)slot)->ports)
-				  : READ_ONCE(((struct flow_words6 *)slot)->ports);
-	slot_new_addresses(family, slot, t, state, flow);
-	if ((state ^ READ_ONCE(*state_in_slot)) & FLOW_IDENTITY || slot_difference(family, slot, t))
+	slot_target_get(family, slot, &target);
+	if ((state ^ READ_ONCE(*state_in_slot)) & FLOW_IDENTITY || slot_difference(family, slot, t) ||
+	    slot_target_changed(family, slot, &target))
 		return false;
+	flow_set_addresses(family, flow, t, state, &target);
 	flow->index = index;
-	flow->new_source_port = ports >> 32;
-	flow->new_destination_port = ports >> 48;
+	flow->new_source_port = target.ports >> 32;
+	flow->new_destination_port = target.ports >> 48;
 	flow->state = state & SLUICE_STATE_FLOW;
 	return true;
 }
@@ -239,7 +283,6 @@ static __always_inline __u64 flow_likely_slot(int family, void *bucket, const st
 /* Searches the whole window. The slot's index, or -1. */
 static __always_inline int flow_search_in(int family, const struct tuple *t)
 {
-	struct flow flow;
 	__u32 home = tuple_home(family, t);
 
 	for (__u32 i = 0; i < SLUICE_FLOW_WINDOW; i++) {
@@ -248,7 +291,7 @@ static __always_inline int flow_search_in(int family, const struct tuple *t)
 		if (!bucket)
 			return -1;
 		for (__u32 n = 0; n < bucket_slots(family); n++) {
-			if (flow_take(family, bucket_slot(family, bucket, n), 0, t, &flow))
+			if (slot_holds(family, bucket_slot(family, bucket, n), t))
 				return (home + i) * bucket_slots(family) + n;
 		}
 		if (!(READ_ONCE(*bucket_state(family, bucket)) & SLUICE_STATE_PASSED))
