@@ -183,8 +183,15 @@ static __always_inline bool flow_take_any(int family, __s32 index, struct tuple 
 }
 
 /* Which connections make way for a new one. */
-#define RECLAIM_IDLE 0      /* those that are over and were not swept yet (nobody sweeps while the controller is dead) */
-#define RECLAIM_HALF_OPEN 1 /* and those that their client has not confirmed: in a flood nearly all are spoofed */
+#define RECLAIM_IDLE 0        /* those that are over and were not swept yet (nobody sweeps while the controller is dead) */
+#define RECLAIM_HALF_OPEN 1   /* and those that wait for their client: in a flood nearly all are spoofed */
+#define RECLAIM_UNCONFIRMED 2 /* and those that were closed before their client confirmed them */
+
+static __always_inline bool is_unconfirmed(__u64 forward_state, __u32 which)
+{
+	return !(forward_state & SLUICE_FLOW_ESTABLISHED) &&
+	       (which == RECLAIM_UNCONFIRMED || (which == RECLAIM_HALF_OPEN && !flow_is_closed(forward_state)));
+}
 
 static __always_inline bool flow_reclaim_in(int family, __s32 index, __u32 which)
 {
@@ -203,7 +210,7 @@ static __always_inline bool flow_reclaim_in(int family, __s32 index, __u32 which
 			return flow_idle_ticks(state, clock_ticks()) > 1 && flow_remove(family, index, state);
 	}
 	flow_twin_to(&journey->quoted, flow);
-	if (which == RECLAIM_HALF_OPEN && !(flow->state & SLUICE_FLOW_ESTABLISHED))
+	if (is_unconfirmed(flow->state, which))
 		return flow_forget_both(family, flow, &journey->quoted);
 	return flow_is_idle(family, &journey->quoted, flow->state) &&
 	       flow_forget_both(family, flow, &journey->quoted);
@@ -239,7 +246,7 @@ static __always_inline bool window_reclaim(int family, __u32 home, __u32 slots, 
 }
 
 /* This flow could not be inserted, for `error`. If what stands in its way is a connection that is over, that goes; if
- * that is not enough, one that is half open. */
+ * that is not enough, one that its client has not confirmed. */
 static __always_inline void flow_make_way(int family, const struct tuple *key, int error)
 {
 	__u32 home = tuple_home(family, key);
@@ -249,7 +256,7 @@ static __always_inline void flow_make_way(int family, const struct tuple *key, i
 	if (error != -KERNEL_ENOSPC)
 		return;
 	if (!window_reclaim(family, home, FLOW_RECLAIM_SLOTS, RECLAIM_IDLE))
-		window_reclaim(family, home, SLUICE_FLOW_WINDOW * bucket_slots(family), RECLAIM_HALF_OPEN);
+		window_reclaim(family, home, SLUICE_FLOW_WINDOW * bucket_slots(family), RECLAIM_UNCONFIRMED);
 }
 
 #endif

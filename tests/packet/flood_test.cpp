@@ -55,6 +55,20 @@ TEST_P(Flood, AHandshakeInBetweenSucceeds) {
   EXPECT_GE(succeeded, 15) << "a window without a half-open flow refuses now and then";
 }
 
+// One that is over counts as half open no more, so nothing is gained by its place.
+TEST_P(Flood, RefusedConnectionsDoNotKeepHalfOpenOnesFromMakingWay) {
+  use_mode(SLUICE_FULLNAT, L4::tcp, {net().member1});
+  for (std::uint16_t port = 20000; port < 20100; ++port) {
+    ASSERT_EQ(receive(from_client(L4::tcp, SYN, port)).reason, "flow_created");
+    ASSERT_EQ(receive(from_member(1, L4::tcp, RST | ACK, port)).reason, "replied");
+  }
+  flood(half_open_limit);
+  int created = 0;
+  for (std::uint16_t port = 50000; port < 50100; ++port)
+    created += receive(from_client(L4::tcp, SYN, port)).reason == "flow_created";
+  EXPECT_GE(created, 75) << "a window without a half-open flow refuses now and then";
+}
+
 TEST_P(Flood, UnansweredUdpIsBoundedToo) {
   // Where the window of a new one holds none that could make way, it is refused; so it goes by the
   // many.
