@@ -130,9 +130,9 @@ const char* const labels[] = {SLUICE_REASONS(SLUICE_LABEL)};
 void World::SetUp() {
   if (geteuid() != 0) GTEST_SKIP() << "loading BPF programs needs root";
   ASSERT_TRUE(enter_network()) << "can't build the test's network namespace";
-  const bool abridged = std::getenv("SLUICE_TEST_WHOLE_JOURNEY") == nullptr;
-  auto program = dataplane::Program::load(
-      {.flows = flow_capacity, .flows6 = flow_capacity, .abridged = abridged});
+  auto options = load_options();
+  options.abridged = std::getenv("SLUICE_TEST_WHOLE_JOURNEY") == nullptr;
+  auto program = dataplane::Program::load(options);
   ASSERT_TRUE(program) << program.error().text();
   program_ = std::make_unique<dataplane::Program>(std::move(*program));
 
@@ -391,6 +391,9 @@ void World::forget_flows() {
   sluice_fragment_key key{};
   while (bpf_map_get_next_key(map("fragments"), nullptr, &key) == 0)
     bpf_map_delete_elem(map("fragments"), &key);
+  sluice_source source{};
+  while (bpf_map_get_next_key(map("source_rates"), nullptr, &source) == 0)
+    bpf_map_delete_elem(map("source_rates"), &source);
 }
 
 sluice_flow_expire World::expire() {

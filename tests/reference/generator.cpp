@@ -81,7 +81,8 @@ Packet Generator::client_packet(const Service& service) {
   if (!way_to(configuration(), address_of(p.source))->resolved) p.source_mac = somebody;
   p.destination = text_of(vip);
   p.protocol = static_cast<L4>(protocol);
-  p.source_port = any_of(client_ports);
+  p.source_port = many_clients_ && chance(80) ? static_cast<std::uint16_t>(20000 + below(20000))
+                                              : any_of(client_ports);
   p.destination_port = chance(97) ? port : static_cast<std::uint16_t>(port + 1);
   vary(p);
   return p;
@@ -270,7 +271,7 @@ Step Generator::next() {
   }
   Arrives made;
   const auto what = below(100);
-  if (model_.flows().empty() || what < 22) {
+  if (model_.flows().empty() || what < (many_clients_ ? 50 : 22)) {
     made = opening();
   } else if (what < 72) {
     made = of_flow();

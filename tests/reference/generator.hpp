@@ -26,7 +26,9 @@ using Step = std::variant<Arrives, Turns>;
 
 class Generator {
  public:
-  Generator(std::uint64_t seed, const Model& model) : random_(seed), model_(model) {}
+  // `many_clients`: more connections, of clients that seldom meet.
+  Generator(std::uint64_t seed, const Model& model, bool many_clients = false)
+      : random_(seed), model_(model), many_clients_(many_clients) {}
   Step next();
 
  private:
@@ -54,6 +56,7 @@ class Generator {
 
   std::mt19937_64 random_;
   const Model& model_;
+  bool many_clients_;
   std::optional<std::pair<std::string, Packet>> unfinished_;  // its first fragment is on its way
 };
 

@@ -26,6 +26,10 @@ bool is_martian(const Address& source) {
   return source[0] == 0xff || (low && source[15] <= 1);
 }
 
+bool may_change_ports(const Flow& flow) {
+  return flow.mode == Mode::fullnat && flow.at_client.protocol != sctp;
+}
+
 // Where the checksum is in the L4 header; 0: nobody on the way changes it.
 std::size_t checksum_at(std::uint8_t protocol) {
   return protocol == tcp ? 16 : protocol == udp ? 6 : 0;
@@ -195,6 +199,7 @@ void Model::forget_everything() {
   cursors_.clear();
   fragments_.clear();
   hashed_.clear();
+  opened_by_.clear();
 }
 
 std::optional<Model::Direction> Model::find(const Tuple& tuple) const {
@@ -234,12 +239,13 @@ void Model::forget(std::size_t flow) {
 
 void Model::track(Flow& flow, bool to_client, const View& v) const {
   if (v.fragment == Fragment::later) return;
+  const bool was_over = flow.is_over();  // then it is not confirmed any more
   if (v.aborts) flow.client_ended = flow.member_ended = true;
   if (v.ends) (to_client ? flow.member_ended : flow.client_ended) = true;
   if (to_client) {
     if (v.accepts) flow.replied = true;
     if (v.protocol == udp) flow.established = true;
-  } else if (v.confirms && flow.replied) {
+  } else if (v.confirms && flow.replied && !was_over) {
     flow.established = true;
   }
 }
@@ -344,27 +350,100 @@ std::optional<std::size_t> Model::choose(std::size_t pool, const Arrival& a) {
     if (configuration_.members[member].usable) ring.push_back(member);
   if (ring.empty()) return {};
   if (configuration_.pools[pool].hashes()) return by_hash(pool, *tuple_of(a.view), ring);
+  if (configuration_.pools[pool].algorithm == Algorithm::least_connections)
+    return by_connections(pool, ring);
   return ring[cursors_[pool]++ % ring.size()];
 }
 
 // The data plane is free to choose once; a client goes to the same member as long as the same ones
-// are usable.
+// are usable. Whom it chose for a connection that could not be made is not known: if one is in the
+// way at some member, it was that one.
 std::size_t Model::by_hash(std::size_t pool, const Tuple& client,
                            const std::vector<std::size_t>& ring) {
   const bool by_port = configuration_.pools[pool].algorithm == Algorithm::source_ip_port;
   const auto [known, is_new] = hashed_.emplace(
       std::tuple{pool, client.source, by_port ? client.source_port : std::uint16_t{0}, ring},
       ring.front());
-  const auto chosen = choices_(client).destination;
-  for (const auto member : ring)
-    if (is_new && configuration_.members[member].address == chosen) known->second = member;
-  return known->second;
+  if (!is_new) return known->second;
+  const auto chosen = choices_(client);
+  for (const auto member : ring) {
+    const auto& [address, port, usable] = configuration_.members[member];
+    const Tuple reply{address, client.source, port, client.source_port, client.protocol};
+    if (chosen ? address == chosen->destination : find(reply).has_value()) known->second = member;
+  }
+  const auto member = known->second;
+  if (!chosen) hashed_.erase(known);
+  return member;
 }
 
-std::size_t Model::connections_of(const Service& service) const {
+// Where one more connection weighs least; of several the first one whose turn it is.
+std::size_t Model::by_connections(std::size_t pool, const std::vector<std::size_t>& ring) {
+  const auto& c = configuration_.pools[pool];
+  const auto first = cursors_[pool]++ % ring.size();
+  std::optional<std::size_t> best;
+  double least = 0;
+  for (std::size_t i = 0; i < ring.size(); ++i) {
+    const auto member = ring[(first + i) % ring.size()];
+    const auto place = std::find(c.members.begin(), c.members.end(), member) - c.members.begin();
+    const auto connections = count_flows([&](const Flow& flow) { return flow.member == member; });
+    const double load = static_cast<double>(connections + 1) /
+                        static_cast<double>(c.weights[static_cast<std::size_t>(place)]);
+    if (best && load >= least) continue;
+    best = member;
+    least = load;
+  }
+  return *best;
+}
+
+// Of those that are not over.
+template <typename Predicate>
+std::size_t Model::count_flows(Predicate is_counted) const {
   return static_cast<std::size_t>(
       std::count_if(flows_.begin(), flows_.end(),
-                    [&](const Flow& flow) { return flow.service == service && !flow.is_over(); }));
+                    [&](const Flow& flow) { return !flow.is_over() && is_counted(flow); }));
+}
+
+// Why the listener does not take a connection from there; empty: it does.
+std::string Model::refusal(const Service& service, const Listener& listener,
+                           const Address& source) {
+  if (listener.allowed && *listener.allowed != source) return "not_allowed";
+  const auto open = count_flows([&](const Flow& flow) { return flow.service == service; });
+  if (listener.limit && open >= *listener.limit) return "connection_limit";
+  if (listener.source_limit && ++opened_by_[{service, source}] > *listener.source_limit)
+    return "rate_limited";
+  return "";
+}
+
+bool Model::too_many_half_open(const Address& client) const {
+  const auto is_half_open = [&](const Flow& flow) {
+    return !flow.established && flow.at_client.source.size() == client.size();
+  };
+  return count_flows(is_half_open) >= room_of(client).half_open;
+}
+
+// Can it be that there is no room for the flow?
+bool Model::is_crowded(const Flow& flow) const {
+  const auto& client = flow.at_client.source;
+  const auto taken = std::count_if(slots_.begin(), slots_.end(), [&](const auto& slot) {
+    return slot.first.source.size() == client.size();
+  });
+  const bool two_slots = flow.mode == Mode::fullnat || flow.mode == Mode::dnat;
+  return static_cast<std::size_t>(taken) + (two_slots ? 1 : 0) >= room_of(client).window;
+}
+
+// Where there is no room a flow that its client has not confirmed makes way, be it over or not; but
+// where there are too many half-open ones one of those. Did one?
+bool Model::one_gave_way(const Address& client, bool half_open) {
+  for (std::size_t i = 0; i < flows_.size(); ++i) {
+    const auto& flow = flows_[i];
+    if (flow.forgotten || flow.established || (half_open && flow.is_over()) ||
+        flow.at_client.source.size() != client.size() || choices_(flow.at_client))
+      continue;
+    forget(i);
+    ++made_way_;
+    return true;
+  }
+  return false;
 }
 
 // The client's own where it may be kept, else the one that the data plane chose.
@@ -375,11 +454,11 @@ std::optional<std::uint16_t> Model::source_port(const Flow& flow) const {
     return !find(tuple.turned());
   };
   const auto own = flow.at_client.source_port;
-  const bool may_change = flow.mode == Mode::fullnat && flow.at_client.protocol != sctp;
-  if (!may_change) return is_free(own) ? std::optional(own) : std::nullopt;
+  if (!may_change_ports(flow)) return is_free(own) ? std::optional(own) : std::nullopt;
   if (own >= 1024 && is_free(own)) return own;
-  const auto chosen = choices_(flow.at_client).source_port;
-  return chosen >= 1024 && is_free(chosen) ? std::optional(chosen) : std::nullopt;
+  const auto chosen = choices_(flow.at_client);
+  if (!chosen || chosen->source_port < 1024 || !is_free(chosen->source_port)) return {};
+  return chosen->source_port;
 }
 
 // Until the kernel knows better, answers go back where the client's frame came from: the data plane
@@ -408,6 +487,8 @@ Fate Model::open(const Arrival& a, const Listener& listener, bool adopted) {
   if (v.protocol == sctp && chosen.port != v.destination_port) return dropped("sctp_ports");
   const bool direct = mode == Mode::dsr || mode == Mode::ipip;
   const auto back = way_to_client(a);
+  const bool must_make_way = !adopted && too_many_half_open(v.source);
+  if (must_make_way && !one_gave_way(v.source, true)) return dropped("half_open_full");
   if (!way_to(configuration_, chosen.address) || (!direct && !back)) return dropped("no_route");
   Flow flow;
   flow.mode = mode;
@@ -421,11 +502,17 @@ Fate Model::open(const Arrival& a, const Listener& listener, bool adopted) {
   if (!direct) {
     flow.at_member.destination = chosen.address;
     flow.at_member.destination_port = chosen.port;
-    const auto port = source_port(flow);
-    if (!port) return dropped("no_port");
-    flow.at_member.source_port = *port;
-    slots_[flow.at_member.turned()] = {flows_.size(), true};
   }
+  const bool crowded = is_crowded(flow);
+  if (crowded && !must_make_way) one_gave_way(v.source, false);
+  const bool is_full = crowded && !choices_(flow.at_client);
+  if (!direct) {
+    const auto port = source_port(flow);
+    if (!port) return dropped(is_full && may_change_ports(flow) ? "flow_table_full" : "no_port");
+    flow.at_member.source_port = *port;
+  }
+  if (is_full) return dropped("flow_table_full");
+  if (!direct) slots_[flow.at_member.turned()] = {flows_.size(), true};
   slots_[flow.at_client] = {flows_.size(), false};
   flows_.push_back(flow);
   remember_fragment(v);
@@ -455,9 +542,8 @@ Fate Model::for_vip(const Arrival& a, const Vip& vip) {
       !opens && pool.hashes() && pool.mode != Mode::fullnat && !v.accepts && !v.ends && !v.aborts;
   if (!opens && !adopted) return vip.rejects ? rejected(a.frame, v, "no_flow") : dropped("no_flow");
   if (v.ttl <= 1) return time_exceeded(a.frame, v, v.destination);
-  if (listener.allowed && *listener.allowed != v.source) return dropped("not_allowed");
-  if (listener.limit && connections_of(service->first) >= *listener.limit)
-    return dropped("connection_limit");
+  if (const auto why = refusal(service->first, listener, v.source); !why.empty())
+    return dropped(why);
   return open(a, listener, adopted);
 }
 

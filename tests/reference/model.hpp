@@ -1,10 +1,9 @@
 // Model: what should become of each packet, in plain C++, written from the contract
-// (bpf/README.md), not from the data plane's code. For tests only: slow, without time, on one CPU,
-// and with room for every flow.
+// (bpf/README.md), not from the data plane's code. For tests only: slow, without time, on one CPU.
 //
 // Where the contract leaves a choice (a source port when the client's own is taken; the member that
-// a hash gives) the model asks which one the data plane made, and takes it if the data plane was
-// free to make it.
+// a hash gives; which flow makes way when the table is crowded) the model asks which one the data
+// plane made, and takes it if the data plane was free to make it.
 #pragma once
 
 #include <cstdint>
@@ -35,19 +34,29 @@ struct Member {
   std::uint16_t port = 0;
   bool usable = true;
 };
-enum class Algorithm { round_robin, source_ip, source_ip_port };  // the latter two: by a hash
+enum class Algorithm { round_robin, least_connections, source_ip, source_ip_port };
 
 struct Pool {
   Mode mode = Mode::fullnat;
   std::vector<std::size_t> members;
   Algorithm algorithm = Algorithm::round_robin;
-  bool hashes() const { return algorithm != Algorithm::round_robin; }
+  std::vector<std::size_t> weights{};  // least connections: of each member
+  bool hashes() const {
+    return algorithm == Algorithm::source_ip || algorithm == Algorithm::source_ip_port;
+  }
 };
 struct Listener {
   std::size_t pool = 0;
   bool resets = false;               // tells clients that there is no member
   std::optional<Address> allowed;    // the only client that may open connections
   std::optional<std::size_t> limit;  // of connections that are not over
+  // Connections that a source may open; as there is no time, none later.
+  std::optional<std::size_t> source_limit;
+};
+// What of each IP version there is room for.
+struct Room {
+  std::size_t half_open = SIZE_MAX;
+  std::size_t window = SIZE_MAX;  // slots that a tuple may be in; another one's are others
 };
 struct Vip {
   bool up = true;
@@ -75,6 +84,7 @@ struct Configuration {
   std::vector<Member> members;
   std::vector<Route> routes;
   std::map<Address, Mac> neighbours;
+  Room ipv4, ipv6;
 };
 
 std::optional<Way> way_to(const Configuration& configuration, const Address& address);
@@ -112,12 +122,13 @@ struct Fate {
   Bytes frame;  // as it leaves; meaningless if it is dropped
 };
 
-// What the data plane chose for the flow whose client's packets come as this tuple.
+// What the data plane chose for the flow whose client's packets come as this tuple; nothing: it has
+// no such flow.
 struct Choice {
   std::uint16_t source_port = 0;  // toward the member
   Address destination;            // the member's, if packets are addressed to it
 };
-using Choices = std::function<Choice(const Tuple& at_client)>;
+using Choices = std::function<std::optional<Choice>(const Tuple& at_client)>;
 
 class Model {
  public:
@@ -133,6 +144,7 @@ class Model {
 
   const Configuration& configuration() const { return configuration_; }
   const std::vector<Flow>& flows() const { return flows_; }
+  std::size_t flows_that_made_way() const { return made_way_; }  // ever
 
  private:
   struct Arrival {
@@ -166,7 +178,16 @@ class Model {
   Translation translation(const Flow& flow, bool to_client) const;
   std::optional<std::size_t> choose(std::size_t pool, const Arrival& a);
   std::size_t by_hash(std::size_t pool, const Tuple& client, const std::vector<std::size_t>& ring);
-  std::size_t connections_of(const Service& service) const;
+  std::size_t by_connections(std::size_t pool, const std::vector<std::size_t>& ring);
+  template <typename Predicate>
+  std::size_t count_flows(Predicate is_counted) const;
+  std::string refusal(const Service& service, const Listener& listener, const Address& source);
+  const Room& room_of(const Address& address) const {
+    return address.size() == 4 ? configuration_.ipv4 : configuration_.ipv6;
+  }
+  bool too_many_half_open(const Address& client) const;
+  bool is_crowded(const Flow& flow) const;
+  bool one_gave_way(const Address& client, bool half_open);
   std::optional<std::uint16_t> source_port(const Flow& flow) const;
   Fate forward(const Arrival& a, const Translation& t, const std::string& reason, bool to_client);
   Fate send(const Arrival& a, Bytes frame, const Translation& t, const std::string& reason) const;
@@ -175,8 +196,10 @@ class Model {
   Configuration configuration_;
   Choices choices_;
   std::vector<Flow> flows_;
+  std::size_t made_way_ = 0;
   std::map<Tuple, Direction> slots_;  // every tuple that belongs to a flow
   std::map<std::size_t, std::uint64_t> cursors_;
+  std::map<std::pair<Service, Address>, std::size_t> opened_by_;  // of those with a source limit
   // What a hash gave: pool, client, the client's port (0 where it doesn't matter), who was usable.
   std::map<std::tuple<std::size_t, Address, std::uint16_t, std::vector<std::size_t>>, std::size_t>
       hashed_;

@@ -63,9 +63,14 @@ Result<Object> Object::open() {
     return fail_bpf(errno, "open the embedded BPF object", log.last_line());
   }
   for (auto* map : capture_maps(*skeleton)) bpf_map__set_autocreate(map, false);
-  skeleton->rodata->clock_hz = jiffies_per_second();
-  skeleton->rodata->clock_tick_shift = tick_shift(skeleton->rodata->clock_hz);
-  return Object(skeleton);
+  Object object(skeleton);
+  object.set_clock(jiffies_per_second());
+  return object;
+}
+
+void Object::set_clock(std::uint32_t jiffies_per_second) {
+  skeleton_->rodata->clock_hz = jiffies_per_second;
+  skeleton_->rodata->clock_tick_shift = tick_shift(jiffies_per_second);
 }
 
 void Object::set_flow_table(const sluice_flow_table& table) {

@@ -2,6 +2,7 @@
 // configured.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 
 #include "base/result.hpp"
@@ -28,6 +29,7 @@ class Object {
   // Fits the flow table's maps, and the program's idea of them, to these dimensions.
   void set_flow_table(const sluice_flow_table& table);
   void set_abridged(bool abridged);
+  void set_clock(std::uint32_t jiffies_per_second);
   // Makes it use the maps of `program` instead of creating its own.
   Result<void> reuse_maps(const Program& program);
   // Of those, only what the controller writes.

@@ -119,6 +119,7 @@ Result<Program> Program::load(const LoadOptions& options) {
   }
   object->set_flow_table(table);
   object->set_abridged(options.abridged);
+  if (options.jiffies_per_second) object->set_clock(options.jiffies_per_second);
   if (auto loaded = object->load(); !loaded) {
     return tl::unexpected(std::move(loaded.error()));
   }

@@ -28,6 +28,9 @@ struct LoadOptions {
   std::uint32_t flows = 1U << 20;  // IPv4 connections; each takes two slots
   std::uint32_t flows6 = 0;        // IPv6 connections; 0: a fixed share of `flows`
   bool abridged = true;            // false: every packet makes the whole journey (bpf/frequent.h)
+  // Jiffies that the data plane takes for a second; 0: as many as the kernel counts. With more, its
+  // time goes slower, for tests that must not depend on their own speed.
+  std::uint32_t jiffies_per_second = 0;
 };
 inline constexpr std::uint32_t max_flows = 1U << 29;  // a slot's index fits 31 bits
 
