@@ -2,7 +2,7 @@
 """The whole desired state as one file: export, apply, and files with mistakes."""
 
 import support
-from support import FLOATING_IP, VIP, alternates
+from support import FLOATING_IP, VIP, alternates, wait_for
 
 MANIFEST = f"""\
 loadbalancers:
@@ -78,6 +78,8 @@ class Apply(support.LabTest):
 
     def test_what_was_exported_changes_nothing(self):
         self.apply(MANIFEST)
+        wait_for(lambda: self.lab.value("member", "show", "80_pool", "one", "operating_status") == "ONLINE",
+                 10, "the first probe's result")
         before = self.lab.rows("member", "show", "80_pool", "one")
         exported = self.export()
         self.assertEqual("nothing to change\n", self.apply(exported).stdout)
