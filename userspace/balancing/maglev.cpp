@@ -6,16 +6,17 @@
 #include "balancing/maglev.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cstring>
 
 namespace sluice::balancing {
 namespace {
 
-// Primes; the last one is the highest below the longest ring that the data plane takes.
-constexpr std::array<std::size_t, 9> sizes = {251,  509,   1021,  2039, 4093,
-                                              8191, 16381, 32749, 65521};
-static_assert(sizes.back() <= max_ring_slots);
+// Primes; the larger one is the highest below the longest ring that the data plane takes. Only two:
+// a pool that grows or shrinks from one size to the other moves most clients' next connections. The
+// smaller one takes 32 KiB of the kernel's memory, so that a thousand pools are no burden.
+constexpr std::size_t small_table = 4093, large_table = 65521;
+static_assert(large_table <= max_ring_slots);
+constexpr std::size_t slots_per_member = 100;
 
 // The finalizer of SplitMix64 (public domain).
 std::uint64_t mix(std::uint64_t h) {
@@ -44,9 +45,7 @@ Claimant claimant(const Share& share, std::size_t slots) {
 }  // namespace
 
 std::size_t maglev_slots(std::size_t members) {
-  const auto fits = [&](std::size_t size) { return size >= 100 * members; };
-  const auto found = std::find_if(sizes.begin(), sizes.end(), fits);
-  return found == sizes.end() ? sizes.back() : *found;
+  return members * slots_per_member <= small_table ? small_table : large_table;
 }
 
 std::vector<Uuid> maglev_table(std::vector<Share> shares, std::size_t members) {
