@@ -59,6 +59,26 @@ TEST_F(InterfacesTest, ANewMacReachesTheMapOnce) {
   EXPECT_THAT(mac_of(slots->front()), ElementsAre(2, 0, 0, 0, 0, 0x77));
 }
 
+// Which filter there is decides which of the program's code is alive, so the verifier looks at
+// another program with every one of them.
+TEST_F(InterfacesTest, TheVerifierTakesEveryKindOfCaptureFilter) {
+  using control::CaptureFilter;
+  for (const char* network : {"10.0.0.0/24", "10.0.0.4/32", "2001:db8::/32"}) {
+    for (const std::uint16_t port : {0, 80}) {
+      for (const std::uint32_t every : {1U, 10U}) {
+        for (const std::uint16_t bytes : {std::uint16_t{64}, control::longest_captured_frame}) {
+          const CaptureFilter filter{*parse_ip_network(network), port, {"drop"}, every, bytes};
+          const auto started = plane->start_capture(filter);
+          ASSERT_TRUE(started) << network << ": " << started.error().text();
+          const auto taken = plane->take_captured(*started, 10);
+          EXPECT_TRUE(taken) << taken.error().text();
+          ASSERT_TRUE(plane->stop_capture(*started));
+        }
+      }
+    }
+  }
+}
+
 TEST_F(InterfacesTest, SweepingGoesOnWithTheProgramOfAnUpgrade) {
   ASSERT_TRUE(upgrade(pins));
   const auto swept = plane->expire_flows();
