@@ -36,8 +36,8 @@
  *  - Insertion takes the lock bit of the home bucket, so that of two CPUs that insert one key the second finds it. A slot
  *    is claimed by a compare-and-swap of its free state, since other homes' flows may want it too; it is filled, and
  *    published by its state.
- *  - Removal is a compare-and-swap of the state to free: exactly one CPU wins, and only as long as the slot is the same
- *    flow's.
+ *  - Removal claims the slot by a compare-and-swap of the flow's state: exactly one CPU wins, and only as long as the
+ *    slot has a flow in this state. Then it is free, and no bucket is passed over on its account any more.
  *  - A reader takes the state, then the rest, then looks whether all of it is still the same. A new flow writes its
  *    new tuple before its key, its key before its state, so a copy that mixes two flows is not taken. (Loads and stores
  *    keep their order on x86; other architectures need barriers that BPF doesn't have in kernel 6.1.) That the new tuple
@@ -608,12 +608,14 @@ static __always_inline int flow_remove_in(int family, __s32 index, __u64 state)
 
 	if (!slot || !SLUICE_STATE_GET(state, PROTOCOL))
 		return false;
-	/* The key is this flow's if the state is still the same afterwards. */
+	/* First the slot, then its key: before, it could be that of a flow that is gone, and another one with the same
+	 * state has the slot since. The home would be the wrong one. */
+	if (!flow_swap(family, index, state & SLUICE_STATE_FLOW, SLUICE_STATE_CLAIMED))
+		return false;
 	key = slot_key(family, slot);
 	key.protocol = SLUICE_STATE_GET(state, PROTOCOL);
 	home = tuple_home(family, &key);
-	if (!flow_swap(family, index, state & SLUICE_STATE_FLOW, 0))
-		return false;
+	__sync_fetch_and_add(slot_state(family, slot), -SLUICE_STATE_CLAIMED);
 	buckets_passed(family, home, index / bucket_slots(family) - home, -SLUICE_STATE_PASSED_ONE);
 	return true;
 }

@@ -27,9 +27,10 @@ class FlowTable : public ::testing::Test {
     if (std::thread::hardware_concurrency() < 2) GTEST_SKIP() << "needs two CPUs";
     load(STRESS_HOMES);
   }
-  void load(std::uint32_t homes) {
+  void load(std::uint32_t homes, bool alike = false) {
     skeleton_.reset(flow_table_bpf__open());
     ASSERT_TRUE(skeleton_);
+    skeleton_->rodata->alike = alike;
     skeleton_->rodata->flow_homes4 = homes;
     bpf_map__set_max_entries(skeleton_->maps.flows4, SLUICE_FLOW_BUCKETS(homes));
     ASSERT_EQ(flow_table_bpf__load(skeleton_.get()), 0) << std::strerror(errno);
@@ -126,6 +127,19 @@ TEST_F(FlowTable, WhoFindsAFlowInASlotThatChangesHandsGetsAllOfItOrNothing) {
   }
   EXPECT_GE(counts().found, 10'000U);
   EXPECT_EQ(counts().torn, 0U);
+}
+
+TEST_F(FlowTable, FlowsOfTheSameStateAreNotTakenForEachOther) {
+  load(STRESS_HOMES, true);
+  run(skeleton_->progs.prepare, 1);
+  for (int round = 0; round < 20; ++round) {
+    run_on_two_cpus(50'000);
+    ASSERT_FALSE(has_duplicate(keys()));
+  }
+  EXPECT_EQ(counts().torn, 0U);
+  run(skeleton_->progs.clear, 1);
+  EXPECT_EQ(counts().inserted, counts().removed);
+  for (const auto& slot : slots()) EXPECT_EQ(slot.state, 0U);
 }
 
 TEST_F(FlowTable, AnEmptiedTableKeepsNoTraceOfItsFlows) {
