@@ -101,6 +101,7 @@ static __always_inline bool flow_forget_in(int family, __s32 forward_index, __u6
 {
 	void *reverse;
 	__s32 index;
+	__u64 state;
 
 	if (!flow_remove(family, forward_index, forward_state))
 		return false;
@@ -108,8 +109,12 @@ static __always_inline bool flow_forget_in(int family, __s32 forward_index, __u6
 		count_flow_ended(family, forward_state);
 	index = flow_search(family, reverse_key);
 	reverse = flow_slot(family, index);
-	if (reverse)
-		flow_remove(family, index, READ_ONCE(*slot_state(family, reverse)));
+	if (!reverse)
+		return true;
+	/* Without its twin it may have been swept since, and the slot given to somebody else. */
+	state = READ_ONCE(*slot_state(family, reverse));
+	if (!slot_difference(family, reverse, reverse_key))
+		flow_remove(family, index, state);
 	return true;
 }
 
