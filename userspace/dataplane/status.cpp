@@ -58,6 +58,27 @@ Result<MapStatus> map_status(const Program& program, const std::string& name, in
   return MapStatus{name, type ? type : "?", info->layout.max_entries, *used, map_memory(fd)};
 }
 
+// A capture or an upgrade exchanges programs, so one that ran a moment ago may be gone: then we
+// look again.
+Result<std::vector<NicStatus>> running_programs(const PinDirectory& pins) {
+  constexpr int looks = 5;
+  for (int look = 1;; ++look) {
+    const auto nics = attachments(pins.path());
+    if (!nics) return tl::unexpected(nics.error());
+    std::vector<NicStatus> all;
+    Result<void> found;
+    for (const auto& nic : *nics) {
+      auto info = program_info_by_id(nic.program_id);
+      if (info)
+        all.push_back({nic, std::move(*info)});
+      else
+        found = tl::unexpected(std::move(info.error()));
+    }
+    if (found) return all;
+    if (look == looks) return tl::unexpected(std::move(found.error()));
+  }
+}
+
 }  // namespace
 
 Result<Status> status(const std::filesystem::path& pin_directory) {
@@ -69,13 +90,9 @@ Result<Status> status(const std::filesystem::path& pin_directory) {
   if (!program) return tl::unexpected(program.error());
 
   Status result;
-  const auto nics = attachments(pins.path());
-  if (!nics) return tl::unexpected(nics.error());
-  for (const auto& nic : *nics) {
-    auto info = program_info_by_id(nic.program_id);
-    if (!info) return tl::unexpected(std::move(info.error()));
-    result.nics.push_back({nic, std::move(*info)});
-  }
+  auto nics = running_programs(pins);
+  if (!nics) return tl::unexpected(std::move(nics.error()));
+  result.nics = std::move(*nics);
   for (const auto& [name, fd] : program->maps()) {
     auto one = map_status(*program, name, fd.get());
     if (!one) return tl::unexpected(std::move(one.error()));
