@@ -3,7 +3,9 @@
 
 import os
 import signal
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pcapng
 import support
@@ -93,6 +95,26 @@ class Capture(support.LabTest):
             self.assertTrue(self.capture(of=lambda: time.sleep(0.5)))
         report = self.lab.finish_client(echo)
         self.assertEqual([], report["broken"])
+
+    def test_the_status_can_be_read_while_captures_come_and_go(self):
+        over = threading.Event()
+
+        def come_and_go():
+            while not over.is_set():
+                self.lab.ctl("capture", "-w", self.file, "--count", "1", "--port", "80")
+
+        def read(_):
+            self.connect()  # ends a capture
+            return self.lab.loader("status", check=False).stderr
+
+        with ThreadPoolExecutor(3) as pool:
+            captures = pool.submit(come_and_go)
+            said = set(pool.map(read, range(24)))
+            over.set()
+            while not captures.done():
+                self.connect()
+            captures.result()
+        self.assertEqual({""}, said)
 
     def test_a_capture_whose_reader_is_killed_ends_by_itself(self):
         process = self.start()
