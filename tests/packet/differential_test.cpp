@@ -464,6 +464,9 @@ struct Crowd {
   std::uint32_t flows;            // the table is made for
   std::set<std::string> reasons;  // that must be met
 };
+void PrintTo(const Crowd& crowd, std::ostream* out) {
+  *out << crowd.name;
+}
 
 class DifferentialCrowd : public Differential, public ::testing::WithParamInterface<Crowd> {
  protected:
