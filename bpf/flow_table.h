@@ -43,7 +43,7 @@
  *    keep their order on x86; other architectures need barriers that BPF doesn't have in kernel 6.1.) That the new tuple
  *    is looked at twice, too, is for two flows that take turns in a slot: state and key alone are back to what they
  *    were once the slot has changed hands twice while a packet is on its way between two loads (the flow table's test
- *    met it some three times in 10^8). Both looks would now have to fall into the other flow's turns.
+ *    met it in one of five runs). Both looks would now have to fall into the other flow's turns.
  *  - What changes later in a slot is in the state and changes by compare-and-swap of the whole word.
  * tests/packet/flow_table_test.cpp has two CPUs do all of this to the same few buckets.
  *
@@ -64,9 +64,9 @@ const volatile __u32 flow_homes6 = SLUICE_FLOW_HOMES6(SLUICE_DEFAULT_FLOWS / SLU
 #define KERNEL_EEXIST 17
 #define KERNEL_ENOSPC 28
 
-/* Rounds for a home bucket's lock. Its holder writes a cache line or two, which takes some 200 rounds between cores of
- * one socket and ten times as many between distant ones, as whoever waits takes the line away from it. Who waits longer
- * than this has met a CPU that the hypervisor took away, and drops a SYN that will come again. */
+/* Rounds for a home bucket's lock. Its holder writes a cache line or two, which takes some 200 rounds, as whoever waits
+ * takes the line away from it; on another machine 2048 were too few in one of seven cases. Who waits longer than this has
+ * met a CPU that the hypervisor took away, and drops a SYN that will come again. */
 #define FLOW_LOCK_ROUNDS 65536
 /* Rounds for a compare-and-swap that fails only because another CPU's has succeeded. */
 #define FLOW_SWAP_ROUNDS 16

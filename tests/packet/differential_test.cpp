@@ -31,7 +31,9 @@ using reference::Step;
 using reference::Tuple;
 using reference::Turns;
 
-// Nothing times out, and no rate's limit is lifted, while a test runs on the slowest of machines.
+// Jiffies per second of the data plane's clock. The kernel has 1000 at most, so a second of it
+// lasts ten or more, longer than any sequence: no rate's limit is lifted meanwhile, and nothing
+// times out.
 constexpr std::uint32_t slow_clock = 10'000;
 
 struct Members {
@@ -216,9 +218,10 @@ reference::Configuration Differential::describe() {
   describe_network(c);
   for (const int family : {4, 6}) add_services(c, family);
   const auto options = load_options();
-  const auto half_open = [](std::uint32_t flows) {
-    return std::max<std::size_t>(flows / SLUICE_HALF_OPEN_SHARE, 16);
-  };
+  const auto half_open =
+      [](std::uint32_t flows) {  // even in the smallest table some handshakes fit
+        return std::max<std::size_t>(flows / SLUICE_HALF_OPEN_SHARE, 16);
+      };
   c.ipv4 = {half_open(options.flows), SLUICE_FLOW_WINDOW * SLUICE_BUCKET_SLOTS4};
   c.ipv6 = {half_open(options.flows6), SLUICE_FLOW_WINDOW * SLUICE_BUCKET_SLOTS6};
   return c;

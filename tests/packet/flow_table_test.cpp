@@ -129,6 +129,8 @@ TEST_F(FlowTable, WhoFindsAFlowInASlotThatChangesHandsGetsAllOfItOrNothing) {
   EXPECT_EQ(counts().torn, 0U);
 }
 
+// A guard, not a proof: a removal that reads the key before it has claimed the slot fails here only
+// when it is held up between the two, by an interrupt or, for a try, a bpf_loop() of 500 rounds.
 TEST_F(FlowTable, FlowsOfTheSameStateAreNotTakenForEachOther) {
   load(STRESS_HOMES, true);
   run(skeleton_->progs.prepare, 1);

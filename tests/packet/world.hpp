@@ -128,7 +128,6 @@ class World : public ::testing::Test {
   static constexpr std::uint32_t flow_capacity = 256;
   static constexpr std::uint32_t half_open_limit = flow_capacity / SLUICE_HALF_OPEN_SHARE;
 
- protected:
   virtual dataplane::LoadOptions load_options() const {
     return {.flows = flow_capacity, .flows6 = flow_capacity};
   }
