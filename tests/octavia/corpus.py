@@ -574,4 +574,27 @@ def lists(section):
         section.remove(name)
 
 
-SECTIONS = [service, walkthrough, load_balancers, populated, listeners, pools, members, batches, monitors, lists]
+def own_attributes(section):
+    """What the real service doesn't know: it must say so, and here good values are taken and bad ones are named."""
+    refusals = ["drop", "reset", "DROP", "x", "", None, 5]
+    modes = ["fullnat", "dnat", "dsr", "ipip", "DNAT", "nat", "", None, 5]
+    section.post_each(LBS, "loadbalancer", {"name": "own", "vip_subnet_id": SUBNET, "vip_address": "10.0.0.16"},
+                      "on_unmatched", refusals)
+    section.walkthrough()
+    section.put_each(f"{LBS}/{{lb}}", "loadbalancer", "on_unmatched", refusals)
+    listener = {"protocol": "TCP", "protocol_port": 81, "loadbalancer_id": "{lb}"}
+    pool = {"protocol": "TCP", "lb_algorithm": "ROUND_ROBIN", "loadbalancer_id": "{lb}"}
+    for attribute, values in (("on_no_member", refusals), ("new_connection_limit", INTEGERS + [-1, -2, 0, 10])):
+        section.post_each(LISTENERS, "listener", listener, attribute, values)
+        section.put_each(f"{LISTENERS}/{{listener}}", "listener", attribute, values)
+    section.post_each(POOLS, "pool", pool, "forwarding_mode", modes)
+    section.put_each(f"{POOLS}/{{pool}}", "pool", "forwarding_mode", modes)
+    section.post_each(POOLS, "pool", pool, "lb_algorithm", ["MAGLEV", "maglev"])
+    section.ask("PUT", f"{POOLS}/{{pool}}", {"pool": {"lb_algorithm": "MAGLEV"}})
+    for query in ("forwarding_mode=fullnat", "forwarding_mode=x", "fields=forwarding_mode", "sort=forwarding_mode"):
+        section.get(f"{POOLS}?{query}")
+    section.remove()
+
+
+SECTIONS = [service, walkthrough, load_balancers, populated, listeners, pools, members, batches, monitors, lists,
+            own_attributes]
