@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* The sweep: removes idle connections, UDP flows of failed members, and next hops that no flow names any more; and the
- * removal of a single connection by request. Both run in a process's context, hold no lock of the table and can be
+/* The sweep: removes idle connections, UDP flows of failed members, and next hops that no flow names any more; takes the
+ * next hop from connections whose member is given up, so that their packets look what is the matter; and the removal of a single connection by request. Both run in a process's context, hold no lock of the table and can be
  * interrupted by packets at any place. */
 #ifndef SLUICE_BPF_EXPIRE_H
 #define SLUICE_BPF_EXPIRE_H
@@ -30,17 +30,6 @@ static __always_inline void sweep_reverse(int family, const struct flow *reverse
 		flow_remove(family, reverse->index, reverse->state);
 }
 
-/* A UDP client that goes on sending would stay with a dead member for ever. */
-static __always_inline bool flow_is_stranded(const struct flow *forward)
-{
-	const struct sluice_member *member;
-
-	if (SLUICE_STATE_GET(forward->state, PROTOCOL) != SLUICE_FLOW_UDP)
-		return false;
-	member = member_of(forward->state);
-	return member && member->flags & SLUICE_MEMBER_FAILED;
-}
-
 static __always_inline void sweep_slot(int family, __u32 index, struct sweep *s)
 {
 	struct flow flow;
@@ -51,10 +40,13 @@ static __always_inline void sweep_slot(int family, __u32 index, struct sweep *s)
 	next_hop_keep(SLUICE_STATE_GET(flow.state, HOP), s->now_jiffies);
 	if (flow.state & SLUICE_FLOW_TO_CLIENT)
 		return sweep_reverse(family, &flow, s);
-	if (flow_is_stranded(&flow) ? flow_forget(family, &flow) : flow_forget_if_idle(family, &flow))
+	if (flow_is_stranded(&flow) ? flow_forget(family, &flow) : flow_forget_if_idle(family, &flow)) {
 		++s->expired;
-	else
-		++s->live;
+		return;
+	}
+	++s->live;
+	if (SLUICE_STATE_GET(flow.state, HOP) && flow_is_doomed(&flow))
+		flow_replace_state(family, &flow, flow.state & SLUICE_STATE_CLEAR(HOP));
 }
 
 static __noinline void sweep_slot4(__u32 index, struct sweep *s)

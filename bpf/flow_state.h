@@ -157,15 +157,44 @@ static __always_inline const struct sluice_member *member_of(__u64 state)
 	return bpf_map_lookup_elem(&members, &index);
 }
 
+/* UDP sessions never end by themselves, so that a client that goes on sending would stay with a dead member for ever:
+ * the sweep takes them out, and the client's next packet makes a new one. */
+static __always_inline bool flow_is_stranded(const struct flow *forward)
+{
+	const struct sluice_member *member;
+
+	if (SLUICE_STATE_GET(forward->state, PROTOCOL) != SLUICE_FLOW_UDP)
+		return false;
+	member = member_of(forward->state);
+	return member && member->flags & SLUICE_MEMBER_FAILED;
+}
+
+/* A connection to a member that its pool gives up, see SLUICE_MEMBER_GIVEN_UP. */
+static __always_inline bool flow_is_doomed(const struct flow *forward)
+{
+	const struct sluice_member *member;
+
+	if (SLUICE_STATE_GET(forward->state, PROTOCOL) == SLUICE_FLOW_UDP || flow_is_closed(forward->state))
+		return false;
+	member = member_of(forward->state);
+	return member && member->flags & SLUICE_MEMBER_GIVEN_UP;
+}
+
+/* The same, asked for each packet of a connection: only those that lost their next hop have to look. */
+static __always_inline bool flow_is_given_up(const struct flow *flow)
+{
+	return !SLUICE_STATE_GET(flow->state, HOP) && !(flow->state & SLUICE_FLOW_TO_CLIENT) && flow_is_doomed(flow);
+}
+
 /* Does a SYN or INIT that meets this forward slot open a new connection (RFC 6191 in spirit)? Yes when the old one is
- * closing, closed or idle for too long, and when it never got far and its member is no longer usable. No
+ * closing, closed, given up or idle for too long, and when it never got far and its member is no longer usable. No
  * when it is a retransmission. */
 static __always_inline bool flow_gives_way(int family, const struct flow *forward)
 {
 	const struct sluice_member *member;
 	struct tuple twin;
 
-	if (forward->state & SLUICE_FLOW_CLOSED)
+	if (forward->state & SLUICE_FLOW_CLOSED || flow_is_given_up(forward))
 		return true;
 	if (!(forward->state & SLUICE_FLOW_ESTABLISHED)) {
 		member = member_of(forward->state);

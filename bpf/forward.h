@@ -309,6 +309,31 @@ static __always_inline int forward_in(int family, struct xdp_md *ctx)
 			way.hop ? reason_of_way(flow) : SLUICE_REASON_NEXT_HOP_UNRESOLVED);
 }
 
+/* A client's packet to a member that is given up: the client is told, and the connection is over. If it can't be told
+ * now, its next packet tries again. */
+static __always_inline int give_up(int family, struct xdp_md *ctx)
+{
+	struct journey *journey = journey_get();
+	int why;
+
+	if (!journey)
+		return SLUICE_REASON_MEMBER_DOWN;
+	why = reject(family, &journey->packet, ctx, SLUICE_REASON_MEMBER_DOWN);
+	if (why == SLUICE_REASON_REJECTED || journey->packet.signals & SIGNAL_ABORTS)
+		flow_forget(family, &journey->flow);
+	return why;
+}
+
+__noinline int give_up4(struct xdp_md *ctx)
+{
+	return give_up(FAMILY4, ctx);
+}
+
+__noinline int give_up6(struct xdp_md *ctx)
+{
+	return give_up(FAMILY6, ctx);
+}
+
 /* Any packet of a known flow. */
 __noinline int forward4(struct xdp_md *ctx)
 {

@@ -33,6 +33,7 @@
 #define NEXT_FORWARD (-2) /* it is in a flow: journey.flow */
 #define NEXT_ERROR (-3)   /* it is an ICMP error, perhaps about a flow */
 #define NEXT_OPEN (-4)    /* it opens a connection: local_connection */
+#define NEXT_GIVE_UP (-5) /* it is in a flow whose member is down, and the client shall know */
 
 enum { FAMILY4 = 4, FAMILY6 = 6 };
 

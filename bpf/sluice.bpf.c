@@ -96,7 +96,7 @@ static __always_inline int packet_with_ports(int family, struct packet *p, struc
 		return UNDECIDED;
 	if (p->fragment == FRAGMENT_FIRST)
 		fragment_remember(family, p);
-	return NEXT_FORWARD;
+	return flow_is_given_up(flow) ? NEXT_GIVE_UP : NEXT_FORWARD;
 }
 
 /* NEXT_ERROR, or UNDECIDED for any other ICMP message. */
@@ -201,6 +201,8 @@ static __always_inline int ip_packet(int family, struct xdp_md *ctx, __u32 l3_of
 	switch (next) {
 	case NEXT_FORWARD:
 		return family == FAMILY4 ? forward4(ctx) : forward6(ctx);
+	case NEXT_GIVE_UP:
+		return family == FAMILY4 ? give_up4(ctx) : give_up6(ctx);
 	case NEXT_OPEN:
 		return open_connection(family, ctx);
 	case NEXT_ERROR:

@@ -75,7 +75,7 @@ SLUICE_STATIC_ASSERT(sizeof(struct sluice_bucket6) == 64);
 #define SLUICE_STATE_LISTENER_MASK 0xfffULL
 #define SLUICE_STATE_MEMBER_SHIFT 12 /* index into members and member_counters */
 #define SLUICE_STATE_MEMBER_MASK 0x3fffULL
-#define SLUICE_STATE_HOP_SHIFT 26 /* index into next_hops; 0: not resolved */
+#define SLUICE_STATE_HOP_SHIFT 26 /* index into next_hops; 0: not resolved, not for the abridged journey */
 #define SLUICE_STATE_HOP_MASK 0xfffULL
 #define SLUICE_STATE_PROTOCOL_SHIFT 38 /* enum sluice_flow_protocol */
 #define SLUICE_STATE_PROTOCOL_MASK 0x3ULL

@@ -92,7 +92,10 @@
 	  "The ICMP message for a VIP is cut short, or what it is about is.")                      \
 	X(MARTIAN_SOURCE, DROP, "martian_source",                                                  \
 	  "The source of a packet for a VIP is a VIP, loopback, multicast, broadcast, zero or the " \
-	  "destination itself.")
+	  "destination itself.")                                                                   \
+	X(MEMBER_DOWN, DROP, "member_down",                                                        \
+	  "The connection's member is down and its pool resets such connections, but this packet "  \
+	  "could not be answered with a reset.")
 
 #define SLUICE_REASON_ENUM(name, verdict, label, sentence) SLUICE_REASON_##name,
 enum sluice_reason { SLUICE_REASONS(SLUICE_REASON_ENUM) SLUICE_REASON_COUNT };

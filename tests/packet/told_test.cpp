@@ -91,22 +91,6 @@ TEST_P(Told, APacketThatMayBeFragmentedIsTranslatedAndLeftToTheKernel) {
   EXPECT_TRUE(same_frame(out.frame, expected.bytes()));
 }
 
-// A segment without data back to where this one came from.
-Packet answer_to(const Packet& packet, std::uint8_t flags) {
-  Packet answer = packet;
-  std::swap(answer.source, answer.destination);
-  std::swap(answer.source_mac, answer.destination_mac);
-  std::swap(answer.source_port, answer.destination_port);
-  answer.flags = flags;
-  answer.sequence = 0;
-  answer.acknowledgement = 0;
-  answer.window = 0;
-  answer.ttl = 64;
-  answer.id = 0;
-  answer.data = {};
-  return answer;
-}
-
 TEST_P(Told, AListenerThatResetsTellsTcpClientsThatThereIsNoMember) {
   auto resets = listener(pool(), 9);
   resets.flags = SLUICE_LISTENER_RESETS;

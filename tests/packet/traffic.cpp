@@ -11,19 +11,6 @@ const Names names6{"2001:db8::16",  "2001:db8:c::5", "2001:db8:d::7", "2001:db8:
 
 const L4 protocols[] = {L4::tcp, L4::udp, L4::sctp};
 
-std::uint32_t mode_flags(sluice_forwarding_mode mode) {
-  switch (mode) {
-    case SLUICE_DSR:
-      return SLUICE_MEMBER_DSR;
-    case SLUICE_IPIP:
-      return SLUICE_MEMBER_IPIP;
-    case SLUICE_DNAT:
-      return SLUICE_MEMBER_DNAT;
-    default:
-      return 0;
-  }
-}
-
 }  // namespace
 
 const Names& names(int family) {
@@ -133,6 +120,34 @@ void Traffic::establish(L4 protocol, std::uint16_t port, bool keeps_client) {
   EXPECT_EQ(receive(from_member(1, protocol, SYN | ACK, port, keeps_client)).reason, "replied");
   EXPECT_EQ(receive(from_client(protocol, ACK, port)).reason, "forwarded");
   EXPECT_EQ(receive(from_member(1, protocol, ACK, port, keeps_client)).reason, "replied");
+}
+
+std::uint32_t mode_flags(sluice_forwarding_mode mode) {
+  switch (mode) {
+    case SLUICE_DSR:
+      return SLUICE_MEMBER_DSR;
+    case SLUICE_IPIP:
+      return SLUICE_MEMBER_IPIP;
+    case SLUICE_DNAT:
+      return SLUICE_MEMBER_DNAT;
+    default:
+      return 0;
+  }
+}
+
+Packet answer_to(const Packet& packet, std::uint8_t flags) {
+  Packet answer = packet;
+  std::swap(answer.source, answer.destination);
+  std::swap(answer.source_mac, answer.destination_mac);
+  std::swap(answer.source_port, answer.destination_port);
+  answer.flags = flags;
+  answer.sequence = 0;
+  answer.acknowledgement = 0;
+  answer.window = 0;
+  answer.ttl = 64;
+  answer.id = 0;
+  answer.data = {};
+  return answer;
 }
 
 std::string family_name(const ::testing::TestParamInfo<int>& info) {

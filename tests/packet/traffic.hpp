@@ -60,6 +60,12 @@ class AllProtocols : public Traffic, public ::testing::WithParamInterface<std::t
   L4 protocol() const { return std::get<1>(GetParam()); }
 };
 
+// A member's flags in a pool of this mode.
+std::uint32_t mode_flags(sluice_forwarding_mode mode);
+
+// A segment without data, back to where this one came from, as the data plane makes it.
+Packet answer_to(const Packet& packet, std::uint8_t flags);
+
 std::string family_name(const ::testing::TestParamInfo<int>& info);
 std::string family_and_protocol(const ::testing::TestParamInfo<std::tuple<int, L4>>& info);
 

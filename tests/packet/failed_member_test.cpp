@@ -1,0 +1,158 @@
+// Connections to a member that is down, and whose pool gives them up (on_member_down).
+#include "packet/traffic.hpp"
+
+namespace sluice::test {
+namespace {
+
+class FailedMember : public BothFamilies {
+ protected:
+  void SetUp() override {
+    Traffic::SetUp();
+    if (!IsSkipped()) establish();
+  }
+  // What the controller does when a monitor says so: the ring goes on without the member.
+  void give_up(sluice_forwarding_mode mode = SLUICE_FULLNAT, L4 protocol = L4::tcp) {
+    put_pool(pool(protocol), mode, {member_index(2, protocol)});
+    put_member(member_index(1, protocol), net().member1, member_port(protocol), false,
+               SLUICE_MEMBER_FAILED | SLUICE_MEMBER_GIVEN_UP | mode_flags(mode));
+  }
+  void bring_back() {
+    put_member(member_index(1), net().member1, member_port(L4::tcp));
+    put_pool(pool(), SLUICE_FULLNAT, {member_index(1), member_index(2)});
+  }
+  Packet next_segment() const {
+    auto segment = from_client(L4::tcp, ACK);
+    segment.acknowledgement = 12345;
+    return segment;
+  }
+};
+FOR_BOTH_FAMILIES(FailedMember);
+
+TEST_P(FailedMember, TheClientsNextSegmentIsAnsweredWithAResetAndTheConnectionIsOver) {
+  give_up();
+  EXPECT_EQ(expire().live, 1U) << "it may live on, should the member come back before the client";
+  auto expected = answer_to(next_segment(), RST);
+  expected.sequence = 12345;  // what the client expects next (RFC 9293, 3.10.7.1)
+  const auto out = receive(next_segment());
+  EXPECT_EQ(out.reason, "rejected");
+  EXPECT_EQ(out.action, static_cast<std::uint32_t>(XDP_TX));
+  EXPECT_TRUE(same_frame(out.frame, expected.bytes()));
+  EXPECT_EQ(member_counters(member_index(1)).flows_ended, 1U);
+  EXPECT_EQ(flows().size() + flows6().size(), 0U);
+  EXPECT_EQ(receive(next_segment()).reason, "no_flow");
+}
+
+TEST_P(FailedMember, ASynOfTheSameClientOpensANewConnectionElsewhere) {
+  give_up();
+  expire();
+  const auto syn = from_client();
+  const auto out = receive(syn);
+  EXPECT_EQ(out.reason, "flow_created");
+  EXPECT_TRUE(same_frame(out.frame, at_member(syn, 2).bytes()));
+  EXPECT_EQ(member_counters(member_index(1)).flows_ended, 1U);
+}
+
+TEST_P(FailedMember, AConnectionThatWasIdleUntilTheMemberCameBackLivesOn) {
+  give_up();
+  expire();
+  bring_back();
+  for (int i = 0; i < 3; ++i) {
+    const auto out = receive(next_segment());
+    EXPECT_EQ(out.reason, "forwarded");
+    EXPECT_TRUE(same_frame(out.frame, at_member(next_segment()).bytes()));
+  }
+  give_up();
+  EXPECT_EQ(receive(next_segment()).reason, "forwarded") << "until the next sweep";
+  expire();
+  EXPECT_EQ(receive(next_segment()).reason, "rejected");
+}
+
+TEST_P(FailedMember, WhatTheMemberStillSendsReachesTheClient) {
+  give_up();
+  expire();
+  const auto late = from_member(1, L4::tcp, ACK);
+  const auto out = receive(late);
+  EXPECT_EQ(out.reason, "replied");
+  EXPECT_TRUE(same_frame(out.frame, at_client(late).bytes()));
+}
+
+TEST_P(FailedMember, WithoutTheFlagItsConnectionsLiveOn) {
+  put_member(member_index(1), net().member1, 8080, false, SLUICE_MEMBER_FAILED);
+  expire();
+  EXPECT_EQ(receive(next_segment()).reason, "forwarded");
+}
+
+TEST_P(FailedMember, OtherMembersConnectionsAreLeftAlone) {
+  auto other = from_client(L4::tcp, SYN, 40001);
+  ASSERT_TRUE(same_frame(receive(other).frame, at_member(other, 2).bytes()));
+  receive(from_member(2, L4::tcp, SYN | ACK, 40001));
+  give_up();
+  expire();
+  other.flags = ACK;
+  const auto out = receive(other);
+  EXPECT_EQ(out.reason, "forwarded");
+  EXPECT_TRUE(same_frame(out.frame, at_member(other, 2).bytes()));
+}
+
+TEST_P(FailedMember, AClientThatResetsItselfIsNotAnswered) {
+  give_up();
+  expire();
+  auto reset = next_segment();
+  reset.flags = RST | ACK;
+  EXPECT_EQ(receive(reset).reason, "member_down");
+  EXPECT_EQ(receive(next_segment()).reason, "no_flow") << "both know that it is over";
+}
+
+TEST_P(FailedMember, AClientThatCantBeToldNowIsToldNextTime) {
+  give_up();
+  expire();
+  auto odd = next_segment();  // with headers that the reset would have to leave out
+  if (family() == 4) {
+    odd.ip_options = {1, 1, 1, 1};
+  } else {
+    odd.extensions = {{0, 0, 1, 4, 0, 0, 0, 0}};
+  }
+  EXPECT_EQ(receive(odd).reason, "member_down");
+  EXPECT_EQ(receive(next_segment()).reason, "rejected");
+}
+
+TEST_P(FailedMember, TheLastSegmentsOfAClosedConnectionStillReachIt) {
+  receive(from_client(L4::tcp, FIN | ACK));
+  receive(from_member(1, L4::tcp, FIN | ACK));
+  give_up();
+  expire();
+  EXPECT_EQ(receive(next_segment()).reason, "forwarded");
+}
+
+TEST_P(FailedMember, SctpClientsAreToldThatThePortIsUnreachable) {
+  establish(L4::sctp);
+  give_up(SLUICE_FULLNAT, L4::sctp);
+  expire();
+  const auto chunk = from_client(L4::sctp, ACK);
+  const auto out = receive(chunk);
+  EXPECT_EQ(out.reason, "rejected");
+  EXPECT_EQ(out.action, static_cast<std::uint32_t>(XDP_TX));
+  EXPECT_EQ(receive(chunk).reason, "no_flow");
+}
+
+TEST_P(FailedMember, TheVipResetsWhateverTheForwardingMode) {
+  std::uint16_t port = 41000;
+  for (const auto mode : {SLUICE_DNAT, SLUICE_DSR, SLUICE_IPIP}) {
+    use_mode(mode);
+    put_pool(pool(), mode, {member_index(1)});
+    ASSERT_EQ(receive(from_client(L4::tcp, SYN, ++port)).reason, "flow_created");
+    if (mode == SLUICE_DNAT) receive(from_member(1, L4::tcp, SYN | ACK, port, true));
+    auto segment = from_client(L4::tcp, ACK, port);
+    ASSERT_EQ(receive(segment).reason, "forwarded");
+    give_up(mode);
+    expire();
+    auto expected = answer_to(segment, RST);
+    expected.sequence = segment.acknowledgement;
+    const auto out = receive(segment);
+    EXPECT_EQ(out.reason, "rejected") << mode;
+    EXPECT_TRUE(same_frame(out.frame, expected.bytes()));
+  }
+}
+
+}  // namespace
+}  // namespace sluice::test
