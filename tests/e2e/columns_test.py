@@ -19,7 +19,8 @@ SELECTIONS = [["loadbalancer", "show", "lb_test_1", "-f", "value", "-c", "vip_ad
               ["loadbalancer", "member", "list", "80_pool", "-c", "address", "-c", "id", "--sort-column", "address",
                "--sort-descending"],
               ["loadbalancer", "list", "--name", "nobody"], ["loadbalancer", "list", "--name", "nobody", "-f", "json"]]
-OURS = {"forwarding_mode", "new_connection_limit", "on_no_member", "on_unmatched"}  # rows that the real client does not know
+# Rows that the real client does not know.
+OURS = {"forwarding_mode", "new_connection_limit", "on_member_down", "on_no_member", "on_unmatched"}
 
 
 class Columns(support.LabTest):

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """Members that die lose their new connections within four seconds, get them back when they are back, and the
-other members' connections never notice."""
+other members' connections never notice. Their own clients are told, or left waiting if the pool wants that."""
 
 import time
 
@@ -51,14 +51,42 @@ class Monitored(support.LabTest):
         self.check_eviction(kill=lambda: self.lab.kill("member1", "tcp80"),
                             revive=lambda: self.lab.serve_on(1))
 
+    def pull_cable(self):
+        self.lab.run("member1", "ip", "link", "set", "eth0", "down")
+
+    def plug_in(self):
+        self.lab.run("member1", "ip", "link", "set", "eth0", "up")
+        self.lab.run("member1", "ip", "route", "replace", "default", "via", "10.0.0.1")
+
     def test_a_member_whose_cable_is_pulled(self):
-        lab = self.lab
+        self.check_eviction(kill=self.pull_cable, revive=self.plug_in)
 
-        def plug_in():
-            lab.run("member1", "ip", "link", "set", "eth0", "up")
-            lab.run("member1", "ip", "route", "replace", "default", "via", "10.0.0.1")
+    def test_clients_of_a_member_that_is_down_are_told(self):
+        lines = self.lab.start_client("echo", VIP, 80, 4)
+        time.sleep(1)
+        self.pull_cable()
+        self.wait_for_statuses("ERROR", "ONLINE")
+        # A client that waits for an answer sends again after 3.2 s, 6.4 s, ...
+        wait_for(lambda: self.lab.reasons().get("rejected", 0) >= 2, 10, "resets of both connections")
+        report = self.lab.finish_client(lines)
+        self.assertEqual(2, len(report["broken"]), report)
+        for broken in report["broken"]:
+            self.assertTrue(broken.startswith("member1: ConnectionResetError"), broken)
 
-        self.check_eviction(kill=lambda: lab.run("member1", "ip", "link", "set", "eth0", "down"), revive=plug_in)
+    def test_a_pool_may_keep_the_connections_of_a_member_that_is_down(self):
+        self.lab.ctl("loadbalancer", "pool", "set", "--on-member-down", "keep", "80_pool")
+        lines = self.lab.start_client("echo", VIP, 80, 4)
+        time.sleep(1)
+        self.pull_cable()
+        self.wait_for_statuses("ERROR", "ONLINE")
+        time.sleep(6)  # longer than from one sweep to the next
+        self.plug_in()
+        self.wait_for_statuses("ONLINE", "ONLINE")
+        time.sleep(4)  # the next time that a client sends again
+        self.assertEqual(0, self.lab.reasons().get("rejected", 0))
+        report = self.lab.finish_client(lines)
+        self.assertEqual([], report["broken"])
+        self.assertEqual(2, report["servers"].count("member1"))
 
     def test_without_any_usable_member_connections_are_refused_and_counted(self):
         lab = self.lab

@@ -589,6 +589,9 @@ def own_attributes(section):
         section.put_each(f"{LISTENERS}/{{listener}}", "listener", attribute, values)
     section.post_each(POOLS, "pool", pool, "forwarding_mode", modes)
     section.put_each(f"{POOLS}/{{pool}}", "pool", "forwarding_mode", modes)
+    downs = ["keep", "reset", "drop", "KEEP", "", None, 5]
+    section.post_each(POOLS, "pool", pool, "on_member_down", downs)
+    section.put_each(f"{POOLS}/{{pool}}", "pool", "on_member_down", downs)
     section.post_each(POOLS, "pool", pool, "lb_algorithm", ["MAGLEV", "maglev"])
     section.ask("PUT", f"{POOLS}/{{pool}}", {"pool": {"lb_algorithm": "MAGLEV"}})
     for query in ("forwarding_mode=fullnat", "forwarding_mode=x", "fields=forwarding_mode", "sort=forwarding_mode"):

@@ -19,6 +19,7 @@ const std::map<std::string, Words>& vocabulary() {
       {"lb_algorithm",
        {"ROUND_ROBIN", "LEAST_CONNECTIONS", "SOURCE_IP", "SOURCE_IP_PORT", "MAGLEV"}},
       {"forwarding_mode", {"fullnat", "dnat", "dsr", "ipip"}},
+      {"on_member_down", {"keep", "reset"}},
       {"on_no_member", {"drop", "reset"}},
       {"on_unmatched", {"drop", "reset"}},
       {"type", {"HTTP", "HTTPS", "TCP", "TLS-HELLO", "PING", "UDP-CONNECT", "SCTP"}},

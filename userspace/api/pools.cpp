@@ -83,6 +83,8 @@ void read_mutable(Attributes& in, Pool& out) {
   in.boolean("admin_state_up", out.admin_state_up, false);
   in.choice("forwarding_mode", out.forwarding_mode, words::forwarding_modes,
             model::parse_forwarding_mode, std::optional(Pool{}.forwarding_mode));
+  in.choice("on_member_down", out.on_member_down, words::member_down_modes,
+            model::parse_member_down_mode, std::optional(Pool{}.on_member_down));
   in.tags("tags", out.tags);
   if (const auto* value = in.take("session_persistence"); value && value->is_null()) {
     out.session_persistence.reset();

@@ -176,6 +176,7 @@ json::object render(const View& view, const model::Pool& object) {
                   {"protocol", word(object.protocol)},
                   {"lb_algorithm", word(object.lb_algorithm)},
                   {"forwarding_mode", word(object.forwarding_mode)},
+                  {"on_member_down", word(object.on_member_down)},
                   {"session_persistence", persistence(object)},
                   {"loadbalancers", json::array{id_only(object.load_balancer_id)}},
                   {"listeners", ids_of(listeners_with(view.model, object.id))},

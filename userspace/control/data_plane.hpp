@@ -37,6 +37,7 @@ struct MemberEntry {
   bool usable = false;     // is in its pool's ring
   bool failed = false;     // its monitor says that it is down
   model::ForwardingMode forwarding_mode = model::ForwardingMode::fullnat;  // its pool's
+  bool given_up = false;  // failed, and clients that still send to it are told
 
   bool operator==(const MemberEntry&) const = default;
 };

@@ -108,6 +108,7 @@ std::uint16_t member_flags(const control::MemberEntry& entry) {
   unsigned flags = 0;
   if (entry.usable) flags |= SLUICE_MEMBER_USABLE;
   if (entry.failed) flags |= SLUICE_MEMBER_FAILED;
+  if (entry.given_up) flags |= SLUICE_MEMBER_GIVEN_UP;
   if (entry.address.is_v6()) flags |= SLUICE_MEMBER_IPV6;
   if (entry.forwarding_mode == ForwardingMode::dsr) flags |= SLUICE_MEMBER_DSR;
   if (entry.forwarding_mode == ForwardingMode::ipip) flags |= SLUICE_MEMBER_IPIP;
@@ -175,9 +176,12 @@ sluice_member to_map(const Uuid& id, const control::MemberEntry& entry) {
 }
 
 control::MemberEntry from_map(const sluice_member& member) {
-  return {from_map(member.address, (member.flags & SLUICE_MEMBER_IPV6) != 0), ntohs(member.port),
-          (member.flags & SLUICE_MEMBER_USABLE) != 0, (member.flags & SLUICE_MEMBER_FAILED) != 0,
-          mode_from_flags(member.flags)};
+  return {from_map(member.address, (member.flags & SLUICE_MEMBER_IPV6) != 0),
+          ntohs(member.port),
+          (member.flags & SLUICE_MEMBER_USABLE) != 0,
+          (member.flags & SLUICE_MEMBER_FAILED) != 0,
+          mode_from_flags(member.flags),
+          (member.flags & SLUICE_MEMBER_GIVEN_UP) != 0};
 }
 
 sluice_member removed(sluice_member member) {

@@ -48,6 +48,10 @@ constexpr Words<RefusalMode, 2> refusal_modes{{
     {RefusalMode::drop, "drop"},
     {RefusalMode::reset, "reset"},
 }};
+constexpr Words<MemberDownMode, 2> member_down_modes{{
+    {MemberDownMode::keep, "keep"},
+    {MemberDownMode::reset, "reset"},
+}};
 constexpr Words<SessionPersistence, 1> session_persistences{
     {{SessionPersistence::source_ip, "SOURCE_IP"}}};
 constexpr Words<MonitorType, 7> monitor_types{{
@@ -97,6 +101,9 @@ std::string_view name(ForwardingMode value) {
 std::string_view name(RefusalMode value) {
   return word(refusal_modes, value);
 }
+std::string_view name(MemberDownMode value) {
+  return word(member_down_modes, value);
+}
 std::string_view name(SessionPersistence value) {
   return word(session_persistences, value);
 }
@@ -121,6 +128,9 @@ std::optional<ForwardingMode> parse_forwarding_mode(std::string_view text) {
 }
 std::optional<RefusalMode> parse_refusal_mode(std::string_view text) {
   return parse(refusal_modes, text);
+}
+std::optional<MemberDownMode> parse_member_down_mode(std::string_view text) {
+  return parse(member_down_modes, text);
 }
 std::optional<SessionPersistence> parse_session_persistence(std::string_view text) {
   return parse(session_persistences, text);

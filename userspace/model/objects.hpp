@@ -28,7 +28,8 @@ enum class ProvisioningStatus { active, error, pending_create, pending_update, p
 enum class Protocol { tcp, udp, sctp, http, https };
 enum class Algorithm { round_robin, least_connections, source_ip, source_ip_port, maglev };
 enum class ForwardingMode { fullnat, dnat, dsr, ipip };
-enum class RefusalMode { drop, reset };       // reset: clients are told, by TCP RST or ICMP
+enum class RefusalMode { drop, reset };     // reset: clients are told, by TCP RST or ICMP
+enum class MemberDownMode { keep, reset };  // reset: its clients are told, if others can take over
 enum class SessionPersistence { source_ip };  // the other types are cookies
 enum class MonitorType { http, https, ping, tcp, tls_hello, udp_connect, sctp };
 
@@ -107,6 +108,8 @@ struct Pool : Object {
   // Of the persistence, UDP and SCTP pools only. Unset: 360 seconds, one address.
   std::optional<std::uint32_t> persistence_timeout_seconds;
   std::optional<IpAddress> persistence_granularity;  // a mask: "255.255.255.0"
+  // What becomes of the connections of a member that its monitor declares down.
+  MemberDownMode on_member_down = MemberDownMode::reset;
 
   bool operator==(const Pool&) const = default;
 };

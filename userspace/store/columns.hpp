@@ -84,6 +84,7 @@ void columns(Visitor& visit, T& object) {
   visit("protocol", object.protocol);
   visit("lb_algorithm", object.lb_algorithm);
   visit("forwarding_mode", object.forwarding_mode);
+  visit("on_member_down", object.on_member_down);
   visit("session_persistence", object.session_persistence);
   visit("persistence_timeout_seconds", object.persistence_timeout_seconds);
   visit("persistence_granularity", object.persistence_granularity);

@@ -182,6 +182,11 @@ ALTER TABLE listeners ADD COLUMN on_no_member TEXT NOT NULL DEFAULT 'drop';
                                       R"sql(
 ALTER TABLE load_balancers ADD COLUMN additional_vips TEXT NOT NULL DEFAULT '';
 ALTER TABLE load_balancers ADD COLUMN on_unmatched TEXT NOT NULL DEFAULT 'drop';
+)sql",
+                                      // 4 -> 5: connections to members that are down may be
+                                      // reset; those of older pools were kept, and still are.
+                                      R"sql(
+ALTER TABLE pools ADD COLUMN on_member_down TEXT NOT NULL DEFAULT 'keep';
 )sql"};
 
 Result<void> migrate_one_step(Connection& connection, int version) {

@@ -290,6 +290,8 @@ INSTANTIATE_TEST_SUITE_P(
         Row{"odd_on_no_member", "PUT", LISTENERS "/{listener}",
             R"({"listener": {"on_no_member": "RESET"}})", 400,
             "Value should be one of: drop, reset"},
+        Row{"odd_on_member_down", "PUT", POOLS "/{pool}", R"({"pool": {"on_member_down": "drop"}})",
+            400, "Value should be one of: keep, reset"},
         Row{"odd_forwarding_mode", "PUT", POOLS "/{pool}",
             R"({"pool": {"forwarding_mode": "DNAT"}})", 400,
             "Value should be one of: fullnat, dnat, dsr, ipip"},

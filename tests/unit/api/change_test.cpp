@@ -117,6 +117,13 @@ TEST_F(Change, a_pool_changes_its_forwarding_mode_and_back) {
   EXPECT_EQ(answer["pool"].at("forwarding_mode"), "fullnat");
 }
 
+TEST_F(Change, a_pool_changes_what_becomes_of_connections_to_members_that_are_down_and_back) {
+  auto answer = put(pool_url_, R"({"pool": {"on_member_down": "keep"}})");
+  EXPECT_EQ(answer["pool"].at("on_member_down"), "keep");
+  answer = put(pool_url_, R"({"pool": {"on_member_down": null}})");
+  EXPECT_EQ(answer["pool"].at("on_member_down"), "reset");
+}
+
 TEST_F(Change, every_single_object_can_be_deleted) {
   for (const auto& url :
        {monitor_url_, member_url_, pool_url_, listener_url_, load_balancer_url_}) {

@@ -77,6 +77,7 @@ TEST_F(Walkthrough, a_pool_becomes_the_default_pool_of_its_listener) {
   const auto& shown = answer["pool"];
   EXPECT_EQ(shown.at("operating_status"), "OFFLINE");
   EXPECT_EQ(shown.at("forwarding_mode"), "fullnat");
+  EXPECT_EQ(shown.at("on_member_down"), "reset");
   EXPECT_EQ(text(shown.at("listeners")), "[{\"id\":\"" + listener + "\"}]");
   EXPECT_EQ(text(shown.at("loadbalancers")), "[{\"id\":\"" + load_balancer + "\"}]");
   EXPECT_TRUE(shown.at("session_persistence").is_null());

@@ -329,9 +329,11 @@ TEST_F(ControllerTest, AFailedProbeSwapsTheRingAndFlagsTheMemberAndNothingElse) 
   build();
   add_monitor();
   controller->set_health({{walkthrough.a, Health::down}});
+  MemberEntry down{ip("10.0.0.4"), 80, false, true};
+  down.given_up = true;
   EXPECT_THAT(data_plane.operations,
               ElementsAre(Operation(PutPool{walkthrough.pool, {{}, {walkthrough.b}}}),
-                          Operation(PutMember{walkthrough.a, {ip("10.0.0.4"), 80, false, true}})));
+                          Operation(PutMember{walkthrough.a, down})));
   data_plane.operations.clear();
   controller->set_health({{walkthrough.a, Health::down}});
   EXPECT_THAT(data_plane.operations, IsEmpty()) << "no news";

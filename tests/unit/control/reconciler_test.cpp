@@ -184,9 +184,36 @@ TEST_F(Reconciler, AnEvictionIsOneRingSwapAndThenTheMembersFlag) {
   const auto before = desired();
   health[walkthrough.a] = Health::down;
   const auto operations = diff(desired(), before);
-  EXPECT_THAT(operations,
-              ElementsAre(Operation(PutPool{walkthrough.pool, {{}, {walkthrough.b}}}),
-                          Operation(PutMember{walkthrough.a, {ip("10.0.0.4"), 80, false, true}})));
+  MemberEntry down{ip("10.0.0.4"), 80, false, true};
+  down.given_up = true;
+  EXPECT_THAT(operations, ElementsAre(Operation(PutPool{walkthrough.pool, {{}, {walkthrough.b}}}),
+                                      Operation(PutMember{walkthrough.a, down})));
+}
+
+TEST_F(Reconciler, MembersThatAreDownAreGivenUpAsLongAsThereIsAnotherOne) {
+  health[walkthrough.a] = Health::down;
+  auto state = desired();
+  EXPECT_TRUE(state.members.at(walkthrough.a).given_up);
+  EXPECT_FALSE(state.members.at(walkthrough.b).given_up);
+
+  health[walkthrough.b] = Health::down;
+  state = desired();
+  EXPECT_FALSE(state.members.at(walkthrough.a).given_up) << "where should its clients go?";
+  EXPECT_FALSE(state.members.at(walkthrough.b).given_up);
+}
+
+TEST_F(Reconciler, APoolMayKeepTheConnectionsOfMembersThatAreDown) {
+  model.pools.at(walkthrough.pool).on_member_down = model::MemberDownMode::keep;
+  health[walkthrough.a] = Health::down;
+  EXPECT_TRUE(desired().members.at(walkthrough.a).failed);
+  EXPECT_FALSE(desired().members.at(walkthrough.a).given_up);
+}
+
+TEST_F(Reconciler, DrainedDisabledAndRemovedMembersAreNotGivenUp) {
+  model.members.at(walkthrough.a).weight = 0;
+  EXPECT_FALSE(desired().members.at(walkthrough.a).given_up);
+  model.members.at(walkthrough.a).admin_state_up = false;
+  EXPECT_FALSE(desired().members.at(walkthrough.a).given_up);
 }
 
 TEST_F(Reconciler, AReturnIsTheMembersFlagAndThenOneRingSwap) {

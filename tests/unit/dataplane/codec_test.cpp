@@ -98,6 +98,13 @@ TEST(Codec, ARemovedMemberKeepsItsIdAndAddressButIsNotUsable) {
   EXPECT_EQ(from_map(member).port, 8080);
 }
 
+TEST(Codec, AMemberThatIsDownComesBackAsItWas) {
+  for (const bool given_up : {false, true}) {
+    control::MemberEntry entry{ipv6, 8080, false, true, model::ForwardingMode::dsr, given_up};
+    EXPECT_EQ(from_map(to_map(some_id, entry)), entry);
+  }
+}
+
 TEST(Codec, APoolComesBackAsItWas) {
   using model::Algorithm;
   using model::ForwardingMode;

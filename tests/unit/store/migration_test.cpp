@@ -58,6 +58,7 @@ TEST_F(Migration, AStoreOfSchema1KeepsEveryAttributeAndNewOnesHaveTheirDefaults)
   const auto& pool = model.pools.at(id(2));
   EXPECT_EQ(pool.forwarding_mode, model::ForwardingMode::dnat);
   EXPECT_FALSE(pool.session_persistence);
+  EXPECT_EQ(pool.on_member_down, model::MemberDownMode::keep) << "as before the upgrade";
   const auto& listener = model.listeners.at(id(3));
   EXPECT_EQ(listener.default_pool_id, id(2));
   EXPECT_EQ(listener.connection_limit, 100);
@@ -99,6 +100,15 @@ TEST_F(Migration, AStoreOfSchema3KeepsEveryAttributeAndNewOnesHaveTheirDefaults)
   EXPECT_EQ(model.load_balancers.at(id(1)).vip_address.to_string(), "10.0.0.16");
   EXPECT_TRUE(model.load_balancers.at(id(1)).additional_vips.empty());
   EXPECT_EQ(model.load_balancers.at(id(1)).on_unmatched, model::RefusalMode::drop);
+}
+
+TEST_F(Migration, AStoreOfSchema4KeepsEveryAttributeAndItsPoolsKeepConnections) {
+  const auto model = written_by(4).load().value();
+  const auto& load_balancer = model.load_balancers.at(id(1));
+  ASSERT_EQ(load_balancer.additional_vips.size(), 2U);
+  EXPECT_EQ(load_balancer.additional_vips[0].subnet_id, "private-subnet6");
+  EXPECT_EQ(load_balancer.on_unmatched, model::RefusalMode::reset);
+  EXPECT_EQ(model.pools.at(id(2)).on_member_down, model::MemberDownMode::keep);
 }
 
 TEST_F(Migration, AMigratedStoreTakesWhatTheOldOneCouldNot) {

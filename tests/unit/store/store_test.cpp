@@ -48,6 +48,7 @@ model::Model full_model() {
   pool.protocol = model::Protocol::udp;
   pool.lb_algorithm = model::Algorithm::maglev;
   pool.forwarding_mode = model::ForwardingMode::dnat;
+  pool.on_member_down = model::MemberDownMode::keep;
   pool.session_persistence = model::SessionPersistence::source_ip;
   pool.persistence_timeout_seconds = 60;
   pool.persistence_granularity = ip("255.255.255.0");
@@ -300,7 +301,7 @@ TEST_F(StoreTest, AFileOfANewerSluiceIsRefused) {
   sqlite3_exec(database, "PRAGMA user_version = 7", nullptr, nullptr, nullptr);
   sqlite3_close(database);
   EXPECT_EQ(refusal(), "open " + file().string() +
-                           ": it was written by a newer Sluice (schema 7, this program knows 4) "
+                           ": it was written by a newer Sluice (schema 7, this program knows 5) "
                            "(install that version again, or choose another --state-dir)");
 }
 

@@ -119,6 +119,7 @@ const Shape& pool_shape() {
                                       given("protocol", Type::upper),
                                       given("lb_algorithm", Type::upper),
                                       {"forwarding_mode", Type::lower, "fullnat"},
+                                      {"on_member_down", Type::lower, "reset"},
                                       {"session_persistence", Type::map},
                                       enabled,
                                       tags},
