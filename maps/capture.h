@@ -22,7 +22,6 @@ struct sluice_capture_filter {
 	__u32 every;   /* one in so many of those, per CPU; not 0 */
 };
 SLUICE_STATIC_ASSERT(sizeof(struct sluice_capture_filter) == 48);
-SLUICE_STATIC_ASSERT(SLUICE_REASON_COUNT <= 64);
 
 /* One frame. A packet that leaves has two, first as it came in. */
 struct sluice_captured {

@@ -28,7 +28,7 @@ SLUICE_STATIC_ASSERT(sizeof(struct sluice_counters) == 64);
 #ifdef __bpf__
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, SLUICE_REASON_COUNT);
+	__uint(max_entries, SLUICE_MAX_REASONS);
 	__type(key, __u32);
 	__type(value, __u64);
 } reason_counters SEC(".maps");

@@ -3,10 +3,12 @@
  *
  * Contract: each packet that the XDP program sees is counted under exactly one reason, in
  * `reason_counters` at the enum's value. The list generates the enum (here), the metric label and
- * the operator's sentence (userspace/dataplane/reasons.cpp). The numbers are part of the map
- * layout: add new reasons at the end, never reorder. */
+ * the operator's sentence (userspace/dataplane/reasons.cpp). Two versions that share the map must mean
+ * the same by a number: add new reasons at the end, never reorder. */
 #ifndef SLUICE_REASONS_H
 #define SLUICE_REASONS_H
+
+#include "types.h"
 
 /* X(NAME, verdict class, label, sentence)
  * verdict class: FORWARD (sent to a member or client), ANSWER (the data plane replied itself),
@@ -100,5 +102,10 @@
 #define SLUICE_REASON_ENUM(name, verdict, label, sentence) SLUICE_REASON_##name,
 enum sluice_reason { SLUICE_REASONS(SLUICE_REASON_ENUM) SLUICE_REASON_COUNT };
 #undef SLUICE_REASON_ENUM
+
+/* Room for reasons to come: a new one must not change the map, or `sluice-loader upgrade` could not go from one version
+ * to the other. One bit each in struct sluice_capture_filter. */
+#define SLUICE_MAX_REASONS 64
+SLUICE_STATIC_ASSERT(SLUICE_REASON_COUNT <= SLUICE_MAX_REASONS);
 
 #endif
