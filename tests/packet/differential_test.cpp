@@ -253,8 +253,9 @@ void Differential::write_pool(std::size_t number) {
     const auto& member = c.members[pool.members[i]];
     const auto slot = static_cast<std::uint32_t>(pool.members[i]);
     const auto weight = pool.weights.empty() ? 0 : pool.weights[i];
+    const std::uint32_t down = member.given_up ? SLUICE_MEMBER_FAILED | SLUICE_MEMBER_GIVEN_UP : 0U;
     put_member(slot, reference::text_of(member.address), member.port, member.usable,
-               member_flags(pool.mode));
+               member_flags(pool.mode) | down);
     if (member.usable) ring.push_back(SLUICE_RING_WEIGHTED(slot, weight));
   }
   put_pool(static_cast<std::uint32_t>(number), map_value(pool.mode), ring,
@@ -356,12 +357,13 @@ std::string first_difference(const Bytes& a, const Bytes& b) {
 
 bool Differential::comes_out_as_expected(const Step& step) {
   if (const auto* turns = std::get_if<Turns>(&step)) {
-    model_->set_usable(turns->member, turns->usable);
+    model_->turn(turns->member, turns->usable, turns->given_up);
     const auto& pools = model_->configuration().pools;
     for (std::size_t pool = 0; pool < pools.size(); ++pool) {
       const auto& members = pools[pool].members;
       if (std::count(members.begin(), members.end(), turns->member)) write_pool(pool);
     }
+    if (turns->given_up) expire();
     return true;
   }
   const auto& arrives = std::get<Arrives>(step);
@@ -411,7 +413,8 @@ std::string Differential::as_test(const std::vector<Step>& steps, std::uint64_t 
   std::string text = fmt::format("\n{}, Seed{}) {{\n  EXPECT_FALSE(play({{\n", test_macro_, seed);
   for (const auto& step : steps) {
     if (const auto* turns = std::get_if<Turns>(&step)) {
-      text += fmt::format("      Turns{{{}, {}}},\n", turns->member, turns->usable);
+      text += fmt::format("      Turns{{{}, {}, {}}},\n", turns->member, turns->usable,
+                          turns->given_up);
       continue;
     }
     const auto& arrives = std::get<Arrives>(step);

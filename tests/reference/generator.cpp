@@ -120,7 +120,8 @@ Packet Generator::packet_of(const Flow& flow, bool from_member, std::string* int
   const auto way = from_member
                        ? *way_to(configuration(), configuration().members[flow.member].address)
                        : flow.client_way;
-  *interface = way.interface;
+  // Where members answer directly there need be no way back.
+  *interface = way.interface.empty() ? "lan0" : way.interface;
   p.source_mac = way.next_mac;
   address(p, *interface);
   if (from_member && !way.tags.empty()) p.tags = way.tags;
@@ -261,9 +262,12 @@ void Generator::damage(Bytes& frame) {
 }
 
 Step Generator::next() {
-  if (chance(2)) {
-    const auto member = below(configuration().members.size());
-    return Turns{member, !configuration().members[member].usable};
+  if (chance(3)) {
+    const bool of_flow = !model_.flows().empty() && chance(70);
+    const auto member =
+        of_flow ? any_of(model_.flows()).member : below(configuration().members.size());
+    const bool usable = configuration().members[member].usable;
+    return Turns{member, !usable, usable && chance(50)};
   }
   if (unfinished_ && chance(70)) {
     const auto [interface, packet] = *std::exchange(unfinished_, std::nullopt);

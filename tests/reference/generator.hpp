@@ -21,6 +21,7 @@ struct Arrives {
 struct Turns {
   std::size_t member;
   bool usable;
+  bool given_up = false;
 };
 using Step = std::variant<Arrives, Turns>;
 

@@ -228,7 +228,35 @@ void Model::remember_fragment(const View& v) {
 bool Model::gives_way(const Flow& flow, const View& v) const {
   const bool may = v.opens || (v.protocol == udp && !flow.established);
   if (!may || v.fragment == Fragment::later) return false;
-  return flow.is_closing() || (!flow.established && !configuration_.members[flow.member].usable);
+  return flow.is_closing() || is_given_up(flow) ||
+         (!flow.established && !configuration_.members[flow.member].usable);
+}
+
+bool Model::is_given_up(const Flow& flow) const {
+  return flow.lost && !flow.is_over() && configuration_.members[flow.member].given_up;
+}
+
+// Its client is told, if it can be; one that has ended the connection itself need not be.
+Fate Model::give_up(const Arrival& a, std::size_t flow) {
+  auto fate = rejected(a.frame, a.view, "member_down");
+  if (fate.reason == "rejected" || a.view.aborts) forget(flow);
+  return fate;
+}
+
+void Model::turn(std::size_t member, bool usable, bool given_up) {
+  configuration_.members.at(member).usable = usable;
+  configuration_.members.at(member).given_up = given_up;
+  if (given_up) sweep();
+}
+
+// UDP sessions of members that are down end, other connections look once more before they go on.
+void Model::sweep() {
+  for (std::size_t i = 0; i < flows_.size(); ++i) {
+    auto& flow = flows_[i];
+    if (flow.forgotten || !configuration_.members[flow.member].given_up) continue;
+    flow.lost = true;
+    if (flow.at_client.protocol == udp) forget(i);
+  }
 }
 
 void Model::forget(std::size_t flow) {
@@ -304,9 +332,11 @@ std::optional<Fate> Model::known_flow(const Arrival& a) {
     return {};
   }
   remember_fragment(v);
+  if (!direction->to_client && is_given_up(flow)) return give_up(a, direction->flow);
   const auto t = translation(flow, direction->to_client);
   if (v.ttl <= 1)
     return time_exceeded(a.frame, v, direction->to_client ? t.to.source : v.destination);
+  if (!direction->to_client && t.way.resolved) flow.lost = false;
   track(flow, direction->to_client, v);
   return forward(a, t, direction->to_client ? "replied" : "forwarded", direction->to_client);
 }
@@ -325,8 +355,9 @@ std::optional<Fate> Model::icmp_error(const Arrival& a) {
     return dropped(quote.defect.empty() ? "icmp_no_flow" : quote.defect);
   }
   if (v.ttl <= 1) return dropped("ttl_exceeded");
-  const auto& flow = flows_[direction->flow];
+  auto& flow = flows_[direction->flow];
   const auto t = translation(flow, direction->to_client);
+  if (!direction->to_client && t.way.resolved) flow.lost = false;  // until the next sweep
   Bytes frame = a.frame;
   if (t.way.resolved) lower_ttl(frame, v);
   translate_quote(frame, v, quote, t.to.turned());
@@ -367,7 +398,7 @@ std::size_t Model::by_hash(std::size_t pool, const Tuple& client,
   if (!is_new) return known->second;
   const auto chosen = choices_(client);
   for (const auto member : ring) {
-    const auto& [address, port, usable] = configuration_.members[member];
+    const auto& [address, port, usable, given_up] = configuration_.members[member];
     const Tuple reply{address, client.source, port, client.source_port, client.protocol};
     if (chosen ? address == chosen->destination : find(reply).has_value()) known->second = member;
   }

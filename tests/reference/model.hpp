@@ -33,6 +33,7 @@ struct Member {
   Address address;
   std::uint16_t port = 0;
   bool usable = true;
+  bool given_up = false;  // down, and its clients are told
 };
 enum class Algorithm { round_robin, least_connections, source_ip, source_ip_port };
 
@@ -110,6 +111,7 @@ struct Flow {
   Way client_way;
   bool replied = false, established = false, client_ended = false, member_ended = false;
   bool forgotten = false;
+  bool lost = false;  // a sweep found its member given up, and its packets went nowhere since
   bool is_closing() const { return client_ended || member_ended; }
   bool is_over() const { return (client_ended && member_ended) || forgotten; }
 };
@@ -136,9 +138,9 @@ class Model {
       : configuration_(std::move(configuration)), choices_(std::move(choices)) {}
 
   Fate receive(const Bytes& frame, const std::string& interface);
-  void set_usable(std::size_t member, bool usable) {
-    configuration_.members.at(member).usable = usable;
-  }
+  void set_usable(std::size_t member, bool usable) { turn(member, usable, false); }
+  // `given_up`: and the sweep has been there.
+  void turn(std::size_t member, bool usable, bool given_up);
   void set_up(const Address& vip, bool up) { configuration_.vips.at(vip).up = up; }
   void forget_everything();
 
@@ -172,6 +174,9 @@ class Model {
   std::optional<Tuple> tuple_of(const View& view) const;
   void remember_fragment(const View& view);
   bool gives_way(const Flow& flow, const View& view) const;
+  bool is_given_up(const Flow& flow) const;
+  void sweep();
+  Fate give_up(const Arrival& a, std::size_t flow);
   void forget(std::size_t flow);
   std::optional<Way> way_to_client(const Arrival& a) const;
   void track(Flow& flow, bool to_client, const View& view) const;
