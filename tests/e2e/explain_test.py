@@ -45,6 +45,22 @@ class Explain(support.LabTest):
         self.assertEqual("80_member_1", self.explain(flow["client"])["member"])
         self.assertEqual([], lab.finish_client(held)["broken"])
 
+    def test_a_connection_whose_member_is_down_makes_way(self):
+        lab = self.lab
+        lab.serve()
+        lab.balance()
+        lab.spawn("client", support.PYTHON, "-c",
+                  f"import socket, time; idle = socket.create_connection(('{VIP}', 80)); time.sleep(60)")
+        flow = support.wait_for(lambda: [row for row in lab.rows("flows", "list") if row["state"] == "established"], 5,
+                                "an established connection")[0]
+        self.assertEqual(("forward", "forwarded"), self.fate(flow["client"]))
+        lab.run("member1", "ip", "link", "set", "eth0", "down")
+        lab.ctl("loadbalancer", "healthmonitor", "create", "--delay", "1", "--timeout", "1", "--max-retries", "1",
+                "--type", "tcp", "80_pool")
+        support.wait_for(lambda: self.explain(flow["client"])["member"] == "80_member_2", 10, "another member")
+        self.assertEqual(("forward", "flow_created"), self.fate(flow["client"]))
+        self.assertEqual("established", lab.rows("flows", "list")[0]["state"], "until its client sends something")
+
     def test_it_says_why_a_packet_would_be_dropped(self):
         lab = self.lab
         lab.balance()

@@ -11,6 +11,7 @@
 #include "dataplane/reasons.hpp"
 #include "dataplane/rehearsal.hpp"
 #include "maps/flow.h"
+#include "maps/member.h"
 #include "maps/next_hop.h"
 
 namespace sluice::dataplane {
@@ -35,14 +36,24 @@ void add_objects(Explanation& explained, const Flow& flow) {
   explained.member_id = flow.member_id;
 }
 
+// Whether a packet that opens a connection takes the place of this one: see flow_gives_way() in
+// bpf/flow_state.h. (Idle ones are left to the next sweep.)
+bool gives_way(const Program& program, const Flow& flow, const FlowSlot& slot) {
+  if (flow.state == "closing" || flow.state == "closed") return true;
+  const auto index = static_cast<std::uint32_t>(SLUICE_STATE_GET(slot.state, MEMBER));
+  const auto member = ArrayMap<sluice_member>(program, "members").lookup(index);
+  const bool down = member && *member && ((*member)->flags & SLUICE_MEMBER_GIVEN_UP) != 0;
+  return down && flow.protocol != model::Protocol::udp && SLUICE_STATE_GET(slot.state, HOP) == 0;
+}
+
 // The connection that the packet belongs to already, unless that one gives way to a new one.
 Result<std::optional<Flow>> known_flow(const Program& program, const FlowNames& names,
                                        const Question& question) {
   std::optional<Flow> known;
-  const auto look = [&](const Flow& flow, const FlowSlot&) {
+  const auto look = [&](const Flow& flow, const FlowSlot& slot) {
     const bool same = flow.protocol == question.protocol && flow.client == question.from &&
                       flow.vip == question.to;
-    if (same && flow.state != "closing" && flow.state != "closed") known = flow;
+    if (same && !gives_way(program, flow, slot)) known = flow;
     return !same;
   };
   return for_each_flow(program, names, look).map([&] { return known; });
