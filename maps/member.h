@@ -25,8 +25,8 @@
 #define SLUICE_MEMBER_IPIP 32U
 #define SLUICE_MEMBER_DNAT 64U
 /* It is down, its pool has others, and the pool says that clients shall not wait for it: at the next sweep its flows but
- * for UDP lose their next hop, and a client's next packet is answered with a reset. Those that it sends none of while the
- * member is down live on. */
+ * for UDP lose their next hop, and a client's next packet is answered with a reset. Connections whose client is silent
+ * until the flag is gone live on. */
 #define SLUICE_MEMBER_GIVEN_UP 128U
 
 struct sluice_member {

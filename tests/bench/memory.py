@@ -7,7 +7,7 @@ import time
 import contenders
 from contenders import SMALL
 
-# Closed flows guard their port for 60 s, which end up to two ticks of 8 s later; then the next sweep, one every 5 s, removes them.
+# Closed flows guard their port for 60 s and up to two ticks of 8 s; then the next sweep, one every 5 s, removes them.
 SETTLE_SECONDS = 90
 
 

@@ -15,7 +15,7 @@
 #include <set>
 
 #include "maps/reasons.h"
-#include "packet/world.hpp"
+#include "packet/traffic.hpp"
 #include "reference/generator.hpp"
 
 namespace sluice::test {
@@ -239,12 +239,6 @@ sluice_algorithm map_value(reference::Algorithm algorithm) {
   return algorithms[static_cast<int>(algorithm)];
 }
 
-std::uint32_t member_flags(reference::Mode mode) {
-  static const std::uint32_t flags[] = {0, SLUICE_MEMBER_DNAT, SLUICE_MEMBER_DSR,
-                                        SLUICE_MEMBER_IPIP};
-  return flags[static_cast<int>(mode)];
-}
-
 void Differential::write_pool(std::size_t number) {
   const auto& c = model_->configuration();
   const auto& pool = c.pools[number];
@@ -255,7 +249,7 @@ void Differential::write_pool(std::size_t number) {
     const auto weight = pool.weights.empty() ? 0 : pool.weights[i];
     const std::uint32_t down = member.given_up ? SLUICE_MEMBER_FAILED | SLUICE_MEMBER_GIVEN_UP : 0U;
     put_member(slot, reference::text_of(member.address), member.port, member.usable,
-               member_flags(pool.mode) | down);
+               mode_flags(map_value(pool.mode)) | down);
     if (member.usable) ring.push_back(SLUICE_RING_WEIGHTED(slot, weight));
   }
   put_pool(static_cast<std::uint32_t>(number), map_value(pool.mode), ring,

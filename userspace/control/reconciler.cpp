@@ -106,14 +106,14 @@ PoolEntry pool_entry(const model::Pool& pool, bool ipv6, const Members& members,
   return entry;
 }
 
-// Only while there is somebody to turn to: if all members are down, it may be the monitor that is
-// wrong, and connections that could live are better than none.
-void give_up_failed(DataPlaneState& state, const model::Pool& pool, const Members& members,
-                    const PoolEntry& entry) {
-  if (pool.on_member_down != model::MemberDownMode::reset || entry.ring.empty()) return;
+// Of one IP version, and only while that has somebody to turn to: if all members are down, it may
+// be the monitor that is wrong, and connections that could live are better than none.
+void give_up_failed(DataPlaneState& state, const model::Pool& pool, bool ipv6,
+                    const Members& members) {
+  if (pool.on_member_down != model::MemberDownMode::reset) return;
   for (const auto* member : members) {
     auto& wanted = state.members[member->id];
-    wanted.given_up = wanted.failed;
+    if (member->address.is_v6() == ipv6) wanted.given_up = wanted.failed;
   }
 }
 
@@ -129,7 +129,7 @@ void add_pool(DataPlaneState& state, const model::Model& model, const model::Poo
     if (!model::vip_of_version(owner, ipv6)) continue;
     auto& entry = state.pools[{pool.id, ipv6}] = pool_entry(pool, ipv6, members, health);
     for (const auto& id : entry.ring) state.members[id].usable = true;
-    give_up_failed(state, pool, of_version(members, ipv6), entry);
+    if (!entry.ring.empty()) give_up_failed(state, pool, ipv6, members);
   }
 }
 
