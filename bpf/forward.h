@@ -7,6 +7,7 @@
 #include "bpf/answer.h"
 #include "bpf/flow_state.h"
 #include "bpf/frame.h"
+#include "bpf/suspect.h"
 
 /* The addresses' contribution to a sum that covers them. */
 static __always_inline __u64 address_change(int family, const union sluice_address *before,
@@ -104,6 +105,8 @@ static __always_inline void track_client(int family, const struct packet *p, con
 		seen |= SLUICE_FLOW_CLOSED;
 	if (p->signals & SIGNAL_CONFIRMS && forward->state & SLUICE_FLOW_REPLIED)
 		seen |= SLUICE_FLOW_ESTABLISHED;
+	if (p->signals & SIGNAL_OPENS && !(forward->state & SLUICE_FLOW_REPLIED))
+		suspect_member(forward->state, SLUICE_FAILURE_UNANSWERED);
 	if (seen & ~forward->state)
 		flow_note(family, forward, seen);
 }
@@ -123,6 +126,8 @@ static __always_inline int track_member_in(int family, const struct tuple *forwa
 		return 0;
 	if (forward_key->protocol == SLUICE_FLOW_UDP)
 		seen |= SLUICE_FLOW_ESTABLISHED;
+	if (signals & SIGNAL_ABORTS && !(forward.state & (SLUICE_FLOW_REPLIED | SLUICE_FLOW_CLOSED)))
+		suspect_member(forward.state, SLUICE_FAILURE_REFUSED);
 	if (seen & ~forward.state)
 		flow_note(family, &forward, seen);
 	return 0;

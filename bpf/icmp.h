@@ -186,6 +186,17 @@ static __always_inline bool turned_quote(int family, struct xdp_md *ctx, const s
 	return true;
 }
 
+/* Is it about a packet to a member that could not be delivered, whatever its size? */
+static __always_inline bool says_unreachable(int family, struct xdp_md *ctx, const struct packet *p)
+{
+	struct icmp_header *icmp = packet_at(ctx, p->l4_offset, sizeof(*icmp));
+
+	if (!icmp)
+		return false;
+	return family == FAMILY4 ? icmp->type == ICMP4_UNREACHABLE && icmp->code != ICMP4_CODE_FRAGMENTATION_NEEDED
+				 : icmp->type == ICMP6_UNREACHABLE;
+}
+
 /* An ICMP error whose quote is of this flow. */
 static __always_inline int deliver_error(int family, struct packet *p, struct xdp_md *ctx, struct flow *flow,
 					 const struct quote *quote, const struct tuple *turned)
@@ -200,6 +211,8 @@ static __always_inline int deliver_error(int family, struct packet *p, struct xd
 	if (why == SLUICE_REASON_NO_ROUTE)
 		return why;
 	count_flow_packet(flow->state, ETH_HLEN + p->l3_bytes);
+	if (to_client(flow) && says_unreachable(family, ctx, p))
+		suspect_member(flow->state, SLUICE_FAILURE_UNREACHABLE);
 	if (way.hop)
 		lower_ttl(family, ctx, p);
 	if (is_translated(family, turned, flow))

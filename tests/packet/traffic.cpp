@@ -65,8 +65,8 @@ Packet Traffic::from_client(L4 protocol, std::uint8_t flags, std::uint16_t port)
   p.source_port = port;
   p.destination_port = listener_port(protocol);
   p.flags = flags;
-  // An INIT opens what a SYN opens.
-  p.chunk = flags & SYN ? 1 : 10;
+  // An INIT opens what a SYN opens, an ABORT is its RST.
+  p.chunk = flags & SYN ? 1 : flags & RST ? 6 : 10;
   p.data = text("question");
   return p;
 }
@@ -93,7 +93,7 @@ Packet Traffic::from_member(int member, L4 protocol, std::uint8_t flags, std::ui
   p.source_port = member_port(protocol);
   p.destination_port = client_port;
   p.flags = flags;
-  p.chunk = flags & SYN ? 2 : 3;
+  p.chunk = flags & SYN ? 2 : flags & RST ? 6 : 3;
   p.data = text("the answer");
   return p;
 }

@@ -1,5 +1,6 @@
 #include "dataplane/program.hpp"
 
+#include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <fmt/format.h>
 
@@ -45,6 +46,24 @@ sluice_flow_table dimensions(const LoadOptions& options) {
   table.capacity6 = options.flows6 != 0 ? options.flows6 : share;
   table.homes6 = SLUICE_FLOW_HOMES6(table.capacity6);
   return table;
+}
+
+// Maps that older versions do not have. They may begin empty while their programs run, which know
+// nothing of them.
+bool came_later(std::string_view name) {
+  return name == "member_failures" || name == "suspicions";
+}
+
+Result<UniqueFd> add_map(const MapLayout& layout, const std::filesystem::path& pin) {
+  LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = layout.flags);
+  const UniqueFd fd(bpf_map_create(static_cast<bpf_map_type>(layout.type), layout.name.c_str(),
+                                   layout.key_size, layout.value_size, layout.max_entries,
+                                   &options));
+  if (!fd) return fail_bpf(errno, "create map " + layout.name);
+  // Somebody else may have been faster; whose it is doesn't matter.
+  if (bpf_obj_pin(fd.get(), pin.c_str()) != 0 && errno != EEXIST)
+    return fail_bpf(errno, "pin " + pin.string());
+  return open_pin(pin);
 }
 
 // The kernel allocates the tables at once and may evict half the machine trying, so ask first.
@@ -159,7 +178,10 @@ Result<Program> Program::open_pinned(const std::filesystem::path& pin_directory)
   Program program;
   for (const auto& expected : *layouts) {
     auto fd = open_pin(pins.map(expected.name));
-    if (!fd && fd.error().system_errno == ENOENT) {
+    const bool missing = !fd && fd.error().system_errno == ENOENT;
+    if (missing && came_later(expected.name)) {
+      fd = add_map(expected, pins.map(expected.name));
+    } else if (missing) {
       return fail(ErrorKind::conflict,
                   fmt::format("map {} is not pinned in {}", expected.name, pin_directory.string()),
                   "another version of Sluice loaded it; sluice-loader detach --all starts afresh");

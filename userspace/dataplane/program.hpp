@@ -62,7 +62,8 @@ class Program {
   // and over small tables of its own for what packets change. Nothing is pinned, and nothing
   // sweeps.
   static Result<Program> load_beside(const Program& maps);
-  // Opens what is pinned; ErrorKind::conflict names the map whose layout this build can't use.
+  // Opens what is pinned, and adds the maps that an older version did not have;
+  // ErrorKind::conflict names the map whose layout this build can't use.
   static Result<Program> open_pinned(const std::filesystem::path& pin_directory);
 
   int xdp_fd() const { return xdp_.get(); }

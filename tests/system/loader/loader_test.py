@@ -146,6 +146,16 @@ class LoaderTest(unittest.TestCase):
         self.succeed("detach", "--all")
         self.assertFalse(self.runs_xdp("nic0"))
 
+    def test_maps_that_an_older_version_did_not_have_are_added(self):
+        self.attach("nic0")
+        for later in ("member_failures", "suspicions"):
+            (PIN_DIR / "maps" / later).unlink()
+        self.succeed("upgrade")
+        self.assertIn("ringbuf", run("bpftool", "map", "show", "pinned", str(PIN_DIR / "maps/suspicions")).stdout)
+        (PIN_DIR / "maps/vips4").unlink()
+        self.fail_with(1, ["vips4", "is not pinned", "detach --all"], "upgrade")
+        self.succeed("detach", "--all")
+
     def test_shared_goes_on_and_off_through_libxdp(self):
         self.attach("nic0", "--shared")
         self.assertTrue(self.runs_xdp("nic0"))

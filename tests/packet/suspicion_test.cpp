@@ -1,0 +1,151 @@
+// Members that new connections find dead are told to the controller.
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include <chrono>
+#include <memory>
+#include <thread>
+
+#include "maps/suspicion.h"
+#include "packet/traffic.hpp"
+
+namespace sluice::test {
+namespace {
+
+class Suspicion : public AllProtocols {
+ protected:
+  // What has been told since the last call.
+  std::vector<sluice_suspicion> told() {
+    std::vector<sluice_suspicion> result;
+    const auto keep = [](void* to, void* data, std::size_t) {
+      static_cast<std::vector<sluice_suspicion>*>(to)->push_back(
+          *static_cast<sluice_suspicion*>(data));
+      return 0;
+    };
+    const std::unique_ptr<ring_buffer, decltype(&ring_buffer__free)> ring(
+        ring_buffer__new(map("suspicions"), keep, &result, nullptr), ring_buffer__free);
+    EXPECT_TRUE(ring);
+    if (ring) ring_buffer__consume(ring.get());
+    return result;
+  }
+  std::uint32_t failures() {
+    std::uint32_t member = member_index(1, protocol());
+    sluice_member_failures lately{};
+    bpf_map_lookup_elem(map("member_failures"), &member, &lately);
+    return lately.failures;
+  }
+  Packet refusal(std::uint16_t port = 40000) const {
+    return from_member(1, protocol(), RST | ACK, port);
+  }
+  Packet syn(std::uint16_t port = 40000) const { return from_client(protocol(), SYN, port); }
+  void turn_to_member_1() {
+    put_pool(pool(protocol()), SLUICE_FULLNAT, {member_index(1, protocol())});
+  }
+  // A member's or router's ICMP error about what the client sends.
+  Packet error_about_it(const std::string& sender, int type, int code) const {
+    auto error = icmp_error(sender, net().vip, static_cast<std::uint8_t>(type),
+                            static_cast<std::uint8_t>(code), 0,
+                            at_member(from_client(protocol(), ACK)).ip_bytes());
+    error.source_mac = member1_mac;
+    error.destination_mac = lan_mac;
+    return error;
+  }
+  void expect_told(std::uint32_t failures, sluice_failure failure) {
+    const auto suspicions = told();
+    ASSERT_EQ(suspicions.size(), 1U);
+    EXPECT_EQ(suspicions[0].member, member_index(1, protocol()));
+    EXPECT_EQ(suspicions[0].failures, failures);
+    EXPECT_EQ(suspicions[0].failure, static_cast<std::uint32_t>(failure));
+  }
+};
+FOR_ALL_PROTOCOLS(Suspicion);
+
+// UDP has nothing to refuse with.
+class Refusal : public Suspicion {};
+INSTANTIATE_TEST_SUITE_P(, Refusal,
+                         ::testing::Combine(::testing::Values(4, 6),
+                                            ::testing::Values(L4::tcp, L4::sctp)),
+                         family_and_protocol);
+
+TEST_P(Refusal, AnAbortInPlaceOfAnAnswerIsARefusal) {
+  receive(syn());
+  EXPECT_EQ(receive(refusal()).reason, "replied") << "and reaches the client";
+  expect_told(1, SLUICE_FAILURE_REFUSED);
+  receive(refusal());
+  EXPECT_TRUE(told().empty()) << "its repetition says nothing new";
+  EXPECT_EQ(failures(), 1U);
+}
+
+TEST_P(Suspicion, AnOpeningPacketThatComesAgainWentUnanswered) {
+  receive(syn());
+  EXPECT_TRUE(told().empty());
+  receive(syn());
+  if (protocol() == L4::udp) {
+    EXPECT_TRUE(told().empty()) << "UDP need not be answered";
+  } else {
+    expect_told(1, SLUICE_FAILURE_UNANSWERED);
+  }
+}
+
+TEST_P(Suspicion, NobodyIsSuspectedWhoHasAnswered) {
+  receive(syn());
+  receive(from_member(1, protocol()));
+  receive(syn());  // the answer may have been lost behind us
+  receive(from_client(protocol(), ACK));
+  receive(from_client(protocol(), RST));
+  receive(from_member(1, protocol(), RST));
+  EXPECT_TRUE(told().empty());
+  EXPECT_EQ(failures(), 0U);
+}
+
+TEST_P(Suspicion, AClientThatAbortsAccusesNobody) {
+  receive(syn());
+  receive(from_client(protocol(), RST));
+  EXPECT_TRUE(told().empty());
+}
+
+TEST_P(Suspicion, MembersThatAnswerDirectlyAreNotSeenToAnswer) {
+  for (const auto mode : {SLUICE_DSR, SLUICE_IPIP}) {
+    use_mode(mode, protocol(), {net().member1});
+    receive(syn(static_cast<std::uint16_t>(41000 + mode)));
+    receive(syn(static_cast<std::uint16_t>(41000 + mode)));
+  }
+  EXPECT_TRUE(told().empty());
+}
+
+TEST_P(Suspicion, AnUnreachableMemberIsToldByIcmp) {
+  establish(protocol());
+  const auto unreachable = error_about_it(net().member1, family() == 4 ? 3 : 1, 3);
+  EXPECT_EQ(receive(unreachable).reason, "icmp_forwarded");
+  expect_told(1, SLUICE_FAILURE_UNREACHABLE);
+}
+
+TEST_P(Suspicion, APacketThatWasTooBigAccusesNobody) {
+  establish(protocol());
+  const auto too_big =
+      family() == 4 ? error_about_it(net().router, 3, 4) : error_about_it(net().router, 2, 0);
+  EXPECT_EQ(receive(too_big).reason, "icmp_forwarded");
+  EXPECT_TRUE(told().empty());
+}
+
+TEST_P(Refusal, AFloodAgainstADeadMemberTellsTwiceASecond) {
+  turn_to_member_1();
+  const auto refused = [&](std::uint16_t port) {
+    receive(syn(port));
+    receive(refusal(port));
+  };
+  const auto start = std::chrono::steady_clock::now();
+  for (std::uint16_t port = 42000; port < 42020; ++port) refused(port);
+  const auto suspicions = told();
+  if (std::chrono::steady_clock::now() - start > std::chrono::milliseconds(900))
+    GTEST_SKIP() << "this machine took a second for forty packets";
+  ASSERT_EQ(suspicions.size(), 2U);
+  EXPECT_EQ(suspicions[0].failures, 1U);
+  EXPECT_EQ(suspicions[1].failures, static_cast<std::uint32_t>(SLUICE_FAILURE_BURST));
+  std::this_thread::sleep_for(std::chrono::milliseconds(1100));
+  refused(42020);
+  expect_told(1, SLUICE_FAILURE_REFUSED);
+}
+
+}  // namespace
+}  // namespace sluice::test
