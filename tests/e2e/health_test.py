@@ -1,6 +1,7 @@
 #!/usr/bin/python3
-"""Members that die lose their new connections within four seconds, get them back when they are back, and the
-other members' connections never notice. Their own clients are told, or left waiting if the pool wants that."""
+"""Members that die lose their new connections within four seconds, or as soon as some failed, get them back when they
+are back, and the other members' connections never notice. Their own clients are told, or left waiting if the pool wants
+that."""
 
 import time
 
@@ -8,20 +9,31 @@ import support
 from support import VIP, wait_for
 
 
-class Monitored(support.LabTest):
+class WithAMonitor(support.LabTest):
+    delay, timeout = 1, 1
+
     def setUp(self):
         super().setUp()
         lab = self.lab
         lab.serve()
         lab.balance()
-        lab.ctl("loadbalancer", "healthmonitor", "create", "--name", "80_check", "--delay", "1", "--timeout", "1",
-                "--max-retries", "2", "--max-retries-down", "2", "--type", "tcp", "80_pool")
+        lab.ctl("loadbalancer", "healthmonitor", "create", "--name", "80_check", "--delay", self.delay, "--timeout",
+                self.timeout, "--max-retries", "2", "--max-retries-down", "2", "--type", "tcp", "80_pool")
         self.wait_for_statuses("ONLINE", "ONLINE")
 
     def wait_for_statuses(self, first, second):
         wanted = {"80_member_1": first, "80_member_2": second}
         wait_for(lambda: self.lab.member_statuses("80_pool") == wanted, 8, f"statuses {wanted}")
 
+    def pull_cable(self):
+        self.lab.run("member1", "ip", "link", "set", "eth0", "down")
+
+    def plug_in(self):
+        self.lab.run("member1", "ip", "link", "set", "eth0", "up")
+        self.lab.run("member1", "ip", "route", "replace", "default", "via", "10.0.0.1")
+
+
+class Monitored(WithAMonitor):
     def check_eviction(self, kill, revive):
         """`kill` takes member 1 away, `revive` brings it back; member 2's connections watch."""
         lab = self.lab
@@ -50,13 +62,6 @@ class Monitored(support.LabTest):
     def test_a_killed_server(self):
         self.check_eviction(kill=lambda: self.lab.kill("member1", "tcp80"),
                             revive=lambda: self.lab.serve_on(1))
-
-    def pull_cable(self):
-        self.lab.run("member1", "ip", "link", "set", "eth0", "down")
-
-    def plug_in(self):
-        self.lab.run("member1", "ip", "link", "set", "eth0", "up")
-        self.lab.run("member1", "ip", "route", "replace", "default", "via", "10.0.0.1")
 
     def test_a_member_whose_cable_is_pulled(self):
         self.check_eviction(kill=self.pull_cable, revive=self.plug_in)
@@ -96,6 +101,36 @@ class Monitored(support.LabTest):
         self.assertEqual("ERROR", lab.value("loadbalancer", "show", "lb", "operating_status"))
         lab.run("client", "curl", "-s", "--max-time", "1", f"http://{VIP}/", check=False)
         self.assertGreater(lab.reasons().get("no_member", 0), 0)
+
+
+class SeldomMonitored(WithAMonitor):
+    """New connections tell that a member is dead, long before its monitor would."""
+    delay, timeout = 60, 5
+
+    def test_a_killed_server_costs_its_next_clients_and_nobody_else(self):
+        lab = self.lab
+        tries = lab.start_client("try", VIP, 80)
+        time.sleep(1)
+        killed = time.time()
+        lab.kill("member1", "tcp80")
+        self.wait_for_statuses("ERROR", "ONLINE")
+        refused = [when - killed for when, what in lab.finish_client(tries) if what.startswith("error")]
+        self.assertTrue(1 <= len(refused) <= 3, refused)
+        self.assertLess(refused[-1], 0.5)
+
+    def test_clients_of_a_member_whose_cable_is_pulled_get_through_to_another(self):
+        lab = self.lab
+        self.pull_cable()
+        began = time.time()
+        clients = []
+        for _ in range(12):
+            clients.append(lab.start_client("who", VIP, 80, 1))
+            time.sleep(0.1)
+        answers = [lab.finish_client(client) for client in clients]
+        self.assertEqual([["member2"]] * len(clients), answers)
+        self.assertLess(time.time() - began, 9)
+        self.plug_in()
+        wait_for(lambda: "member1" in lab.client("who", VIP, 80, 2), 15, "member 1 serves again")
 
 
 if __name__ == "__main__":

@@ -88,10 +88,12 @@ void Follower::link_changed(std::uint32_t interface_index) {
 
 void Follower::health_changed(const std::vector<health::Monitor::Change>& changes) {
   model::HealthTable states;
-  for (const auto& [member, health, reason] : changes) {
+  for (const auto& [member, health, suspected, reason] : changes) {
     states[member] = health;
     const auto who = describe_member(controller_.model(), member);
-    if (health == model::Health::up) {
+    if (suspected) {
+      spdlog::warn("{} gets no new connections until it answers a probe: {}", who, reason);
+    } else if (health == model::Health::up) {
       spdlog::info("{} is up: {}", who, reason);
     } else {
       spdlog::warn("{} is down: {}", who, reason);
@@ -99,10 +101,17 @@ void Follower::health_changed(const std::vector<health::Monitor::Change>& change
     }
   }
   controller_.set_health(states);
+  controller_.set_suspects(monitor_.suspects());
+}
+
+void Follower::suspect(const dataplane::BpfDataPlane::Suspicion& suspicion) {
+  const auto count = suspicion.many ? "new connections" : "a new connection";
+  monitor_.suspect(suspicion.member, suspicion.many, fmt::format("{} {}", count, suspicion.what));
 }
 
 void Follower::probe_members() {
   monitor_.set_targets(health::targets(controller_.model(), controller_.health()));
+  controller_.set_suspects(monitor_.suspects());
 }
 
 void Follower::keep_neighbors() {

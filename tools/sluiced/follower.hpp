@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "control/controller.hpp"
+#include "dataplane/bpf_data_plane.hpp"
 #include "health/monitor.hpp"
 #include "network/announcer.hpp"
 #include "network/neighbor_keeper.hpp"
@@ -28,6 +29,9 @@ class Follower {
 
   // The kernel told of a link that is new, up again, or has another MAC.
   void link_changed(std::uint32_t interface_index);
+
+  // The data plane told that new connections to a member fail.
+  void suspect(const dataplane::BpfDataPlane::Suspicion& suspicion);
 
  private:
   void schedule();

@@ -20,9 +20,9 @@
 #include "network/neighbor_keeper.hpp"
 #include "network/vlans.hpp"
 #include "network/watcher.hpp"
+#include "notice_reader.hpp"
 #include "options.hpp"
 #include "privileges.hpp"
-#include "resolver.hpp"
 #include "service_manager.hpp"
 #include "store/store.hpp"
 #include "test_hook.hpp"
@@ -151,7 +151,7 @@ Result<void> run(const Options& options) {
   auto neighbors = network::NeighborKeeper::start(loop.get_executor());
   if (!neighbors) return tl::unexpected(std::move(neighbors.error()));
   Follower follower(loop, *controller, *neighbors);
-  Resolver resolver(loop, **data_plane, *neighbors);
+  NoticeReader notice_reader(loop, **data_plane, *neighbors, follower);
   std::vector<std::uint32_t> warned_vlans;
   auto watcher = network::Watcher::start(
       loop.get_executor(),

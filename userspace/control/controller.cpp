@@ -5,7 +5,6 @@
 #include <algorithm>
 
 #include "control/apply.hpp"
-#include "control/reconciler.hpp"
 #include "model/edit.hpp"
 #include "model/status.hpp"
 
@@ -129,13 +128,19 @@ void Controller::set_health(const model::HealthTable& changes) {
   notify();
 }
 
+void Controller::set_suspects(Suspects suspects) {
+  if (suspects == suspects_) return;
+  suspects_ = std::move(suspects);
+  settle(bring_in_line(Verify::trust));
+}
+
 Result<std::vector<std::string>> Controller::repair_drift() {
   if (hook_() == Hook::hold) return std::vector<std::string>{};
   auto found = data_plane_->read();
   if (!found) return fail(std::move(found.error()), "read the data plane");
   actual_ = *found;
 
-  const auto planned = diff(desired_state(model_, health_), *found);
+  const auto planned = diff(desired_state(model_, health_, suspects_), *found);
   if (planned.empty() && !any_unsettled(model_)) return std::vector<std::string>{};
   const auto attempt = bring_in_line(Verify::read_back);
   const auto& refusals = attempt.refusals;
@@ -164,7 +169,7 @@ Attempt Controller::bring_in_line(Verify verify) {
     if (!read) return {{}, std::move(read.error())};
     actual_ = std::move(*read);
   }
-  const auto desired = desired_state(model_, health_);
+  const auto desired = desired_state(model_, health_, suspects_);
   const auto operations = diff(desired, *actual_);
   if (operations.empty()) return {};
   auto refusals = apply_all(*data_plane_, operations, *actual_);

@@ -14,6 +14,7 @@
 #include "base/result.hpp"
 #include "control/data_plane.hpp"
 #include "control/provisioning.hpp"
+#include "control/reconciler.hpp"
 #include "model/networks.hpp"
 #include "model/objects.hpp"
 #include "model/status.hpp"
@@ -63,6 +64,10 @@ class Controller {
   // that are no longer probed.
   void set_health(const model::HealthTable& changes);
 
+  // From now on new connections are kept away from these (reconciler.hpp). Not stored: after a
+  // restart nobody is suspected.
+  void set_suspects(Suspects suspects);
+
   // Compares the maps with the desired state and repairs them; returns one line per repair for the
   // log.
   Result<std::vector<std::string>> repair_drift();
@@ -94,6 +99,7 @@ class Controller {
   model::Networks networks_;
   model::Model model_;
   model::HealthTable health_;
+  Suspects suspects_;
   bool staging_ = false;  // within a transaction: model_ is what it has led to so far
   std::optional<DataPlaneState> actual_;  // as far as we know; unset: to be read
   std::vector<std::function<void()>> observers_;

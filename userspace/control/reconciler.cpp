@@ -27,18 +27,33 @@ MembersByPool members_by_pool(const model::Model& model) {
   return result;
 }
 
+// What is known of the members beside what the model says.
+struct Knowledge {
+  const model::HealthTable& health;
+  const Suspects& suspects;
+};
+
+// A suspicion calls no backup: it is over in a moment.
+std::vector<balancing::Share> without_suspects(std::vector<balancing::Share> shares,
+                                               const Suspects& suspects) {
+  if (suspects.empty()) return shares;
+  auto rest = shares;
+  std::erase_if(rest, [&](const auto& share) { return suspects.contains(share.member); });
+  return rest.empty() ? shares : rest;
+}
+
 // Who takes new connections, and how many. The backups are called when nobody else would take one:
 // every other member is down, disabled or drained (weight 0).
 std::vector<balancing::Share> shares(const std::vector<const model::Member*>& members,
-                                     const model::HealthTable& health) {
+                                     const Knowledge& known) {
   for (const bool backup : {false, true}) {
     std::vector<balancing::Share> result;
     for (const auto* member : members) {
-      if (member->backup == backup && member->weight > 0 && usable(health, *member)) {
+      if (member->backup == backup && member->weight > 0 && usable(known.health, *member)) {
         result.push_back({member->id, member->weight});
       }
     }
-    if (!result.empty()) return result;
+    if (!result.empty()) return without_suspects(std::move(result), known.suspects);
   }
   return {};
 }
@@ -96,13 +111,13 @@ Members of_version(Members members, bool ipv6) {
 
 // The pool's entry for connections of one IP version.
 PoolEntry pool_entry(const model::Pool& pool, bool ipv6, const Members& members,
-                     const model::HealthTable& health) {
+                     const Knowledge& known) {
   PoolEntry entry;
   entry.forwarding_mode = pool.forwarding_mode;
   entry.algorithm = algorithm_of(pool);
   set_persistence(entry, pool, ipv6);
   const auto own = of_version(members, ipv6);
-  fill_ring(entry, shares(own, health), own.size());
+  fill_ring(entry, shares(own, known), own.size());
   return entry;
 }
 
@@ -118,16 +133,16 @@ void give_up_failed(DataPlaneState& state, const model::Pool& pool, bool ipv6,
 }
 
 void add_pool(DataPlaneState& state, const model::Model& model, const model::Pool& pool,
-              const Members& members, const model::HealthTable& health) {
+              const Members& members, const Knowledge& known) {
   for (const auto* member : members) {
     state.members[member->id] = {member->address, member->protocol_port, false,
-                                 is_down(health, member->id), pool.forwarding_mode};
+                                 is_down(known.health, member->id), pool.forwarding_mode};
   }
   if (!pool.admin_state_up) return;
   const auto& owner = model.load_balancers.at(pool.load_balancer_id);
   for (const bool ipv6 : {false, true}) {
     if (!model::vip_of_version(owner, ipv6)) continue;
-    auto& entry = state.pools[{pool.id, ipv6}] = pool_entry(pool, ipv6, members, health);
+    auto& entry = state.pools[{pool.id, ipv6}] = pool_entry(pool, ipv6, members, known);
     for (const auto& id : entry.ring) state.members[id].usable = true;
     if (!entry.ring.empty()) give_up_failed(state, pool, ipv6, members);
   }
@@ -206,13 +221,15 @@ void append(Operations& operations, Operations&& more) {
 
 }  // namespace
 
-DataPlaneState desired_state(const model::Model& model, const model::HealthTable& health) {
+DataPlaneState desired_state(const model::Model& model, const model::HealthTable& health,
+                             const Suspects& suspects) {
   DataPlaneState state;
+  const Knowledge known{health, suspects};
   const auto members = members_by_pool(model);
   for (const auto& [id, pool] : model.pools) {
     const auto own = members.find(id);
     static const std::vector<const model::Member*> none;
-    add_pool(state, model, pool, own == members.end() ? none : own->second, health);
+    add_pool(state, model, pool, own == members.end() ? none : own->second, known);
   }
   const auto listeners = enabled_listeners(model);
   for (const auto& [id, load_balancer] : model.load_balancers) {

@@ -2,6 +2,7 @@
 // smallest list of operations that gets there.
 #pragma once
 
+#include <set>
 #include <vector>
 
 #include "control/data_plane.hpp"
@@ -9,10 +10,15 @@
 
 namespace sluice::control {
 
+// Members that new connections are kept away from, although they count as up, as long as their pool
+// has others.
+using Suspects = std::set<Uuid>;
+
 // What the data plane should hold. Disabled listeners and pools are absent from it, a disabled load
 // balancer's VIPs are present but down; rings hold the usable members only (backups when no other
 // is usable).
-DataPlaneState desired_state(const model::Model& model, const model::HealthTable& health);
+DataPlaneState desired_state(const model::Model& model, const model::HealthTable& health,
+                             const Suspects& suspects = {});
 
 // Operations that turn `actual` into `desired`, in an order that never exposes a half-built state:
 // members before the rings that name them, pools before listeners, listeners before VIPs; removal

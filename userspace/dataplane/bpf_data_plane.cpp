@@ -18,7 +18,7 @@ Result<void> DataPlaneOverMaps::recover() {
   if (auto done = recover_members(); !done) return done;
   if (auto done = recover_pools(); !done) return done;
   if (auto done = recover_listeners(); !done) return done;
-  return open_ring_buffer();
+  return open_ring_buffers();
 }
 
 Result<void> DataPlaneOverMaps::recover_members() {
@@ -71,10 +71,13 @@ Result<void> DataPlaneOverMaps::recover_listener(const control::ListenerKey& key
   return {};
 }
 
-Result<void> DataPlaneOverMaps::open_ring_buffer() {
-  requests_.reset(
+Result<void> DataPlaneOverMaps::open_ring_buffers() {
+  notices_.reset(
       ring_buffer__new(program_.map_fd("resolve_requests"), keep_request, this, nullptr));
-  if (!requests_) return fail_bpf(errno, "open ring buffer resolve_requests");
+  if (!notices_) return fail_bpf(errno, "open ring buffer resolve_requests");
+  if (const int error =
+          ring_buffer__add(notices_.get(), program_.map_fd("suspicions"), keep_suspicion, this))
+    return fail_bpf(error, "open ring buffer suspicions");
   return {};
 }
 

@@ -29,13 +29,25 @@ class BpfDataPlane : public control::DataPlane {
 
   virtual const Program& program() const = 0;
 
-  // Readable (poll) when the data plane asks for a next hop's MAC; then call take_resolve_requests.
-  virtual int resolve_requests_fd() const = 0;
+  // It misses the MAC of a next hop.
   struct ResolveRequest {
     std::uint32_t interface_index = 0;
     IpAddress address;
   };
-  virtual Result<std::vector<ResolveRequest>> take_resolve_requests() = 0;
+  // New connections to a member fail.
+  struct Suspicion {
+    Uuid member{};
+    bool many = false;  // within a second
+    std::string what;   // "refused", "not answered"
+  };
+  // What the data plane tells of its own accord.
+  struct Notices {
+    std::vector<ResolveRequest> requests;
+    std::vector<Suspicion> suspicions;
+  };
+  // Readable (poll) when there are notices; then call take_notices.
+  virtual int notices_fd() const = 0;
+  virtual Result<Notices> take_notices() = 0;
 
   // Puts the NICs' present MACs into the interface map; returns the names of those that changed.
   // Call it at start and on every link event.

@@ -29,6 +29,7 @@
 #include "maps/member.h"
 #include "maps/pool.h"
 #include "maps/runtime.h"
+#include "maps/suspicion.h"
 #include "maps/vip.h"
 
 namespace sluice::dataplane {
@@ -78,8 +79,8 @@ class DataPlaneOverMaps : public BpfDataPlane {
   Result<std::vector<control::AttachedInterface>> interfaces() override;
 
   const Program& program() const override { return program_; }
-  int resolve_requests_fd() const override { return ring_buffer__epoll_fd(requests_.get()); }
-  Result<std::vector<ResolveRequest>> take_resolve_requests() override;
+  int notices_fd() const override { return ring_buffer__epoll_fd(notices_.get()); }
+  Result<Notices> take_notices() override;
   Result<std::vector<std::string>> refresh_interface_macs() override;
   Result<std::vector<std::uint32_t>> set_vlans(
       const std::vector<InterfaceSlots::Vlan>& vlans) override {
@@ -105,7 +106,7 @@ class DataPlaneOverMaps : public BpfDataPlane {
   Result<void> recover_pools();
   Result<void> recover_listeners();
   Result<void> recover_listener(const control::ListenerKey& key, const sluice_listener& listener);
-  Result<void> open_ring_buffer();
+  Result<void> open_ring_buffers();
 
   Result<Counters> counters(const CounterMap<sluice_counters>& map,
                             std::optional<std::uint32_t> index) const;
@@ -121,6 +122,7 @@ class DataPlaneOverMaps : public BpfDataPlane {
   Result<Ring> ring_elements(const control::PutPool& put) const;
   Result<std::map<std::uint32_t, Uuid>> pools_by_listener() const;
   static int keep_request(void* self, void* data, std::size_t size);
+  static int keep_suspicion(void* self, void* data, std::size_t size);
 
   Program program_;
   std::optional<PinDirectory> pins_;  // unset: not pinned
@@ -147,8 +149,8 @@ class DataPlaneOverMaps : public BpfDataPlane {
   std::map<control::ListenerKey, Uuid> listener_of_entry_;
 
   std::unique_ptr<Capture> capture_;
-  std::unique_ptr<ring_buffer, CloseRingBuffer> requests_;
-  std::vector<ResolveRequest> taken_;
+  std::unique_ptr<ring_buffer, CloseRingBuffer> notices_;
+  Notices taken_;
 };
 
 }  // namespace sluice::dataplane

@@ -162,15 +162,43 @@ int DataPlaneOverMaps::keep_request(void* self, void* data, std::size_t size) {
   sluice_resolve_request request{};
   if (size < sizeof request) return 0;
   std::memcpy(&request, data, sizeof request);
-  static_cast<DataPlaneOverMaps*>(self)->taken_.push_back(
+  static_cast<DataPlaneOverMaps*>(self)->taken_.requests.push_back(
       {request.ifindex, from_map(request.address, request.family == 6)});
   return 0;
 }
 
-Result<std::vector<BpfDataPlane::ResolveRequest>> DataPlaneOverMaps::take_resolve_requests() {
-  taken_.clear();
-  if (const int error = ring_buffer__consume(requests_.get()); error < 0) {
-    return fail_bpf(error, "read ring buffer resolve_requests");
+namespace {
+
+const char* words(std::uint32_t failure) {
+  switch (failure) {
+    case SLUICE_FAILURE_REFUSED:
+      return "refused";
+    case SLUICE_FAILURE_UNANSWERED:
+      return "not answered";
+    default:
+      return "answered by ICMP: unreachable";
+  }
+}
+
+}  // namespace
+
+// Whose index it was may have gone meanwhile.
+int DataPlaneOverMaps::keep_suspicion(void* self, void* data, std::size_t size) {
+  sluice_suspicion suspicion{};
+  if (size < sizeof suspicion) return 0;
+  std::memcpy(&suspicion, data, sizeof suspicion);
+  auto& plane = *static_cast<DataPlaneOverMaps*>(self);
+  if (const auto member = plane.member_indices_.object_at(suspicion.member)) {
+    plane.taken_.suspicions.push_back(
+        {*member, suspicion.failures >= SLUICE_FAILURE_BURST, words(suspicion.failure)});
+  }
+  return 0;
+}
+
+Result<BpfDataPlane::Notices> DataPlaneOverMaps::take_notices() {
+  taken_ = {};
+  if (const int error = ring_buffer__consume(notices_.get()); error < 0) {
+    return fail_bpf(error, "read the data plane's ring buffers");
   }
   return std::exchange(taken_, {});
 }

@@ -12,6 +12,7 @@
 #include "health/prober.hpp"
 #include "health/rise_fall.hpp"
 #include "health/schedule.hpp"
+#include "health/suspicion.hpp"
 
 namespace sluice::health {
 namespace {
@@ -36,7 +37,8 @@ constexpr auto gather = std::chrono::milliseconds(20);
 // one that is under way.
 class Probing final : public Agenda::Alarm {
  public:
-  using Result = std::function<void(const Probing&, const ProbeResult&, RiseFall&)>;
+  // `changed`: the state that follows from it is another one than before.
+  using Result = std::function<void(const Probing&, const ProbeResult&, bool changed)>;
 
   Probing(Target target, Agenda& agenda, Prober& prober, const Result& result, Milliseconds second)
       : target_(std::move(target)),
@@ -48,11 +50,26 @@ class Probing final : public Agenda::Alarm {
         time_limit_(time_limit(*target_.settings, second)),
         next_(Clock::now() + first_wait(target_.member, delay_, second)),
         gap_(second_gap(target_.member, delay_)),
-        state_(target_.settings->max_retries, target_.settings->max_retries_down, target_.known) {
+        state_(target_.settings->max_retries, target_.settings->max_retries_down, target_.known),
+        suspicion_(second) {
     agenda_.set(*this, next_);
   }
 
   const Target& target() const { return target_; }
+  std::optional<model::Health> health() const { return state_.state(); }
+  bool suspected() const { return suspicion_.keeps_away(); }
+
+  // True: it changed whether the member is suspected.
+  bool suspect(bool many) {
+    if (health() != model::Health::up) return false;
+    const bool before = suspected();
+    const auto now = Clock::now();
+    if (suspicion_.accuse(many, now)) {
+      probe_.reset();  // it may have begun while all was well
+      agenda_.set(*this, now);
+    }
+    return suspected() != before;
+  }
 
  private:
   void ring() override {
@@ -76,8 +93,18 @@ class Probing final : public Agenda::Alarm {
     const auto now = Clock::now();
     // The member keeps its place among the others, also when the machine slept over some of them.
     while (next_ <= now) next_ += std::exchange(gap_, delay_);
-    agenda_.set(*this, next_);
-    result_(*this, result, state_);
+    const bool changed = learn(result, now);
+    agenda_.set(*this, std::min(next_, suspicion_.next_probe(now).value_or(next_)));
+    result_(*this, result, changed);
+  }
+
+  bool learn(const ProbeResult& result, Clock::time_point now) {
+    using Verdict = ProbeResult::Verdict;
+    const bool before = suspected();
+    const bool changed = result.verdict != Verdict::none &&
+                         state_.record(result.verdict == Verdict::healthy).has_value();
+    suspicion_.hear(result.verdict, health() == model::Health::up, now);
+    return changed || suspected() != before;
   }
 
   Target target_;
@@ -89,6 +116,7 @@ class Probing final : public Agenda::Alarm {
   Clock::time_point next_;  // when the probe after the one under way starts, or that one did
   Milliseconds gap_;
   RiseFall state_;
+  Suspicion suspicion_;
   std::unique_ptr<Probe> probe_;
 };
 
@@ -102,7 +130,8 @@ struct Monitor::State : std::enable_shared_from_this<Monitor::State> {
         trouble(std::move(trouble_)),
         second(second_) {}
 
-  void record(const Probing& probing, const ProbeResult& result, RiseFall& state);
+  void record(const Probing& probing, const ProbeResult& result, bool changed);
+  void report_soon(const Probing& probing, const std::string& reason);
   void tell();
 
   asio::any_io_executor executor;
@@ -116,21 +145,23 @@ struct Monitor::State : std::enable_shared_from_this<Monitor::State> {
   asio::steady_timer pause{executor};
   Agenda agenda{executor};
   Prober prober{executor};
-  const Probing::Result on_result = [this](const auto& probing, const auto& result, auto& state) {
-    record(probing, result, state);
+  const Probing::Result on_result = [this](const auto& probing, const auto& result, bool changed) {
+    record(probing, result, changed);
   };
   std::unordered_map<Uuid, std::unique_ptr<Probing>, boost::hash<Uuid>> running;
 };
 
-void Monitor::State::record(const Probing& probing, const ProbeResult& result, RiseFall& state) {
-  const auto& member = probing.target().member;
+void Monitor::State::record(const Probing& probing, const ProbeResult& result, bool changed) {
   if (result.verdict == ProbeResult::Verdict::none) {
+    const auto& member = probing.target().member;
     if (trouble && told_troubles.insert(result.reason).second) trouble(member, result.reason);
-    return;
   }
-  const auto changed = state.record(result.verdict == ProbeResult::Verdict::healthy);
-  if (!changed) return;
-  changes.push_back({member, *changed, result.reason});
+  if (changed) report_soon(probing, result.reason);
+}
+
+void Monitor::State::report_soon(const Probing& probing, const std::string& reason) {
+  const auto& member = probing.target().member;
+  changes.push_back({member, probing.health().value(), probing.suspected(), reason});
   if (std::exchange(telling, true)) return;
   asio::post(executor, [self = shared_from_this()] { self->tell(); });
 }
@@ -175,6 +206,20 @@ void Monitor::set_targets(std::vector<Target> targets) {
                           std::make_unique<Probing>(std::move(target), state.agenda, state.prober,
                                                     state.on_result, state.second));
   }
+}
+
+void Monitor::suspect(const Uuid& member, bool many, const std::string& reason) {
+  const auto probing = state_->running.find(member);
+  if (probing != state_->running.end() && probing->second->suspect(many))
+    state_->report_soon(*probing->second, reason);
+}
+
+std::set<Uuid> Monitor::suspects() const {
+  std::set<Uuid> result;
+  for (const auto& [member, probing] : state_->running) {
+    if (probing->suspected()) result.insert(member);
+  }
+  return result;
 }
 
 }  // namespace sluice::health

@@ -2,7 +2,8 @@
 //
 // A member's probes never overlap: the next one starts `delay` after the last one's start; if that
 // one took longer, at the next multiple of `delay` after it. When states change:
-// health/rise_fall.hpp; when probes start: health/schedule.hpp; how: health/prober.hpp.
+// health/rise_fall.hpp; when probes start: health/schedule.hpp, and sooner for members that are
+// suspected: health/suspicion.hpp; how: health/prober.hpp.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -10,6 +11,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <vector>
 
 #include "model/objects.hpp"
@@ -31,10 +33,11 @@ std::vector<Target> targets(const model::Model& model, const model::HealthTable&
 class Monitor {
  public:
   // A member's new state, and the reason of the last result ("connection refused", "HTTP 500,
-  // expected 200", "timeout after 1 s").
+  // expected 200", "timeout after 1 s") or of the suspicion.
   struct Change {
     Uuid member{};
     model::Health health{};
+    bool suspected = false;  // up, but new connections should be kept away from it
     std::string reason;
   };
   // Called on the executor: at once, and in a burst then every 20 ms with all that changed since,
@@ -53,6 +56,12 @@ class Monitor {
   // Starts, stops and restarts probes so that exactly these run. Call again after every change of
   // the model.
   void set_targets(std::vector<Target> targets);
+
+  // New connections to the member fail, for this reason: one, or many within a second. It is probed
+  // at once, unless it is down, or answered a moment ago.
+  void suspect(const Uuid& member, bool many, const std::string& reason);
+  // Members that new connections should be kept away from now.
+  std::set<Uuid> suspects() const;
 
  private:
   struct State;

@@ -335,11 +335,12 @@ TEST_F(DataPlaneTest, SweepingAnEmptyTableFindsNothing) {
   EXPECT_EQ(report->expired, 0U);
 }
 
-TEST_F(DataPlaneTest, WithoutRequestsThereAreNone) {
-  EXPECT_GE(plane->resolve_requests_fd(), 0);
-  const auto requests = plane->take_resolve_requests();
-  ASSERT_TRUE(requests);
-  EXPECT_TRUE(requests->empty());
+TEST_F(DataPlaneTest, WithoutNoticesThereAreNone) {
+  EXPECT_GE(plane->notices_fd(), 0);
+  const auto notices = plane->take_notices();
+  ASSERT_TRUE(notices);
+  EXPECT_TRUE(notices->requests.empty());
+  EXPECT_TRUE(notices->suspicions.empty());
 }
 
 TEST_F(DataPlaneTest, TheFlowTableHasRoomForAsManyConnectionsAsAskedFor) {

@@ -341,6 +341,20 @@ TEST_F(ControllerTest, AFailedProbeSwapsTheRingAndFlagsTheMemberAndNothingElse) 
   EXPECT_THAT(ring(), ElementsAre(walkthrough.a, walkthrough.b));
 }
 
+TEST_F(ControllerTest, SuspectsLeaveTheRingAndComeBackButAreNotStored) {
+  build();
+  add_monitor();
+  controller->set_suspects({walkthrough.a});
+  EXPECT_THAT(ring(), ElementsAre(walkthrough.b));
+  EXPECT_THAT(store->load_health().value(), IsEmpty());
+  data_plane.operations.clear();
+  controller->set_suspects({walkthrough.a});
+  EXPECT_THAT(data_plane.operations, IsEmpty()) << "no news";
+  EXPECT_THAT(controller->repair_drift().value(), IsEmpty()) << "that is how it should be";
+  controller->set_suspects({});
+  EXPECT_THAT(ring(), ElementsAre(walkthrough.a, walkthrough.b));
+}
+
 TEST_F(ControllerTest, HealthSurvivesARestart) {
   build();
   add_monitor();

@@ -122,6 +122,20 @@ TEST_F(Reconciler, BackupsServeOnlyWhenNobodyElseDoes) {
   EXPECT_THAT(ring(), ElementsAre(walkthrough.b)) << "drained: the backup takes over";
 }
 
+TEST_F(Reconciler, SuspectsTakeNoNewConnectionsAsLongAsThereIsAnotherMember) {
+  const auto with = [&](const Suspects& suspects) {
+    return desired_state(model, health, suspects);
+  };
+  const auto state = with({walkthrough.a});
+  EXPECT_THAT(state.pools.at(walkthrough.pool).ring, ElementsAre(walkthrough.b));
+  auto expected = desired().members.at(walkthrough.a);
+  expected.usable = false;
+  EXPECT_EQ(state.members.at(walkthrough.a), expected) << "neither failed nor given up";
+  EXPECT_EQ(with({walkthrough.a, walkthrough.b}), desired()) << "somebody has to take them";
+  b().backup = true;
+  EXPECT_EQ(with({walkthrough.a}), desired()) << "no backup is called for a suspicion";
+}
+
 TEST_F(Reconciler, ADisabledLoadBalancerKeepsItsAddressesAndAnswersNothing) {
   walkthrough.add_floating_ip(model, "203.0.113.9");
   model.load_balancers.at(walkthrough.lb).admin_state_up = false;

@@ -42,7 +42,10 @@ class MonitorTest : public testing::Test {
           ++batches;
           for (const auto& change : changes) {
             EXPECT_TRUE(change.member == member || others.contains(change.member));
-            reports.push_back((change.health == Health::up ? "up: " : "down: ") + change.reason);
+            const auto* state = change.suspected              ? "suspected: "
+                                : change.health == Health::up ? "up: "
+                                                              : "down: ";
+            reports.push_back(state + change.reason);
           }
           if (on_report) on_report();
         },
@@ -191,6 +194,56 @@ TEST_F(MonitorTest, ADestroyedMonitorReportsNothing) {
   }
   run_for(5 * second);
   EXPECT_THAT(reports, IsEmpty());
+}
+
+TEST_F(MonitorTest, AMemberThatConnectionsFindDeadIsProbedAtOnce) {
+  settings.delay_seconds = 1000;
+  settings.max_retries_down = 3;
+  auto monitor = make_monitor();
+  monitor.set_targets({target(refusing_endpoint(context), Health::up)});
+  monitor.suspect(member, false, "a new connection refused");
+  EXPECT_THAT(monitor.suspects(), IsEmpty()) << "one may be an accident";
+  ASSERT_TRUE(eventually([&] { return reports.size() == 1; }));
+  EXPECT_THAT(monitor.suspects(), ElementsAre(member));
+  ASSERT_TRUE(eventually([&] { return reports.size() == 2; }));
+  EXPECT_THAT(reports, ElementsAre("suspected: connection refused", "down: connection refused"));
+  EXPECT_THAT(monitor.suspects(), IsEmpty()) << "it is down, which says more";
+}
+
+TEST_F(MonitorTest, ManyFailuresKeepConnectionsAwayUntilTheMemberAnswers) {
+  settings.delay_seconds = 1000;
+  TestServer server(context, answer(healthy));
+  auto monitor = make_monitor();
+  monitor.set_targets({target(server.endpoint(), Health::up)});
+  monitor.suspect(member, true, "new connections not answered");
+  EXPECT_THAT(monitor.suspects(), ElementsAre(member));
+  ASSERT_TRUE(eventually([&] { return reports.size() == 2; }));
+  EXPECT_THAT(reports, ElementsAre("suspected: new connections not answered", "up: HTTP 200"));
+  EXPECT_THAT(monitor.suspects(), IsEmpty());
+  EXPECT_EQ(server.connections(), 1);
+}
+
+TEST_F(MonitorTest, AProbeThatBeganBeforeTheSuspicionDoesNotClear) {
+  settings.delay_seconds = 1000;
+  TestServer server(context, hang());
+  auto monitor = make_monitor();
+  monitor.set_targets({target(server.endpoint(), Health::up)});
+  ASSERT_TRUE(eventually([&] { return server.connections() == 1; }));
+  monitor.suspect(member, true, "new connections not answered");
+  ASSERT_TRUE(eventually([&] { return server.connections() == 2; }));
+  EXPECT_EQ(server.closed_by_peer(), 1);
+}
+
+TEST_F(MonitorTest, SuspicionsOfMembersThatAreDownOrUnknownChangeNothing) {
+  settings.delay_seconds = 1000;
+  TestServer server(context, hang());
+  auto monitor = make_monitor();
+  monitor.set_targets({target(server.endpoint(), Health::down)});
+  monitor.suspect(member, true, "new connections refused");
+  monitor.suspect(new_uuid(), true, "new connections refused");
+  run_for(3 * second);
+  EXPECT_THAT(reports, IsEmpty());
+  EXPECT_THAT(monitor.suspects(), IsEmpty());
 }
 
 TEST_F(MonitorTest, ADelayOfZeroDoesNotBecomeAStorm) {

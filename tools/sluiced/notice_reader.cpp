@@ -1,0 +1,49 @@
+#include "notice_reader.hpp"
+
+#include <fcntl.h>
+#include <spdlog/spdlog.h>
+
+namespace sluice::daemon {
+namespace {
+
+// A flood of packets to unresolved neighbours is a flood of notices: they are taken in batches.
+constexpr auto between_batches = std::chrono::milliseconds(5);
+
+}  // namespace
+
+NoticeReader::NoticeReader(boost::asio::io_context& loop, dataplane::BpfDataPlane& data_plane,
+                           network::NeighborKeeper& neighbors, Follower& follower)
+    : data_plane_(data_plane),
+      neighbors_(neighbors),
+      follower_(follower),
+      notices_(loop),
+      pause_(loop) {
+  const int fd = data_plane_.notices_fd();
+  if (fd < 0) return;
+  notices_.assign(fcntl(fd, F_DUPFD_CLOEXEC, 0));  // the original belongs to the data plane
+  wait();
+}
+
+void NoticeReader::wait() {
+  notices_.async_wait(boost::asio::posix::stream_descriptor::wait_read,
+                      [this](const boost::system::error_code& error) {
+                        if (!error) pass_on();
+                      });
+}
+
+void NoticeReader::pass_on() {
+  const auto notices = data_plane_.take_notices();
+  if (!notices) {
+    spdlog::error("take the data plane's notices: {}", notices.error().text());
+  } else {
+    for (const auto& request : notices->requests)
+      neighbors_.resolve(request.interface_index, request.address);
+    for (const auto& suspicion : notices->suspicions) follower_.suspect(suspicion);
+  }
+  pause_.expires_after(between_batches);
+  pause_.async_wait([this](const boost::system::error_code& error) {
+    if (!error) wait();
+  });
+}
+
+}  // namespace sluice::daemon

@@ -1,0 +1,32 @@
+// NoticeReader: passes on what the data plane tells: next hops whose MAC it misses, members that
+// new connections find dead.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include "dataplane/bpf_data_plane.hpp"
+#include "follower.hpp"
+#include "network/neighbor_keeper.hpp"
+
+namespace sluice::daemon {
+
+class NoticeReader {
+ public:
+  // Everything must outlive the NoticeReader.
+  NoticeReader(boost::asio::io_context& loop, dataplane::BpfDataPlane& data_plane,
+               network::NeighborKeeper& neighbors, Follower& follower);
+
+ private:
+  void wait();
+  void pass_on();
+
+  dataplane::BpfDataPlane& data_plane_;
+  network::NeighborKeeper& neighbors_;
+  Follower& follower_;
+  boost::asio::posix::stream_descriptor notices_;
+  boost::asio::steady_timer pause_;
+};
+
+}  // namespace sluice::daemon
