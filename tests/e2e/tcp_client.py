@@ -8,8 +8,8 @@
   give|take ADDRESS PORT SIZE        one transfer: seconds and whether it arrived intact
   echo ADDRESS PORT CONNECTIONS      long-lived connections, a line on each every 20 ms until stdin is
                                      closed: which server each had, lines, what broke, longest wait
-  try ADDRESS PORT                   connections until stdin is closed, one every 20 ms:
-                                     [[time, server or error], ...]
+  try ADDRESS PORT [SECONDS]         connections until stdin is closed, one every 20 ms, each with so much
+                                     time (1): [[time, server or error], ...]
 """
 
 import asyncio
@@ -140,12 +140,12 @@ def echo(address, port, connections):
     return asyncio.run(echo_all(address, int(port), int(connections)))
 
 
-def try_(address, port):
+def try_(address, port, seconds="1"):
     stop, seen = stopped_when_stdin_closes(), []
     while not stop.is_set():
         began = time.time()
         try:
-            seen.append([began, ask(address, port, "who", timeout=1) or "empty answer"])
+            seen.append([began, ask(address, port, "who", timeout=float(seconds)) or "empty answer"])
         except OSError as error:
             seen.append([began, f"error: {error}"])
         time.sleep(0.02)
