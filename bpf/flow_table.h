@@ -28,6 +28,11 @@
  * 1,048,576. Nothing is gained: its pages are 4 KiB too, so the same lines and the same page-table entries have to come
  * from memory.
  *
+ * An array of maps of 504 buckets each, which are small enough for the kernel's direct map and its 1 GiB pages (measured
+ * once, on an Intel machine; one line per lookup, each lookup waits for the one before it; seven rounds): 180-205 against
+ * 194-291 ns in 22 MiB, 204-233 against 228-343 in 177 MiB, 15 against 12 in one such map. In user space there, a line of
+ * as much memory costs 163-189 with 4 KiB pages and 128-137 with 2 MiB ones (22 MiB). A tenth is not worth 5,754 maps.
+ *
  * Why this one. One line per hit beats everything that looks elsewhere first; tags, which are best as long as lookups
  * overlap (102 ns at 1 Mi flows), lose as soon as they don't. Slots of 16 bytes save memory but not time, and don't hold
  * what a packet needs, so that further tables are read.
