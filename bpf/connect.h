@@ -360,6 +360,8 @@ static __always_inline int forward_first(int family, struct xdp_md *ctx)
 	if (p->fragment == FRAGMENT_FIRST)
 		fragment_remember(family, p);
 	count_flow_packet(flow->state, ETH_HLEN + p->l3_bytes);
+	if (p->signals & SIGNAL_OPENS && !(flow->state & SLUICE_FLOW_REPLIED))
+		handshake_begins(flow->state, handshake_name(family, &p->tuple));
 	return transmit(family, p, ctx, flow, &way,
 			way.hop ? SLUICE_REASON_FLOW_CREATED : SLUICE_REASON_NEXT_HOP_UNRESOLVED);
 }

@@ -7,6 +7,7 @@
 #include "bpf/answer.h"
 #include "bpf/flow_state.h"
 #include "bpf/frame.h"
+#include "bpf/handshake.h"
 #include "bpf/suspect.h"
 
 /* The addresses' contribution to a sum that covers them. */
@@ -126,6 +127,8 @@ static __always_inline int track_member_in(int family, const struct tuple *forwa
 		return 0;
 	if (forward_key->protocol == SLUICE_FLOW_UDP)
 		seen |= SLUICE_FLOW_ESTABLISHED;
+	else if (signals & SIGNAL_ACCEPTS && !(forward.state & SLUICE_FLOW_REPLIED))
+		handshake_ends(forward.state, handshake_name(family, forward_key));
 	if (signals & SIGNAL_ABORTS && !(forward.state & (SLUICE_FLOW_REPLIED | SLUICE_FLOW_CLOSED)))
 		suspect_member(forward.state, SLUICE_FAILURE_REFUSED);
 	if (seen & ~forward.state)

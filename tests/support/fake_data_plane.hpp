@@ -26,6 +26,7 @@ class FakeDataPlane : public control::DataPlane {
   std::function<bool(const control::Operation&)> lose;
   std::optional<Error> read_error;
   std::map<Uuid, control::Counters> listener_counts, member_counts;
+  std::map<Uuid, control::HandshakeTimes> handshakes;
   std::vector<control::ReasonCount> reasons;
   std::vector<control::AttachedInterface> attached;
   model::Supported can = model::Supported::everything();
@@ -58,6 +59,9 @@ class FakeDataPlane : public control::DataPlane {
   }
   Result<control::Counters> member_counters(const Uuid& member) override {
     return member_counts[member];
+  }
+  Result<control::HandshakeTimes> member_handshakes(const Uuid& member) override {
+    return handshakes[member];
   }
   Result<std::vector<control::ReasonCount>> reason_counters() override { return reasons; }
   Result<control::ExpiryReport> expire_flows() override { return control::ExpiryReport{}; }

@@ -20,7 +20,8 @@ class Text {
   void family(std::string_view name, std::string_view type, std::string_view help) {
     fmt::format_to(std::back_inserter(out_), "# HELP {0} {1}\n# TYPE {0} {2}\n", name, help, type);
   }
-  void sample(std::string_view name, const Labels& labels, std::uint64_t value) {
+  template <typename Number>
+  void sample(std::string_view name, const Labels& labels, Number value) {
     out_ += name;
     char separator = '{';
     for (const auto& [key, text] : labels) {
@@ -146,12 +147,45 @@ class Scrape {
       counted.push_back({labels_of(member), *counters});
     }
     write(text_, "member", counted);
+    handshakes();
     text_.family("sluice_member_up", "gauge", "1: the last probes found it alive, 0: dead.");
     for (const auto& [id, health] : health_) {
       const auto member = model_.members.find(id);
       if (member == model_.members.end()) continue;
       text_.sample("sluice_member_up", labels_of(member->second),
                    health == model::Health::up ? 1 : 0);
+    }
+  }
+
+  // Cumulative, as Prometheus wants them, so every other limit will do. Members that were never
+  // timed have no samples.
+  void handshakes() {
+    constexpr std::string_view name = "sluice_member_handshake_seconds";
+    constexpr double second_ns = 1e9;
+    text_.family(name, "histogram",
+                 "How long the member took to answer a SYN or INIT, of a sample of connections.");
+    for (const auto& [id, member] : model_.members) {
+      const auto times = data_plane_.member_handshakes(id);
+      if (!times) return failed();
+      std::uint64_t answers = 0;
+      for (const auto& bucket : times->buckets) answers += bucket.answers;
+      if (answers == 0) continue;
+      const auto labels = labels_of(member);
+      std::uint64_t so_far = 0;
+      for (std::size_t i = 0; i < times->buckets.size(); ++i) {
+        const auto& bucket = times->buckets[i];
+        const bool any = bucket.at_most_ns == UINT64_MAX;
+        so_far += bucket.answers;
+        if (i % 2 != 0 && !any) continue;
+        auto with_limit = labels;
+        with_limit.emplace_back(
+            "le", any ? "+Inf"
+                      : fmt::format("{:.9g}", static_cast<double>(bucket.at_most_ns) / second_ns));
+        text_.sample(fmt::format("{}_bucket", name), with_limit, so_far);
+      }
+      text_.sample(fmt::format("{}_sum", name), labels,
+                   static_cast<double>(times->sum_ns) / second_ns);
+      text_.sample(fmt::format("{}_count", name), labels, answers);
     }
   }
 

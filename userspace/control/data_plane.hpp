@@ -168,6 +168,16 @@ struct Counters {
   bool operator==(const Counters&) const = default;
 };
 
+// How long a member took to answer a SYN or INIT, of a sample of its connections.
+struct HandshakeTimes {
+  struct Bucket {
+    std::uint64_t at_most_ns = 0;  // and more than the bucket before; UINT64_MAX: of any length
+    std::uint64_t answers = 0;
+  };
+  std::vector<Bucket> buckets;  // shortest first; none: nothing is known
+  std::uint64_t sum_ns = 0;
+};
+
 // One line of `sluicectl drops`.
 struct ReasonCount {
   std::string label;     // "no_listener"
@@ -201,6 +211,7 @@ class DataPlane {
   // Zeros for an object that the data plane does not have.
   virtual Result<Counters> listener_counters(const Uuid& listener) = 0;
   virtual Result<Counters> member_counters(const Uuid& member) = 0;
+  virtual Result<HandshakeTimes> member_handshakes(const Uuid& /*member*/) { return {}; }
   virtual Result<std::vector<ReasonCount>> reason_counters() = 0;
 
   // Removes idle flows (one sweep).

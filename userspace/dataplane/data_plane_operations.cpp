@@ -38,8 +38,8 @@ Result<Counters> DataPlaneOverMaps::counters(const CounterMap<sluice_counters>& 
 
 Result<std::uint32_t> DataPlaneOverMaps::index_for(IndexTable& table,
                                                    const CounterMap<sluice_counters>& map,
-                                                   const ArrayMap<std::uint32_t>& active,
-                                                   const Uuid& object, std::string_view full) {
+                                                   const Zero& zero, const Uuid& object,
+                                                   std::string_view full) {
   if (const auto index = table.find(object)) return *index;
   const auto without_flows = [&](std::uint32_t index) {
     const auto sum = counters(map, index);
@@ -49,7 +49,7 @@ Result<std::uint32_t> DataPlaneOverMaps::index_for(IndexTable& table,
   if (!allocation) return fail(ErrorKind::conflict, std::string(full));
   if (allocation->fresh) {
     auto zeroed = map.set_to_zero(allocation->index);
-    if (zeroed) zeroed = active.put(allocation->index, 0);
+    if (zeroed) zeroed = zero(allocation->index);
     if (!zeroed) {
       table.release(object);
       return tl::unexpected(std::move(zeroed.error()));
@@ -114,8 +114,12 @@ Result<void> DataPlaneOverMaps::rebuild_address_filter() {
 }
 
 Result<void> DataPlaneOverMaps::run(const control::PutMember& put) {
+  const auto zero = [this](std::uint32_t index) -> Result<void> {
+    if (auto zeroed = member_active_.put(index, 0); !zeroed) return zeroed;
+    return member_handshakes_.put(index, {});
+  };
   const auto index =
-      index_for(member_indices_, member_counters_, member_active_, put.id,
+      index_for(member_indices_, member_counters_, zero, put.id,
                 fmt::format("map members is full: its {} entries are in use or still have flows",
                             SLUICE_MAX_MEMBERS));
   if (!index) return tl::unexpected(index.error());
@@ -199,8 +203,9 @@ Result<void> DataPlaneOverMaps::run(const control::PutListener& put) {
                 fmt::format("listener {} names pool {}, which the data plane does not have",
                             to_string(put.entry.listener), to_string(put.entry.pool)));
   }
+  const auto zero = [this](std::uint32_t index) { return listener_active_.put(index, 0); };
   const auto index =
-      index_for(listener_indices_, listener_counters_, listener_active_, put.entry.listener,
+      index_for(listener_indices_, listener_counters_, zero, put.entry.listener,
                 fmt::format("map listener_counters is full: its {} entries are in use or still "
                             "have flows",
                             SLUICE_MAX_LISTENERS));

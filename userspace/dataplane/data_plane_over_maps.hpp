@@ -25,6 +25,7 @@
 #include "dataplane/program.hpp"
 #include "dataplane/rings.hpp"
 #include "maps/counters.h"
+#include "maps/handshake.h"
 #include "maps/listener.h"
 #include "maps/member.h"
 #include "maps/pool.h"
@@ -59,6 +60,7 @@ class DataPlaneOverMaps : public BpfDataPlane {
   Result<Counters> member_counters(const Uuid& member) override {
     return counters(member_counters_, member_indices_.find(member));
   }
+  Result<control::HandshakeTimes> member_handshakes(const Uuid& member) override;
   Result<std::vector<control::ReasonCount>> reason_counters() override;
   Result<control::ExpiryReport> expire_flows() override;
   Result<void> renew_next_hops() override;
@@ -110,10 +112,10 @@ class DataPlaneOverMaps : public BpfDataPlane {
 
   Result<Counters> counters(const CounterMap<sluice_counters>& map,
                             std::optional<std::uint32_t> index) const;
-  // The object's index, or a new one whose counters start at zero.
+  // The object's index, or a new one whose counters start at zero; `zero` sets what else counts.
+  using Zero = std::function<Result<void>(std::uint32_t index)>;
   Result<std::uint32_t> index_for(IndexTable& table, const CounterMap<sluice_counters>& map,
-                                  const ArrayMap<std::uint32_t>& active, const Uuid& object,
-                                  std::string_view full);
+                                  const Zero& zero, const Uuid& object, std::string_view full);
   Result<std::uint32_t> pool_index_for(const control::PoolKey& pool);
   // Its entries in either family's map.
   Result<std::vector<std::pair<control::ListenerKey, sluice_listener>>> listener_entries() const;
@@ -139,6 +141,7 @@ class DataPlaneOverMaps : public BpfDataPlane {
   CounterMap<sluice_counters> member_counters_{program_, "member_counters"};
   ArrayMap<std::uint32_t> listener_active_{program_, "listener_active"};
   ArrayMap<std::uint32_t> member_active_{program_, "member_active"};
+  ArrayMap<sluice_member_handshakes> member_handshakes_{program_, "member_handshakes"};
   CounterMap<std::uint64_t> reason_counters_{program_, "reason_counters"};
   InterfaceSlots slots_{program_};
   Rings rings_{program_};

@@ -16,6 +16,22 @@ namespace sluice::dataplane {
 
 // ---- counters of reasons, flows, next hops ----
 
+Result<control::HandshakeTimes> DataPlaneOverMaps::member_handshakes(const Uuid& member) {
+  const auto index = member_indices_.find(member);
+  if (!index) return control::HandshakeTimes{};
+  const auto timed = member_handshakes_.lookup(*index);
+  if (!timed) return tl::unexpected(timed.error());
+  control::HandshakeTimes times;
+  times.sum_ns = (*timed)->sum_nanoseconds;
+  std::uint64_t limit = std::uint64_t{1} << SLUICE_HANDSHAKE_SHIFT;
+  for (const auto answers : (*timed)->answers) {
+    times.buckets.push_back({limit, answers});
+    limit *= 2;
+  }
+  times.buckets.back().at_most_ns = UINT64_MAX;
+  return times;
+}
+
 Result<std::vector<control::ReasonCount>> DataPlaneOverMaps::reason_counters() {
   std::vector<control::ReasonCount> counts;
   for (std::uint32_t reason = 0; reason < SLUICE_REASON_COUNT; ++reason) {

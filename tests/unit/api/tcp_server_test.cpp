@@ -172,6 +172,32 @@ TEST_F(TcpServerTest, metrics_are_served_to_everyone_and_nothing_else_is) {
   EXPECT_TRUE(has_status(ask("DELETE /metrics HTTP/1.1", metrics_port_), 404));
 }
 
+TEST_F(TcpServerTest, metrics_have_a_histogram_of_how_long_members_take_to_answer) {
+  const auto pool = create_pool(create_listener(create_load_balancer()));
+  const auto timed = create_member(pool, "10.0.0.4");
+  create_member(pool, "10.0.0.5");
+  data_plane_.handshakes[*parse_uuid(timed)] = {
+      {{16'384, 3}, {32'768, 1}, {65'536, 0}, {UINT64_MAX, 2}}, 1'500'000'000};
+  start({.metrics = "127.0.0.1:0"});
+  const auto page = ask("GET /metrics HTTP/1.1", metrics_port_);
+  std::string samples;
+  std::istringstream lines(page);
+  for (std::string line; std::getline(lines, line);) {
+    if (!line.starts_with("sluice_member_handshake_seconds")) continue;
+    EXPECT_NE(line.find(timed), std::string::npos) << "members that were never timed have none";
+    const auto kind = line.substr(31, line.find('{') - 31);
+    const auto limit = line.find("le=");
+    samples +=
+        kind + ' ' + line.substr(limit == std::string::npos ? line.rfind(' ') : limit) + '\n';
+  }
+  EXPECT_EQ(samples,
+            "_bucket le=\"1.6384e-05\"} 3\n"
+            "_bucket le=\"6.5536e-05\"} 4\n"
+            "_bucket le=\"+Inf\"} 6\n"
+            "_sum  1.5\n"
+            "_count  6\n");
+}
+
 TEST_F(TcpServerTest, the_api_has_the_metrics_too) {
   start({.listen = "127.0.0.1:0"});
   EXPECT_NE(ask("GET /metrics HTTP/1.1").find("sluice_scrape_errors 0\n"), std::string::npos);

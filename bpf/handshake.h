@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* How long members take to answer: one handshake of each is timed at a time, see maps/handshake.h. */
+#ifndef SLUICE_BPF_HANDSHAKE_H
+#define SLUICE_BPF_HANDSHAKE_H
+
+#include "bpf/clock.h"
+#include "bpf/packet.h"
+#include "maps/flow.h"
+#include "maps/handshake.h"
+
+/* After so long an answer is no longer waited for. */
+#define HANDSHAKE_GIVEN_UP_SECONDS 9
+
+/* Names the connection whose client's tuple this is, well enough to tell it from others of the same moment. */
+static __always_inline __u32 handshake_name(int family, const struct tuple *client)
+{
+	__u32 address = client->source.words[family == FAMILY4 ? 0 : 3];
+
+	return (address ^ tuple_ports(client)) | 1;
+}
+
+static __always_inline struct sluice_member_handshakes *handshakes_of(__u64 state)
+{
+	__u32 member = SLUICE_STATE_GET(state, MEMBER);
+
+	return bpf_map_lookup_elem(&member_handshakes, &member);
+}
+
+/* The client's SYN goes to the member. */
+__noinline int handshake_begins(__u64 state, __u32 name)
+{
+	struct sluice_member_handshakes *h = handshakes_of(state);
+	__u32 now = clock_jiffies();
+
+	if (!h || now == h->began_jiffies)
+		return 0;
+	if (h->connection && now - h->began_jiffies < HANDSHAKE_GIVEN_UP_SECONDS * clock_hz)
+		return 0;
+	WRITE_ONCE(h->connection, 0);
+	WRITE_ONCE(h->began_jiffies, now);
+	WRITE_ONCE(h->began_nanoseconds, bpf_ktime_get_ns());
+	WRITE_ONCE(h->connection, name);
+	return 0;
+}
+
+/* The bits that `units` needs, up to the last bucket. */
+static __always_inline __u32 handshake_bucket(__u64 units)
+{
+	__u32 bits = 0;
+
+	if (units >> (SLUICE_HANDSHAKE_BUCKETS - 1))
+		return SLUICE_HANDSHAKE_BUCKETS - 1;
+	for (__u32 step = 16; step; step /= 2) {
+		if (units >> step) {
+			units >>= step;
+			bits += step;
+		}
+	}
+	return bits + (units != 0);
+}
+
+/* The member answers this one. */
+__noinline int handshake_ends(__u64 state, __u32 name)
+{
+	struct sluice_member_handshakes *h = handshakes_of(state);
+	__u64 took;
+	__u32 bucket;
+
+	if (!h || READ_ONCE(h->connection) != name)
+		return 0;
+	took = bpf_ktime_get_ns() - READ_ONCE(h->began_nanoseconds);
+	if (__sync_val_compare_and_swap(&h->connection, name, 0) != name)
+		return 0;
+	bucket = handshake_bucket((took - 1) >> SLUICE_HANDSHAKE_SHIFT);
+	if (bucket < SLUICE_HANDSHAKE_BUCKETS)
+		__sync_fetch_and_add(&h->answers[bucket], 1);
+	__sync_fetch_and_add(&h->sum_nanoseconds, took);
+	return 0;
+}
+
+#endif

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* `member_handshakes`: how long members take to answer a SYN or INIT, by member index.
+ *
+ * Written by the data plane, for one connection of a member at a time, at most one a jiffy, so that opening connections
+ * shares no line that is written all the time; a sample, unbiased unless answers take longer than the time after which a
+ * connection is given up. Read by the controller, which sets it to zero when the index goes to another member. */
+#ifndef SLUICE_HANDSHAKE_H
+#define SLUICE_HANDSHAKE_H
+
+#include "member.h"
+#include "types.h"
+
+/* Bucket i counts answers within 2^(SLUICE_HANDSHAKE_SHIFT + i) ns (16.384 us << i), which no smaller one counts; the last
+ * one those that took longer than 8.6 s. */
+#define SLUICE_HANDSHAKE_SHIFT 14
+#define SLUICE_HANDSHAKE_BUCKETS 21
+
+struct sluice_member_handshakes {
+	/* The one that is timed. */
+	__u64 began_nanoseconds; /* CLOCK_MONOTONIC */
+	__u32 began_jiffies;
+	__u32 connection; /* of its addresses and ports; 0: none */
+	/* Those that were. */
+	__u64 sum_nanoseconds;
+	__u32 answers[SLUICE_HANDSHAKE_BUCKETS];
+	__u32 zero;
+};
+SLUICE_STATIC_ASSERT(sizeof(struct sluice_member_handshakes) == 112);
+
+#ifdef __bpf__
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, SLUICE_MAX_MEMBERS);
+	__type(key, __u32);
+	__type(value, struct sluice_member_handshakes);
+} member_handshakes SEC(".maps");
+#endif
+
+#endif
