@@ -47,6 +47,23 @@ class Attachment(support.LabTest):
         self.assertTrue(support.alternates(self.lab.client("who", support.VIP, 80, 20)))
         self.assertLess(time.monotonic() - start, 0.9, "a lost SYN is repeated after a second")
 
+    def test_a_nic_that_goes_down_and_up_breaks_no_connection(self):
+        lab = self.lab
+        lab.serve()
+        lab.balance()
+        lines = lab.start_client("echo", support.VIP, 80, 4)
+        time.sleep(1)
+        default = lab.run("lb", "ip", "route", "show", "default").stdout.split()
+        lab.run("lb", "ip", "link", "set", "eth0", "down")
+        time.sleep(1.5)
+        lab.run("lb", "ip", "link", "set", "eth0", "up")
+        lab.run("lb", "ip", "route", "add", *default)  # as whoever manages the network does
+        self.assertTrue(support.alternates(lab.client("who", support.VIP, 80, 20)))
+        time.sleep(3)  # until the clients send again
+        report = lab.finish_client(lines)
+        self.assertEqual([], report["broken"])
+        self.assertGreater(report["longest_wait"], 1, "it was down")
+
     def test_another_program_on_the_nic_is_named_and_left_there(self):
         pin = f"/sys/fs/bpf/{self.lab.name}-other"
         subprocess.run(["bpftool", "prog", "load", self.lab.directory / "pass.o", pin, "type", "xdp"], check=True)

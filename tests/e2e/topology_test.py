@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """Members on the same NIC, behind another NIC, behind a gateway and in a VLAN; what they see of the client in each mode."""
 
+import time
 import unittest
 
 import support
@@ -63,6 +64,21 @@ class BehindGateway(support.LabTest):
         lab.run("router", "arping", "-c", "1", "-U", "-I", "lan", "10.0.0.1", check=False)
         self.assertTrue(alternates(lab.client("who", VIP, 80, 20)))
         self.assertEqual([], lab.finish_client(lines)["broken"])
+
+    def test_a_route_that_leads_nowhere_for_a_while_breaks_no_connection(self):
+        lab = self.lab
+        lab.serve()
+        lab.balance()
+        lines = lab.start_client("echo", VIP, 80, 4)
+        time.sleep(1)
+        lab.run("lb", "ip", "route", "add", "blackhole", "10.0.2.0/24")
+        time.sleep(1.5)
+        lab.run("lb", "ip", "route", "del", "blackhole", "10.0.2.0/24")
+        self.assertTrue(alternates(lab.client("who", VIP, 80, 20)))
+        time.sleep(3)  # until the clients send again
+        report = lab.finish_client(lines)
+        self.assertEqual([], report["broken"])
+        self.assertGreater(report["longest_wait"], 1, "the route was taken")
 
 
 @unittest.skipIf(support.vlans_are_missing(), support.vlans_are_missing())
