@@ -92,7 +92,10 @@ void Follower::health_changed(const std::vector<health::Monitor::Change>& change
     states[member] = health;
     const auto who = describe_member(controller_.model(), member);
     if (suspected) {
-      spdlog::warn("{} gets no new connections until it answers a probe: {}", who, reason);
+      spdlog::warn(
+          "{} seems to be dead: {}; until it answers a probe, new connections go to others of its "
+          "pool, if there are any",
+          who, reason);
     } else if (health == model::Health::up) {
       spdlog::info("{} is up: {}", who, reason);
     } else {
