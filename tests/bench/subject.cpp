@@ -12,6 +12,7 @@
 #include <numeric>
 #include <stdexcept>
 
+#include "dataplane/flow_list.hpp"
 #include "dataplane/map.hpp"
 #include "maps/counters.h"
 #include "maps/flow.h"
@@ -207,6 +208,27 @@ std::vector<bench_tuple> Subject::reverse_tuples_of(const char* map, bool unconf
 std::vector<bench_tuple> Subject::reverse_tuples(bool unconfirmed) const {
   return kind_.family == 4 ? reverse_tuples_of<sluice_bucket4>("flows4", unconfirmed)
                            : reverse_tuples_of<sluice_bucket6>("flows6", unconfirmed);
+}
+
+template <typename Bucket>
+void Subject::forget_flows_of(const char* map) {
+  const auto buckets = dataplane::MappedArray<Bucket>::open(*program_, map);
+  if (!buckets) die(buckets.error().text());
+  std::uint32_t index = 0;
+  for (const auto& bucket : *buckets) {
+    for (const auto& slot : bucket.slots) {
+      const dataplane::FlowSlot place{static_cast<std::uint32_t>(kind_.family), index++,
+                                      slot.state & SLUICE_STATE_FLOW};
+      if (!SLUICE_STATE_GET(place.state, PROTOCOL) || place.state & SLUICE_FLOW_TO_CLIENT) continue;
+      const auto flushed = dataplane::flush_flow(program_->flush_fd(), place);
+      if (!flushed || !*flushed) die("a connection is not forgotten");
+    }
+  }
+}
+
+void Subject::forget_flows() {
+  return kind_.family == 4 ? forget_flows_of<sluice_bucket4>("flows4")
+                           : forget_flows_of<sluice_bucket6>("flows6");
 }
 
 // Flows number `first` and on.

@@ -52,9 +52,12 @@ class Subject {
   // The members' side of the flows in the table; only of those that members have not confirmed yet.
   std::vector<bench_tuple> reverse_tuples(bool unconfirmed = false) const;
   const Kind& kind() const { return kind_; }
+  void forget_flows();
 
  private:
   void configure();
+  template <typename Bucket>
+  void forget_flows_of(const char* map);
   template <typename Bucket>
   std::vector<bench_tuple> reverse_tuples_of(const char* map, bool unconfirmed) const;
   Kind kind_;
