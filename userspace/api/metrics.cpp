@@ -98,6 +98,7 @@ class Scrape {
       : data_plane_(controller.data_plane()),
         model_(controller.model()),
         health_(controller.health()),
+        suspects_(controller.suspects()),
         full_(controller.full_listeners()) {}
 
   std::string text() {
@@ -154,6 +155,11 @@ class Scrape {
       if (member == model_.members.end()) continue;
       text_.sample("sluice_member_up", labels_of(member->second),
                    health == model::Health::up ? 1 : 0);
+    }
+    text_.family("sluice_member_suspected", "gauge",
+                 "1: new connections to it failed, and it has yet to answer a probe.");
+    for (const auto& [id, member] : model_.members) {
+      text_.sample("sluice_member_suspected", labels_of(member), suspects_.contains(id) ? 1 : 0);
     }
   }
 
@@ -227,6 +233,7 @@ class Scrape {
   control::DataPlane& data_plane_;
   const model::Model& model_;
   const model::HealthTable& health_;
+  const control::Suspects& suspects_;
   const model::FullListeners full_;
   Text text_;
   std::uint64_t errors_ = 0;

@@ -67,6 +67,7 @@ class Controller {
   // From now on new connections are kept away from these (reconciler.hpp). Not stored: after a
   // restart nobody is suspected.
   void set_suspects(Suspects suspects);
+  const Suspects& suspects() const { return suspects_; }
 
   // Compares the maps with the desired state and repairs them; returns one line per repair for the
   // log.

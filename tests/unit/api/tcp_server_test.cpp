@@ -172,6 +172,21 @@ TEST_F(TcpServerTest, metrics_are_served_to_everyone_and_nothing_else_is) {
   EXPECT_TRUE(has_status(ask("DELETE /metrics HTTP/1.1", metrics_port_), 404));
 }
 
+TEST_F(TcpServerTest, metrics_tell_who_is_suspected) {
+  const auto pool = create_pool(create_listener(create_load_balancer()));
+  const auto suspect = create_member(pool, "10.0.0.4");
+  const auto other = create_member(pool, "10.0.0.5");
+  controller().set_suspects({*parse_uuid(suspect)});
+  start({.metrics = "127.0.0.1:0"});
+  const auto page = ask("GET /metrics HTTP/1.1", metrics_port_);
+  const auto value_of = [&](const std::string& member) {
+    const auto at = page.find("\nsluice_member_suspected{id=\"" + member);
+    return at == std::string::npos ? '?' : page[page.find('\n', at + 1) - 1];
+  };
+  EXPECT_EQ(value_of(suspect), '1') << page;
+  EXPECT_EQ(value_of(other), '0');
+}
+
 TEST_F(TcpServerTest, metrics_have_a_histogram_of_how_long_members_take_to_answer) {
   const auto pool = create_pool(create_listener(create_load_balancer()));
   const auto timed = create_member(pool, "10.0.0.4");
