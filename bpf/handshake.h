@@ -71,6 +71,8 @@ __noinline int handshake_ends(__u64 state, __u32 name)
 	took = bpf_ktime_get_ns() - READ_ONCE(h->began_nanoseconds);
 	if (__sync_val_compare_and_swap(&h->connection, name, 0) != name)
 		return 0;
+	if ((__s64)took <= 0) /* another CPU began to time another one between the two looks */
+		return 0;
 	bucket = handshake_bucket((took - 1) >> SLUICE_HANDSHAKE_SHIFT);
 	if (bucket < SLUICE_HANDSHAKE_BUCKETS)
 		__sync_fetch_and_add(&h->answers[bucket], 1);
