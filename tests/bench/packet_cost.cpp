@@ -36,7 +36,7 @@
 namespace sluice::bench {
 namespace {
 
-using dataplane::Program;
+using kernel::Program;
 
 constexpr std::uint8_t syn = 0x02, ack = 0x10;
 

@@ -13,7 +13,7 @@
 #include <stdexcept>
 
 #include "dataplane/flow_list.hpp"
-#include "dataplane/map.hpp"
+#include "kernel/map.hpp"
 #include "maps/counters.h"
 #include "maps/flow.h"
 #include "maps/interface.h"
@@ -26,8 +26,8 @@
 namespace sluice::bench {
 namespace {
 
-using dataplane::Program;
-using dataplane::UniqueFd;
+using UniqueFd;
+using kernel::Program;
 
 constexpr std::uint32_t member_count = 256;  // a member has 64,512 source ports per VIP
 constexpr std::uint32_t clients_ports = 16384;
@@ -191,7 +191,7 @@ std::uint64_t Subject::reason(std::uint32_t why) const {
 
 template <typename Bucket>
 std::vector<bench_tuple> Subject::reverse_tuples_of(const char* map, bool unconfirmed) const {
-  const auto buckets = dataplane::MappedArray<Bucket>::open(*program_, map);
+  const auto buckets = kernel::MappedArray<Bucket>::open(*program_, map);
   if (!buckets) die(buckets.error().text());
   std::vector<bench_tuple> tuples;
   for (const auto& bucket : *buckets) {
@@ -212,7 +212,7 @@ std::vector<bench_tuple> Subject::reverse_tuples(bool unconfirmed) const {
 
 template <typename Bucket>
 void Subject::forget_flows_of(const char* map) {
-  const auto buckets = dataplane::MappedArray<Bucket>::open(*program_, map);
+  const auto buckets = kernel::MappedArray<Bucket>::open(*program_, map);
   if (!buckets) die(buckets.error().text());
   std::uint32_t index = 0;
   for (const auto& bucket : *buckets) {

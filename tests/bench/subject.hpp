@@ -11,8 +11,8 @@
 #include <string>
 #include <vector>
 
-#include "dataplane/fd.hpp"
-#include "dataplane/program.hpp"
+#include "base/fd.hpp"
+#include "kernel/program.hpp"
 #include "maps/types.h"
 #include "tests/bench/packet_cost.h"
 
@@ -46,7 +46,7 @@ void put(int map, const Key& key, const Value& value) {
 class Subject {
  public:
   Subject(Kind kind, std::uint32_t flows);
-  const dataplane::Program& program() const { return *program_; }
+  const kernel::Program& program() const { return *program_; }
   std::uint32_t capacity() const { return capacity_; }
   std::uint64_t reason(std::uint32_t why) const;
   // The members' side of the flows in the table; only of those that members have not confirmed yet.
@@ -62,8 +62,8 @@ class Subject {
   std::vector<bench_tuple> reverse_tuples_of(const char* map, bool unconfirmed) const;
   Kind kind_;
   std::uint32_t capacity_;
-  std::unique_ptr<dataplane::Program> program_;
-  std::vector<dataplane::UniqueFd> links_;
+  std::unique_ptr<kernel::Program> program_;
+  std::vector<UniqueFd> links_;
 };
 
 // Flows number `first` and on.

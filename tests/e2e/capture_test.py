@@ -82,7 +82,7 @@ class Capture(support.LabTest):
         one, all_of_them = self.capture("--every", "1000000", of=both), self.capture(of=both)
         self.assertLess(len(one), len(all_of_them) / 4)
 
-    def test_it_ends_after_so_many_packets(self):
+    def test_it_ends_after_so_mslow_paths(self):
         process = self.start("--count", "3", "--port", "80")
         self.connect()
         process.communicate(timeout=20)

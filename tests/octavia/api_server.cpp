@@ -8,8 +8,8 @@
 #include <boost/program_options.hpp>
 #include <iostream>
 
-#include "api/endpoints.hpp"
-#include "api/server.hpp"
+#include "api/server/endpoints.hpp"
+#include "api/server/server.hpp"
 #include "control/controller.hpp"
 #include "store/store.hpp"
 #include "tests/support/fake_data_plane.hpp"

@@ -88,7 +88,7 @@ void describe_network(reference::Configuration& c) {
 class Differential : public World {
  protected:
   void SetUp() override;
-  dataplane::LoadOptions load_options() const override {
+  kernel::LoadOptions load_options() const override {
     auto options = World::load_options();
     options.jiffies_per_second = slow_clock;
     return options;
@@ -476,7 +476,7 @@ class DifferentialCrowd : public Differential, public ::testing::WithParamInterf
     many_clients_ = true;
     test_macro_ = "TEST_P(DifferentialCrowd";
   }
-  dataplane::LoadOptions load_options() const override {
+  kernel::LoadOptions load_options() const override {
     auto options = Differential::load_options();
     options.flows = options.flows6 = GetParam().flows;
     return options;

@@ -132,9 +132,9 @@ void World::SetUp() {
   ASSERT_TRUE(enter_network()) << "can't build the test's network namespace";
   auto options = load_options();
   options.abridged = std::getenv("SLUICE_TEST_WHOLE_JOURNEY") == nullptr;
-  auto program = dataplane::Program::load(options);
+  auto program = kernel::Program::load(options);
   ASSERT_TRUE(program) << program.error().text();
-  program_ = std::make_unique<dataplane::Program>(std::move(*program));
+  program_ = std::make_unique<kernel::Program>(std::move(*program));
 
   for (const char* name : {"lan0", "dmz0"}) {
     // Attached natively, so that the interface has the receive queue that a test packet is said to
@@ -293,8 +293,8 @@ void World::put_pool(std::uint32_t pool, sluice_forwarding_mode mode,
   if (!kept.fd || kept.capacity < ring.size()) {
     LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_INNER_MAP);
     kept.capacity = std::max<std::size_t>(ring.size(), 8);
-    kept.fd = dataplane::UniqueFd(
-        bpf_map_create(BPF_MAP_TYPE_ARRAY, "ring", 4, 4, kept.capacity + 1, &options));
+    kept.fd =
+        UniqueFd(bpf_map_create(BPF_MAP_TYPE_ARRAY, "ring", 4, 4, kept.capacity + 1, &options));
     ASSERT_TRUE(kept.fd) << std::strerror(errno);
     put(map("pool_rings"), pool, kept.fd.get());
   }

@@ -25,7 +25,7 @@
 #include <string>
 #include <vector>
 
-#include "dataplane/program.hpp"
+#include "kernel/program.hpp"
 #include "maps/counters.h"
 #include "maps/flow.h"
 #include "maps/listener.h"
@@ -128,7 +128,7 @@ class World : public ::testing::Test {
   static constexpr std::uint32_t flow_capacity = 256;
   static constexpr std::uint32_t half_open_limit = flow_capacity / SLUICE_HALF_OPEN_SHARE;
 
-  virtual dataplane::LoadOptions load_options() const {
+  virtual kernel::LoadOptions load_options() const {
     return {.flows = flow_capacity, .flows6 = flow_capacity};
   }
 
@@ -137,10 +137,10 @@ class World : public ::testing::Test {
   std::map<std::string, std::uint64_t> reason_counts();
   std::uint32_t index_of(const std::string& interface) const;
 
-  std::unique_ptr<dataplane::Program> program_;
-  std::vector<dataplane::UniqueFd> links_;
+  std::unique_ptr<kernel::Program> program_;
+  std::vector<UniqueFd> links_;
   struct Ring {
-    dataplane::UniqueFd fd;
+    UniqueFd fd;
     std::size_t capacity = 0;
   };
   std::map<std::uint32_t, Ring> rings_;  // by pool

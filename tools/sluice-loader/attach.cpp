@@ -2,8 +2,8 @@
 
 #include <charconv>
 
-#include "dataplane/attachment.hpp"
-#include "dataplane/program.hpp"
+#include "attachment/attachment.hpp"
+#include "kernel/program.hpp"
 #include "options.hpp"
 
 namespace sluice::loader {
@@ -18,10 +18,10 @@ constexpr Help help = {
     "  sluice-loader attach eth0 --mode native --flows 4194304\n"
     "  sluice-loader attach eth0 --shared     # beside other XDP programs, through libxdp\n"};
 
-std::optional<dataplane::AttachMode> parse_mode(const std::string& text) {
-  if (text == "auto") return dataplane::AttachMode::automatic;
-  if (text == "native") return dataplane::AttachMode::native;
-  if (text == "generic") return dataplane::AttachMode::generic;
+std::optional<attachment::AttachMode> parse_mode(const std::string& text) {
+  if (text == "auto") return attachment::AttachMode::automatic;
+  if (text == "native") return attachment::AttachMode::native;
+  if (text == "generic") return attachment::AttachMode::generic;
   return std::nullopt;
 }
 
@@ -29,13 +29,13 @@ std::optional<std::uint32_t> parse_flows(const std::string& text) {
   std::uint32_t flows = 0;
   const char* end = text.data() + text.size();
   const auto [rest, error] = std::from_chars(text.data(), end, flows);
-  if (error != std::errc() || rest != end || flows == 0 || flows > dataplane::max_flows) {
+  if (error != std::errc() || rest != end || flows == 0 || flows > kernel::max_flows) {
     return std::nullopt;
   }
   return flows;
 }
 
-std::string describe_mode(const dataplane::AttachedNic& nic) {
+std::string describe_mode(const attachment::AttachedNic& nic) {
   std::string text = fmt::format("{} mode", to_string(nic.mode));
   if (nic.shared) {
     text += nic.dispatcher
@@ -45,7 +45,7 @@ std::string describe_mode(const dataplane::AttachedNic& nic) {
   return text;
 }
 
-void print(const dataplane::AttachReport& report, const std::string& pin_directory) {
+void print(const attachment::AttachReport& report, const std::string& pin_directory) {
   fmt::print("{}: {} with room for {} flows, maps use {}\n", pin_directory,
              report.loaded ? "loaded and pinned" : "already loaded", report.flow_capacity,
              human_bytes(report.map_bytes));
@@ -75,7 +75,7 @@ int run_attach(const Arguments& arguments) {
   const auto parsed = parse(arguments, help, options, true);
   if (parsed.exit_code) return *parsed.exit_code;
 
-  dataplane::AttachRequest request;
+  attachment::AttachRequest request;
   request.pin_directory = parsed.pin_directory();
   request.interfaces = parsed.interfaces();
   if (request.interfaces.empty()) return fail_usage("an interface is missing", "attach");
@@ -91,11 +91,11 @@ int run_attach(const Arguments& arguments) {
     request.flows = parse_flows(text);
     if (!request.flows) {
       return fail_usage(
-          fmt::format("--flows '{}' is not a number from 1 to {}", text, dataplane::max_flows),
+          fmt::format("--flows '{}' is not a number from 1 to {}", text, kernel::max_flows),
           "attach");
     }
   }
-  const auto report = dataplane::attach(request);
+  const auto report = attachment::attach(request);
   if (!report) return fail_with(report.error());
   print(*report, parsed.pin_directory());
   return done;

@@ -1,6 +1,6 @@
 #include <fmt/format.h>
 
-#include "dataplane/attachment.hpp"
+#include "attachment/attachment.hpp"
 #include "options.hpp"
 
 namespace sluice::loader {
@@ -14,7 +14,7 @@ constexpr Help help = {
     "  sluice-loader detach eth0\n"
     "  sluice-loader detach --all\n"};
 
-void print(const std::vector<dataplane::DetachedNic>& nics) {
+void print(const std::vector<attachment::DetachedNic>& nics) {
   for (const auto& nic : nics) {
     fmt::print("{}: {}\n", nic.interface,
                nic.was_gone ? "the interface is gone; removed what was left of it" : "detached");
@@ -39,8 +39,8 @@ int run_detach(const Arguments& arguments) {
   }
   if (!all && interfaces.empty()) return fail_usage("an interface or --all is missing", "detach");
 
-  const auto detached = all ? dataplane::detach_all(parsed.pin_directory())
-                            : dataplane::detach(parsed.pin_directory(), interfaces);
+  const auto detached = all ? attachment::detach_all(parsed.pin_directory())
+                            : attachment::detach(parsed.pin_directory(), interfaces);
   if (!detached) return fail_with(detached.error());
   print(*detached);
   if (all) {

@@ -6,7 +6,7 @@
 #include <iostream>
 #include <sstream>
 
-#include "dataplane/pins.hpp"
+#include "kernel/pins.hpp"
 
 namespace sluice::loader {
 namespace {
@@ -34,7 +34,7 @@ Parsed parse(const Arguments& arguments, const Help& help, po::options_descripti
              bool takes_interfaces) {
   options.add_options()(
       "pin-dir",
-      po::value<std::string>()->default_value(dataplane::default_pin_directory)->value_name("DIR"),
+      po::value<std::string>()->default_value(kernel::default_pin_directory)->value_name("DIR"),
       "where programs, maps and links are pinned")("help,h", "this text");
   po::options_description all = options;
   po::positional_options_description positional;

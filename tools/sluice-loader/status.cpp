@@ -1,4 +1,4 @@
-#include "dataplane/status.hpp"
+#include "attachment/status.hpp"
 
 #include <fmt/chrono.h>
 #include <fmt/format.h>
@@ -18,7 +18,7 @@ constexpr Help help = {"status [options]",
                        "  sluice-loader status -f value -c interface -c mode\n"
                        "  sluice-loader status -f json\n"};
 
-std::string mode_text(const dataplane::Attachment& nic) {
+std::string mode_text(const attachment::Attachment& nic) {
   if (nic.shared) {
     if (nic.index == 0) return "(interface gone)";
     if (!nic.here) return "(taken off by another tool)";
@@ -29,7 +29,7 @@ std::string mode_text(const dataplane::Attachment& nic) {
   return to_string(nic.mode);
 }
 
-Table interfaces(const dataplane::Status& status) {
+Table interfaces(const attachment::Status& status) {
   Table table{{"interface", "index", "mode", "link", "program", "name", "tag", "loaded"}, {}};
   for (const auto& [nic, program] : status.nics) {
     const auto seconds = std::chrono::time_point_cast<std::chrono::seconds>(program.loaded_at);
@@ -41,7 +41,7 @@ Table interfaces(const dataplane::Status& status) {
   return table;
 }
 
-Table maps(const dataplane::Status& status) {
+Table maps(const attachment::Status& status) {
   Table table{{"map", "type", "capacity", "used", "memory"}, {}};
   for (const auto& map : status.maps) {
     table.rows.push_back({map.name, map.type, std::to_string(map.capacity),
@@ -69,7 +69,7 @@ int run_status(const Arguments& arguments) {
                           ? parsed.values["column"].as<std::vector<std::string>>()
                           : std::vector<std::string>{};
 
-  const auto status = dataplane::status(parsed.pin_directory());
+  const auto status = attachment::status(parsed.pin_directory());
   if (!status) return fail_with(status.error());
   const auto nics = interfaces(*status).only(chosen);
   if (!nics) return fail_usage(nics.error().text(), "status");

@@ -1,6 +1,6 @@
 #include <fmt/format.h>
 
-#include "dataplane/attachment.hpp"
+#include "attachment/attachment.hpp"
 #include "options.hpp"
 
 namespace sluice::loader {
@@ -19,7 +19,7 @@ int run_upgrade(const Arguments& arguments) {
   const auto parsed = parse(arguments, help, po::options_description("Options"), false);
   if (parsed.exit_code) return *parsed.exit_code;
 
-  const auto report = dataplane::upgrade(parsed.pin_directory());
+  const auto report = attachment::upgrade(parsed.pin_directory());
   if (!report) return fail_with(report.error());
   for (const auto& interface : report->interfaces) fmt::print("{}: upgraded\n", interface);
   fmt::print("{}: program {} (tag {}) replaced by {} (tag {}{})\n", parsed.pin_directory(),

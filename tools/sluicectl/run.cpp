@@ -2,10 +2,10 @@
 
 #include <algorithm>
 
-#include "sluicectl/complete.hpp"
-#include "sluicectl/grammar.hpp"
-#include "sluicectl/help.hpp"
-#include "sluicectl/manual.hpp"
+#include "sluicectl/grammar/complete.hpp"
+#include "sluicectl/grammar/grammar.hpp"
+#include "sluicectl/grammar/help.hpp"
+#include "sluicectl/grammar/manual.hpp"
 
 namespace sluice::ctl {
 namespace {

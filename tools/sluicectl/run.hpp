@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "base/result.hpp"
-#include "sluicectl/client.hpp"
-#include "sluicectl/http.hpp"
+#include "sluicectl/transport/client.hpp"
+#include "sluicectl/transport/http.hpp"
 
 namespace sluice::ctl {
 

@@ -9,12 +9,12 @@
 #include <csignal>
 #include <iostream>
 
-#include "api/server.hpp"
+#include "api/server/server.hpp"
+#include "attachment/attachment.hpp"
 #include "control/controller.hpp"
-#include "dataplane/attachment.hpp"
+#include "control/follower.hpp"
 #include "dataplane/bpf_data_plane.hpp"
-#include "dataplane/program.hpp"
-#include "follower.hpp"
+#include "kernel/program.hpp"
 #include "logging.hpp"
 #include "maintenance.hpp"
 #include "network/neighbor_keeper.hpp"
@@ -33,9 +33,9 @@ namespace {
 // --interface: NICs that are attached already stay as they are.
 Result<void> attach(const Options& options) {
   if (options.interfaces.empty()) return {};
-  const auto report = dataplane::attach({.pin_directory = options.pin_directory,
-                                         .interfaces = options.interfaces,
-                                         .flows = options.flows});
+  const auto report = attachment::attach({.pin_directory = options.pin_directory,
+                                          .interfaces = options.interfaces,
+                                          .flows = options.flows});
   if (!report) return tl::unexpected(report.error());
   for (const auto& nic : report->nics) {
     if (nic.already_attached) continue;
@@ -53,7 +53,7 @@ Result<void> attach(const Options& options) {
 void follow_vlans(dataplane::BpfDataPlane& data_plane, std::vector<std::uint32_t>& warned) {
   const auto interfaces = network::vlan_interfaces();
   if (!interfaces) return spdlog::error("list the VLAN interfaces: {}", interfaces.error().text());
-  std::vector<dataplane::InterfaceSlots::Vlan> vlans;
+  std::vector<attachment::InterfaceSlots::Vlan> vlans;
   for (const auto& one : *interfaces)
     vlans.push_back({one.index, one.parent, one.id, one.ethertype});
   auto left_out = data_plane.set_vlans(vlans);
@@ -137,7 +137,7 @@ Result<void> run(const Options& options) {
   if (!store) return tl::unexpected(std::move(store.error()));
   if (auto attached = attach(options); !attached) return attached;
   auto data_plane = dataplane::BpfDataPlane::open(
-      options.pin_directory, options.flows.value_or(dataplane::LoadOptions{}.flows));
+      options.pin_directory, options.flows.value_or(kernel::LoadOptions{}.flows));
   if (!data_plane) return tl::unexpected(std::move(data_plane.error()));
 
   // Makes the second equal to the first.
@@ -150,7 +150,7 @@ Result<void> run(const Options& options) {
   boost::asio::io_context loop(1);
   auto neighbors = network::NeighborKeeper::start(loop.get_executor());
   if (!neighbors) return tl::unexpected(std::move(neighbors.error()));
-  Follower follower(loop, *controller, *neighbors);
+  control::Follower follower(loop, *controller, *neighbors);
   NoticeReader notice_reader(loop, **data_plane, *neighbors, follower);
   std::vector<std::uint32_t> warned_vlans;
   auto watcher = network::Watcher::start(

@@ -12,7 +12,7 @@ constexpr auto between_batches = std::chrono::milliseconds(5);
 }  // namespace
 
 NoticeReader::NoticeReader(boost::asio::io_context& loop, dataplane::BpfDataPlane& data_plane,
-                           network::NeighborKeeper& neighbors, Follower& follower)
+                           network::NeighborKeeper& neighbors, control::Follower& follower)
     : data_plane_(data_plane),
       neighbors_(neighbors),
       follower_(follower),
@@ -38,7 +38,8 @@ void NoticeReader::pass_on() {
   } else {
     for (const auto& request : notices->requests)
       neighbors_.resolve(request.interface_index, request.address);
-    for (const auto& suspicion : notices->suspicions) follower_.suspect(suspicion);
+    for (const auto& suspicion : notices->suspicions)
+      follower_.suspect(suspicion.member, suspicion.many, suspicion.what);
   }
   pause_.expires_after(between_batches);
   pause_.async_wait([this](const boost::system::error_code& error) {

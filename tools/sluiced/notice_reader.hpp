@@ -6,8 +6,8 @@
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
 
+#include "control/follower.hpp"
 #include "dataplane/bpf_data_plane.hpp"
-#include "follower.hpp"
 #include "network/neighbor_keeper.hpp"
 
 namespace sluice::daemon {
@@ -16,7 +16,7 @@ class NoticeReader {
  public:
   // Everything must outlive the NoticeReader.
   NoticeReader(boost::asio::io_context& loop, dataplane::BpfDataPlane& data_plane,
-               network::NeighborKeeper& neighbors, Follower& follower);
+               network::NeighborKeeper& neighbors, control::Follower& follower);
 
  private:
   void wait();
@@ -24,7 +24,7 @@ class NoticeReader {
 
   dataplane::BpfDataPlane& data_plane_;
   network::NeighborKeeper& neighbors_;
-  Follower& follower_;
+  control::Follower& follower_;
   boost::asio::posix::stream_descriptor notices_;
   boost::asio::steady_timer pause_;
 };

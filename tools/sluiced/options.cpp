@@ -9,10 +9,10 @@
 #include <iostream>
 #include <sstream>
 
-#include "api/server.hpp"
+#include "api/server/server.hpp"
 #include "base/result.hpp"
-#include "dataplane/pins.hpp"
-#include "dataplane/program.hpp"
+#include "kernel/pins.hpp"
+#include "kernel/program.hpp"
 #include "model/limits.hpp"
 
 namespace sluice::daemon {
@@ -44,7 +44,7 @@ po::options_description settings() {
       ("metrics", po::value<Text>()->default_value("", "none")->value_name("ADDR:PORT"),
        "serve /metrics for Prometheus to everyone who reaches this address")  //
       ("pin-dir",
-       po::value<Text>()->default_value(dataplane::default_pin_directory)->value_name("DIR"),
+       po::value<Text>()->default_value(kernel::default_pin_directory)->value_name("DIR"),
        "where programs, maps and links are pinned")  //
       ("flows", po::value<Text>()->value_name("N"),
        "connections that the flow table has room for, when it is made (default 1048576)")  //
@@ -141,7 +141,7 @@ std::optional<std::uint32_t> parse_flows(const std::string& text) {
   std::uint32_t flows = 0;
   const auto* end = text.data() + text.size();
   const auto [rest, error] = std::from_chars(text.data(), end, flows);
-  if (error != std::errc() || rest != end || flows == 0 || flows > dataplane::max_flows)
+  if (error != std::errc() || rest != end || flows == 0 || flows > kernel::max_flows)
     return std::nullopt;
   return flows;
 }
@@ -172,7 +172,7 @@ std::variant<Options, ExitCode> to_options(const po::variables_map& values) {
     options.flows = parse_flows(text);
     if (!options.flows) {
       return wrong(
-          fmt::format("--flows '{}' is not a number from 1 to {}", text, dataplane::max_flows));
+          fmt::format("--flows '{}' is not a number from 1 to {}", text, kernel::max_flows));
     }
   }
   if (values.count("subnet")) {

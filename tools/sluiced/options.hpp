@@ -11,7 +11,7 @@
 #include <variant>
 #include <vector>
 
-#include "api/endpoints.hpp"
+#include "api/server/endpoints.hpp"
 #include "model/networks.hpp"
 
 namespace sluice::daemon {

@@ -7,14 +7,14 @@
 
 #include "base/ip_network.hpp"
 #include "base/result.hpp"
-#include "dataplane/map.hpp"
+#include "kernel/map.hpp"
 #include "maps/listener.h"
 
 namespace sluice::dataplane {
 
 class AllowedSources {
  public:
-  explicit AllowedSources(const Program& program) : map_(program, "allowed_sources") {}
+  explicit AllowedSources(const kernel::Program& program) : map_(program, "allowed_sources") {}
 
   // What the map holds.
   Result<std::map<std::uint32_t, std::vector<IpNetwork>>> by_listener() const;
@@ -24,7 +24,7 @@ class AllowedSources {
   Result<void> remove_others(std::uint32_t listener, const std::vector<IpNetwork>& kept) const;
 
  private:
-  Map<sluice_allowed_key, std::uint32_t> map_;
+  kernel::Map<sluice_allowed_key, std::uint32_t> map_;
 };
 
 }  // namespace sluice::dataplane

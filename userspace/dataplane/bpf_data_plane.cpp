@@ -2,10 +2,10 @@
 
 #include <fmt/format.h>
 
-#include "dataplane/adoption.hpp"
 #include "dataplane/codec.hpp"
 #include "dataplane/data_plane_over_maps.hpp"
-#include "dataplane/libbpf_log.hpp"
+#include "kernel/adoption.hpp"
+#include "kernel/libbpf_log.hpp"
 
 namespace sluice::dataplane {
 
@@ -74,10 +74,10 @@ Result<void> DataPlaneOverMaps::recover_listener(const control::ListenerKey& key
 Result<void> DataPlaneOverMaps::open_ring_buffers() {
   notices_.reset(
       ring_buffer__new(program_.map_fd("resolve_requests"), keep_request, this, nullptr));
-  if (!notices_) return fail_bpf(errno, "open ring buffer resolve_requests");
+  if (!notices_) return kernel::fail_bpf(errno, "open ring buffer resolve_requests");
   if (const int error =
           ring_buffer__add(notices_.get(), program_.map_fd("suspicions"), keep_suspicion, this))
-    return fail_bpf(error, "open ring buffer suspicions");
+    return kernel::fail_bpf(error, "open ring buffer suspicions");
   return {};
 }
 
@@ -154,7 +154,8 @@ Result<DataPlaneState> DataPlaneOverMaps::read() {
 
 namespace {
 
-Result<std::unique_ptr<BpfDataPlane>> recovered(Program program, std::optional<PinDirectory> pins) {
+Result<std::unique_ptr<BpfDataPlane>> recovered(kernel::Program program,
+                                                std::optional<kernel::PinDirectory> pins) {
   auto data_plane = std::make_unique<DataPlaneOverMaps>(std::move(program), std::move(pins));
   if (auto done = data_plane->recover(); !done) return tl::unexpected(std::move(done.error()));
   return data_plane;
@@ -164,13 +165,13 @@ Result<std::unique_ptr<BpfDataPlane>> recovered(Program program, std::optional<P
 
 Result<std::unique_ptr<BpfDataPlane>> BpfDataPlane::open(const std::filesystem::path& pin_directory,
                                                          std::uint32_t flow_capacity) {
-  const PinDirectory pins(pin_directory);
-  auto adopted = adopt_or_load(pins, flow_capacity);
+  const kernel::PinDirectory pins(pin_directory);
+  auto adopted = kernel::adopt_or_load(pins, flow_capacity);
   if (!adopted) return tl::unexpected(std::move(adopted.error()));
   return recovered(std::move(adopted->program), pins);
 }
 
-Result<std::unique_ptr<BpfDataPlane>> BpfDataPlane::over(Program program) {
+Result<std::unique_ptr<BpfDataPlane>> BpfDataPlane::over(kernel::Program program) {
   return recovered(std::move(program), std::nullopt);
 }
 

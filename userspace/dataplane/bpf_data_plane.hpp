@@ -9,14 +9,16 @@
 #include <string>
 #include <vector>
 
+#include "attachment/interface_slots.hpp"
 #include "base/result.hpp"
 #include "control/data_plane.hpp"
-#include "dataplane/interface_slots.hpp"
-#include "dataplane/pins.hpp"
+#include "kernel/pins.hpp"
+
+namespace sluice::kernel {
+class Program;
+}
 
 namespace sluice::dataplane {
-
-class Program;
 
 class BpfDataPlane : public control::DataPlane {
  public:
@@ -25,9 +27,9 @@ class BpfDataPlane : public control::DataPlane {
   static Result<std::unique_ptr<BpfDataPlane>> open(const std::filesystem::path& pin_directory,
                                                     std::uint32_t flow_capacity);
   // Over a program that need not be pinned (tests).
-  static Result<std::unique_ptr<BpfDataPlane>> over(Program program);
+  static Result<std::unique_ptr<BpfDataPlane>> over(kernel::Program program);
 
-  virtual const Program& program() const = 0;
+  virtual const kernel::Program& program() const = 0;
 
   // It misses the MAC of a next hop.
   struct ResolveRequest {
@@ -56,7 +58,7 @@ class BpfDataPlane : public control::DataPlane {
   // attached NICs get their tags. Returns the indices of those for which there is no place
   // (interface_slots.hpp).
   virtual Result<std::vector<std::uint32_t>> set_vlans(
-      const std::vector<InterfaceSlots::Vlan>& vlans) = 0;
+      const std::vector<attachment::InterfaceSlots::Vlan>& vlans) = 0;
 };
 
 }  // namespace sluice::dataplane

@@ -10,14 +10,14 @@
 #include <cstring>
 #include <numeric>
 
-#include "dataplane/attachment.hpp"
+#include "attachment/attachment.hpp"
+#include "attachment/nic.hpp"
 #include "dataplane/codec.hpp"
-#include "dataplane/exchange.hpp"
-#include "dataplane/kernel_info.hpp"
-#include "dataplane/libbpf_log.hpp"
-#include "dataplane/nic.hpp"
-#include "dataplane/object.hpp"
 #include "dataplane/reasons.hpp"
+#include "kernel/exchange.hpp"
+#include "kernel/kernel_info.hpp"
+#include "kernel/libbpf_log.hpp"
+#include "kernel/object.hpp"
 #include "maps/capture.h"
 #include "maps/flow.h"
 
@@ -62,10 +62,10 @@ Result<sluice_capture_filter> to_map(const control::CaptureFilter& filter) {
 }
 
 // The NICs whose program can be exchanged.
-Result<std::vector<Attachment>> exchangeable(const PinDirectory& pins) {
-  auto nics = attachments(pins.path());
+Result<std::vector<attachment::Attachment>> exchangeable(const kernel::PinDirectory& pins) {
+  auto nics = attachment::attachments(pins.path());
   if (!nics) return nics;
-  std::erase_if(*nics, [](const Attachment& nic) { return nic.index == 0; });
+  std::erase_if(*nics, [](const attachment::Attachment& nic) { return nic.index == 0; });
   for (const auto& nic : *nics) {
     if (!nic.shared) continue;
     return fail(ErrorKind::unsupported,
@@ -80,15 +80,15 @@ Result<std::vector<Attachment>> exchangeable(const PinDirectory& pins) {
 }
 
 // Where this program runs now, the pinned one runs again.
-Result<void> put_back(const PinDirectory& pins, std::uint32_t program_id) {
-  const auto usual = open_pin(pins.program("sluice_xdp"));
+Result<void> put_back(const kernel::PinDirectory& pins, std::uint32_t program_id) {
+  const auto usual = kernel::open_pin(pins.program("sluice_xdp"));
   if (!usual) return tl::unexpected(usual.error());
-  const auto nics = attachments(pins.path());
+  const auto nics = attachment::attachments(pins.path());
   if (!nics) return tl::unexpected(nics.error());
   Result<void> done;
   for (const auto& nic : *nics) {
     if (nic.shared || nic.index == 0 || nic.program_id != program_id) continue;
-    if (auto one = exchange_program(nic.pin, usual->get()); !one) done = std::move(one);
+    if (auto one = kernel::exchange_program(nic.pin, usual->get()); !one) done = std::move(one);
   }
   return done;
 }
@@ -105,17 +105,18 @@ void Capture::FreeRing::operator()(ring_buffer* ring) const {
   ring_buffer__free(ring);
 }
 
-Capture::Capture(PinDirectory pins, UniqueFd program, UniqueFd lost)
+Capture::Capture(kernel::PinDirectory pins, UniqueFd program, UniqueFd lost)
     : pins_(std::move(pins)), program_(std::move(program)), lost_(std::move(lost)) {}
 
-Result<std::unique_ptr<Capture>> Capture::start(const Program& maps, const PinDirectory& pins,
+Result<std::unique_ptr<Capture>> Capture::start(const kernel::Program& maps,
+                                                const kernel::PinDirectory& pins,
                                                 const control::CaptureFilter& filter) {
   const auto wanted = to_map(filter);
   if (!wanted) return tl::unexpected(wanted.error());
   const auto nics = exchangeable(pins);
   if (!nics) return tl::unexpected(nics.error());
 
-  auto object = Object::open();
+  auto object = kernel::Object::open();
   if (!object) return tl::unexpected(std::move(object.error()));
   const auto table = maps.flow_table();
   if (!table) return tl::unexpected(table.error());
@@ -128,16 +129,16 @@ Result<std::unique_ptr<Capture>> Capture::start(const Program& maps, const PinDi
                                                object->keep_map("local_capture_lost")));
   const auto ring = object->keep_map("local_capture");
   capture->frames_.reset(ring_buffer__new(ring.get(), keep, capture.get(), nullptr));
-  if (!capture->frames_) return fail_bpf(errno, "open ring buffer local_capture");
+  if (!capture->frames_) return kernel::fail_bpf(errno, "open ring buffer local_capture");
   for (const auto& nic : *nics) {
-    if (auto done = exchange_program(nic.pin, capture->program_.get()); !done)
+    if (auto done = kernel::exchange_program(nic.pin, capture->program_.get()); !done)
       return fail(std::move(done.error()), "capture on " + nic.interface);
   }
   return capture;
 }
 
 Capture::~Capture() {
-  if (const auto info = program_info(program_.get())) (void)put_back(pins_, info->id);
+  if (const auto info = kernel::program_info(program_.get())) (void)put_back(pins_, info->id);
 }
 
 bool Capture::is_abandoned() const {
@@ -153,7 +154,7 @@ int Capture::keep(void* self, void* data, std::size_t size) {
   auto& frame = capture.taken_->frames.emplace_back();
   frame.time = std::chrono::system_clock::time_point(capture.boot_ +
                                                      std::chrono::nanoseconds(head.nanoseconds));
-  frame.interface = nic_name(head.ifindex).value_or(fmt::format("#{}", head.ifindex));
+  frame.interface = attachment::nic_name(head.ifindex).value_or(fmt::format("#{}", head.ifindex));
   frame.departure = head.departure != 0;
   frame.reason = reasons[head.reason].label;
   frame.verdict = reasons[head.reason].verdict;
@@ -164,11 +165,11 @@ int Capture::keep(void* self, void* data, std::size_t size) {
 
 // An upgrade or a detach takes us off without asking.
 Result<void> Capture::require_place() const {
-  const auto own = program_info(program_.get());
+  const auto own = kernel::program_info(program_.get());
   if (!own) return tl::unexpected(own.error());
-  const auto nics = attachments(pins_.path());
+  const auto nics = attachment::attachments(pins_.path());
   if (!nics) return tl::unexpected(nics.error());
-  const bool runs = std::any_of(nics->begin(), nics->end(), [&](const Attachment& nic) {
+  const bool runs = std::any_of(nics->begin(), nics->end(), [&](const attachment::Attachment& nic) {
     return !nic.shared && nic.program_id == own->id;
   });
   if (runs) return {};
@@ -185,21 +186,21 @@ Result<control::Captured> Capture::take(std::size_t limit) {
   last_asked_ = std::chrono::steady_clock::now();
   const int error = ring_buffer__consume(frames_.get());
   captured.more = error == -ENOBUFS;
-  if (error < 0 && !captured.more) return fail_bpf(error, "read ring buffer local_capture");
+  if (error < 0 && !captured.more) return kernel::fail_bpf(error, "read ring buffer local_capture");
   std::vector<std::uint64_t> lost(static_cast<std::size_t>(libbpf_num_possible_cpus()));
   constexpr std::uint32_t zero = 0;
   if (bpf_map_lookup_elem(lost_.get(), &zero, lost.data()) != 0)
-    return fail_bpf(errno, "read map local_capture_lost");
+    return kernel::fail_bpf(errno, "read map local_capture_lost");
   captured.lost = std::accumulate(lost.begin(), lost.end(), std::uint64_t{0});
   return captured;
 }
 
-Result<void> restore_programs(const PinDirectory& pins) {
-  const auto nics = attachments(pins.path());
+Result<void> restore_programs(const kernel::PinDirectory& pins) {
+  const auto nics = attachment::attachments(pins.path());
   if (!nics) return tl::unexpected(nics.error());
   for (const auto& nic : *nics) {
     if (nic.shared || nic.index == 0) continue;
-    const auto running = program_info_by_id(nic.program_id);
+    const auto running = kernel::program_info_by_id(nic.program_id);
     if (!running || running->name != program_name) continue;
     if (auto done = put_back(pins, nic.program_id); !done) return done;
   }

@@ -8,12 +8,12 @@
 #include <chrono>
 #include <memory>
 
+#include "base/fd.hpp"
 #include "base/result.hpp"
 #include "base/uuid.hpp"
 #include "control/capture.hpp"
-#include "dataplane/fd.hpp"
-#include "dataplane/pins.hpp"
-#include "dataplane/program.hpp"
+#include "kernel/pins.hpp"
+#include "kernel/program.hpp"
 
 struct ring_buffer;
 
@@ -23,7 +23,8 @@ class Capture {
  public:
   // Loading takes about half a second of CPU time. ErrorKind::unsupported: a NIC is attached
   // through libxdp, which can't exchange programs; ErrorKind::conflict: no NIC is attached.
-  static Result<std::unique_ptr<Capture>> start(const Program& maps, const PinDirectory& pins,
+  static Result<std::unique_ptr<Capture>> start(const kernel::Program& maps,
+                                                const kernel::PinDirectory& pins,
                                                 const control::CaptureFilter& filter);
   ~Capture();
   Capture(const Capture&) = delete;
@@ -37,11 +38,11 @@ class Capture {
   bool is_abandoned() const;
 
  private:
-  Capture(PinDirectory pins, UniqueFd program, UniqueFd lost);
+  Capture(kernel::PinDirectory pins, UniqueFd program, UniqueFd lost);
   Result<void> require_place() const;
   static int keep(void* self, void* data, std::size_t size);
 
-  PinDirectory pins_;
+  kernel::PinDirectory pins_;
   UniqueFd program_, lost_;
   Uuid id_ = new_uuid();
   std::chrono::steady_clock::time_point last_asked_ = std::chrono::steady_clock::now();
@@ -58,6 +59,6 @@ class Capture {
 
 // Puts the pinned program back where a daemon that captured was killed. Needs CAP_SYS_ADMIN, to
 // look at programs by their id.
-Result<void> restore_programs(const PinDirectory& pins);
+Result<void> restore_programs(const kernel::PinDirectory& pins);
 
 }  // namespace sluice::dataplane

@@ -6,6 +6,7 @@
 #include "base/result.hpp"
 #include "base/uuid.hpp"
 #include "control/data_plane.hpp"
+#include "kernel/address.hpp"
 #include "maps/counters.h"
 #include "maps/listener.h"
 #include "maps/member.h"
@@ -14,12 +15,9 @@
 
 namespace sluice::dataplane {
 
-sluice_id to_map(const Uuid& id);
-Uuid from_map(const sluice_id& id);
-
-// IPv4 in the first four bytes.
-sluice_address to_map(const IpAddress& address);
-IpAddress from_map(const sluice_address& address, bool ipv6);
+// Ids and addresses.
+using kernel::from_map;
+using kernel::to_map;
 
 sluice_vip to_map(const control::VipEntry& entry);
 control::VipEntry from_map(const sluice_vip& vip);

@@ -8,7 +8,7 @@
 #include <cstring>
 
 #include "dataplane/codec.hpp"
-#include "dataplane/libbpf_log.hpp"
+#include "kernel/libbpf_log.hpp"
 
 namespace sluice::dataplane {
 namespace {
@@ -26,7 +26,7 @@ void add_to_filter(sluice_runtime& runtime, const IpAddress& address) {
 
 // ---- indices and counters ----
 
-Result<Counters> DataPlaneOverMaps::counters(const CounterMap<sluice_counters>& map,
+Result<Counters> DataPlaneOverMaps::counters(const kernel::CounterMap<sluice_counters>& map,
                                              std::optional<std::uint32_t> index) const {
   Counters sum;
   if (!index) return sum;
@@ -37,7 +37,7 @@ Result<Counters> DataPlaneOverMaps::counters(const CounterMap<sluice_counters>& 
 }
 
 Result<std::uint32_t> DataPlaneOverMaps::index_for(IndexTable& table,
-                                                   const CounterMap<sluice_counters>& map,
+                                                   const kernel::CounterMap<sluice_counters>& map,
                                                    const Zero& zero, const Uuid& object,
                                                    std::string_view full) {
   if (const auto index = table.find(object)) return *index;

@@ -14,16 +14,16 @@
 #include <variant>
 #include <vector>
 
+#include "attachment/interface_slots.hpp"
 #include "dataplane/allowed_sources.hpp"
 #include "dataplane/bpf_data_plane.hpp"
 #include "dataplane/capture.hpp"
 #include "dataplane/explain.hpp"
 #include "dataplane/flow_list.hpp"
 #include "dataplane/index_table.hpp"
-#include "dataplane/interface_slots.hpp"
-#include "dataplane/map.hpp"
-#include "dataplane/program.hpp"
 #include "dataplane/rings.hpp"
+#include "kernel/map.hpp"
+#include "kernel/program.hpp"
 #include "maps/counters.h"
 #include "maps/handshake.h"
 #include "maps/listener.h"
@@ -44,7 +44,7 @@ struct CloseRingBuffer {
 
 class DataPlaneOverMaps : public BpfDataPlane {
  public:
-  DataPlaneOverMaps(Program program, std::optional<PinDirectory> pins)
+  DataPlaneOverMaps(kernel::Program program, std::optional<kernel::PinDirectory> pins)
       : program_(std::move(program)), pins_(std::move(pins)) {}
 
   // Second half of construction: what an earlier daemon left in the maps.
@@ -80,12 +80,12 @@ class DataPlaneOverMaps : public BpfDataPlane {
   }
   Result<std::vector<control::AttachedInterface>> interfaces() override;
 
-  const Program& program() const override { return program_; }
+  const kernel::Program& program() const override { return program_; }
   int notices_fd() const override { return ring_buffer__epoll_fd(notices_.get()); }
   Result<Notices> take_notices() override;
   Result<std::vector<std::string>> refresh_interface_macs() override;
   Result<std::vector<std::uint32_t>> set_vlans(
-      const std::vector<InterfaceSlots::Vlan>& vlans) override {
+      const std::vector<attachment::InterfaceSlots::Vlan>& vlans) override {
     return slots_.set_vlans(vlans);
   }
 
@@ -110,11 +110,11 @@ class DataPlaneOverMaps : public BpfDataPlane {
   Result<void> recover_listener(const control::ListenerKey& key, const sluice_listener& listener);
   Result<void> open_ring_buffers();
 
-  Result<Counters> counters(const CounterMap<sluice_counters>& map,
+  Result<Counters> counters(const kernel::CounterMap<sluice_counters>& map,
                             std::optional<std::uint32_t> index) const;
   // The object's index, or a new one whose counters start at zero; `zero` sets what else counts.
   using Zero = std::function<Result<void>(std::uint32_t index)>;
-  Result<std::uint32_t> index_for(IndexTable& table, const CounterMap<sluice_counters>& map,
+  Result<std::uint32_t> index_for(IndexTable& table, const kernel::CounterMap<sluice_counters>& map,
                                   const Zero& zero, const Uuid& object, std::string_view full);
   Result<std::uint32_t> pool_index_for(const control::PoolKey& pool);
   // Its entries in either family's map.
@@ -126,24 +126,24 @@ class DataPlaneOverMaps : public BpfDataPlane {
   static int keep_request(void* self, void* data, std::size_t size);
   static int keep_suspicion(void* self, void* data, std::size_t size);
 
-  Program program_;
-  std::optional<PinDirectory> pins_;  // unset: not pinned
+  kernel::Program program_;
+  std::optional<kernel::PinDirectory> pins_;  // unset: not pinned
 
-  Map<__be32, sluice_vip> vips4_{program_, "vips4"};
-  Map<sluice_address, sluice_vip> vips6_{program_, "vips6"};
-  Map<sluice_listener4_key, sluice_listener> listeners4_{program_, "listeners4"};
-  Map<sluice_listener6_key, sluice_listener> listeners6_{program_, "listeners6"};
+  kernel::Map<__be32, sluice_vip> vips4_{program_, "vips4"};
+  kernel::Map<sluice_address, sluice_vip> vips6_{program_, "vips6"};
+  kernel::Map<sluice_listener4_key, sluice_listener> listeners4_{program_, "listeners4"};
+  kernel::Map<sluice_listener6_key, sluice_listener> listeners6_{program_, "listeners6"};
   AllowedSources allowed_sources_{program_};
-  ArrayMap<sluice_pool> pools_{program_, "pools"};
-  ArrayMap<sluice_member> members_{program_, "members"};
-  ArrayMap<sluice_runtime> runtime_{program_, "runtime"};
-  CounterMap<sluice_counters> listener_counters_{program_, "listener_counters"};
-  CounterMap<sluice_counters> member_counters_{program_, "member_counters"};
-  ArrayMap<std::uint32_t> listener_active_{program_, "listener_active"};
-  ArrayMap<std::uint32_t> member_active_{program_, "member_active"};
-  ArrayMap<sluice_member_handshakes> member_handshakes_{program_, "member_handshakes"};
-  CounterMap<std::uint64_t> reason_counters_{program_, "reason_counters"};
-  InterfaceSlots slots_{program_};
+  kernel::ArrayMap<sluice_pool> pools_{program_, "pools"};
+  kernel::ArrayMap<sluice_member> members_{program_, "members"};
+  kernel::ArrayMap<sluice_runtime> runtime_{program_, "runtime"};
+  kernel::CounterMap<sluice_counters> listener_counters_{program_, "listener_counters"};
+  kernel::CounterMap<sluice_counters> member_counters_{program_, "member_counters"};
+  kernel::ArrayMap<std::uint32_t> listener_active_{program_, "listener_active"};
+  kernel::ArrayMap<std::uint32_t> member_active_{program_, "member_active"};
+  kernel::ArrayMap<sluice_member_handshakes> member_handshakes_{program_, "member_handshakes"};
+  kernel::CounterMap<std::uint64_t> reason_counters_{program_, "reason_counters"};
+  attachment::InterfaceSlots slots_{program_};
   Rings rings_{program_};
 
   IndexTable member_indices_{SLUICE_MAX_MEMBERS};

@@ -8,8 +8,8 @@
 #include <cstring>
 
 #include "dataplane/codec.hpp"
-#include "dataplane/libbpf_log.hpp"
 #include "dataplane/reasons.hpp"
+#include "kernel/libbpf_log.hpp"
 #include "maps/flow.h"
 
 namespace sluice::dataplane {
@@ -55,7 +55,7 @@ Result<control::ExpiryReport> DataPlaneOverMaps::expire_flows() {
   // The kernel writes the result back into ctx_in; it takes no ctx_out for such programs.
   LIBBPF_OPTS(bpf_test_run_opts, run, .ctx_in = &sweep, .ctx_size_in = sizeof sweep);
   if (bpf_prog_test_run_opts(program, &run) != 0) {
-    return fail_bpf(errno, "run program flow_expire");
+    return kernel::fail_bpf(errno, "run program flow_expire");
   }
   if (run.retval != 0) {
     return fail(ErrorKind::internal, fmt::format("program flow_expire returned {}",
@@ -152,10 +152,11 @@ Result<std::vector<control::AttachedInterface>> DataPlaneOverMaps::interfaces() 
   std::vector<control::AttachedInterface> attached;
   for (const auto& slot : *slots) {
     // A slot outlives its interface, and one of another network namespace may have the same number.
-    const auto name = nic_name(slot.ifindex);
+    const auto name = attachment::nic_name(slot.ifindex);
     if (!name) continue;
-    const auto running = running_xdp(slot.ifindex);
-    if (running && running->mode != XdpMode::none) attached.push_back({slot.ifindex, *name});
+    const auto running = attachment::running_xdp(slot.ifindex);
+    if (running && running->mode != attachment::XdpMode::none)
+      attached.push_back({slot.ifindex, *name});
   }
   return attached;
 }
@@ -165,7 +166,7 @@ Result<std::vector<std::string>> DataPlaneOverMaps::refresh_interface_macs() {
   if (!attached) return tl::unexpected(attached.error());
   std::vector<std::string> changed;
   for (const auto& [index, name] : *attached) {
-    const auto nic = find_nic(name);
+    const auto nic = attachment::find_nic(name);
     if (!nic || nic->index != index) continue;
     const auto refreshed = slots_.refresh(*nic);
     if (!refreshed) return tl::unexpected(refreshed.error());
@@ -214,7 +215,7 @@ int DataPlaneOverMaps::keep_suspicion(void* self, void* data, std::size_t size) 
 Result<BpfDataPlane::Notices> DataPlaneOverMaps::take_notices() {
   taken_ = {};
   if (const int error = ring_buffer__consume(notices_.get()); error < 0) {
-    return fail_bpf(error, "read the data plane's ring buffers");
+    return kernel::fail_bpf(error, "read the data plane's ring buffers");
   }
   return std::exchange(taken_, {});
 }

@@ -5,9 +5,9 @@
 
 #include <cstring>
 
+#include "attachment/nic.hpp"
+#include "base/fd.hpp"
 #include "dataplane/codec.hpp"
-#include "dataplane/fd.hpp"
-#include "dataplane/nic.hpp"
 #include "dataplane/reasons.hpp"
 #include "dataplane/rehearsal.hpp"
 #include "maps/flow.h"
@@ -38,16 +38,16 @@ void add_objects(Explanation& explained, const Flow& flow) {
 
 // Whether a packet that opens a connection takes the place of this one: see flow_gives_way() in
 // bpf/flow_state.h. (Idle ones are left to the next sweep.)
-bool gives_way(const Program& program, const Flow& flow, const FlowSlot& slot) {
+bool gives_way(const kernel::Program& program, const Flow& flow, const FlowSlot& slot) {
   if (flow.state == "closing" || flow.state == "closed") return true;
   const auto index = static_cast<std::uint32_t>(SLUICE_STATE_GET(slot.state, MEMBER));
-  const auto member = ArrayMap<sluice_member>(program, "members").lookup(index);
+  const auto member = kernel::ArrayMap<sluice_member>(program, "members").lookup(index);
   const bool down = member && *member && ((*member)->flags & SLUICE_MEMBER_GIVEN_UP) != 0;
   return down && flow.protocol != model::Protocol::udp && SLUICE_STATE_GET(slot.state, HOP) == 0;
 }
 
 // The connection that the packet belongs to already, unless that one gives way to a new one.
-Result<std::optional<Flow>> known_flow(const Program& program, const FlowNames& names,
+Result<std::optional<Flow>> known_flow(const kernel::Program& program, const FlowNames& names,
                                        const Question& question) {
   std::optional<Flow> known;
   const auto look = [&](const Flow& flow, const FlowSlot& slot) {
@@ -90,13 +90,14 @@ std::optional<IpAddress> own_address_toward(const IpAddress& address) {
 }
 
 // Where its packets come in: on the NIC that answers would leave by, or else on the first one.
-Result<sluice_interface> ingress_for(const InterfaceSlots& slots, const IpAddress& client) {
+Result<sluice_interface> ingress_for(const attachment::InterfaceSlots& slots,
+                                     const IpAddress& client) {
   const auto all = slots.all();
   if (!all) return tl::unexpected(all.error());
   const auto own = own_address_toward(client);
   std::optional<sluice_interface> first;
   for (const auto& slot : *all) {
-    if (slot.tags != 0 || !nic_name(slot.ifindex)) continue;
+    if (slot.tags != 0 || !attachment::nic_name(slot.ifindex)) continue;
     if (!first) first = slot;
     const auto address = client.is_v4() ? ipv4_from_be32(slot.ipv4) : from_map(slot.ipv6, true);
     if (own && *own == address) return slot;
@@ -106,16 +107,16 @@ Result<sluice_interface> ingress_for(const InterfaceSlots& slots, const IpAddres
               "sluice-loader attach INTERFACE");
 }
 
-std::string way_out(const Program& program, std::uint64_t state) {
+std::string way_out(const kernel::Program& program, std::uint64_t state) {
   const auto index = static_cast<std::uint32_t>(SLUICE_STATE_GET(state, HOP));
-  const auto hop = ArrayMap<sluice_next_hop>(program, "next_hops").lookup(index);
+  const auto hop = kernel::ArrayMap<sluice_next_hop>(program, "next_hops").lookup(index);
   if (!hop || !*hop || index == 0) return {};
-  return nic_name((*hop)->ifindex).value_or("");
+  return attachment::nic_name((*hop)->ifindex).value_or("");
 }
 
 }  // namespace
 
-Result<Explanation> explain(const Program& program, const InterfaceSlots& slots,
+Result<Explanation> explain(const kernel::Program& program, const attachment::InterfaceSlots& slots,
                             const FlowNames& names, const Question& question) {
   const auto ingress = ingress_for(slots, question.from.address);
   if (!ingress) return tl::unexpected(ingress.error());
@@ -139,7 +140,8 @@ Result<Explanation> explain(const Program& program, const InterfaceSlots& slots,
   if (auto done = for_each_flow(rehearsal->program(), names, note); !done)
     return tl::unexpected(done.error());
   if (explained.verdict == "drop") return explained;
-  if (explained.verdict == "answer") explained.interface = nic_name(ingress->ifindex).value_or("");
+  if (explained.verdict == "answer")
+    explained.interface = attachment::nic_name(ingress->ifindex).value_or("");
   if (const auto ends = addressed(outcome->frame)) {
     explained.source = ends->source;
     explained.destination = ends->destination;

@@ -1,16 +1,17 @@
 // What the data plane would do with a first packet, in the operator's words.
 #pragma once
 
+#include "attachment/interface_slots.hpp"
 #include "base/result.hpp"
 #include "control/flows.hpp"
 #include "dataplane/flow_list.hpp"
-#include "dataplane/interface_slots.hpp"
 
 namespace sluice::dataplane {
 
 // The packet comes in on the attached interface that the host itself would reach its sender by.
 // ErrorKind::conflict: none is attached.
-Result<control::Explanation> explain(const Program& program, const InterfaceSlots& slots,
+Result<control::Explanation> explain(const kernel::Program& program,
+                                     const attachment::InterfaceSlots& slots,
                                      const FlowNames& names, const control::Question& question);
 
 }  // namespace sluice::dataplane

@@ -6,9 +6,9 @@
 #include <chrono>
 
 #include "dataplane/codec.hpp"
-#include "dataplane/libbpf_log.hpp"
-#include "dataplane/object.hpp"
-#include "dataplane/program.hpp"
+#include "kernel/libbpf_log.hpp"
+#include "kernel/object.hpp"
+#include "kernel/program.hpp"
 #include "maps/flow.h"
 
 namespace sluice::dataplane {
@@ -36,7 +36,7 @@ const char* state_text(std::uint64_t state) {
 // The flows' clock, whose present time only the data plane can tell.
 class TickClock {
  public:
-  explicit TickClock(std::uint32_t now) : now_(now), seconds_(tick_seconds()) {}
+  explicit TickClock(std::uint32_t now) : now_(now), seconds_(kernel::tick_seconds()) {}
 
   std::chrono::seconds since(std::uint64_t state) const {
     const auto ticks = (now_ - SLUICE_STATE_GET(state, SEEN)) & SLUICE_STATE_SEEN_MASK;
@@ -58,7 +58,7 @@ Result<sluice_flow_flush> run_flush(int program_fd, const FlowSlot& slot) {
   // The kernel writes the result back into ctx_in; it takes no ctx_out for such programs.
   LIBBPF_OPTS(bpf_test_run_opts, run, .ctx_in = &request, .ctx_size_in = sizeof request);
   if (bpf_prog_test_run_opts(program_fd, &run) != 0) {
-    return fail_bpf(errno, "run program flow_flush");
+    return kernel::fail_bpf(errno, "run program flow_flush");
   }
   return request;
 }
@@ -115,10 +115,10 @@ Flow describe(const Slot& slot, const FlowNames& names, bool ipv6, const TickClo
 
 // False: `visit` has seen enough.
 template <typename Bucket>
-Result<bool> visit_table(const Program& program, const char* map, std::uint32_t family,
+Result<bool> visit_table(const kernel::Program& program, const char* map, std::uint32_t family,
                          const FlowNames& names, const TickClock& clock,
                          const std::function<bool(const Flow&, const FlowSlot&)>& visit) {
-  const auto buckets = MappedArray<Bucket>::open(program, map);
+  const auto buckets = kernel::MappedArray<Bucket>::open(program, map);
   if (!buckets) return tl::unexpected(buckets.error());
   std::uint32_t index = 0;
   for (const auto& bucket : *buckets) {
@@ -135,7 +135,7 @@ Result<bool> visit_table(const Program& program, const char* map, std::uint32_t 
 
 }  // namespace
 
-Result<void> for_each_flow(const Program& program, const FlowNames& names,
+Result<void> for_each_flow(const kernel::Program& program, const FlowNames& names,
                            const std::function<bool(const Flow&, const FlowSlot&)>& visit) {
   const auto now = run_flush(program.flush_fd(), no_slot);
   if (!now) return tl::unexpected(now.error());

@@ -9,14 +9,14 @@
 #include "base/result.hpp"
 #include "control/flows.hpp"
 #include "dataplane/index_table.hpp"
-#include "dataplane/map.hpp"
+#include "kernel/map.hpp"
 #include "maps/member.h"
 
 namespace sluice::dataplane {
 
 // What the indices in the slots mean.
 struct FlowNames {
-  const ArrayMap<sluice_member>& members;
+  const kernel::ArrayMap<sluice_member>& members;
   const IndexTable& listeners;
   const std::map<std::uint32_t, Uuid>& pool_of_listener;
 };
@@ -29,7 +29,7 @@ struct FlowSlot {
 };
 
 // Calls `visit` for every connection, IPv4 first, until it returns false.
-Result<void> for_each_flow(const Program& program, const FlowNames& names,
+Result<void> for_each_flow(const kernel::Program& program, const FlowNames& names,
                            const std::function<bool(const control::Flow&, const FlowSlot&)>& visit);
 
 // False: it was gone, or a packet changed it meanwhile.

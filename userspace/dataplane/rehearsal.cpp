@@ -13,8 +13,8 @@
 #include <cstring>
 
 #include "dataplane/codec.hpp"
-#include "dataplane/libbpf_log.hpp"
-#include "dataplane/map.hpp"
+#include "kernel/libbpf_log.hpp"
+#include "kernel/map.hpp"
 #include "maps/counters.h"
 #include "maps/listener.h"
 #include "maps/pool.h"
@@ -101,10 +101,10 @@ Bytes first_packet(const control::Question& q, const std::uint8_t (&mac)[6]) {
 
 // What is not zero, or not the map's default.
 template <typename Key, typename Value>
-Result<void> copy(const Program& from, const Program& to, const char* name) {
-  const auto entries = Map<Key, Value>(from, name).entries();
+Result<void> copy(const kernel::Program& from, const kernel::Program& to, const char* name) {
+  const auto entries = kernel::Map<Key, Value>(from, name).entries();
   if (!entries) return tl::unexpected(entries.error());
-  const Map<Key, Value> target(to, name);
+  const kernel::Map<Key, Value> target(to, name);
   static const Value zero{};
   for (const auto& [key, value] : *entries) {
     if (std::memcmp(&value, &zero, sizeof value) == 0) continue;
@@ -113,8 +113,8 @@ Result<void> copy(const Program& from, const Program& to, const char* name) {
   return {};
 }
 
-Result<std::uint64_t> packets(const Program& program, std::uint32_t reason) {
-  const auto cpus = CounterMap<std::uint64_t>(program, "reason_counters").per_cpu(reason);
+Result<std::uint64_t> packets(const kernel::Program& program, std::uint32_t reason) {
+  const auto cpus = kernel::CounterMap<std::uint64_t>(program, "reason_counters").per_cpu(reason);
   if (!cpus) return tl::unexpected(cpus.error());
   std::uint64_t sum = 0;
   for (const auto one : *cpus) sum += one;
@@ -122,7 +122,7 @@ Result<std::uint64_t> packets(const Program& program, std::uint32_t reason) {
 }
 
 // The one that has been counted.
-Result<std::uint32_t> counted_reason(const Program& program) {
+Result<std::uint32_t> counted_reason(const kernel::Program& program) {
   for (std::uint32_t reason = 0; reason < SLUICE_REASON_COUNT; ++reason) {
     const auto count = packets(program, reason);
     if (!count) return tl::unexpected(count.error());
@@ -137,8 +137,8 @@ std::uint16_t word(const Bytes& frame, std::size_t at) {
 
 }  // namespace
 
-Result<Rehearsal> Rehearsal::over(const Program& real) {
-  auto program = Program::load_beside(real);
+Result<Rehearsal> Rehearsal::over(const kernel::Program& real) {
+  auto program = kernel::Program::load_beside(real);
   if (!program) return tl::unexpected(std::move(program.error()));
   for (const auto& copied :
        {copy<std::uint32_t, std::uint64_t>(real, *program, "pool_cursors"),
@@ -166,7 +166,7 @@ Result<Rehearsal::Outcome> Rehearsal::receive(const control::Question& question,
               .data_size_out = static_cast<__u32>(outcome.frame.size()), .ctx_in = &context,
               .ctx_size_in = sizeof context);
   if (bpf_prog_test_run_opts(program_.xdp_fd(), &run) != 0)
-    return fail_bpf(errno, "run the program on a packet");
+    return kernel::fail_bpf(errno, "run the program on a packet");
   outcome.frame.resize(run.data_size_out);
   const auto reason = counted_reason(program_);
   if (!reason) return tl::unexpected(reason.error());

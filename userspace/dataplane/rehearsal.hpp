@@ -11,13 +11,13 @@
 
 #include "base/result.hpp"
 #include "control/flows.hpp"
-#include "dataplane/program.hpp"
+#include "kernel/program.hpp"
 
 namespace sluice::dataplane {
 
 class Rehearsal {
  public:
-  static Result<Rehearsal> over(const Program& real);
+  static Result<Rehearsal> over(const kernel::Program& real);
 
   struct Outcome {
     std::uint32_t reason = 0;  // enum sluice_reason
@@ -27,11 +27,11 @@ class Rehearsal {
   Result<Outcome> receive(const control::Question& question, std::uint32_t interface_index,
                           const std::uint8_t (&mac)[6]) const;
 
-  const Program& program() const { return program_; }
+  const kernel::Program& program() const { return program_; }
 
  private:
-  explicit Rehearsal(Program program) : program_(std::move(program)) {}
-  Program program_;
+  explicit Rehearsal(kernel::Program program) : program_(std::move(program)) {}
+  kernel::Program program_;
 };
 
 // Who sends a frame to whom, innermost: of the packet in a tunnel, if it is in one.

@@ -5,9 +5,9 @@
 
 #include <algorithm>
 
-#include "dataplane/fd.hpp"
-#include "dataplane/kernel_info.hpp"
-#include "dataplane/libbpf_log.hpp"
+#include "base/fd.hpp"
+#include "kernel/kernel_info.hpp"
+#include "kernel/libbpf_log.hpp"
 #include "maps/pool.h"
 
 namespace sluice::dataplane {
@@ -19,7 +19,7 @@ Result<UniqueFd> build(const Ring& ring) {
   LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_INNER_MAP);
   UniqueFd fd(bpf_map_create(BPF_MAP_TYPE_ARRAY, "sluice_ring", sizeof(std::uint32_t),
                              sizeof(std::uint32_t), SLUICE_RING_FIRST + slots, &options));
-  if (!fd) return fail_bpf(errno, fmt::format("create a ring of {} slots", slots));
+  if (!fd) return kernel::fail_bpf(errno, fmt::format("create a ring of {} slots", slots));
 
   std::vector<std::uint32_t> keys(SLUICE_RING_FIRST + slots), values(keys.size());
   for (std::uint32_t i = 0; i < keys.size(); ++i) keys[i] = i;
@@ -27,13 +27,13 @@ Result<UniqueFd> build(const Ring& ring) {
   std::copy(ring.begin(), ring.end(), values.begin() + SLUICE_RING_FIRST);
   auto count = static_cast<std::uint32_t>(keys.size());
   if (bpf_map_update_batch(fd.get(), keys.data(), values.data(), &count, nullptr) != 0) {
-    return fail_bpf(errno, fmt::format("fill a ring of {} slots", slots));
+    return kernel::fail_bpf(errno, fmt::format("fill a ring of {} slots", slots));
   }
   return fd;
 }
 
 Result<Ring> contents(const UniqueFd& fd) {
-  const auto elements = ArrayMap<std::uint32_t>(fd.get(), "sluice_ring").entries();
+  const auto elements = kernel::ArrayMap<std::uint32_t>(fd.get(), "sluice_ring").entries();
   if (!elements) return tl::unexpected(elements.error());
   Ring ring;
   const auto length = elements->empty() ? 0 : elements->front().second;
@@ -57,7 +57,7 @@ Result<Ring> Rings::get(std::uint32_t pool) {
     return ring;
   }
   if (errno == ENOENT) return Ring{};  // swapped or erased since the lookup
-  if (errno != EPERM) return fail_bpf(errno, fmt::format("open the ring of pool {}", pool));
+  if (errno != EPERM) return kernel::fail_bpf(errno, fmt::format("open the ring of pool {}", pool));
   const auto known = known_.find(pool);
   return known != known_.end() && known->second.map_id == **id ? known->second.ring : Ring{};
 }
@@ -74,7 +74,7 @@ Result<void> Rings::put(std::uint32_t pool, const Ring& ring) {
   }
   const auto fd = build(ring);
   if (!fd) return tl::unexpected(fd.error());
-  const auto info = map_info(fd->get());
+  const auto info = kernel::map_info(fd->get());
   if (!info) return tl::unexpected(info.error());
   if (auto swapped = pool_rings_.put(pool, static_cast<std::uint32_t>(fd->get())); !swapped) {
     return swapped;

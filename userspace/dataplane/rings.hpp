@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "base/result.hpp"
-#include "dataplane/map.hpp"
+#include "kernel/map.hpp"
 
 namespace sluice::dataplane {
 
@@ -18,7 +18,7 @@ using Ring = std::vector<std::uint32_t>;  // indices into `members`; without the
 
 class Rings {
  public:
-  explicit Rings(const Program& program) : pool_rings_(program, "pool_rings") {}
+  explicit Rings(const kernel::Program& program) : pool_rings_(program, "pool_rings") {}
 
   // Empty when the pool has no ring or nobody can tell what is in it.
   Result<Ring> get(std::uint32_t pool);
@@ -32,8 +32,8 @@ class Rings {
     std::uint32_t map_id = 0;
     Ring ring;
   };
-  ArrayMap<std::uint32_t> pool_rings_;    // written as descriptors, read as map ids
-  std::map<std::uint32_t, Known> known_;  // by pool
+  kernel::ArrayMap<std::uint32_t> pool_rings_;  // written as descriptors, read as map ids
+  std::map<std::uint32_t, Known> known_;        // by pool
 };
 
 }  // namespace sluice::dataplane

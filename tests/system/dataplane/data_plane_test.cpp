@@ -8,8 +8,8 @@
 #include <gmock/gmock.h>
 #include <unistd.h>
 
-#include "dataplane/interface_slots.hpp"
-#include "dataplane/program.hpp"
+#include "attachment/interface_slots.hpp"
+#include "kernel/program.hpp"
 #include "maps/counters.h"
 #include "maps/listener.h"
 #include "maps/member.h"

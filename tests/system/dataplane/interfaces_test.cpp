@@ -5,10 +5,10 @@
 
 #include <cstdlib>
 
-#include "dataplane/attachment.hpp"
+#include "attachment/attachment.hpp"
+#include "attachment/interface_slots.hpp"
 #include "dataplane/bpf_data_plane.hpp"
-#include "dataplane/interface_slots.hpp"
-#include "dataplane/program.hpp"
+#include "kernel/program.hpp"
 
 namespace sluice::dataplane {
 namespace {

@@ -1,5 +1,5 @@
 // Who may use the API over TCP.
-#include "api/access.hpp"
+#include "api/server/access.hpp"
 
 #include <gtest/gtest.h>
 

@@ -11,7 +11,7 @@
 #include <optional>
 #include <string>
 
-#include "api/routes.hpp"
+#include "api/handlers/routes.hpp"
 #include "control/controller.hpp"
 #include "store/store.hpp"
 #include "temporary_directory.hpp"

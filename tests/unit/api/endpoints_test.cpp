@@ -1,5 +1,5 @@
 // What may be listened on, and with what.
-#include "api/endpoints.hpp"
+#include "api/server/endpoints.hpp"
 
 #include <gtest/gtest.h>
 

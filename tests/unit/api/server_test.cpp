@@ -1,6 +1,6 @@
 // The server over a real unix socket: framing, limits, and clients that misbehave beside ones that
 // don't.
-#include "api/server.hpp"
+#include "api/server/server.hpp"
 
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/local/stream_protocol.hpp>

@@ -8,7 +8,7 @@
 #include <fstream>
 #include <thread>
 
-#include "api/server.hpp"
+#include "api/server/server.hpp"
 #include "api_fixture.hpp"
 #include "self_signed.hpp"
 

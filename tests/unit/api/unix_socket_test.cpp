@@ -1,5 +1,5 @@
 // The socket's file: who may reach it, and what is done about a file that is there already.
-#include "api/unix_socket.hpp"
+#include "api/server/unix_socket.hpp"
 
 #include <gtest/gtest.h>
 #include <sys/socket.h>

@@ -1,4 +1,4 @@
-#include "sluicectl/client.hpp"
+#include "sluicectl/transport/client.hpp"
 
 #include <gmock/gmock.h>
 

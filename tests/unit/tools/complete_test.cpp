@@ -1,8 +1,8 @@
-#include "sluicectl/complete.hpp"
+#include "sluicectl/grammar/complete.hpp"
 
 #include <gmock/gmock.h>
 
-#include "sluicectl/manual.hpp"
+#include "sluicectl/grammar/manual.hpp"
 
 namespace sluice::ctl {
 namespace {

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "sluicectl/http.hpp"
+#include "sluicectl/transport/http.hpp"
 
 namespace sluice::ctl {
 

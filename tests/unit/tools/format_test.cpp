@@ -1,12 +1,12 @@
-#include "sluicectl/format.hpp"
+#include "sluicectl/output/format.hpp"
 
 #include <gtest/gtest.h>
 
 #include <boost/json.hpp>
 
-#include "sluicectl/cells.hpp"
-#include "sluicectl/command.hpp"
-#include "sluicectl/table.hpp"
+#include "sluicectl/grammar/command.hpp"
+#include "sluicectl/nouns/cells.hpp"
+#include "sluicectl/output/table.hpp"
 
 namespace sluice::ctl {
 namespace {

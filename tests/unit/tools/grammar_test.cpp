@@ -1,8 +1,8 @@
-#include "sluicectl/grammar.hpp"
+#include "sluicectl/grammar/grammar.hpp"
 
 #include <gmock/gmock.h>
 
-#include "sluicectl/help.hpp"
+#include "sluicectl/grammar/help.hpp"
 
 namespace sluice::ctl {
 namespace {

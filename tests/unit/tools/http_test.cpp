@@ -1,4 +1,4 @@
-#include "sluicectl/http.hpp"
+#include "sluicectl/transport/http.hpp"
 
 #include <gmock/gmock.h>
 

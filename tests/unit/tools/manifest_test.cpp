@@ -3,10 +3,10 @@
 
 #include <boost/json.hpp>
 
-#include "sluicectl/client.hpp"
 #include "sluicectl/manifest/file.hpp"
 #include "sluicectl/manifest/plan.hpp"
 #include "sluicectl/manifest/state.hpp"
+#include "sluicectl/transport/client.hpp"
 
 namespace sluice::ctl {
 namespace {

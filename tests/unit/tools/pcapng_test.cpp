@@ -1,5 +1,5 @@
 // The bytes of a capture file.
-#include "sluicectl/pcapng.hpp"
+#include "sluicectl/output/pcapng.hpp"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 // What `sluicectl top` makes of two answers.
-#include "sluicectl/rates.hpp"
+#include "sluicectl/output/rates.hpp"
 
 #include <gtest/gtest.h>
 

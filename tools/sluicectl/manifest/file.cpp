@@ -12,8 +12,8 @@
 #include <optional>
 #include <set>
 
-#include "sluicectl/spelling.hpp"
-#include "sluicectl/yaml_text.hpp"
+#include "sluicectl/grammar/spelling.hpp"
+#include "sluicectl/output/yaml_text.hpp"
 
 namespace sluice::ctl {
 namespace {

@@ -1,7 +1,7 @@
 // Removals come first, as they free what creations may need (addresses, ports); then everything
 // from the load balancer down, listeners after the pools that they name, and floating IPs last. An
 // object that a step has yet to make is referred to by the step's number ("$3"): see
-// userspace/api/batch.cpp.
+// userspace/api/handlers/batch.cpp.
 #include "sluicectl/manifest/plan.hpp"
 
 #include <fmt/format.h>
@@ -12,8 +12,8 @@
 #include <set>
 
 #include "base/ip_address.hpp"
-#include "sluicectl/client.hpp"
 #include "sluicectl/manifest/file.hpp"
+#include "sluicectl/transport/client.hpp"
 
 namespace sluice::ctl {
 namespace {

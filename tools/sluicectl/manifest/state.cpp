@@ -2,7 +2,7 @@
 
 #include <boost/json.hpp>
 
-#include "sluicectl/client.hpp"
+#include "sluicectl/transport/client.hpp"
 
 namespace sluice::ctl {
 namespace {

@@ -1,0 +1,125 @@
+// sluicectl loadbalancer listener: ports of a VIP.
+#include "sluicectl/grammar/options.hpp"
+#include "sluicectl/nouns/verbs.hpp"
+
+namespace sluice::ctl {
+
+const Resource& listener_resource() {
+  static const Resource resource = {
+      .singular = "listener",
+      .wrapper = "listener",
+      .collection = "listeners",
+      .path = "/v2.0/lbaas/listeners",
+      .command = "loadbalancer listener",
+      .rows = {"admin_state_up",
+               "connection_limit",
+               "created_at",
+               "default_pool_id",
+               "default_tls_container_ref",
+               "description",
+               "id",
+               "insert_headers",
+               "l7policies",
+               "loadbalancers",
+               "name",
+               "operating_status",
+               "project_id",
+               "protocol",
+               "protocol_port",
+               "provisioning_status",
+               "sni_container_refs",
+               "timeout_client_data",
+               "timeout_member_connect",
+               "timeout_member_data",
+               "timeout_tcp_inspect",
+               "updated_at",
+               "client_ca_tls_container_ref",
+               "client_authentication",
+               "client_crl_container_ref",
+               "allowed_cidrs",
+               "tls_ciphers",
+               "tls_versions",
+               "alpn_protocols",
+               "tags"},
+      .optional_rows = {"new_connection_limit", "on_no_member", "provisioning_error"},
+      .columns = {"id", "default_pool_id", "name", "project_id", "protocol", "protocol_port",
+                  "admin_state_up"}};
+  return resource;
+}
+
+namespace {
+
+const Positional target = {"LISTENER", Role::target, nullptr, {}};
+
+// What create and set share.
+Options changeable() {
+  return {
+      option(Kind::text, "name", "NAME", "its name"),
+      option(Kind::text, "description", "TEXT", "what it is for"),
+      reference("default-pool", pool_resource(), "the pool that gets the connections",
+                "default_pool_id"),
+      option(Kind::integer, "connection-limit", "LIMIT",
+             "most connections at a time; -1: no limit"),
+      option(Kind::integer, "new-connection-limit", "LIMIT",
+             "most new connections per second from one client address; -1: no limit"),
+      option(Kind::text, "on-no-member", "drop|reset",
+             "whether clients are told that no member is there: TCP by RST, others by ICMP"),
+      option(Kind::list, "allowed-cidr", "CIDR",
+             "only clients from there may connect (repeat for more)", "allowed_cidrs"),
+      option(Kind::integer, "timeout-client-data", "MS", "idle time of a client"),
+      option(Kind::integer, "timeout-member-connect", "MS", "time for a member to answer"),
+      option(Kind::integer, "timeout-member-data", "MS", "idle time of a member"),
+      option(Kind::integer, "timeout-tcp-inspect", "MS", "accepted, without effect at layer 4"),
+  };
+}
+
+Options defaults() {
+  return {flag(Kind::flag_null, "name", "no name"),
+          flag(Kind::flag_null, "description", "no description"),
+          flag(Kind::flag_null, "default-pool", "no default pool", "default_pool_id"),
+          flag(Kind::flag_null, "connection-limit", "no limit"),
+          flag(Kind::flag_null, "new-connection-limit", "no limit"),
+          flag(Kind::flag_null, "on-no-member", "drop"),
+          flag(Kind::flag_null, "allowed-cidrs", "every client may connect"),
+          flag(Kind::flag_null, "timeout-client-data", "50000"),
+          flag(Kind::flag_null, "timeout-member-connect", "5000"),
+          flag(Kind::flag_null, "timeout-member-data", "50000"),
+          flag(Kind::flag_null, "timeout-tcp-inspect", "0")};
+}
+
+Noun make_noun() {
+  Noun noun{.name = "listener", .summary = "ports of a VIP", .under_loadbalancer = true};
+  noun.resource = &listener_resource();
+  noun.verbs = {
+      create_verb("open a port on a load balancer's VIP",
+                  {{"LOADBALANCER", Role::attribute, &load_balancer_resource(), "loadbalancer_id"}},
+                  Options{mandatory(option(Kind::upper, "protocol", "PROTOCOL",
+                                           "TCP, UDP, SCTP, HTTP or HTTPS")),
+                          mandatory(option(Kind::integer, "protocol-port", "PORT",
+                                           "the port that clients connect to"))} +
+                      changeable(),
+                  {"sluicectl loadbalancer listener create --name 80_listener --protocol TCP "
+                   "--protocol-port 80 lb_test_1"}),
+      list_verb(
+          "all listeners", {},
+          {reference("loadbalancer", load_balancer_resource(), "only those of this load balancer",
+                     "loadbalancer_id"),
+           option(Kind::text, "project", "PROJECT", "only those of this project", "project_id")},
+          {"sluicectl loadbalancer listener list", "sluicectl listener list -f json"}),
+      show_verb({target}),
+      set_verb("change a listener", {target}, changeable(),
+               {"sluicectl listener set --default-pool 80_pool 80_listener"}),
+      unset_verb({target}, defaults()),
+      delete_verb("close the port", {target}),
+      stats_verb({target})};
+  return noun;
+}
+
+}  // namespace
+
+const Noun& listener_noun() {
+  static const Noun noun = make_noun();
+  return noun;
+}
+
+}  // namespace sluice::ctl

@@ -1,0 +1,109 @@
+#include "sluicectl/output/table.hpp"
+
+#include <locale.h>
+#include <wchar.h>
+
+#include <algorithm>
+
+namespace sluice::ctl {
+namespace {
+
+// The user's locale may be "C", in which nothing beyond ASCII has a width: ask in UTF-8's.
+class Utf8Locale {
+ public:
+  Utf8Locale() {
+    static const locale_t utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", nullptr);
+    if (utf8) previous_ = uselocale(utf8);
+  }
+  ~Utf8Locale() {
+    if (previous_) uselocale(previous_);
+  }
+  Utf8Locale(const Utf8Locale&) = delete;
+  Utf8Locale& operator=(const Utf8Locale&) = delete;
+
+ private:
+  locale_t previous_ = nullptr;
+};
+
+// Control characters in a name must not reach the operator's terminal.
+std::vector<std::string> split_lines(std::string_view text) {
+  std::vector<std::string> lines(1);
+  for (const char c : text) {
+    if (c == '\n') {
+      lines.emplace_back();
+    } else {
+      const bool control = static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
+      lines.back() += control ? ' ' : c;
+    }
+  }
+  return lines;
+}
+
+}  // namespace
+
+std::size_t display_width(std::string_view utf8) {
+  const Utf8Locale locale;
+  std::mbstate_t state{};
+  std::size_t width = 0;
+  while (!utf8.empty()) {
+    wchar_t character;
+    auto bytes = mbrtowc(&character, utf8.data(), utf8.size(), &state);
+    if (bytes == 0 || bytes > utf8.size()) {  // not UTF-8: a byte is a column
+      state = {};
+      bytes = 1;
+      ++width;
+    } else {
+      width += static_cast<std::size_t>(std::max(0, wcwidth(character)));
+    }
+    utf8.remove_prefix(bytes);
+  }
+  return width;
+}
+
+TextTable::TextTable(std::vector<std::string> header)
+    : right_(header.size(), false), widths_(header.size(), 0) {
+  for (const auto& name : header) header_.push_back(split_lines(name));
+  widen(header_);
+}
+
+void TextTable::add_row(const std::vector<std::string>& cells) {
+  std::vector<Lines> row;
+  for (const auto& cell : cells) row.push_back(split_lines(cell));
+  widen(row);
+  rows_.push_back(std::move(row));
+}
+
+void TextTable::widen(const std::vector<Lines>& row) {
+  for (std::size_t i = 0; i < row.size(); ++i)
+    for (const auto& line : row[i]) widths_[i] = std::max(widths_[i], display_width(line));
+}
+
+std::string TextTable::rule() const {
+  std::string out;
+  for (const auto width : widths_) out += "+" + std::string(width + 2, '-');
+  return out + "+\n";
+}
+
+std::string TextTable::row_text(const std::vector<Lines>& row) const {
+  std::size_t height = 0;
+  for (const auto& cell : row) height = std::max(height, cell.size());
+  std::string out;
+  for (std::size_t line = 0; line < height; ++line) {
+    for (std::size_t i = 0; i < row.size(); ++i) {
+      const std::string text = line < row[i].size() ? row[i][line] : "";
+      const std::string fill(widths_[i] - display_width(text), ' ');
+      out += "| " + (right_[i] ? fill + text : text + fill) + " ";
+    }
+    out += "|\n";
+  }
+  return out;
+}
+
+std::string TextTable::text() const {
+  if (rows_.empty()) return "\n";
+  std::string out = rule() + row_text(header_) + rule();
+  for (const auto& row : rows_) out += row_text(row);
+  return out + rule();
+}
+
+}  // namespace sluice::ctl

@@ -1,0 +1,171 @@
+// Several changes as one, in Sluice's own corner of the API:
+//
+//   POST /v1/batch {"dry_run": false, "requests": [{"method": "POST", "path": "/v2/lbaas/pools",
+//   "body": {...}}, ...]}
+//
+// The requests are those that could be sent one by one, with the same answers; all of them happen
+// or none. "$2", as a segment of a path or as a string in a body, stands for the id of the object
+// that request 2 (counted from 0) has made, "$2.vip_port_id" for another of its attributes. The
+// first one that is refused ends it: its fault is the batch's, with its number in "request".
+#include <fmt/format.h>
+
+#include <boost/json/parse.hpp>
+#include <boost/json/serialize.hpp>
+#include <charconv>
+
+#include "api/handlers/collection.hpp"
+#include "api/handlers/handlers.hpp"
+#include "api/handlers/routes.hpp"
+#include "api/language/fault.hpp"
+
+namespace sluice::api {
+namespace json = boost::json;
+namespace {
+
+using Made = std::vector<json::object>;  // by request; empty where nothing was made
+
+// What "$2" or "$2.vip_port_id" stands for; the text itself where it is no such word.
+std::string resolved(std::string_view text, const Made& made) {
+  if (!text.starts_with('$')) return std::string(text);
+  const auto point = std::min(text.find('.'), text.size());
+  const auto attribute = point < text.size() ? text.substr(point + 1) : "id";
+  std::size_t number = 0;
+  const auto* end = text.data() + point;
+  const auto [rest, error] = std::from_chars(text.data() + 1, end, number);
+  if (error != std::errc() || rest != end || number >= made.size()) return std::string(text);
+  const auto* value = made[number].if_contains(attribute);
+  return value && value->is_string() ? std::string(value->get_string()) : std::string(text);
+}
+
+std::string resolved_path(std::string_view path, const Made& made) {
+  std::string out;
+  for (std::size_t at = 0; at <= path.size();) {
+    const auto end = std::min(path.find('/', at), path.size());
+    out += resolved(path.substr(at, end - at), made);
+    if (end < path.size()) out += '/';
+    at = end + 1;
+  }
+  return out;
+}
+
+void resolve_all(json::value& value, const Made& made) {
+  if (auto* text = value.if_string()) {
+    value = resolved(*text, made);
+  } else if (auto* array = value.if_array()) {
+    for (auto& item : *array) resolve_all(item, made);
+  } else if (auto* object = value.if_object()) {
+    for (auto& [key, item] : *object) resolve_all(item, made);
+  }
+}
+
+// The object in an answer like {"pool": {...}}.
+json::object unwrapped(json::value&& body) {
+  auto* wrapper = body.if_object();
+  if (!wrapper || wrapper->empty()) return {};
+  auto* object = wrapper->begin()->value().if_object();
+  return object ? std::move(*object) : json::object();
+}
+
+struct Part {
+  std::string method, path;
+  const json::object* body = nullptr;  // may be null
+};
+
+Result<Part> read_part(const json::value& value, std::size_t number) {
+  const auto malformed = [&] {
+    return fail(ErrorKind::invalid,
+                fmt::format("Request {} of the batch is not {{\"method\": \"POST\", \"PUT\" or "
+                            "\"DELETE\", \"path\": \"/v2/...\", \"body\": {{...}}}}.",
+                            number));
+  };
+  const auto* object = value.if_object();
+  if (!object) return malformed();
+  Part part;
+  for (const auto& [key, item] : *object) {
+    if (key == "method" && item.is_string()) {
+      part.method = std::string(item.get_string());
+    } else if (key == "path" && item.is_string()) {
+      part.path = std::string(item.get_string());
+    } else if (key == "body" && item.is_object()) {
+      part.body = &item.get_object();
+    } else {
+      return malformed();
+    }
+  }
+  const bool changes = part.method == "POST" || part.method == "PUT" || part.method == "DELETE";
+  if (!changes || !part.path.starts_with("/v2")) return malformed();
+  return part;
+}
+
+class Batch {
+ public:
+  explicit Batch(const Call& call) : call_(call) {}
+
+  Result<void> run(const json::array& requests) {
+    for (number_ = 0; number_ < requests.size(); ++number_) {
+      auto part = read_part(requests[number_], number_);
+      if (!part) return tl::unexpected(part.error());
+      if (!carry_out(*part)) return fail(ErrorKind::invalid, "a request was refused");
+    }
+    return {};
+  }
+
+  json::array answers() { return std::move(answers_); }
+  // The refused request's own answer, if that was what ended the batch.
+  std::optional<Reply> refusal() { return std::move(refusal_); }
+
+ private:
+  bool carry_out(const Part& part) {
+    Request request;
+    request.method = part.method;
+    request.target = resolved_path(part.path, made_);
+    if (part.body) {
+      json::value body = *part.body;
+      resolve_all(body, made_);
+      request.body = json::serialize(body);
+    }
+    const auto response = handle(call_.context, request);
+    json::value body = response.body.empty() ? json::value() : json::parse(response.body);
+    if (response.status >= 300) {
+      if (body.is_object()) body.get_object()["request"] = number_;
+      refusal_ = Reply{response.status, std::move(body)};
+      return false;
+    }
+    made_.push_back(unwrapped(std::move(body)));
+    json::object answer{{"status", response.status}};
+    if (const auto* id = made_.back().if_contains("id")) answer["id"] = *id;
+    answers_.push_back(std::move(answer));
+    return true;
+  }
+
+  const Call& call_;
+  std::size_t number_ = 0;
+  Made made_;
+  json::array answers_;
+  std::optional<Reply> refusal_;
+};
+
+}  // namespace
+
+Result<Reply> run_batch(const Call& call) {
+  boost::system::error_code error;
+  const auto body = json::parse(call.request.body, error);
+  if (error) return fail(ErrorKind::invalid, "Request is not in valid JSON format");
+  const auto* object = body.if_object();
+  const auto* requests = object ? object->if_contains("requests") : nullptr;
+  if (!requests || !requests->is_array()) {
+    return fail(ErrorKind::invalid, "A batch is {\"requests\": [...], \"dry_run\": false}.");
+  }
+  const auto* dry_run = object->if_contains("dry_run");
+  const bool rehearse = dry_run && dry_run->is_bool() && dry_run->get_bool();
+  using Ending = control::Controller::Ending;
+  Batch batch(call);
+  const auto done =
+      call.context.controller.transaction([&] { return batch.run(requests->get_array()); },
+                                          rehearse ? Ending::rehearse : Ending::commit);
+  if (auto refusal = batch.refusal()) return std::move(*refusal);
+  if (!done) return tl::unexpected(done.error());
+  return Reply{200, json::object{{"dry_run", rehearse}, {"answers", batch.answers()}}};
+}
+
+}  // namespace sluice::api

@@ -1,0 +1,203 @@
+// What the handlers of all collections share: finding, listing and showing objects, and turning a
+// change of the model into an answer.
+#pragma once
+
+#include <boost/json/object.hpp>
+#include <chrono>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <vector>
+
+#include "api/language/attributes.hpp"
+#include "api/language/fault.hpp"
+#include "api/language/list_query.hpp"
+#include "api/language/message.hpp"
+#include "api/language/render.hpp"
+#include "control/controller.hpp"
+#include "model/edit.hpp"
+
+namespace sluice::api {
+
+// How the API calls a kind of object.
+struct Words {
+  std::string_view singular;  // the wrapper of one
+  std::string_view plural;    // the wrapper of many
+  std::string_view title;     // in "... not found."
+  std::string_view argument;  // what the real service calls a request body in its error texts
+};
+
+template <typename T>
+struct Kind;
+
+template <>
+struct Kind<model::LoadBalancer> {
+  static constexpr Words words{"loadbalancer", "loadbalancers", "Load Balancer", "load_balancer"};
+  static constexpr auto table = &model::Model::load_balancers;
+};
+template <>
+struct Kind<model::Listener> {
+  static constexpr Words words{"listener", "listeners", "Listener", "listener_"};
+  static constexpr auto table = &model::Model::listeners;
+};
+template <>
+struct Kind<model::Pool> {
+  static constexpr Words words{"pool", "pools", "Pool", "pool_"};
+  static constexpr auto table = &model::Model::pools;
+};
+template <>
+struct Kind<model::Member> {
+  static constexpr Words words{"member", "members", "Member", "member_"};
+  static constexpr auto table = &model::Model::members;
+};
+template <>
+struct Kind<model::HealthMonitor> {
+  static constexpr Words words{"healthmonitor", "healthmonitors", "Health Monitor",
+                               "health_monitor_"};
+  static constexpr auto table = &model::Model::health_monitors;
+};
+template <>
+struct Kind<model::FloatingIp> {
+  static constexpr Words words{"floatingip", "floatingips", "Floating IP", "floatingip"};
+  static constexpr auto table = &model::Model::floating_ips;
+};
+
+inline View view(const Call& call) {
+  auto& controller = call.context.controller;
+  return {controller.model(), controller.health(), controller.full_listeners()};
+}
+
+inline model::Timestamp now() {
+  return std::chrono::floor<model::Timestamp::duration>(std::chrono::system_clock::now());
+}
+
+// The object that an id in the path names.
+template <typename T>
+Result<const T*> find(const Call& call, std::string_view id) {
+  const auto& table = call.context.controller.model().*Kind<T>::table;
+  const auto uuid = parse_uuid(id);
+  const auto found = uuid ? table.find(*uuid) : table.end();
+  if (found == table.end()) return tl::unexpected(not_found(Kind<T>::words.title, id));
+  return &found->second;
+}
+
+// {"listener": {...}}
+template <typename T>
+Reply wrapped(unsigned status, boost::json::object object) {
+  return {status, boost::json::object{{Kind<T>::words.singular, std::move(object)}}};
+}
+
+// The query parameter's last value; empty where it is absent.
+std::string query_value(const Call& call, std::string_view name);
+
+// "http://host/v2/lbaas/pools", for the links of lists.
+std::string collection_url(const Call& call);
+
+// ErrorKind::invalid when the subnet is none of the configured ones. Where none are configured, any
+// will do: it is a remark.
+Result<void> check_subnet(const Call& call, const std::optional<std::string>& subnet);
+
+// The page of the rendered objects (oldest first) that the query asks for.
+Result<Reply> list_of(const Call& call, std::string_view plural, const boost::json::object& sample,
+                      std::vector<boost::json::object> objects);
+
+// GET on a collection, among the objects that satisfy `wanted`.
+template <typename T, typename Predicate>
+Result<Reply> list_where(const Call& call, Predicate wanted) {
+  auto sample = render(view(call), T{});
+  // The only attribute that is absent rather than null where it has no value.
+  if constexpr (std::is_same_v<T, model::Pool>) sample.emplace("healthmonitor_id", nullptr);
+  std::vector<boost::json::object> objects;
+  for (const T* object : oldest_first(view(call).model.*Kind<T>::table, wanted)) {
+    objects.push_back(render(view(call), *object));
+  }
+  return list_of(call, Kind<T>::words.plural, sample, std::move(objects));
+}
+
+template <typename T>
+Result<Reply> list(const Call& call) {
+  return list_where<T>(call, [](const T&) { return true; });
+}
+
+// GET on an object: all of it, or the `fields` of the query.
+template <typename T>
+Result<Reply> shown(const Call& call, boost::json::object object) {
+  Query fields;
+  for (const auto& parameter : call.query) {
+    if (parameter.first == "fields") fields.push_back(parameter);
+  }
+  const auto query = ListQuery::parse(fields, object);
+  if (!query) return tl::unexpected(query.error());
+  return wrapped<T>(200, query->project(std::move(object)));
+}
+
+template <typename T>
+Result<Reply> show(const Call& call) {
+  const auto object = find<T>(call, call.ids.back());
+  if (!object) return tl::unexpected(object.error());
+  return shown<T>(call, render(view(call), **object));
+}
+
+// The body's attributes, for a read_...(Attributes&, ...) function.
+template <typename T, typename Read>
+Result<void> read_body(const Call& call, Purpose purpose, Read read) {
+  const auto& words = Kind<T>::words;
+  const auto body = unwrap(call.request, words.argument, words.singular);
+  if (!body) return tl::unexpected(body.error());
+  Attributes in(*body, purpose, std::string(words.argument) + "." + std::string(words.singular));
+  read(in);
+  return in.finish();
+}
+
+// Answers to changes show the object as the real service does: pending, although it was applied
+// already; a new one is also offline, until somebody looks again.
+struct ShownAs {
+  std::string_view provisioning_status = {};
+  std::string_view operating_status = {};
+};
+
+template <typename T>
+Reply answer(const Call& call, unsigned status, const T& object, ShownAs as) {
+  auto rendered = render(view(call), object);
+  if (rendered.contains("provisioning_status")) {
+    rendered["provisioning_status"] = as.provisioning_status;
+    if (!as.operating_status.empty()) rendered["operating_status"] = as.operating_status;
+  }
+  return wrapped<T>(status, std::move(rendered));
+}
+
+// POST: `add` puts the new object into the model and returns its id.
+template <typename T, typename Add>
+Result<Reply> create(const Call& call, Add add, std::string_view operating_status = "OFFLINE") {
+  Uuid id{};
+  auto changed = call.context.controller.change([&](model::Model& model) -> Result<void> {
+    auto added = add(model);
+    if (!added) return tl::unexpected(added.error());
+    id = *added;
+    return {};
+  });
+  if (!changed) return tl::unexpected(changed.error());
+  const auto& table = call.context.controller.model().*Kind<T>::table;
+  return answer(call, 201, table.at(id), {"PENDING_CREATE", operating_status});
+}
+
+// PUT: `edited` is the object with the new attributes.
+template <typename T>
+Result<Reply> update(const Call& call, const T& edited) {
+  auto changed = call.context.controller.change(
+      [&](model::Model& model) { return model::replace(model, edited, now()); });
+  if (!changed) return tl::unexpected(changed.error());
+  const auto& table = call.context.controller.model().*Kind<T>::table;
+  return answer(call, 200, table.at(edited.id), {"PENDING_UPDATE", {}});
+}
+
+// DELETE: `remove` takes the object out of the model.
+template <typename Remove>
+Result<Reply> remove(const Call& call, Remove remove) {
+  auto changed = call.context.controller.change(
+      [&](model::Model& model) -> Result<void> { return remove(model); });
+  if (!changed) return tl::unexpected(changed.error());
+  return Reply{204, std::nullopt};
+}
+
+}  // namespace sluice::api

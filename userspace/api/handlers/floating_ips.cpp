@@ -1,0 +1,133 @@
+// The Networking API's floating IPs: a further address that reaches a load balancer's VIP, taken
+// from an external network, tied to the load balancer by its VIP's port.
+#include <fmt/format.h>
+
+#include "api/handlers/collection.hpp"
+#include "api/handlers/handlers.hpp"
+#include "model/edit.hpp"
+#include "model/networks.hpp"
+
+namespace sluice::api {
+namespace {
+
+using model::FloatingIp;
+
+// What an address can be tied to: a load balancer, named by its vip_port_id. null unties.
+void read_port(Attributes& in, const model::Model& model, FloatingIp& out) {
+  const auto* value = in.take("port_id");
+  if (!value) return;
+  std::optional<Uuid> port;
+  in.optional_id("port_id", port);
+  out.load_balancer_id.reset();
+  if (!port) return;
+  for (const auto& [id, load_balancer] : model.load_balancers) {
+    if (load_balancer.vip_port_id == *port) out.load_balancer_id = id;
+  }
+  if (out.load_balancer_id) return;
+  in.refuse({ErrorKind::not_found, "Port " + to_string(*port) + " could not be found.",
+             "pass the vip_port_id of a load balancer", 0});
+}
+
+struct AddressRequest {
+  std::optional<IpAddress> address;
+  std::optional<Uuid> network, subnet;
+};
+
+void read_new(Attributes& in, const model::Model& model, FloatingIp& out, AddressRequest& request) {
+  in.optional_id("floating_network_id", request.network);
+  in.optional_id("subnet_id", request.subnet);
+  in.optional_address("floating_ip_address", request.address);
+  if (!request.network && !request.address) {
+    in.refuse(invalid_input("floating_network_id", "None", "Mandatory field missing."));
+  }
+  read_port(in, model, out);
+  in.text("description", out.description);
+  in.tags("tags", out.tags);
+  const auto fallback = out.project_id;
+  in.text("project_id", out.project_id, model::max_project_id_length, fallback);
+  in.text("tenant_id", out.project_id, model::max_project_id_length, fallback);
+  in.ignore("fixed_ip_address");  // it is the load balancer's VIP
+  for (auto name : {"dns_domain", "dns_name", "qos_policy_id"}) {
+    in.unsupported(name, "addresses only");
+  }
+}
+
+Result<IpAddress> allocate(const model::Model& model, const model::Network& network,
+                           const std::optional<Uuid>& only) {
+  Result<IpAddress> address =
+      fail(ErrorKind::conflict,
+           fmt::format("No more IP addresses available on network {}.", to_string(network.id)));
+  for (const auto& subnet : network.subnets) {
+    if (only && subnet.id != *only) continue;
+    address = allocate_address(model, subnet);
+    if (address) break;
+  }
+  return address;
+}
+
+// Without a network, an address of the caller's own choice is taken as it is.
+Result<void> set_address(const model::Model& model, const model::Networks& networks,
+                         const AddressRequest& request, FloatingIp& out) {
+  if (request.network) {
+    const auto* network = networks.find_network(*request.network);
+    if (network == nullptr) {
+      return fail(ErrorKind::not_found,
+                  fmt::format("Network {} could not be found.", to_string(*request.network)));
+    }
+    if (!network->external) {
+      return fail(ErrorKind::invalid,
+                  fmt::format("Bad floatingip request: Network {} is not a valid external network.",
+                              to_string(network->id)));
+    }
+    out.network_id = network->id;
+    if (!request.address) {
+      const auto address = allocate(model, *network, request.subnet);
+      if (!address) return tl::unexpected(address.error());
+      out.address = *address;
+      return {};
+    }
+  }
+  out.address = *request.address;
+  return {};
+}
+
+}  // namespace
+
+Result<Reply> create_floating_ip(const Call& call) {
+  const auto& model = call.context.controller.model();
+  FloatingIp object;
+  object.project_id = call.context.default_project_id;
+  AddressRequest request;
+  auto read = read_body<FloatingIp>(call, Purpose::create,
+                                    [&](Attributes& in) { read_new(in, model, object, request); });
+  if (!read) return tl::unexpected(read.error());
+  return create<FloatingIp>(call, [&](model::Model& changing) -> Result<Uuid> {
+    auto set = set_address(changing, call.context.controller.networks(), request, object);
+    if (!set) return tl::unexpected(set.error());
+    return model::add(changing, object, now());
+  });
+}
+
+Result<Reply> update_floating_ip(const Call& call) {
+  const auto found = find<FloatingIp>(call, call.ids[0]);
+  if (!found) return tl::unexpected(found.error());
+  FloatingIp object = **found;
+  auto read = read_body<FloatingIp>(call, Purpose::update, [&](Attributes& in) {
+    read_port(in, call.context.controller.model(), object);
+    in.text("description", object.description);
+    in.ignore("fixed_ip_address");
+    in.unsupported("qos_policy_id", "addresses only");
+  });
+  if (!read) return tl::unexpected(read.error());
+  return update(call, object);
+}
+
+Result<Reply> delete_floating_ip(const Call& call) {
+  const auto found = find<FloatingIp>(call, call.ids[0]);
+  if (!found) return tl::unexpected(found.error());
+  return remove(call, [id = (*found)->id](model::Model& model) {
+    return model::remove_floating_ip(model, id, now());
+  });
+}
+
+}  // namespace sluice::api

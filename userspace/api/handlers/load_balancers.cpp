@@ -1,0 +1,124 @@
+#include <fmt/format.h>
+
+#include "api/handlers/collection.hpp"
+#include "api/handlers/handlers.hpp"
+#include "api/handlers/readers.hpp"
+#include "api/handlers/vip.hpp"
+#include "api/language/vocabulary.hpp"
+#include "model/edit.hpp"
+#include "model/names.hpp"
+
+namespace sluice::api {
+namespace {
+
+using model::LoadBalancer;
+
+// What create and update have in common.
+void read_mutable(Attributes& in, LoadBalancer& out) {
+  in.text("name", out.name);
+  in.text("description", out.description);
+  in.boolean("admin_state_up", out.admin_state_up, false);
+  in.tags("tags", out.tags);
+  in.choice("on_unmatched", out.on_unmatched, words::refusal_modes, model::parse_refusal_mode,
+            std::optional(LoadBalancer{}.on_unmatched));
+  in.unsupported("vip_qos_policy_id", "there is no quality of service here");
+}
+
+void read_provider(Attributes& in) {
+  std::string provider;
+  in.text("provider", provider, 64);
+  if (provider.empty() || provider == "sluice") return;
+  in.refuse({ErrorKind::invalid, fmt::format("Provider '{}' is not enabled.", provider), {}, 0});
+}
+
+// There are no flavors and no availability zones: any that is named is unknown.
+void refuse_cloud(Attributes& in) {
+  std::optional<Uuid> flavor;
+  in.optional_id("flavor_id", flavor);
+  if (flavor) in.refuse(validation_failure("Invalid flavor_id."));
+  if (in.asks("availability_zone")) in.refuse(validation_failure("Invalid availability zone."));
+}
+
+void read_new(Attributes& in, LoadBalancerDraft& out, VipRequest& vip) {
+  auto& object = out.load_balancer;
+  read_mutable(in, object);
+  read_vip(in, vip);
+  read_provider(in);
+  const auto fallback = object.project_id;
+  in.text("project_id", object.project_id, model::max_project_id_length, fallback);
+  in.text("tenant_id", object.project_id, model::max_project_id_length, fallback);
+  refuse_cloud(in);
+  read_children(in, out);
+}
+
+}  // namespace
+
+Result<Reply> create_load_balancer(const Call& call) {
+  LoadBalancerDraft draft;
+  draft.load_balancer.project_id = call.context.default_project_id;
+  VipRequest vip;
+  auto read = read_body<LoadBalancer>(call, Purpose::create,
+                                      [&](Attributes& in) { read_new(in, draft, vip); });
+  if (!read) return tl::unexpected(read.error());
+
+  const auto& networks = call.context.controller.networks();
+  Uuid id{};
+  auto changed = call.context.controller.change([&](model::Model& model) -> Result<void> {
+    if (auto set = set_vip(model, networks, vip, draft.load_balancer); !set) return set;
+    for (const auto* pool : all_pools(draft)) {
+      for (const auto& member : pool->members) {
+        if (auto known = check_subnet(call, member.subnet_id); !known) return known;
+      }
+    }
+    const auto added = add_tree(model, draft, now());
+    if (!added) return tl::unexpected(added.error());
+    id = *added;
+    return {};
+  });
+  if (!changed) return tl::unexpected(changed.error());
+  return wrapped<LoadBalancer>(
+      201, render_tree(view(call), call.context.controller.model().load_balancers.at(id)));
+}
+
+Result<Reply> update_load_balancer(const Call& call) {
+  const auto found = find<LoadBalancer>(call, call.ids[0]);
+  if (!found) return tl::unexpected(found.error());
+  LoadBalancer object = **found;
+  auto read = read_body<LoadBalancer>(call, Purpose::update,
+                                      [&](Attributes& in) { read_mutable(in, object); });
+  if (!read) return tl::unexpected(read.error());
+  return update(call, object);
+}
+
+Result<Reply> delete_load_balancer(const Call& call) {
+  const auto found = find<LoadBalancer>(call, call.ids[0]);
+  if (!found) return tl::unexpected(found.error());
+  const bool cascade = is_true(query_value(call, "cascade"));
+  return remove(call, [&, id = (*found)->id](model::Model& model) {
+    return model::remove_load_balancer(model, id, cascade, now());
+  });
+}
+
+Result<Reply> show_load_balancer_status(const Call& call) {
+  const auto found = find<LoadBalancer>(call, call.ids[0]);
+  if (!found) return tl::unexpected(found.error());
+  return Reply{200, render_status_tree(view(call), **found)};
+}
+
+// There is no second amphora to go to: everything is read, compared and applied again, which is
+// what an object in ERROR waits for.
+Result<Reply> fail_over(const Call& call) {
+  const auto found = find<LoadBalancer>(call, call.ids[0]);
+  if (!found) return tl::unexpected(found.error());
+  auto& controller = call.context.controller;
+  auto changed = controller.change([id = (*found)->id](model::Model& model) {
+    return model::touch_load_balancer(model, id, now());
+  });
+  if (!changed) return tl::unexpected(changed.error());
+  if (auto repaired = controller.repair_drift(); !repaired) {
+    return fail(repaired.error(), "fail over load balancer " + call.ids[0]);
+  }
+  return Reply{202, std::nullopt};
+}
+
+}  // namespace sluice::api

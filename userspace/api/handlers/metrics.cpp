@@ -1,0 +1,248 @@
+#include "api/handlers/metrics.hpp"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <iterator>
+
+#include "model/names.hpp"
+#include "model/status.hpp"
+#include "model/vips.hpp"
+
+namespace sluice::api {
+namespace {
+
+using Labels = std::vector<std::pair<std::string_view, std::string>>;
+
+// Families of samples: each is announced once, before its first sample.
+class Text {
+ public:
+  void family(std::string_view name, std::string_view type, std::string_view help) {
+    fmt::format_to(std::back_inserter(out_), "# HELP {0} {1}\n# TYPE {0} {2}\n", name, help, type);
+  }
+  template <typename Number>
+  void sample(std::string_view name, const Labels& labels, Number value) {
+    out_ += name;
+    char separator = '{';
+    for (const auto& [key, text] : labels) {
+      fmt::format_to(std::back_inserter(out_), "{}{}=\"{}\"", std::exchange(separator, ','), key,
+                     escaped(text));
+    }
+    fmt::format_to(std::back_inserter(out_), "{} {}\n", labels.empty() ? "" : "}", value);
+  }
+  std::string take() { return std::move(out_); }
+
+ private:
+  static std::string escaped(std::string_view text) {
+    std::string out;
+    for (const char c : text) {
+      if (c == '\\' || c == '"') out += '\\';
+      out += c == '\n' ? std::string("\\n") : std::string(1, c);
+    }
+    return out;
+  }
+
+  std::string out_;
+};
+
+// An object with its labels and what the data plane counted for it.
+struct Counted {
+  Labels labels;
+  control::Counters counters;
+};
+
+struct Family {
+  std::string_view suffix;
+  std::string_view type;
+  std::string_view help;
+  std::uint64_t (*value)(const control::Counters&);
+};
+
+constexpr std::array families = {
+    Family{"connections_total", "counter", "Connections since the object was made.",
+           [](const control::Counters& c) { return c.flows_opened; }},
+    Family{"connections_active", "gauge", "Connections now.",
+           [](const control::Counters& c) { return c.active_flows(); }},
+    Family{"connections_failed_total", "counter", "Connections that were never established.",
+           [](const control::Counters& c) { return c.flows_failed; }},
+    Family{"connections_refused_total", "counter", "Connections that Sluice itself refused.",
+           [](const control::Counters& c) { return c.flows_refused; }},
+    Family{"packets_in_total", "counter", "Packets from clients.",
+           [](const control::Counters& c) { return c.packets_in; }},
+    Family{"packets_out_total", "counter", "Packets to clients.",
+           [](const control::Counters& c) { return c.packets_out; }},
+    Family{"bytes_in_total", "counter", "Bytes from clients.",
+           [](const control::Counters& c) { return c.bytes_in; }},
+    Family{"bytes_out_total", "counter", "Bytes to clients.",
+           [](const control::Counters& c) { return c.bytes_out; }},
+};
+
+void write(Text& text, std::string_view object, const std::vector<Counted>& all) {
+  for (const auto& family : families) {
+    const auto name = fmt::format("sluice_{}_{}", object, family.suffix);
+    text.family(name, family.type, family.help);
+    for (const auto& one : all) text.sample(name, one.labels, family.value(one.counters));
+  }
+}
+
+// What a label calls an object: names are easier to read, ids tell two of a name apart.
+template <typename T>
+std::string name_of(const std::map<Uuid, T>& objects, const Uuid& id) {
+  const auto found = objects.find(id);
+  return found == objects.end() ? std::string() : found->second.name;
+}
+
+class Scrape {
+ public:
+  explicit Scrape(control::Controller& controller)
+      : data_plane_(controller.data_plane()),
+        model_(controller.model()),
+        health_(controller.health()),
+        suspects_(controller.suspects()),
+        full_(controller.full_listeners()) {}
+
+  std::string text() {
+    packets();
+    listeners();
+    members();
+    statuses();
+    interfaces();
+    text_.family("sluice_scrape_errors", "gauge", "Parts of this page that could not be read.");
+    text_.sample("sluice_scrape_errors", {}, errors_);
+    return text_.take();
+  }
+
+ private:
+  void packets() {
+    text_.family("sluice_packets_total", "counter",
+                 "Packets by what became of them and why (see 'sluicectl drops').");
+    const auto reasons = data_plane_.reason_counters();
+    if (!reasons) return failed();
+    for (const auto& reason : *reasons) {
+      text_.sample("sluice_packets_total", {{"reason", reason.label}, {"verdict", reason.verdict}},
+                   reason.packets);
+    }
+  }
+
+  void listeners() {
+    std::vector<Counted> counted;
+    for (const auto& [id, listener] : model_.listeners) {
+      auto counters = data_plane_.listener_counters(id);
+      if (!counters) return failed();
+      counted.push_back(
+          {{{"id", to_string(id)},
+            {"listener", listener.name},
+            {"load_balancer", name_of(model_.load_balancers, listener.load_balancer_id)},
+            {"protocol", std::string(model::name(listener.protocol))},
+            {"port", std::to_string(listener.protocol_port)}},
+           *counters});
+    }
+    write(text_, "listener", counted);
+  }
+
+  void members() {
+    std::vector<Counted> counted;
+    for (const auto& [id, member] : model_.members) {
+      auto counters = data_plane_.member_counters(id);
+      if (!counters) return failed();
+      counted.push_back({labels_of(member), *counters});
+    }
+    write(text_, "member", counted);
+    handshakes();
+    text_.family("sluice_member_up", "gauge", "1: the last probes found it alive, 0: dead.");
+    for (const auto& [id, health] : health_) {
+      const auto member = model_.members.find(id);
+      if (member == model_.members.end()) continue;
+      text_.sample("sluice_member_up", labels_of(member->second),
+                   health == model::Health::up ? 1 : 0);
+    }
+    text_.family("sluice_member_suspected", "gauge",
+                 "1: new connections to it failed, and it has yet to answer a probe.");
+    for (const auto& [id, member] : model_.members) {
+      text_.sample("sluice_member_suspected", labels_of(member), suspects_.contains(id) ? 1 : 0);
+    }
+  }
+
+  // Cumulative, as Prometheus wants them, so every other limit will do. Members that were never
+  // timed have no samples.
+  void handshakes() {
+    constexpr std::string_view name = "sluice_member_handshake_seconds";
+    constexpr double second_ns = 1e9;
+    text_.family(name, "histogram",
+                 "How long the member took to answer a SYN or INIT, of a sample of connections.");
+    for (const auto& [id, member] : model_.members) {
+      const auto times = data_plane_.member_handshakes(id);
+      if (!times) return failed();
+      std::uint64_t answers = 0;
+      for (const auto& bucket : times->buckets) answers += bucket.answers;
+      if (answers == 0) continue;
+      const auto labels = labels_of(member);
+      std::uint64_t so_far = 0;
+      for (std::size_t i = 0; i < times->buckets.size(); ++i) {
+        const auto& bucket = times->buckets[i];
+        const bool any = bucket.at_most_ns == UINT64_MAX;
+        so_far += bucket.answers;
+        if (i % 2 != 0 && !any) continue;
+        auto with_limit = labels;
+        with_limit.emplace_back(
+            "le", any ? "+Inf"
+                      : fmt::format("{:.9g}", static_cast<double>(bucket.at_most_ns) / second_ns));
+        text_.sample(fmt::format("{}_bucket", name), with_limit, so_far);
+      }
+      text_.sample(fmt::format("{}_sum", name), labels,
+                   static_cast<double>(times->sum_ns) / second_ns);
+      text_.sample(fmt::format("{}_count", name), labels, answers);
+    }
+  }
+
+  Labels labels_of(const model::Member& member) const {
+    return {{"id", to_string(member.id)},
+            {"member", member.name},
+            {"pool", name_of(model_.pools, member.pool_id)},
+            {"address", member.address.to_string()},
+            {"port", std::to_string(member.protocol_port)}};
+  }
+
+  // One sample per load balancer, its status as a label, as operators alert on the word.
+  void statuses() {
+    text_.family("sluice_load_balancer_status", "gauge",
+                 "1, with the operating and provisioning status as labels.");
+    for (const auto& [id, object] : model_.load_balancers) {
+      const auto operating = model::operating_status(model_, health_, object, full_);
+      text_.sample("sluice_load_balancer_status",
+                   {{"id", to_string(id)},
+                    {"load_balancer", object.name},
+                    {"vip", model::vips_text(object)},
+                    {"operating_status", std::string(model::name(operating))},
+                    {"provisioning_status", std::string(model::name(object.provisioning_status))}},
+                   1);
+    }
+  }
+
+  void interfaces() {
+    text_.family("sluice_interface_attached", "gauge", "1 for each NIC that Sluice balances on.");
+    const auto attached = data_plane_.interfaces();
+    if (!attached) return failed();
+    for (const auto& interface : *attached) {
+      text_.sample("sluice_interface_attached", {{"interface", interface.name}}, 1);
+    }
+  }
+
+  void failed() { ++errors_; }
+
+  control::DataPlane& data_plane_;
+  const model::Model& model_;
+  const model::HealthTable& health_;
+  const control::Suspects& suspects_;
+  const model::FullListeners full_;
+  Text text_;
+  std::uint64_t errors_ = 0;
+};
+
+}  // namespace
+
+std::string metrics(control::Controller& controller) {
+  return Scrape(controller).text();
+}
+
+}  // namespace sluice::api

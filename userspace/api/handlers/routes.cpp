@@ -1,0 +1,211 @@
+#include "api/handlers/routes.hpp"
+
+#include <fmt/format.h>
+
+#include <boost/json/serialize.hpp>
+#include <boost/url/parse.hpp>
+#include <boost/url/url_view.hpp>
+#include <exception>
+
+#include "api/handlers/collection.hpp"
+#include "api/handlers/handlers.hpp"
+#include "api/language/fault.hpp"
+
+namespace sluice::api {
+namespace {
+
+struct Route {
+  std::string_view method;
+  std::string_view pattern;  // "{}" stands for one segment, an id
+  Handler handler;
+};
+
+// Served under /v2 and /v2.0 alike (the command line client uses one, openstacksdk the other).
+constexpr Route routes[] = {
+    {"GET", "/v2/lbaas/loadbalancers", list<model::LoadBalancer>},
+    {"POST", "/v2/lbaas/loadbalancers", create_load_balancer},
+    {"GET", "/v2/lbaas/loadbalancers/{}", show<model::LoadBalancer>},
+    {"PUT", "/v2/lbaas/loadbalancers/{}", update_load_balancer},
+    {"DELETE", "/v2/lbaas/loadbalancers/{}", delete_load_balancer},
+    {"GET", "/v2/lbaas/loadbalancers/{}/status", show_load_balancer_status},
+    {"GET", "/v2/lbaas/loadbalancers/{}/statuses", show_load_balancer_status},
+    {"GET", "/v2/lbaas/loadbalancers/{}/stats", show_load_balancer_statistics},
+    {"PUT", "/v2/lbaas/loadbalancers/{}/failover", fail_over},
+
+    {"GET", "/v2/lbaas/listeners", list<model::Listener>},
+    {"POST", "/v2/lbaas/listeners", create_listener},
+    {"GET", "/v2/lbaas/listeners/{}", show<model::Listener>},
+    {"PUT", "/v2/lbaas/listeners/{}", update_listener},
+    {"DELETE", "/v2/lbaas/listeners/{}", delete_listener},
+    {"GET", "/v2/lbaas/listeners/{}/stats", show_listener_statistics},
+
+    {"GET", "/v2/lbaas/pools", list<model::Pool>},
+    {"POST", "/v2/lbaas/pools", create_pool},
+    {"GET", "/v2/lbaas/pools/{}", show<model::Pool>},
+    {"PUT", "/v2/lbaas/pools/{}", update_pool},
+    {"DELETE", "/v2/lbaas/pools/{}", delete_pool},
+
+    {"GET", "/v2/lbaas/pools/{}/members", list_members},
+    {"POST", "/v2/lbaas/pools/{}/members", create_member},
+    {"PUT", "/v2/lbaas/pools/{}/members", replace_members},
+    {"GET", "/v2/lbaas/pools/{}/members/{}", show_member},
+    {"PUT", "/v2/lbaas/pools/{}/members/{}", update_member},
+    {"DELETE", "/v2/lbaas/pools/{}/members/{}", delete_member},
+
+    {"GET", "/v2/lbaas/healthmonitors", list<model::HealthMonitor>},
+    {"POST", "/v2/lbaas/healthmonitors", create_health_monitor},
+    {"GET", "/v2/lbaas/healthmonitors/{}", show<model::HealthMonitor>},
+    {"PUT", "/v2/lbaas/healthmonitors/{}", update_health_monitor},
+    {"DELETE", "/v2/lbaas/healthmonitors/{}", delete_health_monitor},
+
+    {"GET", "/v2/lbaas/providers", list_providers},
+    {"GET", "/v2/lbaas/providers/{}/flavor_capabilities", list_flavor_capabilities},
+    {"GET", "/v2/lbaas/providers/{}/availability_zone_capabilities",
+     list_availability_zone_capabilities},
+    {"GET", "/v2/lbaas/quotas", list_quotas},
+    {"GET", "/v2/lbaas/quotas/{}", show_quota},  // "defaults" too: they are all alike
+    {"GET", "/v2/lbaas/quotas/{}/default", show_quota},
+    {"PUT", "/v2/lbaas/quotas/{}", change_quota},
+    {"DELETE", "/v2/lbaas/quotas/{}", change_quota},
+
+    {"GET", "/v2/lbaas/l7policies", list_nothing},
+    {"POST", "/v2/lbaas/l7policies", refuse_collection},
+    {"GET", "/v2/lbaas/l7policies/{}", find_nothing},
+    {"GET", "/v2/lbaas/flavors", list_nothing},
+    {"POST", "/v2/lbaas/flavors", refuse_collection},
+    {"GET", "/v2/lbaas/flavors/{}", find_nothing},
+    {"GET", "/v2/lbaas/flavorprofiles", list_nothing},
+    {"POST", "/v2/lbaas/flavorprofiles", refuse_collection},
+    {"GET", "/v2/lbaas/flavorprofiles/{}", find_nothing},
+    {"GET", "/v2/lbaas/availabilityzones", list_nothing},
+    {"POST", "/v2/lbaas/availabilityzones", refuse_collection},
+    {"GET", "/v2/lbaas/availabilityzones/{}", find_nothing},
+    {"GET", "/v2/lbaas/availabilityzoneprofiles", list_nothing},
+    {"POST", "/v2/lbaas/availabilityzoneprofiles", refuse_collection},
+    {"GET", "/v2/lbaas/availabilityzoneprofiles/{}", find_nothing},
+    {"GET", "/v2/octavia/amphorae", list_nothing},
+    {"GET", "/v2/octavia/amphorae/{}", find_nothing},
+
+    {"GET", "/v2/networks", list_networks},
+    {"GET", "/v2/networks/{}", show_network},
+    {"GET", "/v2/subnets", list_subnets},
+    {"GET", "/v2/subnets/{}", show_subnet},
+    {"GET", "/v2/ports", list_ports},
+    {"GET", "/v2/ports/{}", show_port},
+    {"GET", "/v2/extensions", list_extensions},
+    {"GET", "/v2/extensions/{}", show_extension},
+
+    {"GET", "/v2/floatingips", list<model::FloatingIp>},
+    {"POST", "/v2/floatingips", create_floating_ip},
+    {"GET", "/v2/floatingips/{}", show<model::FloatingIp>},
+    {"PUT", "/v2/floatingips/{}", update_floating_ip},
+    {"DELETE", "/v2/floatingips/{}", delete_floating_ip},
+
+    {"GET", "/", list_versions},
+    {"GET", "/v2", show_version},
+    {"GET", "/v2/lbaas", show_version},
+
+    {"GET", "/v1/drops", list_drops},
+    {"GET", "/v1/counters", list_counters},
+    {"GET", "/v1/flows", list_flows},
+    {"DELETE", "/v1/flows", flush_flows},
+    {"GET", "/v1/explain", explain},
+    {"POST", "/v1/captures", start_capture},
+    {"GET", "/v1/captures/{}/packets", take_captured},
+    {"DELETE", "/v1/captures/{}", stop_capture},
+    {"POST", "/v1/batch", run_batch},
+};
+
+using Segments = std::vector<std::string>;
+
+// "/v2.0/lbaas/pools/" -> v2, lbaas, pools
+Segments split_path(const boost::urls::url_view& url) {
+  Segments segments;
+  for (auto segment : url.segments()) segments.push_back(segment);
+  if (!segments.empty() && segments.back().empty()) segments.pop_back();
+  if (!segments.empty() && segments[0] == "v2.0") segments[0] = "v2";
+  return segments;
+}
+
+// The ids in the path, if it fits the pattern.
+std::optional<Segments> match(std::string_view pattern, const Segments& path) {
+  Segments ids;
+  std::size_t at = 0;
+  pattern.remove_prefix(1);
+  while (!pattern.empty()) {
+    const auto word = pattern.substr(0, pattern.find('/'));
+    pattern.remove_prefix(std::min(word.size() + 1, pattern.size()));
+    if (at == path.size() || (word != "{}" && word != path[at])) return std::nullopt;
+    if (word == "{}") ids.push_back(path[at]);
+    ++at;
+  }
+  if (at != path.size()) return std::nullopt;
+  return ids;
+}
+
+Response finished(Result<Reply> reply) {
+  if (!reply) return fault(reply.error());
+  Response response;
+  response.status = reply->status;
+  response.request_id = new_request_id();
+  if (reply->body) response.body = boost::json::serialize(*reply->body);
+  return response;
+}
+
+Response method_not_allowed(const Request& request, std::string allowed) {
+  auto response =
+      http_fault(405, fmt::format("The method {} is not allowed for this resource (allowed: {}).",
+                                  request.method, allowed));
+  response.allow = std::move(allowed);
+  return response;
+}
+
+// A pool that the path leads through is looked up before there is a handler: a routing error.
+std::optional<Response> missing_parent(const Call& call, std::string_view pattern) {
+  if (!pattern.starts_with("/v2/lbaas/pools/{}/members")) return std::nullopt;
+  const auto pool = find<model::Pool>(call, call.ids[0]);
+  if (pool) return std::nullopt;
+  return http_fault(404, pool.error().message);
+}
+
+Response dispatch(const Context& context, const Request& request) {
+  const auto url = boost::urls::parse_origin_form(request.target);
+  if (!url) return http_fault(400, "The request target is not a valid path: " + request.target);
+  const auto path = split_path(*url);
+
+  std::string allowed;
+  for (const auto& route : routes) {
+    auto ids = match(route.pattern, path);
+    if (!ids) continue;
+    if (route.method != request.method) {
+      allowed.append(allowed.empty() ? "" : ", ").append(route.method);
+      continue;
+    }
+    Call call{context, request, std::move(*ids), {}};
+    for (auto parameter : url->params()) call.query.emplace_back(parameter.key, parameter.value);
+    if (request.method == "GET") {
+      if (auto problem = paging_problem(call.query); !problem.empty()) {
+        return http_fault(400, std::move(problem));
+      }
+    }
+    if (auto missing = missing_parent(call, route.pattern)) return std::move(*missing);
+    return finished(route.handler(call));
+  }
+  if (!allowed.empty()) return method_not_allowed(request, std::move(allowed));
+  return http_fault(404, "The resource could not be found.");
+}
+
+}  // namespace
+
+Response handle(const Context& context, const Request& request) {
+  try {
+    return dispatch(context, request);
+  } catch (const std::exception& problem) {
+    return fault(
+        {ErrorKind::internal,
+         fmt::format("{} {}: internal error: {}", request.method, request.target, problem.what()),
+         "this is a bug in sluiced, please report it", 0});
+  }
+}
+
+}  // namespace sluice::api

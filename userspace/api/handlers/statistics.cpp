@@ -1,0 +1,130 @@
+#include <fmt/format.h>
+
+#include "api/handlers/collection.hpp"
+#include "api/handlers/handlers.hpp"
+#include "model/names.hpp"
+#include "model/vips.hpp"
+
+namespace sluice::api {
+namespace {
+
+Reply rendered(const control::Counters& sum) {
+  return {200, boost::json::object{{"stats", boost::json::object{
+                                                 {"active_connections", sum.active_flows()},
+                                                 {"bytes_in", sum.bytes_in},
+                                                 {"bytes_out", sum.bytes_out},
+                                                 {"request_errors", sum.flows_refused},
+                                                 {"total_connections", sum.flows_opened},
+                                             }}}};
+}
+
+// What the statistics show, summed; the rest of the counters has no place in them.
+void add(control::Counters& sum, const control::Counters& more) {
+  sum.bytes_in += more.bytes_in;
+  sum.bytes_out += more.bytes_out;
+  sum.flows_opened += more.flows_opened;
+  sum.flows_ended += more.flows_ended;
+  sum.flows_refused += more.flows_refused;
+}
+
+// What every listener and member has counted, for `sluicectl top`: from the same moment, and by the
+// names of its CLI.
+boost::json::object counted(const model::Object& object, const control::Counters& sum,
+                            model::OperatingStatus status) {
+  return {{"id", to_string(object.id)},
+          {"name", object.name},
+          {"operating_status", std::string(model::name(status))},
+          {"active_connections", sum.active_flows()},
+          {"total_connections", sum.flows_opened},
+          {"failed_connections", sum.flows_failed},
+          {"refused_connections", sum.flows_refused},
+          {"packets_in", sum.packets_in},
+          {"packets_out", sum.packets_out},
+          {"bytes_in", sum.bytes_in},
+          {"bytes_out", sum.bytes_out}};
+}
+
+std::string socket_text(const IpAddress& address, std::uint16_t port) {
+  return address.is_v6() ? "[" + address.to_string() + "]:" + std::to_string(port)
+                         : address.to_string() + ":" + std::to_string(port);
+}
+
+template <typename T>
+std::string called(const std::map<Uuid, T>& objects, const Uuid& id) {
+  const auto found = objects.find(id);
+  if (found == objects.end()) return {};
+  return found->second.name.empty() ? to_string(id) : found->second.name;
+}
+
+Result<boost::json::array> count_listeners(const Call& call) {
+  const auto shown = view(call);
+  boost::json::array all;
+  for (const auto* listener :
+       oldest_first(shown.model.listeners, [](const auto&) { return true; })) {
+    const auto sum = call.context.controller.data_plane().listener_counters(listener->id);
+    if (!sum) return tl::unexpected(sum.error());
+    const auto status = operating_status(shown.model, shown.health, *listener, shown.full);
+    auto one = counted(*listener, *sum, status);
+    const auto& owner = shown.model.load_balancers.at(listener->load_balancer_id);
+    one["owner"] = called(shown.model.load_balancers, owner.id);
+    std::vector<std::string> sockets;
+    for (const auto& vip : model::vips(owner))
+      sockets.push_back(socket_text(vip, listener->protocol_port));
+    one["address"] = fmt::format("{}", fmt::join(sockets, ", "));
+    all.push_back(std::move(one));
+  }
+  return all;
+}
+
+Result<boost::json::array> count_members(const Call& call) {
+  const auto shown = view(call);
+  boost::json::array all;
+  for (const auto* member : oldest_first(shown.model.members, [](const auto&) { return true; })) {
+    const auto sum = call.context.controller.data_plane().member_counters(member->id);
+    if (!sum) return tl::unexpected(sum.error());
+    auto one = counted(*member, *sum, operating_status(shown.model, shown.health, *member));
+    one["owner"] = called(shown.model.pools, member->pool_id);
+    one["address"] = socket_text(member->address, member->protocol_port);
+    all.push_back(std::move(one));
+  }
+  return all;
+}
+
+}  // namespace
+
+Result<Reply> list_counters(const Call& call) {
+  auto listeners = count_listeners(call);
+  if (!listeners) return tl::unexpected(listeners.error());
+  auto members = count_members(call);
+  if (!members) return tl::unexpected(members.error());
+  auto reasons = list_drops(call);
+  if (!reasons) return tl::unexpected(reasons.error());
+  return Reply{200, boost::json::object{{"counters", boost::json::object{
+                                                         {"listeners", std::move(*listeners)},
+                                                         {"members", std::move(*members)},
+                                                         {"reasons", reasons->body->at("reasons")},
+                                                     }}}};
+}
+
+Result<Reply> show_listener_statistics(const Call& call) {
+  const auto listener = find<model::Listener>(call, call.ids[0]);
+  if (!listener) return tl::unexpected(listener.error());
+  const auto counters = call.context.controller.data_plane().listener_counters((*listener)->id);
+  if (!counters) return fail(counters.error(), "counters of listener " + call.ids[0]);
+  return rendered(*counters);
+}
+
+Result<Reply> show_load_balancer_statistics(const Call& call) {
+  const auto owner = find<model::LoadBalancer>(call, call.ids[0]);
+  if (!owner) return tl::unexpected(owner.error());
+  control::Counters sum;
+  for (const auto& [id, listener] : call.context.controller.model().listeners) {
+    if (listener.load_balancer_id != (*owner)->id) continue;
+    const auto counters = call.context.controller.data_plane().listener_counters(id);
+    if (!counters) return fail(counters.error(), "counters of listener " + to_string(id));
+    add(sum, *counters);
+  }
+  return rendered(sum);
+}
+
+}  // namespace sluice::api

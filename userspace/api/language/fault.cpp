@@ -1,0 +1,101 @@
+#include "api/language/fault.hpp"
+
+#include <fmt/format.h>
+
+#include <boost/json/serialize.hpp>
+
+#include "base/uuid.hpp"
+#include "model/limits.hpp"
+#include "model/supported.hpp"
+
+namespace sluice::api {
+namespace {
+
+unsigned status_of(ErrorKind kind) {
+  switch (kind) {
+    case ErrorKind::invalid:
+      return 400;
+    case ErrorKind::not_found:
+      return 404;
+    case ErrorKind::conflict:
+      return 409;
+    case ErrorKind::unsupported:
+      return 501;
+    case ErrorKind::system:
+    case ErrorKind::internal:
+      return 500;
+  }
+  return 500;
+}
+
+}  // namespace
+
+Response fault(const Error& error) {
+  Response response;
+  response.status = status_of(error.kind);
+  response.request_id = new_request_id();
+  if (response.status == 500) response.internal_error = error.text();
+  response.body = boost::json::serialize(boost::json::object{
+      {"faultcode", response.status < 500 ? "Client" : "Server"},
+      {"faultstring", error.text()},
+      {"debuginfo", nullptr},
+  });
+  return response;
+}
+
+Response http_fault(unsigned status, std::string description) {
+  Response response;
+  response.status = status;
+  response.request_id = new_request_id();
+  response.body = boost::json::serialize(boost::json::object{
+      {"code", status},
+      {"title", title(status)},
+      {"description", std::move(description)},
+  });
+  return response;
+}
+
+std::string_view title(unsigned status) {
+  switch (status) {
+    case 400:
+      return "Bad Request";
+    case 401:
+      return "Unauthorized";
+    case 404:
+      return "Not Found";
+    case 405:
+      return "Method Not Allowed";
+    case 408:
+      return "Request Timeout";
+    case 413:
+      return "Payload Too Large";
+    case 431:
+      return "Request Header Fields Too Large";
+    case 503:
+      return "Service Unavailable";
+    default:
+      return "Error";
+  }
+}
+
+std::string new_request_id() {
+  return "req-" + to_string(new_uuid());
+}
+
+Error invalid_input(std::string_view attribute, std::string_view value, std::string_view problem) {
+  return model::invalid_attribute(attribute, value, problem).value();
+}
+
+Error unsupported_option(std::string_view what) {
+  return model::unsupported_option(what).value();
+}
+
+Error not_found(std::string_view title, std::string_view id) {
+  return {ErrorKind::not_found, fmt::format("{} {} not found.", title, id), {}, 0};
+}
+
+Error validation_failure(std::string_view detail) {
+  return {ErrorKind::invalid, fmt::format("Validation failure: {}", detail), {}, 0};
+}
+
+}  // namespace sluice::api

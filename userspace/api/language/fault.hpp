@@ -1,0 +1,40 @@
+// Faults: how the API says no. Two shapes, as in the real service: what a handler refuses is a
+// "fault", what never reaches a handler (path, method, framing, size) is an "HTTP fault".
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "api/language/message.hpp"
+#include "base/result.hpp"
+
+namespace sluice::api {
+
+// {"faultcode": "Client", "faultstring": "...", "debuginfo": null}; the status follows from the
+// error's kind.
+Response fault(const Error& error);
+
+// {"code": 404, "title": "Not Found", "description": "..."}
+Response http_fault(unsigned status, std::string description);
+
+// The reason phrase of a status: "Not Found".
+std::string_view title(unsigned status);
+
+// A new request id: "req-" and a UUID.
+std::string new_request_id();
+
+// An error that has a word of the API's standard texts around it:
+// "Invalid input for field/attribute weight. Value: '257'. Value should be lower or equal to 256"
+Error invalid_input(std::string_view attribute, std::string_view value, std::string_view problem);
+
+// Understood, but not what this version does: "Provider 'sluice' does not support a requested
+// option: ..."
+Error unsupported_option(std::string_view what);
+
+// "Listener 5fa1... not found."
+Error not_found(std::string_view title, std::string_view id);
+
+// "Validation failure: ..."
+Error validation_failure(std::string_view detail);
+
+}  // namespace sluice::api

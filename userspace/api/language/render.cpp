@@ -1,0 +1,366 @@
+#include "api/language/render.hpp"
+
+#include <fmt/chrono.h>
+
+#include <boost/json/array.hpp>
+#include <chrono>
+
+#include "model/names.hpp"
+#include "model/status.hpp"
+#include "model/vips.hpp"
+
+namespace sluice::api {
+namespace json = boost::json;
+namespace {
+
+std::string render(const Uuid& id) {
+  return to_string(id);
+}
+std::string render(const IpAddress& address) {
+  return address.to_string();
+}
+std::string render(const std::string& text) {
+  return text;
+}
+std::string render(model::Timestamp time) {
+  return fmt::format("{:%Y-%m-%dT%H:%M:%S}", std::chrono::floor<std::chrono::seconds>(time));
+}
+
+template <typename T>
+json::value or_null(const std::optional<T>& value) {
+  return value ? json::value(render(*value)) : json::value(nullptr);
+}
+
+json::value or_null(const std::optional<std::uint16_t>& port) {
+  return port ? json::value(*port) : json::value(nullptr);
+}
+
+json::object id_only(const Uuid& id) {
+  return {{"id", render(id)}};
+}
+
+// [{"id": ...}, ...]
+template <typename T>
+json::array ids_of(const std::vector<const T*>& objects) {
+  json::array ids;
+  for (const auto* object : objects) ids.push_back(id_only(object->id));
+  return ids;
+}
+
+template <typename Enum>
+json::string word(Enum value) {
+  return json::string(model::name(value));
+}
+
+// What every object shows alike; the project under both of its names.
+// Why it is in ERROR is ours to add; the real service keeps that to itself.
+json::object common(const model::Object& object, model::OperatingStatus status) {
+  json::object out{
+      {"id", render(object.id)},
+      {"name", object.name},
+      {"provisioning_status", word(object.provisioning_status)},
+      {"operating_status", word(status)},
+      {"admin_state_up", object.admin_state_up},
+      {"project_id", object.project_id},
+      {"tenant_id", object.project_id},
+      {"created_at", render(object.created_at)},
+      {"updated_at", or_null(object.updated_at)},
+      {"tags", json::array(object.tags.begin(), object.tags.end())},
+  };
+  if (!object.provisioning_error.empty()) {
+    out.emplace("provisioning_error", object.provisioning_error);
+  }
+  return out;
+}
+
+json::value cidrs(const std::vector<IpNetwork>& networks) {
+  if (networks.empty()) return nullptr;
+  json::array shown;
+  for (const auto& network : networks) shown.emplace_back(network.to_string());
+  return shown;
+}
+
+json::array additional_vips(const model::LoadBalancer& object) {
+  json::array shown;
+  for (const auto& vip : object.additional_vips) {
+    shown.push_back(
+        json::object{{"subnet_id", or_null(vip.subnet_id)}, {"ip_address", render(vip.address)}});
+  }
+  return shown;
+}
+
+json::value persistence(const model::Pool& pool) {
+  if (!pool.session_persistence) return nullptr;
+  const auto& timeout = pool.persistence_timeout_seconds;
+  return json::object{
+      {"type", word(*pool.session_persistence)},
+      {"cookie_name", nullptr},
+      {"persistence_timeout", timeout ? json::value(*timeout) : json::value(nullptr)},
+      {"persistence_granularity", or_null(pool.persistence_granularity)},
+  };
+}
+
+void append(json::object& object, json::object more) {
+  for (auto& [key, value] : more) object.emplace(key, std::move(value));
+}
+
+auto listeners_of(const model::Model& model, const Uuid& load_balancer) {
+  return oldest_first(model.listeners, [&](const auto& listener) {
+    return listener.load_balancer_id == load_balancer;
+  });
+}
+
+auto listeners_with(const model::Model& model, const Uuid& pool) {
+  return oldest_first(model.listeners,
+                      [&](const auto& listener) { return listener.default_pool_id == pool; });
+}
+
+}  // namespace
+
+json::object render(const View& view, const model::LoadBalancer& object) {
+  auto out = common(object, operating_status(view.model, view.health, object, view.full));
+  const auto pools = oldest_first(
+      view.model.pools, [&](const auto& pool) { return pool.load_balancer_id == object.id; });
+  append(out, {
+                  {"description", object.description},
+                  {"vip_address", render(object.vip_address)},
+                  {"vip_port_id", render(object.vip_port_id)},
+                  {"vip_subnet_id", or_null(object.vip_subnet_id)},
+                  {"vip_network_id", or_null(object.vip_network_id)},
+                  {"vip_qos_policy_id", nullptr},
+                  {"on_unmatched", word(object.on_unmatched)},
+                  {"additional_vips", additional_vips(object)},
+                  {"listeners", ids_of(listeners_of(view.model, object.id))},
+                  {"pools", ids_of(pools)},
+                  {"provider", "sluice"},
+                  {"flavor_id", nullptr},
+                  {"availability_zone", nullptr},
+              });
+  return out;
+}
+
+json::object render(const View& view, const model::Listener& object) {
+  auto out = common(object, operating_status(view.model, view.health, object, view.full));
+  append(out, {
+                  {"description", object.description},
+                  {"protocol", word(object.protocol)},
+                  {"protocol_port", object.protocol_port},
+                  {"connection_limit", object.connection_limit},
+                  {"new_connection_limit", object.new_connection_limit},
+                  {"on_no_member", word(object.on_no_member)},
+                  {"default_pool_id", or_null(object.default_pool_id)},
+                  {"loadbalancers", json::array{id_only(object.load_balancer_id)}},
+                  {"l7policies", json::array()},
+                  {"insert_headers", json::object()},
+                  {"allowed_cidrs", cidrs(object.allowed_cidrs)},
+                  {"timeout_client_data", object.timeout_client_data_ms},
+                  {"timeout_member_connect", object.timeout_member_connect_ms},
+                  {"timeout_member_data", object.timeout_member_data_ms},
+                  {"timeout_tcp_inspect", object.timeout_tcp_inspect_ms},
+                  {"default_tls_container_ref", nullptr},
+                  {"sni_container_refs", json::array()},
+                  {"client_ca_tls_container_ref", nullptr},
+                  {"client_authentication", "NONE"},
+                  {"client_crl_container_ref", nullptr},
+                  {"tls_ciphers", nullptr},
+                  {"tls_versions", nullptr},
+                  {"alpn_protocols", nullptr},
+              });
+  return out;
+}
+
+json::object render(const View& view, const model::Pool& object) {
+  auto out = common(object, operating_status(view.model, view.health, object));
+  append(out, {
+                  {"description", object.description},
+                  {"protocol", word(object.protocol)},
+                  {"lb_algorithm", word(object.lb_algorithm)},
+                  {"forwarding_mode", word(object.forwarding_mode)},
+                  {"on_member_down", word(object.on_member_down)},
+                  {"session_persistence", persistence(object)},
+                  {"loadbalancers", json::array{id_only(object.load_balancer_id)}},
+                  {"listeners", ids_of(listeners_with(view.model, object.id))},
+                  {"members", ids_of(model::members_of(view.model, object.id))},
+                  {"tls_enabled", false},
+                  {"tls_container_ref", nullptr},
+                  {"ca_tls_container_ref", nullptr},
+                  {"crl_container_ref", nullptr},
+                  {"tls_ciphers", nullptr},
+                  {"tls_versions", nullptr},
+                  {"alpn_protocols", nullptr},
+              });
+  // Absent, not null, where there is none: that is how the real service shows it.
+  if (const auto* monitor = model::monitor_of(view.model, object.id)) {
+    out.emplace("healthmonitor_id", render(monitor->id));
+  }
+  return out;
+}
+
+json::object render(const View& view, const model::Member& object) {
+  auto out = common(object, operating_status(view.model, view.health, object));
+  append(out, {
+                  {"address", render(object.address)},
+                  {"protocol_port", object.protocol_port},
+                  {"weight", object.weight},
+                  {"backup", object.backup},
+                  {"subnet_id", or_null(object.subnet_id)},
+                  {"monitor_address", or_null(object.monitor_address)},
+                  {"monitor_port", or_null(object.monitor_port)},
+              });
+  return out;
+}
+
+json::object render(const View&, const model::HealthMonitor& object) {
+  auto out = common(object, operating_status(object));
+  const bool http = model::asks_for_page(object.type);
+  const auto http_only = [&](const std::string& text) {
+    return http ? json::value(text) : json::value(nullptr);
+  };
+  append(out, {
+                  {"type", word(object.type)},
+                  {"delay", object.delay_seconds},
+                  {"timeout", object.timeout_seconds},
+                  {"max_retries", object.max_retries},
+                  {"max_retries_down", object.max_retries_down},
+                  {"http_method", http_only(object.http_method)},
+                  {"url_path", http_only(object.url_path)},
+                  {"expected_codes", http_only(object.expected_codes)},
+                  {"http_version", nullptr},
+                  {"domain_name", or_null(object.domain_name)},
+                  {"pools", json::array{id_only(object.pool_id)}},
+              });
+  // A number in the API.
+  if (object.http_version) out["http_version"] = *object.http_version == "1.1" ? 1.1 : 1.0;
+  return out;
+}
+
+json::object render(const View& view, const model::FloatingIp& object) {
+  const auto owner = view.model.load_balancers.find(object.load_balancer_id.value_or(Uuid{}));
+  const bool known = owner != view.model.load_balancers.end();
+  // The VIP behind it: the one of its IP version.
+  const auto fixed = [&]() -> json::value {
+    if (!known) return nullptr;
+    const auto vip = model::vip_of_version(owner->second, object.address.is_v6());
+    return json::value(render(vip.value_or(owner->second.vip_address)));
+  };
+  const auto status = [&] {
+    if (object.provisioning_status == model::ProvisioningStatus::error) return "ERROR";
+    const bool active = object.provisioning_status == model::ProvisioningStatus::active;
+    return known && active ? "ACTIVE" : "DOWN";
+  };
+  return {
+      {"id", render(object.id)},
+      {"floating_ip_address", render(object.address)},
+      {"fixed_ip_address", fixed()},
+      {"port_id", known ? json::value(render(owner->second.vip_port_id)) : nullptr},
+      {"status", status()},
+      {"description", object.description},
+      {"project_id", object.project_id},
+      {"tenant_id", object.project_id},
+      {"created_at", render(object.created_at)},
+      {"updated_at", or_null(object.updated_at)},
+      {"tags", json::array(object.tags.begin(), object.tags.end())},
+      {"floating_network_id", or_null(object.network_id)},
+      {"router_id", nullptr},
+      {"qos_policy_id", nullptr},
+      {"port_details", nullptr},
+      {"dns_domain", ""},
+      {"dns_name", ""},
+  };
+}
+
+namespace {
+
+// Objects that are being created show so, whatever has happened to them meanwhile.
+template <typename T>
+json::object render_new(const View& view, const T& object) {
+  auto out = render(view, object);
+  out["provisioning_status"] = "PENDING_CREATE";
+  out["operating_status"] = "OFFLINE";
+  return out;
+}
+
+json::object render_new_pool(const View& view, const model::Pool& pool) {
+  auto out = render_new(view, pool);
+  const auto* monitor = model::monitor_of(view.model, pool.id);
+  json::array members;
+  for (const auto* member : model::members_of(view.model, pool.id)) {
+    auto entry = render_new(view, *member);
+    if (monitor == nullptr) entry["operating_status"] = "NO_MONITOR";
+    members.push_back(std::move(entry));
+  }
+  out["members"] = std::move(members);
+  out["healthmonitor"] = monitor ? json::value(render_new(view, *monitor)) : json::value(nullptr);
+  out.erase("healthmonitor_id");
+  out.erase("loadbalancers");
+  return out;
+}
+
+}  // namespace
+
+json::object render_tree(const View& view, const model::LoadBalancer& object) {
+  auto out = render_new(view, object);
+  const auto ours = [&](const auto& child) { return child.load_balancer_id == object.id; };
+  json::array listeners, pools;
+  for (const auto* listener : oldest_first(view.model.listeners, ours)) {
+    listeners.push_back(render_new(view, *listener));
+    listeners.back().as_object().erase("loadbalancers");
+  }
+  for (const auto* pool : oldest_first(view.model.pools, ours)) {
+    pools.push_back(render_new_pool(view, *pool));
+  }
+  out["listeners"] = std::move(listeners);
+  out["pools"] = std::move(pools);
+  return out;
+}
+
+namespace {
+
+json::object status_entry(const model::Object& object, model::OperatingStatus status) {
+  return {
+      {"id", render(object.id)},
+      {"name", object.name},
+      {"operating_status", word(status)},
+      {"provisioning_status", word(object.provisioning_status)},
+  };
+}
+
+json::object status_entry(const View& view, const model::Pool& pool) {
+  auto out = status_entry(pool, operating_status(view.model, view.health, pool));
+  if (const auto* monitor = model::monitor_of(view.model, pool.id)) {
+    auto entry = status_entry(*monitor, operating_status(*monitor));
+    entry.emplace("type", word(monitor->type));
+    out.emplace("health_monitor", std::move(entry));
+  }
+  json::array members;
+  for (const auto* member : model::members_of(view.model, pool.id)) {
+    auto entry = status_entry(*member, operating_status(view.model, view.health, *member));
+    entry.emplace("address", render(member->address));
+    entry.emplace("protocol_port", member->protocol_port);
+    members.push_back(std::move(entry));
+  }
+  out.emplace("members", std::move(members));
+  return out;
+}
+
+}  // namespace
+
+json::object render_status_tree(const View& view, const model::LoadBalancer& object) {
+  json::array listeners;
+  for (const auto* listener : listeners_of(view.model, object.id)) {
+    auto entry =
+        status_entry(*listener, operating_status(view.model, view.health, *listener, view.full));
+    json::array pools;
+    if (listener->default_pool_id) {
+      const auto pool = view.model.pools.find(*listener->default_pool_id);
+      if (pool != view.model.pools.end()) pools.push_back(status_entry(view, pool->second));
+    }
+    entry.emplace("pools", std::move(pools));
+    listeners.push_back(std::move(entry));
+  }
+  auto root = status_entry(object, operating_status(view.model, view.health, object, view.full));
+  root.emplace("listeners", std::move(listeners));
+  return {{"statuses", json::object{{"loadbalancer", std::move(root)}}}};
+}
+
+}  // namespace sluice::api

@@ -1,0 +1,47 @@
+// Endpoints: where sluiced can be reached, opened and checked before anything else is touched: a
+// socket that another sluiced serves, an address that would expose the API, or an unreadable
+// certificate ends the start while all is still as it was.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "api/server/access.hpp"
+#include "api/server/tcp_socket.hpp"
+#include "api/server/tls.hpp"
+#include "api/server/unix_socket.hpp"
+#include "base/result.hpp"
+
+namespace sluice::api {
+
+struct EndpointOptions {
+  std::filesystem::path socket = "/run/sluice/api.sock";
+  // The API over TCP; empty: not at all. An address beyond loopback wants the three files below.
+  std::string listen = {};
+  std::filesystem::path token_file = {};
+  std::filesystem::path certificate = {};
+  std::filesystem::path key = {};
+  // Metrics over TCP for a Prometheus server, to everyone who reaches the address; empty: not at
+  // all.
+  std::string metrics = {};
+};
+
+// The API on TCP.
+struct TcpEndpoint {
+  TcpSocket socket;
+  Access access;
+  std::shared_ptr<boost::asio::ssl::context> tls;  // null: plain
+};
+
+struct Endpoints {
+  UnixSocket socket;
+  std::optional<TcpEndpoint> tcp;
+  std::optional<TcpSocket> metrics;
+
+  // From here on connections are accepted by the kernel; they are served when a Server takes over.
+  static Result<Endpoints> open(const EndpointOptions& options);
+};
+
+}  // namespace sluice::api

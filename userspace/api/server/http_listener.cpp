@@ -1,0 +1,322 @@
+// With Boost.Beast: one coroutine accepts, one per connection reads requests and writes what the
+// service answers. All on one thread, so answering needs no locks; a client that is slow or sends
+// garbage only holds its own coroutine, and not for longer than the idle time.
+#include "api/server/http_listener.hpp"
+
+#include <fmt/format.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/generic/stream_protocol.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/ssl/context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/beast/core/basic_stream.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/http.hpp>
+#include <boost/beast/ssl/ssl_stream.hpp>
+#include <chrono>
+#include <list>
+
+#include "api/language/fault.hpp"
+
+namespace sluice::api {
+namespace asio = boost::asio;
+namespace beast = boost::beast;
+namespace http = boost::beast::http;
+namespace {
+
+using boost::system::error_code;
+using std::chrono::seconds;
+using std::chrono::steady_clock;
+using Protocol = asio::generic::stream_protocol;  // unix or TCP
+using Socket = Protocol::socket;
+using Stream = beast::basic_stream<Protocol>;
+using TlsStream = beast::ssl_stream<Stream>;
+using Parser = http::request_parser<http::string_body>;
+
+constexpr std::uint32_t header_limit = 16 * 1024;
+constexpr std::uint64_t body_limit = 1024 * 1024;
+constexpr std::size_t buffer_limit = 64 * 1024;  // of what is read and not parsed yet
+constexpr std::size_t connection_limit = 64;
+constexpr seconds idle_limit{30};
+constexpr seconds handshake_limit{10};
+constexpr seconds farewell_limit{2};
+// A connection that has been waited for this long may have to make room for another.
+constexpr seconds patience{1};
+
+constexpr auto awaited = asio::as_tuple(asio::use_awaitable);
+
+using HttpResponse = http::response<http::string_body>;
+
+HttpResponse as_http(Response response, bool keep_alive) {
+  HttpResponse message;
+  message.result(response.status);
+  message.version(11);
+  message.keep_alive(keep_alive);
+  message.set("x-openstack-request-id", response.request_id);
+  if (!response.allow.empty()) message.set(http::field::allow, response.allow);
+  if (response.status == 401) message.set(http::field::www_authenticate, "Bearer");
+  if (!response.body.empty()) message.set(http::field::content_type, response.content_type);
+  message.body() = std::move(response.body);
+  message.prepare_payload();
+  return message;
+}
+
+// What to answer when a request can't be read; nullopt when there is nobody to answer.
+std::optional<Response> answer_to(const error_code& error) {
+  if (error == http::error::body_limit) {
+    return http_fault(413, fmt::format("The body is larger than {} bytes.", body_limit));
+  }
+  if (error == http::error::header_limit || error == http::error::buffer_overflow) {
+    return http_fault(431, fmt::format("The header is larger than {} bytes.", header_limit));
+  }
+  // Nobody is left to answer after an end, an error of the socket or a timeout, which closes it.
+  if (error == http::error::end_of_stream || error == http::error::partial_message ||
+      error.category() != make_error_code(http::error::bad_method).category()) {
+    return std::nullopt;
+  }
+  return http_fault(400, "The request is not valid HTTP: " + error.message());
+}
+
+Peer peer_of(const Socket& socket, const Protocol::endpoint& remote) {
+  Peer peer;
+  auto& handle = const_cast<Socket&>(socket);  // native_handle() is not const
+  if (remote.data()->sa_family == AF_UNIX) {
+    ucred who{};
+    socklen_t size = sizeof who;
+    if (::getsockopt(handle.native_handle(), SOL_SOCKET, SO_PEERCRED, &who, &size) == 0) {
+      peer.pid = who.pid;
+      peer.uid = who.uid;
+    }
+    return peer;
+  }
+  asio::ip::tcp::endpoint tcp;
+  tcp.resize(std::min(remote.size(), tcp.capacity()));
+  std::copy_n(reinterpret_cast<const char*>(remote.data()), tcp.size(),
+              reinterpret_cast<char*>(tcp.data()));
+  peer.address = fmt::format("{}:{}", tcp.address().to_string(), tcp.port());
+  return peer;
+}
+
+Credentials credentials_of(const http::request<http::string_body>& head) {
+  const auto field = [&](auto name) {
+    const auto value = head[name];
+    return std::string_view(value.data(), value.size());
+  };
+  return {field(http::field::host), field("X-Auth-Token"), field(http::field::authorization)};
+}
+
+Request to_request(const http::request<http::string_body>& message) {
+  Request request;
+  request.method = std::string(message.method_string());
+  request.target = std::string(message.target());
+  request.body = message.body();
+  request.content_type = std::string(message[http::field::content_type]);
+  if (auto host = message[http::field::host]; !host.empty()) request.host = std::string(host);
+  return request;
+}
+
+// A connection among those that count, from accept to its end.
+struct Connection {
+  Peer peer;
+  Stream* stream = nullptr;
+  steady_clock::time_point waiting_since = steady_clock::now();  // for a request or its taking
+};
+
+}  // namespace
+
+struct HttpListener::State : std::enable_shared_from_this<State> {
+  State(asio::io_context& io, HttpListenerOptions settings)
+      : options(std::move(settings)), acceptor(io), retry(io) {
+    acceptor.assign(Protocol(family_of(options.descriptor), 0), options.descriptor);
+  }
+
+  static int family_of(int descriptor) {
+    sockaddr_storage address{};
+    socklen_t size = sizeof address;
+    ::getsockname(descriptor, reinterpret_cast<sockaddr*>(&address), &size);
+    return address.ss_family;
+  }
+
+  asio::awaitable<void> accept();
+  bool make_room();
+  void turn_away(Socket socket);
+  asio::awaitable<void> serve(Socket socket, Peer peer);
+  template <typename AnyStream>
+  asio::awaitable<void> converse(Connection& connection, AnyStream& stream);
+  template <typename AnyStream>
+  asio::awaitable<bool> exchange(Connection& connection, AnyStream& stream,
+                                 beast::flat_buffer& buffer);
+  template <typename AnyStream>
+  asio::awaitable<void> refuse(AnyStream& stream, Response response);
+  void stop();
+
+  HttpListenerOptions options;
+  asio::basic_socket_acceptor<Protocol> acceptor;
+  asio::steady_timer retry;
+  std::list<Connection*> connections;
+  bool stopped = false;
+};
+
+asio::awaitable<void> HttpListener::State::accept() {
+  const auto self = shared_from_this();
+  while (!stopped) {
+    Protocol::endpoint remote;
+    auto [error, socket] = co_await acceptor.async_accept(remote, awaited);
+    if (stopped) break;
+    if (error) {
+      // Out of descriptors, most likely: wait for some to be closed instead of spinning.
+      retry.expires_after(seconds(1));
+      co_await retry.async_wait(awaited);
+    } else if (connections.size() >= connection_limit && !make_room()) {
+      turn_away(std::move(socket));
+    } else {
+      auto peer = peer_of(socket, remote);
+      auto connection = [self, socket = std::move(socket), peer = std::move(peer)]() mutable {
+        return self->serve(std::move(socket), std::move(peer));
+      };
+      asio::co_spawn(acceptor.get_executor(), std::move(connection), asio::detached);
+    }
+  }
+}
+
+// Ends the connection that has kept us waiting longest, if that was long enough: whoever holds
+// connections without using them must not lock others out.
+bool HttpListener::State::make_room() {
+  const auto oldest = std::min_element(
+      connections.begin(), connections.end(),
+      [](const auto* a, const auto* b) { return a->waiting_since < b->waiting_since; });
+  if (steady_clock::now() - (*oldest)->waiting_since < patience) return false;
+  (*oldest)->stream->close();
+  connections.erase(oldest);
+  return true;
+}
+
+// Says so without waiting for the client: the answer fits the socket's buffer.
+void HttpListener::State::turn_away(Socket socket) {
+  if (options.tls) return;  // nothing can be said before a handshake
+  auto message =
+      as_http(http_fault(503, fmt::format("{} connections are open already, which is the limit: "
+                                          "close some or try again later.",
+                                          connection_limit)),
+              false);
+  error_code error;
+  socket.non_blocking(true, error);
+  http::write(socket, message, error);
+}
+
+asio::awaitable<void> HttpListener::State::serve(Socket socket, Peer peer) {
+  const auto self = shared_from_this();
+  Connection connection{std::move(peer)};
+  connections.push_back(&connection);
+  try {
+    if (options.tls) {
+      TlsStream stream(std::move(socket), *options.tls);
+      connection.stream = &stream.next_layer();
+      connection.stream->expires_after(handshake_limit);
+      const auto [error] = co_await stream.async_handshake(asio::ssl::stream_base::server, awaited);
+      if (!error) {
+        co_await converse(connection, stream);
+        connection.stream->expires_after(farewell_limit);
+        co_await stream.async_shutdown(awaited);
+      }
+    } else {
+      Stream stream(std::move(socket));
+      connection.stream = &stream;
+      co_await converse(connection, stream);
+    }
+  } catch (const std::exception&) {
+    // Nothing but memory can run out here, and then this connection is the one to end.
+  }
+  connections.remove(&connection);
+}
+
+template <typename AnyStream>
+asio::awaitable<void> HttpListener::State::converse(Connection& connection, AnyStream& stream) {
+  beast::flat_buffer buffer(buffer_limit);
+  while (!stopped && co_await exchange(connection, stream, buffer)) {
+    connection.waiting_since = steady_clock::now();
+  }
+}
+
+// One request and its answer. False: the connection is at its end.
+template <typename AnyStream>
+asio::awaitable<bool> HttpListener::State::exchange(Connection& connection, AnyStream& stream,
+                                                    beast::flat_buffer& buffer) {
+  Parser parser;
+  parser.header_limit(header_limit);
+  parser.body_limit(body_limit);
+  auto& deadline = *connection.stream;
+  deadline.expires_after(idle_limit);
+  error_code error;
+  std::tie(error, std::ignore) = co_await http::async_read_header(stream, buffer, parser, awaited);
+  if (!error && options.admit) {
+    if (auto turned_away = options.admit(credentials_of(parser.get()))) {
+      co_await refuse(stream, std::move(*turned_away));
+      co_return false;
+    }
+  }
+  if (!error && beast::iequals(parser.get()[http::field::expect], "100-continue")) {
+    http::response<http::empty_body> go_on(http::status::continue_, 11);
+    std::tie(error, std::ignore) = co_await http::async_write(stream, go_on, awaited);
+  }
+  if (!error) {
+    std::tie(error, std::ignore) = co_await http::async_read(stream, buffer, parser, awaited);
+  }
+  if (stopped) co_return false;
+  if (error) {
+    if (auto answer = answer_to(error)) co_await refuse(stream, std::move(*answer));
+    co_return false;
+  }
+  auto answer = as_http(options.respond(to_request(parser.get()), connection.peer),
+                        parser.get().keep_alive());
+  if (parser.get().method() == http::verb::head) answer.body().clear();
+  deadline.expires_after(idle_limit);
+  std::tie(error, std::ignore) = co_await http::async_write(stream, answer, awaited);
+  co_return !error && answer.keep_alive();
+}
+
+// Answers a request that was not read to its end, and reads on for a moment: closing on unread
+// bytes would take the answer away from a client that is still sending.
+template <typename AnyStream>
+asio::awaitable<void> HttpListener::State::refuse(AnyStream& stream, Response response) {
+  auto message = as_http(std::move(response), false);
+  auto& lowest = beast::get_lowest_layer(stream);
+  lowest.expires_after(farewell_limit);
+  auto [error, written] = co_await http::async_write(stream, message, awaited);
+  error_code ignored;
+  lowest.socket().shutdown(Socket::shutdown_send, ignored);
+  std::array<char, 16 * 1024> rest;
+  while (!error && !stopped) {
+    std::tie(error, written) = co_await lowest.async_read_some(asio::buffer(rest), awaited);
+  }
+}
+
+void HttpListener::State::stop() {
+  stopped = true;
+  error_code ignored;
+  acceptor.close(ignored);
+  retry.cancel();
+  for (auto* connection : connections) {
+    if (connection->stream) connection->stream->cancel();
+  }
+}
+
+HttpListener::HttpListener(asio::io_context& context, HttpListenerOptions options)
+    : state_(std::make_shared<State>(context, std::move(options))) {
+  asio::co_spawn(
+      context, [state = state_] { return state->accept(); }, asio::detached);
+}
+
+HttpListener::HttpListener(HttpListener&&) noexcept = default;
+
+HttpListener::~HttpListener() {
+  if (state_) state_->stop();
+}
+
+}  // namespace sluice::api

@@ -1,0 +1,52 @@
+// HttpListener: HTTP/1.1 on one listening socket, plain or in TLS, with limits that keep clients
+// from hurting one another: a header has at most 16 KiB, a body 1 MiB, a request 30 s to arrive and
+// its answer 30 s to be taken; 64 connections are served at a time, and when all are taken, the one
+// that has kept us waiting longest makes room.
+#pragma once
+
+#include <sys/types.h>
+
+#include <boost/asio/io_context.hpp>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "api/language/message.hpp"
+#include "api/server/access.hpp"
+
+namespace boost::asio::ssl {
+class context;
+}
+
+namespace sluice::api {
+
+// Who asked.
+struct Peer {
+  std::string address;  // over TCP: "192.0.2.7:50514"
+  pid_t pid = -1;       // over a unix socket, as the kernel knows it
+  uid_t uid = static_cast<uid_t>(-1);
+};
+
+struct HttpListenerOptions {
+  int descriptor = -1;  // a listening socket; the listener closes it
+  std::shared_ptr<boost::asio::ssl::context> tls = {};  // null: plain
+  // Looks at a request's head before its body is read. An answer ends the connection.
+  std::function<std::optional<Response>(const Credentials&)> admit = {};
+  // Answers, on the context's thread.
+  std::function<Response(const Request&, const Peer&)> respond = {};
+};
+
+class HttpListener {
+ public:
+  HttpListener(boost::asio::io_context& context, HttpListenerOptions options);
+  HttpListener(HttpListener&&) noexcept;
+  HttpListener& operator=(HttpListener&&) = delete;
+  ~HttpListener();  // stops listening and ends the connections
+
+ private:
+  struct State;
+  std::shared_ptr<State> state_;
+};
+
+}  // namespace sluice::api

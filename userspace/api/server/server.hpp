@@ -1,0 +1,45 @@
+// Server: the Load Balancer API v2 as JSON over HTTP on sluiced's endpoints, and its metrics.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "api/server/endpoints.hpp"
+#include "api/server/http_listener.hpp"
+#include "control/controller.hpp"
+
+namespace sluice::api {
+
+// One answered request, for the daemon's log.
+struct Exchange {
+  std::string method;
+  std::string target;
+  unsigned status = 0;
+  std::string request_id;
+  Peer peer;
+  std::string internal_error;  // what went wrong inside sluiced; empty below status 500
+};
+
+struct Options {
+  std::string default_project_id = "00000000000000000000000000000000";
+  // Called after each answer of the API (on the context's thread).
+  std::function<void(const Exchange&)> on_exchange = {};
+};
+
+class Server {
+ public:
+  // Serves on the context's thread. The controller must outlive the server.
+  Server(boost::asio::io_context& context, control::Controller& controller, Endpoints endpoints,
+         Options options);
+  Server(Server&&) noexcept;
+  Server& operator=(Server&&) = delete;
+  ~Server();  // stops serving and removes the socket's file
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace sluice::api

@@ -1,0 +1,91 @@
+// Attachment: puts the XDP program on NICs and takes it off. Used by sluice-loader and by sluiced's
+// --interface.
+//
+// attach() is all or nothing: a failure takes back what the call did, down to the freshly pinned
+// maps. The order per NIC (interface slot, forwarding, program) lets no packet meet a half-built
+// state; detach goes the other way.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.hpp"
+#include "kernel/pins.hpp"
+
+namespace sluice::attachment {
+
+enum class AttachMode {
+  automatic,  // native, or generic when the driver refuses
+  native,     // in the driver
+  generic,    // in the network stack: works on every NIC, slower
+};
+enum class XdpMode { none, native, generic, hardware };
+const char* to_string(XdpMode mode);
+
+struct AttachRequest {
+  std::filesystem::path pin_directory = kernel::default_pin_directory;
+  std::vector<std::string> interfaces;
+  AttachMode mode = AttachMode::automatic;
+  bool shared = false;  // through libxdp's dispatcher, beside other XDP programs
+  // Connections. Only meaningful when nothing is pinned yet; a different size than that of pinned
+  // maps is refused.
+  std::optional<std::uint32_t> flows;
+};
+
+struct AttachedNic {
+  std::string interface;
+  XdpMode mode = XdpMode::none;
+  bool already_attached = false;           // nothing was done
+  std::string native_refusal;              // why automatic fell back to generic
+  std::vector<std::string> settings = {};  // changed: "net.ipv4.conf.eth0.forwarding=1"
+  bool shared = false;
+  bool dispatcher = false;  // shared, and libxdp could use its dispatcher
+};
+
+struct AttachReport {
+  bool loaded = false;  // false: pinned programs and maps were adopted
+  std::uint32_t flow_capacity = 0;
+  std::uint64_t map_bytes = 0;  // kernel memory of all maps
+  std::vector<AttachedNic> nics;
+};
+Result<AttachReport> attach(const AttachRequest& request);
+
+struct DetachedNic {
+  std::string interface;
+  bool was_gone = false;                   // the interface had vanished; its leftovers were removed
+  std::vector<std::string> settings = {};  // put back: "net.ipv4.conf.eth0.forwarding=0"
+};
+// Takes the program off these NICs; maps stay pinned. ErrorKind::not_found names a NIC that isn't
+// attached, and then nothing is done.
+Result<std::vector<DetachedNic>> detach(const std::filesystem::path& pin_directory,
+                                        const std::vector<std::string>& interfaces);
+// Takes the program off all NICs and removes all pins, and with them all state.
+Result<std::vector<DetachedNic>> detach_all(const std::filesystem::path& pin_directory);
+
+// One NIC as `status` shows it.
+struct Attachment {
+  std::string interface;    // its name now; that of the pin when it is gone or elsewhere
+  std::uint32_t index = 0;  // 0: the interface is gone, this is a leftover
+  bool here = false;        // it is in this network namespace
+  bool shared = false;
+  bool dispatcher = false;       // shared, and under libxdp's dispatcher
+  XdpMode mode = XdpMode::none;  // known only when here
+  std::filesystem::path pin;     // of the link, or of the shared program
+  std::uint32_t link_id = 0;     // 0 when shared
+  std::uint32_t program_id = 0;
+};
+Result<std::vector<Attachment>> attachments(const std::filesystem::path& pin_directory);
+
+struct UpgradeReport {
+  std::uint32_t old_program_id = 0, new_program_id = 0;
+  std::string old_tag, new_tag;
+  std::vector<std::string> interfaces;
+};
+// Swaps this build's programs in under live traffic. All NICs or none; refuses maps that this build
+// can't use.
+Result<UpgradeReport> upgrade(const std::filesystem::path& pin_directory);
+
+}  // namespace sluice::attachment

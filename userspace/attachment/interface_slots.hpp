@@ -1,0 +1,50 @@
+// The `interfaces` map: one slot per attached NIC, at its index modulo the capacity.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <vector>
+
+#include "attachment/nic.hpp"
+#include "base/result.hpp"
+#include "kernel/map.hpp"
+#include "maps/interface.h"
+
+namespace sluice::attachment {
+
+class InterfaceSlots {
+ public:
+  explicit InterfaceSlots(const kernel::Program& program) : map_(program, "interfaces") {}
+
+  // Fills the NIC's slot. ErrorKind::conflict when it belongs to another interface that `in_use`
+  // confirms; one that vanished without being detached is overwritten.
+  Result<void> claim(const Nic& nic, std::uint8_t forwarding_before,
+                     const std::function<bool(std::uint32_t)>& in_use) const;
+  // Frees the slot of that interface; no-op when it has none.
+  Result<void> release(std::uint32_t interface_index) const;
+
+  Result<std::optional<sluice_interface>> find(std::uint32_t interface_index) const;
+  // Remembers what enable_forwarding() found and changed.
+  Result<void> set_forwarding_before(std::uint32_t interface_index, std::uint8_t before) const;
+  // Brings MAC and addresses up to date; false if they are already.
+  Result<bool> refresh(const Nic& nic) const;
+  // The VLAN interfaces on top of attached NICs get slots, those that are gone lose theirs. Returns
+  // the indices of those whose slots belong to somebody else: frames can't leave through them.
+  struct Vlan {
+    std::uint32_t index = 0;
+    std::uint32_t parent = 0;  // the interface below, which may be a VLAN interface too
+    std::uint16_t id = 0;
+    std::uint16_t ethertype = 0;  // 0x8100 or 0x88a8
+  };
+  Result<std::vector<std::uint32_t>> set_vlans(const std::vector<Vlan>& vlans) const;
+  // The slots that are taken, of NICs and of VLAN interfaces.
+  Result<std::vector<sluice_interface>> all() const;
+
+ private:
+  kernel::ArrayMap<sluice_interface> map_;
+};
+
+MacAddress mac_of(const sluice_interface& slot);
+
+}  // namespace sluice::attachment

@@ -1,0 +1,55 @@
+// Follower: keeps all that follows from the model in step with it: who is probed, whose next hops
+// are kept warm, which VIPs are announced where, and which provisioning errors the log has told.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <chrono>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "control/controller.hpp"
+#include "health/monitor.hpp"
+#include "network/announcer.hpp"
+#include "network/neighbor_keeper.hpp"
+
+namespace sluice::control {
+
+class Follower {
+ public:
+  // Everything must outlive the Follower.
+  Follower(boost::asio::io_context& loop, Controller& controller,
+           network::NeighborKeeper& neighbors);
+
+  // Catches up now. The Follower does so by itself after each change of the model; NICs come and go
+  // without one.
+  void catch_up();
+
+  // The kernel told of a link that is new, up again, or has another MAC.
+  void link_changed(std::uint32_t interface_index);
+
+  // New connections to a member fail: `what` they are ("refused", "not answered"), `many` within a
+  // second.
+  void suspect(const Uuid& member, bool many, const std::string& what);
+
+ private:
+  void schedule();
+  void health_changed(const std::vector<health::Monitor::Change>& changes);
+  void probe_members();
+  void keep_neighbors();
+  void announce_vips();
+  void let_go_of_failed_members();
+
+  Controller& controller_;
+  network::NeighborKeeper& neighbors_;
+  network::Announcer announcer_;
+  health::Monitor monitor_;
+  boost::asio::steady_timer timer_;
+  bool scheduled_ = false;
+  bool someone_failed_ = false;
+  std::chrono::steady_clock::time_point last_sweep_{};
+  std::optional<std::vector<std::string>> told_interfaces_;
+};
+
+}  // namespace sluice::control

@@ -1,0 +1,14 @@
+// Exchange of the program on a NIC, under live traffic.
+#pragma once
+
+#include <filesystem>
+
+#include "base/result.hpp"
+
+namespace sluice::kernel {
+
+// One pointer in the kernel: each packet meets the old program or the new one. `link`: the pin of
+// the NIC's link.
+Result<void> exchange_program(const std::filesystem::path& link, int program);
+
+}  // namespace sluice::kernel

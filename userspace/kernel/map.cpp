@@ -1,0 +1,116 @@
+#include "kernel/map.hpp"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <fmt/format.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "kernel/kernel_info.hpp"
+#include "kernel/libbpf_log.hpp"
+
+namespace sluice::kernel {
+
+RawMap::RawMap(const Program& program, std::string_view name)
+    : fd_(program.map_fd(name)), name_(name) {}
+
+Result<bool> RawMap::lookup_bytes(const void* key, void* value) const {
+  if (bpf_map_lookup_elem(fd_, key, value) == 0) return true;
+  if (errno == ENOENT) return false;
+  return fail_bpf(errno, "read map " + name_);
+}
+
+Result<void> RawMap::put_bytes(const void* key, const void* value) const {
+  if (bpf_map_update_elem(fd_, key, value, BPF_ANY) == 0) return {};
+  if (errno == E2BIG || errno == ENOSPC) {
+    const auto info = map_info(fd_);
+    return fail(ErrorKind::conflict, fmt::format("map {} is full: it holds {} entries", name_,
+                                                 info ? info->layout.max_entries : 0));
+  }
+  return fail_bpf(errno, "write map " + name_);
+}
+
+Result<bool> RawMap::erase_bytes(const void* key) const {
+  if (bpf_map_delete_elem(fd_, key) == 0) return true;
+  if (errno == ENOENT) return false;
+  return fail_bpf(errno, "delete from map " + name_);
+}
+
+namespace {
+
+// A hash bucket must fit into one round (ENOSPC otherwise); ours have a handful of entries.
+constexpr std::uint32_t round_entries = 4096;
+
+// Where a walk over a map is: opaque to us, at most a key long (24 bytes in allowed_sources).
+struct Cursor {
+  std::uint64_t opaque[4] = {};
+  bool started = false;
+};
+
+// The next entries, at most round_entries; 0 with `done` set after the last ones.
+Result<std::uint32_t> read_round(const RawMap& map, Cursor& cursor, void* keys, void* values,
+                                 bool& done) {
+  std::uint32_t count = round_entries;
+  const int result = bpf_map_lookup_batch(map.fd(), cursor.started ? cursor.opaque : nullptr,
+                                          cursor.opaque, keys, values, &count, nullptr);
+  cursor.started = true;
+  done = result != 0 && errno == ENOENT;
+  if (result != 0 && !done) return fail_bpf(errno, "read map " + map.name());
+  return count;
+}
+
+}  // namespace
+
+Result<RawMap::Batch> RawMap::read_all(std::uint32_t key_size, std::uint32_t value_size) const {
+  Batch all;
+  Cursor cursor;
+  for (bool done = false; !done;) {
+    const std::size_t room = all.count + round_entries;
+    all.keys.resize(room * key_size);
+    all.values.resize(room * value_size);
+    const auto count = read_round(*this, cursor, &all.keys[std::size_t{all.count} * key_size],
+                                  &all.values[std::size_t{all.count} * value_size], done);
+    if (!count) return tl::unexpected(count.error());
+    all.count += *count;
+  }
+  return all;
+}
+
+Result<std::uint64_t> RawMap::count() const {
+  const auto info = map_info(fd_);
+  if (!info) return tl::unexpected(info.error());
+  std::vector<std::byte> keys(std::size_t{round_entries} * info->layout.key_size);
+  std::vector<std::byte> values(std::size_t{round_entries} * info->layout.value_size);
+  std::uint64_t total = 0;
+  Cursor cursor;
+  for (bool done = false; !done;) {
+    const auto count = read_round(*this, cursor, keys.data(), values.data(), done);
+    if (!count) return tl::unexpected(count.error());
+    total += *count;
+  }
+  return total;
+}
+
+std::size_t possible_cpus() {
+  static const int cpus = libbpf_num_possible_cpus();
+  return cpus > 0 ? static_cast<std::size_t>(cpus) : 1;
+}
+
+void UnmapMemory::operator()(const void* memory) const {
+  munmap(const_cast<void*>(memory), bytes);
+}
+
+Result<MapMemory> map_memory_of(const RawMap& map, std::size_t value_bytes) {
+  const auto info = map_info(map.fd());
+  if (!info) return tl::unexpected(info.error());
+  const auto page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+  const std::size_t entries = info->layout.max_entries;
+  const std::size_t bytes = (entries * value_bytes + page - 1) / page * page;
+  void* memory = mmap(nullptr, bytes, PROT_READ, MAP_SHARED, map.fd(), 0);
+  if (memory == MAP_FAILED) return fail_bpf(errno, "map the memory of " + map.name());
+  return MapMemory(memory, UnmapMemory{bytes, entries});
+}
+
+}  // namespace sluice::kernel

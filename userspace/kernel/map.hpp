@@ -1,0 +1,128 @@
+// Typed views of BPF maps: Map<Key, Value> for arrays and hashes, CounterMap<Value> for per-CPU
+// arrays.
+//
+// Views don't own the descriptor. Errors name map and operation; a full map is ErrorKind::conflict
+// with its capacity.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/result.hpp"
+#include "kernel/program.hpp"
+
+namespace sluice::kernel {
+
+// The untyped part: one system call each.
+class RawMap {
+ public:
+  RawMap(const Program& program, std::string_view name);
+  RawMap(int fd, std::string_view name) : fd_(fd), name_(name) {}
+
+  int fd() const { return fd_; }
+  const std::string& name() const { return name_; }
+
+  // Entries of a hash map now.
+  Result<std::uint64_t> count() const;
+
+ protected:
+  Result<bool> lookup_bytes(const void* key, void* value) const;
+  Result<void> put_bytes(const void* key, const void* value) const;
+  Result<bool> erase_bytes(const void* key) const;
+  // Every entry, keys and values side by side.
+  struct Batch {
+    std::vector<std::byte> keys, values;
+    std::uint32_t count = 0;
+  };
+  Result<Batch> read_all(std::uint32_t key_size, std::uint32_t value_size) const;
+
+ private:
+  int fd_;
+  std::string name_;
+};
+
+// Memory of a map, read-only; unmapped at the end.
+struct UnmapMemory {
+  std::size_t bytes = 0;
+  std::size_t entries = 0;
+  void operator()(const void* memory) const;
+};
+using MapMemory = std::unique_ptr<const void, UnmapMemory>;
+Result<MapMemory> map_memory_of(const RawMap& map, std::size_t value_bytes);
+
+template <typename Key, typename Value>
+class Map : public RawMap {
+ public:
+  using RawMap::RawMap;
+
+  Result<std::optional<Value>> lookup(const Key& key) const {
+    Value value{};
+    const auto found = lookup_bytes(&key, &value);
+    if (!found) return tl::unexpected(found.error());
+    return *found ? std::optional(value) : std::nullopt;
+  }
+  Result<void> put(const Key& key, const Value& value) const { return put_bytes(&key, &value); }
+  // False: there was none.
+  Result<bool> erase(const Key& key) const { return erase_bytes(&key); }
+
+  // All entries; those of an array in the order of their indices. Not a snapshot when others write
+  // meanwhile.
+  Result<std::vector<std::pair<Key, Value>>> entries() const {
+    const auto batch = read_all(sizeof(Key), sizeof(Value));
+    if (!batch) return tl::unexpected(batch.error());
+    std::vector<std::pair<Key, Value>> result(batch->count);
+    for (std::size_t i = 0; i < result.size(); ++i) {
+      std::memcpy(&result[i].first, batch->keys.data() + i * sizeof(Key), sizeof(Key));
+      std::memcpy(&result[i].second, batch->values.data() + i * sizeof(Value), sizeof(Value));
+    }
+    return result;
+  }
+};
+
+// An array map with BPF_F_MMAPABLE, seen as the memory that it is. Others write to it meanwhile.
+template <typename Value>
+class MappedArray {
+ public:
+  static Result<MappedArray> open(const Program& program, std::string_view name) {
+    auto memory = map_memory_of(RawMap(program, name), sizeof(Value));
+    if (!memory) return tl::unexpected(std::move(memory.error()));
+    return MappedArray(std::move(*memory));
+  }
+  const Value* begin() const { return static_cast<const Value*>(memory_.get()); }
+  const Value* end() const { return begin() + memory_.get_deleter().entries; }
+
+ private:
+  explicit MappedArray(MapMemory memory) : memory_(std::move(memory)) {}
+  MapMemory memory_;
+};
+
+// CPUs that a per-CPU map has a value for.
+std::size_t possible_cpus();
+
+// A per-CPU array. The kernel pads each CPU's value to eight bytes; counters need no padding.
+template <typename Value>
+class CounterMap : public RawMap {
+  static_assert(sizeof(Value) % 8 == 0);
+
+ public:
+  using RawMap::RawMap;
+
+  Result<std::vector<Value>> per_cpu(std::uint32_t index) const {
+    std::vector<Value> values(possible_cpus());
+    const auto found = lookup_bytes(&index, values.data());
+    if (!found) return tl::unexpected(found.error());
+    return values;
+  }
+  Result<void> set_to_zero(std::uint32_t index) const {
+    return put_bytes(&index, std::vector<Value>(possible_cpus()).data());
+  }
+};
+
+}  // namespace sluice::kernel

@@ -1,0 +1,156 @@
+#include "kernel/object.hpp"
+
+#include <bpf/libbpf.h>
+#include <time.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstring>
+
+#include "kernel/libbpf_log.hpp"
+#include "kernel/program.hpp"
+#include "maps/capture.h"
+#include "maps/flow.h"
+#include "sluice.skel.h"
+
+namespace sluice::kernel {
+namespace {
+
+// CONFIG_HZ. The coarse clock advances by one tick of the kernel's, so its resolution is a jiffy.
+std::uint32_t jiffies_per_second() {
+  constexpr long nanoseconds_per_second = 1'000'000'000;
+  timespec resolution{};
+  clock_getres(CLOCK_MONOTONIC_COARSE, &resolution);
+  return static_cast<std::uint32_t>((nanoseconds_per_second + resolution.tv_nsec / 2) /
+                                    resolution.tv_nsec);
+}
+
+// 2^n jiffies, as near to SLUICE_TICK_SECONDS as that comes.
+std::uint32_t tick_shift(std::uint32_t jiffies_per_second) {
+  const double jiffies = double{SLUICE_TICK_SECONDS} * jiffies_per_second;
+  return static_cast<std::uint32_t>(std::lround(std::log2(jiffies)));
+}
+
+// Tables so small are for tests; a handful of handshakes must fit.
+constexpr std::uint32_t fewest_half_open = 16;
+
+std::uint32_t half_open_limit(std::uint32_t capacity) {
+  return std::max(capacity / SLUICE_HALF_OPEN_SHARE, fewest_half_open);
+}
+
+// What only sluice_capture needs.
+std::array<bpf_map*, 3> capture_maps(const sluice_bpf& skeleton) {
+  return {skeleton.maps.local_capture, skeleton.maps.local_capture_frame,
+          skeleton.maps.local_capture_lost};
+}
+
+}  // namespace
+
+double tick_seconds() {
+  const auto hz = jiffies_per_second();
+  return static_cast<double>(1U << tick_shift(hz)) / hz;
+}
+
+void Object::Close::operator()(sluice_bpf* skeleton) const {
+  sluice_bpf__destroy(skeleton);
+}
+
+Result<Object> Object::open() {
+  LibbpfLog log;
+  sluice_bpf* skeleton = sluice_bpf__open();
+  if (skeleton == nullptr) {
+    return fail_bpf(errno, "open the embedded BPF object", log.last_line());
+  }
+  for (auto* map : capture_maps(*skeleton)) bpf_map__set_autocreate(map, false);
+  Object object(skeleton);
+  object.set_clock(jiffies_per_second());
+  return object;
+}
+
+void Object::set_clock(std::uint32_t jiffies_per_second) {
+  skeleton_->rodata->clock_hz = jiffies_per_second;
+  skeleton_->rodata->clock_tick_shift = tick_shift(jiffies_per_second);
+}
+
+void Object::set_flow_table(const sluice_flow_table& table) {
+  skeleton_->rodata->flow_hash_seed = table.hash_seed;
+  skeleton_->rodata->flow_homes4 = table.homes4;
+  skeleton_->rodata->flow_homes6 = table.homes6;
+  skeleton_->rodata->half_open_limit4 = half_open_limit(table.capacity);
+  skeleton_->rodata->half_open_limit6 = half_open_limit(table.capacity6);
+  bpf_map__set_max_entries(skeleton_->maps.flows4, SLUICE_FLOW_BUCKETS(table.homes4));
+  bpf_map__set_max_entries(skeleton_->maps.flows6, SLUICE_FLOW_BUCKETS(table.homes6));
+}
+
+void Object::set_abridged(bool abridged) {
+  skeleton_->rodata->abridged = abridged;
+}
+
+Result<void> Object::reuse_maps(const Program& program) {
+  for (const auto& [name, fd] : program.maps()) {
+    bpf_map* map = bpf_object__find_map_by_name(get(), name.c_str());
+    if (map == nullptr) continue;  // of another version; layouts were compared before
+    if (const int error = bpf_map__reuse_fd(map, fd.get())) {
+      return fail_bpf(error, "reuse map " + name);
+    }
+  }
+  return {};
+}
+
+Result<void> Object::reuse_configuration(const Program& program) {
+  for (const char* name : {"vips4", "vips6", "listeners4", "listeners6", "allowed_sources", "pools",
+                           "pool_rings", "members", "interfaces", "runtime"}) {
+    bpf_map* map = bpf_object__find_map_by_name(get(), name);
+    if (const int error = bpf_map__reuse_fd(map, program.map_fd(name)))
+      return fail_bpf(error, std::string("reuse map ") + name);
+  }
+  return {};
+}
+
+void Object::leave_out_sweeping() {
+  bpf_program__set_autoload(expire_program(), false);
+}
+
+void Object::load_only_capture(const sluice_capture_filter& filter) {
+  for (auto* program : {xdp_program(), expire_program(), flush_program()})
+    bpf_program__set_autoload(program, false);
+  bpf_program__set_autoload(skeleton_->progs.sluice_capture, true);
+  for (auto* map : capture_maps(*skeleton_)) bpf_map__set_autocreate(map, true);
+  std::memcpy(&skeleton_->rodata->capture_filter, &filter, sizeof filter);
+}
+
+Result<void> Object::load() {
+  LibbpfLog log;
+  const int error = bpf_object__load(get());
+  if (error == 0) return {};
+  if (-error == EPERM) return fail_bpf(error, "load the BPF program");
+  if (-error == ENOMEM || -error == E2BIG) {
+    return fail_bpf(error, "create the BPF maps", "choose a smaller --flows");
+  }
+  return fail_bpf(error, "load the BPF program", "the kernel's last words: " + log.last_line());
+}
+
+UniqueFd Object::keep_program(const char* name) const {
+  const auto* program = bpf_object__find_program_by_name(get(), name);
+  return duplicate(bpf_program__fd(program));
+}
+
+UniqueFd Object::keep_map(const char* name) const {
+  return duplicate(bpf_object__find_map_fd_by_name(get(), name));
+}
+
+bpf_object* Object::get() const {
+  return skeleton_->obj;
+}
+bpf_program* Object::xdp_program() const {
+  return skeleton_->progs.sluice_xdp;
+}
+bpf_program* Object::expire_program() const {
+  return skeleton_->progs.flow_expire;
+}
+bpf_program* Object::flush_program() const {
+  return skeleton_->progs.flow_flush;
+}
+
+}  // namespace sluice::kernel

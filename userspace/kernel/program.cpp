@@ -1,0 +1,266 @@
+#include "kernel/program.hpp"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <fstream>
+#include <random>
+
+#include "kernel/kernel_info.hpp"
+#include "kernel/libbpf_log.hpp"
+#include "kernel/map.hpp"
+#include "kernel/object.hpp"
+#include "kernel/pins.hpp"
+#include "maps/flow.h"
+
+namespace sluice::kernel {
+namespace {
+
+// Sized by the operator.
+bool is_flow_map(std::string_view name) {
+  return name == "flows4" || name == "flows6";
+}
+
+// Part of the contract in maps/: pinned, and used again by the next version. Maps named local_*
+// are scratch memory of one program.
+bool is_contract(const bpf_map* map) {
+  return !bpf_map__is_internal(map) && !std::string_view(bpf_map__name(map)).starts_with("local_");
+}
+
+MapLayout layout_of(const bpf_map* map) {
+  MapLayout layout{bpf_map__name(map),       bpf_map__type(map),        bpf_map__key_size(map),
+                   bpf_map__value_size(map), bpf_map__max_entries(map), bpf_map__map_flags(map)};
+  if (is_flow_map(layout.name)) layout.max_entries = 0;
+  return layout;
+}
+
+sluice_flow_table dimensions(const LoadOptions& options) {
+  const auto share = std::max(options.flows / SLUICE_IPV6_SHARE, 1U);
+  sluice_flow_table table{};
+  std::random_device random;
+  table.hash_seed = std::uint64_t{random()} << 32 | random();
+  table.capacity = options.flows;
+  table.homes4 = SLUICE_FLOW_HOMES4(table.capacity);
+  table.capacity6 = options.flows6 != 0 ? options.flows6 : share;
+  table.homes6 = SLUICE_FLOW_HOMES6(table.capacity6);
+  return table;
+}
+
+// Maps that older versions do not have. They may begin empty while their programs run, which know
+// nothing of them.
+bool came_later(std::string_view name) {
+  return name == "member_failures" || name == "member_handshakes" || name == "suspicions";
+}
+
+Result<UniqueFd> add_map(const MapLayout& layout, const std::filesystem::path& pin) {
+  LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = layout.flags);
+  const UniqueFd fd(bpf_map_create(static_cast<bpf_map_type>(layout.type), layout.name.c_str(),
+                                   layout.key_size, layout.value_size, layout.max_entries,
+                                   &options));
+  if (!fd) return fail_bpf(errno, "create map " + layout.name);
+  // Somebody else may have been faster; whose it is doesn't matter.
+  if (bpf_obj_pin(fd.get(), pin.c_str()) != 0 && errno != EEXIST)
+    return fail_bpf(errno, "pin " + pin.string());
+  return open_pin(pin);
+}
+
+// The kernel allocates the tables at once and may evict half the machine trying, so ask first.
+Result<void> require_memory_for(const sluice_flow_table& table) {
+  constexpr std::uint64_t mebibyte = 1024 * 1024;
+  const std::uint64_t needed =
+      std::uint64_t{sizeof(sluice_bucket4)} * SLUICE_FLOW_BUCKETS(table.homes4) +
+      std::uint64_t{sizeof(sluice_bucket6)} * SLUICE_FLOW_BUCKETS(table.homes6);
+
+  std::ifstream lines("/proc/meminfo");
+  std::uint64_t available_kib = 0;
+  for (std::string field; lines >> field;) {
+    if (field == "MemAvailable:" && lines >> available_kib) break;
+  }
+  if (available_kib == 0 || needed / 1024 < available_kib) return {};
+  return fail(ErrorKind::invalid,
+              fmt::format("tables of {} IPv4 and {} IPv6 flows need about {} MiB, and {} MiB are "
+                          "available",
+                          table.capacity, table.capacity6, needed / mebibyte, available_kib / 1024),
+              "choose a smaller --flows");
+}
+
+}  // namespace
+
+Result<std::vector<MapLayout>> compiled_map_layouts() {
+  auto object = Object::open();
+  if (!object) return tl::unexpected(std::move(object.error()));
+  std::vector<MapLayout> layouts;
+  bpf_map* map = nullptr;
+  bpf_object__for_each_map(map, object->get()) {
+    if (is_contract(map)) layouts.push_back(layout_of(map));
+  }
+  return layouts;
+}
+
+std::string layout_difference(const MapLayout& expected, const MapLayout& actual) {
+  const auto differs = [](std::string_view what, std::uint32_t is, std::uint32_t wanted) {
+    return fmt::format("its {} is {}, this build expects {}", what, is, wanted);
+  };
+  if (actual.type != expected.type) {
+    const auto name = [](std::uint32_t type) {
+      const char* text = libbpf_bpf_map_type_str(static_cast<bpf_map_type>(type));
+      return text ? std::string(text) : std::to_string(type);
+    };
+    return fmt::format("its type is {}, this build expects {}", name(actual.type),
+                       name(expected.type));
+  }
+  if (actual.key_size != expected.key_size) {
+    return differs("key size", actual.key_size, expected.key_size);
+  }
+  if (actual.value_size != expected.value_size) {
+    return differs("value size", actual.value_size, expected.value_size);
+  }
+  if (expected.max_entries != 0 && actual.max_entries != expected.max_entries) {
+    return differs("capacity", actual.max_entries, expected.max_entries);
+  }
+  if (actual.flags != expected.flags) return differs("flags", actual.flags, expected.flags);
+  return {};
+}
+
+Result<Program> Program::load(const LoadOptions& options) {
+  for (const auto flows : {options.flows, std::max(options.flows6, 1U)}) {
+    if (flows != 0 && flows <= max_flows) continue;
+    return fail(ErrorKind::invalid, fmt::format("{} flows is out of range", flows),
+                fmt::format("choose 1 to {}", max_flows));
+  }
+  auto object = Object::open();
+  if (!object) return tl::unexpected(std::move(object.error()));
+  const auto table = dimensions(options);
+  if (auto enough = require_memory_for(table); !enough) {
+    return tl::unexpected(std::move(enough.error()));
+  }
+  object->set_flow_table(table);
+  object->set_abridged(options.abridged);
+  if (options.jiffies_per_second) object->set_clock(options.jiffies_per_second);
+  if (auto loaded = object->load(); !loaded) {
+    return tl::unexpected(std::move(loaded.error()));
+  }
+
+  Program program;
+  program.take_programs(*object);
+  program.take_maps(*object);
+  if (auto written = program.flow_table_map().put(0, table); !written) {
+    return tl::unexpected(std::move(written.error()));
+  }
+  return program;
+}
+
+Result<Program> Program::load_over(const Program& maps) {
+  auto object = Object::open();
+  if (!object) return tl::unexpected(std::move(object.error()));
+  const auto table = maps.flow_table();
+  if (!table) return tl::unexpected(table.error());
+  object->set_flow_table(*table);
+  if (auto reused = object->reuse_maps(maps); !reused) {
+    return tl::unexpected(std::move(reused.error()));
+  }
+  if (auto loaded = object->load(); !loaded) {
+    return tl::unexpected(std::move(loaded.error()));
+  }
+  Program program;
+  program.take_programs(*object);
+  for (const auto& [name, fd] : maps.maps_) program.maps_.emplace(name, duplicate(fd.get()));
+  return program;
+}
+
+Result<Program> Program::open_pinned(const std::filesystem::path& pin_directory) {
+  const PinDirectory pins(pin_directory);
+  const auto layouts = compiled_map_layouts();
+  if (!layouts) return tl::unexpected(layouts.error());
+
+  Program program;
+  for (const auto& expected : *layouts) {
+    auto fd = open_pin(pins.map(expected.name));
+    const bool missing = !fd && fd.error().system_errno == ENOENT;
+    if (missing && came_later(expected.name)) {
+      fd = add_map(expected, pins.map(expected.name));
+    } else if (missing) {
+      return fail(ErrorKind::conflict,
+                  fmt::format("map {} is not pinned in {}", expected.name, pin_directory.string()),
+                  "another version of Sluice loaded it; sluice-loader detach --all starts afresh");
+    }
+    if (!fd) return tl::unexpected(std::move(fd.error()));
+    const auto actual = map_info(fd->get());
+    if (!actual) return tl::unexpected(actual.error());
+    if (const auto difference = layout_difference(expected, actual->layout); !difference.empty()) {
+      return fail(ErrorKind::conflict,
+                  fmt::format("the pinned map {} does not fit: {}", expected.name, difference),
+                  "another version of Sluice loaded it; sluice-loader detach --all starts afresh");
+    }
+    program.maps_.emplace(expected.name, std::move(*fd));
+  }
+  for (auto [fd, name] : {std::pair{&program.xdp_, "sluice_xdp"},
+                          {&program.expire_, "flow_expire"},
+                          {&program.flush_, "flow_flush"}}) {
+    auto opened = open_pin(pins.program(name));
+    if (!opened) return tl::unexpected(std::move(opened.error()));
+    *fd = std::move(*opened);
+  }
+  return program;
+}
+
+Result<Program> Program::load_beside(const Program& maps) {
+  constexpr std::uint32_t flows = 1024;
+  auto object = Object::open();
+  if (!object) return tl::unexpected(std::move(object.error()));
+  object->set_flow_table(dimensions({.flows = flows, .flows6 = flows}));
+  object->leave_out_sweeping();
+  if (auto reused = object->reuse_configuration(maps); !reused) {
+    return tl::unexpected(std::move(reused.error()));
+  }
+  if (auto loaded = object->load(); !loaded) {
+    return tl::unexpected(std::move(loaded.error()));
+  }
+  Program program;
+  program.xdp_ = duplicate(bpf_program__fd(object->xdp_program()));
+  program.flush_ = duplicate(bpf_program__fd(object->flush_program()));
+  program.take_maps(*object);
+  return program;
+}
+
+void Program::take_maps(const Object& object) {
+  bpf_map* map = nullptr;
+  bpf_object__for_each_map(map, object.get()) {
+    if (is_contract(map)) maps_.emplace(bpf_map__name(map), duplicate(bpf_map__fd(map)));
+  }
+}
+
+void Program::take_programs(const Object& object) {
+  xdp_ = duplicate(bpf_program__fd(object.xdp_program()));
+  expire_ = duplicate(bpf_program__fd(object.expire_program()));
+  flush_ = duplicate(bpf_program__fd(object.flush_program()));
+}
+
+int Program::map_fd(std::string_view name) const {
+  const auto found = maps_.find(name);
+  return found == maps_.end() ? -1 : found->second.get();
+}
+
+Result<sluice_flow_table> Program::flow_table() const {
+  const auto table = flow_table_map().lookup(0);
+  if (!table) return tl::unexpected(table.error());
+  return table->value_or(sluice_flow_table{});
+}
+
+std::uint32_t Program::flow_capacity() const {
+  const auto table = flow_table();
+  return table ? table->capacity : 0;
+}
+
+std::uint32_t Program::flow_capacity6() const {
+  const auto table = flow_table();
+  return table ? table->capacity6 : 0;
+}
+
+ArrayMap<sluice_flow_table> Program::flow_table_map() const {
+  return {*this, "flow_table"};
+}
+
+}  // namespace sluice::kernel
