@@ -4,9 +4,11 @@
 #define SLUICE_BPF_ADMIT_H
 
 #include "bpf/clock.h"
+#include "bpf/journey.h"
 #include "bpf/packet.h"
 #include "maps/counters.h"
 #include "maps/listener.h"
+#include "maps/reasons.h"
 
 static __always_inline bool source_is_allowed(int family, const struct sluice_listener *listener,
 					      const union sluice_address *source)

@@ -7,9 +7,20 @@
 #ifndef SLUICE_BPF_ANSWER_H
 #define SLUICE_BPF_ANSWER_H
 
+#include <linux/if_ether.h>
+#include <linux/in.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <linux/tcp.h>
+#include <bpf/bpf_endian.h>
+
 #include "bpf/clock.h"
+#include "bpf/ethernet.h"
 #include "bpf/flow_table.h"
 #include "bpf/frame.h"
+#include "bpf/journey.h"
+#include "bpf/protocols.h"
+#include "maps/reasons.h"
 
 #define ANSWER_TTL 64 /* RFC 1700's default for packets that start here */
 #define ANSWER_TOS 0xc0 /* internetwork control (RFC 1812, 4.3.2.5) */

@@ -3,6 +3,8 @@
 #ifndef SLUICE_BPF_BALANCE_H
 #define SLUICE_BPF_BALANCE_H
 
+#include <bpf/bpf_endian.h>
+
 #include "bpf/clock.h"
 #include "bpf/packet.h"
 #include "maps/counters.h"

@@ -8,6 +8,9 @@
 #ifndef SLUICE_BPF_CAPTURE_H
 #define SLUICE_BPF_CAPTURE_H
 
+#include <linux/if_ether.h>
+
+#include "bpf/journey.h"
 #include "bpf/packet.h"
 #include "maps/capture.h"
 

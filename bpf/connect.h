@@ -5,11 +5,20 @@
 #ifndef SLUICE_BPF_CONNECT_H
 #define SLUICE_BPF_CONNECT_H
 
+#include <linux/if_ether.h>
+#include <linux/in.h>
+#include <bpf/bpf_endian.h>
+
+#include "bpf/address_filter.h"
 #include "bpf/admit.h"
 #include "bpf/balance.h"
+#include "bpf/ethernet.h"
 #include "bpf/forward.h"
 #include "bpf/fragment.h"
+#include "bpf/journey.h"
+#include "bpf/protocols.h"
 #include "bpf/vip.h"
+#include "maps/reasons.h"
 
 /* Connections that the client has not confirmed; set before load, see SLUICE_HALF_OPEN_SHARE. */
 const volatile __u32 half_open_limit4 = SLUICE_DEFAULT_FLOWS / SLUICE_HALF_OPEN_SHARE;

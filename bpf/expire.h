@@ -7,6 +7,7 @@
 #define SLUICE_BPF_EXPIRE_H
 
 #include "bpf/flow_state.h"
+#include "bpf/journey.h"
 #include "bpf/next_hop.h"
 
 /* An unused next hop is freed this much later, so that no packet that is just taking it can still be under way. */

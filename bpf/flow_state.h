@@ -6,6 +6,7 @@
 #include "bpf/clock.h"
 #include "bpf/counters.h"
 #include "bpf/flow_table.h"
+#include "bpf/journey.h"
 #include "maps/member.h"
 
 /* Rounds for changing a state that other CPUs change too. */

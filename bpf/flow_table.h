@@ -57,6 +57,7 @@
 #ifndef SLUICE_BPF_FLOW_TABLE_H
 #define SLUICE_BPF_FLOW_TABLE_H
 
+#include "bpf/journey.h"
 #include "bpf/packet.h"
 #include "maps/flow.h"
 
@@ -351,8 +352,8 @@ static __always_inline bool flow_find(int family, const struct tuple *t, struct 
 	journey = journey_get();
 	if (!journey)
 		return false;
-	journey->frequent = *t;
-	return flow_find_far(family, &journey->frequent, flow);
+	journey->fast = *t;
+	return flow_find_far(family, &journey->fast, flow);
 }
 
 /* The tuple of the other direction's packets. */

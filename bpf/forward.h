@@ -1,14 +1,25 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /* A packet of a known flow: TTL, MTU, next hop, rewriting, connection state, counters.
- * Most packets of established connections take the abridged way instead (frequent.h). */
+ * Most packets of established connections take the fast path instead (fast_path.h). */
 #ifndef SLUICE_BPF_FORWARD_H
 #define SLUICE_BPF_FORWARD_H
 
+#include <linux/if_ether.h>
+#include <linux/in.h>
+#include <linux/ip.h>
+#include <linux/tcp.h>
+#include <linux/udp.h>
+#include <bpf/bpf_endian.h>
+
 #include "bpf/answer.h"
+#include "bpf/ethernet.h"
 #include "bpf/flow_state.h"
 #include "bpf/frame.h"
 #include "bpf/handshake.h"
+#include "bpf/journey.h"
+#include "bpf/protocols.h"
 #include "bpf/suspect.h"
+#include "maps/reasons.h"
 
 /* The addresses' contribution to a sum that covers them. */
 static __always_inline __u64 address_change(int family, const union sluice_address *before,
@@ -147,7 +158,7 @@ __noinline int track_member6(const struct tuple *forward_key, __u32 signals)
 }
 
 /* The member's side; the state is in the twin. A reverse slot is marked as soon as its packets have nothing to tell
- * any more, so that they can take the abridged way. */
+ * any more, so that they can take the fast path. */
 static __always_inline void track_member(int family, const struct packet *p, struct flow *flow)
 {
 	struct tuple twin = flow_twin(flow);

@@ -3,6 +3,8 @@
 #ifndef SLUICE_BPF_FRAGMENT_H
 #define SLUICE_BPF_FRAGMENT_H
 
+#include <linux/in.h>
+
 #include "bpf/clock.h"
 #include "bpf/packet.h"
 #include "maps/fragment.h"

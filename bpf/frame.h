@@ -6,8 +6,16 @@
 #ifndef SLUICE_BPF_FRAME_H
 #define SLUICE_BPF_FRAME_H
 
+#include <linux/if_ether.h>
+#include <linux/in.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <bpf/bpf_endian.h>
+
 #include "bpf/checksum.h"
+#include "bpf/ethernet.h"
 #include "bpf/next_hop.h"
+#include "bpf/protocols.h"
 
 #define TUNNEL_TTL 64 /* RFC 1700's default for packets that start here */
 

@@ -8,8 +8,19 @@
 #ifndef SLUICE_BPF_ICMP_H
 #define SLUICE_BPF_ICMP_H
 
+#include <linux/if_ether.h>
+#include <linux/in.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <linux/tcp.h>
+#include <bpf/bpf_endian.h>
+
 #include "bpf/forward.h"
+#include "bpf/journey.h"
+#include "bpf/parse.h"
+#include "bpf/protocols.h"
 #include "bpf/vip.h"
+#include "maps/reasons.h"
 
 #define ICMP4_PARAMETER_PROBLEM 12
 #define ICMP6_PARAMETER_PROBLEM 4

@@ -6,9 +6,17 @@
 #ifndef SLUICE_BPF_NEXT_HOP_H
 #define SLUICE_BPF_NEXT_HOP_H
 
+#include <linux/in.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+
+#include "bpf/address_filter.h"
 #include "bpf/clock.h"
+#include "bpf/journey.h"
 #include "bpf/packet.h"
+#include "maps/interface.h"
 #include "maps/next_hop.h"
+#include "maps/reasons.h"
 
 /* The UAPI headers don't have them. */
 #define ADDRESS_FAMILY_INET 2

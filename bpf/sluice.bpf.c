@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
 /* The XDP program: what happens to a packet, read aloud. The journey is drawn in README.md.
  *
- * any_packet() is the whole journey. The entry point first tries the abridged one (frequent.h). While somebody captures
- * packets, sluice_capture is in its place. */
+ * The entry point tries the fast path first (fast_path.h); whatever it leaves alone takes slow_path(). While somebody
+ * captures packets, sluice_capture is in its place. */
 #include "bpf/capture.h"
 #include "bpf/connect.h"
+#include "bpf/ethernet.h"
 #include "bpf/expire.h"
-#include "bpf/frequent.h"
+#include "bpf/fast_path.h"
 #include "bpf/icmp.h"
+#include "bpf/journey.h"
+#include "bpf/parse.h"
+#include "bpf/protocols.h"
 
 enum verdict { VERDICT_FORWARD, VERDICT_ANSWER, VERDICT_PASS, VERDICT_DROP };
 
@@ -224,8 +228,8 @@ __noinline int other_packet(struct xdp_md *ctx, __u32 l3_offset, __u32 is_arp)
 	return p.group_mac ? SLUICE_REASON_NOT_OUR_MAC : SLUICE_REASON_NOT_OURS;
 }
 
-/* The whole journey, for every kind of packet. Returns the reason of its end. */
-static __always_inline int any_packet(struct xdp_md *ctx)
+/* The slow path, for every kind of packet. Returns the reason of its end. */
+static __always_inline int slow_path(struct xdp_md *ctx)
 {
 	int payload = ethernet_payload(ctx);
 	__u32 l3_offset = payload & 0xffff, type = (__u32)payload >> 16;
@@ -245,7 +249,7 @@ static __always_inline int any_packet(struct xdp_md *ctx)
 SEC("xdp.frags")
 int sluice_xdp(struct xdp_md *ctx)
 {
-	int action = frequent_packet(ctx), why;
+	int action = fast_path(ctx), why;
 	const struct journey *journey;
 
 	if (action != UNDECIDED)
@@ -253,7 +257,7 @@ int sluice_xdp(struct xdp_md *ctx)
 	journey = journey_get();
 	if (!journey)
 		return XDP_ABORTED;
-	why = any_packet(ctx);
+	why = slow_path(ctx);
 	return finish(journey->packet.egress_ifindex, ctx, why);
 }
 
@@ -268,7 +272,7 @@ int sluice_capture(struct xdp_md *ctx)
 	if (!journey)
 		return XDP_ABORTED;
 	capture_arrival(ctx);
-	why = any_packet(ctx);
+	why = slow_path(ctx);
 	action = finish(journey->packet.egress_ifindex, ctx, why);
 	if (action == XDP_TX)
 		egress_ifindex = ctx->ingress_ifindex;

@@ -3,7 +3,16 @@
 #ifndef SLUICE_BPF_VIP_H
 #define SLUICE_BPF_VIP_H
 
+#include <linux/if_ether.h>
+#include <linux/in.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <bpf/bpf_endian.h>
+
 #include "bpf/answer.h"
+#include "bpf/journey.h"
+#include "bpf/protocols.h"
+#include "maps/reasons.h"
 #include "maps/vip.h"
 
 static __always_inline const struct sluice_vip *vip_find(int family, const union sluice_address *address)

@@ -75,7 +75,7 @@ SLUICE_STATIC_ASSERT(sizeof(struct sluice_bucket6) == 64);
 #define SLUICE_STATE_LISTENER_MASK 0xfffULL
 #define SLUICE_STATE_MEMBER_SHIFT 12 /* index into members and member_counters */
 #define SLUICE_STATE_MEMBER_MASK 0x3fffULL
-#define SLUICE_STATE_HOP_SHIFT 26 /* index into next_hops; 0: not resolved, not for the abridged journey */
+#define SLUICE_STATE_HOP_SHIFT 26 /* index into next_hops; 0: not resolved, not for the fast path */
 #define SLUICE_STATE_HOP_MASK 0xfffULL
 #define SLUICE_STATE_PROTOCOL_SHIFT 38 /* enum sluice_flow_protocol */
 #define SLUICE_STATE_PROTOCOL_MASK 0x3ULL
@@ -95,7 +95,7 @@ enum sluice_flow_protocol { SLUICE_FLOW_TCP = 1, SLUICE_FLOW_UDP = 2, SLUICE_FLO
 /* What has been seen of the connection; kept in the forward slot. */
 #define SLUICE_FLOW_REPLIED (1ULL << 41) /* the member's SYN-ACK or INIT-ACK; from the start if it answers directly */
 /* And the client's packet after it; UDP: a reply. In a reverse slot: that the forward one need not be told any more.
- * Packets without it are not for the abridged journey. */
+ * Packets without it are not for the fast path. */
 #define SLUICE_FLOW_ESTABLISHED (1ULL << 42)
 #define SLUICE_FLOW_CLIENT_FIN (1ULL << 43)
 #define SLUICE_FLOW_MEMBER_FIN (1ULL << 44)

@@ -15,7 +15,7 @@
 
 struct sluice_next_hop {
 	/* 0, which is never the present one, while the entry is free or being written. With SLUICE_NEXT_HOP_SPECIAL
-	 * for frames with tags or a tunnel header, so that the abridged journey takes it for outdated. */
+	 * for frames with tags or a tunnel header, so that the fast path takes it for outdated. */
 	__u32 generation;
 	__u32 ifindex; /* of the NIC */
 	__u8 destination_mac[SLUICE_MAC_BYTES];

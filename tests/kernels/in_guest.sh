@@ -41,11 +41,11 @@ system_tests() {
   done
 }
 
-# Each packet test with the abridged path and without it, on both CPUs.
+# Each packet test with the fast path and without it, on both CPUs.
 packet_tests() {
   local journey shard
-  for journey in abridged whole; do
-    [[ $journey == abridged ]] || export SLUICE_TEST_WHOLE_JOURNEY=1
+  for journey in fast slow; do
+    [[ $journey == fast ]] || export SLUICE_TEST_SLOW_PATH=1
     for shard in 0 1; do
       GTEST_TOTAL_SHARDS=2 GTEST_SHARD_INDEX=$shard "$build/tests/packet/packet_tests" --gtest_filter="$filter" >/tmp/$shard 2>&1 &
     done

@@ -131,7 +131,7 @@ void World::SetUp() {
   if (geteuid() != 0) GTEST_SKIP() << "loading BPF programs needs root";
   ASSERT_TRUE(enter_network()) << "can't build the test's network namespace";
   auto options = load_options();
-  options.abridged = std::getenv("SLUICE_TEST_WHOLE_JOURNEY") == nullptr;
+  options.fast_path = std::getenv("SLUICE_TEST_SLOW_PATH") == nullptr;
   auto program = kernel::Program::load(options);
   ASSERT_TRUE(program) << program.error().text();
   program_ = std::make_unique<kernel::Program>(std::move(*program));

@@ -1,7 +1,7 @@
 // Capture: while one is alive, the data plane tells of packets.
 //
 // This build's program sluice_capture runs on every attached NIC instead of sluice_xdp, over the
-// same maps: packets fare as always, at the cost of the whole journey and a copy. The destructor
+// same maps: packets fare as always, at the cost of the slow path and a copy. The destructor
 // puts the pinned program back, and restore_programs() does where nobody came to that.
 #pragma once
 

@@ -83,8 +83,8 @@ void Object::set_flow_table(const sluice_flow_table& table) {
   bpf_map__set_max_entries(skeleton_->maps.flows6, SLUICE_FLOW_BUCKETS(table.homes6));
 }
 
-void Object::set_abridged(bool abridged) {
-  skeleton_->rodata->abridged = abridged;
+void Object::set_fast_path(bool enabled) {
+  skeleton_->rodata->fast_path_enabled = enabled;
 }
 
 Result<void> Object::reuse_maps(const Program& program) {

@@ -28,7 +28,7 @@ class Object {
 
   // Fits the flow table's maps, and the program's idea of them, to these dimensions.
   void set_flow_table(const sluice_flow_table& table);
-  void set_abridged(bool abridged);
+  void set_fast_path(bool enabled);
   void set_clock(std::uint32_t jiffies_per_second);
   // Makes it use the maps of `program` instead of creating its own.
   Result<void> reuse_maps(const Program& program);

@@ -137,7 +137,7 @@ Result<Program> Program::load(const LoadOptions& options) {
     return tl::unexpected(std::move(enough.error()));
   }
   object->set_flow_table(table);
-  object->set_abridged(options.abridged);
+  object->set_fast_path(options.fast_path);
   if (options.jiffies_per_second) object->set_clock(options.jiffies_per_second);
   if (auto loaded = object->load(); !loaded) {
     return tl::unexpected(std::move(loaded.error()));

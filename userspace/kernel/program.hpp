@@ -27,7 +27,7 @@ using ArrayMap = Map<std::uint32_t, Value>;
 struct LoadOptions {
   std::uint32_t flows = 1U << 20;  // IPv4 connections; each takes two slots
   std::uint32_t flows6 = 0;        // IPv6 connections; 0: a fixed share of `flows`
-  bool abridged = true;            // false: every packet makes the whole journey (bpf/frequent.h)
+  bool fast_path = true;           // false: every packet takes the slow path (bpf/fast_path.h)
   // Jiffies that the data plane takes for a second; 0: as many as the kernel counts. With more, its
   // time goes slower, for tests that must not depend on their own speed.
   std::uint32_t jiffies_per_second = 0;

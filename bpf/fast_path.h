@@ -1,22 +1,34 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* The abridged journey of the two kinds of packets that nearly all are: packets of established TCP connections and UDP
+/* The fast path of the two kinds of packets that nearly all are: packets of established TCP connections and UDP
  * sessions, and packets that aren't ours.
  *
- * Contract: frequent_packet() does to a packet exactly what any_packet() would do, or nothing and returns UNDECIDED.
+ * Contract: fast_path() does to a packet exactly what slow_path() would do, or nothing and returns UNDECIDED.
  * tests/packet sends every packet through both.
  *
  * Why it exists. With everything in one function the compiler keeps so much alive across the rare branches that the
- * frequent packets pay for it. Here each field is loaded once, at a fixed offset, in the widest piece that the checks
+ * packets of the fast path pay for it. Here each field is loaded once, at a fixed offset, in the widest piece that the checks
  * need: an established packet of a single flow went from 30 to 24 ns (scripts/bench packet-cost). With many flows it
  * hardly matters, there the wait for the flow's cache line is nearly all. Headers of another shape (options, extension
- * headers, fragments, tags) and frames that leave with tags or in a tunnel are left to any_packet(). */
-#ifndef SLUICE_BPF_FREQUENT_H
-#define SLUICE_BPF_FREQUENT_H
+ * headers, fragments, tags) and frames that leave with tags or in a tunnel are left to slow_path(). */
+#ifndef SLUICE_BPF_FAST_PATH_H
+#define SLUICE_BPF_FAST_PATH_H
 
+#include <linux/if_ether.h>
+#include <linux/in.h>
+#include <linux/ipv6.h>
+#include <linux/tcp.h>
+#include <linux/udp.h>
+#include <bpf/bpf_endian.h>
+
+#include "bpf/address_filter.h"
+#include "bpf/ethernet.h"
 #include "bpf/forward.h"
+#include "bpf/journey.h"
+#include "bpf/protocols.h"
+#include "maps/reasons.h"
 
-/* False: every packet makes the whole journey. The tests compare the two. */
-const volatile bool abridged = true;
+/* False: every packet makes the slow path. The tests compare the two. */
+const volatile bool fast_path_enabled = true;
 
 /* Where the fields are when Ethernet has no tag and IP neither options nor extension headers (RFC 894, 791, 8200, 9293,
  * 768). */
@@ -145,7 +157,7 @@ static __always_inline struct tuple plain_tuple(int family, void *data, __u8 pro
 	return t;
 }
 
-static __always_inline int frequent_of(int family, struct xdp_md *ctx, void *data, void *data_end,
+static __always_inline int fast_path_of(int family, struct xdp_md *ctx, void *data, void *data_end,
 				       const struct sluice_runtime *r)
 {
 	__u8 protocol = family == FAMILY4 ? AT(__u8, AT_IPV4_TTL + 1) : AT(__u8, AT_IPV6_PROTOCOL);
@@ -183,21 +195,21 @@ static __always_inline int frequent_of(int family, struct xdp_md *ctx, void *dat
 }
 
 /* Returns the XDP action, or UNDECIDED. */
-static __always_inline int frequent_packet(struct xdp_md *ctx)
+static __always_inline int fast_path(struct xdp_md *ctx)
 {
 	void *data = (void *)(long)ctx->data, *data_end = (void *)(long)ctx->data_end;
 	const struct sluice_runtime *r = runtime_get();
 	__u32 ifindex = ctx->ingress_ifindex, slot = ifindex % SLUICE_MAX_INTERFACES, word;
 	const struct sluice_interface *interface = bpf_map_lookup_elem(&interfaces, &slot);
 
-	if (!abridged || data + AT_L4(FAMILY4) + sizeof(struct udphdr) > data_end || !r || !interface ||
+	if (!fast_path_enabled || data + AT_L4(FAMILY4) + sizeof(struct udphdr) > data_end || !r || !interface ||
 	    interface->ifindex != ifindex || !mac_is_ours(data, interface))
 		return UNDECIDED;
 	word = AT(__u32, AT_ETHERTYPE);
 	if (IPV4_PLAIN(word))
-		return frequent_of(FAMILY4, ctx, data, data_end, r);
+		return fast_path_of(FAMILY4, ctx, data, data_end, r);
 	if (IPV6_PLAIN(word) && data + AT_L4(FAMILY6) + sizeof(struct udphdr) <= data_end)
-		return frequent_of(FAMILY6, ctx, data, data_end, r);
+		return fast_path_of(FAMILY6, ctx, data, data_end, r);
 	return UNDECIDED;
 }
 

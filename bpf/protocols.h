@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* Headers and constants of the protocols that the kernel's user-space headers don't give: IPv4's fragment field, TCP's
+ * flags, SCTP, ICMP. */
+#ifndef SLUICE_BPF_PROTOCOLS_H
+#define SLUICE_BPF_PROTOCOLS_H
+
+#include <linux/types.h>
+
+/* linux/ip.h has these only for the kernel itself (RFC 791, 3.1). */
+#define IPV4_DONT_FRAGMENT 0x4000
+#define IPV4_MORE_FRAGMENTS 0x2000
+#define IPV4_FRAGMENT_OFFSET 0x1fff
+
+/* The flags of a TCP header, as its byte 13 holds them (RFC 9293, 3.1). */
+#define TCP_FIN 0x01
+#define TCP_SYN 0x02
+#define TCP_RST 0x04
+#define TCP_ACK 0x10
+#define TCP_FLAGS_OFFSET 13
+
+/* SCTP (RFC 9260, 3): the common header, and the first chunk's type. */
+struct sctp_header {
+	__be16 source;
+	__be16 destination;
+	__be32 verification_tag;
+	__u32 checksum; /* CRC32c, never touched: it covers no address */
+	__u8 chunk_type;
+	__u8 chunk_flags;
+	__be16 chunk_bytes;
+};
+#define SCTP_INIT 1
+#define SCTP_INIT_ACK 2
+#define SCTP_ABORT 6
+#define SCTP_SHUTDOWN 7
+#define SCTP_SHUTDOWN_COMPLETE 14
+
+/* An ICMP message (RFC 792) and an ICMPv6 message (RFC 4443): they begin alike. linux/icmp.h drags in the C library. */
+struct icmp_header {
+	__u8 type;
+	__u8 code;
+	__u16 checksum;
+	__be32 rest;
+};
+
+#endif
