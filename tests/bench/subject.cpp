@@ -26,7 +26,6 @@
 namespace sluice::bench {
 namespace {
 
-using UniqueFd;
 using kernel::Program;
 
 constexpr std::uint32_t member_count = 256;  // a member has 64,512 source ports per VIP

@@ -33,7 +33,7 @@ class DataPlaneTest : public ::testing::Test {
  protected:
   void SetUp() override {
     if (geteuid() != 0) GTEST_SKIP() << "needs root to load BPF programs";
-    auto program = Program::load({.flows = 64});
+    auto program = kernel::Program::load({.flows = 64});
     ASSERT_TRUE(program) << program.error().text();
     auto opened = BpfDataPlane::over(std::move(*program));
     ASSERT_TRUE(opened) << opened.error().text();
@@ -63,7 +63,7 @@ class DataPlaneTest : public ::testing::Test {
   }
   // The same maps, as a restarted daemon finds them.
   void restart() {
-    auto program = Program::load_over(plane->program());
+    auto program = kernel::Program::load_over(plane->program());
     ASSERT_TRUE(program) << program.error().text();
     plane = std::move(*BpfDataPlane::over(std::move(*program)));
   }
@@ -289,10 +289,10 @@ TEST_F(DataPlaneTest, APoolHasAnEntryForEachIpVersion) {
 }
 
 TEST_F(DataPlaneTest, AVlanInterfaceLeavesThroughTheNicBelowIt) {
-  const InterfaceSlots slots(plane->program());
-  const Nic nic{7, "eth0", {2, 0, 0, 0, 0, 7}};
+  const attachment::InterfaceSlots slots(plane->program());
+  const attachment::Nic nic{7, "eth0", {2, 0, 0, 0, 0, 7}};
   ASSERT_TRUE(slots.claim(nic, 0, [](std::uint32_t) { return false; }));
-  const std::vector<InterfaceSlots::Vlan> vlans{
+  const std::vector<attachment::InterfaceSlots::Vlan> vlans{
       {8, 7, 100, 0x8100}, {9, 8, 5, 0x8100}, {10, 6, 100, 0x8100}};
   EXPECT_EQ(*slots.set_vlans(vlans), std::vector<std::uint32_t>{});
   const auto inner = *slots.find(9);
@@ -344,8 +344,8 @@ TEST_F(DataPlaneTest, WithoutNoticesThereAreNone) {
 }
 
 TEST_F(DataPlaneTest, TheFlowTableHasRoomForAsManyConnectionsAsAskedFor) {
-  EXPECT_FALSE(Program::load({.flows = 0}));
-  const auto loaded = Program::load({.flows = 128});
+  EXPECT_FALSE(kernel::Program::load({.flows = 0}));
+  const auto loaded = kernel::Program::load({.flows = 128});
   ASSERT_TRUE(loaded);
   EXPECT_EQ(loaded->flow_capacity(), 128U);
   EXPECT_EQ(loaded->map_fd("no_such_map"), -1);

@@ -25,14 +25,15 @@ class InterfacesTest : public ::testing::Test {
                           "ip link set nic0 up"),
               0);
     pins = "/sys/fs/bpf/sluice-test-" + std::to_string(getpid());
-    const auto attached = attach({.pin_directory = pins, .interfaces = {"nic0"}, .flows = 64});
+    const auto attached =
+        attachment::attach({.pin_directory = pins, .interfaces = {"nic0"}, .flows = 64});
     ASSERT_TRUE(attached) << attached.error().text();
     auto opened = BpfDataPlane::open(pins, 64);
     ASSERT_TRUE(opened) << opened.error().text();
     plane = std::move(*opened);
   }
   void TearDown() override {
-    if (!pins.empty()) (void)detach_all(pins);
+    if (!pins.empty()) (void)attachment::detach_all(pins);
   }
 
   std::string pins;
@@ -44,7 +45,7 @@ TEST_F(InterfacesTest, AttachedNicsAreListedUntilTheyAreDetached) {
   ASSERT_TRUE(attached) << attached.error().text();
   ASSERT_EQ(attached->size(), 1U);
   EXPECT_EQ(attached->front().name, "nic0");
-  ASSERT_TRUE(detach(pins, {"nic0"}));
+  ASSERT_TRUE(attachment::detach(pins, {"nic0"}));
   EXPECT_THAT(*plane->interfaces(), IsEmpty());
 }
 
@@ -53,10 +54,10 @@ TEST_F(InterfacesTest, ANewMacReachesTheMapOnce) {
   ASSERT_EQ(std::system("ip link set nic0 address 02:00:00:00:00:77"), 0);
   EXPECT_THAT(*plane->refresh_interface_macs(), ElementsAre("nic0"));
   EXPECT_THAT(*plane->refresh_interface_macs(), IsEmpty());
-  const auto slots = InterfaceSlots(plane->program()).all();
+  const auto slots = attachment::InterfaceSlots(plane->program()).all();
   ASSERT_TRUE(slots);
   ASSERT_EQ(slots->size(), 1U);
-  EXPECT_THAT(mac_of(slots->front()), ElementsAre(2, 0, 0, 0, 0, 0x77));
+  EXPECT_THAT(attachment::mac_of(slots->front()), ElementsAre(2, 0, 0, 0, 0, 0x77));
 }
 
 // Which filter there is decides which of the program's code is alive, so the verifier looks at
@@ -80,7 +81,7 @@ TEST_F(InterfacesTest, TheVerifierTakesEveryKindOfCaptureFilter) {
 }
 
 TEST_F(InterfacesTest, SweepingGoesOnWithTheProgramOfAnUpgrade) {
-  ASSERT_TRUE(upgrade(pins));
+  ASSERT_TRUE(attachment::upgrade(pins));
   const auto swept = plane->expire_flows();
   EXPECT_TRUE(swept) << swept.error().text();
 }
