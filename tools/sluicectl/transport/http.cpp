@@ -1,89 +1,22 @@
-// The only file that knows Beast. Requests look synchronous from outside; inside, a coroutine makes
-// the deadline hold for connecting, writing and reading alike, which blocking sockets can't.
+// The only file that knows libcurl. One transfer per request, under one deadline that holds for
+// resolving, connecting, the handshake, writing and reading alike.
 #include "sluicectl/transport/http.hpp"
 
+#include <curl/curl.h>
 #include <fmt/format.h>
 #include <grp.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 
-#include <boost/asio/awaitable.hpp>
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/local/stream_protocol.hpp>
-#include <boost/asio/ssl.hpp>
-#include <boost/asio/use_awaitable.hpp>
-#include <boost/beast/core.hpp>
-#include <boost/beast/http.hpp>
-#include <boost/beast/ssl/ssl_stream.hpp>
+#include <array>
 #include <boost/url/parse.hpp>
-#include <exception>
+#include <cerrno>
 #include <filesystem>
 
 namespace sluice::ctl {
 namespace {
 
-namespace asio = boost::asio;
-namespace beast = boost::beast;
-namespace http = beast::http;
-namespace ssl = asio::ssl;
-using tcp = asio::ip::tcp;
-using local = asio::local::stream_protocol;
-using asio::use_awaitable;
-
 constexpr std::size_t max_answer_bytes = 64 << 20;
-
-using Request = http::request<http::string_body>;
-
-template <typename Stream>
-asio::awaitable<HttpAnswer> send_and_receive(Stream& stream, const Request& request) {
-  co_await http::async_write(stream, request, use_awaitable);
-  beast::flat_buffer buffer;
-  http::response_parser<http::string_body> parser;
-  parser.body_limit(max_answer_bytes);
-  co_await http::async_read(stream, buffer, parser, use_awaitable);
-  const auto& response = parser.get();
-  co_return HttpAnswer{static_cast<int>(response.result_int()), response.body(),
-                       std::string(response["x-openstack-request-id"])};
-}
-
-asio::awaitable<HttpAnswer> over_socket(const Endpoint& endpoint, const Request& request,
-                                        std::chrono::seconds limit) {
-  beast::basic_stream<local, asio::any_io_executor> stream(co_await asio::this_coro::executor);
-  stream.expires_after(limit);
-  co_await stream.async_connect(local::endpoint(endpoint.socket), use_awaitable);
-  co_return co_await send_and_receive(stream, request);
-}
-
-// The server's certificate must be for the host that was asked for, and signed by one we trust.
-asio::awaitable<HttpAnswer> in_tls(beast::basic_stream<tcp, asio::any_io_executor> stream,
-                                   const Endpoint& endpoint, const Request& request) {
-  ssl::context context(ssl::context::tls_client);
-  context.set_verify_mode(ssl::verify_peer);
-  if (endpoint.cacert.empty()) {
-    context.set_default_verify_paths();
-  } else {
-    context.load_verify_file(endpoint.cacert);
-  }
-  beast::ssl_stream<beast::basic_stream<tcp, asio::any_io_executor>> secure(std::move(stream),
-                                                                            context);
-  secure.set_verify_callback(ssl::host_name_verification(endpoint.host));
-  SSL_set_tlsext_host_name(secure.native_handle(), endpoint.host.c_str());
-  co_await secure.async_handshake(ssl::stream_base::client, use_awaitable);
-  co_return co_await send_and_receive(secure, request);
-}
-
-asio::awaitable<HttpAnswer> over_tcp(const Endpoint& endpoint, const Request& request,
-                                     std::chrono::seconds limit) {
-  const auto executor = co_await asio::this_coro::executor;
-  tcp::resolver resolver(executor);
-  const auto found = co_await resolver.async_resolve(endpoint.host, endpoint.port, use_awaitable);
-  beast::basic_stream<tcp, asio::any_io_executor> stream(executor);
-  stream.expires_after(limit);
-  co_await stream.async_connect(found, use_awaitable);
-  if (endpoint.tls) co_return co_await in_tls(std::move(stream), endpoint, request);
-  co_return co_await send_and_receive(stream, request);
-}
 
 std::string group_of(const std::filesystem::path& path) {
   struct stat status;
@@ -94,19 +27,48 @@ std::string group_of(const std::filesystem::path& path) {
   return group ? group->gr_name : fmt::format("{}", status.st_gid);
 }
 
-// The libraries' texts ("The socket was closed due to a timeout", "partial message") in our words.
-std::string reason(const boost::system::error_code& error) {
-  if (error == beast::error::timeout) return "no answer in time";
-  if (error == http::error::end_of_stream || error == asio::error::eof)
-    return "the connection was closed before an answer came";
-  if (error == http::error::partial_message) return "the answer was cut short";
-  if (error == http::error::body_limit)
+// What libcurl says of a transfer that failed.
+struct Failure {
+  CURLcode code = CURLE_OK;
+  int system_errno = 0;  // of connecting; 0 when the kernel refused nothing
+  bool too_large = false;
+  std::string details;  // may be empty
+};
+
+// The library's texts ("Timeout was reached", "Empty reply from server") in our words.
+std::string reason(const Failure& failure) {
+  if (failure.too_large)
     return fmt::format("the answer is larger than {} MiB", max_answer_bytes >> 20);
-  if (error == asio::error::connection_refused) return "connection refused";
-  if (error == boost::system::errc::no_such_file_or_directory) return "no such file";
-  if (error.category() == http::make_error_code(http::error::bad_version).category())
-    return "what answers does not speak HTTP (" + error.message() + ")";
-  return error.message();
+  const auto details =
+      failure.details.empty() ? std::string(curl_easy_strerror(failure.code)) : failure.details;
+  switch (failure.code) {
+    case CURLE_OPERATION_TIMEDOUT:
+      return "no answer in time";
+    case CURLE_GOT_NOTHING:
+    case CURLE_SEND_ERROR:
+    case CURLE_RECV_ERROR:
+      return "the connection was closed before an answer came";
+    case CURLE_PARTIAL_FILE:
+      return "the answer was cut short";
+    case CURLE_UNSUPPORTED_PROTOCOL:
+    case CURLE_WEIRD_SERVER_REPLY:
+      return "what answers does not speak HTTP (" + details + ")";
+    case CURLE_COULDNT_RESOLVE_HOST:
+      return "there is no host of that name";
+    case CURLE_COULDNT_CONNECT:
+      if (failure.system_errno == ECONNREFUSED) return "connection refused";
+      if (failure.system_errno == ENOENT) return "no such file";
+      if (failure.system_errno != 0) return std::generic_category().message(failure.system_errno);
+      return details;
+    default:
+      return details;
+  }
+}
+
+bool is_about_tls(CURLcode code) {
+  return code == CURLE_SSL_CONNECT_ERROR || code == CURLE_PEER_FAILED_VERIFICATION ||
+         code == CURLE_SSL_CACERT_BADFILE || code == CURLE_SSL_CERTPROBLEM ||
+         code == CURLE_SSL_CIPHER || code == CURLE_SSL_ISSUER_ERROR;
 }
 
 tl::unexpected<Error> no_permission(const std::string& socket, int error) {
@@ -122,74 +84,133 @@ tl::unexpected<Error> no_permission(const std::string& socket, int error) {
       error});
 }
 
-tl::unexpected<Error> unreachable(const Endpoint& endpoint,
-                                  const boost::system::error_code& error) {
+tl::unexpected<Error> unreachable(const Endpoint& endpoint, const Failure& failure) {
   const bool on_tcp = !endpoint.host.empty();
-  if (!on_tcp && error == boost::system::errc::permission_denied)
-    return no_permission(endpoint.socket, error.value());
+  if (!on_tcp && failure.system_errno == EACCES)
+    return no_permission(endpoint.socket, failure.system_errno);
   const auto where = on_tcp ? endpoint.host + ":" + endpoint.port : endpoint.socket;
-  const bool nobody_there = error == asio::error::connection_refused ||
-                            error == boost::system::errc::no_such_file_or_directory;
+  const bool nobody_there = failure.system_errno == ECONNREFUSED || failure.system_errno == ENOENT;
   const std::string hint =
-      endpoint.tls && error.category() == asio::error::get_ssl_category()
+      endpoint.tls && is_about_tls(failure.code)
           ? "check --endpoint, and --cacert where the certificate is the site's own"
       : on_tcp ? "check --endpoint, and that sluiced was started with --listen"
       : nobody_there
           ? "start it with 'sudo sluiced', or pass --socket"
           : "if it is sluiced that listens there, its log tells more; else pass --socket";
   return tl::unexpected(Error{ErrorKind::system,
-                              fmt::format("no sluiced answers on {}: {}", where, reason(error)),
-                              hint, error.value()});
+                              fmt::format("no sluiced answers on {}: {}", where, reason(failure)),
+                              hint, failure.system_errno});
 }
 
-class BeastTransport : public Transport {
+struct FreeHandle {
+  void operator()(CURL* handle) const { curl_easy_cleanup(handle); }
+};
+using Handle = std::unique_ptr<CURL, FreeHandle>;
+
+struct FreeHeaders {
+  void operator()(curl_slist* headers) const { curl_slist_free_all(headers); }
+};
+using Headers = std::unique_ptr<curl_slist, FreeHeaders>;
+
+void add(Headers& headers, const std::string& line) {
+  if (auto* longer = curl_slist_append(headers.get(), line.c_str())) {
+    headers.release();
+    headers.reset(longer);
+  }
+}
+
+// Takes what libcurl has received; fewer bytes than offered end the transfer.
+std::size_t receive(char* data, std::size_t, std::size_t size, void* destination) {
+  auto& body = *static_cast<std::string*>(destination);
+  if (size > max_answer_bytes - body.size()) return 0;
+  body.append(data, size);
+  return size;
+}
+
+class CurlTransport : public Transport {
  public:
-  BeastTransport(Endpoint endpoint, std::string token, std::chrono::seconds limit)
+  CurlTransport(Endpoint endpoint, std::string token, std::chrono::seconds limit)
       : endpoint_(std::move(endpoint)), token_(std::move(token)), limit_(limit) {}
 
-  Result<HttpAnswer> exchange(const HttpRequest& wanted) override {
+  Result<HttpAnswer> exchange(const HttpRequest& request) override {
     if (endpoint_.socket.size() >= sizeof(sockaddr_un::sun_path))
       return fail(ErrorKind::system,
                   "the socket's path '" + endpoint_.socket + "' is longer than the kernel allows",
                   "pass a shorter --socket");
-    const auto request = build(wanted);
-    asio::io_context context;
+    const Handle handle(curl_easy_init());
+    if (!handle) return fail(ErrorKind::internal, "libcurl does not start");
+    auto* const curl = handle.get();
+    std::array<char, CURL_ERROR_SIZE> details{};
     HttpAnswer answer;
-    std::exception_ptr failure;
-    asio::co_spawn(context,
-                   endpoint_.host.empty() ? over_socket(endpoint_, request, limit_)
-                                          : over_tcp(endpoint_, request, limit_),
-                   [&](std::exception_ptr thrown, HttpAnswer received) {
-                     failure = thrown;
-                     answer = std::move(received);
-                   });
-    context.run();
-    try {
-      if (failure) std::rethrow_exception(failure);
-    } catch (const boost::system::system_error& error) {
-      return unreachable(endpoint_, error.code());
+    curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, details.data());
+    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, receive);
+    curl_easy_setopt(curl, CURLOPT_WRITEDATA, &answer.body);
+    aim(curl);
+    const auto headers = load(curl, request);
+
+    const auto code = curl_easy_perform(curl);
+    if (code != CURLE_OK) {
+      long refused = 0;
+      if (code == CURLE_COULDNT_CONNECT) curl_easy_getinfo(curl, CURLINFO_OS_ERRNO, &refused);
+      return unreachable(
+          endpoint_, {code, static_cast<int>(refused), code == CURLE_WRITE_ERROR, details.data()});
     }
+    long status = 0;
+    curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
+    answer.status = static_cast<int>(status);
+    curl_header* id = nullptr;
+    if (curl_easy_header(curl, "x-openstack-request-id", 0, CURLH_HEADER, -1, &id) == CURLHE_OK)
+      answer.request_id = id->value;
     return answer;
   }
 
  private:
-  Request build(const HttpRequest& wanted) const {
-    Request request(http::string_to_verb(wanted.method), endpoint_.prefix + wanted.target, 11);
-    request.set(http::field::host, host_header());
-    request.set(http::field::user_agent, "sluicectl");
-    request.set(http::field::accept, "application/json");
-    request.set(http::field::connection, "close");
-    if (!token_.empty()) request.set("X-Auth-Token", token_);
-    if (!wanted.body.empty()) request.set(http::field::content_type, "application/json");
-    request.body() = wanted.body;
-    request.prepare_payload();
-    return request;
+  // Where to, and how long at most. What the environment or ~/.netrc says about proxies and
+  // passwords is meant for other programs.
+  void aim(CURL* curl) const {
+    curl_easy_setopt(curl, CURLOPT_URL, origin().c_str());
+    curl_easy_setopt(curl, CURLOPT_PROXY, "");
+    curl_easy_setopt(curl, CURLOPT_HTTP_VERSION, long{CURL_HTTP_VERSION_1_1});
+    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS,
+                     static_cast<long>(std::chrono::milliseconds(limit_).count()));
+    if (endpoint_.host.empty())
+      curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, endpoint_.socket.c_str());
+    // The server's certificate must be for the host that was asked for (libcurl's default), and
+    // signed by one that we trust: when a file is given, by nobody else.
+    if (!endpoint_.cacert.empty()) {
+      curl_easy_setopt(curl, CURLOPT_CAINFO, endpoint_.cacert.c_str());
+      curl_easy_setopt(curl, CURLOPT_CAPATH, nullptr);
+    }
   }
 
-  std::string host_header() const {
-    if (endpoint_.host.empty()) return "localhost";
+  // What to ask. The headers and the request must outlive the transfer.
+  Headers load(CURL* curl, const HttpRequest& request) const {
+    Headers headers;
+    add(headers, "Accept: application/json");
+    add(headers, "Connection: close");
+    if (!token_.empty()) add(headers, "X-Auth-Token: " + token_);
+    const bool has_body =
+        !request.body.empty() || request.method == "POST" || request.method == "PUT";
+    if (has_body) {
+      curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE,
+                       static_cast<curl_off_t>(request.body.size()));
+      curl_easy_setopt(curl, CURLOPT_POSTFIELDS, request.body.c_str());
+      add(headers, request.body.empty() ? "Content-Type:" : "Content-Type: application/json");
+      add(headers, "Expect:");  // no round trip for "may I send it?"
+    }
+    curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, request.method.c_str());
+    curl_easy_setopt(curl, CURLOPT_REQUEST_TARGET, (endpoint_.prefix + request.target).c_str());
+    curl_easy_setopt(curl, CURLOPT_USERAGENT, "sluicectl");
+    curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers.get());
+    return headers;
+  }
+
+  std::string origin() const {
+    if (endpoint_.host.empty()) return "http://localhost";
     const bool v6 = endpoint_.host.find(':') != std::string::npos;
-    return (v6 ? "[" + endpoint_.host + "]" : endpoint_.host) + ":" + endpoint_.port;
+    return fmt::format("{}://{}:{}", endpoint_.tls ? "https" : "http",
+                       v6 ? "[" + endpoint_.host + "]" : endpoint_.host, endpoint_.port);
   }
 
   Endpoint endpoint_;
@@ -221,7 +242,7 @@ Result<Endpoint> parse_endpoint(const std::string& text) {
 
 std::unique_ptr<Transport> make_transport(Endpoint endpoint, std::string token,
                                           std::chrono::seconds limit) {
-  return std::make_unique<BeastTransport>(std::move(endpoint), std::move(token), limit);
+  return std::make_unique<CurlTransport>(std::move(endpoint), std::move(token), limit);
 }
 
 }  // namespace sluice::ctl
