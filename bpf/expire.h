@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* The sweep: removes idle connections, UDP flows of failed members, and next hops that no flow names any more, and takes
+/* The sweep: removes idle connections, UDP flows of members that are down, removed or silent, and next hops that no flow names any more, and takes
  * the next hop from connections whose member is given up, so that their packets look what is the matter. And the removal
  * of a single connection by request. Both run in a process's context, hold no lock of the table and can be interrupted by
  * packets at any place. */
@@ -42,7 +42,7 @@ static __always_inline void sweep_slot(int family, __u32 index, struct sweep *s)
 	next_hop_keep(SLUICE_STATE_GET(flow.state, HOP), s->now_jiffies);
 	if (flow.state & SLUICE_FLOW_TO_CLIENT)
 		return sweep_reverse(family, &flow, s);
-	if (flow_is_stranded(&flow) ? flow_forget(family, &flow) : flow_forget_if_idle(family, &flow)) {
+	if (flow_is_stranded(family, &flow) ? flow_forget(family, &flow) : flow_forget_if_idle(family, &flow)) {
 		++s->expired;
 		return;
 	}

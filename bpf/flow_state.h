@@ -158,16 +158,50 @@ static __always_inline const struct sluice_member *member_of(__u64 state)
 	return bpf_map_lookup_elem(&members, &index);
 }
 
+/* Nobody vouches for the member any more: it is down, or was removed, after which no monitor asks it. */
+static __always_inline bool member_is_gone(const struct sluice_member *member)
+{
+	return member->flags & (SLUICE_MEMBER_FAILED | SLUICE_MEMBER_REMOVED);
+}
+
+/* Has the member been silent for as long as the sweep lets an unanswered UDP flow be, while its client went on? Never true
+ * of a member that answers directly, whose packets are not seen. */
+static __always_inline bool member_is_silent(int family, const struct tuple *reverse_key, __u64 forward_state)
+{
+	__u32 allowed = clock_ticks_in(SLUICE_TIMEOUT_UDP_SECONDS), now = clock_ticks();
+	struct flow reverse;
+
+	return flow_idle_ticks(forward_state, now) <= allowed && flow_find_far(family, reverse_key, &reverse) &&
+	       flow_idle_ticks(reverse.state, now) > allowed;
+}
+
+__noinline int member_is_silent4(const struct tuple *reverse_key, __u64 forward_state)
+{
+	return reverse_key && member_is_silent(FAMILY4, reverse_key, forward_state);
+}
+
+__noinline int member_is_silent6(const struct tuple *reverse_key, __u64 forward_state)
+{
+	return reverse_key && member_is_silent(FAMILY6, reverse_key, forward_state);
+}
+
 /* UDP sessions never end by themselves, so that a client that goes on sending would stay with a dead member for ever:
- * the sweep takes them out, and the client's next packet makes a new one. */
-static __always_inline bool flow_is_stranded(const struct flow *forward)
+ * the sweep takes them out, and the client's next packet makes a new one. A member that is drained or disabled is not
+ * asked by any monitor; there it counts that it does not answer. */
+static __always_inline bool flow_is_stranded(int family, const struct flow *forward)
 {
 	const struct sluice_member *member;
+	struct tuple twin;
 
 	if (SLUICE_STATE_GET(forward->state, PROTOCOL) != SLUICE_FLOW_UDP)
 		return false;
 	member = member_of(forward->state);
-	return member && member->flags & SLUICE_MEMBER_FAILED;
+	if (!member || member_is_gone(member))
+		return member;
+	if (member->flags & SLUICE_MEMBER_USABLE)
+		return false;
+	twin = flow_twin(forward);
+	return family == FAMILY4 ? member_is_silent4(&twin, forward->state) : member_is_silent6(&twin, forward->state);
 }
 
 /* A connection to a member that its pool gives up, see SLUICE_MEMBER_GIVEN_UP. */
@@ -188,8 +222,8 @@ static __always_inline bool flow_is_given_up(const struct flow *flow)
 }
 
 /* Does a SYN or INIT that meets this forward slot open a new connection (RFC 6191 in spirit)? Yes when the old one is
- * closing, closed, given up or idle for too long, and when it never got far and its member is no longer usable. No
- * when it is a retransmission. */
+ * closing, closed, given up or idle for too long; when its member is down or removed; and when the member takes no new
+ * connections and this one never got far, or the member is silent. No when it is a retransmission. */
 static __always_inline bool flow_gives_way(int family, const struct flow *forward)
 {
 	const struct sluice_member *member;
@@ -197,12 +231,12 @@ static __always_inline bool flow_gives_way(int family, const struct flow *forwar
 
 	if (forward->state & SLUICE_FLOW_CLOSED || flow_is_given_up(forward))
 		return true;
-	if (!(forward->state & SLUICE_FLOW_ESTABLISHED)) {
-		member = member_of(forward->state);
-		if (member && !(member->flags & SLUICE_MEMBER_USABLE))
-			return true;
-	}
 	twin = flow_twin(forward);
+	member = member_of(forward->state);
+	if (member && !(member->flags & SLUICE_MEMBER_USABLE) &&
+	    (!(forward->state & SLUICE_FLOW_ESTABLISHED) || member_is_gone(member) ||
+	     (family == FAMILY4 ? member_is_silent4(&twin, forward->state) : member_is_silent6(&twin, forward->state))))
+		return true;
 	return flow_is_idle(family, &twin, forward->state);
 }
 

@@ -14,11 +14,13 @@
 /* Set while the member is in its pool's ring. Clear: evicted, drained or removed; a connection that is not
  * yet established moves to another member when its SYN is retransmitted, others live on. */
 #define SLUICE_MEMBER_USABLE 1U
-/* Removed from the model, but flows may be left: the index stays its own until they have ended. Only the
- * controller reads it. */
+/* Removed from the model, but flows may be left: the index stays its own until they have ended. Nobody asks any more
+ * whether it is alive, so its TCP and SCTP connections live until they end, a SYN on one of them opens a new one, and UDP
+ * flows leave it at the next sweep. What its monitor said last (FAILED, GIVEN_UP) stays true. */
 #define SLUICE_MEMBER_REMOVED 2U
 #define SLUICE_MEMBER_IPV6 4U
-/* Its monitor says that it is down: UDP flows, which never end by themselves, leave it at the next sweep. */
+/* Its monitor says that it is down: UDP flows, which never end by themselves, leave it at the next sweep, and a SYN on one
+ * of its connections opens a new one. */
 #define SLUICE_MEMBER_FAILED 8U
 /* The forwarding mode of its pool, on which its next hop depends. None of them: fullnat. */
 #define SLUICE_MEMBER_DSR 16U
@@ -28,6 +30,9 @@
  * for UDP lose their next hop, and a client's next packet is answered with a reset. Connections whose client is silent
  * until the flag is gone live on. */
 #define SLUICE_MEMBER_GIVEN_UP 128U
+/* Its pool leaves clients of members that are down alone. Only the controller reads it: a member that is removed while it
+ * is down is given up unless this is set, be there others or not. */
+#define SLUICE_MEMBER_KEEPS 256U
 
 struct sluice_member {
 	struct sluice_id id;

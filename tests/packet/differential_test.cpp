@@ -239,6 +239,20 @@ sluice_algorithm map_value(reference::Algorithm algorithm) {
   return algorithms[static_cast<int>(algorithm)];
 }
 
+std::uint32_t flags_of(reference::Standing standing) {
+  using reference::Standing;
+  switch (standing) {
+    case Standing::down:
+      return SLUICE_MEMBER_FAILED;
+    case Standing::given_up:
+      return SLUICE_MEMBER_FAILED | SLUICE_MEMBER_GIVEN_UP;
+    case Standing::removed:
+      return SLUICE_MEMBER_REMOVED;
+    default:
+      return 0;
+  }
+}
+
 void Differential::write_pool(std::size_t number) {
   const auto& c = model_->configuration();
   const auto& pool = c.pools[number];
@@ -247,10 +261,9 @@ void Differential::write_pool(std::size_t number) {
     const auto& member = c.members[pool.members[i]];
     const auto slot = static_cast<std::uint32_t>(pool.members[i]);
     const auto weight = pool.weights.empty() ? 0 : pool.weights[i];
-    const std::uint32_t down = member.given_up ? SLUICE_MEMBER_FAILED | SLUICE_MEMBER_GIVEN_UP : 0U;
-    put_member(slot, reference::text_of(member.address), member.port, member.usable,
-               mode_flags(map_value(pool.mode)) | down);
-    if (member.usable) ring.push_back(SLUICE_RING_WEIGHTED(slot, weight));
+    put_member(slot, reference::text_of(member.address), member.port, member.is_usable(),
+               mode_flags(map_value(pool.mode)) | flags_of(member.standing));
+    if (member.is_usable()) ring.push_back(SLUICE_RING_WEIGHTED(slot, weight));
   }
   put_pool(static_cast<std::uint32_t>(number), map_value(pool.mode), ring,
            map_value(pool.algorithm));
@@ -325,8 +338,8 @@ void Differential::start_again() {
   for (std::size_t pool = 0; pool < c.pools.size(); ++pool) {
     bool changed = false;
     for (const auto member : c.pools[pool].members) {
-      changed = changed || !c.members[member].usable;
-      model_->set_usable(member, true);
+      changed = changed || !c.members[member].is_usable();
+      model_->turn(member, reference::Standing::usable);
     }
     if (changed) write_pool(pool);
   }
@@ -351,13 +364,13 @@ std::string first_difference(const Bytes& a, const Bytes& b) {
 
 bool Differential::comes_out_as_expected(const Step& step) {
   if (const auto* turns = std::get_if<Turns>(&step)) {
-    model_->turn(turns->member, turns->usable, turns->given_up);
+    model_->turn(turns->member, turns->standing);
     const auto& pools = model_->configuration().pools;
     for (std::size_t pool = 0; pool < pools.size(); ++pool) {
       const auto& members = pools[pool].members;
       if (std::count(members.begin(), members.end(), turns->member)) write_pool(pool);
     }
-    if (turns->given_up) expire();
+    expire();
     return true;
   }
   const auto& arrives = std::get<Arrives>(step);
@@ -407,8 +420,8 @@ std::string Differential::as_test(const std::vector<Step>& steps, std::uint64_t 
   std::string text = fmt::format("\n{}, Seed{}) {{\n  EXPECT_FALSE(play({{\n", test_macro_, seed);
   for (const auto& step : steps) {
     if (const auto* turns = std::get_if<Turns>(&step)) {
-      text += fmt::format("      Turns{{{}, {}, {}}},\n", turns->member, turns->usable,
-                          turns->given_up);
+      text += fmt::format("      Turns{{{}, static_cast<reference::Standing>({})}},\n",
+                          turns->member, static_cast<int>(turns->standing));
       continue;
     }
     const auto& arrives = std::get<Arrives>(step);

@@ -1,4 +1,5 @@
-// Connections to a member that is down, and whose pool gives them up (on_member_down).
+// Connections to a member that is down, and whose pool gives them up (on_member_down); and to one that
+// was removed.
 #include "packet/traffic.hpp"
 
 namespace sluice::test {
@@ -15,6 +16,19 @@ class FailedMember : public BothFamilies {
     put_pool(pool(protocol), mode, {member_index(2, protocol)});
     put_member(member_index(1, protocol), net().member1, member_port(protocol), false,
                SLUICE_MEMBER_FAILED | SLUICE_MEMBER_GIVEN_UP | mode_flags(mode));
+  }
+  // What the controller does when the member is deleted; `down`: what its monitor said last.
+  void remove(sluice_forwarding_mode mode = SLUICE_FULLNAT, L4 protocol = L4::tcp,
+              std::uint32_t down = 0) {
+    put_pool(pool(protocol), mode, {member_index(2, protocol)});
+    put_member(member_index(1, protocol), net().member1, member_port(protocol), false,
+               SLUICE_MEMBER_REMOVED | down | mode_flags(mode));
+  }
+  void expect_a_new_connection_elsewhere(const Packet& opening) {
+    const auto out = receive(opening);
+    EXPECT_EQ(out.reason, "flow_created");
+    EXPECT_TRUE(same_frame(out.frame, at_member(opening, 2).bytes()));
+    EXPECT_EQ(receive(opening).reason, "forwarded") << "and there it stays";
   }
   void bring_back() {
     put_member(member_index(1), net().member1, member_port(L4::tcp));
@@ -152,6 +166,121 @@ TEST_P(FailedMember, TheVipResetsWhateverTheForwardingMode) {
     EXPECT_EQ(out.reason, "rejected") << mode;
     EXPECT_TRUE(same_frame(out.frame, expected.bytes()));
   }
+}
+
+// kubernetes#84322: the client's host went away without a word, and its port is used again after the
+// member was removed and its machine switched off.
+TEST_P(FailedMember, ASynOnAConnectionOfARemovedMemberOpensANewOneElsewhere) {
+  remove();
+  EXPECT_EQ(expire().live, 1U);
+  expect_a_new_connection_elsewhere(from_client());
+  EXPECT_EQ(member_counters(member_index(1)).flows_ended, 1U);
+}
+
+TEST_P(FailedMember, ASynOnAConnectionThatThePoolKeepsOpensANewOneElsewhere) {
+  put_pool(pool(), SLUICE_FULLNAT, {member_index(2)});
+  put_member(member_index(1), net().member1, 8080, false, SLUICE_MEMBER_FAILED);
+  expire();
+  expect_a_new_connection_elsewhere(from_client());
+}
+
+TEST_P(FailedMember, ASynOnAConnectionOfADrainedMemberIsTheMembersToJudge) {
+  put_pool(pool(), SLUICE_FULLNAT, {member_index(2)});
+  put_member(member_index(1), net().member1, 8080, false);
+  const auto syn = from_client();
+  for (int i = 0; i < 3; ++i) {
+    const auto out = receive(syn);
+    EXPECT_EQ(out.reason, "forwarded");
+    EXPECT_TRUE(same_frame(out.frame, at_member(syn).bytes()));
+  }
+}
+
+TEST_P(FailedMember, AnInitOnAnAssociationOfARemovedMemberOpensANewOneElsewhere) {
+  establish(L4::sctp);
+  remove(SLUICE_FULLNAT, L4::sctp);
+  expire();
+  expect_a_new_connection_elsewhere(from_client(L4::sctp));
+}
+
+TEST_P(FailedMember, ASynOnAConnectionOfARemovedMemberOpensANewOneWhateverTheForwardingMode) {
+  std::uint16_t port = 41000;
+  for (const auto mode : {SLUICE_DNAT, SLUICE_DSR, SLUICE_IPIP}) {
+    use_mode(mode);
+    put_pool(pool(), mode, {member_index(1)});
+    ASSERT_EQ(receive(from_client(L4::tcp, SYN, ++port)).reason, "flow_created");
+    if (mode == SLUICE_DNAT) receive(from_member(1, L4::tcp, SYN | ACK, port, true));
+    ASSERT_EQ(receive(from_client(L4::tcp, ACK, port)).reason, "forwarded");
+    remove(mode);
+    EXPECT_EQ(receive(from_client(L4::tcp, SYN, port)).reason, "flow_created") << mode;
+  }
+}
+
+TEST_P(FailedMember, EstablishedConnectionsOfARemovedMemberLiveOn) {
+  remove();
+  expire();
+  for (int i = 0; i < 3; ++i) {
+    const auto out = receive(next_segment());
+    EXPECT_EQ(out.reason, "forwarded");
+    EXPECT_TRUE(same_frame(out.frame, at_member(next_segment()).bytes()));
+    EXPECT_EQ(receive(from_member(1, L4::tcp, ACK)).reason, "replied");
+  }
+}
+
+// kubernetes#71358
+TEST_P(FailedMember, RemovalDoesNotTakeThePromisedResetAway) {
+  give_up();
+  expire();
+  remove(SLUICE_FULLNAT, L4::tcp, SLUICE_MEMBER_FAILED | SLUICE_MEMBER_GIVEN_UP);
+  expire();
+  EXPECT_EQ(receive(next_segment()).reason, "rejected");
+  EXPECT_EQ(receive(next_segment()).reason, "no_flow");
+}
+
+// keepalived#2163, moby#36878: the client never stops sending, so the session never is idle.
+TEST_P(FailedMember, UdpSessionsOfARemovedMemberLeaveItAtTheSweep) {
+  for (const auto mode : {SLUICE_FULLNAT, SLUICE_DNAT}) {
+    const bool keeps_client = mode == SLUICE_DNAT;
+    use_mode(mode, L4::udp);
+    put_pool(pool(L4::udp), mode, {member_index(1, L4::udp)});
+    establish(L4::udp, 42000, keeps_client);
+    remove(mode, L4::udp);
+    EXPECT_EQ(expire().expired, 1U);
+    const auto next = from_client(L4::udp, ACK, 42000);
+    const auto out = receive(next);
+    EXPECT_EQ(out.reason, "flow_created");
+    EXPECT_TRUE(same_frame(out.frame, at_member(next, 2, keeps_client).bytes()));
+    EXPECT_EQ(expire().expired, 0U) << "one that is alive keeps them";
+    receive(from_member(2, L4::udp, ACK, 42000, keeps_client));
+    remove(mode, L4::udp);
+    put_member(member_index(2, L4::udp), net().member2, 8080, false,
+               SLUICE_MEMBER_REMOVED | mode_flags(mode));
+    EXPECT_EQ(expire().expired, 1U);
+  }
+}
+
+// A disabled or drained member is asked by no monitor.
+TEST_P(FailedMember, UdpSessionsOfADrainedMemberLeaveItWhenItIsSilent) {
+  if (family() == 6) GTEST_SKIP() << "the clock is turned in IPv4 flows only";
+  establish(L4::udp);
+  put_pool(pool(L4::udp), SLUICE_FULLNAT, {member_index(2, L4::udp)});
+  put_member(member_index(1, L4::udp), net().member1, 8080, false);
+  const auto make_silent = [&](std::uint32_t seconds) {
+    for (const auto& flow : flows())
+      if (!flow.to_member()) make_older(flow, seconds);
+  };
+  make_silent(SLUICE_TIMEOUT_UDP_SECONDS - 2);
+  EXPECT_EQ(expire().expired, 0U) << "it may be thinking";
+  make_silent(6 * SLUICE_TICK_SECONDS);
+  EXPECT_EQ(expire().expired, 1U);
+}
+
+TEST_P(FailedMember, ASynOnAConnectionOfADrainedMemberMovesOnWhenThatIsSilent) {
+  if (family() == 6) GTEST_SKIP() << "the clock is turned in IPv4 flows only";
+  put_pool(pool(), SLUICE_FULLNAT, {member_index(2)});
+  put_member(member_index(1), net().member1, 8080, false);
+  for (const auto& flow : flows())
+    if (!flow.to_member()) make_older(flow, SLUICE_TIMEOUT_UDP_SECONDS + 6 * SLUICE_TICK_SECONDS);
+  expect_a_new_connection_elsewhere(from_client());
 }
 
 }  // namespace

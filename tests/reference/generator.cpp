@@ -266,8 +266,11 @@ Step Generator::next() {
     const bool of_flow = !model_.flows().empty() && chance(70);
     const auto member =
         of_flow ? any_of(model_.flows()).member : below(configuration().members.size());
-    const bool usable = configuration().members[member].usable;
-    return Turns{member, !usable, usable && chance(50)};
+    static const Standing ways_to_go[] = {Standing::drained, Standing::drained, Standing::down,
+                                          Standing::given_up, Standing::given_up,
+                                          Standing::removed};
+    const bool usable = configuration().members[member].is_usable();
+    return Turns{member, usable ? any_of(ways_to_go) : Standing::usable};
   }
   if (unfinished_ && chance(70)) {
     const auto [interface, packet] = *std::exchange(unfinished_, std::nullopt);

@@ -13,15 +13,14 @@
 
 namespace sluice::test::reference {
 
-// One thing that happens: a packet arrives, or a member's health changes.
+// One thing that happens: a packet arrives, or a member comes or goes.
 struct Arrives {
   std::string interface;
   Bytes frame;
 };
 struct Turns {
   std::size_t member;
-  bool usable;
-  bool given_up = false;
+  Standing standing;
 };
 using Step = std::variant<Arrives, Turns>;
 

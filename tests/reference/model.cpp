@@ -228,12 +228,14 @@ void Model::remember_fragment(const View& v) {
 bool Model::gives_way(const Flow& flow, const View& v) const {
   const bool may = v.opens || (v.protocol == udp && !flow.established);
   if (!may || v.fragment == Fragment::later) return false;
-  return flow.is_closing() || is_given_up(flow) ||
-         (!flow.established && !configuration_.members[flow.member].usable);
+  const auto& member = configuration_.members[flow.member];
+  return flow.is_closing() || is_given_up(flow) || member.is_gone() ||
+         (!flow.established && !member.is_usable());
 }
 
 bool Model::is_given_up(const Flow& flow) const {
-  return flow.lost && !flow.is_over() && configuration_.members[flow.member].given_up;
+  return flow.lost && !flow.is_over() &&
+         configuration_.members[flow.member].standing == Standing::given_up;
 }
 
 // Its client is told, if it can be; one that has ended the connection itself need not be.
@@ -243,18 +245,19 @@ Fate Model::give_up(const Arrival& a, std::size_t flow) {
   return fate;
 }
 
-void Model::turn(std::size_t member, bool usable, bool given_up) {
-  configuration_.members.at(member).usable = usable;
-  configuration_.members.at(member).given_up = given_up;
-  if (given_up) sweep();
+void Model::turn(std::size_t member, Standing standing) {
+  configuration_.members.at(member).standing = standing;
+  sweep();
 }
 
-// UDP sessions of members that are down end, other connections look once more before they go on.
+// UDP sessions of members that are down or removed end; other connections of those that are given
+// up look once more before they go on.
 void Model::sweep() {
   for (std::size_t i = 0; i < flows_.size(); ++i) {
     auto& flow = flows_[i];
-    if (flow.forgotten || !configuration_.members[flow.member].given_up) continue;
-    flow.lost = true;
+    const auto& member = configuration_.members[flow.member];
+    if (flow.forgotten || !member.is_gone()) continue;
+    if (member.standing == Standing::given_up) flow.lost = true;
     if (flow.at_client.protocol == udp) forget(i);
   }
 }
@@ -378,7 +381,7 @@ std::optional<Fate> Model::icmp_error(const Arrival& a) {
 std::optional<std::size_t> Model::choose(std::size_t pool, const Arrival& a) {
   std::vector<std::size_t> ring;
   for (const auto member : configuration_.pools[pool].members)
-    if (configuration_.members[member].usable) ring.push_back(member);
+    if (configuration_.members[member].is_usable()) ring.push_back(member);
   if (ring.empty()) return {};
   if (configuration_.pools[pool].hashes()) return by_hash(pool, *tuple_of(a.view), ring);
   if (configuration_.pools[pool].algorithm == Algorithm::least_connections)
@@ -398,7 +401,7 @@ std::size_t Model::by_hash(std::size_t pool, const Tuple& client,
   if (!is_new) return known->second;
   const auto chosen = choices_(client);
   for (const auto member : ring) {
-    const auto& [address, port, usable, given_up] = configuration_.members[member];
+    const auto& [address, port, standing] = configuration_.members[member];
     const Tuple reply{address, client.source, port, client.source_port, client.protocol};
     if (chosen ? address == chosen->destination : find(reply).has_value()) known->second = member;
   }

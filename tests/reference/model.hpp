@@ -29,11 +29,17 @@ struct Way {
 
 enum class Mode { fullnat, dnat, dsr, ipip };
 
+// What is known of a member: it takes connections; it takes no new ones; it is down, and its clients
+// are left alone or are told; it was removed while it was none of these.
+enum class Standing { usable, drained, down, given_up, removed };
+
 struct Member {
   Address address;
   std::uint16_t port = 0;
-  bool usable = true;
-  bool given_up = false;  // down, and its clients are told
+  Standing standing = Standing::usable;
+  bool is_usable() const { return standing == Standing::usable; }
+  // Nobody vouches for it.
+  bool is_gone() const { return standing > Standing::drained; }
 };
 enum class Algorithm { round_robin, least_connections, source_ip, source_ip_port };
 
@@ -138,9 +144,8 @@ class Model {
       : configuration_(std::move(configuration)), choices_(std::move(choices)) {}
 
   Fate receive(const Bytes& frame, const std::string& interface);
-  void set_usable(std::size_t member, bool usable) { turn(member, usable, false); }
-  // `given_up`: and the sweep has been there.
-  void turn(std::size_t member, bool usable, bool given_up);
+  // And a sweep has been there.
+  void turn(std::size_t member, Standing standing);
   void set_up(const Address& vip, bool up) { configuration_.vips.at(vip).up = up; }
   void forget_everything();
 

@@ -38,6 +38,7 @@ struct MemberEntry {
   bool failed = false;     // its monitor says that it is down
   model::ForwardingMode forwarding_mode = model::ForwardingMode::fullnat;  // its pool's
   bool given_up = false;  // failed, and clients that still send to it are told
+  bool keeps = false;     // its pool leaves clients of members that are down alone
 
   bool operator==(const MemberEntry&) const = default;
 };

@@ -135,8 +135,10 @@ void give_up_failed(DataPlaneState& state, const model::Pool& pool, bool ipv6,
 void add_pool(DataPlaneState& state, const model::Model& model, const model::Pool& pool,
               const Members& members, const Knowledge& known) {
   for (const auto* member : members) {
-    state.members[member->id] = {member->address, member->protocol_port, false,
-                                 is_down(known.health, member->id), pool.forwarding_mode};
+    auto& wanted = state.members[member->id];
+    wanted = {member->address, member->protocol_port, false, is_down(known.health, member->id),
+              pool.forwarding_mode};
+    wanted.keeps = pool.on_member_down != model::MemberDownMode::reset;
   }
   if (!pool.admin_state_up) return;
   const auto& owner = model.load_balancers.at(pool.load_balancer_id);

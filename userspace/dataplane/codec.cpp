@@ -109,6 +109,7 @@ std::uint16_t member_flags(const control::MemberEntry& entry) {
   if (entry.usable) flags |= SLUICE_MEMBER_USABLE;
   if (entry.failed) flags |= SLUICE_MEMBER_FAILED;
   if (entry.given_up) flags |= SLUICE_MEMBER_GIVEN_UP;
+  if (entry.keeps) flags |= SLUICE_MEMBER_KEEPS;
   if (entry.address.is_v6()) flags |= SLUICE_MEMBER_IPV6;
   if (entry.forwarding_mode == ForwardingMode::dsr) flags |= SLUICE_MEMBER_DSR;
   if (entry.forwarding_mode == ForwardingMode::ipip) flags |= SLUICE_MEMBER_IPIP;
@@ -151,13 +152,17 @@ control::MemberEntry from_map(const sluice_member& member) {
           (member.flags & SLUICE_MEMBER_USABLE) != 0,
           (member.flags & SLUICE_MEMBER_FAILED) != 0,
           mode_from_flags(member.flags),
-          (member.flags & SLUICE_MEMBER_GIVEN_UP) != 0};
+          (member.flags & SLUICE_MEMBER_GIVEN_UP) != 0,
+          (member.flags & SLUICE_MEMBER_KEEPS) != 0};
 }
 
 sluice_member removed(sluice_member member) {
-  constexpr unsigned kept =
-      SLUICE_MEMBER_IPV6 | SLUICE_MEMBER_DSR | SLUICE_MEMBER_IPIP | SLUICE_MEMBER_DNAT;
-  member.flags = static_cast<__u16>((member.flags & kept) | SLUICE_MEMBER_REMOVED);
+  unsigned flags = (member.flags & ~SLUICE_MEMBER_USABLE) | SLUICE_MEMBER_REMOVED;
+  // Nobody is left to say that it is back, so it is no question whether its pool has others.
+  if (flags & SLUICE_MEMBER_FAILED && !(flags & SLUICE_MEMBER_KEEPS)) {
+    flags |= SLUICE_MEMBER_GIVEN_UP;
+  }
+  member.flags = static_cast<__u16>(flags);
   return member;
 }
 

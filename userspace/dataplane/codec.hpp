@@ -24,7 +24,8 @@ control::VipEntry from_map(const sluice_vip& vip);
 
 sluice_member to_map(const Uuid& id, const control::MemberEntry& entry);
 control::MemberEntry from_map(const sluice_member& member);
-// The same slot after the member was removed: no new flows, the id stays while flows are left.
+// The same slot after the member was removed: no new flows, the id stays while flows are left. One
+// that was down stays given up, or its connections would live longer than if it were still listed.
 sluice_member removed(sluice_member member);
 bool is_removed(const sluice_member& member);
 

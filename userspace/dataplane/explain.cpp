@@ -37,13 +37,15 @@ void add_objects(Explanation& explained, const Flow& flow) {
 }
 
 // Whether a packet that opens a connection takes the place of this one: see flow_gives_way() in
-// bpf/flow_state.h. (Idle ones are left to the next sweep.)
+// bpf/flow_state.h. (Idle ones, and those of silent members, are left to the next sweep.)
 bool gives_way(const kernel::Program& program, const Flow& flow, const FlowSlot& slot) {
   if (flow.state == "closing" || flow.state == "closed") return true;
   const auto index = static_cast<std::uint32_t>(SLUICE_STATE_GET(slot.state, MEMBER));
   const auto member = kernel::ArrayMap<sluice_member>(program, "members").lookup(index);
-  const bool down = member && *member && ((*member)->flags & SLUICE_MEMBER_GIVEN_UP) != 0;
-  return down && flow.protocol != model::Protocol::udp && SLUICE_STATE_GET(slot.state, HOP) == 0;
+  if (!member || !*member || (*member)->flags & SLUICE_MEMBER_USABLE) return false;
+  if (!(slot.state & SLUICE_FLOW_ESTABLISHED)) return true;
+  const bool gone = ((*member)->flags & (SLUICE_MEMBER_FAILED | SLUICE_MEMBER_REMOVED)) != 0;
+  return gone && flow.protocol != model::Protocol::udp;
 }
 
 // The connection that the packet belongs to already, unless that one gives way to a new one.

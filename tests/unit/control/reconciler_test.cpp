@@ -221,6 +221,7 @@ TEST_F(Reconciler, APoolMayKeepTheConnectionsOfMembersThatAreDown) {
   health[walkthrough.a] = Health::down;
   EXPECT_TRUE(desired().members.at(walkthrough.a).failed);
   EXPECT_FALSE(desired().members.at(walkthrough.a).given_up);
+  EXPECT_TRUE(desired().members.at(walkthrough.a).keeps);
 }
 
 TEST_F(Reconciler, DrainedDisabledAndRemovedMembersAreNotGivenUp) {

@@ -98,10 +98,28 @@ TEST(Codec, ARemovedMemberKeepsItsIdAndAddressButIsNotUsable) {
   EXPECT_EQ(from_map(member).port, 8080);
 }
 
+// Whoever deletes a dead member takes nothing away from its clients.
+TEST(Codec, ARemovedMemberThatWasDownIsGivenUpUnlessItsPoolKeepsConnections) {
+  control::MemberEntry entry{ipv6, 8080, false, true};
+  EXPECT_TRUE(from_map(removed(to_map(some_id, entry))).given_up) << "also if all were down";
+  entry.given_up = true;
+  EXPECT_TRUE(from_map(removed(to_map(some_id, entry))).given_up);
+  entry.given_up = false;
+  entry.keeps = true;
+  EXPECT_FALSE(from_map(removed(to_map(some_id, entry))).given_up);
+  EXPECT_TRUE(from_map(removed(to_map(some_id, entry))).failed);
+  entry.failed = false;
+  entry.keeps = false;
+  EXPECT_FALSE(from_map(removed(to_map(some_id, entry))).given_up) << "it may be alive";
+}
+
 TEST(Codec, AMemberThatIsDownComesBackAsItWas) {
   for (const bool given_up : {false, true}) {
-    control::MemberEntry entry{ipv6, 8080, false, true, model::ForwardingMode::dsr, given_up};
-    EXPECT_EQ(from_map(to_map(some_id, entry)), entry);
+    for (const bool keeps : {false, true}) {
+      const control::MemberEntry entry{
+          ipv6, 8080, false, true, model::ForwardingMode::dsr, given_up, keeps};
+      EXPECT_EQ(from_map(to_map(some_id, entry)), entry);
+    }
   }
 }
 
