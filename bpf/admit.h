@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* Whether a listener takes a new connection: allowed networks, connection limit, rate per source. */
+/* Admission: a listener's allowed networks, connection limit and rate per source decide on a new connection. */
 #ifndef SLUICE_BPF_ADMIT_H
 #define SLUICE_BPF_ADMIT_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* What the data plane says by itself about a packet that it does not forward: ICMP errors and TCP resets.
+/* Answers of the data plane's own to packets that it does not forward: ICMP errors and TCP resets.
  *
  * The packet's own frame becomes the answer and goes back to the MAC that it came from, with the tags that it came
  * with. Nobody is told about ICMP errors, or fragments but the first, and only so many answers leave per jiffy and CPU (RFC 1812,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* Which member gets a new connection. */
+/* The choice of a member for a new connection. */
 #ifndef SLUICE_BPF_BALANCE_H
 #define SLUICE_BPF_BALANCE_H
 
@@ -24,7 +24,7 @@ static __always_inline __u64 mix(__u64 h)
 	return h ^ h >> 33;
 }
 
-/* Without a seed of this machine's: every load balancer that has the same members chooses alike. */
+/* The hash has no seed of this machine's own: every load balancer with the same members chooses alike. */
 static __always_inline __u32 hash_source(const struct tuple *t, bool with_port)
 {
 	__u64 h = mix(t->source.halves[0]) + t->source.halves[1];

@@ -108,7 +108,7 @@ __noinline int capture_arrival(struct xdp_md *ctx)
 
 	if (!c || !journey)
 		return 0;
-	/* Of a packet that isn't IP nobody will note one. */
+	/* Non-IP packets never set a tuple. */
 	__builtin_memset(&journey->packet.tuple, 0, sizeof(journey->packet.tuple));
 	c->head.nanoseconds = bpf_ktime_get_ns();
 	c->head.ifindex = ctx->ingress_ifindex;

@@ -19,7 +19,7 @@ static __always_inline __u32 clock_jiffies(void)
 	return (__u32)bpf_jiffies64();
 }
 
-/* As a flow's state keeps it. */
+/* The present tick, in as many bits as a flow's state keeps. */
 static __always_inline __u32 clock_ticks(void)
 {
 	return (bpf_jiffies64() >> clock_tick_shift) & SLUICE_STATE_SEEN_MASK;

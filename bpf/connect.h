@@ -31,7 +31,7 @@ const volatile __u32 half_open_limit6 = SLUICE_DEFAULT_FLOWS / SLUICE_IPV6_SHARE
  * none. */
 #define SNAT_PORT_TRIES 32
 
-/* What reason_of_failure() says when another CPU has made the connection. */
+/* reason_of_failure() returns this when another CPU has made the connection. */
 #define OPENED_MEANWHILE (-1)
 
 /* Why a connection was not made, beside the errors of the flow table. */
@@ -385,7 +385,7 @@ __noinline int forward_first6(struct xdp_md *ctx)
 	return forward_first(FAMILY6, ctx);
 }
 
-/* Where the packet came from, as a next hop. */
+/* Makes the sender of the packet a next hop: replies go back to the MAC and interface that it came from. */
 static __always_inline void describe_client_hop(struct xdp_md *ctx, const struct packet *p, struct sluice_next_hop *hop)
 {
 	const __u8 *frame = packet_at(ctx, 0, ETH_HLEN + SLUICE_MAX_TAGS * VLAN_TAG_BYTES);

@@ -91,7 +91,7 @@ struct flow_words6 {
 };
 SLUICE_STATIC_ASSERT(sizeof(struct flow_words6) == sizeof(struct sluice_flow6));
 
-/* What does not change as long as a slot belongs to one flow. */
+/* The bits that stay the same as long as a slot belongs to one flow. */
 #define FLOW_IDENTITY                                                                              \
 	(SLUICE_STATE_PUT(LISTENER, ~0ULL) | SLUICE_STATE_PUT(MEMBER, ~0ULL) |                     \
 	 SLUICE_STATE_PUT(PROTOCOL, ~0ULL) | SLUICE_FLOW_TO_CLIENT | SLUICE_FLOW_KEEPS_CLIENT)
@@ -184,7 +184,7 @@ static __always_inline __u64 slot_difference(int family, void *slot, const struc
 	       (__u32)(READ_ONCE(w6->ports) ^ tuple_ports(t));
 }
 
-/* What a packet's tuple becomes, as it is in the slot. */
+/* Copies a slot's new addresses and ports: what the packet's tuple becomes. */
 struct slot_target {
 	union {
 		__u64 addresses; /* IPv4: both */
@@ -243,7 +243,7 @@ static __always_inline void flow_set_addresses(int family, struct flow *flow, co
 	}
 }
 
-/* For who wants to know only where the flow of this tuple is. */
+/* For callers that need only the slot's index. */
 static __always_inline bool slot_holds(int family, void *slot, const struct tuple *t)
 {
 	__u64 *state_in_slot = slot_state(family, slot);
@@ -348,7 +348,7 @@ static __always_inline bool flow_find(int family, const struct tuple *t, struct 
 		return true;
 	if (!(READ_ONCE(*bucket_state(family, bucket)) & SLUICE_STATE_PASSED))
 		return false;
-	/* Only what is in memory can be passed on, and a packet's tuple is better kept in registers. */
+	/* A call needs the tuple in memory; the fast path keeps it in registers. */
 	journey = journey_get();
 	if (!journey)
 		return false;

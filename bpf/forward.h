@@ -190,7 +190,7 @@ static __always_inline bool to_client(const struct flow *flow)
 	return flow->state & SLUICE_FLOW_TO_CLIENT;
 }
 
-/* Where to ask the FIB for: packets to members that keep their destination go to the member all the same. */
+/* Returns the address that the FIB is asked for: the member's, also where packets keep the VIP as their destination. */
 static __always_inline void ask_for_flow(int family, struct next_hop_query *q, const struct flow *flow)
 {
 	const struct sluice_member *member = to_client(flow) ? NULL : member_of(flow->state);

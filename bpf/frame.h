@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* What stands in front of the IP packet when it leaves: MACs, VLAN tags, a tunnel's header.
+/* The frame around a packet that leaves: MACs, VLAN tags, a tunnel's header.
  *
  * The IP packet itself stays where it is; the frame's beginning is moved (bpf_xdp_adjust_head). After that all
  * pointers into the packet are void, so these are the last things that happen to a packet. */

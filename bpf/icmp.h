@@ -100,7 +100,7 @@ static __always_inline int parse_quote(int family, struct xdp_md *ctx, const str
 	return place.offset + ICMP_QUOTED_L4_BYTES > end ? SLUICE_REASON_MALFORMED_ICMP : UNDECIDED;
 }
 
-/* What it adds to the message's sum when the quoted L4 checksum changes by `change`. */
+/* Returns what the message's own sum gains when the quoted L4 checksum changes by `change`. */
 static __always_inline __u64 translate_quoted_l4(struct xdp_md *ctx, __u32 offset, __u32 protocol, __u64 change)
 {
 	__u16 *checksum, before;
@@ -234,7 +234,7 @@ static __always_inline int deliver_error(int family, struct packet *p, struct xd
 	return way.hop ? SLUICE_REASON_ICMP_FORWARDED : SLUICE_REASON_NEXT_HOP_UNRESOLVED;
 }
 
-/* What becomes of an error that is about none of our packets, for the reason `why`. */
+/* Decides on an error that is about none of our packets, for the reason `why`. */
 static __always_inline int error_without_flow(int family, const struct packet *p, int why)
 {
 	const struct sluice_vip *vip = vip_find(family, &p->tuple.destination);

@@ -82,7 +82,7 @@ static __always_inline void next_hop_write(struct sluice_next_hop *hop, const st
 	__sync_lock_test_and_set(&hop->generation, content->generation);
 }
 
-/* Where the search for an entry with this content begins. */
+/* Returns the index at which the search for an entry with this content begins. */
 static __always_inline __u32 next_hop_place(const struct sluice_next_hop *content)
 {
 	/* The last two bytes of the MAC tell neighbours apart best; four bytes from there reach into the other MAC. */
@@ -119,7 +119,7 @@ __noinline int next_hop_index(const struct sluice_next_hop *content)
 	return 0;
 }
 
-/* Of a member's address and how packets get there. */
+/* Hashes a member's address and forwarding mode, on which its next hop depends. */
 static __always_inline __u64 member_hash(const struct sluice_member *member)
 {
 	__u64 h = (member->address.halves[0] ^ 0x9e3779b97f4a7c15ULL) * 0xbf58476d1ce4e5b9ULL;
@@ -128,7 +128,7 @@ static __always_inline __u64 member_hash(const struct sluice_member *member)
 	return (h ^ h >> 29) + (member->flags & (SLUICE_MEMBER_IPV6 | SLUICE_MEMBER_DSR | SLUICE_MEMBER_IPIP));
 }
 
-/* What an earlier connection to this member found out, if that is of the present generation. */
+/* Returns the next hop that an earlier connection to this member found, if it is of the present generation. */
 static __always_inline const struct sluice_next_hop *next_hop_of_member(__u32 index, const struct sluice_member *member,
 									__u32 *hop_index)
 {

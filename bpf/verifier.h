@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* What is written as it is for the verifier's sake: how the bytes of a packet are reached, and tricks that keep the compiler
+/* Code that has its form for the verifier's sake: how the bytes of a packet are reached, and tricks that keep the compiler
  * from hiding a check.
  *
  * Contract: nothing reads or writes a packet but through packet_at(), so no access ever leaves the frame. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* What the data plane says on behalf of a VIP: ARP replies, neighbour advertisements and ping replies. */
+/* Answers on behalf of VIPs: ARP replies, neighbour advertisements and ping replies. */
 #ifndef SLUICE_BPF_VIP_H
 #define SLUICE_BPF_VIP_H
 

@@ -9,7 +9,7 @@
 #include "reasons.h"
 #include "types.h"
 
-/* Of a frame; a full one of an Ethernet with the usual MTU, tags included, fits. */
+/* So much of a frame is captured: all of one with the usual Ethernet MTU, tags included. */
 #define SLUICE_CAPTURE_BYTES 2048
 
 /* Which packets are told. */

@@ -123,9 +123,9 @@ enum sluice_flow_protocol { SLUICE_FLOW_TCP = 1, SLUICE_FLOW_UDP = 2, SLUICE_FLO
 #define SLUICE_TIMEOUT_UDP_SECONDS 30          /* UDP without a reply */
 #define SLUICE_TIMEOUT_UDP_REPLIED_SECONDS 60
 
-/* Connections that the client has not confirmed may be so many of those that there is room for. Beyond that, and where
- * there is no room, a new one takes the place of one of them; a confirmed one never makes way. */
-#define SLUICE_HALF_OPEN_SHARE 4 /* a quarter */
+/* At most a quarter of the table may be half-open. Beyond that, and where there is no room, a new connection takes the place
+ * of a half-open one; a confirmed one never makes way. */
+#define SLUICE_HALF_OPEN_SHARE 4
 
 /* A flow lives in its home bucket or in one of the next ones. (2 * 31 flows can pass over a bucket: 6 bits count
  * them.) */

@@ -83,7 +83,7 @@ void renew_next_hops(dataplane::BpfDataPlane& data_plane, network::NeighborKeepe
   neighbors.renew();
 }
 
-// Who changed what; reading is nobody's business but a fault of ours always is.
+// Logs who changed what, and every fault of our own; requests that only read are not logged.
 void log_exchange(const api::Exchange& exchange) {
   if (!exchange.internal_error.empty()) {
     spdlog::error("{} {} failed: {} ({})", exchange.method, exchange.target,

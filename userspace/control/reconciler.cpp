@@ -42,8 +42,8 @@ std::vector<balancing::Share> without_suspects(std::vector<balancing::Share> sha
   return rest.empty() ? shares : rest;
 }
 
-// Who takes new connections, and how many. The backups are called when nobody else would take one:
-// every other member is down, disabled or drained (weight 0).
+// Returns the members that take new connections, and how many each. Backups serve only when nobody
+// else would: every other member is down, disabled or drained (weight 0).
 std::vector<balancing::Share> shares(const std::vector<const model::Member*>& members,
                                      const Knowledge& known) {
   for (const bool backup : {false, true}) {
@@ -64,7 +64,7 @@ model::Algorithm algorithm_of(const model::Pool& pool) {
                                                        : pool.lb_algorithm;
 }
 
-// Of a pool with so many members of that IP version, usable or not.
+// Fills the ring of a pool that has `members` members of the ring's IP version, usable or not.
 void fill_ring(PoolEntry& entry, const std::vector<balancing::Share>& shares, std::size_t members) {
   switch (entry.algorithm) {
     case model::Algorithm::round_robin:
@@ -121,8 +121,8 @@ PoolEntry pool_entry(const model::Pool& pool, bool ipv6, const Members& members,
   return entry;
 }
 
-// Of one IP version, and only while that has somebody to turn to: if all members are down, it may
-// be the monitor that is wrong, and connections that could live are better than none.
+// Marks the failed members of one IP version, while it has a member to turn to: if all are down, it
+// may be the monitor that is wrong, and connections that could live are better than none.
 void give_up_failed(DataPlaneState& state, const model::Pool& pool, bool ipv6,
                     const Members& members) {
   if (pool.on_member_down != model::MemberDownMode::reset) return;

@@ -199,7 +199,7 @@ const char* words(std::uint32_t failure) {
 
 }  // namespace
 
-// Whose index it was may have gone meanwhile.
+// Skips an index that belongs to no member any more.
 int DataPlaneOverMaps::keep_suspicion(void* self, void* data, std::size_t size) {
   sluice_suspicion suspicion{};
   if (size < sizeof suspicion) return 0;

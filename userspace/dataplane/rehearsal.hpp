@@ -34,7 +34,7 @@ class Rehearsal {
   kernel::Program program_;
 };
 
-// Who sends a frame to whom, innermost: of the packet in a tunnel, if it is in one.
+// Sender and receiver of a frame's innermost packet: the one in the tunnel, if there is a tunnel.
 struct Addressed {
   control::Endpoint source, destination;
 };

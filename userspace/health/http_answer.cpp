@@ -9,7 +9,7 @@ namespace {
 namespace http = boost::beast::http;
 
 constexpr std::uint32_t most_header = 64 * 1024;
-// Of the body, which is read so that servers don't log a broken pipe, and thrown away.
+// At most so much of the body is read (so that servers don't log a broken pipe) and thrown away.
 constexpr std::size_t most_taken = 2 * 64 * 1024;
 
 }  // namespace

@@ -32,7 +32,7 @@ class Object {
   void set_clock(std::uint32_t jiffies_per_second);
   // Makes it use the maps of `program` instead of creating its own.
   Result<void> reuse_maps(const Program& program);
-  // Of those, only what the controller writes.
+  // Likewise, but only the maps that the controller writes.
   Result<void> reuse_configuration(const Program& program);
   void leave_out_sweeping();  // flow_expire is not loaded
   // sluice_capture is loaded, which isn't otherwise, and nothing else.
@@ -40,7 +40,7 @@ class Object {
 
   // Once everything is set.
   Result<void> load();
-  // Of what is loaded: a descriptor that outlives the object.
+  // Descriptors of what is loaded, which outlive the object.
   UniqueFd keep_program(const char* name) const;
   UniqueFd keep_map(const char* name) const;
 

@@ -105,7 +105,8 @@ struct Pool : Object {
   Algorithm lb_algorithm = Algorithm::round_robin;
   ForwardingMode forwarding_mode = ForwardingMode::fullnat;
   std::optional<SessionPersistence> session_persistence;
-  // Of the persistence, UDP and SCTP pools only. Unset: 360 seconds, one address.
+  // The persistence's timeout and mask, for UDP and SCTP pools only. Unset: 360 seconds, one
+  // address.
   std::optional<std::uint32_t> persistence_timeout_seconds;
   std::optional<IpAddress> persistence_granularity;  // a mask: "255.255.255.0"
   // What becomes of the connections of a member that its monitor declares down.

@@ -15,7 +15,7 @@
 namespace sluice::model {
 
 struct Supported {
-  // Of transport().
+  // Protocols as transport() gives them.
   std::set<Protocol> transports = {Protocol::tcp, Protocol::udp, Protocol::sctp};
   bool sctp_ports = false;  // SCTP members on another port than the listener's
   std::set<Algorithm> algorithms = {Algorithm::round_robin, Algorithm::least_connections,

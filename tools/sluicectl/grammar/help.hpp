@@ -7,7 +7,7 @@
 
 namespace sluice::ctl {
 
-// Of the program, of a noun (`verb` is null) or of a verb.
+// The help text of the program, of a noun (`verb` is null) or of a verb.
 std::string help(const Noun* noun, const Verb* verb);
 
 // "loadbalancer member set [OPTION...] POOL MEMBER"
