@@ -31,11 +31,6 @@ using reference::Step;
 using reference::Tuple;
 using reference::Turns;
 
-// Jiffies per second of the data plane's clock. The kernel has 1000 at most, so a second of it
-// lasts ten or more, longer than any sequence: no rate's limit is lifted meanwhile, and nothing
-// times out.
-constexpr std::uint32_t slow_clock = 10'000;
-
 struct Members {
   const char *near, *far, *tagged, *narrow, *silent, *unreachable;
 };

@@ -4,7 +4,6 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <linux/if_ether.h>
-#include <linux/if_link.h>
 #include <net/if.h>
 #include <sched.h>
 #include <time.h>
@@ -132,16 +131,13 @@ void World::SetUp() {
   ASSERT_TRUE(enter_network()) << "can't build the test's network namespace";
   auto options = load_options();
   options.fast_path = std::getenv("SLUICE_TEST_SLOW_PATH") == nullptr;
-  auto program = kernel::Program::load(options);
-  ASSERT_TRUE(program) << program.error().text();
-  program_ = std::make_unique<kernel::Program>(std::move(*program));
+  const auto loaded = Loaded::with(options);
+  ASSERT_TRUE(loaded) << loaded.error().text();
+  loaded_ = *loaded;
 
   for (const char* name : {"lan0", "dmz0"}) {
-    // Attached natively, so that the interface has the receive queue that a test packet is said to
-    // come from.
-    LIBBPF_OPTS(bpf_link_create_opts, options, .flags = XDP_FLAGS_DRV_MODE);
-    links_.emplace_back(bpf_link_create(program_->xdp_fd(), index_of(name), BPF_XDP, &options));
-    ASSERT_TRUE(links_.back()) << "attach to " << name << ": " << std::strerror(errno);
+    const auto attached = loaded_->attach(name);
+    ASSERT_TRUE(attached) << attached.error().text();
     sluice_interface interface {};
     interface.ifindex = index_of(name);
     const Mac& mac = std::string(name) == "lan0" ? lan_mac : dmz_mac;
@@ -171,7 +167,7 @@ std::uint32_t World::index_of(const std::string& interface) const {
 }
 
 int World::map(const char* name) const {
-  const int fd = program_->map_fd(name);
+  const int fd = loaded_->program().map_fd(name);
   EXPECT_GE(fd, 0) << "no map named " << name;
   return fd;
 }
@@ -196,7 +192,8 @@ Outcome World::receive(const Bytes& frame, const std::string& interface) {
               .data_size_in = static_cast<__u32>(frame.size()),
               .data_size_out = static_cast<__u32>(outcome.frame.size()), .ctx_in = &context,
               .ctx_size_in = sizeof context);
-  EXPECT_EQ(bpf_prog_test_run_opts(program_->xdp_fd(), &options), 0) << std::strerror(errno);
+  EXPECT_EQ(bpf_prog_test_run_opts(loaded_->program().xdp_fd(), &options), 0)
+      << std::strerror(errno);
   outcome.action = options.retval;
   outcome.frame.resize(options.data_size_out);
 
@@ -217,7 +214,8 @@ void World::receive_repeatedly(const Bytes& frame, int times) {
   LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = frame.data(),
               .data_size_in = static_cast<__u32>(frame.size()), .ctx_in = &context,
               .ctx_size_in = sizeof context, .repeat = times);
-  ASSERT_EQ(bpf_prog_test_run_opts(program_->xdp_fd(), &options), 0) << std::strerror(errno);
+  ASSERT_EQ(bpf_prog_test_run_opts(loaded_->program().xdp_fd(), &options), 0)
+      << std::strerror(errno);
 }
 
 void World::add_to_address_filter(const std::string& address) {
@@ -287,9 +285,7 @@ void World::remove_listener(const std::string& address, std::uint16_t port) {
 void World::put_pool(std::uint32_t pool, sluice_forwarding_mode mode,
                      const std::vector<std::uint32_t>& ring, sluice_algorithm algorithm,
                      std::uint32_t persistence_seconds) {
-  // A ring that is large enough is written over: exchanging it would wait for the kernel's readers
-  // every time.
-  auto& kept = rings_[pool];
+  auto& kept = loaded_->rings()[pool];
   if (!kept.fd || kept.capacity < ring.size()) {
     LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_INNER_MAP);
     kept.capacity = std::max<std::size_t>(ring.size(), 8);
@@ -400,7 +396,8 @@ sluice_flow_expire World::expire() {
   sluice_flow_expire sweep{};
   // The kernel writes a syscall program's context back to where it came from; ctx_out is refused.
   LIBBPF_OPTS(bpf_test_run_opts, options, .ctx_in = &sweep, .ctx_size_in = sizeof sweep);
-  EXPECT_EQ(bpf_prog_test_run_opts(program_->expire_fd(), &options), 0) << std::strerror(errno);
+  EXPECT_EQ(bpf_prog_test_run_opts(loaded_->program().expire_fd(), &options), 0)
+      << std::strerror(errno);
   return sweep;
 }
 

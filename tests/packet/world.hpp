@@ -12,26 +12,25 @@
 // 2001:db8:1::1. Members 10.4.0.4 and 2001:db8:4::4 are in VLAN 100 of lan0; 10.5.0.4 and
 // 2001:db8:5::4 are behind the dmz's gateway too, and the way there has an MTU of 1400.
 //
-// The test process moves into a network namespace of its own; each World loads a fresh copy of the
-// program (nothing pinned) and puts packets through it with BPF_PROG_TEST_RUN. VIP 10.0.0.16 has a
-// listener on port 80 with the members 10.0.0.4:8080 and 10.0.0.6:8080.
+// The test process moves into a network namespace of its own; each World has the program as new
+// (loaded.hpp; nothing is pinned) and puts packets through it with BPF_PROG_TEST_RUN. VIP 10.0.0.16
+// has a listener on port 80 with the members 10.0.0.4:8080 and 10.0.0.6:8080.
 #pragma once
 
 #include <gtest/gtest.h>
 
 #include <cstdint>
 #include <map>
-#include <memory>
 #include <string>
 #include <vector>
 
-#include "kernel/program.hpp"
 #include "maps/counters.h"
 #include "maps/flow.h"
 #include "maps/listener.h"
 #include "maps/member.h"
 #include "maps/pool.h"
 #include "maps/vip.h"
+#include "packet/loaded.hpp"
 #include "support/packet.hpp"
 
 namespace sluice::test {
@@ -49,6 +48,11 @@ inline const std::string vip = "10.0.0.16";
 inline const std::string client = "203.0.113.5";
 inline const std::string member1 = "10.0.0.4";
 inline const std::string member2 = "10.0.0.6";
+
+// Jiffies per second of the data plane's clock for tests that must not depend on their own speed
+// (LoadOptions::jiffies_per_second). The kernel has 1000 at most, so a second of it lasts ten or
+// more: no rate's limit is lifted meanwhile, and nothing times out.
+inline constexpr std::uint32_t slow_clock = 10'000;
 
 // What the program did with one packet.
 struct Outcome {
@@ -137,13 +141,7 @@ class World : public ::testing::Test {
   std::map<std::string, std::uint64_t> reason_counts();
   std::uint32_t index_of(const std::string& interface) const;
 
-  std::unique_ptr<kernel::Program> program_;
-  std::vector<UniqueFd> links_;
-  struct Ring {
-    UniqueFd fd;
-    std::size_t capacity = 0;
-  };
-  std::map<std::uint32_t, Ring> rings_;  // by pool
+  Loaded* loaded_ = nullptr;
 };
 
 // Whole frames, with a dump of both when they differ.
