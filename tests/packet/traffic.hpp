@@ -71,6 +71,9 @@ std::string family_and_protocol(const ::testing::TestParamInfo<std::tuple<int, L
 
 #define FOR_BOTH_FAMILIES(suite) \
   INSTANTIATE_TEST_SUITE_P(, suite, ::testing::Values(4, 6), family_name)
+// For what only one of the versions has.
+#define FOR_FAMILY(suite, family) \
+  INSTANTIATE_TEST_SUITE_P(, suite, ::testing::Values(family), family_name)
 #define FOR_ALL_PROTOCOLS(suite)                                                                  \
   INSTANTIATE_TEST_SUITE_P(                                                                       \
       , suite,                                                                                    \
