@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <chrono>
+#include <ctime>
 #include <random>
 
 #include "tests/support/fake_data_plane.hpp"
@@ -324,15 +324,15 @@ TEST(ReconcilerScale, TenThousandMembersTakeMilliseconds) {
     model.members.emplace(member.id, member);
   }
   const auto before = desired_state(model, {});
-  const auto start = std::chrono::steady_clock::now();
+  const auto start = std::clock();
   const auto after = desired_state(model, {{walkthrough.a, Health::down}});
   const auto operations = diff(after, before);
-  const auto took = std::chrono::steady_clock::now() - start;
+  const auto took = static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
   EXPECT_EQ(operations.size(), 2u);
-  // Generous: a debug build on a busy machine. What it guards against is quadratic time, which
-  // takes minutes.
-  EXPECT_LT(took, std::chrono::seconds(2));
-  RecordProperty("microseconds", static_cast<int>(took / std::chrono::microseconds(1)));
+  // CPU seconds, so that others on the machine don't count; generous, for a debug build or one with
+  // sanitizers. What it guards against is quadratic time, which takes minutes.
+  EXPECT_LT(took, 5);
+  RecordProperty("microseconds", static_cast<int>(took * 1e6));
 }
 
 }  // namespace

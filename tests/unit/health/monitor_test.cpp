@@ -22,7 +22,7 @@ class MonitorTest : public testing::Test {
   MonitorTest() {
     settings.type = model::MonitorType::http;
     settings.delay_seconds = 1;
-    settings.timeout_seconds = 1000;  // longer than any test waits
+    settings.timeout_seconds = 100'000;  // longer than any test waits
     settings.max_retries = 1;
     settings.max_retries_down = 2;
   }
@@ -51,10 +51,10 @@ class MonitorTest : public testing::Test {
         },
         [this](const Uuid&, const std::string& reason) { troubles.push_back(reason); }, second);
   }
-  // Runs the loop until `condition`, for 10 s at most.
+  // Runs the loop until `condition`, for a minute at most.
   template <typename Condition>
   bool eventually(Condition condition) {
-    const auto deadline = std::chrono::steady_clock::now() + 10s;
+    const auto deadline = std::chrono::steady_clock::now() + 60s;
     while (!condition() && std::chrono::steady_clock::now() < deadline) context.run_one_for(100ms);
     return condition();
   }
@@ -182,8 +182,11 @@ TEST_F(MonitorTest, ABurstOfChangesIsReportedInFewBatches) {
     others.insert(targets.back().member);
   }
   monitor.set_targets(targets);
+  const auto start = std::chrono::steady_clock::now();
   ASSERT_TRUE(eventually([&] { return reports.size() == 200; }));
-  EXPECT_LE(batches, 10);
+  // One at once, then one every 20 ms, however long it took.
+  EXPECT_LE(batches, 2 + (std::chrono::steady_clock::now() - start) / 20ms);
+  EXPECT_LT(batches, 200);
 }
 
 TEST_F(MonitorTest, ADestroyedMonitorReportsNothing) {
@@ -249,9 +252,10 @@ TEST_F(MonitorTest, ADelayOfZeroDoesNotBecomeAStorm) {
   TestServer server(context, answer(healthy));
   settings.delay_seconds = 0;
   auto monitor = make_monitor();
+  const auto start = std::chrono::steady_clock::now();
   monitor.set_targets({target(server.endpoint())});
   run_for(10 * second);
-  EXPECT_LE(server.connections(), 12);
+  EXPECT_LE(server.connections(), 2 + (std::chrono::steady_clock::now() - start) / second);
 }
 
 }  // namespace
