@@ -25,7 +25,7 @@ class Api(support.LabTest):
         self.lab.start_controller(*self.options)
 
     def send(self, method, path, body=None):
-        connection = http.client.HTTPConnection("localhost", timeout=20)
+        connection = http.client.HTTPConnection("localhost", timeout=20 * support.PATIENCE)
         connection.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         connection.sock.connect(str(self.lab.socket))
         try:

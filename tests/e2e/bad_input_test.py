@@ -107,7 +107,7 @@ class BadInput(support.LabTest):
     def test_wrong_usage_is_code_2_and_points_at_help(self):
         for name in ("sluice-loader", "sluiced", "sluicectl"):
             with self.subTest(program=name):
-                result = subprocess.run([program(name), "--no-such-option"], text=True, capture_output=True, timeout=10,
+                result = subprocess.run([program(name), "--no-such-option"], text=True, capture_output=True, timeout=10 * support.PATIENCE,
                                         stdin=subprocess.DEVNULL)
                 self.check(result, "no-such-option", "--help", codes=(2,))
 

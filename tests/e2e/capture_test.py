@@ -27,15 +27,17 @@ class Capture(support.LabTest):
         return "sluice_capture" if "sluice_capture" in self.lab.loader("status").stdout else "sluice_xdp"
 
     def start(self, *options):
+        self.file.unlink(missing_ok=True)
         process = self.lab.spawn("lb", support.program("sluicectl"), "--socket", self.lab.socket, "capture", "-w", self.file,
                                  "-f", "json", *options)
         support.wait_for(lambda: self.running() == "sluice_capture", 10, "the capturing program runs")
+        support.wait_for(self.file.exists, 10, "the file")  # only then Ctrl-C ends it well
         return process
 
     def end(self, process):
         """As Ctrl-C does."""
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=20)
+        out, err = process.communicate(timeout=20 * support.PATIENCE)
         self.assertEqual((0, ""), (process.returncode, err), out)
         self.assertEqual("sluice_xdp", self.running())
         return pcapng.frames(self.file)
@@ -43,8 +45,7 @@ class Capture(support.LabTest):
     def capture(self, *options, of):
         process = self.start(*options)
         of()
-        time.sleep(0.5 * support.PATIENCE)
-        return self.end(process)
+        return self.end(process)  # with all that came before the signal
 
     def connect(self):
         self.lab.client("who", VIP, 80, 2)
@@ -59,7 +60,7 @@ class Capture(support.LabTest):
         self.assertEqual(came.packet[TCP].seq, left.packet[TCP].seq)
         self.assertEqual({("eth0", "forward")}, {(frame.interface, frame.verdict) for frame in opening})
         self.assertIn("replied", {frame.reason for frame in frames})
-        self.assertLess(abs(came.time - time.time()), 60)
+        self.assertLess(abs(came.time - time.time()), 600)
         for frame in frames:
             self.assertEqual(len(frame.packet), frame.length)
             checksum, again = frame.packet[TCP].chksum, frame.packet.copy()
@@ -69,7 +70,7 @@ class Capture(support.LabTest):
     def test_filters_leave_the_others_out(self):
         def both():
             self.connect()
-            self.lab.run("client", "curl", "-s", "--max-time", "0.2", f"http://{VIP}:81/", check=False)
+            self.lab.knock(VIP, 81)
             self.lab.run("client", "ping", "-c", "1", VIP)
 
         self.assertEqual({("no_listener", "in")},
@@ -85,14 +86,18 @@ class Capture(support.LabTest):
     def test_it_ends_after_so_mslow_paths(self):
         process = self.start("--count", "3", "--port", "80")
         self.connect()
-        process.communicate(timeout=20)
+        process.communicate(timeout=20 * support.PATIENCE)
         self.assertEqual(3, sum(frame.direction == "in" for frame in pcapng.frames(self.file)))
         self.assertEqual("sluice_xdp", self.running())
 
     def test_connections_live_through_captures(self):
         echo = self.lab.start_client("echo", VIP, 80, 8)
+        self.lab.wait_for_connections(8)
         for _ in range(3):
-            self.assertTrue(self.capture(of=lambda: time.sleep(0.5)))
+            process = self.start()
+            size = self.file.stat().st_size
+            support.wait_for(lambda: self.file.stat().st_size > size, 5, "packets in the file")
+            self.assertTrue(self.end(process))
         report = self.lab.finish_client(echo)
         self.assertEqual([], report["broken"])
 
@@ -127,7 +132,7 @@ class Capture(support.LabTest):
         process = self.start()
         lab.kill("lb", "sluiced")
         self.assertEqual(2, len(set(lab.client("who", VIP, 80, 4))))
-        _, error = process.communicate(timeout=20)
+        _, error = process.communicate(timeout=20 * support.PATIENCE)
         self.assertEqual((1, True), (process.returncode, "no sluiced answers" in error), error)
         self.assertEqual("sluice_capture", self.running())
         lab.start_controller()
@@ -136,7 +141,7 @@ class Capture(support.LabTest):
     def test_an_upgrade_ends_it_and_says_so(self):
         process = self.start()
         self.lab.loader("upgrade")
-        out, error = process.communicate(timeout=20)
+        out, error = process.communicate(timeout=20 * support.PATIENCE)
         self.assertEqual((1, ""), (process.returncode, out))
         self.assertIn("nothing is captured any more", error)
         self.assertEqual("sluice_xdp", self.running())

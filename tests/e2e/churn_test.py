@@ -81,9 +81,10 @@ class Churn(support.LabTest):
                         protocol, "--lb-algorithm", "ROUND_ROBIN")
                 for member in range(1, 5):
                     self.add_member(member, kind, family)
+                # Servers that are killed refuse at once; those that live have time, for the machine is busy.
                 lab.ctl("loadbalancer", "healthmonitor", "create", "--type", "TCP" if kind == "tcp" else "UDP-CONNECT",
-                        "--delay", "3" if kind == "udp" else "1", "--timeout", "1", "--max-retries", "1",
-                        "--max-retries-down", "1", pool)
+                        "--delay", "3" if kind == "udp" else "1", "--timeout", "10" if kind == "tcp" else "1",
+                        "--max-retries", "1", "--max-retries-down", "1", pool)
 
     # ---- what happens, a step a second ----
 
@@ -126,9 +127,8 @@ class Churn(support.LabTest):
 
     # ---- what is looked at ----
 
-    def wrong_checksums(self, capture):
-        lines = self.lab.captured(capture)
-        self.assertGreater(len(lines), 100 * SECONDS, "the capture saw next to nothing")
+    def wrong_checksums(self, capture, least):
+        lines = self.lab.captured(capture, least)
         return [line.strip() for line in lines if re.search(r"incorrect|bad (cksum|udp cksum|icmp6 cksum)|wrong icmp", line)]
 
     def received_by_xdp(self):
@@ -152,23 +152,26 @@ class Churn(support.LabTest):
                  for family, vip in VIPS.items()}
         pings = {family: lab.spawn("client", "ping", "-q", "-i", str(1 / PINGS_PER_SECOND), "-c",
                                    str(SECONDS * PINGS_PER_SECOND), vip) for family, vip in VIPS.items()}
-        time.sleep(2 * support.PATIENCE)  # their connections open while all members are there
+        lab.wait_for_connections(16 * len(VIPS))  # while all members are there
         steps = self.churn(SECONDS)
         print(f"{steps} steps", flush=True)
+        echoed = 0
         for family in VIPS:
             with self.subTest(family=family):
                 report = lab.finish_client(echoes[family])
+                echoed += report["lines"]
                 broken = [line for line in report["broken"] if not line.startswith("member4:")]
                 self.assertEqual([], broken)
                 self.assertEqual({"member1", "member2", "member3", "member4"}, set(report["servers"]))
                 print(f"IPv{family}: {report['lines']} lines over 16 connections, {len(report['broken'])} of member4's broken")
-                talk = json.loads(talks[family].communicate(timeout=30)[0])
+                talk = json.loads(talks[family].communicate(timeout=30 * support.PATIENCE)[0])
                 print(f"IPv{family}: {talk}")
                 self.assertEqual(0, talk["wrong"])
                 self.assertGreater(talk["answered"], talk["asked"] * 0.7)
-                self.assertIn(" 0% packet loss", pings[family].communicate(timeout=30)[0])
+                self.assertIn(" 0% packet loss", pings[family].communicate(timeout=30 * support.PATIENCE)[0])
         for host, capture in captures.items():
-            self.assertEqual([], self.wrong_checksums(capture)[:5], f"captured on {host}")
+            # Each line and its echo are some packets, a quarter of them member1's; the capture may lose some.
+            self.assertEqual([], self.wrong_checksums(capture, least=echoed / 10)[:5], f"captured on {host}")
         last = self.accounted()
         least, counted, most = last[0] - first[2], last[1] - first[1], last[2] - first[0]
         print(f"packets: {least} to {most} came in, {counted} are counted by reason")

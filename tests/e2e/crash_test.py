@@ -26,11 +26,10 @@ class KilledController(support.LabTest):
         lines = lab.start_client("echo", VIP, 80, 10)
         download = lab.start_client("give", VIP, 80, 300_000_000)
         upload = lab.start_client("take", VIP, 80, 300_000_000)
-        time.sleep(0.3)
+        support.wait_for(lambda: lab.reasons().get("flow_created") == 12, 5, "all connections are on their way")
 
         lab.kill("lb", "sluiced")
         self.assertTrue(alternates(lab.client("who", VIP, 80, 50)), "new connections while sluiced is dead")
-        time.sleep(0.5)
         lab.start_controller()
 
         self.assertEqual(before, self.objects())

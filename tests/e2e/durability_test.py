@@ -24,12 +24,12 @@ class Api(http.client.HTTPConnection):
     """sluiced's socket; an OSError or HTTPException means that it died before it answered."""
 
     def __init__(self, path):
-        super().__init__("localhost", timeout=10)
+        super().__init__("localhost", timeout=10 * support.PATIENCE)
         self.path = str(path)
 
     def connect(self):
         self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(10)
+        self.sock.settimeout(10 * support.PATIENCE)
         self.sock.connect(self.path)
 
     def ask(self, method, target, body=None):
@@ -59,6 +59,11 @@ class Stream(threading.Thread):
                 self.acknowledged += 1
         except (OSError, http.client.HTTPException):
             pass
+
+    def wait_for_acknowledged(self, count):
+        """Until so many changes are made, or no more will be."""
+        while self.is_alive() and self.acknowledged < count:
+            time.sleep(0.001)
 
     def change(self):
         kind = self.choose.choice(["create", "create", "update", "delete"]) if len(self.members) > 5 else "create"
@@ -131,7 +136,8 @@ class Durability(support.LabTest):
         for _ in range(ROUNDS):
             stream = Stream(self.lab.socket, pool, members, choose)
             stream.start()
-            time.sleep(choose.uniform(0, 0.3))
+            stream.wait_for_acknowledged(choose.randrange(1, 30))
+            time.sleep(choose.uniform(0, 0.01))  # somewhere in one of the next changes
             self.lab.kill("lb", "sluiced")
             stream.join()
             stream.api.close()
@@ -141,7 +147,7 @@ class Durability(support.LabTest):
             self.check(stream, stored)
             members = stored
             changes += stream.acknowledged
-        self.assertGreater(changes, ROUNDS, "hardly anything was tried")
+        self.assertGreater(changes, 3 * ROUNDS, "hardly anything was tried")
         self.assertNotIn("repaired the data plane", self.lab.log("lb", "sluiced"))
 
     def killed_at(self, number):
@@ -164,8 +170,8 @@ class Durability(support.LabTest):
             stream = Stream(self.lab.socket, pool, members, random.Random(number))
             tracer = self.killed_at(number)
             stream.start()  # changes one after the other until the call comes
-            stream.join(20)
-            tracer.wait(5)
+            stream.join(20 * support.PATIENCE)
+            tracer.wait(5 * support.PATIENCE)
             tracer.stderr.close()
             stream.api.close()
             self.assertFalse(stream.is_alive(), f"sluiced was not killed at call {number}")

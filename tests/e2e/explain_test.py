@@ -50,7 +50,7 @@ class Explain(support.LabTest):
         lab.serve()
         lab.balance()
         lab.spawn("client", support.PYTHON, "-c",
-                  f"import socket, time; idle = socket.create_connection(('{VIP}', 80)); time.sleep(60)")
+                  f"import socket, time; idle = socket.create_connection(('{VIP}', 80)); time.sleep(3600)")
         flow = support.wait_for(lambda: [row for row in lab.rows("flows", "list") if row["state"] == "established"], 5,
                                 "an established connection")[0]
         self.assertEqual(("forward", "forwarded"), self.fate(flow["client"]))

@@ -13,13 +13,13 @@ class Icmp(support.LabTest):
         lab.balance()
         lab.ctl("loadbalancer", "create", "--name", "lb6", "--vip-address", VIP6)
         for vip in (VIP, VIP6):
-            lab.run("client", "ping", "-c", "3", "-i", "0.2", "-W", "1", vip)
+            lab.run("client", "ping", "-c", "3", "-i", "0.2", "-w", "30", vip)
 
     def test_traceroute_shows_the_way_to_the_member(self):
         lab = self.lab
         lab.serve()
         lab.balance()
-        trace = lab.run("client", "traceroute", "-n", "-T", "-p", "80", "-q", "1", "-w", "1", "-m", "8", VIP).stdout
+        trace = lab.run("client", "traceroute", "-n", "-T", "-p", "80", "-q", "1", "-w", "20", "-m", "8", VIP).stdout
         hops = [line.split()[1] for line in trace.splitlines()[1:]]
         # The router, then, all in the VIP's name: the load balancer, the router on the way to the member, the member.
         self.assertEqual(["203.0.113.1", VIP, VIP, VIP], hops, trace)

@@ -19,12 +19,11 @@ class SameNic(support.LabTest):
         lab.serve()
         lab.balance(vip=VIP6)
         lab.start_client("echo", VIP6, 80, 2)
-        flows = support.wait_for(
-            lambda: [flow for flow in lab.rows("flows", "list") if flow["state"] == "established"], 5, "connections")
+        flows = lab.wait_for_connections(2)
         self.assertEqual({"[2001:db8::16]:80"}, {flow["vip"] for flow in flows})
         self.assertTrue(all(flow["client"].startswith("[2001:db8:c::10]:") for flow in flows))
         self.assertEqual("2", lab.value("flows", "flush", "--client", "2001:db8:c::/48", "flushed"))
-        self.assertEqual([], [flow for flow in lab.rows("flows", "list") if flow["state"] == "established"])
+        self.assertEqual([], lab.connections())
 
     def test_both_versions_live_side_by_side(self):
         lab = self.lab

@@ -19,12 +19,12 @@ class TheLab(support.LabTest):
 
     def test_the_client_reaches_every_host_through_the_router(self):
         for address in (support.LB_ADDRESS, self.lab.address(1), self.lab.address(2)):
-            self.lab.run("client", "ping", "-c", "1", "-W", "1", address)
+            self.lab.run("client", "ping", "-c", "1", "-w", "30", address)
 
     def test_two_labs_have_the_same_addresses_and_do_not_meet(self):
         with Lab() as other:
             self.lab.serve()
-            other.run("client", "ping", "-c", "1", "-W", "1", self.lab.address(1))
+            other.run("client", "ping", "-c", "1", "-w", "30", self.lab.address(1))
             refused = other.curl(f"http://{self.lab.address(1)}/", check=False)
             self.assertEqual("", refused)
 

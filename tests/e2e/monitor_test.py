@@ -20,8 +20,8 @@ PORTS = {"http": 8080, "https": 8443, "tls": 8444, "tcp": 8081, "ping": 9, "udp"
 DELAYS = {"udp": 3}  # the API allows no less
 # What the log says of a dead server.
 REASONS = {"http": "connection refused", "https": "connection refused", "tls": "connection refused",
-           "tcp": "connection refused", "ping": "timeout after 1 s", "udp": "port unreachable",
-           "sctp": "timeout after 1 s"}
+           "tcp": "connection refused", "ping": "timeout after 3 s", "udp": "port unreachable",
+           "sctp": "timeout after 3 s"}
 
 
 class Monitors(support.LabTest):
@@ -38,14 +38,18 @@ class Monitors(support.LabTest):
         self.lab.ctl("loadbalancer", "create", "--name", "lb", "--vip-address", support.VIP)
 
     def add_pool(self, pool, protocol, options):
-        """A pool with one member, monitored on PORTS[pool]; the member's own port serves nobody."""
+        """A pool with one member, monitored on PORTS[pool]; the member's own port serves nobody.
+
+        Two probes must fail: the first may have been under way when the server died, and says of it what it saw
+        (connection reset, closed before a whole answer); the second has begun after that, because probes of a member
+        never overlap, and what it says is what the log shows. A server that is only slow has two times three seconds."""
         lab = self.lab
         lab.ctl("loadbalancer", "pool", "create", "--name", pool, "--loadbalancer", "lb", "--protocol", protocol,
                 "--lb-algorithm", "ROUND_ROBIN")
         lab.ctl("loadbalancer", "member", "create", "--name", pool, "--address", lab.address(1), "--protocol-port", 1,
                 "--monitor-port", PORTS[pool], pool)
         lab.ctl("loadbalancer", "healthmonitor", "create", "--name", pool, "--delay", DELAYS.get(pool, 1),
-                "--timeout", 1, "--max-retries", 1, "--max-retries-down", 1, *options, pool)
+                "--timeout", 3, "--max-retries", 1, "--max-retries-down", 2, *options, pool)
 
     def start_servers(self, pools):
         for pool in pools:

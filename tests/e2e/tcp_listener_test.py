@@ -36,7 +36,7 @@ class TcpListener(support.LabTest):
         return ["--token-file", token, "--tls-certificate", directory / "cert.pem", "--tls-key", directory / "key.pem"]
 
     def curl_status(self, host, *arguments):
-        return self.lab.run(host, "curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "--max-time", "5", *arguments,
+        return self.lab.run(host, "curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "--max-time", str(5 * support.PATIENCE), *arguments,
                             check=False).stdout
 
     def openstack(self, *arguments, **environment):

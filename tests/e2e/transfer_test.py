@@ -21,7 +21,7 @@ class Transfer:
         lab.wait_listening("member1", 5201)
         lab.members = 1
         lab.add_service("lb", 5201, 5201, mode=self.mode)
-        iperf3 = lab.spawn("client", "iperf3", "-c", VIP, "-p", "5201", "-t", "60", "-J", "-b", "200M", "--bidir")
+        iperf3 = lab.spawn("client", "iperf3", "-c", VIP, "-p", "5201", "-t", "0", "-J", "-b", "200M", "--bidir")
 
         for direction in ("give", "take"):
             result = lab.client(direction, VIP, 80, SIZE, timeout=120)
@@ -29,10 +29,12 @@ class Transfer:
 
         self.assertIsNone(iperf3.poll(), "iperf3 has ended by itself")
         iperf3.send_signal(support.signal.SIGINT)
-        report = json.loads(iperf3.communicate(timeout=30)[0])
-        for interval in report["intervals"]:
-            for direction in ("sum", "sum_bidir_reverse"):
-                self.assertGreater(interval[direction]["bytes"], 0, f"iperf3 stood still for a second ({direction})")
+        report = json.loads(iperf3.communicate(timeout=30 * support.PATIENCE)[0])
+        for direction in ("sum", "sum_bidir_reverse"):
+            moved = [interval[direction]["bytes"] > 0 for interval in report["intervals"]]
+            self.assertGreater(sum(moved), len(moved) / 2, f"iperf3 stood still most of the time ({direction})")
+            # A connection whose packets no longer arrive is silent for good; one on a busy machine for a moment.
+            self.assertTrue(any(moved[-5:]), f"iperf3 stood still in the end ({direction})")
 
 
 class FullNat(Transfer, support.LabTest):

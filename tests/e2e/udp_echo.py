@@ -2,7 +2,7 @@
 """UDP echo: udp_echo.py serve PORT | ask ADDRESS PORT SOCKETS SIZE | talk ADDRESS PORT
 
 A datagram comes back with the server's host name and a space before it. `ask` sends one datagram of SIZE bytes
-from each of SOCKETS new sockets and prints, as JSON, who answered each (null: nobody within a second, or something
+from each of SOCKETS new sockets and prints, as JSON, who answered each (null: nobody within half a minute, or something
 else than what was sent). `talk` sends a datagram every 20 ms, ten per socket, the last of each longer than the MTU, until
 stdin is closed, and prints how many were asked, answered, and answered with something else.
 """
@@ -33,7 +33,7 @@ def ask(address, port, sockets, size):
     for number in range(sockets):
         data = random.Random(number).randbytes(size)
         with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as client:
-            client.settimeout(1)
+            client.settimeout(30)
             client.connect((address, port))
             try:
                 client.send(data)
@@ -50,7 +50,7 @@ def talk(address, port):
     report = {"asked": 0, "answered": 0, "wrong": 0}
     while not stop.is_set():
         with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as client:
-            client.settimeout(0.5)
+            client.settimeout(2)
             client.connect((address, port))
             datagrams = [random.Random(number).randbytes(4000 if number == 9 else 200) for number in range(10)]
             for number, data in enumerate(datagrams):

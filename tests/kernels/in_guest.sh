@@ -64,7 +64,7 @@ packet_tests() {
 
 end_to_end() {
   local subject status
-  export SLUICE_BUILD_DIR=$build SLUICE_TEST_SECONDS=3000 SLUICE_TEST_PATIENCE=10
+  export SLUICE_BUILD_DIR=$build SLUICE_TEST_SECONDS=3000 SLUICE_TEST_PATIENCE=50
   for subject; do
     /usr/bin/python3 "tests/e2e/${subject}_test.py" >/tmp/out 2>&1
     status=$?
