@@ -105,7 +105,11 @@ __noinline __u64 frame_sum(struct xdp_md *ctx, __u32 offset, __u32 bytes)
 {
 	void *data = (void *)(long)ctx->data, *data_end = (void *)(long)ctx->data_end;
 	__u64 sum = 0;
-	void *at = data + (offset & 0xff);
+	void *at;
+
+	if (offset > 0xff)
+		return ~0ULL;
+	at = data + offset;
 
 	for (__u32 i = 0; i < (QUOTED_BYTES + 8) / 2; i++, at += 2) {
 		if (2 * i >= bytes)

@@ -59,17 +59,19 @@ struct quote {
 	__u32 protocol;
 };
 
-/* Finds the quoted packet's ports. UNDECIDED, or SLUICE_REASON_MALFORMED_ICMP, or another reason if it has none. */
+/* Finds the quoted packet's ports. UNDECIDED, or SLUICE_REASON_MALFORMED_ICMP, or another reason if it has none, or none
+ * within reach. */
 static __always_inline int parse_quote(int family, struct xdp_md *ctx, const struct packet *p, struct quote *quote)
 {
-	struct l4_place place = {.defect = UNDECIDED};
+	struct l4_place place = {.defect = UNDECIDED, .end = p->l3_offset + p->l3_bytes};
 	__u32 end = p->l3_offset + p->l3_bytes;
 	void *l3;
 
 	quote->l3_offset = p->l4_offset + sizeof(struct icmp_header);
 	l3 = packet_at(ctx, quote->l3_offset, ip_header_bytes(family));
-	if (!l3)
-		return SLUICE_REASON_MALFORMED_ICMP;
+	if (!l3 || quote->l3_offset + ip_header_bytes(family) > end)
+		return reason_out_of_reach(quote->l3_offset, ip_header_bytes(family), end,
+					   SLUICE_REASON_MALFORMED_ICMP);
 	if (family == FAMILY4) {
 		const struct iphdr *ip = l3;
 
@@ -90,6 +92,8 @@ static __always_inline int parse_quote(int family, struct xdp_md *ctx, const str
 			ipv6_extensions(ctx, &place);
 		if (place.defect == SLUICE_REASON_MALFORMED_IPV6)
 			return SLUICE_REASON_MALFORMED_ICMP;
+		if (place.defect == SLUICE_REASON_HEADERS_TOO_LONG)
+			return place.defect;
 		if (place.defect != UNDECIDED || place.fragment == FRAGMENT_LATER)
 			return SLUICE_REASON_ICMP_NO_FLOW;
 	}
@@ -97,7 +101,13 @@ static __always_inline int parse_quote(int family, struct xdp_md *ctx, const str
 	quote->protocol = place.protocol;
 	if (!flow_protocol(place.protocol))
 		return SLUICE_REASON_ICMP_NO_FLOW;
-	return place.offset + ICMP_QUOTED_L4_BYTES > end ? SLUICE_REASON_MALFORMED_ICMP : UNDECIDED;
+	if (place.offset + ICMP_QUOTED_L4_BYTES > end)
+		return SLUICE_REASON_MALFORMED_ICMP;
+	/* All that will be translated: with less than a whole header, the ports. */
+	if (!packet_at(ctx, place.offset, ICMP_QUOTED_L4_BYTES) ||
+	    (place.offset + L4_HEADER_BYTES <= end && !packet_at(ctx, place.offset, L4_HEADER_BYTES)))
+		return SLUICE_REASON_HEADERS_TOO_LONG;
+	return UNDECIDED;
 }
 
 /* Returns what the message's own sum gains when the quoted L4 checksum changes by `change`. */

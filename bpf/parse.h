@@ -30,12 +30,23 @@ struct l4_place {
 	__u32 fragment; /* enum fragment */
 	__be32 id;
 	__s32 defect; /* UNDECIDED, or a reason */
+	__u32 end;    /* in: where the packet ends in the frame */
 };
+
+/* Why a header that the packet should have at `offset` can't be read: its lengths lie, or it is out of reach. */
+static __always_inline int reason_out_of_reach(__u32 offset, __u32 bytes, __u32 end, int lies)
+{
+	return offset + bytes > end ? lies : SLUICE_REASON_HEADERS_TOO_LONG;
+}
 
 /* Everything in the IPv6 header chain that can be walked over before the verifier runs out of patience. */
 #define IPV6_EXTENSIONS 6
 
-/* Walks over IPv6 extension headers from `place`, which says what the first one is and where (RFC 8200, 4). */
+/* The longest of the headers that are read behind the IP header: TCP's, without options. */
+#define L4_HEADER_BYTES sizeof(struct tcphdr)
+
+/* Walks over IPv6 extension headers from `place`, which says what the first one is and where (RFC 8200, 4). Where it ends
+ * there is room before HEADERS_END for the header that follows, unless it is nobody's to look at. */
 __noinline int ipv6_extensions(struct xdp_md *ctx, struct l4_place *place)
 {
 	__u32 offset, protocol;
@@ -49,13 +60,18 @@ __noinline int ipv6_extensions(struct xdp_md *ctx, struct l4_place *place)
 		place->offset = offset;
 		place->protocol = protocol;
 		if (protocol != IPPROTO_HOPOPTS && protocol != IPPROTO_ROUTING && protocol != IPPROTO_DSTOPTS &&
-		    protocol != IPPROTO_FRAGMENT)
+		    protocol != IPPROTO_FRAGMENT) {
+			if (offset > place->end || offset > HEADERS_END - L4_HEADER_BYTES)
+				place->defect =
+					reason_out_of_reach(offset, 0, place->end, SLUICE_REASON_MALFORMED_IPV6);
 			return 0;
+		}
 		if (i == IPV6_EXTENSIONS)
 			break;
 		header = packet_at(ctx, offset, 8);
-		if (!header || offset > 0xfff) {
-			place->defect = SLUICE_REASON_MALFORMED_IPV6;
+		if (!header || offset + 8 > place->end) {
+			place->defect =
+				reason_out_of_reach(offset, 8, place->end, SLUICE_REASON_MALFORMED_IPV6);
 			return 0;
 		}
 		if (protocol == IPPROTO_FRAGMENT) {
@@ -118,6 +134,7 @@ static __always_inline void parse_ipv6_rest(struct packet *p, struct xdp_md *ctx
 		.offset = p->l3_offset + sizeof(*ip), .protocol = ip->nexthdr, .defect = UNDECIDED};
 
 	p->l3_bytes = sizeof(*ip) + bpf_ntohs(ip->payload_len);
+	place.end = p->l3_offset + p->l3_bytes;
 	if (ip->version != 6 || !frame_holds(ctx, p->l3_offset, p->l3_bytes))
 		p->defect = SLUICE_REASON_MALFORMED_IPV6;
 	else if (!is_l4_of_ipv6(place.protocol))
@@ -245,25 +262,33 @@ static __always_inline bool parse_sctp(struct packet *p, struct xdp_md *ctx)
 /* Fills the rest of the tuple and the signals. False: there are no ports, so there is no flow to look for. */
 static __always_inline bool parse_l4(struct packet *p, struct xdp_md *ctx)
 {
+	__u32 bytes;
+	int lies;
+
 	switch (p->protocol) {
 	case IPPROTO_TCP:
 		if (parse_tcp(p, ctx))
 			return true;
-		p->defect = SLUICE_REASON_MALFORMED_TCP;
-		return false;
+		lies = SLUICE_REASON_MALFORMED_TCP;
+		bytes = sizeof(struct tcphdr);
+		break;
 	case IPPROTO_UDP:
 		if (parse_udp(p, ctx))
 			return true;
-		p->defect = SLUICE_REASON_MALFORMED_UDP;
-		return false;
+		lies = SLUICE_REASON_MALFORMED_UDP;
+		bytes = sizeof(struct udphdr);
+		break;
 	case IPPROTO_SCTP:
 		if (parse_sctp(p, ctx))
 			return true;
-		p->defect = SLUICE_REASON_MALFORMED_SCTP;
-		return false;
+		lies = SLUICE_REASON_MALFORMED_SCTP;
+		bytes = sizeof(struct sctp_header);
+		break;
 	default:
 		return false;
 	}
+	p->defect = reason_out_of_reach(0, bytes, p->l4_bytes, lies);
+	return false;
 }
 
 #endif

@@ -111,7 +111,7 @@ static __always_inline int packet_without_ports(int family, struct packet *p, st
 	if (p->fragment || p->protocol != icmp_protocol(family))
 		return UNDECIDED;
 	if (!icmp || p->l4_bytes < sizeof(*icmp))
-		p->defect = SLUICE_REASON_MALFORMED_ICMP;
+		p->defect = reason_out_of_reach(0, sizeof(*icmp), p->l4_bytes, SLUICE_REASON_MALFORMED_ICMP);
 	else if (is_icmp_error(family, icmp->type))
 		return NEXT_ERROR;
 	return UNDECIDED;

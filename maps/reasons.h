@@ -97,7 +97,10 @@
 	  "destination itself.")                                                                   \
 	X(MEMBER_DOWN, DROP, "member_down",                                                        \
 	  "The connection's member is down and its pool resets such connections, but this packet "  \
-	  "could not be answered with a reset.")
+	  "could not be answered with a reset.")                                                   \
+	X(HEADERS_TOO_LONG, DROP, "headers_too_long",                                              \
+	  "The headers of a packet for a VIP end further from its beginning than the load balancer " \
+	  "looks, so it can't be said where it goes.")
 
 #define SLUICE_REASON_ENUM(name, verdict, label, sentence) SLUICE_REASON_##name,
 enum sluice_reason { SLUICE_REASONS(SLUICE_REASON_ENUM) SLUICE_REASON_COUNT };

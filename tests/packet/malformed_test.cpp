@@ -1,8 +1,8 @@
-// Packets for a VIP whose headers lie: dropped, each with its own reason, and never parsed past the
-// frame.
+// Packets for a VIP whose headers lie, or end too far away: dropped, each with its own reason, and
+// never parsed past the frame.
 #include <linux/bpf.h>
 
-#include "packet/world.hpp"
+#include "packet/traffic.hpp"
 
 namespace sluice::test {
 namespace {
@@ -85,6 +85,72 @@ TEST_F(Malformed, PacketOfAFlowIsDroppedToo) {
   Bytes reply = from_member(1, 40000, ACK).bytes();
   reply[tcp_offset + 12] = 0x60;
   EXPECT_EQ(receive(reply).reason, "malformed_tcp");
+}
+
+// IPv6 headers that end further from the frame's first byte than anybody looks.
+class LongHeaders : public Traffic {
+ protected:
+  int family() const override { return 6; }
+  static Bytes options(std::uint8_t type, std::size_t units, std::uint16_t port) {
+    Bytes header(8 * (units + 1), 0);
+    header[0] = type;
+    header[1] = static_cast<std::uint8_t>(units);
+    for (std::size_t at = 2; at + 2 <= header.size(); at += 2) {
+      header[at] = static_cast<std::uint8_t>(port >> 8);
+      header[at + 1] = static_cast<std::uint8_t>(port);
+    }
+    return header;
+  }
+};
+
+// 4,096 bytes of options say "port 53" wherever one looks; the UDP header behind them says 9999, and
+// no listener exposes that.
+TEST_F(LongHeaders, ADatagramCannotHideItsPortBehindFourKilobytesOfOptions) {
+  auto datagram = from_client(L4::udp);
+  datagram.destination_port = 9999;
+  datagram.extensions = {options(0, 255, 53), options(60, 255, 53)};
+  EXPECT_EQ(receive(datagram).reason, "headers_too_long");
+  datagram.destination_port = 53;
+  EXPECT_EQ(receive(datagram).reason, "headers_too_long");
+  EXPECT_TRUE(flows6().empty());
+}
+
+TEST_F(LongHeaders, AFlowsPacketIsNotWrittenToAtTheWrongPlace) {
+  establish(L4::udp);
+  auto datagram = from_client(L4::udp);
+  datagram.extensions = {options(0, 255, 53), options(60, 255, 53)};
+  EXPECT_EQ(receive(datagram).reason, "headers_too_long");
+}
+
+TEST_F(LongHeaders, TheLastHeaderMayEndWhereTheLimitIs) {
+  constexpr std::size_t ethernet = 14, fixed = 40, limit = 3072, tcp = 20;
+  for (const auto protocol : {L4::tcp, L4::udp, L4::sctp}) {
+    auto packet = from_client(protocol);
+    const auto units = (limit - ethernet - fixed - 2048 - tcp) / 8;
+    packet.extensions = {options(0, 255, 1), options(60, units - 1, 1)};
+    EXPECT_EQ(receive(packet).reason, "too_big_sent") << static_cast<int>(protocol);
+    packet.extensions.back() = options(60, units, 1);
+    EXPECT_EQ(receive(packet).reason, "headers_too_long") << static_cast<int>(protocol);
+  }
+}
+
+TEST_F(LongHeaders, AQuotedPacketsHeadersEndThereToo) {
+  establish(L4::udp);
+  auto quoted = at_client(from_member(1, L4::udp));
+  quoted.extensions = {options(60, 255, 53), options(60, 255, 53)};
+  auto error = icmp_error(net().other_client, net().vip, 1, 1, 0, quoted.ip_bytes());
+  error.source_mac = router_mac;
+  error.destination_mac = lan_mac;
+  EXPECT_EQ(receive(error).reason, "headers_too_long");
+}
+
+TEST_F(LongHeaders, SomebodyElsesPassUntouched) {
+  auto datagram = from_client(L4::udp);
+  datagram.destination = net().somebody;
+  datagram.extensions = {options(0, 255, 53), options(60, 255, 53)};
+  const auto out = receive(datagram);
+  EXPECT_EQ(out.reason, "not_ours");
+  EXPECT_TRUE(same_frame(out.frame, datagram.bytes()));
 }
 
 }  // namespace

@@ -41,6 +41,8 @@ void Generator::vary(Packet& p) {
   static const std::uint8_t odd_ttls[] = {255, 2, 1, 0};
   static const std::uint8_t extension_types[] = {0, 43, 60};
   static const std::size_t sizes[] = {0, 1, 7, 100, 129, 700, 1340, 1400, 1440, 1460};
+  // The last ones are near the end of what is looked at, alone or after a full header of 2048 bytes.
+  static const std::size_t long_headers[] = {255, 255, 127, 128, 119, 120, 121, 115, 116};
   p.ttl = static_cast<std::uint8_t>(chance(88) ? 64 : any_of(odd_ttls));
   p.tos = static_cast<std::uint8_t>(chance(20) ? below(256) : 0);
   p.id = static_cast<std::uint16_t>(below(4));
@@ -57,6 +59,24 @@ void Generator::vary(Packet& p) {
     for (auto headers = chance(80) ? 1 + below(2) : 1 + below(8); headers > 0; --headers)
       p.extensions.push_back(extension(any_of(extension_types), below(3)));
   }
+  if (p.is_v6() && chance(4)) {
+    p.extensions.clear();
+    for (auto headers = 1 + below(3); headers > 0; --headers)
+      p.extensions.push_back(plausible_extension(p, any_of(long_headers)));
+  }
+  if (chance(2)) p.data.resize(3000 + below(4000));
+}
+
+// What it says reads, at any offset, like the ports of a connection to some listener: whoever looks at
+// the wrong place is deceived.
+Bytes Generator::plausible_extension(const Packet& p, std::size_t units) {
+  static const std::uint8_t extension_types[] = {0, 60};
+  Bytes header = extension(any_of(extension_types), units);
+  const auto port = std::get<1>(any_of(configuration().listeners).first);
+  replace(header, 2, be16(port) + be16(64) + be16(0));
+  for (std::size_t at = 8; at < header.size(); at += 8)
+    replace(header, at, be16(p.source_port) + be16(port) + be16(64) + be16(0));
+  return header;
 }
 
 Bytes Generator::later_fragment(const Packet& p) {

@@ -137,7 +137,12 @@ Quote quote_in(const Bytes& frame, const View& v) {
   const std::size_t address_bytes = v.family == 4 ? 4 : 16;
   const std::size_t addresses = q.l3 + (v.family == 4 ? 12 : 8);
   const std::size_t end = v.l3 + v.l3_bytes;
-  if (q.l3 + v.ip_header_bytes() > frame.size() || frame[q.l3] >> 4 != v.family) return q;
+  if (q.l3 + v.ip_header_bytes() > end) return q;
+  if (q.l3 + v.ip_header_bytes() > headers_end) {
+    q.defect = "headers_too_long";
+    return q;
+  }
+  if (frame[q.l3] >> 4 != v.family) return q;
   Chain chain;
   if (v.family == 4) {
     if ((frame[q.l3] & 15) < 5) return q;
@@ -145,8 +150,12 @@ Quote quote_in(const Bytes& frame, const View& v) {
     chain.protocol = frame[q.l3 + 9];
     if (read16(frame, q.l3 + 6) & 0x1fff) chain.fragment = Fragment::later;
   } else {
-    chain = walk_chain(frame, q.l3 + 40, frame[q.l3 + 6]);
+    chain = walk_chain(frame, q.l3 + 40, frame[q.l3 + 6], end);
     if (chain.defect == "malformed_ipv6") return q;
+    if (chain.defect == "headers_too_long") {
+      q.defect = chain.defect;
+      return q;
+    }
   }
   q.l4 = chain.end;
   q.defect = "icmp_no_flow";
@@ -154,6 +163,8 @@ Quote quote_in(const Bytes& frame, const View& v) {
     return q;
   q.defect = "malformed_icmp";
   if (q.l4 + 8 > end) return q;
+  q.defect = "headers_too_long";
+  if (q.l4 + 8 > headers_end || (q.l4 + 20 > headers_end && q.l4 + 20 <= end)) return q;
   q.defect = "";
   q.tuple = {piece(frame, addresses, address_bytes),
              piece(frame, addresses + address_bytes, address_bytes), read16(frame, q.l4),

@@ -44,7 +44,7 @@ void look_at_ipv6(View& v, const Bytes& frame) {
     v.defect = "malformed_ipv6";
     return;
   }
-  const auto chain = walk_chain(frame, v.l4, v.protocol);
+  const auto chain = walk_chain(frame, v.l4, v.protocol, v.l3 + v.l3_bytes);
   v.defect = chain.defect;
   v.protocol = chain.protocol;
   v.fragment = chain.fragment;
@@ -157,18 +157,26 @@ std::uint16_t adjusted(std::uint16_t checksum, const Bytes& before, const Bytes&
   return static_cast<std::uint16_t>(~folded);
 }
 
-Chain walk_chain(const Bytes& frame, std::size_t at, std::uint8_t first) {
+Chain walk_chain(const Bytes& frame, std::size_t at, std::uint8_t first, std::size_t packet_end) {
   constexpr std::uint8_t hop_by_hop = 0, routing = 43, fragment = 44, options = 60;
   Chain chain{at, first, Fragment::none, 0, ""};
   for (std::size_t i = 0; chain.fragment != Fragment::later; ++i) {
     const auto type = chain.protocol;
-    if (type != hop_by_hop && type != routing && type != fragment && type != options) break;
+    if (type != hop_by_hop && type != routing && type != fragment && type != options) {
+      constexpr std::size_t l4_header = 20;  // the longest that is looked at
+      if (chain.end > packet_end) {
+        chain.defect = "malformed_ipv6";
+      } else if (chain.end + l4_header > headers_end) {
+        chain.defect = "headers_too_long";
+      }
+      break;
+    }
     if (i == most_extensions) {
       chain.defect = "unsupported_protocol";
       break;
     }
-    if (chain.end + 8 > frame.size()) {
-      chain.defect = "malformed_ipv6";
+    if (chain.end + 8 > packet_end || chain.end + 8 > headers_end) {
+      chain.defect = chain.end + 8 > packet_end ? "malformed_ipv6" : "headers_too_long";
       break;
     }
     std::size_t length = 8;

@@ -58,8 +58,12 @@ struct View {
 
 View look_at(const Bytes& frame);
 
-// The IPv6 header chain (RFC 8200, 4): where it ends, and with what. At most 6 extension headers
-// are walked.
+// A packet's headers end this far from the frame's first byte at the latest, or nobody looks at
+// them.
+constexpr std::size_t headers_end = 3072;
+
+// The IPv6 header chain (RFC 8200, 4) of a packet that ends at `packet_end`: where the chain ends,
+// and with what. At most 6 extension headers are walked.
 struct Chain {
   std::size_t end = 0;
   std::uint8_t protocol = 0;
@@ -67,6 +71,6 @@ struct Chain {
   std::uint32_t id = 0;
   std::string defect;
 };
-Chain walk_chain(const Bytes& frame, std::size_t at, std::uint8_t first);
+Chain walk_chain(const Bytes& frame, std::size_t at, std::uint8_t first, std::size_t packet_end);
 
 }  // namespace sluice::test::reference
