@@ -87,7 +87,7 @@ static __always_inline void count_flow_opened(int family, __u64 state)
 	if (member)
 		++member->flows_opened;
 	count_active(state, 1);
-	if (!(state & SLUICE_FLOW_ESTABLISHED))
+	if (!sluice_flow_is_confirmed(state))
 		count_half_open(family, 1);
 }
 
@@ -96,7 +96,7 @@ static __always_inline void count_flow_ended(int family, __u64 state)
 {
 	struct sluice_counters *listener = counters_of_listener(state);
 	struct sluice_counters *member = counters_of_member(state);
-	bool established = state & SLUICE_FLOW_ESTABLISHED;
+	bool established = sluice_flow_is_confirmed(state);
 
 	if (listener) {
 		++listener->flows_ended;
@@ -109,6 +109,20 @@ static __always_inline void count_flow_ended(int family, __u64 state)
 	count_active(state, -1);
 	if (!established)
 		count_half_open(family, -1);
+}
+
+/* When its phase changes. One that had been counted as ended and goes on is counted as opened once more: numbers that
+ * others take the difference of never go down. */
+static __always_inline void count_flow_changed(int family, __u64 before, __u64 after)
+{
+	if (sluice_flow_is_closed(after)) {
+		if (!sluice_flow_is_closed(before))
+			count_flow_ended(family, before);
+	} else if (sluice_flow_is_closed(before)) {
+		count_flow_opened(family, after);
+	} else if (!sluice_flow_is_confirmed(before) && sluice_flow_is_confirmed(after)) {
+		count_half_open(family, -1);
+	}
 }
 
 static __always_inline void count_flow_refused(__u32 listener_index)

@@ -12,45 +12,128 @@
 /* Rounds for changing a state that other CPUs change too. */
 #define FLOW_STATE_ROUNDS 8
 
-/* Closed by both sides, or reset. Its end was counted when it came to this. */
-static __always_inline bool flow_is_closed(__u64 state)
+/* What a packet of a connection tells about it. */
+enum flow_event {
+	EVENT_NONE,
+	EVENT_PACKET, /* nothing in particular; of an end that has ended or reset the connection, that is much */
+	EVENT_DATA,
+	EVENT_ACCEPTS,
+	EVENT_ANSWERS, /* UDP: what SYN-ACK and ACK are together */
+	EVENT_ENDS,
+	EVENT_ABORTS,
+	FLOW_EVENTS
+};
+
+/* The phases as the index of a table. */
+#define PHASE_INDEX(phase) ((phase) / SLUICE_FLOW_REPLIED)
+#define PHASES PHASE_INDEX(SLUICE_PHASE_BITS + SLUICE_FLOW_REPLIED)
+#define PHASE(name) PHASE_INDEX(SLUICE_PHASE_##name)
+#define STAYS(name) [0 ... FLOW_EVENTS - 1] = PHASE(name)
+
+/* What comes after each phase. What is not here can't be.
+ *
+ * A FIN is taken back by data of the same end, because an end that has sent its FIN goes on acknowledging but sends nothing
+ * new. A reset is taken back by anything of the same end: after one of its own it is silent. Once both ends have
+ * ended it, acknowledgements are still under way; data takes back its end's part. */
+#pragma clang diagnostic push
+#pragma clang diagnostic ignored "-Winitializer-overrides"
+static const __u8 after_client[PHASES][FLOW_EVENTS] = {
+	[PHASE(OPENING)] = {STAYS(OPENING), [EVENT_ABORTS] = PHASE(REFUSED)},
+	[PHASE(ANSWERED)] = {STAYS(ANSWERED), [EVENT_PACKET] = PHASE(OPEN), [EVENT_DATA] = PHASE(OPEN),
+			     [EVENT_ENDS] = PHASE(CLIENT_ENDED), [EVENT_ABORTS] = PHASE(BROKEN_OFF)},
+	[PHASE(OPEN)] = {STAYS(OPEN), [EVENT_ENDS] = PHASE(CLIENT_ENDED), [EVENT_ABORTS] = PHASE(CLIENT_RESET)},
+	[PHASE(CLIENT_ENDED)] = {STAYS(CLIENT_ENDED), [EVENT_DATA] = PHASE(OPEN),
+				 [EVENT_ABORTS] = PHASE(CLIENT_RESET)},
+	[PHASE(MEMBER_ENDED)] = {STAYS(MEMBER_ENDED), [EVENT_ENDS] = PHASE(OVER), [EVENT_ABORTS] = PHASE(OVER)},
+	[PHASE(OVER)] = {STAYS(OVER), [EVENT_DATA] = PHASE(MEMBER_ENDED)},
+	[PHASE(CLIENT_RESET)] = {STAYS(CLIENT_RESET), [EVENT_PACKET] = PHASE(OPEN), [EVENT_DATA] = PHASE(OPEN),
+				 [EVENT_ENDS] = PHASE(CLIENT_ENDED)},
+	[PHASE(MEMBER_RESET)] = {STAYS(MEMBER_RESET), [EVENT_ENDS] = PHASE(OVER), [EVENT_ABORTS] = PHASE(OVER)},
+	[PHASE(REFUSED)] = {STAYS(REFUSED)},
+	[PHASE(BROKEN_OFF)] = {STAYS(BROKEN_OFF), [EVENT_PACKET] = PHASE(OPEN), [EVENT_DATA] = PHASE(OPEN),
+			       [EVENT_ENDS] = PHASE(CLIENT_ENDED)},
+};
+static const __u8 after_member[PHASES][FLOW_EVENTS] = {
+	[PHASE(OPENING)] = {STAYS(OPENING), [EVENT_ACCEPTS] = PHASE(ANSWERED), [EVENT_ANSWERS] = PHASE(OPEN),
+			    [EVENT_ABORTS] = PHASE(REFUSED)},
+	[PHASE(ANSWERED)] = {STAYS(ANSWERED), [EVENT_ANSWERS] = PHASE(OPEN), [EVENT_ABORTS] = PHASE(BROKEN_OFF)},
+	[PHASE(OPEN)] = {STAYS(OPEN), [EVENT_ENDS] = PHASE(MEMBER_ENDED), [EVENT_ABORTS] = PHASE(MEMBER_RESET)},
+	[PHASE(CLIENT_ENDED)] = {STAYS(CLIENT_ENDED), [EVENT_ENDS] = PHASE(OVER), [EVENT_ABORTS] = PHASE(OVER)},
+	[PHASE(MEMBER_ENDED)] = {STAYS(MEMBER_ENDED), [EVENT_DATA] = PHASE(OPEN),
+				 [EVENT_ABORTS] = PHASE(MEMBER_RESET)},
+	[PHASE(OVER)] = {STAYS(OVER), [EVENT_DATA] = PHASE(CLIENT_ENDED)},
+	[PHASE(CLIENT_RESET)] = {STAYS(CLIENT_RESET), [EVENT_ENDS] = PHASE(OVER), [EVENT_ABORTS] = PHASE(OVER)},
+	[PHASE(MEMBER_RESET)] = {STAYS(MEMBER_RESET), [EVENT_PACKET] = PHASE(OPEN), [EVENT_DATA] = PHASE(OPEN),
+				 [EVENT_ENDS] = PHASE(MEMBER_ENDED)},
+	[PHASE(REFUSED)] = {STAYS(REFUSED), [EVENT_ACCEPTS] = PHASE(ANSWERED)},
+	[PHASE(BROKEN_OFF)] = {STAYS(BROKEN_OFF), [EVENT_ACCEPTS] = PHASE(ANSWERED)},
+};
+#pragma clang diagnostic pop
+
+/* A segment without ACK is ignored by whoever gets it, unless it opens or resets (RFC 9293, 3.10.7.4). */
+static __always_inline __u32 event_of(__u32 signals)
 {
-	return (state & SLUICE_FLOW_CLOSED) == SLUICE_FLOW_CLOSED;
+	if (signals & SIGNAL_ABORTS)
+		return EVENT_ABORTS;
+	if (!(signals & SIGNAL_CONFIRMS))
+		return signals & SIGNAL_ACCEPTS ? EVENT_ACCEPTS : EVENT_NONE;
+	if (signals & SIGNAL_ENDS)
+		return EVENT_ENDS;
+	if (signals & SIGNAL_ACCEPTS)
+		return EVENT_ACCEPTS;
+	return signals & SIGNAL_DATA ? EVENT_DATA : EVENT_PACKET;
 }
 
-/* Adds what was seen to a forward slot's events. Called only when something new was seen, so packets of established
- * connections never write here. A closed connection has ended and is counted no more. */
-static __always_inline void flow_note(int family, const struct flow *forward, __u64 seen)
+/* A forward slot's state after this. */
+static __always_inline __u64 state_after(__u64 state, __u32 event, bool of_member)
+{
+	__u32 phase = PHASE_INDEX(sluice_flow_phase(state)) % PHASES;
+	__u64 next;
+
+	if (event >= FLOW_EVENTS)
+		return state;
+	next = of_member ? after_member[phase][event] : after_client[phase][event];
+	return (state & ~SLUICE_PHASE_BITS) | next * SLUICE_FLOW_REPLIED;
+}
+
+/* Moves a forward slot to its next phase, and counts. Packets of established connections that have nothing to tell never
+ * write here. Returns the state after it. */
+static __always_inline __u64 flow_advance(int family, const struct tuple *key, const struct flow *forward, __u32 event,
+					  bool of_member)
 {
 	void *slot = flow_slot(family, forward->index);
 	__u64 state = forward->state;
 
-	if (!slot)
-		return;
+	if (!slot || !key)
+		return state;
 	for (int i = 0; i < FLOW_STATE_ROUNDS; i++) {
-		__u64 next = state | seen;
+		__u64 next = state_after(state, event, of_member);
 
 		if (next == state)
-			return;
-		if (flow_is_closed(state))
-			next &= ~SLUICE_FLOW_ESTABLISHED | state;
+			break;
 		if (flow_swap(family, forward->index, state, next)) {
-			if (flow_is_closed(next) && !flow_is_closed(state))
-				count_flow_ended(family, state);
-			else if (next & ~state & SLUICE_FLOW_ESTABLISHED)
-				count_half_open(family, -1);
-			return;
+			count_flow_changed(family, state, next);
+			return next;
 		}
 		state = READ_ONCE(*slot_state(family, slot)) & SLUICE_STATE_FLOW;
 		if (!SLUICE_STATE_GET(state, PROTOCOL) || state & SLUICE_FLOW_TO_CLIENT)
-			return;
+			break;
 	}
+	return state;
+}
+
+/* A reset of a confirmed connection, of which nobody but one end, or who speaks in its name, has said a word. */
+static __always_inline bool reset_by_one(__u64 state)
+{
+	__u64 phase = sluice_flow_phase(state);
+
+	return phase == SLUICE_PHASE_CLIENT_RESET || phase == SLUICE_PHASE_MEMBER_RESET;
 }
 
 static __always_inline __u32 flow_timeout_seconds(__u64 state)
 {
-	if (flow_is_closed(state))
-		return SLUICE_TIMEOUT_CLOSED_SECONDS;
+	if (sluice_flow_is_closed(state))
+		return reset_by_one(state) ? SLUICE_TIMEOUT_RESET_SECONDS : SLUICE_TIMEOUT_CLOSED_SECONDS;
 	if (state & SLUICE_FLOW_CLOSED)
 		return SLUICE_TIMEOUT_CLOSING_SECONDS;
 	if (SLUICE_STATE_GET(state, PROTOCOL) == SLUICE_FLOW_UDP)
@@ -106,7 +189,7 @@ static __always_inline bool flow_forget_in(int family, __s32 forward_index, __u6
 
 	if (!flow_remove(family, forward_index, forward_state))
 		return false;
-	if (!flow_is_closed(forward_state))
+	if (!sluice_flow_is_closed(forward_state))
 		count_flow_ended(family, forward_state);
 	index = flow_search(family, reverse_key);
 	reverse = flow_slot(family, index);
@@ -209,7 +292,7 @@ static __always_inline bool flow_is_doomed(const struct flow *forward)
 {
 	const struct sluice_member *member;
 
-	if (SLUICE_STATE_GET(forward->state, PROTOCOL) == SLUICE_FLOW_UDP || flow_is_closed(forward->state))
+	if (SLUICE_STATE_GET(forward->state, PROTOCOL) == SLUICE_FLOW_UDP || sluice_flow_is_closed(forward->state))
 		return false;
 	member = member_of(forward->state);
 	return member && member->flags & SLUICE_MEMBER_GIVEN_UP;
@@ -221,20 +304,23 @@ static __always_inline bool flow_is_given_up(const struct flow *flow)
 	return !SLUICE_STATE_GET(flow->state, HOP) && !(flow->state & SLUICE_FLOW_TO_CLIENT) && flow_is_doomed(flow);
 }
 
-/* Does a SYN or INIT that meets this forward slot open a new connection (RFC 6191 in spirit)? Yes when the old one is
- * closing, closed, given up or idle for too long; when its member is down or removed; and when the member takes no new
- * connections and this one never got far, or the member is silent. No when it is a retransmission. */
+/* Does a SYN or INIT that meets this forward slot open a new connection, perhaps with another member (RFC 6191 in spirit)?
+ * Yes when both ends have ended the old one, when the member refused it, when it is given up or idle for too long; when its
+ * member is down or removed; and when the member takes no new connections and this one never got far, or the member is
+ * silent. Otherwise the member is to judge: it is a retransmission, or somebody's forgery, or one end has ended the
+ * old one and the member knows. */
 static __always_inline bool flow_gives_way(int family, const struct flow *forward)
 {
+	__u64 phase = sluice_flow_phase(forward->state);
 	const struct sluice_member *member;
 	struct tuple twin;
 
-	if (forward->state & SLUICE_FLOW_CLOSED || flow_is_given_up(forward))
+	if (phase == SLUICE_PHASE_OVER || phase == SLUICE_PHASE_REFUSED || flow_is_given_up(forward))
 		return true;
 	twin = flow_twin(forward);
 	member = member_of(forward->state);
 	if (member && !(member->flags & SLUICE_MEMBER_USABLE) &&
-	    (!(forward->state & SLUICE_FLOW_ESTABLISHED) || member_is_gone(member) ||
+	    (!sluice_flow_is_confirmed(forward->state) || member_is_gone(member) ||
 	     (family == FAMILY4 ? member_is_silent4(&twin, forward->state) : member_is_silent6(&twin, forward->state))))
 		return true;
 	return flow_is_idle(family, &twin, forward->state);
@@ -258,8 +344,8 @@ static __always_inline bool flow_take_any(int family, __s32 index, struct tuple 
 
 static __always_inline bool is_unconfirmed(__u64 forward_state, __u32 which)
 {
-	return !(forward_state & SLUICE_FLOW_ESTABLISHED) &&
-	       (which == RECLAIM_UNCONFIRMED || (which == RECLAIM_HALF_OPEN && !flow_is_closed(forward_state)));
+	return !sluice_flow_is_confirmed(forward_state) &&
+	       (which == RECLAIM_UNCONFIRMED || (which == RECLAIM_HALF_OPEN && !sluice_flow_is_closed(forward_state)));
 }
 
 static __always_inline bool flow_reclaim_in(int family, __s32 index, __u32 which)

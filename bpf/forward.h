@@ -106,71 +106,86 @@ static __always_inline void translate(int family, struct xdp_md *ctx, const stru
 	translate_l4(ctx, p, (__u32)flow->new_destination_port << 16 | flow->new_source_port, change);
 }
 
-/* The client's side of the connection: what this packet adds to its state. */
+/* The client's side of the connection: what this packet tells about it. */
 static __always_inline void track_client(int family, const struct packet *p, const struct flow *forward)
 {
-	__u64 seen = 0;
+	__u32 event = event_of(p->signals);
 
-	if (p->signals & SIGNAL_ENDS)
-		seen |= SLUICE_FLOW_CLIENT_FIN;
-	if (p->signals & SIGNAL_ABORTS)
-		seen |= SLUICE_FLOW_CLOSED;
-	if (p->signals & SIGNAL_CONFIRMS && forward->state & SLUICE_FLOW_REPLIED)
-		seen |= SLUICE_FLOW_ESTABLISHED;
-	if (p->signals & SIGNAL_OPENS && !(forward->state & SLUICE_FLOW_REPLIED))
+	if (p->protocol == IPPROTO_UDP)
+		event = EVENT_PACKET;
+	else if (event == EVENT_ACCEPTS)
+		return; /* that is the member's part */
+	if (p->signals & SIGNAL_OPENS && sluice_flow_phase(forward->state) == SLUICE_PHASE_OPENING)
 		suspect_member(forward->state, SLUICE_FAILURE_UNANSWERED);
-	if (seen & ~forward->state)
-		flow_note(family, forward, seen);
+	if (state_after(forward->state, event, false) != forward->state)
+		flow_advance(family, &p->tuple, forward, event, false);
 }
 
-static __always_inline int track_member_in(int family, const struct tuple *forward_key, __u32 signals)
+/* Does the packet come in by the NIC that leads to the flow's member? What comes in elsewhere, a client behind another NIC
+ * may have sent in the member's name. Where the way to the member is not known yet everybody is believed. */
+static __always_inline bool on_members_side(__u64 forward_state, __u32 ingress_ifindex)
+{
+	__u32 member = SLUICE_STATE_GET(forward_state, MEMBER), index = SLUICE_STATE_GET(forward_state, HOP);
+	const struct sluice_member_hop *known;
+	const struct sluice_next_hop *hop;
+
+	if (!index) {
+		known = bpf_map_lookup_elem(&member_hops, &member);
+		index = known ? known->index : 0;
+	}
+	hop = index ? next_hop_at(index) : NULL;
+	return !hop || !hop->ifindex || hop->ifindex == ingress_ifindex;
+}
+
+/* What the member's next packets have to tell. */
+enum told { TOLD_NOTHING, TOLD_MORE_WILL_FOLLOW, TOLD_ALL };
+
+static __always_inline int track_member_in(int family, const struct tuple *forward_key, __u32 event, __u32 ingress_ifindex)
 {
 	struct flow forward;
-	__u64 seen = 0;
+	__u64 phase;
 
-	if (signals & SIGNAL_ACCEPTS)
-		seen |= SLUICE_FLOW_REPLIED;
-	if (signals & SIGNAL_ENDS)
-		seen |= SLUICE_FLOW_MEMBER_FIN;
-	if (signals & SIGNAL_ABORTS)
-		seen |= SLUICE_FLOW_CLOSED;
-	if (!flow_find_far(family, forward_key, &forward))
-		return 0;
-	if (forward_key->protocol == SLUICE_FLOW_UDP)
-		seen |= SLUICE_FLOW_ESTABLISHED;
-	else if (signals & SIGNAL_ACCEPTS && !(forward.state & SLUICE_FLOW_REPLIED))
+	if (!flow_find_far(family, forward_key, &forward) || !on_members_side(forward.state, ingress_ifindex))
+		return TOLD_NOTHING;
+	phase = sluice_flow_phase(forward.state);
+	if (event == EVENT_ACCEPTS && phase == SLUICE_PHASE_OPENING)
 		handshake_ends(forward.state, handshake_name(family, forward_key));
-	if (signals & SIGNAL_ABORTS && !(forward.state & (SLUICE_FLOW_REPLIED | SLUICE_FLOW_CLOSED)))
+	if (event == EVENT_ABORTS && phase == SLUICE_PHASE_OPENING)
 		suspect_member(forward.state, SLUICE_FAILURE_REFUSED);
-	if (seen & ~forward.state)
-		flow_note(family, &forward, seen);
-	return 0;
+	if (state_after(forward.state, event, true) != forward.state)
+		phase = sluice_flow_phase(flow_advance(family, forward_key, &forward, event, true));
+	return phase & SLUICE_FLOW_MEMBER_FIN ? TOLD_MORE_WILL_FOLLOW : TOLD_ALL;
 }
 
-__noinline int track_member4(const struct tuple *forward_key, __u32 signals)
+__noinline int track_member4(const struct tuple *forward_key, __u32 event, __u32 ingress_ifindex)
 {
-	return forward_key ? track_member_in(FAMILY4, forward_key, signals) : 0;
+	return forward_key ? track_member_in(FAMILY4, forward_key, event, ingress_ifindex) : TOLD_NOTHING;
 }
 
-__noinline int track_member6(const struct tuple *forward_key, __u32 signals)
+__noinline int track_member6(const struct tuple *forward_key, __u32 event, __u32 ingress_ifindex)
 {
-	return forward_key ? track_member_in(FAMILY6, forward_key, signals) : 0;
+	return forward_key ? track_member_in(FAMILY6, forward_key, event, ingress_ifindex) : TOLD_NOTHING;
 }
 
-/* The member's side; the state is in the twin. A reverse slot is marked as soon as its packets have nothing to tell
- * any more, so that they can take the fast path. */
-static __always_inline void track_member(int family, const struct packet *p, struct flow *flow)
+/* The member's side; the phase is in the twin. A reverse slot is marked while its ordinary packets have nothing to tell,
+ * so that they can take the abridged way. */
+static __always_inline void track_member(int family, struct xdp_md *ctx, const struct packet *p, struct flow *flow)
 {
 	struct tuple twin = flow_twin(flow);
-	__u64 state = flow->state | SLUICE_FLOW_ESTABLISHED;
+	__u32 event = twin.protocol == SLUICE_FLOW_UDP ? EVENT_ANSWERS : event_of(p->signals);
+	bool is_ordinary = event == EVENT_PACKET || event == EVENT_DATA || event == EVENT_ANSWERS;
+	__u64 state = flow->state;
+	int told;
 
-	if (p->signals & ~SIGNAL_CONFIRMS) {
-		if (family == FAMILY4)
-			track_member4(&twin, p->signals);
-		else
-			track_member6(&twin, p->signals);
-	}
-	if ((twin.protocol == SLUICE_FLOW_UDP || !(p->signals & SIGNAL_ACCEPTS)) && state != flow->state)
+	if (event == EVENT_NONE || (is_ordinary && state & SLUICE_FLOW_ESTABLISHED))
+		return;
+	told = family == FAMILY4 ? track_member4(&twin, event, ctx->ingress_ifindex)
+				 : track_member6(&twin, event, ctx->ingress_ifindex);
+	if (told == TOLD_ALL)
+		state |= SLUICE_FLOW_ESTABLISHED;
+	else if (told == TOLD_MORE_WILL_FOLLOW)
+		state &= ~SLUICE_FLOW_ESTABLISHED;
+	if (state != flow->state)
 		flow_replace_state(family, flow, state);
 }
 
@@ -321,7 +336,7 @@ static __always_inline int forward_in(int family, struct xdp_md *ctx)
 	if (p->fragment == FRAGMENT_LATER)
 		;
 	else if (to_client(flow))
-		track_member(family, p, flow);
+		track_member(family, ctx, p, flow);
 	else
 		track_client(family, p, flow);
 	return transmit(family, p, ctx, flow, &way,

@@ -26,6 +26,7 @@ enum { FAMILY4 = 4, FAMILY6 = 6 };
 #define SIGNAL_CONFIRMS 0x04 /* TCP ACK, SCTP anything later; any UDP packet */
 #define SIGNAL_ENDS 0x08     /* this side sends no more: FIN, SHUTDOWN */
 #define SIGNAL_ABORTS 0x10   /* it is over: RST, ABORT, SHUTDOWN COMPLETE */
+#define SIGNAL_DATA 0x20     /* it has a payload, or says that it has one */
 
 enum fragment { FRAGMENT_NONE, FRAGMENT_FIRST, FRAGMENT_LATER };
 

@@ -209,6 +209,8 @@ static __always_inline bool parse_tcp(struct packet *p, struct xdp_md *ctx)
 	p->signals = tcp_signals(((__u8 *)tcp)[TCP_FLAGS_OFFSET]);
 	if (tcp->doff * 4 < sizeof(*tcp) || tcp->doff * 4 > p->l4_bytes)
 		p->defect = SLUICE_REASON_MALFORMED_TCP;
+	if (tcp->doff * 4 < p->l4_bytes)
+		p->signals |= SIGNAL_DATA;
 	return true;
 }
 
@@ -241,6 +243,9 @@ static __always_inline __u8 sctp_signals(__u8 chunk_type)
 		return SIGNAL_ABORTS;
 	case SCTP_SHUTDOWN:
 		return SIGNAL_ENDS | SIGNAL_CONFIRMS;
+	case SCTP_DATA:
+	case SCTP_I_DATA:
+		return SIGNAL_DATA | SIGNAL_CONFIRMS;
 	default:
 		return SIGNAL_CONFIRMS;
 	}

@@ -28,11 +28,13 @@ struct sctp_header {
 	__u8 chunk_flags;
 	__be16 chunk_bytes;
 };
+#define SCTP_DATA 0
 #define SCTP_INIT 1
 #define SCTP_INIT_ACK 2
 #define SCTP_ABORT 6
 #define SCTP_SHUTDOWN 7
 #define SCTP_SHUTDOWN_COMPLETE 14
+#define SCTP_I_DATA 64 /* RFC 8260 */
 
 /* An ICMP message (RFC 792) and an ICMPv6 message (RFC 4443): they begin alike. linux/icmp.h drags in the C library. */
 struct icmp_header {

@@ -92,14 +92,58 @@ enum sluice_flow_protocol { SLUICE_FLOW_TCP = 1, SLUICE_FLOW_UDP = 2, SLUICE_FLO
 
 /* Bits of `state`. */
 #define SLUICE_FLOW_TO_CLIENT (1ULL << 40) /* the reverse slot */
-/* What has been seen of the connection; kept in the forward slot. */
-#define SLUICE_FLOW_REPLIED (1ULL << 41) /* the member's SYN-ACK or INIT-ACK; from the start if it answers directly */
-/* And the client's packet after it; UDP: a reply. In a reverse slot: that the forward one need not be told any more.
- * Packets without it are not for the fast path. */
+/* What has been seen of the connection; kept in the forward slot, where these four bits together are its phase, see
+ * SLUICE_PHASE_*. */
+#define SLUICE_FLOW_REPLIED (1ULL << 41)
+/* The client's packets, unless they open or end something, have nothing to tell. In a reverse slot: the member's. Those of
+ * slots without it are not for the abridged journey. */
 #define SLUICE_FLOW_ESTABLISHED (1ULL << 42)
 #define SLUICE_FLOW_CLIENT_FIN (1ULL << 43)
 #define SLUICE_FLOW_MEMBER_FIN (1ULL << 44)
-#define SLUICE_FLOW_CLOSED (SLUICE_FLOW_CLIENT_FIN | SLUICE_FLOW_MEMBER_FIN) /* RST sets both, too */
+
+/* The phases of a connection. Whoever knows its addresses and ports can send a FIN, a reset or an ABORT in an end's name, so
+ * none is believed for good: what that end sends afterwards takes it back (bpf/flow_state.h). */
+#define SLUICE_PHASE_OPENING 0ULL                   /* waits for the member */
+#define SLUICE_PHASE_ANSWERED SLUICE_FLOW_REPLIED   /* waits for the client; from the start if the member answers directly */
+#define SLUICE_PHASE_OPEN (SLUICE_FLOW_REPLIED | SLUICE_FLOW_ESTABLISHED) /* UDP: the member has spoken */
+#define SLUICE_PHASE_CLIENT_ENDED (SLUICE_FLOW_REPLIED | SLUICE_FLOW_CLIENT_FIN)
+#define SLUICE_PHASE_MEMBER_ENDED (SLUICE_PHASE_OPEN | SLUICE_FLOW_MEMBER_FIN)
+#define SLUICE_PHASE_OVER (SLUICE_FLOW_REPLIED | SLUICE_FLOW_CLOSED)                      /* both ends ended it */
+#define SLUICE_PHASE_CLIENT_RESET SLUICE_FLOW_CLIENT_FIN                                  /* one did, at once */
+#define SLUICE_PHASE_MEMBER_RESET (SLUICE_FLOW_ESTABLISHED | SLUICE_FLOW_MEMBER_FIN)
+#define SLUICE_PHASE_REFUSED SLUICE_FLOW_CLOSED          /* reset before the member's answer */
+#define SLUICE_PHASE_BROKEN_OFF SLUICE_FLOW_MEMBER_FIN   /* and between that and the client's */
+#define SLUICE_FLOW_CLOSED (SLUICE_FLOW_CLIENT_FIN | SLUICE_FLOW_MEMBER_FIN)
+#define SLUICE_PHASE_BITS (SLUICE_PHASE_OPEN | SLUICE_FLOW_CLOSED)
+
+/* Of a forward slot. Versions before this one left a connection whose client had ended it marked as established. */
+static inline __u64 sluice_flow_phase(__u64 state)
+{
+	__u64 older = SLUICE_FLOW_ESTABLISHED | SLUICE_FLOW_CLIENT_FIN;
+
+	if ((state & older) == older)
+		state &= ~SLUICE_FLOW_ESTABLISHED;
+	return state & SLUICE_PHASE_BITS;
+}
+
+/* Is it over, as far as is known? Then it has been counted as ended. */
+static inline int sluice_flow_is_closed(__u64 state)
+{
+	__u64 phase = sluice_flow_phase(state);
+
+	return (phase & SLUICE_FLOW_CLOSED) == SLUICE_FLOW_CLOSED ||
+	       (phase & SLUICE_FLOW_CLOSED && !(phase & SLUICE_FLOW_REPLIED));
+}
+
+/* Has the client ever confirmed it? */
+static inline int sluice_flow_is_confirmed(__u64 state)
+{
+	__u64 phase = sluice_flow_phase(state);
+
+	return phase & SLUICE_FLOW_ESTABLISHED ||
+	       (phase & SLUICE_FLOW_CLIENT_FIN && phase != SLUICE_PHASE_REFUSED);
+}
+
 /* dnat, dsr, ipip: the client's address is the same on both sides. In both slots. */
 #define SLUICE_FLOW_KEEPS_CLIENT (1ULL << 56)
 
@@ -119,7 +163,8 @@ enum sluice_flow_protocol { SLUICE_FLOW_TCP = 1, SLUICE_FLOW_UDP = 2, SLUICE_FLO
 #define SLUICE_TIMEOUT_HALF_OPEN_SECONDS 60    /* longer than five SYN-ACK retransmissions (31 s) */
 #define SLUICE_TIMEOUT_ESTABLISHED_SECONDS 7440 /* RFC 5382 REQ-5: not less than 2 h 4 min */
 #define SLUICE_TIMEOUT_CLOSING_SECONDS 240     /* RFC 5382 REQ-5: transitory, one FIN seen */
-#define SLUICE_TIMEOUT_CLOSED_SECONDS 60       /* both FINs or RST: Linux's TIME_WAIT, guards the port */
+#define SLUICE_TIMEOUT_CLOSED_SECONDS 60       /* both FINs, or never confirmed: Linux's TIME_WAIT, guards the port */
+#define SLUICE_TIMEOUT_RESET_SECONDS 240       /* RFC 7857, 2.2: time for what shows that the reset was a forgery */
 #define SLUICE_TIMEOUT_UDP_SECONDS 30          /* UDP without a reply */
 #define SLUICE_TIMEOUT_UDP_REPLIED_SECONDS 60
 

@@ -352,19 +352,35 @@ std::vector<sluice_flow6> World::flows6() {
   return all;
 }
 
-void World::make_older(const Flow& flow, std::uint32_t seconds) {
+namespace {
+
+void make_state_older(__u64& state, std::uint32_t seconds) {
   timespec jiffy{};
   clock_getres(CLOCK_MONOTONIC_COARSE, &jiffy);
   const double jiffies = 1e9 / static_cast<double>(jiffy.tv_nsec);
   const double tick = std::exp2(std::round(std::log2(SLUICE_TICK_SECONDS * jiffies))) / jiffies;
   const auto ticks = static_cast<std::uint64_t>(seconds / tick);
-
-  sluice_bucket4 bucket{};
-  ASSERT_EQ(bpf_map_lookup_elem(map("flows4"), &flow.bucket, &bucket), 0);
-  auto& state = bucket.slots[flow.slot].state;
   const auto seen = SLUICE_STATE_GET(state, SEEN) - ticks;
   state = (state & SLUICE_STATE_CLEAR(SEEN)) | SLUICE_STATE_PUT(SEEN, seen);
+}
+
+}  // namespace
+
+void World::make_older(const Flow& flow, std::uint32_t seconds) {
+  sluice_bucket4 bucket{};
+  ASSERT_EQ(bpf_map_lookup_elem(map("flows4"), &flow.bucket, &bucket), 0);
+  make_state_older(bucket.slots[flow.slot].state, seconds);
   put(map("flows4"), flow.bucket, bucket);
+}
+
+void World::make_all_older(std::uint32_t seconds) {
+  for (const Flow& flow : flows()) make_older(flow, seconds);
+  sluice_bucket6 bucket{};
+  for (std::uint32_t i = 0; bpf_map_lookup_elem(map("flows6"), &i, &bucket) == 0; ++i) {
+    if (!(bucket.slots[0].state & SLUICE_STATE_FLOW)) continue;
+    make_state_older(bucket.slots[0].state, seconds);
+    put(map("flows6"), i, bucket);
+  }
 }
 
 namespace {

@@ -110,6 +110,7 @@ class World : public ::testing::Test {
   std::vector<sluice_flow6> flows6();
   // Makes the flow look as if its last packet had come so much earlier.
   void make_older(const Flow& flow, std::uint32_t seconds);
+  void make_all_older(std::uint32_t seconds);  // of either IP version
   sluice_flow_expire expire();
   // As after loading: no flows, no fragments, every pool's turn at its first member.
   void forget_flows();

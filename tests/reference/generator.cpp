@@ -142,6 +142,8 @@ Packet Generator::packet_of(const Flow& flow, bool from_member, std::string* int
                        : flow.client_way;
   // Where members answer directly there need be no way back.
   *interface = way.interface.empty() ? "lan0" : way.interface;
+  // Somebody behind another NIC who speaks in the member's name.
+  if (from_member && chance(5)) *interface = *interface == "lan0" ? "dmz0" : "lan0";
   p.source_mac = way.next_mac;
   address(p, *interface);
   if (from_member && !way.tags.empty()) p.tags = way.tags;

@@ -234,14 +234,14 @@ void Model::remember_fragment(const View& v) {
     fragments_[{v.source, v.destination, v.id, v.protocol}] = {v.source_port, v.destination_port};
 }
 
-// RFC 6191 in spirit: a new connection on the ports of one that is over, or that never got
-// anywhere.
+// RFC 6191 in spirit: a new connection on the ports of one that is over for both ends, or that never
+// got anywhere.
 bool Model::gives_way(const Flow& flow, const View& v) const {
   const bool may = v.opens || (v.protocol == udp && !flow.established);
   if (!may || v.fragment == Fragment::later) return false;
   const auto& member = configuration_.members[flow.member];
-  return flow.is_closing() || is_given_up(flow) || member.is_gone() ||
-         (!flow.established && !member.is_usable());
+  return flow.both_ended() || (flow.refused && !flow.replied) || is_given_up(flow) ||
+         member.is_gone() || (!flow.established && !member.is_usable());
 }
 
 bool Model::is_given_up(const Flow& flow) const {
@@ -279,17 +279,39 @@ void Model::forget(std::size_t flow) {
   slots_.erase(flows_[flow].at_member.turned());
 }
 
+// What an end says it may be saying in another's name: nothing of it is believed for good.
 void Model::track(Flow& flow, bool to_client, const View& v) const {
+  auto& own = to_client ? flow.member_end : flow.client_end;
   if (v.fragment == Fragment::later) return;
-  const bool was_over = flow.is_over();  // then it is not confirmed any more
-  if (v.aborts) flow.client_ended = flow.member_ended = true;
-  if (v.ends) (to_client ? flow.member_ended : flow.client_ended) = true;
-  if (to_client) {
-    if (v.accepts) flow.replied = true;
-    if (v.protocol == udp) flow.established = true;
-  } else if (v.confirms && flow.replied && !was_over) {
-    flow.established = true;
+  if (v.protocol == udp) {
+    flow.established = flow.established || to_client || flow.replied;
+    flow.replied = flow.replied || to_client;
+  } else if (v.aborts) {
+    if (!flow.established) flow.refused = true;
+    if (flow.established) own = End::reset;
+  } else if (v.accepts) {
+    if (!to_client || flow.established) return;
+    flow.replied = true;
+    flow.refused = false;
+  } else if (v.confirms) {
+    if (!to_client && flow.replied && !flow.established) {
+      flow.established = true;
+      flow.refused = false;
+    }
+    if (!flow.established) return;
+    if (v.ends) {
+      own = End::fin;
+    } else if (own == End::reset || (own == End::fin && v.data)) {
+      own = End::no;
+    }
   }
+  if (flow.both_ended()) flow.client_end = flow.member_end = End::fin;
+}
+
+// Members are believed only on the side where they are.
+bool Model::believes(const Arrival& a, const Flow& flow, bool to_client) const {
+  const auto way = way_to(configuration_, configuration_.members[flow.member].address);
+  return !to_client || !way || !way->resolved || way->interface == a.interface;
 }
 
 Model::Translation Model::translation(const Flow& flow, bool to_client) const {
@@ -351,7 +373,7 @@ std::optional<Fate> Model::known_flow(const Arrival& a) {
   if (v.ttl <= 1)
     return time_exceeded(a.frame, v, direction->to_client ? t.to.source : v.destination);
   if (!direction->to_client && t.way.resolved) flow.lost = false;
-  track(flow, direction->to_client, v);
+  if (believes(a, flow, direction->to_client)) track(flow, direction->to_client, v);
   return forward(a, t, direction->to_client ? "replied" : "forwarded", direction->to_client);
 }
 

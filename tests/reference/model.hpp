@@ -108,6 +108,9 @@ struct Tuple {
   bool operator<(const Tuple& other) const { return all() < other.all(); }
 };
 
+// Has an end of a connection ended it? So it was said in its name, and not taken back since.
+enum class End { no, fin, reset };
+
 struct Flow {
   Tuple at_client;  // the client's packets when they come
   Tuple at_member;  // and when they have left
@@ -115,11 +118,16 @@ struct Flow {
   Service service;
   std::size_t member = 0;
   Way client_way;
-  bool replied = false, established = false, client_ended = false, member_ended = false;
+  bool replied = false, established = false;
+  bool refused = false;  // reset before it was established
+  End client_end = End::no, member_end = End::no;
   bool forgotten = false;
   bool lost = false;  // a sweep found its member given up, and its packets went nowhere since
-  bool is_closing() const { return client_ended || member_ended; }
-  bool is_over() const { return (client_ended && member_ended) || forgotten; }
+  bool both_ended() const { return client_end != End::no && member_end != End::no; }
+  bool is_over() const {
+    return forgotten || refused || both_ended() || client_end == End::reset ||
+           member_end == End::reset;
+  }
 };
 
 enum class Action : std::uint32_t { drop = 1, pass = 2, transmit = 3, redirect = 4 };
@@ -185,6 +193,7 @@ class Model {
   void forget(std::size_t flow);
   std::optional<Way> way_to_client(const Arrival& a) const;
   void track(Flow& flow, bool to_client, const View& view) const;
+  bool believes(const Arrival& a, const Flow& flow, bool to_client) const;
   Translation translation(const Flow& flow, bool to_client) const;
   std::optional<std::size_t> choose(std::size_t pool, const Arrival& a);
   std::size_t by_hash(std::size_t pool, const Tuple& client, const std::vector<std::size_t>& ring);

@@ -67,6 +67,7 @@ void look_at_tcp(View& v, const Bytes& frame) {
   v.confirms = ack;
   v.ends = fin;
   v.aborts = rst;
+  v.data = header_bytes < v.l4_bytes;
 }
 
 void look_at_udp(View& v, const Bytes& frame) {
@@ -84,6 +85,7 @@ void look_at_sctp(View& v, const Bytes& frame) {
   v.aborts = chunk == 6 || chunk == 14;  // ABORT, SHUTDOWN COMPLETE
   v.ends = chunk == 7;                   // SHUTDOWN
   v.confirms = !v.opens && !v.accepts && !v.aborts;
+  v.data = chunk == 0 || chunk == 64;  // DATA, I-DATA
 }
 
 void look_at_l4(View& v, const Bytes& frame) {

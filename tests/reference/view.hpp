@@ -49,6 +49,7 @@ struct View {
   std::uint16_t source_port = 0, destination_port = 0;
   // What it says about its connection.
   bool opens = false, accepts = false, confirms = false, ends = false, aborts = false;
+  bool data = false;
 
   std::size_t ip_header_bytes() const { return family == 4 ? 20 : 40; }
   std::size_t ttl_at() const { return l3 + (family == 4 ? 8 : 7); }

@@ -28,9 +28,9 @@ model::Protocol protocol_of(std::uint64_t state) {
 }
 
 const char* state_text(std::uint64_t state) {
-  if ((state & SLUICE_FLOW_CLOSED) == SLUICE_FLOW_CLOSED) return "closed";
+  if (sluice_flow_is_closed(state)) return "closed";
   if (state & SLUICE_FLOW_CLOSED) return "closing";
-  return state & SLUICE_FLOW_ESTABLISHED ? "established" : "opening";
+  return sluice_flow_is_confirmed(state) ? "established" : "opening";
 }
 
 // The flows' clock, whose present time only the data plane can tell.
