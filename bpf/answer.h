@@ -67,6 +67,51 @@ static __always_inline bool may_answer(void)
 	return true;
 }
 
+/* The sum of `bytes` (at most QUOTED_BYTES + 8) of the frame from `offset` on; ~0 if they are not all there. */
+__noinline __u64 frame_sum(struct xdp_md *ctx, __u32 offset, __u32 bytes)
+{
+	void *data = (void *)(long)ctx->data, *data_end = (void *)(long)ctx->data_end;
+	__u64 sum = 0;
+	void *at;
+
+	if (offset > 0xff)
+		return ~0ULL;
+	at = data + offset;
+
+	for (__u32 i = 0; i < (QUOTED_BYTES + 8) / 2; i++, at += 2) {
+		if (2 * i >= bytes)
+			break;
+		if (2 * i + 1 == bytes) {
+			if (at + 1 > data_end)
+				return ~0ULL;
+			sum += *(__u8 *)at;
+			break;
+		}
+		if (at + 2 > data_end)
+			return ~0ULL;
+		sum += *(__u16 *)at;
+	}
+	return sum;
+}
+
+/* What can't be right is neither answered nor opens anything (RFC 1812, 4.2.2.5, 5.2.2). IPv6 has no such sum. */
+static __always_inline bool header_sum_is_right(int family, struct xdp_md *ctx, const struct packet *p)
+{
+	const __u32 *ip = ip_header(family, ctx, p);
+	__u32 bytes = p->l4_offset - p->l3_offset;
+	__u64 sum;
+
+	if (family == FAMILY6)
+		return true;
+	if (!ip)
+		return false;
+	if (bytes == sizeof(struct iphdr))
+		sum = (__u64)ip[0] + ip[1] + ip[2] + ip[3] + ip[4];
+	else
+		sum = frame_sum(ctx, p->l3_offset, bytes);
+	return checksum_fold(sum) == 0xffff;
+}
+
 /* An ICMP error to be made of the packet whose IP header is at l3_offset. */
 struct icmp_error {
 	union sluice_address source; /* the answer's */
@@ -98,33 +143,6 @@ static __always_inline bool turn_frame(struct xdp_md *ctx, __u32 l3_offset, __u3
 	}
 	ethernet_address(data, (const void *)&macs);
 	return true;
-}
-
-/* The sum of `bytes` (at most QUOTED_BYTES + 8) of the frame from `offset` on; ~0 if they are not all there. */
-__noinline __u64 frame_sum(struct xdp_md *ctx, __u32 offset, __u32 bytes)
-{
-	void *data = (void *)(long)ctx->data, *data_end = (void *)(long)ctx->data_end;
-	__u64 sum = 0;
-	void *at;
-
-	if (offset > 0xff)
-		return ~0ULL;
-	at = data + offset;
-
-	for (__u32 i = 0; i < (QUOTED_BYTES + 8) / 2; i++, at += 2) {
-		if (2 * i >= bytes)
-			break;
-		if (2 * i + 1 == bytes) {
-			if (at + 1 > data_end)
-				return ~0ULL;
-			sum += *(__u8 *)at;
-			break;
-		}
-		if (at + 2 > data_end)
-			return ~0ULL;
-		sum += *(__u16 *)at;
-	}
-	return sum;
 }
 
 static __always_inline __u64 address_sum(const union sluice_address *a)
@@ -208,7 +226,7 @@ __noinline int make_icmp_error6(struct xdp_md *ctx, const struct icmp_error *e)
 static __always_inline int tell_sender(int family, struct packet *p, struct xdp_md *ctx, const struct flow *flow,
 				       struct icmp_error *e, int told, int untold)
 {
-	if (p->fragment == FRAGMENT_LATER || !may_answer())
+	if (p->fragment == FRAGMENT_LATER || !header_sum_is_right(family, ctx, p) || !may_answer())
 		return untold;
 	/* It is the VIP that speaks, to either side. */
 	e->source = flow && flow->state & SLUICE_FLOW_TO_CLIENT ? flow->new_source : p->tuple.destination;
@@ -322,7 +340,8 @@ static __always_inline int reject(int family, struct packet *p, struct xdp_md *c
 	if (p->protocol != IPPROTO_TCP)
 		return tell_sender(family, p, ctx, NULL, &e, SLUICE_REASON_REJECTED, why);
 	/* Resets are not answered, and options or extension headers would have to go. */
-	if (p->signals & SIGNAL_ABORTS || p->l4_offset != p->l3_offset + ip_header_bytes(family) || !may_answer())
+	if (p->signals & SIGNAL_ABORTS || p->l4_offset != p->l3_offset + ip_header_bytes(family) ||
+	    !header_sum_is_right(family, ctx, p) || !may_answer())
 		return why;
 	return (family == FAMILY4 ? make_reset4(ctx, p->l3_offset, p->l4_bytes)
 				  : make_reset6(ctx, p->l3_offset, p->l4_bytes))

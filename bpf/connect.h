@@ -37,24 +37,6 @@ const volatile __u32 half_open_limit6 = SLUICE_DEFAULT_FLOWS / SLUICE_IPV6_SHARE
 /* Why a connection was not made, beside the errors of the flow table. */
 #define TOO_MANY_HALF_OPEN 1
 
-/* Sources that no client has (RFC 1122, 3.2.1.3; RFC 4291, 2.5, 2.7), and the land attack. The filter knows that most
- * are no VIPs. */
-static __always_inline bool source_is_martian(int family, const struct packet *p)
-{
-	const union sluice_address *source = &p->tuple.source;
-	__u32 first = bpf_ntohl(source->words[0]);
-
-	if (family == FAMILY4) {
-		if (first >> 24 == 0 || first >> 24 == 127 || first >> 28 >= 14) /* 0/8, 127/8, 224/3 */
-			return true;
-	} else if (first >> 24 == 0xff || /* multicast */
-		   (!source->halves[0] && !source->words[2] && bpf_ntohl(source->words[3]) <= 1)) { /* ::, ::1 */
-		return true;
-	}
-	return address_equal(family, source, &p->tuple.destination) ||
-	       (address_may_be_known(family, source) && vip_find(family, source));
-}
-
 /* A connection in the making: what create_flow() is told, and what it finds. */
 struct connection {
 	struct tuple tuple; /* of the client's first packet */

@@ -123,13 +123,13 @@ static __always_inline void track_client(int family, const struct packet *p, con
 
 /* Does the packet come in by the NIC that leads to the flow's member? What comes in elsewhere, a client behind another NIC
  * may have sent in the member's name. Where the way to the member is not known yet everybody is believed. */
-static __always_inline bool on_members_side(__u64 forward_state, __u32 ingress_ifindex)
+static __always_inline bool on_members_side(__u64 state, __u32 ingress_ifindex)
 {
-	__u32 member = SLUICE_STATE_GET(forward_state, MEMBER), index = SLUICE_STATE_GET(forward_state, HOP);
+	__u32 member = SLUICE_STATE_GET(state, MEMBER), index = SLUICE_STATE_GET(state, HOP);
 	const struct sluice_member_hop *known;
 	const struct sluice_next_hop *hop;
 
-	if (!index) {
+	if (!index || state & SLUICE_FLOW_TO_CLIENT) {
 		known = bpf_map_lookup_elem(&member_hops, &member);
 		index = known ? known->index : 0;
 	}

@@ -232,7 +232,7 @@ static __always_inline int deliver_error(int family, struct packet *p, struct xd
 	if (why == SLUICE_REASON_NO_ROUTE)
 		return why;
 	count_flow_packet(flow->state, ETH_HLEN + p->l3_bytes);
-	if (to_client(flow) && says_unreachable(family, ctx, p))
+	if (to_client(flow) && says_unreachable(family, ctx, p) && on_members_side(flow->state, ctx->ingress_ifindex))
 		suspect_member(flow->state, SLUICE_FAILURE_UNREACHABLE);
 	if (way.hop)
 		lower_ttl(family, ctx, p);
@@ -271,6 +271,11 @@ static __always_inline int error_in(int family, struct xdp_md *ctx)
 		return error_without_flow(family, p, SLUICE_REASON_MALFORMED_ICMP);
 	if (!flow_find_far(family, &journey->quoted, &journey->flow))
 		return error_without_flow(family, p, SLUICE_REASON_ICMP_NO_FLOW);
+	/* Whoever complains does so to the packet's sender. Errors to the host's own address are the host's. */
+	if (!address_equal(family, &p->tuple.destination, &journey->quoted.destination))
+		return error_without_flow(family, p, SLUICE_REASON_ICMP_MISDIRECTED);
+	if (source_is_martian(family, p))
+		return SLUICE_REASON_MARTIAN_SOURCE;
 	return deliver_error(family, p, ctx, &journey->flow, &quote, &journey->quoted);
 }
 

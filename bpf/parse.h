@@ -30,6 +30,7 @@ struct l4_place {
 	__u32 fragment; /* enum fragment */
 	__be32 id;
 	__s32 defect; /* UNDECIDED, or a reason */
+	__u32 fragment_offset;
 	__u32 end;    /* in: where the packet ends in the frame */
 };
 
@@ -74,6 +75,15 @@ __noinline int ipv6_extensions(struct xdp_md *ctx, struct l4_place *place)
 				reason_out_of_reach(offset, 8, place->end, SLUICE_REASON_MALFORMED_IPV6);
 			return 0;
 		}
+		if (protocol == IPPROTO_HOPOPTS && i > 0) {
+			place->defect = SLUICE_REASON_MISPLACED_HEADER;
+			return 0;
+		}
+		/* Segments left: we are not its last destination (RFC 5095; RFC 8200, 4.4). */
+		if (protocol == IPPROTO_ROUTING && header[3]) {
+			place->defect = SLUICE_REASON_SOURCE_ROUTED;
+			return 0;
+		}
 		if (protocol == IPPROTO_FRAGMENT) {
 			__be16 field = *(__be16 *)(header + 2);
 
@@ -82,6 +92,7 @@ __noinline int ipv6_extensions(struct xdp_md *ctx, struct l4_place *place)
 			else if (field & bpf_htons(1))
 				place->fragment = FRAGMENT_FIRST;
 			place->id = *(__be32 *)(header + 4);
+			place->fragment_offset = bpf_ntohs(field) & 0xfff8;
 			offset += 8;
 		} else {
 			offset += 8 + header[1] * 8;
@@ -104,9 +115,59 @@ static __always_inline bool frame_holds(struct xdp_md *ctx, __u32 l3_offset, __u
 	return l3_offset + l3_bytes <= bpf_xdp_get_buff_len(ctx);
 }
 
+/* A second fragment that begins within a header that the first one must have had whole (RFC 3128), or one that ends beyond
+ * what a packet can hold. `end`: of the fragment, in the packet. */
+static __always_inline bool fragment_is_bad(__u32 protocol, __u32 offset, __u32 end)
+{
+	__u32 header_bytes = 0;
+
+	if (protocol == IPPROTO_TCP)
+		header_bytes = sizeof(struct tcphdr);
+	if (protocol == IPPROTO_SCTP)
+		header_bytes = sizeof(struct sctp_header);
+	return (offset && offset < header_bytes) || end > IP_PACKET_BYTES;
+}
+
+/* UNDECIDED; SOURCE_ROUTED: there is a source route that is not at its end; MALFORMED_IPV4: an option's length lies. */
+__noinline int ipv4_options(struct xdp_md *ctx, __u32 offset, __u32 bytes)
+{
+	__u8 options[IPV4_OPTION_BYTES + 24] = {};
+	__u32 at = 0;
+
+	if (bytes < 4 || bytes > IPV4_OPTION_BYTES || bpf_xdp_load_bytes(ctx, offset, options, bytes))
+		return SLUICE_REASON_MALFORMED_IPV4;
+	for (int i = 0; i < IPV4_OPTION_BYTES; i++) {
+		__u8 type, length;
+
+		/* All that the verifier is to know of it, in each round alike. */
+		asm volatile("" : "+r"(at));
+		at &= 63;
+		if (at >= bytes || at > IPV4_OPTION_BYTES)
+			return UNDECIDED;
+		type = options[at];
+		if (type == IPV4_OPTION_END)
+			return UNDECIDED;
+		if (type == IPV4_OPTION_NOTHING) {
+			++at;
+			continue;
+		}
+		length = options[at + 1];
+		if (length < 2 || at + length > bytes)
+			return SLUICE_REASON_MALFORMED_IPV4;
+		if (type == IPV4_OPTION_LOOSE_ROUTE || type == IPV4_OPTION_STRICT_ROUTE) {
+			if (length < 3)
+				return SLUICE_REASON_MALFORMED_IPV4;
+			if (options[at + 2] <= length)
+				return SLUICE_REASON_SOURCE_ROUTED;
+		}
+		at += length;
+	}
+	return UNDECIDED;
+}
+
 static __always_inline void parse_ipv4_rest(struct packet *p, struct xdp_md *ctx, const struct iphdr *ip)
 {
-	__u32 header_bytes = ip->ihl * 4;
+	__u32 header_bytes = ip->ihl * 4, fragment_offset = (bpf_ntohs(ip->frag_off) & IPV4_FRAGMENT_OFFSET) * 8;
 
 	p->protocol = ip->protocol;
 	p->l3_bytes = bpf_ntohs(ip->tot_len);
@@ -120,6 +181,13 @@ static __always_inline void parse_ipv4_rest(struct packet *p, struct xdp_md *ctx
 	else if (ip->frag_off & bpf_htons(IPV4_MORE_FRAGMENTS))
 		p->fragment = FRAGMENT_FIRST;
 	p->fragment_id = ip->id;
+	if (p->defect != UNDECIDED)
+		return;
+	if (header_bytes > sizeof(*ip))
+		p->defect = ipv4_options(ctx, p->l3_offset + sizeof(*ip), header_bytes - sizeof(*ip));
+	if (p->fragment && p->defect == UNDECIDED &&
+	    fragment_is_bad(p->protocol, fragment_offset, fragment_offset + p->l3_bytes))
+		p->defect = SLUICE_REASON_BAD_FRAGMENT;
 }
 
 static __always_inline bool is_l4_of_ipv6(__u32 protocol)
@@ -148,6 +216,9 @@ static __always_inline void parse_ipv6_rest(struct packet *p, struct xdp_md *ctx
 	p->l4_bytes = p->l3_offset + p->l3_bytes - p->l4_offset;
 	if (p->l4_offset > p->l3_offset + p->l3_bytes && p->defect == UNDECIDED)
 		p->defect = SLUICE_REASON_MALFORMED_IPV6;
+	if (p->fragment && p->defect == UNDECIDED &&
+	    fragment_is_bad(p->protocol, place.fragment_offset, place.fragment_offset + p->l4_bytes))
+		p->defect = SLUICE_REASON_BAD_FRAGMENT;
 }
 
 /* Fills the tuple's addresses. False: not even a fixed header's worth of bytes is there, so
@@ -261,6 +332,9 @@ static __always_inline bool parse_sctp(struct packet *p, struct xdp_md *ctx)
 	p->tuple.source_port = sctp->source;
 	p->tuple.destination_port = sctp->destination;
 	p->signals = sctp_signals(sctp->chunk_type);
+	/* Whoever gets such a packet ignores it (RFC 9260, 8.5.1). */
+	if ((sctp->chunk_type == SCTP_INIT) != (sctp->verification_tag == 0))
+		p->defect = SLUICE_REASON_SCTP_TAG;
 	return true;
 }
 

@@ -11,6 +11,15 @@
 #define IPV4_MORE_FRAGMENTS 0x2000
 #define IPV4_FRAGMENT_OFFSET 0x1fff
 
+/* IPv4 options (RFC 791, 3.1). Type and length are followed by a pointer in those that are routes. */
+#define IPV4_OPTION_END 0
+#define IPV4_OPTION_NOTHING 1
+#define IPV4_OPTION_LOOSE_ROUTE 131
+#define IPV4_OPTION_STRICT_ROUTE 137
+#define IPV4_OPTION_BYTES 40 /* all of them, at most */
+
+#define IP_PACKET_BYTES 65535 /* at most: IPv4's header included, IPv6's not */
+
 /* The flags of a TCP header, as its byte 13 holds them (RFC 9293, 3.1). */
 #define TCP_FIN 0x01
 #define TCP_SYN 0x02

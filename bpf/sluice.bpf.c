@@ -70,6 +70,8 @@ static __always_inline int packet_without_flow(int family, struct packet *p, str
 		return SLUICE_REASON_VIP_DOWN;
 	if (source_is_martian(family, p))
 		return SLUICE_REASON_MARTIAN_SOURCE;
+	if (!header_sum_is_right(family, ctx, p))
+		return SLUICE_REASON_IPV4_CHECKSUM;
 	if (p->fragment == FRAGMENT_LATER || (p->fragment && p->protocol == icmp_protocol(family)))
 		return SLUICE_REASON_FRAGMENT_WITHOUT_FIRST;
 	if (p->protocol == icmp_protocol(family))
@@ -119,7 +121,8 @@ static __always_inline int packet_without_ports(int family, struct packet *p, st
 
 static __always_inline int packet_of_known_flow(int family, struct packet *p, struct xdp_md *ctx, struct flow *flow)
 {
-	if (p->defect != UNDECIDED)
+	/* With most defects it is not known where the ports are. */
+	if (p->defect != UNDECIDED && p->defect != SLUICE_REASON_BAD_FRAGMENT)
 		return UNDECIDED;
 	if (p->fragment == FRAGMENT_LATER ? flow_protocol(p->protocol) && fragment_recall(family, p) : parse_l4(p, ctx))
 		return packet_with_ports(family, p, flow);

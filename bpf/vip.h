@@ -22,6 +22,25 @@ static __always_inline const struct sluice_vip *vip_find(int family, const union
 	return bpf_map_lookup_elem(&vips6, address);
 }
 
+/* Sources that no client has (RFC 1122, 3.2.1.3; RFC 4291, 2.5, 2.7), and the land attack. The filter knows that most
+ * are no VIPs. */
+static __always_inline bool source_is_martian(int family, const struct packet *p)
+{
+	const union sluice_address *source = &p->tuple.source;
+	__u32 first = bpf_ntohl(source->words[0]);
+
+	if (family == FAMILY4) {
+		if (first >> 24 == 0 || first >> 24 == 127 || first >> 28 >= 14) /* 0/8, 127/8, 224/3 */
+			return true;
+	} else if (first >> 24 == 0xff || /* multicast */
+		   (!source->halves[0] && (!source->words[2] || source->words[2] == bpf_htonl(0xffff)))) {
+		/* ::, ::1, and IPv4 addresses in IPv6 ones: they would be taken for IPv4 clients (RFC 4291, 2.5.5) */
+		return true;
+	}
+	return address_equal(family, source, &p->tuple.destination) ||
+	       (address_may_be_known(family, source) && vip_find(family, source));
+}
+
 /* ARP for IPv4 over Ethernet (RFC 826). linux/if_arp.h drags in the C library's sockets. */
 #define ARP_HARDWARE_ETHERNET 1
 #define ARP_REQUEST 1
@@ -56,8 +75,10 @@ struct neighbour_message {
 };
 SLUICE_STATIC_ASSERT(sizeof(struct neighbour_message) == 32);
 #define NEIGHBOUR_WITHOUT_OPTION 24
-#define NEIGHBOUR_TARGET_MAC 2 /* option type */
+#define NEIGHBOUR_SOURCE_MAC 1 /* option types */
+#define NEIGHBOUR_TARGET_MAC 2
 #define NEIGHBOUR_SOLICITED_OVERRIDE 0x60000000
+#define NEIGHBOUR_OVERRIDE 0x20000000
 #define NEIGHBOUR_HOP_LIMIT 255
 
 /* The interface that the packet came in on; NULL if it is not ours. */
@@ -106,32 +127,91 @@ static __always_inline int answer_arp(struct packet *p, struct xdp_md *ctx)
 	return SLUICE_REASON_ARP_ANSWERED;
 }
 
+/* All nodes on the link (RFC 4291, 2.7.1). */
+#define ALL_NODES_FIRST 0xff020000
+#define ALL_NODES_LAST 1
+
+/* Sends the frame to all nodes on the link (RFC 2464, 7). */
+static __always_inline void ethernet_to_all_nodes(struct xdp_md *ctx)
+{
+	__u16 *mac = packet_at(ctx, 0, SLUICE_MAC_BYTES);
+
+	if (!mac)
+		return;
+	mac[0] = bpf_htons(0x3333);
+	mac[1] = 0;
+	mac[2] = bpf_htons(ALL_NODES_LAST);
+}
+
+static __always_inline bool is_multicast6(const union sluice_address *a)
+{
+	return (bpf_ntohl(a->words[0]) >> 24) == 0xff;
+}
+
 static __always_inline bool address_is_zero(const union sluice_address *a)
 {
 	return !a->halves[0] && !a->halves[1];
 }
 
-/* A neighbour solicitation, to whatever address (RFC 4861, 7.1.1, 7.2.4). UNDECIDED: it is none that we answer. */
+/* Options behind a neighbour solicitation's target: none may be of length 0, or go beyond the message; and who asks from
+ * nowhere has no address to tell a MAC of. */
+#define NEIGHBOUR_OPTIONS 14 /* as many as frame_sum() can sum up */
+
+__noinline int options_are_sound(struct xdp_md *ctx, __u32 at, __u32 end, __u32 from_nowhere)
+{
+	for (int i = 0; i < NEIGHBOUR_OPTIONS && at < end; i++) {
+		const __u8 *option = packet_at(ctx, at, 2);
+
+		if (!option || !option[1] || (from_nowhere && option[0] == NEIGHBOUR_SOURCE_MAC))
+			return false;
+		at += option[1] * 8;
+	}
+	return at == end;
+}
+
+/* Is the sum of an ICMPv6 message right (RFC 4443, 2.3)? Longer ones than frame_sum() can sum up are taken for wrong. */
+static __always_inline bool message_sum_is_right(struct xdp_md *ctx, const struct packet *p)
+{
+	__u64 sum = p->l4_bytes > QUOTED_BYTES + 8 ? ~0ULL : frame_sum(ctx, p->l4_offset, p->l4_bytes);
+
+	if (sum == ~0ULL)
+		return false;
+	sum += address_sum(&p->tuple.source) + address_sum(&p->tuple.destination) + bpf_htonl(p->l4_bytes) +
+	       bpf_htonl(IPPROTO_ICMPV6);
+	return checksum_fold(sum) == 0xffff;
+}
+
+/* A neighbour solicitation, to whatever address (RFC 4861, 7.1.1, 7.2.4). One from nowhere asks whether it may have the address
+ * (duplicate address detection, RFC 4862, 5.4): everybody is told that it is taken. UNDECIDED: it is none that we
+ * answer. */
 static __always_inline int solicitation(struct packet *p, struct xdp_md *ctx)
 {
 	struct neighbour_message *m = packet_at(ctx, p->l4_offset, NEIGHBOUR_WITHOUT_OPTION), *whole;
 	const struct sluice_interface *interface = ingress_interface(ctx);
 	struct ipv6hdr *ip = ip_header(FAMILY6, ctx, p);
 	__u32 bytes = sizeof(*m);
-	union sluice_address target;
+	union sluice_address target, asker;
+	bool from_nowhere;
 	__u64 sum;
 
 	if (p->protocol != IPPROTO_ICMPV6 || p->l4_offset != p->l3_offset + sizeof(*ip) || p->defect != UNDECIDED ||
 	    !ip || !m || !interface || p->l4_bytes < NEIGHBOUR_WITHOUT_OPTION)
 		return UNDECIDED;
 	if (m->icmp.type != ICMP6_NEIGHBOUR_SOLICITATION || m->icmp.code != 0 ||
-	    ip->hop_limit != NEIGHBOUR_HOP_LIMIT || address_is_zero(&p->tuple.source))
+	    ip->hop_limit != NEIGHBOUR_HOP_LIMIT || is_multicast6(&p->tuple.source))
+		return UNDECIDED;
+	asker = p->tuple.source;
+	from_nowhere = address_is_zero(&asker);
+	if (from_nowhere && !is_multicast6(&p->tuple.destination))
 		return UNDECIDED;
 	target = address_load(FAMILY6, &m->target);
-	if (!vip_find(FAMILY6, &target))
+	if (!vip_find(FAMILY6, &target) || !message_sum_is_right(ctx, p) ||
+	    !options_are_sound(ctx, p->l4_offset + NEIGHBOUR_WITHOUT_OPTION, p->l4_offset + p->l4_bytes,
+			       from_nowhere))
 		return UNDECIDED;
 	m->icmp = (struct icmp_header){.type = ICMP6_NEIGHBOUR_ADVERTISEMENT,
-				       .rest = bpf_htonl(NEIGHBOUR_SOLICITED_OVERRIDE)};
+				       .rest = bpf_htonl(from_nowhere ? NEIGHBOUR_OVERRIDE
+								      : NEIGHBOUR_SOLICITED_OVERRIDE)};
 	whole = packet_at(ctx, p->l4_offset, sizeof(*whole));
 	if (p->l4_bytes >= sizeof(*whole) && whole) {
 		whole->option_type = NEIGHBOUR_TARGET_MAC;
@@ -142,10 +222,15 @@ static __always_inline int solicitation(struct packet *p, struct xdp_md *ctx)
 	}
 	ip->payload_len = bpf_htons(bytes);
 	address_store(FAMILY6, &ip->saddr, &target);
-	address_store(FAMILY6, &ip->daddr, &p->tuple.source);
 	ethernet_turn_around(ctx, interface);
+	if (from_nowhere) {
+		asker.words[0] = bpf_htonl(ALL_NODES_FIRST);
+		asker.words[3] = bpf_htonl(ALL_NODES_LAST);
+		ethernet_to_all_nodes(ctx);
+	}
+	address_store(FAMILY6, &ip->daddr, &asker);
 	sum = frame_sum(ctx, p->l3_offset + sizeof(*ip), bytes) + address_sum(&target) +
-	      address_sum(&p->tuple.source) + bpf_htonl(bytes) + bpf_htonl(IPPROTO_ICMPV6);
+	      address_sum(&asker) + bpf_htonl(bytes) + bpf_htonl(IPPROTO_ICMPV6);
 	m->icmp.checksum = ~checksum_fold(sum);
 	return SLUICE_REASON_ND_ANSWERED;
 }

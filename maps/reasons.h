@@ -93,14 +93,28 @@
 	X(MALFORMED_ICMP, DROP, "malformed_icmp",                                                  \
 	  "The ICMP message for a VIP is cut short, or what it is about is.")                      \
 	X(MARTIAN_SOURCE, DROP, "martian_source",                                                  \
-	  "The source of a packet for a VIP is a VIP, loopback, multicast, broadcast, zero or the " \
-	  "destination itself.")                                                                   \
+	  "The source of a packet for a VIP is a VIP, loopback, multicast, broadcast, zero, the "   \
+	  "destination itself or an IPv4 address in an IPv6 one.")                                                                   \
 	X(MEMBER_DOWN, DROP, "member_down",                                                        \
 	  "The connection's member is down and its pool resets such connections, but this packet "  \
 	  "could not be answered with a reset.")                                                   \
 	X(HEADERS_TOO_LONG, DROP, "headers_too_long",                                              \
 	  "The headers of a packet for a VIP end further from its beginning than the load balancer " \
-	  "looks, so it can't be said where it goes.")
+	  "looks, so it can't be said where it goes.")                                             \
+	X(SOURCE_ROUTED, DROP, "source_routed",                                                    \
+	  "A packet for a VIP wants to go on from there: an IPv6 routing header or an IPv4 source "  \
+	  "route that is not at its end.")                                                         \
+	X(MISPLACED_HEADER, DROP, "misplaced_header",                                              \
+	  "A packet for a VIP has hop-by-hop options behind another IPv6 extension header.")       \
+	X(IPV4_CHECKSUM, DROP, "ipv4_checksum",                                                    \
+	  "The IPv4 header checksum of a packet that would open a connection, or be answered, is wrong.") \
+	X(BAD_FRAGMENT, DROP, "bad_fragment",                                                      \
+	  "A fragment for a VIP would overwrite its packet's TCP or SCTP header, or ends beyond what an IP " \
+	  "packet can hold.")                                                                      \
+	X(SCTP_TAG, DROP, "sctp_tag",                                                              \
+	  "An SCTP INIT for a VIP has a verification tag, or another chunk has none.")             \
+	X(ICMP_MISDIRECTED, DROP, "icmp_misdirected",                                              \
+	  "An ICMP error for a VIP is about a packet that did not come from there.")
 
 #define SLUICE_REASON_ENUM(name, verdict, label, sentence) SLUICE_REASON_##name,
 enum sluice_reason { SLUICE_REASONS(SLUICE_REASON_ENUM) SLUICE_REASON_COUNT };

@@ -103,8 +103,8 @@ class LongHeaders : public Traffic {
   }
 };
 
-// 4,096 bytes of options say "port 53" wherever one looks; the UDP header behind them says 9999, and
-// no listener exposes that.
+// 4,096 bytes of options say "port 53" wherever one looks; the UDP header behind them says 9999,
+// and no listener exposes that.
 TEST_F(LongHeaders, ADatagramCannotHideItsPortBehindFourKilobytesOfOptions) {
   auto datagram = from_client(L4::udp);
   datagram.destination_port = 9999;

@@ -156,5 +156,18 @@ TEST_P(Refusal, AFloodAgainstADeadMemberTellsTwiceASecond) {
   expect_told(1, SLUICE_FAILURE_REFUSED);
 }
 
+// The members are behind lan0.
+TEST_P(Suspicion, WhatComesFromTheClientsSideAccusesNobody) {
+  turn_to_member_1();
+  receive(syn());
+  auto error = error_about_it(net().router, family() == 4 ? 3 : 1, 1);
+  error.destination_mac = dmz_mac;
+  EXPECT_EQ(receive(error, "dmz0").reason, "icmp_forwarded");
+  EXPECT_TRUE(told().empty());
+  error.destination_mac = lan_mac;
+  EXPECT_EQ(receive(error).reason, "icmp_forwarded");
+  expect_told(1, SLUICE_FAILURE_UNREACHABLE);
+}
+
 }  // namespace
 }  // namespace sluice::test

@@ -57,17 +57,28 @@ std::optional<Bytes> neighbour_answer(const Bytes& frame, const View& v, const M
                                       Address* target) {
   if (!v.ip || v.family != 6 || !v.defect.empty() || v.protocol != 58 || v.l4 != v.l3 + 40 ||
       v.l4_bytes < 24 || v.ttl != 255 || frame[v.l4] != 135 || frame[v.l4 + 1] != 0 ||
-      v.source == Address(16, 0))
+      v.source[0] == 0xff)
     return {};
+  // From nowhere: somebody asks whether he may have the address (RFC 4862, 5.4).
+  const bool from_nowhere = v.source == Address(16, 0);
+  if (from_nowhere && v.destination[0] != 0xff) return {};
+  const auto asked = piece(frame, v.l4, v.l4_bytes);
+  if (checksum_over(pseudo_header(v.source, v.destination, v.l4_bytes, 58) + asked) != 0) return {};
+  if (v.l4_bytes > 136) return {};  // more than anybody looks at
+  for (std::size_t at = 24; at < v.l4_bytes; at += asked[at + 1] * 8U)
+    if (at + 2 > v.l4_bytes || (from_nowhere && asked[at] == 1) || asked[at + 1] == 0 ||
+        at + asked[at + 1] * 8U > v.l4_bytes)
+      return {};
   *target = piece(frame, v.l4 + 8, 16);
-  Bytes message = Bytes{136, 0, 0, 0} + be32(0x60000000) + *target;
+  const Address to =
+      from_nowhere ? Address{0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1} : v.source;
+  Bytes message = Bytes{136, 0, 0, 0} + be32(from_nowhere ? 0x20000000 : 0x60000000) + *target;
   if (v.l4_bytes >= 32) message = message + Bytes{2, 1} + of(mac);
-  write16(message, 2,
-          checksum_over(pseudo_header(*target, v.source, message.size(), 58) + message));
+  write16(message, 2, checksum_over(pseudo_header(*target, to, message.size(), 58) + message));
   Bytes answer = frame;
-  replace(answer, 0, piece(frame, 6, 6) + of(mac));
+  replace(answer, 0, (from_nowhere ? Bytes{0x33, 0x33, 0, 0, 0, 1} : piece(frame, 6, 6)) + of(mac));
   write16(answer, v.l3 + 4, static_cast<std::uint32_t>(message.size()));
-  replace(answer, v.l3 + 8, *target + v.source);
+  replace(answer, v.l3 + 8, *target + to);
   replace(answer, v.l4, message);
   return answer;
 }

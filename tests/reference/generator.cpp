@@ -41,7 +41,8 @@ void Generator::vary(Packet& p) {
   static const std::uint8_t odd_ttls[] = {255, 2, 1, 0};
   static const std::uint8_t extension_types[] = {0, 43, 60};
   static const std::size_t sizes[] = {0, 1, 7, 100, 129, 700, 1340, 1400, 1440, 1460};
-  // The last ones are near the end of what is looked at, alone or after a full header of 2048 bytes.
+  // The last ones are near the end of what is looked at, alone or after a full header of 2048
+  // bytes.
   static const std::size_t long_headers[] = {255, 255, 127, 128, 119, 120, 121, 115, 116};
   p.ttl = static_cast<std::uint8_t>(chance(88) ? 64 : any_of(odd_ttls));
   p.tos = static_cast<std::uint8_t>(chance(20) ? below(256) : 0);
@@ -54,10 +55,14 @@ void Generator::vary(Packet& p) {
   p.data = Bytes(any_of(sizes), static_cast<std::uint8_t>(below(256)));
   if (p.protocol == L4::udp && !p.is_v6() && chance(20)) p.checksum = 0;
   if (chance(3)) p.checksum = static_cast<std::uint16_t>(below(3) ? below(65536) : 0xffff);
+  if (p.protocol == L4::sctp && chance(3)) p.tag = p.chunk == 1 ? 7 : 0;
   if (!p.is_v6() && chance(5)) p.ip_options = Bytes(4 * (1 + below(10)), 1);
+  if (!p.is_v6() && chance(3)) p.ip_options = source_route();
   if (p.is_v6() && chance(10)) {
     for (auto headers = chance(80) ? 1 + below(2) : 1 + below(8); headers > 0; --headers)
       p.extensions.push_back(extension(any_of(extension_types), below(3)));
+    for (auto& header : p.extensions)
+      if (chance(85)) header[3] = 0;  // routing headers: no segments left
   }
   if (p.is_v6() && chance(4)) {
     p.extensions.clear();
@@ -67,8 +72,8 @@ void Generator::vary(Packet& p) {
   if (chance(2)) p.data.resize(3000 + below(4000));
 }
 
-// What it says reads, at any offset, like the ports of a connection to some listener: whoever looks at
-// the wrong place is deceived.
+// What it says reads, at any offset, like the ports of a connection to some listener: whoever looks
+// at the wrong place is deceived.
 Bytes Generator::plausible_extension(const Packet& p, std::size_t units) {
   static const std::uint8_t extension_types[] = {0, 60};
   Bytes header = extension(any_of(extension_types), units);
@@ -79,9 +84,28 @@ Bytes Generator::plausible_extension(const Packet& p, std::size_t units) {
   return header;
 }
 
+// Loose or strict, at its end or not, behind other options or not.
+Bytes Generator::source_route() {
+  const std::size_t addresses = 1 + below(3), before = below(2) ? 0 : 4;
+  Bytes options(before, 1);
+  options = options + Bytes{static_cast<std::uint8_t>(chance(50) ? 131 : 137),
+                            static_cast<std::uint8_t>(3 + 4 * addresses),
+                            static_cast<std::uint8_t>(4 + 4 * below(addresses + 1))};
+  options.resize(before + 3 + 4 * addresses, 10);
+  options.push_back(0);
+  return options;
+}
+
 Bytes Generator::later_fragment(const Packet& p) {
   const auto length = p.l4_bytes().size();
-  const std::size_t offset = 8 * (chance(50) ? 1 : 1 + below(length / 8));
+  const std::size_t offset = 8 * (chance(10) ? 1 : std::min<std::size_t>(3 + below(4), length / 8));
+  if (chance(5)) {
+    auto frame = p.fragment(offset, 64, false);
+    const auto view = look_at(frame);
+    // Near the end of what an IP packet can hold.
+    if (view.family == 4) write16(frame, view.l3 + 6, 0x1fff - below(16));
+    return frame;
+  }
   return p.fragment(offset, chance(60) ? 64 : length, chance(50));
 }
 
@@ -176,10 +200,15 @@ Arrives Generator::error_about_flow() {
   const bool v6 = quoted.is_v6();
   std::string from = quoted.destination;
   if (chance(30)) from = v6 ? "2001:db8:1::1" : "10.1.0.1";
+  if (chance(3)) from = v6 ? "2001:db8::16" : "10.0.0.16";
+  auto to = quoted.source;
+  if (chance(5))
+    to = v6 ? any_of(std::vector<std::string>{"2001:db8::9", "2001:db8::17"})
+            : any_of(std::vector<std::string>{"10.0.0.9", "10.0.0.17"});
   auto quote = quoted.ip_bytes();
   if (chance(70))
     quote = cut(quote, (v6 ? 40 : 20) + any_of(std::vector<std::size_t>{8, 9, 17, 18, 20, 60, 7}));
-  auto error = icmp_error(from, quoted.source, v6 ? any_of(types6) : any_of(types4),
+  auto error = icmp_error(from, to, v6 ? any_of(types6) : any_of(types4),
                           static_cast<std::uint8_t>(below(5)), chance(50) ? 1400 : 0, quote);
   error.source_mac = quoted.source_mac;
   error.destination_mac = quoted.destination_mac;
@@ -212,12 +241,15 @@ Arrives Generator::request() {
   p.ttl = static_cast<std::uint8_t>(neighbour && chance(90) ? 255 : below(256));
   p.source_mac = somebody;
   address(p, "lan0");
+  if (chance(5)) p.checksum = static_cast<std::uint16_t>(below(65536));
   if (neighbour) {
     p.type = 135;
     p.rest = 0;
     p.data = address_of(target);
-    if (chance(70)) p.data = p.data + Bytes{1, 1, 2, 0, 0, 0, 0, 0x77};
-    if (chance(10)) p.source = "::";
+    if (chance(60)) p.data = p.data + Bytes{1, 1, 2, 0, 0, 0, 0, 0x77};
+    if (chance(20))
+      p.data = p.data + Bytes{14, static_cast<std::uint8_t>(below(3)), 1, 2, 3, 4, 5, 6};
+    if (chance(15)) p.source = chance(70) ? "::" : "ff02::1";
     if (chance(70)) {
       p.destination = "ff02::1:ff00:" + target.substr(target.rfind(':') + 1);
       p.destination_mac = {0x33, 0x33, 0xff, 0, 0, 0x16};
@@ -233,7 +265,8 @@ Arrives Generator::somebody_elses() {
   if (chance(20)) {
     static const char* const martians4[] = {"0.0.0.0", "127.0.0.1", "224.0.0.1", "255.255.255.255",
                                             "10.0.0.16"};
-    static const char* const martians6[] = {"::", "::1", "ff02::1", "2001:db8::16"};
+    static const char* const martians6[] = {
+        "::", "::1", "ff02::1", "2001:db8::16", "::ffff:203.0.113.5", "::203.0.113.5"};
     p.source = p.is_v6() ? any_of(martians6) : any_of(martians4);
   }
   address(p, "lan0");
@@ -246,7 +279,7 @@ void Generator::damage(Bytes& frame) {
   for (auto times = 1 + below(3); times > 0; --times) {
     const auto headers = std::min<std::size_t>(frame.size(), 110);
     const auto view = look_at(frame);
-    switch (below(9)) {
+    switch (below(10)) {
       case 0:
         frame[below(headers)] ^= static_cast<std::uint8_t>(1U << below(8));
         break;
@@ -276,6 +309,10 @@ void Generator::damage(Bytes& frame) {
         if (!view.has_ports) break;
         if (view.protocol == 6) frame[view.l4 + 12] = static_cast<std::uint8_t>(below(256));
         if (view.protocol == 17) write16(frame, view.l4 + 4, below(2) ? below(40) : below(65536));
+        break;
+      case 8:  // a routing header that goes on
+        if (view.family == 6 && view.ip && view.l3 + 48 <= frame.size())
+          frame[view.l3 + 43] = static_cast<std::uint8_t>(below(3));
         break;
       default:
         if (frame.size() > 20) frame[14] = static_cast<std::uint8_t>(below(256));

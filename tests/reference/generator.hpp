@@ -50,6 +50,7 @@ class Generator {
   Packet packet_of(const Flow& flow, bool from_member, std::string* interface);
   void address(Packet& packet, const std::string& interface);
   void vary(Packet& packet);
+  Bytes source_route();
   Bytes plausible_extension(const Packet& packet, std::size_t units);
   Bytes later_fragment(const Packet& packet);
   Arrives whole_or_fragment(const Packet& packet, const std::string& interface);

@@ -21,9 +21,10 @@ bool is_icmp_error(const View& v, std::uint8_t type) {
 // Sources that no client has (RFC 1122, 3.2.1.3; RFC 4291, 2.5, 2.7).
 bool is_martian(const Address& source) {
   if (source.size() == 4) return source[0] == 0 || source[0] == 127 || source[0] >= 224;
-  const bool low =
-      std::all_of(source.begin(), source.end() - 1, [](auto byte) { return byte == 0; });
-  return source[0] == 0xff || (low && source[15] <= 1);
+  // ::, ::1, and IPv4 addresses in IPv6 ones (RFC 4291, 2.5.5), which are IPv4 clients' names.
+  static const Address zero(10, 0);
+  const auto word = read16(source, 10);
+  return source[0] == 0xff || (piece(source, 0, 10) == zero && (word == 0 || word == 0xffff));
 }
 
 bool may_change_ports(const Flow& flow) {
@@ -103,19 +104,19 @@ Fate answered(const Bytes& frame, const std::string& reason) {
 }
 
 Fate time_exceeded(const Bytes& frame, const View& v, const Address& from) {
-  if (v.fragment == Fragment::later) return dropped("ttl_exceeded");
+  if (v.fragment == Fragment::later || !v.header_sum_right) return dropped("ttl_exceeded");
   return answered(error_about(frame, v, from, v.family == 4 ? 11 : 3, 0, 0), "time_exceeded_sent");
 }
 
 Fate too_big(const Bytes& frame, const View& v, const Address& from, std::uint32_t mtu) {
-  if (v.fragment == Fragment::later) return dropped("too_big");
+  if (v.fragment == Fragment::later || !v.header_sum_right) return dropped("too_big");
   const bool v4 = v.family == 4;
   return answered(error_about(frame, v, from, v4 ? 3 : 2, v4 ? 4 : 0, mtu), "too_big_sent");
 }
 
 // What was asked for is refused for `reason`; the client is told if it can be.
 Fate rejected(const Bytes& frame, const View& v, const std::string& reason) {
-  if (v.fragment != Fragment::none) return dropped(reason);
+  if (v.fragment != Fragment::none || !v.header_sum_right) return dropped(reason);
   const bool v4 = v.family == 4;
   if (v.protocol != tcp)
     return answered(error_about(frame, v, v.destination, v4 ? 3 : 1, v4 ? 3 : 4, 0), "rejected");
@@ -234,8 +235,8 @@ void Model::remember_fragment(const View& v) {
     fragments_[{v.source, v.destination, v.id, v.protocol}] = {v.source_port, v.destination_port};
 }
 
-// RFC 6191 in spirit: a new connection on the ports of one that is over for both ends, or that never
-// got anywhere.
+// RFC 6191 in spirit: a new connection on the ports of one that is over for both ends, or that
+// never got anywhere.
 bool Model::gives_way(const Flow& flow, const View& v) const {
   const bool may = v.opens || (v.protocol == udp && !flow.established);
   if (!may || v.fragment == Fragment::later) return false;
@@ -384,12 +385,17 @@ std::optional<Fate> Model::icmp_error(const Arrival& a) {
     return {};
   const auto quote = quote_in(a.frame, v);
   const auto direction = quote.defect.empty() ? find(quote.tuple.turned()) : std::nullopt;
-  if (!direction) {
+  // Whoever complains does so to the packet's sender; what comes to the host itself is the host's.
+  const bool misdirected = direction && v.destination != quote.tuple.source;
+  if (!direction || misdirected) {
     const auto vip = configuration_.vips.find(v.destination);
     if (vip == configuration_.vips.end()) return passed(a.frame, "not_ours");
     if (!vip->second.up) return dropped("vip_down");
+    if (misdirected) return dropped("icmp_misdirected");
     return dropped(quote.defect.empty() ? "icmp_no_flow" : quote.defect);
   }
+  if (is_martian(v.source) || is_vip(v.source) || v.source == v.destination)
+    return dropped("martian_source");
   if (v.ttl <= 1) return dropped("ttl_exceeded");
   auto& flow = flows_[direction->flow];
   const auto t = translation(flow, direction->to_client);
@@ -591,6 +597,7 @@ Fate Model::for_vip(const Arrival& a, const Vip& vip) {
   if (!v.defect.empty()) return dropped(v.defect);
   if (!vip.up) return dropped("vip_down");
   if (is_martian(v.source) || is_vip(v.source)) return dropped("martian_source");
+  if (!v.header_sum_right) return dropped("ipv4_checksum");
   if (v.fragment == Fragment::later || (v.fragment == Fragment::first && v.is_icmp()))
     return dropped("fragment_without_first");
   if (v.is_icmp()) {

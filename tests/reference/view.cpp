@@ -18,6 +18,33 @@ std::uint32_t sum_of(const Bytes& bytes) {
   return sum;
 }
 
+// A second fragment that begins within a header that the first one had whole (RFC 3128), or one
+// that ends beyond what an IP packet can hold.
+bool is_bad_fragment(std::uint8_t protocol, std::size_t offset, std::size_t end) {
+  const std::size_t header_bytes = protocol == tcp ? 20 : protocol == sctp ? 16 : 0;
+  return (offset > 0 && offset < header_bytes) || end > 65535;
+}
+
+// What is wrong with IPv4 options (RFC 791, 3.1); empty: nothing that is ours to see.
+std::string defect_of_options(const Bytes& options) {
+  for (std::size_t at = 0; at < options.size();) {
+    const auto type = options[at];
+    if (type == 0) break;
+    if (type == 1) {
+      ++at;
+      continue;
+    }
+    const std::size_t length = at + 1 < options.size() ? options[at + 1] : 0;
+    if (length < 2 || at + length > options.size()) return "malformed_ipv4";
+    if (type == 131 || type == 137) {  // loose and strict source route
+      if (length < 3) return "malformed_ipv4";
+      if (options[at + 2] <= length) return "source_routed";
+    }
+    at += length;
+  }
+  return "";
+}
+
 void look_at_ipv4(View& v, const Bytes& frame) {
   const std::size_t header_bytes = (frame[v.l3] & 15U) * 4U;
   v.l3_bytes = read16(frame, v.l3 + 2);
@@ -33,6 +60,12 @@ void look_at_ipv4(View& v, const Bytes& frame) {
   const auto field = read16(frame, v.l3 + 6);
   v.fragment = field & 0x1fff ? Fragment::later : field & 0x2000 ? Fragment::first : Fragment::none;
   v.id = read16(frame, v.l3 + 4);
+  v.header_sum_right = internet_checksum(piece(frame, v.l3, header_bytes)) == 0;
+  v.defect = defect_of_options(piece(frame, v.l3 + 20, header_bytes - 20));
+  const std::size_t offset = (field & 0x1fffU) * 8U;
+  if (v.defect.empty() && v.fragment != Fragment::none &&
+      is_bad_fragment(v.protocol, offset, offset + v.l3_bytes))
+    v.defect = "bad_fragment";
 }
 
 void look_at_ipv6(View& v, const Bytes& frame) {
@@ -55,6 +88,9 @@ void look_at_ipv6(View& v, const Bytes& frame) {
     return;
   }
   v.l4_bytes = v.l3 + v.l3_bytes - v.l4;
+  if (v.defect.empty() && v.fragment != Fragment::none &&
+      is_bad_fragment(v.protocol, chain.offset, chain.offset + v.l4_bytes))
+    v.defect = "bad_fragment";
 }
 
 void look_at_tcp(View& v, const Bytes& frame) {
@@ -80,10 +116,12 @@ void look_at_udp(View& v, const Bytes& frame) {
 
 void look_at_sctp(View& v, const Bytes& frame) {
   const auto chunk = frame[v.l4 + 12];
-  v.opens = chunk == 1;                  // INIT
-  v.accepts = chunk == 2;                // INIT ACK
-  v.aborts = chunk == 6 || chunk == 14;  // ABORT, SHUTDOWN COMPLETE
-  v.ends = chunk == 7;                   // SHUTDOWN
+  const bool has_tag = read16(frame, v.l4 + 4) || read16(frame, v.l4 + 6);
+  if (has_tag == (chunk == 1)) v.defect = "sctp_tag";  // RFC 9260, 8.5.1
+  v.opens = chunk == 1;                                // INIT
+  v.accepts = chunk == 2;                              // INIT ACK
+  v.aborts = chunk == 6 || chunk == 14;                // ABORT, SHUTDOWN COMPLETE
+  v.ends = chunk == 7;                                 // SHUTDOWN
   v.confirms = !v.opens && !v.accepts && !v.aborts;
   v.data = chunk == 0 || chunk == 64;  // DATA, I-DATA
 }
@@ -161,7 +199,7 @@ std::uint16_t adjusted(std::uint16_t checksum, const Bytes& before, const Bytes&
 
 Chain walk_chain(const Bytes& frame, std::size_t at, std::uint8_t first, std::size_t packet_end) {
   constexpr std::uint8_t hop_by_hop = 0, routing = 43, fragment = 44, options = 60;
-  Chain chain{at, first, Fragment::none, 0, ""};
+  Chain chain{at, first, Fragment::none, 0, 0, ""};
   for (std::size_t i = 0; chain.fragment != Fragment::later; ++i) {
     const auto type = chain.protocol;
     if (type != hop_by_hop && type != routing && type != fragment && type != options) {
@@ -181,6 +219,14 @@ Chain walk_chain(const Bytes& frame, std::size_t at, std::uint8_t first, std::si
       chain.defect = chain.end + 8 > packet_end ? "malformed_ipv6" : "headers_too_long";
       break;
     }
+    if (type == hop_by_hop && i > 0) {
+      chain.defect = "misplaced_header";
+      break;
+    }
+    if (type == routing && frame[chain.end + 3] != 0) {  // segments left
+      chain.defect = "source_routed";
+      break;
+    }
     std::size_t length = 8;
     if (type == fragment) {
       const auto field = read16(frame, chain.end + 2);
@@ -189,6 +235,7 @@ Chain walk_chain(const Bytes& frame, std::size_t at, std::uint8_t first, std::si
       } else if (field & 1) {
         chain.fragment = Fragment::first;
       }
+      chain.offset = field & 0xfff8;
       chain.id = static_cast<std::uint32_t>(read16(frame, chain.end + 4)) << 16 |
                  read16(frame, chain.end + 6);
     } else {

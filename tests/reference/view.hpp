@@ -47,6 +47,7 @@ struct View {
   std::string defect;
   bool has_ports = false;
   std::uint16_t source_port = 0, destination_port = 0;
+  bool header_sum_right = true;  // IPv4's
   // What it says about its connection.
   bool opens = false, accepts = false, confirms = false, ends = false, aborts = false;
   bool data = false;
@@ -70,6 +71,7 @@ struct Chain {
   std::uint8_t protocol = 0;
   Fragment fragment = Fragment::none;
   std::uint32_t id = 0;
+  std::size_t offset = 0;  // of a fragment
   std::string defect;
 };
 Chain walk_chain(const Bytes& frame, std::size_t at, std::uint8_t first, std::size_t packet_end);

@@ -56,7 +56,7 @@ Bytes l4_header(const Packet& p) {
     put16(out, static_cast<unsigned>(8 + p.data.size()));
     put16(out, 0);
   } else if (p.protocol == L4::sctp) {
-    put32(out, 0x11223344);  // verification tag
+    put32(out, p.tag.value_or(p.chunk == 1 ? 0 : 0x11223344));
     put32(out, 0xcafef00d);  // a CRC32c that nobody on the way looks at
     put8(out, p.chunk);
     put8(out, 0);

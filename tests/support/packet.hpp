@@ -37,6 +37,7 @@ struct Packet {
   std::uint32_t sequence = 1000, acknowledgement = 2000;
   std::uint16_t window = 502;
   std::uint8_t chunk = 1;                 // SCTP: the first chunk's type
+  std::optional<std::uint32_t> tag;       // SCTP: instead of none for INIT, and some for others
   std::uint8_t type = 0, code = 0;        // ICMP
   std::uint32_t rest = 0;                 // ICMP: the header's second word
   std::optional<std::uint16_t> checksum;  // of the L4 header, instead of the right one
