@@ -168,7 +168,7 @@ __noinline int track_member6(const struct tuple *forward_key, __u32 event, __u32
 }
 
 /* The member's side; the phase is in the twin. A reverse slot is marked while its ordinary packets have nothing to tell,
- * so that they can take the abridged way. */
+ * so that they can take the fast path. */
 static __always_inline void track_member(int family, struct xdp_md *ctx, const struct packet *p, struct flow *flow)
 {
 	struct tuple twin = flow_twin(flow);
