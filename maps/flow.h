@@ -96,7 +96,7 @@ enum sluice_flow_protocol { SLUICE_FLOW_TCP = 1, SLUICE_FLOW_UDP = 2, SLUICE_FLO
  * SLUICE_PHASE_*. */
 #define SLUICE_FLOW_REPLIED (1ULL << 41)
 /* The client's packets, unless they open or end something, have nothing to tell. In a reverse slot: the member's. Those of
- * slots without it are not for the abridged journey. */
+ * slots without it are not for the fast path. */
 #define SLUICE_FLOW_ESTABLISHED (1ULL << 42)
 #define SLUICE_FLOW_CLIENT_FIN (1ULL << 43)
 #define SLUICE_FLOW_MEMBER_FIN (1ULL << 44)
