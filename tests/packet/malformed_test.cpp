@@ -108,6 +108,7 @@ class LongHeaders : public Traffic {
 TEST_F(LongHeaders, ADatagramCannotHideItsPortBehindFourKilobytesOfOptions) {
   auto datagram = from_client(L4::udp);
   datagram.destination_port = 9999;
+  datagram.data = Bytes(100, 'x');  // "53" is a length that fits, too
   datagram.extensions = {options(0, 255, 53), options(60, 255, 53)};
   EXPECT_EQ(receive(datagram).reason, "headers_too_long");
   datagram.destination_port = 53;
