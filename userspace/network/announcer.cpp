@@ -1,18 +1,14 @@
 #include "network/announcer.hpp"
 
-#include <linux/if_arp.h>
-#include <linux/if_packet.h>
-#include <net/ethernet.h>
 #include <spdlog/spdlog.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <boost/asio/steady_timer.hpp>
 #include <set>
 
-#include "network/advertisement_frame.hpp"
 #include "network/arp_frame.hpp"
+#include "network/discovery_frame.hpp"
+#include "network/frame_sender.hpp"
 
 namespace sluice::network {
 namespace {
@@ -20,40 +16,18 @@ namespace {
 namespace asio = boost::asio;
 using Claim = std::pair<std::uint32_t, IpAddress>;  // "this VIP is here"
 
-struct PacketSocket {
-  ~PacketSocket() {
-    if (fd >= 0) close(fd);
-  }
-  int fd = -1;
-};
-
 }  // namespace
 
 Result<void> send_announcement(std::uint32_t interface_index, const IpAddress& vip) {
   const auto what =
       "announce " + vip.to_string() + " on interface " + std::to_string(interface_index);
-  const PacketSocket socket{
-      ::socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0)};  // 0: receives nothing
-  if (socket.fd < 0) return fail_errno(errno, what, "needs CAP_NET_RAW");
-
-  sockaddr_ll address{};
-  address.sll_family = AF_PACKET;
-  address.sll_ifindex = static_cast<int>(interface_index);
-  auto* generic = reinterpret_cast<sockaddr*>(&address);
-  socklen_t size = sizeof address;
-  if (bind(socket.fd, generic, size) < 0) return fail_errno(errno, what);
-  // Once bound, the socket's own address is the interface's MAC.
-  if (getsockname(socket.fd, generic, &size) < 0) return fail_errno(errno, what);
-  MacAddress mac;
-  if (address.sll_hatype != ARPHRD_ETHER || address.sll_halen != mac.size()) return {};
-  std::copy_n(address.sll_addr, mac.size(), mac.begin());
-
-  const auto put = [&](const auto& frame) {
-    return send(socket.fd, frame.data(), frame.size(), 0);
-  };
-  const auto sent =
-      vip.is_v4() ? put(gratuitous_arp(mac, vip)) : put(unsolicited_advertisement(mac, vip));
-  if (sent < 0) return fail_errno(errno, what);
+  const auto sender = FrameSender::open(interface_index);
+  if (!sender) return fail(sender.error(), what);
+  if (!*sender) return {};
+  const auto& mac = (*sender)->mac();
+  auto sent = vip.is_v4() ? (*sender)->send(gratuitous_arp(mac, vip))
+                          : (*sender)->send(unsolicited_advertisement(mac, vip));
+  if (!sent) return fail(std::move(sent.error()), what);
   return {};
 }
 

@@ -8,4 +8,6 @@ namespace sluice::network {
 
 using MacAddress = std::array<std::uint8_t, 6>;
 
+constexpr MacAddress broadcast_mac{0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
+
 }  // namespace sluice::network
