@@ -7,6 +7,10 @@
 #include <deque>
 #include <map>
 
+#include "network/arp_frame.hpp"
+#include "network/discovery_frame.hpp"
+#include "network/frame_sender.hpp"
+#include "network/neighbor.hpp"
 #include "network/netlink.hpp"
 
 namespace sluice::network {
@@ -21,9 +25,24 @@ constexpr auto between_portions = std::chrono::milliseconds(20);
 constexpr auto between_repetitions = std::chrono::seconds(1);
 constexpr std::size_t max_remembered = 4096;
 
+// A neighbour that got another MAC without a word is found by asking, once a second; with more next
+// hops than this, they take turns.
+constexpr auto between_questions = std::chrono::seconds(1);
+constexpr std::size_t questions_per_turn = 1000;
+// Its answer is missing for so long: everybody is asked, for one of them has the address now.
+constexpr std::uint32_t silent_milliseconds = 1500;
+// It is gone, then: broadcasts about it become rare.
+constexpr std::uint32_t gone_milliseconds = 6000;
+constexpr int turns_between_rare_questions = 10;
+
+using Key = std::pair<std::uint32_t, IpAddress>;  // interface and address
+
 struct NextHop {
   std::uint32_t interface_index = 0;
   IpAddress address;
+  std::optional<IpAddress> source = {};  // that the kernel would send from
+
+  Key key() const { return {interface_index, address}; }
 };
 
 // Where the kernel would send a packet for `destination`; nullopt when it wouldn't send it to a
@@ -40,11 +59,15 @@ std::optional<NextHop> next_hop(nl_sock* socket, const IpAddress& destination) {
   if (!gateway)
     gateway = to_ip_address(rtnl_route_nh_get_via(hop));  // an IPv6 gateway of an IPv4 route
   return NextHop{static_cast<std::uint32_t>(rtnl_route_nh_get_ifindex(hop)),
-                 gateway.value_or(destination)};
+                 gateway.value_or(destination), to_ip_address(rtnl_route_get_pref_src(found))};
 }
 
-// NTF_USE: create the entry if need be and act as if a packet were to be sent to it.
+// NTF_USE: create the entry if need be and act as if a packet were to be sent to it. The kernel
+// would take that as a wish to have an ordinary entry, so an operator's own are left alone.
 Result<void> use_neighbor(nl_sock* socket, const NextHop& hop) {
+  const auto present = find_neighbor(socket, hop.interface_index, hop.address);
+  if (!present) return tl::unexpected(present.error());
+  if (*present && (*present)->is_fixed()) return {};
   const NetlinkNeighbor neighbor(rtnl_neigh_alloc());
   const auto address = to_netlink(hop.address);
   if (!neighbor || !address) return fail_errno(ENOMEM, "use a neighbour");
@@ -57,17 +80,36 @@ Result<void> use_neighbor(nl_sock* socket, const NextHop& hop) {
   return {};
 }
 
+// Asks for the MAC of `target`: its own last one, or everybody.
+Result<void> ask(const FrameSender& sender, const IpAddress& source, const IpAddress& target,
+                 const std::optional<MacAddress>& whom) {
+  if (target.is_v6()) return sender.send(neighbor_solicitation(sender.mac(), source, target, whom));
+  return sender.send(arp_request(sender.mac(), source, target, whom.value_or(broadcast_mac)));
+}
+
+// A next hop that is asked for.
+struct Watched {
+  IpAddress source;
+  Clock::time_point seen;  // when a member was last found to be behind it
+};
+
 }  // namespace
 
 struct NeighborKeeper::State : std::enable_shared_from_this<State> {
   State(asio::any_io_executor executor, NetlinkSocket socket_)
-      : socket(std::move(socket_)), timer(executor) {}
+      : socket(std::move(socket_)), timer(executor), question_timer(executor) {}
 
   void keep_portion();
   void use(const NextHop& hop);
+  void ask_in_turn();
+  void ask_next_hops();
 
   NetlinkSocket socket;
-  asio::steady_timer timer;
+  asio::steady_timer timer, question_timer;
+  std::map<Key, Watched> watched;  // the next hops of this round and the last one
+  Key last_asked;
+  int turn = 0;
+  bool asking = false;
   std::vector<IpAddress> kept;  // sorted
   std::deque<IpAddress> due;    // still to do in this round
   Clock::time_point next_round = Clock::now();
@@ -85,14 +127,68 @@ void NeighborKeeper::State::keep_portion() {
     const auto address = due.front();
     due.pop_front();
     if (!std::binary_search(kept.begin(), kept.end(), address)) continue;
-    if (const auto hop = next_hop(socket.get(), address)) use(*hop);
+    const auto hop = next_hop(socket.get(), address);
+    if (!hop) continue;
+    use(*hop);
+    if (hop->source && hop->source->is_v6() == hop->address.is_v6())
+      watched[hop->key()] = {*hop->source, now};
   }
+  ask_in_turn();
   if (kept.empty()) return;
   timer.expires_at(due.empty() ? next_round : now + between_portions);
   timer.async_wait([weak = weak_from_this()](const boost::system::error_code& error) {
     const auto self = weak.lock();
     if (!error && self) self->keep_portion();
   });
+}
+
+void NeighborKeeper::State::ask_in_turn() {
+  if (asking || watched.empty()) return;
+  asking = true;
+  question_timer.expires_after(between_questions);
+  question_timer.async_wait([weak = weak_from_this()](const boost::system::error_code& error) {
+    const auto self = weak.lock();
+    if (error || !self) return;
+    self->asking = false;
+    const auto now = Clock::now();
+    std::erase_if(self->watched,
+                  [&](const auto& one) { return now - one.second.seen > 2 * period; });
+    self->ask_next_hops();
+    self->ask_in_turn();
+  });
+}
+
+// The kernel takes the answers: from them it learns another MAC, which the Watcher tells of. It
+// would itself ask no sooner than half a minute after the last answer, and then wait for three
+// seconds.
+void NeighborKeeper::State::ask_next_hops() {
+  const auto neighbors = all_neighbors(socket.get());
+  if (!neighbors) return spdlog::debug("network: {}", neighbors.error().text());
+  std::map<Key, const Neighbor*> known;
+  for (const auto& neighbor : *neighbors) {
+    Key key{neighbor.interface_index, neighbor.address};
+    if (neighbor.mac && !neighbor.is_fixed() && watched.contains(key))
+      known[std::move(key)] = &neighbor;
+  }
+  const bool rarely = turn++ % turns_between_rare_questions == 0;
+  std::map<std::uint32_t, std::optional<FrameSender>> senders;
+  auto at = known.upper_bound(last_asked);
+  for (std::size_t i = 0; i < std::min(known.size(), questions_per_turn); ++i, ++at) {
+    if (at == known.end()) at = known.begin();
+    const auto& [key, neighbor] = *at;
+    last_asked = key;
+    auto sender = senders.find(key.first);
+    if (sender == senders.end()) {
+      auto opened = FrameSender::open(key.first);
+      sender = senders.emplace(key.first, opened ? std::move(*opened) : std::nullopt).first;
+    }
+    if (!sender->second) continue;
+    const auto& source = watched.at(key).source;
+    (void)ask(*sender->second, source, key.second, neighbor->mac);
+    const auto silent = neighbor->confirmed_milliseconds;
+    if (silent > silent_milliseconds && (silent < gone_milliseconds || rarely))
+      (void)ask(*sender->second, source, key.second, std::nullopt);
+  }
 }
 
 // Many members share a gateway: it is asked for once.
@@ -109,7 +205,9 @@ void NeighborKeeper::State::use(const NextHop& hop) {
 NeighborKeeper::NeighborKeeper(std::shared_ptr<State> state) : state_(std::move(state)) {}
 
 NeighborKeeper::~NeighborKeeper() {
-  if (state_) state_->timer.cancel();
+  if (!state_) return;
+  state_->timer.cancel();
+  state_->question_timer.cancel();
 }
 
 Result<NeighborKeeper> NeighborKeeper::start(asio::any_io_executor executor) {

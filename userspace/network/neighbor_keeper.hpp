@@ -4,7 +4,10 @@
 // XDP packets don't make the kernel resolve or confirm a neighbour, so an entry would age and
 // vanish under live traffic. The keeper asks the kernel to use it (as `ip neigh add ... use` does):
 // an unknown neighbour is resolved, a stale one is confirmed, a fresh one costs nothing. It never
-// sets a MAC itself and leaves no permanent entry.
+// sets a MAC itself, leaves no permanent entry, and leaves those alone that an operator made.
+//
+// It also asks for the MAC of each next hop once a second, so that one that changes without a word
+// is known within two seconds or three.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>

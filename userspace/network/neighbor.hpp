@@ -1,0 +1,32 @@
+// Neighbors: entries of the kernel's neighbour tables. Not for use outside network/.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "base/ip_address.hpp"
+#include "base/result.hpp"
+#include "network/mac_address.hpp"
+#include "network/netlink.hpp"
+
+namespace sluice::network {
+
+struct Neighbor {
+  std::uint32_t interface_index = 0;
+  IpAddress address;
+  int state = 0;  // NUD_*
+  std::optional<MacAddress> mac;
+  std::uint32_t confirmed_milliseconds = 0;  // since it was last heard
+
+  // An operator's entry, or one that needs no resolution: the kernel never asks for it.
+  bool is_fixed() const { return state & (NUD_PERMANENT | NUD_NOARP); }
+};
+
+// nullopt: the kernel has no such entry.
+Result<std::optional<Neighbor>> find_neighbor(nl_sock* socket, std::uint32_t interface_index,
+                                              const IpAddress& address);
+// All entries of IPv4 and IPv6.
+Result<std::vector<Neighbor>> all_neighbors(nl_sock* socket);
+
+}  // namespace sluice::network
