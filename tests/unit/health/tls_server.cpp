@@ -10,6 +10,7 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/read_until.hpp>
 #include <boost/asio/ssl.hpp>
+#include <boost/asio/ssl/impl/src.hpp>  // compiled here, once
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 

@@ -1,6 +1,6 @@
-// With Boost.Beast: one coroutine accepts, one per connection reads requests and writes what the
-// service answers. All on one thread, so answering needs no locks; a client that is slow or sends
-// garbage only holds its own coroutine, and not for longer than the idle time.
+// Beast's parser over our own Wire: one coroutine accepts, one per connection reads requests and
+// writes what the service answers. All on one thread, so answering needs no locks; a client that is
+// slow or sends garbage only holds its own coroutine, and not for longer than the idle time.
 #include "api/server/http_listener.hpp"
 
 #include <fmt/format.h>
@@ -12,17 +12,18 @@
 #include <boost/asio/detached.hpp>
 #include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/ssl/context.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <boost/beast/core/basic_stream.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
-#include <boost/beast/http.hpp>
-#include <boost/beast/ssl/ssl_stream.hpp>
+#include <boost/beast/http/parser.hpp>
+#include <boost/beast/http/string_body.hpp>
 #include <chrono>
 #include <list>
 
 #include "api/language/fault.hpp"
+#include "api/server/wire.hpp"
 
 namespace sluice::api {
 namespace asio = boost::asio;
@@ -35,8 +36,6 @@ using std::chrono::seconds;
 using std::chrono::steady_clock;
 using Protocol = asio::generic::stream_protocol;  // unix or TCP
 using Socket = Protocol::socket;
-using Stream = beast::basic_stream<Protocol>;
-using TlsStream = beast::ssl_stream<Stream>;
 using Parser = http::request_parser<http::string_body>;
 
 constexpr std::uint32_t header_limit = 16 * 1024;
@@ -51,20 +50,45 @@ constexpr seconds patience{1};
 
 constexpr auto awaited = asio::as_tuple(asio::use_awaitable);
 
-using HttpResponse = http::response<http::string_body>;
+// The answer as it goes over the wire; the one to HEAD has no body, and the length of the one to
+// GET.
+std::string as_http(const Response& response, bool keep_alive, bool to_head = false) {
+  const auto reason = http::obsolete_reason(static_cast<http::status>(response.status));
+  auto bytes = fmt::format("HTTP/1.1 {} {}\r\n", response.status,
+                           std::string_view(reason.data(), reason.size()));
+  const auto add = [&](std::string_view name, std::string_view value) {
+    bytes.append(name).append(": ").append(value).append("\r\n");
+  };
+  if (!keep_alive) add("Connection", "close");
+  add("x-openstack-request-id", response.request_id);
+  if (!response.allow.empty()) add("Allow", response.allow);
+  if (response.status == 401) add("WWW-Authenticate", "Bearer");
+  if (!response.body.empty()) add("Content-Type", response.content_type);
+  add("Content-Length", std::to_string(response.body.size()));
+  bytes += "\r\n";
+  if (!to_head) bytes += response.body;
+  return bytes;
+}
 
-HttpResponse as_http(Response response, bool keep_alive) {
-  HttpResponse message;
-  message.result(response.status);
-  message.version(11);
-  message.keep_alive(keep_alive);
-  message.set("x-openstack-request-id", response.request_id);
-  if (!response.allow.empty()) message.set(http::field::allow, response.allow);
-  if (response.status == 401) message.set(http::field::www_authenticate, "Bearer");
-  if (!response.body.empty()) message.set(http::field::content_type, response.content_type);
-  message.body() = std::move(response.body);
-  message.prepare_payload();
-  return message;
+// Reads until the message's header is there, or all of it.
+enum class Extent { header, all };
+asio::awaitable<error_code> read(Wire& wire, beast::flat_buffer& buffer, Parser& parser,
+                                 Extent extent) {
+  // Another's turn: a client may have sent many requests at once.
+  co_await asio::post(asio::use_awaitable);
+  while (extent == Extent::header ? !parser.is_header_done() : !parser.is_done()) {
+    error_code error = http::error::need_more;
+    if (buffer.size() != 0) buffer.consume(parser.put(buffer.data(), error));
+    if (!error) continue;
+    if (error != http::error::need_more) co_return error;
+    if (buffer.size() == buffer.max_size()) co_return http::error::buffer_overflow;
+    const auto space = buffer.prepare(std::min(buffer.max_size() - buffer.size(), buffer_limit));
+    const auto [failure, size] =
+        co_await wire.read_some({static_cast<char*>(space.data()), space.size()});
+    if (failure) co_return failure;
+    buffer.commit(size);
+  }
+  co_return error_code();
 }
 
 // What to answer when a request can't be read; nullopt when there is nobody to answer.
@@ -124,7 +148,7 @@ Request to_request(const http::request<http::string_body>& message) {
 // A connection among those that count, from accept to its end.
 struct Connection {
   Peer peer;
-  Stream* stream = nullptr;
+  Wire* stream = nullptr;
   steady_clock::time_point waiting_since = steady_clock::now();  // for a request or its taking
 };
 
@@ -147,13 +171,9 @@ struct HttpListener::State : std::enable_shared_from_this<State> {
   bool make_room();
   void turn_away(Socket socket);
   asio::awaitable<void> serve(Socket socket, Peer peer);
-  template <typename AnyStream>
-  asio::awaitable<void> converse(Connection& connection, AnyStream& stream);
-  template <typename AnyStream>
-  asio::awaitable<bool> exchange(Connection& connection, AnyStream& stream,
-                                 beast::flat_buffer& buffer);
-  template <typename AnyStream>
-  asio::awaitable<void> refuse(AnyStream& stream, Response response);
+  asio::awaitable<void> converse(Connection& connection, Wire& stream);
+  asio::awaitable<bool> exchange(Connection& connection, Wire& stream, beast::flat_buffer& buffer);
+  asio::awaitable<void> refuse(Wire& stream, Response response);
   void stop();
 
   HttpListenerOptions options;
@@ -200,14 +220,14 @@ bool HttpListener::State::make_room() {
 // Says so without waiting for the client: the answer fits the socket's buffer.
 void HttpListener::State::turn_away(Socket socket) {
   if (options.tls) return;  // nothing can be said before a handshake
-  auto message =
+  const auto message =
       as_http(http_fault(503, fmt::format("{} connections are open already, which is the limit: "
                                           "close some or try again later.",
                                           connection_limit)),
               false);
   error_code error;
-  socket.non_blocking(true, error);
-  http::write(socket, message, error);
+  socket.native_non_blocking(true, error);
+  ::send(socket.native_handle(), message.data(), message.size(), MSG_NOSIGNAL);
 }
 
 asio::awaitable<void> HttpListener::State::serve(Socket socket, Peer peer) {
@@ -215,19 +235,17 @@ asio::awaitable<void> HttpListener::State::serve(Socket socket, Peer peer) {
   Connection connection{std::move(peer)};
   connections.push_back(&connection);
   try {
+    Wire stream(std::move(socket), options.tls ? options.tls->native_handle() : nullptr);
+    connection.stream = &stream;
     if (options.tls) {
-      TlsStream stream(std::move(socket), *options.tls);
-      connection.stream = &stream.next_layer();
-      connection.stream->expires_after(handshake_limit);
-      const auto [error] = co_await stream.async_handshake(asio::ssl::stream_base::server, awaited);
+      stream.expires_after(handshake_limit);
+      const auto error = co_await stream.handshake();
       if (!error) {
         co_await converse(connection, stream);
-        connection.stream->expires_after(farewell_limit);
-        co_await stream.async_shutdown(awaited);
+        stream.expires_after(farewell_limit);
+        co_await stream.farewell();
       }
     } else {
-      Stream stream(std::move(socket));
-      connection.stream = &stream;
       co_await converse(connection, stream);
     }
   } catch (const std::exception&) {
@@ -236,8 +254,7 @@ asio::awaitable<void> HttpListener::State::serve(Socket socket, Peer peer) {
   connections.remove(&connection);
 }
 
-template <typename AnyStream>
-asio::awaitable<void> HttpListener::State::converse(Connection& connection, AnyStream& stream) {
+asio::awaitable<void> HttpListener::State::converse(Connection& connection, Wire& stream) {
   beast::flat_buffer buffer(buffer_limit);
   while (!stopped && co_await exchange(connection, stream, buffer)) {
     connection.waiting_since = steady_clock::now();
@@ -245,16 +262,13 @@ asio::awaitable<void> HttpListener::State::converse(Connection& connection, AnyS
 }
 
 // One request and its answer. False: the connection is at its end.
-template <typename AnyStream>
-asio::awaitable<bool> HttpListener::State::exchange(Connection& connection, AnyStream& stream,
+asio::awaitable<bool> HttpListener::State::exchange(Connection& connection, Wire& stream,
                                                     beast::flat_buffer& buffer) {
   Parser parser;
   parser.header_limit(header_limit);
   parser.body_limit(body_limit);
-  auto& deadline = *connection.stream;
-  deadline.expires_after(idle_limit);
-  error_code error;
-  std::tie(error, std::ignore) = co_await http::async_read_header(stream, buffer, parser, awaited);
+  stream.expires_after(idle_limit);
+  auto error = co_await read(stream, buffer, parser, Extent::header);
   if (!error && options.admit) {
     if (auto turned_away = options.admit(credentials_of(parser.get()))) {
       co_await refuse(stream, std::move(*turned_away));
@@ -262,39 +276,32 @@ asio::awaitable<bool> HttpListener::State::exchange(Connection& connection, AnyS
     }
   }
   if (!error && beast::iequals(parser.get()[http::field::expect], "100-continue")) {
-    http::response<http::empty_body> go_on(http::status::continue_, 11);
-    std::tie(error, std::ignore) = co_await http::async_write(stream, go_on, awaited);
+    error = co_await stream.write("HTTP/1.1 100 Continue\r\n\r\n");
   }
   if (!error) {
-    std::tie(error, std::ignore) = co_await http::async_read(stream, buffer, parser, awaited);
+    error = co_await read(stream, buffer, parser, Extent::all);
   }
   if (stopped) co_return false;
   if (error) {
     if (auto answer = answer_to(error)) co_await refuse(stream, std::move(*answer));
     co_return false;
   }
-  auto answer = as_http(options.respond(to_request(parser.get()), connection.peer),
-                        parser.get().keep_alive());
-  if (parser.get().method() == http::verb::head) answer.body().clear();
-  deadline.expires_after(idle_limit);
-  std::tie(error, std::ignore) = co_await http::async_write(stream, answer, awaited);
-  co_return !error && answer.keep_alive();
+  const bool keep_alive = parser.get().keep_alive();
+  const auto answer = as_http(options.respond(to_request(parser.get()), connection.peer),
+                              keep_alive, parser.get().method() == http::verb::head);
+  stream.expires_after(idle_limit);
+  error = co_await stream.write(answer);
+  co_return !error && keep_alive;
 }
 
 // Answers a request that was not read to its end, and reads on for a moment: closing on unread
 // bytes would take the answer away from a client that is still sending.
-template <typename AnyStream>
-asio::awaitable<void> HttpListener::State::refuse(AnyStream& stream, Response response) {
-  auto message = as_http(std::move(response), false);
-  auto& lowest = beast::get_lowest_layer(stream);
-  lowest.expires_after(farewell_limit);
-  auto [error, written] = co_await http::async_write(stream, message, awaited);
-  error_code ignored;
-  lowest.socket().shutdown(Socket::shutdown_send, ignored);
-  std::array<char, 16 * 1024> rest;
-  while (!error && !stopped) {
-    std::tie(error, written) = co_await lowest.async_read_some(asio::buffer(rest), awaited);
-  }
+asio::awaitable<void> HttpListener::State::refuse(Wire& stream, Response response) {
+  const auto message = as_http(response, false);
+  stream.expires_after(farewell_limit);
+  auto error = co_await stream.write(message);
+  stream.shutdown_send();
+  while (!error && !stopped) error = co_await stream.skip_some();
 }
 
 void HttpListener::State::stop() {

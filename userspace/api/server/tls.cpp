@@ -3,6 +3,7 @@
 #include <openssl/ssl.h>
 
 #include <boost/asio/ssl/context.hpp>
+#include <boost/asio/ssl/impl/src.hpp>  // compiled here, once
 
 namespace sluice::api {
 namespace {
