@@ -1,9 +1,14 @@
 #include "base/uuid.hpp"
 
+#include <boost/uuid/random_generator.hpp>
 #include <boost/uuid/string_generator.hpp>
 #include <stdexcept>
 
 namespace sluice {
+
+Uuid new_uuid() {
+  return boost::uuids::random_generator()();
+}
 
 std::optional<Uuid> parse_uuid(std::string_view text) {
   // string_generator also takes braces and a bare 32-digit form, which the API does not.

@@ -1,7 +1,6 @@
 // Uuid: the identity of every object of the model (RFC 4122).
 #pragma once
 
-#include <boost/uuid/random_generator.hpp>
 #include <boost/uuid/uuid.hpp>
 #include <boost/uuid/uuid_io.hpp>
 #include <optional>
@@ -13,9 +12,7 @@ namespace sluice {
 using Uuid = boost::uuids::uuid;
 
 // A new random (version 4) id from the system's entropy.
-inline Uuid new_uuid() {
-  return boost::uuids::random_generator()();
-}
+Uuid new_uuid();
 
 // The canonical 36-character form only; nullopt for anything else.
 std::optional<Uuid> parse_uuid(std::string_view text);

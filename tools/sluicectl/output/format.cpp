@@ -51,7 +51,7 @@ bool less(const Cell& a, const Cell& b) {
   return cell_text(a) < cell_text(b);
 }
 
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
   std::string out = "\"";
   for (const char c : text) {
     if (c == '"') out += '"';
@@ -62,9 +62,9 @@ std::string quoted(std::string_view text) {
 
 // Everything but numbers and booleans is quoted; null is the empty string.
 std::string csv_cell(const Cell& cell) {
-  if (std::holds_alternative<std::monostate>(cell)) return quoted("");
+  if (std::holds_alternative<std::monostate>(cell)) return in_quotes("");
   if (is_number(cell) || std::holds_alternative<bool>(cell)) return cell_text(cell);
-  return quoted(cell_text(cell));
+  return in_quotes(cell_text(cell));
 }
 
 std::string csv_line(const std::vector<Cell>& cells) {
