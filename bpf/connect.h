@@ -202,7 +202,7 @@ static __always_inline void withdraw_reverse(int family, const struct connection
 {
 	struct tuple key = c->reverse.key;
 
-	flow_remove(family, flow_search(family, &key), c->reverse.state);
+	flow_remove(family, flow_search(family, &key), &key, c->reverse.state);
 }
 
 /* SCTP's checksum covers the ports, so they stay. */

@@ -23,13 +23,14 @@ struct sweep {
 };
 
 /* A reverse slot goes with its forward one; alone it is left over from an insertion that failed half-way. */
-static __always_inline void sweep_reverse(int family, const struct flow *reverse, const struct sweep *s)
+static __always_inline void sweep_reverse(int family, const struct tuple *key, const struct flow *reverse,
+					  const struct sweep *s)
 {
 	struct tuple forward_key = flow_twin(reverse);
 
 	if (flow_idle_ticks(reverse->state, s->now_ticks) > clock_ticks_in(SLUICE_TIMEOUT_HALF_OPEN_SECONDS) &&
 	    flow_search(family, &forward_key) < 0)
-		flow_remove(family, reverse->index, reverse->state);
+		flow_remove(family, reverse->index, key, reverse->state);
 }
 
 static __always_inline void sweep_slot(int family, __u32 index, struct sweep *s)
@@ -41,14 +42,15 @@ static __always_inline void sweep_slot(int family, __u32 index, struct sweep *s)
 		return;
 	next_hop_keep(SLUICE_STATE_GET(flow.state, HOP), s->now_jiffies);
 	if (flow.state & SLUICE_FLOW_TO_CLIENT)
-		return sweep_reverse(family, &flow, s);
-	if (flow_is_stranded(family, &flow) ? flow_forget(family, &flow) : flow_forget_if_idle(family, &flow)) {
+		return sweep_reverse(family, &key, &flow, s);
+	if (flow_is_stranded(family, &flow) ? flow_forget(family, &key, &flow)
+					    : flow_forget_if_idle(family, &key, &flow)) {
 		++s->expired;
 		return;
 	}
 	++s->live;
 	if (SLUICE_STATE_GET(flow.state, HOP) && flow_is_doomed(&flow))
-		flow_replace_state(family, &flow, flow.state & SLUICE_STATE_CLEAR(HOP));
+		flow_replace_state(family, &key, &flow, flow.state & SLUICE_STATE_CLEAR(HOP));
 }
 
 static __noinline void sweep_slot4(__u32 index, struct sweep *s)
@@ -116,9 +118,10 @@ static long sweep_chunk6(__u32 number, struct sweep *s)
 static long sweep_member(__u32 index, struct sweep *s)
 {
 	const struct sluice_member_hop *known = bpf_map_lookup_elem(&member_hops, &index);
+	__u64 hop = known ? member_hop_word(known) : 0;
 
-	if (known && known->generation == next_hop_generation())
-		next_hop_keep(known->index, s->now_jiffies);
+	if ((__u32)hop == next_hop_generation())
+		next_hop_keep(hop >> 32, s->now_jiffies);
 	return 0;
 }
 
@@ -159,7 +162,7 @@ static __always_inline bool flush(int family, const struct sluice_flow_flush *re
 	struct tuple key;
 
 	return flow_take_any(family, request->index, &key, &flow) && flow.state == request->state &&
-	       !(flow.state & SLUICE_FLOW_TO_CLIENT) && flow_forget(family, &flow);
+	       !(flow.state & SLUICE_FLOW_TO_CLIENT) && flow_forget(family, &key, &flow);
 }
 
 static __always_inline void flow_flush_one(struct sluice_flow_flush *request)

@@ -111,7 +111,7 @@ static __always_inline __u64 flow_advance(int family, const struct tuple *key, c
 
 		if (next == state)
 			break;
-		if (flow_swap(family, forward->index, state, next)) {
+		if (flow_change(family, forward->index, key, state, next)) {
 			count_flow_changed(family, state, next);
 			return next;
 		}
@@ -180,58 +180,58 @@ static __always_inline bool flow_is_idle(int family, const struct tuple *reverse
 				 : flow_is_idle6(reverse_key, forward_state);
 }
 
-static __always_inline bool flow_forget_in(int family, __s32 forward_index, __u64 forward_state,
-					   const struct tuple *reverse_key)
+static __always_inline bool flow_forget_in(int family, __s32 forward_index, const struct tuple *forward_key,
+					   __u64 forward_state, const struct tuple *reverse_key)
 {
 	void *reverse;
 	__s32 index;
-	__u64 state;
 
-	if (!flow_remove(family, forward_index, forward_state))
+	if (!flow_remove(family, forward_index, forward_key, forward_state))
 		return false;
 	if (!sluice_flow_is_closed(forward_state))
 		count_flow_ended(family, forward_state);
 	index = flow_search(family, reverse_key);
 	reverse = flow_slot(family, index);
-	if (!reverse)
-		return true;
-	/* Without its twin it may have been swept since, and the slot given to somebody else. */
-	state = READ_ONCE(*slot_state(family, reverse));
-	if (!slot_difference(family, reverse, reverse_key))
-		flow_remove(family, index, state);
+	if (reverse)
+		flow_remove(family, index, reverse_key, READ_ONCE(*slot_state(family, reverse)));
 	return true;
 }
 
-__noinline int flow_forget4(__s32 forward_index, __u64 forward_state, const struct tuple *reverse_key)
+__noinline int flow_forget4(__s32 forward_index, const struct tuple *forward_key, __u64 forward_state,
+			    const struct tuple *reverse_key)
 {
-	return reverse_key && flow_forget_in(FAMILY4, forward_index, forward_state, reverse_key);
+	return forward_key && reverse_key &&
+	       flow_forget_in(FAMILY4, forward_index, forward_key, forward_state, reverse_key);
 }
 
-__noinline int flow_forget6(__s32 forward_index, __u64 forward_state, const struct tuple *reverse_key)
+__noinline int flow_forget6(__s32 forward_index, const struct tuple *forward_key, __u64 forward_state,
+			    const struct tuple *reverse_key)
 {
-	return reverse_key && flow_forget_in(FAMILY6, forward_index, forward_state, reverse_key);
+	return forward_key && reverse_key &&
+	       flow_forget_in(FAMILY6, forward_index, forward_key, forward_state, reverse_key);
 }
 
-static __always_inline bool flow_forget_both(int family, const struct flow *forward, const struct tuple *reverse_key)
+static __always_inline bool flow_forget_both(int family, const struct tuple *forward_key, const struct flow *forward,
+					     const struct tuple *reverse_key)
 {
-	return family == FAMILY4 ? flow_forget4(forward->index, forward->state, reverse_key)
-				 : flow_forget6(forward->index, forward->state, reverse_key);
+	return family == FAMILY4 ? flow_forget4(forward->index, forward_key, forward->state, reverse_key)
+				 : flow_forget6(forward->index, forward_key, forward->state, reverse_key);
 }
 
 /* Takes both slots out. The forward one goes first: a new connection of the same client may only start once
  * the reverse one no longer guards the old port. False: another CPU took it out, or a packet came. */
-static __always_inline bool flow_forget(int family, const struct flow *forward)
+static __always_inline bool flow_forget(int family, const struct tuple *key, const struct flow *forward)
 {
 	struct tuple reverse_key = flow_twin(forward);
 
-	return flow_forget_both(family, forward, &reverse_key);
+	return flow_forget_both(family, key, forward, &reverse_key);
 }
 
-static __always_inline bool flow_forget_if_idle(int family, const struct flow *forward)
+static __always_inline bool flow_forget_if_idle(int family, const struct tuple *key, const struct flow *forward)
 {
 	struct tuple reverse_key = flow_twin(forward);
 
-	return flow_is_idle(family, &reverse_key, forward->state) && flow_forget(family, forward);
+	return flow_is_idle(family, &reverse_key, forward->state) && flow_forget(family, key, forward);
 }
 
 static __always_inline const struct sluice_member *member_of(__u64 state)
@@ -358,17 +358,19 @@ static __always_inline bool flow_reclaim_in(int family, __s32 index, __u32 which
 		return false;
 	flow = &journey->flow;
 	state = flow->state;
+	flow_twin_to(&journey->twin, flow);
 	if (state & SLUICE_FLOW_TO_CLIENT) {
-		flow_twin_to(&journey->quoted, flow);
 		/* A reverse slot without its twin is being inserted right now, unless it is old. */
-		if (!flow_find_far(family, &journey->quoted, flow))
-			return flow_idle_ticks(state, clock_ticks()) > 1 && flow_remove(family, index, state);
+		if (!flow_find_far(family, &journey->twin, flow))
+			return flow_idle_ticks(state, clock_ticks()) > 1 &&
+			       flow_remove(family, index, &journey->quoted, state);
+		journey->quoted = journey->twin;
+		flow_twin_to(&journey->twin, flow);
 	}
-	flow_twin_to(&journey->quoted, flow);
 	if (is_unconfirmed(flow->state, which))
-		return flow_forget_both(family, flow, &journey->quoted);
-	return flow_is_idle(family, &journey->quoted, flow->state) &&
-	       flow_forget_both(family, flow, &journey->quoted);
+		return flow_forget_both(family, &journey->quoted, flow, &journey->twin);
+	return flow_is_idle(family, &journey->twin, flow->state) &&
+	       flow_forget_both(family, &journey->quoted, flow, &journey->twin);
 }
 
 __noinline int flow_reclaim4(__s32 index, __u32 which)

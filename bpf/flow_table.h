@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* The flow table: flow_find, flow_insert, flow_remove, flow_replace_state. No other file touches its map.
+/* The flow table: flow_find, flow_insert, flow_remove, flow_change. No other file touches its map.
  *
  * Problem. With many flows the cost of a packet is the cache lines that its flow's lookup misses: some 110 ns each on the
  * machine below, against 20 ns for everything else. A kernel hash map misses three or more (bucket head, element
@@ -42,21 +42,29 @@
  *    is claimed by a compare-and-swap of its free state, since other homes' flows may want it too; it is filled, and
  *    published by its state.
  *  - Removal claims the slot by a compare-and-swap of the flow's state: exactly one CPU wins, and only as long as the
- *    slot has a flow in this state. Then it is free, and no bucket is passed over on its account any more.
+ *    slot has this flow in this state. Then no bucket is passed over on its account any more, and only then is the slot
+ *    free: the other way round more flows than a window has slots could be counted at once, and the count would carry
+ *    into the lock.
  *  - A reader takes the state, then the rest, then looks whether all of it is still the same. A new flow writes its
  *    new tuple before its key, its key before its state, so a copy that mixes two flows is not taken. (Loads and stores
  *    keep their order on x86; other architectures need barriers that BPF doesn't have in kernel 6.1.) That the new tuple
  *    is looked at twice, too, is for two flows that take turns in a slot: state and key alone are back to what they
  *    were once the slot has changed hands twice while a packet is on its way between two loads (the flow table's test
  *    met it in one of five runs). Both looks would now have to fall into the other flow's turns.
- *  - What changes later in a slot is in the state and changes by compare-and-swap of the whole word.
- * tests/packet/flow_table_test.cpp has two CPUs do all of this to the same few buckets.
+ *  - What changes later in a slot is in the state and changes by compare-and-swap of the whole word, after a look at the
+ *    key: the flow that a packet found may be gone since, and another one with the same state have its slot.
+ *  - Between that look and the swap the slot can't change hands, because a slot rests once it was freed: it keeps the
+ *    time, and no flow gets it for a jiffy or two as long as another slot of the window is free. (The swap would have
+ *    to be held up for longer than that, in a full window.)
+ * tests/packet/flow_table_test.cpp has two CPUs do all of this to the same few buckets, and
+ * tests/unit/flow_steps goes through every order of these steps on a tiny table.
  *
  * IPv6 flows have a table of their own, with one slot per bucket and everything else the same.
  */
 #ifndef SLUICE_BPF_FLOW_TABLE_H
 #define SLUICE_BPF_FLOW_TABLE_H
 
+#include "bpf/clock.h"
 #include "bpf/journey.h"
 #include "bpf/packet.h"
 #include "maps/flow.h"
@@ -76,6 +84,14 @@ const volatile __u32 flow_homes6 = SLUICE_FLOW_HOMES6(SLUICE_DEFAULT_FLOWS / SLU
 #define FLOW_LOCK_ROUNDS 65536
 /* Rounds for a compare-and-swap that fails only because another CPU's has succeeded. */
 #define FLOW_SWAP_ROUNDS 16
+
+/* A freed slot rests until the jiffy after the next one has begun. */
+#define FLOW_REST_JIFFIES 2
+
+/* Where a test has another CPU come in between two steps. */
+#ifndef FLOW_PAUSE
+#define FLOW_PAUSE(place)
+#endif
 
 #define READ_ONCE(x) (*(const volatile typeof(x) *)&(x))
 #define WRITE_ONCE(x, value) (*(volatile typeof(x) *)&(x) = (value))
@@ -274,8 +290,8 @@ static __always_inline bool flow_take(int family, void *slot, __u32 index, const
 	return true;
 }
 
-/* Which of the bucket's slots to look at: 1 if the second one's key is this, else 0. Without a branch: which of two
- * slots it is can't be predicted. */
+/* Chooses the bucket's slot to look at: 1 if the second one's key is this, else 0. The compiler makes branches of it, and
+ * they are better than none: the CPU goes on by a guess as long as the key has not come from memory. */
 static __always_inline __u64 flow_likely_slot(int family, void *bucket, const struct tuple *t)
 {
 	__u64 difference;
@@ -407,16 +423,53 @@ __noinline int flow_swap6(__s32 index, __u64 seen, __u64 state)
 	return flow_swap_in(FAMILY6, index, seen, state);
 }
 
-/* Replaces a slot's flow bits if they are still `seen`. False: another CPU was faster, or the flow is gone. */
+/* Replaces a slot's flow bits if they are still `seen`. False: another CPU was faster, or the flow is gone. Only for
+ * those who don't mind which flow has that state. */
 static __always_inline bool flow_swap(int family, __s32 index, __u64 seen, __u64 state)
 {
 	return family == FAMILY4 ? flow_swap4(index, seen, state) : flow_swap6(index, seen, state);
 }
 
-/* The same, and in the copy. */
-static __always_inline bool flow_replace_state(int family, struct flow *flow, __u64 state)
+static __always_inline bool flow_change_in(int family, __s32 index, const struct tuple *key, __u64 seen, __u64 state)
 {
-	if (!flow_swap(family, flow->index, flow->state, state))
+	void *slot = flow_slot(family, index);
+
+	if (!slot)
+		return false;
+	for (int i = 0; i < FLOW_SWAP_ROUNDS; i++) {
+		__u64 *state_in_slot = slot_state(family, slot);
+		__u64 whole = READ_ONCE(*state_in_slot);
+
+		if ((whole & SLUICE_STATE_FLOW) != seen || slot_difference(family, slot, key))
+			return false;
+		FLOW_PAUSE(changing);
+		if (__sync_val_compare_and_swap(state_in_slot, whole, (whole & ~SLUICE_STATE_FLOW) | state) == whole)
+			return true;
+	}
+	return false;
+}
+
+__noinline int flow_change4(__s32 index, const struct tuple *key, __u64 seen, __u64 state)
+{
+	return key && flow_change_in(FAMILY4, index, key, seen, state);
+}
+
+__noinline int flow_change6(__s32 index, const struct tuple *key, __u64 seen, __u64 state)
+{
+	return key && flow_change_in(FAMILY6, index, key, seen, state);
+}
+
+/* Replaces the state of the flow with this key, which was found in this slot, if it is still `seen`. False: another
+ * CPU was faster, or the flow is gone. */
+static __always_inline bool flow_change(int family, __s32 index, const struct tuple *key, __u64 seen, __u64 state)
+{
+	return family == FAMILY4 ? flow_change4(index, key, seen, state) : flow_change6(index, key, seen, state);
+}
+
+/* The same, and in the copy. */
+static __always_inline bool flow_replace_state(int family, const struct tuple *key, struct flow *flow, __u64 state)
+{
+	if (!flow_change(family, flow->index, key, flow->state, state))
 		return false;
 	flow->state = state;
 	return true;
@@ -511,37 +564,52 @@ static __always_inline void slot_publish(int family, void *slot, const struct fl
 	__sync_fetch_and_add(slot_state(family, slot), e->state - SLUICE_STATE_CLAIMED);
 }
 
-static __always_inline int flow_claim_in(int family, __u32 home)
+static __always_inline bool slot_rests(__u64 free_state)
+{
+	return free_state && clock_jiffies() - (__u32)free_state < FLOW_REST_JIFFIES;
+}
+
+static __always_inline int flow_claim_in(int family, __u32 home, __u32 resting_too)
 {
 	for (__u32 i = 0; i < SLUICE_FLOW_WINDOW * bucket_slots(family); i++) {
 		__u32 index = home * bucket_slots(family) + i;
 		void *slot = flow_slot(family, index);
+		__u64 state;
 
 		if (!slot)
 			break;
-		if (!(READ_ONCE(*slot_state(family, slot)) & SLUICE_STATE_FLOW) &&
-		    flow_swap(family, index, 0, SLUICE_STATE_CLAIMED))
+		state = READ_ONCE(*slot_state(family, slot)) & SLUICE_STATE_FLOW;
+		if (SLUICE_STATE_IS_FREE(state) && (resting_too || !slot_rests(state)) &&
+		    flow_swap(family, index, state, SLUICE_STATE_CLAIMED))
 			return index;
 	}
 	return -1;
 }
 
-__noinline int flow_claim4(__u32 home)
+__noinline int flow_claim4(__u32 home, __u32 resting_too)
 {
-	return flow_claim_in(FAMILY4, home);
+	return flow_claim_in(FAMILY4, home, resting_too);
 }
 
-__noinline int flow_claim6(__u32 home)
+__noinline int flow_claim6(__u32 home, __u32 resting_too)
 {
-	return flow_claim_in(FAMILY6, home);
+	return flow_claim_in(FAMILY6, home, resting_too);
+}
+
+static __always_inline int flow_claim(int family, __u32 home, __u32 resting_too)
+{
+	return family == FAMILY4 ? flow_claim4(home, resting_too) : flow_claim6(home, resting_too);
 }
 
 /* Puts the flow into the first free slot of its window. The lock of its home bucket is held. */
 static __always_inline int flow_place(int family, const struct flow_entry *e, __u32 home)
 {
-	__s32 index = family == FAMILY4 ? flow_claim4(home) : flow_claim6(home);
-	void *slot = flow_slot(family, index);
+	__s32 index = flow_claim(family, home, false);
+	void *slot;
 
+	if (index < 0)
+		index = flow_claim(family, home, true);
+	slot = flow_slot(family, index);
 	if (!slot)
 		return -KERNEL_ENOSPC;
 	/* Before it is published: who finds it must be led to it. */
@@ -606,40 +674,38 @@ static __always_inline struct tuple slot_key(int family, void *slot)
 	return key;
 }
 
-static __always_inline int flow_remove_in(int family, __s32 index, __u64 state)
+static __always_inline int flow_remove_in(int family, __s32 index, const struct tuple *key, __u64 state)
 {
 	void *slot = flow_slot(family, index);
-	struct tuple key;
 	__u32 home;
 
 	if (!slot || !SLUICE_STATE_GET(state, PROTOCOL))
 		return false;
-	/* First the slot, then its key: before, it could be that of a flow that is gone, and another one with the same
-	 * state has the slot since. The home would be the wrong one. */
-	if (!flow_swap(family, index, state & SLUICE_STATE_FLOW, SLUICE_STATE_CLAIMED))
+	if (!flow_change(family, index, key, state & SLUICE_STATE_FLOW, SLUICE_STATE_CLAIMED))
 		return false;
-	key = slot_key(family, slot);
-	key.protocol = SLUICE_STATE_GET(state, PROTOCOL);
-	home = tuple_home(family, &key);
-	__sync_fetch_and_add(slot_state(family, slot), -SLUICE_STATE_CLAIMED);
+	home = tuple_home(family, key);
+	/* Before the slot is free: see the head of this file. */
 	buckets_passed(family, home, index / bucket_slots(family) - home, -SLUICE_STATE_PASSED_ONE);
+	FLOW_PAUSE(removing);
+	__sync_fetch_and_add(slot_state(family, slot), SLUICE_STATE_FREED(clock_jiffies()) - SLUICE_STATE_CLAIMED);
 	return true;
 }
 
-__noinline int flow_remove4(__s32 index, __u64 state)
+__noinline int flow_remove4(__s32 index, const struct tuple *key, __u64 state)
 {
-	return flow_remove_in(FAMILY4, index, state);
+	return key && flow_remove_in(FAMILY4, index, key, state);
 }
 
-__noinline int flow_remove6(__s32 index, __u64 state)
+__noinline int flow_remove6(__s32 index, const struct tuple *key, __u64 state)
 {
-	return flow_remove_in(FAMILY6, index, state);
+	return key && flow_remove_in(FAMILY6, index, key, state);
 }
 
-/* Takes the flow in this slot out, if its state is still `state`. False: another CPU changed it or was faster. */
-static __always_inline int flow_remove(int family, __s32 index, __u64 state)
+/* Takes the flow with this key out of this slot, if its state is still `state`. False: another CPU changed it or was
+ * faster. */
+static __always_inline int flow_remove(int family, __s32 index, const struct tuple *key, __u64 state)
 {
-	return family == FAMILY4 ? flow_remove4(index, state) : flow_remove6(index, state);
+	return family == FAMILY4 ? flow_remove4(index, key, state) : flow_remove6(index, key, state);
 }
 
 #endif

@@ -131,7 +131,7 @@ static __always_inline bool on_members_side(__u64 state, __u32 ingress_ifindex)
 
 	if (!index || state & SLUICE_FLOW_TO_CLIENT) {
 		known = bpf_map_lookup_elem(&member_hops, &member);
-		index = known ? known->index : 0;
+		index = known ? member_hop_word(known) >> 32 : 0;
 	}
 	hop = index ? next_hop_at(index) : NULL;
 	return !hop || !hop->ifindex || hop->ifindex == ingress_ifindex;
@@ -186,18 +186,20 @@ static __always_inline void track_member(int family, struct xdp_md *ctx, const s
 	else if (told == TOLD_MORE_WILL_FOLLOW)
 		state &= ~SLUICE_FLOW_ESTABLISHED;
 	if (state != flow->state)
-		flow_replace_state(family, flow, state);
+		flow_replace_state(family, &p->tuple, flow, state);
 }
 
 /* Stamps at most once per tick, so that most packets leave the slot's cache line clean. A lost race is no loss:
- * somebody else has stamped it, or the next packet will. */
+ * somebody else has stamped it, or the next packet will. Nor is a slot that has changed hands: the flow that has it now
+ * came in this very tick or the one before, and stays a tick longer. So this is the one change that looks at no key, which
+ * would have to be kept for it by every packet. */
 static __always_inline void touch(int family, struct flow *flow)
 {
 	__u64 now = SLUICE_STATE_PUT(SEEN, clock_ticks());
 	__u64 state = (flow->state & SLUICE_STATE_CLEAR(SEEN)) | now;
 
-	if (state != flow->state)
-		flow_replace_state(family, flow, state);
+	if (state != flow->state && flow_swap(family, flow->index, flow->state, state))
+		flow->state = state;
 }
 
 static __always_inline bool to_client(const struct flow *flow)
@@ -222,7 +224,8 @@ static __always_inline void ask_for_flow(int family, struct next_hop_query *q, c
 }
 
 /* The flow's next hop is of another generation: ask again, and remember it for the packets that follow. */
-static __always_inline int renew_next_hop(int family, struct xdp_md *ctx, struct flow *flow, struct next_hop_query *q)
+static __always_inline int renew_next_hop(int family, struct xdp_md *ctx, const struct tuple *key, struct flow *flow,
+					  struct next_hop_query *q)
 {
 	__u64 state;
 	int why;
@@ -233,7 +236,7 @@ static __always_inline int renew_next_hop(int family, struct xdp_md *ctx, struct
 	if (why != UNDECIDED || q->index == SLUICE_STATE_GET(flow->state, HOP))
 		return why;
 	state = (flow->state & SLUICE_STATE_CLEAR(HOP)) | SLUICE_STATE_PUT(HOP, q->index);
-	flow_replace_state(family, flow, state);
+	flow_replace_state(family, key, flow, state);
 	return why;
 }
 
@@ -244,7 +247,8 @@ struct way {
 	const union sluice_address *tunnel; /* the tunnel's end, or NULL */
 };
 
-static __always_inline int find_way(int family, struct xdp_md *ctx, struct flow *flow, struct way *way)
+static __always_inline int find_way(int family, struct xdp_md *ctx, const struct tuple *key, struct flow *flow,
+				    struct way *way)
 {
 	struct next_hop_query *q;
 	__u32 zero = 0;
@@ -257,7 +261,7 @@ static __always_inline int find_way(int family, struct xdp_md *ctx, struct flow 
 	q = bpf_map_lookup_elem(&local_next_hop, &zero);
 	if (!q)
 		return SLUICE_REASON_NO_ROUTE;
-	why = renew_next_hop(family, ctx, flow, q);
+	why = renew_next_hop(family, ctx, key, flow, q);
 	way->hop = why == UNDECIDED ? &q->hop : NULL;
 	way->tunnel = q->tunnel ? &q->destination : NULL;
 	MUST_TEST(way->hop);
@@ -328,7 +332,7 @@ static __always_inline int forward_in(int family, struct xdp_md *ctx)
 	flow = &journey->flow;
 	if (ttl(family, ctx, p) <= 1)
 		return time_exceeded(family, p, ctx, flow);
-	why = find_way(family, ctx, flow, &way);
+	why = find_way(family, ctx, &p->tuple, flow, &way);
 	if (why == SLUICE_REASON_NO_ROUTE)
 		return why;
 	touch(family, flow);
@@ -354,7 +358,7 @@ static __always_inline int give_up(int family, struct xdp_md *ctx)
 		return SLUICE_REASON_MEMBER_DOWN;
 	why = reject(family, &journey->packet, ctx, SLUICE_REASON_MEMBER_DOWN);
 	if (why == SLUICE_REASON_REJECTED || journey->packet.signals & SIGNAL_ABORTS)
-		flow_forget(family, &journey->flow);
+		flow_forget(family, &journey->packet.tuple, &journey->flow);
 	return why;
 }
 

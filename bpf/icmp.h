@@ -228,7 +228,7 @@ static __always_inline int deliver_error(int family, struct packet *p, struct xd
 
 	if (ttl(family, ctx, p) <= 1)
 		return SLUICE_REASON_TTL_EXCEEDED;
-	why = find_way(family, ctx, flow, &way);
+	why = find_way(family, ctx, turned, flow, &way);
 	if (why == SLUICE_REASON_NO_ROUTE)
 		return why;
 	count_flow_packet(flow->state, ETH_HLEN + p->l3_bytes);

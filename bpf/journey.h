@@ -30,7 +30,8 @@ struct flow {
  * stack; one per CPU suffices, since programs of this kind don't interrupt each other. */
 struct journey {
 	struct packet packet;
-	struct tuple quoted; /* of a packet that an ICMP error is about, turned around */
+	struct tuple quoted; /* of a packet that an ICMP error is about, turned around; of a flow that may make way */
+	struct tuple twin;   /* the other direction of the latter */
 	struct tuple fast;   /* on the fast path */
 	struct flow flow;
 };

@@ -128,16 +128,28 @@ static __always_inline __u64 member_hash(const struct sluice_member *member)
 	return (h ^ h >> 29) + (member->flags & (SLUICE_MEMBER_IPV6 | SLUICE_MEMBER_DSR | SLUICE_MEMBER_IPIP));
 }
 
+/* Returns the generation in the lower half, the index in the upper one. */
+static __always_inline __u64 member_hop_word(const struct sluice_member_hop *known)
+{
+	return *(const volatile __u64 *)known;
+}
+
 /* Returns the next hop that an earlier connection to this member found, if it is of the present generation. */
 static __always_inline const struct sluice_next_hop *next_hop_of_member(__u32 index, const struct sluice_member *member,
 									__u32 *hop_index)
 {
 	__u32 generation = next_hop_generation();
 	const struct sluice_member_hop *known = bpf_map_lookup_elem(&member_hops, &index);
+	__u64 hop, member_known;
 
-	if (!known || known->generation != generation || known->member != member_hash(member))
+	if (!known)
 		return NULL;
-	*hop_index = known->index;
+	/* Generation and index are one word, which is 0 while the member changes. */
+	hop = member_hop_word(known);
+	member_known = *(const volatile __u64 *)&known->member;
+	if ((__u32)hop != generation || member_known != member_hash(member) || member_hop_word(known) != hop)
+		return NULL;
+	*hop_index = hop >> 32;
 	return next_hop_valid(*hop_index, generation);
 }
 
@@ -199,8 +211,8 @@ static __always_inline void next_hop_remember_for_member(__u32 index, const stru
 	if (!known || !q->index)
 		return;
 	if (known->member != hash) {
-		__sync_lock_test_and_set(&known->generation, 0);
-		known->member = hash;
+		__sync_lock_test_and_set((__u64 *)known, 0);
+		*(volatile __u64 *)&known->member = hash;
 	}
 	/* In one word, so that other CPUs read both or neither; an exchange, so that they see the member before. */
 	__sync_lock_test_and_set((__u64 *)known,

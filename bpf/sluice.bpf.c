@@ -98,7 +98,8 @@ static __always_inline int packet_with_ports(int family, struct packet *p, struc
 		return UNDECIDED;
 	if (p->defect != UNDECIDED)
 		return p->defect;
-	if (may_open_anew(p, flow) && flow_gives_way(family, flow) && flow_forget(family, flow))
+	if (may_open_anew(p, flow) && flow_gives_way(family, flow) &&
+	    flow_forget(family, &p->tuple, flow))
 		return UNDECIDED;
 	if (p->fragment == FRAGMENT_FIRST)
 		fragment_remember(family, p);

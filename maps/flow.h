@@ -147,9 +147,12 @@ static inline int sluice_flow_is_confirmed(__u64 state)
 /* dnat, dsr, ipip: the client's address is the same on both sides. In both slots. */
 #define SLUICE_FLOW_KEEPS_CLIENT (1ULL << 56)
 
-/* The bits that are a flow's. 0: the slot is free; no protocol, but other bits: it is being filled. */
+/* The bits that are a flow's. Without a protocol the slot has no flow: it is being filled or emptied (CLAIMED), or it is
+ * free and keeps in its low half when it was freed, in jiffies (0: never, or in a build that did not keep it). */
 #define SLUICE_STATE_FLOW ((1ULL << 57) - 1)
 #define SLUICE_STATE_CLAIMED SLUICE_FLOW_TO_CLIENT
+#define SLUICE_STATE_FREED(jiffies) ((__u64)(__u32)(jiffies))
+#define SLUICE_STATE_IS_FREE(state) (!((state) & (SLUICE_STATE_CLAIMED | SLUICE_STATE_PUT(PROTOCOL, ~0ULL))))
 /* The bits that are the bucket's, in its first slot. */
 #define SLUICE_STATE_PASSED_ONE (1ULL << 57) /* flows that found this bucket, their home, or one after it full */
 #define SLUICE_STATE_PASSED (0x3fULL << 57)

@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
 /* The flow table without packets: each run inserts, finds or removes a random one of a few flows. Every value of a
  * flow is made from its key, so that a copy that mixes two flows shows. */
-#include "bpf/flow_table.h"
+#define FLOW_PAUSE(place) at_##place()
+static void at_changing(void);
+static void at_removing(void);
+
+#include "bpf/flow_state.h"
+#include "bpf/next_hop.h"
 #include "tests/packet/flow_table.h"
 
 /* All flows have the same state, as connections to one member have that were opened at the same time. */
@@ -72,7 +77,7 @@ int stress(struct xdp_md *ctx)
 		__sync_fetch_and_add(key < STRESS_ANCHORS ? &counts.lost : &counts.absent, 1);
 	} else {
 		check(&found, &flow);
-		if (action == 1 && flow_remove(FAMILY4, found.index, found.state))
+		if (action == 1 && flow_remove(FAMILY4, found.index, &t, found.state))
 			__sync_fetch_and_add(&counts.removed, 1);
 	}
 	return XDP_DROP;
@@ -120,7 +125,7 @@ int take_turns(struct xdp_md *ctx)
 		insert(&flow);
 		t = flow.key;
 		if (flow_find(FAMILY4, &t, &found))
-			flow_remove(FAMILY4, found.index, found.state);
+			flow_remove(FAMILY4, found.index, &t, found.state);
 	}
 	return XDP_DROP;
 }
@@ -169,8 +174,214 @@ int clear(struct xdp_md *ctx)
 	for (__u32 key = 0; key < STRESS_KEYS; key++) {
 		flow = flow_of_key(key);
 		t = flow.key;
-		if (flow_find_far(FAMILY4, &t, &found) && flow_remove(FAMILY4, found.index, found.state))
+		if (flow_find_far(FAMILY4, &t, &found) && flow_remove(FAMILY4, found.index, &t, found.state))
 			__sync_fetch_and_add(&counts.removed, 1);
+	}
+	return XDP_DROP;
+}
+
+/* The place where CPU 0 is held up until CPU 1 has done its part. */
+enum place pause_at = PAUSE_NOWHERE;
+__u64 held = 0, released = 0;
+
+static long look_whether(__u32 round, __u64 **flag)
+{
+	(void)round;
+	return READ_ONCE(**flag) != 0;
+}
+
+/* Some seconds at most: the other one's CPU may be busy with something else. False: it still is. */
+static __always_inline bool wait_for(__u64 *flag)
+{
+	for (int i = 0; i < 16; i++)
+		bpf_loop(1 << 23, look_whether, &flag, 0);
+	return READ_ONCE(*flag);
+}
+
+__noinline int pause_here(enum place place)
+{
+	if (READ_ONCE(pause_at) != place || bpf_get_smp_processor_id() != 0)
+		return 0;
+	WRITE_ONCE(held, 1);
+	if (wait_for(&released))
+		__sync_fetch_and_add(&counts.met, 1);
+	return 1;
+}
+
+static __noinline void at_changing(void)
+{
+	pause_here(PAUSE_CHANGING);
+}
+
+/* CPU 1 is not held up: a packet comes in between, that opens a connection. */
+static __noinline void at_removing(void)
+{
+	struct flow_entry flow;
+
+	pause_here(PAUSE_REMOVING);
+	if (READ_ONCE(pause_at) == PAUSE_REMOVING && bpf_get_smp_processor_id() == 1) {
+		flow = flow_of_key(STRESS_KEYS + 1);
+		insert(&flow);
+	}
+}
+
+static __always_inline void remove_key(__u32 key)
+{
+	struct flow_entry flow = flow_of_key(key);
+	struct flow found;
+	struct tuple t = flow.key;
+
+	if (flow_find_far(FAMILY4, &t, &found) && flow_remove(FAMILY4, found.index, &t, found.state))
+		__sync_fetch_and_add(&counts.removed, 1);
+}
+
+/* Every flow. */
+SEC("xdp")
+int fill(struct xdp_md *ctx)
+{
+	struct flow_entry flow;
+
+	(void)ctx;
+	for (__u32 key = 0; key < STRESS_KEYS; key++) {
+		flow = flow_of_key(key);
+		insert(&flow);
+	}
+	return XDP_DROP;
+}
+
+/* A removal that is held up between its steps ... */
+SEC("xdp")
+int remove_held(struct xdp_md *ctx)
+{
+	(void)ctx;
+	remove_key(STRESS_HELD);
+	return XDP_DROP;
+}
+
+/* ... while another CPU inserts a flow, removes one, and inserts one more before that is over. */
+SEC("xdp")
+int come_and_go(struct xdp_md *ctx)
+{
+	struct flow_entry flow;
+
+	(void)ctx;
+	if (!wait_for(&held))
+		return XDP_DROP;
+	flow = flow_of_key(STRESS_KEYS);
+	insert(&flow);
+	remove_key(STRESS_HELD + 2);
+	WRITE_ONCE(released, 1);
+	return XDP_DROP;
+}
+
+SEC("xdp")
+int insert_one_more(struct xdp_md *ctx)
+{
+	struct flow_entry flow = flow_of_key(STRESS_KEYS + 2);
+
+	(void)ctx;
+	insert(&flow);
+	return XDP_DROP;
+}
+
+SEC("xdp")
+int insert_held(struct xdp_md *ctx)
+{
+	struct flow_entry flow = flow_of_key(STRESS_HELD);
+
+	(void)ctx;
+	insert(&flow);
+	return XDP_DROP;
+}
+
+/* An event that is held up before it changes the state of its flow ... */
+SEC("xdp")
+int note_held(struct xdp_md *ctx)
+{
+	struct flow_entry flow = flow_of_key(STRESS_HELD);
+	struct flow found;
+	struct tuple t = flow.key;
+
+	(void)ctx;
+	if (flow_find_far(FAMILY4, &t, &found))
+		flow_advance(FAMILY4, &t, &found, EVENT_ACCEPTS, true);
+	return XDP_DROP;
+}
+
+/* ... while its flow goes and another one comes. */
+SEC("xdp")
+int replace(struct xdp_md *ctx)
+{
+	struct flow_entry flow;
+
+	(void)ctx;
+	if (!wait_for(&held))
+		return XDP_DROP;
+	remove_key(STRESS_HELD);
+	flow = flow_of_key(STRESS_KEYS);
+	insert(&flow);
+	WRITE_ONCE(released, 1);
+	return XDP_DROP;
+}
+
+/* The slot of a flow that was found is another one's, in the same state, when something is to be done to it. */
+SEC("xdp")
+int act_late(struct xdp_md *ctx)
+{
+	struct flow_entry flow = flow_of_key(STRESS_HELD);
+	struct flow found, other;
+	struct tuple t = flow.key;
+
+	(void)ctx;
+	if (!flow_find_far(FAMILY4, &t, &found))
+		return XDP_ABORTED;
+	remove_key(STRESS_HELD);
+	flow = flow_of_key(STRESS_KEYS);
+	insert(&flow);
+	flow_advance(FAMILY4, &t, &found, EVENT_ACCEPTS, true);
+	if (flow_replace_state(FAMILY4, &t, &found, found.state | SLUICE_FLOW_ESTABLISHED) ||
+	    flow_remove(FAMILY4, found.index, &t, found.state))
+		return XDP_ABORTED;
+	/* It was no other slot. */
+	t = flow.key;
+	return flow_find_far(FAMILY4, &t, &other) && other.index == found.index && other.state == found.state
+		       ? XDP_PASS
+		       : XDP_ABORTED;
+}
+
+/* A member's next hop is remembered for two members in turn ... */
+SEC("xdp")
+int remember(struct xdp_md *ctx)
+{
+	struct sluice_member member = {};
+	struct next_hop_query *q;
+	__u32 zero = 0;
+
+	(void)ctx;
+	q = bpf_map_lookup_elem(&local_next_hop, &zero);
+	if (!q)
+		return XDP_ABORTED;
+	for (__u32 i = 1; i <= 2; i++) {
+		member.address.ipv4 = i;
+		q->index = i;
+		q->hop.generation = next_hop_generation();
+		next_hop_remember_for_member(0, &member, q);
+	}
+	return XDP_DROP;
+}
+
+/* ... while the first of them asks. */
+SEC("xdp")
+int recall(struct xdp_md *ctx)
+{
+	struct sluice_member member = {.address.ipv4 = 1};
+	__u32 index;
+
+	(void)ctx;
+	if (next_hop_of_member(0, &member, &index)) {
+		__sync_fetch_and_add(&counts.found, 1);
+		if (index != 1)
+			__sync_fetch_and_add(&counts.torn, 1);
 	}
 	return XDP_DROP;
 }

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "maps/flow.h"
+#include "maps/next_hop.h"
 #include "packet/flow_table.h"
 // The skeleton needs the struct above.
 #include "flow_table.skel.h"
@@ -36,12 +37,14 @@ class FlowTable : public ::testing::Test {
     ASSERT_EQ(flow_table_bpf__load(skeleton_.get()), 0) << std::strerror(errno);
   }
 
-  static void run(const bpf_program* program, int times) {
+  // What the last of so many runs returned.
+  static std::uint32_t run(const bpf_program* program, int times) {
     char frame[64] = {};
     LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = frame, .data_size_in = sizeof frame,
                 .repeat = times);
     EXPECT_EQ(bpf_prog_test_run_opts(bpf_program__fd(program), &options), 0)
         << std::strerror(errno);
+    return options.retval;
   }
   // Both at once, each on a CPU of its own.
   static void run_beside(const bpf_program* one, const bpf_program* other, int times) {
@@ -72,13 +75,36 @@ class FlowTable : public ::testing::Test {
   std::vector<std::uint32_t> keys() {
     std::vector<std::uint32_t> all;
     for (const auto& slot : slots()) {
-      if (slot.state & SLUICE_STATE_FLOW) all.push_back(slot.source);
+      if (SLUICE_STATE_GET(slot.state, PROTOCOL)) all.push_back(slot.source);
     }
     std::sort(all.begin(), all.end());
     return all;
   }
   static bool has_duplicate(const std::vector<std::uint32_t>& sorted) {
     return std::adjacent_find(sorted.begin(), sorted.end()) != sorted.end();
+  }
+  // No flow, no lock, and nobody is said to have passed over a bucket.
+  void expect_empty() {
+    for (const auto& slot : slots()) {
+      EXPECT_TRUE(SLUICE_STATE_IS_FREE(slot.state));
+      EXPECT_EQ(slot.state & ~SLUICE_STATE_FLOW, 0U);
+    }
+  }
+  // `prepared` and `one` on CPU 0; there it is held up at this place until `other` has done its
+  // part on CPU 1. On busy CPUs the two may miss each other; then everything begins anew.
+  void run_held(bool alike, place where, const char* prepared, const char* one, const char* other) {
+    for (int attempt = 0; attempt < 10; ++attempt) {
+      load(1, alike);
+      run(program(prepared), 1);
+      skeleton_->bss->pause_at = where;
+      run_beside(program(one), program(other), 1);
+      skeleton_->bss->pause_at = PAUSE_NOWHERE;
+      if (counts().met) return;
+    }
+    FAIL() << "the two CPUs did not meet";
+  }
+  const bpf_program* program(const char* name) {
+    return bpf_object__find_program_by_name(skeleton_->obj, name);
   }
   const stress_counts& counts() const { return skeleton_->bss->counts; }
 
@@ -122,8 +148,8 @@ TEST_F(FlowTable, OfTwoCpusThatInsertAFlowAtOnceExactlyOneDoes) {
 TEST_F(FlowTable, WhoFindsAFlowInASlotThatChangesHandsGetsAllOfItOrNothing) {
   load(1);  // every flow has the same home, and the first free slot is always the same
   // On busy CPUs the two may miss each other.
-  for (int attempt = 0; attempt < 500 && counts().found < 10'000; ++attempt) {
-    run_beside(skeleton_->progs.take_turns, skeleton_->progs.look, 1'000'000);
+  for (int attempt = 0; attempt < 20'000 && counts().found < 10'000; ++attempt) {
+    run_beside(skeleton_->progs.take_turns, skeleton_->progs.look, 20'000);
   }
   EXPECT_GE(counts().found, 10'000U);
   EXPECT_EQ(counts().torn, 0U);
@@ -141,7 +167,7 @@ TEST_F(FlowTable, FlowsOfTheSameStateAreNotTakenForEachOther) {
   EXPECT_EQ(counts().torn, 0U);
   run(skeleton_->progs.clear, 1);
   EXPECT_EQ(counts().inserted, counts().removed);
-  for (const auto& slot : slots()) EXPECT_EQ(slot.state, 0U);
+  expect_empty();
 }
 
 TEST_F(FlowTable, AnEmptiedTableKeepsNoTraceOfItsFlows) {
@@ -149,8 +175,48 @@ TEST_F(FlowTable, AnEmptiedTableKeepsNoTraceOfItsFlows) {
   run_on_two_cpus(200'000);
   run(skeleton_->progs.clear, 1);
   EXPECT_EQ(counts().inserted, counts().removed);
-  // No lock is left, and nobody is said to have passed over a bucket.
-  for (const auto& slot : slots()) EXPECT_EQ(slot.state, 0U);
+  expect_empty();
+}
+
+// A full window counts as many flows as its counter can: one more, and it would carry into the
+// lock.
+TEST_F(FlowTable, AFullWindowWhereFlowsComeBeforeOthersHaveQuiteGoneStaysUnlocked) {
+  run_held(false, PAUSE_REMOVING, "fill", "remove_held", "come_and_go");
+  ASSERT_EQ(counts().removed, 2U);
+  const auto all = slots();
+  EXPECT_EQ(all[0].state & SLUICE_STATE_LOCK, 0U);
+  const auto beyond = std::count_if(all.begin() + SLUICE_BUCKET_SLOTS4, all.end(), [](auto& slot) {
+    return SLUICE_STATE_GET(slot.state, PROTOCOL) != 0;
+  });
+  EXPECT_EQ(all[0].state & SLUICE_STATE_PASSED, beyond * SLUICE_STATE_PASSED_ONE);
+  run(skeleton_->progs.insert_one_more, 1);
+  EXPECT_EQ(counts().contended, 0U);
+}
+
+TEST_F(FlowTable, WhatIsMeantForAFlowThatHasGoneDoesNotHappenToTheNextInItsSlot) {
+  load(1, true);
+  run(skeleton_->progs.fill, 1);  // so that only the slot of the one that goes is free
+  EXPECT_EQ(run(skeleton_->progs.act_late, 1), static_cast<std::uint32_t>(XDP_PASS));
+}
+
+TEST_F(FlowTable, AnEventThatIsHeldUpDoesNotHappenToTheNextFlowInTheSlot) {
+  run_held(true, PAUSE_CHANGING, "insert_held", "note_held", "replace");
+  ASSERT_EQ(counts().removed, 1U);
+  for (const auto& slot : slots()) EXPECT_EQ(slot.state & SLUICE_FLOW_REPLIED, 0U);
+}
+
+TEST_F(FlowTable, TheNextHopOfOneMemberIsNotTakenForAnothers) {
+  for (std::uint32_t index : {1, 2}) {
+    sluice_next_hop hop{};
+    hop.generation = 1;
+    ASSERT_EQ(bpf_map_update_elem(bpf_map__fd(skeleton_->maps.next_hops), &index, &hop, BPF_ANY),
+              0);
+  }
+  for (int attempt = 0; attempt < 500 && counts().found < 10'000; ++attempt) {
+    run_beside(skeleton_->progs.remember, skeleton_->progs.recall, 100'000);
+  }
+  EXPECT_GE(counts().found, 10'000U);
+  EXPECT_EQ(counts().torn, 0U);
 }
 
 }  // namespace

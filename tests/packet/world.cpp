@@ -336,7 +336,7 @@ std::vector<World::Flow> World::flows() {
   sluice_bucket4 bucket{};
   for (std::uint32_t i = 0; bpf_map_lookup_elem(map("flows4"), &i, &bucket) == 0; ++i) {
     for (std::uint32_t slot = 0; slot < SLUICE_BUCKET_SLOTS4; ++slot) {
-      if (bucket.slots[slot].state & SLUICE_STATE_FLOW)
+      if (SLUICE_STATE_GET(bucket.slots[slot].state, PROTOCOL))
         all.push_back({i, slot, bucket.slots[slot]});
     }
   }
@@ -347,7 +347,7 @@ std::vector<sluice_flow6> World::flows6() {
   std::vector<sluice_flow6> all;
   sluice_bucket6 bucket{};
   for (std::uint32_t i = 0; bpf_map_lookup_elem(map("flows6"), &i, &bucket) == 0; ++i) {
-    if (bucket.slots[0].state & SLUICE_STATE_FLOW) all.push_back(bucket.slots[0]);
+    if (SLUICE_STATE_GET(bucket.slots[0].state, PROTOCOL)) all.push_back(bucket.slots[0]);
   }
   return all;
 }
