@@ -6,6 +6,7 @@
 #include <chrono>
 
 #include "dataplane/codec.hpp"
+#include "dataplane/flow_slot.hpp"
 #include "kernel/libbpf_log.hpp"
 #include "kernel/object.hpp"
 #include "kernel/program.hpp"
@@ -123,11 +124,11 @@ Result<bool> visit_table(const kernel::Program& program, const char* map, std::u
   std::uint32_t index = 0;
   for (const auto& bucket : *buckets) {
     for (const auto& place : bucket.slots) {
-      const auto slot = place;  // a copy: packets change it
-      const auto state = slot.state & SLUICE_STATE_FLOW;
-      const FlowSlot where{family, index++, state};
-      if (!SLUICE_STATE_GET(state, PROTOCOL) || state & SLUICE_FLOW_TO_CLIENT) continue;
-      if (!visit(describe(slot, names, family == 6, clock), where)) return false;
+      const auto number = index++;
+      const auto slot = read_slot(place);
+      if (!slot || slot->state & SLUICE_FLOW_TO_CLIENT) continue;
+      const FlowSlot where{family, number, slot->state & SLUICE_STATE_FLOW};
+      if (!visit(describe(*slot, names, family == 6, clock), where)) return false;
     }
   }
   return true;
