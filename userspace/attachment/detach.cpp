@@ -88,7 +88,7 @@ Result<std::vector<DetachedNic>> detach(const std::filesystem::path& pin_directo
   if (auto pinned = pins.require_pinned(); !pinned) {
     return tl::unexpected(std::move(pinned.error()));
   }
-  const auto program = kernel::Program::open_pinned(pins.path());
+  const auto program = kernel::Program::look_at_pinned(pins.path());
   if (!program) return tl::unexpected(program.error());
   const auto present = attachments(pins.path());
   if (!present) return tl::unexpected(present.error());
@@ -120,7 +120,7 @@ Result<std::vector<DetachedNic>> detach_all(const std::filesystem::path& pin_dir
   if (auto pinned = pins.require_pinned(); !pinned) {
     return tl::unexpected(std::move(pinned.error()));
   }
-  const auto program = kernel::Program::open_pinned(pins.path());
+  const auto program = kernel::Program::look_at_pinned(pins.path());
   if (!program && program.error().kind != ErrorKind::conflict) {
     return tl::unexpected(program.error());
   }

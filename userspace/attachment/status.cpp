@@ -33,7 +33,7 @@ Result<std::uint64_t> used_buckets(const kernel::Program& program) {
   if (!buckets) return tl::unexpected(buckets.error());
   return std::count_if(buckets->begin(), buckets->end(), [](const sluice_bucket4& bucket) {
     return std::any_of(std::begin(bucket.slots), std::end(bucket.slots),
-                       [](const auto& slot) { return (slot.state & SLUICE_STATE_FLOW) != 0; });
+                       [](const auto& slot) { return SLUICE_STATE_GET(slot.state, PROTOCOL) != 0; });
   });
 }
 
@@ -87,7 +87,7 @@ Result<Status> status(const std::filesystem::path& pin_directory) {
   if (auto pinned = pins.require_pinned(); !pinned) {
     return tl::unexpected(std::move(pinned.error()));
   }
-  const auto program = kernel::Program::open_pinned(pins.path());
+  const auto program = kernel::Program::look_at_pinned(pins.path());
   if (!program) return tl::unexpected(program.error());
 
   Status result;

@@ -171,6 +171,14 @@ Result<Program> Program::load_over(const Program& maps) {
 }
 
 Result<Program> Program::open_pinned(const std::filesystem::path& pin_directory) {
+  return open_pinned(pin_directory, true);
+}
+
+Result<Program> Program::look_at_pinned(const std::filesystem::path& pin_directory) {
+  return open_pinned(pin_directory, false);
+}
+
+Result<Program> Program::open_pinned(const std::filesystem::path& pin_directory, bool add_missing) {
   const PinDirectory pins(pin_directory);
   const auto layouts = compiled_map_layouts();
   if (!layouts) return tl::unexpected(layouts.error());
@@ -180,6 +188,7 @@ Result<Program> Program::open_pinned(const std::filesystem::path& pin_directory)
     auto fd = open_pin(pins.map(expected.name));
     const bool missing = !fd && fd.error().system_errno == ENOENT;
     if (missing && came_later(expected.name)) {
+      if (!add_missing) continue;
       fd = add_map(expected, pins.map(expected.name));
     } else if (missing) {
       return fail(ErrorKind::conflict,

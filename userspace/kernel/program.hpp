@@ -65,6 +65,9 @@ class Program {
   // Opens what is pinned, and adds the maps that an older version did not have;
   // ErrorKind::conflict names the map whose layout this build can't use.
   static Result<Program> open_pinned(const std::filesystem::path& pin_directory);
+  // The same for those who change nothing there: what an older version did not have stays missing,
+  // and map_fd() of it is -1.
+  static Result<Program> look_at_pinned(const std::filesystem::path& pin_directory);
 
   int xdp_fd() const { return xdp_.get(); }
   int expire_fd() const { return expire_.get(); }
@@ -89,6 +92,7 @@ class Program {
 
  private:
   Program() = default;
+  static Result<Program> open_pinned(const std::filesystem::path& pin_directory, bool add_missing);
   void take_programs(const class Object& object);
   void take_maps(const class Object& object);
   ArrayMap<sluice_flow_table> flow_table_map() const;

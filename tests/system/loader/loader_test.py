@@ -150,6 +150,8 @@ class LoaderTest(unittest.TestCase):
         self.attach("nic0")
         for later in ("member_failures", "suspicions"):
             (PIN_DIR / "maps" / later).unlink()
+        self.succeed("status")
+        self.assertFalse((PIN_DIR / "maps/suspicions").exists(), "who only looks adds nothing")
         self.succeed("upgrade")
         self.assertIn("ringbuf", run("bpftool", "map", "show", "pinned", str(PIN_DIR / "maps/suspicions")).stdout)
         (PIN_DIR / "maps/vips4").unlink()
