@@ -6,10 +6,14 @@
 // exactly the number of packets, or the bench fails: a number can't come from packets that took
 // another path.
 //
+// The CPU overlaps successive packets: it looks for the second one's flow while it waits for the
+// first one's memory. A driver's work between two packets leaves less of that. `serial` rows are
+// for packets of which each waits for the one before.
+//
 // Clients come in on one NIC, members are behind another, so that packets are rewritten and
 // redirected. The flows are visited in one shuffled order, round after round: the worst case for a
 // cache that they don't fit into. What that costs by itself is measured too: reads of as many lines
-// of ordinary memory, in a shuffled order, each waiting for the one before.
+// of ordinary memory in areas of three sizes, in a shuffled order, each waiting for the one before.
 //
 // Usage: packet_cost [--flows N...] [--rounds R] [--packets P] [--json FILE]
 #include <bpf/bpf.h>
@@ -133,12 +137,14 @@ Row sweep(const Subject& subject, std::uint32_t flows, const Settings& settings)
 }
 
 // What reading one line per flow costs without any program: a walk through `lines` cache lines that
-// are spread over as much memory as the flow table takes, each naming the next.
-Row memory_alone(std::uint32_t lines, const Settings& settings) {
+// are spread over an area of so many, each naming the next. The area matters as much as the lines:
+// the more pages it has, the more of their table entries come from memory, too.
+Row memory_alone(const std::string& area, std::size_t area_lines, std::uint32_t lines,
+                 const Settings& settings) {
   struct alignas(64) Line {
     Line* next;
   };
-  std::vector<Line> memory(std::max<std::size_t>(SLUICE_FLOW_HOMES4(SLUICE_DEFAULT_FLOWS), lines));
+  std::vector<Line> memory(std::max<std::size_t>(area_lines, lines));
   std::vector<std::uint32_t> order(memory.size());
   std::iota(order.begin(), order.end(), 0);
   std::shuffle(order.begin(), order.end(), std::mt19937(2));
@@ -154,7 +160,7 @@ Row memory_alone(std::uint32_t lines, const Settings& settings) {
     raw.push_back(took.count() / settings.packets);
   }
   if (line == nullptr) die("the walk left its memory");  // and so it is not optimized away
-  return {"one line of memory, alone", lines, spread(raw), spread(raw)};
+  return {"one line of memory, " + area, lines, spread(raw), spread(raw)};
 }
 
 // Packets from one side of all these flows, in any order, each of which must end as `why`; ns per
@@ -272,6 +278,9 @@ void bench(const Kind& kind, const Settings& settings, Results& results) {
     Walker to_client(kind, subject.reverse_tuples(), ack, "dmz0");
     own.push_back(measure("to member", to_member, subject, SLUICE_REASON_FORWARDED, settings));
     own.push_back(measure("to client", to_client, subject, SLUICE_REASON_REPLIED, settings));
+    Walker serial(kind, client_tuples(kind, kind.vip(), 0, flows), ack);
+    serial.make_serial();
+    own.push_back(measure("to member, serial", serial, subject, SLUICE_REASON_FORWARDED, settings));
     if (flows == 131072 && std::thread::hardware_concurrency() >= 2)
       own.push_back(measure_beside_sweep(to_member, subject, settings));
     if (kind.protocol == IPPROTO_TCP) {
@@ -281,7 +290,12 @@ void bench(const Kind& kind, const Settings& settings, Results& results) {
     Walker foreign(kind, client_tuples(kind, kind.nobody(), 0, flows), ack);
     own.push_back(measure("not ours", foreign, subject, SLUICE_REASON_NOT_OURS, settings));
     own.push_back(measure_tx(foreign, settings));
-    own.push_back(memory_alone(flows, settings));
+    // The default table's memory, that of a table made for these flows, and that of the flows
+    // alone.
+    own.push_back(
+        memory_alone("default area", SLUICE_FLOW_HOMES4(SLUICE_DEFAULT_FLOWS), flows, settings));
+    own.push_back(memory_alone("fitted area", SLUICE_FLOW_HOMES4(flows), flows, settings));
+    own.push_back(memory_alone("dense area", flows, flows, settings));
     for (auto& row : own) {
       row.name = kind.name() + ", " + row.name;
       results.rows.push_back(row);

@@ -97,6 +97,10 @@ int Walker::tx_fd() const {
   return bpf_program__fd(skeleton_->progs.floor_tx);
 }
 
+void Walker::make_serial() {
+  skeleton_->bss->serial = 1;
+}
+
 void Walker::measure(int program_fd) {
   put(bpf_map__fd(skeleton_->maps.measured), std::uint32_t{0}, program_fd);
 }

@@ -27,6 +27,9 @@ class Walker {
   // Each CPU of `cpus` walks its own part of the list from its start.
   void rewind(std::uint32_t cpus);
   void measure(int program_fd);
+  // Each packet waits for the one before from now on, instead of overlapping with it as the CPU
+  // can.
+  void make_serial();
   // Mean ns per packet over `packets` packets on the calling thread's CPU.
   double run(std::uint32_t packets) const;
 
