@@ -13,6 +13,7 @@
 #include "kernel/adoption.hpp"
 #include "kernel/kernel_info.hpp"
 #include "kernel/libbpf_log.hpp"
+#include "kernel/pin_lock.hpp"
 #include "maps/flow.h"
 
 namespace sluice::attachment {
@@ -263,6 +264,8 @@ Result<AttachReport> attach(const AttachRequest& request) {
   const auto nics = find_nics(request.interfaces);
   if (!nics) return tl::unexpected(nics.error());
   const kernel::PinDirectory pins(request.pin_directory);
+  const auto lock = kernel::lock_for_change(pins.path());
+  if (!lock) return tl::unexpected(lock.error());
   const auto adopted = kernel::adopt_or_load(pins, request.flows.value_or(SLUICE_DEFAULT_FLOWS));
   if (!adopted) return tl::unexpected(adopted.error());
   if (auto fits = require_same_size(*adopted, request); !fits) {

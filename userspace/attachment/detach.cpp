@@ -10,6 +10,7 @@
 #include "attachment/shared.hpp"
 #include "kernel/kernel_info.hpp"
 #include "kernel/libbpf_log.hpp"
+#include "kernel/pin_lock.hpp"
 
 namespace sluice::attachment {
 namespace {
@@ -88,6 +89,8 @@ Result<std::vector<DetachedNic>> detach(const std::filesystem::path& pin_directo
   if (auto pinned = pins.require_pinned(); !pinned) {
     return tl::unexpected(std::move(pinned.error()));
   }
+  const auto lock = kernel::lock_for_change(pins.path());
+  if (!lock) return tl::unexpected(lock.error());
   const auto program = kernel::Program::look_at_pinned(pins.path());
   if (!program) return tl::unexpected(program.error());
   const auto present = attachments(pins.path());
@@ -120,6 +123,8 @@ Result<std::vector<DetachedNic>> detach_all(const std::filesystem::path& pin_dir
   if (auto pinned = pins.require_pinned(); !pinned) {
     return tl::unexpected(std::move(pinned.error()));
   }
+  const auto lock = kernel::lock_for_change(pins.path());
+  if (!lock) return tl::unexpected(lock.error());
   const auto program = kernel::Program::look_at_pinned(pins.path());
   if (!program && program.error().kind != ErrorKind::conflict) {
     return tl::unexpected(program.error());

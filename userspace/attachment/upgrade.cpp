@@ -6,6 +6,7 @@
 #include "kernel/exchange.hpp"
 #include "kernel/kernel_info.hpp"
 #include "kernel/libbpf_log.hpp"
+#include "kernel/pin_lock.hpp"
 #include "kernel/program.hpp"
 
 namespace sluice::attachment {
@@ -43,6 +44,8 @@ Result<UpgradeReport> upgrade(const std::filesystem::path& pin_directory) {
   if (auto pinned = pins.require_pinned(); !pinned) {
     return tl::unexpected(std::move(pinned.error()));
   }
+  const auto lock = kernel::lock_for_change(pins.path());
+  if (!lock) return tl::unexpected(lock.error());
   const auto old = kernel::Program::open_pinned(pins.path());
   if (!old) return tl::unexpected(old.error());
   const auto fresh = kernel::Program::load_over(*old);

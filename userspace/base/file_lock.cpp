@@ -1,0 +1,63 @@
+#include "base/file_lock.hpp"
+
+#include <fmt/format.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+
+#include <fstream>
+#include <thread>
+
+namespace sluice {
+namespace {
+
+constexpr auto between_attempts = std::chrono::milliseconds(20);
+
+// "sluiced (pid 123)", as the holder has written it; it may not have come to that yet.
+std::string holder(const std::filesystem::path& file) {
+  std::string line;
+  std::getline(std::ifstream(file), line);
+  return line.empty() ? "another process" : line;
+}
+
+void write_holder(int fd) {
+  std::string name;
+  std::getline(std::ifstream("/proc/self/comm"), name);
+  const auto line = fmt::format("{} (pid {})\n", name.empty() ? "a process" : name, ::getpid());
+  // Only for the other's error message: a full disk is no reason not to hold the lock.
+  if (::ftruncate(fd, 0) != 0 || ::write(fd, line.data(), line.size()) < 0) return;
+}
+
+// A holder that goes removes the file, and what we have opened may be that.
+bool is_still(int fd, const std::filesystem::path& file) {
+  struct stat ours {
+  }, present{};
+  return ::fstat(fd, &ours) == 0 && ::stat(file.c_str(), &present) == 0 &&
+         ours.st_dev == present.st_dev && ours.st_ino == present.st_ino;
+}
+
+}  // namespace
+
+Result<FileLock> FileLock::acquire(const std::filesystem::path& file, const std::string& what,
+                                   const std::string& hint, std::chrono::milliseconds patience) {
+  const auto deadline = std::chrono::steady_clock::now() + patience;
+  for (;;) {
+    UniqueFd fd(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644));
+    if (!fd) return fail_errno(errno, "open the lock " + file.string());
+    if (::flock(fd.get(), LOCK_EX | LOCK_NB) == 0) {
+      if (!is_still(fd.get(), file)) continue;
+      write_holder(fd.get());
+      return FileLock(file, std::move(fd));
+    }
+    if (errno != EWOULDBLOCK && errno != EINTR) return fail_errno(errno, "lock " + file.string());
+    if (std::chrono::steady_clock::now() >= deadline) {
+      return fail(ErrorKind::conflict, fmt::format("{} is in use by {}", what, holder(file)), hint);
+    }
+    std::this_thread::sleep_for(between_attempts);
+  }
+}
+
+FileLock::~FileLock() {
+  if (fd_) ::unlink(file_.c_str());
+}
+
+}  // namespace sluice
