@@ -1,0 +1,46 @@
+#include "model/changes.hpp"
+
+namespace sluice::model {
+namespace {
+
+// Walks both tables side by side: they are sorted by the same key.
+template <typename T>
+ChangesOf<T> differences(const std::map<Uuid, T>& before, const std::map<Uuid, T>& after) {
+  ChangesOf<T> changes;
+  auto old = before.begin();
+  for (const auto& [id, object] : after) {
+    while (old != before.end() && old->first < id) changes.removed.insert((old++)->first);
+    const bool known = old != before.end() && old->first == id;
+    if (!known || old->second != object) changes.put.emplace_hint(changes.put.end(), id, object);
+    if (known) ++old;
+  }
+  while (old != before.end()) changes.removed.insert((old++)->first);
+  return changes;
+}
+
+}  // namespace
+
+bool Changes::empty() const {
+  return load_balancers.empty() && listeners.empty() && pools.empty() && members.empty() &&
+         health_monitors.empty() && floating_ips.empty();
+}
+
+Changes changes_between(const Model& before, const Model& after) {
+  Changes changes;
+  changes.load_balancers = differences(before.load_balancers, after.load_balancers);
+  changes.listeners = differences(before.listeners, after.listeners);
+  changes.pools = differences(before.pools, after.pools);
+  changes.members = differences(before.members, after.members);
+  changes.health_monitors = differences(before.health_monitors, after.health_monitors);
+  changes.floating_ips = differences(before.floating_ips, after.floating_ips);
+  return changes;
+}
+
+void apply(Model& model, const Changes& changes) {
+  for_each_kind(model, changes, [](auto& objects, const auto& changed) {
+    for (const auto& id : changed.removed) objects.erase(id);
+    for (const auto& [id, object] : changed.put) objects.insert_or_assign(id, object);
+  });
+}
+
+}  // namespace sluice::model
