@@ -12,6 +12,7 @@
 #include "bpf/journey.h"
 #include "bpf/parse.h"
 #include "bpf/protocols.h"
+#include "maps/store_position.h" /* not for packets: the controller's note, which lives as long as the other maps */
 
 enum verdict { VERDICT_FORWARD, VERDICT_ANSWER, VERDICT_PASS, VERDICT_DROP };
 

@@ -11,7 +11,8 @@
 #include "api/server/endpoints.hpp"
 #include "api/server/server.hpp"
 #include "control/controller.hpp"
-#include "store/store.hpp"
+#include "store/sqlite_store.hpp"
+#include "store/writer.hpp"
 #include "tests/support/fake_data_plane.hpp"
 
 namespace sluice {
@@ -49,14 +50,17 @@ Result<Arguments> parse(int argc, char** argv) {
 Result<void> serve(const Arguments& arguments) {
   auto endpoints = api::Endpoints::open({.socket = arguments.directory / "api.sock"});
   if (!endpoints) return tl::unexpected(std::move(endpoints.error()));
-  auto store = store::Store::open(arguments.directory / "state");
+  auto store = store::SqliteStore::open(arguments.directory / "state");
   if (!store) return tl::unexpected(std::move(store.error()));
+  auto stored = store->load();
+  if (!stored) return tl::unexpected(std::move(stored.error()));
+  store::DirectWriter writer(*store);
   test::FakeDataPlane data_plane;
-  auto controller = control::Controller::start(*store, data_plane);
+  auto controller = control::Controller::start(std::move(*stored), writer, data_plane);
   if (!controller) return tl::unexpected(std::move(controller.error()));
-  controller->set_networks(arguments.networks);
+  (*controller)->set_networks(arguments.networks);
   boost::asio::io_context loop(1);
-  const api::Server server(loop, *controller, std::move(*endpoints),
+  const api::Server server(loop, **controller, std::move(*endpoints),
                            {.default_project_id = arguments.project});
   loop.run();
   return {};

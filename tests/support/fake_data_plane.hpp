@@ -54,6 +54,13 @@ class FakeDataPlane : public control::DataPlane {
     return {};
   }
 
+  store::Position position;
+  Result<store::Position> store_position() override { return position; }
+  Result<void> note_store_position(const store::Position& next) override {
+    position = next;
+    return {};
+  }
+
   Result<control::Counters> listener_counters(const Uuid& listener) override {
     return listener_counts[listener];
   }

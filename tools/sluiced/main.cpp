@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <csignal>
 #include <iostream>
@@ -14,6 +15,7 @@
 #include "control/controller.hpp"
 #include "control/follower.hpp"
 #include "dataplane/bpf_data_plane.hpp"
+#include "kernel/pin_lock.hpp"
 #include "kernel/program.hpp"
 #include "logging.hpp"
 #include "maintenance.hpp"
@@ -24,7 +26,8 @@
 #include "options.hpp"
 #include "privileges.hpp"
 #include "service_manager.hpp"
-#include "store/store.hpp"
+#include "store/sqlite_store.hpp"
+#include "store/writer.hpp"
 #include "test_hook.hpp"
 
 namespace sluice::daemon {
@@ -126,28 +129,39 @@ void log_ready(const Options& options, const control::Controller& controller) {
 Result<void> run(const Options& options) {
   if (auto permitted = require_privileges(); !permitted) return permitted;
   raise_descriptor_limit();
+  boost::asio::io_context loop(1);  // outlives all that it calls
 
   // First of all, while nothing is touched: a socket that another sluiced serves ends the start
   // here.
   auto endpoints = api::Endpoints::open(options.endpoints);
   if (!endpoints) return tl::unexpected(std::move(endpoints.error()));
 
+  auto pins = kernel::lock_for_daemon(options.pin_directory);
+  if (!pins) return tl::unexpected(std::move(pins.error()));
+
   // What was wanted when we last ran, and what the kernel has been doing without us.
-  auto store = store::Store::open(options.state_directory);
+  auto store = store::SqliteStore::open(options.state_directory);
   if (!store) return tl::unexpected(std::move(store.error()));
+  auto stored = store->load();
+  if (!stored) return tl::unexpected(std::move(stored.error()));
   if (auto attached = attach(options); !attached) return attached;
   auto data_plane = dataplane::BpfDataPlane::open(
       options.pin_directory, options.flows.value_or(kernel::LoadOptions{}.flows));
   if (!data_plane) return tl::unexpected(std::move(data_plane.error()));
 
-  // Makes the second equal to the first.
-  auto controller = control::Controller::start(*store, **data_plane);
-  if (!controller) return tl::unexpected(std::move(controller.error()));
+  // Makes the second equal to the first. From here on the disk is waited for on another thread.
+  store::WriterThread writer(*store,
+                             [&loop](auto heard) { boost::asio::post(loop, std::move(heard)); });
+  using Age = control::Controller::Age;
+  auto started =
+      control::Controller::start(std::move(*stored), writer, **data_plane,
+                                 options.accept_older_state ? Age::accept_older : Age::check);
+  if (!started) return fail(std::move(started.error()), options.state_directory.string());
+  const auto controller = std::move(*started);
   controller->set_networks(options.networks);
 
   // Probes, neighbours and announcements follow the model; the kernel tells when next hops change,
   // the data plane when it misses one.
-  boost::asio::io_context loop(1);
   auto neighbors = network::NeighborKeeper::start(loop.get_executor());
   if (!neighbors) return tl::unexpected(std::move(neighbors.error()));
   control::Follower follower(loop, *controller, *neighbors);

@@ -11,6 +11,8 @@ namespace {
 // minute.
 constexpr auto between_expiry_sweeps = std::chrono::seconds(5);
 constexpr auto between_drift_checks = std::chrono::seconds(30);
+// A commit takes milliseconds.
+constexpr auto between_looks_at_the_store = std::chrono::seconds(5);
 
 }  // namespace
 
@@ -22,6 +24,7 @@ Maintenance::Maintenance(boost::asio::io_context& loop, control::Controller& con
     repair_drift();
     after_drift_check();
   });
+  every(between_looks_at_the_store, [this] { look_at_the_store(); });
   if (const auto timeout = watchdog_timeout()) {
     every(*timeout / 2, [] { notify_service_manager("WATCHDOG=1"); });
   }
@@ -48,6 +51,19 @@ void Maintenance::expire_flows() {
   if (!error.empty() && error != last_expiry_error_) spdlog::error("remove idle flows: {}", error);
   last_expiry_error_ = std::move(error);
   controller_.data_plane().end_abandoned_capture();
+}
+
+void Maintenance::look_at_the_store() {
+  const bool hangs = controller_.committing() && controller_.commits() == commits_seen_;
+  if (hangs && !store_hangs_) {
+    spdlog::error(
+        "the state directory has not taken a change for {} s: changes wait, traffic and probes go "
+        "on (look at its disk)",
+        between_looks_at_the_store.count());
+  }
+  if (store_hangs_ && !hangs) spdlog::warn("the state directory takes changes again");
+  store_hangs_ = hangs;
+  commits_seen_ = controller_.commits();
 }
 
 void Maintenance::repair_drift() {

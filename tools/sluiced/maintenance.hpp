@@ -4,6 +4,7 @@
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <cstdint>
 #include <functional>
 #include <list>
 #include <string>
@@ -24,10 +25,13 @@ class Maintenance {
               std::function<void()> work);
   void expire_flows();
   void repair_drift();
+  void look_at_the_store();
 
   boost::asio::io_context& loop_;
   control::Controller& controller_;
   std::list<boost::asio::steady_timer> timers_;
+  std::uint64_t commits_seen_ = 0;
+  bool store_hangs_ = false;
   std::string last_expiry_error_;  // the same one every second would drown the log
 };
 

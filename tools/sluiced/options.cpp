@@ -68,7 +68,10 @@ po::options_description settings_and_command_line_only() {
   list.add_options()  //
       ("config", po::value<Text>()->value_name("FILE"),
        "read options from FILE too: NAME = VALUE lines, # comments")  //
-      ("help,h", "this text")                                         //
+      // Not for the configuration: whoever always starts so loses a VIP some day.
+      ("accept-older-state", po::bool_switch(),
+       "this time, start from what is stored although the data plane carries something newer")  //
+      ("help,h", "this text")                                                                   //
       ("version", "the version");
   return list;
 }
@@ -159,6 +162,7 @@ std::optional<spdlog::level::level_enum> parse_level(const std::string& text) {
 std::variant<Options, ExitCode> to_options(const po::variables_map& values) {
   Options options;
   options.state_directory = values["state-dir"].as<Text>();
+  options.accept_older_state = values["accept-older-state"].as<bool>();
   options.endpoints = {.socket = values["socket"].as<Text>(),
                        .listen = values["listen"].as<Text>(),
                        .token_file = values["token-file"].as<Text>(),

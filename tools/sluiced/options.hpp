@@ -20,6 +20,7 @@ enum ExitCode { done = 0, failed = 1, wrong_usage = 2 };
 
 struct Options {
   std::filesystem::path state_directory;
+  bool accept_older_state = false;  // whatever the data plane carries
   api::EndpointOptions endpoints;
   std::filesystem::path pin_directory;
   model::Networks networks;            // that addresses are taken from

@@ -5,6 +5,8 @@
 #include <algorithm>
 
 #include "control/apply.hpp"
+#include "control/store_age.hpp"
+#include "model/changes.hpp"
 #include "model/edit.hpp"
 #include "model/status.hpp"
 
@@ -48,12 +50,16 @@ struct Repair {
 
 }  // namespace
 
-Controller::Controller(store::Store& store, DataPlane& data_plane)
-    : store_(&store), data_plane_(&data_plane) {}
+Controller::Controller(store::Contents contents, store::Writer& writer, DataPlane& data_plane)
+    : writer_(&writer),
+      data_plane_(&data_plane),
+      model_(contents.model),
+      health_(contents.health),
+      stored_(std::move(contents)) {}
 
 model::FullListeners Controller::full_listeners() {
   model::FullListeners full;
-  for (const auto& [id, listener] : model_.listeners) {
+  for (const auto& [id, listener] : model().listeners) {
     if (listener.connection_limit < 0) continue;
     const auto counters = data_plane_->listener_counters(id);
     if (counters &&
@@ -63,31 +69,41 @@ model::FullListeners Controller::full_listeners() {
   return full;
 }
 
-Result<Controller> Controller::start(store::Store& store, DataPlane& data_plane) {
-  Controller controller(store, data_plane);
-  auto model = store.load();
-  if (!model) return tl::unexpected(std::move(model.error()));
-  auto health = store.load_health();
-  if (!health) return tl::unexpected(std::move(health.error()));
-  controller.model_ = std::move(*model);
-  controller.health_ = std::move(*health);
-  controller.prune_health();
-  controller.settle(controller.bring_in_line(Verify::read_back));
+Result<std::unique_ptr<Controller>> Controller::start(store::Contents contents,
+                                                      store::Writer& writer, DataPlane& data_plane,
+                                                      Age age) {
+  std::unique_ptr<Controller> controller(new Controller(std::move(contents), writer, data_plane));
+  // A data plane that can't be read is told of below.
+  const auto carried = data_plane.store_position().value_or(store::Position{});
+  if (auto present = data_plane.read()) {
+    auto fits = check_store_age(controller->stored_, carried, *present);
+    if (!fits && age == Age::check) return tl::unexpected(std::move(fits.error()));
+    controller->actual_ = std::move(*present);
+  }
+  // What is accepted is the newest from now on, also for those who find a copy of the other one.
+  if (carried.store == controller->stored_.position.store &&
+      carried.generation > controller->stored_.position.generation) {
+    controller->generation_at_least_ = carried.generation + 1;
+    controller->unsaved_ = true;
+  }
+  controller->prune_health();
+  controller->settle(controller->bring_in_line(Verify::read_back));
+  if (controller->generation_at_least_ == 0) controller->note_position();
+  controller->proceed();
   return controller;
 }
 
-Result<void> Controller::change(const Edit& edit) {
-  if (staging_) return edit(model_);  // judged, and undone if need be, by the transaction
-  auto next = model_;
-  if (auto done = edit(next); !done) return done;
-  if (auto may = permit(next); !may) return may;
-  if (auto saved = store_->save(model_, next); !saved) return saved;
+void Controller::submit(Request request, Done done) {
+  waiting_.push_back({std::move(request), std::move(done)});
+  proceed();
+}
 
-  model_ = std::move(next);
-  prune_health();
-  if (hook_() != Hook::hold) settle(bring_in_line(Verify::read_back));
-  notify();
-  return {};
+Result<void> Controller::change(const Edit& edit) {
+  if (!staged_) return fail(ErrorKind::internal, "a change outside of a request");
+  auto before = *staged_;
+  auto done = edit(*staged_);
+  if (!done) staged_ = std::move(before);
+  return done;
 }
 
 // What the edits don't judge: whether an object is busy, and what this version can do.
@@ -96,18 +112,134 @@ Result<void> Controller::permit(const model::Model& next) const {
   return model::check_supported(data_plane_->supported(), model_, next);
 }
 
-Result<void> Controller::transaction(const std::function<Result<void>()>& changes, Ending ending) {
-  const auto before = model_;
-  staging_ = true;
+Result<void> Controller::transaction(const Request& changes, Ending ending) {
+  if (!staged_) return fail(ErrorKind::internal, "a transaction outside of a request");
+  auto before = *staged_;
   auto done = changes();
-  staging_ = false;
-  auto next = std::exchange(model_, before);
-  if (!done) return done;
-  if (ending == Ending::rehearse) return permit(next);
-  return change([&](model::Model& model) -> Result<void> {
-    model = std::move(next);
-    return {};
-  });
+  if (done && ending == Ending::rehearse) done = permit(*staged_);
+  if (!done || ending == Ending::rehearse) staged_ = std::move(before);
+  return done;
+}
+
+// Gives the store its next commit, if it is ready and there is anything to store.
+void Controller::proceed() {
+  while (!committing_ && !staged_ && (unsaved_ || !waiting_.empty())) {
+    unsaved_ = false;
+    auto group = carry_out_waiting();
+    auto commit = missing_in_store(group);
+    if (commit.empty()) {
+      for (const auto& done : group.done) done({});
+      continue;
+    }
+    committing_ = true;
+    commits_++;
+    // Copied for the writer's thread: it shares nothing with ours.
+    auto copy = commit;
+    writer_->commit(std::move(copy), [this, group = std::move(group),
+                                      commit = std::move(commit)](Result<std::uint64_t> outcome) {
+      committed(group, commit, std::move(outcome));
+    });
+  }
+}
+
+// Runs the requests that wait, each on what those before it have led to. A request that is refused
+// has its answer at once and leaves no trace.
+Controller::Group Controller::carry_out_waiting() {
+  Group group;
+  if (waiting_.empty()) return group;
+  std::vector<std::function<void()>> refusals;
+  staged_ = model_;
+  for (auto& [request, done] : std::exchange(waiting_, {})) {
+    auto before = *staged_;
+    auto outcome = request();
+    if (outcome) outcome = permit(*staged_);
+    if (outcome) {
+      group.done.push_back(std::move(done));
+    } else {
+      staged_ = std::move(before);
+      refusals.push_back([done = std::move(done), outcome = std::move(outcome)] { done(outcome); });
+    }
+  }
+  group.changes = model::changes_between(model_, *staged_);
+  staged_.reset();
+  for (const auto& refuse : refusals) refuse();
+  return group;
+}
+
+// What the store lacks of the group's changes, and of what became of the model and of health since
+// its last commit.
+store::Commit Controller::missing_in_store(const Group& group) const {
+  std::optional<model::Model> changed;
+  if (!group.changes.empty()) model::apply(changed.emplace(model_), group.changes);
+  const auto& next = changed ? *changed : model_;
+  store::Commit commit;
+  commit.generation_at_least = generation_at_least_;
+  commit.objects = model::changes_between(stored_.model, next);
+  const auto keeps_health = [&](const Uuid& id) {
+    const auto member = next.members.find(id);
+    return member != next.members.end() && model::probed(next, member->second);
+  };
+  for (const auto& [id, health] : health_) {
+    const auto known = stored_.health.find(id);
+    const bool news = known == stored_.health.end() || known->second != health;
+    if (news && keeps_health(id)) commit.health.emplace(id, health);
+  }
+  for (const auto& [id, health] : stored_.health) {
+    const bool goes = health_.contains(id) ? !keeps_health(id) : true;
+    // The health of a member that goes is gone with it.
+    if (goes && next.members.contains(id)) commit.health.emplace(id, std::nullopt);
+  }
+  return commit;
+}
+
+void Controller::committed(Group group, const store::Commit& commit,
+                           Result<std::uint64_t> outcome) {
+  committing_ = false;
+  if (!outcome) {
+    note_store_failure(outcome.error());
+    for (const auto& done : group.done) done(tl::unexpected(outcome.error()));
+    return proceed();
+  }
+  note_stored(commit, *outcome);
+  if (!group.changes.empty()) {
+    model::apply(model_, group.changes);
+    prune_health();
+    if (hook_() != Hook::hold) settle(bring_in_line(Verify::read_back));
+    notify();
+  }
+  note_position();
+  for (const auto& done : group.done) done({});
+  proceed();
+}
+
+// After what was stored is applied: a kill in between leaves a store that is ahead, which is no
+// harm.
+void Controller::note_position() {
+  if (auto noted = data_plane_->note_store_position(stored_.position); !noted)
+    event("note the store's position: " + noted.error().text());
+}
+
+void Controller::note_stored(const store::Commit& commit, std::uint64_t generation) {
+  model::apply(stored_.model, commit.objects);
+  for (const auto& [id, health] : commit.health) {
+    if (health) {
+      stored_.health[id] = *health;
+    } else {
+      stored_.health.erase(id);
+    }
+  }
+  for (const auto& id : commit.objects.members.removed) stored_.health.erase(id);
+  stored_.position.generation = generation;
+  generation_at_least_ = 0;
+  if (!store_failure_.empty()) event("the store takes changes again");
+  store_failure_.clear();
+}
+
+// What the commit had of health and statuses goes into the next one. That is not begun for their
+// sake alone: a disk that is full now will still be full in a millisecond.
+void Controller::note_store_failure(const Error& error) {
+  if (error.text() != store_failure_) event("the store refuses changes: " + error.text());
+  store_failure_ = error.text();
 }
 
 void Controller::set_health(const model::HealthTable& changes) {
@@ -121,24 +253,29 @@ void Controller::set_health(const model::HealthTable& changes) {
   }
   if (news.empty()) return;
   for (const auto& [member, health] : news) health_[member] = health;
-  // A dead member must go even if the disk is full: what is lost is only the memory of it at a
-  // restart.
-  if (auto saved = store_->save_health(news); !saved) event(saved.error().text());
+  // A dead member must go even if the disk is full or hangs: what is lost is only the memory of it
+  // at a restart.
   settle(bring_in_line(Verify::trust));
   notify();
+  unsaved_ = true;
+  proceed();
 }
 
 void Controller::set_suspects(Suspects suspects) {
   if (suspects == suspects_) return;
   suspects_ = std::move(suspects);
   settle(bring_in_line(Verify::trust));
+  proceed();
 }
 
 Result<std::vector<std::string>> Controller::repair_drift() {
   if (hook_() == Hook::hold) return std::vector<std::string>{};
+  if (!store_failure_.empty()) unsaved_ = true;  // a chance for what it has missed
+  proceed();
   auto found = data_plane_->read();
   if (!found) return fail(std::move(found.error()), "read the data plane");
   actual_ = *found;
+  if (!committing_) note_position();  // the maps may be others than those of the last commit
 
   const auto planned = diff(desired_state(model_, health_, suspects_), *found);
   if (planned.empty() && !any_unsettled(model_)) return std::vector<std::string>{};
@@ -155,6 +292,7 @@ Result<std::vector<std::string>> Controller::repair_drift() {
   }
   settle(attempt);
   notify();
+  proceed();
   return lines;
 }
 
@@ -189,23 +327,17 @@ void Controller::settle(const Attempt& attempt) {
   if (attempt.unreadable) event("read the data plane: " + attempt.unreadable->text());
   for (auto& line : lines) event(std::move(line));
   if (settled == model_) return;
-  // What stays PENDING on disk is tried again at the next start: nothing is lost but the status.
-  if (auto saved = store_->save(model_, settled); !saved) event(saved.error().text());
   model_ = std::move(settled);
+  unsaved_ = true;
 }
 
 // Only probed members have health: a result from before a monitor went says nothing about today.
 void Controller::prune_health() {
-  std::vector<Uuid> forgotten;
-  for (const auto& [id, health] : health_) {
-    const auto member = model_.members.find(id);
-    if (member == model_.members.end() || !model::probed(model_, member->second)) {
-      forgotten.push_back(id);
-    }
-  }
-  if (forgotten.empty()) return;
-  for (const auto& id : forgotten) health_.erase(id);
-  if (auto saved = store_->forget_health(forgotten); !saved) event(saved.error().text());
+  const auto forgotten = std::erase_if(health_, [&](const auto& entry) {
+    const auto member = model_.members.find(entry.first);
+    return member == model_.members.end() || !model::probed(model_, member->second);
+  });
+  if (forgotten > 0) unsaved_ = true;
 }
 
 void Controller::on_change(std::function<void()> observer) {

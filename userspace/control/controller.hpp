@@ -1,12 +1,19 @@
 // Controller: owns the desired state and keeps store and data plane equal to it.
 //
-// Single-threaded: every call comes from the event loop's thread. A change is validated on a copy,
-// committed to the store, applied to the data plane and read back, and only then ACTIVE; if
-// applying fails the objects that were pending become ERROR with the reason, and the next change or
-// drift check tries again.
+// Single-threaded: every call comes from the event loop's thread, and none waits for the disk. A
+// request is judged on a copy, handed to the store's writer, and becomes part of the model, the
+// data plane and the answer when it is stored. Until then everybody sees the state before it, and
+// further requests wait: they are one commit when the disk is ready for the next. Health and
+// suspicions reach the data plane at once, whatever the disk does; the store hears of them with the
+// next commit.
+//
+// If applying fails the objects that were pending become ERROR with the reason, and the next change
+// or drift check tries again.
 #pragma once
 
+#include <deque>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -19,6 +26,7 @@
 #include "model/objects.hpp"
 #include "model/status.hpp"
 #include "store/store.hpp"
+#include "store/writer.hpp"
 
 namespace sluice::control {
 
@@ -31,43 +39,60 @@ enum class Hook {
 
 class Controller {
  public:
-  // Loads the stored state and brings the data plane (whatever it holds from an earlier run) in
-  // line with it. Fails only when the store does; a data plane that refuses leaves objects in
-  // ERROR.
-  static Result<Controller> start(store::Store& store, DataPlane& data_plane);
+  // Takes what was stored and brings the data plane (whatever it holds from an earlier run) in line
+  // with it. Fails, with nothing changed, when the data plane carries more than what was stored
+  // (store_age.hpp) and `age` does not accept that. A data plane that refuses leaves objects in
+  // ERROR. From here on the store is the writer's alone.
+  enum class Age { check, accept_older };
+  static Result<std::unique_ptr<Controller>> start(store::Contents contents, store::Writer& writer,
+                                                   DataPlane& data_plane, Age age = Age::check);
+  Controller(const Controller&) = delete;
+  Controller& operator=(const Controller&) = delete;
 
   // What addresses are taken from; empty until the daemon has declared them.
   const model::Networks& networks() const { return networks_; }
   void set_networks(model::Networks networks) { networks_ = std::move(networks); }
 
-  const model::Model& model() const { return model_; }
+  // What is stored; within a request, with what that has changed so far.
+  const model::Model& model() const { return staged_ ? *staged_ : model_; }
   const model::HealthTable& health() const { return health_; }
   // Asks the data plane about every listener that has a connection_limit.
   model::FullListeners full_listeners();
   DataPlane& data_plane() { return *data_plane_; }
 
-  // Runs `edit` on a copy of the model. An error from it, or from the store, changes nothing and is
-  // returned. Success means stored; whether the data plane took it stands in the objects'
-  // provisioning status.
+  // Carries out `request` when the commits before it are done, and tells `done` when what it
+  // changed is stored and applied, or why nothing of it was. Success means stored; whether the data
+  // plane took it stands in the objects' provisioning status.
+  using Request = std::function<Result<void>()>;
+  using Done = std::function<void(Result<void>)>;
+  void submit(Request request, Done done);
+
+  // Only within a request: runs `edit` on what the request has led to so far.
   using Edit = std::function<Result<void>(model::Model&)>;
   Result<void> change(const Edit& edit);
 
-  // Makes all calls of change() within `changes` one change: they see each other's effect in
-  // model(), and what they lead to is committed and applied at the end, or, after an error or in a
-  // rehearsal, never was.
+  // Only within a request: all calls of change() within `changes` happen or none. After an error,
+  // and after a rehearsal, none did; a rehearsal tells whether they would have been permitted.
   enum class Ending { commit, rehearse };
-  Result<void> transaction(const std::function<Result<void>()>& changes,
-                           Ending ending = Ending::commit);
+  Result<void> transaction(const Request& changes, Ending ending = Ending::commit);
 
-  // The probed state of these members changed: stored and applied together. Unknown members and
-  // those that are not probed (model::probed) are ignored. change() forgets the health of members
-  // that are no longer probed.
+  // Does the store have a commit that it has not answered?
+  bool committing() const { return committing_; }
+  // How many commits it was given.
+  std::uint64_t commits() const { return commits_; }
+
+  // The probed state of these members changed: applied at once, and stored when the disk takes it.
+  // Unknown members and those that are not probed (model::probed) are ignored. A change forgets the
+  // health of members that are no longer probed.
   void set_health(const model::HealthTable& changes);
 
   // From now on new connections are kept away from these (reconciler.hpp). Not stored: after a
   // restart nobody is suspected.
   void set_suspects(Suspects suspects);
   const Suspects& suspects() const { return suspects_; }
+
+  // The next change applied reads the data plane first, whatever we believe that it holds.
+  void distrust_data_plane() { actual_.reset(); }
 
   // Compares the maps with the desired state and repairs them; returns one line per repair for the
   // log.
@@ -80,13 +105,31 @@ class Controller {
   void on_change(std::function<void()> observer);
 
   // Called with one line per event that an operator wants in the log: an object became ERROR, or
-  // ACTIVE again, the store failed. Lines from start() are kept for the first listener.
+  // ACTIVE again, the store failed or recovered. Lines from start() are kept for the first
+  // listener.
   void on_event(std::function<void(const std::string&)> listener);
 
  private:
-  Controller(store::Store& store, DataPlane& data_plane);
+  Controller(store::Contents contents, store::Writer& writer, DataPlane& data_plane);
+
+  struct Waiting {
+    Request request;
+    Done done;
+  };
+  // Requests that are one commit.
+  struct Group {
+    model::Changes changes;
+    std::vector<Done> done;
+  };
 
   Result<void> permit(const model::Model& next) const;
+  void proceed();
+  Group carry_out_waiting();
+  store::Commit missing_in_store(const Group& group) const;
+  void committed(Group group, const store::Commit& commit, Result<std::uint64_t> outcome);
+  void note_stored(const store::Commit& commit, std::uint64_t generation);
+  void note_store_failure(const Error& error);
+  void note_position();
 
   enum class Verify { read_back, trust };
   Attempt bring_in_line(Verify verify);
@@ -95,14 +138,21 @@ class Controller {
   void notify();
   void event(std::string line);
 
-  store::Store* store_;
+  store::Writer* writer_;
   DataPlane* data_plane_;
   model::Networks networks_;
   model::Model model_;
   model::HealthTable health_;
   Suspects suspects_;
-  bool staging_ = false;  // within a transaction: model_ is what it has led to so far
-  std::optional<DataPlaneState> actual_;  // as far as we know; unset: to be read
+  std::optional<model::Model> staged_;  // within a request: what it has led to so far
+  std::deque<Waiting> waiting_;
+  store::Contents stored_;   // as far as the store has answered
+  bool committing_ = false;  // the store has a commit that it has not answered
+  bool unsaved_ = false;     // model_ or health_ may be ahead of stored_
+  std::uint64_t commits_ = 0;
+  std::uint64_t generation_at_least_ = 0;  // of the next commit; 0: the store counts
+  std::string store_failure_;              // of the last commit; empty: it was stored
+  std::optional<DataPlaneState> actual_;   // as far as we know; unset: to be read
   std::vector<std::function<void()>> observers_;
   std::vector<std::function<void(const std::string&)>> listeners_;
   std::vector<std::string> unheard_;

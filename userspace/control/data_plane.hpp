@@ -20,6 +20,7 @@
 #include "control/flows.hpp"
 #include "model/objects.hpp"
 #include "model/supported.hpp"
+#include "store/store.hpp"
 
 namespace sluice::control {
 
@@ -208,6 +209,10 @@ class DataPlane {
   virtual Result<DataPlaneState> read() = 0;
   // ErrorKind::conflict when a map is full (the error names map and capacity).
   virtual Result<void> apply(const Operation& operation) = 0;
+
+  // Which state of which store it was filled from; a nil store where nobody has noted it.
+  virtual Result<store::Position> store_position() { return store::Position{}; }
+  virtual Result<void> note_store_position(const store::Position&) { return {}; }
 
   // Zeros for an object that the data plane does not have.
   virtual Result<Counters> listener_counters(const Uuid& listener) = 0;

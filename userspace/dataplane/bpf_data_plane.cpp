@@ -6,6 +6,7 @@
 #include "dataplane/data_plane_over_maps.hpp"
 #include "kernel/adoption.hpp"
 #include "kernel/libbpf_log.hpp"
+#include "kernel/pin_lock.hpp"
 
 namespace sluice::dataplane {
 
@@ -166,6 +167,8 @@ Result<std::unique_ptr<BpfDataPlane>> recovered(kernel::Program program,
 Result<std::unique_ptr<BpfDataPlane>> BpfDataPlane::open(const std::filesystem::path& pin_directory,
                                                          std::uint32_t flow_capacity) {
   const kernel::PinDirectory pins(pin_directory);
+  const auto lock = kernel::lock_for_change(pins.path());
+  if (!lock) return tl::unexpected(lock.error());
   auto adopted = kernel::adopt_or_load(pins, flow_capacity);
   if (!adopted) return tl::unexpected(std::move(adopted.error()));
   return recovered(std::move(adopted->program), pins);

@@ -30,6 +30,7 @@
 #include "maps/member.h"
 #include "maps/pool.h"
 #include "maps/runtime.h"
+#include "maps/store_position.h"
 #include "maps/suspicion.h"
 #include "maps/vip.h"
 
@@ -64,6 +65,8 @@ class DataPlaneOverMaps : public BpfDataPlane {
   Result<std::vector<control::ReasonCount>> reason_counters() override;
   Result<control::ExpiryReport> expire_flows() override;
   Result<void> renew_next_hops() override;
+  Result<store::Position> store_position() override;
+  Result<void> note_store_position(const store::Position& position) override;
   Result<std::vector<control::Flow>> flows(const control::FlowFilter& filter,
                                            std::size_t limit) override;
   Result<std::uint64_t> flush_flows(const control::FlowFilter& filter) override;
@@ -137,6 +140,7 @@ class DataPlaneOverMaps : public BpfDataPlane {
   kernel::ArrayMap<sluice_pool> pools_{program_, "pools"};
   kernel::ArrayMap<sluice_member> members_{program_, "members"};
   kernel::ArrayMap<sluice_runtime> runtime_{program_, "runtime"};
+  kernel::ArrayMap<sluice_store_position> store_position_{program_, "store_position"};
   kernel::CounterMap<sluice_counters> listener_counters_{program_, "listener_counters"};
   kernel::CounterMap<sluice_counters> member_counters_{program_, "member_counters"};
   kernel::ArrayMap<std::uint32_t> listener_active_{program_, "listener_active"};

@@ -114,6 +114,19 @@ Result<std::uint64_t> DataPlaneOverMaps::flush_flows(const control::FlowFilter& 
   return flushed;
 }
 
+Result<store::Position> DataPlaneOverMaps::store_position() {
+  constexpr std::uint32_t only = 0;
+  const auto noted = store_position_.lookup(only);
+  if (!noted) return tl::unexpected(noted.error());
+  const auto value = noted->value_or(sluice_store_position{});
+  return store::Position{from_map(value.id), value.generation};
+}
+
+Result<void> DataPlaneOverMaps::note_store_position(const store::Position& position) {
+  constexpr std::uint32_t only = 0;
+  return store_position_.put(only, {to_map(position.store), position.generation});
+}
+
 Result<void> DataPlaneOverMaps::renew_next_hops() {
   return change_runtime([](sluice_runtime& runtime) { ++runtime.next_hop_generation; });
 }

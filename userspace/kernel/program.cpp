@@ -51,7 +51,8 @@ sluice_flow_table dimensions(const LoadOptions& options) {
 // Maps that older versions do not have. They may begin empty while their programs run, which know
 // nothing of them.
 bool came_later(std::string_view name) {
-  return name == "member_failures" || name == "member_handshakes" || name == "suspicions";
+  return name == "member_failures" || name == "member_handshakes" || name == "suspicions" ||
+         name == "store_position";
 }
 
 Result<UniqueFd> add_map(const MapLayout& layout, const std::filesystem::path& pin) {

@@ -5,6 +5,8 @@
 #include <charconv>
 #include <iterator>
 
+#include "base/uuid.hpp"
+
 namespace sluice::store {
 namespace {
 
@@ -187,12 +189,34 @@ ALTER TABLE load_balancers ADD COLUMN on_unmatched TEXT NOT NULL DEFAULT 'drop';
                                       // reset; those of older pools were kept, and still are.
                                       R"sql(
 ALTER TABLE pools ADD COLUMN on_member_down TEXT NOT NULL DEFAULT 'keep';
+)sql",
+                                      // 5 -> 6: one row that says which store this is and how
+                                      // many commits it has seen.
+                                      R"sql(
+CREATE TABLE identity (
+  one INTEGER PRIMARY KEY NOT NULL CHECK (one = 1),
+  store_id TEXT NOT NULL,
+  generation INTEGER NOT NULL
+) STRICT;
 )sql"};
+
+constexpr int has_identity = 6;
+
+// What SQL can't make: a store's own id, a UUID as the objects have.
+Result<void> give_identity(Connection& connection) {
+  return connection.execute(
+      fmt::format("INSERT INTO identity (one, store_id, generation) VALUES (1, '{}', 0) "
+                  "ON CONFLICT DO NOTHING",
+                  to_string(new_uuid())));
+}
 
 Result<void> migrate_one_step(Connection& connection, int version) {
   auto transaction = Transaction::begin(connection);
   if (!transaction) return tl::unexpected(transaction.error());
   if (auto done = connection.execute(migrations[version]); !done) return done;
+  if (version + 1 == has_identity) {
+    if (auto done = give_identity(connection); !done) return done;
+  }
   if (auto done = connection.execute(fmt::format("PRAGMA user_version = {}", version + 1)); !done) {
     return done;
   }

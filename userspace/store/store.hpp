@@ -1,43 +1,52 @@
-// Store: the desired state on disk (SQLite), so that nothing acknowledged is ever lost.
+// Store: where the desired state survives a restart, so that nothing acknowledged is ever lost.
 //
-// One file, `sluice.db`, in the state directory: WAL, synchronous=FULL, foreign keys, migrations by
-// `user_version`. A file that is corrupt, locked by another sluiced or newer than this program is
-// refused with a clear error, never replaced by an empty one.
+// Calls block until the store has done its work, however long that takes: writer.hpp keeps them
+// away from the event loop.
 #pragma once
 
-#include <filesystem>
-#include <memory>
+#include <cstdint>
+#include <map>
 #include <optional>
-#include <vector>
 
 #include "base/result.hpp"
+#include "base/uuid.hpp"
+#include "model/changes.hpp"
 #include "model/objects.hpp"
 
 namespace sluice::store {
 
+// What is written at once: all of it is stored, or nothing.
+struct Commit {
+  model::Changes objects;
+  std::map<Uuid, std::optional<model::Health>> health;  // by member; nullopt: is forgotten
+  // The store's generation becomes at least this.
+  std::uint64_t generation_at_least = 0;
+
+  bool empty() const { return objects.empty() && health.empty() && generation_at_least == 0; }
+};
+
+// Which store it is, and how many commits it has seen: what a data plane notes to recognise a store
+// that is older than what it carries.
+struct Position {
+  Uuid store{};
+  std::uint64_t generation = 0;  // raised by each commit
+
+  bool operator==(const Position&) const = default;
+};
+
+struct Contents {
+  model::Model model;
+  model::HealthTable health;
+  Position position;
+};
+
 class Store {
  public:
-  // Opens or creates `directory`/sluice.db (the directory too, mode 0750).
-  static Result<Store> open(const std::filesystem::path& directory);
+  virtual ~Store() = default;
 
-  Result<model::Model> load() const;
-  Result<model::HealthTable> load_health() const;
-
-  // Writes what differs between the two states, in one transaction; on return it is on disk.
-  Result<void> save(const model::Model& before, const model::Model& after);
-  // What is new of these members, in one transaction.
-  Result<void> save_health(const model::HealthTable& changes);
-  // Forgets all of these in one transaction.
-  Result<void> forget_health(const std::vector<Uuid>& members);
-
-  Store(Store&&) noexcept;
-  Store& operator=(Store&&) noexcept;
-  ~Store();
-
- private:
-  struct Database;
-  explicit Store(std::unique_ptr<Database> database);
-  std::unique_ptr<Database> database_;
+  virtual Result<Contents> load() = 0;
+  // On success it is on disk. Returns the generation that it made.
+  virtual Result<std::uint64_t> commit(const Commit& commit) = 0;
 };
 
 }  // namespace sluice::store

@@ -13,7 +13,8 @@
 
 #include "api/handlers/routes.hpp"
 #include "control/controller.hpp"
-#include "store/store.hpp"
+#include "store/sqlite_store.hpp"
+#include "store/writer.hpp"
 #include "temporary_directory.hpp"
 #include "tests/support/fake_data_plane.hpp"
 
@@ -38,12 +39,13 @@ inline std::string text(const boost::json::value& value) {
 class ApiTest : public testing::Test {
  protected:
   ApiTest() {
-    auto store = store::Store::open(directory_.path());
+    auto store = store::SqliteStore::open(directory_.path());
     if (!store) throw std::runtime_error(store.error().text());
     store_.emplace(std::move(*store));
-    auto controller = control::Controller::start(*store_, data_plane_);
+    writer_.emplace(*store_);
+    auto controller = control::Controller::start(store_->load().value(), *writer_, data_plane_);
     if (!controller) throw std::runtime_error(controller.error().text());
-    controller_.emplace(std::move(*controller));
+    controller_ = std::move(*controller);
   }
 
   // Subnets, each as its line in the daemon's configuration.
@@ -58,7 +60,8 @@ class ApiTest : public testing::Test {
   Answer send(Request request) {
     const Context context{*controller_, "0123456789abcdef0123456789abcdef"};
     Answer answer;
-    answer.response = handle(context, request);
+    api::answer(context, request,
+                [&](Response response) { answer.response = std::move(response); });
     answer.status = answer.response.status;
     if (!answer.response.body.empty()) answer.json = boost::json::parse(answer.response.body);
     return answer;
@@ -116,8 +119,9 @@ class ApiTest : public testing::Test {
   test::FakeDataPlane data_plane_;
 
  private:
-  std::optional<store::Store> store_;
-  std::optional<control::Controller> controller_;
+  std::optional<store::SqliteStore> store_;
+  std::optional<store::DirectWriter> writer_;
+  std::unique_ptr<control::Controller> controller_;
 };
 
 }  // namespace sluice::api

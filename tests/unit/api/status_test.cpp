@@ -121,12 +121,13 @@ class Throwing : public test::FakeDataPlane {
 
 TEST(Handle, turns_an_exception_into_a_fault_and_tells_the_daemon) {
   const TemporaryDirectory directory;
-  auto store = store::Store::open(directory.path());
+  auto store = store::SqliteStore::open(directory.path());
   ASSERT_TRUE(store);
   Throwing data_plane;
-  auto controller = control::Controller::start(*store, data_plane);
+  store::DirectWriter writer(*store);
+  auto controller = control::Controller::start(store->load().value(), writer, data_plane);
   ASSERT_TRUE(controller);
-  const auto response = handle({*controller, "project"}, {"GET", "/v1/drops", ""});
+  const auto response = handle({**controller, "project"}, {"GET", "/v1/drops", ""});
   EXPECT_EQ(response.status, 500U);
   EXPECT_NE(response.body.find("\"faultcode\":\"Server\""), std::string::npos) << response.body;
   EXPECT_NE(response.body.find("out of luck"), std::string::npos);

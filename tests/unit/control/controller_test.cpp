@@ -8,6 +8,8 @@
 
 #include "control/reconciler.hpp"
 #include "model/names.hpp"
+#include "store/sqlite_store.hpp"
+#include "tests/support/commits.hpp"
 #include "tests/support/fake_data_plane.hpp"
 #include "tests/unit/control/walkthrough.hpp"
 
@@ -38,15 +40,27 @@ class ControllerTest : public testing::Test {
   // Starts the controller, or starts it again as after a kill: only store and data plane survive.
   void start() {
     controller.reset();
+    writer.reset();
     store.reset();
-    store.emplace(store::Store::open(directory).value());
-    controller.emplace(Controller::start(*store, data_plane).value());
+    store.emplace(store::SqliteStore::open(directory).value());
+    writer.emplace(*store);
+    controller = Controller::start(store->load().value(), *writer, data_plane).value();
     events.clear();
     controller->on_event([this](const std::string& line) { events.push_back(line); });
   }
 
+  // What became of a request; the store answers at once here.
+  Result<void> request(const Controller::Request& request) {
+    std::optional<Result<void>> outcome;
+    controller->submit(request, [&](Result<void> result) { outcome = std::move(result); });
+    return outcome.value();
+  }
+  Result<void> change(const Controller::Edit& edit) {
+    return request([&] { return controller->change(edit); });
+  }
+
   void build() {
-    const auto built = controller->change([&](auto& model) -> Result<void> {
+    const auto built = change([&](auto& model) -> Result<void> {
       walkthrough.build(model);
       return {};
     });
@@ -55,14 +69,14 @@ class ControllerTest : public testing::Test {
   }
 
   Result<void> add_member(const char* address) {
-    return controller->change([&](auto& model) -> Result<void> {
+    return change([&](auto& model) -> Result<void> {
       added = walkthrough.add_member(model, address);
       return {};
     });
   }
 
   void add_monitor() {
-    ASSERT_TRUE(controller->change([&](auto& model) -> Result<void> {
+    ASSERT_TRUE(change([&](auto& model) -> Result<void> {
       monitor = walkthrough.add_monitor(model);
       return {};
     }));
@@ -90,8 +104,9 @@ class ControllerTest : public testing::Test {
 
   std::filesystem::path directory;
   sluice::test::FakeDataPlane data_plane;
-  std::optional<store::Store> store;
-  std::optional<Controller> controller;
+  std::optional<store::SqliteStore> store;
+  std::optional<store::DirectWriter> writer;
+  std::unique_ptr<Controller> controller;
   std::vector<std::string> events;
   test::Walkthrough walkthrough;
   Uuid added, monitor;
@@ -104,14 +119,14 @@ TEST_F(ControllerTest, AChangeIsStoredAppliedReadBackAndActive) {
   EXPECT_GT(data_plane.reads, reads);
   EXPECT_EQ(status(model().load_balancers, walkthrough.lb), "ACTIVE");
   EXPECT_EQ(status(model().members, walkthrough.a), "ACTIVE");
-  EXPECT_EQ(store->load().value(), model());
+  EXPECT_EQ(sluice::test::model_in(*store), model());
   EXPECT_THAT(events, IsEmpty());
 }
 
 TEST_F(ControllerTest, AnEditThatFailsChangesNothing) {
   build();
   const auto before = model();
-  const auto refused = controller->change([&](auto& model) -> Result<void> {
+  const auto refused = change([&](auto& model) -> Result<void> {
     walkthrough.add_member(model, "10.0.0.7");
     return fail(ErrorKind::invalid, "second thoughts");
   });
@@ -124,7 +139,7 @@ TEST_F(ControllerTest, AnEditThatFailsChangesNothing) {
 TEST_F(ControllerTest, TheChangesOfATransactionAreOneChange) {
   build();
   const auto reads = data_plane.reads;
-  const auto done = controller->transaction([&]() -> Result<void> {
+  const auto done = request([&]() -> Result<void> {
     for (const auto* address : {"10.0.0.7", "10.0.0.8"}) {
       auto changed = controller->change([&](auto& model) -> Result<void> {
         added = walkthrough.add_member(model, address);
@@ -141,7 +156,7 @@ TEST_F(ControllerTest, TheChangesOfATransactionAreOneChange) {
   EXPECT_EQ(model().members.size(), 4U);
   EXPECT_EQ(status(model().members, added), "ACTIVE");
   EXPECT_EQ(data_plane.state, desired());
-  EXPECT_EQ(store->load().value(), model());
+  EXPECT_EQ(sluice::test::model_in(*store), model());
 }
 
 TEST_F(ControllerTest, ATransactionThatFailsOrIsARehearsalNeverWas) {
@@ -151,7 +166,7 @@ TEST_F(ControllerTest, ATransactionThatFailsOrIsARehearsalNeverWas) {
     walkthrough.add_member(model, "10.0.0.7");
     return {};
   };
-  const auto failed = controller->transaction([&]() -> Result<void> {
+  const auto failed = request([&]() -> Result<void> {
     if (auto added = controller->change(add); !added) return added;
     return controller->change(
         [](auto&) -> Result<void> { return fail(ErrorKind::invalid, "second thoughts"); });
@@ -159,17 +174,19 @@ TEST_F(ControllerTest, ATransactionThatFailsOrIsARehearsalNeverWas) {
   ASSERT_FALSE(failed);
   EXPECT_EQ(failed.error().message, "second thoughts");
   EXPECT_EQ(model(), before);
-  EXPECT_TRUE(controller->transaction([&] { return controller->change(add); },
-                                      Controller::Ending::rehearse));
+  EXPECT_TRUE(request([&] {
+    return controller->transaction([&] { return controller->change(add); },
+                                   Controller::Ending::rehearse);
+  }));
   EXPECT_EQ(model(), before);
   EXPECT_THAT(data_plane.operations, IsEmpty());
-  EXPECT_EQ(store->load().value(), before);
+  EXPECT_EQ(sluice::test::model_in(*store), before);
 }
 
 TEST_F(ControllerTest, AChangeThatCannotBeStoredIsNotMade) {
   build();
   const auto before = model();
-  const auto refused = controller->change([&](auto& model) -> Result<void> {
+  const auto refused = change([&](auto& model) -> Result<void> {
     model.pools.clear();  // no edit does this: members would be orphans
     return {};
   });
@@ -182,7 +199,7 @@ TEST_F(ControllerTest, AChangeThatCannotBeStoredIsNotMade) {
 TEST_F(ControllerTest, ANameChangeTouchesNoPacketState) {
   build();
   const auto reads = data_plane.reads;
-  ASSERT_TRUE(controller->change([&](auto& model) {
+  ASSERT_TRUE(change([&](auto& model) {
     auto lb = model.load_balancers.at(walkthrough.lb);
     lb.name = "renamed";
     return replace(model, lb, walkthrough.now);
@@ -203,7 +220,7 @@ TEST_F(ControllerTest, WhatTheDataPlaneRefusesIsErrorWithItsReasonAndTheRestServ
   EXPECT_EQ(status(model().members, walkthrough.a), "ACTIVE");
   EXPECT_THAT(ring(), ElementsAre(walkthrough.a, walkthrough.b));
   EXPECT_THAT(events, testing::Contains(HasSubstr("is ERROR: member 10.0.0.7:80: members")));
-  EXPECT_EQ(store->load().value(), model());
+  EXPECT_EQ(sluice::test::model_in(*store), model());
 }
 
 TEST_F(ControllerTest, TheNextChangeTriesAgain) {
@@ -232,7 +249,7 @@ TEST_F(ControllerTest, ARefusalOnOneLoadBalancerDoesNotHoldUpAnother) {
   refuse_member("10.0.0.7");
   ASSERT_TRUE(add_member("10.0.0.7"));
   test::Walkthrough second;
-  ASSERT_TRUE(controller->change([&](auto& model) -> Result<void> {
+  ASSERT_TRUE(change([&](auto& model) -> Result<void> {
     model::LoadBalancer lb;
     lb.vip_address = ip("10.0.0.17");
     second.lb = model::add(model, lb, second.now).value();
@@ -262,7 +279,7 @@ TEST_F(ControllerTest, ARefusedRemovalIsTheLoadBalancersError) {
     if (std::holds_alternative<RemoveMember>(operation)) return fail(ErrorKind::system, "no");
     return {};
   };
-  ASSERT_TRUE(controller->change([&](auto& model) {
+  ASSERT_TRUE(change([&](auto& model) {
     return remove_member(model, walkthrough.pool, walkthrough.a, walkthrough.now);
   }));
   EXPECT_EQ(status(model().load_balancers, walkthrough.lb),
@@ -306,12 +323,12 @@ TEST_F(ControllerTest, AStartFinishesWhatAKillLeftPending) {
   build();
   auto pending = model();
   walkthrough.add_member(pending, "10.0.0.7");
-  ASSERT_TRUE(store->save(model(), pending));  // stored, and then killed
+  ASSERT_TRUE(sluice::test::save(*store, model(), pending));  // stored, and then killed
   start();
   EXPECT_EQ(data_plane.state, desired());
   EXPECT_EQ(model().members.size(), 3u);
   for (const auto& [id, member] : model().members) EXPECT_EQ(status(model().members, id), "ACTIVE");
-  EXPECT_EQ(store->load().value(), model());
+  EXPECT_EQ(sluice::test::model_in(*store), model());
 }
 
 TEST_F(ControllerTest, AStartThatTheDataPlaneRefusesLeavesErrors) {
@@ -346,7 +363,7 @@ TEST_F(ControllerTest, SuspectsLeaveTheRingAndComeBackButAreNotStored) {
   add_monitor();
   controller->set_suspects({walkthrough.a});
   EXPECT_THAT(ring(), ElementsAre(walkthrough.b));
-  EXPECT_THAT(store->load_health().value(), IsEmpty());
+  EXPECT_THAT(sluice::test::health_in(*store), IsEmpty());
   data_plane.operations.clear();
   controller->set_suspects({walkthrough.a});
   EXPECT_THAT(data_plane.operations, IsEmpty()) << "no news";
@@ -370,10 +387,10 @@ TEST_F(ControllerTest, WithoutItsMonitorAMemberHasNoHealthAndServesAgain) {
   build();
   add_monitor();
   controller->set_health({{walkthrough.a, Health::down}});
-  ASSERT_TRUE(controller->change(
-      [&](auto& model) { return remove_health_monitor(model, monitor, walkthrough.now); }));
+  ASSERT_TRUE(
+      change([&](auto& model) { return remove_health_monitor(model, monitor, walkthrough.now); }));
   EXPECT_THAT(controller->health(), IsEmpty());
-  EXPECT_THAT(store->load_health().value(), IsEmpty());
+  EXPECT_THAT(sluice::test::health_in(*store), IsEmpty());
   EXPECT_THAT(ring(), ElementsAre(walkthrough.a, walkthrough.b));
 }
 
@@ -423,19 +440,18 @@ TEST_F(ControllerTest, ObserversHearOfChangesOfModelAndHealthAndOfNothingElse) {
   controller->set_health({{walkthrough.a, Health::up}});
   EXPECT_EQ(heard, 3);
   controller->set_health({{walkthrough.a, Health::up}});
-  EXPECT_FALSE(
-      controller->change([](auto&) -> Result<void> { return fail(ErrorKind::invalid, ""); }));
+  EXPECT_FALSE(change([](auto&) -> Result<void> { return fail(ErrorKind::invalid, ""); }));
   ASSERT_TRUE(controller->repair_drift());
   EXPECT_EQ(heard, 3);
 }
 
 TEST_F(ControllerTest, ACascadeLeavesNothingBehind) {
   build();
-  ASSERT_TRUE(controller->change([&](auto& model) {
+  ASSERT_TRUE(change([&](auto& model) {
     return remove_load_balancer(model, walkthrough.lb, true, walkthrough.now);
   }));
   EXPECT_EQ(data_plane.state, DataPlaneState{});
-  EXPECT_EQ(store->load().value(), model::Model{});
+  EXPECT_EQ(sluice::test::model_in(*store), model::Model{});
 }
 
 }  // namespace

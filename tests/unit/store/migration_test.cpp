@@ -5,7 +5,8 @@
 #include <fstream>
 #include <sstream>
 
-#include "store/store.hpp"
+#include "store/sqlite_store.hpp"
+#include "tests/support/commits.hpp"
 
 namespace sluice::store {
 namespace {
@@ -24,7 +25,7 @@ class Migration : public testing::Test {
   }
   ~Migration() override { fs::remove_all(directory_); }
 
-  Store written_by(int version) {
+  SqliteStore written_by(int version) {
     std::ifstream file(fs::path(STORES_DIRECTORY) /
                        ("version_" + std::to_string(version) + ".sql"));
     std::stringstream sql;
@@ -37,8 +38,8 @@ class Migration : public testing::Test {
     sqlite3_close(database);
     return opened();
   }
-  Store opened() {
-    auto store = Store::open(directory_);
+  SqliteStore opened() {
+    auto store = SqliteStore::open(directory_);
     if (!store) throw std::runtime_error(store.error().text());
     return std::move(*store);
   }
@@ -47,8 +48,8 @@ class Migration : public testing::Test {
 };
 
 TEST_F(Migration, AStoreOfSchema1KeepsEveryAttributeAndNewOnesHaveTheirDefaults) {
-  const auto store = written_by(1);
-  const auto model = store.load().value();
+  auto store = written_by(1);
+  const auto model = test::model_in(store);
 
   const auto& load_balancer = model.load_balancers.at(id(1));
   EXPECT_EQ(load_balancer.name, "lb_test_1");
@@ -75,11 +76,11 @@ TEST_F(Migration, AStoreOfSchema1KeepsEveryAttributeAndNewOnesHaveTheirDefaults)
   EXPECT_EQ(floating_ip.address.to_string(), "172.24.4.10");
   EXPECT_EQ(floating_ip.load_balancer_id, id(1));
   EXPECT_FALSE(floating_ip.network_id);
-  EXPECT_EQ(store.load_health().value(), (model::HealthTable{{id(4), model::Health::down}}));
+  EXPECT_EQ(test::health_in(store), (model::HealthTable{{id(4), model::Health::down}}));
 }
 
 TEST_F(Migration, AStoreOfSchema2KeepsEveryAttributeAndNewOnesHaveTheirDefaults) {
-  const auto model = written_by(2).load().value();
+  const auto model = written_by(2).load().value().model;
   const auto& pool = model.pools.at(id(2));
   EXPECT_EQ(pool.session_persistence, model::SessionPersistence::source_ip);
   EXPECT_EQ(pool.persistence_timeout_seconds, 60U);
@@ -93,7 +94,7 @@ TEST_F(Migration, AStoreOfSchema2KeepsEveryAttributeAndNewOnesHaveTheirDefaults)
 }
 
 TEST_F(Migration, AStoreOfSchema3KeepsEveryAttributeAndNewOnesHaveTheirDefaults) {
-  const auto model = written_by(3).load().value();
+  const auto model = written_by(3).load().value().model;
   const auto& listener = model.listeners.at(id(3));
   EXPECT_EQ(listener.new_connection_limit, 7);
   EXPECT_EQ(listener.on_no_member, model::RefusalMode::reset);
@@ -103,7 +104,7 @@ TEST_F(Migration, AStoreOfSchema3KeepsEveryAttributeAndNewOnesHaveTheirDefaults)
 }
 
 TEST_F(Migration, AStoreOfSchema4KeepsEveryAttributeAndItsPoolsKeepConnections) {
-  const auto model = written_by(4).load().value();
+  const auto model = written_by(4).load().value().model;
   const auto& load_balancer = model.load_balancers.at(id(1));
   ASSERT_EQ(load_balancer.additional_vips.size(), 2U);
   EXPECT_EQ(load_balancer.additional_vips[0].subnet_id, "private-subnet6");
@@ -114,14 +115,14 @@ TEST_F(Migration, AStoreOfSchema4KeepsEveryAttributeAndItsPoolsKeepConnections) 
 TEST_F(Migration, AMigratedStoreTakesWhatTheOldOneCouldNot) {
   const auto before = [&] {
     auto store = written_by(1);
-    const auto model = store.load().value();
+    const auto model = test::model_in(store);
     auto after = model;
     after.floating_ips.at(id(6)).load_balancer_id.reset();
     after.listeners.at(id(3)).allowed_cidrs = {parse_ip_network("10.0.0.0/8").value()};
-    EXPECT_TRUE(store.save(model, after));
+    EXPECT_TRUE(test::save(store, model, after));
     return after;
   }();
-  EXPECT_EQ(opened().load().value(), before);
+  EXPECT_EQ(opened().load().value().model, before);
 }
 
 }  // namespace

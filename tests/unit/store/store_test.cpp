@@ -1,5 +1,3 @@
-#include "store/store.hpp"
-
 #include <gtest/gtest.h>
 #include <sqlite3.h>
 #include <sys/wait.h>
@@ -8,10 +6,19 @@
 #include <csignal>
 #include <fstream>
 
+#include "store/sqlite_store.hpp"
+#include "tests/support/commits.hpp"
+#include "tests/unit/store/failing_vfs.hpp"
+
 namespace sluice::store {
 namespace {
 
 namespace fs = std::filesystem;
+using test::forget_health;
+using test::health_in;
+using test::model_in;
+using test::save;
+using test::save_health;
 
 IpAddress ip(const char* text) {
   return boost::asio::ip::make_address(text);
@@ -120,12 +127,12 @@ class StoreTest : public testing::Test {
   }
   ~StoreTest() override { fs::remove_all(directory); }
 
-  Store opened() { return Store::open(directory).value(); }
+  SqliteStore opened() { return SqliteStore::open(directory).value(); }
   fs::path file() const { return directory / "sluice.db"; }
 
   // The text with which opening is refused.
   std::string refusal() {
-    auto store = Store::open(directory);
+    auto store = SqliteStore::open(directory);
     return store ? "opened" : store.error().text();
   }
 
@@ -138,18 +145,22 @@ class StoreTest : public testing::Test {
 
 TEST_F(StoreTest, ANewStoreIsEmptyAndItsDirectoryIsMadeForItsOwnerAndGroup) {
   const auto nested = directory / "a" / "b";
-  const auto store = Store::open(nested);
+  auto store = SqliteStore::open(nested);
   ASSERT_TRUE(store) << store.error().text();
-  EXPECT_EQ(store->load().value(), model::Model{});
-  EXPECT_TRUE(store->load_health().value().empty());
+  EXPECT_EQ(model_in(*store), model::Model{});
+  EXPECT_TRUE(health_in(*store).empty());
   EXPECT_EQ(fs::status(nested).permissions(), fs::perms(0750));
   EXPECT_EQ(fs::status(nested / "sluice.db").permissions(), fs::perms(0640));
 }
 
 TEST_F(StoreTest, EveryAttributeComesBackAfterARestart) {
   const auto model = full_model();
-  ASSERT_TRUE(opened().save({}, model));
-  EXPECT_EQ(opened().load().value(), model);
+  {
+    auto store = opened();
+    ASSERT_TRUE(save(store, {}, model));
+  }
+  auto store = opened();
+  EXPECT_EQ(model_in(store), model);
 }
 
 TEST_F(StoreTest, AbsentOptionalAttributesComeBackAbsent) {
@@ -175,14 +186,18 @@ TEST_F(StoreTest, AbsentOptionalAttributesComeBackAbsent) {
     floating_ip.network_id.reset();
     floating_ip.load_balancer_id.reset();
   }
-  ASSERT_TRUE(opened().save({}, model));
-  EXPECT_EQ(opened().load().value(), model);
+  {
+    auto store = opened();
+    ASSERT_TRUE(save(store, {}, model));
+  }
+  auto store = opened();
+  EXPECT_EQ(model_in(store), model);
 }
 
 TEST_F(StoreTest, OnlyTheDifferenceIsWrittenAndWhatIsGoneIsDeleted) {
   const auto before = full_model();
   auto store = opened();
-  ASSERT_TRUE(store.save({}, before));
+  ASSERT_TRUE(save(store, {}, before));
 
   auto after = before;
   after.members.clear();
@@ -190,24 +205,24 @@ TEST_F(StoreTest, OnlyTheDifferenceIsWrittenAndWhatIsGoneIsDeleted) {
   after.floating_ips.clear();
   after.load_balancers.begin()->second.name = "renamed";
   after.load_balancers.begin()->second.tags = {"green"};
-  ASSERT_TRUE(store.save(before, after));
-  EXPECT_EQ(store.load().value(), after);
+  ASSERT_TRUE(save(store, before, after));
+  EXPECT_EQ(model_in(store), after);
 
-  ASSERT_TRUE(store.save(after, {}));
-  EXPECT_EQ(store.load().value(), model::Model{});
+  ASSERT_TRUE(save(store, after, {}));
+  EXPECT_EQ(model_in(store), model::Model{});
 }
 
 TEST_F(StoreTest, AnImpossibleStateIsRefusedAsAWhole) {
   const auto before = full_model();
   auto store = opened();
-  ASSERT_TRUE(store.save({}, before));
+  ASSERT_TRUE(save(store, {}, before));
   auto orphaned = before;
   orphaned.load_balancers.begin()->second.name = "renamed";
   orphaned.pools.clear();  // the member, the monitor and the listener still name it
-  const auto saved = store.save(before, orphaned);
+  const auto saved = save(store, before, orphaned);
   ASSERT_FALSE(saved);
   EXPECT_EQ(saved.error().text(), "write " + file().string() + ": FOREIGN KEY constraint failed");
-  EXPECT_EQ(store.load().value(), before);
+  EXPECT_EQ(model_in(store), before);
 }
 
 TEST_F(StoreTest, HealthIsKeptUntilItIsForgottenOrTheMemberGoes) {
@@ -215,41 +230,40 @@ TEST_F(StoreTest, HealthIsKeptUntilItIsForgottenOrTheMemberGoes) {
   const auto member = model.members.begin()->first;
   {
     auto store = opened();
-    ASSERT_TRUE(store.save({}, model));
-    ASSERT_TRUE(store.save_health({{member, model::Health::up}}));
-    ASSERT_TRUE(store.save_health({{member, model::Health::down}}));
+    ASSERT_TRUE(save(store, {}, model));
+    ASSERT_TRUE(save_health(store, {{member, model::Health::up}}));
+    ASSERT_TRUE(save_health(store, {{member, model::Health::down}}));
   }
   auto store = opened();
-  EXPECT_EQ(store.load_health().value(), (model::HealthTable{{member, model::Health::down}}));
+  EXPECT_EQ(health_in(store), (model::HealthTable{{member, model::Health::down}}));
 
   auto renamed = model;
   renamed.members.begin()->second.name = "renamed";
-  ASSERT_TRUE(store.save(model, renamed));
-  EXPECT_EQ(store.load_health()->size(), 1u) << "a change of the member keeps its health";
-  ASSERT_TRUE(store.forget_health({member}));
-  EXPECT_TRUE(store.load_health()->empty());
+  ASSERT_TRUE(save(store, model, renamed));
+  EXPECT_EQ(health_in(store).size(), 1u) << "a change of the member keeps its health";
+  ASSERT_TRUE(forget_health(store, member));
+  EXPECT_TRUE(health_in(store).empty());
 
-  ASSERT_TRUE(store.save_health({{member, model::Health::up}}));
+  ASSERT_TRUE(save_health(store, {{member, model::Health::up}}));
   auto without = renamed;
   without.members.clear();
-  ASSERT_TRUE(store.save(renamed, without));
-  EXPECT_TRUE(store.load_health()->empty());
+  ASSERT_TRUE(save(store, renamed, without));
+  EXPECT_TRUE(health_in(store).empty());
 }
 
 TEST_F(StoreTest, ASecondDaemonOnTheDirectoryIsRefused) {
   const auto first = opened();
-  EXPECT_EQ(refusal(), "open " + file().string() +
-                           ": it is in use by another sluiced (stop that one, or choose another "
-                           "--state-dir)");
+  EXPECT_EQ(refusal(), "the state directory " + directory.string() +
+                           " is in use by unit_store (pid " + std::to_string(::getpid()) +
+                           ") (stop that one, or choose another --state-dir)");
 }
 
-// As it really happens: SQLite knows of the first one only through the kernel's file locks.
 TEST_F(StoreTest, ASecondDaemonIsRefusedWhileAnotherProcessHasTheStore) {
   int ready[2];
   ASSERT_EQ(::pipe(ready), 0);
   const auto child = ::fork();
   if (child == 0) {
-    const auto store = Store::open(directory);
+    const auto store = SqliteStore::open(directory);
     const char answer = store ? 'y' : 'n';
     if (::write(ready[1], &answer, 1) != 1) ::_exit(1);
     ::pause();
@@ -258,7 +272,9 @@ TEST_F(StoreTest, ASecondDaemonIsRefusedWhileAnotherProcessHasTheStore) {
   char answer = 'n';
   ASSERT_EQ(::read(ready[0], &answer, 1), 1);
   EXPECT_EQ(answer, 'y');
-  EXPECT_NE(refusal().find("in use by another sluiced"), std::string::npos) << refusal();
+  EXPECT_NE(refusal().find("in use by unit_store (pid " + std::to_string(child) + ")"),
+            std::string::npos)
+      << refusal();
   ::kill(child, SIGKILL);
   ::waitpid(child, nullptr, 0);
   EXPECT_EQ(refusal(), "opened") << "the lock dies with its process";
@@ -284,7 +300,10 @@ TEST_F(StoreTest, AnEmptyFileIsDamageAndNotAFirstStart) {
 }
 
 TEST_F(StoreTest, ADamagedPageIsFoundAtOpening) {
-  ASSERT_TRUE(opened().save({}, full_model()));
+  {
+    auto store = opened();
+    ASSERT_TRUE(save(store, {}, full_model()));
+  }
   const auto size = fs::file_size(file());
   std::fstream damaged(file(), std::ios::binary | std::ios::in | std::ios::out);
   damaged.seekp(4096);
@@ -301,13 +320,13 @@ TEST_F(StoreTest, AFileOfANewerSluiceIsRefused) {
   sqlite3_exec(database, "PRAGMA user_version = 7", nullptr, nullptr, nullptr);
   sqlite3_close(database);
   EXPECT_EQ(refusal(), "open " + file().string() +
-                           ": it was written by a newer Sluice (schema 7, this program knows 5) "
+                           ": it was written by a newer Sluice (schema 7, this program knows 6) "
                            "(install that version again, or choose another --state-dir)");
 }
 
 TEST_F(StoreTest, ADirectoryThatCannotBeMadeIsNamed) {
   write_file("in the way");
-  const auto store = Store::open(file() / "state");
+  const auto store = SqliteStore::open(file() / "state");
   ASSERT_FALSE(store);
   EXPECT_EQ(store.error().text(), "create state directory " + (file() / "state").string() +
                                       ": Not a directory (run as root or choose another "
@@ -321,14 +340,14 @@ TEST_F(StoreTest, AnUnfinishedFirstStartIsDoneAgain) {
 
 // Saves states named 1, 2, 3 ... and acknowledges each one on the pipe when save() has returned.
 [[noreturn]] void save_for_ever(const fs::path& directory, int acknowledge) {
-  auto store = Store::open(directory);
+  auto store = SqliteStore::open(directory);
   if (!store) ::_exit(1);
   auto current = full_model();
-  if (!store->save({}, current)) ::_exit(1);
+  if (!save(*store, {}, current)) ::_exit(1);
   for (int number = 1;; number++) {
     auto next = current;
     next.load_balancers.begin()->second.name = std::to_string(number);
-    if (!store->save(current, next)) ::_exit(1);
+    if (!save(*store, current, next)) ::_exit(1);
     current = std::move(next);
     if (::write(acknowledge, &number, sizeof number) != sizeof number) ::_exit(1);
   }
@@ -355,16 +374,73 @@ TEST_F(StoreTest, WhatWasAcknowledgedSurvivesAKillAtAnyMoment) {
     ::waitpid(child, &status, 0);
     ASSERT_TRUE(WIFSIGNALED(status));
 
-    const auto store = Store::open(state);
+    auto store = SqliteStore::open(state);
     ASSERT_TRUE(store) << store.error().text();
-    const auto model = store->load();
-    ASSERT_TRUE(model) << model.error().text();
-    ASSERT_EQ(model->load_balancers.size(), 1u);
-    const auto found = std::stoi(model->load_balancers.begin()->second.name);
+    const auto contents = store->load();
+    ASSERT_TRUE(contents) << contents.error().text();
+    const auto& model = contents->model;
+    ASSERT_EQ(model.load_balancers.size(), 1u);
+    const auto found = std::stoi(model.load_balancers.begin()->second.name);
     EXPECT_GE(found, acknowledged);
     EXPECT_LE(found, acknowledged + 1);
-    EXPECT_EQ(model->members.size(), 1u);
+    EXPECT_EQ(model.members.size(), 1u);
   }
+}
+
+// Every call that writes or syncs fails once, in commits that are large enough for a checkpoint,
+// too.
+TEST_F(StoreTest, WhicheverWriteFailsACommitIsThereAsAWholeOrNotAtAllAndTheNextOneWorks) {
+  test::FailingVfs disk;
+  std::size_t failing = 1, refused = 0;
+  for (bool all_passed = false; !all_passed; failing++) {
+    SCOPED_TRACE("call " + std::to_string(failing) + " fails");
+    const auto state = directory / std::to_string(failing);
+    auto current = full_model();
+    {
+      auto store = SqliteStore::open(state);
+      ASSERT_TRUE(store) << store.error().text();
+      ASSERT_TRUE(save(*store, {}, current));
+      disk.fail_at(failing);
+      for (int number = 1; number <= 3; number++) {
+        auto next = current;
+        next.load_balancers.begin()->second.name = std::to_string(number);
+        next.load_balancers.begin()->second.description = std::string(20'000, 'x');
+        if (save(*store, current, next)) {
+          current = next;
+        } else {
+          refused++;
+        }
+        EXPECT_EQ(model_in(*store), current) << "after change " << number;
+      }
+      all_passed = disk.calls() < failing;
+      disk.fail_at(0);
+    }
+    auto store = SqliteStore::open(state);
+    ASSERT_TRUE(store) << store.error().text();
+    EXPECT_EQ(model_in(*store), current) << "opened again";
+    auto next = current;
+    next.members.clear();
+    EXPECT_TRUE(save(*store, current, next));
+  }
+  EXPECT_GT(failing, 6U);
+  EXPECT_GT(refused, 3U);
+}
+
+TEST_F(StoreTest, EveryCommitRaisesTheGenerationAndTheStoreStaysTheSame) {
+  Position first;
+  {
+    auto store = opened();
+    first = store.load().value().position;
+    EXPECT_FALSE(first.store.is_nil());
+    EXPECT_EQ(first.generation, 0U);
+    EXPECT_EQ(store.commit({}).value(), 1U);
+    Commit commit;
+    commit.generation_at_least = 7;
+    EXPECT_EQ(store.commit(commit).value(), 7U);
+  }
+  auto again = opened();
+  EXPECT_EQ(again.load().value().position, (Position{first.store, 7}));
+  EXPECT_EQ(again.commit({}).value(), 8U);
 }
 
 }  // namespace

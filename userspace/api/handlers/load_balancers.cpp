@@ -115,9 +115,7 @@ Result<Reply> fail_over(const Call& call) {
     return model::touch_load_balancer(model, id, now());
   });
   if (!changed) return tl::unexpected(changed.error());
-  if (auto repaired = controller.repair_drift(); !repaired) {
-    return fail(repaired.error(), "fail over load balancer " + call.ids[0]);
-  }
+  controller.distrust_data_plane();
   return Reply{202, std::nullopt};
 }
 

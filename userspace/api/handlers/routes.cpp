@@ -6,6 +6,7 @@
 #include <boost/url/parse.hpp>
 #include <boost/url/url_view.hpp>
 #include <exception>
+#include <memory>
 
 #include "api/handlers/collection.hpp"
 #include "api/handlers/handlers.hpp"
@@ -195,7 +196,29 @@ Response dispatch(const Context& context, const Request& request) {
   return http_fault(404, "The resource could not be found.");
 }
 
+// Everything but reads, and what Sluice's own corner does without touching the model.
+bool may_change_model(const Request& request) {
+  if (request.method == "GET" || request.method == "HEAD") return false;
+  return !request.target.starts_with("/v1/") || request.target.starts_with("/v1/batch");
+}
+
 }  // namespace
+
+void answer(const Context& context, const Request& request, std::function<void(Response)> done) {
+  if (!may_change_model(request)) return done(handle(context, request));
+  const auto response = std::make_shared<Response>();
+  context.controller.submit(
+      [context, request, response]() -> Result<void> {
+        *response = handle(context, request);
+        // What a refused request has changed so far is undone; why is in its answer.
+        if (response->status >= 300) return fail(ErrorKind::invalid, "refused");
+        return {};
+      },
+      [response, done = std::move(done)](const Result<void>& outcome) {
+        if (!outcome && response->status < 300) *response = fault(outcome.error());
+        done(std::move(*response));
+      });
+}
 
 Response handle(const Context& context, const Request& request) {
   try {

@@ -245,8 +245,8 @@ json::object render(const View& view, const model::FloatingIp& object) {
   };
   const auto status = [&] {
     if (object.provisioning_status == model::ProvisioningStatus::error) return "ERROR";
-    const bool active = object.provisioning_status == model::ProvisioningStatus::active;
-    return known && active ? "ACTIVE" : "DOWN";
+    // The API has no word for a pending one. It is applied before its answer is sent.
+    return known ? "ACTIVE" : "DOWN";
   };
   return {
       {"id", render(object.id)},

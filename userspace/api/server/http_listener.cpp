@@ -152,6 +152,14 @@ struct Connection {
   steady_clock::time_point waiting_since = steady_clock::now();  // for a request or its taking
 };
 
+// An answer that a coroutine waits for.
+struct Expected {
+  explicit Expected(const asio::any_io_executor& executor)
+      : bell(executor, steady_clock::time_point::max()) {}
+  std::optional<Response> response;
+  asio::steady_timer bell;
+};
+
 }  // namespace
 
 struct HttpListener::State : std::enable_shared_from_this<State> {
@@ -174,6 +182,7 @@ struct HttpListener::State : std::enable_shared_from_this<State> {
   asio::awaitable<void> converse(Connection& connection, Wire& stream);
   asio::awaitable<bool> exchange(Connection& connection, Wire& stream, beast::flat_buffer& buffer);
   asio::awaitable<void> refuse(Wire& stream, Response response);
+  asio::awaitable<std::optional<Response>> answer_of(Request request, Connection& connection);
   void stop();
 
   HttpListenerOptions options;
@@ -287,11 +296,31 @@ asio::awaitable<bool> HttpListener::State::exchange(Connection& connection, Wire
     co_return false;
   }
   const bool keep_alive = parser.get().keep_alive();
-  const auto answer = as_http(options.respond(to_request(parser.get()), connection.peer),
-                              keep_alive, parser.get().method() == http::verb::head);
+  const auto response = co_await answer_of(to_request(parser.get()), connection);
+  if (!response) co_return false;
+  const auto answer = as_http(*response, keep_alive, parser.get().method() == http::verb::head);
   stream.expires_after(idle_limit);
   error = co_await stream.write(answer);
   co_return !error && keep_alive;
+}
+
+// Waits for the answer; nullopt when the listener stops first. The connection counts as one that
+// waits for us no longer than those of clients that ask nothing: when all are taken by changes that
+// a disk holds up, reads still find one.
+asio::awaitable<std::optional<Response>> HttpListener::State::answer_of(Request request,
+                                                                        Connection& connection) {
+  connection.waiting_since = steady_clock::now();
+  const auto expected = std::make_shared<Expected>(acceptor.get_executor());
+  options.respond(request, connection.peer,
+                  [weak = std::weak_ptr<Expected>(expected)](Response response) {
+                    const auto expected = weak.lock();
+                    if (!expected) return;  // the connection is gone
+                    expected->response = std::move(response);
+                    expected->bell.cancel();
+                  });
+  if (!expected->response) co_await expected->bell.async_wait(awaited);
+  if (stopped) co_return std::nullopt;
+  co_return std::move(expected->response);
 }
 
 // Answers a request that was not read to its end, and reads on for a moment: closing on unread

@@ -33,8 +33,10 @@ struct HttpListenerOptions {
   std::shared_ptr<boost::asio::ssl::context> tls = {};  // null: plain
   // Looks at a request's head before its body is read. An answer ends the connection.
   std::function<std::optional<Response>(const Credentials&)> admit = {};
-  // Answers, on the context's thread.
-  std::function<Response(const Request&, const Peer&)> respond = {};
+  // Gives `done` the answer, within the call or later, on the context's thread. The connection
+  // reads no further request until then. `done` may outlive the listener, and is of no effect then.
+  using Done = std::function<void(Response)>;
+  std::function<void(const Request&, const Peer&, Done done)> respond = {};
 };
 
 class HttpListener {

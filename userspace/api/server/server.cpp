@@ -32,14 +32,19 @@ struct Server::State {
         options(std::move(settings)),
         socket_file(std::move(file)) {}
 
-  Response answer_api(const Request& request, const Peer& peer) const {
-    auto response =
-        asks_for_metrics(request) ? metrics_page(context.controller) : handle(context, request);
-    if (options.on_exchange) {
-      options.on_exchange({request.method, request.target, response.status, response.request_id,
-                           peer, response.internal_error});
-    }
-    return response;
+  using Done = HttpListenerOptions::Done;
+
+  void answer_api(const Request& request, const Peer& peer, Done done) const {
+    auto told = [on_exchange = options.on_exchange, method = request.method,
+                 target = request.target, peer, done = std::move(done)](Response response) {
+      if (on_exchange) {
+        on_exchange(
+            {method, target, response.status, response.request_id, peer, response.internal_error});
+      }
+      done(std::move(response));
+    };
+    if (asks_for_metrics(request)) return told(metrics_page(context.controller));
+    answer(context, request, std::move(told));
   }
 
   // Where everyone may look, there is nothing but numbers.
@@ -58,8 +63,8 @@ Server::Server(boost::asio::io_context& context, control::Controller& controller
                Endpoints endpoints, Options options)
     : state_(std::make_unique<State>(controller, std::move(options), std::move(endpoints.socket))) {
   const auto* state = state_.get();
-  const auto answer = [state](const Request& request, const Peer& peer) {
-    return state->answer_api(request, peer);
+  const auto answer = [state](const Request& request, const Peer& peer, State::Done done) {
+    state->answer_api(request, peer, std::move(done));
   };
   auto& listeners = state_->listeners;
   listeners.emplace_back(context,
@@ -80,8 +85,9 @@ Server::Server(boost::asio::io_context& context, control::Controller& controller
   if (auto& metrics = endpoints.metrics) {
     listeners.emplace_back(
         context, HttpListenerOptions{.descriptor = metrics->release_descriptor(),
-                                     .respond = [state](const Request& request, const Peer&) {
-                                       return state->answer_metrics(request);
+                                     .respond = [state](const Request& request, const Peer&,
+                                                        const State::Done& done) {
+                                       done(state->answer_metrics(request));
                                      }});
   }
 }

@@ -1,12 +1,14 @@
-#include "store/store.hpp"
+#include "store/sqlite_store.hpp"
 
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <system_error>
 
+#include "base/file_lock.hpp"
 #include "store/columns.hpp"
 #include "store/schema.hpp"
 #include "store/sqlite.hpp"
@@ -14,9 +16,11 @@
 
 namespace sluice::store {
 
-struct Store::Database {
+struct SqliteStore::Database {
+  FileLock lock;
   std::filesystem::path file;
   Connection connection;
+  std::uint64_t generation = 0;
 };
 
 namespace {
@@ -56,6 +60,16 @@ Result<void> make_directory(const fs::path& directory) {
                       "run as root or choose another --state-dir");
   }
   return {};
+}
+
+// SQLite has a lock of its own, but can't tell who holds it.
+Result<FileLock> lock_directory(const fs::path& directory) {
+  auto lock = FileLock::acquire(directory / "lock", "the state directory " + directory.string(),
+                                "stop that one, or choose another --state-dir");
+  if (!lock && lock.error().kind == ErrorKind::system) {
+    lock.error().hint = "is the directory writable for this user, and is there room on the disk?";
+  }
+  return lock;
 }
 
 Result<Connection> connect(const fs::path& file) {
@@ -163,52 +177,71 @@ class TagWriter {
   Statement insert_, clear_;
 };
 
-// Writes the objects of one kind that differ between the two states.
+// Writes what became of the objects of one kind.
 template <typename T>
-Result<void> save_objects(Connection& connection, TagWriter& tags, const std::map<Uuid, T>& before,
-                          const std::map<Uuid, T>& after) {
+Result<void> save_objects(Connection& connection, TagWriter& tags,
+                          const model::ChangesOf<T>& changes) {
+  if (changes.empty()) return {};
   auto upsert = connection.prepare(upsert_sql<T>());
   if (!upsert) return tl::unexpected(upsert.error());
   auto erase = connection.prepare(fmt::format("DELETE FROM {} WHERE id = ?", table_of(T{})));
   if (!erase) return tl::unexpected(erase.error());
 
-  for (const auto& [id, object] : before) {
-    if (after.contains(id)) continue;
+  for (const auto& id : changes.removed) {
     if (auto done = tags.set(id, {}); !done) return done;
     write(*erase, 0, id);
     if (auto done = erase->run(); !done) return done;
   }
-  for (const auto& [id, object] : after) {
-    const auto old = before.find(id);
-    if (old != before.end() && old->second == object) continue;
+  for (const auto& [id, object] : changes.put) {
     int at = 0;
     auto bind = [&](const char*, const auto& value) { write(*upsert, at++, value); };
     columns(bind, object);
     if (auto done = upsert->run(); !done) return done;
-    const bool same_tags =
-        old == before.end() ? object.tags.empty() : old->second.tags == object.tags;
-    if (same_tags) continue;
     if (auto done = tags.set(id, object.tags); !done) return done;
   }
   return {};
 }
 
-Result<void> save_all(Connection& connection, const model::Model& before,
-                      const model::Model& after) {
-  auto transaction = Transaction::begin(connection);
-  if (!transaction) return tl::unexpected(transaction.error());
+Result<void> save_all_objects(Connection& connection, const model::Changes& changes) {
   auto tags = TagWriter::prepare(connection);
   if (!tags) return tl::unexpected(tags.error());
-  const auto save = [&](const auto& from, const auto& to) {
-    return [&] { return save_objects(connection, *tags, from, to); };
-  };
-  return save(before.load_balancers, after.load_balancers)()
-      .and_then(save(before.pools, after.pools))
-      .and_then(save(before.listeners, after.listeners))
-      .and_then(save(before.members, after.members))
-      .and_then(save(before.health_monitors, after.health_monitors))
-      .and_then(save(before.floating_ips, after.floating_ips))
-      .and_then([&] { return transaction->commit(); });
+  Result<void> done;
+  model::for_each_kind(changes, changes, [&](const auto& changed, const auto&) {
+    if (done) done = save_objects(connection, *tags, changed);
+  });
+  return done;
+}
+
+Result<void> save_health(Connection& connection, const decltype(Commit::health)& changes) {
+  auto upsert = connection.prepare(
+      "INSERT INTO member_health (member_id, health) VALUES (?, ?) "
+      "ON CONFLICT(member_id) DO UPDATE SET health=excluded.health");
+  if (!upsert) return tl::unexpected(upsert.error());
+  auto erase = connection.prepare("DELETE FROM member_health WHERE member_id = ?");
+  if (!erase) return tl::unexpected(erase.error());
+  for (const auto& [member, health] : changes) {
+    auto& statement = health ? *upsert : *erase;
+    write(statement, 0, member);
+    if (health) write(statement, 1, *health);
+    if (auto done = statement.run(); !done) return done;
+  }
+  return {};
+}
+
+Result<std::uint64_t> save_all(Connection& connection, const Commit& commit,
+                               std::uint64_t generation) {
+  const auto next = std::max(generation + 1, commit.generation_at_least);
+  auto transaction = Transaction::begin(connection);
+  if (!transaction) return tl::unexpected(transaction.error());
+  auto done =
+      save_all_objects(connection, commit.objects)
+          .and_then([&] { return save_health(connection, commit.health); })
+          .and_then([&] {
+            return connection.execute(fmt::format("UPDATE identity SET generation = {}", next));
+          })
+          .and_then([&] { return transaction->commit(); });
+  if (!done) return tl::unexpected(std::move(done.error()));
+  return next;
 }
 
 // ---- reading ----
@@ -275,6 +308,44 @@ Result<model::Model> load_all(Connection& connection) {
       .map([&] { return std::move(model); });
 }
 
+Result<model::HealthTable> load_health(Connection& connection) {
+  auto select = connection.prepare("SELECT member_id, health FROM member_health");
+  if (!select) return tl::unexpected(select.error());
+  model::HealthTable table;
+  for (;;) {
+    const auto row = select->step();
+    if (!row) return tl::unexpected(row.error());
+    if (!*row) return table;
+    Uuid member{};
+    auto health = model::Health::up;
+    // Health is only a memory: what cannot be read will be probed.
+    if (read(*select, 0, member) && read(*select, 1, health)) table[member] = health;
+  }
+}
+
+Result<Position> load_position(Connection& connection) {
+  auto select = connection.prepare("SELECT store_id, generation FROM identity");
+  if (!select) return tl::unexpected(select.error());
+  const auto row = select->step();
+  if (!row) return tl::unexpected(row.error());
+  Position position;
+  if (!*row || !read(*select, 0, position.store)) {
+    return fail(ErrorKind::internal, "identity: a bad store_id");
+  }
+  position.generation = static_cast<std::uint64_t>(select->integer(1));
+  return position;
+}
+
+Result<Contents> load_contents(Connection& connection) {
+  auto model = load_all(connection);
+  if (!model) return tl::unexpected(std::move(model.error()));
+  auto health = load_health(connection);
+  if (!health) return tl::unexpected(std::move(health.error()));
+  auto position = load_position(connection);
+  if (!position) return tl::unexpected(std::move(position.error()));
+  return Contents{std::move(*model), std::move(*health), *position};
+}
+
 template <typename T>
 Result<T> about(const fs::path& file, const char* verb, Result<T> result) {
   if (!result) return fail(std::move(result.error()), fmt::format("{} {}", verb, file.string()));
@@ -283,13 +354,15 @@ Result<T> about(const fs::path& file, const char* verb, Result<T> result) {
 
 }  // namespace
 
-Store::Store(std::unique_ptr<Database> database) : database_(std::move(database)) {}
-Store::Store(Store&&) noexcept = default;
-Store& Store::operator=(Store&&) noexcept = default;
-Store::~Store() = default;
+SqliteStore::SqliteStore(std::unique_ptr<Database> database) : database_(std::move(database)) {}
+SqliteStore::SqliteStore(SqliteStore&&) noexcept = default;
+SqliteStore& SqliteStore::operator=(SqliteStore&&) noexcept = default;
+SqliteStore::~SqliteStore() = default;
 
-Result<Store> Store::open(const fs::path& directory) {
+Result<SqliteStore> SqliteStore::open(const fs::path& directory) {
   if (auto made = make_directory(directory); !made) return tl::unexpected(made.error());
+  auto lock = lock_directory(directory);
+  if (!lock) return tl::unexpected(std::move(lock.error()));
   const auto file = directory / "sluice.db";
   std::error_code error;
   if (!fs::exists(file, error)) {
@@ -299,67 +372,21 @@ Result<Store> Store::open(const fs::path& directory) {
   }
   auto connection = open_existing(file);
   if (!connection) return tl::unexpected(explained(std::move(connection.error()), file));
-  return Store(std::make_unique<Database>(Database{file, std::move(*connection)}));
+  const auto position = load_position(*connection);
+  if (!position) return tl::unexpected(explained(position.error(), file));
+  return SqliteStore(std::make_unique<Database>(
+      Database{std::move(*lock), file, std::move(*connection), position->generation}));
 }
 
-Result<model::Model> Store::load() const {
-  return about(database_->file, "read", load_all(database_->connection));
+Result<Contents> SqliteStore::load() {
+  return about(database_->file, "read", load_contents(database_->connection));
 }
 
-Result<model::HealthTable> Store::load_health() const {
-  auto select = database_->connection.prepare("SELECT member_id, health FROM member_health");
-  if (!select)
-    return about<model::HealthTable>(database_->file, "read", tl::unexpected(select.error()));
-  model::HealthTable table;
-  for (;;) {
-    const auto row = select->step();
-    if (!row)
-      return about<model::HealthTable>(database_->file, "read", tl::unexpected(row.error()));
-    if (!*row) return table;
-    Uuid member{};
-    auto health = model::Health::up;
-    // Health is only a memory: what cannot be read will be probed.
-    if (read(*select, 0, member) && read(*select, 1, health)) table[member] = health;
-  }
-}
-
-Result<void> Store::save(const model::Model& before, const model::Model& after) {
-  return about(database_->file, "write", save_all(database_->connection, before, after));
-}
-
-Result<void> Store::save_health(const model::HealthTable& changes) {
-  const auto save = [&]() -> Result<void> {
-    auto& connection = database_->connection;
-    auto transaction = Transaction::begin(connection);
-    if (!transaction) return tl::unexpected(transaction.error());
-    auto upsert = connection.prepare(
-        "INSERT INTO member_health (member_id, health) VALUES (?, ?) "
-        "ON CONFLICT(member_id) DO UPDATE SET health=excluded.health");
-    if (!upsert) return tl::unexpected(upsert.error());
-    for (const auto& [member, health] : changes) {
-      write(*upsert, 0, member);
-      write(*upsert, 1, health);
-      if (auto done = upsert->run(); !done) return done;
-    }
-    return transaction->commit();
-  };
-  return about(database_->file, "write", save());
-}
-
-Result<void> Store::forget_health(const std::vector<Uuid>& members) {
-  const auto forget = [&]() -> Result<void> {
-    auto& connection = database_->connection;
-    auto transaction = Transaction::begin(connection);
-    if (!transaction) return tl::unexpected(transaction.error());
-    auto erase = connection.prepare("DELETE FROM member_health WHERE member_id = ?");
-    if (!erase) return tl::unexpected(erase.error());
-    for (const auto& member : members) {
-      write(*erase, 0, member);
-      if (auto done = erase->run(); !done) return done;
-    }
-    return transaction->commit();
-  };
-  return about(database_->file, "write", forget());
+Result<std::uint64_t> SqliteStore::commit(const Commit& commit) {
+  auto saved = about(database_->file, "write",
+                     save_all(database_->connection, commit, database_->generation));
+  if (saved) database_->generation = *saved;
+  return saved;
 }
 
 }  // namespace sluice::store

@@ -1,0 +1,65 @@
+// FailingStore: a store of values whose commits fail as a test says, and that a test can open again
+// as after a kill.
+#pragma once
+
+#include <functional>
+
+#include "store/store.hpp"
+
+namespace sluice::test {
+
+class FailingStore : public store::Store {
+ public:
+  store::Contents contents;
+  std::size_t commits = 0;  // asked for
+  // Answers an error for the commits that shall fail (counted from 1).
+  std::function<Result<void>(std::size_t number)> veto;
+
+  Result<store::Contents> load() override { return contents; }
+  Result<std::uint64_t> commit(const store::Commit& commit) override {
+    commits++;
+    if (veto) {
+      if (auto allowed = veto(commits); !allowed) return tl::unexpected(std::move(allowed.error()));
+    }
+    model::apply(contents.model, commit.objects);
+    for (const auto& [member, health] : commit.health) {
+      if (health) {
+        contents.health[member] = *health;
+      } else {
+        contents.health.erase(member);
+      }
+    }
+    for (const auto& id : commit.objects.members.removed) contents.health.erase(id);
+    auto& generation = contents.position.generation;
+    return generation = std::max(generation + 1, commit.generation_at_least);
+  }
+};
+
+// Keeps commits until a test lets them through: a disk that hangs.
+class HeldWriter : public store::Writer {
+ public:
+  explicit HeldWriter(store::Store& store) : store_(store) {}
+  bool hold = false;
+  std::size_t held() const { return queue_.size(); }
+
+  void commit(store::Commit commit, Done done) override {
+    queue_.push_back([this, commit = std::move(commit), done = std::move(done)] {
+      done(store_.commit(commit));
+    });
+    if (!hold) let_through();
+  }
+  void let_through() {
+    hold = false;
+    while (!queue_.empty()) {
+      const auto next = std::move(queue_.front());
+      queue_.erase(queue_.begin());
+      next();
+    }
+  }
+
+ private:
+  store::Store& store_;
+  std::vector<std::function<void()>> queue_;
+};
+
+}  // namespace sluice::test

@@ -1,0 +1,64 @@
+// Writer: how the event loop hands commits to a store without waiting for the disk.
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <mutex>
+#include <thread>
+
+#include "store/store.hpp"
+
+namespace sluice::store {
+
+class Writer {
+ public:
+  // Hears of the commit's outcome: the generation that it made, or why nothing of it was stored.
+  using Done = std::function<void(Result<std::uint64_t>)>;
+
+  virtual ~Writer() = default;
+  // Commits in the order of the calls. `done` is called on the caller's thread, within the call or
+  // later.
+  virtual void commit(Commit commit, Done done) = 0;
+};
+
+// Commits within the call: for tests, and where nothing else waits.
+class DirectWriter final : public Writer {
+ public:
+  explicit DirectWriter(Store& store) : store_(store) {}
+  void commit(Commit commit, Done done) override { done(store_.commit(commit)); }
+
+ private:
+  Store& store_;
+};
+
+// Commits on a thread of its own. From its construction to its end nobody else may use the store.
+class WriterThread final : public Writer {
+ public:
+  // Makes the event loop's thread run a function soon; called on the writer's thread.
+  using Post = std::function<void(std::function<void()>)>;
+
+  WriterThread(Store& store, Post post);
+  // Waits until everything that was handed over is committed (a disk that hangs is waited for):
+  // what is lost otherwise is only known to this process. Its outcome may not be heard any more.
+  ~WriterThread() override;
+  WriterThread(const WriterThread&) = delete;
+  WriterThread& operator=(const WriterThread&) = delete;
+
+  void commit(Commit commit, Done done) override;
+  // Runs `work` on the writer's thread, between commits, and posts what it returns.
+  void run(std::function<std::function<void()>()> work);
+
+ private:
+  void work();
+
+  Store& store_;
+  Post post_;
+  std::mutex mutex_;  // guards what follows
+  std::condition_variable news_;
+  std::deque<std::function<std::function<void()>()>> queue_;
+  bool ending_ = false;
+  std::thread thread_;  // last: it uses all of the above
+};
+
+}  // namespace sluice::store
