@@ -151,14 +151,16 @@ class Durability(support.LabTest):
         self.assertNotIn("repaired the data plane", self.lab.log("lb", "sluiced"))
 
     def killed_at(self, number):
-        """An strace that waits to kill sluiced at its n-th call from now on that writes to the store or syncs it."""
+        """An strace that waits to kill sluiced at the n-th call of one of its threads from now on that writes or syncs:
+        the one that has the store, or the event loop's."""
         pid = self.lab.service_pid("lb", "sluiced")
         calls = "pwrite64,write,fdatasync,fsync,ftruncate,unlink"
-        tracer = subprocess.Popen(["strace", "-qq", "-o", "/dev/null", "-p", str(pid), "-e", f"trace={calls}", "-e",
-                                   f"inject={calls}:signal=KILL:when={number}"], stderr=subprocess.PIPE)
+        tracer = subprocess.Popen(["strace", "-qq", "-f", "-o", "/dev/null", "-p", str(pid), "-e", f"trace={calls}",
+                                   "-e", f"inject={calls}:signal=KILL:when={number}"], stderr=subprocess.PIPE)
         self.addCleanup(tracer.kill)
-        status = pathlib.Path(f"/proc/{pid}/status")
-        support.wait_for(lambda: f"TracerPid:\t{tracer.pid}\n" in status.read_text(), 5, "strace has attached")
+        threads = pathlib.Path(f"/proc/{pid}/task")
+        support.wait_for(lambda: all(f"TracerPid:\t{tracer.pid}\n" in thread.read_text()
+                                     for thread in threads.glob("*/status")), 5, "strace has attached")
         return tracer
 
     def test_nothing_acknowledged_is_lost_at_any_system_call(self):

@@ -10,7 +10,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* lock_directory = "/run/sluice";
-constexpr auto patience = std::chrono::seconds(10);
+constexpr auto patience = std::chrono::seconds(30);
 
 // /sys/fs/bpf/sluice -> /run/sluice/sys-fs-bpf-sluice.daemon
 Result<fs::path> lock_file(const fs::path& pin_directory, const char* purpose) {
