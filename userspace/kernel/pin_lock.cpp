@@ -30,7 +30,7 @@ Result<fs::path> lock_file(const fs::path& pin_directory, const char* purpose) {
   return fs::path(lock_directory) / (name + "." + purpose);
 }
 
-Result<FileLock> lock(const fs::path& pin_directory, const char* purpose, const std::string& hint,
+Result<FileLock> take(const fs::path& pin_directory, const char* purpose, const std::string& hint,
                       std::chrono::milliseconds patience) {
   const auto file = lock_file(pin_directory, purpose);
   if (!file) return tl::unexpected(file.error());
@@ -40,13 +40,13 @@ Result<FileLock> lock(const fs::path& pin_directory, const char* purpose, const 
 }  // namespace
 
 Result<FileLock> lock_for_daemon(const fs::path& pin_directory) {
-  return lock(pin_directory, "daemon",
+  return take(pin_directory, "daemon",
               "stop that one, or choose another --pin-dir and other interfaces",
               std::chrono::milliseconds(0));
 }
 
 Result<FileLock> lock_for_change(const fs::path& pin_directory) {
-  return lock(pin_directory, "change", "try again when it is done", patience);
+  return take(pin_directory, "change", "try again when it is done", patience);
 }
 
 }  // namespace sluice::kernel
