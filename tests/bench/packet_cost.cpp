@@ -336,10 +336,10 @@ boost::json::object program_size() {
 }
 
 void print(const Results& results) {
-  fmt::print("{:<38}{:>10}{:>32}{:>32}\n", "packet", "flows", "raw ns min/median/max",
+  fmt::print("{:<44}{:>10}{:>32}{:>32}\n", "packet", "flows", "raw ns min/median/max",
              "net ns min/median/max");
   for (const auto& row : results.rows) {
-    fmt::print("{:<38}{:>10}{:>12.0f}{:>10.0f}{:>10.0f}{:>12.0f}{:>10.0f}{:>10.0f}\n", row.name,
+    fmt::print("{:<44}{:>10}{:>12.0f}{:>10.0f}{:>10.0f}{:>12.0f}{:>10.0f}{:>10.0f}\n", row.name,
                row.flows, row.raw.min, row.raw.median, row.raw.max, row.net.min, row.net.median,
                row.net.max);
   }
