@@ -14,7 +14,8 @@ from support import VIP, wait_for
 
 
 def output_of(*command, check=True):
-    return subprocess.run([str(word) for word in command], text=True, capture_output=True, check=check, timeout=60)
+    return subprocess.run([str(word) for word in command], text=True, capture_output=True, check=check,
+                          timeout=60 * support.PATIENCE)
 
 
 def disk_is_missing():
