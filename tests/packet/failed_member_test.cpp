@@ -1,5 +1,5 @@
-// Connections to a member that is down, and whose pool gives them up (on_member_down); and to one that
-// was removed.
+// Connections to a member that is down, and whose pool gives them up (on_member_down); and to one
+// that was removed.
 #include "packet/traffic.hpp"
 
 namespace sluice::test {
@@ -170,8 +170,8 @@ TEST_P(FailedMember, TheVipResetsWhateverTheForwardingMode) {
   }
 }
 
-// kubernetes#84322: the client's host went away without a word, and its port is used again after the
-// member was removed and its machine switched off.
+// kubernetes#84322: the client's host went away without a word, and its port is used again after
+// the member was removed and its machine switched off.
 TEST_P(FailedMember, ASynOnAConnectionOfARemovedMemberOpensANewOneElsewhere) {
   remove();
   EXPECT_EQ(expire().live, 1U);

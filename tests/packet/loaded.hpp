@@ -48,7 +48,7 @@ class Loaded {
   kernel::Program program_;
   std::vector<std::shared_ptr<Map>> maps_;
   std::map<std::string, UniqueFd> links_;  // by interface
-  std::map<std::uint32_t, Ring> rings_;               // by pool
+  std::map<std::uint32_t, Ring> rings_;    // by pool
 };
 
 }  // namespace sluice::test

@@ -29,8 +29,8 @@ struct Way {
 
 enum class Mode { fullnat, dnat, dsr, ipip };
 
-// What is known of a member: it takes connections; it takes no new ones; it is down, and its clients
-// are left alone or are told; it was removed while it was none of these.
+// What is known of a member: it takes connections; it takes no new ones; it is down, and its
+// clients are left alone or are told; it was removed while it was none of these.
 enum class Standing { usable, drained, down, given_up, removed };
 
 struct Member {

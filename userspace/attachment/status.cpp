@@ -32,8 +32,9 @@ Result<std::uint64_t> used_buckets(const kernel::Program& program) {
   const auto buckets = kernel::MappedArray<sluice_bucket4>::open(program, "flows4");
   if (!buckets) return tl::unexpected(buckets.error());
   return std::count_if(buckets->begin(), buckets->end(), [](const sluice_bucket4& bucket) {
-    return std::any_of(std::begin(bucket.slots), std::end(bucket.slots),
-                       [](const auto& slot) { return SLUICE_STATE_GET(slot.state, PROTOCOL) != 0; });
+    return std::any_of(std::begin(bucket.slots), std::end(bucket.slots), [](const auto& slot) {
+      return SLUICE_STATE_GET(slot.state, PROTOCOL) != 0;
+    });
   });
 }
 

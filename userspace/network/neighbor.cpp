@@ -36,7 +36,8 @@ std::optional<Neighbor> parse(nlmsghdr* header) {
   const auto address = address_in(info->ndm_family, attributes[NDA_DST]);
   if (!address) return std::nullopt;
 
-  Neighbor neighbor{static_cast<std::uint32_t>(info->ndm_ifindex), *address, info->ndm_state, {}, 0};
+  Neighbor neighbor{
+      static_cast<std::uint32_t>(info->ndm_ifindex), *address, info->ndm_state, {}, 0};
   const auto* mac = attributes[NDA_LLADDR];
   if (mac && nla_len(mac) == static_cast<int>(sizeof(MacAddress))) {
     neighbor.mac.emplace();
@@ -58,8 +59,8 @@ int ask(nl_sock* socket, nl_msg* request, std::vector<Neighbor>& found) {
   found.clear();
   int error = nl_send_auto(socket, request);
   if (error < 0) return error;
-  const std::unique_ptr<nl_cb, NetlinkDeleter<nl_cb_put>> callbacks(
-      nl_cb_clone(std::unique_ptr<nl_cb, NetlinkDeleter<nl_cb_put>>(nl_socket_get_cb(socket)).get()));
+  const std::unique_ptr<nl_cb, NetlinkDeleter<nl_cb_put>> callbacks(nl_cb_clone(
+      std::unique_ptr<nl_cb, NetlinkDeleter<nl_cb_put>>(nl_socket_get_cb(socket)).get()));
   if (!callbacks) return -NLE_NOMEM;
   struct Reading {
     std::vector<Neighbor>& found;
@@ -87,7 +88,8 @@ int ask(nl_sock* socket, nl_msg* request, std::vector<Neighbor>& found) {
 NetlinkMessage request(int flags, const ndmsg& header) {
   NetlinkMessage message(nlmsg_alloc_simple(RTM_GETNEIGH, flags));
   auto copy = header;
-  if (message && nlmsg_append(message.get(), &copy, sizeof copy, NLMSG_ALIGNTO) < 0) message.reset();
+  if (message && nlmsg_append(message.get(), &copy, sizeof copy, NLMSG_ALIGNTO) < 0)
+    message.reset();
   return message;
 }
 

@@ -1,4 +1,5 @@
-// What becomes of the kernel's neighbour entries of members, in a network namespace of the test's own.
+// What becomes of the kernel's neighbour entries of members, in a network namespace of the test's
+// own.
 #include "network/neighbor_keeper.hpp"
 
 #include <gtest/gtest.h>
@@ -33,10 +34,10 @@ class Keeper : public ::testing::Test {
   void SetUp() override {
     if (geteuid() != 0) GTEST_SKIP() << "making a network namespace needs root";
     ASSERT_EQ(unshare(CLONE_NEWNET), 0);
-    for (const auto* command :
-         {"ip link set lo up", "ip link add nic0 type veth peer name far0",
-          "ip address add 10.9.0.1/24 dev nic0", "ip -6 address add 2001:db8:9::1/64 dev nic0 nodad",
-          "ip link set nic0 up", "ip link set far0 up"}) {
+    for (const auto* command : {"ip link set lo up", "ip link add nic0 type veth peer name far0",
+                                "ip address add 10.9.0.1/24 dev nic0",
+                                "ip -6 address add 2001:db8:9::1/64 dev nic0 nodad",
+                                "ip link set nic0 up", "ip link set far0 up"}) {
       ASSERT_EQ(std::system(command), 0) << command;
     }
   }
@@ -53,10 +54,10 @@ class Keeper : public ::testing::Test {
 
 TEST_F(Keeper, LeavesAnOperatorsPermanentEntryAlone) {
   for (const std::string address : {"10.9.0.2", "2001:db8:9::2"}) {
-    ASSERT_EQ(std::system(("ip neigh add " + address +
-                           " lladdr 02:00:00:00:00:99 dev nic0 nud permanent")
-                              .c_str()),
-              0);
+    ASSERT_EQ(
+        std::system(("ip neigh add " + address + " lladdr 02:00:00:00:00:99 dev nic0 nud permanent")
+                        .c_str()),
+        0);
     const auto entry = entry_after_keeping(address);
     EXPECT_NE(entry.find("02:00:00:00:00:99"), std::string::npos) << entry;
     EXPECT_NE(entry.find("PERMANENT"), std::string::npos) << entry;

@@ -17,7 +17,6 @@ namespace sluice::control {
 namespace {
 
 using model::Health;
-using model::ProvisioningStatus;
 using test::ip;
 using testing::ElementsAre;
 using testing::HasSubstr;

@@ -43,7 +43,8 @@ class OneAnswer {
   Result<HttpAnswer> to(const HttpRequest& request, const std::string& token = {}) {
     Endpoint endpoint;
     endpoint.socket = path();
-    // Short only where the test waits for its end: 64 MiB take more than a second on a busy machine.
+    // Short only where the test waits for its end: 64 MiB take more than a second on a busy
+    // machine.
     const std::chrono::seconds time(answer_ == "silence" ? 1 : 100);
     auto answer = make_transport(endpoint, token, time)->exchange(request);
     finish();
