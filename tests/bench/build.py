@@ -59,7 +59,7 @@ def main():
     with tempfile.TemporaryDirectory(prefix="sluice-build-") as directory, \
             tempfile.TemporaryFile("w+") as log:
         times = pathlib.Path(directory) / "times"
-        launcher = f"/usr/bin/time;--append;--output={times};--format=%U %S %M %C"
+        launcher = f"/usr/bin/time;--quiet;--append;--output={times};--format=%U %S %M %C"
         build = os.path.join(directory, "build")
         started = time.monotonic()
         run(["cmake", "--preset", arguments.preset, "-B", build, f"-DCMAKE_CXX_COMPILER_LAUNCHER={launcher}",
