@@ -440,6 +440,6 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     # ctest kills a test that runs too long with SIGKILL; be done with cleaning up before.
     signal.signal(signal.SIGALRM, _time_is_up)
-    signal.alarm(int(os.environ.get("SLUICE_TEST_SECONDS", "840")))
+    signal.alarm(int(os.environ.get("SLUICE_TEST_SECONDS", "1740")))
     remove_stale_labs()
     unittest.main(verbosity=2)
