@@ -19,6 +19,7 @@ enum class ErrorKind {
   invalid,      // the caller's value is wrong: 400, exit 1
   not_found,    // no such object: 404
   conflict,     // clashes with what exists: 409
+  forbidden,    // more than the caller may have or do: 403
   unsupported,  // understood, but Sluice does not do that: 501
   system,       // the operating system said no; `system_errno` tells
   internal,     // a bug or a broken invariant: 500

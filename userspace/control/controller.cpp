@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 
 #include "control/apply.hpp"
 #include "control/store_age.hpp"
@@ -300,11 +301,13 @@ Result<std::vector<std::string>> Controller::repair_drift() {
 // reasons.
 Attempt Controller::bring_in_line(Verify verify) {
   if (hook_() == Hook::fail) {
-    return {{}, Error{ErrorKind::internal, "a test's hook fails every attempt", "", 0}};
+    return {.refusals = {},
+            .unreadable = Error{ErrorKind::internal, "a test's hook fails every attempt", "", 0},
+            .counts_as_refused = true};
   }
   if (!actual_) {
     auto read = data_plane_->read();
-    if (!read) return {{}, std::move(read.error())};
+    if (!read) return {.refusals = {}, .unreadable = std::move(read.error())};
     actual_ = std::move(*read);
   }
   const auto desired = desired_state(model_, health_, suspects_);
@@ -315,15 +318,17 @@ Attempt Controller::bring_in_line(Verify verify) {
 
   actual_.reset();  // until it is read: a refused operation may have left anything behind
   auto read = data_plane_->read();
-  if (!read) return {std::move(refusals), std::move(read.error())};
+  if (!read) return {.refusals = std::move(refusals), .unreadable = std::move(read.error())};
   actual_ = std::move(*read);
-  return {still_missing(desired, *actual_, std::move(refusals)), std::nullopt};
+  return {.refusals = still_missing(desired, *actual_, std::move(refusals)), .unreadable = {}};
 }
 
 // Writes the attempt's outcome into the objects' provisioning status.
 void Controller::settle(const Attempt& attempt) {
   auto settled = model_;
-  auto lines = settle_provisioning(settled, attempt, actual_ ? *actual_ : DataPlaneState{});
+  auto lines = settle_provisioning(
+      settled, attempt, actual_ ? *actual_ : DataPlaneState{},
+      std::chrono::floor<model::Timestamp::duration>(std::chrono::system_clock::now()));
   if (attempt.unreadable) event("read the data plane: " + attempt.unreadable->text());
   for (auto& line : lines) event(std::move(line));
   if (settled == model_) return;

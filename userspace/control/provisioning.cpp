@@ -105,6 +105,12 @@ Reasons all_pending(const model::Model& model, const Error& error) {
   return reasons;
 }
 
+// Only load balancers lock their tree.
+void note_failure(model::LoadBalancer& object, bool change_failed) {
+  object.change_failed = change_failed;
+}
+void note_failure(model::Object&, bool) {}
+
 std::string title(std::string_view kind, const model::Object& object) {
   if (object.name.empty()) return fmt::format("{} {}", kind, to_string(object.id));
   return fmt::format("{} {} ({})", kind, object.name, to_string(object.id));
@@ -113,15 +119,20 @@ std::string title(std::string_view kind, const model::Object& object) {
 }  // namespace
 
 std::vector<std::string> settle_provisioning(model::Model& model, const Attempt& attempt,
-                                             const DataPlaneState& actual) {
+                                             const DataPlaneState& actual, model::Timestamp now) {
   const auto reasons = attempt.unreadable ? all_pending(model, *attempt.unreadable)
                                           : reasons_of(model, attempt.refusals, actual);
+  const bool blames_changes = !attempt.unreadable || attempt.counts_as_refused;
   std::vector<std::string> lines;
   for_each_object(model, [&](auto& object) {
     const auto reason = reasons.find(object.id);
     if (reason != reasons.end()) {
       const bool news = object.provisioning_status != ProvisioningStatus::error ||
                         object.provisioning_error != reason->second;
+      if (is_pending(object)) {
+        note_failure(object, blames_changes);
+        object.updated_at = now;
+      }
       object.provisioning_status = ProvisioningStatus::error;
       object.provisioning_error = reason->second;
       if (news) lines.push_back(title(kind_of(object), object) + " is ERROR: " + reason->second);
@@ -129,6 +140,8 @@ std::vector<std::string> settle_provisioning(model::Model& model, const Attempt&
       if (!is_pending(object)) lines.push_back(title(kind_of(object), object) + " is ACTIVE again");
       object.provisioning_status = ProvisioningStatus::active;
       object.provisioning_error.clear();
+      object.updated_at = now;
+      note_failure(object, false);
     }
   });
   return lines;

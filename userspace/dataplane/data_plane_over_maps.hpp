@@ -51,6 +51,7 @@ class DataPlaneOverMaps : public BpfDataPlane {
   // Second half of construction: what an earlier daemon left in the maps.
   Result<void> recover();
 
+  model::Supported supported() const override;
   Result<DataPlaneState> read() override;
   Result<void> apply(const control::Operation& operation) override {
     return std::visit([this](const auto& one) { return run(one); }, operation);

@@ -14,6 +14,17 @@
 
 namespace sluice::dataplane {
 
+// What doesn't fit into the maps is refused when it is asked for.
+model::Supported DataPlaneOverMaps::supported() const {
+  model::Supported supported;
+  supported.room = {.vips = SLUICE_MAX_VIPS,
+                    .listeners = SLUICE_MAX_LISTENERS,
+                    .listener_entries = SLUICE_MAX_LISTENER_ENTRIES,
+                    .pools = SLUICE_MAX_POOLS,
+                    .members = SLUICE_MAX_MEMBERS};
+  return supported;
+}
+
 // ---- counters of reasons, flows, next hops ----
 
 Result<control::HandshakeTimes> DataPlaneOverMaps::member_handshakes(const Uuid& member) {

@@ -22,7 +22,7 @@ ChangesOf<T> differences(const std::map<Uuid, T>& before, const std::map<Uuid, T
 
 bool Changes::empty() const {
   return load_balancers.empty() && listeners.empty() && pools.empty() && members.empty() &&
-         health_monitors.empty() && floating_ips.empty();
+         health_monitors.empty() && floating_ips.empty() && !quotas;
 }
 
 Changes changes_between(const Model& before, const Model& after) {
@@ -33,6 +33,7 @@ Changes changes_between(const Model& before, const Model& after) {
   changes.members = differences(before.members, after.members);
   changes.health_monitors = differences(before.health_monitors, after.health_monitors);
   changes.floating_ips = differences(before.floating_ips, after.floating_ips);
+  if (before.quotas != after.quotas) changes.quotas = after.quotas;
   return changes;
 }
 
@@ -41,6 +42,7 @@ void apply(Model& model, const Changes& changes) {
     for (const auto& id : changed.removed) objects.erase(id);
     for (const auto& [id, object] : changed.put) objects.insert_or_assign(id, object);
   });
+  if (changes.quotas) model.quotas = *changes.quotas;
 }
 
 }  // namespace sluice::model

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <set>
 
 #include "model/objects.hpp"
@@ -26,6 +27,7 @@ struct Changes {
   ChangesOf<Member> members;
   ChangesOf<HealthMonitor> health_monitors;
   ChangesOf<FloatingIp> floating_ips;
+  std::optional<Quotas> quotas;  // all of them, where any changed
 
   bool empty() const;
   bool operator==(const Changes&) const = default;

@@ -5,12 +5,13 @@
 // already using ip 10.0.0.4 on protocol_port 80" is ErrorKind::conflict, an unknown id is
 // not_found, ...). Callers fill an object's attributes; add() gives it id, created_at and
 // PENDING_CREATE, replace() sets updated_at and PENDING_UPDATE, and both mark the load balancer
-// (and the listeners and pool on the way) PENDING_UPDATE. A mark alone leaves updated_at as it was:
-// it tells when the object's own attributes changed.
+// (and the listeners and pool on the way) PENDING_UPDATE. A mark alone leaves updated_at as it was;
+// whoever ends the provisioning sets it, so that parents have it too.
 //
 // An edit may be several of these steps (a batch of members, a load balancer with its children), so
-// a step does not mind a load balancer that is PENDING_*: refuse_busy() judges the whole edit. Load
-// balancers in ERROR take changes, unlike the real service's: the change is what tries again.
+// a step does not mind a load balancer that is PENDING_*: refuse_busy() judges the whole edit. A
+// load balancer in ERROR takes changes, unless it was a change that failed: then, as in the real
+// service, only failover and deletion are left.
 #pragma once
 
 #include "base/result.hpp"
@@ -49,8 +50,14 @@ Result<void> remove_floating_ip(Model& model, const Uuid& id, Timestamp now);
 // Marks the load balancer for another try at bringing the data plane in line, and changes nothing.
 Result<void> touch_load_balancer(Model& model, const Uuid& id, Timestamp now);
 
+// Quotas. A creation that a project's quota has no room for is ErrorKind::forbidden.
+void set_quota(Model& model, const std::string& project, Quota quota);
+void reset_quota(Model& model, const std::string& project);
+Quota quota_of(const Model& model, const std::string& project);
+
 // ErrorKind::conflict when the edit that led from `before` to `after` touched a load balancer (or
-// anything below it) that was PENDING_* before.
+// anything below it) that was PENDING_* before, or changed one whose last change failed other than
+// by deletion or touch_load_balancer().
 Result<void> refuse_busy(const Model& before, const Model& after);
 
 }  // namespace sluice::model

@@ -49,7 +49,9 @@ Result<Uuid> add(Model& model, HealthMonitor monitor, Timestamp now) {
   const auto pool = find(model.pools, monitor.pool_id);
   if (!pool) return tl::unexpected(pool.error());
   begin(monitor, (*pool)->project_id, now);
-  if (auto ok = check_on_pool(monitor, **pool); !ok) return tl::unexpected(std::move(ok.error()));
+  if (auto ok = first_failure({check_on_pool(monitor, **pool), check_quota(model, monitor)}); !ok) {
+    return tl::unexpected(std::move(ok.error()));
+  }
   if (monitor_of(model, monitor.pool_id) != nullptr) {
     return fail(ErrorKind::conflict, "This pool already has a health monitor");
   }

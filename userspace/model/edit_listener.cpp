@@ -57,9 +57,10 @@ Result<Uuid> add(Model& model, Listener listener, Timestamp now) {
   const auto owner = find(model.load_balancers, listener.load_balancer_id);
   if (!owner) return tl::unexpected(owner.error());
   begin(listener, (*owner)->project_id, now);
-  if (auto ok = first_failure({check(listener), check_default_pool(model, listener),
-                               check_port_is_free(model, listener),
-                               check_allowed_cidrs(**owner, listener)});
+  if (auto ok =
+          first_failure({check(listener), check_default_pool(model, listener),
+                         check_port_is_free(model, listener),
+                         check_allowed_cidrs(**owner, listener), check_quota(model, listener)});
       !ok) {
     return tl::unexpected(std::move(ok.error()));
   }

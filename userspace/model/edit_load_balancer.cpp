@@ -41,7 +41,8 @@ Result<void> check_vips_are_free(const Model& model, const LoadBalancer& load_ba
 
 Result<Uuid> add(Model& model, LoadBalancer load_balancer, Timestamp now) {
   begin(load_balancer, {}, now);
-  if (auto ok = first_failure({check(load_balancer), check_vips_are_free(model, load_balancer)});
+  if (auto ok = first_failure({check(load_balancer), check_vips_are_free(model, load_balancer),
+                               check_quota(model, load_balancer)});
       !ok) {
     return tl::unexpected(std::move(ok.error()));
   }
@@ -63,6 +64,7 @@ Result<void> replace(Model& model, LoadBalancer load_balancer, Timestamp now) {
   if (load_balancer.vip_port_id != old.vip_port_id) return fixed("vip_port_id");
   if (load_balancer.vip_subnet_id != old.vip_subnet_id) return fixed("vip_subnet_id");
   if (load_balancer.vip_network_id != old.vip_network_id) return fixed("vip_network_id");
+  if (load_balancer.provider != old.provider) return fixed("provider");
   if (auto ok = check(load_balancer); !ok) return ok;
 
   carry_over(load_balancer, old, now);

@@ -44,8 +44,8 @@ Result<Uuid> add(Model& model, Member member, Timestamp now) {
   const auto pool = find(model.pools, member.pool_id);
   if (!pool) return tl::unexpected(pool.error());
   begin(member, (*pool)->project_id, now);
-  if (auto ok = first_failure(
-          {check(member), check_not_a_vip(model, member), check_not_on_pool(model, member)});
+  if (auto ok = first_failure({check(member), check_not_a_vip(model, member),
+                               check_not_on_pool(model, member), check_quota(model, member)});
       !ok) {
     return tl::unexpected(std::move(ok.error()));
   }

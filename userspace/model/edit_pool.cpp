@@ -21,7 +21,9 @@ Result<Uuid> add(Model& model, Pool pool, std::optional<Uuid> listener, Timestam
   const auto owner = find(model.load_balancers, pool.load_balancer_id);
   if (!owner) return tl::unexpected(owner.error());
   begin(pool, (*owner)->project_id, now);
-  if (auto ok = check(pool); !ok) return tl::unexpected(std::move(ok.error()));
+  if (auto ok = first_failure({check(pool), check_quota(model, pool)}); !ok) {
+    return tl::unexpected(std::move(ok.error()));
+  }
 
   mark_pending(**owner);
   const auto id = pool.id;

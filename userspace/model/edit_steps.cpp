@@ -153,13 +153,29 @@ void erase_pool(Model& model, const Uuid& pool, Timestamp now) {
   model.pools.erase(pool);
 }
 
+namespace {
+
+// Is `now` what touch_load_balancer() makes of the load balancer?
+bool only_touched(const LoadBalancer& load_balancer, LoadBalancer now) {
+  now.provisioning_status = load_balancer.provisioning_status;
+  now.provisioning_error = load_balancer.provisioning_error;
+  now.updated_at = load_balancer.updated_at;
+  return now == load_balancer;
+}
+
+}  // namespace
+
 Result<void> refuse_busy(const Model& before, const Model& after) {
   for (const auto& [id, load_balancer] : before.load_balancers) {
-    if (!is_pending(load_balancer)) continue;
+    const bool stuck = load_balancer.change_failed && !is_pending(load_balancer);
+    if (!is_pending(load_balancer) && !stuck) continue;
     const auto now = after.load_balancers.find(id);
-    const bool replaced =
-        now == after.load_balancers.end() || now->second.updated_at != load_balancer.updated_at;
-    if (replaced) {
+    const bool gone = now == after.load_balancers.end();
+    if (stuck && (gone || (only_touched(load_balancer, now->second) &&
+                           !children_differ(before, after, id)))) {
+      continue;
+    }
+    if (gone || now->second.updated_at != load_balancer.updated_at) {
       return fail(ErrorKind::conflict,
                   fmt::format("Invalid state {} of loadbalancer resource {}",
                               name(load_balancer.provisioning_status), to_string(id)));

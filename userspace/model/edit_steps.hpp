@@ -39,6 +39,11 @@ void mark_pool(Model& model, const Uuid& pool);
 // address.
 Result<void> check_address_is_free(const Model& model, const IpAddress& address, const Uuid& self);
 
+// ErrorKind::forbidden when the project of the new object has as many of its kind as its quota
+// allows. `object` is not in the model yet.
+template <typename T>
+Result<void> check_quota(const Model& model, const T& object);
+
 // Which pools a listener may hand its connections to.
 Result<void> check_protocols_fit(Protocol listener, Protocol pool);
 

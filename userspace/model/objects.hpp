@@ -6,11 +6,13 @@
 // Objects refer to each other by id; Model keeps them all and knows no I/O.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/ip_address.hpp"
@@ -43,6 +45,10 @@ constexpr bool asks_for_page(MonitorType type) {
   return type == MonitorType::http || type == MonitorType::https;
 }
 
+inline constexpr std::string_view default_provider = "sluice";
+// The real service's names for its own provider, which its clients ask for: this one serves them.
+inline constexpr std::array<std::string_view, 2> provider_aliases = {"octavia", "amphora"};
+
 // What every object of the API has.
 struct Object {
   Uuid id{};
@@ -69,6 +75,8 @@ struct AdditionalVip {
 
 struct LoadBalancer : Object {
   std::string description;
+  // The provider's name as the request gave it: one of default_provider's aliases, or itself.
+  std::string provider{default_provider};
   IpAddress vip_address;
   std::vector<AdditionalVip> additional_vips;
   Uuid vip_port_id{};  // names the VIP where the Networking API wants a port
@@ -76,6 +84,9 @@ struct LoadBalancer : Object {
   std::optional<std::string> vip_network_id;
   // What becomes of packets for its VIPs that match no listener and no connection.
   RefusalMode on_unmatched = RefusalMode::drop;
+  // It is in ERROR because the data plane refused a change, so it takes no other one until it is
+  // failed over or deleted. An ERROR that came without a change leaves this false.
+  bool change_failed = false;
 
   bool operator==(const LoadBalancer&) const = default;
 };
@@ -124,6 +135,10 @@ struct Member : Object {
   std::optional<std::string> subnet_id;
   std::optional<IpAddress> monitor_address;
   std::optional<std::uint16_t> monitor_port;
+  // The two addresses as they were typed, where that isn't how an address prints itself: clients
+  // compare what they sent with what they are shown.
+  std::string typed_address;
+  std::string typed_monitor_address;
 
   bool operator==(const Member&) const = default;
 };
@@ -156,6 +171,21 @@ struct FloatingIp : Object {
   bool operator==(const FloatingIp&) const = default;
 };
 
+// How many objects of each kind a project may have: -1 is as many as it likes.
+struct Quota {
+  std::int32_t load_balancer = -1;
+  std::int32_t listener = -1;
+  std::int32_t member = -1;
+  std::int32_t pool = -1;
+  std::int32_t health_monitor = -1;
+  std::int32_t l7policy = -1;  // there are none, but clients set and read them
+  std::int32_t l7rule = -1;
+
+  bool operator==(const Quota&) const = default;
+};
+
+using Quotas = std::map<std::string, Quota>;  // by project; absent: unlimited
+
 // The whole desired state, as one value: copied, changed, compared, then stored and reconciled.
 struct Model {
   std::map<Uuid, LoadBalancer> load_balancers;
@@ -164,6 +194,7 @@ struct Model {
   std::map<Uuid, Member> members;
   std::map<Uuid, HealthMonitor> health_monitors;
   std::map<Uuid, FloatingIp> floating_ips;
+  Quotas quotas;
 
   bool operator==(const Model&) const = default;
 };

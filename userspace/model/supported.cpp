@@ -5,6 +5,7 @@
 
 #include <vector>
 
+#include "model/checks.hpp"
 #include "model/names.hpp"
 #include "model/vips.hpp"
 
@@ -118,6 +119,51 @@ Result<void> check_changed(const Supported& supported, const Model& model,
 
 }  // namespace
 
+namespace {
+
+struct Counts {
+  std::size_t vips = 0, listener_entries = 0;
+};
+
+Counts count(const Model& model) {
+  Counts counts;
+  std::map<Uuid, std::size_t> addresses;  // of load balancers
+  for (const auto& [id, load_balancer] : model.load_balancers) {
+    addresses[id] = vips(load_balancer).size();
+  }
+  for (const auto& [id, floating_ip] : model.floating_ips) {
+    if (floating_ip.load_balancer_id) ++addresses[*floating_ip.load_balancer_id];
+  }
+  for (const auto& [id, number] : addresses) counts.vips += number;
+  for (const auto& [id, listener] : model.listeners) {
+    counts.listener_entries += addresses[listener.load_balancer_id];
+  }
+  return counts;
+}
+
+Result<void> check_room(std::size_t room, std::size_t before, std::size_t after,
+                        std::string_view kind, std::string_view what) {
+  if (after <= room || after <= before) return {};
+  return fail(ErrorKind::forbidden, fmt::format("Quota has been met for resources: {}", kind),
+              fmt::format("the data plane has room for {} {}", room, what));
+}
+
+}  // namespace
+
+Result<void> check_room(const Room& room, const Model& before, const Model& after) {
+  const auto old = count(before), now = count(after);
+  return first_failure(
+      {check_room(room.vips, old.vips, now.vips, kind_of(LoadBalancer{}), "VIPs and floating IPs"),
+       check_room(room.listeners, before.listeners.size(), after.listeners.size(),
+                  kind_of(Listener{}), "listeners"),
+       check_room(room.listener_entries, old.listener_entries, now.listener_entries,
+                  kind_of(Listener{}),
+                  "listeners, counted once per address of their load balancer"),
+       check_room(room.pools, before.pools.size(), after.pools.size(), kind_of(Pool{}), "pools"),
+       check_room(room.members, before.members.size(), after.members.size(), kind_of(Member{}),
+                  "members")});
+}
+
 Supported Supported::everything() {
   Supported all;
   all.sctp_ports = true;
@@ -129,7 +175,8 @@ Result<void> check_supported(const Supported& supported, const Model& before, co
   const auto changed = [&](auto table) {
     return [&, table] { return check_changed(supported, after, before.*table, after.*table); };
   };
-  return changed(&Model::load_balancers)()
+  return check_room(supported.room, before, after)
+      .and_then(changed(&Model::load_balancers))
       .and_then(changed(&Model::listeners))
       .and_then(changed(&Model::pools))
       .and_then(changed(&Model::members))

@@ -6,6 +6,7 @@
 // here, and nothing else has to change.
 #pragma once
 
+#include <cstddef>
 #include <set>
 #include <string_view>
 
@@ -13,6 +14,16 @@
 #include "model/objects.hpp"
 
 namespace sluice::model {
+
+// How much the data plane has room for. As many as there may be, unless it says otherwise.
+struct Room {
+  static constexpr std::size_t plenty = static_cast<std::size_t>(-1);
+  std::size_t vips = plenty;  // floating IPs included
+  std::size_t listeners = plenty;
+  std::size_t listener_entries = plenty;  // one per listener and address of its load balancer
+  std::size_t pools = plenty;
+  std::size_t members = plenty;
+};
 
 struct Supported {
   // Protocols as transport() gives them.
@@ -31,8 +42,14 @@ struct Supported {
   bool ipv6 = true;
   bool translation = false;  // between IPv4 and IPv6: a VIP of one, a member of the other
 
+  Room room = {};
+
   static Supported everything();
 };
+
+// ErrorKind::forbidden when `after` has more of a kind than there is room for, and more than
+// `before`: what can't be served is refused, rather than stored and in ERROR.
+Result<void> check_room(const Room& room, const Model& before, const Model& after);
 
 // ErrorKind::unsupported for the first object of `after` that is not in `before` like that and
 // needs more than `supported`.

@@ -56,6 +56,8 @@ void columns(Visitor& visit, T& object) {
   visit("vip_subnet_id", object.vip_subnet_id);
   visit("vip_network_id", object.vip_network_id);
   visit("on_unmatched", object.on_unmatched);
+  visit("provider", object.provider);
+  visit("change_failed", object.change_failed);
 }
 
 template <typename Visitor, Of<model::Listener> T>
@@ -101,6 +103,8 @@ void columns(Visitor& visit, T& object) {
   visit("subnet_id", object.subnet_id);
   visit("monitor_address", object.monitor_address);
   visit("monitor_port", object.monitor_port);
+  visit("typed_address", object.typed_address);
+  visit("typed_monitor_address", object.typed_monitor_address);
 }
 
 template <typename Visitor, Of<model::HealthMonitor> T>
@@ -126,6 +130,17 @@ void columns(Visitor& visit, T& object) {
   visit("address", object.address);
   visit("network_id", object.network_id);
   visit("load_balancer_id", object.load_balancer_id);
+}
+
+template <typename Visitor, Of<model::Quota> T>
+void columns(Visitor& visit, T& quota) {
+  visit("load_balancer", quota.load_balancer);
+  visit("listener", quota.listener);
+  visit("member", quota.member);
+  visit("pool", quota.pool);
+  visit("health_monitor", quota.health_monitor);
+  visit("l7policy", quota.l7policy);
+  visit("l7rule", quota.l7rule);
 }
 
 }  // namespace sluice::store

@@ -198,6 +198,26 @@ CREATE TABLE identity (
   store_id TEXT NOT NULL,
   generation INTEGER NOT NULL
 ) STRICT;
+)sql",
+                                      // 6 -> 7: what clients compare with what they sent (the
+                                      // provider's alias, addresses as typed), changes that failed,
+                                      // and quotas.
+                                      R"sql(
+ALTER TABLE load_balancers ADD COLUMN provider TEXT NOT NULL DEFAULT 'sluice';
+ALTER TABLE load_balancers ADD COLUMN change_failed INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE members ADD COLUMN typed_address TEXT NOT NULL DEFAULT '';
+ALTER TABLE members ADD COLUMN typed_monitor_address TEXT NOT NULL DEFAULT '';
+
+CREATE TABLE quotas (
+  project_id TEXT PRIMARY KEY NOT NULL,
+  load_balancer INTEGER NOT NULL,
+  listener INTEGER NOT NULL,
+  member INTEGER NOT NULL,
+  pool INTEGER NOT NULL,
+  health_monitor INTEGER NOT NULL,
+  l7policy INTEGER NOT NULL,
+  l7rule INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 )sql"};
 
 constexpr int has_identity = 6;

@@ -9,6 +9,7 @@
 #include <system_error>
 
 #include "base/file_lock.hpp"
+#include "model/references.hpp"
 #include "store/columns.hpp"
 #include "store/schema.hpp"
 #include "store/sqlite.hpp"
@@ -202,6 +203,29 @@ Result<void> save_objects(Connection& connection, TagWriter& tags,
   return {};
 }
 
+// There are few: all are written anew when one changes.
+Result<void> save_quotas(Connection& connection, const model::Quotas& quotas) {
+  if (auto done = connection.execute("DELETE FROM quotas"); !done) return done;
+  std::string names = "project_id", marks = "?";
+  const auto collect = [&](const char* name, const auto&) {
+    names.append(", ").append(name);
+    marks += ", ?";
+  };
+  const model::Quota sample;
+  columns(collect, sample);
+  auto insert =
+      connection.prepare(fmt::format("INSERT INTO quotas ({}) VALUES ({})", names, marks));
+  if (!insert) return tl::unexpected(insert.error());
+  for (const auto& [project, quota] : quotas) {
+    int at = 0;
+    write(*insert, at++, project);
+    const auto bind = [&](const char*, const auto& value) { write(*insert, at++, value); };
+    columns(bind, quota);
+    if (auto done = insert->run(); !done) return done;
+  }
+  return {};
+}
+
 Result<void> save_all_objects(Connection& connection, const model::Changes& changes) {
   auto tags = TagWriter::prepare(connection);
   if (!tags) return tl::unexpected(tags.error());
@@ -209,6 +233,7 @@ Result<void> save_all_objects(Connection& connection, const model::Changes& chan
   model::for_each_kind(changes, changes, [&](const auto& changed, const auto&) {
     if (done) done = save_objects(connection, *tags, changed);
   });
+  if (done && changes.quotas) done = save_quotas(connection, *changes.quotas);
   return done;
 }
 
@@ -292,6 +317,41 @@ Result<void> load_objects(Connection& connection, const Tags& tags, std::map<Uui
   }
 }
 
+Result<void> load_quotas(Connection& connection, std::map<std::string, model::Quota>& quotas) {
+  std::string names = "project_id";
+  const auto collect = [&](const char* name, const auto&) { names.append(", ").append(name); };
+  const model::Quota sample;
+  columns(collect, sample);
+  auto select = connection.prepare(fmt::format("SELECT {} FROM quotas", names));
+  if (!select) return tl::unexpected(select.error());
+  for (;;) {
+    const auto row = select->step();
+    if (!row) return tl::unexpected(row.error());
+    if (!*row) return {};
+    model::Quota quota;
+    int at = 1;
+    const char* bad = nullptr;
+    const auto set = [&](const char* name, auto& value) {
+      if (!read(*select, at++, value) && bad == nullptr) bad = name;
+    };
+    columns(set, quota);
+    if (bad != nullptr) {
+      return fail(ErrorKind::internal, fmt::format("quotas {}: a bad {}", select->text(0), bad));
+    }
+    quotas.emplace(select->text(0), quota);
+  }
+}
+
+// Rows that name others which are gone can't have been written by us: foreign keys forbid it.
+Result<void> whole(const model::Model& model) {
+  auto complete = model::check_references(model);
+  if (complete) return complete;
+  auto error = std::move(complete.error());
+  error.message = "the database is damaged: " + error.message;
+  error.hint = "restore it from a backup; to start with nothing configured, move it away first";
+  return tl::unexpected(std::move(error));
+}
+
 Result<model::Model> load_all(Connection& connection) {
   const auto tags = load_tags(connection);
   if (!tags) return tl::unexpected(tags.error());
@@ -305,6 +365,8 @@ Result<model::Model> load_all(Connection& connection) {
       .and_then(load(model.members))
       .and_then(load(model.health_monitors))
       .and_then(load(model.floating_ips))
+      .and_then([&] { return load_quotas(connection, model.quotas); })
+      .and_then([&] { return whole(model); })
       .map([&] { return std::move(model); });
 }
 

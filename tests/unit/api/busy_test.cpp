@@ -70,15 +70,51 @@ TEST_F(Busy, when_applying_is_over_changes_are_taken_again) {
   EXPECT_EQ(put(member_url_, R"({"member": {"weight": 3}})").status, 200);
 }
 
-TEST_F(Busy, a_failure_to_apply_is_an_error_that_the_next_change_overcomes) {
+TEST_F(Busy, after_a_change_that_failed_only_failover_and_deletion_are_taken) {
   hook_ = control::Hook::fail;
   put(member_url_, R"({"member": {"weight": 2}})");
   EXPECT_EQ(provisioning_status(url_, "loadbalancer"), "ERROR");
   EXPECT_EQ(provisioning_status(member_url_, "member"), "ERROR");
   hook_ = control::Hook::none;
-  EXPECT_EQ(put(member_url_, R"({"member": {"weight": 3}})").status, 200);
+  const auto immutable =
+      "409 Load Balancer " + load_balancer_ + " is immutable and cannot be updated.";
+  EXPECT_EQ(refusal(put(member_url_, R"({"member": {"weight": 3}})")), immutable);
+  EXPECT_EQ(refusal(del(member_url_)), immutable);
+  EXPECT_EQ(refusal(put("/v2/lbaas/pools/" + pool_ + "/members", R"({"members": []})")), immutable);
+  EXPECT_EQ(refusal(put(url_, R"({"loadbalancer": {"name": "x"}})")),
+            "409 Invalid state ERROR of loadbalancer resource " + load_balancer_);
+  EXPECT_EQ(put(url_ + "/failover", "").status, 202U);
   EXPECT_EQ(provisioning_status(url_, "loadbalancer"), "ACTIVE");
   EXPECT_EQ(provisioning_status(member_url_, "member"), "ACTIVE");
+  EXPECT_EQ(put(member_url_, R"({"member": {"weight": 3}})").status, 200U);
+}
+
+TEST_F(Busy, a_load_balancer_whose_change_failed_can_be_deleted) {
+  hook_ = control::Hook::fail;
+  put(member_url_, R"({"member": {"weight": 2}})");
+  hook_ = control::Hook::none;
+  EXPECT_EQ(del(url_ + "?cascade=true").status, 204U);
+  EXPECT_EQ(get(url_).status, 404U);
+}
+
+TEST_F(Busy, a_failure_is_over_when_the_data_plane_takes_the_change_after_all) {
+  hook_ = control::Hook::fail;
+  put(member_url_, R"({"member": {"weight": 2}})");
+  hook_ = control::Hook::none;
+  EXPECT_TRUE(controller().repair_drift());
+  EXPECT_EQ(provisioning_status(url_, "loadbalancer"), "ACTIVE");
+  EXPECT_EQ(put(member_url_, R"({"member": {"weight": 3}})").status, 200U);
+}
+
+TEST_F(Busy, where_only_the_nodes_data_plane_is_ill_changes_go_on) {
+  data_plane_.read_error = Error{ErrorKind::system, "maps: no such file", "", 2};
+  put(member_url_, R"({"member": {"admin_state_up": false}})");
+  EXPECT_EQ(provisioning_status(url_, "loadbalancer"), "ERROR");
+  EXPECT_EQ(put(member_url_, R"({"member": {"admin_state_up": true}})").status, 200U)
+      << "or nobody could mend it";
+  data_plane_.read_error.reset();
+  EXPECT_EQ(put(member_url_, R"({"member": {"admin_state_up": false}})").status, 200U);
+  EXPECT_EQ(provisioning_status(url_, "loadbalancer"), "ACTIVE");
 }
 
 }  // namespace

@@ -222,13 +222,25 @@ TEST_F(ControllerTest, WhatTheDataPlaneRefusesIsErrorWithItsReasonAndTheRestServ
   EXPECT_EQ(sluice::test::model_in(*store), model());
 }
 
-TEST_F(ControllerTest, TheNextChangeTriesAgain) {
+TEST_F(ControllerTest, AfterAChangeThatWasRefusedFailoverTriesAgainAndOtherChangesWait) {
   build();
   refuse_member("10.0.0.7");
   ASSERT_TRUE(add_member("10.0.0.7"));
   const auto refused = added;
   data_plane.veto = nullptr;
-  ASSERT_TRUE(add_member("10.0.0.8"));
+  const auto next = add_member("10.0.0.8");
+  ASSERT_FALSE(next);
+  EXPECT_EQ(next.error().kind, ErrorKind::conflict);
+  start();  // a restart tries again too
+  EXPECT_EQ(status(model().load_balancers, walkthrough.lb), "ACTIVE");
+  refuse_member("10.0.0.9");
+  ASSERT_TRUE(add_member("10.0.0.9"));
+  start();
+  EXPECT_FALSE(add_member("10.0.0.8")) << "it is still that change that failed";
+  data_plane.veto = nullptr;
+  ASSERT_TRUE(change([&](auto& model) {
+    return model::touch_load_balancer(model, walkthrough.lb, walkthrough.now);
+  }));
   EXPECT_EQ(status(model().members, refused), "ACTIVE");
   EXPECT_EQ(status(model().load_balancers, walkthrough.lb), "ACTIVE");
   EXPECT_EQ(data_plane.state, desired());

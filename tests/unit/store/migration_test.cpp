@@ -112,6 +112,17 @@ TEST_F(Migration, AStoreOfSchema4KeepsEveryAttributeAndItsPoolsKeepConnections) 
   EXPECT_EQ(model.pools.at(id(2)).on_member_down, model::MemberDownMode::keep);
 }
 
+TEST_F(Migration, AStoreOfSchema5KeepsEveryAttributeAndNewOnesHaveTheirDefaults) {
+  const auto model = written_by(5).load().value().model;
+  const auto& load_balancer = model.load_balancers.at(id(1));
+  EXPECT_EQ(load_balancer.provider, "sluice");
+  EXPECT_FALSE(load_balancer.change_failed) << "nobody knows: changes are taken";
+  EXPECT_EQ(model.pools.at(id(2)).on_member_down, model::MemberDownMode::reset);
+  EXPECT_EQ(model.members.at(id(4)).address.to_string(), "10.0.0.4");
+  EXPECT_EQ(model.members.at(id(4)).typed_address, "");
+  EXPECT_TRUE(model.quotas.empty());
+}
+
 TEST_F(Migration, AMigratedStoreTakesWhatTheOldOneCouldNot) {
   const auto before = [&] {
     auto store = written_by(1);

@@ -46,6 +46,8 @@ model::Model full_model() {
   lb.vip_subnet_id = "private-subnet";
   lb.vip_network_id = "private";
   lb.on_unmatched = model::RefusalMode::reset;
+  lb.provider = "octavia";
+  lb.change_failed = true;
   lb.additional_vips = {{ip("2001:db8::16"), "private-subnet6"}, {ip("192.0.2.16"), std::nullopt}};
 
   model::Pool pool;
@@ -87,6 +89,8 @@ model::Model full_model() {
   member.subnet_id = "private-subnet";
   member.monitor_address = ip("2001:db8::4");
   member.monitor_port = 8080;
+  member.typed_address = "010.0.0.4";
+  member.typed_monitor_address = "2001:DB8::4";
 
   model::HealthMonitor monitor;
   set_common(monitor, "80_healthcheck");
@@ -116,6 +120,7 @@ model::Model full_model() {
   model.members[member.id] = member;
   model.health_monitors[monitor.id] = monitor;
   model.floating_ips[floating_ip.id] = floating_ip;
+  model.quotas["eac679e4896146e6827ce29d755fe289"] = {1, 2, 3, 4, 5, 6, 7};
   return model;
 }
 
@@ -204,12 +209,36 @@ TEST_F(StoreTest, OnlyTheDifferenceIsWrittenAndWhatIsGoneIsDeleted) {
   after.health_monitors.clear();
   after.floating_ips.clear();
   after.load_balancers.begin()->second.name = "renamed";
+  after.quotas.begin()->second.member = -1;
+  after.quotas["other"] = {};
   after.load_balancers.begin()->second.tags = {"green"};
   ASSERT_TRUE(save(store, before, after));
   EXPECT_EQ(model_in(store), after);
 
   ASSERT_TRUE(save(store, after, {}));
   EXPECT_EQ(model_in(store), model::Model{});
+}
+
+TEST_F(StoreTest, ARowThatNamesAParentWhichIsGoneIsRefusedByItsName) {
+  const auto model = full_model();
+  {
+    auto store = opened();
+    ASSERT_TRUE(save(store, {}, model));
+  }
+  sqlite3* database = nullptr;
+  ASSERT_EQ(sqlite3_open(file().c_str(), &database), SQLITE_OK);
+  ASSERT_EQ(sqlite3_exec(database, "DELETE FROM load_balancers", nullptr, nullptr, nullptr),
+            SQLITE_OK);
+  sqlite3_close(database);
+  const auto loaded = opened().load();
+  ASSERT_FALSE(loaded);
+  const auto text = loaded.error().text();
+  EXPECT_NE(text.find("the database is damaged: "), std::string::npos) << text;
+  EXPECT_NE(text.find("belongs to Load Balancer " + to_string(model.load_balancers.begin()->first) +
+                      ", which is not there"),
+            std::string::npos)
+      << text;
+  EXPECT_NE(text.find("restore it from a backup"), std::string::npos) << text;
 }
 
 TEST_F(StoreTest, AnImpossibleStateIsRefusedAsAWhole) {
@@ -317,10 +346,10 @@ TEST_F(StoreTest, AFileOfANewerSluiceIsRefused) {
   { const auto store = opened(); }
   sqlite3* database = nullptr;
   ASSERT_EQ(sqlite3_open(file().c_str(), &database), SQLITE_OK);
-  sqlite3_exec(database, "PRAGMA user_version = 7", nullptr, nullptr, nullptr);
+  sqlite3_exec(database, "PRAGMA user_version = 8", nullptr, nullptr, nullptr);
   sqlite3_close(database);
   EXPECT_EQ(refusal(), "open " + file().string() +
-                           ": it was written by a newer Sluice (schema 7, this program knows 6) "
+                           ": it was written by a newer Sluice (schema 8, this program knows 7) "
                            "(install that version again, or choose another --state-dir)");
 }
 

@@ -19,6 +19,8 @@ unsigned status_of(ErrorKind kind) {
       return 404;
     case ErrorKind::conflict:
       return 409;
+    case ErrorKind::forbidden:
+      return 403;
     case ErrorKind::unsupported:
       return 501;
     case ErrorKind::system:
@@ -61,6 +63,8 @@ std::string_view title(unsigned status) {
       return "Bad Request";
     case 401:
       return "Unauthorized";
+    case 403:
+      return "Forbidden";
     case 404:
       return "Not Found";
     case 405:
@@ -69,8 +73,12 @@ std::string_view title(unsigned status) {
       return "Request Timeout";
     case 413:
       return "Payload Too Large";
+    case 415:
+      return "Unsupported Media Type";
     case 431:
       return "Request Header Fields Too Large";
+    case 501:
+      return "Not Implemented";
     case 503:
       return "Service Unavailable";
     default:
