@@ -77,15 +77,18 @@ class Section:
 
 
 def service(section):
-    for path in ("/", "/v2", "/v2.0", "/v2/lbaas", "/v2.0/lbaas", "/v3", "/v2.0/lbaas/nonsense",
+    for path in ("/", "/healthcheck", "/v2", "/v2.0", "/v2/lbaas", "/v2.0/lbaas", "/v3", "/v2.0/lbaas/nonsense",
                  "/v2.0/lbaas/providers", "/v2.0/lbaas/providers?fields=name",
                  "/v2.0/lbaas/providers/x/flavor_capabilities",
                  "/v2.0/lbaas/quotas", "/v2.0/lbaas/quotas/defaults", "/v2.0/lbaas/quotas/some-project",
                  "/v2.0/lbaas/quotas/some-project/default", "/v2.0/lbaas/flavors", "/v2.0/lbaas/flavorprofiles",
                  "/v2.0/lbaas/availabilityzones", "/v2.0/lbaas/availabilityzoneprofiles",
                  "/v2.0/lbaas/l7policies", "/v2.0/octavia/amphorae", f"/v2.0/lbaas/l7policies/{NONE}",
+                 f"/v2.0/lbaas/l7policies/{NONE}/rules", f"/v2.0/lbaas/l7policies/{NONE}/rules/{NONE}",
                  f"/v2.0/octavia/amphorae/{NONE}", f"/v2.0/lbaas/flavors/{NONE}"):
         section.get(path)
+    for method, body in (("POST", {"rule": {}}), ("PUT", {"rule": {}}), ("DELETE", None)):
+        section.ask(method, f"/v2.0/lbaas/l7policies/{NONE}/rules" + ("" if method == "POST" else f"/{NONE}"), body)
     for collection in (LBS, LISTENERS, POOLS, MONITORS):
         section.get(collection)
         section.get(collection + "/")
@@ -171,7 +174,7 @@ def load_balancers(section):
     each("vip_port_id", IDS + [NONE])
     each("project_id", ["x" * 36, "x" * 37, 5])
     each("tenant_id", ["another", "x" * 37])
-    each("provider", ["octavia", "", None, 5])
+    each("provider", ["octavia", "amphora", "vendor", "", None, 5])
     each("flavor_id", [None, NONE, "x"])
     each("availability_zone", [None, "nova"])
     second = {"subnet_id": SUBNET6, "ip_address": "2001:db8::98"}
@@ -399,13 +402,20 @@ def members(section):
     each("protocol_port", INTEGERS + [0, 65535, 65536])
     each("weight", INTEGERS + [0, 256, 257, "1"])
     each("monitor_port", INTEGERS + [0, 65535])
-    each("monitor_address", ADDRESSES + ["10.0.0.5"])
+    each("monitor_address", ADDRESSES + ["10.0.0.5", "2001:0DB8::5"])
     each("subnet_id", IDS + [NONE, SUBNET])
     each("project_id", ["x" * 37])
     for attribute in ("id", "operating_status", "description", "pool_id", "colour"):
         each(attribute, ["x"])
     for text in ("", "{}", '{"member": []}', '{"member": {}}', '{"members": {}}'):
         section.ask("POST", MEMBERS, text)
+    section.member("typed", "2001:0DB8:0::44", monitor_address="2001:DB8::45")
+    section.get(MEMBERS + "/{typed}")
+    section.get(MEMBERS + "?address=2001:0DB8:0::44")
+    section.get(f"{LBS}/{{lb}}/status")
+    section.ask("PUT", MEMBERS + "/{typed}", {"member": {"monitor_address": "2001:0db8::46"}})
+    section.ask("PUT", MEMBERS + "/{typed}", {"member": {"name": "still typed"}})
+    section.ask("DELETE", MEMBERS + "/{typed}")
 
     section.member()
     section.ask("POST", MEMBERS, {"member": base}, undo=True)
@@ -599,5 +609,27 @@ def own_attributes(section):
     section.remove()
 
 
+def quotas(section):
+    """Setting and showing; whether they are kept is another test's, since the oracle runs without authentication."""
+    project = "/v2.0/lbaas/quotas/some-project"
+    section.get(project)
+    section.ask("DELETE", project)
+    section.ask("PUT", project, {"quota": {"load_balancer": 5, "listener": -1, "pool": 0}})
+    section.get(project)
+    section.get(project + "/default")
+    section.get("/v2.0/lbaas/quotas")
+    for name in ("loadbalancer", "load_balancer", "listener", "member", "pool", "healthmonitor", "health_monitor",
+                 "l7policy", "l7rule"):
+        for value in (None, "5", 5.7, -1, -2, 2000000000, 2000000001, "x", True):
+            section.ask("PUT", project, {"quota": {name: value}})
+    section.get(project)
+    for text in ("", "{", "[]", '{"quota": {"colour": 1}}', '{"x": {}}', '{"quota": {}}'):
+        section.ask("PUT", project, text)
+    section.ask("POST", project, {"quota": {}})
+    section.ask("DELETE", project)
+    section.get(project)
+    section.get("/v2.0/lbaas/quotas")
+
+
 SECTIONS = [service, walkthrough, load_balancers, populated, listeners, pools, members, batches, monitors, lists,
-            own_attributes]
+            own_attributes, quotas]

@@ -20,6 +20,7 @@ CONFIGURATION = """
 transport_url = fake://
 [api_settings]
 auth_strategy = noauth
+healthcheck_enabled = True
 enabled_provider_drivers = noop_driver: 'The no-op driver.'
 default_provider_driver = noop_driver
 pagination_max_limit = 1000
@@ -130,8 +131,9 @@ class Provider:
                 self.remove_tree(connection, balancer)
             for table in TABLES:
                 connection.exec_driver_sql(f"DELETE FROM {table} WHERE provisioning_status = 'PENDING_DELETE'")
+                # As the provider's own update of the row does, through the model's onupdate.
                 connection.exec_driver_sql(
-                    f"UPDATE {table} SET provisioning_status = 'ACTIVE' "
+                    f"UPDATE {table} SET provisioning_status = 'ACTIVE', updated_at = CURRENT_TIMESTAMP "
                     "WHERE provisioning_status IN ('PENDING_CREATE', 'PENDING_UPDATE')")
 
     @staticmethod

@@ -12,6 +12,7 @@
 #include <string>
 
 #include "api/handlers/routes.hpp"
+#include "api/language/events.hpp"
 #include "control/controller.hpp"
 #include "store/sqlite_store.hpp"
 #include "store/writer.hpp"
@@ -58,7 +59,8 @@ class ApiTest : public testing::Test {
   }
 
   Answer send(Request request) {
-    const Context context{*controller_, "0123456789abcdef0123456789abcdef"};
+    const Context context{*controller_, "0123456789abcdef0123456789abcdef", events_};
+    request.who = who_;
     Answer answer;
     api::answer(context, request,
                 [&](Response response) { answer.response = std::move(response); });
@@ -117,6 +119,8 @@ class ApiTest : public testing::Test {
 
   TemporaryDirectory directory_;
   test::FakeDataPlane data_plane_;
+  Events events_;
+  Identity who_;  // who sends the requests
 
  private:
   std::optional<store::SqliteStore> store_;

@@ -122,8 +122,8 @@ INSTANTIATE_TEST_SUITE_P(
             "field/attribute vip_address. Value: '10.0.0.256'. Value should be IPv4 or IPv6 "
             "format"},
         Row{"other_provider", "POST", LB,
-            R"({"loadbalancer": {"vip_address": "10.0.0.1", "provider": "amphora"}})", 400,
-            "Provider 'amphora' is not enabled."},
+            R"({"loadbalancer": {"vip_address": "10.0.0.1", "provider": "f5"}})", 400,
+            "Provider 'f5' is not enabled."},
         Row{"long_name", "PUT", LB "/{lb}",
             R"({"loadbalancer": {"name": ")"
             "0123456789012345678901234567890123456789012345678901234567890123"

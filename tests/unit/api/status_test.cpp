@@ -127,7 +127,8 @@ TEST(Handle, turns_an_exception_into_a_fault_and_tells_the_daemon) {
   store::DirectWriter writer(*store);
   auto controller = control::Controller::start(store->load().value(), writer, data_plane);
   ASSERT_TRUE(controller);
-  const auto response = handle({**controller, "project"}, {"GET", "/v1/drops", ""});
+  Events events;
+  const auto response = handle({**controller, "project", events}, {"GET", "/v1/drops", ""});
   EXPECT_EQ(response.status, 500U);
   EXPECT_NE(response.body.find("\"faultcode\":\"Server\""), std::string::npos) << response.body;
   EXPECT_NE(response.body.find("out of luck"), std::string::npos);

@@ -3,6 +3,7 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/read.hpp>
+#include <boost/asio/read_until.hpp>
 #include <boost/asio/ssl.hpp>
 #include <boost/asio/write.hpp>
 #include <fstream>
@@ -33,7 +34,10 @@ std::string talk(Stream& stream, const std::string& bytes) {
 
 class TcpServerTest : public ApiTest {
  protected:
-  ~TcpServerTest() override {
+  ~TcpServerTest() override { stop(); }
+
+  // What the server has noted can be looked at when it is over.
+  void stop() {
     if (!thread_.joinable()) return;
     asio::post(io_, [this] { server_.reset(); });
     thread_.join();
@@ -52,10 +56,12 @@ class TcpServerTest : public ApiTest {
     ASSERT_TRUE(endpoints) << endpoints.error().text();
     if (endpoints->tcp) port_ = endpoints->tcp->socket.address().port;
     if (endpoints->metrics) metrics_port_ = endpoints->metrics->address().port;
-    server_.emplace(io_, controller(), std::move(*endpoints),
-                    Options{.on_exchange = [this](const Exchange& exchange) {
-                      peers_.push_back(exchange.peer.address);
-                    }});
+    server_.emplace(
+        io_, controller(), std::move(*endpoints),
+        Options{.on_exchange =
+                    [this](const Exchange& exchange) { peers_.push_back(exchange.peer.address); },
+                .on_denied = [this](const Denied& one) { denied_.push_back(one); },
+                .events = &events_});
     thread_ = std::thread([this] { io_.run(); });
   }
   void start_with_tls(bool token) {
@@ -66,17 +72,31 @@ class TcpServerTest : public ApiTest {
            .key = write("key.pem", key)});
   }
 
+  // The client's certificate is its own CA.
+  void start_with_client_ca() {
+    const auto [certificate, key] = self_signed();
+    client_ = self_signed();
+    start({.listen = "127.0.0.1:0",
+           .certificate = write("cert.pem", certificate),
+           .key = write("key.pem", key),
+           .client_ca = write("ca.pem", client_->certificate)});
+  }
+
   tcp::socket connect(std::uint16_t port) {
     tcp::socket socket(client_io_);
     socket.connect({asio::ip::address_v4::loopback(), port});
     return socket;
   }
-  std::string ask(const std::string& head, std::uint16_t port = 0) {
+  std::string ask(const std::string& head, std::uint16_t port = 0, const std::string& body = {}) {
     auto socket = connect(port ? port : port_);
-    return talk(socket, head + "\r\n" + closing);
+    return talk(socket, head + "\r\n" + closing + body);
   }
-  std::string ask_in_tls(const std::string& head) {
+  std::string ask_in_tls(const std::string& head, const CertificateAndKey* who = nullptr) {
     asio::ssl::context context(asio::ssl::context::tls_client);
+    if (who) {
+      context.use_certificate(asio::buffer(who->certificate), asio::ssl::context::pem);
+      context.use_private_key(asio::buffer(who->key), asio::ssl::context::pem);
+    }
     asio::ssl::stream<tcp::socket> stream(connect(port_), context);
     boost::system::error_code error;
     stream.handshake(asio::ssl::stream_base::client, error);
@@ -87,6 +107,8 @@ class TcpServerTest : public ApiTest {
   std::uint16_t port_ = 0, metrics_port_ = 0;
   std::optional<Server> server_;
   std::vector<std::string> peers_;
+  std::vector<Denied> denied_;
+  std::optional<CertificateAndKey> client_;
   std::thread thread_;
 };
 
@@ -106,7 +128,131 @@ TEST_F(TcpServerTest, a_page_that_leads_a_browser_here_by_name_gets_nothing) {
   auto socket = connect(port_);
   const auto answer = talk(
       socket, "GET /v2.0/lbaas/pools HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n");
-  EXPECT_TRUE(has_status(answer, 401)) << answer;
+  EXPECT_TRUE(has_status(answer, 403)) << answer;
+}
+
+TEST_F(TcpServerTest, a_hostile_page_neither_posts_a_batch_nor_looks) {
+  start({.listen = "127.0.0.1:0"});
+  const std::string body = R"({"requests": []})";
+  const auto length = "\r\nContent-Length: " + std::to_string(body.size());
+  const auto post = [&](const std::string& headers) {
+    auto socket = connect(port_);
+    return talk(socket, "POST /v1/batch HTTP/1.1" + length + headers + "\r\n" + closing + body);
+  };
+  const std::string json = "\r\nContent-Type: application/json";
+  EXPECT_TRUE(has_status(post(json), 200)) << "curl sends no Origin";
+  EXPECT_TRUE(has_status(post(json + "\r\nOrigin: http://evil.example"), 403));
+  EXPECT_TRUE(has_status(post(json + "\r\nSec-Fetch-Site: cross-site"), 403));
+  EXPECT_TRUE(has_status(post("\r\nContent-Type: text/plain"), 415)) << "what a form can send";
+  EXPECT_TRUE(has_status(ask("GET /v1/flows HTTP/1.1\r\nSec-Fetch-Site: cross-site"), 403));
+}
+
+TEST_F(TcpServerTest, the_unix_socket_asks_for_none_of_it) {
+  start({.listen = "127.0.0.1:0"});
+  asio::local::stream_protocol::socket local(client_io_);
+  local.connect(asio::local::stream_protocol::endpoint((directory_.path() / "api.sock").string()));
+  EXPECT_TRUE(has_status(talk(local,
+                              "GET /v2 HTTP/1.1\r\nHost: anything\r\nOrigin: http://x\r\n"
+                              "Connection: close\r\n\r\n"),
+                         200));
+}
+
+TEST_F(TcpServerTest, metrics_are_not_for_web_pages) {
+  start({.metrics = "127.0.0.1:0"});
+  EXPECT_TRUE(
+      has_status(ask("GET /metrics HTTP/1.1\r\nOrigin: http://evil.example", metrics_port_), 403));
+}
+
+TEST_F(TcpServerTest, a_request_whose_end_cant_be_told_ends_the_connection) {
+  start({.listen = "127.0.0.1:0"});
+  // To a proxy that knows the encoding all of it is one request; read as two, the second is a
+  // client's.
+  const std::string smuggled = "GET /v2.0/lbaas/pools HTTP/1.1\r\nHost: localhost\r\n\r\n";
+  for (const auto& [encoding, status] : {std::pair("gzip", 501),
+                                         {"identity", 501},
+                                         {"chunked, gzip", 501},
+                                         {"xchunked", 501},
+                                         {"chunked\r\nContent-Length: 5", 400},
+                                         {"chunked\r\nTransfer-Encoding: chunked", 501}}) {
+    auto socket = connect(port_);
+    const auto answer = talk(socket,
+                             "POST /v1/batch HTTP/1.1\r\nHost: localhost\r\nContent-Type: "
+                             "application/json\r\nTransfer-Encoding: " +
+                                 std::string(encoding) + "\r\n\r\n" + smuggled);
+    EXPECT_TRUE(has_status(answer, status) || has_status(answer, 400)) << encoding << answer;
+    EXPECT_EQ(answer.find("HTTP/1.1", 1), std::string::npos) << "a second answer: " << answer;
+    EXPECT_NE(answer.find("Connection: close"), std::string::npos) << answer;
+  }
+}
+
+TEST_F(TcpServerTest, who_was_not_let_in_is_told_with_its_address_but_not_without_end) {
+  start({.listen = "127.0.0.1:0", .token_file = write("token", secret)});
+  for (int i = 0; i < 25; ++i) {
+    ask("GET /v2.0/lbaas/pools?secret=x HTTP/1.1\r\nX-Auth-Token: guess" + std::to_string(i));
+  }
+  stop();
+  ASSERT_EQ(denied_.size(), 10U);
+  EXPECT_EQ(denied_[0].status, 401U);
+  EXPECT_TRUE(denied_[0].peer.address.starts_with("127.0.0.1:"));
+  EXPECT_EQ(denied_[0].target, "/v2.0/lbaas/pools") << "without what may be a secret";
+  const auto events = events_.behind(0, 100, "denied");
+  ASSERT_EQ(events.size(), 10U);
+  EXPECT_EQ(events[0]->peer, denied_[0].peer.address);
+}
+
+TEST_F(TcpServerTest, changes_and_refusals_are_told_with_the_tokens_name) {
+  const auto load_balancer = create_load_balancer();
+  start({.listen = "127.0.0.1:0", .token_file = write("token", secret)});
+  const auto put = [&](const std::string& body) {
+    return ask("PUT /v2/lbaas/loadbalancers/" + load_balancer +
+                   " HTTP/1.1\r\nContent-Type: application/json\r\nX-Auth-Token: " + secret +
+                   "\r\nContent-Length: " + std::to_string(body.size()),
+               0, body);
+  };
+  EXPECT_TRUE(has_status(put(R"({"loadbalancer": {"name": "new"}})"), 200));
+  EXPECT_TRUE(has_status(put(R"({"loadbalancer": {"colour": "red"}})"), 400));
+  stop();
+  const auto events = events_.behind(0, 100);
+  ASSERT_EQ(events.size(), 2U);
+  EXPECT_EQ(events[0]->kind, "change");
+  EXPECT_EQ(events[0]->who, "token");
+  EXPECT_TRUE(events[0]->peer.starts_with("127.0.0.1:"));
+  EXPECT_EQ(events[0]->after.at("name"), "new");
+  EXPECT_EQ(events[1]->kind, "refused");
+  EXPECT_NE(events[1]->message.find("400 Unknown attribute"), std::string::npos)
+      << events[1]->message;
+}
+
+TEST_F(TcpServerTest, versions_are_told_to_clients_that_have_no_token_yet) {
+  start({.listen = "127.0.0.1:0", .token_file = write("token", secret)});
+  EXPECT_TRUE(has_status(ask("GET / HTTP/1.1"), 200));
+  EXPECT_TRUE(has_status(ask("GET /healthcheck HTTP/1.1"), 200));
+  EXPECT_TRUE(has_status(ask("GET /v2.0/lbaas/pools HTTP/1.1"), 401));
+}
+
+TEST_F(TcpServerTest, a_client_certificate_serves_instead_of_a_token) {
+  start_with_client_ca();
+  EXPECT_TRUE(has_status(ask_in_tls("GET /v2 HTTP/1.1", &*client_), 200));
+  EXPECT_TRUE(has_status(ask_in_tls("GET /v2 HTTP/1.1"), 401)) << "no certificate at all";
+  const auto stranger = self_signed();
+  EXPECT_FALSE(ask_in_tls("GET /v2 HTTP/1.1", &stranger).starts_with("HTTP/1.1 2"))
+      << "signed by somebody else";
+}
+
+TEST_F(TcpServerTest, only_suites_with_forward_secrecy_are_spoken) {
+  start_with_tls(false);
+  const auto handshake = [&](const char* suites) {
+    asio::ssl::context context(asio::ssl::context::tlsv12_client);
+    SSL_CTX_set_cipher_list(context.native_handle(), suites);
+    asio::ssl::stream<tcp::socket> stream(connect(port_), context);
+    boost::system::error_code error;
+    stream.handshake(asio::ssl::stream_base::client, error);
+    return !error;
+  };
+  EXPECT_TRUE(handshake("ECDHE+AESGCM"));
+  EXPECT_TRUE(handshake("ECDHE+CHACHA20"));
+  EXPECT_FALSE(handshake("ECDHE+AES:!AESGCM:!AESCCM")) << "CBC";
+  EXPECT_FALSE(handshake("kRSA+AESGCM"));
 }
 
 TEST_F(TcpServerTest, a_token_is_asked_for_before_the_body_is_read) {
@@ -144,6 +290,29 @@ TEST_F(TcpServerTest, connections_that_hold_all_places_make_room_when_they_keep_
   for (int i = 0; i < 1000 && !has_status(ask("GET /v2 HTTP/1.1"), 200); ++i)
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
   for (int i = 0; i < 100; ++i) ASSERT_TRUE(has_status(ask("GET /v2 HTTP/1.1"), 200)) << i;
+}
+
+TEST_F(TcpServerTest,
+       strangers_that_open_connections_all_the_time_do_not_crowd_out_who_has_a_token) {
+  start({.listen = "127.0.0.1:0", .token_file = write("token", secret)});
+  // A client that keeps its connection, and one that comes anew each time.
+  auto kept = connect(port_);
+  const auto head = "GET /v2 HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Auth-Token: " + secret;
+  const auto ask_again = [&] {
+    boost::system::error_code error;
+    asio::write(kept, asio::buffer(head + "\r\n\r\n"), error);
+    std::string answer;
+    asio::read_until(kept, asio::dynamic_buffer(answer), "\"v2\"", error);
+    return answer;
+  };
+  ASSERT_TRUE(has_status(ask_again(), 200));
+  std::vector<tcp::socket> strangers;
+  for (int i = 0; i < 400; ++i) {
+    strangers.push_back(connect(port_));
+    if (i % 20 != 0) continue;
+    ASSERT_TRUE(has_status(ask("GET /v2 HTTP/1.1\r\nX-Auth-Token: " + secret), 200)) << i;
+    ASSERT_TRUE(has_status(ask_again(), 200)) << i;
+  }
 }
 
 TEST_F(TcpServerTest, tcp_clients_leave_the_unix_socket_its_own_places) {

@@ -117,6 +117,7 @@ class Batch {
  private:
   bool carry_out(const Part& part) {
     Request request;
+    request.who = call_.request.who;
     request.method = part.method;
     request.target = resolved_path(part.path, made_);
     if (part.body) {

@@ -2,6 +2,7 @@
 // cannot be done is refused, with the reason.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <boost/json/array.hpp>
 
 #include "api/handlers/collection.hpp"
@@ -11,33 +12,26 @@ namespace sluice::api {
 namespace json = boost::json;
 namespace {
 
-constexpr std::string_view provider_name = "sluice";
-
 json::object provider() {
-  return {{"name", provider_name},
-          {"description", "Sluice, a layer-4 load balancer in the kernel."}};
+  return {{"name", model::default_provider},
+          {"description", "The Sluice layer-4 load balancer in the kernel."}};
 }
 
 Result<Reply> capabilities(const Call& call, std::string_view wrapper) {
-  if (call.ids[0] != provider_name) {
+  if (call.ids[0] != model::default_provider &&
+      std::ranges::count(model::provider_aliases, call.ids[0]) == 0) {
     return fail(ErrorKind::invalid, fmt::format("Provider '{}' is not enabled.", call.ids[0]));
   }
   return Reply{200, json::object{{wrapper, json::array()}}};
 }
 
-// Nothing is bounded but by the maps of the data plane.
-json::object unlimited() {
-  json::object quota;
-  for (auto name :
-       {"load_balancer", "listener", "member", "pool", "health_monitor", "l7policy", "l7rule"}) {
-    quota.emplace(name, -1);
-  }
-  return {{"quota", std::move(quota)}};
+std::string_view path_of(const Call& call) {
+  return std::string_view(call.request.target).substr(0, call.request.target.find('?'));
 }
 
 // The collection that a path names: "l7policies" of /v2/lbaas/l7policies/2b2a...
 std::string_view collection_of(const Call& call) {
-  std::string_view path = call.request.target;
+  std::string_view path = path_of(call);
   path.remove_prefix(path.find('/', 1) + 1);  // the version
   path.remove_prefix(path.find('/') + 1);     // "lbaas" or "octavia"
   return path.substr(0, path.find_first_of("/?"));
@@ -57,18 +51,6 @@ Result<Reply> list_flavor_capabilities(const Call& call) {
 
 Result<Reply> list_availability_zone_capabilities(const Call& call) {
   return capabilities(call, "availability_zone_capabilities");
-}
-
-Result<Reply> list_quotas(const Call&) {
-  return Reply{200, json::object{{"quotas", json::array()}, {"quotas_links", json::array()}}};
-}
-
-Result<Reply> show_quota(const Call&) {
-  return Reply{200, unlimited()};
-}
-
-Result<Reply> change_quota(const Call&) {
-  return tl::unexpected(unsupported_option("quotas are unlimited and cannot be set"));
 }
 
 Result<Reply> list_nothing(const Call& call) {

@@ -1,7 +1,5 @@
 #include "api/handlers/collection.hpp"
 
-#include <fmt/format.h>
-
 namespace sluice::api {
 
 std::string query_value(const Call& call, std::string_view name) {
@@ -12,17 +10,13 @@ std::string query_value(const Call& call, std::string_view name) {
   return value;
 }
 
-std::string collection_url(const Call& call) {
-  const auto& target = call.request.target;
-  return "http://" + call.request.host + target.substr(0, target.find('?'));
+std::string root_url(const Call& call) {
+  return call.request.scheme + "://" + call.request.host;
 }
 
-Result<void> check_subnet(const Call& call, const std::optional<std::string>& subnet) {
-  const auto& networks = call.context.controller.networks();
-  if (!subnet || networks.empty()) return {};
-  const auto id = parse_uuid(*subnet);
-  if (id && networks.find_subnet(*id) != nullptr) return {};
-  return fail(ErrorKind::invalid, fmt::format("Subnet {} not found.", *subnet));
+std::string collection_url(const Call& call) {
+  const auto& target = call.request.target;
+  return root_url(call) + target.substr(0, target.find('?'));
 }
 
 Result<Reply> list_of(const Call& call, std::string_view plural, const boost::json::object& sample,

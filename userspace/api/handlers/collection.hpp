@@ -9,6 +9,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "api/handlers/policy.hpp"
 #include "api/language/attributes.hpp"
 #include "api/language/fault.hpp"
 #include "api/language/list_query.hpp"
@@ -71,13 +72,15 @@ inline model::Timestamp now() {
   return std::chrono::floor<model::Timestamp::duration>(std::chrono::system_clock::now());
 }
 
-// The object that an id in the path names.
+// The object that an id in the path names. Another project's is not there for a member.
 template <typename T>
 Result<const T*> find(const Call& call, std::string_view id) {
   const auto& table = call.context.controller.model().*Kind<T>::table;
   const auto uuid = parse_uuid(id);
   const auto found = uuid ? table.find(*uuid) : table.end();
-  if (found == table.end()) return tl::unexpected(not_found(Kind<T>::words.title, id));
+  if (found == table.end() || !may_see(call, found->second)) {
+    return tl::unexpected(not_found(Kind<T>::words.title, id));
+  }
   return &found->second;
 }
 
@@ -90,12 +93,11 @@ Reply wrapped(unsigned status, boost::json::object object) {
 // The query parameter's last value; empty where it is absent.
 std::string query_value(const Call& call, std::string_view name);
 
+// "http://host", or "https://host" for clients that came in TLS: what links begin with.
+std::string root_url(const Call& call);
+
 // "http://host/v2/lbaas/pools", for the links of lists.
 std::string collection_url(const Call& call);
-
-// ErrorKind::invalid when the subnet is none of the configured ones. Where none are configured, any
-// will do: it is a remark.
-Result<void> check_subnet(const Call& call, const std::optional<std::string>& subnet);
 
 // The page of the rendered objects (oldest first) that the query asks for.
 Result<Reply> list_of(const Call& call, std::string_view plural, const boost::json::object& sample,
@@ -108,7 +110,8 @@ Result<Reply> list_where(const Call& call, Predicate wanted) {
   // The only attribute that is absent rather than null where it has no value.
   if constexpr (std::is_same_v<T, model::Pool>) sample.emplace("healthmonitor_id", nullptr);
   std::vector<boost::json::object> objects;
-  for (const T* object : oldest_first(view(call).model.*Kind<T>::table, wanted)) {
+  const auto visible = [&](const T& object) { return may_see(call, object) && wanted(object); };
+  for (const T* object : oldest_first(view(call).model.*Kind<T>::table, visible)) {
     objects.push_back(render(view(call), *object));
   }
   return list_of(call, Kind<T>::words.plural, sample, std::move(objects));
@@ -161,6 +164,8 @@ Reply answer(const Call& call, unsigned status, const T& object, ShownAs as) {
   auto rendered = render(view(call), object);
   if (rendered.contains("provisioning_status")) {
     rendered["provisioning_status"] = as.provisioning_status;
+    // Provisioning has not ended yet, as far as this answer tells.
+    if (as.provisioning_status == "PENDING_CREATE") rendered["updated_at"] = nullptr;
     if (!as.operating_status.empty()) rendered["operating_status"] = as.operating_status;
   }
   return wrapped<T>(status, std::move(rendered));
@@ -170,7 +175,7 @@ Reply answer(const Call& call, unsigned status, const T& object, ShownAs as) {
 template <typename T, typename Add>
 Result<Reply> create(const Call& call, Add add, std::string_view operating_status = "OFFLINE") {
   Uuid id{};
-  auto changed = call.context.controller.change([&](model::Model& model) -> Result<void> {
+  auto changed = change(call, [&](model::Model& model) -> Result<void> {
     auto added = add(model);
     if (!added) return tl::unexpected(added.error());
     id = *added;
@@ -184,8 +189,8 @@ Result<Reply> create(const Call& call, Add add, std::string_view operating_statu
 // PUT: `edited` is the object with the new attributes.
 template <typename T>
 Result<Reply> update(const Call& call, const T& edited) {
-  auto changed = call.context.controller.change(
-      [&](model::Model& model) { return model::replace(model, edited, now()); });
+  auto changed =
+      change(call, [&](model::Model& model) { return model::replace(model, edited, now()); });
   if (!changed) return tl::unexpected(changed.error());
   const auto& table = call.context.controller.model().*Kind<T>::table;
   return answer(call, 200, table.at(edited.id), {"PENDING_UPDATE", {}});
@@ -194,8 +199,7 @@ Result<Reply> update(const Call& call, const T& edited) {
 // DELETE: `remove` takes the object out of the model.
 template <typename Remove>
 Result<Reply> remove(const Call& call, Remove remove) {
-  auto changed = call.context.controller.change(
-      [&](model::Model& model) -> Result<void> { return remove(model); });
+  auto changed = change(call, [&](model::Model& model) -> Result<void> { return remove(model); });
   if (!changed) return tl::unexpected(changed.error());
   return Reply{204, std::nullopt};
 }

@@ -96,11 +96,12 @@ Result<void> set_address(const model::Model& model, const model::Networks& netwo
 Result<Reply> create_floating_ip(const Call& call) {
   const auto& model = call.context.controller.model();
   FloatingIp object;
-  object.project_id = call.context.default_project_id;
+  object.project_id = default_project(call);
   AddressRequest request;
   auto read = read_body<FloatingIp>(call, Purpose::create,
                                     [&](Attributes& in) { read_new(in, model, object, request); });
   if (!read) return tl::unexpected(read.error());
+  if (auto own = check_project(call, object.project_id); !own) return tl::unexpected(own.error());
   return create<FloatingIp>(call, [&](model::Model& changing) -> Result<Uuid> {
     auto set = set_address(changing, call.context.controller.networks(), request, object);
     if (!set) return tl::unexpected(set.error());

@@ -43,6 +43,9 @@ Result<Reply> list_subnets(const Call& call);
 Result<Reply> show_subnet(const Call& call);
 Result<Reply> list_ports(const Call& call);
 Result<Reply> show_port(const Call& call);
+Result<Reply> update_port(const Call& call);
+Result<Reply> list_security_groups(const Call& call);
+Result<Reply> show_security_group(const Call& call);
 Result<Reply> list_extensions(const Call& call);
 Result<Reply> show_extension(const Call& call);
 
@@ -51,14 +54,18 @@ Result<Reply> list_flavor_capabilities(const Call& call);
 Result<Reply> list_availability_zone_capabilities(const Call& call);
 Result<Reply> list_quotas(const Call& call);
 Result<Reply> show_quota(const Call& call);
+Result<Reply> show_default_quota(const Call& call);
 Result<Reply> change_quota(const Call& call);
+Result<Reply> delete_quota(const Call& call);
 Result<Reply> list_nothing(const Call& call);
 Result<Reply> find_nothing(const Call& call);
 Result<Reply> refuse_collection(const Call& call);
 
 Result<Reply> list_versions(const Call& call);
 Result<Reply> show_version(const Call& call);
+Result<Reply> check_health(const Call& call);
 Result<Reply> list_drops(const Call& call);
+Result<Reply> list_events(const Call& call);
 Result<Reply> list_counters(const Call& call);
 
 Result<Reply> list_flows(const Call& call);

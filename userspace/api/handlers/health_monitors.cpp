@@ -1,7 +1,5 @@
 #include <fmt/format.h>
 
-#include <boost/json/serialize.hpp>
-
 #include "api/handlers/collection.hpp"
 #include "api/handlers/handlers.hpp"
 #include "api/handlers/readers.hpp"
@@ -27,8 +25,7 @@ void read_http_version(Attributes& in, std::optional<std::string>& target) {
       return;
     }
   }
-  in.refuse(invalid_input("http_version", boost::json::serialize(*value),
-                          "Value should be one of: 1.0, 1.1"));
+  in.refuse(invalid_input("http_version", quoted(*value), "Value should be one of: 1.0, 1.1"));
 }
 
 void read_http(Attributes& in, HealthMonitor& out) {

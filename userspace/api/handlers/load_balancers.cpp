@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "api/handlers/collection.hpp"
 #include "api/handlers/handlers.hpp"
 #include "api/handlers/readers.hpp"
@@ -24,10 +26,17 @@ void read_mutable(Attributes& in, LoadBalancer& out) {
   in.unsupported("vip_qos_policy_id", "there is no quality of service here");
 }
 
-void read_provider(Attributes& in) {
+// The real service's own names are served too, and shown as they were asked for: a client that
+// names one compares it with what it is shown, and would make the load balancer anew.
+void read_provider(Attributes& in, LoadBalancer& out) {
   std::string provider;
   in.text("provider", provider, 64);
-  if (provider.empty() || provider == "sluice") return;
+  if (provider.empty()) return;
+  if (provider == model::default_provider ||
+      std::ranges::count(model::provider_aliases, provider) != 0) {
+    out.provider = provider;
+    return;
+  }
   in.refuse({ErrorKind::invalid, fmt::format("Provider '{}' is not enabled.", provider), {}, 0});
 }
 
@@ -43,7 +52,7 @@ void read_new(Attributes& in, LoadBalancerDraft& out, VipRequest& vip) {
   auto& object = out.load_balancer;
   read_mutable(in, object);
   read_vip(in, vip);
-  read_provider(in);
+  read_provider(in, object);
   const auto fallback = object.project_id;
   in.text("project_id", object.project_id, model::max_project_id_length, fallback);
   in.text("tenant_id", object.project_id, model::max_project_id_length, fallback);
@@ -55,21 +64,19 @@ void read_new(Attributes& in, LoadBalancerDraft& out, VipRequest& vip) {
 
 Result<Reply> create_load_balancer(const Call& call) {
   LoadBalancerDraft draft;
-  draft.load_balancer.project_id = call.context.default_project_id;
+  draft.load_balancer.project_id = default_project(call);
   VipRequest vip;
   auto read = read_body<LoadBalancer>(call, Purpose::create,
                                       [&](Attributes& in) { read_new(in, draft, vip); });
   if (!read) return tl::unexpected(read.error());
 
+  if (auto own = check_project(call, draft.load_balancer.project_id); !own) {
+    return tl::unexpected(own.error());
+  }
   const auto& networks = call.context.controller.networks();
   Uuid id{};
-  auto changed = call.context.controller.change([&](model::Model& model) -> Result<void> {
+  auto changed = change(call, [&](model::Model& model) -> Result<void> {
     if (auto set = set_vip(model, networks, vip, draft.load_balancer); !set) return set;
-    for (const auto* pool : all_pools(draft)) {
-      for (const auto& member : pool->members) {
-        if (auto known = check_subnet(call, member.subnet_id); !known) return known;
-      }
-    }
     const auto added = add_tree(model, draft, now());
     if (!added) return tl::unexpected(added.error());
     id = *added;
@@ -111,7 +118,7 @@ Result<Reply> fail_over(const Call& call) {
   const auto found = find<LoadBalancer>(call, call.ids[0]);
   if (!found) return tl::unexpected(found.error());
   auto& controller = call.context.controller;
-  auto changed = controller.change([id = (*found)->id](model::Model& model) {
+  auto changed = change(call, [id = (*found)->id](model::Model& model) {
     return model::touch_load_balancer(model, id, now());
   });
   if (!changed) return tl::unexpected(changed.error());

@@ -19,7 +19,7 @@ void read_mutable(Attributes& in, Member& out) {
   in.boolean("admin_state_up", out.admin_state_up, false);
   in.integer("weight", out.weight, model::weight_range, defaults.weight);
   in.boolean("backup", out.backup, defaults.backup);
-  in.optional_address("monitor_address", out.monitor_address);
+  in.optional_address("monitor_address", out.monitor_address, &out.typed_monitor_address);
   in.optional_integer("monitor_port", out.monitor_port, model::port_range);
   in.tags("tags", out.tags);
 }
@@ -57,11 +57,12 @@ Member read_entry(Attributes& in, const Endpoints& existing) {
     entry.id = old.id;
     entry.name = old.name;
     entry.tags = old.tags;
-    entry.subnet_id = old.subnet_id;
   }
-  const auto subnet = entry.subnet_id;
   read_new(in, entry);
-  if (!entry.id.is_nil()) entry.subnet_id = subnet;  // is given once, when the member is made
+  if (found != existing.end()) {  // these are given once, when the member is made
+    entry.subnet_id = found->second->subnet_id;
+    entry.typed_address = found->second->typed_address;
+  }
   in.project();
   return entry;
 }
@@ -90,7 +91,7 @@ Result<void> remove_missing(model::Model& model, const Uuid& pool,
   return {};
 }
 
-Result<void> put_entries(const Call& call, model::Model& model, const Uuid& pool,
+Result<void> put_entries(model::Model& model, const Uuid& pool,
                          const std::vector<Member>& entries) {
   auto time = now();
   for (auto entry : entries) {
@@ -102,7 +103,6 @@ Result<void> put_entries(const Call& call, model::Model& model, const Uuid& pool
       }
       continue;
     }
-    if (auto known = check_subnet(call, entry.subnet_id); !known) return known;
     const auto added = model::add(model, std::move(entry), time);
     if (!added) return tl::unexpected(added.error());
   }
@@ -116,9 +116,10 @@ bool asks_for_addition_only(const Call& call) {
 }  // namespace
 
 void read_new(Attributes& in, Member& out) {
-  in.required_address("address", out.address);
+  in.required_address("address", out.address, &out.typed_address);
   in.required_integer("protocol_port", out.protocol_port, model::port_range);
   read_mutable(in, out);
+  // A remark: members live on subnets that only their own network knows.
   std::optional<Uuid> subnet;
   in.optional_id("subnet_id", subnet);
   if (subnet) out.subnet_id = to_string(*subnet);
@@ -141,9 +142,6 @@ Result<Reply> create_member(const Call& call) {
     in.project();  // a member's project is its pool's
   });
   if (!read) return tl::unexpected(read.error());
-  if (auto known = check_subnet(call, object.subnet_id); !known) {
-    return tl::unexpected(known.error());
-  }
   const bool monitored = model::monitor_of(call.context.controller.model(), object.pool_id);
   return create<Member>(
       call, [&](model::Model& model) { return model::add(model, object, now()); },
@@ -182,11 +180,11 @@ Result<Reply> replace_members(const Call& call) {
   const auto entries = read_batch(call, endpoints_of(call.context.controller.model(), id));
   if (!entries) return tl::unexpected(entries.error());
   const bool keep = asks_for_addition_only(call);
-  auto changed = call.context.controller.change([&](model::Model& model) -> Result<void> {
+  auto changed = change(call, [&](model::Model& model) -> Result<void> {
     if (!keep) {
       if (auto removed = remove_missing(model, id, *entries); !removed) return removed;
     }
-    return put_entries(call, model, id, *entries);
+    return put_entries(model, id, *entries);
   });
   if (!changed) return tl::unexpected(changed.error());
   return Reply{202, std::nullopt};

@@ -7,7 +7,10 @@
 #include <boost/url/url_view.hpp>
 #include <exception>
 #include <memory>
+#include <utility>
+#include <vector>
 
+#include "api/handlers/changes.hpp"
 #include "api/handlers/collection.hpp"
 #include "api/handlers/handlers.hpp"
 #include "api/language/fault.hpp"
@@ -64,14 +67,19 @@ constexpr Route routes[] = {
     {"GET", "/v2/lbaas/providers/{}/availability_zone_capabilities",
      list_availability_zone_capabilities},
     {"GET", "/v2/lbaas/quotas", list_quotas},
-    {"GET", "/v2/lbaas/quotas/{}", show_quota},  // "defaults" too: they are all alike
-    {"GET", "/v2/lbaas/quotas/{}/default", show_quota},
+    {"GET", "/v2/lbaas/quotas/{}", show_quota},  // "defaults" too: nobody's project is called so
+    {"GET", "/v2/lbaas/quotas/{}/default", show_default_quota},
     {"PUT", "/v2/lbaas/quotas/{}", change_quota},
-    {"DELETE", "/v2/lbaas/quotas/{}", change_quota},
+    {"DELETE", "/v2/lbaas/quotas/{}", delete_quota},
 
     {"GET", "/v2/lbaas/l7policies", list_nothing},
     {"POST", "/v2/lbaas/l7policies", refuse_collection},
     {"GET", "/v2/lbaas/l7policies/{}", find_nothing},
+    {"GET", "/v2/lbaas/l7policies/{}/rules", find_nothing},
+    {"POST", "/v2/lbaas/l7policies/{}/rules", find_nothing},
+    {"GET", "/v2/lbaas/l7policies/{}/rules/{}", find_nothing},
+    {"PUT", "/v2/lbaas/l7policies/{}/rules/{}", find_nothing},
+    {"DELETE", "/v2/lbaas/l7policies/{}/rules/{}", find_nothing},
     {"GET", "/v2/lbaas/flavors", list_nothing},
     {"POST", "/v2/lbaas/flavors", refuse_collection},
     {"GET", "/v2/lbaas/flavors/{}", find_nothing},
@@ -93,6 +101,9 @@ constexpr Route routes[] = {
     {"GET", "/v2/subnets/{}", show_subnet},
     {"GET", "/v2/ports", list_ports},
     {"GET", "/v2/ports/{}", show_port},
+    {"PUT", "/v2/ports/{}", update_port},
+    {"GET", "/v2/security-groups", list_security_groups},
+    {"GET", "/v2/security-groups/{}", show_security_group},
     {"GET", "/v2/extensions", list_extensions},
     {"GET", "/v2/extensions/{}", show_extension},
 
@@ -103,10 +114,12 @@ constexpr Route routes[] = {
     {"DELETE", "/v2/floatingips/{}", delete_floating_ip},
 
     {"GET", "/", list_versions},
+    {"GET", "/healthcheck", check_health},
     {"GET", "/v2", show_version},
     {"GET", "/v2/lbaas", show_version},
 
     {"GET", "/v1/drops", list_drops},
+    {"GET", "/v1/events", list_events},
     {"GET", "/v1/counters", list_counters},
     {"GET", "/v1/flows", list_flows},
     {"DELETE", "/v1/flows", flush_flows},
@@ -149,7 +162,13 @@ Response finished(Result<Reply> reply) {
   Response response;
   response.status = reply->status;
   response.request_id = new_request_id();
-  if (reply->body) response.body = boost::json::serialize(*reply->body);
+  response.content_type = reply->content_type;
+  const bool plain = reply->body && reply->body->is_string() && !reply->is_json();
+  if (plain) {
+    response.body = std::string(reply->body->get_string());
+  } else if (reply->body) {
+    response.body = boost::json::serialize(*reply->body);
+  }
   return response;
 }
 
@@ -161,8 +180,12 @@ Response method_not_allowed(const Request& request, std::string allowed) {
   return response;
 }
 
-// A pool that the path leads through is looked up before there is a handler: a routing error.
+// A pool or policy that the path leads through is looked up before there is a handler: a routing
+// error. There are no policies.
 std::optional<Response> missing_parent(const Call& call, std::string_view pattern) {
+  if (pattern.starts_with("/v2/lbaas/l7policies/{}/rules")) {
+    return http_fault(404, not_found("L7Policy", call.ids[0]).message);
+  }
   if (!pattern.starts_with("/v2/lbaas/pools/{}/members")) return std::nullopt;
   const auto pool = find<model::Pool>(call, call.ids[0]);
   if (pool) return std::nullopt;
@@ -182,6 +205,7 @@ Response dispatch(const Context& context, const Request& request) {
       allowed.append(allowed.empty() ? "" : ", ").append(route.method);
       continue;
     }
+    if (auto may = check_route(request, route.pattern); !may) return fault(may.error());
     Call call{context, request, std::move(*ids), {}};
     for (auto parameter : url->params()) call.query.emplace_back(parameter.key, parameter.value);
     if (request.method == "GET") {
@@ -207,15 +231,26 @@ bool may_change_model(const Request& request) {
 void answer(const Context& context, const Request& request, std::function<void(Response)> done) {
   if (!may_change_model(request)) return done(handle(context, request));
   const auto response = std::make_shared<Response>();
+  const auto told = std::make_shared<std::vector<Event>>();
   context.controller.submit(
-      [context, request, response]() -> Result<void> {
+      [context, request, response, told]() -> Result<void> {
+        const auto before = context.controller.model();
         *response = handle(context, request);
+        *told = changes(before, context.controller.model());
         // What a refused request has changed so far is undone; why is in its answer.
         if (response->status >= 300) return fail(ErrorKind::invalid, "refused");
         return {};
       },
-      [response, done = std::move(done)](const Result<void>& outcome) {
+      [context, who = request.who, response, told,
+       done = std::move(done)](const Result<void>& outcome) {
         if (!outcome && response->status < 300) *response = fault(outcome.error());
+        // Only what is stored has happened.
+        for (auto& event : outcome ? std::exchange(*told, {}) : std::vector<Event>()) {
+          event.who = who.name;
+          event.peer = who.peer;
+          event.request_id = response->request_id;
+          context.events.add(std::move(event));
+        }
         done(std::move(*response));
       });
 }

@@ -10,6 +10,7 @@
 #include <limits>
 
 #include "api/language/fault.hpp"
+#include "base/printable.hpp"
 
 namespace sluice::api {
 namespace json = boost::json;
@@ -20,7 +21,10 @@ std::string python(const json::value& value) {
   if (value.is_null()) return "None";
   if (value.is_bool()) return value.get_bool() ? "True" : "False";
   if (value.is_string()) return fmt::format("'{}'", std::string_view(value.get_string()));
-  if (value.is_double()) return fmt::format("{}", value.get_double());
+  if (value.is_double()) {
+    const auto text = fmt::format("{}", value.get_double());
+    return text.find_first_of(".en") == text.npos ? text + ".0" : text;
+  }
   std::vector<std::string> parts;
   if (value.is_array()) {
     for (const auto& entry : value.get_array()) parts.push_back(python(entry));
@@ -31,11 +35,6 @@ std::string python(const json::value& value) {
     parts.push_back(fmt::format("'{}': {}", std::string_view(key), python(entry)));
   }
   return fmt::format("{{{}}}", fmt::join(parts, ", "));
-}
-
-// A value as the API's texts quote it: strings bare, the rest as Python prints it.
-std::string quoted(const json::value& value) {
-  return value.is_string() ? std::string(value.get_string()) : python(value);
 }
 
 // An id in its canonical form or, as the real service takes it too, without hyphens.
@@ -95,6 +94,12 @@ bool is_empty(const json::value& value) {
          (value.is_object() && value.get_object().empty());
 }
 
+// What is shown to operators moves no cursor and turns no text around. Descriptions are texts,
+// which may have lines; whoever shows them escapes the rest.
+Error unprintable(std::string_view name, std::string_view value) {
+  return invalid_input(name, printable(value), "Value should have no control characters");
+}
+
 // "Unknown attribute for argument listener_.listener: a" / "Unknown attributes ...: a, b"
 Error unknown_attributes(std::string_view where, const std::vector<std::string_view>& names) {
   return {ErrorKind::invalid,
@@ -132,6 +137,10 @@ Result<json::object> parse_body(const Request& request, std::string_view argumen
 }
 
 }  // namespace
+
+std::string quoted(const json::value& value) {
+  return value.is_string() ? std::string(value.get_string()) : python(value);
+}
 
 Result<json::object> unwrap(const Request& request, std::string_view argument,
                             std::string_view wrapper) {
@@ -218,6 +227,8 @@ Attributes::Word Attributes::read_text(std::string_view name, std::size_t longes
     refuse(short_enough.error());
   } else if (std::string_view(value->get_string()).find('\0') != std::string_view::npos) {
     refuse(invalid_input(name, "", "Value should have no NUL character"));
+  } else if (name != "description" && !is_printable(value->get_string())) {
+    refuse(unprintable(name, value->get_string()));
   } else {
     return std::string(value->get_string());
   }
@@ -295,28 +306,34 @@ void Attributes::tags(std::string_view name, std::vector<std::string>& target) {
                                               "of {}",
                                               model::max_text_length)));
     }
+    if (!is_printable(tag.get_string())) return refuse(unprintable(name, tag.get_string()));
     std::string text(tag.get_string());
     if (std::ranges::find(tags, text) == tags.end()) tags.push_back(std::move(text));
   }
   target = std::move(tags);
 }
 
-void Attributes::required_address(std::string_view name, IpAddress& target) {
+void Attributes::required_address(std::string_view name, IpAddress& target, std::string* typed) {
   if (!require(name)) return;
   std::optional<IpAddress> address;
-  optional_address(name, address);
+  optional_address(name, address, typed);
   if (address) target = *address;
 }
 
-void Attributes::optional_address(std::string_view name, std::optional<IpAddress>& target) {
+void Attributes::optional_address(std::string_view name, std::optional<IpAddress>& target,
+                                  std::string* typed) {
   const auto* value = take(name);
   if (!value || error_) return;
+  if (typed) typed->clear();
   if (value->is_null()) return target.reset();
   auto address = parse_ip_address(value->is_string() ? std::string_view(value->get_string()) : "");
   if (!address) {
     return refuse(invalid_input(name, quoted(*value), "Value should be IPv4 or IPv6 format"));
   }
   target = *address;
+  if (typed && address->to_string() != std::string_view(value->get_string())) {
+    *typed = std::string(value->get_string());
+  }
 }
 
 void Attributes::required_id(std::string_view name, Uuid& target) {

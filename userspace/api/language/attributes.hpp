@@ -32,6 +32,9 @@
 
 namespace sluice::api {
 
+// A value as the API's texts quote it: strings bare, the rest as Python prints it.
+std::string quoted(const boost::json::value& value);
+
 enum class Purpose { create, update };
 
 // Unwraps {"listener": {...}}; `argument` is what the real service calls the body in its texts
@@ -78,8 +81,10 @@ class Attributes {
     }
   }
 
-  void required_address(std::string_view name, IpAddress& target);
-  void optional_address(std::string_view name, std::optional<IpAddress>& target);
+  // `typed` gets the text of an address that prints itself differently, and is empty otherwise.
+  void required_address(std::string_view name, IpAddress& target, std::string* typed = nullptr);
+  void optional_address(std::string_view name, std::optional<IpAddress>& target,
+                        std::string* typed = nullptr);
   void networks(std::string_view name, std::vector<IpNetwork>& target);
   void required_id(std::string_view name, Uuid& target);
   void optional_id(std::string_view name, std::optional<Uuid>& target);

@@ -4,20 +4,27 @@
 #include <boost/json/value.hpp>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
+#include "api/language/identity.hpp"
 #include "base/result.hpp"
 #include "control/controller.hpp"
 
 namespace sluice::api {
+
+class Events;
 
 struct Request {
   std::string method;  // "GET"
   std::string target;  // path and query as sent: "/v2.0/lbaas/listeners?name=web"
   std::string body;
   std::string content_type = "application/json";
-  std::string host = "localhost";  // for the links of version discovery
+  std::string host = "localhost";  // for the links of version discovery and of lists
+  std::string scheme = "http";     // "https" where the client came in TLS
+  std::string accept = {};         // the Accept header
+  Identity who = {};               // who asks, as access.hpp found out
 };
 
 struct Response {
@@ -33,6 +40,7 @@ struct Response {
 struct Context {
   control::Controller& controller;
   std::string default_project_id;
+  Events& events;
 };
 
 // A request that found its route.
@@ -47,6 +55,10 @@ struct Call {
 struct Reply {
   unsigned status = 200;
   std::optional<boost::json::value> body;
+  // Anything else than JSON takes the text of a string in `body`.
+  std::string_view content_type = "application/json";
+
+  bool is_json() const { return content_type == "application/json"; }
 };
 
 using Handler = Result<Reply> (*)(const Call& call);

@@ -26,6 +26,11 @@ std::string render(model::Timestamp time) {
   return fmt::format("{:%Y-%m-%dT%H:%M:%S}", std::chrono::floor<std::chrono::seconds>(time));
 }
 
+// An address as its client typed it, if that is not how it prints itself.
+std::string as_typed(const IpAddress& address, const std::string& typed) {
+  return typed.empty() ? render(address) : typed;
+}
+
 template <typename T>
 json::value or_null(const std::optional<T>& value) {
   return value ? json::value(render(*value)) : json::value(nullptr);
@@ -132,7 +137,7 @@ json::object render(const View& view, const model::LoadBalancer& object) {
                   {"additional_vips", additional_vips(object)},
                   {"listeners", ids_of(listeners_of(view.model, object.id))},
                   {"pools", ids_of(pools)},
-                  {"provider", "sluice"},
+                  {"provider", object.provider},
                   {"flavor_id", nullptr},
                   {"availability_zone", nullptr},
               });
@@ -199,7 +204,7 @@ json::object render(const View& view, const model::Pool& object) {
 json::object render(const View& view, const model::Member& object) {
   auto out = common(object, operating_status(view.model, view.health, object));
   append(out, {
-                  {"address", render(object.address)},
+                  {"address", as_typed(object.address, object.typed_address)},
                   {"protocol_port", object.protocol_port},
                   {"weight", object.weight},
                   {"backup", object.backup},
@@ -207,6 +212,9 @@ json::object render(const View& view, const model::Member& object) {
                   {"monitor_address", or_null(object.monitor_address)},
                   {"monitor_port", or_null(object.monitor_port)},
               });
+  if (object.monitor_address) {
+    out["monitor_address"] = as_typed(*object.monitor_address, object.typed_monitor_address);
+  }
   return out;
 }
 
@@ -277,6 +285,7 @@ json::object render_new(const View& view, const T& object) {
   auto out = render(view, object);
   out["provisioning_status"] = "PENDING_CREATE";
   out["operating_status"] = "OFFLINE";
+  out["updated_at"] = nullptr;
   return out;
 }
 
@@ -335,7 +344,7 @@ json::object status_entry(const View& view, const model::Pool& pool) {
   json::array members;
   for (const auto* member : model::members_of(view.model, pool.id)) {
     auto entry = status_entry(*member, operating_status(view.model, view.health, *member));
-    entry.emplace("address", render(member->address));
+    entry.emplace("address", as_typed(member->address, member->typed_address));
     entry.emplace("protocol_port", member->protocol_port);
     members.push_back(std::move(entry));
   }

@@ -1,102 +1,136 @@
 #include "api/server/access.hpp"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <openssl/crypto.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 
-#include "base/ip_address.hpp"
+#include "base/printable.hpp"
 
 namespace sluice::api {
 namespace {
 
-constexpr std::size_t shortest_token = 16;
-constexpr std::size_t longest_token = 4096;
-
-bool is_visible(unsigned char c) {
-  return c > 0x20 && c < 0x7f;
+char lower(char c) {
+  return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
 }
 
-// In a time that tells nothing about where they differ.
-bool same(std::string_view a, std::string_view b) {
-  return a.size() == b.size() && CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0;
+bool equals_ignoring_case(std::string_view a, std::string_view b) {
+  return std::ranges::equal(a, b, [](char x, char y) { return lower(x) == lower(y); });
 }
 
 // "Bearer x" -> x
 std::string_view bearer(std::string_view authorization) {
   constexpr std::string_view scheme = "bearer ";
-  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
-  if (authorization.size() < scheme.size()) return {};
-  for (std::size_t i = 0; i < scheme.size(); ++i) {
-    if (lower(authorization[i]) != scheme[i]) return {};
-  }
+  if (!equals_ignoring_case(authorization.substr(0, scheme.size()), scheme)) return {};
   return authorization.substr(scheme.size());
 }
 
-bool is_address_or_localhost(std::string_view host) {
-  if (host.starts_with('[')) return host.find(']') != host.npos;
-  host = host.substr(0, host.find(':'));
-  return host == "localhost" || parse_ip_address(host).has_value();
+// "[::1]:9876" -> "::1", "lb.example:9876" -> "lb.example"
+std::string_view without_port(std::string_view host) {
+  if (host.starts_with('[')) {
+    const auto end = host.find(']');
+    return end == host.npos ? std::string_view() : host.substr(1, end - 1);
+  }
+  return host.substr(0, host.find(':'));
 }
 
-// The file's text, without spaces at its end.
-Result<std::string> read_secret(const std::filesystem::path& file) {
-  const auto failed = [&] {
-    return fail_errno(errno, "read the token file " + file.string(), "see --token-file");
-  };
-  const int fd = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return failed();
-  struct stat status {};
-  std::string text(longest_token + 1, '\0');
-  const bool known = ::fstat(fd, &status) == 0;
-  const auto size = known ? ::read(fd, text.data(), text.size()) : -1;
-  const int error = errno;
-  ::close(fd);
-  errno = error;
-  if (size < 0) return failed();
-  if (status.st_mode & S_IROTH) {
-    return fail(ErrorKind::invalid,
-                fmt::format("every user may read the token file {}", file.string()),
-                fmt::format("chmod 600 {}", file.string()));
-  }
-  text.resize(static_cast<std::size_t>(size));
-  while (!text.empty() && !is_visible(static_cast<unsigned char>(text.back()))) text.pop_back();
-  return text;
+// Routes that anybody may ask: which versions there are, and whether the daemon is well. Clients
+// look at the first before they have a token.
+bool is_open(const Credentials& credentials) {
+  const auto path = credentials.target.substr(0, credentials.target.find('?'));
+  return (credentials.method == "GET" || credentials.method == "HEAD") &&
+         (path == "/" || path == "/healthcheck");
+}
+
+// "*.example.org" of a certificate is a name's last labels.
+bool fits(std::string_view name, std::string_view host) {
+  if (!name.starts_with("*.")) return equals_ignoring_case(name, host);
+  const auto dot = host.find('.');
+  return dot != host.npos && dot > 0 && equals_ignoring_case(name.substr(1), host.substr(dot));
 }
 
 }  // namespace
 
-Result<Access> Access::with_token(const std::filesystem::path& file) {
-  auto token = read_secret(file);
-  if (!token) return tl::unexpected(token.error());
-  if (token->size() < shortest_token || token->size() > longest_token ||
-      !std::all_of(token->begin(), token->end(), is_visible)) {
-    return fail(ErrorKind::invalid,
-                fmt::format("the token file {} does not hold one word of {} to {} characters",
-                            file.string(), shortest_token, longest_token),
-                fmt::format("make one with 'umask 077; openssl rand -hex 32 > {}'", file.string()));
-  }
-  Access access;
-  access.token_ = std::move(*token);
-  return access;
+bool is_from_a_foreign_page(const Credentials& credentials) {
+  const auto& site = credentials.fetch_site;
+  if (!site.empty() && site != "same-origin" && site != "none") return true;
+  if (credentials.origin.empty()) return false;
+  const auto ours = fmt::format("{}://{}", credentials.tls ? "https" : "http", credentials.host);
+  return !equals_ignoring_case(credentials.origin, ours);
 }
 
-std::optional<std::string> Access::refusal(const Credentials& credentials) const {
-  if (token_.empty()) {
-    if (is_address_or_localhost(credentials.host)) return std::nullopt;
-    return "Without a token the API is for this machine's programs, which call it by an address or "
-           "'localhost', not by the name '" +
-           std::string(credentials.host) + "'.";
+Access::Access(Mode mode, IpAddress listener, Names names, Tokens tokens)
+    : mode_(mode), listener_(listener), names_(std::move(names)), tokens_(std::move(tokens)) {}
+
+Access Access::local(IpAddress listener, Names names) {
+  return {Mode::local, listener, std::move(names)};
+}
+
+Access Access::with_tokens(IpAddress listener, Names names, Tokens tokens) {
+  return {Mode::tokens, listener, std::move(names), std::move(tokens)};
+}
+
+Access Access::with_certificates(IpAddress listener, Names names) {
+  return {Mode::certificates, listener, std::move(names)};
+}
+
+bool Access::is_our_host(std::string_view host) const {
+  host = without_port(host);
+  if (equals_ignoring_case(host, "localhost")) return true;
+  if (const auto address = parse_ip_address(host)) {
+    // No name leads to an address: what matters is only that the browser was not led here by one.
+    return listener_.is_unspecified() || *address == listener_ ||
+           (listener_.is_loopback() && address->is_loopback());
   }
-  if (same(credentials.token, token_) || same(bearer(credentials.authorization), token_)) {
-    return std::nullopt;
+  return std::ranges::any_of(names_, [&](const auto& name) { return fits(name, host); });
+}
+
+std::optional<Denial> Access::judge_sender(const Credentials& credentials) const {
+  if (!is_our_host(credentials.host)) {
+    return Denial{403,
+                  fmt::format("The Host '{}' is no name of this service: call it by its address or "
+                              "'localhost', or start sluiced with --api-host NAME.",
+                              printable(credentials.host))};
   }
-  return "The request you have made requires authentication: send the token of sluiced's token "
-         "file "
-         "as X-Auth-Token.";
+  if (is_from_a_foreign_page(credentials)) {
+    return Denial{403, fmt::format("A web page ({}) may not use this service.",
+                                   printable(credentials.origin.empty() ? "Sec-Fetch-Site"
+                                                                        : credentials.origin))};
+  }
+  return std::nullopt;
+}
+
+std::optional<Identity> Access::identify(const Credentials& credentials) const {
+  if (mode_ == Mode::local) return Identity{};
+  if (!credentials.certificate.empty()) {
+    if (mode_ == Mode::certificates) return Identity{.name = std::string(credentials.certificate)};
+    if (auto who = tokens_.find_certificate(credentials.certificate)) return who;
+  }
+  if (!credentials.token.empty()) {
+    if (auto who = tokens_.find(credentials.token)) return who;
+  }
+  const auto token = bearer(credentials.authorization);
+  return token.empty() ? std::nullopt : tokens_.find(token);
+}
+
+tl::expected<Identity, Denial> Access::admit(const Credentials& credentials) const {
+  if (auto denied = judge_sender(credentials)) return tl::unexpected(std::move(*denied));
+  if (auto who = identify(credentials)) {
+    // What a page may send without asking first: forms, and text.
+    if (credentials.has_body && !credentials.content_type.starts_with("application/json")) {
+      return tl::unexpected(
+          Denial{415, fmt::format("Unknown mimetype: '{}' (send Content-Type: application/json)",
+                                  printable(credentials.content_type))});
+    }
+    return std::move(*who);
+  }
+  if (is_open(credentials)) return Identity{.name = "", .role = Role::reader};
+  return tl::unexpected(Denial{
+      401,
+      mode_ == Mode::certificates
+          ? "The request you have made requires authentication: show a client certificate that "
+            "sluiced's --tls-client-ca has signed."
+          : "The request you have made requires authentication: send a token of sluiced's "
+            "token file as X-Auth-Token."});
 }
 
 }  // namespace sluice::api

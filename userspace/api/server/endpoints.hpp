@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "api/server/access.hpp"
 #include "api/server/tcp_socket.hpp"
@@ -18,11 +19,16 @@ namespace sluice::api {
 
 struct EndpointOptions {
   std::filesystem::path socket = "/run/sluice/api.sock";
-  // The API over TCP; empty: not at all. An address beyond loopback wants the three files below.
+  // The API over TCP; empty: not at all. An address beyond loopback wants TLS, and tokens or a CA
+  // of clients.
   std::string listen = {};
   std::filesystem::path token_file = {};
   std::filesystem::path certificate = {};
   std::filesystem::path key = {};
+  // Certificates that sign clients' certificates, as an alternative to tokens; empty: none.
+  std::filesystem::path client_ca = {};
+  // Names that the API is called by, beside its address, localhost and those of the certificate.
+  std::vector<std::string> api_hosts = {};
   // Metrics over TCP for a Prometheus server, to everyone who reaches the address; empty: not at
   // all.
   std::string metrics = {};

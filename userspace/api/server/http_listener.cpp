@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <array>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
@@ -24,6 +25,7 @@
 
 #include "api/language/fault.hpp"
 #include "api/server/wire.hpp"
+#include "base/printable.hpp"
 
 namespace sluice::api {
 namespace asio = boost::asio;
@@ -41,7 +43,6 @@ using Parser = http::request_parser<http::string_body>;
 constexpr std::uint32_t header_limit = 16 * 1024;
 constexpr std::uint64_t body_limit = 1024 * 1024;
 constexpr std::size_t buffer_limit = 64 * 1024;  // of what is read and not parsed yet
-constexpr std::size_t connection_limit = 64;
 constexpr seconds idle_limit{30};
 constexpr seconds handshake_limit{10};
 constexpr seconds farewell_limit{2};
@@ -132,7 +133,36 @@ Credentials credentials_of(const http::request<http::string_body>& head) {
     const auto value = head[name];
     return std::string_view(value.data(), value.size());
   };
-  return {field(http::field::host), field("X-Auth-Token"), field(http::field::authorization)};
+  return {.method = {head.method_string().data(), head.method_string().size()},
+          .target = {head.target().data(), head.target().size()},
+          .host = field(http::field::host),
+          .token = field("X-Auth-Token"),
+          .authorization = field(http::field::authorization),
+          .origin = field(http::field::origin),
+          .fetch_site = field("Sec-Fetch-Site"),
+          .content_type = field(http::field::content_type),
+          .has_body = head.chunked() || (head.count(http::field::content_length) != 0 &&
+                                         head[http::field::content_length] != "0")};
+}
+
+// A request whose end can't be told for certain: what is read as its body may be another request to
+// whoever stands before us. nullopt: it is clear.
+std::optional<Response> framing_problem(const http::request<http::string_body>& head) {
+  if (head.count(http::field::host) > 1) {
+    return http_fault(400, "The request has more than one Host.");
+  }
+  const auto encodings = head.count(http::field::transfer_encoding);
+  if (encodings == 0) return std::nullopt;
+  const auto encoding = head[http::field::transfer_encoding];
+  if (encodings > 1 || !beast::iequals(encoding, "chunked")) {
+    return http_fault(501, fmt::format("The transfer encoding '{}' is not known here (only chunked "
+                                       "is).",
+                                       printable({encoding.data(), encoding.size()})));
+  }
+  if (head.count(http::field::content_length) != 0 || head.version() < 11) {
+    return http_fault(400, "The request's length is given in two ways.");
+  }
+  return std::nullopt;
 }
 
 Request to_request(const http::request<http::string_body>& message) {
@@ -141,6 +171,7 @@ Request to_request(const http::request<http::string_body>& message) {
   request.target = std::string(message.target());
   request.body = message.body();
   request.content_type = std::string(message[http::field::content_type]);
+  request.accept = std::string(message[http::field::accept]);
   if (auto host = message[http::field::host]; !host.empty()) request.host = std::string(host);
   return request;
 }
@@ -150,6 +181,8 @@ struct Connection {
   Peer peer;
   Wire* stream = nullptr;
   steady_clock::time_point waiting_since = steady_clock::now();  // for a request or its taking
+  std::string certificate = {};  // the common name of the one that the client showed
+  bool known = false;            // has it had a request admitted? Until then it is a newcomer.
 };
 
 // An answer that a coroutine waits for.
@@ -159,6 +192,17 @@ struct Expected {
   std::optional<Response> response;
   asio::steady_timer bell;
 };
+
+// The common name of the certificate that the client showed and OpenSSL verified.
+std::string certificate_of(Wire& stream) {
+  auto* certificate = SSL_get1_peer_certificate(stream.tls());
+  if (certificate == nullptr) return {};
+  std::array<char, 256> name{};
+  const int size = X509_NAME_get_text_by_NID(X509_get_subject_name(certificate), NID_commonName,
+                                             name.data(), static_cast<int>(name.size()));
+  X509_free(certificate);
+  return size > 0 ? std::string(name.data(), static_cast<std::size_t>(size)) : std::string();
+}
 
 }  // namespace
 
@@ -177,6 +221,7 @@ struct HttpListener::State : std::enable_shared_from_this<State> {
 
   asio::awaitable<void> accept();
   bool make_room();
+  void end(std::list<Connection*>::iterator connection);
   void turn_away(Socket socket);
   asio::awaitable<void> serve(Socket socket, Peer peer);
   asio::awaitable<void> converse(Connection& connection, Wire& stream);
@@ -202,7 +247,7 @@ asio::awaitable<void> HttpListener::State::accept() {
       // Out of descriptors, most likely: wait for some to be closed instead of spinning.
       retry.expires_after(seconds(1));
       co_await retry.async_wait(awaited);
-    } else if (connections.size() >= connection_limit && !make_room()) {
+    } else if (!make_room()) {
       turn_away(std::move(socket));
     } else {
       auto peer = peer_of(socket, remote);
@@ -214,16 +259,26 @@ asio::awaitable<void> HttpListener::State::accept() {
   }
 }
 
-// Ends the connection that has kept us waiting longest, if that was long enough: whoever holds
-// connections without using them must not lock others out.
+// Is there a place for one more, if need be after another one's end? Newcomers are on the list in
+// the order in which they came: the first of them had the longest time to say who it is.
 bool HttpListener::State::make_room() {
+  const auto newcomers = std::ranges::count_if(connections, [](auto* one) { return !one->known; });
+  const auto for_newcomers = std::max<std::size_t>(options.places / 2, 1);
+  if (static_cast<std::size_t>(newcomers) >= for_newcomers) {
+    end(std::ranges::find_if(connections, [](auto* one) { return !one->known; }));
+  }
+  if (connections.size() < options.places) return true;
   const auto oldest = std::min_element(
       connections.begin(), connections.end(),
       [](const auto* a, const auto* b) { return a->waiting_since < b->waiting_since; });
   if (steady_clock::now() - (*oldest)->waiting_since < patience) return false;
-  (*oldest)->stream->close();
-  connections.erase(oldest);
+  end(oldest);
   return true;
+}
+
+void HttpListener::State::end(std::list<Connection*>::iterator connection) {
+  (*connection)->stream->close();
+  connections.erase(connection);
 }
 
 // Says so without waiting for the client: the answer fits the socket's buffer.
@@ -232,7 +287,7 @@ void HttpListener::State::turn_away(Socket socket) {
   const auto message =
       as_http(http_fault(503, fmt::format("{} connections are open already, which is the limit: "
                                           "close some or try again later.",
-                                          connection_limit)),
+                                          options.places)),
               false);
   error_code error;
   socket.native_non_blocking(true, error);
@@ -250,6 +305,7 @@ asio::awaitable<void> HttpListener::State::serve(Socket socket, Peer peer) {
       stream.expires_after(handshake_limit);
       const auto error = co_await stream.handshake();
       if (!error) {
+        connection.certificate = certificate_of(stream);
         co_await converse(connection, stream);
         stream.expires_after(farewell_limit);
         co_await stream.farewell();
@@ -278,11 +334,22 @@ asio::awaitable<bool> HttpListener::State::exchange(Connection& connection, Wire
   parser.body_limit(body_limit);
   stream.expires_after(idle_limit);
   auto error = co_await read(stream, buffer, parser, Extent::header);
-  if (!error && options.admit) {
-    if (auto turned_away = options.admit(credentials_of(parser.get()))) {
-      co_await refuse(stream, std::move(*turned_away));
+  Identity who;
+  if (!error) {
+    if (auto unclear = framing_problem(parser.get())) {
+      co_await refuse(stream, std::move(*unclear));
       co_return false;
     }
+    auto credentials = credentials_of(parser.get());
+    credentials.tls = options.tls != nullptr;
+    credentials.certificate = connection.certificate;
+    auto admitted = options.admit ? options.admit(credentials, connection.peer) : Admission(who);
+    if (!admitted) {
+      co_await refuse(stream, std::move(admitted.error()));
+      co_return false;
+    }
+    who = std::move(*admitted);
+    connection.known = connection.known || !who.name.empty();
   }
   if (!error && beast::iequals(parser.get()[http::field::expect], "100-continue")) {
     error = co_await stream.write("HTTP/1.1 100 Continue\r\n\r\n");
@@ -296,7 +363,10 @@ asio::awaitable<bool> HttpListener::State::exchange(Connection& connection, Wire
     co_return false;
   }
   const bool keep_alive = parser.get().keep_alive();
-  const auto response = co_await answer_of(to_request(parser.get()), connection);
+  auto request = to_request(parser.get());
+  request.scheme = options.tls ? "https" : "http";
+  request.who = std::move(who);
+  const auto response = co_await answer_of(std::move(request), connection);
   if (!response) co_return false;
   const auto answer = as_http(*response, keep_alive, parser.get().method() == http::verb::head);
   stream.expires_after(idle_limit);

@@ -1,7 +1,10 @@
 // HttpListener: HTTP/1.1 on one listening socket, plain or in TLS, with limits that keep clients
 // from hurting one another: a header has at most 16 KiB, a body 1 MiB, a request 30 s to arrive and
-// its answer 30 s to be taken; 64 connections are served at a time, and when all are taken, the one
-// that has kept us waiting longest makes room.
+// its answer 30 s to be taken. 64 connections are served at a time, fewer where descriptors are
+// scarce. Half of the places at most are for newcomers, connections that have not had a request
+// admitted: when these are taken, the one that came first makes room for the next, so that whoever
+// opens connections and shows no token only shortens the life of their likes. When all are taken,
+// the connection that has kept us waiting longest makes room, if that was a second at least.
 #pragma once
 
 #include <sys/types.h>
@@ -28,15 +31,19 @@ struct Peer {
   uid_t uid = static_cast<uid_t>(-1);
 };
 
+// What was found out about a request's sender; an error is the answer that ends the connection.
+using Admission = tl::expected<Identity, Response>;
+
 struct HttpListenerOptions {
   int descriptor = -1;  // a listening socket; the listener closes it
   std::shared_ptr<boost::asio::ssl::context> tls = {};  // null: plain
-  // Looks at a request's head before its body is read. An answer ends the connection.
-  std::function<std::optional<Response>(const Credentials&)> admit = {};
+  // Looks at a request's head before its body is read. Unset: everybody is admitted.
+  std::function<Admission(const Credentials&, const Peer&)> admit = {};
   // Gives `done` the answer, within the call or later, on the context's thread. The connection
   // reads no further request until then. `done` may outlive the listener, and is of no effect then.
   using Done = std::function<void(Response)>;
   std::function<void(const Request&, const Peer&, Done done)> respond = {};
+  std::size_t places = 64;  // connections at a time; 1 or more
 };
 
 class HttpListener {

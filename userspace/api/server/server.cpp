@@ -1,11 +1,23 @@
 #include "api/server/server.hpp"
 
+#include <fmt/format.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <boost/json/parse.hpp>
+#include <filesystem>
+#include <iterator>
+
 #include "api/handlers/metrics.hpp"
 #include "api/handlers/routes.hpp"
 #include "api/language/fault.hpp"
+#include "api/server/throttle.hpp"
+#include "base/printable.hpp"
 
 namespace sluice::api {
 namespace {
+
+constexpr std::size_t most_places = 64;
 
 Response metrics_page(control::Controller& controller) {
   Response response;
@@ -24,27 +36,90 @@ bool asks_for_metrics(const Request& request) {
   return path_of(request) == "/metrics" && (request.method == "GET" || request.method == "HEAD");
 }
 
+std::string peer_text(const Peer& peer) {
+  return peer.address.empty() ? fmt::format("pid {}", peer.pid) : peer.address;
+}
+
+// How many connections each of the listeners may have: half of the descriptors that are left belong
+// to probes and the data plane, which must work however many clients there are.
+std::size_t places_of_each(std::size_t listeners) {
+  rlimit limit{};
+  std::error_code error;
+  const std::filesystem::directory_iterator open("/proc/self/fd", error);
+  if (error || ::getrlimit(RLIMIT_NOFILE, &limit) != 0) return most_places;
+  const auto used = static_cast<rlim_t>(std::distance(begin(open), end(open)));
+  const auto left = limit.rlim_cur > used ? limit.rlim_cur - used : 0;
+  return std::clamp<std::size_t>(left / 2 / listeners, 1, most_places);
+}
+
+// "fault" of an answer's body, for the events.
+std::string fault_of(const Response& response) {
+  boost::system::error_code error;
+  const auto body = boost::json::parse(response.body, error);
+  const auto* object = error ? nullptr : body.if_object();
+  for (const auto* name : {"faultstring", "description"}) {
+    const auto* text = object ? object->if_contains(name) : nullptr;
+    if (text && text->is_string()) return std::string(text->get_string());
+  }
+  return {};
+}
+
+}  // namespace
+
+namespace {
+
+// For servers without a list of their own (tests): a change that the disk holds up may be told
+// after its server is gone.
+Events& nobodys_events() {
+  static Events events;
+  return events;
+}
+
 }  // namespace
 
 struct Server::State {
   State(control::Controller& controller, Options settings, UnixSocket file)
-      : context{controller, settings.default_project_id},
+      : events(settings.events ? *settings.events : nobodys_events()),
+        context{controller, settings.default_project_id, events},
         options(std::move(settings)),
         socket_file(std::move(file)) {}
+  State(const State&) = delete;
+  State& operator=(const State&) = delete;
 
   using Done = HttpListenerOptions::Done;
 
-  void answer_api(const Request& request, const Peer& peer, Done done) const {
-    auto told = [on_exchange = options.on_exchange, method = request.method,
-                 target = request.target, peer, done = std::move(done)](Response response) {
+  void answer_api(Request request, const Peer& peer, Done done) const {
+    if (peer.address.empty()) request.who.name = fmt::format("uid {}", peer.uid);
+    request.who.peer = peer_text(peer);
+    auto told = [on_exchange = options.on_exchange, list = &events, who = request.who,
+                 method = request.method, target = request.target, peer,
+                 done = std::move(done)](Response response) {
+      note_refusal(*list, who, method, target, response);
       if (on_exchange) {
-        on_exchange(
-            {method, target, response.status, response.request_id, peer, response.internal_error});
+        on_exchange({method, target, response.status, response.request_id, peer,
+                     response.internal_error, who.name});
       }
       done(std::move(response));
     };
-    if (asks_for_metrics(request)) return told(metrics_page(context.controller));
+    if (asks_for_metrics(request) && request.who.role != Role::member) {
+      return told(metrics_page(context.controller));
+    }
     answer(context, request, std::move(told));
+  }
+
+  static void note_refusal(Events& events, const Identity& who, const std::string& method,
+                           std::string_view target, const Response& response) {
+    const bool reads = method == "GET" || method == "HEAD";
+    if (response.status < 400 || (reads && response.status < 500)) return;
+    events.add({.kind = "refused",
+                .who = who.name,
+                .peer = who.peer,
+                .message = fmt::format("{} {} -> {} {}", method, target.substr(0, target.find('?')),
+                                       response.status, fault_of(response)),
+                .object = {},
+                .before = {},
+                .after = {},
+                .request_id = response.request_id});
   }
 
   // Where everyone may look, there is nothing but numbers.
@@ -53,8 +128,35 @@ struct Server::State {
     return http_fault(404, "Only GET /metrics is served here.");
   }
 
+  Admission admit(const Access& access, const Credentials& who, const Peer& peer) {
+    auto admitted = access.admit(who);
+    if (admitted) return std::move(*admitted);
+    tell_denied(who, peer, admitted.error());
+    return tl::unexpected(http_fault(admitted.error().status, admitted.error().text));
+  }
+
+  void tell_denied(const Credentials& who, const Peer& peer, const Denial& denial) {
+    const auto [pass, kept_back] = denials.ask(std::chrono::steady_clock::now());
+    if (!pass) return;
+    // Not the query: who mistook the place to put a secret in should not find it in the log.
+    const auto path = printable(who.target.substr(0, std::min(who.target.find('?'), longest_path)));
+    events.add(
+        {.kind = "denied",
+         .peer = peer.address,
+         .message = fmt::format("{} {} -> {} {}", who.method, path, denial.status, denial.text),
+         .object = {},
+         .before = {},
+         .after = {}});
+    if (!options.on_denied) return;
+    options.on_denied({std::string(who.method), path, denial.status, peer, denial.text, kept_back});
+  }
+
+  static constexpr std::size_t longest_path = 200;
+
+  Events& events;
   Context context;
   Options options;
+  Throttle denials{10, std::chrono::minutes(1)};
   UnixSocket socket_file;
   std::vector<HttpListener> listeners;
 };
@@ -62,33 +164,42 @@ struct Server::State {
 Server::Server(boost::asio::io_context& context, control::Controller& controller,
                Endpoints endpoints, Options options)
     : state_(std::make_unique<State>(controller, std::move(options), std::move(endpoints.socket))) {
-  const auto* state = state_.get();
+  auto* state = state_.get();
   const auto answer = [state](const Request& request, const Peer& peer, State::Done done) {
     state->answer_api(request, peer, std::move(done));
   };
+  const auto places =
+      places_of_each(1U + (endpoints.tcp ? 1U : 0U) + (endpoints.metrics ? 1U : 0U));
   auto& listeners = state_->listeners;
   listeners.emplace_back(context,
                          HttpListenerOptions{.descriptor = state_->socket_file.release_descriptor(),
-                                             .respond = answer});
+                                             .respond = answer,
+                                             .places = places});
   if (auto& tcp = endpoints.tcp) {
-    const auto admit = [access = tcp->access](const Credentials& who) -> std::optional<Response> {
-      auto refusal = access.refusal(who);
-      if (!refusal) return std::nullopt;
-      return http_fault(401, std::move(*refusal));
+    const auto admit = [state, access = tcp->access](const Credentials& who, const Peer& peer) {
+      return state->admit(access, who, peer);
     };
     listeners.emplace_back(context,
                            HttpListenerOptions{.descriptor = tcp->socket.release_descriptor(),
                                                .tls = tcp->tls,
                                                .admit = admit,
-                                               .respond = answer});
+                                               .respond = answer,
+                                               .places = places});
   }
   if (auto& metrics = endpoints.metrics) {
+    // Whoever reaches the address may look, by whatever name, but no web page for it.
+    const auto admit = [](const Credentials& who, const Peer&) -> Admission {
+      if (!is_from_a_foreign_page(who)) return Identity{};
+      return tl::unexpected(http_fault(403, "A web page may not use this service."));
+    };
     listeners.emplace_back(
-        context, HttpListenerOptions{.descriptor = metrics->release_descriptor(),
-                                     .respond = [state](const Request& request, const Peer&,
-                                                        const State::Done& done) {
-                                       done(state->answer_metrics(request));
-                                     }});
+        context,
+        HttpListenerOptions{
+            .descriptor = metrics->release_descriptor(),
+            .admit = admit,
+            .respond = [state](const Request& request, const Peer&,
+                               const State::Done& done) { done(state->answer_metrics(request)); },
+            .places = places});
   }
 }
 

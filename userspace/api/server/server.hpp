@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "api/language/events.hpp"
 #include "api/server/endpoints.hpp"
 #include "api/server/http_listener.hpp"
 #include "control/controller.hpp"
@@ -20,12 +21,29 @@ struct Exchange {
   std::string request_id;
   Peer peer;
   std::string internal_error;  // what went wrong inside sluiced; empty below status 500
+  std::string who;             // the caller's name
+};
+
+// A request that was turned away for who sent it.
+struct Denied {
+  std::string method;
+  std::string target;
+  unsigned status = 0;
+  Peer peer;
+  std::string reason;
+  std::size_t unreported = 0;  // others, since the last one that was told
 };
 
 struct Options {
   std::string default_project_id = "00000000000000000000000000000000";
   // Called after each answer of the API (on the context's thread).
   std::function<void(const Exchange&)> on_exchange = {};
+  // Called for requests without the right credentials or from a foreign web page, but not more than
+  // ten times a minute: everybody who reaches the port can cause it.
+  std::function<void(const Denied&)> on_denied = {};
+  // What happens is noted here; must outlive the controller's changes. Null: a list that
+  // nobody reads.
+  Events* events = nullptr;
 };
 
 class Server {

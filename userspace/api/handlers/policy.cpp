@@ -1,0 +1,74 @@
+#include "api/handlers/policy.hpp"
+
+namespace sluice::api {
+namespace {
+
+tl::unexpected<Error> forbidden() {
+  return fail(ErrorKind::forbidden, "Policy does not allow this request to be performed.");
+}
+
+// Do the two differ in an object of another project?
+template <typename T>
+bool touches_others(const std::map<Uuid, T>& before, const std::map<Uuid, T>& after,
+                    const std::string& project) {
+  for (const auto& [id, object] : before) {
+    if (object.project_id == project) continue;
+    const auto now = after.find(id);
+    if (now == after.end() || now->second != object) return true;
+  }
+  for (const auto& [id, object] : after) {
+    if (object.project_id != project && !before.contains(id)) return true;
+  }
+  return false;
+}
+
+bool touches_others(const model::Model& before, const model::Model& after,
+                    const std::string& project) {
+  return touches_others(before.load_balancers, after.load_balancers, project) ||
+         touches_others(before.listeners, after.listeners, project) ||
+         touches_others(before.pools, after.pools, project) ||
+         touches_others(before.members, after.members, project) ||
+         touches_others(before.health_monitors, after.health_monitors, project) ||
+         touches_others(before.floating_ips, after.floating_ips, project) ||
+         before.quotas != after.quotas;
+}
+
+}  // namespace
+
+Result<void> check_route(const Request& request, std::string_view pattern) {
+  const bool reads = request.method == "GET" || request.method == "HEAD";
+  if (request.who.role == Role::reader && !reads) return forbidden();
+  const bool of_the_node = pattern.starts_with("/v1/") && pattern != "/v1/batch";
+  const bool of_all_projects = pattern.starts_with("/v2/lbaas/quotas") && !reads;
+  if (request.who.role == Role::member && (of_the_node || of_all_projects)) return forbidden();
+  return {};
+}
+
+bool may_see_project(const Call& call, std::string_view project) {
+  const auto& who = call.request.who;
+  return who.role != Role::member || who.project == project;
+}
+
+std::string default_project(const Call& call) {
+  const auto& who = call.request.who;
+  return who.role == Role::member ? who.project : call.context.default_project_id;
+}
+
+Result<void> check_project(const Call& call, std::string_view project) {
+  if (!may_see_project(call, project)) return forbidden();
+  return {};
+}
+
+Result<void> change(const Call& call, const control::Controller::Edit& edit) {
+  auto& controller = call.context.controller;
+  const auto& who = call.request.who;
+  if (who.role != Role::member) return controller.change(edit);
+  return controller.change([&](model::Model& model) -> Result<void> {
+    const auto before = model;
+    if (auto done = edit(model); !done) return done;
+    if (touches_others(before, model, who.project)) return forbidden();
+    return {};
+  });
+}
+
+}  // namespace sluice::api
