@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/printable.hpp"
 #include "sluicectl/grammar/complete.hpp"
 #include "sluicectl/grammar/grammar.hpp"
 #include "sluicectl/grammar/help.hpp"
@@ -57,6 +58,18 @@ std::string text_of(Answer answer, const Invocation& invocation) {
   return text ? *text : std::string();
 }
 
+// What others typed moves no cursor, in whatever form it is shown; files and pipes get it as it is.
+std::string for_terminal(std::string_view text) {
+  std::string out;
+  while (!text.empty()) {
+    const auto end = std::min(text.find('\n'), text.size());
+    out += printable(text.substr(0, end));
+    if (end < text.size()) out += '\n';
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  return out;
+}
+
 Outcome call(const Invocation& invocation, const Surroundings& surroundings) {
   const auto where = endpoint(invocation, surroundings);
   if (!where) return {ExitCode::usage, "", where.error().text()};
@@ -72,14 +85,14 @@ Outcome call(const Invocation& invocation, const Surroundings& surroundings) {
   if (!answer) return {ExitCode::failed, "", answer.error().text()};
   const auto* listing = std::get_if<Listing>(&*answer);
   auto note = listing ? listing->note : std::string();
-  return {ExitCode::done, text_of(std::move(*answer), invocation), std::move(note)};
+  auto text = text_of(std::move(*answer), invocation);
+  if (surroundings.is_terminal) text = for_terminal(text);
+  return {ExitCode::done, std::move(text), std::move(note)};
 }
 
 // A fault's text is the server's: it must not break the rule of one line.
 std::string one_line(std::string text) {
-  std::replace_if(
-      text.begin(), text.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; }, ' ');
-  return text;
+  return printable(text);
 }
 
 // The names that may be typed next, as far as the server can be asked; completion must not fail.

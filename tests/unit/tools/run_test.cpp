@@ -32,6 +32,10 @@ class RunTest : public testing::Test {
       return std::make_unique<FakeTransport>(exchange);
     };
     surroundings.sleep = [](std::chrono::milliseconds) {};
+    surroundings.show = [this](const std::string& text) { shown += text; };
+    surroundings.is_terminal = terminal;
+    // Ctrl-C when there is nothing more to be answered.
+    surroundings.is_interrupted = [this] { return exchange.answers.empty(); };
     return ctl::run(arguments, surroundings);
   }
 
@@ -39,7 +43,66 @@ class RunTest : public testing::Test {
   std::map<std::string, std::string> environment;
   Endpoint endpoint;
   std::string token;
+  std::string shown;
+  bool terminal = false;
 };
+
+// clang-format off
+constexpr auto one_event = R"json({"last":7,"events":[{"number":7,"time":"2026-11-29T12:00:00.250Z",
+    "kind":"change","who":"alice","peer":"192.0.2.7:50514","message":"updated Member web (x)",
+    "before":{"weight":1},"after":{"weight":2},"request_id":"req-1"}]})json";
+// clang-format on
+constexpr auto no_more_events = R"({"last":7,"events":[]})";
+
+TEST_F(RunTest, EventsAreListedWithWhoAndWhatWasBefore) {
+  exchange.answer(200, one_event).answer(200, no_more_events);
+  const auto outcome = run({"events", "--kind", "change", "-f", "value", "-c", "who", "-c",
+                            "message", "-c", "before", "-c", "after"});
+  EXPECT_EQ(outcome.output, "alice updated Member web (x) {\"weight\":1} {\"weight\":2}\n");
+  EXPECT_THAT(exchange.lines(), ElementsAre("GET /v1/events?after=0&kind=change",
+                                            "GET /v1/events?after=7&kind=change"));
+}
+
+TEST_F(RunTest, WatchingEventsGoesOnBehindTheLastOne) {
+  exchange.answer(200, one_event)
+      .answer(200, no_more_events)
+      .answer(200, R"({"last":8,"events":[{"number":8,"time":"T","kind":"health","who":"","peer":"",
+                       "message":"web is down: \u001b[2J"}]})")
+      .answer(200, no_more_events);
+  EXPECT_EQ(run({"events", "--watch"}).code, ExitCode::done);
+  EXPECT_EQ(
+      shown,
+      "2026-11-29T12:00:00.250Z change       alice (192.0.2.7:50514): updated Member web (x)\n"
+      "T health       web is down: \\x1b[2J\n");
+  EXPECT_THAT(exchange.lines(), ElementsAre("GET /v1/events?after=0", "GET /v1/events?after=7",
+                                            "GET /v1/events?after=7", "GET /v1/events?after=8"));
+}
+
+TEST_F(RunTest, AQuotaIsSetByTheLimitsThatWereGiven) {
+  constexpr auto answer = R"({"quota":{"load_balancer":5,"pool":-1}})";
+  exchange.answer(202, answer).answer(202, answer).answer(202, "");
+  run({"loadbalancer", "quota", "set", "--loadbalancer", "5", "some-project"});
+  run({"loadbalancer", "quota", "unset", "--pool", "some-project"});
+  EXPECT_EQ(run({"loadbalancer", "quota", "reset", "some-project"}).code, ExitCode::done);
+  EXPECT_THAT(exchange.lines(), ElementsAre("PUT /v2.0/lbaas/quotas/some-project",
+                                            "PUT /v2.0/lbaas/quotas/some-project",
+                                            "DELETE /v2.0/lbaas/quotas/some-project"));
+  EXPECT_EQ(exchange.requests[0].body, R"({"quota":{"load_balancer":5}})");
+  EXPECT_EQ(exchange.requests[1].body, R"({"quota":{"pool":null}})");
+}
+
+TEST_F(RunTest, ATerminalGetsNoSequencesOfOthersAndAFileGetsWhatThereIs) {
+  const std::string name =
+      "a\xc2\x9b"
+      "31mb\xe2\x80\xae"
+      "c";
+  for (terminal = false;; terminal = true) {
+    exchange.answer(200, one_pool).answer(200, R"({"pool":{"id":"x","name":")" + name + "\"}}");
+    const auto outcome = run({"loadbalancer", "pool", "show", "p", "-f", "value", "-c", "name"});
+    EXPECT_EQ(outcome.output, terminal ? "a\\x9b31mb\\u202ec\n" : name + "\n");
+    if (terminal) break;
+  }
+}
 
 TEST_F(RunTest, CreatingAListenerSendsWhatWasTypedAndPrintsTheAnswer) {
   exchange.answer(200, one_load_balancer)

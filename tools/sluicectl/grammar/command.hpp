@@ -175,6 +175,7 @@ const Noun& network_noun();
 const Noun& subnet_noun();
 const Noun& floating_ip_noun();
 const Noun& drops_noun();
+const Noun& events_noun();
 const Noun& flows_noun();
 const Noun& explain_noun();
 const Noun& capture_noun();

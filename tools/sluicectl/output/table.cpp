@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "base/printable.hpp"
+
 namespace sluice::ctl {
 namespace {
 
@@ -25,16 +27,13 @@ class Utf8Locale {
   locale_t previous_ = nullptr;
 };
 
-// Control characters in a name must not reach the operator's terminal.
+// What others typed must neither move the operator's cursor nor turn a line around.
 std::vector<std::string> split_lines(std::string_view text) {
-  std::vector<std::string> lines(1);
-  for (const char c : text) {
-    if (c == '\n') {
-      lines.emplace_back();
-    } else {
-      const bool control = static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
-      lines.back() += control ? ' ' : c;
-    }
+  std::vector<std::string> lines;
+  for (std::size_t at = 0; at <= text.size();) {
+    const auto end = std::min(text.find('\n', at), text.size());
+    lines.push_back(printable(text.substr(at, end - at)));
+    at = end + 1;
   }
   return lines;
 }
