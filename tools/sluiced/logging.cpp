@@ -10,6 +10,8 @@
 
 #include <cstdlib>
 
+#include "base/printable.hpp"
+
 namespace sluice::daemon {
 namespace {
 
@@ -49,19 +51,30 @@ class PriorityFlag : public spdlog::custom_flag_formatter {
   }
 };
 
+// The message, in which names that clients gave and words that members answered end no line and
+// move no cursor.
+class PrintableMessage : public spdlog::custom_flag_formatter {
+ public:
+  void format(const spdlog::details::log_msg& message, const std::tm&,
+              spdlog::memory_buf_t& to) override {
+    fmt::format_to(std::back_inserter(to), "{}",
+                   printable({message.payload.data(), message.payload.size()}));
+  }
+  std::unique_ptr<custom_flag_formatter> clone() const override {
+    return std::make_unique<PrintableMessage>();
+  }
+};
+
 }  // namespace
 
 void set_up_logging(spdlog::level::level_enum level) {
   const auto colours =
       std::getenv("NO_COLOR") ? spdlog::color_mode::never : spdlog::color_mode::automatic;
   auto logger = spdlog::stderr_color_st("sluiced", colours);
-  if (stderr_is_the_journal()) {
-    auto formatter = std::make_unique<spdlog::pattern_formatter>();
-    formatter->add_flag<PriorityFlag>('*').set_pattern("%*%v");
-    logger->set_formatter(std::move(formatter));
-  } else {
-    logger->set_pattern("%Y-%m-%d %H:%M:%S.%e %^%-7l%$ %v");
-  }
+  auto formatter = std::make_unique<spdlog::pattern_formatter>();
+  formatter->add_flag<PriorityFlag>('*').add_flag<PrintableMessage>('&');
+  formatter->set_pattern(stderr_is_the_journal() ? "%*%&" : "%Y-%m-%d %H:%M:%S.%e %^%-7l%$ %&");
+  logger->set_formatter(std::move(formatter));
   logger->set_level(level);
   logger->flush_on(spdlog::level::trace);
   spdlog::set_default_logger(std::move(logger));

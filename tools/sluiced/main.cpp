@@ -94,17 +94,26 @@ void log_exchange(const api::Exchange& exchange) {
   }
   if (exchange.method == "GET" || exchange.method == "HEAD") return;
   const auto& peer = exchange.peer;
-  const auto who =
-      peer.address.empty() ? fmt::format("uid {} (pid {})", peer.uid, peer.pid) : peer.address;
-  spdlog::info("{}: {} {} -> {} ({})", who, exchange.method, exchange.target, exchange.status,
-               exchange.request_id);
+  const auto from = peer.address.empty() ? fmt::format("pid {}", peer.pid) : peer.address;
+  spdlog::info("{} ({}): {} {} -> {} ({})", exchange.who, from, exchange.method, exchange.target,
+               exchange.status, exchange.request_id);
+}
+
+// Who knocked without a key.
+void log_denied(const api::Denied& denied) {
+  spdlog::warn("{}: {} {} -> {}: {}", denied.peer.address, denied.method, denied.target,
+               denied.status, denied.reason);
+  if (denied.unreported != 0) {
+    spdlog::warn("{} more requests were turned away since the last one that was told",
+                 denied.unreported);
+  }
 }
 
 void log_endpoints(const api::Endpoints& endpoints) {
   if (const auto& tcp = endpoints.tcp) {
     const auto where = tcp->socket.address().to_string();
     spdlog::info("serves {}://{}", tcp->tls ? "https" : "http", where);
-    if (!tcp->access.wants_token()) {
+    if (!tcp->access.wants_credentials()) {
       spdlog::warn(
           "every user of this machine may change load balancers over {} (--token-file "
           "makes it a secret's matter)",
@@ -164,7 +173,11 @@ Result<void> run(const Options& options) {
   // the data plane when it misses one.
   auto neighbors = network::NeighborKeeper::start(loop.get_executor());
   if (!neighbors) return tl::unexpected(std::move(neighbors.error()));
-  control::Follower follower(loop, *controller, *neighbors);
+  api::Events events;
+  control::Follower follower(loop, *controller, *neighbors,
+                             [&](std::string_view kind, std::string what, const Uuid* member) {
+                               events.add(api::about_member(kind, std::move(what), member));
+                             });
   NoticeReader notice_reader(loop, **data_plane, *neighbors, follower);
   std::vector<std::uint32_t> warned_vlans;
   auto watcher = network::Watcher::start(
@@ -176,7 +189,10 @@ Result<void> run(const Options& options) {
 
   log_endpoints(*endpoints);
   const api::Server server(loop, *controller, std::move(*endpoints),
-                           {.default_project_id = options.project_id, .on_exchange = log_exchange});
+                           {.default_project_id = options.project_id,
+                            .on_exchange = log_exchange,
+                            .on_denied = log_denied,
+                            .events = &events});
   TestHook hook(loop, *controller, options.test_hook);
   Maintenance maintenance(loop, *controller, [&] { follower.catch_up(); });
 

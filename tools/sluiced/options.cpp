@@ -36,11 +36,20 @@ po::options_description settings() {
       ("listen", po::value<Text>()->default_value("", "none")->value_name("ADDR:PORT"),
        "serve the API over TCP too; beyond loopback only with a token and TLS")  //
       ("token-file", po::value<Text>()->default_value("", "none")->value_name("FILE"),
-       "over TCP answer only who sends this file's token as X-Auth-Token")  //
+       "over TCP answer only who sends one of this file's tokens as X-Auth-Token; each has a name "
+       "and "
+       "a role")  //
+      ("api-host", po::value<Texts>()->composing()->value_name("NAME"),
+       "a name that the API is called by over TCP, beside its address, localhost and the "
+       "certificate's names; may be given many times")  //
       ("tls-certificate", po::value<Text>()->default_value("", "none")->value_name("FILE"),
        "serve TCP in TLS with this certificate (PEM, its chain behind it)")  //
       ("tls-key", po::value<Text>()->default_value("", "none")->value_name("FILE"),
        "the certificate's key (PEM)")  //
+      ("tls-client-ca", po::value<Text>()->default_value("", "none")->value_name("FILE"),
+       "answer clients whose certificate one of these (PEM) has signed; instead of tokens or "
+       "beside "
+       "them")  //
       ("metrics", po::value<Text>()->default_value("", "none")->value_name("ADDR:PORT"),
        "serve /metrics for Prometheus to everyone who reaches this address")  //
       ("pin-dir",
@@ -168,7 +177,9 @@ std::variant<Options, ExitCode> to_options(const po::variables_map& values) {
                        .token_file = values["token-file"].as<Text>(),
                        .certificate = values["tls-certificate"].as<Text>(),
                        .key = values["tls-key"].as<Text>(),
+                       .client_ca = values["tls-client-ca"].as<Text>(),
                        .metrics = values["metrics"].as<Text>()};
+  if (values.count("api-host")) options.endpoints.api_hosts = values["api-host"].as<Texts>();
   options.pin_directory = values["pin-dir"].as<Text>();
   if (values.count("interface")) options.interfaces = values["interface"].as<Texts>();
   if (values.count("flows")) {

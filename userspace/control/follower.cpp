@@ -37,9 +37,10 @@ std::vector<IpAddress> active_vips(const model::Model& model) {
 }  // namespace
 
 Follower::Follower(boost::asio::io_context& loop, Controller& controller,
-                   network::NeighborKeeper& neighbors)
+                   network::NeighborKeeper& neighbors, Note note)
     : controller_(controller),
       neighbors_(neighbors),
+      note_(std::move(note)),
       announcer_(loop.get_executor()),
       monitor_(
           loop.get_executor(), [this](const auto& changes) { health_changed(changes); },
@@ -49,7 +50,10 @@ Follower::Follower(boost::asio::io_context& loop, Controller& controller,
           }),
       timer_(loop) {
   controller_.on_change([this] { schedule(); });
-  controller_.on_event([](const std::string& event) { spdlog::warn("{}", event); });
+  controller_.on_event([this](const std::string& event) {
+    spdlog::warn("{}", event);
+    note_("provisioning", event, nullptr);
+  });
   schedule();
 }
 
@@ -96,10 +100,13 @@ void Follower::health_changed(const std::vector<health::Monitor::Change>& change
           "{} seems to be dead: {}; until it answers a probe, new connections go to others of its "
           "pool, if there are any",
           who, reason);
+      note_("health", fmt::format("{} is suspected: {}", who, reason), &member);
     } else if (health == model::Health::up) {
       spdlog::info("{} is up: {}", who, reason);
+      note_("health", fmt::format("{} is up: {}", who, reason), &member);
     } else {
       spdlog::warn("{} is down: {}", who, reason);
+      note_("health", fmt::format("{} is down: {}", who, reason), &member);
       someone_failed_ = true;
     }
   }
@@ -140,8 +147,10 @@ void Follower::announce_vips() {
     spdlog::warn(
         "attached to no NIC, so nothing is balanced (sluice-loader attach IF, or start with "
         "--interface IF)");
+    note_("attachment", "attached to no NIC", nullptr);
   } else {
     spdlog::info("attached to {}", fmt::join(names, ", "));
+    note_("attachment", fmt::format("attached to {}", fmt::join(names, ", ")), nullptr);
   }
   told_interfaces_ = std::move(names);
 }

@@ -5,8 +5,10 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <chrono>
+#include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "control/controller.hpp"
@@ -18,9 +20,13 @@ namespace sluice::control {
 
 class Follower {
  public:
+  // Told of what operators may want to look up later: its kind ("health", "provisioning",
+  // "attachment"), a sentence, and the member that it is about (null: none).
+  using Note = std::function<void(std::string_view kind, std::string what, const Uuid* member)>;
+
   // Everything must outlive the Follower.
   Follower(boost::asio::io_context& loop, Controller& controller,
-           network::NeighborKeeper& neighbors);
+           network::NeighborKeeper& neighbors, Note note);
 
   // Catches up now. The Follower does so by itself after each change of the model; NICs come and go
   // without one.
@@ -43,6 +49,7 @@ class Follower {
 
   Controller& controller_;
   network::NeighborKeeper& neighbors_;
+  Note note_;
   network::Announcer announcer_;
   health::Monitor monitor_;
   boost::asio::steady_timer timer_;

@@ -1,0 +1,117 @@
+#!/usr/bin/python3
+"""Who may use the API of the real daemon, what it tells of it, and clients that hold on to connections."""
+
+import hashlib
+import json
+import resource
+import socket
+import time
+
+import support
+from support import wait_for
+
+TOKENS = {"alice": ("admin", "", "alice-alice-alice-alice"),
+          "ci": ("member", "projectofci", "ci-ci-ci-ci-ci-ci-ci-ci"),
+          "grafana": ("reader", "", "look-look-look-look-look")}
+PORT = 9876
+
+
+class Access(support.LabTest):
+    members = 1
+
+    def start(self, *options):
+        file = self.lab.directory / "tokens"
+        file.write_text("".join(f"{name} {role} {project} sha256:{hashlib.sha256(token.encode()).hexdigest()}\n"
+                                for name, (role, project, token) in TOKENS.items()))
+        file.chmod(0o600)
+        self.lab.attach()
+        self.lab.start_controller("--listen", f"127.0.0.1:{PORT}", "--token-file", file, *options)
+
+    def curl(self, path, *arguments, name=None):
+        """The status code of a request over TCP, with the token of `name`."""
+        token = ["-H", f"X-Auth-Token: {TOKENS[name][2]}"] if name else []
+        return int(self.lab.run("lb", "curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", *token, *arguments,
+                                f"http://127.0.0.1:{PORT}{path}").stdout)
+
+    def balancer(self, vip, name):
+        body = json.dumps({"loadbalancer": {"vip_address": vip}})
+        return self.curl("/v2.0/lbaas/loadbalancers", "-X", "POST", "-H", "Content-Type: application/json", "-d", body,
+                         name=name)
+
+    def test_roles_decide_and_everything_is_told(self):
+        self.start()
+        self.assertEqual(401, self.curl("/v2.0/lbaas/loadbalancers"))
+        self.assertEqual(200, self.curl("/"), "versions are open to all")
+        self.assertEqual(201, self.balancer("10.0.0.16", "alice"))
+        self.assertEqual(201, self.balancer("10.0.0.17", "ci"))
+        self.assertEqual(403, self.balancer("10.0.0.18", "grafana"))
+        self.assertEqual(403, self.curl("/v1/flows", name="ci"))
+        self.assertEqual(200, self.curl("/v1/flows", name="grafana"))
+        self.assertEqual(403, self.curl("/v2.0/lbaas/loadbalancers", "-H", "Origin: http://evil.example", name="alice"))
+        self.assertEqual(403, self.curl("/v2.0/lbaas/loadbalancers", "-H", "Host: evil.example", name="alice"))
+
+        events = self.lab.rows("events")
+        created = [(event["who"], event["message"].split()[0]) for event in events if event["kind"] == "change"]
+        self.assertEqual([("alice", "created"), ("ci", "created")], created)
+        self.assertEqual(["grafana"], [event["who"] for event in events if event["kind"] == "refused"])
+        denied = [event for event in events if event["kind"] == "denied"]
+        self.assertEqual(3, len(denied), denied)
+        self.assertTrue(all(event["peer"].startswith("127.0.0.1:") for event in denied))
+        self.assertTrue(any(event["kind"] == "attachment" for event in events))
+        log = self.lab.log("lb", "sluiced")
+        self.assertIn("-> 401: ", log)
+        self.assertIn("alice (127.0.0.1:", log)
+        for _, _, token in TOKENS.values():
+            self.assertNotIn(token, log)
+
+    def test_watching_shows_what_happens(self):
+        self.start()
+        watch = self.lab.spawn("lb", support.program("sluicectl"), "--socket", self.lab.socket, "events", "--watch",
+                               "--kind", "change")
+        self.assertEqual(201, self.balancer("10.0.0.16", "alice"))
+        line = watch.stdout.readline()
+        self.assertIn("change", line)
+        self.assertIn("alice (127.0.0.1:", line)
+        self.assertIn("created Load Balancer", line)
+        watch.terminate()
+
+
+class FewDescriptors(support.LabTest):
+    members = 2
+
+    def test_idle_clients_do_not_keep_a_dead_member_in_the_ring(self):
+        lab = self.lab
+        lab.serve()
+        lab.attach()
+        # The daemon inherits it, and can't raise it.
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        lab.start("lb", "sluiced", "prlimit", "--nofile=64:64", support.program("sluiced"), "--state-dir", lab.state,
+                  "--socket", lab.socket, "--pin-dir", lab.pins)
+        self.assertEqual(hard, resource.getrlimit(resource.RLIMIT_NOFILE))
+        wait_for(lambda: lab.ctl("loadbalancer", "list", check=False).returncode == 0, 10, "sluiced answers")
+        lab.ctl("loadbalancer", "create", "--name", "lb", "--vip-address", support.VIP)
+        lab.ctl("loadbalancer", "listener", "create", "--name", "l", "--protocol", "tcp", "--protocol-port", 80, "lb")
+        lab.ctl("loadbalancer", "pool", "create", "--name", "80_pool", "--protocol", "tcp", "--lb-algorithm",
+                "round_robin", "--listener", "l")
+        for number in (1, 2):
+            lab.ctl("loadbalancer", "member", "create", "--name", f"m{number}", "--address", f"10.0.0.{2 + 2 * number}",
+                    "--protocol-port", 80, "80_pool")
+        lab.ctl("loadbalancer", "healthmonitor", "create", "--delay", 1, "--timeout", 1, "--max-retries", 1,
+                "--max-retries-down", 2, "--type", "tcp", "80_pool")
+        wait_for(lambda: lab.member_statuses("80_pool") == {"m1": "ONLINE", "m2": "ONLINE"}, 10, "both members up")
+
+        idle = []
+        for _ in range(60):
+            client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            client.connect(str(lab.socket))
+            idle.append(client)
+        time.sleep(0.5)
+        lab.run("member1", "ip", "link", "set", "eth0", "down")
+        wait_for(lambda: lab.member_statuses("80_pool")["m1"] == "ERROR", 10, "the dead member leaves the ring")
+        self.assertEqual("ONLINE", lab.member_statuses("80_pool")["m2"])
+        for client in idle:
+            client.close()
+
+
+if __name__ == "__main__":
+    support.main()
