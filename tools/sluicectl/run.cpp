@@ -92,6 +92,7 @@ Outcome call(const Invocation& invocation, const Surroundings& surroundings) {
 
 // A fault's text is the server's: it must not break the rule of one line.
 std::string one_line(std::string text) {
+  std::replace(text.begin(), text.end(), '\n', ' ');
   return printable(text);
 }
 
