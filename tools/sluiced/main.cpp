@@ -15,6 +15,7 @@
 #include "control/controller.hpp"
 #include "control/follower.hpp"
 #include "dataplane/bpf_data_plane.hpp"
+#include "dataplane/hash_key.hpp"
 #include "kernel/pin_lock.hpp"
 #include "kernel/program.hpp"
 #include "logging.hpp"
@@ -157,6 +158,9 @@ Result<void> run(const Options& options) {
   auto data_plane = dataplane::BpfDataPlane::open(
       options.pin_directory, options.flows.value_or(kernel::LoadOptions{}.flows));
   if (!data_plane) return tl::unexpected(std::move(data_plane.error()));
+  const auto hash_key = dataplane::read_or_make_hash_key(options.hash_key_file);
+  if (!hash_key) return tl::unexpected(hash_key.error());
+  if (auto set = (*data_plane)->set_hash_key(*hash_key); !set) return set;
 
   // Makes the second equal to the first. From here on the disk is waited for on another thread.
   store::WriterThread writer(*store,

@@ -57,6 +57,10 @@ po::options_description settings() {
        "where programs, maps and links are pinned")  //
       ("flows", po::value<Text>()->value_name("N"),
        "connections that the flow table has room for, when it is made (default 1048576)")  //
+      ("hash-key-file",
+       po::value<Text>()->default_value("", "STATE-DIR/hash-key")->value_name("FILE"),
+       "secret that SOURCE_IP, SOURCE_IP_PORT and MAGLEV choose members with (32 hex digits); made "
+       "if it is not there. Nodes that shall choose alike have the same")  //
       ("interface", po::value<Texts>()->multitoken()->composing()->value_name("IF..."),
        "attach to these NICs, unless that is done already")  //
       ("subnet", po::value<Texts>()->composing()->value_name("NAME,cidr=..."),
@@ -181,6 +185,8 @@ std::variant<Options, ExitCode> to_options(const po::variables_map& values) {
                        .metrics = values["metrics"].as<Text>()};
   if (values.count("api-host")) options.endpoints.api_hosts = values["api-host"].as<Texts>();
   options.pin_directory = values["pin-dir"].as<Text>();
+  options.hash_key_file = values["hash-key-file"].as<Text>();
+  if (options.hash_key_file.empty()) options.hash_key_file = options.state_directory / "hash-key";
   if (values.count("interface")) options.interfaces = values["interface"].as<Texts>();
   if (values.count("flows")) {
     const auto& text = values["flows"].as<Text>();

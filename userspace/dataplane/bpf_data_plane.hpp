@@ -12,6 +12,7 @@
 #include "attachment/interface_slots.hpp"
 #include "base/result.hpp"
 #include "control/data_plane.hpp"
+#include "maps/hash_key.h"
 #include "kernel/pins.hpp"
 
 namespace sluice::kernel {
@@ -59,6 +60,8 @@ class BpfDataPlane : public control::DataPlane {
   // (interface_slots.hpp).
   virtual Result<std::vector<std::uint32_t>> set_vlans(
       const std::vector<attachment::InterfaceSlots::Vlan>& vlans) = 0;
+  // What SOURCE_IP, SOURCE_IP_PORT and MAGLEV choose members with.
+  virtual Result<void> set_hash_key(const sluice_hash_key& key) = 0;
 };
 
 }  // namespace sluice::dataplane

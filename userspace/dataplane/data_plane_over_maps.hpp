@@ -92,6 +92,7 @@ class DataPlaneOverMaps : public BpfDataPlane {
       const std::vector<attachment::InterfaceSlots::Vlan>& vlans) override {
     return slots_.set_vlans(vlans);
   }
+  Result<void> set_hash_key(const sluice_hash_key& key) override { return hash_key_.put(0, key); }
 
  private:
   Result<void> run(const control::PutVip& put);
@@ -146,6 +147,7 @@ class DataPlaneOverMaps : public BpfDataPlane {
   kernel::CounterMap<sluice_counters> member_counters_{program_, "member_counters"};
   kernel::ArrayMap<std::uint32_t> listener_active_{program_, "listener_active"};
   kernel::ArrayMap<std::uint32_t> member_active_{program_, "member_active"};
+  kernel::ArrayMap<sluice_hash_key> hash_key_{program_, "hash_key"};
   kernel::ArrayMap<sluice_member_handshakes> member_handshakes_{program_, "member_handshakes"};
   kernel::CounterMap<std::uint64_t> reason_counters_{program_, "reason_counters"};
   attachment::InterfaceSlots slots_{program_};

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <fstream>
 #include <random>
 
@@ -51,8 +52,10 @@ sluice_flow_table dimensions(const LoadOptions& options) {
 // Maps that older versions do not have. They may begin empty while their programs run, which know
 // nothing of them.
 bool came_later(std::string_view name) {
-  return name == "member_failures" || name == "member_handshakes" || name == "suspicions" ||
-         name == "store_position";
+  static constexpr std::array later{"member_failures",    "member_handshakes", "suspicions",
+                                    "listener_half_open", "member_half_open",  "hash_key",
+                                    "store_position"};
+  return std::find(later.begin(), later.end(), name) != later.end();
 }
 
 Result<UniqueFd> add_map(const MapLayout& layout, const std::filesystem::path& pin) {
