@@ -4,9 +4,11 @@
 #define SLUICE_BPF_ADMIT_H
 
 #include "bpf/clock.h"
+#include "bpf/flow_table.h"
 #include "bpf/journey.h"
 #include "bpf/packet.h"
 #include "maps/counters.h"
+#include "maps/half_open.h"
 #include "maps/listener.h"
 #include "maps/reasons.h"
 
@@ -29,12 +31,73 @@ static __always_inline bool source_is_allowed(int family, const struct sluice_li
 	return bpf_map_lookup_elem(&allowed_sources, &key);
 }
 
-static __always_inline bool below_connection_limit(const struct sluice_listener *listener)
+/* Connections that their clients have confirmed, as a flood of SYNs shall lock nobody out. */
+static __always_inline __u32 confirmed_connections(const struct sluice_listener *listener)
 {
 	__u32 index = listener->index;
+	const __u32 *half_open = bpf_map_lookup_elem(&listener_half_open, &index);
 	const __u32 *active = bpf_map_lookup_elem(&listener_active, &index);
+	__s32 confirmed;
 
-	return listener->connection_limit == SLUICE_NO_LIMIT || (active && *active < listener->connection_limit);
+	if (!half_open || !active)
+		return 0;
+	/* In this order: a connection that begins meanwhile is one too many, never one too few. */
+	confirmed = -READ_ONCE(*half_open);
+	confirmed += READ_ONCE(*active);
+	return confirmed > 0 ? confirmed : 0;
+}
+
+static __always_inline bool below_connection_limit(const struct sluice_listener *listener)
+{
+	return listener->connection_limit == SLUICE_NO_LIMIT ||
+	       confirmed_connections(listener) < listener->connection_limit;
+}
+
+static __always_inline __u8 ip_protocol_of(__u32 flow_protocol)
+{
+	return flow_protocol == SLUICE_FLOW_TCP   ? IPPROTO_TCP
+	       : flow_protocol == SLUICE_FLOW_UDP ? IPPROTO_UDP
+						  : IPPROTO_SCTP;
+}
+
+static __always_inline const struct sluice_listener *listener_find(int family, const struct tuple *client)
+{
+	if (family == FAMILY4) {
+		struct sluice_listener4_key key = {
+			.address = client->destination.ipv4,
+			.port = client->destination_port,
+			.protocol = ip_protocol_of(client->protocol),
+		};
+
+		return bpf_map_lookup_elem(&listeners4, &key);
+	}
+	struct sluice_listener6_key key = {
+		.address = client->destination,
+		.port = client->destination_port,
+		.protocol = ip_protocol_of(client->protocol),
+	};
+
+	return bpf_map_lookup_elem(&listeners6, &key);
+}
+
+/* Many clients may have been admitted before the first of them confirmed its connection. The last one is counted before this
+ * is asked: of two CPUs that take the last place at once perhaps neither keeps it, but never do both. */
+static __always_inline bool is_above_connection_limit(int family, const struct tuple *client)
+{
+	const struct sluice_listener *listener = listener_find(family, client);
+
+	return listener && listener->connection_limit != SLUICE_NO_LIMIT &&
+	       confirmed_connections(listener) > listener->connection_limit;
+}
+
+__noinline int is_above_connection_limit4(const struct tuple *client)
+{
+	return client ? is_above_connection_limit(FAMILY4, client) : false;
+}
+
+__noinline int is_above_connection_limit6(const struct tuple *client)
+{
+	return client ? is_above_connection_limit(FAMILY6, client) : false;
 }
 
 /* Takes a connection's worth out of the source's bucket, which holds one second's. Two CPUs may take the same one: the

@@ -20,24 +20,31 @@
 #include "bpf/vip.h"
 #include "maps/reasons.h"
 
-/* Connections that the client has not confirmed; set before load, see SLUICE_HALF_OPEN_SHARE. */
-const volatile __u32 half_open_limit4 = SLUICE_DEFAULT_FLOWS / SLUICE_HALF_OPEN_SHARE;
-const volatile __u32 half_open_limit6 = SLUICE_DEFAULT_FLOWS / SLUICE_IPV6_SHARE / SLUICE_HALF_OPEN_SHARE;
-
-/* Source ports toward members: what ordinary hosts use, without the well-known ones. */
+/* Source ports toward members: the client's own, then hashed ones of those that ordinary hosts use. */
 #define SNAT_PORT_FIRST 1024
 #define SNAT_PORT_COUNT (65536 - SNAT_PORT_FIRST)
-/* The client's own port, then hashed ones. With half of a member's ports taken, one connection in 2^32 finds
- * none. */
+/* A port below 1024 shows some services (NFS, rsh) that a client's superuser asks; what such a client gets is one of those
+ * that its own system would have bound (rresvport(3)), as long as there is one. */
+#define SNAT_PRIVILEGED_FIRST 512
+#define SNAT_PRIVILEGED_COUNT (SNAT_PORT_FIRST - SNAT_PRIVILEGED_FIRST)
+/* With half of a member's ports taken, one connection in 2^32 finds none. */
 #define SNAT_PORT_TRIES 32
+#define SNAT_PRIVILEGED_TRIES 24
+/* A quarter of a member's ports may be held by half-open connections. Beyond that a new one takes the place of one of them:
+ * among so many tries it is there nine times of ten. */
+#define SNAT_HALF_OPEN_SHARE (SNAT_PORT_COUNT / 4)
+#define SNAT_CROWDED_TRIES 8
 
 /* reason_of_failure() returns this when another CPU has made the connection. */
 #define OPENED_MEANWHILE (-1)
 
 /* Why a connection was not made, beside the errors of the flow table. */
 #define TOO_MANY_HALF_OPEN 1
+#define TOO_MANY_OF_MEMBER 2 /* half-open ones, which hold its source ports */
+/* How often something may make way for it: a connection needs two slots and a port. */
+#define MAKE_WAY_ROUNDS 3
 
-/* A connection in the making: what create_flow() is told, and what it finds. */
+/* A connection in the making: what plan_connection() and create_flow() are told, and what they find. */
 struct connection {
 	struct tuple tuple; /* of the client's first packet */
 	struct sluice_next_hop client_hop; /* where that came from: the way back until the kernel knows better */
@@ -45,17 +52,22 @@ struct connection {
 	__u32 pool;
 	__be32 snat_source;
 	__u32 listener_flags;
-	__u32 member;  /* SLUICE_NO_INDEX until one is chosen; a second attempt keeps it, or a turn would be lost */
-	__u64 adopted; /* state of a connection that began before we knew it, or 0 */
+	__u32 adopted; /* it began before we knew it */
 	/* Out. */
+	__u32 member;
 	struct flow_entry forward;
 	struct flow_entry reverse;
 	struct sluice_next_hop hop; /* ifindex 0: the member's MAC is not known yet */
 	struct next_hop_query query;
 	union sluice_address tunnel_end;
 	__u32 tunnel;  /* 0, or the family of the tunnel to tunnel_end */
-	__s32 error;   /* -KERNEL_* or TOO_MANY_HALF_OPEN: why there is no flow */
+	__u32 mode;    /* enum sluice_forwarding_mode */
+	__u32 forgettable; /* later packets find the same member without a flow, and answers don't pass us */
+	__s32 error;   /* -KERNEL_* or TOO_MANY_*: why there is no flow */
 	__u32 claimed; /* the reverse slot was inserted: the forward one is what could not be */
+	/* Of the attempts to make it. */
+	__u32 pressed;   /* 1 << TOO_MANY_*: what has been made way for once */
+	__u32 first_try; /* the first source port worth trying */
 };
 
 /* Too large for the stack. One per CPU: programs of the kind that use it don't interrupt each other. */
@@ -75,6 +87,11 @@ static __always_inline bool keeps_client(__u32 mode)
 static __always_inline bool answers_directly(__u32 mode)
 {
 	return mode == SLUICE_DSR || mode == SLUICE_IPIP;
+}
+
+static __always_inline bool chooses_by_hash(const struct sluice_pool *pool)
+{
+	return pool->algorithm == SLUICE_SOURCE_IP || pool->algorithm == SLUICE_SOURCE_IP_PORT;
 }
 
 /* The slot of the members' packets, from that of the client's; its destination port is claimed later. */
@@ -104,8 +121,7 @@ static __always_inline void describe_forward(int family, struct connection *c, c
 	c->forward.new_destination = c->tuple.destination;
 	c->forward.new_destination_port = c->tuple.destination_port;
 	c->forward.state = SLUICE_STATE_PUT(LISTENER, c->listener) | SLUICE_STATE_PUT(MEMBER, c->member) |
-			   SLUICE_STATE_PUT(PROTOCOL, c->tuple.protocol) | SLUICE_STATE_PUT(SEEN, clock_ticks()) |
-			   c->adopted;
+			   SLUICE_STATE_PUT(PROTOCOL, c->tuple.protocol) | SLUICE_STATE_PUT(SEEN, clock_ticks());
 	if (keeps_client(mode))
 		c->forward.state |= SLUICE_FLOW_KEEPS_CLIENT;
 	else if (family == FAMILY4)
@@ -120,20 +136,53 @@ static __always_inline void describe_forward(int family, struct connection *c, c
 	c->forward.new_destination_port = member->port;
 }
 
+static __always_inline __u32 source_port_hash(const struct tuple *client)
+{
+	return mix(hash_source(client, true) ^ (__u64)client->destination_port << 32 ^ flow_hash_seed);
+}
+
+/* The source ports that a connection may have, in the order in which they are tried. Odd strides over an even count would
+ * meet themselves late: 64512 = 2^10 * 63, so a prime above 7 walks through all ports. */
+static __always_inline __be16 source_port_at(__be16 own, __u32 hash, __u32 try)
+{
+	if (try == 0 && own)
+		return own;
+	if (bpf_ntohs(own) < SNAT_PORT_FIRST && try < SNAT_PRIVILEGED_TRIES)
+		return bpf_htons(SNAT_PRIVILEGED_FIRST + (hash + try * 211U) % SNAT_PRIVILEGED_COUNT);
+	return bpf_htons(SNAT_PORT_FIRST + (hash + try * 16411U) % SNAT_PORT_COUNT);
+}
+
+/* Where answers pass us, the port that the member sees may be another one. SCTP's checksum covers the ports, so they stay;
+ * and a connection that began elsewhere has its port already. */
+static __always_inline bool port_may_change(const struct connection *c)
+{
+	return (c->mode == SLUICE_FULLNAT || (c->mode == SLUICE_DNAT && !c->adopted)) &&
+	       c->tuple.protocol != SLUICE_FLOW_SCTP;
+}
+
+static __always_inline bool too_many_of_member(const struct connection *c)
+{
+	__u32 index = c->member;
+	const __u32 *now = bpf_map_lookup_elem(&member_half_open, &index);
+
+	return c->mode == SLUICE_FULLNAT && now && (__s32)*now >= (__s32)SNAT_HALF_OPEN_SHARE;
+}
+
 /* Claims a source port by inserting the reverse slot under it. Where the port may not change the client's own is the
  * only candidate. 0, or the error of the last insertion. */
-static __always_inline int claim_source_port(int family, struct connection *c, bool may_change)
+static __always_inline int claim_source_port(int family, struct connection *c)
 {
-	__u32 hash = mix(hash_source(&c->tuple, true) ^ (__u64)c->tuple.destination_port << 32);
-	__be16 port = c->tuple.source_port;
-	int error = 0;
+	__u32 hash = source_port_hash(&c->tuple);
+	bool may_change = port_may_change(c);
+	int error = -KERNEL_EEXIST;
 
-	for (int i = 0; i < SNAT_PORT_TRIES; i++) {
-		if (i > 0 || (may_change && bpf_ntohs(port) < SNAT_PORT_FIRST)) {
-			/* An odd stride over an even count would meet itself late; 64512 = 2^10 * 63, so a
-			 * prime above 7 walks through all ports. */
-			port = bpf_htons(SNAT_PORT_FIRST + (hash + i * 16411U) % SNAT_PORT_COUNT);
-		}
+	if (may_change && !(c->pressed & 1 << TOO_MANY_OF_MEMBER) && too_many_of_member(c))
+		return TOO_MANY_OF_MEMBER;
+	for (__u32 i = 0; i < SNAT_PORT_TRIES; i++) {
+		__be16 port = may_change ? source_port_at(c->tuple.source_port, hash, i) : c->tuple.source_port;
+
+		if (i < c->first_try)
+			continue;
 		c->reverse.key.destination_port = port;
 		c->forward.new_source_port = port;
 		error = flow_insert(family, &c->reverse);
@@ -141,6 +190,34 @@ static __always_inline int claim_source_port(int family, struct connection *c, b
 			break;
 	}
 	return error;
+}
+
+/* Takes the source port of the connection that makes way most readily among those that hold the first `tries` ports which
+ * this one may have. False: none does. */
+static __always_inline bool free_source_port(int family, struct connection *c, __u32 tries, bool crowded)
+{
+	__u32 hash = source_port_hash(&c->tuple), best = 0, best_try = 0;
+	bool may_change = port_may_change(c);
+	struct tuple key = c->reverse.key;
+	__s32 freed = -1;
+
+	for (__u32 i = 0; i < SNAT_PORT_TRIES && i < tries; i++) {
+		__s32 index;
+		__u32 rank;
+
+		key.destination_port = may_change ? source_port_at(c->tuple.source_port, hash, i) : c->tuple.source_port;
+		index = flow_search(family, &key);
+		rank = family == FAMILY4 ? port_rank4(index, crowded) : port_rank6(index, crowded);
+		if (rank > best) {
+			best = rank;
+			best_try = i;
+			freed = index;
+		}
+		if (best >= PORT_RANK_OVER || !may_change)
+			break;
+	}
+	c->first_try = best_try;
+	return best && flow_reclaim(family, freed, RECLAIM_PORT);
 }
 
 /* The member's next hop. UNDECIDED also when its MAC is not known yet. */
@@ -205,74 +282,37 @@ static __always_inline void withdraw_reverse(int family, const struct connection
 	flow_remove(family, flow_search(family, &key), &key, c->reverse.state);
 }
 
-/* SCTP's checksum covers the ports, so they stay. */
-static __always_inline bool ports_may_change(const struct connection *c, __u32 mode)
-{
-	return mode == SLUICE_FULLNAT && c->tuple.protocol != SLUICE_FLOW_SCTP;
-}
-
 /* Both slots, or the one that there is if the member answers directly. 0, or the flow table's error. */
-static __always_inline int insert_slots(int family, struct connection *c, __u32 mode)
+static __always_inline int insert_slots(int family, struct connection *c)
 {
 	int error;
 
-	c->claimed = answers_directly(mode);
+	c->claimed = answers_directly(c->mode);
 	if (!c->claimed) {
-		error = claim_source_port(family, c, ports_may_change(c, mode));
+		error = claim_source_port(family, c);
 		if (error)
 			return error;
 		c->claimed = true;
 	}
+	count_flow_opened(family, c->forward.state, 1);
 	error = flow_insert(family, &c->forward);
-	if (error && !answers_directly(mode))
+	if (!error)
+		return 0;
+	count_flow_opened(family, c->forward.state, -1);
+	if (!answers_directly(c->mode))
 		withdraw_reverse(family, c);
 	return error;
 }
 
+/* What is over the limit for once had nothing in its window that could have made way. That is bounded, too. */
 static __always_inline bool too_many_half_open(int family, const struct connection *c)
 {
 	const struct sluice_half_open *now = half_open_of(family);
+	__u32 limit = half_open_limit(family);
 
-	return !c->adopted && now && now->flows >= (family == FAMILY4 ? half_open_limit4 : half_open_limit6);
-}
-
-/* Chooses a member and makes the flow. UNDECIDED: there is none, for c->error. */
-static __always_inline int create_flow(int family, struct xdp_md *ctx, struct connection *c)
-{
-	const struct sluice_member *member;
-	const struct sluice_pool *pool;
-	struct tuple tuple = c->tuple; /* kernel 6.1 takes such arguments from the stack only */
-	__u32 index = c->pool, mode;
-	int why;
-
-	pool = bpf_map_lookup_elem(&pools, &index);
-	if (!pool)
-		return SLUICE_REASON_NO_MEMBER;
-	mode = pool->forwarding_mode;
-	index = c->member;
-	if (index == SLUICE_NO_INDEX)
-		c->member = index = choose_member(family, c->pool, pool, &tuple);
-	member = bpf_map_lookup_elem(&members, &index);
-	if (!member || !!(member->flags & SLUICE_MEMBER_IPV6) != (family == FAMILY6))
-		return SLUICE_REASON_NO_MEMBER;
-	describe_forward(family, c, member, mode);
-	if (c->tuple.protocol == SLUICE_FLOW_SCTP && member->port != c->tuple.destination_port)
-		return SLUICE_REASON_SCTP_PORTS;
-	c->error = TOO_MANY_HALF_OPEN;
-	if (too_many_half_open(family, c))
-		return UNDECIDED;
-	if ((why = find_way_to_member(family, ctx, c, member, mode)) != UNDECIDED)
-		return why;
-	if (!answers_directly(mode)) {
-		if ((why = find_way_to_client(family, ctx, c)) != UNDECIDED)
-			return why;
-		describe_reverse(c, c->query.index);
-	}
-	c->error = insert_slots(family, c, mode);
-	if (c->error)
-		return UNDECIDED;
-	count_flow_opened(family, c->forward.state);
-	return SLUICE_REASON_FLOW_CREATED;
+	if (c->pressed & 1 << TOO_MANY_HALF_OPEN)
+		limit += limit / 2;
+	return now && now->flows >= limit;
 }
 
 static __always_inline struct connection *connection_get(void)
@@ -282,38 +322,115 @@ static __always_inline struct connection *connection_get(void)
 	return bpf_map_lookup_elem(&local_connection, &zero);
 }
 
-__noinline int create_flow4(struct xdp_md *ctx)
+/* Chooses a member, and finds the ways there and back. UNDECIDED, or why there can be no connection. */
+static __always_inline int plan_connection(int family, struct xdp_md *ctx)
 {
 	struct connection *c = connection_get();
+	const struct sluice_member *member;
+	const struct sluice_pool *pool;
+	struct tuple tuple;
+	__u32 index, mode;
+	int why;
 
-	return c ? create_flow(FAMILY4, ctx, c) : SLUICE_REASON_NO_MEMBER;
+	if (!c)
+		return SLUICE_REASON_NO_MEMBER;
+	tuple = c->tuple; /* kernel 6.1 takes such arguments from the stack only */
+	index = c->pool;
+	pool = bpf_map_lookup_elem(&pools, &index);
+	if (!pool)
+		return SLUICE_REASON_NO_MEMBER;
+	c->mode = mode = pool->forwarding_mode;
+	c->forgettable = answers_directly(mode) && chooses_by_hash(pool) && !pool->persistence_seconds;
+	c->member = index = choose_member(family, c->pool, pool, &tuple);
+	member = bpf_map_lookup_elem(&members, &index);
+	if (!member || !!(member->flags & SLUICE_MEMBER_IPV6) != (family == FAMILY6))
+		return SLUICE_REASON_NO_MEMBER;
+	describe_forward(family, c, member, mode);
+	if (c->tuple.protocol == SLUICE_FLOW_SCTP && member->port != c->tuple.destination_port)
+		return SLUICE_REASON_SCTP_PORTS;
+	if ((why = find_way_to_member(family, ctx, c, member, mode)) != UNDECIDED)
+		return why;
+	if (!answers_directly(mode)) {
+		if ((why = find_way_to_client(family, ctx, c)) != UNDECIDED)
+			return why;
+		describe_reverse(c, c->query.index);
+	}
+	return UNDECIDED;
 }
 
-__noinline int create_flow6(struct xdp_md *ctx)
+__noinline int plan_connection4(struct xdp_md *ctx)
+{
+	return plan_connection(FAMILY4, ctx);
+}
+
+__noinline int plan_connection6(struct xdp_md *ctx)
+{
+	return plan_connection(FAMILY6, ctx);
+}
+
+/* Makes the flow that was planned. UNDECIDED: there is none, for c->error. */
+static __always_inline int create_flow(int family)
 {
 	struct connection *c = connection_get();
 
-	return c ? create_flow(FAMILY6, ctx, c) : SLUICE_REASON_NO_MEMBER;
+	if (!c)
+		return SLUICE_REASON_NO_MEMBER;
+	c->error = TOO_MANY_HALF_OPEN;
+	if (!too_many_half_open(family, c))
+		c->error = insert_slots(family, c);
+	return c->error ? UNDECIDED : SLUICE_REASON_FLOW_CREATED;
+}
+
+__noinline int create_flow4(void)
+{
+	return create_flow(FAMILY4);
+}
+
+__noinline int create_flow6(void)
+{
+	return create_flow(FAMILY6);
+}
+
+/* Those of listeners with more than their share go first; the others only when there are far too many. */
+static __always_inline void make_way_for_half_open(int family, const struct tuple *key)
+{
+	const struct sluice_half_open *now = half_open_of(family);
+	__u32 limit = half_open_limit(family);
+
+	window_reclaim(family, tuple_home(family, key), SLUICE_FLOW_WINDOW * bucket_slots(family),
+		       now && now->flows >= limit + limit / 2 ? RECLAIM_HALF_OPEN : RECLAIM_OVER_SHARE);
 }
 
 static __always_inline int make_way_for(int family)
 {
-	const struct connection *c = connection_get();
+	struct connection *c = connection_get();
 	struct tuple key;
+	bool crowded;
 
 	if (!c)
-		return 0;
+		return false;
 	key = c->claimed || c->error == TOO_MANY_HALF_OPEN ? c->forward.key : c->reverse.key;
-	if (c->error == TOO_MANY_HALF_OPEN)
-		window_reclaim(family, tuple_home(family, &key), SLUICE_FLOW_WINDOW * bucket_slots(family),
-			       RECLAIM_HALF_OPEN);
-	else
-		flow_make_way(family, &key, c->error);
-	return 0;
+	switch (c->error) {
+	case TOO_MANY_HALF_OPEN:
+		c->pressed |= 1 << TOO_MANY_HALF_OPEN;
+		make_way_for_half_open(family, &key);
+		return true;
+	case TOO_MANY_OF_MEMBER:
+		c->pressed |= 1 << TOO_MANY_OF_MEMBER;
+		free_source_port(family, c, SNAT_CROWDED_TRIES, true);
+		return true;
+	case -KERNEL_EEXIST:
+		crowded = port_may_change(c) && too_many_of_member(c);
+		return free_source_port(family, c, SNAT_PORT_TRIES, crowded);
+	case -KERNEL_ENOSPC:
+		return flow_make_room(family, &key, c->listener);
+	default:
+		return false;
+	}
 }
 
 /* What stood in the way of the connection that was last tried on this CPU may be over and not swept yet: then it goes;
- * or it is one that waits for its client. */
+ * or it is one that waits for its client. False: it is not worth trying again. */
 __noinline int make_way4(void)
 {
 	return make_way_for(FAMILY4);
@@ -324,8 +441,8 @@ __noinline int make_way6(void)
 	return make_way_for(FAMILY6);
 }
 
-/* The first packet of a flow that was just made. */
-static __always_inline int forward_first(int family, struct xdp_md *ctx)
+/* The first packet of a flow that was just made, or of one that there is no room for, but that needs none. */
+static __always_inline int forward_first(int family, struct xdp_md *ctx, __u32 why)
 {
 	struct journey *journey = journey_get();
 	struct connection *c = connection_get();
@@ -354,17 +471,17 @@ static __always_inline int forward_first(int family, struct xdp_md *ctx)
 	if (p->signals & SIGNAL_OPENS && !(flow->state & SLUICE_FLOW_REPLIED))
 		handshake_begins(flow->state, handshake_name(family, &p->tuple));
 	return transmit(family, p, ctx, flow, &way,
-			way.hop ? SLUICE_REASON_FLOW_CREATED : SLUICE_REASON_NEXT_HOP_UNRESOLVED);
+			way.hop ? why : SLUICE_REASON_NEXT_HOP_UNRESOLVED);
 }
 
-__noinline int forward_first4(struct xdp_md *ctx)
+__noinline int forward_first4(struct xdp_md *ctx, __u32 why)
 {
-	return forward_first(FAMILY4, ctx);
+	return forward_first(FAMILY4, ctx, why);
 }
 
-__noinline int forward_first6(struct xdp_md *ctx)
+__noinline int forward_first6(struct xdp_md *ctx, __u32 why)
 {
-	return forward_first(FAMILY6, ctx);
+	return forward_first(FAMILY6, ctx, why);
 }
 
 /* Makes the sender of the packet a next hop: replies go back to the MAC and interface that it came from. */
@@ -387,7 +504,7 @@ static __always_inline void describe_client_hop(struct xdp_md *ctx, const struct
 }
 
 static __always_inline bool describe_connection(struct xdp_md *ctx, const struct packet *p,
-						const struct sluice_listener *listener, __u64 adopted)
+						const struct sluice_listener *listener, bool adopted)
 {
 	struct connection *c = connection_get();
 
@@ -398,47 +515,28 @@ static __always_inline bool describe_connection(struct xdp_md *ctx, const struct
 	c->pool = listener->pool;
 	c->snat_source = listener->snat_source;
 	c->adopted = adopted;
-	c->member = SLUICE_NO_INDEX;
+	c->pressed = 0;
+	c->first_try = 0;
 	c->listener_flags = listener->flags;
 	describe_client_hop(ctx, p, &c->client_hop);
 	return true;
 }
 
-static __always_inline const struct sluice_listener *listener_find(int family, const struct packet *p)
-{
-	if (family == FAMILY4) {
-		struct sluice_listener4_key key = {
-			.address = p->tuple.destination.ipv4,
-			.port = p->tuple.destination_port,
-			.protocol = p->protocol,
-		};
-
-		return bpf_map_lookup_elem(&listeners4, &key);
-	}
-	struct sluice_listener6_key key = {
-		.address = p->tuple.destination,
-		.port = p->tuple.destination_port,
-		.protocol = p->protocol,
-	};
-
-	return bpf_map_lookup_elem(&listeners6, &key);
-}
-
-/* The state of a flow that this packet may begin: 0 for a connection that opens, that of an established one for a
- * packet from the middle, whose member every load balancer chooses alike. False: none. */
-static __always_inline bool may_begin(const struct packet *p, const struct sluice_listener *listener, __u64 *state)
+/* May this packet begin a flow? Those that open a connection may; *adopted: one from the middle, too, if every load
+ * balancer chooses its member alike. Whether there is such a connection only its ends know, so it is as little confirmed
+ * as one that opens. */
+static __always_inline bool may_begin(const struct packet *p, const struct sluice_listener *listener, bool *adopted)
 {
 	const struct sluice_pool *pool;
 	__u32 index = listener->pool;
 
-	*state = 0;
+	*adopted = false;
 	if (p->protocol == IPPROTO_UDP || p->signals & SIGNAL_OPENS)
 		return true;
 	pool = bpf_map_lookup_elem(&pools, &index);
-	if (!pool || !keeps_client(pool->forwarding_mode) ||
-	    (pool->algorithm != SLUICE_SOURCE_IP && pool->algorithm != SLUICE_SOURCE_IP_PORT))
+	if (!pool || !keeps_client(pool->forwarding_mode) || !chooses_by_hash(pool))
 		return false;
-	*state = SLUICE_FLOW_REPLIED | SLUICE_FLOW_ESTABLISHED;
+	*adopted = true;
 	return !(p->signals & (SIGNAL_ACCEPTS | SIGNAL_ENDS | SIGNAL_ABORTS));
 }
 
@@ -462,9 +560,11 @@ __noinline int reason_of_failure(void)
 	case -KERNEL_EEXIST:
 		return SLUICE_REASON_NO_PORT;
 	case TOO_MANY_HALF_OPEN:
-		return SLUICE_REASON_HALF_OPEN_FULL;
+		return c->forgettable ? SLUICE_REASON_FORWARDED_WITHOUT_FLOW : SLUICE_REASON_HALF_OPEN_FULL;
+	case TOO_MANY_OF_MEMBER:
+		return SLUICE_REASON_NO_PORT;
 	default:
-		return SLUICE_REASON_FLOW_TABLE_FULL;
+		return c->forgettable ? SLUICE_REASON_FORWARDED_WITHOUT_FLOW : SLUICE_REASON_FLOW_TABLE_FULL;
 	}
 }
 
@@ -496,8 +596,8 @@ __noinline int refuse6(struct xdp_md *ctx, __u32 why)
 static __always_inline int ask_for_connection(int family, struct packet *p, struct xdp_md *ctx,
 					      const struct sluice_vip *vip)
 {
-	const struct sluice_listener *listener = listener_find(family, p);
-	__u64 adopted;
+	const struct sluice_listener *listener = listener_find(family, &p->tuple);
+	bool adopted;
 	int why;
 
 	if (!listener || !may_begin(p, listener, &adopted)) {

@@ -6,6 +6,7 @@
 
 #include "bpf/packet.h"
 #include "maps/counters.h"
+#include "maps/half_open.h"
 
 static __always_inline void count_reason(__u32 why)
 {
@@ -69,26 +70,41 @@ static __always_inline struct sluice_half_open *half_open_of(int family)
 	return bpf_map_lookup_elem(&half_open, &which);
 }
 
-static __always_inline void count_half_open(int family, __s64 change)
+/* See maps/half_open.h for why there may be less than is taken away. */
+static __always_inline void count_share(__u32 *now, __s32 change)
 {
+	if (now && (change > 0 || *now))
+		__sync_fetch_and_add(now, change);
+}
+
+static __always_inline void count_half_open(int family, __u64 state, __s32 change)
+{
+	__u32 listener = SLUICE_STATE_GET(state, LISTENER), member = SLUICE_STATE_GET(state, MEMBER);
 	struct sluice_half_open *now = half_open_of(family);
 
 	if (now)
-		__sync_fetch_and_add(&now->flows, change);
+		__sync_fetch_and_add(&now->flows, (__s64)change);
+	count_share(bpf_map_lookup_elem(&listener_half_open, &listener), change);
+	count_share(bpf_map_lookup_elem(&member_half_open, &member), change);
 }
 
-static __always_inline void count_flow_opened(int family, __u64 state)
+/* A connection is counted before it can be found, so that no other CPU counts its end before its beginning; `change` -1
+ * takes that back if it could not be made. What is counted twice for a moment is never what is missing: first active, then
+ * half open, and the other way round at the end, so connections that are confirmed are never too few. */
+static __always_inline void count_flow_opened(int family, __u64 state, __s32 change)
 {
 	struct sluice_counters *listener = counters_of_listener(state);
 	struct sluice_counters *member = counters_of_member(state);
 
 	if (listener)
-		++listener->flows_opened;
+		listener->flows_opened += (__s64)change;
 	if (member)
-		++member->flows_opened;
-	count_active(state, 1);
-	if (!sluice_flow_is_confirmed(state))
-		count_half_open(family, 1);
+		member->flows_opened += (__s64)change;
+	if (change < 0 && !sluice_flow_is_confirmed(state))
+		count_half_open(family, state, change);
+	count_active(state, change);
+	if (change > 0 && !sluice_flow_is_confirmed(state))
+		count_half_open(family, state, change);
 }
 
 /* Once per connection: when it is closed or forgotten, whichever comes first. `state` is the last one before that. */
@@ -106,9 +122,9 @@ static __always_inline void count_flow_ended(int family, __u64 state)
 		++member->flows_ended;
 		member->flows_failed += !established;
 	}
-	count_active(state, -1);
 	if (!established)
-		count_half_open(family, -1);
+		count_half_open(family, state, -1);
+	count_active(state, -1);
 }
 
 /* When its phase changes. One that had been counted as ended and goes on is counted as opened once more: numbers that
@@ -119,9 +135,9 @@ static __always_inline void count_flow_changed(int family, __u64 before, __u64 a
 		if (!sluice_flow_is_closed(before))
 			count_flow_ended(family, before);
 	} else if (sluice_flow_is_closed(before)) {
-		count_flow_opened(family, after);
+		count_flow_opened(family, after, 1);
 	} else if (!sluice_flow_is_confirmed(before) && sluice_flow_is_confirmed(after)) {
-		count_half_open(family, -1);
+		count_half_open(family, before, -1);
 	}
 }
 

@@ -9,6 +9,15 @@
 #include "bpf/journey.h"
 #include "maps/member.h"
 
+/* Connections that the client has not confirmed; set before load, see SLUICE_HALF_OPEN_SHARE. */
+const volatile __u32 half_open_limit4 = SLUICE_DEFAULT_FLOWS / SLUICE_HALF_OPEN_SHARE;
+const volatile __u32 half_open_limit6 = SLUICE_DEFAULT_FLOWS / SLUICE_IPV6_SHARE / SLUICE_HALF_OPEN_SHARE;
+
+static __always_inline __u32 half_open_limit(int family)
+{
+	return family == FAMILY4 ? half_open_limit4 : half_open_limit6;
+}
+
 /* Rounds for changing a state that other CPUs change too. */
 #define FLOW_STATE_ROUNDS 8
 
@@ -54,7 +63,9 @@ static const __u8 after_client[PHASES][FLOW_EVENTS] = {
 			       [EVENT_ENDS] = PHASE(CLIENT_ENDED)},
 };
 static const __u8 after_member[PHASES][FLOW_EVENTS] = {
-	[PHASE(OPENING)] = {STAYS(OPENING), [EVENT_ACCEPTS] = PHASE(ANSWERED), [EVENT_ANSWERS] = PHASE(OPEN),
+	/* In the middle of a connection that was adopted the member has accepted it before. */
+	[PHASE(OPENING)] = {STAYS(OPENING), [EVENT_ACCEPTS] = PHASE(ANSWERED), [EVENT_PACKET] = PHASE(ANSWERED),
+			    [EVENT_DATA] = PHASE(ANSWERED), [EVENT_ANSWERS] = PHASE(OPEN),
 			    [EVENT_ABORTS] = PHASE(REFUSED)},
 	[PHASE(ANSWERED)] = {STAYS(ANSWERED), [EVENT_ANSWERS] = PHASE(OPEN), [EVENT_ABORTS] = PHASE(BROKEN_OFF)},
 	[PHASE(OPEN)] = {STAYS(OPEN), [EVENT_ENDS] = PHASE(MEMBER_ENDED), [EVENT_ABORTS] = PHASE(MEMBER_RESET)},
@@ -137,7 +148,7 @@ static __always_inline __u32 flow_timeout_seconds(__u64 state)
 	if (state & SLUICE_FLOW_CLOSED)
 		return SLUICE_TIMEOUT_CLOSING_SECONDS;
 	if (SLUICE_STATE_GET(state, PROTOCOL) == SLUICE_FLOW_UDP)
-		return state & SLUICE_FLOW_REPLIED ? SLUICE_TIMEOUT_UDP_REPLIED_SECONDS : SLUICE_TIMEOUT_UDP_SECONDS;
+		return state & SLUICE_FLOW_ESTABLISHED ? SLUICE_TIMEOUT_UDP_REPLIED_SECONDS : SLUICE_TIMEOUT_UDP_SECONDS;
 	if (state & SLUICE_FLOW_ESTABLISHED)
 		return SLUICE_TIMEOUT_ESTABLISHED_SECONDS;
 	return SLUICE_TIMEOUT_HALF_OPEN_SECONDS;
@@ -341,11 +352,33 @@ static __always_inline bool flow_take_any(int family, __s32 index, struct tuple 
 #define RECLAIM_IDLE 0        /* those that are over and were not swept yet (nobody sweeps while the controller is dead) */
 #define RECLAIM_HALF_OPEN 1   /* and those that wait for their client: in a flood nearly all are spoofed */
 #define RECLAIM_UNCONFIRMED 2 /* and those that were closed before their client confirmed them */
+#define RECLAIM_OVER_SHARE 3  /* like half-open ones, but only those of listeners that have more than their share of them */
+#define RECLAIM_PORT 4        /* like unconfirmed ones, and those that were closed: see port_rank() */
+#define RECLAIM_UNPROVEN 5    /* see oldest_unproven() */
 
-static __always_inline bool is_unconfirmed(__u64 forward_state, __u32 which)
+/* Has the listener of this flow more half-open connections than are its own? */
+static __always_inline bool listener_is_over_share(int family, __u64 state)
 {
-	return !sluice_flow_is_confirmed(forward_state) &&
-	       (which == RECLAIM_UNCONFIRMED || (which == RECLAIM_HALF_OPEN && !sluice_flow_is_closed(forward_state)));
+	__u32 index = SLUICE_STATE_GET(state, LISTENER);
+	const __u32 *now = bpf_map_lookup_elem(&listener_half_open, &index);
+
+	return now && (__s32)*now > (__s32)(half_open_limit(family) / SLUICE_LISTENER_HALF_OPEN_SHARE);
+}
+
+static __always_inline bool makes_way(int family, __u64 forward_state, __u32 which)
+{
+	bool closed = sluice_flow_is_closed(forward_state);
+
+	if (sluice_flow_is_confirmed(forward_state))
+		return which == RECLAIM_UNPROVEN || (which == RECLAIM_PORT && closed);
+	switch (which) {
+	case RECLAIM_HALF_OPEN:
+		return !closed;
+	case RECLAIM_OVER_SHARE:
+		return !closed && listener_is_over_share(family, forward_state);
+	default:
+		return which != RECLAIM_IDLE;
+	}
 }
 
 static __always_inline bool flow_reclaim_in(int family, __s32 index, __u32 which)
@@ -367,7 +400,7 @@ static __always_inline bool flow_reclaim_in(int family, __s32 index, __u32 which
 		journey->quoted = journey->twin;
 		flow_twin_to(&journey->twin, flow);
 	}
-	if (is_unconfirmed(flow->state, which))
+	if (makes_way(family, flow->state, which))
 		return flow_forget_both(family, &journey->quoted, flow, &journey->twin);
 	return flow_is_idle(family, &journey->twin, flow->state) &&
 	       flow_forget_both(family, &journey->quoted, flow, &journey->twin);
@@ -402,18 +435,122 @@ static __always_inline bool window_reclaim(int family, __u32 home, __u32 slots, 
 	return false;
 }
 
-/* This flow could not be inserted, for `error`. If what stands in its way is a connection that is over, that goes; if
- * that is not enough, one that its client has not confirmed. */
-static __always_inline void flow_make_way(int family, const struct tuple *key, int error)
+/* How readily the connection that holds a source port toward a member makes way for another one there. 0: not at all. To
+ * the rank of a connection its idle ticks are added, so the longest idle one of a rank goes first. */
+#define PORT_RANK_CLOSED (1U << 12)    /* it guards the port against its late packets: two minutes are better than one */
+#define PORT_RANK_HALF_OPEN (1U << 16) /* the member may still be asking the client */
+#define PORT_RANK_OVER (1U << 20)      /* idle for too long, or reset before the client confirmed it */
+/* A half-open connection that is younger than this may be an honest one, one that looks closed may not be: a reset that
+ * nobody believed is taken back by the next packet. */
+#define PORT_RANK_TICKS 2
+
+/* `crowded`: the member has more half-open connections than their share of its ports. */
+static __always_inline __u32 port_rank_in(int family, __s32 index, bool crowded)
+{
+	__u32 now = clock_ticks(), idle, reverse_idle;
+	struct journey *journey = journey_get();
+	struct flow *flow;
+
+	if (!journey || !flow_take_any(family, index, &journey->quoted, &journey->flow))
+		return 0;
+	flow = &journey->flow;
+	if (!(flow->state & SLUICE_FLOW_TO_CLIENT))
+		return 0;
+	reverse_idle = flow_idle_ticks(flow->state, now);
+	flow_twin_to(&journey->quoted, flow);
+	/* Without its twin it is being inserted right now, unless it is old. */
+	if (!flow_find_far(family, &journey->quoted, flow))
+		return reverse_idle >= PORT_RANK_TICKS ? PORT_RANK_OVER : 0;
+	flow_twin_to(&journey->quoted, flow);
+	if (sluice_flow_is_closed(flow->state) && !sluice_flow_is_confirmed(flow->state))
+		return PORT_RANK_OVER;
+	if (flow_is_idle(family, &journey->quoted, flow->state))
+		return PORT_RANK_OVER;
+	idle = flow_idle_ticks(flow->state, now);
+	if (idle > reverse_idle)
+		idle = reverse_idle;
+	if (!sluice_flow_is_confirmed(flow->state))
+		return crowded || idle >= PORT_RANK_TICKS ? PORT_RANK_HALF_OPEN + idle : 0;
+	return sluice_flow_is_closed(flow->state) && !reset_by_one(flow->state) && idle >= PORT_RANK_TICKS
+		       ? PORT_RANK_CLOSED + idle
+		       : 0;
+}
+
+__noinline int port_rank4(__s32 index, __u32 crowded)
+{
+	return port_rank_in(FAMILY4, index, crowded);
+}
+
+__noinline int port_rank6(__s32 index, __u32 crowded)
+{
+	return port_rank_in(FAMILY6, index, crowded);
+}
+
+/* What nobody ever proves: that a client of UDP, or of a member that answers past us, hears what it is answered. Such a
+ * connection makes way for one of the same listener, or of anybody if its listener has more than a share of the table. */
+#define UNPROVEN_SHARE 4 /* a quarter */
+
+static __always_inline bool flow_is_unproven(int family, __u64 state, __u32 listener)
+{
+	__u32 own = SLUICE_STATE_GET(state, LISTENER);
+	const struct sluice_member *member;
+	const __u32 *active;
+
+	if (!SLUICE_STATE_GET(state, PROTOCOL) || state & SLUICE_FLOW_TO_CLIENT)
+		return false;
+	if (SLUICE_STATE_GET(state, PROTOCOL) != SLUICE_FLOW_UDP) {
+		member = member_of(state);
+		if (!member || !(member->flags & (SLUICE_MEMBER_DSR | SLUICE_MEMBER_IPIP)))
+			return false;
+	}
+	if (own == listener)
+		return true;
+	active = bpf_map_lookup_elem(&listener_active, &own);
+	return active && *active > (family == FAMILY4 ? flow_capacity4 : flow_capacity6) / UNPROVEN_SHARE;
+}
+
+/* The longest idle one of them in a home's window; -1: there is none. */
+static __always_inline __s32 oldest_unproven_in(int family, __u32 home, __u32 listener)
+{
+	__u32 now = clock_ticks(), oldest = 0;
+	__s32 found = -1;
+
+	for (__u32 i = 0; i < SLUICE_FLOW_WINDOW * bucket_slots(family); i++) {
+		__s32 index = home * bucket_slots(family) + i;
+		void *slot = flow_slot(family, index);
+		__u64 state;
+
+		if (!slot)
+			break;
+		state = READ_ONCE(*slot_state(family, slot));
+		if (flow_is_unproven(family, state, listener) && flow_idle_ticks(state, now) >= oldest) {
+			oldest = flow_idle_ticks(state, now);
+			found = index;
+		}
+	}
+	return found;
+}
+
+__noinline int oldest_unproven4(__u32 home, __u32 listener)
+{
+	return oldest_unproven_in(FAMILY4, home, listener);
+}
+
+__noinline int oldest_unproven6(__u32 home, __u32 listener)
+{
+	return oldest_unproven_in(FAMILY6, home, listener);
+}
+
+/* The window of this flow, of this listener, is full. What makes way: a connection that is over; if there is none, one that
+ * its client has not confirmed; if there is none, one that nobody can confirm. */
+static __always_inline bool flow_make_room(int family, const struct tuple *key, __u32 listener)
 {
 	__u32 home = tuple_home(family, key);
 
-	if (error == -KERNEL_EEXIST)
-		flow_reclaim(family, flow_search(family, key), RECLAIM_IDLE);
-	if (error != -KERNEL_ENOSPC)
-		return;
-	if (!window_reclaim(family, home, FLOW_RECLAIM_SLOTS, RECLAIM_IDLE))
-		window_reclaim(family, home, SLUICE_FLOW_WINDOW * bucket_slots(family), RECLAIM_UNCONFIRMED);
+	return window_reclaim(family, home, FLOW_RECLAIM_SLOTS, RECLAIM_IDLE) ||
+	       window_reclaim(family, home, SLUICE_FLOW_WINDOW * bucket_slots(family), RECLAIM_UNCONFIRMED) ||
+	       flow_reclaim(family, family == FAMILY4 ? oldest_unproven4(home, listener) : oldest_unproven6(home, listener),
+			    RECLAIM_UNPROVEN);
 }
 
 #endif

@@ -74,6 +74,10 @@ const volatile __u64 flow_hash_seed = 0;
 const volatile __u32 flow_homes4 = SLUICE_FLOW_HOMES4(SLUICE_DEFAULT_FLOWS);
 const volatile __u32 flow_homes6 = SLUICE_FLOW_HOMES6(SLUICE_DEFAULT_FLOWS / SLUICE_IPV6_SHARE);
 
+/* Connections that the table was made for. */
+#define flow_capacity4 ((__u32)((__u64)flow_homes4 * SLUICE_BUCKET_SLOTS4 * 3 / 10))
+#define flow_capacity6 ((__u32)((__u64)flow_homes6 * SLUICE_BUCKET_SLOTS6 * 3 / 10))
+
 #define KERNEL_EAGAIN 11
 #define KERNEL_EEXIST 17
 #define KERNEL_ENOSPC 28

@@ -11,6 +11,7 @@
 #include <linux/udp.h>
 #include <bpf/bpf_endian.h>
 
+#include "bpf/admit.h"
 #include "bpf/answer.h"
 #include "bpf/ethernet.h"
 #include "bpf/flow_state.h"
@@ -106,19 +107,32 @@ static __always_inline void translate(int family, struct xdp_md *ctx, const stru
 	translate_l4(ctx, p, (__u32)flow->new_destination_port << 16 | flow->new_source_port, change);
 }
 
-/* The client's side of the connection: what this packet tells about it. */
-static __always_inline void track_client(int family, const struct packet *p, const struct flow *forward)
+static __always_inline bool is_one_too_many(int family, const struct tuple *client)
+{
+	return family == FAMILY4 ? is_above_connection_limit4(client) : is_above_connection_limit6(client);
+}
+
+/* Has the connection been confirmed between these two states? */
+static __always_inline bool is_confirmed_now(__u64 before, __u64 after)
+{
+	return !sluice_flow_is_confirmed(before) && sluice_flow_is_confirmed(after) && !sluice_flow_is_closed(after);
+}
+
+/* The client's side of the connection: what this packet tells about it. True: it confirms one too many. */
+static __always_inline bool track_client(int family, const struct packet *p, const struct flow *forward)
 {
 	__u32 event = event_of(p->signals);
 
 	if (p->protocol == IPPROTO_UDP)
 		event = EVENT_PACKET;
 	else if (event == EVENT_ACCEPTS)
-		return; /* that is the member's part */
+		return false; /* that is the member's part */
 	if (p->signals & SIGNAL_OPENS && sluice_flow_phase(forward->state) == SLUICE_PHASE_OPENING)
 		suspect_member(forward->state, SLUICE_FAILURE_UNANSWERED);
-	if (state_after(forward->state, event, false) != forward->state)
-		flow_advance(family, &p->tuple, forward, event, false);
+	if (state_after(forward->state, event, false) == forward->state)
+		return false;
+	return is_confirmed_now(forward->state, flow_advance(family, &p->tuple, forward, event, false)) &&
+	       is_one_too_many(family, &p->tuple);
 }
 
 /* Does the packet come in by the NIC that leads to the flow's member? What comes in elsewhere, a client behind another NIC
@@ -138,7 +152,7 @@ static __always_inline bool on_members_side(__u64 state, __u32 ingress_ifindex)
 }
 
 /* What the member's next packets have to tell. */
-enum told { TOLD_NOTHING, TOLD_MORE_WILL_FOLLOW, TOLD_ALL };
+enum told { TOLD_NOTHING, TOLD_MORE_WILL_FOLLOW, TOLD_ALL, TOLD_ONE_TOO_MANY };
 
 static __always_inline int track_member_in(int family, const struct tuple *forward_key, __u32 event, __u32 ingress_ifindex)
 {
@@ -152,9 +166,14 @@ static __always_inline int track_member_in(int family, const struct tuple *forwa
 		handshake_ends(forward.state, handshake_name(family, forward_key));
 	if (event == EVENT_ABORTS && phase == SLUICE_PHASE_OPENING)
 		suspect_member(forward.state, SLUICE_FAILURE_REFUSED);
-	if (state_after(forward.state, event, true) != forward.state)
-		phase = sluice_flow_phase(flow_advance(family, forward_key, &forward, event, true));
-	return phase & SLUICE_FLOW_MEMBER_FIN ? TOLD_MORE_WILL_FOLLOW : TOLD_ALL;
+	if (state_after(forward.state, event, true) != forward.state) {
+		__u64 state = flow_advance(family, forward_key, &forward, event, true);
+
+		if (is_confirmed_now(forward.state, state) && is_one_too_many(family, forward_key))
+			return TOLD_ONE_TOO_MANY;
+		phase = sluice_flow_phase(state);
+	}
+	return phase == SLUICE_PHASE_OPENING || phase & SLUICE_FLOW_MEMBER_FIN ? TOLD_MORE_WILL_FOLLOW : TOLD_ALL;
 }
 
 __noinline int track_member4(const struct tuple *forward_key, __u32 event, __u32 ingress_ifindex)
@@ -168,8 +187,8 @@ __noinline int track_member6(const struct tuple *forward_key, __u32 event, __u32
 }
 
 /* The member's side; the phase is in the twin. A reverse slot is marked while its ordinary packets have nothing to tell,
- * so that they can take the fast path. */
-static __always_inline void track_member(int family, struct xdp_md *ctx, const struct packet *p, struct flow *flow)
+ * so that they can take the fast path. True: it confirms one too many. */
+static __always_inline bool track_member(int family, struct xdp_md *ctx, const struct packet *p, struct flow *flow)
 {
 	struct tuple twin = flow_twin(flow);
 	__u32 event = twin.protocol == SLUICE_FLOW_UDP ? EVENT_ANSWERS : event_of(p->signals);
@@ -178,15 +197,18 @@ static __always_inline void track_member(int family, struct xdp_md *ctx, const s
 	int told;
 
 	if (event == EVENT_NONE || (is_ordinary && state & SLUICE_FLOW_ESTABLISHED))
-		return;
+		return false;
 	told = family == FAMILY4 ? track_member4(&twin, event, ctx->ingress_ifindex)
 				 : track_member6(&twin, event, ctx->ingress_ifindex);
+	if (told == TOLD_ONE_TOO_MANY)
+		return true;
 	if (told == TOLD_ALL)
 		state |= SLUICE_FLOW_ESTABLISHED;
 	else if (told == TOLD_MORE_WILL_FOLLOW)
 		state &= ~SLUICE_FLOW_ESTABLISHED;
 	if (state != flow->state)
 		flow_replace_state(family, &p->tuple, flow, state);
+	return false;
 }
 
 /* Stamps at most once per tick, so that most packets leave the slot's cache line clean. A lost race is no loss:
@@ -337,12 +359,10 @@ static __always_inline int forward_in(int family, struct xdp_md *ctx)
 		return why;
 	touch(family, flow);
 	count_flow_packet(flow->state, ETH_HLEN + p->l3_bytes);
-	if (p->fragment == FRAGMENT_LATER)
-		;
-	else if (to_client(flow))
-		track_member(family, ctx, p, flow);
-	else
-		track_client(family, p, flow);
+	if (p->fragment != FRAGMENT_LATER) {
+		if (to_client(flow) ? track_member(family, ctx, p, flow) : track_client(family, p, flow))
+			return NEXT_OVER_LIMIT;
+	}
 	return transmit(family, p, ctx, flow, &way,
 			way.hop ? reason_of_way(flow) : SLUICE_REASON_NEXT_HOP_UNRESOLVED);
 }
@@ -370,6 +390,38 @@ __noinline int give_up4(struct xdp_md *ctx)
 __noinline int give_up6(struct xdp_md *ctx)
 {
 	return give_up(FAMILY6, ctx);
+}
+
+/* This packet has confirmed a connection that is one too many: it ends, and the client is told. (A member's answer to a UDP
+ * client is just dropped: the client's next packet is refused.) */
+static __always_inline int end_one_too_many(int family, struct xdp_md *ctx)
+{
+	struct journey *journey = journey_get();
+	bool answer;
+
+	if (!journey)
+		return SLUICE_REASON_CONNECTION_LIMIT;
+	answer = to_client(&journey->flow);
+	journey->quoted = journey->packet.tuple;
+	if (answer)
+		flow_twin_to(&journey->quoted, &journey->flow);
+	/* Its state is another one since. */
+	if (flow_find_far(family, &journey->quoted, &journey->flow)) {
+		count_flow_refused(SLUICE_STATE_GET(journey->flow.state, LISTENER));
+		flow_forget(family, &journey->quoted, &journey->flow);
+	}
+	return answer ? SLUICE_REASON_CONNECTION_LIMIT
+		      : reject(family, &journey->packet, ctx, SLUICE_REASON_CONNECTION_LIMIT);
+}
+
+__noinline int end_one_too_many4(struct xdp_md *ctx)
+{
+	return end_one_too_many(FAMILY4, ctx);
+}
+
+__noinline int end_one_too_many6(struct xdp_md *ctx)
+{
+	return end_one_too_many(FAMILY6, ctx);
 }
 
 /* Any packet of a known flow. */

@@ -15,6 +15,7 @@
 #define NEXT_ERROR (-3)   /* it is an ICMP error, perhaps about a flow */
 #define NEXT_OPEN (-4)    /* it opens a connection: local_connection */
 #define NEXT_GIVE_UP (-5) /* it is in a flow whose member is down, and the client shall know */
+#define NEXT_OVER_LIMIT (-6) /* it confirmed a connection that is one too many, and the client shall know */
 
 /* What a packet needs of its flow: a copy, and which slot it is for later changes. */
 struct flow {

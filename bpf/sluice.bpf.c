@@ -176,24 +176,31 @@ __noinline int find_again(int family)
 				 : flow_find_far(FAMILY6, &journey->packet.tuple, &journey->flow);
 }
 
-/* Makes the connection that was asked for; a second time if something gave way to it. */
+/* Makes the connection that was planned; once more whenever something gave way to it. */
+static __always_inline int make_connection(int family)
+{
+	for (int i = 0; i <= MAKE_WAY_ROUNDS; i++) {
+		int why = family == FAMILY4 ? create_flow4() : create_flow6();
+
+		if (why != UNDECIDED)
+			return why;
+		if (reason_of_failure() == OPENED_MEANWHILE || i == MAKE_WAY_ROUNDS)
+			break;
+		if (!(family == FAMILY4 ? make_way4() : make_way6()))
+			break;
+	}
+	return reason_of_failure();
+}
+
+/* The connection that was asked for. */
 static __always_inline int open_connection(int family, struct xdp_md *ctx)
 {
-	int why = family == FAMILY4 ? create_flow4(ctx) : create_flow6(ctx);
+	int why = family == FAMILY4 ? plan_connection4(ctx) : plan_connection6(ctx);
 
-	if (why == UNDECIDED && (why = reason_of_failure()) != OPENED_MEANWHILE) {
-		if (family == FAMILY4) {
-			make_way4();
-			why = create_flow4(ctx);
-		} else {
-			make_way6();
-			why = create_flow6(ctx);
-		}
-		if (why == UNDECIDED)
-			why = reason_of_failure();
-	}
-	if (why == SLUICE_REASON_FLOW_CREATED)
-		return family == FAMILY4 ? forward_first4(ctx) : forward_first6(ctx);
+	if (why == UNDECIDED)
+		why = make_connection(family);
+	if (why == SLUICE_REASON_FLOW_CREATED || why == SLUICE_REASON_FORWARDED_WITHOUT_FLOW)
+		return family == FAMILY4 ? forward_first4(ctx, why) : forward_first6(ctx, why);
 	if (why != OPENED_MEANWHILE)
 		return family == FAMILY4 ? refuse4(ctx, why) : refuse6(ctx, why);
 	if (!find_again(family))
@@ -207,9 +214,11 @@ static __always_inline int ip_packet(int family, struct xdp_md *ctx, __u32 l3_of
 {
 	int next = family == FAMILY4 ? decide4(ctx, l3_offset) : decide6(ctx, l3_offset);
 
+	if (next == NEXT_FORWARD)
+		next = family == FAMILY4 ? forward4(ctx) : forward6(ctx);
 	switch (next) {
-	case NEXT_FORWARD:
-		return family == FAMILY4 ? forward4(ctx) : forward6(ctx);
+	case NEXT_OVER_LIMIT:
+		return family == FAMILY4 ? end_one_too_many4(ctx) : end_one_too_many6(ctx);
 	case NEXT_GIVE_UP:
 		return family == FAMILY4 ? give_up4(ctx) : give_up6(ctx);
 	case NEXT_OPEN:

@@ -169,7 +169,7 @@ static inline int sluice_flow_is_confirmed(__u64 state)
 #define SLUICE_TIMEOUT_CLOSED_SECONDS 60       /* both FINs, or never confirmed: Linux's TIME_WAIT, guards the port */
 #define SLUICE_TIMEOUT_RESET_SECONDS 240       /* RFC 7857, 2.2: time for what shows that the reset was a forgery */
 #define SLUICE_TIMEOUT_UDP_SECONDS 30          /* UDP without a reply */
-#define SLUICE_TIMEOUT_UDP_REPLIED_SECONDS 60
+#define SLUICE_TIMEOUT_UDP_REPLIED_SECONDS 120 /* RFC 4787 REQ-5: both sides have spoken (or the client twice) */
 
 /* At most a quarter of the table may be half-open. Beyond that, and where there is no room, a new connection takes the place
  * of a half-open one; a confirmed one never makes way. */

@@ -57,12 +57,13 @@
 	X(NOT_ALLOWED, DROP, "not_allowed",                                                        \
 	  "The client's address is in none of the listener's allowed_cidrs.")                      \
 	X(CONNECTION_LIMIT, DROP, "connection_limit",                                              \
-	  "The listener has as many connections as its connection_limit allows.")                  \
+	  "The listener has as many confirmed connections as its connection_limit allows.")        \
 	X(RATE_LIMITED, DROP, "rate_limited",                                                      \
 	  "The client opens connections faster than the listener's new_connection_limit allows.")  \
 	X(NO_MEMBER, DROP, "no_member", "The listener has no usable member.")                      \
 	X(NO_PORT, DROP, "no_port",                                                                \
-	  "No source port toward the chosen member is free: add members or VIPs.")                 \
+	  "No source port toward the chosen member is free, nor held by a connection that makes "  \
+	  "way: add members or VIPs.")                                                             \
 	X(SCTP_PORTS, DROP, "sctp_ports",                                                          \
 	  "The member's SCTP port is not the listener's, and SCTP ports can't be translated.")     \
 	X(FLOW_TABLE_FULL, DROP, "flow_table_full",                                                \
@@ -114,7 +115,9 @@
 	X(SCTP_TAG, DROP, "sctp_tag",                                                              \
 	  "An SCTP INIT for a VIP has a verification tag, or another chunk has none.")             \
 	X(ICMP_MISDIRECTED, DROP, "icmp_misdirected",                                              \
-	  "An ICMP error for a VIP is about a packet that did not come from there.")
+	  "An ICMP error for a VIP is about a packet that did not come from there.")                \
+	X(FORWARDED_WITHOUT_FLOW, FORWARD, "forwarded_without_flow",                               \
+	  "There was no room to remember the connection; its packets find their member by a hash.")
 
 #define SLUICE_REASON_ENUM(name, verdict, label, sentence) SLUICE_REASON_##name,
 enum sluice_reason { SLUICE_REASONS(SLUICE_REASON_ENUM) SLUICE_REASON_COUNT };

@@ -47,17 +47,68 @@ TEST_P(Admission, AnEstablishedConnectionIsNotAskedAgain) {
   EXPECT_EQ(receive(from_client(L4::tcp, ACK)).reason, "forwarded");
 }
 
-TEST_P(Admission, TheConnectionLimitCountsConnectionsThatAreThereNow) {
+TEST_P(Admission, TheConnectionLimitCountsConfirmedConnectionsThatAreThereNow) {
+  use_mode(SLUICE_FULLNAT, L4::tcp, {net().member1});
   auto limited = usual();
   limited.connection_limit = 2;
   put(limited);
-  EXPECT_EQ(reason(41000), "flow_created");
-  EXPECT_EQ(reason(41001), "flow_created");
+  establish(L4::tcp, 41000);
+  establish(L4::tcp, 41001);
   EXPECT_EQ(reason(41002), "connection_limit");
-  EXPECT_EQ(reason(41000), "forwarded") << "a retransmission is no new connection";
-  receive(from_client(L4::tcp, RST, 41000));
-  EXPECT_EQ(reason(41002), "flow_created");
+  EXPECT_EQ(receive(from_client(L4::tcp, ACK, 41000)).reason, "forwarded");
   EXPECT_EQ(listener_counters(9).flows_refused, 1U);
+  receive(from_client(L4::tcp, FIN | ACK, 41000));
+  receive(from_member(1, L4::tcp, FIN | ACK, 41000));
+  EXPECT_EQ(reason(41002), "flow_created");
+}
+
+TEST_P(Admission, SynsThatNobodyConfirmsLockNobodyOut) {
+  use_mode(SLUICE_FULLNAT, L4::tcp, {net().member1});
+  auto limited = usual();
+  limited.connection_limit = 2;
+  put(limited);
+  for (std::uint16_t port = 42000; port < 42060; ++port) EXPECT_EQ(reason(port), "flow_created");
+  establish(L4::tcp, 41000);
+  EXPECT_EQ(receive(from_client(L4::tcp, ACK, 41000)).reason, "forwarded");
+}
+
+TEST_P(Admission, OfManyClientsThatWereAdmittedAtOnceNoMoreThanTheLimitGetThrough) {
+  use_mode(SLUICE_FULLNAT, L4::tcp, {net().member1});
+  auto limited = usual();
+  limited.connection_limit = 2;
+  put(limited);
+  for (std::uint16_t port = 42000; port < 42006; ++port) {
+    EXPECT_EQ(reason(port), "flow_created");
+    receive(from_member(1, L4::tcp, SYN | ACK, port));
+  }
+  int confirmed = 0;
+  for (std::uint16_t port = 42000; port < 42006; ++port) {
+    const auto segment = from_client(L4::tcp, ACK, port);
+    const auto out = receive(segment);
+    confirmed += out.reason == "forwarded";
+    if (out.reason == "forwarded") continue;
+    EXPECT_EQ(out.reason, "rejected");
+    auto reset = answer_to(segment, RST);
+    reset.sequence = segment.acknowledgement;
+    EXPECT_TRUE(same_frame(out.frame, reset.bytes()));
+    EXPECT_EQ(receive(segment).reason, "no_flow") << "both know that it is over";
+  }
+  EXPECT_EQ(confirmed, 2);
+  EXPECT_EQ(listener_counters(9).flows_refused, 4U);
+  EXPECT_EQ(listener_counters(9).flows_opened - listener_counters(9).flows_ended, 2U);
+}
+
+TEST_P(Admission, OfUdpSessionsNoMoreThanTheLimitAreAnswered) {
+  use_mode(SLUICE_FULLNAT, L4::udp, {net().member1});
+  auto limited = listener(pool(L4::udp), 9);
+  limited.connection_limit = 2;
+  put_listener(net().vip, 53, L4::udp, limited);
+  for (std::uint16_t port = 42000; port < 42004; ++port)
+    EXPECT_EQ(receive(from_client(L4::udp, 0, port)).reason, "flow_created");
+  for (std::uint16_t port = 42000; port < 42004; ++port)
+    EXPECT_EQ(receive(from_member(1, L4::udp, 0, port)).reason,
+              port < 42002 ? "replied" : "connection_limit");
+  EXPECT_EQ(receive(from_client(L4::udp, 0, 42003)).reason, "connection_limit");
 }
 
 TEST_P(Admission, ASourceMayOpenSoManyConnectionsPerSecond) {

@@ -125,17 +125,5 @@ TEST_F(Expiry, NobodySweepsButASynFindsTheIdleFlowsPlaceFree) {
   EXPECT_EQ(flows().size(), 2U);
 }
 
-TEST_F(Expiry, AnIdleFlowsSourcePortIsRecycledWithoutASweep) {
-  put_pool(0, SLUICE_DNAT, {0});
-  put_vip("10.0.0.17");
-  put_listener("10.0.0.17", 80, 0, 1);
-  receive(from_client(SYN));
-  TcpFrame same_tuple = from_client(SYN);
-  same_tuple.ip.destination = "10.0.0.17";
-  ASSERT_EQ(receive(same_tuple).reason, "no_port");
-  age_by_seconds(SLUICE_TIMEOUT_HALF_OPEN_SECONDS + slack);
-  EXPECT_EQ(receive(same_tuple).reason, "flow_created");
-}
-
 }  // namespace
 }  // namespace sluice::test

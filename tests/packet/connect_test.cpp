@@ -67,24 +67,46 @@ TEST_F(Connect, TwoClientsWithOnePortGetDifferentSourcePortsTowardOneMember) {
   EXPECT_NE(ports[0], ports[1]);
 }
 
-TEST_F(Connect, PrivilegedClientPortIsNotUsedTowardTheMember) {
-  receive(from_client(SYN, 80));
-  for (const auto& flow : flows()) {
-    if (flow.to_member()) {
-      EXPECT_GE(__builtin_bswap16(flow.value.new_source_port), 1024);
-    }
+// rancher#3099: NFS and rsh ask whether the client's superuser has bound the port.
+TEST_F(Connect, PrivilegedClientPortsStayPrivileged) {
+  put_pool(0, SLUICE_FULLNAT, {0});
+  for (const std::uint16_t port : {800, 1023, 1024, 1, 80}) {
+    const TcpFrame syn = from_client(SYN, port);
+    EXPECT_TRUE(same_frame(receive(syn).frame, at_member(syn, 1, port).bytes())) << port;
+    TcpFrame other = syn;
+    other.ip.source = "203.0.113.6";
+    const auto out = receive(other);
+    ASSERT_EQ(out.reason, "flow_created");
+    const int chosen = out.frame[34] << 8 | out.frame[35];
+    EXPECT_NE(chosen, port);
+    EXPECT_EQ(chosen < 1024, port < 1024) << chosen;
+    EXPECT_GE(chosen, 512) << "what rresvport() would have bound";
   }
 }
 
-TEST_F(Connect, DnatRefusesAConnectionWhoseReplyCouldNotBeToldApart) {
+// cilium#11810: the member sees one client, so that its port has to tell the connections apart.
+TEST_F(Connect, DnatOfTwoVipsFromOnePortToOneMemberTakesAnotherPortForTheSecond) {
   put_pool(0, SLUICE_DNAT, {0});
   put_vip("10.0.0.17");
   put_listener("10.0.0.17", 80, 0, 1);
   ASSERT_EQ(receive(from_client(SYN)).reason, "flow_created");
-  TcpFrame same_tuple = from_client(SYN);
-  same_tuple.ip.destination = "10.0.0.17";
-  EXPECT_EQ(receive(same_tuple).reason, "no_port");
-  EXPECT_EQ(listener_counters(1).flows_refused, 1U);
+  TcpFrame second = from_client(SYN);
+  second.ip.destination = "10.0.0.17";
+  const auto out = receive(second);
+  ASSERT_EQ(out.reason, "flow_created");
+  const auto port = static_cast<std::uint16_t>(out.frame[34] << 8 | out.frame[35]);
+  EXPECT_NE(port, 40000);
+  TcpFrame expected = at_member(second, 1, port);
+  expected.ip.source = client;
+  EXPECT_TRUE(same_frame(out.frame, expected.bytes()));
+  // Each answer comes from the VIP that was asked.
+  TcpFrame answer = from_member(1, port, SYN | ACK);
+  answer.ip.destination = client;
+  TcpFrame at_them = at_client(answer);
+  at_them.ip.source = "10.0.0.17";
+  EXPECT_TRUE(same_frame(receive(answer).frame, at_them.bytes()));
+  answer.destination_port = 40000;
+  EXPECT_TRUE(same_frame(receive(answer).frame, at_client(answer).bytes()));
 }
 
 TEST_F(Connect, FloatingIpReachesTheSameMembersAndRepliesComeFromIt) {

@@ -1,4 +1,9 @@
 // SYN floods: half-open connections make way for each other, never established ones for them.
+#include <bpf/bpf.h>
+#include <fmt/format.h>
+
+#include "maps/half_open.h"
+#include "packet/loaded.hpp"
 #include "packet/traffic.hpp"
 
 namespace sluice::test {
@@ -24,8 +29,9 @@ class Flood : public BothFamilies {
 FOR_BOTH_FAMILIES(Flood);
 
 TEST_P(Flood, HalfOpenConnectionsAreBounded) {
+  // Where nothing in its window makes way one more is made, up to half as many again.
   flood(6 * half_open_limit);
-  EXPECT_LE(slots(), 2 * half_open_limit);
+  EXPECT_LE(slots(), 3 * half_open_limit);
   EXPECT_GT(slots(), half_open_limit);
 }
 
@@ -52,7 +58,7 @@ TEST_P(Flood, AHandshakeInBetweenSucceeds) {
     if (receive(from_member(member, L4::tcp, SYN | ACK, port)).reason != "replied") continue;
     succeeded += receive(from_client(L4::tcp, ACK, port)).reason == "forwarded";
   }
-  EXPECT_GE(succeeded, 15) << "a window without a half-open flow refuses now and then";
+  EXPECT_EQ(succeeded, 20);
 }
 
 // One that is over counts as half open no more, so nothing is gained by its place.
@@ -66,7 +72,7 @@ TEST_P(Flood, RefusedConnectionsDoNotKeepHalfOpenOnesFromMakingWay) {
   int created = 0;
   for (std::uint16_t port = 50000; port < 50100; ++port)
     created += receive(from_client(L4::tcp, SYN, port)).reason == "flow_created";
-  EXPECT_GE(created, 75) << "a window without a half-open flow refuses now and then";
+  EXPECT_GE(created, 95) << "a window without a half-open flow refuses now and then";
 }
 
 TEST_P(Flood, UnansweredUdpIsBoundedToo) {
@@ -82,7 +88,133 @@ TEST_P(Flood, UnansweredUdpIsBoundedToo) {
     EXPECT_TRUE(reason == "flow_created" || reason == "half_open_full") << reason;
   }
   EXPECT_GT(created, 2 * half_open_limit);
+  EXPECT_LE(slots(), 3 * half_open_limit);
+}
+
+// Each listener has room of its own for those that wait for their clients.
+TEST_P(Flood, HandshakesOfAnotherListenerLiveOn) {
+  put_listener(net().vip, 81, L4::tcp, listener(pool(), 10));
+  const auto other = [&](std::uint16_t port, std::uint8_t flags) {
+    auto segment = from_client(L4::tcp, flags, port);
+    segment.destination_port = 81;
+    return receive(segment).reason;
+  };
+  constexpr auto share = half_open_limit / SLUICE_LISTENER_HALF_OPEN_SHARE;
+  for (std::uint16_t port = 50000; port < 50000 + share; ++port)
+    ASSERT_EQ(other(port, SYN), "flow_created");
+  flood(6 * half_open_limit);
+  for (std::uint16_t port = 50000; port < 50000 + share; ++port)
+    EXPECT_EQ(other(port, SYN), "forwarded") << "it was forgotten";
+  for (std::uint16_t port = 50100; port < 50120; ++port)
+    EXPECT_EQ(other(port, SYN), "flow_created");
+}
+
+// One forged packet is no connection: it may not hold a place for two hours.
+TEST_P(Flood, ConnectionsAdoptedFromTheMiddleAreConfirmedByNobodyYet) {
+  put_pool(pool(), SLUICE_DSR, {member_index(1), member_index(2)}, SLUICE_SOURCE_IP_PORT);
+  for (const int member : {1, 2})
+    put_member(member_index(member), member == 1 ? net().member1 : net().member2, 8080, true,
+               SLUICE_MEMBER_DSR);
+  std::uint32_t without_flow = 0;
+  for (std::uint32_t i = 0; i < 12 * half_open_limit; ++i) {
+    auto segment = spoofed(i);
+    segment.flags = ACK;
+    const auto reason = receive(segment).reason;
+    without_flow += reason == "forwarded_without_flow";
+    EXPECT_TRUE(reason == "flow_created" || reason == "forwarded_without_flow") << reason;
+  }
   EXPECT_LE(slots(), 2 * half_open_limit);
+  auto syn = from_client(L4::udp, 0, 50000);
+  EXPECT_EQ(receive(syn).reason, "flow_created") << "of another listener";
+}
+
+// Where answers pass us, only an answer shows that there is a connection.
+TEST_P(Flood, AForgedSegmentTwiceMakesNoConnectionInDnat) {
+  use_mode(SLUICE_DNAT);
+  put_pool(pool(), SLUICE_DNAT, {member_index(1)}, SLUICE_SOURCE_IP);
+  const auto segment = from_client(L4::tcp, ACK);
+  EXPECT_EQ(receive(segment).reason, "flow_created");
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(receive(segment).reason, "forwarded");
+  const auto is_confirmed = [&] {
+    for (const auto& slot : flows6())
+      if (!(slot.state & SLUICE_FLOW_TO_CLIENT)) return (slot.state & SLUICE_FLOW_ESTABLISHED) != 0;
+    for (const auto& flow : flows())
+      if (flow.to_member()) return (flow.value.state & SLUICE_FLOW_ESTABLISHED) != 0;
+    return false;
+  };
+  EXPECT_FALSE(is_confirmed());
+  EXPECT_EQ(receive(from_member(1, L4::tcp, ACK, 40000, true)).reason, "replied");
+  EXPECT_EQ(receive(segment).reason, "forwarded");
+  EXPECT_TRUE(is_confirmed());
+}
+
+// An answered UDP flood of one listener leaves the others room, and itself.
+TEST_P(Flood, AnsweredUdpMakesWay) {
+  use_mode(SLUICE_FULLNAT, L4::udp, {net().member1});
+  for (std::uint32_t i = 0; i < 6 * flow_capacity; ++i) {
+    auto packet = spoofed(i);
+    packet.protocol = L4::udp;
+    packet.destination_port = 53;
+    const auto out = receive(packet);
+    if (out.reason != "flow_created") continue;
+    const std::size_t at = family() == 4 ? 34 : 54;
+    receive(from_member(1, L4::udp, 0,
+                        static_cast<std::uint16_t>(out.frame[at] << 8 | out.frame[at + 1])));
+  }
+  int tcp = 0, udp = 0;
+  for (std::uint16_t port = 50000; port < 50020; ++port) {
+    tcp += receive(from_client(L4::tcp, SYN, port)).reason == "flow_created";
+    udp += receive(from_client(L4::udp, 0, port)).reason == "flow_created";
+  }
+  EXPECT_EQ(tcp, 20);
+  EXPECT_EQ(udp, 20);
+}
+
+// dpvs#819: at the default size all source ports toward a member are fewer than the half-open
+// connections that the table has room for.
+class PortFlood : public Flood {
+ protected:
+  kernel::LoadOptions load_options() const override {
+    return {.flows = SLUICE_DEFAULT_FLOWS, .flows6 = SLUICE_DEFAULT_FLOWS / SLUICE_IPV6_SHARE};
+  }
+  // So large a table is not cleaned for the next test, but thrown away.
+  void TearDown() override {
+    Flood::TearDown();
+    if (IsSkipped()) return;
+    ASSERT_TRUE(Loaded::with(Flood::load_options()));
+  }
+  static constexpr std::uint32_t syns = 70'000;
+  Packet spoofed_widely(std::uint32_t i) const {
+    auto syn = spoofed(i);
+    syn.source = family() == 4 ? "198." + std::to_string(i >> 16 & 255) + "." +
+                                     std::to_string(i >> 8 & 255) + "." + std::to_string(i & 255)
+                               : fmt::format("2001:db8:f::{:x}:{:x}", i >> 16, i & 0xffff);
+    return syn;
+  }
+  int newcomers_served() {
+    int served = 0;
+    for (std::uint16_t port = 50000; port < 50020; ++port) {
+      const auto out = receive(from_client(L4::tcp, SYN, port));
+      if (out.reason != "flow_created") continue;
+      const std::size_t at = family() == 4 ? 34 : 54;
+      const auto theirs = static_cast<std::uint16_t>(out.frame[at] << 8 | out.frame[at + 1]);
+      if (receive(from_member(1, L4::tcp, SYN | ACK, theirs)).reason != "replied") continue;
+      served += receive(from_client(L4::tcp, ACK, port)).reason == "forwarded";
+    }
+    return served;
+  }
+};
+FOR_BOTH_FAMILIES(PortFlood);
+
+TEST_P(PortFlood, HalfOpenConnectionsHoldAShareOfAMembersPortsAndMakeWay) {
+  use_mode(SLUICE_FULLNAT, L4::tcp, {net().member1});
+  for (std::uint32_t i = 0; i < syns; ++i) receive_repeatedly(spoofed_widely(i).bytes(), 1);
+  const auto index = member_index(1);
+  std::uint32_t half_open = 0;
+  ASSERT_EQ(bpf_map_lookup_elem(map("member_half_open"), &index, &half_open), 0);
+  EXPECT_GT(half_open, 64'512U / 4 - 10);
+  EXPECT_LT(half_open, 64'512U / 2) << "where a try finds none to take, one more is made";
+  EXPECT_EQ(newcomers_served(), 20);
 }
 
 }  // namespace

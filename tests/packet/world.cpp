@@ -400,6 +400,8 @@ void World::forget_flows() {
   clear_array<std::uint64_t>(map("pool_cursors"));
   clear_array<std::uint32_t>(map("listener_active"));
   clear_array<std::uint32_t>(map("member_active"));
+  clear_array<std::uint32_t>(map("listener_half_open"));
+  clear_array<std::uint32_t>(map("member_half_open"));
   sluice_fragment_key key{};
   while (bpf_map_get_next_key(map("fragments"), nullptr, &key) == 0)
     bpf_map_delete_elem(map("fragments"), &key);

@@ -27,8 +27,15 @@ bool is_martian(const Address& source) {
   return source[0] == 0xff || (piece(source, 0, 10) == zero && (word == 0 || word == 0xffff));
 }
 
+// Where answers pass us; but a connection that began elsewhere has its port.
 bool may_change_ports(const Flow& flow) {
-  return flow.mode == Mode::fullnat && flow.at_client.protocol != sctp;
+  return (flow.mode == Mode::fullnat || (flow.mode == Mode::dnat && !flow.adopted)) &&
+         flow.at_client.protocol != sctp;
+}
+
+// Nobody ever shows that its client hears what it is answered.
+bool is_unproven(const Flow& flow) {
+  return flow.at_client.protocol == udp || flow.mode == Mode::dsr || flow.mode == Mode::ipip;
 }
 
 // Where the checksum is in the L4 header; 0: nobody on the way changes it.
@@ -299,6 +306,8 @@ void Model::track(Flow& flow, bool to_client, const View& v) const {
       flow.established = true;
       flow.refused = false;
     }
+    // In the middle of a connection that was adopted the member says that there is one.
+    if (to_client && !v.ends && !flow.established && !flow.refused) flow.replied = true;
     if (!flow.established) return;
     if (v.ends) {
       own = End::fin;
@@ -374,7 +383,13 @@ std::optional<Fate> Model::known_flow(const Arrival& a) {
   if (v.ttl <= 1)
     return time_exceeded(a.frame, v, direction->to_client ? t.to.source : v.destination);
   if (!direction->to_client && t.way.resolved) flow.lost = false;
+  const bool was_established = flow.established;
   if (believes(a, flow, direction->to_client)) track(flow, direction->to_client, v);
+  if (!was_established && flow.established && !flow.is_over() && is_above_limit(flow)) {
+    forget(direction->flow);
+    return direction->to_client ? dropped("connection_limit")
+                                : rejected(a.frame, v, "connection_limit");
+  }
   return forward(a, t, direction->to_client ? "replied" : "forwarded", direction->to_client);
 }
 
@@ -480,18 +495,26 @@ std::size_t Model::count_flows(Predicate is_counted) const {
 std::string Model::refusal(const Service& service, const Listener& listener,
                            const Address& source) {
   if (listener.allowed && *listener.allowed != source) return "not_allowed";
-  const auto open = count_flows([&](const Flow& flow) { return flow.service == service; });
-  if (listener.limit && open >= *listener.limit) return "connection_limit";
+  if (listener.limit && confirmed(service) >= *listener.limit) return "connection_limit";
   if (listener.source_limit && ++opened_by_[{service, source}] > *listener.source_limit)
     return "rate_limited";
   return "";
 }
 
-bool Model::too_many_half_open(const Address& client) const {
-  const auto is_half_open = [&](const Flow& flow) {
+std::size_t Model::confirmed(const Service& service) const {
+  return count_flows([&](const Flow& flow) { return flow.service == service && flow.established; });
+}
+
+// Many may have been admitted before the first of them was confirmed.
+bool Model::is_above_limit(const Flow& flow) const {
+  const auto& limit = configuration_.listeners.at(flow.service).limit;
+  return limit && confirmed(flow.service) > *limit;
+}
+
+std::size_t Model::half_open(const Address& client) const {
+  return count_flows([&](const Flow& flow) {
     return !flow.established && flow.at_client.source.size() == client.size();
-  };
-  return count_flows(is_half_open) >= room_of(client).half_open;
+  });
 }
 
 // Can it be that there is no room for the flow?
@@ -504,12 +527,13 @@ bool Model::is_crowded(const Flow& flow) const {
   return static_cast<std::size_t>(taken) + (two_slots ? 1 : 0) >= room_of(client).window;
 }
 
-// Where there is no room a flow that its client has not confirmed makes way, be it over or not; but
-// where there are too many half-open ones one of those. Did one?
+// Where there is no room a flow that its client has not confirmed, or can't, makes way, be it over
+// or not; but where there are too many half-open ones one of those. Did one?
 bool Model::one_gave_way(const Address& client, bool half_open) {
   for (std::size_t i = 0; i < flows_.size(); ++i) {
     const auto& flow = flows_[i];
-    if (flow.forgotten || flow.established || (half_open && flow.is_over()) ||
+    const bool stays = flow.established && (half_open || !is_unproven(flow));
+    if (flow.forgotten || stays || (half_open && flow.is_over()) ||
         flow.at_client.source.size() != client.size() || choices_(flow.at_client))
       continue;
     forget(i);
@@ -519,7 +543,19 @@ bool Model::one_gave_way(const Address& client, bool half_open) {
   return false;
 }
 
-// The client's own where it may be kept, else the one that the data plane chose.
+// One that was reset before its client confirmed it guards no port. (Where there are others, no
+// sequence of packets is long enough to find them all taken.)
+void Model::unconfirmed_port_makes_way(const Flow& flow) {
+  const auto holder = find(flow.at_member.turned());
+  if (may_change_ports(flow) || !holder) return;
+  const auto& other = flows_[holder->flow];
+  if (other.established || !other.is_over() || choices_(other.at_client)) return;
+  forget(holder->flow);
+  ++made_way_;
+}
+
+// The client's own where it may be kept, else the one that the data plane chose: a privileged one
+// for a privileged one.
 std::optional<std::uint16_t> Model::source_port(const Flow& flow) const {
   const auto is_free = [&](std::uint16_t port) {
     auto tuple = flow.at_member;
@@ -528,9 +564,11 @@ std::optional<std::uint16_t> Model::source_port(const Flow& flow) const {
   };
   const auto own = flow.at_client.source_port;
   if (!may_change_ports(flow)) return is_free(own) ? std::optional(own) : std::nullopt;
-  if (own >= 1024 && is_free(own)) return own;
+  if (own != 0 && is_free(own)) return own;
   const auto chosen = choices_(flow.at_client);
-  if (!chosen || chosen->source_port < 1024 || !is_free(chosen->source_port)) return {};
+  if (!chosen || (chosen->source_port < 1024) != (own < 1024) || chosen->source_port < 512 ||
+      !is_free(chosen->source_port))
+    return {};
   return chosen->source_port;
 }
 
@@ -560,16 +598,19 @@ Fate Model::open(const Arrival& a, const Listener& listener, bool adopted) {
   if (v.protocol == sctp && chosen.port != v.destination_port) return dropped("sctp_ports");
   const bool direct = mode == Mode::dsr || mode == Mode::ipip;
   const auto back = way_to_client(a);
-  const bool must_make_way = !adopted && too_many_half_open(v.source);
-  if (must_make_way && !one_gave_way(v.source, true)) return dropped("half_open_full");
   if (!way_to(configuration_, chosen.address) || (!direct && !back)) return dropped("no_route");
+  // Where none in its window makes way it may be one too many for once, up to half as many again.
+  const auto limit = room_of(v.source).half_open;
+  if (half_open(v.source) >= limit && !one_gave_way(v.source, true) &&
+      half_open(v.source) >= limit + limit / 2)
+    return dropped("half_open_full");
   Flow flow;
   flow.mode = mode;
   flow.service = {v.destination, v.destination_port, v.protocol};
   flow.member = *member;
   flow.at_client = flow.at_member = *tuple_of(v);
-  flow.replied = adopted || direct;
-  flow.established = adopted;
+  flow.adopted = adopted;
+  flow.replied = direct;
   if (back) flow.client_way = *back;
   if (mode == Mode::fullnat) flow.at_member.source = v.destination;
   if (!direct) {
@@ -577,9 +618,10 @@ Fate Model::open(const Arrival& a, const Listener& listener, bool adopted) {
     flow.at_member.destination_port = chosen.port;
   }
   const bool crowded = is_crowded(flow);
-  if (crowded && !must_make_way) one_gave_way(v.source, false);
+  for (int slots = direct ? 1 : 2; crowded && slots > 0; --slots) one_gave_way(v.source, false);
   const bool is_full = crowded && !choices_(flow.at_client);
   if (!direct) {
+    unconfirmed_port_makes_way(flow);
     const auto port = source_port(flow);
     if (!port) return dropped(is_full && may_change_ports(flow) ? "flow_table_full" : "no_port");
     flow.at_member.source_port = *port;

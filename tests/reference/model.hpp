@@ -56,7 +56,7 @@ struct Listener {
   std::size_t pool = 0;
   bool resets = false;               // tells clients that there is no member
   std::optional<Address> allowed;    // the only client that may open connections
-  std::optional<std::size_t> limit;  // of connections that are not over
+  std::optional<std::size_t> limit;  // of connections that are confirmed and not over
   // Connections that a source may open; as there is no time, none later.
   std::optional<std::size_t> source_limit;
 };
@@ -118,6 +118,7 @@ struct Flow {
   Service service;
   std::size_t member = 0;
   Way client_way;
+  bool adopted = false;  // it began before we knew it
   bool replied = false, established = false;
   bool refused = false;  // reset before it was established
   End client_end = End::no, member_end = End::no;
@@ -204,7 +205,10 @@ class Model {
   const Room& room_of(const Address& address) const {
     return address.size() == 4 ? configuration_.ipv4 : configuration_.ipv6;
   }
-  bool too_many_half_open(const Address& client) const;
+  std::size_t confirmed(const Service& service) const;
+  std::size_t half_open(const Address& client) const;
+  bool is_above_limit(const Flow& flow) const;
+  void unconfirmed_port_makes_way(const Flow& flow);
   bool is_crowded(const Flow& flow) const;
   bool one_gave_way(const Address& client, bool half_open);
   std::optional<std::uint16_t> source_port(const Flow& flow) const;

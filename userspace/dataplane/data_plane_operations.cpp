@@ -116,6 +116,7 @@ Result<void> DataPlaneOverMaps::rebuild_address_filter() {
 Result<void> DataPlaneOverMaps::run(const control::PutMember& put) {
   const auto zero = [this](std::uint32_t index) -> Result<void> {
     if (auto zeroed = member_active_.put(index, 0); !zeroed) return zeroed;
+    if (auto zeroed = member_half_open_.put(index, 0); !zeroed) return zeroed;
     return member_handshakes_.put(index, {});
   };
   const auto index =
@@ -203,7 +204,10 @@ Result<void> DataPlaneOverMaps::run(const control::PutListener& put) {
                 fmt::format("listener {} names pool {}, which the data plane does not have",
                             to_string(put.entry.listener), to_string(put.entry.pool)));
   }
-  const auto zero = [this](std::uint32_t index) { return listener_active_.put(index, 0); };
+  const auto zero = [this](std::uint32_t index) -> Result<void> {
+    if (auto zeroed = listener_half_open_.put(index, 0); !zeroed) return zeroed;
+    return listener_active_.put(index, 0);
+  };
   const auto index =
       index_for(listener_indices_, listener_counters_, zero, put.entry.listener,
                 fmt::format("map listener_counters is full: its {} entries are in use or still "

@@ -148,6 +148,8 @@ class DataPlaneOverMaps : public BpfDataPlane {
   kernel::ArrayMap<std::uint32_t> listener_active_{program_, "listener_active"};
   kernel::ArrayMap<std::uint32_t> member_active_{program_, "member_active"};
   kernel::ArrayMap<sluice_hash_key> hash_key_{program_, "hash_key"};
+  kernel::ArrayMap<std::uint32_t> listener_half_open_{program_, "listener_half_open"};
+  kernel::ArrayMap<std::uint32_t> member_half_open_{program_, "member_half_open"};
   kernel::ArrayMap<sluice_member_handshakes> member_handshakes_{program_, "member_handshakes"};
   kernel::CounterMap<std::uint64_t> reason_counters_{program_, "reason_counters"};
   attachment::InterfaceSlots slots_{program_};

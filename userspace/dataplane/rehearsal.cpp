@@ -144,6 +144,8 @@ Result<Rehearsal> Rehearsal::over(const kernel::Program& real) {
        {copy<std::uint32_t, std::uint64_t>(real, *program, "pool_cursors"),
         copy<std::uint32_t, std::uint32_t>(real, *program, "listener_active"),
         copy<std::uint32_t, std::uint32_t>(real, *program, "member_active"),
+        copy<std::uint32_t, std::uint32_t>(real, *program, "listener_half_open"),
+        copy<std::uint32_t, std::uint32_t>(real, *program, "member_half_open"),
         copy<sluice_source, sluice_persistence>(real, *program, "persistence"),
         copy<sluice_source, sluice_source_rate>(real, *program, "source_rates")}) {
     if (!copied) return tl::unexpected(copied.error());
