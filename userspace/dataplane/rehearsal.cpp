@@ -66,7 +66,17 @@ std::uint8_t number_of(model::Protocol protocol) {
   return protocol == model::Protocol::sctp ? IPPROTO_SCTP : IPPROTO_TCP;
 }
 
-// The checksums stay wrong: the data plane changes them and looks at none.
+// RFC 791, 3.1.
+std::uint16_t header_checksum(const iphdr& ip) {
+  std::uint16_t words[sizeof ip / 2];
+  std::memcpy(words, &ip, sizeof ip);
+  std::uint32_t sum = 0;
+  for (const auto one : words) sum += one;
+  while (sum >> 16) sum = (sum & 0xffff) + (sum >> 16);
+  return static_cast<std::uint16_t>(~sum);
+}
+
+// Only the IPv4 header's checksum is right: it is the one that the data plane looks at.
 Bytes first_packet(const control::Question& q, const std::uint8_t (&mac)[6]) {
   const auto l4 = l4_header(q);
   const auto source = to_map(q.from.address), destination = to_map(q.to.address);
@@ -84,6 +94,7 @@ Bytes first_packet(const control::Question& q, const std::uint8_t (&mac)[6]) {
     ip.protocol = number_of(q.protocol);
     ip.saddr = source.ipv4;
     ip.daddr = destination.ipv4;
+    ip.check = header_checksum(ip);
     append(frame, ip);
   } else {
     ipv6hdr ip{};
