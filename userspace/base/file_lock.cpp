@@ -42,7 +42,10 @@ Result<FileLock> FileLock::acquire(const std::filesystem::path& file, const std:
   const auto deadline = std::chrono::steady_clock::now() + patience;
   for (;;) {
     UniqueFd fd(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644));
-    if (!fd) return fail_errno(errno, "open the lock " + file.string());
+    if (!fd) {
+      const bool forbidden = errno == EACCES || errno == EPERM;
+      return fail_errno(errno, "open the lock " + file.string(), forbidden ? "run as root" : "");
+    }
     if (::flock(fd.get(), LOCK_EX | LOCK_NB) == 0) {
       if (!is_still(fd.get(), file)) continue;
       write_holder(fd.get());
