@@ -463,7 +463,9 @@ def batches(section):
     batch(entry("10.0.0.4", colour="red"))
     batch({"address": "10.0.0.4"})
     batch(entry("169.254.169.254"))
-    batch(entry("10.0.0.4", subnet_id=NONE), entry("10.0.0.11", subnet_id=NONE))
+    # Only one of the two services takes this; the next brings them together again.
+    section.ask("PUT", MEMBERS, {"members": [entry("10.0.0.4", subnet_id=NONE), entry("10.0.0.11", subnet_id=NONE)]})
+    batch(entry("10.0.0.4"), entry("10.0.0.4", protocol_port=81))
     batch(colour="red")
     for text in ("", "{}", "[]", '{"members": {}}', '{"members": null}', '{"member": []}'):
         section.ask("PUT", MEMBERS, text)

@@ -28,6 +28,7 @@ json::object render(const Quota& quota) {
 json::object render(const std::string& project, const Quota& quota) {
   auto out = render(quota);
   out.emplace("project_id", project);
+  out.emplace("tenant_id", project);
   out.emplace("loadbalancer", quota.load_balancer);
   out.emplace("healthmonitor", quota.health_monitor);
   return out;
@@ -102,7 +103,7 @@ Result<Reply> change_quota(const Call& call) {
 Result<Reply> delete_quota(const Call& call) {
   const auto& project = call.ids[0];
   if (!call.context.controller.model().quotas.contains(project)) {
-    return tl::unexpected(not_found("Quota", project));
+    return tl::unexpected(not_found("Quotas", project));
   }
   auto changed = change(call, [&](model::Model& model) -> Result<void> {
     model::reset_quota(model, project);

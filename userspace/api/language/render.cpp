@@ -286,6 +286,10 @@ json::object render_new(const View& view, const T& object) {
   out["provisioning_status"] = "PENDING_CREATE";
   out["operating_status"] = "OFFLINE";
   out["updated_at"] = nullptr;
+  // The real service makes the listener first and ties its default pool to it, which is an update.
+  if constexpr (std::is_same_v<T, model::Listener>) {
+    if (object.default_pool_id) out["updated_at"] = out["created_at"];
+  }
   return out;
 }
 
