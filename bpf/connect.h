@@ -44,6 +44,17 @@
 /* How often something may make way for it: a connection needs two slots and a port. */
 #define MAKE_WAY_ROUNDS 3
 
+/* The search for the source port whose connection makes way most readily: port_try() looks at one. */
+struct port_search {
+	__u32 hash;
+	__u32 tries; /* how many ports are looked at */
+	__u32 may_change;
+	__u32 crowded;
+	__u32 best; /* rank of the best one so far; 0: none */
+	__u32 best_try;
+	__s32 freed; /* its slot */
+};
+
 /* A connection in the making: what plan_connection() and create_flow() are told, and what they find. */
 struct connection {
 	struct tuple tuple; /* of the client's first packet */
@@ -68,6 +79,7 @@ struct connection {
 	/* Of the attempts to make it. */
 	__u32 pressed;   /* 1 << TOO_MANY_*: what has been made way for once */
 	__u32 first_try; /* the first source port worth trying */
+	struct port_search search;
 };
 
 /* Too large for the stack. One per CPU: programs of the kind that use it don't interrupt each other. */
@@ -190,34 +202,6 @@ static __always_inline int claim_source_port(int family, struct connection *c)
 			break;
 	}
 	return error;
-}
-
-/* Takes the source port of the connection that makes way most readily among those that hold the first `tries` ports which
- * this one may have. False: none does. */
-static __always_inline bool free_source_port(int family, struct connection *c, __u32 tries, bool crowded)
-{
-	__u32 hash = source_port_hash(&c->tuple), best = 0, best_try = 0;
-	bool may_change = port_may_change(c);
-	struct tuple key = c->reverse.key;
-	__s32 freed = -1;
-
-	for (__u32 i = 0; i < SNAT_PORT_TRIES && i < tries; i++) {
-		__s32 index;
-		__u32 rank;
-
-		key.destination_port = may_change ? source_port_at(c->tuple.source_port, hash, i) : c->tuple.source_port;
-		index = flow_search(family, &key);
-		rank = family == FAMILY4 ? port_rank4(index, crowded) : port_rank6(index, crowded);
-		if (rank > best) {
-			best = rank;
-			best_try = i;
-			freed = index;
-		}
-		if (best >= PORT_RANK_OVER || !may_change)
-			break;
-	}
-	c->first_try = best_try;
-	return best && flow_reclaim(family, freed, RECLAIM_PORT);
 }
 
 /* The member's next hop. UNDECIDED also when its MAC is not known yet. */
@@ -391,6 +375,56 @@ __noinline int create_flow6(void)
 	return create_flow(FAMILY6);
 }
 
+/* Looks at the n-th source port that the connection in the making may have. 1: the search is over. */
+static __always_inline long port_try(int family, __u32 n)
+{
+	struct connection *c = connection_get();
+	__s32 index;
+	__u32 rank;
+
+	if (!c || n >= c->search.tries)
+		return 1;
+	c->reverse.key.destination_port = c->search.may_change ? source_port_at(c->tuple.source_port, c->search.hash, n)
+							       : c->tuple.source_port;
+	index = flow_search(family, &c->reverse.key);
+	rank = family == FAMILY4 ? port_rank4(index, c->search.crowded) : port_rank6(index, c->search.crowded);
+	if (rank > c->search.best) {
+		c->search.best = rank;
+		c->search.best_try = n;
+		c->search.freed = index;
+	}
+	return c->search.best >= PORT_RANK_OVER || !c->search.may_change;
+}
+
+static long port_try4(__u32 n, void *unused)
+{
+	(void)unused;
+	return port_try(FAMILY4, n);
+}
+
+static long port_try6(__u32 n, void *unused)
+{
+	(void)unused;
+	return port_try(FAMILY6, n);
+}
+
+/* Takes the source port of the connection that makes way most readily among those that hold the first `tries` ports which
+ * this one may have. False: none does. By bpf_loop(), because the verifier of kernel 6.1 walks through an ordinary loop's
+ * rounds one by one, and gives up. */
+static __always_inline bool free_source_port(int family, struct connection *c, __u32 tries, bool crowded)
+{
+	c->search = (struct port_search){
+		.hash = source_port_hash(&c->tuple),
+		.tries = tries,
+		.may_change = port_may_change(c),
+		.crowded = crowded,
+		.freed = -1,
+	};
+	bpf_loop(SNAT_PORT_TRIES, family == FAMILY4 ? port_try4 : port_try6, NULL, 0);
+	c->first_try = c->search.best_try;
+	return c->search.best && flow_reclaim(family, c->search.freed, RECLAIM_PORT);
+}
+
 /* Those of listeners with more than their share go first; the others only when there are far too many. */
 static __always_inline void make_way_for_half_open(int family, const struct tuple *key)
 {
@@ -404,26 +438,27 @@ static __always_inline void make_way_for_half_open(int family, const struct tupl
 static __always_inline int make_way_for(int family)
 {
 	struct connection *c = connection_get();
-	struct tuple key;
-	bool crowded;
+	const struct tuple *key;
+	bool crowded, freed;
 
 	if (!c)
 		return false;
-	key = c->claimed || c->error == TOO_MANY_HALF_OPEN ? c->forward.key : c->reverse.key;
+	key = c->claimed || c->error == TOO_MANY_HALF_OPEN ? &c->forward.key : &c->reverse.key;
 	switch (c->error) {
 	case TOO_MANY_HALF_OPEN:
 		c->pressed |= 1 << TOO_MANY_HALF_OPEN;
-		make_way_for_half_open(family, &key);
+		make_way_for_half_open(family, key);
 		return true;
 	case TOO_MANY_OF_MEMBER:
-		c->pressed |= 1 << TOO_MANY_OF_MEMBER;
-		free_source_port(family, c, SNAT_CROWDED_TRIES, true);
-		return true;
 	case -KERNEL_EEXIST:
-		crowded = port_may_change(c) && too_many_of_member(c);
-		return free_source_port(family, c, SNAT_PORT_TRIES, crowded);
+		crowded = c->error == TOO_MANY_OF_MEMBER;
+		if (crowded)
+			c->pressed |= 1 << TOO_MANY_OF_MEMBER;
+		freed = free_source_port(family, c, crowded ? SNAT_CROWDED_TRIES : SNAT_PORT_TRIES,
+					 crowded || (port_may_change(c) && too_many_of_member(c)));
+		return freed || crowded;
 	case -KERNEL_ENOSPC:
-		return flow_make_room(family, &key, c->listener);
+		return flow_make_room(family, key, c->listener);
 	default:
 		return false;
 	}
