@@ -349,6 +349,13 @@ int act_late(struct xdp_md *ctx)
 		       : XDP_ABORTED;
 }
 
+static long rest(__u32 round, void *unused)
+{
+	(void)round;
+	(void)unused;
+	return 0;
+}
+
 /* A member's next hop is remembered for two members in turn ... */
 SEC("xdp")
 int remember(struct xdp_md *ctx)
@@ -366,6 +373,8 @@ int remember(struct xdp_md *ctx)
 		q->index = i;
 		q->hop.generation = next_hop_generation();
 		next_hop_remember_for_member(0, &member, q);
+		/* Else the other CPU hardly ever gets both words between two changes. */
+		bpf_loop(100, rest, NULL, 0);
 	}
 	return XDP_DROP;
 }
