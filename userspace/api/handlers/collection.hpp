@@ -164,8 +164,7 @@ Reply answer(const Call& call, unsigned status, const T& object, ShownAs as) {
   auto rendered = render(view(call), object);
   if (rendered.contains("provisioning_status")) {
     rendered["provisioning_status"] = as.provisioning_status;
-    // Provisioning has not ended yet, as far as this answer tells.
-    if (as.provisioning_status == "PENDING_CREATE") rendered["updated_at"] = nullptr;
+    if (as.provisioning_status == "PENDING_CREATE") show_as_never_updated(rendered);
     if (!as.operating_status.empty()) rendered["operating_status"] = as.operating_status;
   }
   return wrapped<T>(status, std::move(rendered));

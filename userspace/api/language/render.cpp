@@ -277,6 +277,11 @@ json::object render(const View& view, const model::FloatingIp& object) {
   };
 }
 
+void show_as_never_updated(json::object& rendered) {
+  const auto* pool = rendered.if_contains("default_pool_id");
+  rendered["updated_at"] = pool && pool->is_string() ? rendered["created_at"] : json::value();
+}
+
 namespace {
 
 // Objects that are being created show so, whatever has happened to them meanwhile.
@@ -285,11 +290,7 @@ json::object render_new(const View& view, const T& object) {
   auto out = render(view, object);
   out["provisioning_status"] = "PENDING_CREATE";
   out["operating_status"] = "OFFLINE";
-  out["updated_at"] = nullptr;
-  // The real service makes the listener first and ties its default pool to it, which is an update.
-  if constexpr (std::is_same_v<T, model::Listener>) {
-    if (object.default_pool_id) out["updated_at"] = out["created_at"];
-  }
+  show_as_never_updated(out);
   return out;
 }
 

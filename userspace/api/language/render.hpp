@@ -28,6 +28,11 @@ boost::json::object render(const View& view, const model::Member& object);
 boost::json::object render(const View& view, const model::HealthMonitor& object);
 boost::json::object render(const View& view, const model::FloatingIp& object);
 
+// Makes the times those of an object that was just created: provisioning has not ended, so nothing
+// has updated it. But the real service makes a listener first and ties its default pool to it,
+// which is an update.
+void show_as_never_updated(boost::json::object& rendered);
+
 // A load balancer that was just created, with everything below it in full.
 boost::json::object render_tree(const View& view, const model::LoadBalancer& object);
 
