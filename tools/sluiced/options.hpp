@@ -23,8 +23,8 @@ struct Options {
   bool accept_older_state = false;  // whatever the data plane carries
   api::EndpointOptions endpoints;
   std::filesystem::path pin_directory;
-  model::Networks networks;            // that addresses are taken from
-  std::string project_id;              // of objects whose request names none
+  model::Networks networks;  // that addresses are taken from
+  std::string project_id;    // of objects whose request names none
   std::filesystem::path hash_key_file;
   std::filesystem::path test_hook;     // empty: none
   std::optional<std::uint32_t> flows;  // unset: what is pinned, or the default

@@ -12,8 +12,8 @@
 #include "attachment/interface_slots.hpp"
 #include "base/result.hpp"
 #include "control/data_plane.hpp"
-#include "maps/hash_key.h"
 #include "kernel/pins.hpp"
+#include "maps/hash_key.h"
 
 namespace sluice::kernel {
 class Program;
