@@ -64,10 +64,6 @@ std::string fault_of(const Response& response) {
   return {};
 }
 
-}  // namespace
-
-namespace {
-
 // For servers without a list of their own (tests): a change that the disk holds up may be told
 // after its server is gone.
 Events& nobodys_events() {
