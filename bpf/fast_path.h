@@ -27,7 +27,7 @@
 #include "bpf/protocols.h"
 #include "maps/reasons.h"
 
-/* False: every packet makes the slow path. The tests compare the two. */
+/* False: every packet takes the slow path. The tests compare the two. */
 const volatile bool fast_path_enabled = true;
 
 /* Where the fields are when Ethernet has no tag and IP neither options nor extension headers (RFC 894, 791, 8200, 9293,
