@@ -178,6 +178,16 @@ Result<void> Loaded::attach(const std::string& interface) {
   return {};
 }
 
+Result<const dataplane::Rehearsal*> Loaded::rehearsal() {
+  if (!rehearsal_) {
+    auto beside =
+        dataplane::Rehearsal::over(program_, {.jiffies_per_second = options_.jiffies_per_second});
+    if (!beside) return tl::unexpected(std::move(beside.error()));
+    rehearsal_.emplace(std::move(*beside));
+  }
+  return &*rehearsal_;
+}
+
 void Loaded::unload() {
   const auto loaded = std::exchange(current(), nullptr);
   if (!loaded) return;

@@ -8,10 +8,12 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/fd.hpp"
+#include "dataplane/rehearsal.hpp"
 #include "kernel/program.hpp"
 
 namespace sluice::test {
@@ -30,6 +32,9 @@ class Loaded {
   // the interface has the receive queue that a test packet is said to come from.
   Result<void> attach(const std::string& interface);
 
+  // What it would do with a packet (SLUICE_TEST_REHEARSAL).
+  Result<const dataplane::Rehearsal*> rehearsal();
+
   // Each pool's ring. One that is large enough is kept from test to test, because exchanging it
   // waits for the kernel's readers every time.
   struct Ring {
@@ -46,6 +51,7 @@ class Loaded {
 
   kernel::LoadOptions options_;
   kernel::Program program_;
+  std::optional<dataplane::Rehearsal> rehearsal_;
   std::vector<std::shared_ptr<Map>> maps_;
   std::map<std::string, UniqueFd> links_;  // by interface
   std::map<std::uint32_t, Ring> rings_;    // by pool

@@ -12,6 +12,10 @@
 // 2001:db8:1::1. Members 10.4.0.4 and 2001:db8:4::4 are in VLAN 100 of lan0; 10.5.0.4 and
 // 2001:db8:5::4 are behind the dmz's gateway too, and the way there has an MTU of 1400.
 //
+// With SLUICE_TEST_REHEARSAL in the environment it is asked before each packet what would become of
+// it (userspace/dataplane/rehearsal.hpp, by which `sluicectl explain` answers), and the answer must
+// be what then becomes of it.
+//
 // The test process moves into a network namespace of its own; each World has the program as new
 // (loaded.hpp; nothing is pinned) and puts packets through it with BPF_PROG_TEST_RUN. VIP 10.0.0.16
 // has a listener on port 80 with the members 10.0.0.4:8080 and 10.0.0.6:8080.
@@ -138,11 +142,14 @@ class World : public ::testing::Test {
   }
 
  private:
+  Outcome receive_really(const Bytes& frame, std::uint32_t interface_index);
+  bool is_rehearsed();
   void add_to_address_filter(const std::string& address);
   std::map<std::string, std::uint64_t> reason_counts();
   std::uint32_t index_of(const std::string& interface) const;
 
   Loaded* loaded_ = nullptr;
+  std::uint32_t received_ = 0;
 };
 
 // Whole frames, with a dump of both when they differ.

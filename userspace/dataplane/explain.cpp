@@ -8,17 +8,16 @@
 #include "attachment/nic.hpp"
 #include "base/fd.hpp"
 #include "dataplane/codec.hpp"
+#include "dataplane/first_packet.hpp"
 #include "dataplane/reasons.hpp"
 #include "dataplane/rehearsal.hpp"
 #include "maps/flow.h"
-#include "maps/member.h"
 #include "maps/next_hop.h"
 
 namespace sluice::dataplane {
 namespace {
 
 using control::Explanation;
-using control::Flow;
 using control::Question;
 
 Explanation about(std::uint32_t reason) {
@@ -28,37 +27,6 @@ Explanation about(std::uint32_t reason) {
   explained.reason = text.label;
   explained.sentence = text.sentence;
   return explained;
-}
-
-void add_objects(Explanation& explained, const Flow& flow) {
-  explained.listener_id = flow.listener_id;
-  explained.pool_id = flow.pool_id;
-  explained.member_id = flow.member_id;
-}
-
-// Whether a packet that opens a connection takes the place of this one: see flow_gives_way() in
-// bpf/flow_state.h. (Idle ones, and those of silent members, are left to the next sweep.)
-bool gives_way(const kernel::Program& program, const Flow& flow, const FlowSlot& slot) {
-  if (flow.state == "closing" || flow.state == "closed") return true;
-  const auto index = static_cast<std::uint32_t>(SLUICE_STATE_GET(slot.state, MEMBER));
-  const auto member = kernel::ArrayMap<sluice_member>(program, "members").lookup(index);
-  if (!member || !*member || (*member)->flags & SLUICE_MEMBER_USABLE) return false;
-  if (!(slot.state & SLUICE_FLOW_ESTABLISHED)) return true;
-  const bool gone = ((*member)->flags & (SLUICE_MEMBER_FAILED | SLUICE_MEMBER_REMOVED)) != 0;
-  return gone && flow.protocol != model::Protocol::udp;
-}
-
-// The connection that the packet belongs to already, unless that one gives way to a new one.
-Result<std::optional<Flow>> known_flow(const kernel::Program& program, const FlowNames& names,
-                                       const Question& question) {
-  std::optional<Flow> known;
-  const auto look = [&](const Flow& flow, const FlowSlot& slot) {
-    const bool same = flow.protocol == question.protocol && flow.client == question.from &&
-                      flow.vip == question.to;
-    if (same && !gives_way(program, flow, slot)) known = flow;
-    return !same;
-  };
-  return for_each_flow(program, names, look).map([&] { return known; });
 }
 
 // The host's own address toward somebody, as the kernel's routes have it; nothing is sent.
@@ -122,25 +90,22 @@ Result<Explanation> explain(const kernel::Program& program, const attachment::In
                             const FlowNames& names, const Question& question) {
   const auto ingress = ingress_for(slots, question.from.address);
   if (!ingress) return tl::unexpected(ingress.error());
-  const auto known = known_flow(program, names, question);
-  if (!known) return tl::unexpected(known.error());
-  if (*known) {
-    auto explained = about(SLUICE_REASON_FORWARDED);
-    add_objects(explained, **known);
-    return explained;
-  }
-  const auto rehearsal = Rehearsal::over(program);
+  const bool v4 = question.to.address.is_v4();
+  const auto rehearsal = Rehearsal::over(program, {.ipv4 = v4, .ipv6 = !v4});
   if (!rehearsal) return tl::unexpected(rehearsal.error());
-  const auto outcome = rehearsal->receive(question, ingress->ifindex, ingress->mac);
+  const auto outcome = rehearsal->receive(first_packet(question, ingress->mac), ingress->ifindex);
   if (!outcome) return tl::unexpected(outcome.error());
   auto explained = about(outcome->reason);
-  const auto note = [&](const Flow& flow, const FlowSlot& slot) {
-    add_objects(explained, flow);
-    explained.interface = way_out(rehearsal->program(), slot.state);
-    return false;
-  };
-  if (auto done = for_each_flow(rehearsal->program(), names, note); !done)
-    return tl::unexpected(done.error());
+  // The connection that it belongs to now, old or new.
+  const auto found =
+      find_flow(rehearsal->program(), names, {question.protocol, question.from, question.to});
+  if (!found) return tl::unexpected(found.error());
+  if (const auto& flow = *found; flow && explained.verdict != "answer") {
+    explained.listener_id = flow->first.listener_id;
+    explained.pool_id = flow->first.pool_id;
+    explained.member_id = flow->first.member_id;
+    explained.interface = way_out(rehearsal->program(), flow->second.state);
+  }
   if (explained.verdict == "drop") return explained;
   if (explained.verdict == "answer")
     explained.interface = attachment::nic_name(ingress->ifindex).value_or("");

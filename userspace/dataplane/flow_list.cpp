@@ -114,11 +114,11 @@ Flow describe(const Slot& slot, const FlowNames& names, bool ipv6, const TickClo
   return flow;
 }
 
-// False: `visit` has seen enough.
-template <typename Bucket>
-Result<bool> visit_table(const kernel::Program& program, const char* map, std::uint32_t family,
-                         const FlowNames& names, const TickClock& clock,
-                         const std::function<bool(const Flow&, const FlowSlot&)>& visit) {
+// Calls `visit` with each slot that has a client's packets, and with its place, until that returns
+// false. False: it has seen enough.
+template <typename Bucket, typename Visit>
+Result<bool> visit_slots(const kernel::Program& program, const char* map, std::uint32_t family,
+                         const Visit& visit) {
   const auto buckets = kernel::MappedArray<Bucket>::open(program, map);
   if (!buckets) return tl::unexpected(buckets.error());
   std::uint32_t index = 0;
@@ -128,10 +128,20 @@ Result<bool> visit_table(const kernel::Program& program, const char* map, std::u
       const auto slot = read_slot(place);
       if (!slot || slot->state & SLUICE_FLOW_TO_CLIENT) continue;
       const FlowSlot where{family, number, slot->state & SLUICE_STATE_FLOW};
-      if (!visit(describe(*slot, names, family == 6, clock), where)) return false;
+      if (!visit(*slot, where)) return false;
     }
   }
   return true;
+}
+
+template <typename Visit>
+Result<void> visit_both_tables(const kernel::Program& program, const Visit& visit) {
+  const auto more = visit_slots<sluice_bucket4>(program, "flows4", 4, visit);
+  if (!more) return tl::unexpected(more.error());
+  if (!*more) return {};
+  const auto rest = visit_slots<sluice_bucket6>(program, "flows6", 6, visit);
+  if (!rest) return tl::unexpected(rest.error());
+  return {};
 }
 
 }  // namespace
@@ -141,12 +151,28 @@ Result<void> for_each_flow(const kernel::Program& program, const FlowNames& name
   const auto now = run_flush(program.flush_fd(), no_slot);
   if (!now) return tl::unexpected(now.error());
   const TickClock clock(now->now_ticks);
-  const auto more = visit_table<sluice_bucket4>(program, "flows4", 4, names, clock, visit);
-  if (!more) return tl::unexpected(more.error());
-  if (!*more) return {};
-  const auto rest = visit_table<sluice_bucket6>(program, "flows6", 6, names, clock, visit);
-  if (!rest) return tl::unexpected(rest.error());
-  return {};
+  return visit_both_tables(program, [&](const auto& slot, const FlowSlot& where) {
+    return visit(describe(slot, names, where.family == 6, clock), where);
+  });
+}
+
+Result<std::optional<std::pair<Flow, FlowSlot>>> find_flow(const kernel::Program& program,
+                                                           const FlowNames& names,
+                                                           const FlowKey& wanted) {
+  const auto now = run_flush(program.flush_fd(), no_slot);
+  if (!now) return tl::unexpected(now.error());
+  std::optional<std::pair<Flow, FlowSlot>> found;
+  const auto look = [&](const auto& slot, const FlowSlot& where) {
+    const bool ipv6 = where.family == 6;
+    const auto key = key_of(slot);
+    if (endpoint(key.client, ipv6, key.client_port) != wanted.client ||
+        endpoint(key.vip, ipv6, key.vip_port) != wanted.vip ||
+        protocol_of(slot.state) != wanted.protocol)
+      return true;
+    found.emplace(describe(slot, names, ipv6, TickClock(now->now_ticks)), where);
+    return false;
+  };
+  return visit_both_tables(program, look).map([&] { return found; });
 }
 
 Result<bool> flush_flow(int program_fd, const FlowSlot& slot) {

@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
+#include <utility>
 
 #include "base/result.hpp"
 #include "control/flows.hpp"
@@ -31,6 +33,15 @@ struct FlowSlot {
 // Calls `visit` for every connection, IPv4 first, until it returns false.
 Result<void> for_each_flow(const kernel::Program& program, const FlowNames& names,
                            const std::function<bool(const control::Flow&, const FlowSlot&)>& visit);
+
+// Whose packets, as they come from the client.
+struct FlowKey {
+  model::Protocol protocol = model::Protocol::tcp;
+  control::Endpoint client, vip;
+};
+Result<std::optional<std::pair<control::Flow, FlowSlot>>> find_flow(const kernel::Program& program,
+                                                                    const FlowNames& names,
+                                                                    const FlowKey& key);
 
 // False: it was gone, or a packet changed it meanwhile.
 Result<bool> flush_flow(int program_fd, const FlowSlot& slot);

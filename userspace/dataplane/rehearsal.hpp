@@ -1,43 +1,44 @@
 // Rehearsal: what the data plane would do with a packet.
 //
 // This build's program is loaded once more, over the configuration in use (VIPs, listeners, pools,
-// members, interfaces) and over tables of its own for everything that packets change, which begin
-// as copies where they matter. So no connection, turn or counter of the real one changes. Loading
-// takes about half a second of CPU time.
+// members, interfaces) and over copies of everything that packets change (state_copy.hpp): so it
+// decides as the real one would, by the same code and by the same flows, and no connection, turn
+// or counter of the real one changes. Loading takes about half a second of CPU time, and the copy
+// as much memory as the flow table of one IP version.
 #pragma once
 
 #include <cstdint>
 #include <vector>
 
 #include "base/result.hpp"
-#include "control/flows.hpp"
 #include "kernel/program.hpp"
 
 namespace sluice::dataplane {
 
 class Rehearsal {
  public:
-  static Result<Rehearsal> over(const kernel::Program& real);
+  // `real` must outlive it.
+  static Result<Rehearsal> over(const kernel::Program& real, const kernel::BesideOptions& options);
 
   struct Outcome {
+    std::uint32_t action = 0;  // XDP_*
     std::uint32_t reason = 0;  // enum sluice_reason
     std::vector<std::uint8_t> frame;
   };
-  // A first packet, as it would come in on this interface, which the program is attached to.
-  Result<Outcome> receive(const control::Question& question, std::uint32_t interface_index,
-                          const std::uint8_t (&mac)[6]) const;
+  // A frame, as it would come in on this interface now.
+  Result<Outcome> receive(const std::vector<std::uint8_t>& frame,
+                          std::uint32_t interface_index) const;
 
   const kernel::Program& program() const { return program_; }
 
  private:
-  explicit Rehearsal(kernel::Program program) : program_(std::move(program)) {}
+  Rehearsal(const kernel::Program& real, const kernel::BesideOptions& options,
+            kernel::Program program)
+      : real_(&real), options_(options), program_(std::move(program)) {}
+
+  const kernel::Program* real_;
+  kernel::BesideOptions options_;
   kernel::Program program_;
 };
-
-// Sender and receiver of a frame's innermost packet: the one in the tunnel, if there is a tunnel.
-struct Addressed {
-  control::Endpoint source, destination;
-};
-std::optional<Addressed> addressed(const std::vector<std::uint8_t>& frame);
 
 }  // namespace sluice::dataplane

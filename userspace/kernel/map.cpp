@@ -102,13 +102,14 @@ void UnmapMemory::operator()(const void* memory) const {
   munmap(const_cast<void*>(memory), bytes);
 }
 
-Result<MapMemory> map_memory_of(const RawMap& map, std::size_t value_bytes) {
+Result<MapMemory> map_memory_of(const RawMap& map, std::size_t value_bytes, Access access) {
   const auto info = map_info(map.fd());
   if (!info) return tl::unexpected(info.error());
   const auto page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
   const std::size_t entries = info->layout.max_entries;
   const std::size_t bytes = (entries * value_bytes + page - 1) / page * page;
-  void* memory = mmap(nullptr, bytes, PROT_READ, MAP_SHARED, map.fd(), 0);
+  void* memory = mmap(nullptr, bytes, access == Access::write ? PROT_READ | PROT_WRITE : PROT_READ,
+                      MAP_SHARED, map.fd(), 0);
   if (memory == MAP_FAILED) return fail_bpf(errno, "map the memory of " + map.name());
   return MapMemory(memory, UnmapMemory{bytes, entries});
 }

@@ -32,30 +32,32 @@ class RawMap {
   // Entries of a hash map now.
   Result<std::uint64_t> count() const;
 
- protected:
-  Result<bool> lookup_bytes(const void* key, void* value) const;
-  Result<void> put_bytes(const void* key, const void* value) const;
-  Result<bool> erase_bytes(const void* key) const;
-  // Every entry, keys and values side by side.
+  // Every entry, keys and values side by side. For those who know only the sizes.
   struct Batch {
     std::vector<std::byte> keys, values;
     std::uint32_t count = 0;
   };
   Result<Batch> read_all(std::uint32_t key_size, std::uint32_t value_size) const;
+  Result<void> put_bytes(const void* key, const void* value) const;
+  Result<bool> erase_bytes(const void* key) const;
+
+ protected:
+  Result<bool> lookup_bytes(const void* key, void* value) const;
 
  private:
   int fd_;
   std::string name_;
 };
 
-// Memory of a map, read-only; unmapped at the end.
+// Memory of a map; unmapped at the end.
 struct UnmapMemory {
   std::size_t bytes = 0;
   std::size_t entries = 0;
   void operator()(const void* memory) const;
 };
 using MapMemory = std::unique_ptr<const void, UnmapMemory>;
-Result<MapMemory> map_memory_of(const RawMap& map, std::size_t value_bytes);
+enum class Access { read, write };
+Result<MapMemory> map_memory_of(const RawMap& map, std::size_t value_bytes, Access access);
 
 template <typename Key, typename Value>
 class Map : public RawMap {
@@ -91,7 +93,7 @@ template <typename Value>
 class MappedArray {
  public:
   static Result<MappedArray> open(const Program& program, std::string_view name) {
-    auto memory = map_memory_of(RawMap(program, name), sizeof(Value));
+    auto memory = map_memory_of(RawMap(program, name), sizeof(Value), Access::read);
     if (!memory) return tl::unexpected(std::move(memory.error()));
     return MappedArray(std::move(*memory));
   }

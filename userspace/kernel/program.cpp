@@ -71,7 +71,7 @@ Result<UniqueFd> add_map(const MapLayout& layout, const std::filesystem::path& p
 }
 
 // The kernel allocates the tables at once and may evict half the machine trying, so ask first.
-Result<void> require_memory_for(const sluice_flow_table& table) {
+Result<void> require_memory_for(const sluice_flow_table& table, const char* advice) {
   constexpr std::uint64_t mebibyte = 1024 * 1024;
   const std::uint64_t needed =
       std::uint64_t{sizeof(sluice_bucket4)} * SLUICE_FLOW_BUCKETS(table.homes4) +
@@ -87,7 +87,7 @@ Result<void> require_memory_for(const sluice_flow_table& table) {
               fmt::format("tables of {} IPv4 and {} IPv6 flows need about {} MiB, and {} MiB are "
                           "available",
                           table.capacity, table.capacity6, needed / mebibyte, available_kib / 1024),
-              "choose a smaller --flows");
+              advice);
 }
 
 }  // namespace
@@ -137,7 +137,7 @@ Result<Program> Program::load(const LoadOptions& options) {
   auto object = Object::open();
   if (!object) return tl::unexpected(std::move(object.error()));
   const auto table = dimensions(options);
-  if (auto enough = require_memory_for(table); !enough) {
+  if (auto enough = require_memory_for(table, "choose a smaller --flows"); !enough) {
     return tl::unexpected(std::move(enough.error()));
   }
   object->set_flow_table(table);
@@ -219,11 +219,18 @@ Result<Program> Program::open_pinned(const std::filesystem::path& pin_directory,
   return program;
 }
 
-Result<Program> Program::load_beside(const Program& maps) {
-  constexpr std::uint32_t flows = 1024;
+Result<Program> Program::load_beside(const Program& maps, const BesideOptions& options) {
   auto object = Object::open();
   if (!object) return tl::unexpected(std::move(object.error()));
-  object->set_flow_table(dimensions({.flows = flows, .flows6 = flows}));
+  auto table = maps.flow_table();
+  if (!table) return tl::unexpected(std::move(table.error()));
+  if (!options.ipv4) table->homes4 = table->capacity = 1;
+  if (!options.ipv6) table->homes6 = table->capacity6 = 1;
+  if (auto enough = require_memory_for(*table, ""); !enough) {
+    return tl::unexpected(std::move(enough.error()));
+  }
+  object->set_flow_table(*table);
+  if (options.jiffies_per_second) object->set_clock(options.jiffies_per_second);
   object->leave_out_sweeping();
   if (auto reused = object->reuse_configuration(maps); !reused) {
     return tl::unexpected(std::move(reused.error()));

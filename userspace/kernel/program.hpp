@@ -32,6 +32,14 @@ struct LoadOptions {
   // time goes slower, for tests that must not depend on their own speed.
   std::uint32_t jiffies_per_second = 0;
 };
+// What is loaded beside the programs in use, to see what they would do.
+struct BesideOptions {
+  // The flow tables that are to be as large as the real ones, so that flows can be where they are
+  // there; the other one is as small as can be.
+  bool ipv4 = true;
+  bool ipv6 = true;
+  std::uint32_t jiffies_per_second = 0;  // as LoadOptions
+};
 inline constexpr std::uint32_t max_flows = 1U << 29;  // a slot's index fits 31 bits
 
 // What a map must look like for this build.
@@ -59,9 +67,9 @@ class Program {
   // fit.
   static Result<Program> load_over(const Program& maps);
   // Loads this build's XDP program over the configuration of `maps` (what the controller writes),
-  // and over small tables of its own for what packets change. Nothing is pinned, and nothing
+  // and over empty tables of its own for what packets change. Nothing is pinned, and nothing
   // sweeps.
-  static Result<Program> load_beside(const Program& maps);
+  static Result<Program> load_beside(const Program& maps, const BesideOptions& options);
   // Opens what is pinned, and adds the maps that an older version did not have;
   // ErrorKind::conflict names the map whose layout this build can't use.
   static Result<Program> open_pinned(const std::filesystem::path& pin_directory);

@@ -1,0 +1,124 @@
+#include "dataplane/state_copy.hpp"
+
+#include <linux/bpf.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <string_view>
+
+#include "dataplane/flow_slot.hpp"
+#include "kernel/kernel_info.hpp"
+#include "kernel/map.hpp"
+#include "maps/flow.h"
+
+namespace sluice::dataplane {
+namespace {
+
+using kernel::RawMap;
+
+// They decide nothing, or are copied in another way.
+bool is_left_out(const std::string& name, std::uint32_t type) {
+  static constexpr std::array<std::string_view, 6> names{
+      "flows4", "flows6", "flow_table", "member_failures", "member_handshakes", "store_position"};
+  return type == BPF_MAP_TYPE_RINGBUF || type == BPF_MAP_TYPE_PERCPU_ARRAY ||
+         std::find(names.begin(), names.end(), name) != names.end();
+}
+
+// Those of an array that are not the same.
+Result<void> copy_array(const RawMap& from, const RawMap& to, std::uint32_t value_size) {
+  const auto source = from.read_all(sizeof(std::uint32_t), value_size);
+  if (!source) return tl::unexpected(source.error());
+  const auto target = to.read_all(sizeof(std::uint32_t), value_size);
+  if (!target) return tl::unexpected(target.error());
+  for (std::uint32_t i = 0; i < source->count; ++i) {
+    const auto at = std::size_t{i} * value_size;
+    if (std::memcmp(&source->values[at], &target->values[at], value_size) == 0) continue;
+    if (auto put = to.put_bytes(&i, &source->values[at]); !put) return put;
+  }
+  return {};
+}
+
+Result<void> copy_hash(const RawMap& from, const RawMap& to, std::uint32_t key_size,
+                       std::uint32_t value_size) {
+  const auto old = to.read_all(key_size, value_size);
+  if (!old) return tl::unexpected(old.error());
+  for (std::uint32_t i = 0; i < old->count; ++i) {
+    const auto erased = to.erase_bytes(&old->keys[std::size_t{i} * key_size]);
+    if (!erased) return tl::unexpected(erased.error());
+  }
+  const auto source = from.read_all(key_size, value_size);
+  if (!source) return tl::unexpected(source.error());
+  for (std::uint32_t i = 0; i < source->count; ++i) {
+    auto put = to.put_bytes(&source->keys[std::size_t{i} * key_size],
+                            &source->values[std::size_t{i} * value_size]);
+    if (!put) return put;
+  }
+  return {};
+}
+
+// A slot as the other table may have it: nobody holds its lock, and nobody is filling it.
+template <typename Slot>
+Slot settled(const Slot& place) {
+  Slot slot{};
+  if (const auto flow = read_slot(place)) {
+    slot = *flow;
+    slot.state &= ~SLUICE_STATE_LOCK;
+    return slot;
+  }
+  const auto state = __atomic_load_n(&place.state, __ATOMIC_ACQUIRE);
+  slot.state = state & (SLUICE_STATE_IS_FREE(state) ? ~SLUICE_STATE_LOCK : SLUICE_STATE_PASSED);
+  return slot;
+}
+
+template <typename Bucket>
+Result<void> copy_flows(const kernel::Program& from, const kernel::Program& to, const char* name) {
+  const auto source = kernel::MappedArray<Bucket>::open(from, name);
+  if (!source) return tl::unexpected(source.error());
+  const auto target =
+      kernel::map_memory_of(RawMap(to, name), sizeof(Bucket), kernel::Access::write);
+  if (!target) return tl::unexpected(target.error());
+  auto* out = static_cast<Bucket*>(const_cast<void*>(target->get()));
+  for (const auto& bucket : *source) {
+    Bucket copy{};
+    std::transform(std::begin(bucket.slots), std::end(bucket.slots), std::begin(copy.slots),
+                   [](const auto& slot) { return settled(slot); });
+    // Pages that nobody has written to stay the kernel's zeroes.
+    if (std::memcmp(out, &copy, sizeof copy) != 0) std::memcpy(out, &copy, sizeof copy);
+    ++out;
+  }
+  return {};
+}
+
+Result<void> copy_map(const kernel::Program& from, const kernel::Program& to,
+                      const std::string& name) {
+  const RawMap source(from, name), target(to, name);
+  if (source.fd() < 0) return {};  // an older version's maps lack it, so it begins empty
+  const auto before = kernel::map_info(source.fd());
+  if (!before) return tl::unexpected(before.error());
+  const auto after = kernel::map_info(target.fd());
+  if (!after) return tl::unexpected(after.error());
+  const auto& layout = after->layout;
+  if (before->id == after->id || is_left_out(name, layout.type)) return {};
+  return layout.type == BPF_MAP_TYPE_ARRAY
+             ? copy_array(source, target, layout.value_size)
+             : copy_hash(source, target, layout.key_size, layout.value_size);
+}
+
+}  // namespace
+
+Result<void> copy_state(const kernel::Program& from, const kernel::Program& to,
+                        const kernel::BesideOptions& options) {
+  for (const auto& [name, fd] : to.maps()) {
+    if (auto copied = copy_map(from, to, name); !copied) return copied;
+  }
+  if (options.ipv4) {
+    if (auto copied = copy_flows<sluice_bucket4>(from, to, "flows4"); !copied) return copied;
+  }
+  if (options.ipv6) {
+    if (auto copied = copy_flows<sluice_bucket6>(from, to, "flows6"); !copied) return copied;
+  }
+  return {};
+}
+
+}  // namespace sluice::dataplane
