@@ -15,7 +15,7 @@
 #include "maps/capture.h"
 
 /* Everything, unless the loader wants less. */
-const volatile struct sluice_capture_filter capture_filter = {.reasons = ~0ULL, .bytes = 256, .every = 1};
+const volatile struct sluice_capture_filter capture_filter = {.reasons = {~0ULL, ~0ULL, ~0ULL, ~0ULL}, .bytes = 256, .every = 1};
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
@@ -95,7 +95,7 @@ static __always_inline bool is_wanted(const struct tuple *t, __u32 reason)
 {
 	const volatile struct sluice_capture_filter *f = &capture_filter;
 
-	return f->reasons >> (reason & 63) & 1 &&
+	return f->reasons[reason / 64 % (SLUICE_MAX_REASONS / 64)] >> (reason % 64) & 1 &&
 	       (in_captured_network(&t->source) || in_captured_network(&t->destination)) &&
 	       (!f->port || f->port == t->source_port || f->port == t->destination_port);
 }

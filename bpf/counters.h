@@ -10,7 +10,9 @@
 
 static __always_inline void count_reason(__u32 why)
 {
-	__u64 *packets = bpf_map_lookup_elem(&reason_counters, &why);
+	__u32 later = why - SLUICE_FIRST_REASONS;
+	__u64 *packets = why < SLUICE_FIRST_REASONS ? bpf_map_lookup_elem(&reason_counters, &why)
+						    : bpf_map_lookup_elem(&later_reason_counters, &later);
 
 	if (packets)
 		++*packets;

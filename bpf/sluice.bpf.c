@@ -12,7 +12,9 @@
 #include "bpf/journey.h"
 #include "bpf/parse.h"
 #include "bpf/protocols.h"
-#include "maps/store_position.h" /* not for packets: the controller's note, which lives as long as the other maps */
+/* Not for packets: notes that live as long as the other maps. */
+#include "maps/store_position.h"
+#include "maps/versions.h"
 
 enum verdict { VERDICT_FORWARD, VERDICT_ANSWER, VERDICT_PASS, VERDICT_DROP };
 

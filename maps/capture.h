@@ -14,14 +14,14 @@
 
 /* Which packets are told. */
 struct sluice_capture_filter {
-	__u64 reasons;               /* bit n: those of reason n */
+	__u64 reasons[SLUICE_MAX_REASONS / 64]; /* bit n % 64 of word n / 64: those of reason n */
 	union sluice_address network; /* of one of the packet's addresses as it came in, under the mask; both zero: any */
 	union sluice_address mask;
 	__be16 port;   /* one of its ports as it came in; 0: any */
 	__u16 bytes;   /* of each frame at most: 1 to SLUICE_CAPTURE_BYTES */
 	__u32 every;   /* one in so many of those, per CPU; not 0 */
 };
-SLUICE_STATIC_ASSERT(sizeof(struct sluice_capture_filter) == 48);
+SLUICE_STATIC_ASSERT(sizeof(struct sluice_capture_filter) == 72);
 
 /* One frame. A packet that leaves has two, first as it came in. */
 struct sluice_captured {

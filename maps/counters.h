@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* `reason_counters`, `listener_counters`, `member_counters`: what the data plane did, per CPU. `listener_active`,
+/* `reason_counters`, `later_reason_counters`, `listener_counters`, `member_counters`: what the data plane did, per CPU. `listener_active`,
  * `member_active`: connections now, for all CPUs together, because limits and least connections ask for them.
  *
  * Written by the data plane (and set to zero by the controller when an index is given to a new object); the
@@ -28,10 +28,18 @@ SLUICE_STATIC_ASSERT(sizeof(struct sluice_counters) == 64);
 #ifdef __bpf__
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, SLUICE_MAX_REASONS);
+	__uint(max_entries, SLUICE_FIRST_REASONS);
 	__type(key, __u32);
 	__type(value, __u64);
 } reason_counters SEC(".maps");
+
+/* From reason SLUICE_FIRST_REASONS on. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, SLUICE_MAX_REASONS - SLUICE_FIRST_REASONS);
+	__type(key, __u32);
+	__type(value, __u64);
+} later_reason_counters SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

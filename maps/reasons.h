@@ -123,9 +123,11 @@
 enum sluice_reason { SLUICE_REASONS(SLUICE_REASON_ENUM) SLUICE_REASON_COUNT };
 #undef SLUICE_REASON_ENUM
 
-/* Room for reasons to come: a new one must not change the map, or `sluice-loader upgrade` could not go from one version
- * to the other. One bit each in struct sluice_capture_filter. */
-#define SLUICE_MAX_REASONS 64
+/* Room for reasons to come: a new one must not change the maps, or `sluice-loader upgrade` could not go from one version
+ * to the other. The first ones are counted in `reason_counters`, which is as large as it ever was, those after them in
+ * `later_reason_counters`. One bit each in struct sluice_capture_filter. */
+#define SLUICE_MAX_REASONS 256
+#define SLUICE_FIRST_REASONS 64
 SLUICE_STATIC_ASSERT(SLUICE_REASON_COUNT <= SLUICE_MAX_REASONS);
 
 #endif

@@ -10,7 +10,9 @@ constexpr Help help = {
     "upgrade [options]",
     "Loads this build's program over the pinned maps and swaps it in on every interface, without "
     "losing a\n"
-    "packet or a connection. Refuses when the layout of a map has changed, and names the map.",
+    "packet or a connection. Refuses a map whose layout or version this build can't read, and "
+    "names "
+    "it.",
     "  sluice-loader upgrade\n"};
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include "kernel/libbpf_log.hpp"
 #include "kernel/pin_lock.hpp"
 #include "kernel/program.hpp"
+#include "kernel/versions.hpp"
 
 namespace sluice::attachment {
 namespace {
@@ -57,6 +58,9 @@ Result<UpgradeReport> upgrade(const std::filesystem::path& pin_directory) {
   const auto nics = attachments(pins.path());
   if (!nics) return tl::unexpected(nics.error());
 
+  // From here on the maps may say what only this build's version can read.
+  if (auto noted = kernel::note_versions(*fresh); !noted)
+    return tl::unexpected(std::move(noted.error()));
   auto swapped = swap_everywhere(*nics, *old, *fresh);
   if (!swapped) return tl::unexpected(std::move(swapped.error()));
   if (auto replaced = pins.replace_programs(*fresh); !replaced) {

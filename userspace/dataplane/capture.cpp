@@ -29,12 +29,15 @@ constexpr const char* program_name = "sluice_capture";
 
 static_assert(control::longest_captured_frame == SLUICE_CAPTURE_BYTES);
 
-// One bit per reason that the label or the verdict stands for.
-Result<std::uint64_t> reason_bits(const std::string& word) {
-  std::uint64_t bits = 0;
-  for (std::size_t i = 0; i < reasons.size(); ++i)
-    if (reasons[i].label == word || reasons[i].verdict == word) bits |= std::uint64_t{1} << i;
-  if (bits != 0) return bits;
+// Sets the bits of the reasons that the label or the verdict stands for.
+Result<void> add_reasons(const std::string& word, sluice_capture_filter& filter) {
+  bool known = false;
+  for (std::size_t i = 0; i < reasons.size(); ++i) {
+    if (reasons[i].label != word && reasons[i].verdict != word) continue;
+    filter.reasons[i / 64] |= std::uint64_t{1} << i % 64;
+    known = true;
+  }
+  if (known) return {};
   return fail(ErrorKind::invalid, fmt::format("there is no reason '{}'", word),
               "sluicectl drops lists the reasons; drop, pass, forward and answer stand for all of "
               "that verdict");
@@ -43,11 +46,11 @@ Result<std::uint64_t> reason_bits(const std::string& word) {
 Result<sluice_capture_filter> to_map(const control::CaptureFilter& filter) {
   sluice_capture_filter out{};
   for (const auto& word : filter.reasons) {
-    const auto bits = reason_bits(word);
-    if (!bits) return tl::unexpected(bits.error());
-    out.reasons |= *bits;
+    if (auto added = add_reasons(word, out); !added)
+      return tl::unexpected(std::move(added.error()));
   }
-  if (filter.reasons.empty()) out.reasons = ~std::uint64_t{0};
+  if (filter.reasons.empty())
+    std::fill(std::begin(out.reasons), std::end(out.reasons), ~std::uint64_t{0});
   if (filter.network) {
     out.network = dataplane::to_map(filter.network->address);
     for (unsigned bit = 0; bit < filter.network->prefix_length; ++bit)

@@ -151,7 +151,6 @@ class DataPlaneOverMaps : public BpfDataPlane {
   kernel::ArrayMap<std::uint32_t> listener_half_open_{program_, "listener_half_open"};
   kernel::ArrayMap<std::uint32_t> member_half_open_{program_, "member_half_open"};
   kernel::ArrayMap<sluice_member_handshakes> member_handshakes_{program_, "member_handshakes"};
-  kernel::CounterMap<std::uint64_t> reason_counters_{program_, "reason_counters"};
   attachment::InterfaceSlots slots_{program_};
   Rings rings_{program_};
 

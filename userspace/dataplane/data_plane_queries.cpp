@@ -46,12 +46,11 @@ Result<control::HandshakeTimes> DataPlaneOverMaps::member_handshakes(const Uuid&
 Result<std::vector<control::ReasonCount>> DataPlaneOverMaps::reason_counters() {
   std::vector<control::ReasonCount> counts;
   for (std::uint32_t reason = 0; reason < SLUICE_REASON_COUNT; ++reason) {
-    const auto cpus = reason_counters_.per_cpu(reason);
-    if (!cpus) return tl::unexpected(cpus.error());
+    const auto packets = packets_of_reason(program_, reason);
+    if (!packets) return tl::unexpected(packets.error());
     const auto& text = reasons[reason];
-    auto& count = counts.emplace_back(control::ReasonCount{
-        std::string(text.label), std::string(text.verdict), std::string(text.sentence), 0});
-    for (const auto one : *cpus) count.packets += one;
+    counts.push_back(
+        {std::string(text.label), std::string(text.verdict), std::string(text.sentence), *packets});
   }
   return counts;
 }

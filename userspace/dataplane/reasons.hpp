@@ -2,8 +2,11 @@
 #pragma once
 
 #include <array>
+#include <cstdint>
 #include <string_view>
 
+#include "base/result.hpp"
+#include "kernel/program.hpp"
 #include "maps/reasons.h"
 
 namespace sluice::dataplane {
@@ -16,5 +19,11 @@ struct Reason {
 
 // By enum sluice_reason.
 extern const std::array<Reason, SLUICE_REASON_COUNT> reasons;
+
+// Packets that had this reason, on all CPUs.
+Result<std::uint64_t> packets_of_reason(const kernel::Program& program, std::uint32_t reason);
+
+// Counts them from zero again.
+Result<void> forget_reason(const kernel::Program& program, std::uint32_t reason);
 
 }  // namespace sluice::dataplane

@@ -2,8 +2,7 @@
 
 #include <bpf/bpf.h>
 
-#include <numeric>
-
+#include "dataplane/reasons.hpp"
 #include "dataplane/state_copy.hpp"
 #include "kernel/libbpf_log.hpp"
 #include "kernel/map.hpp"
@@ -14,13 +13,12 @@ namespace {
 
 // The one that has been counted, which is forgotten by that.
 Result<std::uint32_t> take_counted_reason(const kernel::Program& program) {
-  const kernel::CounterMap<std::uint64_t> counters(program, "reason_counters");
   for (std::uint32_t reason = 0; reason < SLUICE_REASON_COUNT; ++reason) {
-    const auto cpus = counters.per_cpu(reason);
-    if (!cpus) return tl::unexpected(cpus.error());
-    if (std::accumulate(cpus->begin(), cpus->end(), std::uint64_t{0}) == 0) continue;
-    if (auto cleared = counters.set_to_zero(reason); !cleared)
-      return tl::unexpected(cleared.error());
+    const auto packets = packets_of_reason(program, reason);
+    if (!packets) return tl::unexpected(packets.error());
+    if (*packets == 0) continue;
+    if (auto forgotten = forget_reason(program, reason); !forgotten)
+      return tl::unexpected(forgotten.error());
     return reason;
   }
   return fail(ErrorKind::internal, "the program counted no reason for the packet");

@@ -14,6 +14,7 @@
 #include "kernel/map.hpp"
 #include "kernel/object.hpp"
 #include "kernel/pins.hpp"
+#include "kernel/versions.hpp"
 #include "maps/flow.h"
 
 namespace sluice::kernel {
@@ -52,10 +53,8 @@ sluice_flow_table dimensions(const LoadOptions& options) {
 // Maps that older versions do not have. They may begin empty while their programs run, which know
 // nothing of them.
 bool came_later(std::string_view name) {
-  static constexpr std::array later{"member_failures",    "member_handshakes", "suspicions",
-                                    "listener_half_open", "member_half_open",  "hash_key",
-                                    "store_position"};
-  return std::find(later.begin(), later.end(), name) != later.end();
+  const auto* versions = versions_of(name);
+  return versions != nullptr && versions->may_be_missing();
 }
 
 Result<UniqueFd> add_map(const MapLayout& layout, const std::filesystem::path& pin) {
@@ -68,6 +67,21 @@ Result<UniqueFd> add_map(const MapLayout& layout, const std::filesystem::path& p
   if (bpf_obj_pin(fd.get(), pin.c_str()) != 0 && errno != EEXIST)
     return fail_bpf(errno, "pin " + pin.string());
   return open_pin(pin);
+}
+
+constexpr const char* another_version =
+    "another version of Sluice loaded it; sluice-loader detach --all starts afresh";
+
+Result<void> require_fitting(const MapLayout& expected, int fd, int map_versions_fd) {
+  if (auto readable = PinnedVersions(map_versions_fd).require_readable(expected.name); !readable)
+    return readable;
+  const auto actual = map_info(fd);
+  if (!actual) return tl::unexpected(actual.error());
+  const auto difference = layout_difference(expected, actual->layout);
+  if (difference.empty()) return {};
+  return fail(ErrorKind::conflict,
+              fmt::format("the pinned map {} does not fit: {}", expected.name, difference),
+              another_version);
 }
 
 // The kernel allocates the tables at once and may evict half the machine trying, so ask first.
@@ -153,6 +167,7 @@ Result<Program> Program::load(const LoadOptions& options) {
   if (auto written = program.flow_table_map().put(0, table); !written) {
     return tl::unexpected(std::move(written.error()));
   }
+  if (auto noted = note_versions(program); !noted) return tl::unexpected(std::move(noted.error()));
   return program;
 }
 
@@ -182,33 +197,46 @@ Result<Program> Program::look_at_pinned(const std::filesystem::path& pin_directo
   return open_pinned(pin_directory, false);
 }
 
-Result<Program> Program::open_pinned(const std::filesystem::path& pin_directory, bool add_missing) {
+Result<void> Program::open_maps(const std::filesystem::path& pin_directory, bool add_missing) {
   const PinDirectory pins(pin_directory);
-  const auto layouts = compiled_map_layouts();
-  if (!layouts) return tl::unexpected(layouts.error());
-
-  Program program;
-  for (const auto& expected : *layouts) {
+  auto layouts = compiled_map_layouts();
+  if (!layouts) return tl::unexpected(std::move(layouts.error()));
+  // The versions first: they are asked for each of the others.
+  std::partition(layouts->begin(), layouts->end(),
+                 [](const MapLayout& layout) { return layout.name == "map_versions"; });
+  std::vector<MapLayout> missing;
+  for (auto& expected : *layouts) {
     auto fd = open_pin(pins.map(expected.name));
-    const bool missing = !fd && fd.error().system_errno == ENOENT;
-    if (missing && came_later(expected.name)) {
-      if (!add_missing) continue;
-      fd = add_map(expected, pins.map(expected.name));
-    } else if (missing) {
+    if (!fd && fd.error().system_errno == ENOENT && came_later(expected.name)) {
+      missing.push_back(std::move(expected));
+      continue;
+    }
+    if (!fd && fd.error().system_errno == ENOENT) {
       return fail(ErrorKind::conflict,
                   fmt::format("map {} is not pinned in {}", expected.name, pin_directory.string()),
-                  "another version of Sluice loaded it; sluice-loader detach --all starts afresh");
+                  another_version);
     }
     if (!fd) return tl::unexpected(std::move(fd.error()));
-    const auto actual = map_info(fd->get());
-    if (!actual) return tl::unexpected(actual.error());
-    if (const auto difference = layout_difference(expected, actual->layout); !difference.empty()) {
-      return fail(ErrorKind::conflict,
-                  fmt::format("the pinned map {} does not fit: {}", expected.name, difference),
-                  "another version of Sluice loaded it; sluice-loader detach --all starts afresh");
-    }
-    program.maps_.emplace(expected.name, std::move(*fd));
+    if (auto fits = require_fitting(expected, fd->get(), map_fd("map_versions")); !fits)
+      return fits;
+    maps_.emplace(expected.name, std::move(*fd));
   }
+  if (!add_missing) return {};
+  // Nothing is added beside maps that can't be used.
+  for (const auto& layout : missing) {
+    auto fd = add_map(layout, pins.map(layout.name));
+    if (!fd) return tl::unexpected(std::move(fd.error()));
+    maps_.emplace(layout.name, std::move(*fd));
+    if (auto noted = PinnedVersions(map_fd("map_versions")).note(layout.name); !noted) return noted;
+  }
+  return {};
+}
+
+Result<Program> Program::open_pinned(const std::filesystem::path& pin_directory, bool add_missing) {
+  const PinDirectory pins(pin_directory);
+  Program program;
+  if (auto opened = program.open_maps(pin_directory, add_missing); !opened)
+    return tl::unexpected(std::move(opened.error()));
   for (auto [fd, name] : {std::pair{&program.xdp_, "sluice_xdp"},
                           {&program.expire_, "flow_expire"},
                           {&program.flush_, "flow_flush"}}) {

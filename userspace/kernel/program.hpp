@@ -71,7 +71,7 @@ class Program {
   // sweeps.
   static Result<Program> load_beside(const Program& maps, const BesideOptions& options);
   // Opens what is pinned, and adds the maps that an older version did not have;
-  // ErrorKind::conflict names the map whose layout this build can't use.
+  // ErrorKind::conflict names the map whose version or layout this build can't use.
   static Result<Program> open_pinned(const std::filesystem::path& pin_directory);
   // The same for those who change nothing there: what an older version did not have stays missing,
   // and map_fd() of it is -1.
@@ -101,6 +101,7 @@ class Program {
  private:
   Program() = default;
   static Result<Program> open_pinned(const std::filesystem::path& pin_directory, bool add_missing);
+  Result<void> open_maps(const std::filesystem::path& pin_directory, bool add_missing);
   void take_programs(const class Object& object);
   void take_maps(const class Object& object);
   ArrayMap<sluice_flow_table> flow_table_map() const;

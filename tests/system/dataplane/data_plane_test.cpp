@@ -1,6 +1,7 @@
 // BpfDataPlane over real maps: what is put is read back, a second controller over the same maps
 // finds everything again, and indices go to new objects only when no flow is left on them.
 #include "dataplane/bpf_data_plane.hpp"
+#include "dataplane/reasons.hpp"
 
 #include <arpa/inet.h>
 #include <bpf/bpf.h>
@@ -317,6 +318,18 @@ TEST_F(DataPlaneTest, ReasonsComeWithLabelAndCount) {
   EXPECT_EQ((*counts)[reason].label, "no_listener");
   EXPECT_EQ((*counts)[reason].packets, 7 * cpus.size());
   EXPECT_EQ((*counts)[SLUICE_REASON_FORWARDED].packets, 0U);
+}
+
+// Reasons from the 65th on are counted in a map of their own, which data planes of before had not.
+TEST_F(DataPlaneTest, ReasonsBeyondTheFirstSixtyFourAreReadFromTheirOwnMap) {
+  std::vector<std::uint64_t> cpus(static_cast<std::size_t>(libbpf_num_possible_cpus()), 3);
+  const std::uint32_t place = 6;
+  ASSERT_EQ(bpf_map_update_elem(map("later_reason_counters"), &place, cpus.data(), BPF_ANY), 0);
+  EXPECT_EQ(*packets_of_reason(plane->program(), 64 + place), 3 * cpus.size());
+  EXPECT_EQ(*packets_of_reason(plane->program(), place), 0U);
+  const std::uint32_t last = 191;
+  ASSERT_EQ(bpf_map_update_elem(map("later_reason_counters"), &last, cpus.data(), BPF_ANY), 0);
+  EXPECT_EQ(*packets_of_reason(plane->program(), 255), 3 * cpus.size()) << "there are 256";
 }
 
 TEST_F(DataPlaneTest, RenewingNextHopsRaisesTheGeneration) {

@@ -158,6 +158,31 @@ class LoaderTest(unittest.TestCase):
         self.fail_with(1, ["vips4", "is not pinned", "detach --all"], "upgrade")
         self.succeed("detach", "--all")
 
+    def set_version(self, index, version):
+        run("bpftool", "map", "update", "pinned", str(PIN_DIR / "maps/map_versions"),
+            "key", str(index), "0", "0", "0", "value", str(version), "0", "0", "0")
+
+    def test_maps_of_a_version_that_this_build_cannot_read_are_refused(self):
+        """Maps may mean something else although they look the same: whoever can't read them leaves them alone."""
+        self.attach("nic0")
+        before = self.interfaces()
+        self.set_version(10, 9)
+        for verb in (["upgrade"], ["status"], ["attach", "nic1"]):
+            self.fail_with(1, ["members", "version 9", "this build reads 1", "a newer Sluice", "detach --all"], *verb)
+        self.assertFalse(self.runs_xdp("nic1"))
+        self.set_version(10, 1)
+        self.assertEqual(self.interfaces(), before, "a refusal changes nothing")
+        self.succeed("upgrade")
+
+    def test_a_data_plane_without_versions_counts_as_the_first_version(self):
+        self.attach("nic0")
+        (PIN_DIR / "maps/map_versions").unlink()
+        self.succeed("status")
+        self.assertFalse((PIN_DIR / "maps/map_versions").exists())
+        self.succeed("upgrade")
+        noted = json.loads(run("bpftool", "-j", "map", "dump", "pinned", str(PIN_DIR / "maps/map_versions")).stdout)
+        self.assertEqual(["0x01", "0x00", "0x00", "0x00"], noted[10]["value"])
+
     def test_shared_goes_on_and_off_through_libxdp(self):
         self.attach("nic0", "--shared")
         self.assertTrue(self.runs_xdp("nic0"))

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* `map_versions`: of which version the pinned maps are. Every map of the contract is in the list below.
+ *
+ * A map's version is raised when its bytes come to mean something else, although type and sizes may be the same. Then its
+ * number in the second column is raised, and the third says how old a version this build can still read; 0 there: the map may
+ * be missing, because older data planes lack it, and may begin empty beside their programs.
+ *
+ * Written by whoever loads, adds a map or upgrades, before a program or a daemon that writes the new meaning runs. Read by
+ * whoever opens what is pinned: it refuses a version that it doesn't know. The data plane does not look at it. */
+#ifndef SLUICE_VERSIONS_H
+#define SLUICE_VERSIONS_H
+
+#include "types.h"
+
+/* X(map, version, oldest version that this build reads). A map's place in this list is its index: add at the end, and never
+ * take one out. */
+#define SLUICE_MAPS(X)                \
+	X(vips4, 1, 1)                \
+	X(vips6, 1, 1)                \
+	X(listeners4, 1, 1)           \
+	X(listeners6, 1, 1)           \
+	X(allowed_sources, 1, 1)      \
+	X(source_rates, 1, 1)         \
+	X(pools, 1, 1)                \
+	X(pool_rings, 1, 1)           \
+	X(pool_cursors, 1, 1)         \
+	X(persistence, 1, 1)          \
+	X(members, 1, 1)              \
+	X(flows4, 1, 1)               \
+	X(flows6, 1, 1)               \
+	X(half_open, 1, 1)            \
+	X(fragments, 1, 1)            \
+	X(interfaces, 1, 1)           \
+	X(flow_table, 1, 1)           \
+	X(next_hops, 1, 1)            \
+	X(member_hops, 1, 1)          \
+	X(runtime, 1, 1)              \
+	X(resolve_requests, 1, 1)     \
+	X(member_handshakes, 1, 0)    \
+	X(member_failures, 1, 0)      \
+	X(suspicions, 1, 0)           \
+	X(store_position, 1, 0)       \
+	X(reason_counters, 1, 1)      \
+	X(listener_counters, 1, 1)    \
+	X(member_counters, 1, 1)      \
+	X(listener_half_open, 1, 0)   \
+	X(member_half_open, 1, 0)     \
+	X(hash_key, 1, 0)             \
+	X(listener_active, 1, 1)      \
+	X(member_active, 1, 1)        \
+	X(map_versions, 1, 0)         \
+	X(later_reason_counters, 1, 0)
+
+#define SLUICE_MAP_INDEX(name, version, oldest) SLUICE_MAP_##name,
+enum sluice_map_index { SLUICE_MAPS(SLUICE_MAP_INDEX) SLUICE_MAP_COUNT };
+#undef SLUICE_MAP_INDEX
+
+/* Room for maps to come. */
+#define SLUICE_MAX_MAPS 256
+SLUICE_STATIC_ASSERT(SLUICE_MAP_COUNT <= SLUICE_MAX_MAPS);
+
+/* What an entry of zero stands for, and every map of a data plane that has no `map_versions`. */
+#define SLUICE_FIRST_MAP_VERSION 1
+
+#ifdef __bpf__
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, SLUICE_MAX_MAPS);
+	__type(key, __u32); /* enum sluice_map_index */
+	__type(value, __u32);
+} map_versions SEC(".maps");
+#endif
+
+#endif

@@ -1,0 +1,55 @@
+#include "kernel/versions.hpp"
+
+#include <gmock/gmock.h>
+
+#include <string>
+#include <vector>
+
+#include "kernel/program.hpp"
+#include "maps/versions.h"
+
+namespace sluice::kernel {
+namespace {
+
+using ::testing::UnorderedElementsAreArray;
+
+#define SLUICE_MAP_NAME(name, version, oldest) #name,
+const std::vector<std::string> listed{SLUICE_MAPS(SLUICE_MAP_NAME)};
+#undef SLUICE_MAP_NAME
+
+// A map that nobody listed would have no version, and a listed one that is gone would be missed.
+TEST(Versions, EveryMapOfTheContractIsListedOnce) {
+  const auto layouts = compiled_map_layouts();
+  ASSERT_TRUE(layouts) << layouts.error().text();
+  std::vector<std::string> compiled;
+  for (const auto& layout : *layouts) compiled.push_back(layout.name);
+  EXPECT_THAT(listed, UnorderedElementsAreArray(compiled));
+}
+
+// These numbers are in pinned maps of data planes that run: a map that moves in the list breaks it.
+TEST(Versions, AMapKeepsItsPlace) {
+  EXPECT_EQ(versions_of("vips4")->index, 0U);
+  EXPECT_EQ(versions_of("members")->index, 10U);
+  EXPECT_EQ(versions_of("hash_key")->index, 30U);
+  EXPECT_EQ(versions_of("map_versions")->index, 33U);
+  EXPECT_EQ(versions_of("nobody"), nullptr);
+}
+
+// Data planes that were loaded before these maps existed are adopted, all others must be there.
+TEST(Versions, OnlyWhatCameLaterMayBeMissing) {
+  std::vector<std::string> later;
+  for (const auto& map : listed) {
+    if (versions_of(map)->may_be_missing()) later.push_back(map);
+  }
+  EXPECT_THAT(later, UnorderedElementsAreArray({"member_handshakes", "member_failures", "suspicions",
+                                                "store_position", "listener_half_open",
+                                                "member_half_open", "hash_key", "map_versions",
+                                                "later_reason_counters"}));
+}
+
+TEST(Versions, WithoutAMapOfVersionsAllAreTheFirst) {
+  for (const auto& map : listed) EXPECT_TRUE(PinnedVersions(-1).require_readable(map)) << map;
+}
+
+}  // namespace
+}  // namespace sluice::kernel

@@ -1,0 +1,42 @@
+// Versions of maps: what this build writes and reads (maps/versions.h), and what a pinned data
+// plane says of its own.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "base/result.hpp"
+
+namespace sluice::kernel {
+
+class Program;
+
+// Of one map, in this build.
+struct MapVersions {
+  std::uint32_t index = 0;    // in `map_versions`
+  std::uint32_t version = 1;  // as it writes it
+  std::uint32_t oldest = 1;   // that it can read; 0: the map may be missing
+  bool may_be_missing() const { return oldest == 0; }
+};
+// nullptr: maps/versions.h does not name it.
+const MapVersions* versions_of(std::string_view map);
+
+// The part of `map_versions` that is pinned, or version 1 of everything where there is none (-1).
+class PinnedVersions {
+ public:
+  explicit PinnedVersions(int map_versions_fd) : fd_(map_versions_fd) {}
+
+  // ErrorKind::conflict names the map, both versions and what to do.
+  Result<void> require_readable(std::string_view map) const;
+  // Notes that the map is of this build's version from now on.
+  Result<void> note(std::string_view map) const;
+
+ private:
+  int fd_;
+};
+
+// Notes this build's version of every map that `program` has.
+Result<void> note_versions(const Program& program);
+
+}  // namespace sluice::kernel
