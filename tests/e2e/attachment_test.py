@@ -2,10 +2,95 @@
 """What sluice-loader puts on a NIC it can take off again without a trace, and it refuses what cannot work."""
 
 import os
+import shutil
 import subprocess
 import time
 
 import support
+
+
+class UnderTheController(support.LabTest):
+    """What becomes of pins and NICs while sluiced runs: it follows within a second or two, or says what is missing."""
+
+    def setUp(self):
+        super().setUp()
+        self.lab.serve()
+        self.lab.balance()
+        self.assertTrue(support.alternates(self.who()))
+
+    def who(self):
+        return self.lab.client("who", support.VIP, 80, 10)
+
+    def serves_again(self):
+        curl = ["curl", "-s", "-o", "/dev/null", "--max-time", "0.5", f"http://{support.VIP}/"]
+        unreachable = (7, 28)
+        support.wait_for(lambda: self.lab.run("client", *curl, check=False).returncode not in unreachable, 5, "the VIP is served")
+        self.assertTrue(support.alternates(self.who()))
+
+    def status(self):
+        return self.lab.value("loadbalancer", "show", "lb", "provisioning_status")
+
+    def test_detached_and_attached_again_with_another_size_it_fills_the_new_maps(self):
+        lab = self.lab
+        lab.loader("detach", "--all")
+        lab.loader("attach", "eth0", "--flows", "16384")
+        support.wait_for(lambda: "adopted" in lab.log("lb", "sluiced"), 3, "the daemon says so")
+        support.wait_for(lambda: self.status() == "ACTIVE", 3, "ACTIVE")
+        self.assertTrue(support.alternates(self.who()))
+        lab.ctl("loadbalancer", "member", "delete", "80_pool", "80_member_1")
+        self.assertEqual({"member2"}, set(self.who()), "and changes go there too")
+
+    def test_while_nothing_is_pinned_the_load_balancer_is_in_error_and_says_why(self):
+        lab = self.lab
+        lab.loader("detach", "--all")
+        support.wait_for(lambda: self.status() == "ERROR", 3, "ERROR")
+        lab.ctl("loadbalancer", "member", "set", "--weight", 0, "80_pool", "80_member_1")
+        self.assertEqual("ERROR", self.status(), "a change is stored and mends nothing")
+        self.assertIn("pins", lab.value("loadbalancer", "show", "lb", "provisioning_error"))
+        self.assertIn("are gone", lab.log("lb", "sluiced"))
+        lab.attach()
+        support.wait_for(lambda: self.status() == "ACTIVE", 3, "ACTIVE again")
+        self.assertEqual({"member2"}, set(self.who()))
+
+    def test_pins_that_somebody_removes_by_hand(self):
+        """The maps' pins come back and traffic never notices; without all of the directory nothing is attached, and ERROR says so."""
+        lab = self.lab
+        (lab.pins / "maps/members").unlink()
+        (lab.pins / "flow_expire").unlink()
+        support.wait_for(lambda: (lab.pins / "maps/members").exists() and (lab.pins / "flow_expire").exists(), 3, "pinned again")
+        self.assertTrue(support.alternates(self.who()))
+        self.assertEqual("ACTIVE", self.status())
+        shutil.rmtree(lab.pins)
+        support.wait_for(lambda: self.status() == "ERROR", 3, "ERROR")
+        lab.attach()
+        support.wait_for(lambda: self.status() == "ACTIVE", 3, "ACTIVE again")
+        self.assertTrue(support.alternates(self.who()))
+
+    def test_a_nic_that_is_deleted_and_made_again_is_attached_again(self):
+        lab = self.lab
+        lab.replace_nic()
+        support.wait_for(lambda: "attached to it again" in lab.log("lb", "sluiced"), 6, "attached again")
+        self.serves_again()
+        self.assertEqual("ACTIVE", self.status())
+
+    def test_a_link_whose_pin_is_lost_is_attached_again(self):
+        lab = self.lab
+        lines = lab.start_client("echo", support.VIP, 80, 4)
+        lab.wait_for_connections(4)
+        (lab.pins / "links/eth0").unlink()
+        support.wait_for(lambda: "attached to it again" in lab.log("lb", "sluiced"), 6, "attached again")
+        self.assertIn("attached to it again", lab.ctl("events").stdout)
+        self.assertTrue(support.alternates(self.who()))
+        self.assertEqual([], lab.finish_client(lines)["broken"], "connections outlive the gap")
+
+    def test_a_nic_that_was_detached_on_purpose_stays_detached(self):
+        lab = self.lab
+        lab.loader("detach", "eth0")
+        # What was pinned by hand meanwhile tells that the watch has looked since.
+        (lab.pins / "flow_expire").unlink()
+        support.wait_for(lambda: (lab.pins / "flow_expire").exists(), 3, "the watch looks")
+        self.assertNotIn("prog/xdp", lab.run("lb", "ip", "link", "show", "eth0").stdout)
+        self.assertNotIn("attached to it again", lab.log("lb", "sluiced"))
 
 
 class Attachment(support.LabTest):

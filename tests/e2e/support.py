@@ -318,6 +318,10 @@ class Lab:
         """The host gets the addresses (with their lengths) in VLAN 3 of its NIC."""
         self._lab("join-vlan", host, *addresses)
 
+    def replace_nic(self):
+        """The lb's eth0 is deleted and made again."""
+        self._lab("replace-nic")
+
     def hold_vip(self, vip):
         """Every member answers for the VIP directly."""
         for member in range(1, self.members + 1):

@@ -25,6 +25,7 @@
 #include "network/watcher.hpp"
 #include "notice_reader.hpp"
 #include "options.hpp"
+#include "pin_watch.hpp"
 #include "privileges.hpp"
 #include "service_manager.hpp"
 #include "store/sqlite_store.hpp"
@@ -50,6 +51,18 @@ Result<void> attach(const Options& options) {
     }
   }
   return {};
+}
+
+// What is pinned, or loaded now, as our members are chosen.
+Result<std::unique_ptr<dataplane::BpfDataPlane>> open_data_plane(const Options& options) {
+  auto data_plane = dataplane::BpfDataPlane::open(
+      options.pin_directory, options.flows.value_or(kernel::LoadOptions{}.flows));
+  if (!data_plane) return data_plane;
+  const auto hash_key = dataplane::read_or_make_hash_key(options.hash_key_file);
+  if (!hash_key) return tl::unexpected(hash_key.error());
+  if (auto set = (*data_plane)->set_hash_key(*hash_key); !set)
+    return tl::unexpected(std::move(set.error()));
+  return data_plane;
 }
 
 // Frames to members in a VLAN get the tags of its interface. `warned`: the interfaces that there
@@ -155,12 +168,8 @@ Result<void> run(const Options& options) {
   auto stored = store->load();
   if (!stored) return tl::unexpected(std::move(stored.error()));
   if (auto attached = attach(options); !attached) return attached;
-  auto data_plane = dataplane::BpfDataPlane::open(
-      options.pin_directory, options.flows.value_or(kernel::LoadOptions{}.flows));
+  auto data_plane = open_data_plane(options);
   if (!data_plane) return tl::unexpected(std::move(data_plane.error()));
-  const auto hash_key = dataplane::read_or_make_hash_key(options.hash_key_file);
-  if (!hash_key) return tl::unexpected(hash_key.error());
-  if (auto set = (*data_plane)->set_hash_key(*hash_key); !set) return set;
 
   // Makes the second equal to the first. From here on the disk is waited for on another thread.
   store::WriterThread writer(*store,
@@ -199,6 +208,26 @@ Result<void> run(const Options& options) {
                             .events = &events});
   TestHook hook(loop, *controller, options.test_hook);
   Maintenance maintenance(loop, *controller, [&] { follower.catch_up(); });
+  const PinWatch pin_watch(
+      loop, options.pin_directory,
+      {.on_other_maps = [&]() -> Result<void> {
+         auto present = open_data_plane(options);
+         if (!present) return tl::unexpected(std::move(present.error()));
+         (*data_plane).swap(*present);  // what was before lives until all have let go of it
+         notice_reader.read(**data_plane);
+         controller->adopt(**data_plane);
+         warned_vlans.clear();
+         renew_next_hops(**data_plane, *neighbors, warned_vlans);
+         follower.catch_up();
+         return {};
+       },
+       .on_lost = [&](const Error& why) { controller->lose_data_plane(why); },
+       .on_found = [&] { controller->adopt(**data_plane); },
+       .on_event =
+           [&](std::string what) {
+             events.add(api::about_member("attachment", std::move(what), nullptr));
+           },
+       .program = [&]() -> const kernel::Program& { return (*data_plane)->program(); }});
 
   // The data plane stays as it is when we go: that is what makes a restart harmless.
   boost::asio::signal_set signals(loop, SIGTERM, SIGINT);

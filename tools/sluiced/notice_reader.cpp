@@ -13,12 +13,17 @@ constexpr auto between_batches = std::chrono::milliseconds(5);
 
 NoticeReader::NoticeReader(boost::asio::io_context& loop, dataplane::BpfDataPlane& data_plane,
                            network::NeighborKeeper& neighbors, control::Follower& follower)
-    : data_plane_(data_plane),
-      neighbors_(neighbors),
-      follower_(follower),
-      notices_(loop),
-      pause_(loop) {
-  const int fd = data_plane_.notices_fd();
+    : neighbors_(neighbors), follower_(follower), notices_(loop), pause_(loop) {
+  read(data_plane);
+}
+
+void NoticeReader::read(dataplane::BpfDataPlane& data_plane) {
+  data_plane_ = &data_plane;
+  ++reading_;
+  pause_.cancel();
+  boost::system::error_code ignored;
+  notices_.close(ignored);
+  const int fd = data_plane.notices_fd();
   if (fd < 0) return;
   notices_.assign(fcntl(fd, F_DUPFD_CLOEXEC, 0));  // the original belongs to the data plane
   wait();
@@ -26,13 +31,13 @@ NoticeReader::NoticeReader(boost::asio::io_context& loop, dataplane::BpfDataPlan
 
 void NoticeReader::wait() {
   notices_.async_wait(boost::asio::posix::stream_descriptor::wait_read,
-                      [this](const boost::system::error_code& error) {
-                        if (!error) pass_on();
+                      [this, now = reading_](const boost::system::error_code& error) {
+                        if (!error && now == reading_) pass_on();
                       });
 }
 
 void NoticeReader::pass_on() {
-  const auto notices = data_plane_.take_notices();
+  const auto notices = data_plane_->take_notices();
   if (!notices) {
     spdlog::error("take the data plane's notices: {}", notices.error().text());
   } else {
@@ -42,8 +47,8 @@ void NoticeReader::pass_on() {
       follower_.suspect(suspicion.member, suspicion.many, suspicion.what);
   }
   pause_.expires_after(between_batches);
-  pause_.async_wait([this](const boost::system::error_code& error) {
-    if (!error) wait();
+  pause_.async_wait([this, now = reading_](const boost::system::error_code& error) {
+    if (!error && now == reading_) wait();
   });
 }
 

@@ -18,11 +18,15 @@ class NoticeReader {
   NoticeReader(boost::asio::io_context& loop, dataplane::BpfDataPlane& data_plane,
                network::NeighborKeeper& neighbors, control::Follower& follower);
 
+  // Reads this one's notices from now on.
+  void read(dataplane::BpfDataPlane& data_plane);
+
  private:
   void wait();
   void pass_on();
 
-  dataplane::BpfDataPlane& data_plane_;
+  dataplane::BpfDataPlane* data_plane_;
+  unsigned reading_ = 0;  // counts data planes; handlers of one before the last do nothing
   network::NeighborKeeper& neighbors_;
   control::Follower& follower_;
   boost::asio::posix::stream_descriptor notices_;

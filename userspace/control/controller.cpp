@@ -269,10 +269,29 @@ void Controller::set_suspects(Suspects suspects) {
   proceed();
 }
 
+void Controller::adopt(DataPlane& data_plane) {
+  data_plane_ = &data_plane;
+  lost_.reset();
+  actual_.reset();
+  if (hook_() != Hook::hold) settle(bring_in_line(Verify::read_back));
+  if (!committing_) note_position();  // the next commit does, too
+  notify();
+  proceed();
+}
+
+void Controller::lose_data_plane(const Error& why) {
+  if (lost_ && lost_->text() == why.text()) return;
+  lost_ = why;
+  settle(bring_in_line(Verify::trust));
+  notify();
+  proceed();
+}
+
 Result<std::vector<std::string>> Controller::repair_drift() {
   if (hook_() == Hook::hold) return std::vector<std::string>{};
   if (!store_failure_.empty()) unsaved_ = true;  // a chance for what it has missed
   proceed();
+  if (lost_) return std::vector<std::string>{};
   auto found = data_plane_->read();
   if (!found) return fail(std::move(found.error()), "read the data plane");
   actual_ = *found;
@@ -297,9 +316,19 @@ Result<std::vector<std::string>> Controller::repair_drift() {
   return lines;
 }
 
+// The outcome when packets meet no data plane of ours: each object that it should hold is refused.
+Attempt Controller::nothing_of_it(const Error& why) {
+  actual_.reset();
+  Attempt attempt;
+  for (auto& operation : diff(desired_state(model_, health_, suspects_), {}))
+    attempt.refusals.push_back({std::move(operation), why});
+  return attempt;
+}
+
 // Makes the data plane hold the desired state; what it does not hold afterwards comes back, with
 // reasons.
 Attempt Controller::bring_in_line(Verify verify) {
+  if (lost_) return nothing_of_it(*lost_);
   if (hook_() == Hook::fail) {
     return {.refusals = {},
             .unreadable = Error{ErrorKind::internal, "a test's hook fails every attempt", "", 0},

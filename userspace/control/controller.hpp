@@ -94,6 +94,13 @@ class Controller {
   // The next change applied reads the data plane first, whatever we believe that it holds.
   void distrust_data_plane() { actual_.reset(); }
 
+  // Goes on with this data plane, whatever it holds, and brings it in line. It must outlive the
+  // controller or the next call.
+  void adopt(DataPlane& data_plane);
+  // Packets do not meet what the data plane writes: until the next adopt() nothing is applied, and
+  // all that it should hold is ERROR for this reason. Changes are still stored.
+  void lose_data_plane(const Error& why);
+
   // Compares the maps with the desired state and repairs them; returns one line per repair for the
   // log.
   Result<std::vector<std::string>> repair_drift();
@@ -133,6 +140,7 @@ class Controller {
 
   enum class Verify { read_back, trust };
   Attempt bring_in_line(Verify verify);
+  Attempt nothing_of_it(const Error& why);
   void settle(const Attempt& attempt);
   void prune_health();
   void notify();
@@ -153,6 +161,7 @@ class Controller {
   std::uint64_t generation_at_least_ = 0;  // of the next commit; 0: the store counts
   std::string store_failure_;              // of the last commit; empty: it was stored
   std::optional<DataPlaneState> actual_;   // as far as we know; unset: to be read
+  std::optional<Error> lost_;              // why packets do not meet what data_plane_ writes
   std::vector<std::function<void()>> observers_;
   std::vector<std::function<void(const std::string&)>> listeners_;
   std::vector<std::string> unheard_;

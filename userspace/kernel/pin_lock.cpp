@@ -10,7 +10,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* lock_directory = "/run/sluice";
-constexpr auto patience = std::chrono::seconds(30);
 
 // /sys/fs/bpf/sluice -> /run/sluice/sys-fs-bpf-sluice.daemon
 Result<fs::path> lock_file(const fs::path& pin_directory, const char* purpose) {
@@ -45,7 +44,8 @@ Result<FileLock> lock_for_daemon(const fs::path& pin_directory) {
               std::chrono::milliseconds(0));
 }
 
-Result<FileLock> lock_for_change(const fs::path& pin_directory) {
+Result<FileLock> lock_for_change(const fs::path& pin_directory,
+                                 std::chrono::milliseconds patience) {
   return take(pin_directory, "change", "try again when it is done", patience);
 }
 

@@ -246,6 +246,23 @@ Result<void> PinDirectory::replace_programs(const Program& program) const {
   return {};
 }
 
+Result<std::vector<fs::path>> PinDirectory::pin_missing(const Program& program) const {
+  std::vector<fs::path> again;
+  const auto pin_if_missing = [&again](int fd, const fs::path& path) -> Result<void> {
+    struct stat info {};
+    if (stat(path.c_str(), &info) == 0 || errno != ENOENT) return {};
+    again.push_back(path);
+    return pin(fd, path);
+  };
+  Result<void> done;
+  for (const auto& [name, fd] : program.maps())
+    if (done) done = pin_if_missing(fd.get(), map(name));
+  for (const auto& [fd, name] : program.programs())
+    if (done) done = pin_if_missing(fd, this->program(name));
+  if (!done) return tl::unexpected(std::move(done.error()));
+  return again;
+}
+
 Result<void> PinDirectory::withdraw() const {
   const auto leaving =
       path_.parent_path() / fmt::format("{}-old-{}", path_.filename().string(), getpid());

@@ -51,6 +51,8 @@ class PinDirectory {
   Result<bool> publish(const Program& program) const;
   // Replaces the programs' pins, each atomically; maps stay.
   Result<void> replace_programs(const Program& program) const;
+  // Pins the maps and programs again whose pins somebody removed; returns their paths.
+  Result<std::vector<std::filesystem::path>> pin_missing(const Program& program) const;
   // Removes everything. The kernel frees maps and programs when nobody holds them.
   Result<void> withdraw() const;
 

@@ -465,5 +465,35 @@ TEST_F(ControllerTest, ACascadeLeavesNothingBehind) {
   EXPECT_EQ(sluice::test::model_in(*store), model::Model{});
 }
 
+TEST_F(ControllerTest, WritesAllThatIsDesiredIntoAnotherDataPlane) {
+  build();
+  sluice::test::FakeDataPlane made_anew;
+  controller->adopt(made_anew);
+  EXPECT_EQ(made_anew.state, desired());
+  EXPECT_EQ(made_anew.position, data_plane.position) << "and whose store it is filled from";
+  EXPECT_THAT(made_anew.violations, IsEmpty());
+  ASSERT_TRUE(add_member("10.0.0.99"));
+  EXPECT_TRUE(made_anew.state.members.contains(added)) << "and changes go there";
+  EXPECT_FALSE(data_plane.state.members.contains(added));
+}
+
+TEST_F(ControllerTest, WhatPacketsDoNotMeetIsErrorUntilTheyDo) {
+  build();
+  controller->lose_data_plane({ErrorKind::not_found, "the pins are gone", "", 0});
+  const auto& balancers = controller->model().load_balancers;
+  EXPECT_EQ(balancers.begin()->second.provisioning_status, model::ProvisioningStatus::error);
+  EXPECT_THAT(balancers.begin()->second.provisioning_error, HasSubstr("the pins are gone"));
+  EXPECT_THAT(events, testing::Not(IsEmpty()));
+  events.clear();
+
+  ASSERT_TRUE(add_member("10.0.0.99")) << "what is wanted may still be said";
+  EXPECT_THAT(controller->repair_drift().value(), IsEmpty()) << "there is nothing to repair";
+  EXPECT_EQ(balancers.begin()->second.provisioning_status, model::ProvisioningStatus::error);
+
+  controller->adopt(data_plane);
+  EXPECT_EQ(balancers.begin()->second.provisioning_status, model::ProvisioningStatus::active);
+  EXPECT_TRUE(data_plane.state.members.contains(added));
+}
+
 }  // namespace
 }  // namespace sluice::control
