@@ -5,6 +5,7 @@
 
 #include "bpf/clock.h"
 #include "bpf/packet.h"
+#include "bpf/suspect.h"
 #include "maps/flow.h"
 #include "maps/handshake.h"
 
@@ -32,6 +33,7 @@ __noinline int handshake_begins(__u64 state, __u32 name)
 	struct sluice_member_handshakes *h = handshakes_of(state);
 	__u32 now = clock_jiffies();
 
+	silence_begins(state);
 	if (!h || now == h->began_jiffies)
 		return 0;
 	if (h->connection && now - h->began_jiffies < HANDSHAKE_GIVEN_UP_SECONDS * clock_hz)
@@ -66,6 +68,7 @@ __noinline int handshake_ends(__u64 state, __u32 name)
 	__u64 took;
 	__u32 bucket;
 
+	silence_ends(state);
 	if (!h || READ_ONCE(h->connection) != name)
 		return 0;
 	took = bpf_ktime_get_ns() - READ_ONCE(h->began_nanoseconds);

@@ -7,6 +7,42 @@
 #include "maps/flow.h"
 #include "maps/suspicion.h"
 
+static __always_inline __u32 *silence_of(__u64 state)
+{
+	__u32 member = SLUICE_STATE_GET(state, MEMBER);
+
+	return bpf_map_lookup_elem(&member_silences, &member);
+}
+
+/* A SYN or INIT goes to the member. Only the first one that waits for an answer is noted. */
+static __always_inline void silence_begins(__u64 state)
+{
+	__u32 *since = silence_of(state), now = clock_jiffies();
+
+	if (!since)
+		return;
+	if (!READ_ONCE(*since) || now - READ_ONCE(*since) >= SLUICE_SILENCE_FORGOTTEN_SECONDS * clock_hz)
+		WRITE_ONCE(*since, now ? now : -1U);
+}
+
+/* The member answers somebody. Not written again by the many answers of a healthy one that nobody waits for. */
+static __always_inline void silence_ends(__u64 state)
+{
+	__u32 *since = silence_of(state);
+
+	if (since && READ_ONCE(*since))
+		WRITE_ONCE(*since, 0);
+}
+
+/* Has the member answered nobody for so long that a client which asks again may blame it? */
+static __always_inline bool is_silent(__u64 state)
+{
+	__u32 *known = silence_of(state), since = known ? READ_ONCE(*known) : 0, lasted = clock_jiffies() - since;
+
+	return since && lasted >= SLUICE_SILENCE_MILLISECONDS * clock_hz / 1000 &&
+	       lasted < SLUICE_SILENCE_FORGOTTEN_SECONDS * clock_hz;
+}
+
 /* Notes a failure (enum sluice_failure) of the member of a flow in this state. A flood against a dead member tells twice
  * a second; that two CPUs may begin a second both is no harm. */
 __noinline int suspect_member(__u64 state, __u32 failure)
@@ -15,6 +51,12 @@ __noinline int suspect_member(__u64 state, __u32 failure)
 	struct sluice_member_failures *lately = bpf_map_lookup_elem(&member_failures, &suspicion.member);
 	__u32 now = clock_jiffies();
 
+	if (failure == SLUICE_FAILURE_REFUSED)
+		silence_ends(state);
+	if (failure == SLUICE_FAILURE_UNANSWERED && !is_silent(state)) {
+		silence_begins(state);
+		return 0;
+	}
 	if (!lately)
 		return 0;
 	if (now - lately->since_jiffies >= clock_hz) {

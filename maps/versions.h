@@ -49,7 +49,8 @@
 	X(listener_active, 1, 1)      \
 	X(member_active, 1, 1)        \
 	X(map_versions, 1, 0)         \
-	X(later_reason_counters, 1, 0)
+	X(later_reason_counters, 1, 0) \
+	X(member_silences, 1, 0)
 
 #define SLUICE_MAP_INDEX(name, version, oldest) SLUICE_MAP_##name,
 enum sluice_map_index { SLUICE_MAPS(SLUICE_MAP_INDEX) SLUICE_MAP_COUNT };

@@ -26,6 +26,20 @@ class Suspicion : public AllProtocols {
     lately.since_jiffies -= slow_clock;
     ASSERT_EQ(bpf_map_update_elem(map("member_failures"), &member, &lately, BPF_EXIST), 0);
   }
+  // When member 1 was first asked since its last answer; 0: nobody waits for one.
+  std::uint32_t silence() {
+    std::uint32_t member = member_index(1, protocol()), since = 0;
+    EXPECT_EQ(bpf_map_lookup_elem(map("member_silences"), &member, &since), 0);
+    return since;
+  }
+  // Makes it so many milliseconds longer.
+  void let_the_silence_last(std::uint32_t milliseconds) {
+    std::uint32_t member = member_index(1, protocol()), since = silence();
+    if (protocol() == L4::udp) return;  // is not waited for
+    ASSERT_NE(since, 0U);
+    since -= static_cast<std::uint32_t>(std::uint64_t{slow_clock} * milliseconds / 1000);
+    ASSERT_EQ(bpf_map_update_elem(map("member_silences"), &member, &since, BPF_EXIST), 0);
+  }
   // What has been told since the last call.
   std::vector<sluice_suspicion> told() {
     std::vector<sluice_suspicion> result;
@@ -88,15 +102,62 @@ TEST_P(Refusal, AnAbortInPlaceOfAnAnswerIsARefusal) {
   EXPECT_EQ(failures(), 1U);
 }
 
-TEST_P(Suspicion, AnOpeningPacketThatComesAgainWentUnanswered) {
+TEST_P(Suspicion, AnOpeningPacketThatComesAgainASecondLaterWentUnanswered) {
   receive(syn());
   EXPECT_TRUE(told().empty());
+  let_the_silence_last(1000);
   receive(syn());
   if (protocol() == L4::udp) {
     EXPECT_TRUE(told().empty()) << "UDP need not be answered";
   } else {
     expect_told(1, SLUICE_FAILURE_UNANSWERED);
   }
+}
+
+TEST_P(Suspicion, AClientThatSendsItsFirstPacketTwiceAtOnceAccusesNobody) {
+  turn_to_member_1();
+  for (std::uint16_t port = 43000; port < 43020; ++port) {
+    receive(syn(port));
+    receive(syn(port));
+  }
+  EXPECT_TRUE(told().empty()) << "there was no time to answer";
+}
+
+TEST_P(Refusal, AMemberThatAnswersOthersIsNotSilent) {
+  turn_to_member_1();
+  receive(syn(43000));
+  let_the_silence_last(1000);
+  receive(syn(43001));
+  receive(from_member(1, protocol(), SYN | ACK, 43001));
+  EXPECT_EQ(silence(), 0U);
+  receive(syn(43000));
+  EXPECT_TRUE(told().empty()) << "one client's packets may be lost on the way";
+  let_the_silence_last(1000);
+  receive(syn(43000));
+  expect_told(1, SLUICE_FAILURE_UNANSWERED);
+}
+
+TEST_P(Refusal, ARefusalOfOthersIsAnAnswerToo) {
+  turn_to_member_1();
+  receive(syn(43000));
+  let_the_silence_last(1000);
+  receive(syn(43001));
+  receive(refusal(43001));
+  expect_told(1, SLUICE_FAILURE_REFUSED);
+  receive(syn(43000));
+  EXPECT_TRUE(told().empty());
+}
+
+TEST_P(Refusal, ASynThatWasLostLongAgoAccusesNobodyNow) {
+  turn_to_member_1();
+  receive(syn(43000));  // and its client gives up
+  let_the_silence_last(10'000);
+  receive(syn(43001));
+  receive(syn(43001));
+  EXPECT_TRUE(told().empty()) << "the member has had no time to answer this one";
+  let_the_silence_last(1000);
+  receive(syn(43001));
+  expect_told(1, SLUICE_FAILURE_UNANSWERED);
 }
 
 TEST_P(Suspicion, NobodyIsSuspectedWhoHasAnswered) {
