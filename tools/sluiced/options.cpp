@@ -9,6 +9,7 @@
 #include <iostream>
 #include <sstream>
 
+#include "api/server/secret.hpp"
 #include "api/server/server.hpp"
 #include "base/result.hpp"
 #include "kernel/pins.hpp"
@@ -39,6 +40,12 @@ po::options_description settings() {
        "over TCP answer only who sends one of this file's tokens as X-Auth-Token; each has a name "
        "and "
        "a role")  //
+      ("identity", po::bool_switch(),
+       "serve /identity/v3 over TCP: users of the token file sign in by name and secret, as "
+       "clients "
+       "do that insist on Keystone")  //
+      ("public-endpoint", po::value<Text>()->default_value("", "the address")->value_name("URL"),
+       "how clients call the API over TCP: https://NAME:PORT. They are sent there")  //
       ("api-host", po::value<Texts>()->composing()->value_name("NAME"),
        "a name that the API is called by over TCP, beside its address, localhost and the "
        "certificate's names; may be given many times")  //
@@ -84,7 +91,9 @@ po::options_description settings_and_command_line_only() {
       // Not for the configuration: whoever always starts so loses a VIP some day.
       ("accept-older-state", po::bool_switch(),
        "this time, start from what is stored although the data plane carries something newer")  //
-      ("help,h", "this text")                                                                   //
+      ("hash-password", po::bool_switch(),
+       "read a password from standard input and print what stands for it in the token file")  //
+      ("help,h", "this text")                                                                 //
       ("version", "the version");
   return list;
 }
@@ -153,6 +162,20 @@ std::optional<ExitCode> read_config(const std::string& path, po::variables_map& 
   return std::nullopt;
 }
 
+// --hash-password: the word is not an argument, which every user of the machine can see.
+ExitCode hash_password() {
+  std::string password;
+  std::getline(std::cin, password);
+  if (password.empty()) return wrong("--hash-password reads a password from standard input");
+  const auto hash = api::Secret::of_password(password);
+  if (!hash) {
+    fmt::print(std::cerr, "sluiced: {}\n", hash.error().text());
+    return failed;
+  }
+  fmt::print("{}\n", *hash);
+  return done;
+}
+
 std::optional<std::uint32_t> parse_flows(const std::string& text) {
   std::uint32_t flows = 0;
   const auto* end = text.data() + text.size();
@@ -182,6 +205,8 @@ std::variant<Options, ExitCode> to_options(const po::variables_map& values) {
                        .certificate = values["tls-certificate"].as<Text>(),
                        .key = values["tls-key"].as<Text>(),
                        .client_ca = values["tls-client-ca"].as<Text>(),
+                       .identity = values["identity"].as<bool>(),
+                       .public_endpoint = values["public-endpoint"].as<Text>(),
                        .metrics = values["metrics"].as<Text>()};
   if (values.count("api-host")) options.endpoints.api_hosts = values["api-host"].as<Texts>();
   options.pin_directory = values["pin-dir"].as<Text>();
@@ -243,6 +268,7 @@ std::variant<Options, ExitCode> parse_options(int argc, const char* const* argv)
     fmt::print("sluiced {}\n", SLUICE_VERSION);
     return done;
   }
+  if (values["hash-password"].as<bool>()) return hash_password();
   if (values.count("config")) {
     if (const auto exit_code = read_config(values["config"].as<Text>(), values)) return *exit_code;
   }

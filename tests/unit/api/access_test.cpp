@@ -31,7 +31,8 @@ class TokenTest : public testing::Test {
   Access access_with(const std::string& text, Access::Names names = {}) {
     auto tokens = Tokens::read(file_with(text));
     if (!tokens) throw std::runtime_error(tokens.error().text());
-    return Access::with_tokens(loopback, std::move(names), std::move(*tokens));
+    return Access::with_tokens(loopback, std::move(names),
+                               std::make_shared<const Tokens>(std::move(*tokens)));
   }
   std::string refusal(const std::string& text) {
     const auto tokens = Tokens::read(file_with(text));

@@ -99,5 +99,29 @@ TEST_F(EndpointsTest, files_that_are_no_certificate_or_not_its_key_are_named) {
   EXPECT_EQ(refusal(options), "--tls-certificate and --tls-key go together");
 }
 
+TEST_F(EndpointsTest, signing_in_wants_users_tcp_and_a_url_that_clients_can_be_sent_to) {
+  EXPECT_EQ(refusal({.identity = true}), "--identity needs --listen (it is served over TCP)");
+  EXPECT_EQ(refusal({.listen = "127.0.0.1:0", .identity = true}),
+            "--identity needs --token-file (its users are those of the file)");
+  EXPECT_EQ(refusal({.listen = "127.0.0.1:0", .token_file = at("token"), .identity = true}), "");
+  EXPECT_EQ(refusal({.listen = "0.0.0.0:0",
+                     .token_file = at("token"),
+                     .certificate = at("cert.pem"),
+                     .key = at("key.pem"),
+                     .identity = true}),
+            "--identity on 0.0.0.0:0 needs --public-endpoint (clients are sent to that URL: "
+            "https://NAME:PORT)");
+  for (const auto* bad : {"lb.example", "ftp://lb.example", "https://", "https://lb.example?x",
+                          "https://me@lb.example", "https://lb.example/#x", "a b"}) {
+    EXPECT_EQ(refusal({.listen = "127.0.0.1:0", .public_endpoint = bad}),
+              std::string("--public-endpoint '") + bad +
+                  "' is no URL of a service (it is http:// or https://, a name or address and a "
+                  "port)");
+  }
+  EXPECT_EQ(refusal({.listen = "127.0.0.1:0", .public_endpoint = "https://lb.example/api"}),
+            "--public-endpoint 'https://lb.example/api' has a path (clients ask for / there)");
+  EXPECT_EQ(refusal({.listen = "127.0.0.1:0", .public_endpoint = "https://lb.example:9876/"}), "");
+}
+
 }  // namespace
 }  // namespace sluice::api

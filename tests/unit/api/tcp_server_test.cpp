@@ -1,4 +1,5 @@
 // The server over TCP: with and without TLS and a token, its metrics, and clients that mean harm.
+#include <atomic>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
@@ -9,6 +10,7 @@
 #include <fstream>
 #include <thread>
 
+#include "api/server/secret.hpp"
 #include "api/server/server.hpp"
 #include "api_fixture.hpp"
 #include "self_signed.hpp"
@@ -388,6 +390,202 @@ TEST_F(TcpServerTest, metrics_have_a_histogram_of_how_long_members_take_to_answe
 TEST_F(TcpServerTest, the_api_has_the_metrics_too) {
   start({.listen = "127.0.0.1:0"});
   EXPECT_NE(ask("GET /metrics HTTP/1.1").find("sluice_scrape_errors 0\n"), std::string::npos);
+}
+
+// Signing in over the wire: users of the token file, as Keystone's clients ask.
+constexpr auto ci_project = "eac679e4896146e6827ce29d755fe289";
+
+class IdentityServerTest : public TcpServerTest {
+ protected:
+  void start() {
+    const auto hash = Secret::of_password("open sesame").value();
+    TcpServerTest::start(
+        {.listen = "127.0.0.1:0",
+         .token_file = write("users", "alice admin " + hash + "\nci member " + ci_project + " " +
+                                          hash + "\ngrafana reader " + hash + "\n"),
+         .identity = true,
+         .public_endpoint = "https://lb.example:9876/"});
+  }
+
+  struct SignedIn {
+    int status = 0;
+    std::string token;
+    boost::json::value body;
+  };
+  SignedIn sign_in(const std::string& identity, const std::string& scope = "") {
+    const auto body = R"({"auth": {"identity": )" + identity +
+                      (scope.empty() ? "" : R"(, "scope": )" + scope) + "}}";
+    const auto answer =
+        ask("POST /identity/v3/auth/tokens HTTP/1.1\r\nContent-Type: "
+            "application/json\r\nContent-Length: " +
+                std::to_string(body.size()),
+            0, body);
+    SignedIn result;
+    result.status = std::stoi(answer.substr(9, 3));
+    if (const auto at = answer.find("X-Subject-Token: "); at != answer.npos) {
+      result.token = answer.substr(at + 17, answer.find('\r', at) - at - 17);
+    }
+    if (const auto at = answer.find("\r\n\r\n"); at + 4 < answer.size()) {
+      result.body = boost::json::parse(answer.substr(at + 4));
+    }
+    return result;
+  }
+  SignedIn with_password(const std::string& name, const std::string& password = "open sesame",
+                         const std::string& scope = "") {
+    return sign_in(R"({"methods": ["password"], "password": {"user": {"name": ")" + name +
+                       R"(", "domain": {"id": "default"}, "password": ")" + password + "\"}}}",
+                   scope);
+  }
+  SignedIn with_token(const std::string& token, const std::string& scope = "") {
+    return sign_in(R"({"methods": ["token"], "token": {"id": ")" + token + "\"}}", scope);
+  }
+  int status_of(const std::string& request, const std::string& token,
+                const std::string& subject = "") {
+    const auto answer = ask(request + " HTTP/1.1\r\nX-Auth-Token: " + token +
+                            (subject.empty() ? "" : "\r\nX-Subject-Token: " + subject));
+    return std::stoi(answer.substr(9, 3));
+  }
+};
+
+TEST_F(IdentityServerTest, a_password_gets_a_token_that_opens_what_its_user_may_see) {
+  start();
+  const auto ci = with_password("ci");
+  ASSERT_EQ(ci.status, 201);
+  const auto& token = ci.body.at("token").as_object();
+  EXPECT_EQ(token.at("project").at("id"), ci_project);
+  EXPECT_EQ(token.at("user").at("name"), "ci");
+  EXPECT_EQ(token.at("roles").at(0).at("name"), "member");
+  EXPECT_EQ(token.at("methods").at(0), "password");
+  EXPECT_EQ(status_of("GET /v2.0/lbaas/pools", ci.token), 200);
+  EXPECT_EQ(status_of("GET /v1/flows", ci.token), 403);
+  EXPECT_EQ(status_of("GET /v1/flows", with_password("alice").token), 200);
+  EXPECT_EQ(status_of("GET /v2.0/lbaas/pools", "open sesame"), 401) << "a password is no token";
+  EXPECT_EQ(status_of("GET /v2.0/lbaas/pools", ci.token.substr(1)), 401);
+}
+
+TEST_F(IdentityServerTest, the_catalogue_names_what_the_operator_says_whatever_the_request_says) {
+  start();
+  std::vector<std::string> urls;
+  const auto alice = with_password("alice");
+  for (const auto& service : alice.body.at("token").at("catalog").as_array()) {
+    ASSERT_EQ(service.at("endpoints").as_array().size(), 1U);
+    urls.push_back(text(service.at("type")) + " " + text(service.at("endpoints").at(0).at("url")));
+  }
+  EXPECT_EQ(urls, (std::vector<std::string>{"load-balancer https://lb.example:9876",
+                                            "network https://lb.example:9876",
+                                            "identity https://lb.example:9876/identity"}));
+  const auto version = ask("GET /identity/v3 HTTP/1.1");
+  EXPECT_TRUE(has_status(version, 200)) << version;
+  EXPECT_NE(version.find("https://lb.example:9876/identity/v3/"), version.npos) << version;
+  EXPECT_TRUE(has_status(ask("GET /identity HTTP/1.1"), 300));
+}
+
+TEST_F(IdentityServerTest, whatever_is_wrong_the_answer_is_the_same_and_the_sixth_guess_waits) {
+  start();
+  const auto wrong = with_password("ci", "open says me");
+  const auto unknown = with_password("nobody");
+  const auto foreign = with_password("ci", "open sesame", R"({"project": {"name": "theirs"}})");
+  const auto token = with_token("0123456789abcdef");
+  for (const auto& answer : {wrong, unknown, foreign, token}) {
+    EXPECT_EQ(answer.status, 401);
+    EXPECT_EQ(answer.body, wrong.body);
+    EXPECT_EQ(answer.token, "");
+  }
+  EXPECT_EQ(with_password("ci").status, 201) << "four guesses are not five";
+  EXPECT_EQ(with_password("").status, 400) << "no guess";
+  EXPECT_EQ(with_password("ci", "open says me").status, 401);
+  EXPECT_EQ(with_password("ci").status, 429);
+  stop();
+  ASSERT_EQ(denied_.size(), 6U);
+  EXPECT_EQ(denied_[0].reason, "sign in: a wrong secret for ci");
+  EXPECT_EQ(denied_[1].reason, "sign in: an unknown user");
+  EXPECT_EQ(denied_[5].reason, "sign in: too many failed attempts");
+}
+
+TEST_F(IdentityServerTest, many_guesses_at_once_are_no_more_guesses) {
+  start();
+  std::vector<std::thread> guessers;
+  std::atomic<int> heard = 0, not_heard = 0;
+  for (int one = 0; one < 12; ++one) {
+    guessers.emplace_back([&] {
+      asio::io_context io;
+      tcp::socket socket(io);
+      socket.connect({asio::ip::address_v4::loopback(), port_});
+      const std::string body = R"({"auth": {"identity": {"methods": ["password"], "password":
+          {"user": {"name": "ci", "password": "guess"}}}}})";
+      const auto answer = talk(socket,
+                               "POST /identity/v3/auth/tokens HTTP/1.1\r\nContent-Type: "
+                               "application/json\r\nContent-Length: " +
+                                   std::to_string(body.size()) + "\r\n" + closing + body);
+      if (has_status(answer, 401)) ++heard;
+      if (has_status(answer, 429)) ++not_heard;
+    });
+  }
+  for (auto& guesser : guessers) guesser.join();
+  EXPECT_EQ(heard, 5);
+  EXPECT_EQ(not_heard, 7);
+}
+
+TEST_F(IdentityServerTest, a_token_for_a_token_is_no_wider_and_ends_with_the_first) {
+  start();
+  const auto ci = with_password("ci");
+  const auto again =
+      with_token(ci.token, std::string(R"({"project": {"id": ")") + ci_project + "\"}}");
+  ASSERT_EQ(again.status, 201);
+  EXPECT_EQ(again.body.at("token").at("expires_at"), ci.body.at("token").at("expires_at"));
+  EXPECT_EQ(with_token(ci.token, R"({"project": {"id": "theirs"}})").status, 401);
+  EXPECT_EQ(status_of("GET /v1/flows", again.token), 403);
+}
+
+TEST_F(IdentityServerTest, a_token_is_its_owners_business_and_an_administrators) {
+  start();
+  const auto ci = with_password("ci"), other = with_password("grafana"),
+             alice = with_password("alice");
+  const std::string tokens = "/identity/v3/auth/tokens";
+  EXPECT_EQ(status_of("GET " + tokens, ci.token, ci.token), 200);
+  EXPECT_EQ(status_of("HEAD " + tokens, ci.token, ci.token), 200);
+  EXPECT_EQ(status_of("GET " + tokens, other.token, ci.token), 403);
+  EXPECT_EQ(status_of("DELETE " + tokens, other.token, ci.token), 403);
+  EXPECT_EQ(status_of("GET " + tokens, alice.token, ci.token), 200);
+  EXPECT_EQ(status_of("GET " + tokens, alice.token, "nonsense"), 404);
+  EXPECT_EQ(status_of("GET " + tokens, ci.token, "nonsense"), 403);
+  EXPECT_EQ(status_of("GET " + tokens, "nonsense", ci.token), 401);
+  EXPECT_EQ(status_of("DELETE " + tokens, ci.token, ci.token), 204);
+  EXPECT_EQ(status_of("GET /v2.0/lbaas/pools", ci.token), 401);
+}
+
+TEST_F(IdentityServerTest, an_administrator_makes_things_in_the_project_that_it_signed_in_for) {
+  start();
+  const auto alice = with_password("alice", "open sesame", R"({"project": {"name": "shop"}})");
+  ASSERT_EQ(alice.status, 201);
+  const std::string body = R"({"loadbalancer": {"vip_address": "10.0.0.16"}})";
+  const auto made =
+      ask("POST /v2.0/lbaas/loadbalancers HTTP/1.1\r\nContent-Type: application/json" +
+              std::string("\r\nX-Auth-Token: ") + alice.token +
+              "\r\nContent-Length: " + std::to_string(body.size()),
+          0, body);
+  EXPECT_NE(made.find(R"("project_id":"shop")"), made.npos) << made;
+}
+
+TEST_F(IdentityServerTest, a_stranger_has_no_room_for_a_large_body_and_a_page_none_at_all) {
+  start();
+  const std::string large(20000, ' ');
+  const auto post = [&](const std::string& headers, const std::string& body) {
+    return ask("POST /identity/v3/auth/tokens HTTP/1.1\r\n" + headers +
+                   "\r\nContent-Length: " + std::to_string(body.size()),
+               0, body);
+  };
+  EXPECT_TRUE(has_status(post("Content-Type: application/json", large), 413));
+  EXPECT_TRUE(has_status(post("Content-Type: text/plain", "{}"), 415));
+  EXPECT_TRUE(
+      has_status(post("Content-Type: application/json\r\nOrigin: http://evil.example", "{}"), 403));
+}
+
+TEST_F(TcpServerTest, without_identity_nobody_signs_in) {
+  start({.listen = "127.0.0.1:0", .token_file = write("token", secret)});
+  EXPECT_TRUE(has_status(ask("GET /identity/v3 HTTP/1.1"), 401));
+  EXPECT_TRUE(has_status(ask("POST /identity/v3/auth/tokens HTTP/1.1"), 401));
+  EXPECT_TRUE(has_status(ask("GET /identity/v3 HTTP/1.1\r\nX-Auth-Token: " + secret), 404));
 }
 
 }  // namespace

@@ -51,7 +51,7 @@ bool may_see_project(const Call& call, std::string_view project) {
 
 std::string default_project(const Call& call) {
   const auto& who = call.request.who;
-  return who.role == Role::member ? who.project : call.context.default_project_id;
+  return who.project.empty() ? call.context.default_project_id : who.project;
 }
 
 Result<void> check_project(const Call& call, std::string_view project) {

@@ -118,6 +118,7 @@ constexpr Route routes[] = {
     {"GET", "/v2", show_version},
     {"GET", "/v2/lbaas", show_version},
 
+    {"GET", "/v1/entrance", show_entrance},
     {"GET", "/v1/drops", list_drops},
     {"GET", "/v1/events", list_events},
     {"GET", "/v1/counters", list_counters},

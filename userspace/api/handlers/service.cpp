@@ -55,6 +55,22 @@ Result<Reply> check_health(const Call& call) {
                "text/plain; charset=utf-8"};
 }
 
+// How clients come in over TCP, for those that write their files: sluicectl openrc, clouds-yaml.
+Result<Reply> show_entrance(const Call& call) {
+  const auto& entrance = call.context.entrance;
+  json::array users;
+  for (const auto& user : entrance.users) {
+    users.push_back(json::object{
+        {"name", user.name},
+        {"project_id", user.project.empty() ? call.context.default_project_id : user.project}});
+  }
+  json::object shown{{"endpoint", entrance.endpoint},
+                     {"token", entrance.with_token},
+                     {"identity", entrance.with_identity},
+                     {"users", std::move(users)}};
+  return Reply{200, json::object{{"entrance", std::move(shown)}}};
+}
+
 Result<Reply> show_version(const Call&) {
   return Reply{200, "v2"};
 }

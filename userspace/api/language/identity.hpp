@@ -14,7 +14,7 @@ enum class Role {
 struct Identity {
   std::string name = "local";  // "alice", "uid 1000": for the log and the events
   Role role = Role::admin;
-  std::string project = {};  // a member's
+  std::string project = {};  // a member's; of others, where new objects go; empty: the default one
   std::string peer = {};     // where the request came from: "192.0.2.7:50514", "pid 812"
 };
 

@@ -25,6 +25,7 @@ struct Request {
   std::string scheme = "http";     // "https" where the client came in TLS
   std::string accept = {};         // the Accept header
   Identity who = {};               // who asks, as access.hpp found out
+  std::string subject_token = {};  // X-Subject-Token: what the identity service is asked about
 };
 
 struct Response {
@@ -34,6 +35,15 @@ struct Response {
   std::string allow;           // the Allow header of a 405
   std::string internal_error;  // what went wrong inside, for the daemon's log; empty below 500
   std::string content_type = "application/json";
+  std::vector<std::pair<std::string, std::string>> headers = {};  // others
+};
+
+// How clients come in over TCP, for the files that they are given.
+struct Entrance {
+  std::string endpoint;  // as the operator calls it; empty: there is no TCP
+  bool with_token = false;
+  bool with_identity = false;  // by name and password, too
+  std::vector<Identity> users = {};
 };
 
 // What a handler works on. It lives as long as the server.
@@ -41,6 +51,7 @@ struct Context {
   control::Controller& controller;
   std::string default_project_id;
   Events& events;
+  Entrance entrance = {};
 };
 
 // A request that found its route.

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "api/server/keystone.hpp"
 #include "base/printable.hpp"
 
 namespace sluice::api {
@@ -33,14 +34,6 @@ std::string_view without_port(std::string_view host) {
   return host.substr(0, host.find(':'));
 }
 
-// Routes that anybody may ask: which versions there are, and whether the daemon is well. Clients
-// look at the first before they have a token.
-bool is_open(const Credentials& credentials) {
-  const auto path = credentials.target.substr(0, credentials.target.find('?'));
-  return (credentials.method == "GET" || credentials.method == "HEAD") &&
-         (path == "/" || path == "/healthcheck");
-}
-
 // "*.example.org" of a certificate is a name's last labels.
 bool fits(std::string_view name, std::string_view host) {
   if (!name.starts_with("*.")) return equals_ignoring_case(name, host);
@@ -58,15 +51,28 @@ bool is_from_a_foreign_page(const Credentials& credentials) {
   return !equals_ignoring_case(credentials.origin, ours);
 }
 
-Access::Access(Mode mode, IpAddress listener, Names names, Tokens tokens)
-    : mode_(mode), listener_(listener), names_(std::move(names)), tokens_(std::move(tokens)) {}
+Access::Access(Mode mode, IpAddress listener, Names names)
+    : mode_(mode), listener_(listener), names_(std::move(names)) {}
 
 Access Access::local(IpAddress listener, Names names) {
   return {Mode::local, listener, std::move(names)};
 }
 
-Access Access::with_tokens(IpAddress listener, Names names, Tokens tokens) {
-  return {Mode::tokens, listener, std::move(names), std::move(tokens)};
+Access Access::with_tokens(IpAddress listener, Names names, std::shared_ptr<const Tokens> tokens,
+                           std::shared_ptr<const IssuedTokens> issued) {
+  Access access(Mode::tokens, listener, std::move(names));
+  access.tokens_ = std::move(tokens);
+  access.issued_ = std::move(issued);
+  return access;
+}
+
+// Routes that anybody may ask: which versions there are, whether the daemon is well, and signing
+// in. Clients look at the first before they have a token.
+bool Access::is_open(const Credentials& credentials) const {
+  const auto path = credentials.target.substr(0, credentials.target.find('?'));
+  if (issued_ && Keystone::is_open(credentials.method, path)) return true;
+  return (credentials.method == "GET" || credentials.method == "HEAD") &&
+         (path == "/" || path == "/healthcheck");
 }
 
 Access Access::with_certificates(IpAddress listener, Names names) {
@@ -75,13 +81,16 @@ Access Access::with_certificates(IpAddress listener, Names names) {
 
 bool Access::is_our_host(std::string_view host) const {
   host = without_port(host);
-  if (equals_ignoring_case(host, "localhost")) return true;
+  if (equals_ignoring_case(host, "localhost") ||
+      std::ranges::any_of(names_, [&](const auto& name) { return fits(name, host); })) {
+    return true;
+  }
   if (const auto address = parse_ip_address(host)) {
     // No name leads to an address: what matters is only that the browser was not led here by one.
     return listener_.is_unspecified() || *address == listener_ ||
            (listener_.is_loopback() && address->is_loopback());
   }
-  return std::ranges::any_of(names_, [&](const auto& name) { return fits(name, host); });
+  return false;
 }
 
 std::optional<Denial> Access::judge_sender(const Credentials& credentials) const {
@@ -99,22 +108,27 @@ std::optional<Denial> Access::judge_sender(const Credentials& credentials) const
   return std::nullopt;
 }
 
+std::optional<Identity> Access::holder_of(std::string_view token) const {
+  if (!tokens_ || token.empty()) return std::nullopt;
+  if (const auto* issued = issued_ ? issued_->find(token) : nullptr) return issued->who;
+  return tokens_->find(token);
+}
+
 std::optional<Identity> Access::identify(const Credentials& credentials) const {
   if (mode_ == Mode::local) return Identity{};
   if (!credentials.certificate.empty()) {
     if (mode_ == Mode::certificates) return Identity{.name = std::string(credentials.certificate)};
-    if (auto who = tokens_.find_certificate(credentials.certificate)) return who;
+    if (auto who = tokens_->find_certificate(credentials.certificate)) return who;
   }
-  if (!credentials.token.empty()) {
-    if (auto who = tokens_.find(credentials.token)) return who;
-  }
-  const auto token = bearer(credentials.authorization);
-  return token.empty() ? std::nullopt : tokens_.find(token);
+  if (auto who = holder_of(credentials.token)) return who;
+  return holder_of(bearer(credentials.authorization));
 }
 
 tl::expected<Identity, Denial> Access::admit(const Credentials& credentials) const {
   if (auto denied = judge_sender(credentials)) return tl::unexpected(std::move(*denied));
-  if (auto who = identify(credentials)) {
+  auto who = identify(credentials);
+  if (!who && is_open(credentials)) who = Identity{.name = "", .role = Role::reader};
+  if (who) {
     // What a page may send without asking first: forms, and text.
     if (credentials.has_body && !credentials.content_type.starts_with("application/json")) {
       return tl::unexpected(
@@ -123,7 +137,6 @@ tl::expected<Identity, Denial> Access::admit(const Credentials& credentials) con
     }
     return std::move(*who);
   }
-  if (is_open(credentials)) return Identity{.name = "", .role = Role::reader};
   return tl::unexpected(Denial{
       401,
       mode_ == Mode::certificates

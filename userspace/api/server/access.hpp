@@ -9,12 +9,14 @@
 // which a page can't do without asking first. Programs send none of these headers and pass.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "api/language/identity.hpp"
+#include "api/server/issued_tokens.hpp"
 #include "api/server/tokens.hpp"
 #include "base/ip_address.hpp"
 #include "base/result.hpp"
@@ -49,8 +51,10 @@ class Access {
 
   // For every local process.
   static Access local(IpAddress listener, Names names = {});
-  // For holders of a token.
-  static Access with_tokens(IpAddress listener, Names names, Tokens tokens);
+  // For holders of a token of the file, or of one that the identity service gave out (`issued`;
+  // null: there is no such service).
+  static Access with_tokens(IpAddress listener, Names names, std::shared_ptr<const Tokens> tokens,
+                            std::shared_ptr<const IssuedTokens> issued = nullptr);
   // For holders of a certificate, whatever name it has.
   static Access with_certificates(IpAddress listener, Names names);
 
@@ -62,16 +66,19 @@ class Access {
 
  private:
   enum class Mode { local, tokens, certificates };
-  Access(Mode mode, IpAddress listener, Names names, Tokens tokens = {});
+  Access(Mode mode, IpAddress listener, Names names);
 
   std::optional<Denial> judge_sender(const Credentials& credentials) const;
   bool is_our_host(std::string_view host) const;
   std::optional<Identity> identify(const Credentials& credentials) const;
+  std::optional<Identity> holder_of(std::string_view token) const;
+  bool is_open(const Credentials& credentials) const;
 
   Mode mode_;
   IpAddress listener_;
   Names names_;
-  Tokens tokens_;
+  std::shared_ptr<const Tokens> tokens_;
+  std::shared_ptr<const IssuedTokens> issued_;
 };
 
 // Did a web page that isn't the service's own send this? (Origin, Sec-Fetch-Site.)

@@ -4,8 +4,12 @@
 
 #include <algorithm>
 #include <boost/asio/ssl/context.hpp>
+#include <boost/url/parse.hpp>
+#include <boost/url/url_view.hpp>
 #include <iterator>
 #include <vector>
+
+#include "base/printable.hpp"
 
 namespace sluice::api {
 namespace {
@@ -30,17 +34,67 @@ Result<void> check_exposure(const EndpointOptions& options, const TcpAddress& wh
 
 // A page that leads a browser here by a name can't have one of the certificate's, so these are ours
 // without being told.
-Result<Access> make_access(const EndpointOptions& options, const IpAddress& listener,
-                           boost::asio::ssl::context* tls) {
+Access make_access(const EndpointOptions& options, const IpAddress& listener,
+                   boost::asio::ssl::context* tls, const TcpEndpoint::Doors& doors) {
   auto names = options.api_hosts;
+  if (!options.public_endpoint.empty()) {
+    names.emplace_back(boost::urls::url_view(doors.public_endpoint).host_address());
+  }
   if (tls) std::ranges::copy(certificate_names(*tls), std::back_inserter(names));
-  if (!options.token_file.empty()) {
-    auto tokens = Tokens::read(options.token_file);
-    if (!tokens) return tl::unexpected(tokens.error());
-    return Access::with_tokens(listener, std::move(names), std::move(*tokens));
+  if (doors.users) {
+    return Access::with_tokens(listener, std::move(names), doors.users, doors.issued);
   }
   if (!options.client_ca.empty()) return Access::with_certificates(listener, std::move(names));
   return Access::local(listener, std::move(names));
+}
+
+// The URL that clients are told, as the operator wrote it or from the listener's own address.
+Result<std::string> public_endpoint_of(const EndpointOptions& options, const TcpAddress& where) {
+  if (options.public_endpoint.empty()) {
+    if (options.identity && where.address.is_unspecified()) {
+      return fail(ErrorKind::invalid,
+                  fmt::format("--identity on {} needs --public-endpoint", where.to_string()),
+                  "clients are sent to that URL: https://NAME:PORT");
+    }
+    return fmt::format("{}://{}", options.certificate.empty() ? "http" : "https",
+                       where.to_string());
+  }
+  auto text = options.public_endpoint;
+  while (text.ends_with('/')) text.pop_back();
+  const auto url = boost::urls::parse_uri(text);
+  const bool web = url && (url->scheme() == "http" || url->scheme() == "https");
+  if (!web || url->host().empty() || url->has_query() || url->has_fragment() ||
+      url->has_userinfo()) {
+    return fail(ErrorKind::invalid,
+                fmt::format("--public-endpoint '{}' is no URL of a service",
+                            printable(options.public_endpoint)),
+                "it is http:// or https://, a name or address and a port");
+  }
+  if (!url->encoded_path().empty()) {
+    return fail(
+        ErrorKind::invalid,
+        fmt::format("--public-endpoint '{}' has a path", printable(options.public_endpoint)),
+        "clients ask for / there");
+  }
+  return text;
+}
+
+// Who is let in, by what.
+Result<TcpEndpoint::Doors> make_doors(const EndpointOptions& options, const TcpAddress& where) {
+  TcpEndpoint::Doors doors;
+  auto endpoint = public_endpoint_of(options, where);
+  if (!endpoint) return tl::unexpected(endpoint.error());
+  doors.public_endpoint = std::move(*endpoint);
+  if (options.identity && options.token_file.empty()) {
+    return fail(ErrorKind::invalid, "--identity needs --token-file",
+                "its users are those of the file");
+  }
+  if (options.token_file.empty()) return doors;
+  auto tokens = Tokens::read(options.token_file);
+  if (!tokens) return tl::unexpected(tokens.error());
+  doors.users = std::make_shared<const Tokens>(std::move(*tokens));
+  if (options.identity) doors.issued = std::make_shared<IssuedTokens>();
+  return doors;
 }
 
 Result<TcpEndpoint> open_tcp(const EndpointOptions& options) {
@@ -59,11 +113,12 @@ Result<TcpEndpoint> open_tcp(const EndpointOptions& options) {
     if (!made) return tl::unexpected(made.error());
     tls = std::move(*made);
   }
-  auto access = make_access(options, where->address, tls.get());
-  if (!access) return tl::unexpected(access.error());
+  auto doors = make_doors(options, *where);
+  if (!doors) return tl::unexpected(doors.error());
+  auto access = make_access(options, where->address, tls.get(), *doors);
   auto socket = TcpSocket::listen(*where);
   if (!socket) return tl::unexpected(socket.error());
-  return TcpEndpoint{std::move(*socket), std::move(*access), std::move(tls)};
+  return TcpEndpoint{std::move(*socket), std::move(access), std::move(tls), std::move(*doors)};
 }
 
 Result<TcpSocket> open_metrics(const std::string& address) {
@@ -76,6 +131,9 @@ Result<TcpSocket> open_metrics(const std::string& address) {
 
 Result<Endpoints> Endpoints::open(const EndpointOptions& options) {
   std::optional<TcpEndpoint> tcp;
+  if (options.identity && options.listen.empty()) {
+    return fail(ErrorKind::invalid, "--identity needs --listen", "it is served over TCP");
+  }
   if (!options.listen.empty()) {
     auto opened = open_tcp(options);
     if (!opened) return tl::unexpected(opened.error());

@@ -29,6 +29,10 @@ struct EndpointOptions {
   std::filesystem::path client_ca = {};
   // Names that the API is called by, beside its address, localhost and those of the certificate.
   std::vector<std::string> api_hosts = {};
+  // Serves /identity too: users of the token file sign in by name and secret.
+  bool identity = false;
+  // How clients call the API: "https://lb.example:9876"; empty: by its address.
+  std::string public_endpoint = {};
   // Metrics over TCP for a Prometheus server, to everyone who reaches the address; empty: not at
   // all.
   std::string metrics = {};
@@ -36,9 +40,17 @@ struct EndpointOptions {
 
 // The API on TCP.
 struct TcpEndpoint {
+  // What its access lets in by.
+  struct Doors {
+    std::string public_endpoint;                // without a slash at its end
+    std::shared_ptr<const Tokens> users = {};   // of the token file; null: there is none
+    std::shared_ptr<IssuedTokens> issued = {};  // null: no identity service
+  };
+
   TcpSocket socket;
   Access access;
   std::shared_ptr<boost::asio::ssl::context> tls;  // null: plain
+  Doors doors;
 };
 
 struct Endpoints {

@@ -42,7 +42,8 @@ using Parser = http::request_parser<http::string_body>;
 
 constexpr std::uint32_t header_limit = 16 * 1024;
 constexpr std::uint64_t body_limit = 1024 * 1024;
-constexpr std::size_t buffer_limit = 64 * 1024;  // of what is read and not parsed yet
+constexpr std::uint64_t strangers_body_limit = 16 * 1024;  // of who has yet to say who it is
+constexpr std::size_t buffer_limit = 64 * 1024;            // of what is read and not parsed yet
 constexpr seconds idle_limit{30};
 constexpr seconds handshake_limit{10};
 constexpr seconds farewell_limit{2};
@@ -63,6 +64,7 @@ std::string as_http(const Response& response, bool keep_alive, bool to_head = fa
   if (!keep_alive) add("Connection", "close");
   add("x-openstack-request-id", response.request_id);
   if (!response.allow.empty()) add("Allow", response.allow);
+  for (const auto& [name, value] : response.headers) add(name, value);
   if (response.status == 401) add("WWW-Authenticate", "Bearer");
   if (!response.body.empty()) add("Content-Type", response.content_type);
   add("Content-Length", std::to_string(response.body.size()));
@@ -93,9 +95,9 @@ asio::awaitable<error_code> read(Wire& wire, beast::flat_buffer& buffer, Parser&
 }
 
 // What to answer when a request can't be read; nullopt when there is nobody to answer.
-std::optional<Response> answer_to(const error_code& error) {
+std::optional<Response> answer_to(const error_code& error, std::uint64_t limit) {
   if (error == http::error::body_limit) {
-    return http_fault(413, fmt::format("The body is larger than {} bytes.", body_limit));
+    return http_fault(413, fmt::format("The body is larger than {} bytes.", limit));
   }
   if (error == http::error::header_limit || error == http::error::buffer_overflow) {
     return http_fault(431, fmt::format("The header is larger than {} bytes.", header_limit));
@@ -172,6 +174,7 @@ Request to_request(const http::request<http::string_body>& message) {
   request.body = message.body();
   request.content_type = std::string(message[http::field::content_type]);
   request.accept = std::string(message[http::field::accept]);
+  request.subject_token = std::string(message["X-Subject-Token"]);
   if (auto host = message[http::field::host]; !host.empty()) request.host = std::string(host);
   return request;
 }
@@ -331,7 +334,8 @@ asio::awaitable<bool> HttpListener::State::exchange(Connection& connection, Wire
                                                     beast::flat_buffer& buffer) {
   Parser parser;
   parser.header_limit(header_limit);
-  parser.body_limit(body_limit);
+  auto limit = body_limit;
+  parser.body_limit(limit);
   stream.expires_after(idle_limit);
   auto error = co_await read(stream, buffer, parser, Extent::header);
   Identity who;
@@ -350,6 +354,10 @@ asio::awaitable<bool> HttpListener::State::exchange(Connection& connection, Wire
     }
     who = std::move(*admitted);
     connection.known = connection.known || !who.name.empty();
+    if (who.name.empty()) {
+      parser.body_limit(limit = strangers_body_limit);
+      if (parser.content_length().value_or(0) > limit) error = http::error::body_limit;
+    }
   }
   if (!error && beast::iequals(parser.get()[http::field::expect], "100-continue")) {
     error = co_await stream.write("HTTP/1.1 100 Continue\r\n\r\n");
@@ -359,7 +367,7 @@ asio::awaitable<bool> HttpListener::State::exchange(Connection& connection, Wire
   }
   if (stopped) co_return false;
   if (error) {
-    if (auto answer = answer_to(error)) co_await refuse(stream, std::move(*answer));
+    if (auto answer = answer_to(error, limit)) co_await refuse(stream, std::move(*answer));
     co_return false;
   }
   const bool keep_alive = parser.get().keep_alive();

@@ -11,6 +11,7 @@
 #include "api/handlers/metrics.hpp"
 #include "api/handlers/routes.hpp"
 #include "api/language/fault.hpp"
+#include "api/server/keystone.hpp"
 #include "api/server/throttle.hpp"
 #include "base/printable.hpp"
 
@@ -52,6 +53,34 @@ std::size_t places_of_each(std::size_t listeners) {
   return std::clamp<std::size_t>(left / 2 / listeners, 1, most_places);
 }
 
+// How clients come in over TCP.
+Entrance entrance_of(const std::optional<TcpEndpoint>& tcp) {
+  if (!tcp) return {};
+  Entrance entrance{.endpoint = tcp->doors.public_endpoint,
+                    .with_token = tcp->doors.users != nullptr,
+                    .with_identity = tcp->doors.issued != nullptr};
+  if (!entrance.with_token) return entrance;
+  for (const auto& user : tcp->doors.users->users()) {
+    if (user.secret) entrance.users.push_back(user.identity);
+  }
+  return entrance;
+}
+
+std::optional<Keystone> keystone_of(const std::optional<TcpEndpoint>& tcp,
+                                    boost::asio::io_context& context,
+                                    const std::string& default_project_id) {
+  if (!tcp || !tcp->doors.issued) return std::nullopt;
+  return Keystone(context, {.users = tcp->doors.users,
+                            .issued = tcp->doors.issued,
+                            .public_endpoint = tcp->doors.public_endpoint,
+                            .default_project_id = default_project_id});
+}
+
+// "192.0.2.7:50514" -> its address.
+IpAddress address_of(const Peer& peer) {
+  return parse_ip_address(peer.address.substr(0, peer.address.rfind(':'))).value_or(IpAddress());
+}
+
 // "fault" of an answer's body, for the events.
 std::string fault_of(const Response& response) {
   boost::system::error_code error;
@@ -74,11 +103,13 @@ Events& nobodys_events() {
 }  // namespace
 
 struct Server::State {
-  State(control::Controller& controller, Options settings, UnixSocket file)
+  State(boost::asio::io_context& io, control::Controller& controller, Options settings,
+        Endpoints& endpoints)
       : events(settings.events ? *settings.events : nobodys_events()),
-        context{controller, settings.default_project_id, events},
+        context{controller, settings.default_project_id, events, entrance_of(endpoints.tcp)},
+        keystone(keystone_of(endpoints.tcp, io, settings.default_project_id)),
         options(std::move(settings)),
-        socket_file(std::move(file)) {}
+        socket_file(std::move(endpoints.socket)) {}
   State(const State&) = delete;
   State& operator=(const State&) = delete;
 
@@ -101,6 +132,26 @@ struct Server::State {
       return told(metrics_page(context.controller));
     }
     answer(context, request, std::move(told));
+  }
+
+  // What the identity service answers is told in the log, whoever asks; its failures are told as
+  // those of others who were not let in.
+  void answer_tcp(const Request& request, const Peer& peer, Done done) {
+    if (!keystone || !Keystone::serves(request.target)) {
+      return answer_api(request, peer, std::move(done));
+    }
+    const auto told = [this, method = request.method, path = std::string(path_of(request)), peer,
+                       name = request.who.name, done = std::move(done)](Keystone::Outcome outcome) {
+      auto& response = outcome.response;
+      if (!outcome.failure.empty()) {
+        tell_denied(method, path, peer, {response.status, "sign in: " + outcome.failure});
+      } else if (options.on_exchange) {
+        options.on_exchange({method, path, response.status, response.request_id, peer,
+                             response.internal_error, name.empty() ? outcome.user : name});
+      }
+      done(std::move(response));
+    };
+    keystone->answer(request, address_of(peer), told);
   }
 
   static void note_refusal(Events& events, const Identity& who, const std::string& method,
@@ -127,30 +178,31 @@ struct Server::State {
   Admission admit(const Access& access, const Credentials& who, const Peer& peer) {
     auto admitted = access.admit(who);
     if (admitted) return std::move(*admitted);
-    tell_denied(who, peer, admitted.error());
+    tell_denied(who.method, who.target, peer, admitted.error());
     return tl::unexpected(http_fault(admitted.error().status, admitted.error().text));
   }
 
-  void tell_denied(const Credentials& who, const Peer& peer, const Denial& denial) {
+  void tell_denied(std::string_view method, std::string_view target, const Peer& peer,
+                   const Denial& denial) {
     const auto [pass, kept_back] = denials.ask(std::chrono::steady_clock::now());
     if (!pass) return;
     // Not the query: who mistook the place to put a secret in should not find it in the log.
-    const auto path = printable(who.target.substr(0, std::min(who.target.find('?'), longest_path)));
-    events.add(
-        {.kind = "denied",
-         .peer = peer.address,
-         .message = fmt::format("{} {} -> {} {}", who.method, path, denial.status, denial.text),
-         .object = {},
-         .before = {},
-         .after = {}});
+    const auto path = printable(target.substr(0, std::min(target.find('?'), longest_path)));
+    events.add({.kind = "denied",
+                .peer = peer.address,
+                .message = fmt::format("{} {} -> {} {}", method, path, denial.status, denial.text),
+                .object = {},
+                .before = {},
+                .after = {}});
     if (!options.on_denied) return;
-    options.on_denied({std::string(who.method), path, denial.status, peer, denial.text, kept_back});
+    options.on_denied({std::string(method), path, denial.status, peer, denial.text, kept_back});
   }
 
   static constexpr std::size_t longest_path = 200;
 
   Events& events;
   Context context;
+  std::optional<Keystone> keystone;  // unset: no identity service
   Options options;
   Throttle denials{10, std::chrono::minutes(1)};
   UnixSocket socket_file;
@@ -159,7 +211,7 @@ struct Server::State {
 
 Server::Server(boost::asio::io_context& context, control::Controller& controller,
                Endpoints endpoints, Options options)
-    : state_(std::make_unique<State>(controller, std::move(options), std::move(endpoints.socket))) {
+    : state_(std::make_unique<State>(context, controller, std::move(options), endpoints)) {
   auto* state = state_.get();
   const auto answer = [state](const Request& request, const Peer& peer, State::Done done) {
     state->answer_api(request, peer, std::move(done));
@@ -172,6 +224,9 @@ Server::Server(boost::asio::io_context& context, control::Controller& controller
                                              .respond = answer,
                                              .places = places});
   if (auto& tcp = endpoints.tcp) {
+    const auto answer_tcp = [state](const Request& request, const Peer& peer, State::Done done) {
+      state->answer_tcp(request, peer, std::move(done));
+    };
     const auto admit = [state, access = tcp->access](const Credentials& who, const Peer& peer) {
       return state->admit(access, who, peer);
     };
@@ -179,7 +234,7 @@ Server::Server(boost::asio::io_context& context, control::Controller& controller
                            HttpListenerOptions{.descriptor = tcp->socket.release_descriptor(),
                                                .tls = tcp->tls,
                                                .admit = admit,
-                                               .respond = answer,
+                                               .respond = answer_tcp,
                                                .places = places});
   }
   if (auto& metrics = endpoints.metrics) {

@@ -2,8 +2,6 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <openssl/crypto.h>
-#include <openssl/sha.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -76,35 +74,12 @@ Result<std::string> read_text(const std::filesystem::path& file) {
 
 }  // namespace
 
-Tokens::Digest Tokens::digest_of(std::string_view token) {
-  Digest digest;
-  ::SHA256(reinterpret_cast<const unsigned char*>(token.data()), token.size(), digest.data());
-  return digest;
-}
-
-std::optional<Tokens::Digest> Tokens::parse_digest(std::string_view hex) {
-  Digest digest;
-  if (hex.size() != 2 * digest.size()) return std::nullopt;
-  const auto nibble = [](char c) {
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-    return -1;
-  };
-  for (std::size_t at = 0; at < digest.size(); ++at) {
-    const int high = nibble(hex[2 * at]), low = nibble(hex[2 * at + 1]);
-    if (high < 0 || low < 0) return std::nullopt;
-    digest[at] = static_cast<unsigned char>(high << 4 | low);
-  }
-  return digest;
-}
-
 // NAME ROLE [PROJECT] SECRET
 Result<Tokens::Entry> Tokens::parse_line(std::string_view line) {
   const auto words = split(line);
   const auto wrong = [](std::string what) { return fail(ErrorKind::invalid, std::move(what)); };
   if (words.size() < 3 || words.size() > 4) {
-    return wrong("a line is NAME ROLE [PROJECT] sha256:HASH");
+    return wrong("a line is NAME ROLE [PROJECT] SECRET");
   }
   Entry entry;
   entry.identity.name = words[0];
@@ -128,11 +103,13 @@ Result<Tokens::Entry> Tokens::parse_line(std::string_view line) {
   }
   const std::string_view secret = words.back();
   if (secret == "certificate") return entry;
-  constexpr std::string_view scheme = "sha256:";
-  if (secret.starts_with(scheme)) entry.digest = parse_digest(secret.substr(scheme.size()));
+  entry.secret = Secret::parse(secret);
   // The text of what should be a hash may be a secret: it is not repeated.
-  if (!entry.digest)
-    return wrong("the secret is neither sha256: and 64 hex digits nor certificate");
+  if (!entry.secret) {
+    return wrong(
+        "the secret is neither sha256: and 64 hex digits, nor what 'sluiced --hash-password' "
+        "prints, nor certificate");
+  }
   return entry;
 }
 
@@ -143,7 +120,8 @@ Result<Tokens> Tokens::read(const std::filesystem::path& file) {
   const auto words = split(*text);
   const bool one_word = words.size() == 1 && text->find('#') == std::string::npos;
   if (one_word && is_token(words[0])) {
-    tokens.entries_.push_back({{.name = "token"}, digest_of(words[0])});
+    const auto secret = Secret::of_token(words[0]);
+    tokens.entries_.push_back({{.name = "token"}, secret});
     return tokens;
   }
   std::istringstream lines(*text);
@@ -170,7 +148,7 @@ Result<Tokens> Tokens::read(const std::filesystem::path& file) {
   if (tokens.entries_.empty()) {
     return fail(ErrorKind::invalid,
                 fmt::format("the token file {} holds neither one word of {} to {} characters nor "
-                            "lines NAME ROLE [PROJECT] sha256:HASH",
+                            "lines NAME ROLE [PROJECT] SECRET",
                             file.string(), shortest_token, longest_token),
                 fmt::format("make one with 'umask 077; openssl rand -hex 32 > {}'", file.string()));
   }
@@ -178,11 +156,10 @@ Result<Tokens> Tokens::read(const std::filesystem::path& file) {
 }
 
 std::optional<Identity> Tokens::find(std::string_view token) const {
-  const auto digest = digest_of(token);
+  const auto digest = Secret::digest_of(token);
   const Entry* found = nullptr;
   for (const auto& entry : entries_) {  // all of them, whichever fits
-    if (!entry.digest) continue;
-    if (CRYPTO_memcmp(digest.data(), entry.digest->data(), digest.size()) == 0) found = &entry;
+    if (entry.secret && entry.secret->fits_token(digest)) found = &entry;
   }
   if (!found) return std::nullopt;
   return found->identity;
@@ -190,9 +167,16 @@ std::optional<Identity> Tokens::find(std::string_view token) const {
 
 std::optional<Identity> Tokens::find_certificate(std::string_view common_name) const {
   for (const auto& entry : entries_) {
-    if (!entry.digest && entry.identity.name == common_name) return entry.identity;
+    if (!entry.secret && entry.identity.name == common_name) return entry.identity;
   }
   return std::nullopt;
+}
+
+const Tokens::Entry* Tokens::find_user(std::string_view name) const {
+  for (const auto& entry : entries_) {
+    if (entry.identity.name == name) return &entry;
+  }
+  return nullptr;
 }
 
 }  // namespace sluice::api
