@@ -378,5 +378,50 @@ TEST_F(RunTest, AnUnreachableServerIsNoObjectsFault) {
   EXPECT_EQ(outcome.error, "no sluiced answers");
 }
 
+constexpr auto entrance_with_users =
+    R"json({"entrance":{"endpoint":"https://lb.example:9876","token":true,
+    "identity":true,"users":[{"name":"alice","project_id":"0000"},{"name":"o'neil","project_id":"shop"}]}})json";
+
+TEST_F(RunTest, openrc_is_for_the_user_that_was_named_and_holds_no_secret) {
+  exchange.answer(200, entrance_with_users);
+  const auto outcome = run({"openrc", "--user", "o'neil"});
+  EXPECT_EQ(outcome.code, ExitCode::done) << outcome.error;
+  EXPECT_THAT(exchange.lines(), ElementsAre("GET /v1/entrance"));
+  for (const auto* line : {"export OS_AUTH_URL='https://lb.example:9876/identity/v3'\n",
+                           "export OS_USERNAME='o'\\''neil'\n", "export OS_PROJECT_NAME='shop'\n",
+                           "export OS_AUTH_TYPE='password'\n", "export OS_PASSWORD\n"}) {
+    EXPECT_THAT(outcome.output, HasSubstr(line));
+  }
+}
+
+TEST_F(RunTest, clouds_yaml_names_the_cloud) {
+  exchange.answer(200, entrance_with_users);
+  const auto outcome = run({"clouds-yaml", "--user", "alice", "--cloud", "lb"});
+  EXPECT_EQ(outcome.code, ExitCode::done) << outcome.error;
+  EXPECT_THAT(outcome.output, HasSubstr("clouds:\n  \"lb\":\n    auth_type: \"password\"\n"));
+  EXPECT_THAT(outcome.output, HasSubstr("      username: \"alice\"\n"));
+}
+
+TEST_F(RunTest, which_user_must_be_clear) {
+  exchange.answer(200, entrance_with_users).answer(200, entrance_with_users);
+  EXPECT_EQ(run({"openrc"}).error,
+            "openrc: there are several users (give --user with one of alice, o'neil)");
+  EXPECT_EQ(run({"openrc", "--user", "bob"}).error,
+            "openrc: there is no user 'bob' (give --user with one of alice, o'neil)");
+}
+
+TEST_F(RunTest, clients_find_a_service_without_signing_in_or_hear_that_there_is_none_over_tcp) {
+  exchange
+      .answer(200, R"({"entrance":{"endpoint":"http://127.0.0.1:9876","token":false,
+                       "identity":false,"users":[]}})")
+      .answer(200, R"({"entrance":{"endpoint":"","token":false,"identity":false,"users":[]}})");
+  const auto outcome = run({"openrc"});
+  EXPECT_THAT(outcome.output, HasSubstr("export OS_AUTH_TYPE='none'\n"));
+  EXPECT_THAT(outcome.output, HasSubstr("export OS_ENDPOINT='http://127.0.0.1:9876'\n"));
+  EXPECT_EQ(run({"openrc"}).error,
+            "openrc: sluiced has no TCP listener, which OpenStack's clients need (start it with "
+            "--listen ADDR:PORT)");
+}
+
 }  // namespace
 }  // namespace sluice::ctl

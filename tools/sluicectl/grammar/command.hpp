@@ -182,5 +182,7 @@ const Noun& capture_noun();
 const Noun& top_noun();
 const Noun& apply_noun();
 const Noun& export_noun();
+const Noun& openrc_noun();
+const Noun& clouds_yaml_noun();
 
 }  // namespace sluice::ctl
