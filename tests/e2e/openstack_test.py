@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """The walkthrough with the real OpenStack client: its own lines, verbatim, in one shell."""
 
+import subprocess
 import unittest
 
 import support
@@ -42,23 +43,33 @@ openstack floating ip list | grep $VIP | awk '{ print $4}'
 """
 
 
-class OpenStackClient(support.LabTest):
+PASSWORD = "correct horse battery staple"
+
+
+class Walk(support.LabTest):
+    """The load balancer host with the client on it."""
+
+    openrc = OPENRC
+
     def setUp(self):
         if support.missing("openstack"):
             self.skipTest("the openstack client is not installed (python3-openstackclient, python3-octaviaclient)")
         super().setUp()
         self.lab.attach()
-        self.lab.start_controller("--listen", "127.0.0.1:9876", *SUBNETS)
+        self.lab.start_controller("--listen", "127.0.0.1:9876", *self.options(), *SUBNETS)
+
+    def options(self):
+        return []
 
     def shell(self, script, check=True):
         """The lines in one shell on the load balancer, where nobody's settings are in the way."""
         return self.lab.run("lb", "env", "-i", "PATH=/usr/bin:/bin", "HOME=/nonexistent", "LC_ALL=C.UTF-8", "sh",
-                            "-c", OPENRC + script, check=check, timeout=150)
+                            "-c", self.openrc + script, check=check, timeout=150)
 
     def value(self, command):
         return self.shell(f"openstack {command}").stdout.strip()
 
-    def test_the_walkthrough_verbatim_and_curl_alternates(self):
+    def walk(self):
         for member in (1, 2):
             for port in (80, 443):
                 self.lab.serve_web(member, port)
@@ -73,6 +84,11 @@ class OpenStackClient(support.LabTest):
             self.assertEqual(wanted, set(answers), url)
             self.assertTrue(alternates(answers), f"{url}: {answers}")
         self.assertEqual("healthy!", self.lab.curl(f"http://{FLOATING_IP}/health"))
+
+
+class OpenStackClient(Walk):
+    def test_the_walkthrough_verbatim_and_curl_alternates(self):
+        self.walk()
 
     def test_what_else_an_operator_types(self):
         self.shell("openstack loadbalancer create --vip-network-id private --name lb --wait > /dev/null")
@@ -102,6 +118,25 @@ class OpenStackClient(support.LabTest):
         self.shell("openstack loadbalancer delete --cascade lb2")
         self.assertEqual("", self.value("loadbalancer list -f value"))
         self.assertEqual("", self.value("loadbalancer pool list -f value"))
+
+
+class WithPassword(Walk):
+    """As the walkthrough begins: `source` a file that asks for a password, which here is in the environment."""
+
+    def options(self):
+        hashed = subprocess.run([support.program("sluiced"), "--hash-password"], input=PASSWORD, text=True,
+                                capture_output=True, check=True).stdout.strip()
+        file = self.lab.directory / "users"
+        file.write_text(f"alice admin {hashed}\n")
+        file.chmod(0o600)
+        return ["--token-file", file, "--identity"]
+
+    def test_the_walkthrough_verbatim_after_signing_in_by_name_and_password(self):
+        example = self.lab.directory / "example-openrc.sh"
+        example.write_text(self.lab.ctl("openrc").stdout)
+        self.openrc = f"set -eu; export OS_PASSWORD='{PASSWORD}'; . {example}\n"
+        self.walk()
+        self.assertEqual({"alice"}, {event["who"] for event in self.lab.rows("events") if event["kind"] == "change"})
 
 
 if __name__ == "__main__":

@@ -112,6 +112,48 @@ TEST_F(RoleTest, a_member_hangs_nothing_on_other_peoples_objects) {
   EXPECT_EQ(model.health_monitors.size(), 1U);
 }
 
+TEST_F(RoleTest, what_others_have_counts_neither_in_a_members_lists_nor_against_its_quota) {
+  // Each project has one object of each kind, and both may have two.
+  who_.role = Role::admin;
+  for (const auto* project : {"ours", "theirs"}) {
+    ASSERT_EQ(put(std::string("/v2/lbaas/quotas/") + project, R"({"quota": {"load_balancer": 2,
+                  "listener": 2, "pool": 2, "member": 2, "health_monitor": 1}})")
+                  .status,
+              202U);
+  }
+  who_.role = Role::member;
+  create_load_balancer("10.0.0.5", "second");
+  EXPECT_EQ(
+      post("/v2/lbaas/loadbalancers", R"({"loadbalancer": {"vip_address": "10.0.0.6"}})").status,
+      403U);
+  const auto listener = create_listener(ours_.load_balancer, 81);
+  EXPECT_EQ(post("/v2/lbaas/listeners", R"({"listener": {"protocol": "TCP", "protocol_port": 82,
+                     "loadbalancer_id": ")" +
+                                            ours_.load_balancer + "\"}}")
+                .status,
+            403U);
+  const auto pool = create_pool(listener, "second");
+  create_member(pool, "10.1.0.9");
+  EXPECT_EQ(post("/v2/lbaas/pools/" + pool + "/members",
+                 R"({"member": {"address": "10.1.0.10", "protocol_port": 80}})")
+                .status,
+            403U);
+  EXPECT_EQ(post("/v2/lbaas/healthmonitors", R"({"healthmonitor": {"type": "TCP", "delay": 5,
+                     "timeout": 3, "max_retries": 2, "pool_id": ")" +
+                                                 pool + "\"}}")
+                .status,
+            403U);
+  for (const auto& [list, count] :
+       {std::pair("loadbalancers", 2U), {"listeners", 2U}, {"pools", 2U}, {"healthmonitors", 1U}}) {
+    EXPECT_EQ(get(std::string("/v2/lbaas/") + list).json.at(list).as_array().size(), count) << list;
+    // Also by page: what others have takes no place on one.
+    EXPECT_EQ(get(std::string("/v2/lbaas/") + list + "?limit=1").json.at(list).as_array().size(),
+              1U)
+        << list;
+  }
+  EXPECT_EQ(get("/v2/lbaas/pools?name=80_pool").json.at("pools").as_array().size(), 1U);
+}
+
 TEST_F(RoleTest, a_members_batch_has_no_more_rights_than_the_member) {
   const auto answer = post("/v1/batch", R"({"requests": [{"method": "DELETE", "path":
       "/v2/lbaas/loadbalancers/)" + theirs_.load_balancer +
