@@ -42,17 +42,16 @@ TEST(SecretTest, a_line_that_would_take_the_machine_down_or_makes_no_sense_is_no
   const std::string salt(32, 'a'), hash(64, 'b');
   EXPECT_TRUE(Secret::parse("scrypt:16384:8:5:" + salt + ":" + hash));
   for (const auto& line :
-       {"scrypt:16384:8:5:" + salt + ":" + hash.substr(2),     // a short hash
-        "scrypt:16384:8:5:" + salt.substr(2) + ":" + hash,     // a short salt
-        "scrypt:16383:8:5:" + salt + ":" + hash,               // no power of two
-        "scrypt:1:8:5:" + salt + ":" + hash,                   // no work
-        "scrypt:16384:0:5:" + salt + ":" + hash,
-        "scrypt:16384:8:17:" + salt + ":" + hash,
-        "scrypt:131072:8:1:" + salt + ":" + hash,              // 128 MiB
+       {"scrypt:16384:8:5:" + salt + ":" + hash.substr(2),  // a short hash
+        "scrypt:16384:8:5:" + salt.substr(2) + ":" + hash,  // a short salt
+        "scrypt:16383:8:5:" + salt + ":" + hash,            // no power of two
+        "scrypt:1:8:5:" + salt + ":" + hash,                // no work
+        "scrypt:16384:0:5:" + salt + ":" + hash, "scrypt:16384:8:17:" + salt + ":" + hash,
+        "scrypt:131072:8:1:" + salt + ":" + hash,  // 128 MiB
         "scrypt:18446744073709551615:8:1:" + salt + ":" + hash,
         "scrypt:16384:18446744073709551615:1:" + salt + ":" + hash,
-        "scrypt:16384:8:" + salt + ":" + hash,
-        "bcrypt:" + hash, std::string("sha256:12"), std::string("scrypt"), std::string()}) {
+        "scrypt:16384:8:" + salt + ":" + hash, "bcrypt:" + hash, std::string("sha256:12"),
+        std::string("scrypt"), std::string()}) {
     EXPECT_FALSE(Secret::parse(line)) << line;
   }
 }
@@ -116,8 +115,8 @@ TEST(FailedSignInsTest, five_wrong_guesses_in_a_minute_are_all_that_an_address_h
 TEST(FailedSignInsTest, a_network_of_ipv6_addresses_guesses_as_one) {
   FailedSignIns failed;
   const FailedSignIns::Time now{};
-  for (const auto* from : {"2001:db8::1", "2001:db8::2", "2001:db8::ffff:3", "2001:db8:0:0:a::",
-                           "2001:db8::5"}) {
+  for (const auto* from :
+       {"2001:db8::1", "2001:db8::2", "2001:db8::ffff:3", "2001:db8:0:0:a::", "2001:db8::5"}) {
     failed.note(*parse_ip_address(from), now);
   }
   EXPECT_FALSE(failed.may_try(*parse_ip_address("2001:db8::6"), now));
@@ -182,10 +181,11 @@ TEST(SignInTest, a_body_without_the_parts_is_told_which) {
             "Invalid input: auth.identity.password.user is missing.");
   EXPECT_EQ(problem(R"({"auth": {"identity": {"methods": ["totp"]}}})"),
             "Attempted to authenticate with an unsupported method ('totp').");
-  EXPECT_EQ(problem(R"({"auth": {"identity": {"methods": ["token"], "token": {"id": "t"}},
+  EXPECT_EQ(
+      problem(R"({"auth": {"identity": {"methods": ["token"], "token": {"id": "t"}},
                         "scope": {"system": {"all": true}}}})"),
-            "Invalid input: tokens are for a project here, so scope.project is all that a scope may "
-            "have.");
+      "Invalid input: tokens are for a project here, so scope.project is all that a scope may "
+      "have.");
 }
 
 }  // namespace

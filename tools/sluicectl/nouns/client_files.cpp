@@ -70,7 +70,8 @@ Result<Entrance> ask(const Call& call) {
   }
   if (!entrance.identity) {
     if (!call.invocation.has("user")) return entrance;
-    return fail(ErrorKind::invalid, "nobody signs in by name here", "start sluiced with --identity");
+    return fail(ErrorKind::invalid, "nobody signs in by name here",
+                "start sluiced with --identity");
   }
   auto user = choose_user(call, *answer);
   if (!user) return tl::unexpected(user.error());
@@ -98,7 +99,8 @@ std::string cacert_of(const Call& call) {
 std::string prompt(std::string_view variable, std::string_view question) {
   return fmt::format(
       "if [ -z \"${{{0}:-}}\" ]; then\n"
-      "  printf '%s' {1} >&2; stty -echo 2>/dev/null; read -r {0}; stty echo 2>/dev/null; echo >&2\n"
+      "  printf '%s' {1} >&2; stty -echo 2>/dev/null; read -r {0}; stty echo 2>/dev/null; echo "
+      ">&2\n"
       "fi\n"
       "export {0}\n",
       variable, shell_word(question));
@@ -175,22 +177,21 @@ Option user_option() {
 
 Noun make_openrc() {
   Noun noun{.name = "openrc", .summary = "a shell's settings for OpenStack's clients"};
-  noun.verbs = {{.summary = "print a file to source, which asks for the password",
-                 .options = {user_option()},
-                 .run = print_openrc,
-                 .examples = {"sluicectl openrc --user alice",
-                              "sluicectl openrc --cacert /etc/ssl/lb.pem"}}};
+  noun.verbs = {
+      {.summary = "print a file to source, which asks for the password",
+       .options = {user_option()},
+       .run = print_openrc,
+       .examples = {"sluicectl openrc --user alice", "sluicectl openrc --cacert /etc/ssl/lb.pem"}}};
   return noun;
 }
 
 Noun make_clouds_yaml() {
   Noun noun{.name = "clouds-yaml", .summary = "clouds.yaml for OpenStack's clients"};
-  noun.verbs = {
-      {.summary = "print a clouds.yaml, its password to be filled in",
-       .options = {user_option(),
-                   option(Kind::local, "cloud", "NAME", "what clients call it (default sluice)")},
-       .run = print_clouds_yaml,
-       .examples = {"sluicectl clouds-yaml --user alice"}}};
+  noun.verbs = {{.summary = "print a clouds.yaml, its password to be filled in",
+                 .options = {user_option(), option(Kind::local, "cloud", "NAME",
+                                                   "what clients call it (default sluice)")},
+                 .run = print_clouds_yaml,
+                 .examples = {"sluicectl clouds-yaml --user alice"}}};
   return noun;
 }
 

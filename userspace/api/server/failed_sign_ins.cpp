@@ -22,7 +22,8 @@ bool FailedSignIns::may_try(const IpAddress& from, Time now) const {
     known = failures_.find("");  // where those are counted that there was no place for
     if (known == failures_.end()) return true;
   }
-  const auto recent = std::ranges::count_if(known->second, [&](Time at) { return now - at < span; });
+  const auto recent =
+      std::ranges::count_if(known->second, [&](Time at) { return now - at < span; });
   return static_cast<std::size_t>(recent) < most;
 }
 

@@ -1,5 +1,5 @@
-// FailedSignIns: how often an address has guessed wrong lately. Five wrong secrets a minute, then it
-// waits; a network of 2^64 IPv6 addresses is somebody's and counts as one.
+// FailedSignIns: how often an address has guessed wrong lately. Five wrong secrets a minute, then
+// it waits; a network of 2^64 IPv6 addresses is somebody's and counts as one.
 #pragma once
 
 #include <chrono>

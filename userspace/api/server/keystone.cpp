@@ -164,7 +164,8 @@ struct Keystone::State : std::enable_shared_from_this<State> {
   FailedSignIns failed;
   std::deque<Attempt> waiting;
   bool checking = false;
-  // Made at the first attempt, when the process has given up its privileges; joined before the rest.
+  // Made at the first attempt, when the process has given up its privileges; joined before the
+  // rest.
   std::optional<asio::thread_pool> worker;
 };
 
@@ -260,10 +261,10 @@ void Keystone::State::checked(const Attempt& attempt, const Identity* user, bool
     attempt.done(give(options.issued->issue(std::move(*who), attempt.sign_in.method, {}),
                       attempt.with_catalogue));
   } else {
-    attempt.done(refuse(attempt.from, !user    ? std::string("an unknown user")
-                                      : !right ? fmt::format("a wrong secret for {}", user->name)
-                                               : fmt::format("{} for a project of others",
-                                                             user->name)));
+    attempt.done(refuse(attempt.from, !user ? std::string("an unknown user")
+                                      : !right
+                                          ? fmt::format("a wrong secret for {}", user->name)
+                                          : fmt::format("{} for a project of others", user->name)));
   }
   check_next();
 }
@@ -284,8 +285,8 @@ Response Keystone::State::about_token(const Request& request) {
     response.request_id = new_request_id();
     return response;
   }
-  auto response = answer_of(
-      200, describe(*subject, options.public_endpoint, wants_catalogue(request.target)));
+  auto response =
+      answer_of(200, describe(*subject, options.public_endpoint, wants_catalogue(request.target)));
   response.headers.emplace_back("X-Subject-Token", request.subject_token);
   response.headers.emplace_back("Vary", "X-Auth-Token");
   return response;

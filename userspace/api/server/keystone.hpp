@@ -2,10 +2,10 @@
 // /identity: versions, signing in, and a token's reading and end.
 //
 // Users are those of the token file, with its secrets, roles and projects; a name is its own id. A
-// password is checked on a thread of its own, one at a time, since that takes a fifth of a second on
-// purpose. Who guesses wrong five times a minute waits; no answer tells which part was wrong. The
-// URLs of the catalogue are what the operator says, never what a request says: whoever could write
-// them would be sent the tokens of others.
+// password is checked on a thread of its own, one at a time, since that takes a fifth of a second
+// on purpose. Who guesses wrong five times a minute waits; no answer tells which part was wrong.
+// The URLs of the catalogue are what the operator says, never what a request says: whoever could
+// write them would be sent the tokens of others.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -31,7 +31,7 @@ class Keystone {
  public:
   struct Outcome {
     Response response;
-    std::string user = {};    // who signed in
+    std::string user = {};     // who signed in
     std::string failure = {};  // for the log: why somebody could not
   };
   using Done = std::function<void(Outcome)>;

@@ -1,6 +1,7 @@
 // Secret: what stands in the token file for a word that only its holder knows.
 //
-//   sha256:HASH               of a token, a random word that no dictionary has. Quick to check, so it
+//   sha256:HASH               of a token, a random word that no dictionary has. Quick to check, so
+//   it
 //                             may come with every request
 //   scrypt:N:R:P:SALT:HASH    of a password, which somebody might guess: checking one takes a CPU a
 //                             fifth of a second and 16 MiB (RFC 7914). Good for signing in only

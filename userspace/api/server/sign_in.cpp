@@ -30,7 +30,8 @@ bool is_ours(const json::object& whose) {
   const auto* domain = object_in(whose, "domain");
   if (!domain) return true;
   const auto id = text_in(*domain, "id"), name = text_in(*domain, "name");
-  return (id.empty() || id == domain_id) && (name.empty() || name == domain_name || name == domain_id);
+  return (id.empty() || id == domain_id) &&
+         (name.empty() || name == domain_name || name == domain_id);
 }
 
 std::string name_or_id(const json::object& of) {
@@ -101,11 +102,11 @@ Result<SignIn> parse_sign_in(std::string_view body) {
     return fail(ErrorKind::invalid, "Invalid input: auth.identity.methods is not one method.");
   }
   SignIn sign_in{.method = std::string(methods->front().get_string())};
-  auto read = sign_in.method == "password" ? read_password(*identity, sign_in)
+  auto read = sign_in.method == "password"                 ? read_password(*identity, sign_in)
               : sign_in.method == "application_credential" ? read_credential(*identity, sign_in)
-              : sign_in.method == "token"                  ? read_token(*identity, sign_in)
-                                          : fail(ErrorKind::unsupported,
-                                                 fmt::format("Attempted to authenticate with an "
+              : sign_in.method == "token"
+                  ? read_token(*identity, sign_in)
+                  : fail(ErrorKind::unsupported, fmt::format("Attempted to authenticate with an "
                                                              "unsupported method ('{}').",
                                                              printable(sign_in.method)));
   if (read) read = read_scope(*auth, sign_in);

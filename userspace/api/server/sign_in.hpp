@@ -11,10 +11,10 @@
 namespace sluice::api {
 
 struct SignIn {
-  std::string method;   // "password", "application_credential" or "token"
-  std::string user = {};     // by name or id, which are the same here; empty for a token
-  std::string secret = {};   // the password, the credential's secret, or the token
-  bool at_home = true;  // user and project are of the one domain that there is
+  std::string method;       // "password", "application_credential" or "token"
+  std::string user = {};    // by name or id, which are the same here; empty for a token
+  std::string secret = {};  // the password, the credential's secret, or the token
+  bool at_home = true;      // user and project are of the one domain that there is
   std::optional<std::string> project = {};  // by name or id; unset: the user's own
 };
 
