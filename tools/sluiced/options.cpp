@@ -9,8 +9,8 @@
 #include <iostream>
 #include <sstream>
 
+#include "api/language/identity.hpp"
 #include "api/server/secret.hpp"
-#include "api/server/server.hpp"
 #include "base/result.hpp"
 #include "kernel/pins.hpp"
 #include "kernel/program.hpp"
@@ -72,8 +72,7 @@ po::options_description settings() {
        "attach to these NICs, unless that is done already")  //
       ("subnet", po::value<Texts>()->composing()->value_name("NAME,cidr=..."),
        "take VIPs and floating IPs from this subnet; may be given many times, see below")  //
-      ("project-id",
-       po::value<Text>()->default_value(api::Options().default_project_id)->value_name("ID"),
+      ("project-id", po::value<Text>()->default_value(api::no_project_id)->value_name("ID"),
        "project of objects whose request names none")  //
       ("test-hook", po::value<Text>()->default_value("", "none")->value_name("FILE"),
        "for tests: nothing is applied while FILE says hold, and applying fails while it says "

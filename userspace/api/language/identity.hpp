@@ -5,6 +5,9 @@
 
 namespace sluice::api {
 
+// Where new objects go when neither request, nor caller, nor operator says.
+inline constexpr const char* no_project_id = "00000000000000000000000000000000";
+
 enum class Role {
   admin,   // everything
   member,  // the objects of one project, and nothing of the node

@@ -1,4 +1,4 @@
-// Beast's parser over our own Wire: one coroutine accepts, one per connection reads requests and
+// Requests over our own Wire: one coroutine accepts, one per connection reads requests and
 // writes what the service answers. All on one thread, so answering needs no locks; a client that is
 // slow or sends garbage only holds its own coroutine, and not for longer than the idle time.
 #include "api/server/http_listener.hpp"
@@ -18,19 +18,16 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
-#include <boost/beast/http/parser.hpp>
-#include <boost/beast/http/string_body.hpp>
 #include <chrono>
 #include <list>
 
 #include "api/language/fault.hpp"
+#include "api/server/incoming_request.hpp"
 #include "api/server/wire.hpp"
-#include "base/printable.hpp"
 
 namespace sluice::api {
 namespace asio = boost::asio;
 namespace beast = boost::beast;
-namespace http = boost::beast::http;
 namespace {
 
 using boost::system::error_code;
@@ -38,12 +35,8 @@ using std::chrono::seconds;
 using std::chrono::steady_clock;
 using Protocol = asio::generic::stream_protocol;  // unix or TCP
 using Socket = Protocol::socket;
-using Parser = http::request_parser<http::string_body>;
 
-constexpr std::uint32_t header_limit = 16 * 1024;
-constexpr std::uint64_t body_limit = 1024 * 1024;
-constexpr std::uint64_t strangers_body_limit = 16 * 1024;  // of who has yet to say who it is
-constexpr std::size_t buffer_limit = 64 * 1024;            // of what is read and not parsed yet
+constexpr std::size_t buffer_limit = 64 * 1024;  // of what is read and not parsed yet
 constexpr seconds idle_limit{30};
 constexpr seconds handshake_limit{10};
 constexpr seconds farewell_limit{2};
@@ -52,39 +45,20 @@ constexpr seconds patience{1};
 
 constexpr auto awaited = asio::as_tuple(asio::use_awaitable);
 
-// The answer as it goes over the wire; the one to HEAD has no body, and the length of the one to
-// GET.
-std::string as_http(const Response& response, bool keep_alive, bool to_head = false) {
-  const auto reason = http::obsolete_reason(static_cast<http::status>(response.status));
-  auto bytes = fmt::format("HTTP/1.1 {} {}\r\n", response.status,
-                           std::string_view(reason.data(), reason.size()));
-  const auto add = [&](std::string_view name, std::string_view value) {
-    bytes.append(name).append(": ").append(value).append("\r\n");
-  };
-  if (!keep_alive) add("Connection", "close");
-  add("x-openstack-request-id", response.request_id);
-  if (!response.allow.empty()) add("Allow", response.allow);
-  for (const auto& [name, value] : response.headers) add(name, value);
-  if (response.status == 401) add("WWW-Authenticate", "Bearer");
-  if (!response.body.empty()) add("Content-Type", response.content_type);
-  add("Content-Length", std::to_string(response.body.size()));
-  bytes += "\r\n";
-  if (!to_head) bytes += response.body;
-  return bytes;
-}
-
 // Reads until the message's header is there, or all of it.
 enum class Extent { header, all };
-asio::awaitable<error_code> read(Wire& wire, beast::flat_buffer& buffer, Parser& parser,
+asio::awaitable<error_code> read(Wire& wire, beast::flat_buffer& buffer, IncomingRequest& incoming,
                                  Extent extent) {
   // Another's turn: a client may have sent many requests at once.
   co_await asio::post(asio::use_awaitable);
-  while (extent == Extent::header ? !parser.is_header_done() : !parser.is_done()) {
-    error_code error = http::error::need_more;
-    if (buffer.size() != 0) buffer.consume(parser.put(buffer.data(), error));
-    if (!error) continue;
-    if (error != http::error::need_more) co_return error;
-    if (buffer.size() == buffer.max_size()) co_return http::error::buffer_overflow;
+  while (extent == Extent::header ? !incoming.has_header() : !incoming.is_whole()) {
+    const auto bytes = buffer.cdata();
+    error_code error;
+    const auto taken = incoming.take({static_cast<const char*>(bytes.data()), bytes.size()}, error);
+    if (error) co_return error;
+    buffer.consume(taken);
+    if (taken != 0) continue;
+    if (buffer.size() == buffer.max_size()) co_return IncomingRequest::header_too_large();
     const auto space = buffer.prepare(std::min(buffer.max_size() - buffer.size(), buffer_limit));
     const auto [failure, size] =
         co_await wire.read_some({static_cast<char*>(space.data()), space.size()});
@@ -92,22 +66,6 @@ asio::awaitable<error_code> read(Wire& wire, beast::flat_buffer& buffer, Parser&
     buffer.commit(size);
   }
   co_return error_code();
-}
-
-// What to answer when a request can't be read; nullopt when there is nobody to answer.
-std::optional<Response> answer_to(const error_code& error, std::uint64_t limit) {
-  if (error == http::error::body_limit) {
-    return http_fault(413, fmt::format("The body is larger than {} bytes.", limit));
-  }
-  if (error == http::error::header_limit || error == http::error::buffer_overflow) {
-    return http_fault(431, fmt::format("The header is larger than {} bytes.", header_limit));
-  }
-  // Nobody is left to answer after an end, an error of the socket or a timeout, which closes it.
-  if (error == http::error::end_of_stream || error == http::error::partial_message ||
-      error.category() != make_error_code(http::error::bad_method).category()) {
-    return std::nullopt;
-  }
-  return http_fault(400, "The request is not valid HTTP: " + error.message());
 }
 
 Peer peer_of(const Socket& socket, const Protocol::endpoint& remote) {
@@ -128,55 +86,6 @@ Peer peer_of(const Socket& socket, const Protocol::endpoint& remote) {
               reinterpret_cast<char*>(tcp.data()));
   peer.address = fmt::format("{}:{}", tcp.address().to_string(), tcp.port());
   return peer;
-}
-
-Credentials credentials_of(const http::request<http::string_body>& head) {
-  const auto field = [&](auto name) {
-    const auto value = head[name];
-    return std::string_view(value.data(), value.size());
-  };
-  return {.method = {head.method_string().data(), head.method_string().size()},
-          .target = {head.target().data(), head.target().size()},
-          .host = field(http::field::host),
-          .token = field("X-Auth-Token"),
-          .authorization = field(http::field::authorization),
-          .origin = field(http::field::origin),
-          .fetch_site = field("Sec-Fetch-Site"),
-          .content_type = field(http::field::content_type),
-          .has_body = head.chunked() || (head.count(http::field::content_length) != 0 &&
-                                         head[http::field::content_length] != "0")};
-}
-
-// A request whose end can't be told for certain: what is read as its body may be another request to
-// whoever stands before us. nullopt: it is clear.
-std::optional<Response> framing_problem(const http::request<http::string_body>& head) {
-  if (head.count(http::field::host) > 1) {
-    return http_fault(400, "The request has more than one Host.");
-  }
-  const auto encodings = head.count(http::field::transfer_encoding);
-  if (encodings == 0) return std::nullopt;
-  const auto encoding = head[http::field::transfer_encoding];
-  if (encodings > 1 || !beast::iequals(encoding, "chunked")) {
-    return http_fault(501, fmt::format("The transfer encoding '{}' is not known here (only chunked "
-                                       "is).",
-                                       printable({encoding.data(), encoding.size()})));
-  }
-  if (head.count(http::field::content_length) != 0 || head.version() < 11) {
-    return http_fault(400, "The request's length is given in two ways.");
-  }
-  return std::nullopt;
-}
-
-Request to_request(const http::request<http::string_body>& message) {
-  Request request;
-  request.method = std::string(message.method_string());
-  request.target = std::string(message.target());
-  request.body = message.body();
-  request.content_type = std::string(message[http::field::content_type]);
-  request.accept = std::string(message[http::field::accept]);
-  request.subject_token = std::string(message["X-Subject-Token"]);
-  if (auto host = message[http::field::host]; !host.empty()) request.host = std::string(host);
-  return request;
 }
 
 // A connection among those that count, from accept to its end.
@@ -332,19 +241,16 @@ asio::awaitable<void> HttpListener::State::converse(Connection& connection, Wire
 // One request and its answer. False: the connection is at its end.
 asio::awaitable<bool> HttpListener::State::exchange(Connection& connection, Wire& stream,
                                                     beast::flat_buffer& buffer) {
-  Parser parser;
-  parser.header_limit(header_limit);
-  auto limit = body_limit;
-  parser.body_limit(limit);
+  IncomingRequest incoming;
   stream.expires_after(idle_limit);
-  auto error = co_await read(stream, buffer, parser, Extent::header);
+  auto error = co_await read(stream, buffer, incoming, Extent::header);
   Identity who;
   if (!error) {
-    if (auto unclear = framing_problem(parser.get())) {
+    if (auto unclear = incoming.framing_problem()) {
       co_await refuse(stream, std::move(*unclear));
       co_return false;
     }
-    auto credentials = credentials_of(parser.get());
+    auto credentials = incoming.credentials();
     credentials.tls = options.tls != nullptr;
     credentials.certificate = connection.certificate;
     auto admitted = options.admit ? options.admit(credentials, connection.peer) : Admission(who);
@@ -354,32 +260,28 @@ asio::awaitable<bool> HttpListener::State::exchange(Connection& connection, Wire
     }
     who = std::move(*admitted);
     connection.known = connection.known || !who.name.empty();
-    if (who.name.empty()) {
-      parser.body_limit(limit = strangers_body_limit);
-      if (parser.content_length().value_or(0) > limit) error = http::error::body_limit;
-    }
+    if (who.name.empty()) error = incoming.limit_as_strangers();
   }
-  if (!error && beast::iequals(parser.get()[http::field::expect], "100-continue")) {
+  if (!error && incoming.expects_continue()) {
     error = co_await stream.write("HTTP/1.1 100 Continue\r\n\r\n");
   }
   if (!error) {
-    error = co_await read(stream, buffer, parser, Extent::all);
+    error = co_await read(stream, buffer, incoming, Extent::all);
   }
   if (stopped) co_return false;
   if (error) {
-    if (auto answer = answer_to(error, limit)) co_await refuse(stream, std::move(*answer));
+    if (auto answer = incoming.answer_to(error)) co_await refuse(stream, std::move(*answer));
     co_return false;
   }
-  const bool keep_alive = parser.get().keep_alive();
-  auto request = to_request(parser.get());
+  auto request = incoming.request();
   request.scheme = options.tls ? "https" : "http";
   request.who = std::move(who);
   const auto response = co_await answer_of(std::move(request), connection);
   if (!response) co_return false;
-  const auto answer = as_http(*response, keep_alive, parser.get().method() == http::verb::head);
+  const auto answer = as_http(*response, incoming.keeps_alive(), incoming.is_head());
   stream.expires_after(idle_limit);
   error = co_await stream.write(answer);
-  co_return !error && keep_alive;
+  co_return !error && incoming.keeps_alive();
 }
 
 // Waits for the answer; nullopt when the listener stops first. The connection counts as one that

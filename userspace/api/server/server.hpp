@@ -35,7 +35,7 @@ struct Denied {
 };
 
 struct Options {
-  std::string default_project_id = "00000000000000000000000000000000";
+  std::string default_project_id = no_project_id;
   // Called after each answer of the API (on the context's thread).
   std::function<void(const Exchange&)> on_exchange = {};
   // Called for requests without the right credentials or from a foreign web page, but not more than
