@@ -17,7 +17,7 @@ DEMO = ["sluice-loader", "sluiced", "sluicectl"]
 
 def parse_arguments():
     parser = argparse.ArgumentParser(prog="bench build", description=__doc__)
-    parser.add_argument("--preset", default="release", help="one of CMakePresets.json (default: %(default)s)")
+    parser.add_argument("--preset", default="dev", help="one of CMakePresets.json (default: %(default)s)")
     parser.add_argument("--target", nargs="+", default=DEMO, metavar="T",
                         help="what to build: 'all' for everything (default: what scripts/demo needs)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="compilers at a time (default: %(default)s)")
