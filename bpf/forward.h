@@ -317,19 +317,45 @@ static __always_inline bool send_by(int family, struct packet *p, struct xdp_md 
 				 : write_frame6(ctx, p->l3_offset, way->tunnel, way->hop);
 }
 
+/* A packet that stays addressed to the VIP (dsr) goes to its member only by the MAC that it gets here; left to the kernel, it
+ * would be sent wherever that believes the VIP to be. */
+static __always_inline bool kernel_would_lose(int family, const struct tuple *t, const struct flow *flow,
+					      const struct way *way)
+{
+	__u64 lost = !is_translated(family, t, flow);
+
+	if (way->tunnel)
+		lost = 0;
+	TEST_ALONE(lost);
+	return lost;
+}
+
+/* The kernel lowers the TTL of what is left to it, but of a tunnel's packet the outer one. */
+static __always_inline bool lowers_ttl(const struct way *way)
+{
+	__u64 lowers = way->hop ? 1 : 0;
+
+	TEST_ALONE(lowers);
+	return way->tunnel ? true : lowers;
+}
+
 /* Rewrites the packet and sends it. Without a next hop it is translated only and left to the kernel, which routes it,
- * resolves the MAC, fragments and decrements the TTL itself: the first packet to a silent neighbour is late, not lost,
- * even while no controller runs. */
+ * resolves the MAC, fragments and decrements the TTL itself (of a tunnel, the outer one): the first packet to a silent
+ * neighbour is late, not lost, even while no controller runs. */
 static __always_inline int transmit(int family, struct packet *p, struct xdp_md *ctx, const struct flow *flow,
 				    struct way *way, __u32 why)
 {
 	if (way->hop && p->l3_bytes > way->hop->mtu) {
 		if (!may_be_fragmented(family, ctx, p))
 			return too_big(family, p, ctx, flow, way->hop->mtu);
+		if (kernel_would_lose(family, &p->tuple, flow, way))
+			return SLUICE_REASON_TOO_BIG;
 		way->hop = NULL;
 		why = SLUICE_REASON_LEFT_TO_FRAGMENT;
 	}
-	if (way->hop)
+	if (kernel_would_lose(family, &p->tuple, flow, way) && !way->hop)
+		return SLUICE_REASON_MEMBER_UNRESOLVED;
+	if (lowers_ttl(way))
 		lower_ttl(family, ctx, p);
 	translate(family, ctx, p, flow);
 	return send_by(family, p, ctx, way) ? why : SLUICE_REASON_NO_HEADROOM;

@@ -51,6 +51,17 @@ static __always_inline __u16 ipv4_header_checksum(const struct iphdr *ip)
 	return ~checksum_fold(sum);
 }
 
+/* What may be fragmented on its way needs an id that tells it from others of the same tunnel (RFC 6864): that of the packet
+ * in it, and among the fragments of one packet where each begins. */
+static __always_inline __be16 tunnel_id(const struct iphdr *inner)
+{
+	__u16 fragment = bpf_ntohs(inner->frag_off);
+
+	if (fragment & IPV4_DONT_FRAGMENT)
+		return 0;
+	return bpf_htons(bpf_ntohs(inner->id) ^ (__u16)((fragment & IPV4_FRAGMENT_OFFSET) * 0x9e37));
+}
+
 /* An IPv4 packet in an IPv4 packet (RFC 2003); the inner one follows. */
 static __always_inline void write_tunnel4(struct iphdr *outer, const struct iphdr *inner, __be32 source,
 					  __be32 destination)
@@ -60,6 +71,7 @@ static __always_inline void write_tunnel4(struct iphdr *outer, const struct iphd
 		.ihl = 5,
 		.tos = inner->tos,
 		.tot_len = bpf_htons(bpf_ntohs(inner->tot_len) + sizeof(*outer)),
+		.id = tunnel_id(inner),
 		.frag_off = inner->frag_off & bpf_htons(IPV4_DONT_FRAGMENT),
 		.ttl = TUNNEL_TTL,
 		.protocol = IPPROTO_IPIP,
@@ -84,13 +96,15 @@ static __always_inline void write_tunnel6(struct ipv6hdr *outer, const struct ip
 }
 
 /* Puts a tunnel's header between the Ethernet header and the packet. It starts at the host's address on the interface
- * that it leaves by; not at the VIP, which the member holds too: to it, that would be a forgery of its own address. */
+ * that it leaves by; not at the VIP, which the member holds too: to it, that would be a forgery of its own address. What is
+ * left to the kernel starts at the client over IPv4: the kernel drops what seems to come from itself. */
 static __always_inline bool encapsulate(int family, struct xdp_md *ctx, __u32 l3_offset, __u32 ifindex,
-					const union sluice_address *destination)
+					const union sluice_address *destination, bool left_to_kernel)
 {
 	__u32 outer_bytes = ip_header_bytes(family), slot = ifindex % SLUICE_MAX_INTERFACES;
 	const struct sluice_interface *interface = bpf_map_lookup_elem(&interfaces, &slot);
 	void *data, *data_end, *outer;
+	struct iphdr *inner;
 
 	l3_offset &= 31;
 	if (!interface || bpf_xdp_adjust_head(ctx, -(int)outer_bytes) || !move_to_front(ctx, outer_bytes, l3_offset))
@@ -100,8 +114,9 @@ static __always_inline bool encapsulate(int family, struct xdp_md *ctx, __u32 l3
 	outer = data + l3_offset;
 	if (outer + 2 * outer_bytes > data_end)
 		return false;
+	inner = outer + outer_bytes;
 	if (family == FAMILY4)
-		write_tunnel4(outer, outer + outer_bytes, interface->ipv4, destination->ipv4);
+		write_tunnel4(outer, inner, left_to_kernel ? inner->saddr : interface->ipv4, destination->ipv4);
 	else
 		write_tunnel6(outer, outer + outer_bytes, &interface->ipv6, destination);
 	return true;
@@ -141,7 +156,7 @@ static __always_inline bool write_frame(int family, struct xdp_md *ctx, __u32 l3
 	asm volatile("" : "+r"(ifindex));
 	if (hop)
 		ifindex = hop->ifindex;
-	if (tunnel_destination && !encapsulate(family, ctx, l3_offset, ifindex, tunnel_destination))
+	if (tunnel_destination && !encapsulate(family, ctx, l3_offset, ifindex, tunnel_destination, !hop))
 		return false;
 	return !hop || address_frame(family, ctx, l3_offset, hop);
 }

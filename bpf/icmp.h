@@ -231,10 +231,12 @@ static __always_inline int deliver_error(int family, struct packet *p, struct xd
 	why = find_way(family, ctx, turned, flow, &way);
 	if (why == SLUICE_REASON_NO_ROUTE)
 		return why;
+	if (kernel_would_lose(family, turned, flow, &way) && !way.hop)
+		return SLUICE_REASON_MEMBER_UNRESOLVED;
 	count_flow_packet(flow->state, ETH_HLEN + p->l3_bytes);
 	if (to_client(flow) && says_unreachable(family, ctx, p) && on_members_side(flow->state, ctx->ingress_ifindex))
 		suspect_member(flow->state, SLUICE_FAILURE_UNREACHABLE);
-	if (way.hop)
+	if (lowers_ttl(&way))
 		lower_ttl(family, ctx, p);
 	if (is_translated(family, turned, flow))
 		change = translate_quote(family, ctx, quote, turned, flow, p->l3_offset + p->l3_bytes);

@@ -16,6 +16,10 @@
  * see that the two are the same. */
 #define MUST_TEST(pointer) asm volatile("" : "+r"(pointer))
 
+/* Keeps a condition by itself: of two pointers that both have to be tested the compiler would test the bitwise or, which the
+ * verifier does not allow. */
+#define TEST_ALONE(condition) asm volatile("" : "+r"(condition))
+
 /* Where a packet's last header ends at the latest, counted from the frame's first byte. The verifier must know a limit, and
  * drivers put no more than this into the first of several buffers, which is all that a program sees: 4 KiB less what is
  * kept free before and after. Honest headers end long before (RFC 8504, 5.3). */

@@ -117,7 +117,10 @@
 	X(ICMP_MISDIRECTED, DROP, "icmp_misdirected",                                              \
 	  "An ICMP error for a VIP is about a packet that did not come from there.")                \
 	X(FORWARDED_WITHOUT_FLOW, FORWARD, "forwarded_without_flow",                               \
-	  "There was no room to remember the connection; its packets find their member by a hash.")
+	  "There was no room to remember the connection; its packets find their member by a hash.") \
+	X(MEMBER_UNRESOLVED, DROP, "member_unresolved",                                            \
+	  "The MAC of a dsr member is not known yet, and the kernel can't send it what is addressed to the VIP: " \
+	  "the MAC was asked for, and the client sends again.")
 
 #define SLUICE_REASON_ENUM(name, verdict, label, sentence) SLUICE_REASON_##name,
 enum sluice_reason { SLUICE_REASONS(SLUICE_REASON_ENUM) SLUICE_REASON_COUNT };

@@ -25,7 +25,9 @@ def serve(port):
     name = socket.gethostname().encode()
     while True:
         data, control, _, peer = server.recvmsg(65536, 256)
-        server.sendmsg([name + b" " + data], [entry for entry in control if entry[0] == socket.IPPROTO_IPV6], 0, peer)
+        # But not by the interface that the question came in on, which may be a tunnel's end.
+        asked = [(level, kind, value[:16] + bytes(4)) for level, kind, value in control if level == socket.IPPROTO_IPV6]
+        server.sendmsg([name + b" " + data], asked, 0, peer)
 
 
 def ask(address, port, sockets, size):

@@ -15,12 +15,15 @@ class Direct : public AllProtocols {
   }
   // `inner` in a tunnel from the load balancer's own address on dmz0 to the member.
   Bytes in_tunnel(const Packet& inner, const std::string& member) const {
+    return in_tunnel(inner, family() == 4 ? "10.1.0.9" : "2001:db8:1::9", member);
+  }
+  Bytes in_tunnel(const Packet& inner, const std::string& source, const std::string& member) const {
     Packet outer;
     outer.source_mac = inner.source_mac;
     outer.destination_mac = inner.destination_mac;
-    outer.source = family() == 4 ? "10.1.0.9" : "2001:db8:1::9";
+    outer.source = source;
     outer.destination = member;
-    outer.id = 0;
+    outer.id = inner.dont_fragment ? 0 : inner.id;
     outer.dont_fragment = inner.dont_fragment;
     outer.protocol = static_cast<L4>(family() == 4 ? 4 : 41);
     auto frame = outer.bytes();
@@ -91,6 +94,46 @@ TEST_P(Direct, IpipTellsTheMtuThatTheTunnelLeaves) {
   EXPECT_EQ(out.reason, "too_big_sent");
   const std::size_t mtu = family() == 4 ? 14 + 20 + 6 : 14 + 40 + 6;
   EXPECT_EQ(out.frame[mtu] << 8 | out.frame[mtu + 1], family() == 4 ? 1380 : 1360);
+}
+
+// The kernel drops what comes in from one of its own addresses, so such a tunnel starts at the
+// client.
+TEST_P(Direct, WhatIpipLeavesToTheKernelToResolveStartsAtTheClient) {
+  const std::string silent = family() == 4 ? "10.0.0.99" : "2001:db8::99";
+  use_mode(SLUICE_IPIP, protocol(), {silent});
+  const auto first = from_client(protocol());
+  auto inner = first;
+  --inner.ttl;
+  const auto out = receive(first);
+  EXPECT_EQ(out.reason, "next_hop_unresolved");
+  EXPECT_EQ(out.action, static_cast<std::uint32_t>(XDP_PASS));
+  const std::string source = family() == 4 ? net().client : "2001:db8::9";
+  EXPECT_TRUE(same_frame(out.frame, in_tunnel(inner, source, silent)));
+}
+
+TEST_P(Direct, WhatIpipLeavesToTheKernelToFragmentStartsAtTheClientAndHasAnIdOfItsOwn) {
+  if (family() == 6) return;  // there, senders fragment
+  use_mode(SLUICE_IPIP, protocol(), {net().narrow_member});
+  ASSERT_EQ(receive(from_client(protocol())).reason, "flow_created");
+  auto large = from_client(protocol(), ACK);
+  large.data = Bytes(1372);
+  large.dont_fragment = false;
+  large.id = 0x1234;
+  auto inner = large;
+  --inner.ttl;
+  const auto out = receive(large);
+  EXPECT_EQ(out.reason, "left_to_fragment");
+  EXPECT_TRUE(same_frame(out.frame, in_tunnel(inner, net().client, net().narrow_member)));
+}
+
+// The kernel knows the VIP at most as something on the link, not that the packet is for this
+// member.
+TEST_P(Direct, APacketForADsrMemberIsNotLeftToTheKernel) {
+  use_mode(SLUICE_DSR, protocol(), {family() == 4 ? "10.0.0.99" : "2001:db8::99"});
+  const auto out = receive(from_client(protocol()));
+  EXPECT_EQ(out.reason, "member_unresolved");
+  EXPECT_EQ(out.action, static_cast<std::uint32_t>(XDP_DROP));
+  EXPECT_EQ(receive(from_client(protocol())).reason, "member_unresolved");
 }
 
 TEST_P(Direct, AnErrorAboutAMembersDirectAnswerReachesTheMember) {

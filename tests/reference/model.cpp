@@ -82,12 +82,18 @@ void lower_ttl(Bytes& frame, const View& v) {
   if (v.family == 4) translate_header_checksum(frame, v.l3, before);
 }
 
+// Of what may be fragmented: another one for each packet, and for each fragment of it.
+std::uint32_t tunnel_id(std::uint32_t id, std::uint32_t fragment) {
+  return fragment & 0x4000U ? 0 : (id ^ (fragment & 0x1fffU) * 0x9e37U) & 0xffffU;
+}
+
 // RFC 2003, RFC 2473.
 Bytes tunnel_header(const Bytes& frame, const View& v, const Address& from, const Address& to) {
   if (v.family == 6)
     return Bytes{frame[v.l3], static_cast<std::uint8_t>(frame[v.l3 + 1] & 0xf0), 0, 0} +
            be16(read16(frame, v.l3 + 4) + 40U) + Bytes{41, 64} + from + to;
-  Bytes header = Bytes{0x45, frame[v.l3 + 1]} + be16(read16(frame, v.l3 + 2) + 20U) + be16(0) +
+  Bytes header = Bytes{0x45, frame[v.l3 + 1]} + be16(read16(frame, v.l3 + 2) + 20U) +
+                 be16(tunnel_id(read16(frame, v.l3 + 4), read16(frame, v.l3 + 6))) +
                  be16(read16(frame, v.l3 + 6) & 0x4000U) + Bytes{64, 4, 0, 0} + from + to;
   write16(header, 10, internet_checksum(header));
   return header;
@@ -341,7 +347,8 @@ Fate Model::send(const Arrival& a, Bytes frame, const Translation& t,
   const auto& v = a.view;
   const auto& from = configuration_.interfaces.at(t.way.resolved ? t.way.interface : a.interface);
   Bytes tunnel;
-  if (t.tunnel) tunnel = tunnel_header(frame, v, v.family == 4 ? from.ipv4 : from.ipv6, *t.tunnel);
+  const auto& own = v.family == 6 ? from.ipv6 : t.way.resolved ? from.ipv4 : v.source;
+  if (t.tunnel) tunnel = tunnel_header(frame, v, own, *t.tunnel);
   const Bytes packet = tunnel + piece(frame, v.l3, frame.size() - v.l3);
   if (!t.way.resolved) return passed(piece(frame, 0, v.l3) + packet, reason);
   return {t.way.interface == a.interface ? Action::transmit : Action::redirect, reason,
@@ -357,11 +364,13 @@ Fate Model::forward(const Arrival& a, const Translation& t, const std::string& r
   if (t.way.resolved && v.l3_bytes > t.way.mtu) {
     if (v.family == 6 || read16(a.frame, v.l3 + 6) & 0x4000)
       return too_big(a.frame, v, to_client ? t.to.source : v.destination, t.way.mtu);
+    if (!t.tunnel && from.all() == t.to.all()) return dropped("too_big");
     way.way.resolved = false;  // left to the kernel, which fragments it
     why = "left_to_fragment";
   }
+  if (!t.way.resolved && !t.tunnel && from.all() == t.to.all()) return dropped("member_unresolved");
   Bytes frame = a.frame;
-  if (way.way.resolved) lower_ttl(frame, v);
+  if (way.way.resolved || t.tunnel) lower_ttl(frame, v);
   translate(frame, v, from, t.to);
   return send(a, std::move(frame), way, why);
 }
@@ -415,8 +424,10 @@ std::optional<Fate> Model::icmp_error(const Arrival& a) {
   auto& flow = flows_[direction->flow];
   const auto t = translation(flow, direction->to_client);
   if (!direction->to_client && t.way.resolved) flow.lost = false;  // until the next sweep
+  if (!t.way.resolved && !direction->to_client && flow.mode == Mode::dsr)
+    return dropped("member_unresolved");
   Bytes frame = a.frame;
-  if (t.way.resolved) lower_ttl(frame, v);
+  if (t.way.resolved || t.tunnel) lower_ttl(frame, v);
   translate_quote(frame, v, quote, t.to.turned());
   // Whoever complains does so in the VIP's name, but to members that see the client's address.
   const auto source = direction->to_client || flow.mode == Mode::fullnat ? t.to.source : v.source;
