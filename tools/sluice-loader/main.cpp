@@ -5,6 +5,7 @@
 #include <iostream>
 #include <string>
 
+#include "base/version.hpp"
 #include "options.hpp"
 #include "verbs.hpp"
 
@@ -38,7 +39,7 @@ int run(const Arguments& arguments) {
     return done;
   }
   if (first == "--version") {
-    fmt::print("sluice-loader {}\n", SLUICE_VERSION);
+    fmt::print("{}", version_of("sluice-loader"));
     return done;
   }
   for (const auto& verb : verbs) {

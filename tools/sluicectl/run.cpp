@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/printable.hpp"
+#include "base/version.hpp"
 #include "sluicectl/grammar/complete.hpp"
 #include "sluicectl/grammar/grammar.hpp"
 #include "sluicectl/grammar/help.hpp"
@@ -137,7 +138,7 @@ Outcome run(const std::vector<std::string>& arguments, const Surroundings& surro
     case Invocation::Request::help:
       return {ExitCode::done, help(invocation->noun, invocation->verb), ""};
     case Invocation::Request::version:
-      return {ExitCode::done, "sluicectl " SLUICE_VERSION "\n", ""};
+      return {ExitCode::done, version_of("sluicectl"), ""};
     case Invocation::Request::run:
       break;
   }

@@ -12,6 +12,7 @@
 
 #include "api/server/server.hpp"
 #include "attachment/attachment.hpp"
+#include "base/version.hpp"
 #include "control/controller.hpp"
 #include "control/follower.hpp"
 #include "dataplane/bpf_data_plane.hpp"
@@ -144,7 +145,7 @@ void log_ready(const Options& options, const control::Controller& controller) {
   spdlog::info(
       "sluiced {} serves {}: {} load balancers, {} listeners, {} pools, {} members; data plane in "
       "{}",
-      SLUICE_VERSION, options.endpoints.socket.string(), model.load_balancers.size(),
+      version, options.endpoints.socket.string(), model.load_balancers.size(),
       model.listeners.size(), model.pools.size(), model.members.size(),
       options.pin_directory.string());
 }

@@ -12,6 +12,7 @@
 #include "api/language/identity.hpp"
 #include "api/server/secret.hpp"
 #include "base/result.hpp"
+#include "base/version.hpp"
 #include "kernel/pins.hpp"
 #include "kernel/program.hpp"
 #include "model/limits.hpp"
@@ -264,7 +265,7 @@ std::variant<Options, ExitCode> parse_options(int argc, const char* const* argv)
     return done;
   }
   if (values.count("version")) {
-    fmt::print("sluiced {}\n", SLUICE_VERSION);
+    fmt::print("{}", version_of("sluiced"));
     return done;
   }
   if (values["hash-password"].as<bool>()) return hash_password();

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "base/version.hpp"
 #include "sluicectl/grammar/grammar.hpp"
 #include "sluicectl/grammar/help.hpp"
 
@@ -125,7 +126,7 @@ wrong usage
 }  // namespace
 
 std::string manual() {
-  return fmt::format(".TH SLUICECTL 1 \"\" \"Sluice {}\" \"User Commands\"\n", SLUICE_VERSION) +
+  return fmt::format(".TH SLUICECTL 1 \"\" \"Sluice {}\" \"User Commands\"\n", version) +
          section("NAME", "sluicectl \\- shows and changes what Sluice balances\n") +
          section(
              "SYNOPSIS",

@@ -8,6 +8,7 @@
 #include <fstream>
 #include <iterator>
 
+#include "base/version.hpp"
 #include "sluicectl/grammar/options.hpp"
 #include "sluicectl/nouns/cells.hpp"
 #include "sluicectl/nouns/crud.hpp"
@@ -89,7 +90,7 @@ Result<Tally> follow(const Call& call, const std::string& path, const End& end) 
   const auto name = call.invocation.value("write");
   std::ofstream stream(name, std::ios::binary | std::ios::trunc);
   if (!stream) return fail_errno(errno, "write " + name);
-  PcapngWriter file(stream, "sluicectl " SLUICE_VERSION);
+  PcapngWriter file(stream, fmt::format("sluicectl {}", version));
   Tally tally;
   const auto began = Clock::now();
   for (;;) {

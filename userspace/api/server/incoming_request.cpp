@@ -40,8 +40,12 @@ std::size_t IncomingRequest::take(std::string_view bytes, Error& error) {
   return taken;
 }
 
-bool IncomingRequest::has_header() const { return state_->parser.is_header_done(); }
-bool IncomingRequest::is_whole() const { return state_->parser.is_done(); }
+bool IncomingRequest::has_header() const {
+  return state_->parser.is_header_done();
+}
+bool IncomingRequest::is_whole() const {
+  return state_->parser.is_done();
+}
 
 std::optional<Response> IncomingRequest::answer_to(const Error& error) const {
   if (error == http::error::body_limit) {
@@ -58,7 +62,9 @@ std::optional<Response> IncomingRequest::answer_to(const Error& error) const {
   return http_fault(400, "The request is not valid HTTP: " + error.message());
 }
 
-IncomingRequest::Error IncomingRequest::header_too_large() { return http::error::buffer_overflow; }
+IncomingRequest::Error IncomingRequest::header_too_large() {
+  return http::error::buffer_overflow;
+}
 
 std::optional<Response> IncomingRequest::framing_problem() const {
   const auto& head = state_->parser.get();
@@ -99,7 +105,8 @@ Credentials IncomingRequest::credentials() const {
 
 IncomingRequest::Error IncomingRequest::limit_as_strangers() {
   state_->parser.body_limit(state_->body_limit = strangers_body_limit);
-  if (state_->parser.content_length().value_or(0) > strangers_body_limit) return http::error::body_limit;
+  if (state_->parser.content_length().value_or(0) > strangers_body_limit)
+    return http::error::body_limit;
   return {};
 }
 
@@ -107,8 +114,12 @@ bool IncomingRequest::expects_continue() const {
   return beast::iequals(state_->parser.get()[http::field::expect], "100-continue");
 }
 
-bool IncomingRequest::keeps_alive() const { return state_->parser.get().keep_alive(); }
-bool IncomingRequest::is_head() const { return state_->parser.get().method() == http::verb::head; }
+bool IncomingRequest::keeps_alive() const {
+  return state_->parser.get().keep_alive();
+}
+bool IncomingRequest::is_head() const {
+  return state_->parser.get().method() == http::verb::head;
+}
 
 Request IncomingRequest::request() const {
   const auto& message = state_->parser.get();

@@ -1,8 +1,8 @@
-// IncomingRequest: one HTTP/1.1 request as its bytes come in, and an answer as bytes. Beast's parser is behind it, so
-// that only one file pays for compiling it.
+// IncomingRequest: one HTTP/1.1 request as its bytes come in, and an answer as bytes. Beast's
+// parser is behind it, so that only one file pays for compiling it.
 //
-// Header and body have limits, and a request whose end can't be told for certain is a problem (RFC 9112, 6.3): what is
-// read as its body may be another request to whoever stands before us.
+// Header and body have limits, and a request whose end can't be told for certain is a problem (RFC
+// 9112, 6.3): what is read as its body may be another request to whoever stands before us.
 #pragma once
 
 #include <boost/system/error_code.hpp>
@@ -27,13 +27,15 @@ class IncomingRequest {
   IncomingRequest(const IncomingRequest&) = delete;
   IncomingRequest& operator=(const IncomingRequest&) = delete;
 
-  // Reads on with these bytes, as far as they belong to the header, or to the body after it. How many it took; it wants
-  // more unless there was an error. Those that it left are to come first next time.
+  // Reads on with these bytes, as far as they belong to the header, or to the body after it. How
+  // many it took; it wants more unless there was an error. Those that it left are to come first
+  // next time.
   std::size_t take(std::string_view bytes, Error& error);
   bool has_header() const;
   bool is_whole() const;
 
-  // What to answer to an error of take(), or of the connection; nullopt when there is nobody to answer.
+  // What to answer to an error of take(), or of the connection; nullopt when there is nobody to
+  // answer.
   std::optional<Response> answer_to(const Error& error) const;
   // The error of a header that fills all room there is.
   static Error header_too_large();
@@ -54,7 +56,8 @@ class IncomingRequest {
   std::unique_ptr<State> state_;
 };
 
-// The answer as it goes over the wire; the one to HEAD has no body, and the length of the one to GET.
+// The answer as it goes over the wire; the one to HEAD has no body, and the length of the one to
+// GET.
 std::string as_http(const Response& response, bool keep_alive, bool to_head = false);
 
 }  // namespace sluice::api
