@@ -1,0 +1,200 @@
+#!/usr/bin/python3
+"""The Debian package, from installation to purge, on a copy of this machine: an overlay of its file system with own
+mounts, network and processes, so that nothing of the machine itself changes. systemd doesn't run there; what it is told
+(which unit is enabled) is looked at."""
+
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
+import support
+
+PACKAGE = support.ROOT / "tools/package"
+CONFIGURATION = "/etc/sluice/sluiced.conf"
+PIN_DIRECTORY = "/sys/fs/bpf/sluice"
+# Options of sluiced that are for one start, or for tests: not for a file.
+NOT_CONFIGURED = {"config", "accept-older-state", "hash-password", "help", "version", "test-hook"}
+
+# Mounts the copy and stays; what it mounted is gone with it.
+INIT = r"""set -e
+mount --make-rprivate /
+mount -t tmpfs tmpfs "$1"
+mkdir "$1/upper" "$1/work" "$1/root"
+mount -t overlay -o "lowerdir=/,upperdir=$1/upper,workdir=$1/work" overlay "$1/root"
+mount -t proc proc "$1/root/proc"
+mount -t sysfs sysfs "$1/root/sys"
+mount -t bpf bpf "$1/root/sys/fs/bpf"
+mount -t tmpfs tmpfs "$1/root/run"
+mount -t tmpfs tmpfs "$1/root/tmp"
+mount --bind /dev "$1/root/dev"
+echo ready
+exec sleep infinity"""
+
+
+class Machine:
+    """A copy of this one."""
+
+    def __init__(self, directory):
+        self.root = pathlib.Path(directory) / "root"
+        self.child = None
+        self.init = subprocess.Popen(
+            ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "sh", "-c", INIT, "sh", directory],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        first = self.init.stdout.readline().strip()
+        if first != "ready":
+            self.end()
+            raise RuntimeError(f"no copy of this machine: {first}")
+        self.child = child = pathlib.Path(f"/proc/{self.init.pid}/task/{self.init.pid}/children").read_text().split()[0]
+        self.enter = ["nsenter", "-t", child, "--mount", "--net", "--pid", "chroot", str(self.root)]
+
+    def run(self, *command, expect=0, **options):
+        environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"}
+        done = subprocess.run(self.enter + list(command), text=True, capture_output=True, env=environment, **options)
+        if expect is not None and done.returncode != expect:
+            raise AssertionError(f"{' '.join(command)}: exit {done.returncode}\n{done.stdout}{done.stderr}")
+        return done
+
+    def has(self, path):
+        return self.run("test", "-e", path, expect=None).returncode == 0
+
+    def start(self, *command):
+        return subprocess.Popen(self.enter + list(command), text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+    def end(self):
+        if self.child is not None:
+            os.kill(int(self.child), signal.SIGKILL)  # the first of its processes, which no other signal reaches
+        self.init.wait(60)
+        self.init.stdout.close()
+
+
+def make_package(directory):
+    """The .deb of what has been built."""
+    made = subprocess.run(["cpack", "-G", "DEB", "-D", f"CPACK_PACKAGE_DIRECTORY={directory}"], cwd=support.BUILD, text=True,
+                          capture_output=True)
+    if made.returncode != 0:
+        raise RuntimeError(f"cpack: {made.stdout}{made.stderr}")
+    return next(pathlib.Path(directory).glob("sluice_*.deb"))
+
+
+def as_version(package, version):
+    """The same package with another version."""
+    unpacked = package.with_suffix("")
+    subprocess.run(["dpkg-deb", "-R", package, unpacked], check=True)
+    control = unpacked / "DEBIAN/control"
+    control.write_text(re.sub(r"^Version: .*$", f"Version: {version}", control.read_text(), flags=re.M))
+    other = package.with_name(f"sluice_{version}.deb")
+    subprocess.run(["dpkg-deb", "-b", unpacked, other], check=True, stdout=subprocess.DEVNULL)
+    return other
+
+
+class Package(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.directory = tempfile.TemporaryDirectory(prefix="sluice-package-")
+        cls.addClassCleanup(cls.directory.cleanup)
+        cls.package = make_package(cls.directory.name)
+        cls.newer = as_version(cls.package, "9.9.9")
+
+    def setUp(self):
+        mount_point = tempfile.mkdtemp(prefix="sluice-copy-")
+        self.addCleanup(os.rmdir, mount_point)
+        self.machine = Machine(mount_point)
+        self.addCleanup(self.machine.end)
+        # What the machine itself has of Sluice is none of the copy's.
+        self.machine.run("rm", "-rf", "/etc/sluice", "/var/lib/sluice", "/etc/default/sluiced")
+
+    def install(self, package):
+        name = f"/tmp/{package.name}"
+        with package.open("rb") as content:
+            self.machine.run("sh", "-c", f"cat > {name}", stdin=content)
+        return self.machine.run("dpkg", "-i", name)
+
+    def start_controller(self):
+        controller = self.machine.start("sluiced", "--config", CONFIGURATION)
+        self.addCleanup(self.stop, controller)
+        answers = lambda: self.machine.run("sluicectl", "loadbalancer", "list", expect=None).returncode == 0
+        support.wait_for(answers, 10, "sluiced answers")
+        return controller
+
+    def stop(self, controller):
+        # Its number is another one in there: nsenter's child is told by name, which only the copy's processes have.
+        self.machine.run("sh", "-c", "for p in /proc/[0-9]*; do [ \"$(cat $p/comm)\" != sluiced ] || kill ${p#/proc/}; done",
+                         expect=None)
+        controller.communicate(timeout=10 * support.PATIENCE)
+
+    def attach(self):
+        self.machine.run("ip", "link", "add", "nic0", "type", "veth", "peer", "name", "far0")
+        self.machine.run("ip", "link", "set", "nic0", "up")
+        self.machine.run("sluice-loader", "attach", "nic0")
+
+    def has_program(self):
+        return "xdp" in json.loads(self.machine.run("ip", "-j", "link", "show", "nic0").stdout)[0]
+
+    def test_the_package_installs_runs_and_leaves_nothing_when_it_is_purged(self):
+        self.install(self.package)
+        for name in ["sluiced", "sluicectl", "sluice-loader"]:
+            self.assertRegex(self.machine.run(name, "--version").stdout, rf"^{name} \d+\.\d+\.\d+")
+        self.machine.run("getent", "group", "sluice")
+        self.assertTrue(self.machine.has("/etc/systemd/system/multi-user.target.wants/sluiced.service"))
+        controller = self.start_controller()
+        self.assertEqual("sluice", self.machine.run("stat", "-c", "%G", "/run/sluice/api.sock").stdout.strip())
+        self.stop(controller)  # as systemd does
+
+        self.machine.run("dpkg", "--purge", "sluice")
+        for left in ["/usr/sbin/sluiced", "/usr/bin/sluicectl", "/usr/sbin/sluice-loader", "/var/lib/sluice", "/etc/sluice",
+                     "/run/sluice", PIN_DIRECTORY, "/etc/systemd/system/multi-user.target.wants/sluiced.service"]:
+            self.assertFalse(self.machine.has(left), left)
+        self.machine.run("getent", "group", "sluice", expect=2)
+
+    def test_an_upgrade_keeps_traffic_going_and_the_operators_configuration(self):
+        self.install(self.package)
+        self.attach()
+        self.machine.run("sh", "-c", f"echo 'interface = nic0' >> {CONFIGURATION}")
+        told = self.install(self.newer)
+        self.assertNotIn("still the old one", told.stderr)
+        self.assertTrue(self.has_program())
+        self.assertIn("interface = nic0", self.machine.run("cat", CONFIGURATION).stdout)
+        self.assertIn("9.9.9", self.machine.run("dpkg-query", "-W", "sluice").stdout)
+
+    def test_removal_takes_the_program_off_the_nics_and_says_so_but_keeps_the_state(self):
+        self.install(self.package)
+        self.attach()
+        controller = self.start_controller()
+        self.machine.run("sluicectl", "loadbalancer", "create", "--name", "kept", "--vip-address", "192.0.2.16")
+        self.stop(controller)
+        told = self.machine.run("dpkg", "--remove", "sluice")
+        self.assertIn("takes its program off the NICs", told.stdout)
+        self.assertFalse(self.has_program())
+        self.assertFalse(self.machine.has(PIN_DIRECTORY))
+
+        self.install(self.package)
+        self.start_controller()
+        self.assertIn("kept", self.machine.run("sluicectl", "loadbalancer", "list").stdout)
+
+    def test_the_configuration_that_comes_with_it_names_every_option(self):
+        told = subprocess.run([support.program("sluiced"), "--help"], text=True, capture_output=True, check=True).stdout
+        options = set(re.findall(r"^  (?:-h \[ )?--([a-z-]+)", told, flags=re.M)) - NOT_CONFIGURED
+        named = set(re.findall(r"^#([a-z-]+) = ", (PACKAGE / "sluiced.conf").read_text(), flags=re.M))
+        self.assertEqual(options, named)
+
+    def test_lintian_finds_no_error(self):
+        if support.missing("lintian"):
+            self.skipTest("lintian is not installed (scripts/install-deps --package)")
+        found = subprocess.run(["lintian", "--fail-on", "error", self.package], text=True, capture_output=True)
+        self.assertEqual(0, found.returncode, found.stdout)
+
+
+if __name__ == "__main__":
+    for tool in ["cpack", "dpkg-shlibdeps", "unshare", "nsenter"]:
+        if shutil.which(tool) is None:
+            print(f"skipped: {tool} is not installed (scripts/install-deps --package)")
+            sys.exit(support.SKIPPED)
+    support.main()
