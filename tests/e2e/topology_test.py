@@ -28,6 +28,17 @@ class SameNic(support.LabTest):
         self.lab.balance(port=80, member_port=8080)
         self.assertTrue(alternates(self.lab.client("who", VIP, 80, 20)))
 
+    def test_a_member_that_gets_another_mac_without_a_word_is_found(self):
+        """arp_notify and ndisc_notify are off by default: the kernel announces nothing."""
+        lab = self.lab
+        lab.serve()
+        lab.balance()
+        self.assertTrue(alternates(lab.client("who", VIP, 80, 10)))
+        lab.run("member1", "ip", "link", "set", "eth0", "address", "02:00:00:00:77:04")
+        known = lambda: lab.run("lb", "ip", "neigh", "show", "10.0.0.4").stdout
+        support.wait_for(lambda: "02:00:00:00:77:04" in known(), 4, "the kernel knows the new MAC")
+        self.assertTrue(alternates(lab.client("who", VIP, 80, 10)))
+
 
 class SecondNic(support.LabTest):
     topology = "routed"

@@ -10,6 +10,7 @@
 #include <csignal>
 #include <iostream>
 
+#include "address_holders.hpp"
 #include "api/server/server.hpp"
 #include "attachment/attachment.hpp"
 #include "base/version.hpp"
@@ -202,8 +203,10 @@ Result<void> run(const Options& options) {
   renew_next_hops(**data_plane, *neighbors, warned_vlans);  // for what changed while nobody watched
 
   log_endpoints(*endpoints);
+  AddressHolders holders(loop, *controller);
   const api::Server server(loop, *controller, std::move(*endpoints),
                            {.default_project_id = options.project_id,
+                            .holders = &holders,
                             .on_exchange = log_exchange,
                             .on_denied = log_denied,
                             .events = &events});

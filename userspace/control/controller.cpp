@@ -122,8 +122,10 @@ Result<void> Controller::transaction(const Request& changes, Ending ending) {
   return done;
 }
 
-// Gives the store its next commit, if it is ready and there is anything to store.
+// Gives the store its next commit, if it is ready and there is anything to store. Whoever hears of
+// a refusal may submit again at once: that waits until this group has gone to the store.
 void Controller::proceed() {
+  if (std::exchange(proceeding_, true)) return;
   while (!committing_ && !staged_ && (unsaved_ || !waiting_.empty())) {
     unsaved_ = false;
     auto group = carry_out_waiting();
@@ -141,6 +143,7 @@ void Controller::proceed() {
       committed(group, commit, std::move(outcome));
     });
   }
+  proceeding_ = false;
 }
 
 // Runs the requests that wait, each on what those before it have led to. A request that is refused

@@ -155,6 +155,7 @@ class Controller {
   std::optional<model::Model> staged_;  // within a request: what it has led to so far
   std::deque<Waiting> waiting_;
   store::Contents stored_;   // as far as the store has answered
+  bool proceeding_ = false;  // within proceed()
   bool committing_ = false;  // the store has a commit that it has not answered
   bool unsaved_ = false;     // model_ or health_ may be ahead of stored_
   std::uint64_t commits_ = 0;

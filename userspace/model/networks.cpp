@@ -9,6 +9,7 @@
 #include <map>
 #include <set>
 
+#include "model/free_address.hpp"
 #include "model/vips.hpp"
 
 namespace sluice::model {
@@ -176,16 +177,21 @@ const Subnet* Networks::subnet_of(const IpAddress& address) const {
   return nullptr;
 }
 
-Result<IpAddress> allocate_address(const Model& model, const Subnet& subnet) {
+Result<IpAddress> allocate_address(const Model& model, const Subnet& subnet,
+                                   const MayGive& may_give) {
   const auto taken = taken_addresses(model);
   for (auto address = subnet.first;; address = next(address)) {
-    const bool usable =
-        !taken.contains(address) && address != subnet.gateway && !is_last_of_v4(subnet, address);
+    const bool usable = !taken.contains(address) && address != subnet.gateway &&
+                        !is_last_of_v4(subnet, address) && may_give(address);
     if (usable) return address;
     if (address == subnet.last) break;
   }
   return fail(ErrorKind::conflict, fmt::format("No more IP addresses available on network {}.",
                                                to_string(subnet.network_id)));
+}
+
+Result<IpAddress> allocate_address(const Model& model, const Subnet& subnet) {
+  return allocate_address(model, subnet, [](const IpAddress&) { return true; });
 }
 
 }  // namespace sluice::model

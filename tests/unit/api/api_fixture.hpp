@@ -11,6 +11,7 @@
 #include <optional>
 #include <string>
 
+#include "api/handlers/address_claims.hpp"
 #include "api/handlers/routes.hpp"
 #include "api/language/events.hpp"
 #include "control/controller.hpp"
@@ -59,7 +60,7 @@ class ApiTest : public testing::Test {
   }
 
   Answer send(Request request) {
-    const Context context{*controller_, "0123456789abcdef0123456789abcdef", events_};
+    const Context context{*controller_, "0123456789abcdef0123456789abcdef", events_, {}, holders_};
     request.who = who_;
     Answer answer;
     api::answer(context, request,
@@ -120,6 +121,7 @@ class ApiTest : public testing::Test {
   TemporaryDirectory directory_;
   test::FakeDataPlane data_plane_;
   Events events_;
+  AddressHolders* holders_ = nullptr;
   Identity who_;  // who sends the requests
 
  private:

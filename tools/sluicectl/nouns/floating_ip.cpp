@@ -98,8 +98,9 @@ Result<json::object> lead(const Call& call, const std::string& address, const st
   if (call.invocation.has("port"))
     return fail(ErrorKind::not_found, "there is no such floating IP",
                 "make one with 'sluicectl floating-ip create NETWORK'");
-  return call.client.send("POST", resource.path, resource.wrapper,
-                          {{"floating_ip_address", address}, {"port_id", port}});
+  json::object attributes{{"floating_ip_address", address}, {"port_id", port}};
+  if (call.invocation.has("force")) attributes["force"] = true;
+  return call.client.send("POST", resource.path, resource.wrapper, attributes);
 }
 
 Result<Answer> set_address(const Call& call) {
@@ -134,6 +135,9 @@ Result<Answer> unset_address(const Call& call) {
   return Answer{};
 }
 
+constexpr const char* force_help =
+    "also if it is this host's, a gateway's, or somebody answers for it";
+
 Verb creating() {
   Verb verb{.name = "create", .summary = "take an address from a network"};
   verb.positionals = {{"NETWORK", Role::attribute, &network_resource(), "floating_network_id"}};
@@ -141,7 +145,8 @@ Verb creating() {
       option(Kind::text, "floating-ip-address", "ADDRESS", "this one, not any free one"),
       reference("subnet", subnet_resource(), "from this subnet of the network", "subnet_id"),
       reference("port", port_resource(), "let it reach this VIP at once", "port_id"),
-      option(Kind::text, "description", "TEXT", "what it is for")};
+      option(Kind::text, "description", "TEXT", "what it is for"),
+      flag(Kind::flag_true, "force", force_help)};
   verb.output = Output::record;
   verb.run = create;
   verb.examples = {"sluicectl floating ip create public-net -f value -c floating_ip_address"};
@@ -154,7 +159,7 @@ Verb setting() {
   verb.options = {option(Kind::local, "load-balancer", "NAME-OR-ID",
                          "that it shall reach; the address is made if need be"),
                   option(Kind::local, "port", "PORT", "the VIP's port that it shall reach"),
-                  wait_option()};
+                  flag(Kind::local, "force", force_help), wait_option()};
   verb.groups = {exactly_one({"load-balancer", "port"})};
   verb.output = Output::record;
   verb.run = set_address;

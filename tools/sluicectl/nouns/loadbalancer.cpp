@@ -59,7 +59,9 @@ Verb creating() {
               option(Kind::pairs_list, "additional-vip", "subnet-id=SUBNET[,ip-address=ADDRESS]",
                      "a further VIP (repeat for more)", "additional_vips"),
               option(Kind::text, "provider", "PROVIDER", "sluice, the only one"),
-              option(Kind::text, "project", "PROJECT", "the project's id", "project_id")},
+              option(Kind::text, "project", "PROJECT", "the project's id", "project_id"),
+              flag(Kind::flag_true, "force",
+                   "also if the VIP is this host's, a gateway's, or somebody answers for it")},
       {"sluicectl loadbalancer create --vip-address 10.0.0.16 --name lb_test_1",
        "sluicectl loadbalancer create --vip-subnet-id private-subnet --name lb_test_1"});
   return with_groups(

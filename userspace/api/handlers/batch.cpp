@@ -13,6 +13,7 @@
 #include <boost/json/serialize.hpp>
 #include <charconv>
 
+#include "api/handlers/address_claims.hpp"
 #include "api/handlers/collection.hpp"
 #include "api/handlers/handlers.hpp"
 #include "api/handlers/routes.hpp"
@@ -146,6 +147,16 @@ class Batch {
   std::optional<Reply> refusal_;
 };
 
+// The addresses that its requests take are asked for together, at its end.
+Result<void> run_all(const Call& call, Batch& batch, const json::array& requests) {
+  auto* claims = call.context.claims;
+  if (claims) claims->postpone(true);
+  auto done = batch.run(requests);
+  if (!claims) return done;
+  claims->postpone(false);
+  return done ? claims->conclude() : done;
+}
+
 }  // namespace
 
 Result<Reply> run_batch(const Call& call) {
@@ -161,9 +172,9 @@ Result<Reply> run_batch(const Call& call) {
   const bool rehearse = dry_run && dry_run->is_bool() && dry_run->get_bool();
   using Ending = control::Controller::Ending;
   Batch batch(call);
-  const auto done =
-      call.context.controller.transaction([&] { return batch.run(requests->get_array()); },
-                                          rehearse ? Ending::rehearse : Ending::commit);
+  const auto done = call.context.controller.transaction(
+      [&] { return run_all(call, batch, requests->get_array()); },
+      rehearse ? Ending::rehearse : Ending::commit);
   if (auto refusal = batch.refusal()) return std::move(*refusal);
   if (!done) return tl::unexpected(done.error());
   return Reply{200, json::object{{"dry_run", rehearse}, {"answers", batch.answers()}}};

@@ -2,9 +2,11 @@
 // from an external network, tied to the load balancer by its VIP's port.
 #include <fmt/format.h>
 
+#include "api/handlers/address_claims.hpp"
 #include "api/handlers/collection.hpp"
 #include "api/handlers/handlers.hpp"
 #include "model/edit.hpp"
+#include "model/free_address.hpp"
 #include "model/networks.hpp"
 
 namespace sluice::api {
@@ -31,12 +33,14 @@ void read_port(Attributes& in, const model::Model& model, FloatingIp& out) {
 struct AddressRequest {
   std::optional<IpAddress> address;
   std::optional<Uuid> network, subnet;
+  bool force = false;  // a Sluice extension: also an address that somebody else has
 };
 
 void read_new(Attributes& in, const model::Model& model, FloatingIp& out, AddressRequest& request) {
   in.optional_id("floating_network_id", request.network);
   in.optional_id("subnet_id", request.subnet);
   in.optional_address("floating_ip_address", request.address);
+  in.boolean("force", request.force, false);
   if (!request.network && !request.address) {
     in.refuse(invalid_input("floating_network_id", "None", "Mandatory field missing."));
   }
@@ -53,13 +57,13 @@ void read_new(Attributes& in, const model::Model& model, FloatingIp& out, Addres
 }
 
 Result<IpAddress> allocate(const model::Model& model, const model::Network& network,
-                           const std::optional<Uuid>& only) {
+                           const model::MayGive& may_give, const std::optional<Uuid>& only) {
   Result<IpAddress> address =
       fail(ErrorKind::conflict,
            fmt::format("No more IP addresses available on network {}.", to_string(network.id)));
   for (const auto& subnet : network.subnets) {
     if (only && subnet.id != *only) continue;
-    address = allocate_address(model, subnet);
+    address = allocate_address(model, subnet, may_give);
     if (address) break;
   }
   return address;
@@ -67,7 +71,8 @@ Result<IpAddress> allocate(const model::Model& model, const model::Network& netw
 
 // Without a network, an address of the caller's own choice is taken as it is.
 Result<void> set_address(const model::Model& model, const model::Networks& networks,
-                         const AddressRequest& request, FloatingIp& out) {
+                         const model::MayGive& may_give, const AddressRequest& request,
+                         FloatingIp& out) {
   if (request.network) {
     const auto* network = networks.find_network(*request.network);
     if (network == nullptr) {
@@ -81,7 +86,7 @@ Result<void> set_address(const model::Model& model, const model::Networks& netwo
     }
     out.network_id = network->id;
     if (!request.address) {
-      const auto address = allocate(model, *network, request.subnet);
+      const auto address = allocate(model, *network, may_give, request.subnet);
       if (!address) return tl::unexpected(address.error());
       out.address = *address;
       return {};
@@ -103,9 +108,14 @@ Result<Reply> create_floating_ip(const Call& call) {
   if (!read) return tl::unexpected(read.error());
   if (auto own = check_project(call, object.project_id); !own) return tl::unexpected(own.error());
   return create<FloatingIp>(call, [&](model::Model& changing) -> Result<Uuid> {
-    auto set = set_address(changing, call.context.controller.networks(), request, object);
+    auto set =
+        set_address(changing, call.context.controller.networks(), givable(call), request, object);
     if (!set) return tl::unexpected(set.error());
-    return model::add(changing, object, now());
+    const auto added = model::add(changing, object, now());
+    if (!added) return added;
+    if (auto ours = take_addresses(call, {object.address}, request.force); !ours)
+      return tl::unexpected(ours.error());
+    return added;
   });
 }
 

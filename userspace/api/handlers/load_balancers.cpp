@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "api/handlers/address_claims.hpp"
 #include "api/handlers/collection.hpp"
 #include "api/handlers/handlers.hpp"
 #include "api/handlers/readers.hpp"
@@ -9,6 +10,7 @@
 #include "api/language/vocabulary.hpp"
 #include "model/edit.hpp"
 #include "model/names.hpp"
+#include "model/vips.hpp"
 
 namespace sluice::api {
 namespace {
@@ -76,11 +78,12 @@ Result<Reply> create_load_balancer(const Call& call) {
   const auto& networks = call.context.controller.networks();
   Uuid id{};
   auto changed = change(call, [&](model::Model& model) -> Result<void> {
-    if (auto set = set_vip(model, networks, vip, draft.load_balancer); !set) return set;
+    if (auto set = set_vip(model, networks, givable(call), vip, draft.load_balancer); !set)
+      return set;
     const auto added = add_tree(model, draft, now());
     if (!added) return tl::unexpected(added.error());
     id = *added;
-    return {};
+    return take_addresses(call, model::vips(draft.load_balancer), vip.force);
   });
   if (!changed) return tl::unexpected(changed.error());
   return wrapped<LoadBalancer>(

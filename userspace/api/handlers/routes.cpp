@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "api/handlers/address_claims.hpp"
 #include "api/handlers/changes.hpp"
 #include "api/handlers/collection.hpp"
 #include "api/handlers/handlers.hpp"
@@ -227,33 +228,71 @@ bool may_change_model(const Request& request) {
   return !request.target.starts_with("/v1/") || request.target.starts_with("/v1/batch");
 }
 
+// A subnet in which so many free addresses turn out to be taken is not one to take from.
+constexpr int most_inquiries = 16;
+
+// A request that changes the model, until its answer is known. It is carried out again when the
+// wire had to be asked for the addresses that it takes; others are served meanwhile.
+struct Change : std::enable_shared_from_this<Change> {
+  Change(const Context& context_, Request request_)
+      : context(context_), request(std::move(request_)), claims(context_.holders) {
+    context.claims = &claims;
+  }
+
+  void submit() {
+    context.controller.submit([self = shared_from_this()] { return self->carry_out(); },
+                              [self = shared_from_this()](const Result<void>& outcome) {
+                                if (!self->asks()) self->conclude(outcome);
+                              });
+  }
+
+  Result<void> carry_out() {
+    const auto before = context.controller.model();
+    response = handle(context, request);
+    told = changes(before, context.controller.model());
+    // What a refused request has changed so far is undone; why is in its answer.
+    if (response.status >= 300) return fail(ErrorKind::invalid, "refused");
+    return {};
+  }
+
+  bool asks() {
+    const auto open = claims.to_ask();
+    if (open.empty() || ++inquiries > most_inquiries) return false;
+    context.holders->ask(open, [self = shared_from_this()](AddressHolders::Answers answers) {
+      self->claims.heard(std::move(answers));
+      self->submit();
+    });
+    return true;
+  }
+
+  void conclude(const Result<void>& outcome) {
+    if (!outcome && response.status < 300) response = fault(outcome.error());
+    // Only what is stored has happened.
+    for (auto& event : outcome ? std::exchange(told, {}) : std::vector<Event>()) {
+      event.who = request.who.name;
+      event.peer = request.who.peer;
+      event.request_id = response.request_id;
+      context.events.add(std::move(event));
+    }
+    done(std::move(response));
+  }
+
+  Context context;
+  Request request;
+  AddressClaims claims;
+  std::function<void(Response)> done;
+  Response response;
+  std::vector<Event> told;
+  int inquiries = 0;
+};
+
 }  // namespace
 
 void answer(const Context& context, const Request& request, std::function<void(Response)> done) {
   if (!may_change_model(request)) return done(handle(context, request));
-  const auto response = std::make_shared<Response>();
-  const auto told = std::make_shared<std::vector<Event>>();
-  context.controller.submit(
-      [context, request, response, told]() -> Result<void> {
-        const auto before = context.controller.model();
-        *response = handle(context, request);
-        *told = changes(before, context.controller.model());
-        // What a refused request has changed so far is undone; why is in its answer.
-        if (response->status >= 300) return fail(ErrorKind::invalid, "refused");
-        return {};
-      },
-      [context, who = request.who, response, told,
-       done = std::move(done)](const Result<void>& outcome) {
-        if (!outcome && response->status < 300) *response = fault(outcome.error());
-        // Only what is stored has happened.
-        for (auto& event : outcome ? std::exchange(*told, {}) : std::vector<Event>()) {
-          event.who = who.name;
-          event.peer = who.peer;
-          event.request_id = response->request_id;
-          context.events.add(std::move(event));
-        }
-        done(std::move(*response));
-      });
+  const auto change = std::make_shared<Change>(context, request);
+  change->done = std::move(done);
+  change->submit();
 }
 
 Response handle(const Context& context, const Request& request) {

@@ -12,6 +12,16 @@ namespace {
 using model::Networks;
 using model::Subnet;
 
+// Where free addresses come from.
+struct FreeAddresses {
+  const model::Model& model;
+  const model::MayGive& may_give;
+
+  Result<IpAddress> allocate(const Subnet& subnet) const {
+    return allocate_address(model, subnet, may_give);
+  }
+};
+
 tl::unexpected<Error> refuse(std::string_view detail) {
   return tl::unexpected(validation_failure(detail));
 }
@@ -22,7 +32,7 @@ tl::unexpected<Error> unknown(std::string_view kind, const Uuid& id) {
 }
 
 // The network's subnet that has the address, or the first one with room, IPv4 before IPv6.
-Result<const Subnet*> choose_subnet(const model::Model& model, const model::Network& network,
+Result<const Subnet*> choose_subnet(const FreeAddresses& free, const model::Network& network,
                                     const std::optional<IpAddress>& address) {
   if (address) {
     for (const auto& subnet : network.subnets) {
@@ -32,13 +42,13 @@ Result<const Subnet*> choose_subnet(const model::Model& model, const model::Netw
   }
   for (const bool v6 : {false, true}) {
     for (const auto& subnet : network.subnets) {
-      if (subnet.cidr.is_v6() == v6 && allocate_address(model, subnet)) return &subnet;
+      if (subnet.cidr.is_v6() == v6 && free.allocate(subnet)) return &subnet;
     }
   }
   return refuse("Subnet(s) in the supplied network do not contain enough available IPs.");
 }
 
-Result<const Subnet*> find_subnet(const model::Model& model, const Networks& networks,
+Result<const Subnet*> find_subnet(const FreeAddresses& free, const Networks& networks,
                                   const VipRequest& request) {
   if (networks.empty()) {
     return refuse("no subnets are configured, so there is no address to give: pass vip_address.");
@@ -50,7 +60,7 @@ Result<const Subnet*> find_subnet(const model::Model& model, const Networks& net
   }
   const auto* network = networks.find_network(*request.network);
   if (network == nullptr) return unknown("Network", *request.network);
-  if (!request.subnet) return choose_subnet(model, *network, request.address);
+  if (!request.subnet) return choose_subnet(free, *network, request.address);
   const auto* subnet = networks.find_subnet(*request.subnet);
   if (subnet == nullptr || subnet->network_id != network->id) {
     return unknown("Subnet", *request.subnet);
@@ -65,9 +75,9 @@ void place(const Subnet& subnet, const IpAddress& address, model::LoadBalancer& 
 }
 
 // The address that was asked for, which must lie in the subnet, or a free one.
-Result<IpAddress> address_on(const model::Model& model, const Subnet& subnet,
+Result<IpAddress> address_on(const FreeAddresses& free, const Subnet& subnet,
                              const std::optional<IpAddress>& wanted) {
-  if (!wanted) return allocate_address(model, subnet);
+  if (!wanted) return free.allocate(subnet);
   if (subnet.cidr.contains(*wanted)) return *wanted;
   return fail(ErrorKind::invalid,
               fmt::format("IP address {} is not a valid IP for the specified subnet.",
@@ -85,7 +95,7 @@ void place_bare(const Networks& networks, const VipRequest& request, model::Load
   if (request.network) out.vip_network_id = to_string(*request.network);
 }
 
-Result<void> set_first_vip(const model::Model& model, const Networks& networks,
+Result<void> set_first_vip(const FreeAddresses& free, const Networks& networks,
                            const VipRequest& request, model::LoadBalancer& out) {
   // The only ports that there are belong to load balancers already.
   if (request.port) return unknown("Port", *request.port);
@@ -94,9 +104,9 @@ Result<void> set_first_vip(const model::Model& model, const Networks& networks,
     place_bare(networks, request, out);
     return {};
   }
-  const auto subnet = find_subnet(model, networks, request);
+  const auto subnet = find_subnet(free, networks, request);
   if (!subnet) return tl::unexpected(subnet.error());
-  const auto address = address_on(model, **subnet, request.address);
+  const auto address = address_on(free, **subnet, request.address);
   if (!address) return tl::unexpected(address.error());
   place(**subnet, *address, out);
   return {};
@@ -118,7 +128,7 @@ bool has_vip_on(const model::LoadBalancer& load_balancer, const std::string& sub
 }
 
 // `out` has its first VIP and the additional ones before this one.
-Result<model::AdditionalVip> additional_vip(const model::Model& model, const Networks& networks,
+Result<model::AdditionalVip> additional_vip(const FreeAddresses& free, const Networks& networks,
                                             const AdditionalVipRequest& request,
                                             const model::LoadBalancer& out) {
   if (networks.empty()) return bare_additional_vip(request);
@@ -134,7 +144,7 @@ Result<model::AdditionalVip> additional_vip(const model::Model& model, const Net
   if (out.vip_network_id != to_string(subnet->network_id)) {
     return refuse("All VIP subnets must belong to the same network.");
   }
-  const auto address = address_on(model, *subnet, request.address);
+  const auto address = address_on(free, *subnet, request.address);
   if (!address) return tl::unexpected(address.error());
   return model::AdditionalVip{*address, id};
 }
@@ -147,6 +157,7 @@ void read_vip(Attributes& in, VipRequest& out) {
     nested.optional_id("subnet_id", vip.subnet);
     nested.optional_address("ip_address", vip.address);
   });
+  in.boolean("force", out.force, false);
   in.optional_address("vip_address", out.address);
   in.optional_id("vip_subnet_id", out.subnet);
   in.optional_id("vip_network_id", out.network);
@@ -156,11 +167,13 @@ void read_vip(Attributes& in, VipRequest& out) {
       "VIP must contain one of: vip_port_id, vip_network_id, vip_subnet_id, vip_address."));
 }
 
-Result<void> set_vip(const model::Model& model, const Networks& networks, const VipRequest& request,
+Result<void> set_vip(const model::Model& model, const Networks& networks,
+                     const model::MayGive& may_give, const VipRequest& request,
                      model::LoadBalancer& out) {
-  if (auto set = set_first_vip(model, networks, request, out); !set) return set;
+  const FreeAddresses free{model, may_give};
+  if (auto set = set_first_vip(free, networks, request, out); !set) return set;
   for (const auto& additional : request.additional) {
-    auto vip = additional_vip(model, networks, additional, out);
+    auto vip = additional_vip(free, networks, additional, out);
     if (!vip) return tl::unexpected(vip.error());
     out.additional_vips.push_back(std::move(*vip));
   }

@@ -14,6 +14,8 @@
 
 namespace sluice::api {
 
+class AddressClaims;
+class AddressHolders;
 class Events;
 
 struct Request {
@@ -46,12 +48,14 @@ struct Entrance {
   std::vector<Identity> users = {};
 };
 
-// What a handler works on. It lives as long as the server.
+// What a handler works on.
 struct Context {
   control::Controller& controller;
   std::string default_project_id;
   Events& events;
   Entrance entrance = {};
+  AddressHolders* holders = nullptr;  // null: no address is anybody else's
+  AddressClaims* claims = nullptr;    // of the request that is carried out
 };
 
 // A request that found its route.

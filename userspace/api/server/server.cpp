@@ -106,7 +106,8 @@ struct Server::State {
   State(boost::asio::io_context& io, control::Controller& controller, Options settings,
         Endpoints& endpoints)
       : events(settings.events ? *settings.events : nobodys_events()),
-        context{controller, settings.default_project_id, events, entrance_of(endpoints.tcp)},
+        context{controller, settings.default_project_id, events, entrance_of(endpoints.tcp),
+                settings.holders},
         keystone(keystone_of(endpoints.tcp, io, settings.default_project_id)),
         options(std::move(settings)),
         socket_file(std::move(endpoints.socket)) {}

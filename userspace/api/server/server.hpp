@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "api/language/address_holders.hpp"
 #include "api/language/events.hpp"
 #include "api/server/endpoints.hpp"
 #include "api/server/http_listener.hpp"
@@ -36,6 +37,8 @@ struct Denied {
 
 struct Options {
   std::string default_project_id = no_project_id;
+  // Who else may have the address of a new VIP; null: nobody is asked. Must outlive the server.
+  AddressHolders* holders = nullptr;
   // Called after each answer of the API (on the context's thread).
   std::function<void(const Exchange&)> on_exchange = {};
   // Called for requests without the right credentials or from a foreign web page, but not more than

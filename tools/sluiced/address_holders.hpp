@@ -1,0 +1,37 @@
+// AddressHolders: who has an address already, by what the kernel knows, by the declared subnets
+// and, when asked, by ARP and neighbour discovery on the attached NICs.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <chrono>
+#include <optional>
+
+#include "api/server/server.hpp"
+#include "control/controller.hpp"
+#include "network/host.hpp"
+
+namespace sluice::daemon {
+
+class AddressHolders : public api::AddressHolders {
+ public:
+  // Both must outlive it.
+  AddressHolders(boost::asio::io_context& loop, control::Controller& controller)
+      : loop_(loop), controller_(controller) {}
+
+  std::optional<std::string> known(const IpAddress& address) override;
+  bool may_ask(const IpAddress& address) override;
+  void ask(const std::vector<IpAddress>& addresses, std::function<void(Answers)> done) override;
+
+ private:
+  void look();
+  // The first of `rest`, then the others; `answers` are those so far.
+  void ask_portion(std::vector<IpAddress> rest, Answers answers, std::function<void(Answers)> done);
+
+  boost::asio::io_context& loop_;
+  control::Controller& controller_;
+  network::Host host_;
+  std::vector<std::uint32_t> attached_;
+  std::optional<std::chrono::steady_clock::time_point> looked_;
+};
+
+}  // namespace sluice::daemon
