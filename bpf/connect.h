@@ -229,7 +229,7 @@ static __always_inline int find_way_to_member(int family, struct xdp_md *ctx, st
 	why = next_hop_resolve(ctx, &c->query);
 	next_hop_copy(&c->hop, &c->query.hop);
 	c->forward.state |= SLUICE_STATE_PUT(HOP, c->query.index);
-	if (why == SLUICE_REASON_NO_ROUTE)
+	if (is_no_way(why))
 		return why;
 	if (why == UNDECIDED)
 		next_hop_remember_for_member(c->member, member, &c->query);
@@ -256,7 +256,7 @@ static __always_inline int find_way_to_client(int family, struct xdp_md *ctx, st
 		next_hop_copy(&q->hop, &c->client_hop);
 		next_hop_settle(q);
 	}
-	return why == SLUICE_REASON_NO_ROUTE ? why : UNDECIDED;
+	return is_no_way(why) ? why : UNDECIDED;
 }
 
 static __always_inline void withdraw_reverse(int family, const struct connection *c)

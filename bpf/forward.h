@@ -381,7 +381,7 @@ static __always_inline int forward_in(int family, struct xdp_md *ctx)
 	if (ttl(family, ctx, p) <= 1)
 		return time_exceeded(family, p, ctx, flow);
 	why = find_way(family, ctx, &p->tuple, flow, &way);
-	if (why == SLUICE_REASON_NO_ROUTE)
+	if (is_no_way(why))
 		return why;
 	touch(family, flow);
 	count_flow_packet(flow->state, ETH_HLEN + p->l3_bytes);

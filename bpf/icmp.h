@@ -229,7 +229,7 @@ static __always_inline int deliver_error(int family, struct packet *p, struct xd
 	if (ttl(family, ctx, p) <= 1)
 		return SLUICE_REASON_TTL_EXCEEDED;
 	why = find_way(family, ctx, turned, flow, &way);
-	if (why == SLUICE_REASON_NO_ROUTE)
+	if (is_no_way(why))
 		return why;
 	if (kernel_would_lose(family, turned, flow, &way) && !way.hop)
 		return SLUICE_REASON_MEMBER_UNRESOLVED;

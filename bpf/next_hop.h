@@ -202,13 +202,47 @@ struct {
 	__type(value, struct next_hop_query);
 } local_next_hop SEC(".maps");
 
+/* NULL: Sluice is not attached to it, nor does it know it as a VLAN interface. */
+static __always_inline const struct sluice_interface *interface_at(__u32 ifindex)
+{
+	__u32 slot = ifindex % SLUICE_MAX_INTERFACES;
+	const struct sluice_interface *interface = bpf_map_lookup_elem(&interfaces, &slot);
+
+	return interface && interface->ifindex == ifindex ? interface : NULL;
+}
+
+/* Does a driver send what XDP gives it, whatever NIC it came in on? It does if it runs our program; a bridge has no driver. */
+static __always_inline bool is_native(__u32 ifindex)
+{
+	const struct sluice_interface *interface = interface_at(ifindex);
+
+	return interface && !(interface->flags & SLUICE_INTERFACE_GENERIC);
+}
+
+/* In generic mode the stack sends it, which can do that by any interface. */
+static __always_inline bool xdp_can_send(__u32 ingress_ifindex, __u32 egress_ifindex)
+{
+	const struct sluice_interface *ingress;
+
+	if (ingress_ifindex == egress_ifindex || is_native(egress_ifindex))
+		return true;
+	ingress = interface_at(ingress_ifindex);
+	return ingress && ingress->flags & SLUICE_INTERFACE_GENERIC;
+}
+
+static __always_inline bool is_no_way(int why)
+{
+	return why == SLUICE_REASON_NO_ROUTE || why == SLUICE_REASON_EGRESS_NOT_NATIVE;
+}
+
 static __always_inline void next_hop_remember_for_member(__u32 index, const struct sluice_member *member,
 							 const struct next_hop_query *q)
 {
 	struct sluice_member_hop *known = bpf_map_lookup_elem(&member_hops, &index);
 	__u64 hash = member_hash(member);
 
-	if (!known || !q->index)
+	/* What leaves by a NIC in generic mode can't come from all others. */
+	if (!known || !q->index || !is_native(q->hop.ifindex))
 		return;
 	if (known->member != hash) {
 		__sync_lock_test_and_set((__u64 *)known, 0);
@@ -240,13 +274,12 @@ static __always_inline void fib_question(const struct next_hop_query *q, struct 
 /* The NIC behind the interface that the FIB named, which may be a VLAN interface on top of it. */
 static __always_inline void next_hop_leave_by(struct sluice_next_hop *hop, __u32 ifindex)
 {
-	__u32 slot = ifindex % SLUICE_MAX_INTERFACES;
-	const struct sluice_interface *interface = bpf_map_lookup_elem(&interfaces, &slot);
+	const struct sluice_interface *interface = interface_at(ifindex);
 
 	hop->ifindex = ifindex;
 	hop->tags = 0;
 	hop->tag[0] = hop->tag[1] = (struct sluice_tag){};
-	if (!interface || interface->ifindex != ifindex || interface->tags == 0)
+	if (!interface || interface->tags == 0)
 		return;
 	hop->ifindex = interface->parent;
 	hop->tags = interface->tags;
@@ -296,7 +329,7 @@ static __always_inline void next_hop_settle(struct next_hop_query *q)
  *
  * When the kernel knows the route but not the MAC, resolution is asked for, and a next hop that was valid before and
  * leads out of the same interface stays: for a reply that is the MAC that the client's frame came from, for others
- * the last good one. Otherwise hop.ifindex says where the route leads and the caller hands the packet to the
+ * the last good one. A way that XDP can't send by is none. Otherwise hop.ifindex says where the route leads and the caller hands the packet to the
  * kernel. */
 __noinline int next_hop_resolve(struct xdp_md *ctx, struct next_hop_query *q)
 {
@@ -311,6 +344,8 @@ __noinline int next_hop_resolve(struct xdp_md *ctx, struct next_hop_query *q)
 	switch (bpf_fib_lookup(ctx, fib, sizeof(*fib), 0)) {
 	case BPF_FIB_LKUP_RET_SUCCESS:
 		next_hop_leave_by(&q->hop, fib->ifindex);
+		if (!xdp_can_send(q->ingress_ifindex, q->hop.ifindex))
+			return SLUICE_REASON_EGRESS_NOT_NATIVE;
 		__builtin_memcpy(q->hop.destination_mac, fib->dmac, SLUICE_MAC_BYTES);
 		__builtin_memcpy(q->hop.source_mac, fib->smac, SLUICE_MAC_BYTES);
 		if (fib->mtu_result > tunnel_bytes(q->tunnel))
@@ -318,6 +353,8 @@ __noinline int next_hop_resolve(struct xdp_md *ctx, struct next_hop_query *q)
 		break;
 	case BPF_FIB_LKUP_RET_NO_NEIGH:
 		next_hop_leave_by(&q->hop, fib->ifindex);
+		if (!xdp_can_send(q->ingress_ifindex, q->hop.ifindex))
+			return SLUICE_REASON_EGRESS_NOT_NATIVE;
 		next_hop_request(q, fib);
 		before = next_hop_at(q->index);
 		if (!q->index || !before || !leaves_alike(before, &q->hop)) {

@@ -18,6 +18,10 @@
 #define SLUICE_IPV6_FORWARDED_BEFORE 2U
 #define SLUICE_ACCEPT_RA_RAISED 4U
 
+/* The program runs in the network stack there, not in the driver. Such a NIC may be one that XDP can't send to (a bridge); but
+ * what comes in on it can be sent by any, because the stack sends it. Versions before this one never set it. */
+#define SLUICE_INTERFACE_GENERIC 1U
+
 struct sluice_interface {
 	__u32 ifindex;
 	__u8 mac[SLUICE_MAC_BYTES];
@@ -27,7 +31,7 @@ struct sluice_interface {
 	struct sluice_tag tag[SLUICE_MAX_TAGS]; /* outermost first */
 	/* The host's own addresses there, from which tunnels start; zero: none. */
 	__be32 ipv4;
-	__u32 zero;
+	__u32 flags; /* SLUICE_INTERFACE_* */
 	union sluice_address ipv6;
 };
 SLUICE_STATIC_ASSERT(sizeof(struct sluice_interface) == 48);

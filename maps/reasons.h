@@ -120,7 +120,10 @@
 	  "There was no room to remember the connection; its packets find their member by a hash.") \
 	X(MEMBER_UNRESOLVED, DROP, "member_unresolved",                                            \
 	  "The MAC of a dsr member is not known yet, and the kernel can't send it what is addressed to the VIP: " \
-	  "the MAC was asked for, and the client sends again.")
+	  "the MAC was asked for, and the client sends again.") \
+	X(EGRESS_NOT_NATIVE, DROP, "egress_not_native",                                            \
+	  "The way to the next hop leaves by an interface that XDP can't send to, as it is not attached in native " \
+	  "mode: attach it, or if it can't be (a bridge), attach it and the NIC that packets come in on with --mode generic.")
 
 #define SLUICE_REASON_ENUM(name, verdict, label, sentence) SLUICE_REASON_##name,
 enum sluice_reason { SLUICE_REASONS(SLUICE_REASON_ENUM) SLUICE_REASON_COUNT };

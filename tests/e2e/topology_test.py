@@ -56,6 +56,53 @@ class SecondNic(support.LabTest):
         self.assertTrue(alternates(self.lab.client("who", VIP, 80, 100)))
 
 
+class ContainerOnTheHost(support.LabTest):
+    """A member in a container: behind a bridge of the load balancer's host, as docker makes one."""
+
+    def setUp(self):
+        super().setUp()
+        lab = self.lab
+        for command in (
+                "ip link add docker0 type bridge", "ip address add 172.17.0.1/16 dev docker0", "ip link set docker0 up",
+                f"ip link add ctr0 type veth peer name c0 netns sluice-{lab.name}-member1",
+                "ip link set ctr0 master docker0 up", "ethtool -K ctr0 tx off"):
+            lab.run("lb", *command.split())
+        for command in ("ip link set eth0 down", "ip address add 172.17.0.2/16 dev c0", "ip link set c0 up",
+                        "ip route add default via 172.17.0.1", "ethtool -K c0 tx off tso off gso off"):
+            lab.run("member1", *command.split())
+        lab.serve_on(1)
+
+    def offer(self):
+        lab = self.lab
+        lab.start_controller()
+        lab.ctl("loadbalancer", "create", "--name", "lb", "--vip-address", VIP)
+        lab.ctl("loadbalancer", "listener", "create", "--name", "web", "--protocol", "TCP", "--protocol-port", "80", "lb")
+        lab.ctl("loadbalancer", "pool", "create", "--name", "web", "--lb-algorithm", "ROUND_ROBIN", "--listener", "web",
+                "--protocol", "TCP")
+        lab.ctl("loadbalancer", "member", "create", "--name", "container", "--address", "172.17.0.2", "--protocol-port", "80",
+                "web")
+
+    def test_with_the_nic_in_native_mode_it_is_refused_and_said_what_is_missing(self):
+        lab = self.lab
+        lab.attach("eth0")
+        self.offer()
+        lab.spawn("client", support.PYTHON, support.HERE / "tcp_client.py", "who", VIP, 80, 1)
+        support.wait_for(lambda: lab.reasons().get("egress_not_native", 0) > 0, 10, "a refused SYN")
+        self.assertEqual(0, lab.reasons().get("forwarded", 0) + lab.reasons().get("flow_created", 0))
+        found = lab.ctl("explain", "--from", f"{CLIENT}:40000", "--to", f"{VIP}:80").stdout
+        self.assertIn("--mode generic", found)
+
+    def test_with_both_in_generic_mode_it_is_served(self):
+        lab = self.lab
+        lab.loader("attach", "--mode", "generic", "eth0", "docker0", "--flows", "65536")
+        self.offer()
+        self.assertEqual(["member1"] * 5, lab.client("who", VIP, 80, 5))
+        self.assertTrue(lab.client("give", VIP, 80, 500_000)["intact"])
+
+    def test_attach_says_of_a_port_of_a_bridge_that_the_bridge_is_to_be_attached(self):
+        self.assertIn("ctr0: is a port of docker0", self.lab.loader("attach", "ctr0", "--flows", "65536").stdout)
+
+
 class BehindGateway(support.LabTest):
     topology = "gateway"
 

@@ -1,8 +1,11 @@
 // Where frames go out: the kernel's routes and neighbours decide.
+#include <bpf/bpf.h>
 #include <linux/bpf.h>
+#include <net/if.h>
 
 #include <cstdlib>
 
+#include "maps/interface.h"
 #include "packet/world.hpp"
 
 namespace sluice::test {
@@ -14,6 +17,17 @@ class NextHop : public World {
     put_member(0, address, 8080);
     put_pool(0, SLUICE_FULLNAT, {0});
     return from_client(SYN);
+  }
+  enum class Change { native, generic, not_attached };
+  // As attaching it otherwise would have left it.
+  void change_interface(const std::string& name, Change change) {
+    const auto index = if_nametoindex(name.c_str());
+    const std::uint32_t slot = index % SLUICE_MAX_INTERFACES;
+    sluice_interface known{};
+    ASSERT_EQ(bpf_map_lookup_elem(map("interfaces"), &slot, &known), 0);
+    known.ifindex = change == Change::not_attached ? 0 : index;
+    known.flags = change == Change::generic ? SLUICE_INTERFACE_GENERIC : 0;
+    ASSERT_EQ(bpf_map_update_elem(map("interfaces"), &slot, &known, BPF_ANY), 0);
   }
   TcpFrame sent_to(const std::string& address, const Mac& next_hop, const Mac& source) {
     TcpFrame frame = at_member(from_client(SYN), 1, 40000);
@@ -52,6 +66,42 @@ TEST_F(NextHop, MemberWithoutRouteIsRefused) {
   EXPECT_EQ(receive(syn_to_member("10.3.0.4")).reason, "no_route");
   EXPECT_TRUE(flows().empty());
   EXPECT_EQ(listener_counters(0).flows_refused, 1U);
+}
+
+// A bridge such as docker0: attached in generic mode, or not at all.
+TEST_F(NextHop, AMemberBehindAnInterfaceThatXdpCantSendToIsRefusedAndSaidSo) {
+  for (const auto change : {Change::generic, Change::not_attached}) {
+    change_interface("dmz0", change);
+    EXPECT_EQ(receive(syn_to_member("10.1.0.4")).reason, "egress_not_native");
+    EXPECT_EQ(receive(syn_to_member("10.1.0.99")).reason, "egress_not_native") << "no MAC known";
+    EXPECT_TRUE(flows().empty());
+  }
+  EXPECT_EQ(listener_counters(0).flows_refused, 4U);
+}
+
+TEST_F(NextHop, AClientBehindAnInterfaceThatXdpCantSendToIsRefusedToo) {
+  change_interface("lan0", Change::generic);
+  put_member(0, "10.1.0.4", 8080);
+  put_pool(0, SLUICE_FULLNAT, {0});
+  auto syn = from_client(SYN);
+  syn.ip.destination_mac = dmz_mac;
+  EXPECT_EQ(receive(syn, "dmz0").reason, "egress_not_native");
+}
+
+TEST_F(NextHop, FromAnInterfaceInGenericModeThereIsAWayToEverySecondOne) {
+  change_interface("lan0", Change::generic);
+  change_interface("dmz0", Change::generic);
+  EXPECT_EQ(receive(syn_to_member("10.1.0.4")).reason, "flow_created");
+  // What that found out about the member's way is not for clients from elsewhere.
+  change_interface("lan0", Change::native);
+  EXPECT_EQ(receive(from_client(SYN, 40001)).reason, "egress_not_native");
+}
+
+TEST_F(NextHop, AConnectionWhoseWayLeadsThereNowIsToldApartFromOneWithoutRoute) {
+  receive(syn_to_member("10.1.0.4"));
+  change_interface("dmz0", Change::generic);
+  raise_next_hop_generation();
+  EXPECT_EQ(receive(from_client(ACK)).reason, "egress_not_native");
 }
 
 TEST_F(NextHop, FirstPacketToAMemberWhoseMacIsUnknownIsTranslatedAndLeftToTheKernel) {

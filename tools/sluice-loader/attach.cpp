@@ -56,6 +56,13 @@ void print(const attachment::AttachReport& report, const std::string& pin_direct
       fmt::print("{}: generic (slower) because native was refused: {}\n", nic.interface,
                  nic.native_refusal);
     }
+    if (nic.bridge) {
+      fmt::print(
+          "{0}: is a port of {1}, which has the host's addresses and routes, and which XDP can't "
+          "send "
+          "to: attach {1} instead\n",
+          nic.interface, *nic.bridge);
+    }
     if (!nic.settings.empty()) {
       fmt::print("{}: set {}, as next-hop lookups need; detach sets it back\n", nic.interface,
                  fmt::join(nic.settings, " "));

@@ -47,6 +47,10 @@ Result<void> attach(const Options& options) {
   for (const auto& nic : report->nics) {
     if (nic.already_attached) continue;
     spdlog::info("attached to {} in {} mode", nic.interface, to_string(nic.mode));
+    if (nic.bridge) {
+      spdlog::warn("{0} is a port of {1}, which XDP can't send to: attach {1} instead",
+                   nic.interface, *nic.bridge);
+    }
     if (!nic.native_refusal.empty()) {
       spdlog::warn("{} runs in generic (slower) mode because native was refused: {}", nic.interface,
                    nic.native_refusal);

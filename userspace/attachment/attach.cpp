@@ -230,10 +230,14 @@ Result<AttachedNic> attach_one(const Context& context, const Nic& nic) {
   }
   auto started = start(context, nic);
   if (!started) return tl::unexpected(std::move(started.error()));
+  auto told =
+      InterfaceSlots(context.program).set_generic(nic.index, started->mode == XdpMode::generic);
+  if (!told) return tl::unexpected(std::move(told.error()));
 
   result.mode = started->mode;
   result.native_refusal = std::move(started->native_refusal);
   result.settings = forwarding_changes(nic.name, *changed, false);
+  result.bridge = bridge_of(nic.name);
   result.shared = context.request.shared;
   result.dispatcher = started->dispatcher;
   return result;

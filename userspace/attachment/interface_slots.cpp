@@ -93,6 +93,16 @@ Result<void> InterfaceSlots::set_forwarding_before(std::uint32_t interface_index
   return map_.put(slot_of(interface_index), changed);
 }
 
+Result<void> InterfaceSlots::set_generic(std::uint32_t interface_index, bool generic) const {
+  const auto slot = find(interface_index);
+  if (!slot) return tl::unexpected(slot.error());
+  if (!*slot) return {};
+  auto changed = **slot;
+  changed.flags = generic ? SLUICE_INTERFACE_GENERIC : 0;
+  if (changed.flags == (*slot)->flags) return {};
+  return map_.put(slot_of(interface_index), changed);
+}
+
 Result<std::vector<std::uint32_t>> InterfaceSlots::set_vlans(const std::vector<Vlan>& vlans) const {
   const auto taken = all();
   if (!taken) return tl::unexpected(taken.error());

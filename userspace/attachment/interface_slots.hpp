@@ -27,6 +27,8 @@ class InterfaceSlots {
   Result<std::optional<sluice_interface>> find(std::uint32_t interface_index) const;
   // Remembers what enable_forwarding() found and changed.
   Result<void> set_forwarding_before(std::uint32_t interface_index, std::uint8_t before) const;
+  // Says in which mode the program runs there.
+  Result<void> set_generic(std::uint32_t interface_index, bool generic) const;
   // Brings MAC and addresses up to date; false if they are already.
   Result<bool> refresh(const Nic& nic) const;
   // The VLAN interfaces on top of attached NICs get slots, those that are gone lose theirs. Returns

@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 #include <ifaddrs.h>
 #include <linux/if_link.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <net/if_arp.h>
 #include <netinet/in.h>
@@ -11,8 +13,10 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <cstring>
 #include <fstream>
 #include <memory>
+#include <vector>
 
 #include "base/fd.hpp"
 #include "kernel/libbpf_log.hpp"
@@ -55,6 +59,43 @@ void find_addresses(Nic& nic) {
       if (!found.is_link_local()) nic.ipv6 = found;
     }
   }
+}
+
+// The attributes of the kernel's answer about a link (RTM_NEWLINK); none if it has no such link.
+// Not from /sys/class/net, which shows the network namespace that it was mounted in.
+std::vector<std::uint8_t> link_attributes(std::uint32_t index) {
+  const UniqueFd socket(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
+  struct {
+    nlmsghdr header;
+    ifinfomsg link;
+  } question{};
+  question.header.nlmsg_len = sizeof question;
+  question.header.nlmsg_type = RTM_GETLINK;
+  question.header.nlmsg_flags = NLM_F_REQUEST;
+  question.link.ifi_index = static_cast<int>(index);
+  if (!socket || send(socket.get(), &question, sizeof question, 0) < 0) return {};
+  std::vector<std::uint8_t> answer(32768);
+  const auto bytes = recv(socket.get(), answer.data(), answer.size(), 0);
+  nlmsghdr header{};
+  if (bytes < static_cast<ssize_t>(NLMSG_SPACE(sizeof(ifinfomsg)))) return {};
+  std::memcpy(&header, answer.data(), sizeof header);
+  if (header.nlmsg_type != RTM_NEWLINK || header.nlmsg_len > static_cast<std::size_t>(bytes))
+    return {};
+  return {answer.begin() + NLMSG_SPACE(sizeof(ifinfomsg)), answer.begin() + header.nlmsg_len};
+}
+
+std::vector<std::uint8_t> within(const rtattr& attribute) {
+  const auto* begin = static_cast<const std::uint8_t*>(RTA_DATA(&attribute));
+  return {begin, begin + RTA_PAYLOAD(&attribute)};
+}
+
+const rtattr* find_attribute(const std::vector<std::uint8_t>& attributes, int type) {
+  auto left = static_cast<int>(attributes.size());
+  const auto* one = reinterpret_cast<const rtattr*>(attributes.data());
+  for (; RTA_OK(one, left); one = RTA_NEXT(one, left)) {
+    if ((one->rta_type & NLA_TYPE_MASK) == type) return one;
+  }
+  return nullptr;
 }
 
 XdpMode mode_of(std::uint8_t attach_mode) {
@@ -108,6 +149,19 @@ Result<Nic> find_nic(const std::string& name) {
   std::copy_n(request.ifr_hwaddr.sa_data, nic.mac.size(), nic.mac.begin());
   find_addresses(nic);
   return nic;
+}
+
+std::optional<std::string> bridge_of(const std::string& name) {
+  const auto port = link_attributes(nic_index(name));
+  const auto* master = find_attribute(port, IFLA_MASTER);
+  const auto* info = find_attribute(port, IFLA_LINKINFO);
+  const auto details = info ? within(*info) : std::vector<std::uint8_t>{};
+  const auto* kind = find_attribute(details, IFLA_INFO_SLAVE_KIND);
+  if (!master || !kind || std::strcmp(static_cast<const char*>(RTA_DATA(kind)), "bridge") != 0)
+    return std::nullopt;
+  std::uint32_t index = 0;
+  std::memcpy(&index, RTA_DATA(master), sizeof index);
+  return nic_name(index);
 }
 
 std::optional<std::string> nic_name(std::uint32_t index) {

@@ -26,6 +26,8 @@ struct Nic {
 Result<Nic> find_nic(const std::string& name);
 // nullopt: no such index here.
 std::optional<std::string> nic_name(std::uint32_t index);
+// The bridge that the NIC is a port of; nullopt: none.
+std::optional<std::string> bridge_of(const std::string& name);
 // 0: no such name here.
 std::uint32_t nic_index(const std::string& name);
 

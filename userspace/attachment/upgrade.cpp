@@ -2,6 +2,7 @@
 #include <bpf/bpf.h>
 
 #include "attachment/attachment.hpp"
+#include "attachment/interface_slots.hpp"
 #include "attachment/shared.hpp"
 #include "kernel/exchange.hpp"
 #include "kernel/kernel_info.hpp"
@@ -57,6 +58,12 @@ Result<UpgradeReport> upgrade(const std::filesystem::path& pin_directory) {
   if (!after) return tl::unexpected(after.error());
   const auto nics = attachments(pins.path());
   if (!nics) return tl::unexpected(nics.error());
+
+  for (const auto& nic : *nics) {  // versions before this one did not note it
+    if (!nic.here) continue;
+    auto told = InterfaceSlots(*fresh).set_generic(nic.index, nic.mode == XdpMode::generic);
+    if (!told) return tl::unexpected(std::move(told.error()));
+  }
 
   // From here on the maps may say what only this build's version can read.
   if (auto noted = kernel::note_versions(*fresh); !noted)
