@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /* The sweep: removes idle connections, UDP flows of members that are down, removed or silent, and next hops that no flow
  * names any more. It clears the next hop of flows whose member is given up; their packets then take the slow path, where
- * they are reset. And the removal of a single connection by request. Both run in a process's context, hold no lock of the
+ * they are reset. While flows are moved it removes nothing. And the removal of a single connection by request. Both run in a process's context, hold no lock of the
  * table and can be interrupted by packets at any place. */
 #ifndef SLUICE_BPF_EXPIRE_H
 #define SLUICE_BPF_EXPIRE_H
@@ -41,6 +41,11 @@ static __always_inline void sweep_slot(int family, __u32 index, struct sweep *s)
 	if (!flow_take_any(family, index, &key, &flow))
 		return;
 	next_hop_keep(SLUICE_STATE_GET(flow.state, HOP), s->now_jiffies);
+	/* Half a connection may be in the other table. */
+	if (flow_move_phase) {
+		s->live += !(flow.state & SLUICE_FLOW_TO_CLIENT);
+		return;
+	}
 	if (flow.state & SLUICE_FLOW_TO_CLIENT)
 		return sweep_reverse(family, &key, &flow, s);
 	if (flow_is_stranded(family, &flow) ? flow_forget(family, &key, &flow)
@@ -146,7 +151,7 @@ static __always_inline void flow_expire_all(struct sluice_flow_expire *result)
 	chunks = (s.buckets + SWEEP_CHUNK - 1) / SWEEP_CHUNK;
 	saw_all = bpf_loop(chunks, sweep_chunk6, &s, 0) == chunks && saw_all;
 	/* Only a sweep that saw every flow knows which next hops are unused. */
-	if (saw_all) {
+	if (saw_all && !flow_move_phase) {
 		bpf_loop(SLUICE_MAX_MEMBERS, sweep_member, &s, 0);
 		bpf_loop(SLUICE_MAX_NEXT_HOPS, sweep_next_hop, &s, 0);
 	}
@@ -170,6 +175,9 @@ static __always_inline void flow_flush_one(struct sluice_flow_flush *request)
 	struct sluice_flow_flush r = *request;
 
 	request->now_ticks = clock_ticks();
+	/* Its index is of a table that flows are leaving. */
+	if (flow_move_phase)
+		return;
 	request->flushed = r.family == FAMILY6 ? flush(FAMILY6, &r) : flush(FAMILY4, &r);
 }
 

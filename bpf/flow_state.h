@@ -101,6 +101,8 @@ static __always_inline __u64 state_after(__u64 state, __u32 event, bool of_membe
 	__u32 phase = PHASE_INDEX(sluice_flow_phase(state)) % PHASES;
 	__u64 next;
 
+	/* One register for check and use. */
+	asm volatile("" : "+r"(event));
 	if (event >= FLOW_EVENTS)
 		return state;
 	next = of_member ? after_member[phase][event] : after_client[phase][event];
@@ -112,7 +114,8 @@ static __always_inline __u64 state_after(__u64 state, __u32 event, bool of_membe
 static __always_inline __u64 flow_advance(int family, const struct tuple *key, const struct flow *forward, __u32 event,
 					  bool of_member)
 {
-	void *slot = flow_slot(family, forward->index);
+	__s32 index = forward->index;
+	void *slot = flow_slot(family, index);
 	__u64 state = forward->state;
 
 	if (!slot || !key)
@@ -122,9 +125,16 @@ static __always_inline __u64 flow_advance(int family, const struct tuple *key, c
 
 		if (next == state)
 			break;
-		if (flow_change(family, forward->index, key, state, next)) {
+		if (flow_change(family, index, key, state, next)) {
 			count_flow_changed(family, state, next);
 			return next;
+		}
+		/* It may have been moved. */
+		if (flow_move_phase) {
+			index = flow_search(family, key);
+			slot = flow_slot(family, index);
+			if (!slot)
+				break;
 		}
 		state = READ_ONCE(*slot_state(family, slot)) & SLUICE_STATE_FLOW;
 		if (!SLUICE_STATE_GET(state, PROTOCOL) || state & SLUICE_FLOW_TO_CLIENT)
@@ -517,7 +527,7 @@ static __always_inline __s32 oldest_unproven_in(int family, __u32 home, __u32 li
 
 	for (__u32 i = 0; i < SLUICE_FLOW_WINDOW * bucket_slots(family); i++) {
 		__s32 index = home * bucket_slots(family) + i;
-		void *slot = flow_slot(family, index);
+		void *slot = flow_slot_here(family, index);
 		__u64 state;
 
 		if (!slot)

@@ -59,6 +59,8 @@
  * tests/packet/flow_table_test.cpp has two CPUs do all of this to the same few buckets, and
  * tests/unit/flow_steps goes through every order of these steps on a tiny table.
  *
+ * Flows that move to a table of another size: see move.h. Nothing is moved within a table.
+ *
  * IPv6 flows have a table of their own, with one slot per bucket and everything else the same.
  */
 #ifndef SLUICE_BPF_FLOW_TABLE_H
@@ -73,6 +75,31 @@
 const volatile __u64 flow_hash_seed = 0;
 const volatile __u32 flow_homes4 = SLUICE_FLOW_HOMES4(SLUICE_DEFAULT_FLOWS);
 const volatile __u32 flow_homes6 = SLUICE_FLOW_HOMES6(SLUICE_DEFAULT_FLOWS / SLUICE_IPV6_SHARE);
+
+/* While flows are moved to tables of another size there are two of each, see move.h: this one, where new flows go, and the
+ * other one. The same seed for both. `local_`: these names are not pinned. */
+const volatile __u32 flow_move_phase = SLUICE_FLOW_MOVE_NONE;
+const volatile __u32 other_homes4 = 1;
+const volatile __u32 other_homes6 = 1;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct sluice_bucket4);
+} local_other4 SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct sluice_bucket6);
+} local_other6 SEC(".maps");
+
+/* In the number of a bucket and the index of a slot: of the other table. */
+#define FLOW_OTHER (1U << 30)
 
 /* Connections that the table was made for. */
 #define flow_capacity4 ((__u32)((__u64)flow_homes4 * SLUICE_BUCKET_SLOTS4 * 3 / 10))
@@ -132,9 +159,9 @@ static __always_inline __u64 tuple_addresses4(const struct tuple *t)
 	return (__u64)t->destination.ipv4 << 32 | t->source.ipv4;
 }
 
-/* The bucket where a flow's search begins. Rounds of multiply and fold, as in MurmurHash3's finalizer (public
- * domain). */
-static __always_inline __u32 tuple_home(int family, const struct tuple *t)
+/* Of so many homes the bucket where a flow's search begins. Rounds of multiply and fold, as in MurmurHash3's finalizer
+ * (public domain). */
+static __always_inline __u32 tuple_home_of(int family, const struct tuple *t, __u32 homes)
 {
 	__u64 h;
 
@@ -149,7 +176,17 @@ static __always_inline __u32 tuple_home(int family, const struct tuple *t)
 	h ^= h >> 32;
 	h = (h ^ tuple_ports(t) ^ ((__u64)t->protocol << 32)) * 0xc4ceb9fe1a85ec53ULL;
 	h ^= h >> 29;
-	return ((h >> 32) * (family == FAMILY4 ? flow_homes4 : flow_homes6)) >> 32;
+	return ((h >> 32) * homes) >> 32;
+}
+
+static __always_inline __u32 tuple_home(int family, const struct tuple *t)
+{
+	return tuple_home_of(family, t, family == FAMILY4 ? flow_homes4 : flow_homes6);
+}
+
+static __always_inline __u32 tuple_other_home(int family, const struct tuple *t)
+{
+	return FLOW_OTHER | tuple_home_of(family, t, family == FAMILY4 ? other_homes4 : other_homes6);
 }
 
 static __always_inline __u32 bucket_slots(int family)
@@ -162,9 +199,20 @@ static __always_inline __u32 slot_bytes(int family)
 	return family == FAMILY4 ? sizeof(struct sluice_flow4) : sizeof(struct sluice_flow6);
 }
 
-static __always_inline void *flow_bucket(int family, __u32 number)
+/* Of this table. */
+static __always_inline void *flow_bucket_here(int family, __u32 number)
 {
 	return family == FAMILY4 ? bpf_map_lookup_elem(&flows4, &number) : bpf_map_lookup_elem(&flows6, &number);
+}
+
+/* Of either. */
+static __always_inline void *flow_bucket(int family, __u32 number)
+{
+	if (!flow_move_phase || !(number & FLOW_OTHER))
+		return flow_bucket_here(family, number);
+	number &= ~FLOW_OTHER;
+	return family == FAMILY4 ? bpf_map_lookup_elem(&local_other4, &number)
+				 : bpf_map_lookup_elem(&local_other6, &number);
 }
 
 static __always_inline void *bucket_slot(int family, void *bucket, __u32 n)
@@ -183,11 +231,31 @@ static __always_inline __u64 *bucket_state(int family, void *bucket)
 	return slot_state(family, bucket);
 }
 
-static __always_inline void *flow_slot(int family, __s32 index)
+/* The number of the bucket that has this slot. */
+static __always_inline __u32 slot_bucket(int family, __u32 index)
 {
-	void *bucket = index >= 0 ? flow_bucket(family, index / bucket_slots(family)) : NULL;
+	if (flow_move_phase && index & FLOW_OTHER)
+		return FLOW_OTHER | (index & ~FLOW_OTHER) / bucket_slots(family);
+	return index / bucket_slots(family);
+}
+
+/* Of this table. */
+static __always_inline void *flow_slot_here(int family, __s32 index)
+{
+	void *bucket = index >= 0 ? flow_bucket_here(family, index / bucket_slots(family)) : NULL;
 
 	return bucket ? bucket_slot(family, bucket, index % bucket_slots(family)) : NULL;
+}
+
+/* Of either. */
+static __always_inline void *flow_slot(int family, __s32 index)
+{
+	void *bucket;
+
+	if (!flow_move_phase || index < 0 || !(index & FLOW_OTHER))
+		return flow_slot_here(family, index);
+	bucket = flow_bucket(family, slot_bucket(family, index));
+	return bucket ? bucket_slot(family, bucket, (__u32)index % bucket_slots(family)) : NULL;
 }
 
 /* 0 if the slot's key is this tuple; the protocol, which is in the state, is not compared. */
@@ -284,7 +352,7 @@ static __always_inline bool slot_holds(int family, void *slot, const struct tupl
 	__u64 *state_in_slot = slot_state(family, slot);
 	__u64 state = READ_ONCE(*state_in_slot);
 
-	return !slot_difference(family, slot, t) && SLUICE_STATE_GET(state, PROTOCOL) == t->protocol &&
+	return slot_has_key(family, slot, t) && SLUICE_STATE_GET(state, PROTOCOL) == t->protocol &&
 	       !((state ^ READ_ONCE(*state_in_slot)) & FLOW_IDENTITY);
 }
 
@@ -321,19 +389,20 @@ static __always_inline __u64 flow_likely_slot(int family, void *bucket, const st
 	return ((difference | -difference) >> 63) ^ 1;
 }
 
-/* Searches the whole window. The slot's index, or -1. */
-static __always_inline int flow_search_in(int family, const struct tuple *t)
+/* Searches the whole window in one of the tables. The slot's index, or -1. */
+static __always_inline int flow_search_in(int family, const struct tuple *t, bool other)
 {
-	__u32 home = tuple_home(family, t);
+	__u32 homes4 = other ? other_homes4 : flow_homes4, homes6 = other ? other_homes6 : flow_homes6;
+	__u32 home = tuple_home_of(family, t, family == FAMILY4 ? homes4 : homes6);
 
 	for (__u32 i = 0; i < SLUICE_FLOW_WINDOW; i++) {
-		void *bucket = flow_bucket(family, home + i);
+		void *bucket = other ? flow_bucket(family, (home + i) | FLOW_OTHER) : flow_bucket_here(family, home + i);
 
 		if (!bucket)
 			return -1;
 		for (__u32 n = 0; n < bucket_slots(family); n++) {
 			if (slot_holds(family, bucket_slot(family, bucket, n), t))
-				return (home + i) * bucket_slots(family) + n;
+				return ((home + i) * bucket_slots(family) + n) | (other ? FLOW_OTHER : 0);
 		}
 		if (!(READ_ONCE(*bucket_state(family, bucket)) & SLUICE_STATE_PASSED))
 			return -1;
@@ -343,17 +412,40 @@ static __always_inline int flow_search_in(int family, const struct tuple *t)
 
 __noinline int flow_search4(const struct tuple *t)
 {
-	return t ? flow_search_in(FAMILY4, t) : -1;
+	return t ? flow_search_in(FAMILY4, t, false) : -1;
 }
 
 __noinline int flow_search6(const struct tuple *t)
 {
-	return t ? flow_search_in(FAMILY6, t) : -1;
+	return t ? flow_search_in(FAMILY6, t, false) : -1;
 }
 
-static __always_inline int flow_search(int family, const struct tuple *t)
+__noinline int flow_search_other4(const struct tuple *t)
+{
+	return t ? flow_search_in(FAMILY4, t, true) : -1;
+}
+
+__noinline int flow_search_other6(const struct tuple *t)
+{
+	return t ? flow_search_in(FAMILY6, t, true) : -1;
+}
+
+static __always_inline int flow_search_here(int family, const struct tuple *t)
 {
 	return family == FAMILY4 ? flow_search4(t) : flow_search6(t);
+}
+
+/* A flow that is being moved is in the new table before it leaves the old one. So who has found it in neither, but looked
+ * into the new one first, looks there again. */
+static __always_inline int flow_search(int family, const struct tuple *t)
+{
+	__s32 index = flow_search_here(family, t);
+
+	if (!flow_move_phase || index >= 0)
+		return index;
+	FLOW_PAUSE(searching);
+	index = family == FAMILY4 ? flow_search_other4(t) : flow_search_other6(t);
+	return index >= 0 ? index : flow_search_here(family, t);
 }
 
 static __always_inline bool flow_take_at(int family, __s32 index, const struct tuple *t, struct flow *flow)
@@ -366,14 +458,17 @@ static __always_inline bool flow_take_at(int family, __s32 index, const struct t
 /* Fills *flow if the tuple is of a known one. For where a call doesn't matter. */
 static __always_inline bool flow_find_far(int family, const struct tuple *t, struct flow *flow)
 {
-	return flow_take_at(family, flow_search(family, t), t, flow);
+	if (flow_take_at(family, flow_search(family, t), t, flow))
+		return true;
+	/* It may have been moved between search and look. */
+	return flow_move_phase && flow_take_at(family, flow_search(family, t), t, flow);
 }
 
 /* The same, fastest for a flow that is in its home bucket, as most are. */
 static __always_inline bool flow_find(int family, const struct tuple *t, struct flow *flow)
 {
 	__u32 home = tuple_home(family, t), n;
-	void *bucket = flow_bucket(family, home);
+	void *bucket = flow_bucket_here(family, home);
 	struct journey *journey;
 
 	if (!bucket)
@@ -592,7 +687,7 @@ static __always_inline int flow_claim_in(int family, __u32 home, __u32 resting_t
 {
 	for (__u32 i = 0; i < SLUICE_FLOW_WINDOW * bucket_slots(family); i++) {
 		__u32 index = home * bucket_slots(family) + i;
-		void *slot = flow_slot(family, index);
+		void *slot = flow_slot_here(family, index);
 		__u64 state;
 
 		if (!slot)
@@ -637,11 +732,11 @@ static __always_inline int flow_place(int family, const struct flow_entry *e, __
 	return 0;
 }
 
-static __always_inline int flow_insert_in(int family, const struct flow_entry *e)
+static __always_inline int flow_insert_here(int family, const struct flow_entry *e)
 {
 	struct tuple key = e->key;
 	__u32 home = tuple_home(family, &key);
-	void *bucket = flow_bucket(family, home);
+	void *bucket = flow_bucket_here(family, home);
 	int result;
 
 	if (!bucket || !bucket_lock(family, home))
@@ -649,6 +744,34 @@ static __always_inline int flow_insert_in(int family, const struct flow_entry *e
 	result = flow_search(family, &key) >= 0 ? -KERNEL_EEXIST : flow_place(family, e, home);
 	bucket_unlock(bucket_state(family, bucket));
 	return result;
+}
+
+/* The home in the other table is locked, too: programs of which each puts new flows into another one of the two must not
+ * give a key or a port away twice. The old table's lock first, in all of them. */
+static __always_inline int flow_insert_both(int family, const struct flow_entry *e)
+{
+	__u32 here = tuple_home(family, &e->key), there = tuple_other_home(family, &e->key);
+	__u32 first = flow_move_phase == SLUICE_FLOW_MOVE_SOON ? here : there, second = here ^ there ^ first;
+	void *first_bucket, *second_bucket;
+	int result = -KERNEL_EAGAIN;
+
+	first_bucket = flow_bucket(family, first);
+	second_bucket = flow_bucket(family, second);
+	if (!first_bucket || !second_bucket || !bucket_lock(family, first))
+		return result;
+	if (bucket_lock(family, second)) {
+		struct tuple key = e->key;
+
+		result = flow_search(family, &key) >= 0 ? -KERNEL_EEXIST : flow_place(family, e, here);
+		bucket_unlock(bucket_state(family, second_bucket));
+	}
+	bucket_unlock(bucket_state(family, first_bucket));
+	return result;
+}
+
+static __always_inline int flow_insert_in(int family, const struct flow_entry *e)
+{
+	return flow_move_phase ? flow_insert_both(family, e) : flow_insert_here(family, e);
 }
 
 __noinline int flow_insert4(const struct flow_entry *e)
@@ -702,9 +825,9 @@ static __always_inline int flow_remove_in(int family, __s32 index, const struct 
 		return false;
 	if (!flow_change(family, index, key, state & SLUICE_STATE_FLOW, SLUICE_STATE_CLAIMED))
 		return false;
-	home = tuple_home(family, key);
+	home = flow_move_phase && index & FLOW_OTHER ? tuple_other_home(family, key) : tuple_home(family, key);
 	/* Before the slot is free: see the head of this file. */
-	buckets_passed(family, home, index / bucket_slots(family) - home, -SLUICE_STATE_PASSED_ONE);
+	buckets_passed(family, home, slot_bucket(family, index) - home, -SLUICE_STATE_PASSED_ONE);
 	FLOW_PAUSE(removing);
 	__sync_fetch_and_add(slot_state(family, slot), SLUICE_STATE_FREED(clock_jiffies()) - SLUICE_STATE_CLAIMED);
 	return true;

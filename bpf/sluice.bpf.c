@@ -10,6 +10,7 @@
 #include "bpf/fast_path.h"
 #include "bpf/icmp.h"
 #include "bpf/journey.h"
+#include "bpf/move.h"
 #include "bpf/parse.h"
 #include "bpf/protocols.h"
 /* Not for packets: notes that live as long as the other maps. */
@@ -311,6 +312,14 @@ SEC("syscall")
 int flow_flush(struct sluice_flow_flush *request)
 {
 	flow_flush_one(request);
+	return 0;
+}
+
+/* Moves flows to the new table; run by whoever changes the tables' size, see struct sluice_flow_move. */
+SEC("?syscall")
+int flow_move(struct sluice_flow_move *request)
+{
+	flow_move_some(request);
 	return 0;
 }
 

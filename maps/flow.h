@@ -216,6 +216,26 @@ struct sluice_flow_flush {
 };
 SLUICE_STATIC_ASSERT(sizeof(struct sluice_flow_flush) == 24);
 
+/* While flows are moved from one pair of tables to another one: what a program takes its `flows4` and `flows6` for. The other
+ * pair is looked into, too. */
+enum sluice_flow_move_phase {
+	SLUICE_FLOW_MOVE_NONE, /* there is no other pair */
+	SLUICE_FLOW_MOVE_SOON, /* the old ones, where new flows still go */
+	SLUICE_FLOW_MOVE_NOW,  /* the new ones, where new flows go already and the old flows follow */
+};
+
+/* Argument and result of the `flow_move` program (SEC("syscall"), run by sluice-loader): moves the flows of some buckets of
+ * the old table to the new one. */
+struct sluice_flow_move {
+	__u32 family;  /* 4 or 6 */
+	__u32 first;   /* bucket of the old table */
+	__u32 buckets; /* so many from there on */
+	__u32 moved;   /* out: slots that were moved */
+	__u32 left;    /* out: slots whose flows are still in the old table: no room, or a packet came between */
+	__u32 zero;
+};
+SLUICE_STATIC_ASSERT(sizeof(struct sluice_flow_move) == 24);
+
 /* `half_open`: unconfirmed connections now, IPv4 (0) and IPv6 (1), each in a cache line of its own. */
 struct sluice_half_open {
 	__u64 flows;

@@ -4,8 +4,11 @@
 #define FLOW_PAUSE(place) at_##place()
 static void at_changing(void);
 static void at_removing(void);
+static void at_moving(void);
+static void at_searching(void);
 
 #include "bpf/flow_state.h"
+#include "bpf/move.h"
 #include "bpf/next_hop.h"
 #include "tests/packet/flow_table.h"
 
@@ -73,7 +76,7 @@ int stress(struct xdp_md *ctx)
 	(void)ctx;
 	if (action == 0 || (action == 1 && key < STRESS_ANCHORS)) {
 		insert(&flow);
-	} else if (!flow_find(FAMILY4, &t, &found)) {
+	} else if (!flow_find(FAMILY4, &t, &found) && !(flow_move_phase && flow_find_far(FAMILY4, &t, &found))) {
 		__sync_fetch_and_add(key < STRESS_ANCHORS ? &counts.lost : &counts.absent, 1);
 	} else {
 		check(&found, &flow);
@@ -208,7 +211,7 @@ __noinline int pause_here(enum place place)
 	return 1;
 }
 
-static __noinline void at_changing(void)
+static __always_inline void at_changing(void)
 {
 	pause_here(PAUSE_CHANGING);
 }
@@ -223,6 +226,97 @@ static __noinline void at_removing(void)
 		flow = flow_of_key(STRESS_KEYS + 1);
 		insert(&flow);
 	}
+}
+
+static __always_inline void at_moving(void)
+{
+	pause_here(PAUSE_MOVING);
+}
+
+static __always_inline void at_searching(void)
+{
+	pause_here(PAUSE_SEARCHING);
+}
+
+static __always_inline __u32 move_now(void)
+{
+	struct mover m = {};
+
+	bpf_loop(SLUICE_FLOW_BUCKETS(other_homes4), move_bucket4, &m, 0);
+	__sync_fetch_and_add(&counts.moved, m.moved);
+	return m.left;
+}
+
+/* Moves all flows of the other table here. */
+SEC("xdp")
+int move_all(struct xdp_md *ctx)
+{
+	(void)ctx;
+	return move_now();
+}
+
+/* A search that is held up when it has looked here and not yet in the other table ... */
+SEC("xdp")
+int look_held(struct xdp_md *ctx)
+{
+	struct flow_entry flow = flow_of_key(STRESS_HELD);
+	struct flow found;
+	struct tuple t = flow.key;
+
+	(void)ctx;
+	if (flow_find_far(FAMILY4, &t, &found))
+		check(&found, &flow);
+	else
+		__sync_fetch_and_add(&counts.lost, 1);
+	return XDP_DROP;
+}
+
+/* ... while its flow is moved. */
+SEC("xdp")
+int move_between(struct xdp_md *ctx)
+{
+	(void)ctx;
+	if (wait_for(&held))
+		move_now();
+	WRITE_ONCE(released, 1);
+	return XDP_DROP;
+}
+
+/* A packet that has found its flow before that was moved, and notes something now. */
+SEC("xdp")
+int note_in_old_copy(struct xdp_md *ctx)
+{
+	struct flow_entry flow = flow_of_key(STRESS_HELD);
+	struct flow found;
+	struct tuple t = flow.key;
+
+	(void)ctx;
+	if (!wait_for(&held))
+		return XDP_DROP;
+	if (!flow_find_far(FAMILY4, &t, &found))
+		__sync_fetch_and_add(&counts.lost, 1);
+	if (flow_take_at(FAMILY4, flow_search_other4(&t), &t, &found))
+		flow_advance(FAMILY4, &t, &found, EVENT_ACCEPTS, true);
+	WRITE_ONCE(released, 1);
+	return XDP_DROP;
+}
+
+/* The same, for one that ends its flow, which is gone then. */
+SEC("xdp")
+int remove_old_copy(struct xdp_md *ctx)
+{
+	struct flow_entry flow = flow_of_key(STRESS_HELD);
+	struct flow found;
+	struct tuple t = flow.key;
+
+	(void)ctx;
+	if (!wait_for(&held))
+		return XDP_DROP;
+	if (flow_take_at(FAMILY4, flow_search_other4(&t), &t, &found) &&
+	    flow_remove(FAMILY4, found.index, &t, found.state))
+		__sync_fetch_and_add(&counts.removed, 1);
+	WRITE_ONCE(released, 1);
+	return XDP_DROP;
 }
 
 static __always_inline void remove_key(__u32 key)

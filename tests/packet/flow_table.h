@@ -14,11 +14,12 @@
 /* The flow in the middle of all whose removal or change is held up. */
 #define STRESS_HELD 10
 
-enum place { PAUSE_NOWHERE, PAUSE_CHANGING, PAUSE_REMOVING };
+enum place { PAUSE_NOWHERE, PAUSE_CHANGING, PAUSE_REMOVING, PAUSE_MOVING, PAUSE_SEARCHING };
 
 struct stress_counts {
 	__u64 inserted, taken, no_room, contended; /* what flow_insert() said */
 	__u64 removed;
+	__u64 moved;
 	__u64 met; /* one CPU was held up until the other had done its part */
 	__u64 found, absent;
 	__u64 torn; /* found, but with another flow's values */

@@ -28,10 +28,18 @@ class FlowTable : public ::testing::Test {
     if (std::thread::hardware_concurrency() < 2) GTEST_SKIP() << "needs two CPUs";
     load(STRESS_HOMES);
   }
-  void load(std::uint32_t homes, bool alike = false) {
+  static bool is_of_a_move(place where) {
+    return where == PAUSE_MOVING || where == PAUSE_SEARCHING;
+  }
+  void load(std::uint32_t homes, bool alike = false, bool moving = false) {
     skeleton_.reset(flow_table_bpf__open());
     ASSERT_TRUE(skeleton_);
     skeleton_->rodata->alike = alike;
+    if (moving) {
+      skeleton_->rodata->flow_move_phase = SLUICE_FLOW_MOVE_NOW;
+      skeleton_->rodata->other_homes4 = homes;
+      bpf_map__set_max_entries(skeleton_->maps.local_other4, SLUICE_FLOW_BUCKETS(homes));
+    }
     skeleton_->rodata->flow_homes4 = homes;
     bpf_map__set_max_entries(skeleton_->maps.flows4, SLUICE_FLOW_BUCKETS(homes));
     ASSERT_EQ(flow_table_bpf__load(skeleton_.get()), 0) << std::strerror(errno);
@@ -63,10 +71,21 @@ class FlowTable : public ::testing::Test {
   void run_on_two_cpus(int times) {
     run_beside(skeleton_->progs.stress, skeleton_->progs.stress, times);
   }
-  std::vector<sluice_flow4> slots() {
+  // All flows are in the other table then, and this one is as new.
+  void put_all_into_the_other_table() {
+    const int here = bpf_map__fd(skeleton_->maps.flows4);
+    const int other = bpf_map__fd(skeleton_->maps.local_other4);
+    sluice_bucket4 bucket{}, empty{};
+    for (std::uint32_t i = 0; bpf_map_lookup_elem(here, &i, &bucket) == 0; ++i) {
+      ASSERT_EQ(bpf_map_update_elem(other, &i, &bucket, BPF_ANY), 0);
+      ASSERT_EQ(bpf_map_update_elem(here, &i, &empty, BPF_ANY), 0);
+    }
+  }
+  std::vector<sluice_flow4> slots() { return slots_of(skeleton_->maps.flows4); }
+  static std::vector<sluice_flow4> slots_of(const bpf_map* table) {
     std::vector<sluice_flow4> all;
     sluice_bucket4 bucket{};
-    const int map = bpf_map__fd(skeleton_->maps.flows4);
+    const int map = bpf_map__fd(table);
     for (std::uint32_t i = 0; bpf_map_lookup_elem(map, &i, &bucket) == 0; ++i) {
       for (const auto& slot : bucket.slots) all.push_back(slot);
     }
@@ -74,7 +93,10 @@ class FlowTable : public ::testing::Test {
   }
   std::vector<std::uint32_t> keys() {
     std::vector<std::uint32_t> all;
-    for (const auto& slot : slots()) {
+    auto both = slots();
+    const auto other = slots_of(skeleton_->maps.local_other4);
+    both.insert(both.end(), other.begin(), other.end());
+    for (const auto& slot : both) {
       if (SLUICE_STATE_GET(slot.state, PROTOCOL)) all.push_back(slot.source);
     }
     std::sort(all.begin(), all.end());
@@ -84,8 +106,9 @@ class FlowTable : public ::testing::Test {
     return std::adjacent_find(sorted.begin(), sorted.end()) != sorted.end();
   }
   // No flow, no lock, and nobody is said to have passed over a bucket.
-  void expect_empty() {
-    for (const auto& slot : slots()) {
+  void expect_empty() { expect_empty(slots()); }
+  static void expect_empty(const std::vector<sluice_flow4>& slots) {
+    for (const auto& slot : slots) {
       EXPECT_TRUE(SLUICE_STATE_IS_FREE(slot.state));
       EXPECT_EQ(slot.state & ~SLUICE_STATE_FLOW, 0U);
     }
@@ -94,8 +117,9 @@ class FlowTable : public ::testing::Test {
   // part on CPU 1. On busy CPUs the two may miss each other; then everything begins anew.
   void run_held(bool alike, place where, const char* prepared, const char* one, const char* other) {
     for (int attempt = 0; attempt < 10; ++attempt) {
-      load(1, alike);
+      load(1, alike, is_of_a_move(where));
       run(program(prepared), 1);
+      if (is_of_a_move(where)) put_all_into_the_other_table();
       skeleton_->bss->pause_at = where;
       run_beside(program(one), program(other), 1);
       skeleton_->bss->pause_at = PAUSE_NOWHERE;
@@ -203,6 +227,51 @@ TEST_F(FlowTable, AnEventThatIsHeldUpDoesNotHappenToTheNextFlowInTheSlot) {
   run_held(true, PAUSE_CHANGING, "insert_held", "note_held", "replace");
   ASSERT_EQ(counts().removed, 1U);
   for (const auto& slot : slots()) EXPECT_EQ(slot.state & SLUICE_FLOW_REPLIED, 0U);
+}
+
+// Flows are moved to another table while packets look for them, open and end others: none is
+// missed, none is there twice, none is mixed with another, and the old table is empty then.
+TEST_F(FlowTable, WhileFlowsAreMovedNoneIsMissedAndNoneIsThereTwice) {
+  load(STRESS_HOMES, false, true);
+  for (int round = 0; round < 200; ++round) {
+    run(skeleton_->progs.fill, 1);
+    put_all_into_the_other_table();
+    run_beside(skeleton_->progs.move_all, skeleton_->progs.stress, round % 2 ? 1 : 300);
+    ASSERT_FALSE(has_duplicate(keys())) << "in round " << round;
+    ASSERT_EQ(run(skeleton_->progs.move_all, 1), 0U);
+    expect_empty(slots_of(skeleton_->maps.local_other4));
+    ASSERT_EQ(counts().inserted - counts().removed, keys().size());
+    run(skeleton_->progs.clear, 1);
+    expect_empty();
+  }
+  EXPECT_EQ(counts().lost, 0U);
+  EXPECT_EQ(counts().torn, 0U);
+  EXPECT_GT(counts().moved, 5'000U);
+}
+
+// What a packet notes in the old copy of its flow, at the very moment when that is moved, is in the
+// new one afterwards.
+TEST_F(FlowTable, WhatIsNotedWhileAFlowIsMovedIsNotLost) {
+  run_held(false, PAUSE_MOVING, "insert_held", "move_all", "note_in_old_copy");
+  EXPECT_EQ(counts().lost, 0U) << "it is in the new table before it leaves the old one";
+  const auto all = slots();
+  EXPECT_EQ(std::count_if(all.begin(), all.end(),
+                          [](const auto& slot) { return slot.state & SLUICE_FLOW_REPLIED; }),
+            1);
+  expect_empty(slots_of(skeleton_->maps.local_other4));
+}
+
+TEST_F(FlowTable, AFlowThatIsMovedBetweenTwoLooksOfASearchIsFound) {
+  run_held(false, PAUSE_SEARCHING, "insert_held", "look_held", "move_between");
+  EXPECT_EQ(counts().moved, 1U);
+  EXPECT_EQ(counts().lost, 0U);
+}
+
+TEST_F(FlowTable, AFlowThatEndsWhileItIsMovedIsGone) {
+  run_held(false, PAUSE_MOVING, "insert_held", "move_all", "remove_old_copy");
+  ASSERT_EQ(counts().removed, 1U);
+  EXPECT_TRUE(keys().empty());
+  expect_empty();
 }
 
 TEST_F(FlowTable, TheNextHopOfOneMemberIsNotTakenForAnothers) {

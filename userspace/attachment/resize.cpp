@@ -1,0 +1,231 @@
+#include "attachment/resize.hpp"
+
+#include <fmt/format.h>
+#include <linux/membarrier.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <thread>
+#include <vector>
+
+#include "attachment/attachment.hpp"
+#include "attachment/swap.hpp"
+#include "kernel/kernel_info.hpp"
+#include "kernel/map.hpp"
+#include "maps/flow.h"
+
+namespace sluice::attachment {
+namespace {
+
+using kernel::Program;
+
+// Tables of a slot index that leaves room for the bit that says of which table it is.
+constexpr std::uint32_t most_flows = 1U << 28;
+// Buckets that are emptied with one system call, some milliseconds of work.
+constexpr std::uint32_t buckets_at_once = 1U << 14;
+// Walks over the old table in which no flow found a place, before that is believed.
+constexpr int fruitless_walks = 5;
+
+// Until no CPU runs a program that has been swapped out: packets are processed where the kernel's
+// readers count as active, and this waits for all of them.
+void await_packets_under_way() {
+  if (syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) == 0) return;
+  constexpr auto longer_than_any = std::chrono::milliseconds(200);  // CPUs without a clock tick
+  std::this_thread::sleep_for(longer_than_any);
+}
+
+Result<void> run_everywhere(const kernel::PinDirectory& pins, const std::vector<Attachment>& nics,
+                            const Program& before, const Program& program) {
+  if (auto swapped = swap_everywhere(nics, before, program); !swapped)
+    return tl::unexpected(std::move(swapped.error()));
+  if (auto pinned = pins.replace_programs(program); !pinned) return pinned;
+  await_packets_under_way();
+  return {};
+}
+
+struct Walk {
+  std::uint64_t moved = 0, left = 0;  // slots
+};
+
+// One walk over the other table of this family.
+Result<void> walk(const Program& mover, std::uint32_t family, std::uint32_t buckets, Walk& sum) {
+  for (std::uint32_t first = 0; first < buckets; first += buckets_at_once) {
+    sluice_flow_move request{};
+    request.family = family;
+    request.first = first;
+    request.buckets = std::min(buckets_at_once, buckets - first);
+    if (auto run = mover.move_flows(request); !run) return run;
+    sum.moved += request.moved;
+    sum.left += request.left;
+  }
+  return {};
+}
+
+// Walks until the other table is empty, or nothing moves any more. What is left is what it returns.
+Result<Walk> empty(const Program& mover, const sluice_flow_table& other) {
+  Walk all;
+  for (int fruitless = 0; fruitless < fruitless_walks;) {
+    Walk once;
+    if (auto done = walk(mover, 4, SLUICE_FLOW_BUCKETS(other.homes4), once); !done)
+      return tl::unexpected(std::move(done.error()));
+    if (auto done = walk(mover, 6, SLUICE_FLOW_BUCKETS(other.homes6), once); !done)
+      return tl::unexpected(std::move(done.error()));
+    all.moved += once.moved;
+    all.left = once.left;
+    if (once.left == 0 && once.moved == 0) break;
+    fruitless = once.moved == 0 ? fruitless + 1 : 0;
+  }
+  return all;
+}
+
+// Connections in the tables, as flows whose client's packets have a slot.
+template <typename Bucket>
+Result<std::uint64_t> connections_in(const Program& program, const char* map) {
+  const auto buckets = kernel::MappedArray<Bucket>::open(program, map);
+  if (!buckets) return tl::unexpected(buckets.error());
+  std::uint64_t connections = 0;
+  for (const auto& bucket : *buckets) {
+    connections += static_cast<std::uint64_t>(
+        std::count_if(std::begin(bucket.slots), std::end(bucket.slots), [](const auto& slot) {
+          return SLUICE_STATE_GET(slot.state, PROTOCOL) != 0 &&
+                 !(slot.state & SLUICE_FLOW_TO_CLIENT);
+        }));
+  }
+  return connections;
+}
+
+tl::unexpected<Error> too_small(std::uint32_t flows, std::uint64_t connections, const char* which) {
+  return fail(
+      ErrorKind::conflict,
+      fmt::format("there are {} {} connections, more than tables for {} flows have room for",
+                  connections, which, flows),
+      "choose a larger --flows");
+}
+
+Result<void> require_room(const Program& pinned, std::uint32_t flows) {
+  const auto ipv4 = connections_in<sluice_bucket4>(pinned, "flows4");
+  if (!ipv4) return tl::unexpected(ipv4.error());
+  if (*ipv4 > flows) return too_small(flows, *ipv4, "IPv4");
+  const auto ipv6 = connections_in<sluice_bucket6>(pinned, "flows6");
+  if (!ipv6) return tl::unexpected(ipv6.error());
+  if (*ipv6 > std::max(flows / SLUICE_IPV6_SHARE, 1U)) return too_small(flows, *ipv6, "IPv6");
+  return {};
+}
+
+Result<std::vector<Attachment>> swappable(const kernel::PinDirectory& pins) {
+  auto nics = attachments(pins.path());
+  if (!nics) return nics;
+  const auto shared =
+      std::find_if(nics->begin(), nics->end(), [](const Attachment& nic) { return nic.shared; });
+  if (shared == nics->end()) return nics;
+  return fail(ErrorKind::unsupported,
+              fmt::format("{} is attached with --shared, where the flow table can't be changed "
+                          "under traffic",
+                          shared->interface),
+              "attach it without --shared, or start afresh with: sluice-loader detach --all");
+}
+
+// The last step: the maps are those of `program` from now on, and nobody knows the other tables.
+Result<void> settle(const kernel::PinDirectory& pins, const std::vector<Attachment>& nics,
+                    const Program& before, const Program& maps) {
+  const auto last = Program::load_over(maps);
+  if (!last) return tl::unexpected(last.error());
+  if (auto replaced = pins.replace_maps(maps); !replaced) return replaced;
+  if (auto run = run_everywhere(pins, nics, before, *last); !run) return run;
+  return pins.end_move();
+}
+
+// All that a move needs, loaded before anything changes.
+struct Movers {
+  const Program& from;  // has the programs that are pinned
+  const Program& to;    // its tables are pinned as PIN/moving
+  Program soon, now;
+};
+
+Result<Movers> load_movers(const Program& from, const Program& to) {
+  auto soon = Program::load_to_move(from, to, Program::Move::soon);
+  if (!soon) return tl::unexpected(std::move(soon.error()));
+  auto now = Program::load_to_move(to, from, Program::Move::now);
+  if (!now) return tl::unexpected(std::move(now.error()));
+  return Movers{from, to, std::move(*soon), std::move(*now)};
+}
+
+// Some flows found no place in their windows, so everything goes back.
+Result<void> move_back(const kernel::PinDirectory& pins, const std::vector<Attachment>& nics,
+                       const Movers& movers, std::uint64_t left) {
+  const auto back = Program::load_to_move(movers.from, movers.to, Program::Move::now);
+  if (!back) return tl::unexpected(back.error());
+  const auto table = movers.to.flow_table();
+  if (!table) return tl::unexpected(table.error());
+  if (auto run = run_everywhere(pins, nics, movers.now, *back); !run) return run;
+  if (const auto walked = empty(*back, *table); !walked) return tl::unexpected(walked.error());
+  if (auto done = settle(pins, nics, *back, movers.from); !done) return done;
+  return fail(ErrorKind::conflict,
+              fmt::format("{} flows found no place in tables for {} flows, so all are where they "
+                          "were",
+                          left, table->capacity),
+              "choose a larger --flows");
+}
+
+Result<void> move(const kernel::PinDirectory& pins, const std::vector<Attachment>& nics,
+                  const Movers& movers) {
+  const auto table = movers.from.flow_table();
+  if (!table) return tl::unexpected(table.error());
+  if (auto run = run_everywhere(pins, nics, movers.from, movers.soon); !run) return run;
+  if (auto run = run_everywhere(pins, nics, movers.soon, movers.now); !run) return run;
+  const auto walked = empty(movers.now, *table);
+  if (!walked) return tl::unexpected(walked.error());
+  if (walked->left != 0) return move_back(pins, nics, movers, walked->left);
+  return settle(pins, nics, movers.now, movers.to);
+}
+
+}  // namespace
+
+Result<Resized> resize(const kernel::PinDirectory& pins, const Program& pinned,
+                       std::uint32_t flows) {
+  const auto before = pinned.flow_capacity();
+  for (const auto size : {flows, before}) {
+    if (size <= most_flows) continue;
+    return fail(ErrorKind::unsupported,
+                fmt::format("tables for {} flows can't be resized under traffic", size),
+                fmt::format("at most {} can; else start afresh with: sluice-loader detach --all",
+                            most_flows));
+  }
+  const auto nics = swappable(pins);
+  if (!nics) return tl::unexpected(nics.error());
+  if (auto enough = require_room(pinned, flows); !enough)
+    return tl::unexpected(std::move(enough.error()));
+  const auto other = Program::with_new_tables(pinned, flows);
+  if (!other) return tl::unexpected(other.error());
+  const auto connections = connections_in<sluice_bucket4>(pinned, "flows4");
+  if (!connections) return tl::unexpected(connections.error());
+  const auto movers = load_movers(pinned, *other);
+  if (!movers) return tl::unexpected(movers.error());
+  if (auto begun = pins.begin_move(*other); !begun) return tl::unexpected(std::move(begun.error()));
+  if (auto moved = move(pins, *nics, *movers); !moved)
+    return tl::unexpected(std::move(moved.error()));
+  return Resized{before, *connections};
+}
+
+Result<void> finish_resize(const kernel::PinDirectory& pins) {
+  if (!pins.is_moving()) return {};
+  const auto pinned = Program::open_pinned(pins.path());
+  if (!pinned) return tl::unexpected(pinned.error());
+  const auto other = Program::with_tables_of(*pinned, pins.moving());
+  if (!other) return tl::unexpected(other.error());
+  const auto nics = swappable(pins);
+  if (!nics) return tl::unexpected(nics.error());
+  const auto in_use = kernel::map_info(pinned->map_fd("flows4"));
+  if (!in_use) return tl::unexpected(in_use.error());
+  const auto pinned_beside = kernel::map_info(other->map_fd("flows4"));
+  if (!pinned_beside) return tl::unexpected(pinned_beside.error());
+  // It was interrupted behind the exchange of the maps.
+  if (in_use->id == pinned_beside->id) return settle(pins, *nics, *pinned, *pinned);
+  const auto movers = load_movers(*pinned, *other);
+  if (!movers) return tl::unexpected(movers.error());
+  return move(pins, *nics, *movers);
+}
+
+}  // namespace sluice::attachment
