@@ -8,6 +8,8 @@
   give|take ADDRESS PORT SIZE        one transfer: seconds and whether it arrived intact
   echo ADDRESS PORT CONNECTIONS      long-lived connections, a line on each every 20 ms until stdin is
                                      closed: which server each had, lines, what broke, longest wait
+  keep ADDRESS PORT CONNECTIONS      opens them, says a line on each, prints "ready" and is silent until stdin is
+                                     closed; then says another line on each: how many were answered, what broke
   try ADDRESS PORT [SECONDS]         connections until stdin is closed, one after the other with 20 ms in
                                      between, each with so much time (30): [[time, server or error], ...]
 
@@ -143,6 +145,44 @@ def echo(address, port, connections):
     return asyncio.run(echo_all(address, int(port), int(connections)))
 
 
+async def say(reader, writer, line):
+    writer.write(line.encode())
+    answer = await asyncio.wait_for(reader.readline(), 60)
+    if not answer.decode().endswith(f" {line}"):
+        raise ConnectionError(f"wrong answer {answer!r}")
+
+
+async def open_and_say(address, port, enough):
+    async with enough:
+        reader, writer = await asyncio.open_connection(address, port)
+        writer.write(b"echo\n")
+        await say(reader, writer, "first\n")
+        return reader, writer
+
+
+async def say_again(connection, report):
+    try:
+        await say(*connection, "second\n")
+        report["answered"] += 1
+    except (OSError, asyncio.TimeoutError) as error:
+        report["broken"].append(f"{type(error).__name__} {error}")
+    connection[1].close()
+
+
+async def keep_all(address, port, connections):
+    enough = asyncio.Semaphore(100)
+    all_of_them = await asyncio.gather(*(open_and_say(address, port, enough) for _ in range(connections)))
+    print("ready", flush=True)
+    await asyncio.to_thread(sys.stdin.read)
+    report = {"answered": 0, "broken": []}
+    await asyncio.gather(*(say_again(connection, report) for connection in all_of_them))
+    return report
+
+
+def keep(address, port, connections):
+    return asyncio.run(keep_all(address, int(port), int(connections)))
+
+
 def try_(address, port, seconds="30"):
     stop, seen = stopped_when_stdin_closes(), []
     while not stop.is_set():
@@ -157,5 +197,5 @@ def try_(address, port, seconds="30"):
 
 if __name__ == "__main__":
     command, *arguments = sys.argv[1:]
-    print(json.dumps({"who": who, "count": count, "whence": whence, "give": give, "take": take, "echo": echo,
+    print(json.dumps({"who": who, "count": count, "whence": whence, "give": give, "take": take, "echo": echo, "keep": keep,
                       "try": try_}[command](*arguments)))

@@ -13,7 +13,9 @@ constexpr Help help = {
     "attach IF... [options]",
     "Puts Sluice on network interfaces. All of them or none; what is attached already stays as it "
     "is.\n"
-    "Loads and pins program and maps when that has not been done yet.",
+    "Loads and pins program and maps when that has not been done yet. With another --flows than "
+    "before the\n"
+    "flow table is resized, and keeps its connections.",
     "  sluice-loader attach eth0 eth1\n"
     "  sluice-loader attach eth0 --mode native --flows 4194304\n"
     "  sluice-loader attach eth0 --shared     # beside other XDP programs, through libxdp\n"};
@@ -49,6 +51,10 @@ void print(const attachment::AttachReport& report, const std::string& pin_direct
   fmt::print("{}: {} with room for {} flows, maps use {}\n", pin_directory,
              report.loaded ? "loaded and pinned" : "already loaded", report.flow_capacity,
              human_bytes(report.map_bytes));
+  if (report.flows_before) {
+    fmt::print("{}: had room for {} flows; about {} connections were moved\n", pin_directory,
+               *report.flows_before, report.connections_moved);
+  }
   for (const auto& nic : report.nics) {
     fmt::print("{}: {} in {}\n", nic.interface,
                nic.already_attached ? "already attached" : "attached", describe_mode(nic));
@@ -78,7 +84,8 @@ int run_attach(const Arguments& arguments) {
                         "auto (native, else generic), native (in the driver) or generic")(
       "shared", "through libxdp's dispatcher, so that other XDP programs can run on the NIC too")(
       "flows", po::value<std::string>()->value_name("N"),
-      "connections that the flow table has room for (default 1048576)");
+      "connections that the flow table has room for (default 1048576); a table that is in use is "
+      "resized under traffic");
   const auto parsed = parse(arguments, help, options, true);
   if (parsed.exit_code) return *parsed.exit_code;
 

@@ -9,6 +9,7 @@
 
 #include "attachment/attachment.hpp"
 #include "attachment/interface_slots.hpp"
+#include "attachment/resize.hpp"
 #include "attachment/shared.hpp"
 #include "kernel/adoption.hpp"
 #include "kernel/kernel_info.hpp"
@@ -253,13 +254,17 @@ Result<std::vector<Nic>> find_nics(const std::vector<std::string>& names) {
   return nics;
 }
 
-Result<void> require_same_size(const kernel::Adopted& adopted, const AttachRequest& request) {
-  const auto pinned = adopted.program.flow_capacity();
-  if (adopted.loaded || !request.flows || *request.flows == pinned) return {};
-  return fail(ErrorKind::conflict,
-              fmt::format("the flow table pinned in {} has room for {} flows, not {}",
-                          request.pin_directory.string(), pinned, *request.flows),
-              "leave --flows out to use it, or start afresh with: sluice-loader detach --all");
+// What is pinned gets the size that was asked for, and is opened anew then.
+Result<std::optional<Resized>> fit_size(const kernel::PinDirectory& pins,
+                                        const AttachRequest& request, kernel::Adopted& adopted) {
+  if (adopted.loaded || !request.flows || *request.flows == adopted.program.flow_capacity())
+    return std::nullopt;
+  auto resized = resize(pins, adopted.program, *request.flows);
+  if (!resized) return tl::unexpected(std::move(resized.error()));
+  auto program = kernel::Program::open_pinned(pins.path());
+  if (!program) return tl::unexpected(std::move(program.error()));
+  adopted.program = std::move(*program);
+  return std::optional(*resized);
 }
 
 }  // namespace
@@ -270,16 +275,23 @@ Result<AttachReport> attach(const AttachRequest& request) {
   const kernel::PinDirectory pins(request.pin_directory);
   const auto lock = kernel::lock_for_change(pins.path());
   if (!lock) return tl::unexpected(lock.error());
-  const auto adopted = kernel::adopt_or_load(pins, request.flows.value_or(SLUICE_DEFAULT_FLOWS));
-  if (!adopted) return tl::unexpected(adopted.error());
-  if (auto fits = require_same_size(*adopted, request); !fits) {
-    return tl::unexpected(std::move(fits.error()));
+  if (const auto pinned = pins.exists(); pinned && *pinned) {
+    if (auto finished = finish_resize(pins); !finished)
+      return tl::unexpected(std::move(finished.error()));
   }
+  auto adopted = kernel::adopt_or_load(pins, request.flows.value_or(SLUICE_DEFAULT_FLOWS));
+  if (!adopted) return tl::unexpected(adopted.error());
+  const auto resized = fit_size(pins, request, *adopted);
+  if (!resized) return tl::unexpected(resized.error());
   Rollback rollback;
   if (adopted->loaded) rollback.add([&pins] { (void)pins.withdraw(); });
 
   AttachReport report;
   report.loaded = adopted->loaded;
+  if (*resized) {
+    report.flows_before = (*resized)->flows_before;
+    report.connections_moved = (*resized)->moved;
+  }
   report.flow_capacity = adopted->program.flow_capacity();
   report.map_bytes = kernel::map_memory(adopted->program);
   for (const auto& nic : *nics) {

@@ -30,8 +30,8 @@ struct AttachRequest {
   std::vector<std::string> interfaces;
   AttachMode mode = AttachMode::automatic;
   bool shared = false;  // through libxdp's dispatcher, beside other XDP programs
-  // Connections. Only meaningful when nothing is pinned yet; a different size than that of pinned
-  // maps is refused.
+  // Connections. What is pinned with another size gets this one, under traffic, and keeps its
+  // connections.
   std::optional<std::uint32_t> flows;
 };
 
@@ -49,7 +49,9 @@ struct AttachedNic {
 struct AttachReport {
   bool loaded = false;  // false: pinned programs and maps were adopted
   std::uint32_t flow_capacity = 0;
-  std::uint64_t map_bytes = 0;  // kernel memory of all maps
+  std::optional<std::uint32_t> flows_before;  // set: the flow table had this size
+  std::uint64_t connections_moved = 0;        // about, when it was resized
+  std::uint64_t map_bytes = 0;                // kernel memory of all maps
   std::vector<AttachedNic> nics;
 };
 Result<AttachReport> attach(const AttachRequest& request);

@@ -1,10 +1,8 @@
 // upgrade(): see attachment.hpp for the contract.
-#include <bpf/bpf.h>
-
 #include "attachment/attachment.hpp"
 #include "attachment/interface_slots.hpp"
-#include "attachment/shared.hpp"
-#include "kernel/exchange.hpp"
+#include "attachment/resize.hpp"
+#include "attachment/swap.hpp"
 #include "kernel/kernel_info.hpp"
 #include "kernel/libbpf_log.hpp"
 #include "kernel/pin_lock.hpp"
@@ -12,34 +10,6 @@
 #include "kernel/versions.hpp"
 
 namespace sluice::attachment {
-namespace {
-
-Result<void> swap_program(const Attachment& nic, const kernel::Program& program) {
-  if (nic.shared) return upgrade_shared(program, nic.index, nic.pin);
-  return kernel::exchange_program(nic.pin, program.xdp_fd());
-}
-
-Result<std::vector<std::string>> swap_everywhere(const std::vector<Attachment>& nics,
-                                                 const kernel::Program& old,
-                                                 const kernel::Program& fresh) {
-  std::vector<std::string> done;
-  for (const auto& nic : nics) {
-    if (nic.index == 0) continue;  // its interface is gone
-    auto swapped = swap_program(nic, fresh);
-    if (!swapped) {
-      // Shared NICs can only be given this build again, which runs over the same maps and is
-      // harmless.
-      for (std::size_t i = 0; i < nics.size() && &nics[i] != &nic; ++i) {
-        if (nics[i].index != 0 && !nics[i].shared) (void)swap_program(nics[i], old);
-      }
-      return fail(std::move(swapped.error()), "upgrade " + nic.interface);
-    }
-    done.push_back(nic.interface);
-  }
-  return done;
-}
-
-}  // namespace
 
 Result<UpgradeReport> upgrade(const std::filesystem::path& pin_directory) {
   const kernel::PinDirectory pins(pin_directory);
@@ -48,6 +18,8 @@ Result<UpgradeReport> upgrade(const std::filesystem::path& pin_directory) {
   }
   const auto lock = kernel::lock_for_change(pins.path());
   if (!lock) return tl::unexpected(lock.error());
+  if (auto finished = finish_resize(pins); !finished)
+    return tl::unexpected(std::move(finished.error()));
   const auto old = kernel::Program::open_pinned(pins.path());
   if (!old) return tl::unexpected(old.error());
   const auto fresh = kernel::Program::load_over(*old);

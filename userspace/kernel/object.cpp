@@ -87,6 +87,21 @@ void Object::set_fast_path(bool enabled) {
   skeleton_->rodata->fast_path_enabled = enabled;
 }
 
+Result<void> Object::set_move(std::uint32_t phase, const Program& other) {
+  const auto table = other.flow_table();
+  if (!table) return tl::unexpected(table.error());
+  skeleton_->rodata->flow_move_phase = phase;
+  skeleton_->rodata->other_homes4 = table->homes4;
+  skeleton_->rodata->other_homes6 = table->homes6;
+  for (const auto& [map, name] : {std::pair{skeleton_->maps.local_other4, "flows4"},
+                                  {skeleton_->maps.local_other6, "flows6"}}) {
+    if (const int error = bpf_map__reuse_fd(map, other.map_fd(name)))
+      return fail_bpf(error, std::string("reuse map ") + name);
+  }
+  bpf_program__set_autoload(move_program(), phase == SLUICE_FLOW_MOVE_NOW);
+  return {};
+}
+
 Result<void> Object::reuse_maps(const Program& program) {
   for (const auto& [name, fd] : program.maps()) {
     bpf_map* map = bpf_object__find_map_by_name(get(), name.c_str());
@@ -151,6 +166,9 @@ bpf_program* Object::expire_program() const {
 }
 bpf_program* Object::flush_program() const {
   return skeleton_->progs.flow_flush;
+}
+bpf_program* Object::move_program() const {
+  return skeleton_->progs.flow_move;
 }
 
 }  // namespace sluice::kernel

@@ -30,6 +30,9 @@ class Object {
   void set_flow_table(const sluice_flow_table& table);
   void set_fast_path(bool enabled);
   void set_clock(std::uint32_t jiffies_per_second);
+  // While flows are moved (bpf/move.h): what its flow tables are of the two pairs (enum
+  // sluice_flow_move_phase), and the other pair, which `other` holds.
+  Result<void> set_move(std::uint32_t phase, const Program& other);
   // Makes it use the maps of `program` instead of creating its own.
   Result<void> reuse_maps(const Program& program);
   // Likewise, but only the maps that the controller writes.
@@ -48,6 +51,7 @@ class Object {
   bpf_program* xdp_program() const;
   bpf_program* expire_program() const;
   bpf_program* flush_program() const;
+  bpf_program* move_program() const;  // loaded only where set_move() said that flows move now
 
  private:
   struct Close {

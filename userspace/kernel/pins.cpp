@@ -1,13 +1,16 @@
 #include "kernel/pins.hpp"
 
 #include <bpf/bpf.h>
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <linux/magic.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <fstream>
 #include <functional>
 #include <optional>
@@ -261,6 +264,58 @@ Result<std::vector<fs::path>> PinDirectory::pin_missing(const Program& program) 
     if (done) done = pin_if_missing(fd, this->program(name));
   if (!done) return tl::unexpected(std::move(done.error()));
   return again;
+}
+
+namespace {
+
+Result<void> remove_directory(const fs::path& path) {
+  std::error_code error;
+  fs::remove_all(path, error);
+  if (error) return fail_bpf(error.value(), "remove " + path.string());
+  return {};
+}
+
+// A directory beside `path` with pins of these maps; an older one of a run that was killed goes.
+Result<fs::path> pin_beside(const fs::path& path, const Program& program,
+                            const std::function<bool(std::string_view)>& wanted) {
+  const fs::path beside = path.string() + "-new";
+  if (auto removed = remove_directory(beside); !removed) return tl::unexpected(removed.error());
+  if (auto made = make_directory(beside); !made) return tl::unexpected(made.error());
+  for (const auto& [name, fd] : program.maps()) {
+    if (!wanted(name)) continue;
+    if (auto pinned = pin(fd.get(), beside / name); !pinned) return tl::unexpected(pinned.error());
+  }
+  return beside;
+}
+
+}  // namespace
+
+bool PinDirectory::is_moving() const {
+  std::error_code ignored;
+  return fs::exists(moving(), ignored);
+}
+
+Result<void> PinDirectory::begin_move(const Program& program) const {
+  const auto filled = pin_beside(moving(), program, [](std::string_view name) {
+    return name == "flows4" || name == "flows6" || name == "flow_table";
+  });
+  if (!filled) return tl::unexpected(filled.error());
+  if (::rename(filled->c_str(), moving().c_str()) != 0)
+    return fail_bpf(errno, "publish the pins as " + moving().string());
+  return {};
+}
+
+Result<void> PinDirectory::replace_maps(const Program& program) const {
+  const auto maps = path_ / "maps";
+  const auto filled = pin_beside(maps, program, [](std::string_view) { return true; });
+  if (!filled) return tl::unexpected(filled.error());
+  if (::renameat2(AT_FDCWD, filled->c_str(), AT_FDCWD, maps.c_str(), RENAME_EXCHANGE) != 0)
+    return fail_bpf(errno, "exchange " + maps.string());
+  return remove_directory(*filled);
+}
+
+Result<void> PinDirectory::end_move() const {
+  return remove_directory(moving());
 }
 
 Result<void> PinDirectory::withdraw() const {

@@ -4,6 +4,7 @@
 //   PIN/maps/<map>                    every map of maps/*.h
 //   PIN/links/<interface>             one bpf_link per attached NIC
 //   PIN/shared/<interface>            the program as libxdp attached it (--shared)
+//   PIN/moving/<map>                  the new flow tables, while flows are moved to them
 //
 // Contract: a pin directory is complete or absent. It is filled under a temporary name beside its
 // final place and published by one rename; it is withdrawn by the reverse.
@@ -53,6 +54,14 @@ class PinDirectory {
   Result<void> replace_programs(const Program& program) const;
   // Pins the maps and programs again whose pins somebody removed; returns their paths.
   Result<std::vector<std::filesystem::path>> pin_missing(const Program& program) const;
+  // New flow tables, which `program` has, are pinned beside those in use: as long as they are, a
+  // move is not over.
+  std::filesystem::path moving() const { return path_ / "moving"; }
+  bool is_moving() const;
+  Result<void> begin_move(const Program& program) const;
+  // Pins the maps of `program` in the place of the present ones: all of them at one moment.
+  Result<void> replace_maps(const Program& program) const;
+  Result<void> end_move() const;
   // Removes everything. The kernel frees maps and programs when nobody holds them.
   Result<void> withdraw() const;
 

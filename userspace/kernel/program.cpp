@@ -38,11 +38,19 @@ MapLayout layout_of(const bpf_map* map) {
   return layout;
 }
 
-sluice_flow_table dimensions(const LoadOptions& options) {
+bool is_of_the_tables(std::string_view name) {
+  return is_flow_map(name) || name == "flow_table";
+}
+
+std::uint64_t random_seed() {
+  std::random_device random;
+  return std::uint64_t{random()} << 32 | random();
+}
+
+sluice_flow_table dimensions(const LoadOptions& options, std::uint64_t hash_seed = random_seed()) {
   const auto share = std::max(options.flows / SLUICE_IPV6_SHARE, 1U);
   sluice_flow_table table{};
-  std::random_device random;
-  table.hash_seed = std::uint64_t{random()} << 32 | random();
+  table.hash_seed = hash_seed;
   table.capacity = options.flows;
   table.homes4 = SLUICE_FLOW_HOMES4(table.capacity);
   table.capacity6 = options.flows6 != 0 ? options.flows6 : share;
@@ -57,14 +65,19 @@ bool came_later(std::string_view name) {
   return versions != nullptr && versions->may_be_missing();
 }
 
-Result<UniqueFd> add_map(const MapLayout& layout, const std::filesystem::path& pin) {
+Result<UniqueFd> create_map(const MapLayout& layout) {
   LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = layout.flags);
-  const UniqueFd fd(bpf_map_create(static_cast<bpf_map_type>(layout.type), layout.name.c_str(),
-                                   layout.key_size, layout.value_size, layout.max_entries,
-                                   &options));
+  UniqueFd fd(bpf_map_create(static_cast<bpf_map_type>(layout.type), layout.name.c_str(),
+                             layout.key_size, layout.value_size, layout.max_entries, &options));
   if (!fd) return fail_bpf(errno, "create map " + layout.name);
+  return fd;
+}
+
+Result<UniqueFd> add_map(const MapLayout& layout, const std::filesystem::path& pin) {
+  const auto fd = create_map(layout);
+  if (!fd) return tl::unexpected(fd.error());
   // Somebody else may have been faster; whose it is doesn't matter.
-  if (bpf_obj_pin(fd.get(), pin.c_str()) != 0 && errno != EEXIST)
+  if (bpf_obj_pin(fd->get(), pin.c_str()) != 0 && errno != EEXIST)
     return fail_bpf(errno, "pin " + pin.string());
   return open_pin(pin);
 }
@@ -187,6 +200,74 @@ Result<Program> Program::load_over(const Program& maps) {
   program.take_programs(*object);
   for (const auto& [name, fd] : maps.maps_) program.maps_.emplace(name, duplicate(fd.get()));
   return program;
+}
+
+void Program::take_maps_but_tables(const Program& maps) {
+  for (const auto& [name, fd] : maps.maps_) {
+    if (!is_of_the_tables(name)) maps_.emplace(name, duplicate(fd.get()));
+  }
+}
+
+Result<Program> Program::with_new_tables(const Program& maps, std::uint32_t flows) {
+  const auto present = maps.flow_table();
+  if (!present) return tl::unexpected(present.error());
+  // A hash of the same seed, so that a packet's is the same in both.
+  const auto table = dimensions({.flows = flows}, present->hash_seed);
+  if (auto enough = require_memory_for(table, "choose a smaller --flows"); !enough)
+    return tl::unexpected(std::move(enough.error()));
+  const auto layouts = compiled_map_layouts();
+  if (!layouts) return tl::unexpected(layouts.error());
+
+  Program program;
+  program.take_maps_but_tables(maps);
+  for (auto layout : *layouts) {
+    if (!is_of_the_tables(layout.name)) continue;
+    if (layout.name == "flows4") layout.max_entries = SLUICE_FLOW_BUCKETS(table.homes4);
+    if (layout.name == "flows6") layout.max_entries = SLUICE_FLOW_BUCKETS(table.homes6);
+    auto map = create_map(layout);
+    if (!map) return tl::unexpected(std::move(map.error()));
+    program.maps_.emplace(layout.name, std::move(*map));
+  }
+  if (auto written = program.flow_table_map().put(0, table); !written)
+    return tl::unexpected(std::move(written.error()));
+  return program;
+}
+
+Result<Program> Program::with_tables_of(const Program& maps, const std::filesystem::path& pins) {
+  Program program;
+  program.take_maps_but_tables(maps);
+  for (const char* name : {"flows4", "flows6", "flow_table"}) {
+    auto map = open_pin(pins / name);
+    if (!map) return tl::unexpected(std::move(map.error()));
+    program.maps_.emplace(name, std::move(*map));
+  }
+  return program;
+}
+
+Result<Program> Program::load_to_move(const Program& maps, const Program& other, Move when) {
+  auto object = Object::open();
+  if (!object) return tl::unexpected(std::move(object.error()));
+  const auto table = maps.flow_table();
+  if (!table) return tl::unexpected(table.error());
+  object->set_flow_table(*table);
+  const auto phase = when == Move::now ? SLUICE_FLOW_MOVE_NOW : SLUICE_FLOW_MOVE_SOON;
+  if (auto set = object->set_move(phase, other); !set)
+    return tl::unexpected(std::move(set.error()));
+  if (auto reused = object->reuse_maps(maps); !reused)
+    return tl::unexpected(std::move(reused.error()));
+  if (auto loaded = object->load(); !loaded) return tl::unexpected(std::move(loaded.error()));
+  Program program;
+  program.take_programs(*object);
+  if (when == Move::now) program.move_ = duplicate(bpf_program__fd(object->move_program()));
+  for (const auto& [name, fd] : maps.maps_) program.maps_.emplace(name, duplicate(fd.get()));
+  return program;
+}
+
+Result<void> Program::move_flows(sluice_flow_move& request) const {
+  LIBBPF_OPTS(bpf_test_run_opts, run, .ctx_in = &request, .ctx_size_in = sizeof request);
+  if (bpf_prog_test_run_opts(move_.get(), &run) != 0)
+    return fail_bpf(errno, "run program flow_move");
+  return {};
 }
 
 Result<Program> Program::open_pinned(const std::filesystem::path& pin_directory) {

@@ -16,6 +16,7 @@
 #include "base/result.hpp"
 
 struct sluice_flow_table;
+struct sluice_flow_move;
 
 namespace sluice::kernel {
 
@@ -66,6 +67,16 @@ class Program {
   // Loads this build's programs over the maps that `maps` holds, after checking that their layouts
   // fit.
   static Result<Program> load_over(const Program& maps);
+  // The same maps, but new and empty flow tables for so many connections. No programs.
+  static Result<Program> with_new_tables(const Program& maps, std::uint32_t flows);
+  // Likewise, with tables that another process made and pinned in this directory.
+  static Result<Program> with_tables_of(const Program& maps, const std::filesystem::path& pins);
+  // Loads this build's programs over `maps`, to run while flows are moved between its flow tables
+  // and those of `other` (bpf/move.h).
+  enum class Move { soon, now };
+  static Result<Program> load_to_move(const Program& maps, const Program& other, Move when);
+  // Of a program that moves flows now: empties a few buckets of the other table, as `request` says.
+  Result<void> move_flows(sluice_flow_move& request) const;
   // Loads this build's XDP program over the configuration of `maps` (what the controller writes),
   // and over empty tables of its own for what packets change. Nothing is pinned, and nothing
   // sweeps.
@@ -102,6 +113,7 @@ class Program {
   Program() = default;
   static Result<Program> open_pinned(const std::filesystem::path& pin_directory, bool add_missing);
   Result<void> open_maps(const std::filesystem::path& pin_directory, bool add_missing);
+  void take_maps_but_tables(const Program& maps);
   void take_programs(const class Object& object);
   void take_maps(const class Object& object);
   ArrayMap<sluice_flow_table> flow_table_map() const;
@@ -109,6 +121,7 @@ class Program {
   UniqueFd xdp_;
   UniqueFd expire_;
   UniqueFd flush_;
+  UniqueFd move_;  // only of those that move flows now
   std::map<std::string, UniqueFd, std::less<>> maps_;
 };
 
