@@ -33,6 +33,8 @@ class FailingStore : public store::Store {
     auto& generation = contents.position.generation;
     return generation = std::max(generation + 1, commit.generation_at_least);
   }
+  Result<std::string> back_up() override { return std::string("a backup"); }
+  Result<store::Contents> read_backup(const std::string&) override { return contents; }
 };
 
 // Keeps commits until a test lets them through: a disk that hangs.
@@ -48,6 +50,8 @@ class HeldWriter : public store::Writer {
     });
     if (!hold) let_through();
   }
+  void back_up(BackUpDone done) override { done(store_.back_up()); }
+  void read_backup(std::string file, ReadDone done) override { done(store_.read_backup(file)); }
   void let_through() {
     hold = false;
     while (!queue_.empty()) {

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <iostream>
 #include <thread>
 
 #include "sluicectl/run.hpp"
@@ -34,6 +35,15 @@ bool is_interrupted() {
   return listening && interrupted != 0;
 }
 
+std::optional<std::string> ask(const std::string& question) {
+  if (isatty(STDIN_FILENO) != 1) return std::nullopt;
+  std::fwrite(question.data(), 1, question.size(), stdout);
+  std::fflush(stdout);
+  std::string line;
+  if (!std::getline(std::cin, line)) return std::string();
+  return line;
+}
+
 }  // namespace
 
 int main(int count, char** arguments) {
@@ -53,6 +63,7 @@ int main(int count, char** arguments) {
     std::exit(static_cast<int>(ExitCode::failed));
   };
   surroundings.is_interrupted = is_interrupted;
+  surroundings.ask = ask;
   surroundings.is_terminal = isatty(STDOUT_FILENO) == 1;
   try {
     return print(run({arguments + 1, arguments + count}, surroundings));

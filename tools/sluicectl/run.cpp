@@ -81,7 +81,7 @@ Outcome call(const Invocation& invocation, const Surroundings& surroundings) {
   auto verb = *invocation.verb;
   verb.columns = columns_of(*invocation.noun, verb);
   const Display display{surroundings.show, surroundings.sleep, surroundings.is_terminal,
-                        surroundings.is_interrupted};
+                        surroundings.is_interrupted, surroundings.ask};
   auto answer = verb.run({client, *invocation.noun, verb, invocation, display});
   if (!answer) return {ExitCode::failed, "", answer.error().text()};
   const auto* listing = std::get_if<Listing>(&*answer);

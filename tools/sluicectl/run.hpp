@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -31,6 +32,9 @@ struct Surroundings {
   std::function<void(const std::string&)> show = [](const std::string&) {};  // at once, to stdout
   bool is_terminal = false;                                                  // stdout is one
   std::function<bool()> is_interrupted = [] { return false; };               // see Display
+  std::function<std::optional<std::string>(const std::string&)> ask = [](const std::string&) {
+    return std::optional<std::string>();
+  };  // likewise
 };
 
 Outcome run(const std::vector<std::string>& arguments, const Surroundings& surroundings);

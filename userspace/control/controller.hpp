@@ -81,6 +81,9 @@ class Controller {
   // How many commits it was given.
   std::uint64_t commits() const { return commits_; }
 
+  // For backups, which it makes and reads between commits.
+  store::Writer& store_writer() { return *writer_; }
+
   // The probed state of these members changed: applied at once, and stored when the disk takes it.
   // Unknown members and those that are not probed (model::probed) are ignored. A change forgets the
   // health of members that are no longer probed.

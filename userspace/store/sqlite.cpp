@@ -2,11 +2,20 @@
 
 #include <sqlite3.h>
 
+#include <algorithm>
+
 namespace sluice::store {
 namespace {
 
 tl::unexpected<Error> error_of(sqlite3* database) {
   return sqlite_error(sqlite3_errcode(database), sqlite3_errmsg(database));
+}
+
+// The header's write and read versions are 2 where a WAL belongs to a file.
+template <typename Byte>
+void say_that_no_wal_belongs_to_it(Byte* file, std::size_t size) {
+  constexpr std::size_t write_version = 18, read_version = 19;
+  if (size > read_version) file[write_version] = file[read_version] = 1;
 }
 
 }  // namespace
@@ -90,6 +99,42 @@ Result<Connection> Connection::open(const std::filesystem::path& file) {
     return sqlite_error(code, database ? sqlite3_errmsg(database) : sqlite3_errstr(code));
   }
   return connection;
+}
+
+Result<Connection> Connection::open_bytes(const std::string& file) {
+  auto connection = open(":memory:");
+  if (!connection) return connection;
+  auto* database = connection->database_.get();
+  // What the file's own schema says is not to be obeyed further than its tables go.
+  sqlite3_db_config(database, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, nullptr);
+  sqlite3_db_config(database, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
+  auto* copy = static_cast<unsigned char*>(sqlite3_malloc64(file.size() + 1));
+  if (copy == nullptr) return sqlite_error(SQLITE_NOMEM, sqlite3_errstr(SQLITE_NOMEM));
+  std::copy(file.begin(), file.end(), copy);
+  say_that_no_wal_belongs_to_it(copy, file.size());
+  const auto size = static_cast<sqlite3_int64>(file.size());
+  const int code = sqlite3_deserialize(
+      database, "main", copy, size, size,  // which frees the copy also when it fails
+      SQLITE_DESERIALIZE_FREEONCLOSE | SQLITE_DESERIALIZE_RESIZEABLE);
+  if (code != SQLITE_OK) return error_of(database);
+  return connection;
+}
+
+Result<std::string> Connection::bytes() {
+  auto copy = open(":memory:");
+  if (!copy) return tl::unexpected(copy.error());
+  auto* to = copy->database_.get();
+  auto* backup = sqlite3_backup_init(to, "main", database_.get(), "main");
+  if (backup == nullptr) return error_of(to);
+  sqlite3_backup_step(backup, -1);
+  if (sqlite3_backup_finish(backup) != SQLITE_OK) return error_of(to);
+  sqlite3_int64 size = 0;
+  const std::unique_ptr<unsigned char, decltype(&sqlite3_free)> image(
+      sqlite3_serialize(to, "main", &size, 0), sqlite3_free);
+  if (!image) return sqlite_error(SQLITE_NOMEM, sqlite3_errstr(SQLITE_NOMEM));
+  std::string file(image.get(), image.get() + size);
+  say_that_no_wal_belongs_to_it(file.data(), file.size());
+  return file;
 }
 
 Result<Statement> Connection::prepare(std::string_view sql) {

@@ -45,6 +45,10 @@ class Statement {
 class Connection {
  public:
   static Result<Connection> open(const std::filesystem::path& file);
+  // A database in memory, of the bytes of a file that nobody vouches for.
+  static Result<Connection> open_bytes(const std::string& file);
+  // The bytes of a copy (SQLite's online backup), as a file that is complete without a WAL.
+  Result<std::string> bytes();
 
   Result<Statement> prepare(std::string_view sql);
   // Runs one or more statements and ignores their rows.

@@ -408,6 +408,13 @@ Result<Contents> load_contents(Connection& connection) {
   return Contents{std::move(*model), std::move(*health), *position};
 }
 
+// Whoever sent it is to blame for it, not this machine.
+tl::unexpected<Error> not_a_backup(Error error) {
+  error.kind = ErrorKind::invalid;
+  error.hint.clear();
+  return fail(std::move(error), "read the backup");
+}
+
 template <typename T>
 Result<T> about(const fs::path& file, const char* verb, Result<T> result) {
   if (!result) return fail(std::move(result.error()), fmt::format("{} {}", verb, file.string()));
@@ -449,6 +456,34 @@ Result<std::uint64_t> SqliteStore::commit(const Commit& commit) {
                      save_all(database_->connection, commit, database_->generation));
   if (saved) database_->generation = *saved;
   return saved;
+}
+
+Result<std::string> SqliteStore::back_up() {
+  return about(database_->file, "back up", database_->connection.bytes());
+}
+
+Result<Contents> SqliteStore::read_backup(const std::string& file) {
+  auto connection = Connection::open_bytes(file);
+  if (!connection) return not_a_backup(connection.error());
+  const auto version = connection->query_one("PRAGMA user_version");
+  if (!version) return not_a_backup(version.error());
+  if (*version == "0") {
+    return fail(ErrorKind::invalid, "it is not a backup of Sluice",
+                "sluicectl backup FILE makes one");
+  }
+  // A file of ours has tables and indices only: nothing in it may run.
+  const auto foreign = connection->query_one(
+      "SELECT count(*) FROM sqlite_schema WHERE type IN ('trigger', 'view') OR sql LIKE "
+      "'CREATE VIRTUAL%'");
+  if (!foreign) return not_a_backup(foreign.error());
+  if (*foreign != "0") return fail(ErrorKind::invalid, "it is not a backup of Sluice");
+  const auto check = connection->query_one("PRAGMA integrity_check(1)");
+  if (!check) return not_a_backup(check.error());
+  if (*check != "ok") return fail(ErrorKind::invalid, "the backup is damaged: " + *check);
+  if (auto done = migrate(*connection); !done) return not_a_backup(done.error());
+  auto contents = load_contents(*connection);
+  if (!contents) return not_a_backup(contents.error());
+  return contents;
 }
 
 }  // namespace sluice::store

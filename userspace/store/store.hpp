@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <string>
 
 #include "base/result.hpp"
 #include "base/uuid.hpp"
@@ -47,6 +48,12 @@ class Store {
   virtual Result<Contents> load() = 0;
   // On success it is on disk. Returns the generation that it made.
   virtual Result<std::uint64_t> commit(const Commit& commit) = 0;
+  // All of it as the bytes of a file that sluiced starts from when it is put in place of
+  // sluice.db. It holds no tokens and no keys: those are in files of their own.
+  virtual Result<std::string> back_up() = 0;
+  // What such a file holds, also one of an older version. ErrorKind::invalid: it is none, or
+  // damaged.
+  virtual Result<Contents> read_backup(const std::string& file) = 0;
 };
 
 }  // namespace sluice::store

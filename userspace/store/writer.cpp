@@ -22,6 +22,18 @@ void WriterThread::commit(Commit commit, Done done) {
   });
 }
 
+void WriterThread::back_up(BackUpDone done) {
+  run([this, done = std::move(done)]() mutable {
+    return [done = std::move(done), outcome = store_.back_up()] { done(outcome); };
+  });
+}
+
+void WriterThread::read_backup(std::string file, ReadDone done) {
+  run([this, file = std::move(file), done = std::move(done)]() mutable {
+    return [done = std::move(done), outcome = store_.read_backup(file)] { done(outcome); };
+  });
+}
+
 void WriterThread::run(std::function<std::function<void()>()> work) {
   {
     const std::lock_guard lock(mutex_);

@@ -5,6 +5,7 @@
 #include <deque>
 #include <functional>
 #include <mutex>
+#include <string>
 #include <thread>
 
 #include "store/store.hpp"
@@ -20,6 +21,11 @@ class Writer {
   // Commits in the order of the calls. `done` is called on the caller's thread, within the call or
   // later.
   virtual void commit(Commit commit, Done done) = 0;
+  // Store::back_up() and Store::read_backup(), likewise.
+  using BackUpDone = std::function<void(Result<std::string>)>;
+  virtual void back_up(BackUpDone done) = 0;
+  using ReadDone = std::function<void(Result<Contents>)>;
+  virtual void read_backup(std::string file, ReadDone done) = 0;
 };
 
 // Commits within the call: for tests, and where nothing else waits.
@@ -27,6 +33,8 @@ class DirectWriter final : public Writer {
  public:
   explicit DirectWriter(Store& store) : store_(store) {}
   void commit(Commit commit, Done done) override { done(store_.commit(commit)); }
+  void back_up(BackUpDone done) override { done(store_.back_up()); }
+  void read_backup(std::string file, ReadDone done) override { done(store_.read_backup(file)); }
 
  private:
   Store& store_;
@@ -46,6 +54,8 @@ class WriterThread final : public Writer {
   WriterThread& operator=(const WriterThread&) = delete;
 
   void commit(Commit commit, Done done) override;
+  void back_up(BackUpDone done) override;
+  void read_backup(std::string file, ReadDone done) override;
   // Runs `work` on the writer's thread, between commits, and posts what it returns.
   void run(std::function<std::function<void()>()> work);
 

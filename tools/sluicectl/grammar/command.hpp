@@ -8,6 +8,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -141,6 +142,8 @@ struct Display {
   bool is_terminal = false;
   // From the first call on Ctrl-C (SIGINT, SIGTERM) doesn't end the program but is told here.
   std::function<bool()> is_interrupted;
+  // Shows a question and returns the line that is typed; nullopt when stdin is no terminal.
+  std::function<std::optional<std::string>(const std::string&)> ask = {};
 };
 
 // What a handler gets.
@@ -181,6 +184,8 @@ const Noun& explain_noun();
 const Noun& capture_noun();
 const Noun& top_noun();
 const Noun& apply_noun();
+const Noun& backup_noun();
+const Noun& restore_noun();
 const Noun& export_noun();
 const Noun& openrc_noun();
 const Noun& clouds_yaml_noun();

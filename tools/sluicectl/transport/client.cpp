@@ -115,6 +115,24 @@ Result<json::value> Client::request(const std::string& method, const std::string
   return value;
 }
 
+Result<std::string> Client::download(const std::string& target) {
+  auto answer = transport_.exchange({"GET", target, ""});
+  if (!answer) return tl::unexpected(answer.error());
+  if (answer->status != 200) return fault(*answer);
+  return std::move(answer->body);
+}
+
+Result<json::value> Client::upload(const std::string& target, std::string file,
+                                   const std::string& content_type) {
+  const auto answer = transport_.exchange({"POST", target, std::move(file), content_type});
+  if (!answer) return tl::unexpected(answer.error());
+  if (answer->status < 200 || answer->status > 299) return fault(*answer);
+  boost::system::error_code error;
+  auto value = json::parse(answer->body, error);
+  if (error) return strange(target, "is not JSON");
+  return value;
+}
+
 tl::expected<void, Client::Refusal> Client::batch(json::array requests, bool dry_run) {
   const json::object body{{"dry_run", dry_run}, {"requests", std::move(requests)}};
   const auto answer = transport_.exchange({"POST", "/v1/batch", json::serialize(body)});

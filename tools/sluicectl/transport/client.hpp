@@ -29,6 +29,10 @@ class Client {
   // words, with the HTTP status: "Listener x not found. (HTTP 404)".
   Result<boost::json::value> request(const std::string& method, const std::string& target,
                                      const boost::json::object* body = nullptr);
+  // The same for what is no JSON: gets a file, and sends one.
+  Result<std::string> download(const std::string& target);
+  Result<boost::json::value> upload(const std::string& target, std::string file,
+                                    const std::string& content_type);
   // Carries out several requests as one. An error is the refused one's and tells its number, if it
   // was one of them.
   struct Refusal {

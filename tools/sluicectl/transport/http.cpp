@@ -196,7 +196,8 @@ class CurlTransport : public Transport {
       curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE,
                        static_cast<curl_off_t>(request.body.size()));
       curl_easy_setopt(curl, CURLOPT_POSTFIELDS, request.body.c_str());
-      add(headers, request.body.empty() ? "Content-Type:" : "Content-Type: application/json");
+      add(headers,
+          request.body.empty() ? "Content-Type:" : "Content-Type: " + request.content_type);
       add(headers, "Expect:");  // no round trip for "may I send it?"
     }
     curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, request.method.c_str());

@@ -13,7 +13,8 @@ namespace sluice::ctl {
 struct HttpRequest {
   std::string method;  // "GET"
   std::string target;  // path and query
-  std::string body;    // JSON; empty for none
+  std::string body;    // empty for none
+  std::string content_type = "application/json";
 };
 
 struct HttpAnswer {

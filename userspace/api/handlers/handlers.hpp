@@ -76,5 +76,7 @@ Result<Reply> start_capture(const Call& call);
 Result<Reply> take_captured(const Call& call);
 Result<Reply> stop_capture(const Call& call);
 Result<Reply> run_batch(const Call& call);
+Result<Reply> back_up(const Call& call);
+Result<Reply> restore_backup(const Call& call);
 
 }  // namespace sluice::api

@@ -130,6 +130,8 @@ constexpr Route routes[] = {
     {"GET", "/v1/captures/{}/packets", take_captured},
     {"DELETE", "/v1/captures/{}", stop_capture},
     {"POST", "/v1/batch", run_batch},
+    {"GET", "/v1/backup", back_up},
+    {"POST", "/v1/restore", restore_backup},
 };
 
 using Segments = std::vector<std::string>;
@@ -225,7 +227,8 @@ Response dispatch(const Context& context, const Request& request) {
 // Everything but reads, and what Sluice's own corner does without touching the model.
 bool may_change_model(const Request& request) {
   if (request.method == "GET" || request.method == "HEAD") return false;
-  return !request.target.starts_with("/v1/") || request.target.starts_with("/v1/batch");
+  return !request.target.starts_with("/v1/") || request.target.starts_with("/v1/batch") ||
+         request.target.starts_with("/v1/restore");
 }
 
 // A subnet in which so many free addresses turn out to be taken is not one to take from.
@@ -286,13 +289,54 @@ struct Change : std::enable_shared_from_this<Change> {
   int inquiries = 0;
 };
 
-}  // namespace
+std::string_view path_of(const Request& request) {
+  return std::string_view(request.target).substr(0, request.target.find('?'));
+}
 
-void answer(const Context& context, const Request& request, std::function<void(Response)> done) {
-  if (!may_change_model(request)) return done(handle(context, request));
+void submit(const Context& context, const Request& request, std::function<void(Response)> done) {
   const auto change = std::make_shared<Change>(context, request);
   change->done = std::move(done);
   change->submit();
+}
+
+// The file comes from the thread that writes the store.
+void answer_with_backup(const Context& context, Response permitted,
+                        std::function<void(Response)> done) {
+  context.controller.store_writer().back_up(
+      [permitted = std::move(permitted), done = std::move(done)](Result<std::string> file) mutable {
+        if (!file) return done(fault(file.error()));
+        permitted.content_type = "application/vnd.sqlite3";
+        permitted.body = std::move(*file);
+        done(std::move(permitted));
+      });
+}
+
+// Likewise the other way: what the file holds is known before the change begins.
+void submit_with_backup(const Context& context, Request request,
+                        std::function<void(Response)> done) {
+  auto file = std::exchange(request.body, {});
+  context.controller.store_writer().read_backup(
+      std::move(file), [context, request = std::move(request),
+                        done = std::move(done)](Result<store::Contents> contents) mutable {
+        if (!contents) return done(fault(contents.error()));
+        request.backup = std::make_shared<const model::Model>(std::move(contents->model));
+        submit(context, request, std::move(done));
+      });
+}
+
+}  // namespace
+
+void answer(const Context& context, const Request& request, std::function<void(Response)> done) {
+  if (!may_change_model(request)) {
+    auto response = handle(context, request);
+    if (response.status == 200 && request.method == "GET" && path_of(request) == "/v1/backup")
+      return answer_with_backup(context, std::move(response), std::move(done));
+    return done(std::move(response));
+  }
+  const bool may_restore = request.method == "POST" && request.who.role == Role::admin;
+  if (may_restore && path_of(request) == "/v1/restore" && !request.body.empty())
+    return submit_with_backup(context, request, std::move(done));
+  submit(context, request, std::move(done));
 }
 
 Response handle(const Context& context, const Request& request) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <boost/json/value.hpp>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -28,6 +29,8 @@ struct Request {
   std::string accept = {};         // the Accept header
   Identity who = {};               // who asks, as access.hpp found out
   std::string subject_token = {};  // X-Subject-Token: what the identity service is asked about
+  // What the body of a restore holds, once it is read.
+  std::shared_ptr<const model::Model> backup = {};
 };
 
 struct Response {

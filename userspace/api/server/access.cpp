@@ -124,13 +124,21 @@ std::optional<Identity> Access::identify(const Credentials& credentials) const {
   return holder_of(bearer(credentials.authorization));
 }
 
+// JSON everywhere but where a backup is sent: neither is among the types that a page may send
+// without asking first.
+bool is_expected_type(const Credentials& credentials) {
+  const auto path = credentials.target.substr(0, credentials.target.find('?'));
+  return credentials.content_type.starts_with("application/json") ||
+         (path == "/v1/restore" && credentials.content_type == "application/vnd.sqlite3");
+}
+
 tl::expected<Identity, Denial> Access::admit(const Credentials& credentials) const {
   if (auto denied = judge_sender(credentials)) return tl::unexpected(std::move(*denied));
   auto who = identify(credentials);
   if (!who && is_open(credentials)) who = Identity{.name = "", .role = Role::reader};
   if (who) {
     // What a page may send without asking first: forms, and text.
-    if (credentials.has_body && !credentials.content_type.starts_with("application/json")) {
+    if (credentials.has_body && !is_expected_type(credentials)) {
       return tl::unexpected(
           Denial{415, fmt::format("Unknown mimetype: '{}' (send Content-Type: application/json)",
                                   printable(credentials.content_type))});

@@ -147,6 +147,7 @@ struct HttpListener::State : std::enable_shared_from_this<State> {
   asio::steady_timer retry;
   std::list<Connection*> connections;
   bool stopped = false;
+  std::weak_ptr<void> large_body;  // lives while one is read and answered
 };
 
 asio::awaitable<void> HttpListener::State::accept() {
@@ -245,6 +246,7 @@ asio::awaitable<bool> HttpListener::State::exchange(Connection& connection, Wire
   stream.expires_after(idle_limit);
   auto error = co_await read(stream, buffer, incoming, Extent::header);
   Identity who;
+  std::shared_ptr<void> large;  // while this one's body is
   if (!error) {
     if (auto unclear = incoming.framing_problem()) {
       co_await refuse(stream, std::move(*unclear));
@@ -260,7 +262,16 @@ asio::awaitable<bool> HttpListener::State::exchange(Connection& connection, Wire
     }
     who = std::move(*admitted);
     connection.known = connection.known || !who.name.empty();
-    if (who.name.empty()) error = incoming.limit_as_strangers();
+    auto room = who.name.empty() ? IncomingRequest::Room::strangers : IncomingRequest::Room::usual;
+    if (!who.name.empty() && incoming.is_large()) {
+      if (!large_body.expired()) {
+        co_await refuse(stream, http_fault(503, "Another large request is being answered."));
+        co_return false;
+      }
+      large_body = large = std::make_shared<int>();
+      room = IncomingRequest::Room::large;
+    }
+    error = incoming.limit_body(room);
   }
   if (!error && incoming.expects_continue()) {
     error = co_await stream.write("HTTP/1.1 100 Continue\r\n\r\n");

@@ -15,14 +15,15 @@ namespace http = boost::beast::http;
 namespace {
 
 constexpr std::uint32_t header_limit = 16 * 1024;
-constexpr std::uint64_t most_of_a_body = 1024 * 1024;
+constexpr std::uint64_t usual_body_limit = 1024 * 1024;
+constexpr std::uint64_t large_body_limit = 64 * 1024 * 1024;
 constexpr std::uint64_t strangers_body_limit = 16 * 1024;  // of who has yet to say who it is
 
 }  // namespace
 
 struct IncomingRequest::State {
   http::request_parser<http::string_body> parser;
-  std::uint64_t body_limit = most_of_a_body;
+  std::uint64_t body_limit = large_body_limit;  // until it is known who asks for what
 };
 
 IncomingRequest::IncomingRequest() : state_(std::make_unique<State>()) {
@@ -103,10 +104,21 @@ Credentials IncomingRequest::credentials() const {
                                          head[http::field::content_length] != "0")};
 }
 
-IncomingRequest::Error IncomingRequest::limit_as_strangers() {
-  state_->parser.body_limit(state_->body_limit = strangers_body_limit);
-  if (state_->parser.content_length().value_or(0) > strangers_body_limit)
+bool IncomingRequest::is_large() const {
+  if (state_->parser.content_length().value_or(0) <= usual_body_limit) return false;
+  const auto target = state_->parser.get().target();
+  const auto path = std::string_view(target.data(), target.size()).substr(0, target.find('?'));
+  return path == "/v1/batch" || path == "/v1/restore";
+}
+
+IncomingRequest::Error IncomingRequest::limit_body(Room room) {
+  state_->body_limit = room == Room::strangers ? strangers_body_limit
+                       : room == Room::usual   ? usual_body_limit
+                                               : large_body_limit;
+  state_->parser.body_limit(state_->body_limit);
+  if (state_->parser.content_length().value_or(0) > state_->body_limit) {
     return http::error::body_limit;
+  }
   return {};
 }
 

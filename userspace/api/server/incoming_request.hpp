@@ -43,8 +43,12 @@ class IncomingRequest {
   // From here on the header must be there, and is not changed by what follows.
   std::optional<Response> framing_problem() const;  // nullopt: it is clear
   Credentials credentials() const;                  // views, of what the header says
-  // Allows a stranger no more than a small body; the error if it has announced more.
-  Error limit_as_strangers();
+  // Is its body one that needs more room than most: of a batch or a backup of everything?
+  bool is_large() const;
+  // How much a body may have: 16 KiB, 1 MiB, 64 MiB; the error if it has announced more. To be said
+  // before the body is read.
+  enum class Room { strangers, usual, large };
+  Error limit_body(Room room);
   bool expects_continue() const;
   bool keeps_alive() const;
   bool is_head() const;

@@ -1,0 +1,103 @@
+// Backups, in Sluice's own corner of the API:
+//
+//   GET /v1/backup                                the whole state, as a SQLite file
+//   POST /v1/restore?dry_run=true                 with such a file as body: what it would change
+//   POST /v1/restore?difference=TEXT              and does it, if that is (still) what it changes
+//
+// Both answer {"dry_run": ..., "difference": TEXT, "changes": [...]}, the changes like events. The
+// file is made and read on the thread that writes the store (routes.cpp): handlers never wait.
+#include <fmt/format.h>
+
+#include <boost/json/array.hpp>
+#include <boost/json/serialize.hpp>
+#include <functional>
+
+#include "api/handlers/changes.hpp"
+#include "api/handlers/collection.hpp"
+#include "api/handlers/handlers.hpp"
+#include "api/handlers/policy.hpp"
+#include "model/changes.hpp"
+
+namespace sluice::api {
+namespace json = boost::json;
+namespace {
+
+// What an object is today beside what was wished: a backup's word on it is old. `changed` tells
+// whether the wish is another one.
+template <typename T>
+void take_progress(const std::map<Uuid, T>& present, std::map<Uuid, T>& restored) {
+  for (auto& [id, object] : restored) {
+    const auto found = present.find(id);
+    if (found == present.end()) continue;
+    object.provisioning_status = found->second.provisioning_status;
+    object.provisioning_error = found->second.provisioning_error;
+    object.updated_at = found->second.updated_at;
+    if constexpr (std::is_same_v<T, model::LoadBalancer>)
+      object.change_failed = found->second.change_failed;
+    if (object != found->second) object.updated_at = now();
+  }
+}
+
+model::Model with_todays_progress(model::Model restored, const model::Model& present) {
+  model::for_each_kind(present, restored,
+                       [](const auto& today, auto& objects) { take_progress(today, objects); });
+  return restored;
+}
+
+json::array rendered(const std::vector<Event>& events) {
+  json::array list;
+  for (const auto& event : events) {
+    list.push_back(json::object{{"message", event.message},
+                                {"object", event.object},
+                                {"before", event.before},
+                                {"after", event.after}});
+  }
+  return list;
+}
+
+// Tells one difference from another, for a client that has shown it to somebody meanwhile.
+std::string name_of(const json::array& difference) {
+  return fmt::format("{:016x}", std::hash<std::string>{}(json::serialize(difference)));
+}
+
+}  // namespace
+
+// Whether the caller may have it: the file itself comes from the store.
+Result<Reply> back_up(const Call&) {
+  return Reply{200, std::nullopt};
+}
+
+Result<Reply> restore_backup(const Call& call) {
+  if (!call.request.backup) {
+    return fail(ErrorKind::invalid, "A restore wants a backup as its body.",
+                "sluicectl restore FILE");
+  }
+  using Ending = control::Controller::Ending;
+  const bool rehearse = is_true(query_value(call, "dry_run"));
+  const auto expected = query_value(call, "difference");
+  auto& controller = call.context.controller;
+  const auto before = controller.model();
+  json::array difference;
+  const auto replace = [&]() -> Result<void> {
+    auto done = change(call, [&](model::Model& model) -> Result<void> {
+      model = with_todays_progress(*call.request.backup, before);
+      return {};
+    });
+    if (!done) return done;
+    difference = rendered(changes(before, controller.model()));
+    if (!rehearse && !expected.empty() && expected != name_of(difference)) {
+      return fail(ErrorKind::conflict, "The state has changed since the difference was shown.",
+                  "look at it again");
+    }
+    return {};
+  };
+  if (auto done = controller.transaction(replace, rehearse ? Ending::rehearse : Ending::commit);
+      !done) {
+    return tl::unexpected(done.error());
+  }
+  return Reply{200, json::object{{"dry_run", rehearse},
+                                 {"difference", name_of(difference)},
+                                 {"changes", std::move(difference)}}};
+}
+
+}  // namespace sluice::api
