@@ -54,6 +54,15 @@ class FakeDataPlane : public control::DataPlane {
     return {};
   }
 
+  // False: it can only be read as a whole.
+  bool can_look_at_some = false;
+  Result<std::optional<bool>> holds(const std::vector<control::Operation>& some) override {
+    if (!can_look_at_some) return std::optional<bool>();
+    auto as_it_should_be = state;
+    for (const auto& operation : some) control::apply_to(as_it_should_be, operation);
+    return std::optional(as_it_should_be == state);
+  }
+
   store::Position position;
   Result<store::Position> store_position() override { return position; }
   Result<void> note_store_position(const store::Position& next) override {

@@ -30,6 +30,9 @@ std::vector<Refusal> still_missing(const DataPlaneState& desired, const DataPlan
   return result;
 }
 
+// Of more operations than these, everything is read back at once.
+constexpr std::size_t most_read_one_by_one = 1000;
+
 struct Repair {
   const DataPlaneState& found;
 
@@ -101,9 +104,22 @@ void Controller::submit(Request request, Done done) {
 
 Result<void> Controller::change(const Edit& edit) {
   if (!staged_) return fail(ErrorKind::internal, "a change outside of a request");
-  auto before = *staged_;
-  auto done = edit(*staged_);
-  if (!done) staged_ = std::move(before);
+  // A transaction keeps what was before it, and ends with the first error.
+  if (in_transaction_) return edit(*staged_);
+  return or_as_before([&] { return edit(*staged_); });
+}
+
+// Makes `staged_` what it was if `edit` fails. Before the first change of a group that is model_: a
+// copy of everything is made only where there is another state to go back to.
+Result<void> Controller::or_as_before(const std::function<Result<void>()>& edit) {
+  std::optional<model::Model> before;
+  if (touched_) before = *staged_;
+  auto done = edit();
+  if (done) {
+    touched_ = true;
+  } else {
+    staged_ = before ? std::move(*before) : model_;
+  }
   return done;
 }
 
@@ -115,11 +131,17 @@ Result<void> Controller::permit(const model::Model& next) const {
 
 Result<void> Controller::transaction(const Request& changes, Ending ending) {
   if (!staged_) return fail(ErrorKind::internal, "a transaction outside of a request");
-  auto before = *staged_;
-  auto done = changes();
-  if (done && ending == Ending::rehearse) done = permit(*staged_);
-  if (!done || ending == Ending::rehearse) staged_ = std::move(before);
-  return done;
+  bool permitted = false;
+  auto done = or_as_before([&]() -> Result<void> {
+    in_transaction_ = true;
+    auto carried_out = changes();
+    in_transaction_ = false;
+    if (!carried_out || ending == Ending::commit) return carried_out;
+    if (auto may = permit(*staged_); !may) return may;
+    permitted = true;
+    return fail(ErrorKind::internal, "a rehearsal leaves no trace");
+  });
+  return permitted ? Result<void>() : done;
 }
 
 // Gives the store its next commit, if it is ready and there is anything to store. Whoever hears of
@@ -130,6 +152,7 @@ void Controller::proceed() {
     unsaved_ = false;
     auto group = carry_out_waiting();
     auto commit = missing_in_store(group);
+    group.next.reset();
     if (commit.empty()) {
       for (const auto& done : group.done) done({});
       continue;
@@ -153,19 +176,27 @@ Controller::Group Controller::carry_out_waiting() {
   if (waiting_.empty()) return group;
   std::vector<std::function<void()>> refusals;
   staged_ = model_;
+  touched_ = false;
   for (auto& [request, done] : std::exchange(waiting_, {})) {
-    auto before = *staged_;
+    before_request_.reset();
+    if (touched_) before_request_ = *staged_;
+    const bool touched_before = touched_;
     auto outcome = request();
     if (outcome) outcome = permit(*staged_);
     if (outcome) {
       group.done.push_back(std::move(done));
     } else {
-      staged_ = std::move(before);
+      if (touched_) staged_ = before_request();
+      touched_ = touched_before;
       refusals.push_back([done = std::move(done), outcome = std::move(outcome)] { done(outcome); });
     }
   }
-  group.changes = model::changes_between(model_, *staged_);
+  if (touched_) {
+    group.changes = model::changes_between(model_, *staged_);
+    group.next = std::move(staged_);
+  }
   staged_.reset();
+  before_request_.reset();
   for (const auto& refuse : refusals) refuse();
   return group;
 }
@@ -173,15 +204,14 @@ Controller::Group Controller::carry_out_waiting() {
 // What the store lacks of the group's changes, and of what became of the model and of health since
 // its last commit.
 store::Commit Controller::missing_in_store(const Group& group) const {
-  std::optional<model::Model> changed;
-  if (!group.changes.empty()) model::apply(changed.emplace(model_), group.changes);
-  const auto& next = changed ? *changed : model_;
+  const auto& next = group.next ? *group.next : model_;
   store::Commit commit;
   commit.generation_at_least = generation_at_least_;
   commit.objects = model::changes_between(stored_.model, next);
+  const model::Relations relations(next, model::Relations::many);
   const auto keeps_health = [&](const Uuid& id) {
     const auto member = next.members.find(id);
-    return member != next.members.end() && model::probed(next, member->second);
+    return member != next.members.end() && model::probed(relations, member->second);
   };
   for (const auto& [id, health] : health_) {
     const auto known = stored_.health.find(id);
@@ -248,10 +278,12 @@ void Controller::note_store_failure(const Error& error) {
 
 void Controller::set_health(const model::HealthTable& changes) {
   model::HealthTable news;
+  const model::Relations relations(
+      model_, changes.size() > 1 ? model::Relations::many : model::Relations::few);
   for (const auto& [member, health] : changes) {
     const auto object = model_.members.find(member);
     if (object == model_.members.end()) continue;
-    if (!model::probed(model_, object->second)) continue;  // a result that comes too late
+    if (!model::probed(relations, object->second)) continue;  // a result that comes too late
     const auto known = health_.find(member);
     if (known == health_.end() || known->second != health) news.emplace(member, health);
   }
@@ -347,6 +379,12 @@ Attempt Controller::bring_in_line(Verify verify) {
   if (operations.empty()) return {};
   auto refusals = apply_all(*data_plane_, operations, *actual_);
   if (refusals.empty() && verify == Verify::trust) return {};
+  // What was not touched is as it was, or the drift check finds it: reading all of it would make a
+  // change cost the more, the more there is.
+  if (refusals.empty() && operations.size() <= most_read_one_by_one) {
+    const auto held = data_plane_->holds(operations);
+    if (held && held->value_or(false)) return {};
+  }
 
   actual_.reset();  // until it is read: a refused operation may have left anything behind
   auto read = data_plane_->read();
@@ -357,22 +395,21 @@ Attempt Controller::bring_in_line(Verify verify) {
 
 // Writes the attempt's outcome into the objects' provisioning status.
 void Controller::settle(const Attempt& attempt) {
-  auto settled = model_;
+  bool changed = false;
   auto lines = settle_provisioning(
-      settled, attempt, actual_ ? *actual_ : DataPlaneState{},
-      std::chrono::floor<model::Timestamp::duration>(std::chrono::system_clock::now()));
+      model_, attempt, actual_ ? *actual_ : DataPlaneState{},
+      std::chrono::floor<model::Timestamp::duration>(std::chrono::system_clock::now()), &changed);
   if (attempt.unreadable) event("read the data plane: " + attempt.unreadable->text());
   for (auto& line : lines) event(std::move(line));
-  if (settled == model_) return;
-  model_ = std::move(settled);
-  unsaved_ = true;
+  if (changed) unsaved_ = true;
 }
 
 // Only probed members have health: a result from before a monitor went says nothing about today.
 void Controller::prune_health() {
+  const model::Relations relations(model_, model::Relations::many);
   const auto forgotten = std::erase_if(health_, [&](const auto& entry) {
     const auto member = model_.members.find(entry.first);
-    return member == model_.members.end() || !model::probed(model_, member->second);
+    return member == model_.members.end() || !model::probed(relations, member->second);
   });
   if (forgotten > 0) unsaved_ = true;
 }

@@ -55,6 +55,8 @@ class Controller {
 
   // What is stored; within a request, with what that has changed so far.
   const model::Model& model() const { return staged_ ? *staged_ : model_; }
+  // Only within a request: what there was when it began.
+  const model::Model& before_request() const { return before_request_ ? *before_request_ : model_; }
   const model::HealthTable& health() const { return health_; }
   // Asks the data plane about every listener that has a connection_limit.
   model::FullListeners full_listeners();
@@ -71,8 +73,9 @@ class Controller {
   using Edit = std::function<Result<void>(model::Model&)>;
   Result<void> change(const Edit& edit);
 
-  // Only within a request: all calls of change() within `changes` happen or none. After an error,
-  // and after a rehearsal, none did; a rehearsal tells whether they would have been permitted.
+  // Only within a request: all calls of change() within `changes` happen or none, so `changes`
+  // fails when one of them did. After an error, and after a rehearsal, none did; a rehearsal tells
+  // whether they would have been permitted.
   enum class Ending { commit, rehearse };
   Result<void> transaction(const Request& changes, Ending ending = Ending::commit);
 
@@ -129,10 +132,12 @@ class Controller {
   // Requests that are one commit.
   struct Group {
     model::Changes changes;
+    std::optional<model::Model> next;  // what they lead to, until the store has its commit
     std::vector<Done> done;
   };
 
   Result<void> permit(const model::Model& next) const;
+  Result<void> or_as_before(const std::function<Result<void>()>& edit);
   void proceed();
   Group carry_out_waiting();
   store::Commit missing_in_store(const Group& group) const;
@@ -156,6 +161,9 @@ class Controller {
   model::HealthTable health_;
   Suspects suspects_;
   std::optional<model::Model> staged_;  // within a request: what it has led to so far
+  bool touched_ = false;                // it may differ from model_
+  bool in_transaction_ = false;
+  std::optional<model::Model> before_request_;  // unset: model_
   std::deque<Waiting> waiting_;
   store::Contents stored_;   // as far as the store has answered
   bool proceeding_ = false;  // within proceed()

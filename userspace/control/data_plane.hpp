@@ -210,6 +210,12 @@ class DataPlane {
   // ErrorKind::conflict when a map is full (the error names map and capacity).
   virtual Result<void> apply(const Operation& operation) = 0;
 
+  // Does it hold what these operations put there, read back from the kernel? nullopt: that takes
+  // read() to tell.
+  virtual Result<std::optional<bool>> holds(const std::vector<Operation>&) {
+    return std::optional<bool>();
+  }
+
   // Which state of which store it was filled from; a nil store where nobody has noted it.
   virtual Result<store::Position> store_position() { return store::Position{}; }
   virtual Result<void> note_store_position(const store::Position&) { return {}; }

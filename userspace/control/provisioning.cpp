@@ -119,7 +119,9 @@ std::string title(std::string_view kind, const model::Object& object) {
 }  // namespace
 
 std::vector<std::string> settle_provisioning(model::Model& model, const Attempt& attempt,
-                                             const DataPlaneState& actual, model::Timestamp now) {
+                                             const DataPlaneState& actual, model::Timestamp now,
+                                             bool* changed) {
+  bool any = false;
   const auto reasons = attempt.unreadable ? all_pending(model, *attempt.unreadable)
                                           : reasons_of(model, attempt.refusals, actual);
   const bool blames_changes = !attempt.unreadable || attempt.counts_as_refused;
@@ -133,6 +135,7 @@ std::vector<std::string> settle_provisioning(model::Model& model, const Attempt&
         note_failure(object, blames_changes);
         object.updated_at = now;
       }
+      any = any || news;
       object.provisioning_status = ProvisioningStatus::error;
       object.provisioning_error = reason->second;
       if (news) lines.push_back(title(kind_of(object), object) + " is ERROR: " + reason->second);
@@ -142,8 +145,10 @@ std::vector<std::string> settle_provisioning(model::Model& model, const Attempt&
       object.provisioning_error.clear();
       object.updated_at = now;
       note_failure(object, false);
+      any = true;
     }
   });
+  if (changed) *changed = any;
   return lines;
 }
 

@@ -30,9 +30,10 @@ struct Attempt {
 // the real service writes the row then, and clients wait for it. A load balancer that was pending
 // when it was refused is marked change_failed; one that became ERROR on its own, or because nothing
 // could be read, is not, and takes the changes that mend it. Returns one line per object that
-// became ERROR or ACTIVE again.
+// became ERROR or ACTIVE again. `changed` (may be null) is set when any object is another one now.
 std::vector<std::string> settle_provisioning(model::Model& model, const Attempt& attempt,
-                                             const DataPlaneState& actual, model::Timestamp now);
+                                             const DataPlaneState& actual, model::Timestamp now,
+                                             bool* changed = nullptr);
 
 // Is any object not ACTIVE?
 bool any_unsettled(const model::Model& model);

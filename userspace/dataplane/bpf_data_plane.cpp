@@ -68,7 +68,7 @@ Result<void> DataPlaneOverMaps::recover_listener(const control::ListenerKey& key
   }
   const auto id = from_map(listener.id);
   listener_indices_.adopt(listener.index, id);
-  listener_of_entry_[key] = id;
+  note_entry(key, id);
   return {};
 }
 
@@ -151,6 +151,95 @@ Result<DataPlaneState> DataPlaneOverMaps::read() {
     }
   }
   return state;
+}
+
+// ---- what changed, and nothing else ----
+
+namespace {
+
+template <typename Read, typename Judge>
+Result<std::optional<bool>> judged(const Read& read, Judge judge) {
+  if (!read) return tl::unexpected(read.error());
+  return std::optional<bool>(judge(*read));
+}
+
+}  // namespace
+
+DataPlaneOverMaps::Held DataPlaneOverMaps::held(const control::PutVip& put) const {
+  const auto same = [&](const auto& found) { return found && from_map(*found) == put.entry; };
+  return put.address.is_v4() ? judged(vips4_.lookup(to_be32(put.address)), same)
+                             : judged(vips6_.lookup(to_map(put.address)), same);
+}
+
+DataPlaneOverMaps::Held DataPlaneOverMaps::held(const control::RemoveVip& remove) const {
+  const auto gone = [](const auto& found) { return !found; };
+  return remove.address.is_v4() ? judged(vips4_.lookup(to_be32(remove.address)), gone)
+                                : judged(vips6_.lookup(to_map(remove.address)), gone);
+}
+
+Result<std::optional<sluice_listener>> DataPlaneOverMaps::find_listener(
+    const control::ListenerKey& key) const {
+  return key.address.is_v4() ? listeners4_.lookup(to_map4(key)) : listeners6_.lookup(to_map6(key));
+}
+
+// The networks that a listener allows are found only by reading those of all.
+DataPlaneOverMaps::Held DataPlaneOverMaps::held(const control::PutListener& put) const {
+  if (!put.entry.allowed_cidrs.empty()) return std::optional<bool>();
+  return judged(find_listener(put.key), [&](const std::optional<sluice_listener>& found) {
+    if (!found || found->flags & SLUICE_LISTENER_RESTRICTED) return false;
+    auto entry = from_map(*found);
+    const auto pool = pool_indices_.find(put.key.entry_of(put.entry.pool));
+    const bool same_pool =
+        put.entry.pool.is_nil() ? found->pool == SLUICE_NO_INDEX : pool && found->pool == *pool;
+    entry.pool = put.entry.pool;
+    return same_pool && entry == put.entry;
+  });
+}
+
+DataPlaneOverMaps::Held DataPlaneOverMaps::held(const control::RemoveListener& remove) const {
+  return judged(find_listener(remove.key), [](const auto& found) { return !found; });
+}
+
+DataPlaneOverMaps::Held DataPlaneOverMaps::held(const control::PutPool& put) {
+  const auto index = pool_indices_.find(put.key);
+  if (!index) return std::optional(false);
+  const auto wanted = ring_elements(put);
+  if (!wanted) return tl::unexpected(wanted.error());
+  const auto ring = rings_.get(*index);
+  if (!ring) return tl::unexpected(ring.error());
+  return judged(pools_.lookup(*index), [&](const std::optional<sluice_pool>& found) {
+    if (!found || key_from_map(*found) != put.key || *ring != *wanted) return false;
+    auto entry = from_map(*found);
+    entry.ring = put.entry.ring;
+    entry.weights = put.entry.weights;
+    return entry == put.entry;
+  });
+}
+
+DataPlaneOverMaps::Held DataPlaneOverMaps::held(const control::RemovePool& remove) const {
+  return std::optional(!pool_indices_.find(remove.key));
+}
+
+DataPlaneOverMaps::Held DataPlaneOverMaps::held(const control::PutMember& put) const {
+  const auto index = member_indices_.find(put.id);
+  if (!index) return std::optional(false);
+  return judged(members_.lookup(*index), [&](const std::optional<sluice_member>& found) {
+    return found && from_map(found->id) == put.id && !is_removed(*found) &&
+           from_map(*found) == put.entry;
+  });
+}
+
+DataPlaneOverMaps::Held DataPlaneOverMaps::held(const control::RemoveMember& remove) const {
+  return std::optional(!member_indices_.find(remove.id));
+}
+
+Result<std::optional<bool>> DataPlaneOverMaps::holds(
+    const std::vector<control::Operation>& operations) {
+  for (const auto& operation : operations) {
+    auto one = std::visit([this](const auto& it) { return held(it); }, operation);
+    if (!one || one->value_or(false) == false) return one;
+  }
+  return std::optional(true);
 }
 
 namespace {

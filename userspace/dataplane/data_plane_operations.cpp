@@ -180,10 +180,25 @@ Result<void> DataPlaneOverMaps::run(const control::RemovePool& remove) {
   return {};
 }
 
-Result<void> DataPlaneOverMaps::release_listener_if_unused(const Uuid& listener) {
-  for (const auto& [key, id] : listener_of_entry_) {
-    if (id == listener) return {};
+Uuid DataPlaneOverMaps::note_entry(const control::ListenerKey& key, const Uuid& listener) {
+  const auto known = listener_of_entry_.find(key);
+  const auto former = known == listener_of_entry_.end() ? Uuid{} : known->second;
+  if (former == listener) return former;
+  if (listener.is_nil()) {
+    listener_of_entry_.erase(known);
+  } else {
+    listener_of_entry_[key] = listener;
+    entries_of_listener_[listener]++;
   }
+  if (const auto count = entries_of_listener_.find(former);
+      count != entries_of_listener_.end() && --count->second == 0) {
+    entries_of_listener_.erase(count);
+  }
+  return former;
+}
+
+Result<void> DataPlaneOverMaps::release_listener_if_unused(const Uuid& listener) {
+  if (entries_of_listener_.contains(listener)) return {};
   const auto index = listener_indices_.find(listener);
   if (!index) return {};
   // The index may be another listener's soon.
@@ -227,7 +242,7 @@ Result<void> DataPlaneOverMaps::run(const control::PutListener& put) {
   if (auto done = allowed_sources_.remove_others(*index, put.entry.allowed_cidrs); !done) {
     return done;
   }
-  const auto former = std::exchange(listener_of_entry_[put.key], put.entry.listener);
+  const auto former = note_entry(put.key, put.entry.listener);
   return former != put.entry.listener ? release_listener_if_unused(former) : Result<void>();
 }
 
@@ -235,8 +250,8 @@ Result<void> DataPlaneOverMaps::run(const control::RemoveListener& remove) {
   const auto erased = remove.key.address.is_v4() ? listeners4_.erase(to_map4(remove.key))
                                                  : listeners6_.erase(to_map6(remove.key));
   if (!erased) return tl::unexpected(erased.error());
-  const auto entry = listener_of_entry_.extract(remove.key);
-  return entry ? release_listener_if_unused(entry.mapped()) : Result<void>();
+  const auto former = note_entry(remove.key, Uuid{});
+  return former.is_nil() ? Result<void>() : release_listener_if_unused(former);
 }
 
 }  // namespace sluice::dataplane

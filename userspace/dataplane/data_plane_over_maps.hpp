@@ -56,6 +56,7 @@ class DataPlaneOverMaps : public BpfDataPlane {
   Result<void> apply(const control::Operation& operation) override {
     return std::visit([this](const auto& one) { return run(one); }, operation);
   }
+  Result<std::optional<bool>> holds(const std::vector<control::Operation>& operations) override;
   Result<Counters> listener_counters(const Uuid& listener) override {
     return counters(listener_counters_, listener_indices_.find(listener));
   }
@@ -104,6 +105,17 @@ class DataPlaneOverMaps : public BpfDataPlane {
   Result<void> run(const control::PutMember& put);
   Result<void> run(const control::RemoveMember& remove);
 
+  using Held = Result<std::optional<bool>>;  // nullopt: only read() can tell
+  Held held(const control::PutVip& put) const;
+  Held held(const control::RemoveVip& remove) const;
+  Held held(const control::PutListener& put) const;
+  Held held(const control::RemoveListener& remove) const;
+  Held held(const control::PutPool& put);
+  Held held(const control::RemovePool& remove) const;
+  Held held(const control::PutMember& put) const;
+  Held held(const control::RemoveMember& remove) const;
+  Result<std::optional<sluice_listener>> find_listener(const control::ListenerKey& key) const;
+
   Result<void> change_runtime(const std::function<void(sluice_runtime&)>& change);
   Result<void> add_to_address_filter(const IpAddress& address);
   // Without the addresses that have gone. Removed members keep theirs as long as they may have
@@ -125,6 +137,8 @@ class DataPlaneOverMaps : public BpfDataPlane {
   // Its entries in either family's map.
   Result<std::vector<std::pair<control::ListenerKey, sluice_listener>>> listener_entries() const;
   Result<void> write_listener(const control::ListenerKey& key, const sluice_listener& listener);
+  // Notes whose entry it is now (nil: nobody's), and returns whose it was.
+  Uuid note_entry(const control::ListenerKey& key, const Uuid& listener);
   Result<void> release_listener_if_unused(const Uuid& listener);
   Result<Ring> ring_elements(const control::PutPool& put) const;
   Result<std::map<std::uint32_t, Uuid>> pools_by_listener() const;
@@ -159,6 +173,7 @@ class DataPlaneOverMaps : public BpfDataPlane {
   IndexTableOf<control::PoolKey> pool_indices_{SLUICE_MAX_POOLS};
   IndexTable listener_indices_{SLUICE_MAX_LISTENERS};
   std::map<control::ListenerKey, Uuid> listener_of_entry_;
+  std::map<Uuid, std::size_t> entries_of_listener_;  // how many; absent: none
 
   std::unique_ptr<Capture> capture_;
   std::unique_ptr<ring_buffer, CloseRingBuffer> notices_;

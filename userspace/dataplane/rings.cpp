@@ -50,6 +50,9 @@ Result<Ring> Rings::get(std::uint32_t pool) {
   if (!id) return tl::unexpected(id.error());
   if (!*id || **id == 0) return Ring{};
 
+  // A ring is never changed, only swapped for another one.
+  const auto known = known_.find(pool);
+  if (known != known_.end() && known->second.map_id == **id) return known->second.ring;
   const UniqueFd fd(bpf_map_get_fd_by_id(**id));
   if (fd) {
     auto ring = contents(fd);
@@ -58,8 +61,7 @@ Result<Ring> Rings::get(std::uint32_t pool) {
   }
   if (errno == ENOENT) return Ring{};  // swapped or erased since the lookup
   if (errno != EPERM) return kernel::fail_bpf(errno, fmt::format("open the ring of pool {}", pool));
-  const auto known = known_.find(pool);
-  return known != known_.end() && known->second.map_id == **id ? known->second.ring : Ring{};
+  return Ring{};
 }
 
 Result<void> Rings::put(std::uint32_t pool, const Ring& ring) {

@@ -110,6 +110,42 @@ TEST_F(DataPlaneTest, WhatWasPutIsReadBack) {
   EXPECT_EQ(read(), expected);
 }
 
+TEST_F(DataPlaneTest, WhatSomeOperationsPutThereIsReadBackWithoutReadingEverything) {
+  put_everything();
+  const PutMember member{second, {ip("10.0.0.6"), 8080, true}};
+  const PutPool ring{pool, {model::ForwardingMode::dnat, {first, second, first}}};
+  const PutListener entry{key, {listener, pool, vip}};
+  const PutVip address{vip, {load_balancer, true}};
+  const auto holds = [&](const Operation& operation) { return plane->holds({operation}).value(); };
+  EXPECT_EQ(plane->holds({member, ring, entry, address}).value(), true);
+
+  EXPECT_EQ(holds(PutMember{second, {ip("10.0.0.6"), 8081, true}}), false);
+  EXPECT_EQ(holds(PutMember{new_uuid(), member.entry}), false);
+  EXPECT_EQ(holds(PutPool{pool, {model::ForwardingMode::dnat, {first, second}}}), false);
+  EXPECT_EQ(holds(PutListener{key, {new_uuid(), pool, vip}}), false);
+  EXPECT_EQ(holds(PutListener{key, {listener, Uuid{}, vip}}), false);
+  EXPECT_EQ(holds(PutVip{vip, {load_balancer, false}}), false);
+  EXPECT_EQ(holds(RemoveVip{vip}), false);
+  EXPECT_EQ(holds(RemoveListener{key}), false);
+  EXPECT_EQ(holds(RemovePool{PoolKey{pool}}), false);
+  EXPECT_EQ(holds(RemoveMember{second}), false);
+  EXPECT_EQ(holds(RemoveVip{ip("10.0.0.17")}), true);
+
+  auto restricted = entry;
+  restricted.entry.allowed_cidrs = {*parse_ip_network("192.0.2.0/24")};
+  apply(restricted);
+  EXPECT_EQ(holds(restricted), std::nullopt)
+      << "the networks of all listeners would have to be read";
+  EXPECT_EQ(holds(entry), false) << "it lets in fewer clients";
+}
+
+TEST_F(DataPlaneTest, AnEntryThatSomebodyElseTookAwayIsMissed) {
+  put_everything();
+  const auto address = to_be32(vip);
+  ASSERT_EQ(bpf_map_delete_elem(map("vips4"), &address), 0);
+  EXPECT_EQ(plane->holds({PutVip{vip, {load_balancer, true}}}).value(), false);
+}
+
 TEST_F(DataPlaneTest, ARestartedControllerFindsTheSameState) {
   put_everything();
   const auto before = read();

@@ -465,6 +465,56 @@ TEST_F(ControllerTest, ACascadeLeavesNothingBehind) {
   EXPECT_EQ(sluice::test::model_in(*store), model::Model{});
 }
 
+TEST_F(ControllerTest, WhatAChangeDidNotTouchIsNotReadBack) {
+  build();
+  data_plane.can_look_at_some = true;
+  const auto reads = data_plane.reads;
+  ASSERT_TRUE(add_member("10.0.0.99"));
+  EXPECT_EQ(data_plane.reads, reads);
+  EXPECT_EQ(status(model().members, added), "ACTIVE");
+  EXPECT_EQ(data_plane.state, desired());
+
+  data_plane.lose = [](const Operation& operation) {
+    return std::holds_alternative<PutPool>(operation);
+  };
+  ASSERT_TRUE(add_member("10.0.0.98"));
+  EXPECT_GT(data_plane.reads, reads) << "what it did touch is looked at";
+  EXPECT_THAT(status(model().pools, walkthrough.pool), HasSubstr("ERROR"));
+}
+
+TEST_F(ControllerTest, ARefusedRequestLeavesNoTraceOfWhatItHadChangedNorOfItsNeighbours) {
+  build();
+  std::optional<Result<void>> first, second;
+  const auto before = model();
+  // Both wait for the same commit, which another one holds up.
+  controller->submit(
+      [&]() -> Result<void> {
+        controller->submit(
+            [&] {
+              return controller->change([&](auto& changing) -> Result<void> {
+                walkthrough.add_member(changing, "10.0.0.77");
+                return {};
+              });
+            },
+            [&](Result<void> outcome) { first = std::move(outcome); });
+        controller->submit(
+            [&]() -> Result<void> {
+              (void)controller->change([&](auto& changing) -> Result<void> {
+                walkthrough.add_member(changing, "10.0.0.78");
+                return {};
+              });
+              return fail(ErrorKind::invalid, "no");
+            },
+            [&](Result<void> outcome) { second = std::move(outcome); });
+        return {};
+      },
+      [](const Result<void>&) {});
+  EXPECT_TRUE(first.value());
+  EXPECT_FALSE(second.value());
+  EXPECT_EQ(model().members.size(), before.members.size() + 1);
+  EXPECT_EQ(store->load().value().model, model());
+}
+
 TEST_F(ControllerTest, WritesAllThatIsDesiredIntoAnotherDataPlane) {
   build();
   sluice::test::FakeDataPlane made_anew;

@@ -53,12 +53,16 @@ class Status : public testing::Test {
 
 TEST_F(Status, AListenerAtItsConnectionLimitIsDegradedAndSoIsItsLoadBalancer) {
   const auto& object = model.listeners[listener_id];
-  EXPECT_EQ(operating_status(model, health, object, {listener_id}), OperatingStatus::degraded);
-  EXPECT_EQ(operating_status(model, health, object, {new_uuid()}), OperatingStatus::online);
+  EXPECT_EQ(operating_status(model, health, object, FullListeners{listener_id}),
+            OperatingStatus::degraded);
+  EXPECT_EQ(operating_status(model, health, object, FullListeners{new_uuid()}),
+            OperatingStatus::online);
   const auto& owner = model.load_balancers[lb_id];
-  EXPECT_EQ(operating_status(model, health, owner, {listener_id}), OperatingStatus::degraded);
+  EXPECT_EQ(operating_status(model, health, owner, FullListeners{listener_id}),
+            OperatingStatus::degraded);
   model.listeners[listener_id].admin_state_up = false;
-  EXPECT_EQ(operating_status(model, health, owner, {listener_id}), OperatingStatus::online);
+  EXPECT_EQ(operating_status(model, health, owner, FullListeners{listener_id}),
+            OperatingStatus::online);
 }
 
 TEST_F(Status, MemberWithoutMonitorIsNoMonitor) {

@@ -76,7 +76,7 @@ Result<Reply> restore_backup(const Call& call) {
   const bool rehearse = is_true(query_value(call, "dry_run"));
   const auto expected = query_value(call, "difference");
   auto& controller = call.context.controller;
-  const auto before = controller.model();
+  const auto& before = controller.before_request();
   json::array difference;
   const auto replace = [&]() -> Result<void> {
     auto done = change(call, [&](model::Model& model) -> Result<void> {

@@ -23,7 +23,20 @@ Result<Reply> list_of(const Call& call, std::string_view plural, const boost::js
                       std::vector<boost::json::object> objects) {
   const auto query = ListQuery::parse(call.query, sample);
   if (!query) return tl::unexpected(query.error());
-  auto page = query->apply(std::move(objects), collection_url(call));
+  if (query->follows_creation()) {
+    const auto page = query->window(objects.size(), [&](std::size_t at) {
+      return std::string(objects[at].at("id").as_string());
+    });
+    if (!page) return tl::unexpected(page.error());
+    objects = {std::make_move_iterator(objects.begin() + static_cast<std::ptrdiff_t>(page->first)),
+               std::make_move_iterator(objects.begin() + static_cast<std::ptrdiff_t>(page->last))};
+  }
+  return list_of(call, plural, *query, std::move(objects));
+}
+
+Result<Reply> list_of(const Call& call, std::string_view plural, const ListQuery& query,
+                      std::vector<boost::json::object> objects) {
+  auto page = query.apply(std::move(objects), collection_url(call));
   if (!page) return tl::unexpected(page.error());
   const std::string name(plural);
   return Reply{200, boost::json::object{{name, std::move(page->objects)},

@@ -63,9 +63,9 @@ struct Kind<model::FloatingIp> {
   static constexpr auto table = &model::Model::floating_ips;
 };
 
-inline View view(const Call& call) {
+inline View view(const Call& call, model::Relations::Questions questions = model::Relations::few) {
   auto& controller = call.context.controller;
-  return {controller.model(), controller.health(), controller.full_listeners()};
+  return {controller.model(), controller.health(), controller.full_listeners(), questions};
 }
 
 inline model::Timestamp now() {
@@ -102,19 +102,34 @@ std::string collection_url(const Call& call);
 // The page of the rendered objects (oldest first) that the query asks for.
 Result<Reply> list_of(const Call& call, std::string_view plural, const boost::json::object& sample,
                       std::vector<boost::json::object> objects);
+// The same for a query that was read before; of objects that are its page already, if it follows
+// the creation.
+Result<Reply> list_of(const Call& call, std::string_view plural, const ListQuery& query,
+                      std::vector<boost::json::object> objects);
 
 // GET on a collection, among the objects that satisfy `wanted`.
 template <typename T, typename Predicate>
 Result<Reply> list_where(const Call& call, Predicate wanted) {
-  auto sample = render(view(call), T{});
+  const auto shown = view(call, model::Relations::many);
+  auto sample = render(shown, T{});
   // The only attribute that is absent rather than null where it has no value.
   if constexpr (std::is_same_v<T, model::Pool>) sample.emplace("healthmonitor_id", nullptr);
-  std::vector<boost::json::object> objects;
+  const auto query = ListQuery::parse(call.query, sample);
+  if (!query) return tl::unexpected(query.error());
   const auto visible = [&](const T& object) { return may_see(call, object) && wanted(object); };
-  for (const T* object : oldest_first(view(call).model.*Kind<T>::table, visible)) {
-    objects.push_back(render(view(call), *object));
+  auto objects = oldest_first(shown.model.*Kind<T>::table, visible);
+  // Only what is on the page is rendered, where that can be told from the order alone.
+  if (query->follows_creation()) {
+    const auto page =
+        query->window(objects.size(), [&](std::size_t at) { return to_string(objects[at]->id); });
+    if (!page) return tl::unexpected(page.error());
+    objects = {objects.begin() + static_cast<std::ptrdiff_t>(page->first),
+               objects.begin() + static_cast<std::ptrdiff_t>(page->last)};
   }
-  return list_of(call, Kind<T>::words.plural, sample, std::move(objects));
+  std::vector<boost::json::object> rendered;
+  rendered.reserve(objects.size());
+  for (const T* object : objects) rendered.push_back(render(shown, *object));
+  return list_of(call, Kind<T>::words.plural, *query, std::move(rendered));
 }
 
 template <typename T>

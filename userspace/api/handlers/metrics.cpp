@@ -208,7 +208,7 @@ class Scrape {
     text_.family("sluice_load_balancer_status", "gauge",
                  "1, with the operating and provisioning status as labels.");
     for (const auto& [id, object] : model_.load_balancers) {
-      const auto operating = model::operating_status(model_, health_, object, full_);
+      const auto operating = model::operating_status(relations_, health_, object, full_);
       text_.sample("sluice_load_balancer_status",
                    {{"id", to_string(id)},
                     {"load_balancer", object.name},
@@ -235,6 +235,7 @@ class Scrape {
   const model::HealthTable& health_;
   const control::Suspects& suspects_;
   const model::FullListeners full_;
+  const model::Relations relations_{model_, model::Relations::many};
   Text text_;
   std::uint64_t errors_ = 0;
 };

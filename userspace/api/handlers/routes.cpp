@@ -250,9 +250,8 @@ struct Change : std::enable_shared_from_this<Change> {
   }
 
   Result<void> carry_out() {
-    const auto before = context.controller.model();
     response = handle(context, request);
-    told = changes(before, context.controller.model());
+    told = changes(context.controller.before_request(), context.controller.model());
     // What a refused request has changed so far is undone; why is in its answer.
     if (response.status >= 300) return fail(ErrorKind::invalid, "refused");
     return {};

@@ -228,35 +228,57 @@ void ListQuery::sort(std::vector<json::object>& objects) const {
   }
 }
 
-Result<Page> ListQuery::apply(std::vector<json::object> objects, std::string_view url) const {
-  sort(objects);
-  auto first = objects.begin();
-  auto last = objects.end();
+Result<ListQuery::Window> ListQuery::window(
+    std::size_t count, const std::function<std::string(std::size_t)>& id_at) const {
+  Window page{0, count};
   if (!marker_.empty()) {
-    const auto marked = std::ranges::find_if(
-        objects, [&](const json::object& object) { return id_of(object) == marker_; });
-    if (marked == objects.end()) {
+    std::size_t marked = 0;
+    while (marked < count && id_at(marked) != marker_) ++marked;
+    if (marked == count) {
       return fail(ErrorKind::invalid, "Supplied pagination marker '" + marker_ + "' is not valid.");
     }
-    if (backwards_) {
-      last = marked;
+    (backwards_ ? page.last : page.first) = backwards_ ? marked : marked + 1;
+  }
+  if (limit_ && page.last - page.first > *limit_) {
+    const bool nearest_to_marker = backwards_ && !marker_.empty();
+    if (nearest_to_marker) {
+      page.first = page.last - *limit_;
     } else {
-      first = std::next(marked);
+      page.last = page.first + *limit_;
     }
   }
-  std::vector<json::object> wanted;
-  std::copy_if(std::make_move_iterator(first), std::make_move_iterator(last),
-               std::back_inserter(wanted),
-               [&](const json::object& object) { return matches(object); });
-  if (limit_ && wanted.size() > *limit_) {
-    const auto surplus = static_cast<std::ptrdiff_t>(wanted.size() - *limit_);
-    const bool nearest_to_marker = backwards_ && !marker_.empty();
-    wanted.erase(nearest_to_marker ? wanted.begin() : wanted.end() - surplus,
-                 nearest_to_marker ? wanted.begin() + surplus : wanted.end());
+  return page;
+}
+
+Result<Page> ListQuery::apply(std::vector<json::object> objects, std::string_view url) const {
+  if (!follows_creation()) {
+    // The marker is an object of the whole list, the limit counts those that match.
+    sort(objects);
+    auto first = objects.begin(), last = objects.end();
+    if (!marker_.empty()) {
+      const auto marked = std::ranges::find_if(
+          objects, [&](const json::object& object) { return id_of(object) == marker_; });
+      if (marked == objects.end()) {
+        return fail(ErrorKind::invalid,
+                    "Supplied pagination marker '" + marker_ + "' is not valid.");
+      }
+      (backwards_ ? last : first) = backwards_ ? marked : std::next(marked);
+    }
+    std::vector<json::object> wanted;
+    std::copy_if(std::make_move_iterator(first), std::make_move_iterator(last),
+                 std::back_inserter(wanted),
+                 [&](const json::object& object) { return matches(object); });
+    objects = std::move(wanted);
+    if (limit_ && objects.size() > *limit_) {
+      const auto surplus = static_cast<std::ptrdiff_t>(objects.size() - *limit_);
+      const bool nearest_to_marker = backwards_ && !marker_.empty();
+      objects.erase(nearest_to_marker ? objects.begin() : objects.end() - surplus,
+                    nearest_to_marker ? objects.begin() + surplus : objects.end());
+    }
   }
   Page page;
-  page.links = links(wanted, url);
-  for (auto& object : wanted) page.objects.push_back(project(std::move(object)));
+  page.links = links(objects, url);
+  for (auto& object : objects) page.objects.push_back(project(std::move(object)));
   return page;
 }
 

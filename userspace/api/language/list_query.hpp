@@ -11,6 +11,7 @@
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <utility>
@@ -32,6 +33,15 @@ class ListQuery {
   // `sample` is any rendered object: it tells which attributes there are.
   static Result<ListQuery> parse(const Query& query, const boost::json::object& sample);
 
+  // Does the page depend on nothing but the objects' order of creation? Then window() tells which
+  // of them are on it, before they are rendered, and apply() takes only these.
+  bool follows_creation() const { return filters_.empty() && keys_.empty(); }
+  struct Window {
+    std::size_t first = 0, last = 0;  // behind the last
+  };
+  // `id_at` gives the id of an object by its place among `count`.
+  Result<Window> window(std::size_t count,
+                        const std::function<std::string(std::size_t)>& id_at) const;
   // The page of these objects, which come oldest first. `url` is what the links lead to.
   Result<Page> apply(std::vector<boost::json::object> objects, std::string_view url) const;
   // The object cut down to the fields that were asked for.

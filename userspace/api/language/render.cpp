@@ -109,23 +109,10 @@ void append(json::object& object, json::object more) {
   for (auto& [key, value] : more) object.emplace(key, std::move(value));
 }
 
-auto listeners_of(const model::Model& model, const Uuid& load_balancer) {
-  return oldest_first(model.listeners, [&](const auto& listener) {
-    return listener.load_balancer_id == load_balancer;
-  });
-}
-
-auto listeners_with(const model::Model& model, const Uuid& pool) {
-  return oldest_first(model.listeners,
-                      [&](const auto& listener) { return listener.default_pool_id == pool; });
-}
-
 }  // namespace
 
 json::object render(const View& view, const model::LoadBalancer& object) {
-  auto out = common(object, operating_status(view.model, view.health, object, view.full));
-  const auto pools = oldest_first(
-      view.model.pools, [&](const auto& pool) { return pool.load_balancer_id == object.id; });
+  auto out = common(object, operating_status(view.relations, view.health, object, view.full));
   append(out, {
                   {"description", object.description},
                   {"vip_address", render(object.vip_address)},
@@ -135,8 +122,8 @@ json::object render(const View& view, const model::LoadBalancer& object) {
                   {"vip_qos_policy_id", nullptr},
                   {"on_unmatched", word(object.on_unmatched)},
                   {"additional_vips", additional_vips(object)},
-                  {"listeners", ids_of(listeners_of(view.model, object.id))},
-                  {"pools", ids_of(pools)},
+                  {"listeners", ids_of(view.relations.listeners_of(object.id))},
+                  {"pools", ids_of(view.relations.pools_of(object.id))},
                   {"provider", object.provider},
                   {"flavor_id", nullptr},
                   {"availability_zone", nullptr},
@@ -145,7 +132,7 @@ json::object render(const View& view, const model::LoadBalancer& object) {
 }
 
 json::object render(const View& view, const model::Listener& object) {
-  auto out = common(object, operating_status(view.model, view.health, object, view.full));
+  auto out = common(object, operating_status(view.relations, view.health, object, view.full));
   append(out, {
                   {"description", object.description},
                   {"protocol", word(object.protocol)},
@@ -175,7 +162,7 @@ json::object render(const View& view, const model::Listener& object) {
 }
 
 json::object render(const View& view, const model::Pool& object) {
-  auto out = common(object, operating_status(view.model, view.health, object));
+  auto out = common(object, operating_status(view.relations, view.health, object));
   append(out, {
                   {"description", object.description},
                   {"protocol", word(object.protocol)},
@@ -184,8 +171,8 @@ json::object render(const View& view, const model::Pool& object) {
                   {"on_member_down", word(object.on_member_down)},
                   {"session_persistence", persistence(object)},
                   {"loadbalancers", json::array{id_only(object.load_balancer_id)}},
-                  {"listeners", ids_of(listeners_with(view.model, object.id))},
-                  {"members", ids_of(model::members_of(view.model, object.id))},
+                  {"listeners", ids_of(view.relations.listeners_with(object.id))},
+                  {"members", ids_of(view.relations.members_of(object.id))},
                   {"tls_enabled", false},
                   {"tls_container_ref", nullptr},
                   {"ca_tls_container_ref", nullptr},
@@ -195,14 +182,14 @@ json::object render(const View& view, const model::Pool& object) {
                   {"alpn_protocols", nullptr},
               });
   // Absent, not null, where there is none: that is how the real service shows it.
-  if (const auto* monitor = model::monitor_of(view.model, object.id)) {
+  if (const auto* monitor = view.relations.monitor_of(object.id)) {
     out.emplace("healthmonitor_id", render(monitor->id));
   }
   return out;
 }
 
 json::object render(const View& view, const model::Member& object) {
-  auto out = common(object, operating_status(view.model, view.health, object));
+  auto out = common(object, operating_status(view.relations, view.health, object));
   append(out, {
                   {"address", as_typed(object.address, object.typed_address)},
                   {"protocol_port", object.protocol_port},
@@ -296,9 +283,9 @@ json::object render_new(const View& view, const T& object) {
 
 json::object render_new_pool(const View& view, const model::Pool& pool) {
   auto out = render_new(view, pool);
-  const auto* monitor = model::monitor_of(view.model, pool.id);
+  const auto* monitor = view.relations.monitor_of(pool.id);
   json::array members;
-  for (const auto* member : model::members_of(view.model, pool.id)) {
+  for (const auto* member : view.relations.members_of(pool.id)) {
     auto entry = render_new(view, *member);
     if (monitor == nullptr) entry["operating_status"] = "NO_MONITOR";
     members.push_back(std::move(entry));
@@ -314,13 +301,12 @@ json::object render_new_pool(const View& view, const model::Pool& pool) {
 
 json::object render_tree(const View& view, const model::LoadBalancer& object) {
   auto out = render_new(view, object);
-  const auto ours = [&](const auto& child) { return child.load_balancer_id == object.id; };
   json::array listeners, pools;
-  for (const auto* listener : oldest_first(view.model.listeners, ours)) {
+  for (const auto* listener : view.relations.listeners_of(object.id)) {
     listeners.push_back(render_new(view, *listener));
     listeners.back().as_object().erase("loadbalancers");
   }
-  for (const auto* pool : oldest_first(view.model.pools, ours)) {
+  for (const auto* pool : view.relations.pools_of(object.id)) {
     pools.push_back(render_new_pool(view, *pool));
   }
   out["listeners"] = std::move(listeners);
@@ -340,15 +326,15 @@ json::object status_entry(const model::Object& object, model::OperatingStatus st
 }
 
 json::object status_entry(const View& view, const model::Pool& pool) {
-  auto out = status_entry(pool, operating_status(view.model, view.health, pool));
-  if (const auto* monitor = model::monitor_of(view.model, pool.id)) {
+  auto out = status_entry(pool, operating_status(view.relations, view.health, pool));
+  if (const auto* monitor = view.relations.monitor_of(pool.id)) {
     auto entry = status_entry(*monitor, operating_status(*monitor));
     entry.emplace("type", word(monitor->type));
     out.emplace("health_monitor", std::move(entry));
   }
   json::array members;
-  for (const auto* member : model::members_of(view.model, pool.id)) {
-    auto entry = status_entry(*member, operating_status(view.model, view.health, *member));
+  for (const auto* member : view.relations.members_of(pool.id)) {
+    auto entry = status_entry(*member, operating_status(view.relations, view.health, *member));
     entry.emplace("address", as_typed(member->address, member->typed_address));
     entry.emplace("protocol_port", member->protocol_port);
     members.push_back(std::move(entry));
@@ -361,9 +347,9 @@ json::object status_entry(const View& view, const model::Pool& pool) {
 
 json::object render_status_tree(const View& view, const model::LoadBalancer& object) {
   json::array listeners;
-  for (const auto* listener : listeners_of(view.model, object.id)) {
-    auto entry =
-        status_entry(*listener, operating_status(view.model, view.health, *listener, view.full));
+  for (const auto* listener : view.relations.listeners_of(object.id)) {
+    auto entry = status_entry(*listener,
+                              operating_status(view.relations, view.health, *listener, view.full));
     json::array pools;
     if (listener->default_pool_id) {
       const auto pool = view.model.pools.find(*listener->default_pool_id);
@@ -372,7 +358,8 @@ json::object render_status_tree(const View& view, const model::LoadBalancer& obj
     entry.emplace("pools", std::move(pools));
     listeners.push_back(std::move(entry));
   }
-  auto root = status_entry(object, operating_status(view.model, view.health, object, view.full));
+  auto root =
+      status_entry(object, operating_status(view.relations, view.health, object, view.full));
   root.emplace("listeners", std::move(listeners));
   return {{"statuses", json::object{{"loadbalancer", std::move(root)}}}};
 }

@@ -7,18 +7,25 @@
 #include <boost/json/object.hpp>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "model/objects.hpp"
+#include "model/relations.hpp"
 #include "model/status.hpp"
 
 namespace sluice::api {
 
 // What operating status and the ids of children are computed from.
 struct View {
+  View(const model::Model& shown, const model::HealthTable& known, model::FullListeners are_full,
+       model::Relations::Questions questions = model::Relations::few)
+      : model(shown), health(known), full(std::move(are_full)), relations(shown, questions) {}
+
   const model::Model& model;
   const model::HealthTable& health;
-  model::FullListeners full = {};
+  model::FullListeners full;
+  model::Relations relations;
 };
 
 boost::json::object render(const View& view, const model::LoadBalancer& object);
