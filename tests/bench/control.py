@@ -147,6 +147,9 @@ def run(count, repeat):
             for what, act in (("rename", rename), ("weight", reweigh), ("page", get(f"{API}/loadbalancers?limit=100")),
                               ("one", get(f"{API}/loadbalancers?limit=1")), ("metrics", get("/metrics"))):
                 result[f"{what}_cpu_ms"], result[f"{what}_wall_ms"] = measured(sluiced, repeat, act)
+            for line in expect(*sluiced.ask("GET", "/metrics"), 200).decode().splitlines():
+                if line.startswith("sluice_event_loop_longest_turn_cpu_seconds "):
+                    result["longest_turn_ms"] = float(line.split()[1]) * 1e3
             before = sluiced.cpu()
             time.sleep(10)
             result["idle_percent"] = (sluiced.cpu() - before) * 10
@@ -164,6 +167,7 @@ COLUMNS = (("load_balancers", "{:d}", "load balancers"), ("rename_cpu_ms", "{:.1
            ("page_cpu_ms", "{:.1f}", "page of 100, CPU ms"), ("one_cpu_ms", "{:.1f}", "page of 1, CPU ms"),
            ("metrics_cpu_ms", "{:.1f}", "/metrics, CPU ms"), ("apply_s", "{:.2f}", "apply, s"),
            ("apply_cpu_s", "{:.2f}", "apply, CPU s"), ("restart_s", "{:.2f}", "restart, s"),
+           ("longest_turn_ms", "{:.0f}", "longest turn, CPU ms"),
            ("idle_percent", "{:.2f}", "idle, % CPU"), ("memory_mib", "{:.0f}", "MiB"))
 
 

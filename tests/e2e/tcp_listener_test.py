@@ -106,6 +106,8 @@ class TcpListener(support.LabTest):
         page = self.lab.run("client", "curl", "-s", f"http://{support.LB_ADDRESS}:9101/metrics").stdout
         self.assertIn('load_balancer="lb",vip="10.0.0.16",operating_status="ONLINE",provisioning_status="ACTIVE"} 1', page)
         self.assertIn("sluice_scrape_errors 0", page)
+        self.assertRegex(page, r'sluice_event_loop_turn_cpu_seconds_bucket\{le="0.05"\} [1-9]')
+        self.assertRegex(page, r"sluice_event_loop_longest_turn_cpu_seconds 0\.[0-9]")
         self.assertEqual("404", self.curl_status("client", f"http://{support.LB_ADDRESS}:9101/v2.0/lbaas/loadbalancers"))
 
     def test_slow_and_garbage_clients_do_not_keep_others_from_being_served(self):

@@ -7,7 +7,9 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/signal_set.hpp>
+#include <chrono>
 #include <csignal>
+#include <ctime>
 #include <iostream>
 
 #include "address_holders.hpp"
@@ -145,6 +147,23 @@ void log_endpoints(const api::Endpoints& endpoints) {
   }
 }
 
+std::chrono::nanoseconds own_cpu_time() {
+  timespec time{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
+}
+
+// Until the loop is stopped. Waiting takes no CPU time, so a turn's end is the next one's
+// beginning.
+void run(boost::asio::io_context& loop, TurnTimes& turns) {
+  auto before = own_cpu_time();
+  while (loop.run_one() != 0) {
+    const auto now = own_cpu_time();
+    turns.add(now - before);
+    before = now;
+  }
+}
+
 void log_ready(const Options& options, const control::Controller& controller) {
   const auto& model = controller.model();
   spdlog::info(
@@ -208,11 +227,13 @@ Result<void> run(const Options& options) {
 
   log_endpoints(*endpoints);
   AddressHolders holders(loop, *controller);
+  TurnTimes turns;
   const api::Server server(loop, *controller, std::move(*endpoints),
                            {.default_project_id = options.project_id,
                             .holders = &holders,
                             .on_exchange = log_exchange,
                             .on_denied = log_denied,
+                            .turns = &turns,
                             .events = &events});
   TestHook hook(loop, *controller, options.test_hook);
   Maintenance maintenance(loop, *controller, [&] { follower.catch_up(); });
@@ -250,7 +271,7 @@ Result<void> run(const Options& options) {
   if (auto dropped = drop_privileges(); !dropped) return dropped;
   notify_service_manager("READY=1");
   log_ready(options, *controller);
-  loop.run();
+  run(loop, turns);
   return {};
 }
 

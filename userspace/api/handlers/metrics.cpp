@@ -94,8 +94,9 @@ std::string name_of(const std::map<Uuid, T>& objects, const Uuid& id) {
 
 class Scrape {
  public:
-  explicit Scrape(control::Controller& controller)
-      : data_plane_(controller.data_plane()),
+  Scrape(control::Controller& controller, const TurnTimes* turns)
+      : turns_(turns),
+        data_plane_(controller.data_plane()),
         model_(controller.model()),
         health_(controller.health()),
         suspects_(controller.suspects()),
@@ -107,6 +108,7 @@ class Scrape {
     members();
     statuses();
     interfaces();
+    turns();
     text_.family("sluice_scrape_errors", "gauge", "Parts of this page that could not be read.");
     text_.sample("sluice_scrape_errors", {}, errors_);
     return text_.take();
@@ -228,7 +230,32 @@ class Scrape {
     }
   }
 
+  // What may stand in the way of an eviction, and how long it did at worst.
+  void turns() {
+    if (!turns_) return;
+    constexpr std::string_view name = "sluice_event_loop_turn_cpu_seconds";
+    const auto seconds = [](std::chrono::nanoseconds time) {
+      return std::chrono::duration<double>(time).count();
+    };
+    text_.family(name, "histogram", "CPU time of the turns of sluiced's event loop.");
+    std::uint64_t so_far = 0;
+    for (std::size_t i = 0; i < turns_->counts().size(); ++i) {
+      so_far += turns_->counts()[i];
+      const bool any = i == TurnTimes::limits.size();
+      text_.sample(fmt::format("{}_bucket", name),
+                   {{"le", any ? "+Inf" : fmt::format("{:g}", seconds(TurnTimes::limits[i]))}},
+                   so_far);
+    }
+    text_.sample(fmt::format("{}_sum", name), {}, seconds(turns_->sum()));
+    text_.sample(fmt::format("{}_count", name), {}, so_far);
+    text_.family("sluice_event_loop_longest_turn_cpu_seconds", "gauge",
+                 "CPU time of the longest turn since the start.");
+    text_.sample("sluice_event_loop_longest_turn_cpu_seconds", {}, seconds(turns_->longest()));
+  }
+
   void failed() { ++errors_; }
+
+  const TurnTimes* turns_;
 
   control::DataPlane& data_plane_;
   const model::Model& model_;
@@ -242,8 +269,8 @@ class Scrape {
 
 }  // namespace
 
-std::string metrics(control::Controller& controller) {
-  return Scrape(controller).text();
+std::string metrics(control::Controller& controller, const TurnTimes* turns) {
+  return Scrape(controller, turns).text();
 }
 
 }  // namespace sluice::api

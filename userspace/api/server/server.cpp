@@ -20,11 +20,11 @@ namespace {
 
 constexpr std::size_t most_places = 64;
 
-Response metrics_page(control::Controller& controller) {
+Response metrics_page(control::Controller& controller, const TurnTimes* turns) {
   Response response;
   response.request_id = new_request_id();
   response.content_type = "text/plain; version=0.0.4; charset=utf-8";
-  response.body = metrics(controller);
+  response.body = metrics(controller, turns);
   return response;
 }
 
@@ -130,7 +130,7 @@ struct Server::State {
       done(std::move(response));
     };
     if (asks_for_metrics(request) && request.who.role != Role::member) {
-      return told(metrics_page(context.controller));
+      return told(metrics_page(context.controller, options.turns));
     }
     answer(context, request, std::move(told));
   }
@@ -172,7 +172,7 @@ struct Server::State {
 
   // Where everyone may look, there is nothing but numbers.
   Response answer_metrics(const Request& request) const {
-    if (asks_for_metrics(request)) return metrics_page(context.controller);
+    if (asks_for_metrics(request)) return metrics_page(context.controller, options.turns);
     return http_fault(404, "Only GET /metrics is served here.");
   }
 

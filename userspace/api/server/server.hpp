@@ -10,6 +10,7 @@
 #include "api/language/events.hpp"
 #include "api/server/endpoints.hpp"
 #include "api/server/http_listener.hpp"
+#include "base/turn_times.hpp"
 #include "control/controller.hpp"
 
 namespace sluice::api {
@@ -44,6 +45,8 @@ struct Options {
   // Called for requests without the right credentials or from a foreign web page, but not more than
   // ten times a minute: everybody who reaches the port can cause it.
   std::function<void(const Denied&)> on_denied = {};
+  // Of the event loop, for the metrics; null: not told. Must outlive the server.
+  const TurnTimes* turns = nullptr;
   // What happens is noted here; must outlive the controller's changes. Null: a list that
   // nobody reads.
   Events* events = nullptr;

@@ -1,0 +1,37 @@
+// TurnTimes: how much CPU time each turn of an event loop took, which is what an eviction may have
+// to wait for. CPU time, because a turn that the machine itself holds up says nothing about us.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cstdint>
+
+namespace sluice {
+
+class TurnTimes {
+ public:
+  static constexpr std::array limits = {
+      std::chrono::milliseconds(1),   std::chrono::milliseconds(2),   std::chrono::milliseconds(5),
+      std::chrono::milliseconds(10),  std::chrono::milliseconds(20),  std::chrono::milliseconds(50),
+      std::chrono::milliseconds(100), std::chrono::milliseconds(200), std::chrono::milliseconds(500),
+      std::chrono::milliseconds(1000)};
+
+  void add(std::chrono::nanoseconds took) {
+    const auto bucket = std::ranges::lower_bound(limits, took);
+    counts_[static_cast<std::size_t>(bucket - limits.begin())]++;
+    sum_ += took;
+    longest_ = std::max(longest_, took);
+  }
+
+  // By the first limit that a turn did not exceed; the last one: more than all.
+  const std::array<std::uint64_t, limits.size() + 1>& counts() const { return counts_; }
+  std::chrono::nanoseconds sum() const { return sum_; }
+  std::chrono::nanoseconds longest() const { return longest_; }
+
+ private:
+  std::array<std::uint64_t, limits.size() + 1> counts_{};
+  std::chrono::nanoseconds sum_{}, longest_{};
+};
+
+}  // namespace sluice
