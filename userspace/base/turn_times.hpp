@@ -12,10 +12,11 @@ namespace sluice {
 class TurnTimes {
  public:
   static constexpr std::array limits = {
-      std::chrono::milliseconds(1),   std::chrono::milliseconds(2),   std::chrono::milliseconds(5),
-      std::chrono::milliseconds(10),  std::chrono::milliseconds(20),  std::chrono::milliseconds(50),
-      std::chrono::milliseconds(100), std::chrono::milliseconds(200), std::chrono::milliseconds(500),
-      std::chrono::milliseconds(1000)};
+      std::chrono::milliseconds(1),   std::chrono::milliseconds(2),
+      std::chrono::milliseconds(5),   std::chrono::milliseconds(10),
+      std::chrono::milliseconds(20),  std::chrono::milliseconds(50),
+      std::chrono::milliseconds(100), std::chrono::milliseconds(200),
+      std::chrono::milliseconds(500), std::chrono::milliseconds(1000)};
 
   void add(std::chrono::nanoseconds took) {
     const auto bucket = std::ranges::lower_bound(limits, took);

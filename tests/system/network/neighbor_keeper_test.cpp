@@ -77,7 +77,9 @@ TEST_F(Keeper, LeavesAnEntryThatNeedsNoResolutionAlone) {
 
 TEST_F(Keeper, ResolvesANeighborThatNobodyKnows) {
   const auto entry = entry_after_keeping("10.9.0.4");
-  EXPECT_NE(entry.find("INCOMPLETE"), std::string::npos) << entry;
+  // FAILED when the machine held us up for the seconds in which nobody answered.
+  const bool asked = entry.find("INCOMPLETE") != entry.npos || entry.find("FAILED") != entry.npos;
+  EXPECT_TRUE(asked) << entry;
 }
 
 }  // namespace

@@ -78,6 +78,36 @@ class ServerTest : public ApiTest {
 
 const std::string closing = "Host: x\r\nConnection: close\r\n\r\n";
 
+// A disk that hangs for a minute: the change is stored when it thaws, and so the client must hear.
+TEST(HttpListenerTest, an_answer_may_take_longer_than_a_client_may) {
+  TemporaryDirectory directory;
+  const auto path = directory.path() / "api.sock";
+  auto socket = UnixSocket::listen(path).value();
+  boost::asio::io_context io;
+  boost::asio::steady_timer thaw(io);
+  using std::chrono::milliseconds;
+  std::optional<HttpListener> listener;
+  listener.emplace(
+      io, HttpListenerOptions{.descriptor = socket.release_descriptor(),
+                              .respond =
+                                  [&](const Request&, const Peer&, HttpListenerOptions::Done done) {
+                                    thaw.expires_after(milliseconds(3000));
+                                    thaw.async_wait([done = std::move(done)](const auto&) {
+                                      Response response;
+                                      response.status = 201;
+                                      done(std::move(response));
+                                    });
+                                  },
+                              .patience = milliseconds(2000)});
+  std::thread thread([&] { io.run(); });
+  Client client(path);
+  client.write("GET / HTTP/1.1\r\n" + closing);
+  const auto answer = client.read_all();
+  boost::asio::post(io, [&] { listener.reset(); });
+  thread.join();
+  EXPECT_TRUE(answer.starts_with("HTTP/1.1 201")) << answer;
+}
+
 bool starts_with_status(const std::string& answer, int status) {
   return answer.starts_with("HTTP/1.1 " + std::to_string(status) + " ");
 }

@@ -37,7 +37,7 @@ using Protocol = asio::generic::stream_protocol;  // unix or TCP
 using Socket = Protocol::socket;
 
 constexpr std::size_t buffer_limit = 64 * 1024;  // of what is read and not parsed yet
-constexpr seconds idle_limit{30};
+constexpr std::chrono::hours answer_limit{24};
 constexpr seconds handshake_limit{10};
 constexpr seconds farewell_limit{2};
 // A connection that has been waited for this long may have to make room for another.
@@ -243,7 +243,7 @@ asio::awaitable<void> HttpListener::State::converse(Connection& connection, Wire
 asio::awaitable<bool> HttpListener::State::exchange(Connection& connection, Wire& stream,
                                                     beast::flat_buffer& buffer) {
   IncomingRequest incoming;
-  stream.expires_after(idle_limit);
+  stream.expires_after(options.patience);
   auto error = co_await read(stream, buffer, incoming, Extent::header);
   Identity who;
   std::shared_ptr<void> large;  // while this one's body is
@@ -287,10 +287,11 @@ asio::awaitable<bool> HttpListener::State::exchange(Connection& connection, Wire
   auto request = incoming.request();
   request.scheme = options.tls ? "https" : "http";
   request.who = std::move(who);
+  stream.expires_after(answer_limit);
   const auto response = co_await answer_of(std::move(request), connection);
   if (!response) co_return false;
   const auto answer = as_http(*response, incoming.keeps_alive(), incoming.is_head());
-  stream.expires_after(idle_limit);
+  stream.expires_after(options.patience);
   error = co_await stream.write(answer);
   co_return !error && incoming.keeps_alive();
 }

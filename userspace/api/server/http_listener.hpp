@@ -10,6 +10,7 @@
 #include <sys/types.h>
 
 #include <boost/asio/io_context.hpp>
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -44,6 +45,9 @@ struct HttpListenerOptions {
   using Done = std::function<void(Response)>;
   std::function<void(const Request&, const Peer&, Done done)> respond = {};
   std::size_t places = 64;  // connections at a time; 1 or more
+  // How long a client may take for a request, and to take its answer. What we take ourselves has no
+  // limit: a change that waits for a disk is answered when that has it.
+  std::chrono::milliseconds patience = std::chrono::seconds(30);
 };
 
 class HttpListener {
