@@ -7,6 +7,7 @@
 #include "bpf/counters.h"
 #include "bpf/flow_table.h"
 #include "bpf/journey.h"
+#include "maps/listener.h"
 #include "maps/member.h"
 
 /* Connections that the client has not confirmed; set before load, see SLUICE_HALF_OPEN_SHARE. */
@@ -151,16 +152,35 @@ static __always_inline bool reset_by_one(__u64 state)
 	return phase == SLUICE_PHASE_CLIENT_RESET || phase == SLUICE_PHASE_MEMBER_RESET;
 }
 
+/* What the flow's listener says in place of `usual`; 0 is nothing. */
+static __always_inline __u32 listener_idle_seconds(__u64 state, __u32 usual)
+{
+	__u32 listener = SLUICE_STATE_GET(state, LISTENER);
+	const __u32 *own = bpf_map_lookup_elem(&listener_idle, &listener);
+
+	return own && *own ? *own : usual;
+}
+
+/* The same, where only a shorter time counts: nobody has shown that the flow is worth keeping. */
+static __always_inline __u32 listener_idle_at_most(__u64 state, __u32 usual)
+{
+	__u32 own = listener_idle_seconds(state, usual);
+
+	return own < usual ? own : usual;
+}
+
 static __always_inline __u32 flow_timeout_seconds(__u64 state)
 {
 	if (sluice_flow_is_closed(state))
 		return reset_by_one(state) ? SLUICE_TIMEOUT_RESET_SECONDS : SLUICE_TIMEOUT_CLOSED_SECONDS;
 	if (state & SLUICE_FLOW_CLOSED)
-		return SLUICE_TIMEOUT_CLOSING_SECONDS;
+		return listener_idle_at_most(state, SLUICE_TIMEOUT_CLOSING_SECONDS);
 	if (SLUICE_STATE_GET(state, PROTOCOL) == SLUICE_FLOW_UDP)
-		return state & SLUICE_FLOW_ESTABLISHED ? SLUICE_TIMEOUT_UDP_REPLIED_SECONDS : SLUICE_TIMEOUT_UDP_SECONDS;
+		return state & SLUICE_FLOW_ESTABLISHED
+			       ? listener_idle_seconds(state, SLUICE_TIMEOUT_UDP_REPLIED_SECONDS)
+			       : listener_idle_at_most(state, SLUICE_TIMEOUT_UDP_SECONDS);
 	if (state & SLUICE_FLOW_ESTABLISHED)
-		return SLUICE_TIMEOUT_ESTABLISHED_SECONDS;
+		return listener_idle_seconds(state, SLUICE_TIMEOUT_ESTABLISHED_SECONDS);
 	return SLUICE_TIMEOUT_HALF_OPEN_SECONDS;
 }
 

@@ -162,7 +162,8 @@ static inline int sluice_flow_is_confirmed(__u64 state)
  * reach beyond 4 hours and that a busy flow's cache line is dirtied only once per tick. */
 #define SLUICE_TICK_SECONDS 8
 
-/* Idle times in seconds after which a flow is forgotten, up to two ticks later. */
+/* Idle times in seconds after which a flow is forgotten, up to three ticks later. A listener may have its own in place of
+ * ESTABLISHED and UDP_REPLIED (`listener_idle`); a shorter one counts for UDP and CLOSING, too. */
 #define SLUICE_TIMEOUT_HALF_OPEN_SECONDS 60    /* longer than five SYN-ACK retransmissions (31 s) */
 #define SLUICE_TIMEOUT_ESTABLISHED_SECONDS 7440 /* RFC 5382 REQ-5: not less than 2 h 4 min */
 #define SLUICE_TIMEOUT_CLOSING_SECONDS 240     /* RFC 5382 REQ-5: transitory, one FIN seen */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /* `listeners4`, `listeners6`: where clients connect to, and the pool that serves them. `allowed_sources`: who may.
- * `source_rates`: how many connections a source has opened lately.
+ * `source_rates`: how many connections a source has opened lately. `listener_idle`: how long connections may be silent.
  *
  * `listeners*` are written by the controller after the pool and the allowed sources that they name; read by the data
  * plane when a packet for a VIP is in no flow. One listener has one entry per address that reaches it (VIP, floating
@@ -50,6 +50,12 @@ struct sluice_listener {
 };
 SLUICE_STATIC_ASSERT(sizeof(struct sluice_listener) == 40);
 
+/* `listener_idle` is written by the controller before the listener: seconds, by index; 0: as maps/flow.h says. Read by the
+ * sweep and on the slow path only, so that an established connection's packets don't pay for it. Each reads it anew, so
+ * a change is for connections that are there already, too. The longest is what a flow's clock can tell: 15/16 of 2^11
+ * ticks, which are 6.8 seconds at least, less three of them and a sweep. */
+#define SLUICE_MAX_IDLE_SECONDS 12600
+
 /* `allowed_sources` is written by the controller. IPv4 networks are of ::ffff:0:0/96 (RFC 4291, 2.5.5.2). */
 #define SLUICE_MAX_ALLOWED_SOURCES 65536
 #define SLUICE_ALLOWED_PREFIX_BITS(network_bits) (32 + (network_bits)) /* the listener's index comes first */
@@ -98,6 +104,13 @@ struct {
 	__type(key, struct sluice_allowed_key);
 	__type(value, __u32); /* not used */
 } allowed_sources SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, SLUICE_MAX_LISTENERS);
+	__type(key, __u32);
+	__type(value, __u32);
+} listener_idle SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);

@@ -118,6 +118,50 @@ TEST_F(Expiry, APacketRenewsTheFlow) {
   EXPECT_EQ(expire().live, 1U);
 }
 
+// Octavia's timeout_client_data and timeout_member_data, and our idle_timeout.
+TEST_F(Expiry, AListenersOwnIdleTimeCountsForItsConnectionsAlsoForThoseThatAreThere) {
+  establish();
+  age_by_seconds(600 - margin);
+  set_idle_time(0, 600);
+  EXPECT_EQ(expire().live, 1U);
+  age_by_seconds(slack);
+  EXPECT_EQ(expire().expired, 1U);
+  EXPECT_EQ(listener_counters(0).flows_ended, 1U);
+}
+
+TEST_F(Expiry, ALongerIdleTimeKeepsAConnectionLongerThanUsual) {
+  set_idle_time(0, SLUICE_MAX_IDLE_SECONDS);
+  establish();
+  age_by_seconds(SLUICE_TIMEOUT_ESTABLISHED_SECONDS + slack);
+  EXPECT_EQ(expire().live, 1U);
+  age_by_seconds(SLUICE_MAX_IDLE_SECONDS - SLUICE_TIMEOUT_ESTABLISHED_SECONDS);
+  EXPECT_EQ(expire().expired, 1U) << "the longest that there is can still be told from the future";
+}
+
+TEST_F(Expiry, AnotherListenersIdleTimeIsNotOurs) {
+  set_idle_time(1, 1);
+  establish();
+  age_by_seconds(SLUICE_TIMEOUT_ESTABLISHED_SECONDS - margin);
+  EXPECT_EQ(expire().live, 1U);
+}
+
+TEST_F(Expiry, AShortIdleTimeCountsForAHalfClosedConnectionAndALongOneDoesNot) {
+  set_idle_time(0, SLUICE_MAX_IDLE_SECONDS);
+  establish();
+  receive(from_client(FIN | ACK));
+  age_by_seconds(SLUICE_TIMEOUT_CLOSING_SECONDS - margin);
+  EXPECT_EQ(expire().live, 1U);
+  set_idle_time(0, 60);
+  EXPECT_EQ(expire().expired, 1U);
+}
+
+TEST_F(Expiry, ASynFindsThePlaceFreeThatAListenersIdleTimeHasFreed) {
+  set_idle_time(0, 60);
+  establish();
+  age_by_seconds(60 + slack);
+  EXPECT_EQ(receive(from_client(SYN)).reason, "flow_created");
+}
+
 TEST_F(Expiry, NobodySweepsButASynFindsTheIdleFlowsPlaceFree) {
   establish();
   age_by_seconds(SLUICE_TIMEOUT_ESTABLISHED_SECONDS + slack);

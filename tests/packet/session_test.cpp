@@ -262,6 +262,24 @@ TEST_P(Sessions, AUdpSessionLivesTwoMinutesOnceBothSidesHaveSpoken) {
   EXPECT_EQ(expire().expired, 1U) << "one that nobody answered";
 }
 
+TEST_P(Sessions, AListenersIdleTimeIsThatOfUdpSessionsToo) {
+  if (family() == 6) GTEST_SKIP() << "the clock is turned in IPv4 flows only";
+  constexpr std::uint32_t own = 900;
+  const auto sleep = [&](std::uint32_t seconds) {
+    for (const auto& flow : flows()) make_older(flow, seconds);
+  };
+  constexpr std::uint32_t listener = 9;  // of all that traffic.cpp makes
+  set_idle_time(listener, own);
+  establish(L4::udp);
+  sleep(own - 10);
+  EXPECT_EQ(expire().live, 1U);
+  sleep(10 + 5 * SLUICE_TICK_SECONDS);
+  EXPECT_EQ(expire().expired, 1U);
+  receive(from_client(L4::udp, ACK, 40007));
+  sleep(SLUICE_TIMEOUT_UDP_SECONDS + 5 * SLUICE_TICK_SECONDS);
+  EXPECT_EQ(expire().expired, 1U) << "nobody answered: a long time is not for whoever sends once";
+}
+
 TEST_P(Sessions, UdpFlowsOfAFailedMemberLeaveItAtTheSweepAndTcpOnesStay) {
   establish(L4::udp);
   establish(L4::tcp);

@@ -304,6 +304,10 @@ void World::put_listener(const std::string& address, std::uint16_t port, L4 prot
   }
 }
 
+void World::set_idle_time(std::uint32_t listener, std::uint32_t seconds) {
+  put(map("listener_idle"), listener, seconds);
+}
+
 void World::remove_listener(const std::string& address, std::uint16_t port) {
   const sluice_listener4_key key{be32(address), htons(port), IPPROTO_TCP, 0};
   ASSERT_EQ(bpf_map_delete_elem(map("listeners4"), &key), 0) << std::strerror(errno);
@@ -428,6 +432,7 @@ void World::forget_flows() {
   clear_array<std::uint32_t>(map("listener_active"));
   clear_array<std::uint32_t>(map("member_active"));
   clear_array<std::uint32_t>(map("listener_half_open"));
+  clear_array<std::uint32_t>(map("listener_idle"));
   clear_array<std::uint32_t>(map("member_half_open"));
   sluice_fragment_key key{};
   while (bpf_map_get_next_key(map("fragments"), nullptr, &key) == 0)

@@ -91,6 +91,8 @@ class World : public ::testing::Test {
   // Without limits.
   static sluice_listener listener(std::uint32_t pool, std::uint32_t index = 0);
   void allow(std::uint32_t listener, const std::string& network, unsigned bits);
+  // How long its connections may be silent; 0: as usual.
+  void set_idle_time(std::uint32_t listener, std::uint32_t seconds);
   void remove_listener(const std::string& address, std::uint16_t port);
   void put_pool(std::uint32_t pool, sluice_forwarding_mode mode,
                 const std::vector<std::uint32_t>& ring,

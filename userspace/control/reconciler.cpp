@@ -6,6 +6,7 @@
 
 #include "balancing/maglev.hpp"
 #include "balancing/ring.hpp"
+#include "model/limits.hpp"
 #include "model/status.hpp"
 #include "model/vips.hpp"
 
@@ -178,6 +179,21 @@ IpAddress snat_source(const model::LoadBalancer& load_balancer, const IpAddress&
   return model::vip_of_version(load_balancer, address.is_v6()).value_or(address);
 }
 
+// How long the listener's connections may be silent; 0: as the data plane likes. Data timeouts are
+// for TCP, the larger of those that were set.
+std::uint32_t idle_seconds(const model::Listener& listener) {
+  if (listener.idle_timeout_seconds) return *listener.idle_timeout_seconds;
+  if (!listener.data_timeouts_count || transport(listener.protocol) != model::Protocol::tcp) {
+    return 0;
+  }
+  std::uint32_t longest_ms = 0;
+  for (const auto ms : {listener.timeout_client_data_ms, listener.timeout_member_data_ms}) {
+    if (ms != model::default_data_timeout_ms) longest_ms = std::max(longest_ms, ms);
+  }
+  const auto seconds = longest_ms / 1000 + (longest_ms % 1000 != 0 ? 1 : 0);
+  return std::min(seconds, static_cast<std::uint32_t>(model::idle_timeout_range.highest));
+}
+
 // An address that reaches the load balancer: its VIP or a floating IP. Needs the pools in `state`.
 void add_address(DataPlaneState& state, const IpAddress& address, bool up,
                  const model::LoadBalancer& load_balancer, const ListenersByOwner& listeners) {
@@ -195,6 +211,7 @@ void add_address(DataPlaneState& state, const IpAddress& address, bool up,
     entry.connection_limit = listener->connection_limit;
     entry.new_connection_limit = listener->new_connection_limit;
     entry.resets = listener->on_no_member == model::RefusalMode::reset;
+    entry.idle_seconds = idle_seconds(*listener);
     const auto pool = listener->default_pool_id.value_or(Uuid{});
     if (state.pools.contains(key.entry_of(pool))) entry.pool = pool;
   }

@@ -110,6 +110,8 @@ Result<DataPlaneState> DataPlaneOverMaps::read() {
   if (!allowed) return tl::unexpected(allowed.error());
   const auto listeners = listener_entries();
   if (!listeners) return tl::unexpected(listeners.error());
+  const auto idle = listener_idle_.entries();
+  if (!idle) return tl::unexpected(idle.error());
   const auto pools = pools_.entries();
   if (!pools) return tl::unexpected(pools.error());
   const auto members = members_.entries();
@@ -127,6 +129,7 @@ Result<DataPlaneState> DataPlaneOverMaps::read() {
   for (const auto& [key, listener] : *listeners) {
     auto& entry = state.listeners[key] = from_map(listener);
     entry.pool = pool_of(key, listener.pool);
+    if (listener.index < idle->size()) entry.idle_seconds = (*idle)[listener.index].second;
     const auto networks = allowed->find(listener.index);
     if (listener.flags & SLUICE_LISTENER_RESTRICTED && networks != allowed->end()) {
       entry.allowed_cidrs = networks->second;

@@ -202,6 +202,7 @@ Result<void> check(const Listener& listener) {
       check_range("protocol_port", listener.protocol_port, port_range),
       check_range("connection_limit", listener.connection_limit, connection_limit_range),
       check_range("new_connection_limit", listener.new_connection_limit, connection_limit_range),
+      check_range("idle_timeout", listener.idle_timeout_seconds.value_or(1), idle_timeout_range),
       check_range("timeout_client_data", listener.timeout_client_data_ms, timeout_range_ms),
       check_range("timeout_member_connect", listener.timeout_member_connect_ms, timeout_range_ms),
       check_range("timeout_member_data", listener.timeout_member_data_ms, timeout_range_ms),

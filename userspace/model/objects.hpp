@@ -91,6 +91,10 @@ struct LoadBalancer : Object {
   bool operator==(const LoadBalancer&) const = default;
 };
 
+// What the API shows where no data timeout was set, and what then doesn't count: cutting off every
+// connection after 50 silent seconds is what the real service's users complain of.
+inline constexpr std::uint32_t default_data_timeout_ms = 50000;
+
 struct Listener : Object {
   std::string description;
   Uuid load_balancer_id{};
@@ -101,10 +105,14 @@ struct Listener : Object {
   std::int32_t connection_limit = -1;
   std::int32_t new_connection_limit = -1;  // per second and client address; -1: none
   RefusalMode on_no_member = RefusalMode::drop;
-  std::uint32_t timeout_client_data_ms = 50000;
+  std::optional<std::uint32_t> idle_timeout_seconds;  // for any protocol; unset: the usual one
+  std::uint32_t timeout_client_data_ms = default_data_timeout_ms;
   std::uint32_t timeout_member_connect_ms = 5000;
-  std::uint32_t timeout_member_data_ms = 50000;
+  std::uint32_t timeout_member_data_ms = default_data_timeout_ms;
   std::uint32_t timeout_tcp_inspect_ms = 0;
+  // Do the two data timeouts count? Those that were stored before they were enforced don't until
+  // one of them is set again.
+  bool data_timeouts_count = true;
 
   bool operator==(const Listener&) const = default;
 };

@@ -218,6 +218,13 @@ CREATE TABLE quotas (
   l7policy INTEGER NOT NULL,
   l7rule INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+)sql",
+                                      // 7 -> 8: idle times that are enforced. What was stored as a
+                                      // data timeout had no effect, and has none until it is set
+                                      // again.
+                                      R"sql(
+ALTER TABLE listeners ADD COLUMN idle_timeout_seconds INTEGER;
+ALTER TABLE listeners ADD COLUMN data_timeouts_count INTEGER NOT NULL DEFAULT 0;
 )sql"};
 
 constexpr int has_identity = 6;

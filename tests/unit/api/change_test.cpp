@@ -110,6 +110,19 @@ TEST_F(Change, a_listener_changes_its_own_limits_and_back) {
   EXPECT_EQ(answer["listener"].at("on_no_member"), "drop");
 }
 
+TEST_F(Change, a_listeners_idle_timeout_is_its_own_and_data_timeouts_count_from_when_they_are_set) {
+  const auto listener = [&] { return controller().model().listeners.begin()->second; };
+  EXPECT_EQ(get(listener_url_)["listener"].at("idle_timeout"), nullptr);
+  auto answer = put(listener_url_, R"({"listener": {"idle_timeout": "600"}})");
+  EXPECT_EQ(answer["listener"].at("idle_timeout"), 600);
+  EXPECT_EQ(put(listener_url_, R"({"listener": {"idle_timeout": 0}})").status, 400U);
+  answer = put(listener_url_, R"({"listener": {"idle_timeout": null}})");
+  EXPECT_EQ(answer["listener"].at("idle_timeout"), nullptr);
+  EXPECT_EQ(answer["listener"].at("timeout_client_data"), 50000)
+      << "shown as the real service does";
+  EXPECT_TRUE(listener().data_timeouts_count);
+}
+
 TEST_F(Change, a_pool_changes_its_forwarding_mode_and_back) {
   auto answer = put(pool_url_, R"({"pool": {"forwarding_mode": "dnat"}})");
   EXPECT_EQ(answer["pool"].at("forwarding_mode"), "dnat");

@@ -45,6 +45,27 @@ TEST_F(Reconciler, TheWalkthroughBecomesAVipAListenerAPoolAndTwoMembers) {
   EXPECT_EQ(state.members.at(walkthrough.b), (MemberEntry{ip("10.0.0.6"), 80, true}));
 }
 
+TEST_F(Reconciler, AListenersIdleTimeIsItsOwnOrTheLargerDataTimeoutThatWasSet) {
+  auto& listener = model.listeners.at(walkthrough.listener);
+  const auto idle = [&] { return desired().listeners.at(port_80).idle_seconds; };
+  EXPECT_EQ(idle(), 0U) << "50 s, the API's default, is no wish";
+  listener.timeout_client_data_ms = 10'001;
+  EXPECT_EQ(idle(), 11U) << "no connection ends before its time; the other one was not set";
+  listener.timeout_member_data_ms = 600'000;
+  EXPECT_EQ(idle(), 600U);
+  listener.timeout_member_data_ms = 2'073'600'000;
+  EXPECT_EQ(idle(), 12600U) << "as long as can be told";
+  listener.data_timeouts_count = false;
+  EXPECT_EQ(idle(), 0U) << "stored before they had an effect";
+  listener.data_timeouts_count = true;
+  listener.idle_timeout_seconds = 5;
+  EXPECT_EQ(idle(), 5U);
+  listener.idle_timeout_seconds.reset();
+  listener.protocol = model::Protocol::udp;
+  const ListenerKey udp_80{ip("10.0.0.16"), 80, model::Protocol::udp};
+  EXPECT_EQ(desired().listeners.at(udp_80).idle_seconds, 0U) << "they are TCP's";
+}
+
 TEST_F(Reconciler, AFloatingIpReachesTheSameListenersAndMembersSeeTheVip) {
   walkthrough.add_floating_ip(model, "203.0.113.9");
   const auto state = desired();

@@ -5,6 +5,9 @@
 
 #include <cstring>
 
+#include "maps/listener.h"
+#include "model/limits.hpp"
+
 namespace sluice::dataplane {
 namespace {
 
@@ -48,6 +51,10 @@ TEST(Codec, AListenersLimitsComeBackAsTheyWere) {
   entry.new_connection_limit = 0;
   entry.resets = true;
   EXPECT_EQ(from_map(to_map(entry, 7, 8)), entry);
+}
+
+TEST(Codec, TheLongestIdleTimeThatMayBeAskedForIsTheLongestThatTheDataPlaneCanTell) {
+  EXPECT_EQ(SLUICE_MAX_IDLE_SECONDS, model::idle_timeout_range.highest);
 }
 
 TEST(Codec, AllowedNetworksComeBackAsTheyWere) {

@@ -44,7 +44,7 @@ TEST(Versions, OnlyWhatCameLaterMayBeMissing) {
   EXPECT_THAT(later, UnorderedElementsAreArray(
                          {"member_handshakes", "member_failures", "suspicions", "store_position",
                           "listener_half_open", "member_half_open", "hash_key", "map_versions",
-                          "later_reason_counters", "member_silences"}));
+                          "later_reason_counters", "member_silences", "listener_idle"}));
 }
 
 TEST(Versions, WithoutAMapOfVersionsAllAreTheFirst) {

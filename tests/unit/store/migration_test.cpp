@@ -121,6 +121,9 @@ TEST_F(Migration, AStoreOfSchema5KeepsEveryAttributeAndNewOnesHaveTheirDefaults)
   EXPECT_EQ(model.members.at(id(4)).address.to_string(), "10.0.0.4");
   EXPECT_EQ(model.members.at(id(4)).typed_address, "");
   EXPECT_TRUE(model.quotas.empty());
+  const auto& listener = model.listeners.at(id(3));
+  EXPECT_FALSE(listener.idle_timeout_seconds);
+  EXPECT_FALSE(listener.data_timeouts_count) << "they had no effect, and have none by an upgrade";
 }
 
 TEST_F(Migration, AMigratedStoreTakesWhatTheOldOneCouldNot) {

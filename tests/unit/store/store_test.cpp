@@ -74,6 +74,8 @@ model::Model full_model() {
   listener.connection_limit = 100;
   listener.new_connection_limit = 7;
   listener.on_no_member = model::RefusalMode::reset;
+  listener.idle_timeout_seconds = 600;
+  listener.data_timeouts_count = false;
   listener.timeout_client_data_ms = 1;
   listener.timeout_member_connect_ms = 2;
   listener.timeout_member_data_ms = 3;
@@ -346,10 +348,10 @@ TEST_F(StoreTest, AFileOfANewerSluiceIsRefused) {
   { const auto store = opened(); }
   sqlite3* database = nullptr;
   ASSERT_EQ(sqlite3_open(file().c_str(), &database), SQLITE_OK);
-  sqlite3_exec(database, "PRAGMA user_version = 8", nullptr, nullptr, nullptr);
+  sqlite3_exec(database, "PRAGMA user_version = 9", nullptr, nullptr, nullptr);
   sqlite3_close(database);
   EXPECT_EQ(refusal(), "open " + file().string() +
-                           ": it was written by a newer Sluice (schema 8, this program knows 7) "
+                           ": it was written by a newer Sluice (schema 9, this program knows 8) "
                            "(install that version again, or choose another --state-dir)");
 }
 

@@ -100,6 +100,7 @@ const Shape& listener_shape() {
                                       {"new_connection_limit", Type::integer, -1},
                                       {"on_no_member", Type::lower, "drop"},
                                       {"allowed_cidrs", Type::cidrs},
+                                      {"idle_timeout", Type::integer},
                                       {"timeout_client_data", Type::integer, 50000},
                                       {"timeout_member_connect", Type::integer, 5000},
                                       {"timeout_member_data", Type::integer, 50000},

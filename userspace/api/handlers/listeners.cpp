@@ -13,6 +13,10 @@ using model::Protocol;
 
 void read_timeouts(Attributes& in, Listener& out) {
   const Listener defaults;
+  in.optional_integer("idle_timeout", out.idle_timeout_seconds, model::idle_timeout_range);
+  if (in.given("timeout_client_data") || in.given("timeout_member_data")) {
+    out.data_timeouts_count = true;
+  }
   in.integer("timeout_client_data", out.timeout_client_data_ms, model::timeout_range_ms,
              defaults.timeout_client_data_ms);
   in.integer("timeout_member_connect", out.timeout_member_connect_ms, model::timeout_range_ms,

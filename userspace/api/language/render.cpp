@@ -1,6 +1,7 @@
 #include "api/language/render.hpp"
 
 #include <fmt/chrono.h>
+#include <concepts>
 
 #include <boost/json/array.hpp>
 #include <chrono>
@@ -36,8 +37,9 @@ json::value or_null(const std::optional<T>& value) {
   return value ? json::value(render(*value)) : json::value(nullptr);
 }
 
-json::value or_null(const std::optional<std::uint16_t>& port) {
-  return port ? json::value(*port) : json::value(nullptr);
+template <std::integral T>
+json::value or_null(const std::optional<T>& number) {
+  return number ? json::value(*number) : json::value(nullptr);
 }
 
 json::object id_only(const Uuid& id) {
@@ -145,6 +147,7 @@ json::object render(const View& view, const model::Listener& object) {
                   {"l7policies", json::array()},
                   {"insert_headers", json::object()},
                   {"allowed_cidrs", cidrs(object.allowed_cidrs)},
+                  {"idle_timeout", or_null(object.idle_timeout_seconds)},
                   {"timeout_client_data", object.timeout_client_data_ms},
                   {"timeout_member_connect", object.timeout_member_connect_ms},
                   {"timeout_member_data", object.timeout_member_data_ms},
