@@ -282,10 +282,11 @@ static __always_inline const struct sluice_member *member_of(__u64 state)
 	return bpf_map_lookup_elem(&members, &index);
 }
 
-/* Nobody vouches for the member any more: it is down, or was removed, after which no monitor asks it. */
+/* Nobody vouches for the member any more: it is down, or was removed, after which no monitor asks it, or its time to drain
+ * is over. */
 static __always_inline bool member_is_gone(const struct sluice_member *member)
 {
-	return member->flags & (SLUICE_MEMBER_FAILED | SLUICE_MEMBER_REMOVED);
+	return member->flags & (SLUICE_MEMBER_FAILED | SLUICE_MEMBER_REMOVED | SLUICE_MEMBER_GIVEN_UP);
 }
 
 /* Has the member been silent for as long as the sweep lets an unanswered UDP flow be, while its client went on? Never true

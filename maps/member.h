@@ -26,8 +26,8 @@
 #define SLUICE_MEMBER_DSR 16U
 #define SLUICE_MEMBER_IPIP 32U
 #define SLUICE_MEMBER_DNAT 64U
-/* It is down, its pool has others, and the pool says that clients shall not wait for it: at the next sweep its flows but
- * for UDP lose their next hop, and a client's next packet is answered with a reset. Connections whose client is silent
+/* It is down, its pool has others, and the pool says that clients shall not wait for it; or its time to drain is over. At the next sweep its flows but
+ * for UDP, which leave it, lose their next hop, and a client's next packet is answered with a reset. Connections whose client is silent
  * until the flag is gone live on. */
 #define SLUICE_MEMBER_GIVEN_UP 128U
 /* Its pool leaves clients of members that are down alone. Only the controller reads it: a member that is removed while it

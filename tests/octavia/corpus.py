@@ -605,6 +605,7 @@ def own_attributes(section):
     downs = ["keep", "reset", "drop", "KEEP", "", None, 5]
     section.post_each(POOLS, "pool", pool, "on_member_down", downs)
     section.put_each(f"{POOLS}/{{pool}}", "pool", "on_member_down", downs)
+    section.put_each(f"{POOLS}/{{pool}}", "pool", "drain_timeout", INTEGERS + [0, 604800, 604801])
     section.post_each(POOLS, "pool", pool, "lb_algorithm", ["MAGLEV", "maglev"])
     section.ask("PUT", f"{POOLS}/{{pool}}", {"pool": {"lb_algorithm": "MAGLEV"}})
     for query in ("forwarding_mode=fullnat", "forwarding_mode=x", "fields=forwarding_mode", "sort=forwarding_mode"):

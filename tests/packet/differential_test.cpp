@@ -243,6 +243,8 @@ std::uint32_t flags_of(reference::Standing standing) {
       return SLUICE_MEMBER_FAILED;
     case Standing::given_up:
       return SLUICE_MEMBER_FAILED | SLUICE_MEMBER_GIVEN_UP;
+    case Standing::drained_out:
+      return SLUICE_MEMBER_GIVEN_UP;
     case Standing::removed:
       return SLUICE_MEMBER_REMOVED;
     default:

@@ -98,6 +98,28 @@ TEST_P(FailedMember, WithoutTheFlagItsConnectionsLiveOn) {
   EXPECT_EQ(receive(next_segment()).reason, "forwarded");
 }
 
+// What the controller does when a member was drained for as long as its pool says: it is well, and
+// its time is over.
+TEST_P(FailedMember, AMemberWhoseTimeToDrainIsOverLosesItsConnections) {
+  establish(L4::udp);
+  for (const L4 protocol : {L4::tcp, L4::udp}) {
+    put_pool(pool(protocol), SLUICE_FULLNAT, {member_index(2, protocol)});
+    put_member(member_index(1, protocol), net().member1, member_port(protocol), false);
+  }
+  EXPECT_EQ(expire().live, 2U) << "it is being drained";
+  for (const L4 protocol : {L4::tcp, L4::udp}) {
+    put_member(member_index(1, protocol), net().member1, member_port(protocol), false,
+               SLUICE_MEMBER_GIVEN_UP);
+  }
+  EXPECT_EQ(expire().expired, 1U) << "the UDP session";
+  EXPECT_EQ(receive(next_segment()).reason, "rejected");
+  EXPECT_EQ(member_counters(member_index(1)).flows_ended, 1U);
+  const auto datagram = from_client(L4::udp, ACK);
+  const auto out = receive(datagram);
+  EXPECT_EQ(out.reason, "flow_created");
+  EXPECT_TRUE(same_frame(out.frame, at_member(datagram, 2).bytes()));
+}
+
 TEST_P(FailedMember, OtherMembersConnectionsAreLeftAlone) {
   auto other = from_client(L4::tcp, SYN, 40001);
   ASSERT_TRUE(same_frame(receive(other).frame, at_member(other, 2).bytes()));

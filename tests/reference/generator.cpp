@@ -325,9 +325,9 @@ Step Generator::next() {
     const bool of_flow = !model_.flows().empty() && chance(70);
     const auto member =
         of_flow ? any_of(model_.flows()).member : below(configuration().members.size());
-    static const Standing ways_to_go[] = {Standing::drained,  Standing::drained,
-                                          Standing::down,     Standing::given_up,
-                                          Standing::given_up, Standing::removed};
+    static const Standing ways_to_go[] = {
+        Standing::drained,  Standing::drained,     Standing::down,   Standing::given_up,
+        Standing::given_up, Standing::drained_out, Standing::removed};
     const bool usable = configuration().members[member].is_usable();
     return Turns{member, usable ? any_of(ways_to_go) : Standing::usable};
   }

@@ -259,8 +259,7 @@ bool Model::gives_way(const Flow& flow, const View& v) const {
 }
 
 bool Model::is_given_up(const Flow& flow) const {
-  return flow.lost && !flow.is_over() &&
-         configuration_.members[flow.member].standing == Standing::given_up;
+  return flow.lost && !flow.is_over() && configuration_.members[flow.member].is_given_up();
 }
 
 // Its client is told, if it can be; one that has ended the connection itself need not be.
@@ -275,14 +274,14 @@ void Model::turn(std::size_t member, Standing standing) {
   sweep();
 }
 
-// UDP sessions of members that are down or removed end; other connections of those that are given
-// up look once more before they go on.
+// UDP sessions of members that are down, removed or drained for long enough end; other connections
+// of those that are given up look once more before they go on.
 void Model::sweep() {
   for (std::size_t i = 0; i < flows_.size(); ++i) {
     auto& flow = flows_[i];
     const auto& member = configuration_.members[flow.member];
     if (flow.forgotten || !member.is_gone()) continue;
-    if (member.standing == Standing::given_up) flow.lost = true;
+    if (member.is_given_up()) flow.lost = true;
     if (flow.at_client.protocol == udp) forget(i);
   }
 }

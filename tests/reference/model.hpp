@@ -31,7 +31,7 @@ enum class Mode { fullnat, dnat, dsr, ipip };
 
 // What is known of a member: it takes connections; it takes no new ones; it is down, and its
 // clients are left alone or are told; it was removed while it was none of these.
-enum class Standing { usable, drained, down, given_up, removed };
+enum class Standing { usable, drained, down, given_up, drained_out, removed };
 
 struct Member {
   Address address;
@@ -40,6 +40,9 @@ struct Member {
   bool is_usable() const { return standing == Standing::usable; }
   // Nobody vouches for it.
   bool is_gone() const { return standing > Standing::drained; }
+  bool is_given_up() const {
+    return standing == Standing::given_up || standing == Standing::drained_out;
+  }
 };
 enum class Algorithm { round_robin, least_connections, source_ip, source_ip_port };
 

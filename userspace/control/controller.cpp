@@ -304,6 +304,13 @@ void Controller::set_suspects(Suspects suspects) {
   proceed();
 }
 
+void Controller::set_overdue(Overdue overdue) {
+  if (overdue == overdue_) return;
+  overdue_ = std::move(overdue);
+  settle(bring_in_line(Verify::trust));
+  proceed();
+}
+
 void Controller::adopt(DataPlane& data_plane) {
   data_plane_ = &data_plane;
   lost_.reset();
@@ -332,7 +339,7 @@ Result<std::vector<std::string>> Controller::repair_drift() {
   actual_ = *found;
   if (!committing_) note_position();  // the maps may be others than those of the last commit
 
-  const auto planned = diff(desired_state(model_, health_, suspects_), *found);
+  const auto planned = diff(desired_state(model_, health_, suspects_, overdue_), *found);
   if (planned.empty() && !any_unsettled(model_)) return std::vector<std::string>{};
   const auto attempt = bring_in_line(Verify::read_back);
   const auto& refusals = attempt.refusals;
@@ -355,7 +362,7 @@ Result<std::vector<std::string>> Controller::repair_drift() {
 Attempt Controller::nothing_of_it(const Error& why) {
   actual_.reset();
   Attempt attempt;
-  for (auto& operation : diff(desired_state(model_, health_, suspects_), {}))
+  for (auto& operation : diff(desired_state(model_, health_, suspects_, overdue_), {}))
     attempt.refusals.push_back({std::move(operation), why});
   return attempt;
 }
@@ -374,7 +381,7 @@ Attempt Controller::bring_in_line(Verify verify) {
     if (!read) return {.refusals = {}, .unreadable = std::move(read.error())};
     actual_ = std::move(*read);
   }
-  const auto desired = desired_state(model_, health_, suspects_);
+  const auto desired = desired_state(model_, health_, suspects_, overdue_);
   const auto operations = diff(desired, *actual_);
   if (operations.empty()) return {};
   auto refusals = apply_all(*data_plane_, operations, *actual_);

@@ -97,6 +97,10 @@ class Controller {
   void set_suspects(Suspects suspects);
   const Suspects& suspects() const { return suspects_; }
 
+  // From now on the connections of these are ended. Not stored: it follows from the members'
+  // drain_until.
+  void set_overdue(Overdue overdue);
+
   // The next change applied reads the data plane first, whatever we believe that it holds.
   void distrust_data_plane() { actual_.reset(); }
 
@@ -160,6 +164,7 @@ class Controller {
   model::Model model_;
   model::HealthTable health_;
   Suspects suspects_;
+  Overdue overdue_;
   std::optional<model::Model> staged_;  // within a request: what it has led to so far
   bool touched_ = false;                // it may differ from model_
   bool in_transaction_ = false;

@@ -38,8 +38,9 @@ struct MemberEntry {
   bool usable = false;     // is in its pool's ring
   bool failed = false;     // its monitor says that it is down
   model::ForwardingMode forwarding_mode = model::ForwardingMode::fullnat;  // its pool's
-  bool given_up = false;  // failed, and clients that still send to it are told
-  bool keeps = false;     // its pool leaves clients of members that are down alone
+  bool given_up =
+      false;           // failed, or drained for long enough: clients that still send to it are told
+  bool keeps = false;  // its pool leaves clients of members that are down alone
 
   bool operator==(const MemberEntry&) const = default;
 };

@@ -48,7 +48,8 @@ Follower::Follower(boost::asio::io_context& loop, Controller& controller,
             spdlog::warn("members can't be probed and stay as they are, first of all {}: {}",
                          describe_member(controller_.model(), member), reason);
           }),
-      timer_(loop) {
+      timer_(loop),
+      drain_timer_(loop) {
   controller_.on_change([this] { schedule(); });
   controller_.on_event([this](const std::string& event) {
     spdlog::warn("{}", event);
@@ -71,7 +72,41 @@ void Follower::catch_up() {
   probe_members();
   keep_neighbors();
   announce_vips();
+  end_drains();
   let_go_of_failed_members();
+}
+
+// Looks whose time to drain is over, and again when the next one's is. The clock may be set
+// meanwhile, so it looks every few seconds, too.
+void Follower::end_drains() {
+  constexpr auto longest = std::chrono::seconds(5);
+  const auto now = std::chrono::system_clock::now();
+  std::optional<std::chrono::system_clock::duration> next;
+  Overdue overdue;
+  for (const auto& [id, member] : controller_.model().members) {
+    if (!member.drain_until) continue;
+    const auto left = *member.drain_until - now;
+    if (left <= left.zero()) {
+      overdue.insert(id);
+    } else if (!next || left < *next) {
+      next = left;
+    }
+  }
+  for (const auto& id : overdue) {
+    if (overdue_.contains(id)) continue;
+    const auto what = fmt::format("{} has been drained for long enough: its connections are ended",
+                                  describe_member(controller_.model(), id));
+    spdlog::info("{}", what);
+    note_("health", what, &id);
+    someone_failed_ = true;
+  }
+  overdue_ = overdue;
+  controller_.set_overdue(std::move(overdue));
+  if (!next) return drain_timer_.cancel(), void();
+  drain_timer_.expires_after(std::min<std::chrono::system_clock::duration>(*next, longest));
+  drain_timer_.async_wait([this](const boost::system::error_code& error) {
+    if (!error) catch_up();
+  });
 }
 
 // Sessions without a connection (UDP) move to another member with their next packet once their

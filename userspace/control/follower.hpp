@@ -45,6 +45,7 @@ class Follower {
   void probe_members();
   void keep_neighbors();
   void announce_vips();
+  void end_drains();
   void let_go_of_failed_members();
 
   Controller& controller_;
@@ -53,6 +54,8 @@ class Follower {
   network::Announcer announcer_;
   health::Monitor monitor_;
   boost::asio::steady_timer timer_;
+  boost::asio::steady_timer drain_timer_;
+  Overdue overdue_;
   bool scheduled_ = false;
   bool someone_failed_ = false;
   std::chrono::steady_clock::time_point last_sweep_{};

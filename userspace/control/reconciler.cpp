@@ -32,6 +32,7 @@ MembersByPool members_by_pool(const model::Model& model) {
 struct Knowledge {
   const model::HealthTable& health;
   const Suspects& suspects;
+  const Overdue& overdue;
 };
 
 // A suspicion calls no backup: it is over in a moment.
@@ -129,7 +130,7 @@ void give_up_failed(DataPlaneState& state, const model::Pool& pool, bool ipv6,
   if (pool.on_member_down != model::MemberDownMode::reset) return;
   for (const auto* member : members) {
     auto& wanted = state.members[member->id];
-    if (member->address.is_v6() == ipv6) wanted.given_up = wanted.failed;
+    if (member->address.is_v6() == ipv6) wanted.given_up |= wanted.failed;
   }
 }
 
@@ -140,6 +141,7 @@ void add_pool(DataPlaneState& state, const model::Model& model, const model::Poo
     wanted = {member->address, member->protocol_port, false, is_down(known.health, member->id),
               pool.forwarding_mode};
     wanted.keeps = pool.on_member_down != model::MemberDownMode::reset;
+    wanted.given_up = known.overdue.contains(member->id);
   }
   if (!pool.admin_state_up) return;
   const auto& owner = model.load_balancers.at(pool.load_balancer_id);
@@ -241,9 +243,9 @@ void append(Operations& operations, Operations&& more) {
 }  // namespace
 
 DataPlaneState desired_state(const model::Model& model, const model::HealthTable& health,
-                             const Suspects& suspects) {
+                             const Suspects& suspects, const Overdue& overdue) {
   DataPlaneState state;
-  const Knowledge known{health, suspects};
+  const Knowledge known{health, suspects, overdue};
   const auto members = members_by_pool(model);
   for (const auto& [id, pool] : model.pools) {
     const auto own = members.find(id);

@@ -14,11 +14,14 @@ namespace sluice::control {
 // has others.
 using Suspects = std::set<Uuid>;
 
+// Members whose time to drain is over: what connections they still have are ended.
+using Overdue = std::set<Uuid>;
+
 // What the data plane should hold. Disabled listeners and pools are absent from it, a disabled load
 // balancer's VIPs are present but down; rings hold the usable members only (backups when no other
 // is usable).
 DataPlaneState desired_state(const model::Model& model, const model::HealthTable& health,
-                             const Suspects& suspects = {});
+                             const Suspects& suspects = {}, const Overdue& overdue = {});
 
 // Operations that turn `actual` into `desired`, in an order that never exposes a half-built state:
 // members before the rings that name them, pools before listeners, listeners before VIPs; removal

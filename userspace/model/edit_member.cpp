@@ -38,6 +38,16 @@ Result<void> check_not_a_vip(const Model& model, const Member& member) {
   return {};
 }
 
+// A member that stops to take connections has its pool's time for those that it has, unless it came
+// with an end of its own; one that takes them again has no end.
+void time_drain(Member& member, const Member& before, const Pool& pool, Timestamp now) {
+  if (member.takes_connections()) {
+    member.drain_until.reset();
+  } else if (before.takes_connections() && !member.drain_until && pool.drain_timeout_seconds) {
+    member.drain_until = now + std::chrono::seconds(*pool.drain_timeout_seconds);
+  }
+}
+
 }  // namespace
 
 Result<Uuid> add(Model& model, Member member, Timestamp now) {
@@ -68,6 +78,7 @@ Result<void> replace(Model& model, Member member, Timestamp now) {
   if (member.subnet_id != old.subnet_id) return fixed("subnet_id");
   if (auto ok = check(member); !ok) return ok;
 
+  time_drain(member, old, model.pools.at(old.pool_id), now);
   mark_pool(model, old.pool_id);
   carry_over(member, old, now);
   **current = std::move(member);

@@ -130,6 +130,8 @@ struct Pool : Object {
   std::optional<IpAddress> persistence_granularity;  // a mask: "255.255.255.0"
   // What becomes of the connections of a member that its monitor declares down.
   MemberDownMode on_member_down = MemberDownMode::reset;
+  // How long members that are drained or disabled keep their connections; unset: until they end.
+  std::optional<std::uint32_t> drain_timeout_seconds;
 
   bool operator==(const Pool&) const = default;
 };
@@ -147,6 +149,11 @@ struct Member : Object {
   // compare what they sent with what they are shown.
   std::string typed_address;
   std::string typed_monitor_address;
+  // Drained or disabled, and then its connections are ended; unset: they may go on.
+  std::optional<Timestamp> drain_until;
+
+  // May it get new connections, as far as its own settings go?
+  bool takes_connections() const { return admin_state_up && weight > 0; }
 
   bool operator==(const Member&) const = default;
 };

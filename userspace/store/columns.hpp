@@ -89,6 +89,7 @@ void columns(Visitor& visit, T& object) {
   visit("lb_algorithm", object.lb_algorithm);
   visit("forwarding_mode", object.forwarding_mode);
   visit("on_member_down", object.on_member_down);
+  visit("drain_timeout_seconds", object.drain_timeout_seconds);
   visit("session_persistence", object.session_persistence);
   visit("persistence_timeout_seconds", object.persistence_timeout_seconds);
   visit("persistence_granularity", object.persistence_granularity);
@@ -107,6 +108,7 @@ void columns(Visitor& visit, T& object) {
   visit("monitor_port", object.monitor_port);
   visit("typed_address", object.typed_address);
   visit("typed_monitor_address", object.typed_monitor_address);
+  visit("drain_until", object.drain_until);
 }
 
 template <typename Visitor, Of<model::HealthMonitor> T>

@@ -219,12 +219,14 @@ CREATE TABLE quotas (
   l7rule INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 )sql",
-                                      // 7 -> 8: idle times that are enforced. What was stored as a
-                                      // data timeout had no effect, and has none until it is set
-                                      // again.
+                                      // 7 -> 8: ends of a drain, and idle times that are enforced.
+                                      // What was stored as a data timeout had no effect, and has
+                                      // none until it is set again.
                                       R"sql(
 ALTER TABLE listeners ADD COLUMN idle_timeout_seconds INTEGER;
 ALTER TABLE listeners ADD COLUMN data_timeouts_count INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE pools ADD COLUMN drain_timeout_seconds INTEGER;
+ALTER TABLE members ADD COLUMN drain_until INTEGER;
 )sql"};
 
 constexpr int has_identity = 6;

@@ -110,6 +110,42 @@ TEST_F(Change, a_listener_changes_its_own_limits_and_back) {
   EXPECT_EQ(answer["listener"].at("on_no_member"), "drop");
 }
 
+TEST_F(Change, a_member_is_drained_by_a_time_that_its_pool_or_the_request_says) {
+  const auto member = [&] { return controller().model().members.begin()->second; };
+  const auto seconds_left = [&] {
+    return std::chrono::duration_cast<std::chrono::seconds>(*member().drain_until -
+                                                            std::chrono::system_clock::now())
+        .count();
+  };
+  put(member_url_, R"({"member": {"weight": 0}})");
+  EXPECT_FALSE(member().drain_until) << "as before: until they end";
+  auto shown = get(member_url_)["member"];
+  EXPECT_EQ(shown.at("connections_left"), 0);
+  EXPECT_FALSE(shown.contains("drain_seconds_left"));
+  put(member_url_, R"({"member": {"weight": 3}})");
+  EXPECT_FALSE(get(member_url_)["member"].contains("connections_left"));
+
+  EXPECT_EQ(put(pool_url_, R"({"pool": {"drain_timeout": 3000}})")["pool"].at("drain_timeout"),
+            3000);
+  put(member_url_, R"({"member": {"admin_state_up": false}})");
+  ASSERT_TRUE(member().drain_until);
+  EXPECT_NEAR(static_cast<double>(seconds_left()), 3000, 100);
+  put(member_url_, R"({"member": {"name": "x"}})");
+  EXPECT_TRUE(member().drain_until) << "another change is no new drain";
+  put(member_url_, R"({"member": {"admin_state_up": true}})");
+  EXPECT_FALSE(member().drain_until);
+
+  put(member_url_, R"({"member": {"drain": 60000}})");
+  EXPECT_EQ(member().weight, 0);
+  EXPECT_NEAR(static_cast<double>(seconds_left()), 60000, 100);
+  shown = get(member_url_)["member"];
+  EXPECT_NEAR(static_cast<double>(shown.at("drain_seconds_left").as_int64()), 60000, 100);
+  EXPECT_EQ(put(member_url_, R"({"member": {"drain": 5, "weight": 1}})").status, 400U);
+  EXPECT_EQ(put(member_url_, R"({"member": {"drain": -1}})").status, 400U);
+  put(member_url_, R"({"member": {"weight": 1}})");
+  EXPECT_FALSE(member().drain_until);
+}
+
 TEST_F(Change, a_listeners_idle_timeout_is_its_own_and_data_timeouts_count_from_when_they_are_set) {
   const auto listener = [&] { return controller().model().listeners.begin()->second; };
   EXPECT_EQ(get(listener_url_)["listener"].at("idle_timeout"), nullptr);

@@ -45,6 +45,18 @@ TEST_F(Reconciler, TheWalkthroughBecomesAVipAListenerAPoolAndTwoMembers) {
   EXPECT_EQ(state.members.at(walkthrough.b), (MemberEntry{ip("10.0.0.6"), 80, true}));
 }
 
+TEST_F(Reconciler, AMemberWhoseTimeToDrainIsOverIsGivenUpAndNobodyElse) {
+  a().weight = 0;
+  EXPECT_FALSE(desired().members.at(walkthrough.a).given_up);
+  const auto over = desired_state(model, health, {}, {walkthrough.a});
+  EXPECT_TRUE(over.members.at(walkthrough.a).given_up);
+  EXPECT_FALSE(over.members.at(walkthrough.a).failed);
+  EXPECT_FALSE(over.members.at(walkthrough.b).given_up);
+  // Also where nobody is left to turn to: it is the operator who says so, no monitor.
+  b().weight = 0;
+  EXPECT_TRUE(desired_state(model, health, {}, {walkthrough.a}).members.at(walkthrough.a).given_up);
+}
+
 TEST_F(Reconciler, AListenersIdleTimeIsItsOwnOrTheLargerDataTimeoutThatWasSet) {
   auto& listener = model.listeners.at(walkthrough.listener);
   const auto idle = [&] { return desired().listeners.at(port_80).idle_seconds; };

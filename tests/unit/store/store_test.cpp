@@ -58,6 +58,7 @@ model::Model full_model() {
   pool.lb_algorithm = model::Algorithm::maglev;
   pool.forwarding_mode = model::ForwardingMode::dnat;
   pool.on_member_down = model::MemberDownMode::keep;
+  pool.drain_timeout_seconds = 0;
   pool.session_persistence = model::SessionPersistence::source_ip;
   pool.persistence_timeout_seconds = 60;
   pool.persistence_granularity = ip("255.255.255.0");
@@ -91,6 +92,7 @@ model::Model full_model() {
   member.subnet_id = "private-subnet";
   member.monitor_address = ip("2001:db8::4");
   member.monitor_port = 8080;
+  member.drain_until = model::Timestamp(std::chrono::microseconds(1'700'000'000'000'001));
   member.typed_address = "010.0.0.4";
   member.typed_monitor_address = "2001:DB8::4";
 

@@ -121,6 +121,7 @@ const Shape& pool_shape() {
                                       given("lb_algorithm", Type::upper),
                                       {"forwarding_mode", Type::lower, "fullnat"},
                                       {"on_member_down", Type::lower, "reset"},
+                                      {"drain_timeout", Type::integer},
                                       {"session_persistence", Type::map},
                                       enabled,
                                       tags},

@@ -14,7 +14,7 @@ const Resource& member_resource() {
       .rows = {"address", "admin_state_up", "created_at", "id", "name", "operating_status",
                "project_id", "protocol_port", "provisioning_status", "subnet_id", "updated_at",
                "weight", "monitor_port", "monitor_address", "backup", "tags"},
-      .optional_rows = {"provisioning_error"},
+      .optional_rows = {"connections_left", "drain_seconds_left", "provisioning_error"},
       .columns = {"id", "name", "project_id", "provisioning_status", "address", "protocol_port",
                   "operating_status", "weight"}};
   return resource;
@@ -62,8 +62,13 @@ Noun make_noun() {
       list_verb("the members of a pool", {pool()}, {},
                 {"sluicectl loadbalancer member list 80_pool"}),
       show_verb({pool(), target}),
-      one_word_on_backup(set_verb("change a member", {pool(), target}, changeable(),
-                                  {"sluicectl member set --weight 0 80_pool 80_member_1"})),
+      one_word_on_backup(
+          set_verb("change a member", {pool(), target},
+                   changeable() + Options{option(Kind::integer, "drain", "SECONDS",
+                                                 "no new connections from now on, and the end of "
+                                                 "those that it has after this time")},
+                   {"sluicectl member set --weight 0 80_pool 80_member_1",
+                    "sluicectl member set --drain 300 80_pool 80_member_1"})),
       unset_verb({pool(), target},
                  {flag(Kind::flag_null, "name", "no name"), flag(Kind::flag_null, "weight", "1"),
                   flag(Kind::flag_null, "backup", "serve always"),

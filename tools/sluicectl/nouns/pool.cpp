@@ -35,7 +35,7 @@ const Resource& pool_resource() {
                "tls_versions",
                "tags",
                "alpn_protocols"},
-      .optional_rows = {"forwarding_mode", "on_member_down", "provisioning_error"},
+      .optional_rows = {"forwarding_mode", "on_member_down", "drain_timeout", "provisioning_error"},
       .columns = {"id", "name", "project_id", "provisioning_status", "protocol", "lb_algorithm",
                   "admin_state_up"}};
   return resource;
@@ -47,18 +47,22 @@ const Positional target = {"POOL", Role::target, nullptr, {}};
 
 // What create and set share.
 Options changeable() {
-  return {option(Kind::text, "name", "NAME", "its name"),
-          option(Kind::text, "description", "TEXT", "what it is for"),
-          option(Kind::lower, "forwarding-mode", "MODE",
-                 "fullnat (default): members answer to the VIP; dnat: members route through here; "
-                 "dsr, ipip: members answer clients directly"),
-          option(Kind::lower, "on-member-down", "keep|reset",
-                 "connections of a member that is down: reset (default) tells its clients at their "
-                 "next packet if another member can take over; keep lets them be"),
-          option(Kind::pairs, "session-persistence", "type=SOURCE_IP[,KEY=VALUE]",
-                 "one client stays with one member; keys: persistence_timeout, "
-                 "persistence_granularity",
-                 "session_persistence")};
+  return {
+      option(Kind::text, "name", "NAME", "its name"),
+      option(Kind::text, "description", "TEXT", "what it is for"),
+      option(Kind::lower, "forwarding-mode", "MODE",
+             "fullnat (default): members answer to the VIP; dnat: members route through here; "
+             "dsr, ipip: members answer clients directly"),
+      option(Kind::lower, "on-member-down", "keep|reset",
+             "connections of a member that is down: reset (default) tells its clients at their "
+             "next packet if another member can take over; keep lets them be"),
+      option(Kind::integer, "drain-timeout", "SECONDS",
+             "how long members that are drained or disabled keep their connections; then clients "
+             "are reset at their next packet (otherwise until they end)"),
+      option(Kind::pairs, "session-persistence", "type=SOURCE_IP[,KEY=VALUE]",
+             "one client stays with one member; keys: persistence_timeout, "
+             "persistence_granularity",
+             "session_persistence")};
 }
 
 Option algorithm() {
@@ -94,6 +98,7 @@ Noun make_noun() {
                 unset_verb({target}, {flag(Kind::flag_null, "name", "no name"),
                                       flag(Kind::flag_null, "description", "no description"),
                                       flag(Kind::flag_null, "forwarding-mode", "fullnat"),
+                                      flag(Kind::flag_null, "drain-timeout", "no end"),
                                       flag(Kind::flag_null, "on-member-down", "reset"),
                                       flag(Kind::flag_null, "session-persistence", "none")}),
                 delete_verb("remove a pool with its members and monitor", {target})};

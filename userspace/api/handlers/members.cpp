@@ -10,6 +10,7 @@
 namespace sluice::api {
 namespace {
 
+namespace json = boost::json;
 using model::Member;
 using model::Pool;
 
@@ -22,6 +23,32 @@ void read_mutable(Attributes& in, Member& out) {
   in.optional_address("monitor_address", out.monitor_address, &out.typed_monitor_address);
   in.optional_integer("monitor_port", out.monitor_port, model::port_range);
   in.tags("tags", out.tags);
+}
+
+// Drains it, and says by when: a wish of one request, not an attribute that is shown.
+void read_drain(Attributes& in, Member& out) {
+  std::optional<std::uint32_t> seconds;
+  const bool weighs = in.given("weight") && out.weight > 0;
+  in.optional_integer("drain", seconds, model::drain_timeout_range);
+  if (!seconds || in.refused()) return;
+  if (weighs) {
+    return in.refuse({ErrorKind::invalid,
+                      "A member that is drained has no weight: give drain without weight.",
+                      {},
+                      0});
+  }
+  out.weight = 0;
+  out.drain_until = now() + std::chrono::seconds(*seconds);
+}
+
+// What is left of a drain: nothing but numbers that fall.
+void show_drain(const Call& call, const Member& member, json::object& shown) {
+  if (member.takes_connections()) return;
+  const auto counters = call.context.controller.data_plane().member_counters(member.id);
+  shown["connections_left"] = counters ? json::value(counters->active_flows()) : json::value();
+  if (!member.drain_until) return;
+  const auto left = std::chrono::ceil<std::chrono::seconds>(*member.drain_until - now());
+  shown["drain_seconds_left"] = std::max<std::int64_t>(left.count(), 0);
 }
 
 // The member that the path names, which must be in the pool that the path names.
@@ -57,6 +84,7 @@ Member read_entry(Attributes& in, const Endpoints& existing) {
     entry.id = old.id;
     entry.name = old.name;
     entry.tags = old.tags;
+    entry.drain_until = old.drain_until;
   }
   read_new(in, entry);
   if (found != existing.end()) {  // these are given once, when the member is made
@@ -151,15 +179,19 @@ Result<Reply> create_member(const Call& call) {
 Result<Reply> show_member(const Call& call) {
   const auto member = find_in_pool(call);
   if (!member) return tl::unexpected(member.error());
-  return shown<Member>(call, render(view(call), **member));
+  auto rendered = render(view(call), **member);
+  show_drain(call, **member, rendered);
+  return shown<Member>(call, std::move(rendered));
 }
 
 Result<Reply> update_member(const Call& call) {
   const auto found = find_in_pool(call);
   if (!found) return tl::unexpected(found.error());
   Member object = **found;
-  auto read =
-      read_body<Member>(call, Purpose::update, [&](Attributes& in) { read_mutable(in, object); });
+  auto read = read_body<Member>(call, Purpose::update, [&](Attributes& in) {
+    read_mutable(in, object);
+    read_drain(in, object);
+  });
   if (!read) return tl::unexpected(read.error());
   return update(call, object);
 }

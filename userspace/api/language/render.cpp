@@ -172,6 +172,7 @@ json::object render(const View& view, const model::Pool& object) {
                   {"lb_algorithm", word(object.lb_algorithm)},
                   {"forwarding_mode", word(object.forwarding_mode)},
                   {"on_member_down", word(object.on_member_down)},
+                  {"drain_timeout", or_null(object.drain_timeout_seconds)},
                   {"session_persistence", persistence(object)},
                   {"loadbalancers", json::array{id_only(object.load_balancer_id)}},
                   {"listeners", ids_of(view.relations.listeners_with(object.id))},

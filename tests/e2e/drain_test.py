@@ -1,0 +1,73 @@
+#!/usr/bin/python3
+"""A member that is drained keeps its connections for as long as was said; then its clients are told, and move on."""
+
+import support
+from support import VIP, wait_for
+
+# Says a line every tenth of a second and hears the answer, which names the server; connects anew when it is reset.
+# Prints each server that it gets to, and "reset".
+TALKER = """
+import socket, time
+while True:
+    try:
+        s = socket.create_connection(("%s", 80), timeout=600)
+        name = None
+        while True:
+            s.sendall(b"x")
+            answer = s.recv(99).decode()
+            if answer != name: name = answer; print(name, flush=True)
+            time.sleep(0.1)
+    except ConnectionResetError:
+        print("reset", flush=True)
+""" % VIP
+SERVER = """
+import socket, sys, threading
+def serve(c):
+    try:
+        while c.recv(99): c.sendall(sys.argv[1].encode())
+    except OSError:
+        pass
+l = socket.create_server(("", 80))
+while True: threading.Thread(target=serve, args=(l.accept()[0],), daemon=True).start()
+"""
+
+
+class Drain(support.LabTest):
+    def test_a_drain_with_a_deadline_ends_with_a_reset_and_until_then_disturbs_nobody(self):
+        lab = self.lab
+        for member in ("member1", "member2"):
+            lab.start(member, "server", support.PYTHON, "-c", SERVER, member)
+            lab.wait_listening(member, 80)
+        lab.attach()
+        lab.start_controller()
+        lab.ctl("loadbalancer", "create", "--name", "lb", "--vip-address", VIP)
+        lab.add_service("lb", 80, 80)
+        pool = lab.rows("loadbalancer", "pool", "list")[0]["name"]
+        members = {row["address"]: row["name"] for row in lab.rows("loadbalancer", "member", "list", pool)}
+        talker = lab.spawn("client", support.PYTHON, "-c", TALKER)
+        first = talker.stdout.readline().strip()
+        self.assertIn(first, ("member1", "member2"))
+        drained = members[lab.address(int(first[-1]))]
+
+        # For long: nothing happens but that the member gets nothing new.
+        lab.ctl("loadbalancer", "member", "set", "--drain", 6000, pool, drained)
+        shown = lab.rows("loadbalancer", "member", "show", pool, drained)
+        self.assertEqual((0, 1), (shown["weight"], shown["connections_left"]))
+        self.assertTrue(5000 < shown["drain_seconds_left"] <= 6000, shown)
+        # A new time counts from now on, also across a restart of the daemon.
+        lab.ctl("loadbalancer", "member", "set", "--drain", 4, pool, drained)
+        lab.kill("lb", "sluiced")
+        lab.start_controller()
+        self.assertEqual(["reset", ({"member1", "member2"} - {first}).pop()],
+                         [talker.stdout.readline().strip() for _ in range(2)])
+        wait_for(lambda: lab.rows("loadbalancer", "member", "show", pool, drained)["connections_left"] == 0, 10,
+                 "nothing is left")
+        self.assertTrue(any("drained for long enough" in event["message"] for event in lab.rows("events")))
+
+        # Back again, it is as any other.
+        lab.ctl("loadbalancer", "member", "set", "--weight", 1, pool, drained)
+        self.assertNotIn("connections_left", lab.rows("loadbalancer", "member", "show", pool, drained))
+
+
+if __name__ == "__main__":
+    support.main()
