@@ -68,6 +68,9 @@ class Resize(support.LabTest):
                              "--flows", flows, "--pin-dir", lab.pins, check=False)
             self.assertNotEqual(0, killed.returncode, f"{call} {number} did not happen")
             self.assertTrue((lab.pins / "moving").exists(), f"killed at {call} {number}")
+            # Its program would know only one pair of tables.
+            refused = lab.ctl("capture", "-w", "/dev/null", check=False)
+            self.assertIn("resize of the flow table was interrupted", refused.stderr)
             self.assertIn(f"with room for {flows} flows", lab.loader("attach", "eth0").stdout)
             self.assertFalse((lab.pins / "moving").exists())
         self.assertEqual([], lab.finish_client(lines)["broken"])

@@ -18,6 +18,7 @@
 #include "kernel/kernel_info.hpp"
 #include "kernel/libbpf_log.hpp"
 #include "kernel/object.hpp"
+#include "kernel/pin_lock.hpp"
 #include "maps/capture.h"
 #include "maps/flow.h"
 
@@ -82,6 +83,23 @@ Result<std::vector<attachment::Attachment>> exchangeable(const kernel::PinDirect
   return nics;
 }
 
+// A program over maps that packets have left would lose every connection.
+Result<void> require_maps_in_use(const kernel::Program& maps, const kernel::PinDirectory& pins) {
+  if (pins.is_moving()) {
+    return fail(ErrorKind::conflict, "a resize of the flow table was interrupted",
+                "finish it with: sluice-loader upgrade");
+  }
+  const auto pin = kernel::open_pin(pins.map("flows4"));
+  if (!pin) return tl::unexpected(pin.error());
+  const auto pinned = kernel::map_info(pin->get());
+  if (!pinned) return tl::unexpected(pinned.error());
+  const auto own = kernel::map_info(maps.map_fd("flows4"));
+  if (!own) return tl::unexpected(own.error());
+  if (pinned->id == own->id) return {};
+  return fail(ErrorKind::conflict, "the flow table has just been exchanged",
+              "try again in a second");
+}
+
 // Where this program runs now, the pinned one runs again.
 Result<void> put_back(const kernel::PinDirectory& pins, std::uint32_t program_id) {
   const auto usual = kernel::open_pin(pins.program("sluice_xdp"));
@@ -116,6 +134,11 @@ Result<std::unique_ptr<Capture>> Capture::start(const kernel::Program& maps,
                                                 const control::CaptureFilter& filter) {
   const auto wanted = to_map(filter);
   if (!wanted) return tl::unexpected(wanted.error());
+  // Nobody exchanges programs or maps meanwhile.
+  const auto lock = kernel::lock_for_change(pins.path(), std::chrono::milliseconds(0));
+  if (!lock) return tl::unexpected(lock.error());
+  if (auto in_use = require_maps_in_use(maps, pins); !in_use)
+    return tl::unexpected(std::move(in_use.error()));
   const auto nics = exchangeable(pins);
   if (!nics) return tl::unexpected(nics.error());
 
