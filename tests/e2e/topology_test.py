@@ -99,8 +99,11 @@ class ContainerOnTheHost(support.LabTest):
         self.assertEqual(["member1"] * 5, lab.client("who", VIP, 80, 5))
         self.assertTrue(lab.client("give", VIP, 80, 500_000)["intact"])
 
-    def test_attach_says_of_a_port_of_a_bridge_that_the_bridge_is_to_be_attached(self):
-        self.assertIn("ctr0: is a port of docker0", self.lab.loader("attach", "ctr0", "--flows", "65536").stdout)
+    def test_attach_says_what_else_is_needed_of_a_port_of_a_bridge_and_of_a_veth(self):
+        said = self.lab.loader("attach", "ctr0", "docker0", "--flows", "65536").stdout
+        self.assertIn("ctr0: is a port of docker0", said)
+        self.assertIn("ctr0: is a veth", said)
+        self.assertNotIn("docker0: is a", said)
 
 
 class BehindGateway(support.LabTest):

@@ -69,6 +69,13 @@ void print(const attachment::AttachReport& report, const std::string& pin_direct
           "to: attach {1} instead\n",
           nic.interface, *nic.bridge);
     }
+    if (nic.veth) {
+      fmt::print(
+          "{}: is a veth: whoever sends into its other end must make checksums and segments "
+          "itself, or nothing "
+          "gets through (there: ethtool -K INTERFACE tx off tso off gso off)\n",
+          nic.interface);
+    }
     if (!nic.settings.empty()) {
       fmt::print("{}: set {}, as next-hop lookups need; detach sets it back\n", nic.interface,
                  fmt::join(nic.settings, " "));

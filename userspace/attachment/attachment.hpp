@@ -42,6 +42,7 @@ struct AttachedNic {
   std::string native_refusal;              // why automatic fell back to generic
   std::vector<std::string> settings = {};  // changed: "net.ipv4.conf.eth0.forwarding=1"
   std::optional<std::string> bridge = {};  // that it is a port of
+  bool veth = false;
   bool shared = false;
   bool dispatcher = false;  // shared, and libxdp could use its dispatcher
 };

@@ -98,6 +98,16 @@ const rtattr* find_attribute(const std::vector<std::uint8_t>& attributes, int ty
   return nullptr;
 }
 
+// What the kernel calls the link, or what it is to the one above (IFLA_INFO_SLAVE_KIND).
+std::string kind_of(const std::vector<std::uint8_t>& attributes, int which) {
+  const auto* info = find_attribute(attributes, IFLA_LINKINFO);
+  const auto details = info ? within(*info) : std::vector<std::uint8_t>{};
+  const auto* kind = find_attribute(details, which);
+  if (!kind) return {};
+  const auto text = within(*kind);  // ends with a zero
+  return {text.begin(), std::find(text.begin(), text.end(), 0)};
+}
+
 XdpMode mode_of(std::uint8_t attach_mode) {
   switch (attach_mode) {
     case XDP_ATTACHED_DRV:
@@ -151,14 +161,14 @@ Result<Nic> find_nic(const std::string& name) {
   return nic;
 }
 
+bool is_veth(const std::string& name) {
+  return kind_of(link_attributes(nic_index(name)), IFLA_INFO_KIND) == "veth";
+}
+
 std::optional<std::string> bridge_of(const std::string& name) {
   const auto port = link_attributes(nic_index(name));
   const auto* master = find_attribute(port, IFLA_MASTER);
-  const auto* info = find_attribute(port, IFLA_LINKINFO);
-  const auto details = info ? within(*info) : std::vector<std::uint8_t>{};
-  const auto* kind = find_attribute(details, IFLA_INFO_SLAVE_KIND);
-  if (!master || !kind || std::strcmp(static_cast<const char*>(RTA_DATA(kind)), "bridge") != 0)
-    return std::nullopt;
+  if (!master || kind_of(port, IFLA_INFO_SLAVE_KIND) != "bridge") return std::nullopt;
   std::uint32_t index = 0;
   std::memcpy(&index, RTA_DATA(master), sizeof index);
   return nic_name(index);

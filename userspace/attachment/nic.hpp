@@ -28,6 +28,7 @@ Result<Nic> find_nic(const std::string& name);
 std::optional<std::string> nic_name(std::uint32_t index);
 // The bridge that the NIC is a port of; nullopt: none.
 std::optional<std::string> bridge_of(const std::string& name);
+bool is_veth(const std::string& name);
 // 0: no such name here.
 std::uint32_t nic_index(const std::string& name);
 
