@@ -60,9 +60,8 @@ class Resize(support.LabTest):
         lines = lab.start_client("echo", VIP, 80, 10)
         lab.wait_for_connections(10)
         # The first rename publishes the new tables, three each the programs of the first, second and last phase; in between
-        # the maps are exchanged.
-        for call, number, flows in (("rename", 2, 1000), ("rename", 4, 2000), ("rename", 6, 3000), ("renameat2", 1, 4000),
-                                    ("rename", 8, 5000)):
+        # the maps are exchanged. Each load keeps the verifier busy for seconds, so one kill per kind.
+        for call, number, flows in (("rename", 2, 1000), ("renameat2", 1, 4000), ("rename", 8, 5000)):
             killed = lab.run("lb", "strace", "-f", "-o", "/dev/null", "-e", f"trace={call}", "-e",
                              f"inject={call}:signal=KILL:when={number}", support.program("sluice-loader"), "attach", "eth0",
                              "--flows", flows, "--pin-dir", lab.pins, check=False)
