@@ -30,7 +30,7 @@ Bytes l4_header(const control::Question& q) {
   Bytes header;
   switch (q.protocol) {
     case model::Protocol::udp:
-      append(header, udphdr{source, destination, htons(sizeof(udphdr)), 0});
+      append(header, udphdr{{{source, destination, htons(sizeof(udphdr)), 0}}});
       break;
     case model::Protocol::sctp: {
       header.resize(sctp_bytes);

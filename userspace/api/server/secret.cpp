@@ -9,6 +9,7 @@
 
 #include <bit>
 #include <charconv>
+#include <span>
 
 namespace sluice::api {
 namespace {
