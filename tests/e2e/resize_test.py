@@ -83,7 +83,7 @@ class ResizeIpv6(support.LabTest):
         lines = lab.start_client("echo", support.VIP6, 80, 20)
         lab.wait_for_connections(20)
         for flows in (1000, 65_536):
-            lab.loader("attach", "eth0", "--flows", flows)
+            self.assertIn("about 20 connections were moved", lab.loader("attach", "eth0", "--flows", flows).stdout)
         self.assertEqual([], lab.finish_client(lines)["broken"])
 
 

@@ -104,14 +104,15 @@ tl::unexpected<Error> too_small(std::uint32_t flows, std::uint64_t connections, 
       "choose a larger --flows");
 }
 
-Result<void> require_room(const Program& pinned, std::uint32_t flows) {
+// How many connections there are; an error if they are too many.
+Result<std::uint64_t> require_room(const Program& pinned, std::uint32_t flows) {
   const auto ipv4 = connections_in<sluice_bucket4>(pinned, "flows4");
   if (!ipv4) return tl::unexpected(ipv4.error());
   if (*ipv4 > flows) return too_small(flows, *ipv4, "IPv4");
   const auto ipv6 = connections_in<sluice_bucket6>(pinned, "flows6");
   if (!ipv6) return tl::unexpected(ipv6.error());
   if (*ipv6 > std::max(flows / SLUICE_IPV6_SHARE, 1U)) return too_small(flows, *ipv6, "IPv6");
-  return {};
+  return *ipv4 + *ipv6;
 }
 
 Result<std::vector<Attachment>> swappable(const kernel::PinDirectory& pins) {
@@ -195,12 +196,10 @@ Result<Resized> resize(const kernel::PinDirectory& pins, const Program& pinned,
   }
   const auto nics = swappable(pins);
   if (!nics) return tl::unexpected(nics.error());
-  if (auto enough = require_room(pinned, flows); !enough)
-    return tl::unexpected(std::move(enough.error()));
+  const auto connections = require_room(pinned, flows);
+  if (!connections) return tl::unexpected(connections.error());
   const auto other = Program::with_new_tables(pinned, flows);
   if (!other) return tl::unexpected(other.error());
-  const auto connections = connections_in<sluice_bucket4>(pinned, "flows4");
-  if (!connections) return tl::unexpected(connections.error());
   const auto movers = load_movers(pinned, *other);
   if (!movers) return tl::unexpected(movers.error());
   if (auto begun = pins.begin_move(*other); !begun) return tl::unexpected(std::move(begun.error()));
