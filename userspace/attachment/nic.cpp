@@ -4,19 +4,18 @@
 #include <fmt/format.h>
 #include <ifaddrs.h>
 #include <linux/if_link.h>
-#include <linux/netlink.h>
-#include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <net/if_arp.h>
 #include <netinet/in.h>
+#include <netlink/netlink.h>
+#include <netlink/route/link.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <algorithm>
-#include <cstring>
 #include <fstream>
 #include <memory>
-#include <vector>
+#include <string_view>
 
 #include "base/fd.hpp"
 #include "kernel/libbpf_log.hpp"
@@ -61,51 +60,29 @@ void find_addresses(Nic& nic) {
   }
 }
 
-// The attributes of the kernel's answer about a link (RTM_NEWLINK); none if it has no such link.
-// Not from /sys/class/net, which shows the network namespace that it was mounted in.
-std::vector<std::uint8_t> link_attributes(std::uint32_t index) {
-  const UniqueFd socket(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
-  struct {
-    nlmsghdr header;
-    ifinfomsg link;
-  } question{};
-  question.header.nlmsg_len = sizeof question;
-  question.header.nlmsg_type = RTM_GETLINK;
-  question.header.nlmsg_flags = NLM_F_REQUEST;
-  question.link.ifi_index = static_cast<int>(index);
-  if (!socket || send(socket.get(), &question, sizeof question, 0) < 0) return {};
-  std::vector<std::uint8_t> answer(32768);
-  const auto bytes = recv(socket.get(), answer.data(), answer.size(), 0);
-  nlmsghdr header{};
-  if (bytes < static_cast<ssize_t>(NLMSG_SPACE(sizeof(ifinfomsg)))) return {};
-  std::memcpy(&header, answer.data(), sizeof header);
-  if (header.nlmsg_type != RTM_NEWLINK || header.nlmsg_len > static_cast<std::size_t>(bytes))
-    return {};
-  return {answer.begin() + NLMSG_SPACE(sizeof(ifinfomsg)), answer.begin() + header.nlmsg_len};
+struct PutLink {
+  void operator()(rtnl_link* link) const { rtnl_link_put(link); }
+};
+struct FreeSocket {
+  void operator()(nl_sock* socket) const { nl_socket_free(socket); }
+};
+using Link = std::unique_ptr<rtnl_link, PutLink>;
+
+// What the kernel says about the link; null if it has no such link. Not from /sys/class/net, which
+// shows the network namespace that it was mounted in.
+Link link_of(std::uint32_t index) {
+  const std::unique_ptr<nl_sock, FreeSocket> socket(nl_socket_alloc());
+  rtnl_link* link = nullptr;
+  if (!socket || nl_connect(socket.get(), NETLINK_ROUTE) < 0 ||
+      rtnl_link_get_kernel(socket.get(), static_cast<int>(index), nullptr, &link) < 0)
+    return nullptr;
+  return Link(link);
 }
 
-std::vector<std::uint8_t> within(const rtattr& attribute) {
-  const auto* begin = static_cast<const std::uint8_t*>(RTA_DATA(&attribute));
-  return {begin, begin + RTA_PAYLOAD(&attribute)};
-}
-
-const rtattr* find_attribute(const std::vector<std::uint8_t>& attributes, int type) {
-  auto left = static_cast<int>(attributes.size());
-  const auto* one = reinterpret_cast<const rtattr*>(attributes.data());
-  for (; RTA_OK(one, left); one = RTA_NEXT(one, left)) {
-    if ((one->rta_type & NLA_TYPE_MASK) == type) return one;
-  }
-  return nullptr;
-}
-
-// What the kernel calls the link, or what it is to the one above (IFLA_INFO_SLAVE_KIND).
-std::string kind_of(const std::vector<std::uint8_t>& attributes, int which) {
-  const auto* info = find_attribute(attributes, IFLA_LINKINFO);
-  const auto details = info ? within(*info) : std::vector<std::uint8_t>{};
-  const auto* kind = find_attribute(details, which);
-  if (!kind) return {};
-  const auto text = within(*kind);  // ends with a zero
-  return {text.begin(), std::find(text.begin(), text.end(), 0)};
+// "veth", "bridge"; empty for a NIC.
+std::string_view kind_of(const Link& link) {
+  const char* kind = link ? rtnl_link_get_type(link.get()) : nullptr;
+  return kind ? kind : "";
 }
 
 XdpMode mode_of(std::uint8_t attach_mode) {
@@ -162,16 +139,16 @@ Result<Nic> find_nic(const std::string& name) {
 }
 
 bool is_veth(const std::string& name) {
-  return kind_of(link_attributes(nic_index(name)), IFLA_INFO_KIND) == "veth";
+  return kind_of(link_of(nic_index(name))) == "veth";
 }
 
 std::optional<std::string> bridge_of(const std::string& name) {
-  const auto port = link_attributes(nic_index(name));
-  const auto* master = find_attribute(port, IFLA_MASTER);
-  if (!master || kind_of(port, IFLA_INFO_SLAVE_KIND) != "bridge") return std::nullopt;
-  std::uint32_t index = 0;
-  std::memcpy(&index, RTA_DATA(master), sizeof index);
-  return nic_name(index);
+  const auto port = link_of(nic_index(name));
+  const int master = port ? rtnl_link_get_master(port.get()) : 0;
+  if (master == 0) return std::nullopt;
+  const auto above = link_of(static_cast<std::uint32_t>(master));
+  if (kind_of(above) != "bridge") return std::nullopt;
+  return rtnl_link_get_name(above.get());
 }
 
 std::optional<std::string> nic_name(std::uint32_t index) {
