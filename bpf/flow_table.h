@@ -732,6 +732,7 @@ static __always_inline int flow_place(int family, const struct flow_entry *e, __
 	return 0;
 }
 
+/* Looks at this table alone, also while there is another one. */
 static __always_inline int flow_insert_here(int family, const struct flow_entry *e)
 {
 	struct tuple key = e->key;
@@ -741,7 +742,7 @@ static __always_inline int flow_insert_here(int family, const struct flow_entry 
 
 	if (!bucket || !bucket_lock(family, home))
 		return -KERNEL_EAGAIN;
-	result = flow_search(family, &key) >= 0 ? -KERNEL_EEXIST : flow_place(family, e, home);
+	result = flow_search_here(family, &key) >= 0 ? -KERNEL_EEXIST : flow_place(family, e, home);
 	bucket_unlock(bucket_state(family, bucket));
 	return result;
 }

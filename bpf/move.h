@@ -95,20 +95,6 @@ static __always_inline bool move_close(int family, __s32 index, const struct flo
 	return false;
 }
 
-/* Like flow_insert(), but for a flow that is in the other table. */
-static __always_inline int move_insert(int family, const struct flow_entry *e)
-{
-	__u32 home = tuple_home(family, &e->key);
-	void *bucket = flow_bucket_here(family, home);
-	int result;
-
-	if (!bucket || !bucket_lock(family, home))
-		return -KERNEL_EAGAIN;
-	result = flow_search_here(family, &e->key) >= 0 ? -KERNEL_EEXIST : flow_place(family, e, home);
-	bucket_unlock(bucket_state(family, bucket));
-	return result;
-}
-
 static __always_inline bool move_slot(int family, __s32 index)
 {
 	struct flow_entry e = {};
@@ -122,7 +108,7 @@ static __always_inline bool move_slot(int family, __s32 index)
 	e.new_source_port = flow.new_source_port;
 	e.new_destination_port = flow.new_destination_port;
 	e.state = flow.state;
-	error = move_insert(family, &e);
+	error = flow_insert_here(family, &e);
 	FLOW_PAUSE(moving);
 	/* EEXIST: whoever moved before us was stopped between the two. */
 	if (error == -KERNEL_EEXIST)
