@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /* The sweep: removes idle connections, UDP flows of members that are down, removed or silent, and next hops that no flow
  * names any more. It clears the next hop of flows whose member is given up; their packets then take the slow path, where
- * they are reset. While flows are moved it removes nothing. And the removal of a single connection by request. Both run in a process's context, hold no lock of the
- * table and can be interrupted by packets at any place. */
+ * they are reset. While flows are moved it removes nothing.
+ *
+ * And the removal of a single connection by request. Both run in a process's context, hold no lock of the table and can be
+ * interrupted by packets at any place. */
 #ifndef SLUICE_BPF_EXPIRE_H
 #define SLUICE_BPF_EXPIRE_H
 

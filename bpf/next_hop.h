@@ -329,8 +329,8 @@ static __always_inline void next_hop_settle(struct next_hop_query *q)
  *
  * When the kernel knows the route but not the MAC, resolution is asked for, and a next hop that was valid before and
  * leads out of the same interface stays: for a reply that is the MAC that the client's frame came from, for others
- * the last good one. A way that XDP can't send by is none. Otherwise hop.ifindex says where the route leads and the caller hands the packet to the
- * kernel. */
+ * the last good one. A way that XDP can't send by is none. Otherwise hop.ifindex says where the route leads and the caller
+ * hands the packet to the kernel. */
 __noinline int next_hop_resolve(struct xdp_md *ctx, struct next_hop_query *q)
 {
 	const struct sluice_next_hop *before;

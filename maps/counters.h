@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* `reason_counters`, `later_reason_counters`, `listener_counters`, `member_counters`: what the data plane did, per CPU. `listener_active`,
- * `member_active`: connections now, for all CPUs together, because limits and least connections ask for them.
+/* `reason_counters`, `later_reason_counters`, `listener_counters`, `member_counters`: what the data plane did, per CPU.
+ * `listener_active`, `member_active`: connections now, for all CPUs together, because limits and least connections ask for
+ * them.
  *
  * Written by the data plane (and set to zero by the controller when an index is given to a new object); the
  * reader sums the CPUs. */

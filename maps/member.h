@@ -26,9 +26,9 @@
 #define SLUICE_MEMBER_DSR 16U
 #define SLUICE_MEMBER_IPIP 32U
 #define SLUICE_MEMBER_DNAT 64U
-/* It is down, its pool has others, and the pool says that clients shall not wait for it; or its time to drain is over. At the next sweep its flows but
- * for UDP, which leave it, lose their next hop, and a client's next packet is answered with a reset. Connections whose client is silent
- * until the flag is gone live on. */
+/* It is down, its pool has others, and the pool says that clients shall not wait for it; or its time to drain is over. The
+ * next sweep removes its UDP flows and takes the next hop from the others, and a client's next packet is answered with a
+ * reset. Connections whose client is silent until the flag is gone live on. */
 #define SLUICE_MEMBER_GIVEN_UP 128U
 /* Its pool leaves clients of members that are down alone. Only the controller reads it: a member that is removed while it
  * is down is given up unless this is set, be there others or not. */
