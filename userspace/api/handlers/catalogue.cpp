@@ -25,13 +25,9 @@ Result<Reply> capabilities(const Call& call, std::string_view wrapper) {
   return Reply{200, json::object{{wrapper, json::array()}}};
 }
 
-std::string_view path_of(const Call& call) {
-  return std::string_view(call.request.target).substr(0, call.request.target.find('?'));
-}
-
 // The collection that a path names: "l7policies" of /v2/lbaas/l7policies/2b2a...
 std::string_view collection_of(const Call& call) {
-  std::string_view path = path_of(call);
+  std::string_view path = path_of(call.request.target);
   path.remove_prefix(path.find('/', 1) + 1);  // the version
   path.remove_prefix(path.find('/') + 1);     // "lbaas" or "octavia"
   return path.substr(0, path.find_first_of("/?"));

@@ -15,8 +15,7 @@ std::string root_url(const Call& call) {
 }
 
 std::string collection_url(const Call& call) {
-  const auto& target = call.request.target;
-  return root_url(call) + target.substr(0, target.find('?'));
+  return root_url(call).append(path_of(call.request.target));
 }
 
 Result<Reply> list_of(const Call& call, std::string_view plural, const boost::json::object& sample,

@@ -288,10 +288,6 @@ struct Change : std::enable_shared_from_this<Change> {
   int inquiries = 0;
 };
 
-std::string_view path_of(const Request& request) {
-  return std::string_view(request.target).substr(0, request.target.find('?'));
-}
-
 void submit(const Context& context, const Request& request, std::function<void(Response)> done) {
   const auto change = std::make_shared<Change>(context, request);
   change->done = std::move(done);
@@ -328,12 +324,13 @@ void submit_with_backup(const Context& context, Request request,
 void answer(const Context& context, const Request& request, std::function<void(Response)> done) {
   if (!may_change_model(request)) {
     auto response = handle(context, request);
-    if (response.status == 200 && request.method == "GET" && path_of(request) == "/v1/backup")
+    if (response.status == 200 && request.method == "GET" &&
+        path_of(request.target) == "/v1/backup")
       return answer_with_backup(context, std::move(response), std::move(done));
     return done(std::move(response));
   }
   const bool may_restore = request.method == "POST" && request.who.role == Role::admin;
-  if (may_restore && path_of(request) == "/v1/restore" && !request.body.empty())
+  if (may_restore && path_of(request.target) == "/v1/restore" && !request.body.empty())
     return submit_with_backup(context, request, std::move(done));
   submit(context, request, std::move(done));
 }

@@ -33,6 +33,11 @@ struct Request {
   std::shared_ptr<const model::Model> backup = {};
 };
 
+// A target without its query: "/v2.0/lbaas/listeners".
+inline std::string_view path_of(std::string_view target) {
+  return target.substr(0, target.find('?'));
+}
+
 struct Response {
   unsigned status = 200;
   std::string body;            // empty for 204

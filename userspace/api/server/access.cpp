@@ -69,7 +69,7 @@ Access Access::with_tokens(IpAddress listener, Names names, std::shared_ptr<cons
 // Routes that anybody may ask: which versions there are, whether the daemon is well, and signing
 // in. Clients look at the first before they have a token.
 bool Access::is_open(const Credentials& credentials) const {
-  const auto path = credentials.target.substr(0, credentials.target.find('?'));
+  const auto path = path_of(credentials.target);
   if (issued_ && Keystone::is_open(credentials.method, path)) return true;
   return (credentials.method == "GET" || credentials.method == "HEAD") &&
          (path == "/" || path == "/healthcheck");
@@ -127,7 +127,7 @@ std::optional<Identity> Access::identify(const Credentials& credentials) const {
 // JSON everywhere but where a backup is sent: neither is among the types that a page may send
 // without asking first.
 bool is_expected_type(const Credentials& credentials) {
-  const auto path = credentials.target.substr(0, credentials.target.find('?'));
+  const auto path = path_of(credentials.target);
   return credentials.content_type.starts_with("application/json") ||
          (path == "/v1/restore" && credentials.content_type == "application/vnd.sqlite3");
 }

@@ -107,7 +107,7 @@ Credentials IncomingRequest::credentials() const {
 bool IncomingRequest::is_large() const {
   if (state_->parser.content_length().value_or(0) <= usual_body_limit) return false;
   const auto target = state_->parser.get().target();
-  const auto path = std::string_view(target.data(), target.size()).substr(0, target.find('?'));
+  const auto path = path_of({target.data(), target.size()});
   return path == "/v1/batch" || path == "/v1/restore";
 }
 

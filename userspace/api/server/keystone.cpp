@@ -27,8 +27,8 @@ constexpr std::string_view tokens = "/identity/v3/auth/tokens";
 constexpr auto region = "RegionOne";
 
 // "/identity/v3/?x" -> "/identity/v3"
-std::string_view path_of(std::string_view target) {
-  auto path = target.substr(0, target.find('?'));
+std::string_view route_of(std::string_view target) {
+  auto path = path_of(target);
   while (path.size() > 1 && path.ends_with('/')) path.remove_suffix(1);
   return path;
 }
@@ -128,12 +128,12 @@ bool wants_catalogue(std::string_view target) {
 }  // namespace
 
 bool Keystone::serves(std::string_view target) {
-  const auto path = path_of(target);
+  const auto path = route_of(target);
   return path == root || path.starts_with("/identity/");
 }
 
 bool Keystone::is_open(std::string_view method, std::string_view target) {
-  const auto path = path_of(target);
+  const auto path = route_of(target);
   if (method == "POST") return path == tokens;
   return (method == "GET" || method == "HEAD") && (path == root || path == versions);
 }
@@ -296,7 +296,7 @@ Keystone::Keystone(asio::io_context& context, KeystoneOptions options)
     : state_(std::make_shared<State>(context, std::move(options))) {}
 
 void Keystone::answer(const Request& request, const IpAddress& from, Done done) {
-  const auto path = path_of(request.target);
+  const auto path = route_of(request.target);
   const bool reads = request.method == "GET" || request.method == "HEAD";
   const auto& endpoint = state_->options.public_endpoint;
   if (path == root && reads) {

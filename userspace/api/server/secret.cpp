@@ -24,17 +24,11 @@ constexpr std::size_t salt_size = 16;
 
 std::optional<Bytes> parse_hex(std::string_view hex) {
   if (hex.size() % 2 != 0) return std::nullopt;
-  const auto nibble = [](char c) {
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-    return -1;
-  };
-  Bytes bytes;
-  for (std::size_t at = 0; at < hex.size(); at += 2) {
-    const int high = nibble(hex[at]), low = nibble(hex[at + 1]);
-    if (high < 0 || low < 0) return std::nullopt;
-    bytes.push_back(static_cast<unsigned char>(high << 4 | low));
+  Bytes bytes(hex.size() / 2);
+  for (const auto* digits = hex.data(); auto& byte : bytes) {
+    const auto [end, error] = std::from_chars(digits, digits + 2, byte, 16);
+    if (error != std::errc() || end != digits + 2) return std::nullopt;
+    digits = end;
   }
   return bytes;
 }

@@ -29,12 +29,9 @@ Response metrics_page(control::Controller& controller, const TurnTimes* turns) {
 }
 
 // The path without its query.
-std::string_view path_of(const Request& request) {
-  return std::string_view(request.target).substr(0, request.target.find('?'));
-}
-
 bool asks_for_metrics(const Request& request) {
-  return path_of(request) == "/metrics" && (request.method == "GET" || request.method == "HEAD");
+  return path_of(request.target) == "/metrics" &&
+         (request.method == "GET" || request.method == "HEAD");
 }
 
 std::string peer_text(const Peer& peer) {
@@ -141,8 +138,9 @@ struct Server::State {
     if (!keystone || !Keystone::serves(request.target)) {
       return answer_api(request, peer, std::move(done));
     }
-    const auto told = [this, method = request.method, path = std::string(path_of(request)), peer,
-                       name = request.who.name, done = std::move(done)](Keystone::Outcome outcome) {
+    const auto told = [this, method = request.method, path = std::string(path_of(request.target)),
+                       peer, name = request.who.name,
+                       done = std::move(done)](Keystone::Outcome outcome) {
       auto& response = outcome.response;
       if (!outcome.failure.empty()) {
         tell_denied(method, path, peer, {response.status, "sign in: " + outcome.failure});
@@ -162,8 +160,8 @@ struct Server::State {
     events.add({.kind = "refused",
                 .who = who.name,
                 .peer = who.peer,
-                .message = fmt::format("{} {} -> {} {}", method, target.substr(0, target.find('?')),
-                                       response.status, fault_of(response)),
+                .message = fmt::format("{} {} -> {} {}", method, path_of(target), response.status,
+                                       fault_of(response)),
                 .object = {},
                 .before = {},
                 .after = {},
@@ -188,7 +186,7 @@ struct Server::State {
     const auto [pass, kept_back] = denials.ask(std::chrono::steady_clock::now());
     if (!pass) return;
     // Not the query: who mistook the place to put a secret in should not find it in the log.
-    const auto path = printable(target.substr(0, std::min(target.find('?'), longest_path)));
+    const auto path = printable(path_of(target).substr(0, longest_path));
     events.add({.kind = "denied",
                 .peer = peer.address,
                 .message = fmt::format("{} {} -> {} {}", method, path, denial.status, denial.text),
