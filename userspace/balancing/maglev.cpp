@@ -2,7 +2,8 @@
 // decides. Members take turns at claiming the next slot of their list that is free, until none is.
 // When a member leaves, the others' lists stay, so nearly all their slots do.
 //
-// Weights: with w the heaviest, a member of weight v takes part in v of w rounds, spread evenly.
+// Weights: if w is the largest weight, a member of weight v takes part in v of w rounds, spread
+// evenly.
 #include "balancing/maglev.hpp"
 
 #include <algorithm>
@@ -11,9 +12,9 @@
 namespace sluice::balancing {
 namespace {
 
-// Primes; the larger one is the highest below the longest ring that the data plane takes. Only two:
-// a pool that grows or shrinks from one size to the other moves most clients' next connections. The
-// smaller one takes 32 KiB of the kernel's memory, so that a thousand pools are no burden.
+// Both sizes are primes; the larger one is the highest below the longest ring that the data plane
+// takes. There are only two, because a pool whose table changes its size moves most clients' next
+// connections. The smaller table takes 32 KiB of kernel memory, so a thousand pools are no burden.
 constexpr std::size_t small_table = 4093, large_table = 65521;
 static_assert(large_table <= max_ring_slots);
 constexpr std::size_t slots_per_member = 100;

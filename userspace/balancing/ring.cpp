@@ -1,15 +1,16 @@
-// The chairman assignment problem: every year one of several states provides the chairman, and at
-// any time each state shall have had its share of the years so far, as nearly as whole years allow.
+// The chairman assignment problem: every year one of several states provides the chairman, and each
+// state must at any time have had its share of the years so far, as nearly as whole years allow.
 // Tijdeman (1980) gave the order that is provably the most even: with n members, total weight T and
 // D = 2n - 2, the (c+1)-th slot of a member of weight w
 //
 //   may be given from slot   ceil(T (cD + 1) / (wD))       on (slots count from 1)
 //   falls due at             T ((c + 1) D - 1) / (wD)
 //
-// and each slot goes to the waiting turn that is due first. The deviation from the exact share
-// never exceeds 1 - 1/D. The familiar smooth weighted round robin of nginx gives the same order in
-// the common cases (3:1:1 is A B A C A) but looks at every member for every slot; this takes
-// O(slots * log members), which matters at 65,536 slots and with thousands of members in a pool.
+// and each slot goes to the waiting turn with the earliest due time. The deviation from the exact
+// share never exceeds 1 - 1/D. The familiar smooth weighted round robin of nginx gives the same
+// order in the common cases (3:1:1 is A B A C A) but looks at every member for every slot; this
+// takes O(slots * log members), which matters at 65,536 slots and with thousands of members in a
+// pool.
 #include "balancing/ring.hpp"
 
 #include <algorithm>
@@ -43,8 +44,8 @@ std::vector<std::uint64_t> scaled(const std::vector<std::uint64_t>& weights, std
   return result;
 }
 
-// The weights with the largest sum that keeps their proportions and fits. Raising tiny weights to 1
-// takes slots too, so the scale is searched for rather than computed.
+// Scales the weights down to the largest sum that fits and keeps their proportions. Raising tiny
+// weights to 1 takes slots too, so the scale is searched for rather than computed.
 std::vector<std::uint64_t> fitted(std::vector<std::uint64_t> weights, std::uint64_t max_slots) {
   if (sum(weights) <= max_slots) return weights;
   std::uint64_t fits = 0, too_many = max_slots + 1;
@@ -61,15 +62,16 @@ struct Turn {
   std::uint64_t weight;
   std::size_t member;
 
-  // priority_queue wants the turn that comes last to be the smallest.
+  // A priority_queue serves its largest element first, so the turn due last is the smallest.
   bool operator<(const Turn& other) const {
     const auto mine = due * other.weight, theirs = other.due * weight;
     return mine != theirs ? mine > theirs : member > other.member;
   }
 };
 
-// Indices of members, in the order of the slots. At least two members, all weights positive.
-// Products stay below 2^50: slots, members and (fitted) weights are all at most 2^16.
+// Returns the members' indices in the order of the slots. There are at least two members, and all
+// weights are positive. Products stay below 2^50: slots, members and (fitted) weights are all at
+// most 2^16.
 std::vector<std::size_t> chairmen(const std::vector<std::uint64_t>& weights) {
   const std::uint64_t total = sum(weights);
   const std::uint64_t d = 2 * weights.size() - 2;

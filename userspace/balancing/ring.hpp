@@ -15,15 +15,15 @@ struct Share {
   std::uint32_t weight = 0;  // 0: not in the ring
 };
 
-// As many slots as the data plane takes (SLUICE_MAX_RING_SLOTS; a unit test holds the two
-// together).
+// The number of slots that the data plane takes (SLUICE_MAX_RING_SLOTS; a unit test compares the
+// two).
 inline constexpr std::size_t max_ring_slots = 65536;
 
-// Each member appears weight / gcd(weights) times, as evenly spread as possible: weights 3:1:1 give
-// a ring of five such as A B A C A, never A A A B C. Equal input gives an equal ring. After any
-// number of slots each member has had its exact share, give or take less than one slot. When the
-// weights ask for more than `max_slots` they are scaled down to fit, none below 1. Members in input
-// order break ties.
+// Makes a ring in which each member appears weight / gcd(weights) times, as evenly spread as
+// possible: weights 3:1:1 give a ring of five such as A B A C A, never A A A B C. After any number
+// of slots each member has had its exact share, give or take less than one slot. Weights whose sum
+// exceeds `max_slots` are scaled down to fit, none below 1. Ties go to the member that comes first
+// in the input, so equal input gives an equal ring.
 std::vector<Uuid> smooth_ring(const std::vector<Share>& shares,
                               std::size_t max_slots = max_ring_slots);
 

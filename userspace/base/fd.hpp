@@ -33,7 +33,7 @@ class UniqueFd {
   int fd_ = -1;
 };
 
-// Another descriptor of the same.
+// Duplicates the descriptor.
 inline UniqueFd duplicate(int fd) {
   return UniqueFd(fcntl(fd, F_DUPFD_CLOEXEC, 0));
 }

@@ -12,7 +12,7 @@ namespace {
 
 constexpr auto between_attempts = std::chrono::milliseconds(20);
 
-// "sluiced (pid 123)", as the holder has written it; it may not have come to that yet.
+// Reads "sluiced (pid 123)", which the holder writes into the file shortly after it has locked it.
 std::string holder(const std::filesystem::path& file) {
   std::string line;
   std::getline(std::ifstream(file), line);
@@ -23,11 +23,11 @@ void write_holder(int fd) {
   std::string name;
   std::getline(std::ifstream("/proc/self/comm"), name);
   const auto line = fmt::format("{} (pid {})\n", name.empty() ? "a process" : name, ::getpid());
-  // Only for the other's error message: a full disk is no reason not to hold the lock.
+  // The line serves another process' error message only: the lock holds on a full disk, too.
   if (::ftruncate(fd, 0) != 0 || ::write(fd, line.data(), line.size()) < 0) return;
 }
 
-// A holder that goes removes the file, and what we have opened may be that.
+// Says whether `file` still is what we have opened: a holder that ends removes its file.
 bool is_still(int fd, const std::filesystem::path& file) {
   struct stat ours {
   }, present{};

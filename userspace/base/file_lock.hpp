@@ -1,5 +1,5 @@
-// FileLock: what only one process may do at a time, by flock() on a file that names its holder. The
-// kernel lets go of it when the process ends, however that happens.
+// FileLock: a lock between processes, by flock() on a file that names its holder. The kernel
+// releases it when the process ends, however that happens.
 #pragma once
 
 #include <chrono>
@@ -13,8 +13,9 @@ namespace sluice {
 
 class FileLock {
  public:
-  // Makes the file if need be. When another process still has the lock after `patience`:
-  // ErrorKind::conflict, "WHAT is in use by sluiced (pid 123)", with `hint` as the next step.
+  // Creates the file if it is missing. If another process still holds the lock after `patience`,
+  // the error is ErrorKind::conflict, "WHAT is in use by sluiced (pid 123)", with `hint` as the
+  // next step.
   static Result<FileLock> acquire(const std::filesystem::path& file, const std::string& what,
                                   const std::string& hint,
                                   std::chrono::milliseconds patience = std::chrono::seconds(0));

@@ -13,7 +13,7 @@ namespace sluice {
 
 using IpAddress = boost::asio::ip::address;
 
-// Parses a literal; anything else (a host name, a prefix, spaces) is ErrorKind::invalid.
+// Parses a literal. A host name, a prefix or spaces are ErrorKind::invalid.
 inline Result<IpAddress> parse_ip_address(std::string_view text) {
   boost::system::error_code error;
   auto address = boost::asio::ip::make_address(text, error);

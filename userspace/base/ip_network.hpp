@@ -22,10 +22,11 @@ struct IpNetwork {
   bool operator==(const IpNetwork&) const = default;
 };
 
-// "10.1.2.3/8" is 10.0.0.0/8 and "10.1.2.3" is 10.1.2.3/32. ErrorKind::invalid for all else.
+// Parses a prefix: "10.1.2.3/8" is 10.0.0.0/8, "10.1.2.3" is 10.1.2.3/32, all else is
+// ErrorKind::invalid.
 Result<IpNetwork> parse_ip_network(std::string_view text);
 
-// The address that follows; from the highest one on it wraps to zero.
+// The address that follows; the highest one is followed by zero.
 IpAddress next(const IpAddress& address);
 
 }  // namespace sluice

@@ -21,7 +21,8 @@ std::size_t length_of(unsigned char first) {
   return 0;
 }
 
-// The first character of a text that is not empty. Overlong forms and surrogates are none.
+// Decodes the first character of a text that is not empty. Overlong forms and surrogates are not
+// characters.
 Character first_of(std::string_view text) {
   const auto first = static_cast<unsigned char>(text[0]);
   const auto bytes = length_of(first);

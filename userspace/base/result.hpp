@@ -14,7 +14,7 @@
 
 namespace sluice {
 
-// What kind of failure it is, for callers that must act on it (HTTP status, exit code).
+// The kind of a failure, for callers that must act on it (HTTP status, exit code).
 enum class ErrorKind {
   invalid,      // the caller's value is wrong: 400, exit 1
   not_found,    // no such object: 404
@@ -44,19 +44,19 @@ struct Error {
 template <typename T = void>
 using Result = tl::expected<T, Error>;
 
-// What a function returns on failure: `return fail(ErrorKind::invalid, "...")`.
+// Makes a function's failure: `return fail(ErrorKind::invalid, "...")`.
 inline tl::unexpected<Error> fail(ErrorKind kind, std::string message, std::string hint = {}) {
   return tl::unexpected(Error{kind, std::move(message), std::move(hint), 0});
 }
 
-// "what: <strerror>" with the errno kept; `error` is positive.
+// Makes the failure "what: <strerror>" and keeps the errno; `error` is positive.
 inline tl::unexpected<Error> fail_errno(int error, std::string_view what, std::string hint = {}) {
   return tl::unexpected(Error{ErrorKind::system,
                               std::string(what) + ": " + std::generic_category().message(error),
                               std::move(hint), error});
 }
 
-// Hands an error on with context: `return fail(std::move(r.error()), "attach to eth0")`.
+// Adds context to an error: `return fail(std::move(r.error()), "attach to eth0")`.
 inline tl::unexpected<Error> fail(Error error, std::string_view what) {
   return tl::unexpected(std::move(error).within(what));
 }

@@ -10,7 +10,7 @@
 
 namespace sluice {
 
-// Port 0 where one listens: the kernel picks one.
+// Listening on port 0 lets the kernel pick one.
 struct TcpAddress {
   IpAddress address;
   std::uint16_t port = 0;
@@ -18,8 +18,8 @@ struct TcpAddress {
   std::string to_string() const;  // "127.0.0.1:9876", "[::1]:9876"
 };
 
-// Reads what to_string() writes. Host names are not resolved: what is served where must not depend
-// on a name server.
+// Reads what to_string() writes. Host names are not resolved, because a listener must not depend on
+// a name server.
 Result<TcpAddress> parse_tcp_address(std::string_view text);
 
 }  // namespace sluice

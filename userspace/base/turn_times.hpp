@@ -1,5 +1,5 @@
-// TurnTimes: how much CPU time each turn of an event loop took, which is what an eviction may have
-// to wait for. CPU time, because a turn that the machine itself holds up says nothing about us.
+// TurnTimes: how much CPU time each turn of an event loop took. An eviction may have to wait for
+// one turn. Wall time would also count what the machine's other work takes.
 #pragma once
 
 #include <algorithm>
@@ -25,7 +25,8 @@ class TurnTimes {
     longest_ = std::max(longest_, took);
   }
 
-  // By the first limit that a turn did not exceed; the last one: more than all.
+  // Turns by the first limit that they did not exceed; the last count has those that exceeded all
+  // limits.
   const std::array<std::uint64_t, limits.size() + 1>& counts() const { return counts_; }
   std::chrono::nanoseconds sum() const { return sum_; }
   std::chrono::nanoseconds longest() const { return longest_; }

@@ -11,7 +11,7 @@ Uuid new_uuid() {
 }
 
 std::optional<Uuid> parse_uuid(std::string_view text) {
-  // string_generator also takes braces and a bare 32-digit form, which the API does not.
+  // string_generator also takes braces and a bare 32-digit form, which the API refuses.
   constexpr std::size_t canonical_length = 36;
   if (text.size() != canonical_length || text.front() == '{') return std::nullopt;
   try {

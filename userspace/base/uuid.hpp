@@ -14,7 +14,7 @@ using Uuid = boost::uuids::uuid;
 // A new random (version 4) id from the system's entropy.
 Uuid new_uuid();
 
-// The canonical 36-character form only; nullopt for anything else.
+// Parses the canonical 36-character form; nullopt for anything else.
 std::optional<Uuid> parse_uuid(std::string_view text);
 
 }  // namespace sluice

@@ -1,4 +1,4 @@
-// Version: of Sluice, from CMakeLists.txt, and of the revision that was built.
+// Sluice's version, from CMakeLists.txt, and the revision that was built.
 #pragma once
 
 #include <string>
