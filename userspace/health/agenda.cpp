@@ -7,8 +7,8 @@ namespace sluice::health {
 
 namespace intrusive = boost::intrusive;
 
-// Alarms that may ring before the loop turns to others: 10,000 members that are due at once (the
-// machine slept) must not keep a client of the API waiting.
+// At most so many alarms ring in one turn of the event loop, so that 10,000 members that are due at
+// once (the machine slept) don't keep a client of the API waiting.
 constexpr int most_per_turn = 256;
 
 struct Agenda::State {

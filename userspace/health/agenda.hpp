@@ -1,4 +1,4 @@
-// Agenda: a great many alarms on one timer of the event loop.
+// Agenda: runs many alarms on one timer of the event loop.
 //
 // An alarm is a node of a tree that its owner holds: setting, moving and dropping one allocates
 // nothing and asks nothing of the kernel, and an alarm that dies leaves the agenda. Times are
@@ -26,7 +26,7 @@ class Agenda {
 
    private:
     friend class Agenda;
-    // Called on the executor, once per set(); may set this and other alarms.
+    // Is called on the executor, once per set(); may set this and other alarms.
     virtual void ring() = 0;
 
     Clock::time_point due_{};
@@ -35,7 +35,7 @@ class Agenda {
   explicit Agenda(boost::asio::any_io_executor executor);
   ~Agenda();  // no alarm rings from then on
 
-  // Also moves an alarm that is set already.
+  // Sets the alarm, or moves it if it is set already.
   void set(Alarm& alarm, Clock::time_point due);
 
  private:

@@ -1,4 +1,4 @@
-// ExpectedCodes: which HTTP status codes count as healthy. Pure.
+// ExpectedCodes: the HTTP status codes that count as healthy. Pure.
 #pragma once
 
 #include <optional>
@@ -10,8 +10,8 @@ namespace sluice::health {
 
 class ExpectedCodes {
  public:
-  // "200", "200,202 , 204" or "200-204"; nullopt for anything else. (The API refuses other texts
-  // before they get here.)
+  // Parses "200", "200,202 , 204" or "200-204"; nullopt for anything else, which the API has
+  // refused before.
   static std::optional<ExpectedCodes> parse(std::string_view text);
 
   bool contains(unsigned code) const;

@@ -9,7 +9,7 @@ namespace {
 namespace http = boost::beast::http;
 
 constexpr std::uint32_t most_header = 64 * 1024;
-// At most so much of the body is read (so that servers don't log a broken pipe) and thrown away.
+// The body is read up to this length, so that servers don't log a broken pipe, and thrown away.
 constexpr std::size_t most_taken = 2 * 64 * 1024;
 
 }  // namespace

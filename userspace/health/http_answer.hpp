@@ -1,7 +1,7 @@
-// HttpAnswer: reads an HTTP answer as it comes, for its status code and its end. No I/O.
+// HttpAnswer: finds the status code and the end of an HTTP answer that arrives in pieces. No I/O.
 //
-// Beast's parser without its containers: header fields and body are checked and forgotten, nothing
-// is allocated for an answer that comes in one piece.
+// It is Beast's parser without its containers: header fields and body are checked and forgotten, so
+// an answer that comes in one piece allocates nothing.
 #pragma once
 
 #include <boost/beast/http/basic_parser.hpp>
@@ -16,11 +16,11 @@ class HttpAnswer : private boost::beast::http::basic_parser<false> {
   // `to_head`: the answer to HEAD has no body, whatever its header says.
   explicit HttpAnswer(bool to_head);
 
-  // Once the whole header is there.
+  // The status code; nullopt until the whole header has arrived.
   std::optional<unsigned> status() const;
 
-  // Takes what came. True when nothing more is needed: the answer is whole, too long to be read on,
-  // or no HTTP; error() tells.
+  // Takes the next bytes. Returns true when no more are needed: the answer is complete, too long to
+  // be read on, or not HTTP, as error() tells.
   bool take(std::string_view bytes);
 
   // The reason why there is no status, after take() returned true or the peer closed.

@@ -51,7 +51,7 @@ class HttpProbe final : public StreamProbe {
 
   std::optional<ProbeResult> ended() override { return broken({Verdict::failed, answer_.error()}); }
 
-  // The verdict stands on the header: what happens to the body doesn't change it.
+  // The verdict depends on the header only: what happens to the body doesn't change it.
   ProbeResult broken(ProbeResult why) const override { return verdict().value_or(std::move(why)); }
 
   std::optional<ProbeResult> decrypt(std::string_view bytes) {

@@ -1,4 +1,4 @@
-// HTTP and HTTPS probes: ask for a page once, look at the status code.
+// HTTP and HTTPS probes request a page once and look at the status code.
 #pragma once
 
 #include <memory>
@@ -8,7 +8,7 @@
 
 namespace sluice::health {
 
-// With `tls`, the same through TLS. The settings are read here only.
+// With `tls`, the probe is HTTPS. The settings are read during this call only.
 std::unique_ptr<StreamProbe> make_http_probe(const Endpoint& member,
                                              const model::HealthMonitor& settings, TlsContext* tls,
                                              Probe::Done done);

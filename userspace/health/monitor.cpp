@@ -20,8 +20,8 @@ namespace {
 namespace asio = boost::asio;
 using Clock = Agenda::Clock;
 
-// What a probe does. Left out: `known`, where it starts from, and what doesn't touch probing (name,
-// tags, status).
+// The attributes that decide what a probe does. `known` is only its starting point, and name, tags
+// and status don't touch probing.
 auto probe_of(const Target& target) {
   const auto& settings = *target.settings;
   return std::tie(target.member, target.address, target.port, settings.type, settings.delay_seconds,
@@ -30,14 +30,14 @@ auto probe_of(const Target& target) {
                   settings.http_version, settings.domain_name);
 }
 
-// Changes that follow another within this time are reported together.
+// A change within this time after another is reported together with it.
 constexpr auto gather = std::chrono::milliseconds(20);
 
-// A member that is probed. Its alarm is the start of the next probe, or the end of the time of the
-// one that is under way.
+// A member that is probed. Its alarm is the start of the next probe, or the timeout of the one that
+// is under way.
 class Probing final : public Agenda::Alarm {
  public:
-  // `changed`: the state that follows from it is another one than before.
+  // `changed`: the result has changed the member's state.
   using Result = std::function<void(const Probing&, const ProbeResult&, bool changed)>;
 
   Probing(Target target, Agenda& agenda, Prober& prober, const Result& result, Milliseconds second)
@@ -59,7 +59,7 @@ class Probing final : public Agenda::Alarm {
   std::optional<model::Health> health() const { return state_.state(); }
   bool suspected() const { return suspicion_.keeps_away(); }
 
-  // True: it changed whether the member is suspected.
+  // Returns true if this made the member suspected.
   bool suspect(bool many) {
     if (health() != model::Health::up) return false;
     const bool before = suspected();
@@ -91,7 +91,8 @@ class Probing final : public Agenda::Alarm {
   void done(const ProbeResult& result) {
     probe_.reset();
     const auto now = Clock::now();
-    // The member keeps its place among the others, also when the machine slept over some of them.
+    // The member keeps its place among the others, also when the machine has slept through some
+    // probes.
     while (next_ <= now) next_ += std::exchange(gap_, delay_);
     const bool changed = learn(result, now);
     agenda_.set(*this, std::min(next_, suspicion_.next_probe(now).value_or(next_)));
@@ -122,7 +123,7 @@ class Probing final : public Agenda::Alarm {
 
 }  // namespace
 
-// Shared with handlers on the loop, which may outlive the Monitor.
+// Handlers on the loop share the state: they may outlive the Monitor.
 struct Monitor::State : std::enable_shared_from_this<Monitor::State> {
   State(asio::any_io_executor executor_, Report report_, Trouble trouble_, Milliseconds second_)
       : executor(std::move(executor_)),
@@ -139,7 +140,8 @@ struct Monitor::State : std::enable_shared_from_this<Monitor::State> {
   Trouble trouble;
   Milliseconds second;
   std::set<std::string> told_troubles;
-  // Told when all sockets that were ready have been looked at, as a report may change the targets.
+  // Reports wait until all sockets that were ready have been looked at, because a report may change
+  // the targets.
   std::vector<Change> changes;
   bool telling = false;  // tell() is to come
   asio::steady_timer pause{executor};

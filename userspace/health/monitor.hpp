@@ -1,9 +1,9 @@
 // Monitor: probes members on the event loop and reports changes of state.
 //
-// A member's probes never overlap: the next one starts `delay` after the last one's start; if that
-// one took longer, at the next multiple of `delay` after it. When states change:
-// health/rise_fall.hpp; when probes start: health/schedule.hpp, and sooner for members that are
-// suspected: health/suspicion.hpp; how: health/prober.hpp.
+// A member's probes never overlap: the next one starts `delay` after the last one's start or, if
+// that one took longer, at the next multiple of `delay`. rise_fall.hpp decides when states change,
+// schedule.hpp when probes start, suspicion.hpp when they start sooner, and prober.hpp carries them
+// out.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -40,25 +40,25 @@ class Monitor {
     bool suspected = false;  // up, but new connections should be kept away from it
     std::string reason;
   };
-  // Called on the executor: at once, and in a burst then every 20 ms with all that changed since,
-  // as a rack that loses its power is one change to the data plane, not a thousand.
+  // Is called on the executor: at once for the first change, and in a burst every 20 ms with all
+  // that followed, so that a rack that loses power is one change to the data plane, not a thousand.
   using Report = std::function<void(const std::vector<Change>& changes)>;
-  // `trouble` is called when this machine can't probe ("Too many open files"), which says nothing
-  // about the member: once per reason. It must not change the targets.
+  // Is called once per reason when this machine can't probe ("Too many open files"), which says
+  // nothing about the member. It must not change the targets.
   using Trouble = std::function<void(const Uuid& member, const std::string& reason)>;
-  // `second` is how long a second of the settings lasts; tests shorten it.
+  // `second` is the length of a second of the settings; tests shorten it.
   Monitor(boost::asio::any_io_executor executor, Report report, Trouble trouble = {},
           std::chrono::milliseconds second = std::chrono::seconds(1));
   ~Monitor();  // stops all probes; nothing is reported from then on
   Monitor(Monitor&&) noexcept = default;
   Monitor& operator=(Monitor&&) = delete;
 
-  // Starts, stops and restarts probes so that exactly these run. Call again after every change of
-  // the model.
+  // Starts, stops and restarts probes so that exactly these run. The caller does so after every
+  // change of the model.
   void set_targets(std::vector<Target> targets);
 
-  // New connections to the member fail, for this reason: one, or many within a second. It is probed
-  // at once, unless it is down, or answered a moment ago.
+  // Notes that one new connection to the member failed, or many within a second, for this reason.
+  // The member is probed at once, unless it is down or answered a moment ago.
   void suspect(const Uuid& member, bool many, const std::string& reason);
   // Members that new connections should be kept away from now.
   std::set<Uuid> suspects() const;

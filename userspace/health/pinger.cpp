@@ -14,7 +14,7 @@ using Verdict = ProbeResult::Verdict;
 struct Echo {
   std::uint8_t type;
   std::uint8_t code;
-  std::uint16_t checksum;  // of ICMPv6: the kernel's business
+  std::uint16_t checksum;  // the kernel fills in that of ICMPv6
   std::uint32_t number;    // identifier and sequence number
   std::uint64_t secret;
 };
@@ -29,7 +29,7 @@ std::uint16_t internet_checksum(const Echo& echo) {
   return static_cast<std::uint16_t>(~(sum + (sum >> 16)));
 }
 
-// Only replies come up to us, not all ICMP that the host gets.
+// The filter passes echo replies only, not all ICMP that the host gets.
 void let_replies_through(Socket& socket, bool v6) {
   if (v6) {
     icmp6_filter filter;

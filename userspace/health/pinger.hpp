@@ -1,4 +1,4 @@
-// Pinger: PING probes: one ICMP echo, IPv4 or IPv6; the reply is healthy.
+// Pinger: PING probes. A member is healthy if it answers one ICMP echo, IPv4 or IPv6.
 #pragma once
 
 #include <memory>
@@ -28,7 +28,7 @@ class Pinger {
   Poller& poller_;
   RawSocket v4_, v6_;
   std::mt19937_64 random_{std::random_device{}()};
-  // Goes out in every echo, so that a reply to somebody else's isn't taken for one to ours.
+  // Every echo carries this, so that replies to another program's echoes are told from ours.
   const std::uint64_t secret_ = random_();
   std::uint32_t next_ = static_cast<std::uint32_t>(random_());
   std::unordered_map<std::uint32_t, Ping*>

@@ -14,7 +14,7 @@ namespace sluice::health {
 namespace asio = boost::asio;
 using boost::system::error_code;
 
-// Events gather for so long while there are any; a probe takes a few of them.
+// While there are events, they gather for so long; a probe takes a few of them.
 constexpr auto pause = std::chrono::milliseconds(2);
 constexpr int most_per_turn = 256;
 
@@ -29,8 +29,8 @@ struct Poller::State {
   static void look(const std::shared_ptr<State>& state);
 
   int descriptor;
-  // Holds the descriptor only while nothing happens: the loop wakes at every event of what it
-  // holds, waited for or not.
+  // The loop holds the descriptor only while nothing happens, because it wakes at every event of a
+  // descriptor that it holds, whether somebody waits for it or not.
   asio::posix::stream_descriptor idle;
   asio::steady_timer timer;
   bool closed = false;

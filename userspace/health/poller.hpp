@@ -1,8 +1,7 @@
-// Poller: readiness of a great many short-lived sockets, on the event loop.
+// Poller: watches many short-lived sockets on the event loop.
 //
-// An epoll set of its own inside the loop's: a probe's socket costs one epoll_ctl and no
-// allocation, and while many are busy the set is looked at every 2 ms for all of them, not
-// once for each event.
+// It is an epoll set inside the loop's: a probe's socket costs one epoll_ctl and no allocation, and
+// while many are busy the set is read every 2 ms for all of them, not once per event.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -15,8 +14,8 @@ class Poller {
  public:
   class Handler {
    public:
-    // Called on the executor with EPOLL* flags, once per change (edge-triggered). May close its own
-    // descriptor and die; other handlers must live on until it returns.
+    // Is called on the executor with EPOLL* flags, once per change (edge-triggered). It may close
+    // its own descriptor and delete itself; other handlers must live until it returns.
     virtual void ready(std::uint32_t events) = 0;
 
    protected:
@@ -26,7 +25,7 @@ class Poller {
   explicit Poller(boost::asio::any_io_executor executor);
   ~Poller();  // nothing is called from then on
 
-  // Until the descriptor is closed. 0 or errno.
+  // Watches the descriptor until it is closed. Returns 0 or errno.
   int add(int descriptor, std::uint32_t events, Handler& handler);
 
  private:

@@ -21,7 +21,7 @@ struct ProbeResult {
   std::string reason;  // "HTTP 200", "connection refused", "timeout after 1 s"
 };
 
-// What an errno of a probe's socket says: of the member, or of this machine.
+// Judges an errno of a probe's socket: it is about the member, or about this machine.
 ProbeResult failure(int error);
 
 class Probe {
@@ -33,11 +33,11 @@ class Probe {
   Probe& operator=(const Probe&) = delete;
   virtual ~Probe() = default;  // ends it at once; `done` isn't called then
 
-  // What it means that the probe has had all its time and isn't done.
+  // The result of a probe that isn't done when its time is over.
   virtual ProbeResult timed_out(std::chrono::milliseconds time) const;
 
  protected:
-  // The last thing that a probe does: the owner destroys it meanwhile.
+  // A probe calls this last: the owner destroys it meanwhile.
   void finish(ProbeResult result) {
     const auto done = std::move(done_);
     done(std::move(result));

@@ -20,7 +20,7 @@ Started connect(std::unique_ptr<T> probe, Poller& poller, const Endpoint& member
   return probe;
 }
 
-// The same for all members and probes: no handshake ever comes of it.
+// All members and probes get the same one, because no handshake ever comes of it.
 std::string make_tls_hello(TlsContext& context) {
   TlsSession session(context, std::nullopt);
   session.shake_hands();

@@ -18,9 +18,9 @@ class Prober {
   explicit Prober(boost::asio::any_io_executor executor);
   ~Prober();  // after all its probes
 
-  // Sends from the host's own address. `done` is called once, on the executor and never from within
-  // start(); it may destroy its own probe, not others. The settings are read here only. A result
-  // instead of a probe: it could not even begin.
+  // Starts a probe from the host's own address. `done` is called once, on the executor and never
+  // from within start(); it may destroy its own probe, not others. The settings are read during
+  // this call only. A result instead of a probe says that it could not begin.
   tl::expected<std::unique_ptr<Probe>, ProbeResult> start(const IpAddress& address,
                                                           std::uint16_t port,
                                                           const model::HealthMonitor& settings,
@@ -31,9 +31,9 @@ class Prober {
   std::unique_ptr<Shared> shared_;
 };
 
-// How long a probe may take: the settings' timeout (0 counts as 1), but a UDP-CONNECT probe, which
-// waits for an error that a healthy member never sends, a second at most. `second` is how long one
-// lasts.
+// The time that a probe may take: the settings' timeout (0 counts as 1). A UDP-CONNECT probe waits
+// for an error that a healthy member never sends, so it takes at most a second. `second` is the
+// length of a second.
 std::chrono::milliseconds time_limit(const model::HealthMonitor& settings,
                                      std::chrono::milliseconds second);
 

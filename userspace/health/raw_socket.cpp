@@ -10,7 +10,7 @@
 namespace sluice::health {
 namespace {
 
-// The answers of thousands of members may come before we look.
+// The buffer holds the answers of thousands of members, which may arrive in one turn of the loop.
 constexpr int receive_buffer = 4 * 1024 * 1024;
 
 // An IPv4 raw socket hands out the IP header too, an IPv6 one doesn't.

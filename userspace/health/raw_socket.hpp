@@ -21,7 +21,8 @@ class RawSocket : private Poller::Handler {
 
   explicit RawSocket(Receive receive) : receive_(std::move(receive)) {}
 
-  // Needs CAP_NET_RAW. Does nothing when it is open. 0 or errno.
+  // Opens the socket, for which it needs CAP_NET_RAW; does nothing if it is open. Returns 0 or
+  // errno.
   int open(Poller& poller, int family, int protocol);
   Socket& socket() { return socket_; }
 

@@ -6,7 +6,7 @@
 namespace sluice::health {
 namespace {
 
-// Both functions draw from different ends of the id: members with near first probes have unrelated
+// The two functions use different ends of the id, so members with near first probes have unrelated
 // second gaps.
 Milliseconds part_of(Milliseconds range, const std::uint8_t* id_bytes) {
   std::uint32_t random = 0;

@@ -1,4 +1,4 @@
-// When a member is probed: `delay` between the starts of probes, spread so that members don't fire
+// Schedule: when a member is probed. Probes start `delay` apart, spread so that members don't fire
 // together. Pure.
 //
 // The spread comes from the member's id, so it is the same in every run and on every node. The
@@ -15,10 +15,10 @@ namespace sluice::health {
 
 using Milliseconds = std::chrono::milliseconds;
 
-// From the start of probing to the first probe: 0 .. min(delay, limit).
+// The time from the start of probing to the first probe: 0 .. min(delay, limit).
 Milliseconds first_wait(const Uuid& member, Milliseconds delay, Milliseconds limit);
 
-// From the start of the first probe to that of the second: delay/2 .. delay.
+// The time from the start of the first probe to that of the second: delay/2 .. delay.
 Milliseconds second_gap(const Uuid& member, Milliseconds delay);
 
 }  // namespace sluice::health

@@ -1,5 +1,5 @@
-// The three SCTP packets (RFC 9260) of a health check: INIT asks, INIT ACK or ABORT answers, ABORT
-// says goodbye. Pure.
+// The SCTP packets (RFC 9260) of a health check: an INIT asks, an INIT ACK or ABORT answers, and an
+// ABORT ends it. Pure.
 #pragma once
 
 #include <cstdint>
@@ -16,19 +16,19 @@ struct Ports {
   bool operator==(const Ports&) const = default;
 };
 
-// `tag` (not 0) comes back in the answer; it is the first sequence number too.
+// Makes an INIT. `tag` (not 0) comes back in the answer; it is the first sequence number too.
 std::vector<std::uint8_t> make_init(Ports ports, std::uint32_t tag);
 
-// Ends the association that the peer began to make, by the tag that it gave.
+// Makes an ABORT that ends the association that the peer began, by the peer's tag.
 std::vector<std::uint8_t> make_abort(Ports ports, std::uint32_t peer_tag);
 
 struct Answer {
   Ports ports;
   std::uint32_t tag = 0;                  // of our INIT
-  std::optional<std::uint32_t> peer_tag;  // of an INIT ACK; none is an ABORT: refused
+  std::optional<std::uint32_t> peer_tag;  // of an INIT ACK; unset: an ABORT has refused us
 };
 
-// nullopt for anything but an INIT ACK or an ABORT with a right checksum.
+// Parses an INIT ACK or an ABORT; nullopt for anything else and for a wrong checksum.
 std::optional<Answer> parse_answer(std::span<const std::uint8_t> packet);
 
 }  // namespace sluice::health::sctp

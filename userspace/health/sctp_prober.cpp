@@ -7,7 +7,7 @@ namespace {
 
 using Verdict = ProbeResult::Verdict;
 
-// Above the ports that the kernel gives out by itself.
+// Picks a port above those that the kernel gives out by itself.
 std::uint16_t some_port(std::mt19937& random) {
   return std::uniform_int_distribution<std::uint16_t>(61000, 65535)(random);
 }

@@ -1,8 +1,8 @@
-// SctpProber: SCTP probes: an INIT; the INIT ACK is healthy and gets an ABORT, so that no
-// association comes of it; an ABORT is a failure at once.
+// SctpProber: SCTP probes. Each sends an INIT. An INIT ACK means healthy and is answered by an
+// ABORT, so that no association comes of it; an ABORT is a failure at once.
 //
-// The packets are our own (a raw socket), as in the real service: the kernel that probes needs no
-// SCTP, and often has none.
+// The packets go through a raw socket, as in the real service, because the kernel that probes often
+// has no SCTP.
 #pragma once
 
 #include <memory>

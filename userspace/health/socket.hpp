@@ -9,14 +9,14 @@
 
 namespace sluice::health {
 
-// An address and a port (0 on a raw socket); only its bytes matter, so it serves UDP and raw
+// An address and a port (0 on a raw socket). Only its bytes matter, so it serves UDP and raw
 // sockets too.
 using Endpoint = boost::asio::ip::tcp::endpoint;
 
 class Socket {
  public:
   Socket() = default;
-  // Check with `if (socket)`; errno says why not.
+  // Opens the socket. `if (socket)` tells whether that worked, errno why not.
   Socket(int family, int type, int protocol);
   ~Socket() { close(); }
   Socket(Socket&& other) noexcept : descriptor_(std::exchange(other.descriptor_, -1)) {}

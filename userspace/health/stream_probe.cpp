@@ -53,7 +53,7 @@ class TlsHelloProbe final : public StreamProbe {
 std::optional<ProbeResult> StreamProbe::connect(Poller& poller, const Endpoint& member) {
   socket_ = Socket(member.protocol().family(), SOCK_STREAM, IPPROTO_TCP);
   if (!socket_) return failure(errno);
-  // Best effort: without them there are more packets.
+  // These options are best effort: without them there are more packets.
   socket_.set(SOL_SOCKET, SO_LINGER, linger{.l_onoff = 1, .l_linger = 0});
   socket_.set(IPPROTO_TCP, TCP_QUICKACK, int{0});
   if (const int error = socket_.connect(member)) return failure(error);
@@ -78,8 +78,8 @@ std::optional<ProbeResult> StreamProbe::step(std::uint32_t events) {
   return receive(events);
 }
 
-// Reads all there is, as no event tells of it again. A read that doesn't fill the buffer has
-// emptied the socket, unless its end is there to be seen.
+// Reads all there is, because no event tells of it again. A read that doesn't fill the buffer has
+// emptied the socket, unless the peer's end can be read next.
 std::optional<ProbeResult> StreamProbe::receive(std::uint32_t events) {
   std::array<char, 16384> buffer;
   for (;;) {

@@ -1,13 +1,12 @@
-// StreamProbe: what TCP, TLS-HELLO, HTTP and HTTPS probes share: a TCP connection.
+// StreamProbe: the TCP connection that TCP, TLS-HELLO, HTTP and HTTPS probes share.
 //
-// How a probe says goodbye matters at 10,000 probes a second: whoever closes a TCP connection first
-// keeps it for a minute in TIME_WAIT, which would be 600,000 sockets. So, as HAProxy does:
+// How a probe ends matters at 10,000 probes a second: the side that closes a TCP connection first
+// keeps it in TIME_WAIT for a minute, which would be 600,000 sockets. So, as HAProxy does:
 //  - every probe closes with a reset (SO_LINGER 0): its result is known and nothing is owed to the
 //    peer;
 //  - the last ACK of the handshake is delayed: the request carries it, which saves a packet and one
-//    wakeup of the server; after a TCP probe, which asks nothing, the reset comes instead of it:
-//    the member's kernel drops the half-open connection and its application never sees (or logs)
-//    it.
+//    wakeup of the server; after a TCP probe, which asks nothing, the reset comes instead, so the
+//    member's kernel drops the half-open connection and its application never sees (or logs) it.
 #pragma once
 
 #include <optional>
@@ -23,19 +22,19 @@ class StreamProbe : public Probe, private Poller::Handler {
  public:
   using Probe::Probe;
 
-  // A result at once if it can't begin.
+  // Connects; returns a result if the probe can't begin.
   std::optional<ProbeResult> connect(Poller& poller, const Endpoint& member);
 
   ProbeResult timed_out(std::chrono::milliseconds time) const override;
 
  protected:
-  // Each returns the result if this ended the probe.
+  // Each of these returns the result if the event ended the probe.
   virtual std::optional<ProbeResult> connected() = 0;
   virtual std::optional<ProbeResult> received(std::string_view bytes) = 0;
   // The peer closed its side.
   virtual std::optional<ProbeResult> ended() = 0;
-  // What remains to be said when the connection breaks or time is over: `why`, unless the verdict
-  // was clear before.
+  // The result when the connection breaks or time is over: `why`, unless the verdict was clear
+  // before.
   virtual ProbeResult broken(ProbeResult why) const { return why; }
 
   std::optional<ProbeResult> send(std::string_view bytes);
@@ -49,11 +48,11 @@ class StreamProbe : public Probe, private Poller::Handler {
   bool connected_ = false;
 };
 
-// Healthy once connected.
+// Makes a probe that is healthy once it is connected.
 std::unique_ptr<StreamProbe> make_tcp_probe(Probe::Done done);
 
-// Sends `hello` (a TLS ClientHello); healthy when TLS answers, even with an alert, as the real
-// service has it: there is something that speaks TLS. No key is ever computed.
+// Makes a probe that sends `hello` (a TLS ClientHello). Like the real service it takes any TLS
+// answer for healthy, even an alert. No key is ever computed.
 std::unique_ptr<StreamProbe> make_tls_hello_probe(std::string hello, Probe::Done done);
 
 }  // namespace sluice::health

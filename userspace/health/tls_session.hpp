@@ -1,7 +1,7 @@
-// TlsSession: the client's side of TLS between two buffers. No I/O.
+// TlsSession: a TLS client between two buffers. No I/O.
 //
-// Certificates aren't looked at, old versions and weak keys are fine: the question is whether the
-// member answers, and what it answers goes nowhere.
+// It accepts any certificate, old versions and weak keys, because the only question is whether the
+// member answers.
 #pragma once
 
 #include <memory>
@@ -17,9 +17,9 @@ struct bio_st;
 
 namespace sluice::health {
 
-// What all handshakes share. It remembers the last session with each peer, so that the next
-// handshake can resume it (RFC 8446, 2.2; RFC 5077): half of the work on either side, and the peer
-// still decides whether to. Some 6 KiB each; when there are too many, all are forgotten.
+// The state that all handshakes share. It remembers the last session with each peer, so that the
+// next handshake can resume it (RFC 8446, 2.2; RFC 5077), which halves the work on both sides if
+// the peer agrees. A session takes some 6 KiB; when there are too many, all are forgotten.
 class TlsContext {
  public:
   TlsContext();
@@ -44,21 +44,22 @@ class TlsSession {
   friend class TlsContext;
 
  public:
-  // `server_name` goes out as SNI. `peer`: who that is, to resume an earlier session with it; one
-  // that fails is forgotten. Empty: nobody in particular. The context must outlive this.
+  // `server_name` goes out as SNI. `peer` names the other side, to resume an earlier session with
+  // it; empty: no session is resumed. A session that fails is forgotten. The context must outlive
+  // this.
   TlsSession(TlsContext& context, const std::optional<std::string>& server_name,
              std::string peer = {});
   ~TlsSession();
   TlsSession(const TlsSession&) = delete;
   TlsSession& operator=(const TlsSession&) = delete;
 
-  // Goes on with the handshake. Call first, before anything came.
+  // Begins the handshake; must be called before take().
   void shake_hands();
-  // What the peer sent; goes on with the handshake, or appends what it says to `plain`.
+  // Takes what the peer sent: continues the handshake, or appends the plain text to `plain`.
   void take(std::string_view bytes, std::string& plain);
   // Precondition: established().
   void write(std::string_view plain);
-  // What to send to the peer now.
+  // The bytes to send to the peer now.
   std::string output();
 
   bool established() const;

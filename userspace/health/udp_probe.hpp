@@ -1,5 +1,5 @@
-// UDP-CONNECT probe: UDP has no connection, so all that a member can say by itself is "nobody
-// listens on that port".
+// UDP-CONNECT probe. UDP has no connections, so a member can only say "nobody listens on that
+// port".
 //
 // One datagram goes out (an 'X', as the real service's nc sends). An ICMP error is a failure at
 // once; any answer, or none within the time, is healthy.
@@ -18,7 +18,7 @@ class UdpProbe final : public Probe, private Poller::Handler {
  public:
   using Probe::Probe;
 
-  // A result at once if it can't begin.
+  // Connects; returns a result if the probe can't begin.
   std::optional<ProbeResult> connect(Poller& poller, const Endpoint& member);
 
   ProbeResult timed_out(std::chrono::milliseconds time) const override;
