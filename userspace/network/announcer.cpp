@@ -41,7 +41,7 @@ struct Announcer::State : std::enable_shared_from_this<State> {
 };
 
 void Announcer::State::send(std::vector<Claim> claims, int repetition) {
-  // What was given up in the meantime may already be somebody else's.
+  // A VIP that was given up in the meantime may already be somebody else's.
   std::erase_if(claims, [this](const Claim& claim) { return !claimed.contains(claim); });
   if (claims.empty()) return;
   for (const auto& [interface, vip] : claims) {

@@ -1,7 +1,6 @@
 // Announcer: tells the neighbours where a VIP is now, by gratuitous ARP or an unsolicited neighbour
-// advertisement, when it becomes active on
-// a NIC and when that NIC comes up or gets another MAC. (Whoever asks later is answered by the data
-// plane.)
+// advertisement, when it becomes active on a NIC and when that NIC comes up or gets another MAC.
+// (The data plane answers those who ask later.)
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -15,7 +14,7 @@
 
 namespace sluice::network {
 
-// Sends one announcement. Interfaces that are no Ethernet need none: success.
+// Sends one announcement. Succeeds without one on an interface that is not Ethernet.
 Result<void> send_announcement(std::uint32_t interface_index, const IpAddress& vip);
 
 class Announcer {
@@ -26,8 +25,8 @@ class Announcer {
 
   explicit Announcer(boost::asio::any_io_executor executor);
 
-  // From now on these IPv4 addresses are ours on these interfaces; pairs that weren't before are
-  // announced.
+  // Says which addresses are ours on which interfaces from now on. Announces the pairs that are
+  // new.
   void announce(const std::vector<std::uint32_t>& interfaces, const std::vector<IpAddress>& vips);
   // Announces everything on this interface anew.
   void interface_changed(std::uint32_t interface_index);

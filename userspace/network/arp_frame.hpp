@@ -1,5 +1,5 @@
-// ARP frames (RFC 826, RFC 5227): questions and announcements that are sent, and what arriving ones
-// claim. Pure.
+// ARP frames (RFC 826, RFC 5227): makes questions and announcements, and reads the claims in frames
+// that arrive. Pure.
 #pragma once
 
 #include <array>
@@ -24,8 +24,8 @@ ArpFrame arp_request(const MacAddress& mac, const IpAddress& sender, const IpAdd
 // on the wire whose MAC the address has now. Precondition: address.is_v4().
 ArpFrame gratuitous_arp(const MacAddress& mac, const IpAddress& address);
 
-// Who says to have which address, in requests as in answers; nullopt for probes, and for what is no
-// ARP frame.
+// The sender's claim to an address, in a request or an answer; nullopt for probes and for frames
+// other than ARP.
 std::optional<NeighborClaim> claim_of_arp(std::span<const std::uint8_t> frame);
 
 }  // namespace sluice::network

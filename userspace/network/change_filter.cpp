@@ -12,7 +12,7 @@ ChangeFilter::LinkChange ChangeFilter::link(std::uint32_t index, const LinkFacts
 }
 
 bool ChangeFilter::link_gone(std::uint32_t index) {
-  // The kernel gives the index to another link one day.
+  // The kernel will give the index to another link one day.
   std::erase_if(neighbors_,
                 [index](const auto& neighbor) { return neighbor.first.first == index; });
   return links_.erase(index) > 0;

@@ -1,10 +1,10 @@
-// ChangeFilter: which kernel notifications can make a cached next hop wrong. Pure.
+// ChangeFilter: tells which kernel notifications can make a cached next hop wrong. Pure.
 //
-// The kernel tells of much more than that: every neighbour goes round REACHABLE, STALE, DELAY,
-// PROBE with the same MAC all day, links report statistics and promiscuity. The filter remembers
-// what it has seen and lets through what differs. A neighbour that fails or disappears is not a
-// change: there is no better MAC to find (if there is another route, that has its own
-// notification), and it is remembered, so that its return with the same MAC is none either.
+// The kernel notifies of much more: every neighbour goes round REACHABLE, STALE, DELAY and PROBE
+// with the same MAC all day, and links report statistics and promiscuity. The filter remembers what
+// it has seen and passes what differs. A neighbour that fails or disappears is not a change,
+// because there is no better MAC to find (another route has its own notification). It is
+// remembered, so its return with the same MAC is no change either.
 #pragma once
 
 #include <cstddef>
@@ -36,13 +36,13 @@ class ChangeFilter {
                 // anew
   };
   LinkChange link(std::uint32_t index, const LinkFacts& facts);
-  // True when the link was known.
+  // Returns true if the link was known.
   bool link_gone(std::uint32_t index);
 
-  // A valid neighbour entry; true when its MAC is new or another one.
+  // Notes a valid neighbour entry; returns true if its MAC is new or has changed.
   bool neighbor(std::uint32_t index, const IpAddress& address, const MacAddress& mac);
 
-  // More neighbours than this are forgotten all at once, which is a change.
+  // When there are more neighbours than this, all are forgotten, which is a change.
   static constexpr std::size_t max_neighbors = 65536;
 
  private:

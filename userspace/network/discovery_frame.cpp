@@ -30,7 +30,7 @@ struct Frame {
 } __attribute__((packed));
 static_assert(sizeof(Frame) == sizeof(DiscoveryFrame));
 
-// RFC 8200, 8.1: over the pseudo header and the message.
+// The checksum over the pseudo header and the message (RFC 8200, 8.1).
 std::uint16_t checksum(const Frame& frame) {
   const auto bytes = std::bit_cast<DiscoveryFrame>(frame);
   std::uint32_t sum = sizeof(Message) + IPPROTO_ICMPV6;
@@ -51,7 +51,7 @@ Destination all_nodes() {
   return {{0x33, 0x33, 0, 0, 0, 1}, {0xff, 0x02, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}};
 }
 
-// The multicast group of those who may have the address (RFC 4291, 2.7.1).
+// The solicited-node multicast group of the address (RFC 4291, 2.7.1).
 Destination solicited_nodes(const Bytes& target) {
   Destination group{{0x33, 0x33, 0xff, 0, 0, 0},
                     {0xff, 0x02, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff, 0, 0, 0}};

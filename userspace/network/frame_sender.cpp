@@ -22,7 +22,7 @@ Result<std::optional<FrameSender>> FrameSender::open(std::uint32_t interface_ind
   auto* generic = reinterpret_cast<sockaddr*>(&address);
   socklen_t size = sizeof address;
   if (bind(fd, generic, size) < 0) return fail_errno(errno, what);
-  // Once bound, the socket's own address is the interface's MAC.
+  // Once the socket is bound, its own address is the interface's MAC.
   if (getsockname(fd, generic, &size) < 0) return fail_errno(errno, what);
   if (address.sll_hatype != ARPHRD_ETHER || address.sll_halen != sender.mac_.size())
     return std::optional<FrameSender>();

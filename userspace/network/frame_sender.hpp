@@ -12,7 +12,7 @@ namespace sluice::network {
 
 class FrameSender {
  public:
-  // nullopt: the interface is no Ethernet, so there is nobody to send a frame to.
+  // Opens a sender; nullopt if the interface is not Ethernet, so that nobody could get a frame.
   static Result<std::optional<FrameSender>> open(std::uint32_t interface_index);
 
   FrameSender(FrameSender&& other) noexcept : fd_(other.fd_), mac_(other.mac_) { other.fd_ = -1; }

@@ -44,7 +44,7 @@ void add_address(rtnl_addr* object, Host& host) {
   auto* local = rtnl_addr_get_local(object);
   const auto address = to_ip_address(local);
   if (!address) return;
-  // Of a point-to-point link the prefix is the peer's, which nobody else shares.
+  // A point-to-point link's prefix is the peer's, which nobody else shares.
   const auto length = rtnl_addr_get_peer(object)
                           ? (address->is_v4() ? 32U : 128U)
                           : static_cast<unsigned>(rtnl_addr_get_prefixlen(object));
@@ -79,7 +79,8 @@ int add_route(nl_msg* message, void* to) {
   return ++routes.read < max_routes_read ? NL_OK : NL_STOP;
 }
 
-// On a socket of its own, because what is left of a dump that was stopped stays in it.
+// The dump has a socket of its own, because the rest of a dump that was stopped stays in the
+// socket.
 Result<void> read_gateways(int family, Host& host) {
   const auto socket = open_route_socket();
   if (!socket) return tl::unexpected(socket.error());

@@ -1,5 +1,5 @@
-// Host: the addresses, links and gateways of this network namespace as values, and what follows
-// from them for an address that somebody wants to have.
+// Host: the addresses, links and gateways of this network namespace as values, and whether they
+// leave an address free.
 #pragma once
 
 #include <cstdint>
@@ -38,24 +38,24 @@ struct Host {
   std::vector<HostGateway> gateways;  // of all routes, each once
 };
 
-// A host with a full routing table has few gateways, and they are near its beginning: no more
-// routes than this are read. (A gateway that is missed answers for itself when it is asked.)
+// At most so many routes are read. A host with a full routing table has few gateways, and they are
+// near its beginning; a gateway that is missed answers for itself when it is asked.
 constexpr std::size_t max_routes_read = 20000;
 
 Result<Host> read_host();
 
-// Who holds the address as far as this host knows, to follow "is": "this host's own (eth0)";
+// The holder of the address as far as this host knows, to follow "is": "this host's own (eth0)";
 // nullopt: nobody.
 std::optional<std::string> holder_on(const Host& host, const IpAddress& address);
 
-// Where to ask who has an address.
+// A place to ask who has an address.
 struct Question {
   std::uint32_t interface_index = 0;
   IpAddress source;  // our own there
   IpAddress address;
 };
 
-// The attached NICs, and VLAN interfaces on top of them, with a subnet that the address lies in.
+// The attached NICs, and VLAN interfaces on them, that have a subnet with the address.
 std::vector<Question> questions(const Host& host, const std::vector<std::uint32_t>& attached,
                                 const IpAddress& address);
 

@@ -25,7 +25,7 @@ namespace {
 
 namespace asio = boost::asio;
 
-// Neighbour advertisements only: the rest of a host's IPv6 traffic is none of our business.
+// Lets the socket receive neighbour advertisements only, not all IPv6 traffic of the host.
 Result<void> take_advertisements_only(int fd) {
   constexpr std::uint32_t next_header = ETH_HLEN + 6, icmp_type = ETH_HLEN + 40;
   std::array<sock_filter, 6> program{{
@@ -42,7 +42,7 @@ Result<void> take_advertisements_only(int fd) {
   return {};
 }
 
-// All that arrives of this protocol, on all interfaces.
+// Opens a socket that receives all frames of this protocol, on all interfaces.
 Result<int> open_listener(std::uint16_t protocol) {
   const int fd = ::socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, htons(protocol));
   if (fd < 0) return fail_errno(errno, "listen to who has an address", "needs CAP_NET_RAW");
@@ -163,7 +163,8 @@ Result<void> Inquiry::start(const asio::any_io_executor& executor, std::vector<Q
   asking->end.expires_after(patience);
   asking->end.async_wait([asking](const auto& error) {
     if (error) return;
-    // We may have been kept from reading for longer than anybody needs to answer.
+    // The loop may have been busy for longer than anybody needs to answer, so answers may wait
+    // unread.
     for (auto& listener : asking->listeners) {
       if (asking->done) asking->take_what_is_there(*listener);
     }

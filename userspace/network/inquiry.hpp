@@ -20,9 +20,9 @@ class Inquiry {
   static constexpr auto between = std::chrono::milliseconds(60);
   static constexpr auto patience = std::chrono::milliseconds(200);
 
-  // Each address's first answer, of others than `own` (the MACs of this host, whose data plane may
-  // answer on another NIC of the same wire); within `patience`, earlier when all have been
-  // answered.
+  // Gets each address's first answer, after `patience` or once all have been answered. Answers of
+  // `own` don't count: they are this host's MACs, whose data plane may answer on another NIC of the
+  // same wire.
   using Done = std::function<void(std::vector<NeighborClaim>)>;
   static Result<void> start(const boost::asio::any_io_executor& executor,
                             std::vector<Question> questions, std::vector<MacAddress> own,

@@ -116,7 +116,7 @@ Result<std::vector<Neighbor>> all_neighbors(nl_sock* socket) {
   const auto message = request(NLM_F_REQUEST | NLM_F_DUMP, ndmsg{});
   if (!message) return fail_errno(ENOMEM, "read the neighbours");
   std::vector<Neighbor> found;
-  // A table that changes while it is read is read again next time.
+  // A table that has changed while it was read is read again next time.
   const int error = ask(socket, message.get(), found);
   if (error < 0 && error != -NLE_DUMP_INTR) return fail_netlink(error, "read the neighbours");
   return found;

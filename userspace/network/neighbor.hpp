@@ -19,11 +19,11 @@ struct Neighbor {
   std::optional<MacAddress> mac;
   std::uint32_t confirmed_milliseconds = 0;  // since it was last heard
 
-  // An operator's entry, or one that needs no resolution: the kernel never asks for it.
+  // Says whether the kernel never asks for it: it is an operator's entry or needs no resolution.
   bool is_fixed() const { return state & (NUD_PERMANENT | NUD_NOARP); }
 };
 
-// nullopt: the kernel has no such entry.
+// Finds an entry; nullopt if the kernel has none.
 Result<std::optional<Neighbor>> find_neighbor(nl_sock* socket, std::uint32_t interface_index,
                                               const IpAddress& address);
 // All entries of IPv4 and IPv6.

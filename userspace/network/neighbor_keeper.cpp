@@ -19,19 +19,21 @@ namespace {
 namespace asio = boost::asio;
 using Clock = std::chrono::steady_clock;
 
-// Requests to the kernel are synchronous and cost some 20 us each: 10,000 addresses go in portions.
+// Requests to the kernel are synchronous and cost some 20 us each, so 10,000 addresses go in
+// portions.
 constexpr std::size_t portion = 100;
 constexpr auto between_portions = std::chrono::milliseconds(20);
 constexpr auto between_repetitions = std::chrono::seconds(1);
 constexpr std::size_t max_remembered = 4096;
 
-// A neighbour that got another MAC without a word is found by asking, once a second; with more next
-// hops than this, they take turns.
+// Next hops are asked for their MAC once a second, to notice one that has changed it without
+// announcing that. If there are more than can be asked at once, they take turns.
 constexpr auto between_questions = std::chrono::seconds(1);
 constexpr std::size_t questions_per_turn = 1000;
-// Its answer is missing for so long: everybody is asked, for one of them has the address now.
+// After so long without an answer everybody is asked, because another host may have the address
+// now.
 constexpr std::uint32_t silent_milliseconds = 1500;
-// It is gone, then: broadcasts about it become rare.
+// After so long it counts as gone, and broadcasts about it become rare.
 constexpr std::uint32_t gone_milliseconds = 6000;
 constexpr int turns_between_rare_questions = 10;
 
@@ -45,8 +47,8 @@ struct NextHop {
   Key key() const { return {interface_index, address}; }
 };
 
-// Where the kernel would send a packet for `destination`; nullopt when it wouldn't send it to a
-// neighbour (no route, unreachable, our own address).
+// The next hop of a packet to `destination`; nullopt if the kernel wouldn't send it to a neighbour
+// (no route, unreachable, our own address).
 std::optional<NextHop> next_hop(nl_sock* socket, const IpAddress& destination) {
   rtnl_route* found = nullptr;
   const auto address = to_netlink(destination);
@@ -62,8 +64,8 @@ std::optional<NextHop> next_hop(nl_sock* socket, const IpAddress& destination) {
                  gateway.value_or(destination), to_ip_address(rtnl_route_get_pref_src(found))};
 }
 
-// NTF_USE: create the entry if need be and act as if a packet were to be sent to it. The kernel
-// would take that as a wish to have an ordinary entry, so an operator's own are left alone.
+// NTF_USE creates the entry if it is missing and acts as if a packet were sent to it. The kernel
+// also makes the entry an ordinary one, so an operator's own entries are left alone.
 Result<void> use_neighbor(nl_sock* socket, const NextHop& hop) {
   const auto present = find_neighbor(socket, hop.interface_index, hop.address);
   if (!present) return tl::unexpected(present.error());
@@ -80,7 +82,7 @@ Result<void> use_neighbor(nl_sock* socket, const NextHop& hop) {
   return {};
 }
 
-// Asks for the MAC of `target`: its own last one, or everybody.
+// Asks for the MAC of `target`, either at its last known MAC or by broadcast.
 Result<void> ask(const FrameSender& sender, const IpAddress& source, const IpAddress& target,
                  const std::optional<MacAddress>& whom) {
   if (target.is_v6()) return sender.send(neighbor_solicitation(sender.mac(), source, target, whom));
@@ -158,9 +160,8 @@ void NeighborKeeper::State::ask_in_turn() {
   });
 }
 
-// The kernel takes the answers: from them it learns another MAC, which the Watcher tells of. It
-// would itself ask no sooner than half a minute after the last answer, and then wait for three
-// seconds.
+// The kernel takes the answers and learns a new MAC from them, which the Watcher reports. By itself
+// it would ask no sooner than half a minute after the last answer, and then wait for three seconds.
 void NeighborKeeper::State::ask_next_hops() {
   const auto neighbors = all_neighbors(socket.get());
   if (!neighbors) return spdlog::debug("network: {}", neighbors.error().text());
@@ -191,7 +192,7 @@ void NeighborKeeper::State::ask_next_hops() {
   }
 }
 
-// Many members share a gateway: it is asked for once.
+// A gateway that many members share is asked for once.
 void NeighborKeeper::State::use(const NextHop& hop) {
   const auto now = Clock::now();
   if (recent.size() >= max_remembered) recent.clear();

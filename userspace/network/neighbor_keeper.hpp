@@ -3,11 +3,11 @@
 //
 // XDP packets don't make the kernel resolve or confirm a neighbour, so an entry would age and
 // vanish under live traffic. The keeper asks the kernel to use it (as `ip neigh add ... use` does):
-// an unknown neighbour is resolved, a stale one is confirmed, a fresh one costs nothing. It never
-// sets a MAC itself, leaves no permanent entry, and leaves those alone that an operator made.
+// an unknown neighbour is resolved, a stale one is confirmed, and a fresh one costs nothing. It
+// never sets a MAC itself, makes no permanent entry, and doesn't touch an operator's entries.
 //
-// It also asks for the MAC of each next hop once a second, so that one that changes without a word
-// is known within two seconds or three.
+// It also asks for the MAC of each next hop once a second, so that an unannounced change is known
+// within three seconds.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -27,11 +27,12 @@ class NeighborKeeper {
 
   static Result<NeighborKeeper> start(boost::asio::any_io_executor executor);
 
-  // From now on keeps the next hops of exactly these; new ones at once, all of them every `period`.
+  // Keeps the next hops of exactly these addresses from now on: new ones at once, all of them every
+  // `period`.
   void keep(std::vector<IpAddress> addresses);
-  // Routes may have changed: all of them now.
+  // Renews all next hops now, because routes may have changed.
   void renew();
-  // The data plane misses this neighbour's MAC. Repetitions within a second are ignored.
+  // Resolves a neighbour whose MAC the data plane misses. Repetitions within a second are ignored.
   void resolve(std::uint32_t interface_index, const IpAddress& neighbor);
 
   NeighborKeeper(NeighborKeeper&&) noexcept = default;

@@ -1,5 +1,5 @@
-// The little that this folder's files share about libnl: owners for its objects, values for its
-// addresses, its errors as ours. Not for use outside network/.
+// libnl for this folder's files: owners for its objects, values for its addresses, its errors as
+// ours. Private to network/.
 #pragma once
 
 #include <linux/neighbour.h>
@@ -32,14 +32,14 @@ using NetlinkLink = std::unique_ptr<rtnl_link, NetlinkDeleter<rtnl_link_put>>;
 using NetlinkNeighbor = std::unique_ptr<rtnl_neigh, NetlinkDeleter<rtnl_neigh_put>>;
 using NetlinkRoute = std::unique_ptr<rtnl_route, NetlinkDeleter<rtnl_route_put>>;
 
-// A connected NETLINK_ROUTE socket for requests.
+// Opens a connected NETLINK_ROUTE socket for requests.
 Result<NetlinkSocket> open_route_socket();
 
-// libnl's error code (negative) as an Error.
+// Turns libnl's error code (negative) into an Error.
 tl::unexpected<Error> fail_netlink(int code, std::string_view what);
 
 NetlinkAddress to_netlink(const IpAddress& address);
-// nullopt for null and for what is no IP (or Ethernet) address.
+// Converts an address; nullopt for null and for anything but an IP (or Ethernet) address.
 std::optional<IpAddress> to_ip_address(nl_addr* address);
 std::optional<MacAddress> to_mac_address(nl_addr* address);
 

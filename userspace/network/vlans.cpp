@@ -19,7 +19,7 @@ Result<std::vector<VlanInterface>> vlan_interfaces() {
   for (auto* object = nl_cache_get_first(cache); object; object = nl_cache_get_next(object)) {
     auto* link = reinterpret_cast<rtnl_link*>(object);
     if (!rtnl_link_is_vlan(link)) continue;
-    // libnl gives the protocol as it is on the wire; kernels before 802.1ad support did not tell.
+    // libnl gives the protocol in network byte order; kernels before 802.1ad support give none.
     const auto protocol = ntohs(static_cast<std::uint16_t>(rtnl_link_vlan_get_protocol(link)));
     found.push_back({.index = static_cast<std::uint32_t>(rtnl_link_get_ifindex(link)),
                      .name = rtnl_link_get_name(link),

@@ -43,7 +43,7 @@ struct Watcher::State : std::enable_shared_from_this<State> {
   void resync();
   void next_hops_changed();
 
-  // Each takes one object, of a notification or of a dump.
+  // Each of these takes one object of a notification or of a dump.
   void take(nl_msg* message);
   void take_link(rtnl_link* link);
   void take_neighbor(rtnl_neigh* neighbor);
@@ -75,7 +75,7 @@ Result<void> Watcher::State::subscribe() {
       RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV6_ROUTE, RTNLGRP_IPV6_RULE, RTNLGRP_NONE);
   if (error < 0) return fail_netlink(error, "subscribe to route notifications");
   nl_socket_set_nonblocking(raw);
-  // Beyond the system's limit only with CAP_NET_ADMIN; without it the default has to do.
+  // Exceeding the system's limit needs CAP_NET_ADMIN; without it the default remains.
   const int fd = nl_socket_get_fd(raw);
   setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &receive_buffer_bytes, sizeof receive_buffer_bytes);
   descriptor.assign(fd);

@@ -14,18 +14,18 @@ namespace sluice::network {
 
 class Watcher {
  public:
-  // Notifications come in bursts (a link that goes down takes its routes along): one call per
-  // burst.
+  // Notifications come in bursts (a link that goes down takes its routes along). There is one call
+  // per burst.
   static constexpr auto debounce = std::chrono::milliseconds(50);
 
   struct Callbacks {
-    // Routes, links or MACs changed: next hops found earlier may be wrong. At most once per
-    // `debounce`. Also called when the kernel had to drop notifications.
+    // Is called when routes, links or MACs have changed, so that next hops found earlier may be
+    // wrong, and when the kernel had to drop notifications. At most once per `debounce`.
     std::function<void()> next_hops_changed;
-    // A link appeared, came up, or has another MAC.
+    // Is called when a link appeared, came up or got another MAC.
     std::function<void(std::uint32_t interface_index)> link_changed;
   };
-  // What exists at the start is no change.
+  // Starts watching. What exists at the start is not reported.
   static Result<Watcher> start(boost::asio::any_io_executor executor, Callbacks callbacks);
 
   Watcher(Watcher&&) noexcept = default;
