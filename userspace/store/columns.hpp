@@ -1,4 +1,4 @@
-// Columns: which attribute of an object is which column, once for writing and reading. Private to
+// Columns: the column of each attribute of an object, for writing and reading alike. Private to
 // store/.
 //
 // `columns(visitor, object)` calls visitor("name", attribute) for each column of the object's

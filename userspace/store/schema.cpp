@@ -231,7 +231,7 @@ ALTER TABLE members ADD COLUMN drain_until INTEGER;
 
 constexpr int has_identity = 6;
 
-// What SQL can't make: a store's own id, a UUID as the objects have.
+// Gives the store its own id. SQL can't make one: it is a UUID as the objects have.
 Result<void> give_identity(Connection& connection) {
   return connection.execute(
       fmt::format("INSERT INTO identity (one, store_id, generation) VALUES (1, '{}', 0) "

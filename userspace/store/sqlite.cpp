@@ -105,7 +105,7 @@ Result<Connection> Connection::open_bytes(const std::string& file) {
   auto connection = open(":memory:");
   if (!connection) return connection;
   auto* database = connection->database_.get();
-  // What the file's own schema says is not to be obeyed further than its tables go.
+  // The file's schema is untrusted: it must not call functions with side effects.
   sqlite3_db_config(database, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, nullptr);
   sqlite3_db_config(database, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
   auto* copy = static_cast<unsigned char*>(sqlite3_malloc64(file.size() + 1));
@@ -174,7 +174,7 @@ Result<void> Transaction::commit() {
 }
 
 Transaction::~Transaction() {
-  // Nothing to report: SQLite rolls back by itself when the connection is closed.
+  // A failure needs no report: SQLite rolls back when the connection is closed.
   if (connection_ != nullptr) static_cast<void>(connection_->execute("ROLLBACK"));
 }
 

@@ -24,7 +24,7 @@ class Statement {
   void bind(int parameter, std::string_view value);
   void bind_null(int parameter);
 
-  // true: there is a row to read; false: done.
+  // Returns true if there is a row to read, false at the end.
   Result<bool> step();
   // Runs a statement that gives no rows, and makes it ready for the next set of parameters.
   Result<void> run();
@@ -45,15 +45,15 @@ class Statement {
 class Connection {
  public:
   static Result<Connection> open(const std::filesystem::path& file);
-  // A database in memory, of the bytes of a file that nobody vouches for.
+  // Opens a database in memory from the bytes of an untrusted file.
   static Result<Connection> open_bytes(const std::string& file);
-  // The bytes of a copy (SQLite's online backup), as a file that is complete without a WAL.
+  // Copies the database (SQLite's online backup) and returns a file that is complete without a WAL.
   Result<std::string> bytes();
 
   Result<Statement> prepare(std::string_view sql);
   // Runs one or more statements and ignores their rows.
   Result<void> execute(const std::string& sql);
-  // The first column of the first row, as with "PRAGMA user_version".
+  // Returns the first column of the first row, for "PRAGMA user_version" and the like.
   Result<std::string> query_one(std::string_view sql);
 
  private:
@@ -79,7 +79,7 @@ class Transaction {
   Connection* connection_;
 };
 
-// What SQLite says, as an error. `code` is one of its result codes.
+// Makes an error of SQLite's message. `code` is one of its result codes.
 tl::unexpected<Error> sqlite_error(int code, std::string message);
 bool is_busy(const Error& error);     // another process has the file
 bool is_damaged(const Error& error);  // not a database, or a broken one

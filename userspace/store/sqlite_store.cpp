@@ -77,7 +77,7 @@ Result<Connection> connect(const fs::path& file) {
   auto connection = Connection::open(file);
   if (!connection) return connection;
   if (auto set = connection->execute(settings); !set) return tl::unexpected(set.error());
-  // The lock comes with the first write transaction, even an empty one.
+  // The first write transaction takes the lock, even an empty one.
   if (auto lock = connection->execute("BEGIN IMMEDIATE; COMMIT"); !lock) {
     return tl::unexpected(lock.error());
   }
@@ -94,8 +94,8 @@ Result<void> sync_directory(const fs::path& directory) {
   return {};
 }
 
-// A new database gets its name only when it is complete. So whatever is found under that name and
-// has no schema, an empty file for example, is damage and not a first start.
+// A new database gets its name only when it is complete. So a file of that name without a schema,
+// an empty one for example, is damage and not a first start.
 Result<void> create(const fs::path& file) {
   const auto unfinished = fs::path(file).concat(".new");
   std::error_code error;
@@ -178,7 +178,7 @@ class TagWriter {
   Statement insert_, clear_;
 };
 
-// Writes what became of the objects of one kind.
+// Writes the changed objects of one kind.
 template <typename T>
 Result<void> save_objects(Connection& connection, TagWriter& tags,
                           const model::ChangesOf<T>& changes) {
@@ -203,7 +203,7 @@ Result<void> save_objects(Connection& connection, TagWriter& tags,
   return {};
 }
 
-// There are few: all are written anew when one changes.
+// There are few quotas, so all are written anew when one changes.
 Result<void> save_quotas(Connection& connection, const model::Quotas& quotas) {
   if (auto done = connection.execute("DELETE FROM quotas"); !done) return done;
   std::string names = "project_id", marks = "?";
@@ -342,7 +342,7 @@ Result<void> load_quotas(Connection& connection, std::map<std::string, model::Qu
   }
 }
 
-// Rows that name others which are gone can't have been written by us: foreign keys forbid it.
+// A row that refers to a missing one can't have been written by us: foreign keys forbid it.
 Result<void> whole(const model::Model& model) {
   auto complete = model::check_references(model);
   if (complete) return complete;
@@ -380,7 +380,7 @@ Result<model::HealthTable> load_health(Connection& connection) {
     if (!*row) return table;
     Uuid member{};
     auto health = model::Health::up;
-    // Health is only a memory: what cannot be read will be probed.
+    // A member whose health can't be read will be probed.
     if (read(*select, 0, member) && read(*select, 1, health)) table[member] = health;
   }
 }
@@ -408,7 +408,7 @@ Result<Contents> load_contents(Connection& connection) {
   return Contents{std::move(*model), std::move(*health), *position};
 }
 
-// Whoever sent it is to blame for it, not this machine.
+// The client's file is at fault, not this machine, so the error is ErrorKind::invalid.
 tl::unexpected<Error> not_a_backup(Error error) {
   error.kind = ErrorKind::invalid;
   error.hint.clear();
@@ -471,7 +471,7 @@ Result<Contents> SqliteStore::read_backup(const std::string& file) {
     return fail(ErrorKind::invalid, "it is not a backup of Sluice",
                 "sluicectl backup FILE makes one");
   }
-  // A file of ours has tables and indices only: nothing in it may run.
+  // Our files have tables and indices only: nothing in a file may run.
   const auto foreign = connection->query_one(
       "SELECT count(*) FROM sqlite_schema WHERE type IN ('trigger', 'view') OR sql LIKE "
       "'CREATE VIRTUAL%'");

@@ -1,7 +1,7 @@
-// Store: where the desired state survives a restart, so that nothing acknowledged is ever lost.
+// Store: keeps the desired state across restarts, so that nothing acknowledged is ever lost.
 //
-// Calls block until the store has done its work, however long that takes: writer.hpp keeps them
-// away from the event loop.
+// Calls block until the store has done its work, however long that takes; writer.hpp keeps them off
+// the event loop.
 #pragma once
 
 #include <cstdint>
@@ -16,17 +16,17 @@
 
 namespace sluice::store {
 
-// What is written at once: all of it is stored, or nothing.
+// One transaction: all of it is stored, or nothing.
 struct Commit {
   model::Changes objects;
-  std::map<Uuid, std::optional<model::Health>> health;  // by member; nullopt: is forgotten
-  // The store's generation becomes at least this.
+  std::map<Uuid, std::optional<model::Health>> health;  // by member; nullopt: forget it
+  // The store's generation is raised to at least this.
   std::uint64_t generation_at_least = 0;
 
   bool empty() const { return objects.empty() && health.empty() && generation_at_least == 0; }
 };
 
-// Which store it is, and how many commits it has seen: what a data plane notes to recognise a store
+// The store's id and the number of its commits. The data plane notes both, to recognise a store
 // that is older than what it carries.
 struct Position {
   Uuid store{};
@@ -46,13 +46,13 @@ class Store {
   virtual ~Store() = default;
 
   virtual Result<Contents> load() = 0;
-  // On success it is on disk. Returns the generation that it made.
+  // Stores the commit; on success it is on disk. Returns the new generation.
   virtual Result<std::uint64_t> commit(const Commit& commit) = 0;
-  // All of it as the bytes of a file that sluiced starts from when it is put in place of
-  // sluice.db. It holds no tokens and no keys: those are in files of their own.
+  // Returns the whole store as a file that can take the place of sluice.db. It holds no tokens and
+  // no keys: those are in files of their own.
   virtual Result<std::string> back_up() = 0;
-  // What such a file holds, also one of an older version. ErrorKind::invalid: it is none, or
-  // damaged.
+  // Reads such a file, also one of an older version. ErrorKind::invalid: it is not a store, or it
+  // is damaged.
   virtual Result<Contents> read_backup(const std::string& file) = 0;
 };
 

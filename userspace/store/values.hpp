@@ -1,4 +1,4 @@
-// Values: how each type of attribute stands in a column. Private to store/.
+// Values: the form of each type of attribute in a column. Private to store/.
 //
 // `write` binds a value to a parameter, `read` sets it from a column and says whether the column
 // held one that the type knows (a word of an enum, an address).
@@ -14,7 +14,7 @@
 
 namespace sluice::store {
 
-// The words of the API, as parse_* gives them back.
+// Enums are stored as the API's words, which parse_* reads back.
 inline auto parse_word(std::string_view text, model::ProvisioningStatus) {
   return model::parse_provisioning_status(text);
 }

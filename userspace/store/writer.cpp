@@ -51,7 +51,7 @@ void WriterThread::work() {
     queue_.pop_front();
     lock.unlock();
     post_(work());
-    work = nullptr;  // what it holds belongs to nobody else now; not to be freed under the lock
+    work = nullptr;  // frees what it holds before the lock is taken again
     lock.lock();
   }
 }

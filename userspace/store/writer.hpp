@@ -1,4 +1,4 @@
-// Writer: how the event loop hands commits to a store without waiting for the disk.
+// Writer: hands commits to a store without making the event loop wait for the disk.
 #pragma once
 
 #include <condition_variable>
@@ -14,11 +14,11 @@ namespace sluice::store {
 
 class Writer {
  public:
-  // Hears of the commit's outcome: the generation that it made, or why nothing of it was stored.
+  // Gets the commit's outcome: the new generation, or why nothing of it was stored.
   using Done = std::function<void(Result<std::uint64_t>)>;
 
   virtual ~Writer() = default;
-  // Commits in the order of the calls. `done` is called on the caller's thread, within the call or
+  // Commits, in the order of the calls. `done` is called on the caller's thread, within the call or
   // later.
   virtual void commit(Commit commit, Done done) = 0;
   // Store::back_up() and Store::read_backup(), likewise.
@@ -28,7 +28,7 @@ class Writer {
   virtual void read_backup(std::string file, ReadDone done) = 0;
 };
 
-// Commits within the call: for tests, and where nothing else waits.
+// A writer that commits within the call, for tests and where nothing else waits.
 class DirectWriter final : public Writer {
  public:
   explicit DirectWriter(Store& store) : store_(store) {}
@@ -40,15 +40,15 @@ class DirectWriter final : public Writer {
   Store& store_;
 };
 
-// Commits on a thread of its own. From its construction to its end nobody else may use the store.
+// A writer with a thread of its own. As long as it lives nobody else may use the store.
 class WriterThread final : public Writer {
  public:
   // Makes the event loop's thread run a function soon; called on the writer's thread.
   using Post = std::function<void(std::function<void()>)>;
 
   WriterThread(Store& store, Post post);
-  // Waits until everything that was handed over is committed (a disk that hangs is waited for):
-  // what is lost otherwise is only known to this process. Its outcome may not be heard any more.
+  // Waits until everything that was handed over is committed, even for a disk that hangs: otherwise
+  // commits that only this process knows would be lost. Their outcome may not be reported any more.
   ~WriterThread() override;
   WriterThread(const WriterThread&) = delete;
   WriterThread& operator=(const WriterThread&) = delete;
