@@ -10,7 +10,7 @@ namespace sluice::kernel {
 sluice_id to_map(const Uuid& id);
 Uuid from_map(const sluice_id& id);
 
-// IPv4 in the first four bytes, network byte order.
+// Converts an address; IPv4 takes the first four bytes, in network byte order.
 sluice_address to_map(const IpAddress& address);
 IpAddress from_map(const sluice_address& address, bool ipv6);
 

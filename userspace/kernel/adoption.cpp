@@ -23,7 +23,7 @@ Result<Adopted> adopt_or_load(const PinDirectory& pins, std::uint32_t flows) {
   if (!program) return tl::unexpected(std::move(program.error()));
   const auto published = pins.publish(*program);
   if (!published) return tl::unexpected(published.error());
-  if (!*published) return adopt(pins);  // somebody was faster
+  if (!*published) return adopt(pins);  // another process was faster
   return Adopted{std::move(*program), true};
 }
 

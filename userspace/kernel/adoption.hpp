@@ -1,4 +1,4 @@
-// Adoption: the program set that is pinned, or a freshly loaded and pinned one.
+// Adoption: opens the programs and maps that are pinned, or loads and pins new ones.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// Exchange of the program on a NIC, under live traffic.
+// Exchange: replaces the program on a NIC under live traffic.
 #pragma once
 
 #include <filesystem>
@@ -7,8 +7,8 @@
 
 namespace sluice::kernel {
 
-// One pointer in the kernel: each packet meets the old program or the new one. `link`: the pin of
-// the NIC's link.
+// The kernel changes one pointer, so each packet meets the old program or the new one. `link`: the
+// pin of the NIC's link.
 Result<void> exchange_program(const std::filesystem::path& link, int program);
 
 }  // namespace sluice::kernel

@@ -1,4 +1,4 @@
-// What the kernel tells about its BPF objects.
+// Kernel info: reads what the kernel tells about its BPF objects.
 #pragma once
 
 #include <chrono>
@@ -19,7 +19,7 @@ struct ProgramInfo {
   std::chrono::system_clock::time_point loaded_at;
 };
 Result<ProgramInfo> program_info(int fd);
-// Any program of the system, also a stranger's; needs CAP_SYS_ADMIN.
+// Describes any program of the system, also a foreign one; needs CAP_SYS_ADMIN.
 Result<ProgramInfo> program_info_by_id(std::uint32_t id);
 
 struct LinkInfo {
@@ -28,8 +28,8 @@ struct LinkInfo {
   std::uint32_t interface_index = 0;  // 0: the interface is gone
 };
 Result<LinkInfo> link_info(int fd);
-// The link that holds this XDP program on this interface; nullopt: it was attached without one.
-// Asks for all links of the system, which needs CAP_SYS_ADMIN.
+// Finds the link that holds this XDP program on this interface; nullopt: it was attached without
+// one. Walks over all links of the system, which needs CAP_SYS_ADMIN.
 std::optional<std::uint32_t> xdp_link_of(std::uint32_t interface_index, std::uint32_t program_id);
 
 struct MapInfo {
@@ -37,7 +37,7 @@ struct MapInfo {
   std::uint32_t id = 0;
 };
 Result<MapInfo> map_info(int fd);
-// Kernel memory of a map in bytes (exact since Linux 6.4, an estimate before).
+// The kernel memory of a map in bytes (exact since Linux 6.4, an estimate before).
 std::uint64_t map_memory(int fd);
 std::uint64_t map_memory(const Program& program);
 

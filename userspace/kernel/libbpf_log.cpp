@@ -29,7 +29,7 @@ int keep_libxdp(libxdp_print_level level, const char* format, va_list arguments)
   return 0;
 }
 
-// Library code never prints, also while nobody keeps the text.
+// Library code never prints, even while nobody keeps the text.
 const bool installed = [] {
   libbpf_set_print(keep_libbpf);
   libxdp_set_print(keep_libxdp);

@@ -1,4 +1,5 @@
-// libbpf and libxdp explain failures on stderr only; here their warnings become part of our errors.
+// LibbpfLog: makes the warnings of libbpf and libxdp, which they print on stderr, a part of our
+// errors.
 #pragma once
 
 #include <string>
@@ -8,8 +9,8 @@
 
 namespace sluice::kernel {
 
-// While it lives, warnings of libbpf and libxdp on this thread are kept instead of printed. Don't
-// nest.
+// Keeps the warnings of libbpf and libxdp on this thread while it lives, instead of letting them be
+// printed. Must not be nested.
 class LibbpfLog {
  public:
   LibbpfLog();
@@ -18,7 +19,7 @@ class LibbpfLog {
   LibbpfLog& operator=(const LibbpfLog&) = delete;
 
   const std::string& text() const { return text_; }
-  // What the kernel said through netlink ("Kernel error message: ..."); empty when it said nothing.
+  // The kernel's message through netlink ("Kernel error message: ..."); empty if there was none.
   std::string kernel_message() const;
   // The last line, which names the cause when the verifier refuses a program.
   std::string last_line() const;
@@ -27,8 +28,8 @@ class LibbpfLog {
   std::string text_;
 };
 
-// fail_errno with the hint that a missing capability deserves. `error` may be negative, as libbpf
-// returns it.
+// fail_errno() with a hint if a capability is missing. `error` may be negative, as libbpf returns
+// it.
 tl::unexpected<Error> fail_bpf(int error, std::string_view what, std::string hint = {});
 
 }  // namespace sluice::kernel

@@ -40,16 +40,17 @@ Result<bool> RawMap::erase_bytes(const void* key) const {
 
 namespace {
 
-// A hash bucket must fit into one round (ENOSPC otherwise); ours have a handful of entries.
+// A hash bucket must fit into one round (ENOSPC otherwise); our buckets have a handful of entries.
 constexpr std::uint32_t round_entries = 4096;
 
-// Where a walk over a map is: opaque to us, at most a key long (24 bytes in allowed_sources).
+// The position of a walk over a map: opaque to us, at most a key long (24 bytes in
+// allowed_sources).
 struct Cursor {
   std::uint64_t opaque[4] = {};
   bool started = false;
 };
 
-// The next entries, at most round_entries; 0 with `done` set after the last ones.
+// Reads the next entries, at most round_entries; returns 0 and sets `done` after the last ones.
 Result<std::uint32_t> read_round(const RawMap& map, Cursor& cursor, void* keys, void* values,
                                  bool& done) {
   std::uint32_t count = round_entries;

@@ -20,7 +20,7 @@
 
 namespace sluice::kernel {
 
-// The untyped part: one system call each.
+// The untyped part: each function is one system call.
 class RawMap {
  public:
   RawMap(const Program& program, std::string_view name);
@@ -29,10 +29,10 @@ class RawMap {
   int fd() const { return fd_; }
   const std::string& name() const { return name_; }
 
-  // Entries of a hash map now.
+  // The present number of entries of a hash map.
   Result<std::uint64_t> count() const;
 
-  // Every entry, keys and values side by side. For those who know only the sizes.
+  // Every entry as bytes, keys and values side by side.
   struct Batch {
     std::vector<std::byte> keys, values;
     std::uint32_t count = 0;
@@ -49,7 +49,7 @@ class RawMap {
   std::string name_;
 };
 
-// Memory of a map; unmapped at the end.
+// Unmaps a map's memory.
 struct UnmapMemory {
   std::size_t bytes = 0;
   std::size_t entries = 0;
@@ -71,11 +71,11 @@ class Map : public RawMap {
     return *found ? std::optional(value) : std::nullopt;
   }
   Result<void> put(const Key& key, const Value& value) const { return put_bytes(&key, &value); }
-  // False: there was none.
+  // Removes the entry; returns false if there was none.
   Result<bool> erase(const Key& key) const { return erase_bytes(&key); }
 
-  // All entries; those of an array in the order of their indices. Not a snapshot when others write
-  // meanwhile.
+  // Reads all entries; those of an array are in the order of their indices. It is not a snapshot if
+  // others write meanwhile.
   Result<std::vector<std::pair<Key, Value>>> entries() const {
     const auto batch = read_all(sizeof(Key), sizeof(Value));
     if (!batch) return tl::unexpected(batch.error());
@@ -88,7 +88,7 @@ class Map : public RawMap {
   }
 };
 
-// An array map with BPF_F_MMAPABLE, seen as the memory that it is. Others write to it meanwhile.
+// An array map with BPF_F_MMAPABLE, mapped into our memory. Others write to it meanwhile.
 template <typename Value>
 class MappedArray {
  public:
@@ -105,7 +105,7 @@ class MappedArray {
   MapMemory memory_;
 };
 
-// CPUs that a per-CPU map has a value for.
+// The number of CPUs for which a per-CPU map has a value.
 std::size_t possible_cpus();
 
 // A per-CPU array. The kernel pads each CPU's value to eight bytes; counters need no padding.

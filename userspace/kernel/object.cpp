@@ -17,7 +17,7 @@
 namespace sluice::kernel {
 namespace {
 
-// CONFIG_HZ. The coarse clock advances by one tick of the kernel's, so its resolution is a jiffy.
+// Finds CONFIG_HZ by the resolution of the coarse clock, which advances once per jiffy.
 std::uint32_t jiffies_per_second() {
   constexpr long nanoseconds_per_second = 1'000'000'000;
   timespec resolution{};
@@ -26,20 +26,20 @@ std::uint32_t jiffies_per_second() {
                                     resolution.tv_nsec);
 }
 
-// 2^n jiffies, as near to SLUICE_TICK_SECONDS as that comes.
+// Finds the n for which 2^n jiffies come nearest to SLUICE_TICK_SECONDS.
 std::uint32_t tick_shift(std::uint32_t jiffies_per_second) {
   const double jiffies = double{SLUICE_TICK_SECONDS} * jiffies_per_second;
   return static_cast<std::uint32_t>(std::lround(std::log2(jiffies)));
 }
 
-// Tables so small are for tests; a handful of handshakes must fit.
+// Only tests have tables so small; a handful of handshakes must fit.
 constexpr std::uint32_t fewest_half_open = 16;
 
 std::uint32_t half_open_limit(std::uint32_t capacity) {
   return std::max(capacity / SLUICE_HALF_OPEN_SHARE, fewest_half_open);
 }
 
-// What only sluice_capture needs.
+// The maps that only sluice_capture needs.
 std::array<bpf_map*, 3> capture_maps(const sluice_bpf& skeleton) {
   return {skeleton.maps.local_capture, skeleton.maps.local_capture_frame,
           skeleton.maps.local_capture_lost};

@@ -1,5 +1,4 @@
-// Object: the embedded BPF object between open and load, the only time at which it can be
-// configured.
+// Object: the embedded BPF object between open and load, which is when it can be configured.
 #pragma once
 
 #include <cstdint>
@@ -18,32 +17,32 @@ namespace sluice::kernel {
 
 class Program;
 
-// How long a tick of the flows' clock is on this kernel.
+// The length of a tick of the flows' clock on this kernel.
 double tick_seconds();
 
 class Object {
  public:
-  // Opened, with every `const volatile` setting filled in for this machine.
+  // Opens the object and fills in every `const volatile` setting for this machine.
   static Result<Object> open();
 
-  // Fits the flow table's maps, and the program's idea of them, to these dimensions.
+  // Sets the dimensions of the flow table, in its maps and in the program's constants.
   void set_flow_table(const sluice_flow_table& table);
   void set_fast_path(bool enabled);
   void set_clock(std::uint32_t jiffies_per_second);
-  // While flows are moved (bpf/move.h): what its flow tables are of the two pairs (enum
-  // sluice_flow_move_phase), and the other pair, which `other` holds.
+  // Prepares it to run while flows are moved (bpf/move.h): `phase` (enum sluice_flow_move_phase)
+  // says which of the two pairs of flow tables is its own; `other` holds the other pair.
   Result<void> set_move(std::uint32_t phase, const Program& other);
-  // Makes it use the maps of `program` instead of creating its own.
+  // Makes it use the maps of `program` instead of creating new ones.
   Result<void> reuse_maps(const Program& program);
-  // Likewise, but only the maps that the controller writes.
+  // Does so for the maps that the controller writes only.
   Result<void> reuse_configuration(const Program& program);
   void leave_out_sweeping();  // flow_expire is not loaded
-  // sluice_capture is loaded, which isn't otherwise, and nothing else.
+  // Makes load() load sluice_capture, which it otherwise leaves out, and nothing else.
   void load_only_capture(const sluice_capture_filter& filter);
 
-  // Once everything is set.
+  // Loads the object, once everything is set.
   Result<void> load();
-  // Descriptors of what is loaded, which outlive the object.
+  // The descriptor of a loaded program, which outlives the object.
   UniqueFd keep_program(const char* name) const;
   UniqueFd keep_map(const char* name) const;
 

@@ -20,7 +20,7 @@ Result<fs::path> lock_file(const fs::path& pin_directory, const char* purpose) {
   if (error) {
     return fail_errno(error.value(), std::string("create ") + lock_directory, "run as root");
   }
-  // The directory may not be there yet, and its path may lead through links.
+  // The directory may not exist yet, and its path may contain links.
   auto name = fs::weakly_canonical(fs::absolute(pin_directory), error).string();
   if (error) name = fs::absolute(pin_directory).lexically_normal().string();
   while (name.size() > 1 && name.back() == '/') name.pop_back();

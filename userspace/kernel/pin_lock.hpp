@@ -1,5 +1,5 @@
-// Locks on a pin directory. bpffs holds no files, so they are files in /run/sluice that have the
-// directory's path in their names.
+// Locks on a pin directory. bpffs holds no files, so the locks are files in /run/sluice that are
+// named after the directory's path.
 #pragma once
 
 #include <chrono>
@@ -9,11 +9,12 @@
 
 namespace sluice::kernel {
 
-// Two daemons on the same maps would undo each other's work for ever: one holds this while it runs.
+// Is held by a daemon while it runs: two daemons on the same maps would undo each other's work for
+// ever.
 Result<FileLock> lock_for_daemon(const std::filesystem::path& pin_directory);
 
-// Held by whoever loads, attaches, detaches or upgrades, for as long as that takes. Waits for
-// others for a while: what they do takes seconds at most.
+// Is held while a process loads, attaches, detaches or upgrades. Waits for the holder for a while,
+// because such work takes seconds at most.
 Result<FileLock> lock_for_change(const std::filesystem::path& pin_directory,
                                  std::chrono::milliseconds patience = std::chrono::seconds(30));
 

@@ -35,7 +35,7 @@ fs::path nearest_existing(fs::path path) {
   return path;
 }
 
-// Same file on the same device: how namespaces and mounts are compared.
+// Compares namespaces and mounts: the same ones are the same file on the same device.
 bool same_object(const fs::path& left, const fs::path& right) {
   struct stat a {
   }, b{};
@@ -43,8 +43,8 @@ bool same_object(const fs::path& left, const fs::path& right) {
          a.st_ino == b.st_ino;
 }
 
-// The process whose mounts count as lasting: process 1, or the ancestor nearest to it that we may
-// look at. nullopt: there is none.
+// Finds the process whose mounts count as lasting: process 1, or the ancestor nearest to it that we
+// may look at.
 std::optional<fs::path> look_for_reference_process() {
   constexpr const char* init = "1";
   std::optional<fs::path> reference;
@@ -63,9 +63,9 @@ std::optional<fs::path> look_for_reference_process() {
   }
 }
 
-// Whether `holds` is true of that process. An ancestor may end while it is looked at (a shell that
-// has started us in the background does), which leaves us with another one: then it is asked again.
-// Unknown counts as true.
+// Says whether `holds` is true of that process. If the ancestor ends meanwhile (a shell that has
+// started us in the background does), we have another ancestor and ask again. Unknown counts as
+// true.
 bool holds_of_reference_process(const std::function<bool(const fs::path&)>& holds) {
   constexpr int attempts = 10;
   for (int i = 0; i < attempts; ++i) {
@@ -83,8 +83,8 @@ bool in_lasting_mount_namespace() {
       [](const fs::path& process) { return same_object(process / "ns/mnt", "/proc/self/ns/mnt"); });
 }
 
-// Whether that process sees this very directory too, so that its mount doesn't end with us. Unknown
-// counts as true.
+// Says whether that process sees this very directory, so that its mount doesn't end with us.
+// Unknown counts as true.
 bool outlives_us(const fs::path& directory) {
   return holds_of_reference_process([&](const fs::path& process) {
     return same_object(directory, process.string() + "/root" + directory.string());
@@ -275,7 +275,7 @@ Result<void> remove_directory(const fs::path& path) {
   return {};
 }
 
-// A directory beside `path` with pins of these maps; an older one of a run that was killed goes.
+// Makes a directory beside `path` with pins of these maps; removes one that a killed run has left.
 Result<fs::path> pin_beside(const fs::path& path, const Program& program,
                             const std::function<bool(std::string_view)>& wanted) {
   const fs::path beside = path.string() + "-new";

@@ -1,4 +1,4 @@
-// The pin directory: what keeps Sluice in the kernel when every Sluice process is dead.
+// The pin directory: keeps Sluice in the kernel when no Sluice process runs.
 //
 //   PIN/sluice_xdp, PIN/flow_expire, PIN/flow_flush   the programs
 //   PIN/maps/<map>                    every map of maps/*.h
@@ -6,8 +6,8 @@
 //   PIN/shared/<interface>            the program as libxdp attached it (--shared)
 //   PIN/moving/<map>                  the new flow tables, while flows are moved to them
 //
-// Contract: a pin directory is complete or absent. It is filled under a temporary name beside its
-// final place and published by one rename; it is withdrawn by the reverse.
+// A pin directory is complete or absent: it is filled under a temporary name beside its final place
+// and published by one rename; withdrawing it goes in reverse.
 #pragma once
 
 #include <filesystem>
@@ -34,32 +34,32 @@ class PinDirectory {
   std::filesystem::path link(std::string_view interface) const;
   std::filesystem::path shared(std::string_view interface) const;
 
-  // Interfaces that have a pin under links/ or shared/; empty when there is no directory.
+  // The interfaces that have a pin under links/ or shared/; empty when there is no directory.
   std::vector<std::string> linked_interfaces() const;
   std::vector<std::string> shared_interfaces() const;
 
-  // Whether Sluice is pinned here; an error when we may not look.
+  // Says whether Sluice is pinned here; an error when we may not look.
   Result<bool> exists() const;
-  // For verbs that need something pinned: ErrorKind::not_found, or why nothing can be seen here.
+  // Fails with ErrorKind::not_found if nothing is pinned, or says why nothing can be seen here.
   Result<void> require_pinned() const;
 
   // Fails unless the directory lies (or would lie) inside a bpffs that outlives this process.
-  // Mounts /sys/fs/bpf when that is only not done yet.
+  // Mounts /sys/fs/bpf if that is all that is missing.
   Result<void> require_lasting_bpffs() const;
 
-  // Pins all programs and maps; false when somebody else has published here meanwhile (adopt
-  // theirs).
+  // Pins all programs and maps; returns false if another process has published here meanwhile,
+  // whose pins should be adopted.
   Result<bool> publish(const Program& program) const;
   // Replaces the programs' pins, each atomically; maps stay.
   Result<void> replace_programs(const Program& program) const;
-  // Pins the maps and programs again whose pins somebody removed; returns their paths.
+  // Restores the pins of maps and programs that somebody has removed; returns their paths.
   Result<std::vector<std::filesystem::path>> pin_missing(const Program& program) const;
-  // New flow tables, which `program` has, are pinned beside those in use: as long as they are, a
+  // The directory in which new flow tables are pinned beside those in use. As long as it exists, a
   // move is not over.
   std::filesystem::path moving() const { return path_ / "moving"; }
   bool is_moving() const;
   Result<void> begin_move(const Program& program) const;
-  // Pins the maps of `program` in the place of the present ones: all of them at one moment.
+  // Replaces the pinned maps by those of `program`, all at one moment.
   Result<void> replace_maps(const Program& program) const;
   Result<void> end_move() const;
   // Removes everything. The kernel frees maps and programs when nobody holds them.
@@ -69,8 +69,8 @@ class PinDirectory {
   std::filesystem::path path_;
 };
 
-// bpffs reserves the dot, which VLAN interfaces have in their names (eth0.100); the colon stands in
-// for it, as no interface name may contain one.
+// bpffs reserves the dot, which VLAN interfaces have in their names (eth0.100). A pin's name has a
+// colon instead, which no interface name may contain.
 std::string pin_name(std::string_view interface);
 std::string interface_of_pin(std::string_view pin_name);
 

@@ -20,13 +20,13 @@
 namespace sluice::kernel {
 namespace {
 
-// Sized by the operator.
+// The operator sets the size of these maps.
 bool is_flow_map(std::string_view name) {
   return name == "flows4" || name == "flows6";
 }
 
-// Part of the contract in maps/: pinned, and used again by the next version. Maps named local_*
-// are scratch memory of one program.
+// Says whether the map is part of the contract in maps/, which is pinned and used again by the next
+// version. Maps named local_* are one program's scratch memory.
 bool is_contract(const bpf_map* map) {
   return !bpf_map__is_internal(map) && !std::string_view(bpf_map__name(map)).starts_with("local_");
 }
@@ -58,8 +58,8 @@ sluice_flow_table dimensions(const LoadOptions& options, std::uint64_t hash_seed
   return table;
 }
 
-// Maps that older versions do not have. They may begin empty while their programs run, which know
-// nothing of them.
+// Says whether older versions lack the map. It may begin empty while their programs run, which know
+// nothing of it.
 bool came_later(std::string_view name) {
   const auto* versions = versions_of(name);
   return versions != nullptr && versions->may_be_missing();
@@ -76,7 +76,7 @@ Result<UniqueFd> create_map(const MapLayout& layout) {
 Result<UniqueFd> add_map(const MapLayout& layout, const std::filesystem::path& pin) {
   const auto fd = create_map(layout);
   if (!fd) return tl::unexpected(fd.error());
-  // Somebody else may have been faster; whose it is doesn't matter.
+  // Another process may have been faster; then its map is opened.
   if (bpf_obj_pin(fd->get(), pin.c_str()) != 0 && errno != EEXIST)
     return fail_bpf(errno, "pin " + pin.string());
   return open_pin(pin);
@@ -97,7 +97,8 @@ Result<void> require_fitting(const MapLayout& expected, int fd, int map_versions
               another_version);
 }
 
-// The kernel allocates the tables at once and may evict half the machine trying, so ask first.
+// The kernel allocates the tables at once and may push half of the machine's memory out for it, so
+// we check first.
 Result<void> require_memory_for(const sluice_flow_table& table, const char* advice) {
   constexpr std::uint64_t mebibyte = 1024 * 1024;
   const std::uint64_t needed =
@@ -211,7 +212,7 @@ void Program::take_maps_but_tables(const Program& maps) {
 Result<Program> Program::with_new_tables(const Program& maps, std::uint32_t flows) {
   const auto present = maps.flow_table();
   if (!present) return tl::unexpected(present.error());
-  // A hash of the same seed, so that a packet's is the same in both.
+  // The hash keeps its seed, so that a packet's hash is the same in both tables.
   const auto table = dimensions({.flows = flows}, present->hash_seed);
   if (auto enough = require_memory_for(table, "choose a smaller --flows"); !enough)
     return tl::unexpected(std::move(enough.error()));
@@ -282,7 +283,7 @@ Result<void> Program::open_maps(const std::filesystem::path& pin_directory, bool
   const PinDirectory pins(pin_directory);
   auto layouts = compiled_map_layouts();
   if (!layouts) return tl::unexpected(std::move(layouts.error()));
-  // The versions first: they are asked for each of the others.
+  // The versions come first, because opening any other map consults them.
   std::partition(layouts->begin(), layouts->end(),
                  [](const MapLayout& layout) { return layout.name == "map_versions"; });
   std::vector<MapLayout> missing;
@@ -303,7 +304,7 @@ Result<void> Program::open_maps(const std::filesystem::path& pin_directory, bool
     maps_.emplace(expected.name, std::move(*fd));
   }
   if (!add_missing) return {};
-  // Nothing is added beside maps that can't be used.
+  // No map is added beside maps that can't be used.
   for (const auto& layout : missing) {
     auto fd = add_map(layout, pins.map(layout.name));
     if (!fd) return tl::unexpected(std::move(fd.error()));

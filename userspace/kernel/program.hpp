@@ -1,8 +1,8 @@
 // Program: Sluice's BPF programs and maps in the kernel, held open by file descriptors.
 //
-// Loaded anew, loaded over the maps of another instance (upgrade), or opened from its pins. What a
-// build expects of the maps is read from its own embedded object, so that there is one description
-// of them: maps/*.h.
+// They are loaded anew, loaded over the maps of another instance (upgrade), or opened from their
+// pins. A build reads the layouts that it expects from its own embedded object, so that maps/*.h is
+// their only description.
 #pragma once
 
 #include <cstdint>
@@ -29,21 +29,21 @@ struct LoadOptions {
   std::uint32_t flows = 1U << 20;  // IPv4 connections; each takes two slots
   std::uint32_t flows6 = 0;        // IPv6 connections; 0: a fixed share of `flows`
   bool fast_path = true;           // false: every packet takes the slow path (bpf/fast_path.h)
-  // Jiffies that the data plane takes for a second; 0: as many as the kernel counts. With more, its
-  // time goes slower, for tests that must not depend on their own speed.
+  // The number of jiffies that the data plane takes for a second; 0: the kernel's. A larger number
+  // slows its clock, for tests that must not depend on their own speed.
   std::uint32_t jiffies_per_second = 0;
 };
-// What is loaded beside the programs in use, to see what they would do.
+// Options of load_beside().
 struct BesideOptions {
-  // The flow tables that are to be as large as the real ones, so that flows can be where they are
-  // there; the other one is as small as can be.
+  // The families whose flow tables are as large as the real ones, so that flows have the same
+  // places; other tables are as small as possible.
   bool ipv4 = true;
   bool ipv6 = true;
   std::uint32_t jiffies_per_second = 0;  // as LoadOptions
 };
 inline constexpr std::uint32_t max_flows = 1U << 29;  // a slot's index fits 31 bits
 
-// What a map must look like for this build.
+// The layout that this build expects of a map.
 struct MapLayout {
   std::string name;
   std::uint32_t type = 0;  // enum bpf_map_type
@@ -53,45 +53,45 @@ struct MapLayout {
   std::uint32_t flags = 0;
 };
 
-// The maps that this build was compiled with.
+// The layouts of the maps that this build was compiled with.
 Result<std::vector<MapLayout>> compiled_map_layouts();
 
-// Empty when `actual` fits `expected`; otherwise what differs: "value size is 60, this build
-// expects 64".
+// Says what differs between the two; empty if `actual` fits `expected`: "value size is 60, this
+// build expects 64".
 std::string layout_difference(const MapLayout& expected, const MapLayout& actual);
 
 class Program {
  public:
-  // Loads programs and creates fresh maps. Nothing is pinned: all is gone with the last descriptor.
+  // Loads programs and creates new maps. Nothing is pinned: all is gone with the last descriptor.
   static Result<Program> load(const LoadOptions& options);
   // Loads this build's programs over the maps that `maps` holds, after checking that their layouts
   // fit.
   static Result<Program> load_over(const Program& maps);
-  // The same maps, but new and empty flow tables for so many connections. No programs.
+  // Shares the maps, but has new and empty flow tables for so many connections, and no programs.
   static Result<Program> with_new_tables(const Program& maps, std::uint32_t flows);
-  // Likewise, with tables that another process made and pinned in this directory.
+  // Does the same with tables that another process has made and pinned in this directory.
   static Result<Program> with_tables_of(const Program& maps, const std::filesystem::path& pins);
   // Loads this build's programs over `maps`, to run while flows are moved between its flow tables
   // and those of `other` (bpf/move.h).
   enum class Move { soon, now };
   static Result<Program> load_to_move(const Program& maps, const Program& other, Move when);
-  // Of a program that moves flows now: empties a few buckets of the other table, as `request` says.
+  // Empties a few buckets of the other table, as `request` says. Precondition: loaded with
+  // Move::now.
   Result<void> move_flows(sluice_flow_move& request) const;
-  // Loads this build's XDP program over the configuration of `maps` (what the controller writes),
-  // and over empty tables of its own for what packets change. Nothing is pinned, and nothing
-  // sweeps.
+  // Loads this build's XDP program over those of `maps` that the controller writes, with empty
+  // tables of its own for what packets change. Nothing is pinned, and nothing sweeps.
   static Result<Program> load_beside(const Program& maps, const BesideOptions& options);
   // Opens what is pinned, and adds the maps that an older version did not have;
   // ErrorKind::conflict names the map whose version or layout this build can't use.
   static Result<Program> open_pinned(const std::filesystem::path& pin_directory);
-  // The same for those who change nothing there: what an older version did not have stays missing,
-  // and map_fd() of it is -1.
+  // Opens what is pinned without changing it: maps that an older version did not have stay missing,
+  // and map_fd() of them is -1.
   static Result<Program> look_at_pinned(const std::filesystem::path& pin_directory);
 
   int xdp_fd() const { return xdp_.get(); }
   int expire_fd() const { return expire_.get(); }
   int flush_fd() const { return flush_.get(); }
-  // All of them, as they are pinned.
+  // All programs, with the names of their pins.
   struct Named {
     int fd;
     const char* name;
@@ -99,14 +99,14 @@ class Program {
   std::vector<Named> programs() const {
     return {{xdp_fd(), "sluice_xdp"}, {expire_fd(), "flow_expire"}, {flush_fd(), "flow_flush"}};
   }
-  // -1 for a name that is no map.
+  // The map's descriptor; -1 if there is no such map.
   int map_fd(std::string_view name) const;
   const std::map<std::string, UniqueFd, std::less<>>& maps() const { return maps_; }
 
-  // IPv4 and IPv6 connections that the flow tables have room for.
+  // The number of IPv4 or IPv6 connections for which the flow tables have room.
   std::uint32_t flow_capacity() const;
   std::uint32_t flow_capacity6() const;
-  // What the flow tables were made for; a program over the same maps must know it.
+  // The dimensions of the flow tables, which every program over the same maps must know.
   Result<sluice_flow_table> flow_table() const;
 
  private:

@@ -1,5 +1,5 @@
-// Versions of maps: what this build writes and reads (maps/versions.h), and what a pinned data
-// plane says of its own.
+// Versions of maps: those that this build writes and reads (maps/versions.h), and those of a pinned
+// data plane.
 #pragma once
 
 #include <cstdint>
@@ -12,24 +12,24 @@ namespace sluice::kernel {
 
 class Program;
 
-// Of one map, in this build.
+// The versions of one map in this build.
 struct MapVersions {
   std::uint32_t index = 0;    // in `map_versions`
   std::uint32_t version = 1;  // as it writes it
   std::uint32_t oldest = 1;   // that it can read; 0: the map may be missing
   bool may_be_missing() const { return oldest == 0; }
 };
-// nullptr: maps/versions.h does not name it.
+// The versions of this map; nullptr if maps/versions.h does not name it.
 const MapVersions* versions_of(std::string_view map);
 
-// The part of `map_versions` that is pinned, or version 1 of everything where there is none (-1).
+// The versions of the pinned maps. Without a pinned `map_versions` (-1) everything has version 1.
 class PinnedVersions {
  public:
   explicit PinnedVersions(int map_versions_fd) : fd_(map_versions_fd) {}
 
   // ErrorKind::conflict names the map, both versions and what to do.
   Result<void> require_readable(std::string_view map) const;
-  // Notes that the map is of this build's version from now on.
+  // Notes that the map has this build's version from now on.
   Result<void> note(std::string_view map) const;
 
  private:
