@@ -20,7 +20,7 @@
 namespace sluice::attachment {
 namespace {
 
-// Steps that take back what was done, last first, unless keep() is called.
+// Undoes what was done, last step first, unless keep() is called.
 class Rollback {
  public:
   Rollback() = default;
@@ -36,7 +36,7 @@ class Rollback {
   std::vector<std::function<void()>> steps_;
 };
 
-// What one call of attach() works with.
+// The state of one call of attach().
 struct Context {
   const AttachRequest& request;
   const kernel::PinDirectory& pins;
@@ -65,8 +65,8 @@ tl::unexpected<Error> occupied(const Nic& nic, const RunningXdp& running, bool s
               std::move(hint));
 }
 
-// The driver's own words, which only the netlink way of attaching brings back. Should it succeed
-// against expectation, the program is taken off again.
+// Returns the driver's own error text, which only attaching by netlink brings back. If that
+// succeeds against expectation, the program is taken off again.
 std::string words_of_the_driver(int program, std::uint32_t interface_index) {
   kernel::LibbpfLog log;
   const int index = static_cast<int>(interface_index);
@@ -147,8 +147,8 @@ Result<Started> start(const Context& context, const Nic& nic) {
   return generic;
 }
 
-// Leftovers of an interface that had this name before, and renamed interfaces that still occupy its
-// pin.
+// Frees the interface's pin name from leftovers of an earlier interface of this name and from
+// renamed interfaces.
 Result<void> clear_pin_name(const Context& context, const Nic& nic) {
   for (const auto& old : context.existing) {
     const auto wanted = old.shared ? context.pins.shared(nic.name) : context.pins.link(nic.name);
@@ -187,10 +187,10 @@ Result<void> occupy_slot(const Context& context, const Nic& nic, std::uint8_t fo
   return claimed;
 }
 
-// What forwarded before Sluice.
+// Tells what forwarded before Sluice.
 Result<std::uint8_t> forwarding_before_sluice(const Context& context, const Nic& nic) {
   const auto slot = InterfaceSlots(context.program).find(nic.index);
-  // A slot that was left behind (its pin was removed by hand) remembers better than the present
+  // If a slot was left behind (its pin was removed by hand), it knows better than the present
   // value.
   if (slot && *slot && mac_of(**slot) == nic.mac) return (*slot)->forwarding_before;
   return forwarding(nic.name);
@@ -255,7 +255,7 @@ Result<std::vector<Nic>> find_nics(const std::vector<std::string>& names) {
   return nics;
 }
 
-// What is pinned gets the size that was asked for, and is opened anew then.
+// Gives the pinned flow table the size that was asked for, and then opens the pins anew.
 Result<std::optional<Resized>> fit_size(const kernel::PinDirectory& pins,
                                         const AttachRequest& request, kernel::Adopted& adopted) {
   if (adopted.loaded || !request.flows || *request.flows == adopted.program.flow_capacity())

@@ -1,9 +1,9 @@
-// Attachment: puts the XDP program on NICs and takes it off. Used by sluice-loader and by sluiced's
+// Attachment: attaches the XDP program to NICs and detaches it, for sluice-loader and sluiced's
 // --interface.
 //
-// attach() is all or nothing: a failure takes back what the call did, down to the freshly pinned
-// maps. The order per NIC (interface slot, forwarding, program) lets no packet meet a half-built
-// state; detach goes the other way.
+// attach() is all or nothing: a failure undoes what the call did, down to the freshly pinned maps.
+// The order per NIC (interface slot, forwarding, program) lets no packet meet a half-built state;
+// detach goes in reverse.
 #pragma once
 
 #include <cstdint>
@@ -30,8 +30,8 @@ struct AttachRequest {
   std::vector<std::string> interfaces;
   AttachMode mode = AttachMode::automatic;
   bool shared = false;  // through libxdp's dispatcher, beside other XDP programs
-  // Connections. What is pinned with another size gets this one, under traffic, and keeps its
-  // connections.
+  // The flow table's size in connections. A pinned table of another size is resized under traffic
+  // and keeps its connections.
   std::optional<std::uint32_t> flows;
 };
 
@@ -41,7 +41,7 @@ struct AttachedNic {
   bool already_attached = false;           // nothing was done
   std::string native_refusal;              // why automatic fell back to generic
   std::vector<std::string> settings = {};  // changed: "net.ipv4.conf.eth0.forwarding=1"
-  std::optional<std::string> bridge = {};  // that it is a port of
+  std::optional<std::string> bridge = {};  // of which it is a port
   bool veth = false;
   bool shared = false;
   bool dispatcher = false;  // shared, and libxdp could use its dispatcher
@@ -62,11 +62,11 @@ struct DetachedNic {
   bool was_gone = false;                   // the interface had vanished; its leftovers were removed
   std::vector<std::string> settings = {};  // put back: "net.ipv4.conf.eth0.forwarding=0"
 };
-// Takes the program off these NICs; maps stay pinned. ErrorKind::not_found names a NIC that isn't
-// attached, and then nothing is done.
+// Detaches the program from these NICs; maps stay pinned. If one isn't attached, nothing is done
+// and ErrorKind::not_found names it.
 Result<std::vector<DetachedNic>> detach(const std::filesystem::path& pin_directory,
                                         const std::vector<std::string>& interfaces);
-// Takes the program off all NICs and removes all pins, and with them all state.
+// Detaches the program from all NICs and removes all pins, and with them all state.
 Result<std::vector<DetachedNic>> detach_all(const std::filesystem::path& pin_directory);
 
 // One NIC as `status` shows it.
@@ -88,8 +88,8 @@ struct UpgradeReport {
   std::string old_tag, new_tag;
   std::vector<std::string> interfaces;
 };
-// Swaps this build's programs in under live traffic. All NICs or none; refuses maps that this build
-// can't use.
+// Replaces the programs by this build's under live traffic, on all NICs or none. Refuses maps that
+// this build can't use.
 Result<UpgradeReport> upgrade(const std::filesystem::path& pin_directory);
 
 }  // namespace sluice::attachment

@@ -1,4 +1,4 @@
-// What is attached now, told by the pins and the kernel.
+// Finds out from the pins and the kernel what is attached now.
 #include "attachment/attachment.hpp"
 #include "attachment/nic.hpp"
 #include "attachment/shared.hpp"

@@ -22,15 +22,15 @@ Result<void> take_off(const Attachment& attachment) {
   }
   const auto link = kernel::open_pin(attachment.pin);
   if (!link) return tl::unexpected(link.error());
-  // Not only the pin: other holders of the link must not keep the program on the NIC. ENOLINK: it
-  // is gone.
+  // Removing the pin is not enough: another holder of the link would keep the program on the NIC.
+  // ENOLINK: it is gone.
   if (bpf_link_detach(link->get()) != 0 && errno != ENOLINK) {
     return kernel::fail_bpf(errno, "detach " + attachment.pin.string());
   }
   return {};
 }
 
-// Frees the slot and puts forwarding back as it was; returns the settings that this changed.
+// Frees the slot and restores forwarding; returns the settings that this changed.
 Result<std::vector<std::string>> put_back(const kernel::Program& program,
                                           const Attachment& attachment) {
   const InterfaceSlots slots(program);
@@ -68,7 +68,7 @@ Result<DetachedNic> detach_one(const kernel::Program* program, const Attachment&
   return result;
 }
 
-// Slots of interfaces that vanished belong to nobody in `left`.
+// Frees the slots of interfaces that vanished: those that belong to nobody in `left`.
 void sweep_slots(const kernel::Program& program, const std::vector<Attachment>& left) {
   const InterfaceSlots slots(program);
   const auto taken = slots.all();

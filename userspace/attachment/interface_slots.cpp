@@ -22,7 +22,7 @@ void describe(const Nic& nic, sluice_interface& slot) {
   slot.ipv6 = nic.ipv6 ? kernel::to_map(*nic.ipv6) : sluice_address{};
 }
 
-// The slot of a VLAN interface, if there is an attached NIC below it, with at most SLUICE_MAX_TAGS
+// Makes the slot of a VLAN interface that is on top of an attached NIC with at most SLUICE_MAX_TAGS
 // tags.
 std::optional<sluice_interface> vlan_slot(const InterfaceSlots::Vlan& vlan,
                                           const std::vector<InterfaceSlots::Vlan>& vlans,

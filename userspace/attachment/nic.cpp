@@ -68,8 +68,8 @@ struct FreeSocket {
 };
 using Link = std::unique_ptr<rtnl_link, PutLink>;
 
-// What the kernel says about the link; null if it has no such link. Not from /sys/class/net, which
-// shows the network namespace that it was mounted in.
+// Asks the kernel for the link; null if there is none. /sys/class/net would not do: it shows the
+// network namespace that it was mounted in.
 Link link_of(std::uint32_t index) {
   const std::unique_ptr<nl_sock, FreeSocket> socket(nl_socket_alloc());
   rtnl_link* link = nullptr;
@@ -177,7 +177,7 @@ Result<std::uint8_t> enable_forwarding(const std::string& interface, std::uint8_
     }
   }
   if (before & SLUICE_IPV6_FORWARDED_BEFORE) return before;
-  // First: between the two settings no advertisement is missed.
+  // This setting comes first, so that no advertisement is missed between the two.
   const auto accept_ra = setting(6, interface, "accept_ra");
   if (const auto accepts = read_setting(accept_ra); accepts && *accepts == 1) {
     if (auto set = write_setting(accept_ra, 2); !set) return tl::unexpected(set.error());
@@ -220,7 +220,7 @@ Result<RunningXdp> running_xdp(std::uint32_t interface_index) {
     return kernel::fail_bpf(
         error, "ask which XDP program runs on interface " + std::to_string(interface_index));
   }
-  // A NIC may run one program per mode; the ones in the driver come first on the packet's way.
+  // A NIC may run one program per mode; packets meet the driver's first.
   if (query.drv_prog_id) return RunningXdp{XdpMode::native, query.drv_prog_id};
   if (query.hw_prog_id) return RunningXdp{XdpMode::hardware, query.hw_prog_id};
   if (query.skb_prog_id) return RunningXdp{XdpMode::generic, query.skb_prog_id};

@@ -1,4 +1,4 @@
-// A network interface of this network namespace, as far as attaching to it needs.
+// A network interface of this network namespace, with what attaching needs to know.
 #pragma once
 
 #include <array>
@@ -19,33 +19,35 @@ struct Nic {
   std::uint32_t index = 0;
   std::string name;
   MacAddress mac{};
-  // Its first addresses that are good beyond the link; from these tunnels start.
+  // Its first addresses that are valid beyond the link: tunnels start from these.
   std::optional<IpAddress> ipv4 = {}, ipv6 = {};
 };
 // ErrorKind::not_found for an unknown name, ErrorKind::unsupported for one that isn't Ethernet.
 Result<Nic> find_nic(const std::string& name);
-// nullopt: no such index here.
+// The NIC's name; nullopt if there is no such index here.
 std::optional<std::string> nic_name(std::uint32_t index);
-// The bridge that the NIC is a port of; nullopt: none.
+// The bridge of which the NIC is a port; nullopt: none.
 std::optional<std::string> bridge_of(const std::string& name);
 bool is_veth(const std::string& name);
-// 0: no such name here.
+// The NIC's index; 0 if there is no such name here.
 std::uint32_t nic_index(const std::string& name);
 
-// bpf_fib_lookup answers for an interface only while it forwards: net.ipv4.conf.IF.forwarding and
-// net.ipv6.conf.IF.forwarding. A forwarding interface takes router advertisements only where
-// accept_ra is 2, so 1 becomes 2. A kernel without IPv6 counts as one that forwards it already.
+// bpf_fib_lookup answers for an interface only while that forwards (net.ipv4.conf.IF.forwarding and
+// net.ipv6.conf.IF.forwarding). A forwarding interface accepts router advertisements only if
+// accept_ra is 2, so 1 is raised to 2. A kernel without IPv6 counts as one that forwards it
+// already.
 //
-// SLUICE_IPV4_FORWARDED_BEFORE and SLUICE_IPV6_FORWARDED_BEFORE (maps/interface.h), as they are
-// now.
+// forwarding() returns the present state as SLUICE_IPV4_FORWARDED_BEFORE and
+// SLUICE_IPV6_FORWARDED_BEFORE (maps/interface.h).
 Result<std::uint8_t> forwarding(const std::string& interface);
-// Turns on what is not in `before`; returns `before` with SLUICE_ACCEPT_RA_RAISED if that was done.
+// Turns on what `before` lacks; returns `before`, with SLUICE_ACCEPT_RA_RAISED if accept_ra was
+// raised.
 Result<std::uint8_t> enable_forwarding(const std::string& interface, std::uint8_t before);
-// What enable_forwarding() changed, given what it returned, as sysctl would have it:
-// "net.ipv4.conf.eth0.forwarding=1". With `back` as restore_forwarding() sets it.
+// Lists what enable_forwarding() changed, given what it returned, in sysctl's form:
+// "net.ipv4.conf.eth0.forwarding=1". With `back`, lists what restore_forwarding() sets.
 std::vector<std::string> forwarding_changes(const std::string& interface, std::uint8_t before,
                                             bool back);
-// Puts back what enable_forwarding() changed.
+// Undoes what enable_forwarding() changed.
 Result<void> restore_forwarding(const std::string& interface, std::uint8_t before);
 
 // The XDP program that the interface runs.

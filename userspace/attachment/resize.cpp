@@ -21,15 +21,15 @@ namespace {
 
 using kernel::Program;
 
-// Tables of a slot index that leaves room for the bit that says of which table it is.
+// A slot's index must leave one bit free, which says to which of the two tables it belongs.
 constexpr std::uint32_t most_flows = 1U << 28;
-// Buckets that are emptied with one system call, some milliseconds of work.
+// One system call empties so many buckets, which takes some milliseconds.
 constexpr std::uint32_t buckets_at_once = 1U << 14;
-// Walks over the old table in which no flow found a place, before that is believed.
+// After so many walks in which no flow found a place, the move is given up.
 constexpr int fruitless_walks = 5;
 
-// Until no CPU runs a program that has been swapped out: packets are processed where the kernel's
-// readers count as active, and this waits for all of them.
+// Waits until no CPU runs a program that has been swapped out. Packets are processed as RCU
+// readers, and this waits for all readers.
 void await_packets_under_way() {
   if (syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) == 0) return;
   constexpr auto longer_than_any = std::chrono::milliseconds(200);  // CPUs without a clock tick
@@ -49,7 +49,7 @@ struct Walk {
   std::uint64_t moved = 0, left = 0;  // slots
 };
 
-// One walk over the other table of this family.
+// Walks once over the other table of this family.
 Result<void> walk(const Program& mover, std::uint32_t family, std::uint32_t buckets, Walk& sum) {
   for (std::uint32_t first = 0; first < buckets; first += buckets_at_once) {
     sluice_flow_move request{};
@@ -63,7 +63,7 @@ Result<void> walk(const Program& mover, std::uint32_t family, std::uint32_t buck
   return {};
 }
 
-// Walks until the other table is empty, or nothing moves any more. What is left is what it returns.
+// Walks until the other table is empty or nothing moves any more; the result tells what is left.
 Result<Walk> empty(const Program& mover, const sluice_flow_table& other) {
   Walk all;
   for (int fruitless = 0; fruitless < fruitless_walks;) {
@@ -80,7 +80,7 @@ Result<Walk> empty(const Program& mover, const sluice_flow_table& other) {
   return all;
 }
 
-// Connections in the tables, as flows whose client's packets have a slot.
+// Counts connections: flows whose client's packets have a slot.
 template <typename Bucket>
 Result<std::uint64_t> connections_in(const Program& program, const char* map) {
   const auto buckets = kernel::MappedArray<Bucket>::open(program, map);
@@ -104,7 +104,7 @@ tl::unexpected<Error> too_small(std::uint32_t flows, std::uint64_t connections, 
       "choose a larger --flows");
 }
 
-// How many connections there are; an error if they are too many.
+// Returns the number of connections; fails if they are too many for the new table.
 Result<std::uint64_t> require_room(const Program& pinned, std::uint32_t flows) {
   const auto ipv4 = connections_in<sluice_bucket4>(pinned, "flows4");
   if (!ipv4) return tl::unexpected(ipv4.error());
@@ -128,7 +128,8 @@ Result<std::vector<Attachment>> swappable(const kernel::PinDirectory& pins) {
               "attach it without --shared, or start afresh with: sluice-loader detach --all");
 }
 
-// The last step: the maps are those of `program` from now on, and nobody knows the other tables.
+// The last step: from now on the maps are those of `program`, and no program knows the other
+// tables.
 Result<void> settle(const kernel::PinDirectory& pins, const std::vector<Attachment>& nics,
                     const Program& before, const Program& maps) {
   const auto last = Program::load_over(maps);
@@ -138,7 +139,7 @@ Result<void> settle(const kernel::PinDirectory& pins, const std::vector<Attachme
   return pins.end_move();
 }
 
-// All that a move needs, loaded before anything changes.
+// The programs of a move, which are loaded before anything changes.
 struct Movers {
   const Program& from;  // has the programs that are pinned
   const Program& to;    // its tables are pinned as PIN/moving
@@ -153,7 +154,7 @@ Result<Movers> load_movers(const Program& from, const Program& to) {
   return Movers{from, to, std::move(*soon), std::move(*now)};
 }
 
-// Some flows found no place in their windows, so everything goes back.
+// Moves everything back, because some flows found no place in their windows.
 Result<void> move_back(const kernel::PinDirectory& pins, const std::vector<Attachment>& nics,
                        const Movers& movers, std::uint64_t left) {
   const auto back = Program::load_to_move(movers.from, movers.to, Program::Move::now);
@@ -220,7 +221,7 @@ Result<void> finish_resize(const kernel::PinDirectory& pins) {
   if (!in_use) return tl::unexpected(in_use.error());
   const auto pinned_beside = kernel::map_info(other->map_fd("flows4"));
   if (!pinned_beside) return tl::unexpected(pinned_beside.error());
-  // It was interrupted behind the exchange of the maps.
+  // The resize was interrupted after the maps had been exchanged.
   if (in_use->id == pinned_beside->id) return settle(pins, *nics, *pinned, *pinned);
   const auto movers = load_movers(*pinned, *other);
   if (!movers) return tl::unexpected(movers.error());

@@ -1,11 +1,11 @@
-// Resize: flow tables of another size, under live traffic. No connection is lost, and no packet of
-// one: bpf/move.h says how.
+// Resize: replaces the flow tables by others of another size under live traffic, without losing a
+// connection or a packet (bpf/move.h says how).
 //
-// The new tables are pinned beside the old ones before the first program that knows both runs. So
-// whoever comes after a run that was killed can go on: flows may be in either pair then, and only
-// programs that look into both run.
+// The new tables are pinned beside the old ones before the first program that knows both runs. So a
+// run that was killed can be continued: flows may be in either pair, but only programs that look
+// into both run.
 //
-// The lock for changes (kernel/pin_lock.hpp) is held by the caller.
+// The caller holds the lock for changes (kernel/pin_lock.hpp).
 #pragma once
 
 #include <cstdint>
@@ -20,11 +20,11 @@ struct Resized {
   std::uint32_t flows_before = 0;
   std::uint64_t moved = 0;  // connections
 };
-// Gives the pinned data plane, which `pinned` is, tables for so many IPv4 connections.
-// ErrorKind::conflict when it has more of them than that; then everything is as before.
+// Gives the pinned data plane `pinned` tables for so many IPv4 connections. ErrorKind::conflict if
+// it has more connections than that; then everything stays as before.
 Result<Resized> resize(const kernel::PinDirectory& pins, const kernel::Program& pinned,
                        std::uint32_t flows);
-// Goes on with a resize that was interrupted; no-op when there is none.
+// Finishes a resize that was interrupted; no-op when there is none.
 Result<void> finish_resize(const kernel::PinDirectory& pins);
 
 }  // namespace sluice::attachment

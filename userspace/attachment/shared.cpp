@@ -25,7 +25,7 @@ struct CloseMultiprog {
   void operator()(xdp_multiprog* programs) const { xdp_multiprog__close(programs); }
 };
 
-// An opened object and the libxdp program that is made of it on attach.
+// An opened object and the libxdp program that attaching makes of it.
 struct Instance {
   kernel::Object object;
   XdpProgram program;
@@ -48,8 +48,8 @@ XdpMode from_libxdp(xdp_attach_mode mode) {
   }
 }
 
-// Kernels from 6.12 on don't let a program that moves the packet's beginning take a place that was
-// made for one that does not, as all places in older dispatchers are
+// Kernels from 6.12 on refuse a program that moves the packet's beginning in a dispatcher's place
+// for programs that don't, which all places of older dispatchers are
 // (https://github.com/xdp-project/xdp-tools/pull/509).
 tl::unexpected<Error> fail_to_attach(int error, std::string kernel_message) {
   if (-error == EINVAL && kernel_message.empty()) {
@@ -164,7 +164,7 @@ Result<void> upgrade_shared(const kernel::Program& maps, std::uint32_t interface
   const auto mode = to_libxdp(present->mode);
 
   if (present->dispatcher) {
-    // Both run for a moment; the dispatcher is replaced as a whole each time.
+    // Both instances run for a moment; libxdp replaces the dispatcher as a whole each time.
     if (const int error = xdp_program__attach(instance->program.get(), index, mode, 0)) {
       return fail_to_attach(error, log.kernel_message());
     }
@@ -174,7 +174,7 @@ Result<void> upgrade_shared(const kernel::Program& maps, std::uint32_t interface
     return pin_instance(instance->program, pin);
   }
 
-  // Alone on the NIC libxdp has no exchange; the kernel does.
+  // libxdp can't exchange a program that is alone on the NIC; the kernel can.
   LIBBPF_OPTS(bpf_xdp_attach_opts, exchange, .old_prog_fd = xdp_program__fd(old->get()));
   if (const int error = bpf_object__load(instance->object.get())) {
     return kernel::fail_bpf(error, "load the program", log.last_line());

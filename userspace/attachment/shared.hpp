@@ -1,8 +1,9 @@
-// Shared attachment: through libxdp, whose dispatcher runs several XDP programs on one NIC.
+// Shared attachment: attaches through libxdp, whose dispatcher runs several XDP programs on one
+// NIC.
 //
-// libxdp loads its own instance of the program (as an extension of its dispatcher), over our maps.
-// Where the kernel has no extension programs libxdp attaches the program alone. The instance is
-// pinned at PIN/shared/IF, by which it is found again.
+// libxdp loads an instance of the program of its own over our maps, as an extension of its
+// dispatcher. If the kernel has no extension programs, libxdp attaches the program alone. The
+// instance is pinned at PIN/shared/IF.
 #pragma once
 
 #include <cstdint>
@@ -22,14 +23,14 @@ struct SharedAttachment {
 // `mode`: native or generic.
 Result<SharedAttachment> attach_shared(const kernel::Program& maps, std::uint32_t interface_index,
                                        XdpMode mode, const std::filesystem::path& pin);
-// Whether what runs on the interface is libxdp's dispatcher, which takes us in.
+// Says whether the interface runs libxdp's dispatcher, which we can join.
 bool shareable(std::uint32_t interface_index);
 // No-op when the program doesn't run there any more. The pin stays.
 Result<void> detach_shared(const std::filesystem::path& pin, std::uint32_t interface_index);
-// Where the pinned instance runs; XdpMode::none: not on this interface (any more).
+// The mode in which the pinned instance runs; XdpMode::none: not on this interface (any more).
 Result<SharedAttachment> shared_attachment(const std::filesystem::path& pin,
                                            std::uint32_t interface_index);
-// Puts a new instance in the place of the pinned one, and its pin likewise.
+// Replaces the pinned instance and its pin by new ones.
 Result<void> upgrade_shared(const kernel::Program& maps, std::uint32_t interface_index,
                             const std::filesystem::path& pin);
 

@@ -15,7 +15,7 @@
 namespace sluice::attachment {
 namespace {
 
-// Slots of an array map that belong to an object.
+// Counts the slots of an array map that belong to an object.
 template <typename Entry>
 Result<std::uint64_t> with_id(const kernel::Program& program, const char* map) {
   const auto entries = kernel::ArrayMap<Entry>(program, map).entries();
@@ -26,8 +26,8 @@ Result<std::uint64_t> with_id(const kernel::Program& program, const char* map) {
   });
 }
 
-// Buckets of the flow table with a flow in them. There are a million and more, so they are looked
-// at where they are.
+// Counts the buckets of the flow table that hold a flow. There are a million and more, so they are
+// read in place.
 Result<std::uint64_t> used_buckets(const kernel::Program& program) {
   const auto buckets = kernel::MappedArray<sluice_bucket4>::open(program, "flows4");
   if (!buckets) return tl::unexpected(buckets.error());
@@ -60,8 +60,8 @@ Result<MapStatus> map_status(const kernel::Program& program, const std::string& 
                    kernel::map_memory(fd)};
 }
 
-// A capture or an upgrade exchanges programs, so one that ran a moment ago may be gone: then we
-// look again.
+// Looks again if a program is gone, because a capture or an upgrade may exchange programs
+// meanwhile.
 Result<std::vector<NicStatus>> running_programs(const kernel::PinDirectory& pins) {
   constexpr int looks = 5;
   for (int look = 1;; ++look) {

@@ -21,8 +21,8 @@ Result<std::vector<std::string>> swap_everywhere(const std::vector<Attachment>& 
     if (nic.index == 0) continue;  // its interface is gone
     auto swapped = swap_program(nic, fresh);
     if (!swapped) {
-      // Shared NICs can only be given this build again, which runs over the same maps and is
-      // harmless.
+      // A shared NIC can only get this build's program again, which runs over the same maps and
+      // does no harm.
       for (std::size_t i = 0; i < nics.size() && &nics[i] != &nic; ++i) {
         if (nics[i].index != 0 && !nics[i].shared) (void)swap_program(nics[i], old);
       }

@@ -1,4 +1,4 @@
-// Swap: another program on all attached NICs, under live traffic.
+// Swap: exchanges the program on all attached NICs under live traffic.
 #pragma once
 
 #include <string>
@@ -10,7 +10,7 @@
 
 namespace sluice::attachment {
 
-// All NICs or none: a failure puts `old` back. Returns the names of the NICs.
+// Swaps on all NICs or none: a failure restores `old`. Returns the names of the NICs.
 Result<std::vector<std::string>> swap_everywhere(const std::vector<Attachment>& nics,
                                                  const kernel::Program& old,
                                                  const kernel::Program& fresh);
