@@ -1,9 +1,10 @@
-// AddressClaims: whether the addresses that a request takes (VIPs, additional VIPs, floating IPs)
-// are somebody else's.
+// AddressClaims: finds out whether the addresses that a request takes (VIPs, additional VIPs,
+// floating IPs) belong to somebody else.
 //
-// What this host knows refuses at once. What only the wire can tell takes some 200 ms, in which
-// others are served: the request is tried, changes nothing but says which addresses it would take,
-// those are asked for, all at once, and it is tried again with the answers (routes.cpp).
+// What this host knows refuses a request at once. Asking on the wire takes some 200 ms, in which
+// other requests are served: the request is tried without effect, to learn which addresses it would
+// take; all of them are asked for at once; and the request is tried again with the answers
+// (routes.cpp).
 #pragma once
 
 #include <functional>
@@ -21,27 +22,26 @@ namespace sluice::api {
 
 class AddressClaims {
  public:
-  // Without holders every address is nobody's.
+  // Without holders every address is free.
   explicit AddressClaims(AddressHolders* holders) : holders_(holders) {}
 
-  // ErrorKind::conflict, and who it is, if somebody else has the address. Success may also mean
-  // that the wire is still to be asked; then conclude() ends the change. `force`: take it all the
-  // same.
+  // Claims the address. ErrorKind::conflict names its holder if there is one. Success may also mean
+  // that the wire must still be asked; then conclude() ends the change. `force` takes it in any
+  // case.
   Result<void> take(const IpAddress& address, bool force);
-  // May the address be given to somebody who did not choose it?
+  // Says whether the address may be allocated to a request that did not choose one.
   bool may_give(const IpAddress& address);
 
-  // At the end of a change: an error while the wire is still to be asked, which is no answer for
-  // the client.
+  // Ends a change. An error, which the client doesn't see, says that the wire must be asked first.
   Result<void> conclude() const;
-  // Within a batch its end decides, so that all its addresses are asked for together.
+  // Postpones conclude() to the end of a batch, so that all its addresses are asked for together.
   void postpone(bool postponed) { postponed_ = postponed; }
 
   std::vector<IpAddress> to_ask() const { return {open_.begin(), open_.end()}; }
   void heard(AddressHolders::Answers answers);
 
  private:
-  // nullopt: nobody has it, as far as we know.
+  // The address's holder; nullopt if none is known.
   std::optional<std::string> holder(const IpAddress& address);
 
   AddressHolders* holders_;
@@ -50,7 +50,7 @@ class AddressClaims {
   bool postponed_ = false;
 };
 
-// The same for a handler.
+// Claims several addresses for a handler.
 Result<void> take_addresses(const Call& call, const std::vector<IpAddress>& addresses, bool force);
 std::function<bool(const IpAddress&)> givable(const Call& call);
 

@@ -1,4 +1,4 @@
-// Backups, in Sluice's own corner of the API:
+// Backups, in Sluice's own part of the API:
 //
 //   GET /v1/backup                                the whole state, as a SQLite file
 //   POST /v1/restore?dry_run=true                 with such a file as body: what it would change
@@ -22,8 +22,8 @@ namespace sluice::api {
 namespace json = boost::json;
 namespace {
 
-// What an object is today beside what was wished: a backup's word on it is old. `changed` tells
-// whether the wish is another one.
+// Overwrites the backup's marks of progress by today's. An object that differs otherwise counts as
+// updated now.
 template <typename T>
 void take_progress(const std::map<Uuid, T>& present, std::map<Uuid, T>& restored) {
   for (auto& [id, object] : restored) {
@@ -55,14 +55,14 @@ json::array rendered(const std::vector<Event>& events) {
   return list;
 }
 
-// Tells one difference from another, for a client that has shown it to somebody meanwhile.
+// Identifies a difference, so that a client can tell whether it is still the one that it has shown.
 std::string name_of(const json::array& difference) {
   return fmt::format("{:016x}", std::hash<std::string>{}(json::serialize(difference)));
 }
 
 }  // namespace
 
-// Whether the caller may have it: the file itself comes from the store.
+// Answers whether the caller may have a backup; the file itself comes from the store.
 Result<Reply> back_up(const Call&) {
   return Reply{200, std::nullopt};
 }

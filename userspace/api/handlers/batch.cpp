@@ -1,12 +1,13 @@
-// Several changes as one, in Sluice's own corner of the API:
+// Batch: several changes as one, in Sluice's own part of the API:
 //
 //   POST /v1/batch {"dry_run": false, "requests": [{"method": "POST", "path": "/v2/lbaas/pools",
 //   "body": {...}}, ...]}
 //
-// The requests are those that could be sent one by one, with the same answers; all of them happen
+// The requests and their answers are the same as if they were sent one by one; all of them happen
 // or none. "$2", as a segment of a path or as a string in a body, stands for the id of the object
 // that request 2 (counted from 0) has made, "$2.vip_port_id" for another of its attributes. The
-// first one that is refused ends it: its fault is the batch's, with its number in "request".
+// first request that is refused ends the batch: its fault is the batch's, with its number in
+// "request".
 #include <fmt/format.h>
 
 #include <boost/json/parse.hpp>
@@ -25,7 +26,7 @@ namespace {
 
 using Made = std::vector<json::object>;  // by request; empty where nothing was made
 
-// What "$2" or "$2.vip_port_id" stands for; the text itself where it is no such word.
+// Replaces "$2" or "$2.vip_port_id" by its value; other text stays as it is.
 std::string resolved(std::string_view text, const Made& made) {
   if (!text.starts_with('$')) return std::string(text);
   const auto point = std::min(text.find('.'), text.size());
@@ -59,7 +60,7 @@ void resolve_all(json::value& value, const Made& made) {
   }
 }
 
-// The object in an answer like {"pool": {...}}.
+// Takes the object out of an answer like {"pool": {...}}.
 json::object unwrapped(json::value&& body) {
   auto* wrapper = body.if_object();
   if (!wrapper || wrapper->empty()) return {};
@@ -112,7 +113,7 @@ class Batch {
   }
 
   json::array answers() { return std::move(answers_); }
-  // The refused request's own answer, if that was what ended the batch.
+  // The refused request's own answer, if a refusal ended the batch.
   std::optional<Reply> refusal() { return std::move(refusal_); }
 
  private:
@@ -147,7 +148,7 @@ class Batch {
   std::optional<Reply> refusal_;
 };
 
-// The addresses that its requests take are asked for together, at its end.
+// The addresses that the requests take are asked for together, at the end.
 Result<void> run_all(const Call& call, Batch& batch, const json::array& requests) {
   auto* claims = call.context.claims;
   if (claims) claims->postpone(true);

@@ -1,11 +1,12 @@
-// Captured packets, in Sluice's own corner of the API:
+// Captured packets, in Sluice's own part of the API:
 //
 //   POST /v1/captures {"capture": {"address": "192.0.2.0/24", "port": 80, "reasons": ["drop"],
 //                                  "every": 1, "bytes": 256}}        every one may be left out
 //   GET /v1/captures/ID/packets?limit=1000    what has come since the last time
 //   DELETE /v1/captures/ID
 //
-// There is one at a time, and it ends by itself when nobody has asked for ten seconds.
+// There is at most one capture, and it ends by itself when nobody has asked for packets for ten
+// seconds.
 #include <fmt/format.h>
 
 #include <boost/algorithm/hex.hpp>

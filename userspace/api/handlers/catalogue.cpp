@@ -1,5 +1,5 @@
-// What the real service has beyond layer 4 and one provider: what can be asked is answered, what
-// cannot be done is refused, with the reason.
+// The parts of the real service beyond layer 4 and one provider: questions are answered, and what
+// cannot be done is refused with the reason.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -25,7 +25,7 @@ Result<Reply> capabilities(const Call& call, std::string_view wrapper) {
   return Reply{200, json::object{{wrapper, json::array()}}};
 }
 
-// The collection that a path names: "l7policies" of /v2/lbaas/l7policies/2b2a...
+// Returns the collection that a path names: "l7policies" of /v2/lbaas/l7policies/2b2a...
 std::string_view collection_of(const Call& call) {
   std::string_view path = path_of(call.request.target);
   path.remove_prefix(path.find('/', 1) + 1);  // the version
@@ -51,7 +51,7 @@ Result<Reply> list_availability_zone_capabilities(const Call& call) {
 
 Result<Reply> list_nothing(const Call& call) {
   const std::string name(collection_of(call));
-  // As the real service spells them.
+  // The real service spells these plurals so.
   const auto plural = name == "availabilityzones"          ? "availability_zones"
                       : name == "availabilityzoneprofiles" ? "availability_zone_profiles"
                                                            : name;

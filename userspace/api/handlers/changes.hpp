@@ -1,4 +1,4 @@
-// Changes: what a request did to the objects, as events.
+// Changes: describes as events what a request did to the objects.
 #pragma once
 
 #include <vector>
@@ -8,9 +8,8 @@
 
 namespace sluice::api {
 
-// What led from one model to the other: an event of kind "change" per object that was created,
-// changed or deleted, with the attributes that differ. Marks of progress (provisioning_status,
-// updated_at) are none.
+// Compares two models: an event of kind "change" per object that was created, changed or deleted,
+// with the attributes that differ. Marks of progress (provisioning_status, updated_at) don't count.
 std::vector<Event> changes(const model::Model& before, const model::Model& after);
 
 }  // namespace sluice::api

@@ -1,4 +1,4 @@
-// What the handlers of all collections share: finding, listing and showing objects, and turning a
+// Collection: functions that all handlers share. They find, list and show objects, and turn a
 // change of the model into an answer.
 #pragma once
 
@@ -20,7 +20,7 @@
 
 namespace sluice::api {
 
-// How the API calls a kind of object.
+// The API's words for a kind of object.
 struct Words {
   std::string_view singular;  // the wrapper of one
   std::string_view plural;    // the wrapper of many
@@ -72,7 +72,8 @@ inline model::Timestamp now() {
   return std::chrono::floor<model::Timestamp::duration>(std::chrono::system_clock::now());
 }
 
-// The object that an id in the path names. Another project's is not there for a member.
+// Finds the object that an id in the path names. For a member of a project, other projects' objects
+// don't exist.
 template <typename T>
 Result<const T*> find(const Call& call, std::string_view id) {
   const auto& table = call.context.controller.model().*Kind<T>::table;
@@ -84,41 +85,41 @@ Result<const T*> find(const Call& call, std::string_view id) {
   return &found->second;
 }
 
-// {"listener": {...}}
+// Wraps an object: {"listener": {...}}.
 template <typename T>
 Reply wrapped(unsigned status, boost::json::object object) {
   return {status, boost::json::object{{Kind<T>::words.singular, std::move(object)}}};
 }
 
-// The query parameter's last value; empty where it is absent.
+// The query parameter's last value; empty if it is absent.
 std::string query_value(const Call& call, std::string_view name);
 
-// "http://host", or "https://host" for clients that came in TLS: what links begin with.
+// The beginning of links: "http://host", or "https://host" for clients that use TLS.
 std::string root_url(const Call& call);
 
-// "http://host/v2/lbaas/pools", for the links of lists.
+// The URL for the links of a list: "http://host/v2/lbaas/pools".
 std::string collection_url(const Call& call);
 
-// The page of the rendered objects (oldest first) that the query asks for.
+// Answers with the page of the rendered objects (oldest first) that the query asks for.
 Result<Reply> list_of(const Call& call, std::string_view plural, const boost::json::object& sample,
                       std::vector<boost::json::object> objects);
-// The same for a query that was read before; of objects that are its page already, if it follows
-// the creation.
+// The same for a query that was parsed before. If it follows the creation, the objects are the page
+// already.
 Result<Reply> list_of(const Call& call, std::string_view plural, const ListQuery& query,
                       std::vector<boost::json::object> objects);
 
-// GET on a collection, among the objects that satisfy `wanted`.
+// GET on a collection: lists the objects that satisfy `wanted`.
 template <typename T, typename Predicate>
 Result<Reply> list_where(const Call& call, Predicate wanted) {
   const auto shown = view(call, model::Relations::many);
   auto sample = render(shown, T{});
-  // The only attribute that is absent rather than null where it has no value.
+  // This attribute alone is absent rather than null if it has no value.
   if constexpr (std::is_same_v<T, model::Pool>) sample.emplace("healthmonitor_id", nullptr);
   const auto query = ListQuery::parse(call.query, sample);
   if (!query) return tl::unexpected(query.error());
   const auto visible = [&](const T& object) { return may_see(call, object) && wanted(object); };
   auto objects = oldest_first(shown.model.*Kind<T>::table, visible);
-  // Only what is on the page is rendered, where that can be told from the order alone.
+  // If the order alone decides what is on the page, only that is rendered.
   if (query->follows_creation()) {
     const auto page =
         query->window(objects.size(), [&](std::size_t at) { return to_string(objects[at]->id); });
@@ -137,7 +138,7 @@ Result<Reply> list(const Call& call) {
   return list_where<T>(call, [](const T&) { return true; });
 }
 
-// GET on an object: all of it, or the `fields` of the query.
+// GET on an object: shows all of it, or the `fields` of the query.
 template <typename T>
 Result<Reply> shown(const Call& call, boost::json::object object) {
   Query fields;
@@ -156,7 +157,7 @@ Result<Reply> show(const Call& call) {
   return shown<T>(call, render(view(call), **object));
 }
 
-// The body's attributes, for a read_...(Attributes&, ...) function.
+// Passes the body's attributes to a read_...(Attributes&, ...) function.
 template <typename T, typename Read>
 Result<void> read_body(const Call& call, Purpose purpose, Read read) {
   const auto& words = Kind<T>::words;
@@ -167,8 +168,8 @@ Result<void> read_body(const Call& call, Purpose purpose, Read read) {
   return in.finish();
 }
 
-// Answers to changes show the object as the real service does: pending, although it was applied
-// already; a new one is also offline, until somebody looks again.
+// Answers to changes show the object as the real service does: it is pending, although the change
+// was applied already, and a new object is also offline.
 struct ShownAs {
   std::string_view provisioning_status = {};
   std::string_view operating_status = {};

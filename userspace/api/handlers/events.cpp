@@ -17,7 +17,7 @@ namespace {
 
 constexpr std::size_t page = 1000;
 
-// Shown attributes that change without anybody's wish, or that are another object's.
+// Says whether the attribute changes without anybody's wish or belongs to another object.
 bool is_derived(std::string_view attribute) {
   for (auto name : {"provisioning_status", "provisioning_error", "operating_status", "updated_at",
                     "created_at", "tenant_id", "listeners", "pools", "members", "healthmonitor_id",
@@ -35,7 +35,7 @@ json::object own_attributes(json::object rendered) {
   return own;
 }
 
-// Leaves in both what differs.
+// Removes the attributes that are equal in both.
 void drop_equal(json::object& before, json::object& after) {
   std::vector<std::string> equal;
   for (const auto& [key, value] : before) {
@@ -115,8 +115,8 @@ class Comparison {
   std::vector<Event> events() { return std::move(events_); }
 
  private:
-  // Parents and children are no attributes of the object's own, and would be looked for among all
-  // objects: they are not shown. A floating IP's port is its load balancer's.
+  // Parents and children are not shown: they are not the object's own attributes, and finding them
+  // would search all objects. A floating IP's port is its load balancer's.
   template <typename T>
   json::object own(const View& view, const T& object) const {
     if constexpr (std::is_same_v<T, model::FloatingIp>) return own_attributes(render(view, object));

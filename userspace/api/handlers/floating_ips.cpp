@@ -1,5 +1,6 @@
-// The Networking API's floating IPs: a further address that reaches a load balancer's VIP, taken
-// from an external network, tied to the load balancer by its VIP's port.
+// The Networking API's floating IPs. A floating IP is a further address that reaches a load
+// balancer's VIP; it comes from an external network and is tied to the load balancer by its VIP's
+// port.
 #include <fmt/format.h>
 
 #include "api/handlers/address_claims.hpp"
@@ -14,7 +15,7 @@ namespace {
 
 using model::FloatingIp;
 
-// What an address can be tied to: a load balancer, named by its vip_port_id. null unties.
+// Reads the vip_port_id of the load balancer to tie the address to; null unties it.
 void read_port(Attributes& in, const model::Model& model, FloatingIp& out) {
   const auto* value = in.take("port_id");
   if (!value) return;
@@ -69,7 +70,7 @@ Result<IpAddress> allocate(const model::Model& model, const model::Network& netw
   return address;
 }
 
-// Without a network, an address of the caller's own choice is taken as it is.
+// Without a network, the caller's address is taken as it is.
 Result<void> set_address(const model::Model& model, const model::Networks& networks,
                          const model::MayGive& may_give, const AddressRequest& request,
                          FloatingIp& out) {

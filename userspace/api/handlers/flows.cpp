@@ -1,4 +1,4 @@
-// The data plane's connections, in Sluice's own corner of the API:
+// The data plane's connections, in Sluice's own part of the API:
 //
 //   GET /v1/flows?listener_id=&pool_id=&member_id=&client=10.0.0.0/8&limit=1000
 //   DELETE /v1/flows?...          the same filters; at least one, or all=true
@@ -63,8 +63,8 @@ bool read_client(const std::string& text, control::FlowFilter& out) {
   return true;
 }
 
-// The query of either request. `all` is for flushing: everything must be asked for in so many
-// words.
+// The query of either request. `all` is for flushing, where "everything" must be asked for
+// explicitly.
 struct Wanted {
   control::FlowFilter filter;
   std::size_t limit = default_limit;
@@ -139,7 +139,7 @@ json::value called(const std::map<Uuid, T>& objects, const Uuid& id) {
 Result<Reply> list_flows(const Call& call) {
   const auto wanted = read_query(call);
   if (!wanted) return tl::unexpected(wanted.error());
-  // One more than asked for tells whether there are more.
+  // One more than asked for is read, to tell whether there are more.
   const auto flows = call.context.controller.data_plane().flows(wanted->filter, wanted->limit + 1);
   if (!flows) return tl::unexpected(flows.error());
   json::array shown;

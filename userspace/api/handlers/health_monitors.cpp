@@ -12,7 +12,7 @@ namespace {
 
 using model::HealthMonitor;
 
-// 1.0 and 1.1 come as numbers or as strings.
+// Reads 1.0 or 1.1, as a number or as a string.
 void read_http_version(Attributes& in, std::optional<std::string>& target) {
   const auto* value = in.take("http_version");
   if (!value) return;
@@ -32,7 +32,7 @@ void read_http(Attributes& in, HealthMonitor& out) {
   const HealthMonitor defaults;
   const bool http = model::asks_for_page(out.type);
   for (auto name : {"http_method", "url_path", "expected_codes"}) {
-    // A new monitor's null is as good as nothing; an update must not name the attribute at all.
+    // A new monitor's null counts as absent; an update must not name the attribute at all.
     const bool named = in.creating() ? in.given(name) : in.take(name) != nullptr;
     if (http || !named) continue;
     in.refuse({ErrorKind::invalid,

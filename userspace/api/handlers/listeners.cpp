@@ -27,7 +27,8 @@ void read_timeouts(Attributes& in, Listener& out) {
              defaults.timeout_tcp_inspect_ms);
 }
 
-// Headers can only be inserted by who reads the payload; the real service does on HTTP listeners.
+// Refuses to insert headers, which needs access to the payload; the real service does it on HTTP
+// listeners.
 void refuse_headers(Attributes& in, const Listener& listener) {
   if (!in.asks("insert_headers")) return;
   if (listener.protocol == Protocol::http) {
@@ -62,7 +63,7 @@ void refuse_client_authentication(Attributes& in) {
                                " requires a client CA container reference."));
 }
 
-// What needs the payload in the clear has no place on a layer-4 listener.
+// Refuses what needs the plain payload: a layer-4 listener has no access to it.
 void refuse_layer_7(Attributes& in, const Listener& listener) {
   refuse_headers(in, listener);
   refuse_certificates(in, listener);

@@ -17,7 +17,7 @@ namespace {
 
 using model::LoadBalancer;
 
-// What create and update have in common.
+// Reads the attributes of both create and update.
 void read_mutable(Attributes& in, LoadBalancer& out) {
   in.text("name", out.name);
   in.text("description", out.description);
@@ -28,8 +28,8 @@ void read_mutable(Attributes& in, LoadBalancer& out) {
   in.unsupported("vip_qos_policy_id", "there is no quality of service here");
 }
 
-// The real service's own names are served too, and shown as they were asked for: a client that
-// names one compares it with what it is shown, and would make the load balancer anew.
+// The names of the real service's providers are accepted and shown as they were given. Clients
+// compare the two, and would recreate the load balancer if they differed.
 void read_provider(Attributes& in, LoadBalancer& out) {
   std::string provider;
   in.text("provider", provider, 64);
@@ -42,7 +42,7 @@ void read_provider(Attributes& in, LoadBalancer& out) {
   in.refuse({ErrorKind::invalid, fmt::format("Provider '{}' is not enabled.", provider), {}, 0});
 }
 
-// There are no flavors and no availability zones: any that is named is unknown.
+// Refuses flavors and availability zones: there are none, so any name is unknown.
 void refuse_cloud(Attributes& in) {
   std::optional<Uuid> flavor;
   in.optional_id("flavor_id", flavor);
@@ -115,8 +115,8 @@ Result<Reply> show_load_balancer_status(const Call& call) {
   return Reply{200, render_status_tree(view(call), **found)};
 }
 
-// There is no second amphora to go to: everything is read, compared and applied again, which is
-// what an object in ERROR waits for.
+// Applies the desired state again, which is what an object in ERROR waits for; there is no second
+// amphora to fail over to.
 Result<Reply> fail_over(const Call& call) {
   const auto found = find<LoadBalancer>(call, call.ids[0]);
   if (!found) return tl::unexpected(found.error());

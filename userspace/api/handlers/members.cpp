@@ -25,7 +25,7 @@ void read_mutable(Attributes& in, Member& out) {
   in.tags("tags", out.tags);
 }
 
-// Drains it, and says by when: a wish of one request, not an attribute that is shown.
+// Reads a drain and its end: a command of one request, not an attribute that is shown.
 void read_drain(Attributes& in, Member& out) {
   std::optional<std::uint32_t> seconds;
   const bool weighs = in.given("weight") && out.weight > 0;
@@ -41,7 +41,7 @@ void read_drain(Attributes& in, Member& out) {
   out.drain_until = now() + std::chrono::seconds(*seconds);
 }
 
-// What is left of a drain: nothing but numbers that fall.
+// Shows what is left of a drain.
 void show_drain(const Call& call, const Member& member, json::object& shown) {
   if (member.takes_connections()) return;
   const auto counters = call.context.controller.data_plane().member_counters(member.id);
@@ -51,7 +51,7 @@ void show_drain(const Call& call, const Member& member, json::object& shown) {
   shown["drain_seconds_left"] = std::max<std::int64_t>(left.count(), 0);
 }
 
-// The member that the path names, which must be in the pool that the path names.
+// Finds the member that the path names, in the pool that the path names.
 Result<const Member*> find_in_pool(const Call& call) {
   const auto pool = find<Pool>(call, call.ids[0]);
   if (!pool) return tl::unexpected(pool.error());
@@ -72,8 +72,8 @@ Endpoints endpoints_of(const model::Model& model, const Uuid& pool) {
   return endpoints;
 }
 
-// An entry of the batch: which endpoint it means, and then all it says. What it leaves out goes
-// back to its default, as if the member were made anew; its name and tags stay.
+// Reads an entry of the batch: first the endpoint, then the other attributes. Those that it leaves
+// out go back to their defaults, as if the member were created again; only name and tags stay.
 Member read_entry(Attributes& in, const Endpoints& existing) {
   Member entry;
   in.required_address("address", entry.address);
@@ -87,7 +87,7 @@ Member read_entry(Attributes& in, const Endpoints& existing) {
     entry.drain_until = old.drain_until;
   }
   read_new(in, entry);
-  if (found != existing.end()) {  // these are given once, when the member is made
+  if (found != existing.end()) {  // these are given at creation only
     entry.subnet_id = found->second->subnet_id;
     entry.typed_address = found->second->typed_address;
   }
@@ -147,7 +147,7 @@ void read_new(Attributes& in, Member& out) {
   in.required_address("address", out.address, &out.typed_address);
   in.required_integer("protocol_port", out.protocol_port, model::port_range);
   read_mutable(in, out);
-  // A remark: members live on subnets that only their own network knows.
+  // The subnet is stored without being checked: only the members' network knows it.
   std::optional<Uuid> subnet;
   in.optional_id("subnet_id", subnet);
   if (subnet) out.subnet_id = to_string(*subnet);
@@ -204,7 +204,7 @@ Result<Reply> delete_member(const Call& call) {
   });
 }
 
-// PUT on the collection: the pool has these members afterwards, all or nothing of it.
+// PUT on the collection: replaces the pool's members by these, all or none.
 Result<Reply> replace_members(const Call& call) {
   const auto pool = find<Pool>(call, call.ids[0]);
   if (!pool) return tl::unexpected(pool.error());

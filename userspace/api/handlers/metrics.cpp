@@ -14,7 +14,7 @@ namespace {
 
 using Labels = std::vector<std::pair<std::string_view, std::string>>;
 
-// Families of samples: each is announced once, before its first sample.
+// The text of all metrics. Each family is announced once, before its first sample.
 class Text {
  public:
   void family(std::string_view name, std::string_view type, std::string_view help) {
@@ -45,7 +45,7 @@ class Text {
   std::string out_;
 };
 
-// An object with its labels and what the data plane counted for it.
+// An object with its labels and its counters.
 struct Counted {
   Labels labels;
   control::Counters counters;
@@ -85,7 +85,7 @@ void write(Text& text, std::string_view object, const std::vector<Counted>& all)
   }
 }
 
-// What a label calls an object: names are easier to read, ids tell two of a name apart.
+// Labels have an object's name, which is easy to read, and its id, which is unique.
 template <typename T>
 std::string name_of(const std::map<Uuid, T>& objects, const Uuid& id) {
   const auto found = objects.find(id);
@@ -165,8 +165,8 @@ class Scrape {
     }
   }
 
-  // Cumulative, as Prometheus wants them, so every other limit will do. Members that were never
-  // timed have no samples.
+  // Handshake times as cumulative buckets, as Prometheus wants them; every other limit is enough.
+  // Members without a measured handshake have no samples.
   void handshakes() {
     constexpr std::string_view name = "sluice_member_handshake_seconds";
     constexpr double second_ns = 1e9;
@@ -205,7 +205,7 @@ class Scrape {
             {"port", std::to_string(member.protocol_port)}};
   }
 
-  // One sample per load balancer, its status as a label, as operators alert on the word.
+  // One sample per load balancer with the status as a label, because operators alert on the word.
   void statuses() {
     text_.family("sluice_load_balancer_status", "gauge",
                  "1, with the operating and provisioning status as labels.");
@@ -230,7 +230,7 @@ class Scrape {
     }
   }
 
-  // What may stand in the way of an eviction, and how long it did at worst.
+  // The event loop's turns, for which an eviction may have to wait, and the longest one.
   void turns() {
     if (!turns_) return;
     constexpr std::string_view name = "sluice_event_loop_turn_cpu_seconds";

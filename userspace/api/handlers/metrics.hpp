@@ -8,9 +8,8 @@
 
 namespace sluice::api {
 
-// Counters are read from the data plane now. A part that can't be read is left out, and
-// sluice_scrape_errors counts it.
-// `turns`: of the event loop; may be null.
+// Reads the counters from the data plane. A part that can't be read is left out and counted by
+// sluice_scrape_errors. `turns`: the event loop's; may be null.
 std::string metrics(control::Controller& controller, const TurnTimes* turns = nullptr);
 
 }  // namespace sluice::api

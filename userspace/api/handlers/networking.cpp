@@ -69,7 +69,7 @@ json::object fixed_ip(const IpAddress& address, const std::optional<std::string>
   return {{"subnet_id", std::move(subnet_id)}, {"ip_address", address.to_string()}};
 }
 
-// The port of a load balancer, with all its VIPs: where a floating IP is tied to.
+// Shows the port of a load balancer with all its VIPs, to which a floating IP is tied.
 json::object render_port(const model::LoadBalancer& owner) {
   json::value network;
   if (owner.vip_network_id) network = *owner.vip_network_id;
@@ -121,7 +121,7 @@ std::vector<json::object> ports(const Call& call) {
   return rendered;
 }
 
-// What there is of an object that has no values, for the names of its attributes.
+// Shows an empty object, for the names of its attributes.
 json::object sample_network(const Call& call) {
   return render_network(call, {});
 }
@@ -146,7 +146,7 @@ json::object extension(std::string_view alias, std::string_view name) {
   };
 }
 
-// What the client wants to know before it uses external networks and floating IPs.
+// Clients look for these extensions before they use external networks and floating IPs.
 std::vector<json::object> extensions() {
   return {extension("router", "Neutron L3 Router"),
           extension("security-group", "security-group"),
@@ -177,9 +177,8 @@ Result<Reply> show_port(const Call& call) {
   return one_of(call, "port", "Port", ports(call));
 }
 
-// Cloud software sets a port's security groups and address pairs on its way, mostly to none: there
-// are none here, so that nothing is what happens. Asking for some is refused: packets would pass
-// all the same.
+// Accepts a port without security groups and address pairs, which is what cloud software mostly
+// sets. Others are refused, because they would have no effect on packets.
 Result<Reply> update_port(const Call& call) {
   auto shown = show_port(call);
   if (!shown) return shown;

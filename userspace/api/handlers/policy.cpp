@@ -7,7 +7,7 @@ tl::unexpected<Error> forbidden() {
   return fail(ErrorKind::forbidden, "Policy does not allow this request to be performed.");
 }
 
-// Do the two differ in an object of another project?
+// Says whether the two differ in an object of another project.
 template <typename T>
 bool touches_others(const std::map<Uuid, T>& before, const std::map<Uuid, T>& after,
                     const std::string& project) {

@@ -1,4 +1,4 @@
-// Policy: what a caller's role lets it see and change.
+// Policy: decides what a caller's role may see and change.
 //
 // An administrator may do everything; a reader sees everything and changes nothing; a member sees
 // and changes the objects of its project, and nothing of the node itself (flows, captures,
@@ -15,10 +15,10 @@
 
 namespace sluice::api {
 
-// ErrorKind::forbidden when the caller's role has no business with this route (its pattern).
+// ErrorKind::forbidden if the caller's role may not use the route with this pattern.
 Result<void> check_route(const Request& request, std::string_view pattern);
 
-// Is the project one that the caller may look at?
+// Says whether the caller may see the project.
 bool may_see_project(const Call& call, std::string_view project);
 inline bool may_see(const Call& call, const model::Object& object) {
   return may_see_project(call, object.project_id);
@@ -26,11 +26,11 @@ inline bool may_see(const Call& call, const model::Object& object) {
 
 // The project of a new object whose request names none.
 std::string default_project(const Call& call);
-// ErrorKind::forbidden when a member asks for a project that is not its own.
+// ErrorKind::forbidden if a member asks for a project that is not its own.
 Result<void> check_project(const Call& call, std::string_view project);
 
-// Controller::change() within the caller's bounds: whatever a request refers to, a member's changes
-// touch objects of its project only.
+// Controller::change() within the caller's rights: a member's changes touch only objects of its
+// project, whatever its request refers to.
 Result<void> change(const Call& call, const control::Controller::Edit& edit);
 
 }  // namespace sluice::api

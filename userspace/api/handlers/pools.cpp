@@ -11,7 +11,7 @@ namespace {
 
 using model::Pool;
 
-// The type that the request asks for, or the stored one where an update leaves it out.
+// Reads the type that the request asks for; an update that leaves it out keeps the stored one.
 std::optional<std::string> read_persistence_type(Attributes& in, const Pool& pool) {
   std::string type;
   if (pool.session_persistence) type = model::name(*pool.session_persistence);
@@ -99,7 +99,7 @@ void read_mutable(Attributes& in, Pool& out) {
   }
 }
 
-// Where a new pool belongs: to a listener, as its default pool, or just to a load balancer.
+// The parent of a new pool: a listener, whose default pool it becomes, or just a load balancer.
 struct Parent {
   std::optional<Uuid> listener;
   std::optional<Uuid> load_balancer;
@@ -112,8 +112,7 @@ void read_parent(Attributes& in, Parent& out) {
   in.refuse(validation_failure("Must provide at least one of: loadbalancer_id, listener_id"));
 }
 
-// The load balancer that the pool will live on. A listener decides when both are given: they must
-// agree.
+// Returns the pool's load balancer. If listener and load balancer are given, they must agree.
 Result<Uuid> load_balancer_of(const model::Model& model, const Parent& parent) {
   if (!parent.listener) return *parent.load_balancer;
   const auto listener = model.listeners.find(*parent.listener);
@@ -169,7 +168,7 @@ Result<Reply> update_pool(const Call& call) {
   if (!found) return tl::unexpected(found.error());
   Pool object = **found;
   auto read = read_body<Pool>(call, Purpose::update, [&](Attributes& in) {
-    // Here the algorithm may change but not go back to a default: it has none.
+    // An update may change the algorithm, but null is refused: there is no default.
     read_algorithm(in, object);
     read_mutable(in, object);
   });

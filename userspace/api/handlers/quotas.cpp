@@ -1,5 +1,4 @@
-// Quotas: how many objects of each kind a project may have. They are stored, and the edits of the
-// model (model/edit.hpp) keep them.
+// Quotas: the number of objects of each kind that a project may have. model/edit.hpp enforces them.
 #include <boost/json/array.hpp>
 
 #include "api/handlers/collection.hpp"
@@ -24,7 +23,8 @@ json::object render(const Quota& quota) {
   };
 }
 
-// One of a list: there the two names that were misspelled once stand beside the right ones.
+// Renders an entry of a list, in which the real service also has two misspelled names beside the
+// right ones.
 json::object render(const std::string& project, const Quota& quota) {
   auto out = render(quota);
   out.emplace("project_id", project);
@@ -60,7 +60,7 @@ Result<Reply> list_quotas(const Call& call) {
   for (const auto& [project, quota] : call.context.controller.model().quotas) {
     if (may_see_project(call, project)) rendered.push_back(render(project, quota));
   }
-  // Lists go by ids, which a project's quota has none of: its project's serves.
+  // Lists need ids. A quota has none, so its project's id serves.
   for (auto& quota : rendered) quota.emplace("id", quota.at("project_id"));
   auto sample = render(std::string(), Quota{});
   sample.emplace("id", "");

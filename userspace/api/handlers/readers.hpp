@@ -1,6 +1,6 @@
-// Readers: what a new object's attributes in a request body say, as model objects. Nested objects
-// (a load balancer with its listeners, a listener with its pool) come as drafts: ids are not known
-// yet.
+// Readers: turn a new object's attributes in a request body into model objects. Nested objects (a
+// load balancer with its listeners, a listener with its pool) become drafts, because their ids are
+// not known yet.
 #pragma once
 
 #include <optional>
@@ -16,7 +16,8 @@ struct PoolDraft {
   model::Pool pool;
   std::vector<model::Member> members;
   std::optional<model::HealthMonitor> monitor;
-  // A pool that consists of a name refers to one that is defined elsewhere in the request.
+  // True: the pool has nothing but a name, so it refers to one that is defined elsewhere in the
+  // request.
   bool is_reference = false;
   const char* missing = nullptr;  // the first mandatory attribute that is not there
 };
@@ -32,23 +33,23 @@ struct LoadBalancerDraft {
   std::vector<PoolDraft> pools;
 };
 
-// The attributes that nested and single creation share.
+// Read the attributes that nested and single creation share.
 void read_new(Attributes& in, model::Listener& out);
 void read_new(Attributes& in, model::Member& out);
 void read_new(Attributes& in, model::HealthMonitor& out);
-// `protocol` and `lb_algorithm` are the caller's business.
+// The caller reads `protocol` and `lb_algorithm`.
 void read_new(Attributes& in, model::Pool& out);
 void read_protocol(Attributes& in, model::Pool& out);
 void read_algorithm(Attributes& in, model::Pool& out);
 
-// The listeners and pools of a fully populated load balancer.
+// Reads the listeners and pools of a fully populated load balancer.
 void read_children(Attributes& in, LoadBalancerDraft& out);
 
-// Every pool in the request, wherever it stands, references included.
+// Every pool in the request, at any depth, including references.
 std::vector<const PoolDraft*> all_pools(const LoadBalancerDraft& draft);
 
-// Puts the load balancer and all of its children into the model: pools first, for the listeners to
-// refer to.
+// Adds the load balancer and all of its children to the model. Pools come first, because listeners
+// refer to them.
 Result<Uuid> add_tree(model::Model& model, const LoadBalancerDraft& draft, model::Timestamp now);
 
 }  // namespace sluice::api

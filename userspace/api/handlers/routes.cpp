@@ -68,7 +68,7 @@ constexpr Route routes[] = {
     {"GET", "/v2/lbaas/providers/{}/availability_zone_capabilities",
      list_availability_zone_capabilities},
     {"GET", "/v2/lbaas/quotas", list_quotas},
-    {"GET", "/v2/lbaas/quotas/{}", show_quota},  // "defaults" too: nobody's project is called so
+    {"GET", "/v2/lbaas/quotas/{}", show_quota},  // also "defaults", which is no project's id
     {"GET", "/v2/lbaas/quotas/{}/default", show_default_quota},
     {"PUT", "/v2/lbaas/quotas/{}", change_quota},
     {"DELETE", "/v2/lbaas/quotas/{}", delete_quota},
@@ -145,7 +145,7 @@ Segments split_path(const boost::urls::url_view& url) {
   return segments;
 }
 
-// The ids in the path, if it fits the pattern.
+// Returns the ids in the path if it fits the pattern.
 std::optional<Segments> match(std::string_view pattern, const Segments& path) {
   Segments ids;
   std::size_t at = 0;
@@ -184,8 +184,8 @@ Response method_not_allowed(const Request& request, std::string allowed) {
   return response;
 }
 
-// A pool or policy that the path leads through is looked up before there is a handler: a routing
-// error. There are no policies.
+// A pool or policy in the middle of the path is looked up before the handler is called, so a
+// missing one is a routing error. There are no policies.
 std::optional<Response> missing_parent(const Call& call, std::string_view pattern) {
   if (pattern.starts_with("/v2/lbaas/l7policies/{}/rules")) {
     return http_fault(404, not_found("L7Policy", call.ids[0]).message);
@@ -224,18 +224,18 @@ Response dispatch(const Context& context, const Request& request) {
   return http_fault(404, "The resource could not be found.");
 }
 
-// Everything but reads, and what Sluice's own corner does without touching the model.
+// Says whether the request may change the model: reads don't, nor do some of Sluice's own routes.
 bool may_change_model(const Request& request) {
   if (request.method == "GET" || request.method == "HEAD") return false;
   return !request.target.starts_with("/v1/") || request.target.starts_with("/v1/batch") ||
          request.target.starts_with("/v1/restore");
 }
 
-// A subnet in which so many free addresses turn out to be taken is not one to take from.
+// After so many allocated addresses that turned out to be taken, the subnet is given up.
 constexpr int most_inquiries = 16;
 
-// A request that changes the model, until its answer is known. It is carried out again when the
-// wire had to be asked for the addresses that it takes; others are served meanwhile.
+// A request that changes the model, until its answer is known. If the wire must be asked for the
+// addresses that it takes, it is carried out again afterwards, and others are served meanwhile.
 struct Change : std::enable_shared_from_this<Change> {
   Change(const Context& context_, Request request_)
       : context(context_), request(std::move(request_)), claims(context_.holders) {
@@ -252,7 +252,7 @@ struct Change : std::enable_shared_from_this<Change> {
   Result<void> carry_out() {
     response = handle(context, request);
     told = changes(context.controller.before_request(), context.controller.model());
-    // What a refused request has changed so far is undone; why is in its answer.
+    // A refused request's changes are undone; its answer has the reason.
     if (response.status >= 300) return fail(ErrorKind::invalid, "refused");
     return {};
   }
@@ -269,7 +269,7 @@ struct Change : std::enable_shared_from_this<Change> {
 
   void conclude(const Result<void>& outcome) {
     if (!outcome && response.status < 300) response = fault(outcome.error());
-    // Only what is stored has happened.
+    // Only stored changes are reported as events.
     for (auto& event : outcome ? std::exchange(told, {}) : std::vector<Event>()) {
       event.who = request.who.name;
       event.peer = request.who.peer;
@@ -294,7 +294,7 @@ void submit(const Context& context, const Request& request, std::function<void(R
   change->submit();
 }
 
-// The file comes from the thread that writes the store.
+// Answers with the file, which the store's thread makes.
 void answer_with_backup(const Context& context, Response permitted,
                         std::function<void(Response)> done) {
   context.controller.store_writer().back_up(
@@ -306,7 +306,7 @@ void answer_with_backup(const Context& context, Response permitted,
       });
 }
 
-// Likewise the other way: what the file holds is known before the change begins.
+// Has the store's thread read the backup before the change begins.
 void submit_with_backup(const Context& context, Request request,
                         std::function<void(Response)> done) {
   auto file = std::exchange(request.body, {});

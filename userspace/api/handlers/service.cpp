@@ -1,4 +1,4 @@
-// What the service tells about itself: the versions of its API, and Sluice's own view of the data
+// The service's description of itself: the versions of its API, and Sluice's own view of the data
 // plane.
 #include <fmt/format.h>
 
@@ -12,9 +12,9 @@ namespace json = boost::json;
 
 namespace {
 
-// The minor versions that the real service announces, with its dates: v2.0, v2.1, ... Clients read
-// the last one to know what they may use; below v2.12 the Kubernetes cloud provider leaves source
-// ranges out without a word, and a service for some networks is open to all.
+// The minor versions that the real service announces, with its dates: v2.0, v2.1, ... Clients use
+// what the last one allows. Below v2.12 the Kubernetes cloud provider would silently leave source
+// ranges out, so that a service for some networks would be open to all.
 constexpr const char* version_dates[] = {
     "2016-12-11T00:00:00Z", "2018-04-20T00:00:00Z", "2018-07-31T00:00:00Z", "2018-12-18T00:00:00Z",
     "2018-12-19T00:00:00Z", "2019-01-21T00:00:00Z", "2019-01-25T00:00:00Z", "2018-01-25T12:00:00Z",
@@ -41,8 +41,8 @@ Result<Reply> list_versions(const Call& call) {
   return Reply{200, json::object{{"versions", std::move(versions)}}};
 }
 
-// For whoever decides by asking whether this daemon should get requests: it answers, and the data
-// plane is there. Any caller may ask.
+// Tells any caller whether this daemon should get requests: it answers, and the data plane is
+// there.
 Result<Reply> check_health(const Call& call) {
   const auto attached = call.context.controller.data_plane().interfaces();
   const unsigned status = attached ? 200 : 503;
@@ -55,7 +55,7 @@ Result<Reply> check_health(const Call& call) {
                "text/plain; charset=utf-8"};
 }
 
-// How clients come in over TCP, for those that write their files: sluicectl openrc, clouds-yaml.
+// Tells how clients connect over TCP, for sluicectl openrc and clouds-yaml.
 Result<Reply> show_entrance(const Call& call) {
   const auto& entrance = call.context.entrance;
   json::array users;

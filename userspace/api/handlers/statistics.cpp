@@ -18,7 +18,7 @@ Reply rendered(const control::Counters& sum) {
                                              }}}};
 }
 
-// What the statistics show, summed; the rest of the counters has no place in them.
+// Sums the counters that the statistics show.
 void add(control::Counters& sum, const control::Counters& more) {
   sum.bytes_in += more.bytes_in;
   sum.bytes_out += more.bytes_out;
@@ -27,8 +27,8 @@ void add(control::Counters& sum, const control::Counters& more) {
   sum.flows_refused += more.flows_refused;
 }
 
-// What every listener and member has counted, for `sluicectl top`: from the same moment, and by the
-// names of its CLI.
+// The counters of every listener and member at one moment, for `sluicectl top`, under the CLI's
+// names.
 boost::json::object counted(const model::Object& object, const control::Counters& sum,
                             model::OperatingStatus status) {
   return {{"id", to_string(object.id)},

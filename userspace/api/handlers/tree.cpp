@@ -1,4 +1,4 @@
-// The fully populated load balancer: one request, one transaction.
+// Creates a fully populated load balancer: one request, one transaction.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -12,7 +12,8 @@
 namespace sluice::api {
 namespace {
 
-// Mandatory only where the pool is defined, which is known when the whole request was read.
+// These attributes are mandatory only where the pool is defined, which is known once the whole
+// request was read.
 void read_draft(Attributes& in, PoolDraft& out) {
   const bool protocol = in.given("protocol"), algorithm = in.given("lb_algorithm");
   if (protocol) read_protocol(in, out.pool);
@@ -33,7 +34,7 @@ void read_draft(Attributes& in, ListenerDraft& out) {
 
 using Pools = std::map<std::string, Uuid>;  // by name, which is unique within the request
 
-// What is created at once is still created one by one: that is the order that lists show.
+// Objects that are created at once get different times, because lists show them in that order.
 model::Timestamp tick(model::Timestamp& now) {
   return now += std::chrono::microseconds(1);
 }
@@ -61,7 +62,7 @@ Result<Uuid> add_pool(model::Model& model, const PoolDraft& draft, const Uuid& l
   return id;
 }
 
-// The pools that are more than a reference to another.
+// Finds the pools that are definitions, not references.
 Result<std::vector<const PoolDraft*>> definitions(const LoadBalancerDraft& draft) {
   for (const auto& [listener, pool] : draft.listeners) {
     if (!pool || !pool->pool.name.empty()) continue;

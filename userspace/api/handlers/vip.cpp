@@ -12,7 +12,7 @@ namespace {
 using model::Networks;
 using model::Subnet;
 
-// Where free addresses come from.
+// The source of free addresses.
 struct FreeAddresses {
   const model::Model& model;
   const model::MayGive& may_give;
@@ -26,12 +26,12 @@ tl::unexpected<Error> refuse(std::string_view detail) {
   return tl::unexpected(validation_failure(detail));
 }
 
-// "Subnet 2b2a... not found.": what a request refers to in its body is its own mistake, so 400.
+// "Subnet 2b2a... not found.", as 400, because the mistake is in the request's body.
 tl::unexpected<Error> unknown(std::string_view kind, const Uuid& id) {
   return fail(ErrorKind::invalid, fmt::format("{} {} not found.", kind, to_string(id)));
 }
 
-// The network's subnet that has the address, or the first one with room, IPv4 before IPv6.
+// Chooses the network's subnet that has the address, or the first one with room, IPv4 before IPv6.
 Result<const Subnet*> choose_subnet(const FreeAddresses& free, const model::Network& network,
                                     const std::optional<IpAddress>& address) {
   if (address) {
@@ -74,7 +74,7 @@ void place(const Subnet& subnet, const IpAddress& address, model::LoadBalancer& 
   out.vip_network_id = to_string(subnet.network_id);
 }
 
-// The address that was asked for, which must lie in the subnet, or a free one.
+// Returns the address that was asked for, which must be in the subnet, or a free one.
 Result<IpAddress> address_on(const FreeAddresses& free, const Subnet& subnet,
                              const std::optional<IpAddress>& wanted) {
   if (!wanted) return free.allocate(subnet);
@@ -84,8 +84,8 @@ Result<IpAddress> address_on(const FreeAddresses& free, const Subnet& subnet,
                           wanted->to_string()));
 }
 
-// A bare address belongs to the subnet that it lies in, if there is one. Without any configured
-// subnets, the request's own remarks about them are kept.
+// Puts an address without subnet into the configured subnet that contains it, if there is one.
+// Without configured subnets, those that the request names are stored as they are.
 void place_bare(const Networks& networks, const VipRequest& request, model::LoadBalancer& out) {
   if (const auto* subnet = networks.subnet_of(*request.address)) {
     return place(*subnet, *request.address, out);
@@ -97,7 +97,7 @@ void place_bare(const Networks& networks, const VipRequest& request, model::Load
 
 Result<void> set_first_vip(const FreeAddresses& free, const Networks& networks,
                            const VipRequest& request, model::LoadBalancer& out) {
-  // The only ports that there are belong to load balancers already.
+  // All ports that exist belong to load balancers already.
   if (request.port) return unknown("Port", *request.port);
   const bool bare = request.address && !request.subnet && !request.network;
   if (bare || (request.address && networks.empty())) {
@@ -127,7 +127,7 @@ bool has_vip_on(const model::LoadBalancer& load_balancer, const std::string& sub
                              [&](const auto& vip) { return vip.subnet_id == subnet; });
 }
 
-// `out` has its first VIP and the additional ones before this one.
+// Precondition: `out` has its first VIP and the additional ones before this one.
 Result<model::AdditionalVip> additional_vip(const FreeAddresses& free, const Networks& networks,
                                             const AdditionalVipRequest& request,
                                             const model::LoadBalancer& out) {

@@ -1,5 +1,5 @@
-// The VIPs of a new load balancer: which address a request asks for, by subnet, network, port or as
-// itself, and which one it gets.
+// VIPs of a new load balancer: the request names an address, or a subnet, network or port to
+// allocate one from.
 #pragma once
 
 #include <optional>
@@ -26,11 +26,10 @@ struct VipRequest {
 
 void read_vip(Attributes& in, VipRequest& out);
 
-// Sets address, subnet and network of the new load balancer, and its additional VIPs; an address
-// that was not given is allocated, so that nobody else in `model` has it. Where subnets are
-// configured, every VIP is on one of its own and all are on one network, as the real service has
-// it; without any, additional VIPs are addresses just as the first one. Addresses that `may_give`
-// is false of are not allocated.
+// Sets address, subnet and network of the new load balancer, and its additional VIPs. An address
+// that was not given is allocated: one that nobody in `model` has and for which `may_give` is true.
+// If subnets are configured, each VIP is on a subnet of its own and all are on one network, as in
+// the real service; otherwise additional VIPs are just addresses, like the first one.
 Result<void> set_vip(const model::Model& model, const model::Networks& networks,
                      const model::MayGive& may_give, const VipRequest& request,
                      model::LoadBalancer& out);

@@ -1,4 +1,4 @@
-// AddressHolders: who has an address already, for requests that want to take it.
+// AddressHolders: finds out who has an address already, for requests that want to take it.
 #pragma once
 
 #include <functional>
@@ -11,16 +11,16 @@
 
 namespace sluice::api {
 
-// What is known of who has an address outside of Sluice's own model.
+// The holders of addresses outside of Sluice's own model.
 class AddressHolders {
  public:
   virtual ~AddressHolders() = default;
-  // Who holds the address as far as this host knows, to follow "is": "this host's own (eth0)".
+  // The holder of the address as far as this host knows, to follow "is": "this host's own (eth0)".
   virtual std::optional<std::string> known(const IpAddress& address) = 0;
-  // Can anybody be asked who has it?
+  // Says whether the wire can be asked who has it.
   virtual bool may_ask(const IpAddress& address) = 0;
-  // Asks the wire for all of them; `done` gets who answered, to follow "is": "in use by 02:...
-  // (eth0)".
+  // Asks the wire for all of them; `done` gets the holders that answered, to follow "is": "in use
+  // by 02:... (eth0)".
   using Answers = std::map<IpAddress, std::string>;
   virtual void ask(const std::vector<IpAddress>& addresses, std::function<void(Answers)> done) = 0;
 };

@@ -16,7 +16,7 @@ namespace sluice::api {
 namespace json = boost::json;
 namespace {
 
-// A value as Python prints it: that is how the real service's texts show it.
+// Prints a value as Python does, because the real service's texts show it so.
 std::string python(const json::value& value) {
   if (value.is_null()) return "None";
   if (value.is_bool()) return value.get_bool() ? "True" : "False";
@@ -37,7 +37,7 @@ std::string python(const json::value& value) {
   return fmt::format("{{{}}}", fmt::join(parts, ", "));
 }
 
-// An id in its canonical form or, as the real service takes it too, without hyphens.
+// Parses an id in its canonical form or, like the real service, without hyphens.
 std::optional<Uuid> parse_loosely(std::string text) {
   if (text.size() == 32 && text.find('-') == std::string::npos) {
     for (const std::size_t at : {20U, 16U, 12U, 8U}) text.insert(at, "-");
@@ -57,7 +57,7 @@ std::optional<std::int64_t> parse_integer(std::string_view text) {
   return value;
 }
 
-// Fractions are cut off, as the real service does it. Values beyond int64 saturate: they fail any
+// Cuts off fractions, as the real service does. Values beyond int64 saturate, so they fail any
 // range.
 std::optional<std::int64_t> as_integer(const json::value& value) {
   constexpr auto most = std::numeric_limits<std::int64_t>::max();
@@ -94,8 +94,8 @@ bool is_empty(const json::value& value) {
          (value.is_object() && value.get_object().empty());
 }
 
-// What is shown to operators moves no cursor and turns no text around. Descriptions are texts,
-// which may have lines; whoever shows them escapes the rest.
+// The error for texts that could move an operator's cursor or turn text around. Descriptions may
+// have several lines; programs that show them escape the rest.
 Error unprintable(std::string_view name, std::string_view value) {
   return invalid_input(name, printable(value), "Value should have no control characters");
 }
@@ -109,7 +109,7 @@ Error unknown_attributes(std::string_view where, const std::vector<std::string_v
           0};
 }
 
-// The body, an object that has the wrapper and nothing else.
+// Parses the body, an object that has the wrapper and nothing else.
 Result<json::object> parse_body(const Request& request, std::string_view argument,
                                 std::string_view wrapper) {
   if (!request.content_type.starts_with("application/json")) {
@@ -189,7 +189,7 @@ Result<void> Attributes::finish() const {
   return {};
 }
 
-// On creation the attribute must be there; an update may leave it out.
+// Checks that the attribute is there on creation; an update may leave it out.
 bool Attributes::require(std::string_view name) {
   if (given(name) || (!creating() && !object_.contains(name))) return true;
   known_.push_back(name);

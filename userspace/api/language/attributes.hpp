@@ -5,10 +5,10 @@
 //   in.required_integer("protocol_port", listener.protocol_port, model::port_range);
 //   if (auto read = in.finish(); !read) return ...;
 //
-// The rules are the API's. Absent: the target keeps its value (so a new object shows its default).
-// null: the default comes back. Integers also come as numeric strings and fractions are cut off,
-// booleans also come as words, enums are case-sensitive. An attribute that nobody asked for is an
-// error, and so is, on update, one that can only be given at creation.
+// The rules are the API's. An absent attribute keeps its value (so a new object shows its default);
+// null restores the default. Integers may be numeric strings, and fractions are cut off; booleans
+// may be words; enums are case-sensitive. An attribute that nobody read is an error, and so is, on
+// update, one that can only be given at creation.
 //
 // The first error sticks, and later reads change nothing; finish() tells.
 #pragma once
@@ -32,7 +32,7 @@
 
 namespace sluice::api {
 
-// A value as the API's texts quote it: strings bare, the rest as Python prints it.
+// Quotes a value as the API's texts do: strings bare, the rest as Python prints it.
 std::string quoted(const boost::json::value& value);
 
 enum class Purpose { create, update };
@@ -42,7 +42,7 @@ enum class Purpose { create, update };
 Result<boost::json::object> unwrap(const Request& request, std::string_view argument,
                                    std::string_view wrapper);
 
-// The same for {"members": [...]}: the whole body, whose wrapper is known to be there.
+// The same for {"members": [...]}: returns the whole body, in which the wrapper is known to be.
 Result<boost::json::object> unwrap_list(const Request& request, std::string_view argument,
                                         std::string_view wrapper);
 
@@ -52,7 +52,7 @@ class Attributes {
   Attributes(const boost::json::object& object, Purpose purpose, std::string where);
 
   bool creating() const { return purpose_ == Purpose::create; }
-  // Is there a value other than null?
+  // Says whether there is a value other than null.
   bool given(std::string_view name) const;
 
   void text(std::string_view name, std::string& target,
@@ -81,7 +81,7 @@ class Attributes {
     }
   }
 
-  // `typed` gets the text of an address that prints itself differently, and is empty otherwise.
+  // `typed` gets the request's text if the address prints differently, and is empty otherwise.
   void required_address(std::string_view name, IpAddress& target, std::string* typed = nullptr);
   void optional_address(std::string_view name, std::optional<IpAddress>& target,
                         std::string* typed = nullptr);
@@ -89,8 +89,8 @@ class Attributes {
   void required_id(std::string_view name, Uuid& target);
   void optional_id(std::string_view name, std::optional<Uuid>& target);
 
-  // One of the API's words. A word that `parse` does not know is one that this version does not
-  // support.
+  // Reads one of the API's words. A word that `parse` doesn't know is not supported by this
+  // version.
   template <typename Enum>
   using Parse = std::optional<Enum> (*)(std::string_view);
   template <typename Enum>
@@ -106,7 +106,7 @@ class Attributes {
     if (auto word = read_word(name, words, known, null))
       target = *word ? *parse(**word) : *fallback;
   }
-  // The same for what the model keeps as text.
+  // The same for a word that the model keeps as text.
   void word(std::string_view name, std::string& target, std::span<const std::string_view> words,
             std::string_view fallback);
 
@@ -115,16 +115,16 @@ class Attributes {
   void object(std::string_view name, const ReadNested& read);
   void objects(std::string_view name, const ReadNested& read);
 
-  // Does the attribute ask for something: is it other than null, false, "" and an empty list or
-  // object?
+  // Says whether the attribute asks for something: it isn't null, false, "" or an empty list or
+  // object.
   bool asks(std::string_view name);
-  // If it does, then for what this version does not do.
+  // Refuses the attribute if it asks for something, because this version doesn't support it.
   void unsupported(std::string_view name, std::string_view hint);
-  // project_id and tenant_id where they follow from the parent: checked, then ignored.
+  // Checks project_id and tenant_id and then ignores them, because they follow from the parent.
   void project();
-  // Known to the API and without a meaning here: any value goes.
+  // Accepts any value of an attribute that the API has but that means nothing here.
   void ignore(std::string_view name);
-  // For attributes whose rules are the caller's: the value if the attribute is there at all.
+  // Returns the value, null if the attribute is absent, for callers that apply rules of their own.
   const boost::json::value* take(std::string_view name);
   // Keeps the first error.
   void refuse(Error error);
@@ -134,7 +134,7 @@ class Attributes {
 
  private:
   enum class Null { means_default, is_wrong };
-  // Outer nullopt: leave the target alone. Inner nullopt: null was given.
+  // Outer nullopt: the target keeps its value. Inner nullopt: null was given.
   using Integer = std::optional<std::optional<std::int64_t>>;
   using Word = std::optional<std::optional<std::string>>;
 

@@ -1,10 +1,10 @@
-// Events: what happened lately, for operators and audits: who changed what, which members came and
-// went, what was refused, who was not let in. A bounded list in memory; the log has all of it for
-// longer.
+// Events: the recent past for operators and audits: changes and their authors, members that came up
+// or went down, requests that were refused, callers that were denied. The list is in memory and
+// bounded; the log keeps everything for longer.
 //
 // GET /v1/events?after=NUMBER&limit=COUNT&kind=KIND answers {"events": [...], "last": NUMBER},
-// oldest first. Numbers go up by one and begin anew with each start of sluiced; whoever follows the
-// list asks again with `after` the last number that it has seen.
+// oldest first. Numbers go up by one and begin anew with each start of sluiced. A client that
+// follows the list sends the last number that it has seen as `after`.
 #pragma once
 
 #include <boost/json/object.hpp>
@@ -26,9 +26,9 @@ struct Event {
   std::string who = {};         // "alice", "uid 0"; empty: sluiced itself
   std::string peer = {};        // "192.0.2.7:50514", "pid 812"; empty: sluiced itself
   std::string message = {};     // "updated Member web1 (5a10...)"
-  boost::json::object object;   // {"type": "member", "id": ..., "name": ...}; empty: about none
-  boost::json::object before;   // the attributes that changed, as they were
-  boost::json::object after;    // and as they are
+  boost::json::object object;   // {"type": "member", "id": ..., "name": ...}; empty: no object
+  boost::json::object before;   // the changed attributes' old values
+  boost::json::object after;    // and their new ones
   std::string request_id = {};  // x-openstack-request-id
 };
 
@@ -39,8 +39,8 @@ class Events {
   void add(Event event);
 
   std::uint64_t last() const { return next_ - 1; }
-  // At most `limit` of those behind `after`, of one kind if that is not empty. A number from before
-  // a restart, which is higher than all, asks for everything.
+  // The events after number `after`, at most `limit`, of `kind` unless that is empty. A number from
+  // before a restart, which is higher than all, asks for everything.
   std::vector<const Event*> behind(std::uint64_t after, std::size_t limit,
                                    std::string_view kind = {}) const;
 
@@ -49,7 +49,7 @@ class Events {
   std::uint64_t next_ = 1;
 };
 
-// What sluiced itself has to tell, about a member (null: about none).
+// Makes an event of sluiced itself, about a member (null: no object).
 Event about_member(std::string_view kind, std::string message, const Uuid* member);
 
 boost::json::object render(const Event& event);

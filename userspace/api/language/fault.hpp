@@ -1,5 +1,5 @@
-// Faults: how the API says no. Two shapes, as in the real service: what a handler refuses is a
-// "fault", what never reaches a handler (path, method, framing, size) is an "HTTP fault".
+// Faults: the API's refusals, in the real service's two shapes. A handler's refusal is a "fault"; a
+// request that never reaches a handler (path, method, framing, size) gets an "HTTP fault".
 #pragma once
 
 #include <string>
@@ -23,11 +23,11 @@ std::string_view title(unsigned status);
 // A new request id: "req-" and a UUID.
 std::string new_request_id();
 
-// An error that has a word of the API's standard texts around it:
-// "Invalid input for field/attribute weight. Value: '257'. Value should be lower or equal to 256"
+// Makes an error in the API's standard words: "Invalid input for field/attribute weight. Value:
+// '257'. Value should be lower or equal to 256"
 Error invalid_input(std::string_view attribute, std::string_view value, std::string_view problem);
 
-// Understood, but not what this version does: "Provider 'sluice' does not support a requested
+// An option that this version does not have: "Provider 'sluice' does not support a requested
 // option: ..."
 Error unsupported_option(std::string_view what);
 

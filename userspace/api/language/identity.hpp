@@ -1,11 +1,11 @@
-// Identity: who asks, and what that lets them do.
+// Identity: a caller and its role.
 #pragma once
 
 #include <string>
 
 namespace sluice::api {
 
-// Where new objects go when neither request, nor caller, nor operator says.
+// The project of new objects if neither request, nor caller, nor operator names one.
 inline constexpr const char* no_project_id = "00000000000000000000000000000000";
 
 enum class Role {
@@ -17,7 +17,7 @@ enum class Role {
 struct Identity {
   std::string name = "local";  // "alice", "uid 1000": for the log and the events
   Role role = Role::admin;
-  std::string project = {};  // a member's; of others, where new objects go; empty: the default one
+  std::string project = {};  // of a member, or of others' new objects; empty: the default
   std::string peer = {};     // where the request came from: "192.0.2.7:50514", "pid 812"
 };
 

@@ -32,7 +32,7 @@ std::vector<std::string> split(const std::string& text) {
   return words;
 }
 
-// The four tag filters of OpenStack's API guidelines: all of the words, any of them, and their
+// The tag filters of OpenStack's API guidelines: all of the words, any of them, and their
 // opposites.
 constexpr std::string_view tag_filters[] = {"tags", "tags-any", "not-tags", "not-tags-any"};
 
@@ -81,7 +81,7 @@ bool is_paging(std::string_view name) {
   return std::ranges::find(paging_words, name) != std::end(paging_words);
 }
 
-// Values of one attribute are all of one kind, or null, which comes before everything.
+// Compares values of one attribute: they are all of one kind, or null, which comes first.
 bool less(const json::value& a, const json::value& b) {
   if (a.is_null() || b.is_null()) return a.is_null() && !b.is_null();
   if (a.is_string() && b.is_string()) return a.get_string() < b.get_string();
@@ -212,8 +212,9 @@ bool ListQuery::matches(const json::object& object) const {
   });
 }
 
-// Least important key first, each time keeping the order of equals: that of creation to begin with.
-// Creation is finer than the second that is shown, so sorting by it is that order or its reverse.
+// Sorts by the least important key first, with stable sorts, so equal objects stay in the order of
+// their creation. The real time of creation is finer than the second that is shown, so sorting by
+// it gives that order or its reverse.
 void ListQuery::sort(std::vector<json::object>& objects) const {
   for (auto key = keys_.rbegin(); key != keys_.rend(); ++key) {
     if (key->name == "created_at") {
@@ -252,7 +253,7 @@ Result<ListQuery::Window> ListQuery::window(
 
 Result<Page> ListQuery::apply(std::vector<json::object> objects, std::string_view url) const {
   if (!follows_creation()) {
-    // The marker is an object of the whole list, the limit counts those that match.
+    // The marker may be any object of the list; the limit counts those that match.
     sort(objects);
     auto first = objects.begin(), last = objects.end();
     if (!marker_.empty()) {
@@ -282,8 +283,8 @@ Result<Page> ListQuery::apply(std::vector<json::object> objects, std::string_vie
   return page;
 }
 
-// "next" when the page is full, "previous" when it is not the first, as in the real service; unlike
-// there, the filters and fields go along.
+// Makes "next" if the page is full, and "previous" if it is not the first, as in the real service.
+// Unlike there, the links keep filters and fields.
 json::array ListQuery::links(const std::vector<json::object>& page, std::string_view url) const {
   json::array links;
   if (page.empty() || !limit_) return links;

@@ -1,11 +1,11 @@
-// ListQuery: what the query string of a list asks for, and the list cut down to it.
+// ListQuery: parses the query string of a list, and applies it to the list.
 //
 // Every shown attribute is a filter ("?name=web&admin_state_up=True"); a list of ids answers to its
 // singular ("loadbalancer_id" for "loadbalancers"). `tags`, `tags-any`, `not-tags` and
 // `not-tags-any` take comma-separated words, `fields` (repeatable) names what to show. `sort` is
 // "name:desc,id" (or `sort_key` and `sort_dir`); without it the oldest comes first. `limit` and
-// `marker` (the id of the last object seen) page, `page_reverse` pages backwards. What does not fit
-// the objects is an error, not an empty list.
+// `marker` (the id of the last object seen) page, `page_reverse` pages backwards. A filter that
+// does not fit the objects is an error, not an empty list.
 #pragma once
 
 #include <boost/json/array.hpp>
@@ -30,21 +30,21 @@ struct Page {
 
 class ListQuery {
  public:
-  // `sample` is any rendered object: it tells which attributes there are.
+  // `sample` is any rendered object, for the names of the attributes.
   static Result<ListQuery> parse(const Query& query, const boost::json::object& sample);
 
-  // Does the page depend on nothing but the objects' order of creation? Then window() tells which
-  // of them are on it, before they are rendered, and apply() takes only these.
+  // Says whether the page depends on nothing but the order of creation. Then window() tells before
+  // rendering which objects are on it, and apply() takes only these.
   bool follows_creation() const { return filters_.empty() && keys_.empty(); }
   struct Window {
-    std::size_t first = 0, last = 0;  // behind the last
+    std::size_t first = 0, last = 0;  // one past the end
   };
   // `id_at` gives the id of an object by its place among `count`.
   Result<Window> window(std::size_t count,
                         const std::function<std::string(std::size_t)>& id_at) const;
-  // The page of these objects, which come oldest first. `url` is what the links lead to.
+  // The page of these objects, which come oldest first. `url` is the links' URL without query.
   Result<Page> apply(std::vector<boost::json::object> objects, std::string_view url) const;
-  // The object cut down to the fields that were asked for.
+  // Reduces the object to the fields that were asked for.
   boost::json::object project(boost::json::object object) const;
 
  private:
@@ -70,11 +70,11 @@ class ListQuery {
   bool backwards_ = false;
 };
 
-// What is wrong with `limit` or a sort direction, which the real service looks at on every GET
-// before it looks at the path's object; empty when they are right.
+// Says what is wrong with `limit` or a sort direction; empty if they are right. The real service
+// checks them on every GET before it looks at the path's object.
 std::string paging_problem(const Query& query);
 
-// What the real service takes for true in "?cascade=".
+// Says whether the real service takes the text for true in "?cascade=".
 bool is_true(std::string_view text);
 
 }  // namespace sluice::api

@@ -1,4 +1,5 @@
-// One HTTP exchange as plain values, so that routes, handlers and their tests need no socket.
+// Messages: an HTTP exchange as plain values, so that routes, handlers and their tests need no
+// socket.
 #pragma once
 
 #include <boost/json/value.hpp>
@@ -27,9 +28,9 @@ struct Request {
   std::string host = "localhost";  // for the links of version discovery and of lists
   std::string scheme = "http";     // "https" where the client came in TLS
   std::string accept = {};         // the Accept header
-  Identity who = {};               // who asks, as access.hpp found out
-  std::string subject_token = {};  // X-Subject-Token: what the identity service is asked about
-  // What the body of a restore holds, once it is read.
+  Identity who = {};               // the caller, as access.hpp found out
+  std::string subject_token = {};  // X-Subject-Token: the token to read or to end
+  // The contents of a restore's body, once it is read.
   std::shared_ptr<const model::Model> backup = {};
 };
 
@@ -48,25 +49,25 @@ struct Response {
   std::vector<std::pair<std::string, std::string>> headers = {};  // others
 };
 
-// How clients come in over TCP, for the files that they are given.
+// How clients connect over TCP, for their configuration files.
 struct Entrance {
-  std::string endpoint;  // as the operator calls it; empty: there is no TCP
+  std::string endpoint;  // as the operator configured it; empty: there is no TCP
   bool with_token = false;
   bool with_identity = false;  // by name and password, too
   std::vector<Identity> users = {};
 };
 
-// What a handler works on.
+// The world of a handler.
 struct Context {
   control::Controller& controller;
   std::string default_project_id;
   Events& events;
   Entrance entrance = {};
-  AddressHolders* holders = nullptr;  // null: no address is anybody else's
-  AddressClaims* claims = nullptr;    // of the request that is carried out
+  AddressHolders* holders = nullptr;  // null: every address is free
+  AddressClaims* claims = nullptr;    // of the present request
 };
 
-// A request that found its route.
+// A request with its route's parameters.
 struct Call {
   const Context& context;
   const Request& request;
@@ -74,11 +75,11 @@ struct Call {
   std::vector<std::pair<std::string, std::string>> query;  // decoded, in order
 };
 
-// What a handler gives back when all went well; an Error becomes a fault (fault.hpp).
+// A handler's result on success; an Error becomes a fault (fault.hpp).
 struct Reply {
   unsigned status = 200;
   std::optional<boost::json::value> body;
-  // Anything else than JSON takes the text of a string in `body`.
+  // If this is not JSON, `body` is a string with the text.
   std::string_view content_type = "application/json";
 
   bool is_json() const { return content_type == "application/json"; }

@@ -27,7 +27,7 @@ std::string render(model::Timestamp time) {
   return fmt::format("{:%Y-%m-%dT%H:%M:%S}", std::chrono::floor<std::chrono::seconds>(time));
 }
 
-// An address as its client typed it, if that is not how it prints itself.
+// Prints an address as its client typed it, if that differs from its canonical form.
 std::string as_typed(const IpAddress& address, const std::string& typed) {
   return typed.empty() ? render(address) : typed;
 }
@@ -59,8 +59,8 @@ json::string word(Enum value) {
   return json::string(model::name(value));
 }
 
-// What every object shows alike; the project under both of its names.
-// Why it is in ERROR is ours to add; the real service keeps that to itself.
+// The attributes of every object, with the project under both of its names. The reason of ERROR is
+// an addition of ours; the real service doesn't tell it.
 json::object common(const model::Object& object, model::OperatingStatus status) {
   json::object out{
       {"id", render(object.id)},
@@ -185,7 +185,7 @@ json::object render(const View& view, const model::Pool& object) {
                   {"tls_versions", nullptr},
                   {"alpn_protocols", nullptr},
               });
-  // Absent, not null, where there is none: that is how the real service shows it.
+  // Without a monitor the attribute is absent, not null, as in the real service.
   if (const auto* monitor = view.relations.monitor_of(object.id)) {
     out.emplace("healthmonitor_id", render(monitor->id));
   }
@@ -228,7 +228,7 @@ json::object render(const View&, const model::HealthMonitor& object) {
                   {"domain_name", or_null(object.domain_name)},
                   {"pools", json::array{id_only(object.pool_id)}},
               });
-  // A number in the API.
+  // The API shows a number.
   if (object.http_version) out["http_version"] = *object.http_version == "1.1" ? 1.1 : 1.0;
   return out;
 }
@@ -236,7 +236,7 @@ json::object render(const View&, const model::HealthMonitor& object) {
 json::object render(const View& view, const model::FloatingIp& object) {
   const auto owner = view.model.load_balancers.find(object.load_balancer_id.value_or(Uuid{}));
   const bool known = owner != view.model.load_balancers.end();
-  // The VIP behind it: the one of its IP version.
+  // The VIP to which it leads: the one of its IP version.
   const auto fixed = [&]() -> json::value {
     if (!known) return nullptr;
     const auto vip = model::vip_of_version(owner->second, object.address.is_v6());
@@ -244,7 +244,7 @@ json::object render(const View& view, const model::FloatingIp& object) {
   };
   const auto status = [&] {
     if (object.provisioning_status == model::ProvisioningStatus::error) return "ERROR";
-    // The API has no word for a pending one. It is applied before its answer is sent.
+    // The API has no word for a pending floating IP. It is applied before its answer is sent.
     return known ? "ACTIVE" : "DOWN";
   };
   return {
@@ -275,7 +275,7 @@ void show_as_never_updated(json::object& rendered) {
 
 namespace {
 
-// Objects that are being created show so, whatever has happened to them meanwhile.
+// Shows an object as being created, whatever has happened to it meanwhile.
 template <typename T>
 json::object render_new(const View& view, const T& object) {
   auto out = render(view, object);

@@ -1,6 +1,6 @@
-// The model's objects as the API shows them: every attribute of the real service in its order,
-// constants for what a layer-4 load balancer has no use for, ids of parents and children as [{"id":
-// ...}].
+// Render: shows the model's objects as the API does, with every attribute of the real service in
+// its order, constants for those that a layer-4 load balancer has no use for, and ids of parents
+// and children as [{"id": ...}].
 #pragma once
 
 #include <algorithm>
@@ -16,7 +16,7 @@
 
 namespace sluice::api {
 
-// What operating status and the ids of children are computed from.
+// The source of operating status and the ids of children.
 struct View {
   View(const model::Model& shown, const model::HealthTable& known, model::FullListeners are_full,
        model::Relations::Questions questions = model::Relations::few)
@@ -35,15 +35,15 @@ boost::json::object render(const View& view, const model::Member& object);
 boost::json::object render(const View& view, const model::HealthMonitor& object);
 boost::json::object render(const View& view, const model::FloatingIp& object);
 
-// Makes the times those of an object that was just created: provisioning has not ended, so nothing
-// has updated it. But the real service makes a listener first and ties its default pool to it,
+// Shows an object that was just created as never updated, because its provisioning has not ended. A
+// listener with a default pool is an exception: the real service ties the pool to it afterwards,
 // which is an update.
 void show_as_never_updated(boost::json::object& rendered);
 
-// A load balancer that was just created, with everything below it in full.
+// Shows a load balancer that was just created, with everything below it in full.
 boost::json::object render_tree(const View& view, const model::LoadBalancer& object);
 
-// The tree of {"statuses": {"loadbalancer": ...}}. Pools that no listener uses are absent from it.
+// Shows the tree of {"statuses": {"loadbalancer": ...}}, without pools that no listener uses.
 boost::json::object render_status_tree(const View& view, const model::LoadBalancer& object);
 
 // The objects of a table that satisfy `wanted`, oldest first (equal times: by id).

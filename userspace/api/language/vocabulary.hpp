@@ -1,6 +1,5 @@
-// The words that the API knows for its enums, in the order in which its error texts list them. More
-// than the model has: a word that is here but not in model/names.hpp is valid and not supported by
-// this version.
+// Vocabulary: the API's words for its enums, in the order of its error texts. A word that is here
+// but not in model/names.hpp is valid, but not supported by this version.
 #pragma once
 
 #include <array>

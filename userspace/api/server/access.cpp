@@ -34,7 +34,7 @@ std::string_view without_port(std::string_view host) {
   return host.substr(0, host.find(':'));
 }
 
-// "*.example.org" of a certificate is a name's last labels.
+// Says whether the host fits a certificate's name, in which "*" stands for one label.
 bool fits(std::string_view name, std::string_view host) {
   if (!name.starts_with("*.")) return equals_ignoring_case(name, host);
   const auto dot = host.find('.');
@@ -66,8 +66,8 @@ Access Access::with_tokens(IpAddress listener, Names names, std::shared_ptr<cons
   return access;
 }
 
-// Routes that anybody may ask: which versions there are, whether the daemon is well, and signing
-// in. Clients look at the first before they have a token.
+// Says whether anybody may use the route: versions, which clients read before they have a token,
+// the daemon's health, and signing in.
 bool Access::is_open(const Credentials& credentials) const {
   const auto path = path_of(credentials.target);
   if (issued_ && Keystone::is_open(credentials.method, path)) return true;
@@ -86,7 +86,7 @@ bool Access::is_our_host(std::string_view host) const {
     return true;
   }
   if (const auto address = parse_ip_address(host)) {
-    // No name leads to an address: what matters is only that the browser was not led here by one.
+    // A browser that names an address was not led here by a name; the address only has to be ours.
     return listener_.is_unspecified() || *address == listener_ ||
            (listener_.is_loopback() && address->is_loopback());
   }
@@ -124,8 +124,8 @@ std::optional<Identity> Access::identify(const Credentials& credentials) const {
   return holder_of(bearer(credentials.authorization));
 }
 
-// JSON everywhere but where a backup is sent: neither is among the types that a page may send
-// without asking first.
+// Accepts JSON, and a backup's type where one is sent: a web page can't send either without asking
+// first.
 bool is_expected_type(const Credentials& credentials) {
   const auto path = path_of(credentials.target);
   return credentials.content_type.starts_with("application/json") ||
@@ -137,7 +137,7 @@ tl::expected<Identity, Denial> Access::admit(const Credentials& credentials) con
   auto who = identify(credentials);
   if (!who && is_open(credentials)) who = Identity{.name = "", .role = Role::reader};
   if (who) {
-    // What a page may send without asking first: forms, and text.
+    // A page may send forms and text without asking first.
     if (credentials.has_body && !is_expected_type(credentials)) {
       return tl::unexpected(
           Denial{415, fmt::format("Unknown mimetype: '{}' (send Content-Type: application/json)",

@@ -1,10 +1,10 @@
-// Access: who may use the API over TCP, decided by a request's head before its body is read. On the
-// unix socket the file's mode decides, and nothing here applies.
+// Access: decides by a request's head, before its body is read, who may use the API over TCP. On
+// the unix socket the file's mode decides instead.
 //
-// Two questions. Whose request is it: a token or a client certificate tells, or, where none of them
-// is asked for (loopback only), being on this machine. And did a web page send it: a browser on
-// this machine, or one that was led to our address by a name of the page's own, sends what the page
-// likes. So the Host must be an address of ours or a name that the operator gave, the page that a
+// There are two questions. Who sends the request? A token or a client certificate tells; if neither
+// is required (loopback only), every local process is let in. And did a web page send it? A browser
+// on this machine, or one that a page has led to our address by a name of its own, sends whatever
+// the page likes. So the Host must be our address or a name that the operator gave, the page that a
 // request comes from (Origin, Sec-Fetch-Site) must be our own, and a body must be declared as JSON,
 // which a page can't do without asking first. Programs send none of these headers and pass.
 #pragma once
@@ -23,7 +23,7 @@
 
 namespace sluice::api {
 
-// The parts of a request's head, and of its connection, that decide.
+// The parts of a request's head and connection that access depends on.
 struct Credentials {
   std::string_view method = "GET";
   std::string_view target = "/";
@@ -46,22 +46,23 @@ struct Denial {
 
 class Access {
  public:
-  // The names of the service beside its address and "localhost": --api-host and the certificate's.
+  // The service's names beside its address and "localhost": --api-host and the certificate's.
   using Names = std::vector<std::string>;
 
-  // For every local process.
+  // Lets in every local process.
   static Access local(IpAddress listener, Names names = {});
-  // For holders of a token of the file, or of one that the identity service gave out (`issued`;
-  // null: there is no such service).
+  // Lets in holders of a token of the file or of the identity service (`issued`; null: there is no
+  // such service).
   static Access with_tokens(IpAddress listener, Names names, std::shared_ptr<const Tokens> tokens,
                             std::shared_ptr<const IssuedTokens> issued = nullptr);
-  // For holders of a certificate, whatever name it has.
+  // Lets in holders of a certificate of any name.
   static Access with_certificates(IpAddress listener, Names names);
 
-  // Does a request need more than to come from this machine?
+  // Says whether a request needs a token or a certificate.
   bool wants_credentials() const { return mode_ != Mode::local; }
 
-  // Who asks; an identity without a name is anybody, for the few routes that are open to all.
+  // Identifies the caller; on the few routes that are open to all, a caller without credentials has
+  // no name.
   tl::expected<Identity, Denial> admit(const Credentials& credentials) const;
 
  private:
@@ -81,7 +82,7 @@ class Access {
   std::shared_ptr<const IssuedTokens> issued_;
 };
 
-// Did a web page that isn't the service's own send this? (Origin, Sec-Fetch-Site.)
+// Says by Origin and Sec-Fetch-Site whether a web page other than the service's own sent this.
 bool is_from_a_foreign_page(const Credentials& credentials);
 
 }  // namespace sluice::api

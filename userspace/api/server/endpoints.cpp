@@ -14,8 +14,8 @@
 namespace sluice::api {
 namespace {
 
-// Beyond loopback whoever reaches the address could change everything, and read the token on the
-// way.
+// Refuses plain or open access beyond loopback, where anybody could change everything or read
+// tokens on the wire.
 Result<void> check_exposure(const EndpointOptions& options, const TcpAddress& where) {
   std::vector<std::string> missing;
   if (options.token_file.empty() && options.client_ca.empty()) {
@@ -32,8 +32,7 @@ Result<void> check_exposure(const EndpointOptions& options, const TcpAddress& wh
                   where.port));
 }
 
-// A page that leads a browser here by a name can't have one of the certificate's, so these are ours
-// without being told.
+// The certificate's names count as ours, because a hostile page can't have one of them.
 Access make_access(const EndpointOptions& options, const IpAddress& listener,
                    boost::asio::ssl::context* tls, const TcpEndpoint::Doors& doors) {
   auto names = options.api_hosts;
@@ -48,7 +47,7 @@ Access make_access(const EndpointOptions& options, const IpAddress& listener,
   return Access::local(listener, std::move(names));
 }
 
-// The URL that clients are told, as the operator wrote it or from the listener's own address.
+// The URL that clients are given: the operator's, or one made of the listener's own address.
 Result<std::string> public_endpoint_of(const EndpointOptions& options, const TcpAddress& where) {
   if (options.public_endpoint.empty()) {
     if (options.identity && where.address.is_unspecified()) {
@@ -79,7 +78,7 @@ Result<std::string> public_endpoint_of(const EndpointOptions& options, const Tcp
   return text;
 }
 
-// Who is let in, by what.
+// Decides by what credentials callers are let in.
 Result<TcpEndpoint::Doors> make_doors(const EndpointOptions& options, const TcpAddress& where) {
   TcpEndpoint::Doors doors;
   auto endpoint = public_endpoint_of(options, where);

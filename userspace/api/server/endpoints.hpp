@@ -1,6 +1,6 @@
-// Endpoints: where sluiced can be reached, opened and checked before anything else is touched: a
-// socket that another sluiced serves, an address that would expose the API, or an unreadable
-// certificate ends the start while all is still as it was.
+// Endpoints: sluiced's sockets. They are opened and checked first: a socket that another sluiced
+// serves, an address that would expose the API, or an unreadable certificate ends the start before
+// anything has changed.
 #pragma once
 
 #include <filesystem>
@@ -19,7 +19,7 @@ namespace sluice::api {
 
 struct EndpointOptions {
   std::filesystem::path socket = "/run/sluice/api.sock";
-  // The API over TCP; empty: not at all. An address beyond loopback wants TLS, and tokens or a CA
+  // The API's address on TCP; empty: none. An address beyond loopback needs TLS, and tokens or a CA
   // of clients.
   std::string listen = {};
   std::filesystem::path token_file = {};
@@ -27,20 +27,19 @@ struct EndpointOptions {
   std::filesystem::path key = {};
   // Certificates that sign clients' certificates, as an alternative to tokens; empty: none.
   std::filesystem::path client_ca = {};
-  // Names that the API is called by, beside its address, localhost and those of the certificate.
+  // The API's names beside its address, localhost and those of the certificate.
   std::vector<std::string> api_hosts = {};
   // Serves /identity too: users of the token file sign in by name and secret.
   bool identity = false;
-  // How clients call the API: "https://lb.example:9876"; empty: by its address.
+  // The API's URL for clients: "https://lb.example:9876"; empty: made of its address.
   std::string public_endpoint = {};
-  // Metrics over TCP for a Prometheus server, to everyone who reaches the address; empty: not at
-  // all.
+  // The address of the metrics for Prometheus, which everyone who reaches it may read; empty: none.
   std::string metrics = {};
 };
 
 // The API on TCP.
 struct TcpEndpoint {
-  // What its access lets in by.
+  // The credentials by which callers are let in.
   struct Doors {
     std::string public_endpoint;                // without a slash at its end
     std::shared_ptr<const Tokens> users = {};   // of the token file; null: there is none
@@ -58,7 +57,7 @@ struct Endpoints {
   std::optional<TcpEndpoint> tcp;
   std::optional<TcpSocket> metrics;
 
-  // From here on connections are accepted by the kernel; they are served when a Server takes over.
+  // Opens the sockets. The kernel accepts connections from now on; a Server serves them later.
   static Result<Endpoints> open(const EndpointOptions& options);
 };
 

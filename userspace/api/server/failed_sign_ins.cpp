@@ -19,7 +19,7 @@ bool FailedSignIns::may_try(const IpAddress& from, Time now) const {
   auto known = failures_.find(source_of(from));
   if (known == failures_.end()) {
     if (failures_.size() < most_addresses) return true;
-    known = failures_.find("");  // where those are counted that there was no place for
+    known = failures_.find("");  // counts those for which there was no place
     if (known == failures_.end()) return true;
   }
   const auto recent =

@@ -1,5 +1,5 @@
-// FailedSignIns: how often an address has guessed wrong lately. Five wrong secrets a minute, then
-// it waits; a network of 2^64 IPv6 addresses is somebody's and counts as one.
+// FailedSignIns: counts an address's wrong guesses. After five in a minute it must wait; an IPv6
+// /64 counts as one address.
 #pragma once
 
 #include <chrono>
@@ -16,7 +16,7 @@ class FailedSignIns {
   using Time = std::chrono::steady_clock::time_point;
   static constexpr std::size_t most = 5;
   static constexpr std::chrono::minutes span{1};
-  // Addresses that are remembered one by one; those that come when all places are taken share one.
+  // So many addresses are counted one by one; further ones share one place.
   static constexpr std::size_t most_addresses = 4096;
 
   bool may_try(const IpAddress& from, Time now) const;

@@ -1,6 +1,6 @@
-// Requests over our own Wire: one coroutine accepts, one per connection reads requests and
-// writes what the service answers. All on one thread, so answering needs no locks; a client that is
-// slow or sends garbage only holds its own coroutine, and not for longer than the idle time.
+// One coroutine accepts connections, and one per connection reads requests from its Wire and writes
+// the answers. All run on one thread, so answering needs no locks. A client that is slow or sends
+// garbage only holds its own coroutine, and not for longer than the idle time.
 #include "api/server/http_listener.hpp"
 
 #include <fmt/format.h>
@@ -40,16 +40,16 @@ constexpr std::size_t buffer_limit = 64 * 1024;  // of what is read and not pars
 constexpr std::chrono::hours answer_limit{24};
 constexpr seconds handshake_limit{10};
 constexpr seconds farewell_limit{2};
-// A connection that has been waited for this long may have to make room for another.
+// A connection for which we have waited this long may be closed to make room for another.
 constexpr seconds patience{1};
 
 constexpr auto awaited = asio::as_tuple(asio::use_awaitable);
 
-// Reads until the message's header is there, or all of it.
+// What to read: the message's header, or all of it.
 enum class Extent { header, all };
 asio::awaitable<error_code> read(Wire& wire, beast::flat_buffer& buffer, IncomingRequest& incoming,
                                  Extent extent) {
-  // Another's turn: a client may have sent many requests at once.
+  // Lets other connections have a turn, because a client may have sent many requests at once.
   co_await asio::post(asio::use_awaitable);
   while (extent == Extent::header ? !incoming.has_header() : !incoming.is_whole()) {
     const auto bytes = buffer.cdata();
@@ -88,13 +88,13 @@ Peer peer_of(const Socket& socket, const Protocol::endpoint& remote) {
   return peer;
 }
 
-// A connection among those that count, from accept to its end.
+// A connection that takes a place, from accept to its end.
 struct Connection {
   Peer peer;
   Wire* stream = nullptr;
   steady_clock::time_point waiting_since = steady_clock::now();  // for a request or its taking
   std::string certificate = {};  // the common name of the one that the client showed
-  bool known = false;            // has it had a request admitted? Until then it is a newcomer.
+  bool known = false;            // a request was admitted; until then it is a newcomer
 };
 
 // An answer that a coroutine waits for.
@@ -157,7 +157,7 @@ asio::awaitable<void> HttpListener::State::accept() {
     auto [error, socket] = co_await acceptor.async_accept(remote, awaited);
     if (stopped) break;
     if (error) {
-      // Out of descriptors, most likely: wait for some to be closed instead of spinning.
+      // We are most likely out of descriptors: wait for some to be closed instead of spinning.
       retry.expires_after(seconds(1));
       co_await retry.async_wait(awaited);
     } else if (!make_room()) {
@@ -172,8 +172,8 @@ asio::awaitable<void> HttpListener::State::accept() {
   }
 }
 
-// Is there a place for one more, if need be after another one's end? Newcomers are on the list in
-// the order in which they came: the first of them had the longest time to say who it is.
+// Makes a place for one more, if need be by closing another connection. Newcomers are listed in the
+// order in which they came, so the first one had the longest time to identify itself.
 bool HttpListener::State::make_room() {
   const auto newcomers = std::ranges::count_if(connections, [](auto* one) { return !one->known; });
   const auto for_newcomers = std::max<std::size_t>(options.places / 2, 1);
@@ -194,9 +194,9 @@ void HttpListener::State::end(std::list<Connection*>::iterator connection) {
   connections.erase(connection);
 }
 
-// Says so without waiting for the client: the answer fits the socket's buffer.
+// Answers without waiting for the client, because the answer fits the socket's buffer.
 void HttpListener::State::turn_away(Socket socket) {
-  if (options.tls) return;  // nothing can be said before a handshake
+  if (options.tls) return;  // no answer is possible before a handshake
   const auto message =
       as_http(http_fault(503, fmt::format("{} connections are open already, which is the limit: "
                                           "close some or try again later.",
@@ -227,7 +227,7 @@ asio::awaitable<void> HttpListener::State::serve(Socket socket, Peer peer) {
       co_await converse(connection, stream);
     }
   } catch (const std::exception&) {
-    // Nothing but memory can run out here, and then this connection is the one to end.
+    // Only memory can run out here, and then this connection ends.
   }
   connections.remove(&connection);
 }
@@ -239,7 +239,7 @@ asio::awaitable<void> HttpListener::State::converse(Connection& connection, Wire
   }
 }
 
-// One request and its answer. False: the connection is at its end.
+// Serves one request; returns false if the connection must end.
 asio::awaitable<bool> HttpListener::State::exchange(Connection& connection, Wire& stream,
                                                     beast::flat_buffer& buffer) {
   IncomingRequest incoming;
@@ -296,9 +296,9 @@ asio::awaitable<bool> HttpListener::State::exchange(Connection& connection, Wire
   co_return !error && incoming.keeps_alive();
 }
 
-// Waits for the answer; nullopt when the listener stops first. The connection counts as one that
-// waits for us no longer than those of clients that ask nothing: when all are taken by changes that
-// a disk holds up, reads still find one.
+// Waits for the answer; nullopt if the listener stops first. Meanwhile the connection may be closed
+// to make room, like an idle one: when changes that a disk holds up take all places, reads still
+// get one.
 asio::awaitable<std::optional<Response>> HttpListener::State::answer_of(Request request,
                                                                         Connection& connection) {
   connection.waiting_since = steady_clock::now();
@@ -315,8 +315,8 @@ asio::awaitable<std::optional<Response>> HttpListener::State::answer_of(Request 
   co_return std::move(expected->response);
 }
 
-// Answers a request that was not read to its end, and reads on for a moment: closing on unread
-// bytes would take the answer away from a client that is still sending.
+// Answers a request that was not read to its end, and reads on for a moment, because closing with
+// unread bytes would lose the answer to a client that is still sending.
 asio::awaitable<void> HttpListener::State::refuse(Wire& stream, Response response) {
   const auto message = as_http(response, false);
   stream.expires_after(farewell_limit);

@@ -1,10 +1,10 @@
 // HttpListener: HTTP/1.1 on one listening socket, plain or in TLS, with limits that keep clients
-// from hurting one another: a header has at most 16 KiB, a body 1 MiB, a request 30 s to arrive and
-// its answer 30 s to be taken. 64 connections are served at a time, fewer where descriptors are
-// scarce. Half of the places at most are for newcomers, connections that have not had a request
-// admitted: when these are taken, the one that came first makes room for the next, so that whoever
-// opens connections and shows no token only shortens the life of their likes. When all are taken,
-// the connection that has kept us waiting longest makes room, if that was a second at least.
+// from hurting one another. A header has at most 16 KiB, a body 1 MiB; a request has 30 s to arrive
+// and its answer 30 s to be taken. 64 connections are served at a time, fewer if descriptors are
+// scarce. Newcomers, connections without an admitted request so far, have half of the places. When
+// these are taken, the oldest newcomer makes room for the next, so clients that open connections
+// without credentials only displace each other. When all places are taken, the connection that has
+// kept us waiting longest makes room, if that was at least a second.
 #pragma once
 
 #include <sys/types.h>
@@ -25,28 +25,28 @@ class context;
 
 namespace sluice::api {
 
-// Who asked.
+// The other end of a connection.
 struct Peer {
   std::string address;  // over TCP: "192.0.2.7:50514"
   pid_t pid = -1;       // over a unix socket, as the kernel knows it
   uid_t uid = static_cast<uid_t>(-1);
 };
 
-// What was found out about a request's sender; an error is the answer that ends the connection.
+// The sender's identity; an error is the answer that ends the connection.
 using Admission = tl::expected<Identity, Response>;
 
 struct HttpListenerOptions {
   int descriptor = -1;  // a listening socket; the listener closes it
   std::shared_ptr<boost::asio::ssl::context> tls = {};  // null: plain
-  // Looks at a request's head before its body is read. Unset: everybody is admitted.
+  // Judges a request's head before its body is read. Unset: everybody is admitted.
   std::function<Admission(const Credentials&, const Peer&)> admit = {};
   // Gives `done` the answer, within the call or later, on the context's thread. The connection
-  // reads no further request until then. `done` may outlive the listener, and is of no effect then.
+  // reads no further request until then. `done` has no effect once the listener is gone.
   using Done = std::function<void(Response)>;
   std::function<void(const Request&, const Peer&, Done done)> respond = {};
   std::size_t places = 64;  // connections at a time; 1 or more
-  // How long a client may take for a request, and to take its answer. What we take ourselves has no
-  // limit: a change that waits for a disk is answered when that has it.
+  // The time that a client may take to send a request, and to take its answer. The time that we
+  // need for the answer has no limit, because a change may wait for a disk.
   std::chrono::milliseconds patience = std::chrono::seconds(30);
 };
 

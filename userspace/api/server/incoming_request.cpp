@@ -17,13 +17,13 @@ namespace {
 constexpr std::uint32_t header_limit = 16 * 1024;
 constexpr std::uint64_t usual_body_limit = 1024 * 1024;
 constexpr std::uint64_t large_body_limit = 64 * 1024 * 1024;
-constexpr std::uint64_t strangers_body_limit = 16 * 1024;  // of who has yet to say who it is
+constexpr std::uint64_t strangers_body_limit = 16 * 1024;  // before the caller is known
 
 }  // namespace
 
 struct IncomingRequest::State {
   http::request_parser<http::string_body> parser;
-  std::uint64_t body_limit = large_body_limit;  // until it is known who asks for what
+  std::uint64_t body_limit = large_body_limit;  // until caller and route are known
 };
 
 IncomingRequest::IncomingRequest() : state_(std::make_unique<State>()) {
@@ -55,7 +55,8 @@ std::optional<Response> IncomingRequest::answer_to(const Error& error) const {
   if (error == http::error::header_limit || error == http::error::buffer_overflow) {
     return http_fault(431, fmt::format("The header is larger than {} bytes.", header_limit));
   }
-  // Nobody is left to answer after an end, an error of the socket or a timeout, which closes it.
+  // After the peer's end, an error of the socket or a timeout, which closes it, nobody is left to
+  // answer.
   if (error == http::error::end_of_stream || error == http::error::partial_message ||
       error.category() != make_error_code(http::error::bad_method).category()) {
     return std::nullopt;

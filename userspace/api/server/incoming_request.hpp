@@ -1,8 +1,8 @@
-// IncomingRequest: one HTTP/1.1 request as its bytes come in, and an answer as bytes. Beast's
-// parser is behind it, so that only one file pays for compiling it.
+// IncomingRequest: parses one HTTP/1.1 request as its bytes come in, and writes an answer as bytes.
+// It hides Beast's parser, so that only one file pays for compiling that.
 //
-// Header and body have limits, and a request whose end can't be told for certain is a problem (RFC
-// 9112, 6.3): what is read as its body may be another request to whoever stands before us.
+// Header and body have limits. A request whose end is ambiguous (RFC 9112, 6.3) is refused: what we
+// read as its body may be another request to a proxy before us.
 #pragma once
 
 #include <boost/system/error_code.hpp>
@@ -27,25 +27,23 @@ class IncomingRequest {
   IncomingRequest(const IncomingRequest&) = delete;
   IncomingRequest& operator=(const IncomingRequest&) = delete;
 
-  // Reads on with these bytes, as far as they belong to the header, or to the body after it. How
-  // many it took; it wants more unless there was an error. Those that it left are to come first
-  // next time.
+  // Parses these bytes as far as they belong to the header, or to the body after it. Returns how
+  // many it took; the caller passes the rest again. More are needed unless there was an error.
   std::size_t take(std::string_view bytes, Error& error);
   bool has_header() const;
   bool is_whole() const;
 
-  // What to answer to an error of take(), or of the connection; nullopt when there is nobody to
-  // answer.
+  // The answer to an error of take() or of the connection; nullopt if nobody is left to answer.
   std::optional<Response> answer_to(const Error& error) const;
-  // The error of a header that fills all room there is.
+  // The error of a header that fills the whole buffer.
   static Error header_too_large();
 
-  // From here on the header must be there, and is not changed by what follows.
-  std::optional<Response> framing_problem() const;  // nullopt: it is clear
-  Credentials credentials() const;                  // views, of what the header says
-  // Is its body one that needs more room than most: of a batch or a backup of everything?
+  // Precondition of all that follows: the header is complete.
+  std::optional<Response> framing_problem() const;  // nullopt: none
+  Credentials credentials() const;                  // views into the header
+  // Says whether the body may need more room than most: a batch or a backup.
   bool is_large() const;
-  // How much a body may have: 16 KiB, 1 MiB, 64 MiB; the error if it has announced more. To be said
+  // Limits the body to 16 KiB, 1 MiB or 64 MiB; an error if it has announced more. Must be called
   // before the body is read.
   enum class Room { strangers, usual, large };
   Error limit_body(Room room);
@@ -53,15 +51,14 @@ class IncomingRequest {
   bool keeps_alive() const;
   bool is_head() const;
 
-  Request request() const;  // with its body; the caller says who asks, and over what
+  Request request() const;  // with its body; the caller adds identity and scheme
 
  private:
   struct State;
   std::unique_ptr<State> state_;
 };
 
-// The answer as it goes over the wire; the one to HEAD has no body, and the length of the one to
-// GET.
+// Writes the answer in HTTP; the answer to HEAD has no body, but the length of the one to GET.
 std::string as_http(const Response& response, bool keep_alive, bool to_head = false);
 
 }  // namespace sluice::api

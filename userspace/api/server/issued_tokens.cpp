@@ -12,7 +12,7 @@
 namespace sluice::api {
 namespace {
 
-// 256 random bits in the letters that headers and URLs carry.
+// Makes a word of 256 random bits, in letters that headers and URLs carry.
 std::string random_word() {
   constexpr std::string_view letters =
       "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";

@@ -1,5 +1,5 @@
-// IssuedTokens: the tokens that signing in gave out. They live for an hour and in memory: after a
-// restart clients are answered 401 and sign in again, as they do when one has expired.
+// IssuedTokens: the tokens that signing in has issued. They live in memory, for an hour: after a
+// restart clients get a 401 and sign in again, as they do when a token has expired.
 #pragma once
 
 #include <chrono>
@@ -13,13 +13,13 @@
 
 namespace sluice::api {
 
-// What a token says: whose it is and until when.
+// A token's owner and lifetime.
 struct IssuedToken {
   using Expiry = std::chrono::steady_clock::time_point;  // unmoved when the clock is set
 
   Identity who;
-  std::string method;    // how its holder signed in first: "password"
-  std::string audit_id;  // names it in logs without opening anything
+  std::string method;    // how its holder has signed in: "password"
+  std::string audit_id;  // identifies it in logs; gives no access
   std::chrono::system_clock::time_point issued_at = {}, expires_at = {};  // as clients are told
   Expiry expiry = {};
 };
@@ -33,23 +33,23 @@ struct TokenTime {
 class IssuedTokens {
  public:
   static constexpr std::chrono::hours lifetime{1};
-  // One user's; the one that expires first makes room for another.
+  // A user has at most so many; the one that expires first makes room for another.
   static constexpr std::size_t most_of_a_user = 4096;
 
   struct Given {
     std::string secret;  // what its holder sends
     IssuedToken token;
   };
-  // `of`: the token that asked for this one, whose end it keeps.
+  // Issues a token. `of`: the token that asked for it, whose expiry it inherits.
   Given issue(Identity who, std::string method, TokenTime now, const IssuedToken* of = nullptr);
-  // Null: there is no such token, or no more.
+  // The token; null if it does not exist or has expired.
   const IssuedToken* find(std::string_view secret, TokenTime now = {}) const;
   bool revoke(std::string_view secret);
 
  private:
   void make_room(const std::string& user, TokenTime now);
 
-  std::map<Secret::Digest, IssuedToken> tokens_;  // a copy of memory opens nothing
+  std::map<Secret::Digest, IssuedToken> tokens_;  // by digest: a memory dump gives no access
 };
 
 }  // namespace sluice::api

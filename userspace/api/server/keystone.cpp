@@ -41,14 +41,14 @@ Response answer_of(unsigned status, const json::value& body) {
   return response;
 }
 
-// A fault as identity services word it.
+// Makes a fault in the identity service's words.
 Response identity_fault(unsigned status, std::string_view message) {
   return answer_of(status, json::object{{"error", json::object{{"code", status},
                                                                {"message", message},
                                                                {"title", title(status)}}}});
 }
 
-// The same whatever was wrong.
+// The answer is the same whatever was wrong.
 Response not_let_in() {
   return identity_fault(401, "The request you have made requires authentication.");
 }
@@ -90,7 +90,7 @@ json::array catalogue(const std::string& endpoint) {
           service("identity", "keystone", endpoint + std::string(root))};
 }
 
-// A role and those that it has in it, as clients that look for "member" expect of an administrator.
+// A role and those that it implies: clients expect an administrator to be a "member", too.
 json::array roles_of(Role role) {
   json::array roles;
   const auto add = [&](std::string_view name) {
@@ -142,7 +142,7 @@ struct Keystone::State : std::enable_shared_from_this<State> {
   State(asio::io_context& context, KeystoneOptions settings)
       : io(context), options(std::move(settings)) {}
 
-  // A password that waits to be checked.
+  // A sign-in whose password waits to be checked.
   struct Attempt {
     SignIn sign_in;
     IpAddress from;
@@ -164,12 +164,12 @@ struct Keystone::State : std::enable_shared_from_this<State> {
   FailedSignIns failed;
   std::deque<Attempt> waiting;
   bool checking = false;
-  // Made at the first attempt, when the process has given up its privileges; joined before the
-  // rest.
+  // The thread is made at the first attempt, when the process has dropped its privileges, and
+  // joined before the rest is destroyed.
   std::optional<asio::thread_pool> worker;
 };
 
-// The user as the holder of a token for the project that it asks for.
+// The user's identity in the project that it asks for.
 std::optional<Identity> Keystone::State::scoped(Identity user, const SignIn& sign_in) const {
   if (!sign_in.at_home) return std::nullopt;
   if (user.project.empty()) user.project = options.default_project_id;
@@ -195,7 +195,7 @@ Keystone::Outcome Keystone::State::give(IssuedTokens::Given given, bool with_cat
   return {.response = std::move(response), .user = given.token.who.name};
 }
 
-// A token of ours, or one of the file.
+// Signs in with an issued token or one of the file.
 Keystone::Outcome Keystone::State::with_token(const SignIn& sign_in, const IpAddress& from,
                                               bool with_catalogue) {
   const TokenTime now;
@@ -220,7 +220,8 @@ void Keystone::State::sign_in(const Request& request, const IpAddress& from, Don
   if (!checking) check_next();
 }
 
-// One after the other, so that no address has more than five guesses however many it sends at once.
+// Attempts are checked one after the other, so that no address has more than five guesses however
+// many it sends at once.
 void Keystone::State::check_next() {
   while (!waiting.empty()) {
     auto attempt = std::move(waiting.front());
@@ -242,7 +243,8 @@ void Keystone::State::check_next() {
     asio::post(*worker, [weak = weak_from_this(), &io = io, users = options.users, user, secret,
                          attempt = std::move(attempt)]() mutable {
       const bool right = secret->fits(attempt.sign_in.secret);
-      // What is quick to check must not tell by its time that there is such a user.
+      // A token is quick to check, so a password is checked as well: the time must not tell that
+      // there is such a user.
       if (!right && secret->is_token()) Secret::nobodys().fits(attempt.sign_in.secret);
       asio::post(io, [weak, users, user, right, attempt = std::move(attempt)] {
         if (const auto self = weak.lock()) {
@@ -269,7 +271,7 @@ void Keystone::State::checked(const Attempt& attempt, const Identity* user, bool
   check_next();
 }
 
-// Reads or ends a token: its owner's business, and an administrator's.
+// Reads or ends a token, for its owner and for administrators.
 Response Keystone::State::about_token(const Request& request) {
   const auto* subject = options.issued->find(request.subject_token);
   const auto& who = request.who;

@@ -1,11 +1,11 @@
-// Keystone: as much of OpenStack's identity service as clients that insist on one need, under
-// /identity: versions, signing in, and a token's reading and end.
+// Keystone: the part of OpenStack's identity service that clients need, under /identity: versions,
+// signing in, and reading and ending a token.
 //
-// Users are those of the token file, with its secrets, roles and projects; a name is its own id. A
-// password is checked on a thread of its own, one at a time, since that takes a fifth of a second
-// on purpose. Who guesses wrong five times a minute waits; no answer tells which part was wrong.
-// The URLs of the catalogue are what the operator says, never what a request says: whoever could
-// write them would be sent the tokens of others.
+// Users are those of the token file, with its secrets, roles and projects; a name is its own id.
+// Passwords are checked one at a time on a thread of their own, because checking takes a fifth of a
+// second on purpose. After five wrong guesses in a minute an address must wait; no answer tells
+// which part was wrong. The catalogue's URLs come from the operator, never from a request: an
+// attacker who could choose them would be sent the tokens of others.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -36,12 +36,12 @@ class Keystone {
   };
   using Done = std::function<void(Outcome)>;
 
-  // Works on the context's thread, which must not run any more when the last copy goes.
+  // Works on the context's thread, which must have stopped when the last copy is destroyed.
   Keystone(boost::asio::io_context& context, KeystoneOptions options);
 
-  // Is the path one of the identity service's?
+  // Says whether the path belongs to the identity service.
   static bool serves(std::string_view target);
-  // The few routes that are open to all.
+  // Says whether the route is open to all; few are.
   static bool is_open(std::string_view method, std::string_view target);
 
   // Gives `done` the answer, within the call or later on the context's thread.

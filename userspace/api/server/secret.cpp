@@ -16,7 +16,7 @@ namespace {
 
 using Bytes = std::vector<unsigned char>;
 
-// OWASP's choice for 16 MiB.
+// These are OWASP's recommended parameters for 16 MiB.
 constexpr std::uint64_t usual_cost = 16384, usual_block_size = 8, usual_parallel = 5;
 constexpr std::uint64_t most_memory = 64 * 1024 * 1024;
 constexpr std::uint64_t most_parallel = 16;
@@ -44,7 +44,7 @@ std::string to_hex(std::span<const unsigned char> bytes) {
   return fmt::format("{:02x}", fmt::join(bytes, ""));
 }
 
-// Takes what stands before the next colon off the text.
+// Takes the text up to the next colon off its front.
 std::string_view next_field(std::string_view& text) {
   const auto field = text.substr(0, text.find(':'));
   text.remove_prefix(std::min(text.size(), field.size() + 1));

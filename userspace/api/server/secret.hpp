@@ -1,4 +1,4 @@
-// Secret: what stands in the token file for a word that only its holder knows.
+// Secret: a hash, as the token file has it, of a word that only its holder knows.
 //
 //   sha256:HASH               of a token, a random word that no dictionary has. Quick to check, so
 //   it
@@ -22,19 +22,18 @@ class Secret {
  public:
   using Digest = std::array<unsigned char, 32>;
 
-  // nullopt: the text is neither form, or checking it would take more than 64 MiB.
+  // Parses either form; nullopt for other texts, and if checking would take more than 64 MiB.
   static std::optional<Secret> parse(std::string_view text);
   static Secret of_token(std::string_view token);
-  // The line's part for a password, with a salt of its own.
+  // Makes the file's text for a password, with a new salt.
   static Result<std::string> of_password(std::string_view password);
-  // A password's that nobody has, so that an attempt with an unknown name takes as long.
+  // A password that nobody has, so that an attempt with an unknown name takes as long.
   static const Secret& nobodys();
 
   static Digest digest_of(std::string_view token);
 
   bool is_token() const { return cost_ == 0; }
-  // The time it takes tells nothing about how near the word came. A password's takes long: not on
-  // the event loop.
+  // Compares in constant time. Checking a password takes too long for the event loop.
   bool fits(std::string_view word) const;
   bool fits_token(const Digest& digest) const;
 

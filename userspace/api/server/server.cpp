@@ -38,8 +38,8 @@ std::string peer_text(const Peer& peer) {
   return peer.address.empty() ? fmt::format("pid {}", peer.pid) : peer.address;
 }
 
-// How many connections each of the listeners may have: half of the descriptors that are left belong
-// to probes and the data plane, which must work however many clients there are.
+// The number of connections that each listener may have. Half of the free descriptors are kept for
+// probes and the data plane, which must work however many clients there are.
 std::size_t places_of_each(std::size_t listeners) {
   rlimit limit{};
   std::error_code error;
@@ -50,7 +50,7 @@ std::size_t places_of_each(std::size_t listeners) {
   return std::clamp<std::size_t>(left / 2 / listeners, 1, most_places);
 }
 
-// How clients come in over TCP.
+// Describes how clients connect over TCP.
 Entrance entrance_of(const std::optional<TcpEndpoint>& tcp) {
   if (!tcp) return {};
   Entrance entrance{.endpoint = tcp->doors.public_endpoint,
@@ -78,7 +78,7 @@ IpAddress address_of(const Peer& peer) {
   return parse_ip_address(peer.address.substr(0, peer.address.rfind(':'))).value_or(IpAddress());
 }
 
-// "fault" of an answer's body, for the events.
+// The fault in an answer's body, for the events.
 std::string fault_of(const Response& response) {
   boost::system::error_code error;
   const auto body = boost::json::parse(response.body, error);
@@ -90,8 +90,8 @@ std::string fault_of(const Response& response) {
   return {};
 }
 
-// For servers without a list of their own (tests): a change that the disk holds up may be told
-// after its server is gone.
+// The list of servers without one (tests). It outlives them, because a change that the disk holds
+// up may be reported after its server is gone.
 Events& nobodys_events() {
   static Events events;
   return events;
@@ -132,8 +132,8 @@ struct Server::State {
     answer(context, request, std::move(told));
   }
 
-  // What the identity service answers is told in the log, whoever asks; its failures are told as
-  // those of others who were not let in.
+  // Every answer of the identity service is logged; its failures are reported like other denied
+  // requests.
   void answer_tcp(const Request& request, const Peer& peer, Done done) {
     if (!keystone || !Keystone::serves(request.target)) {
       return answer_api(request, peer, std::move(done));
@@ -168,7 +168,7 @@ struct Server::State {
                 .request_id = response.request_id});
   }
 
-  // Where everyone may look, there is nothing but numbers.
+  // The metrics' address, which everyone may read, serves nothing else.
   Response answer_metrics(const Request& request) const {
     if (asks_for_metrics(request)) return metrics_page(context.controller, options.turns);
     return http_fault(404, "Only GET /metrics is served here.");
@@ -185,7 +185,7 @@ struct Server::State {
                    const Denial& denial) {
     const auto [pass, kept_back] = denials.ask(std::chrono::steady_clock::now());
     if (!pass) return;
-    // Not the query: who mistook the place to put a secret in should not find it in the log.
+    // The query is left out of the log, because somebody may have put a secret there by mistake.
     const auto path = printable(path_of(target).substr(0, longest_path));
     events.add({.kind = "denied",
                 .peer = peer.address,
@@ -237,7 +237,7 @@ Server::Server(boost::asio::io_context& context, control::Controller& controller
                                                .places = places});
   }
   if (auto& metrics = endpoints.metrics) {
-    // Whoever reaches the address may look, by whatever name, but no web page for it.
+    // Everybody may read the metrics under any host name, but foreign web pages may not.
     const auto admit = [](const Credentials& who, const Peer&) -> Admission {
       if (!is_from_a_foreign_page(who)) return Identity{};
       return tl::unexpected(http_fault(403, "A web page may not use this service."));

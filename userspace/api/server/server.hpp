@@ -26,29 +26,28 @@ struct Exchange {
   std::string who;             // the caller's name
 };
 
-// A request that was turned away for who sent it.
+// A request that was denied because of its sender.
 struct Denied {
   std::string method;
   std::string target;
   unsigned status = 0;
   Peer peer;
   std::string reason;
-  std::size_t unreported = 0;  // others, since the last one that was told
+  std::size_t unreported = 0;  // further ones since the last report
 };
 
 struct Options {
   std::string default_project_id = no_project_id;
-  // Who else may have the address of a new VIP; null: nobody is asked. Must outlive the server.
+  // Tells who may already have a new VIP's address; null: nobody is asked. Must outlive the server.
   AddressHolders* holders = nullptr;
-  // Called after each answer of the API (on the context's thread).
+  // Is called after each answer of the API (on the context's thread).
   std::function<void(const Exchange&)> on_exchange = {};
-  // Called for requests without the right credentials or from a foreign web page, but not more than
-  // ten times a minute: everybody who reaches the port can cause it.
+  // Is called for requests without the right credentials or from a foreign web page, at most ten
+  // times a minute, because everybody who reaches the port can cause it.
   std::function<void(const Denied&)> on_denied = {};
-  // Of the event loop, for the metrics; null: not told. Must outlive the server.
+  // The event loop's turns, for the metrics; null: left out. Must outlive the server.
   const TurnTimes* turns = nullptr;
-  // What happens is noted here; must outlive the controller's changes. Null: a list that
-  // nobody reads.
+  // The list of events; must outlive the controller's changes. Null: a list that nobody reads.
   Events* events = nullptr;
 };
 

@@ -51,7 +51,7 @@ Result<void> read_password(const json::object& identity, SignIn& sign_in) {
   return {};
 }
 
-// A user's name is its credential's id and name, too.
+// A user's name is also the id and the name of its credential.
 Result<void> read_credential(const json::object& identity, SignIn& sign_in) {
   const auto* credential = object_in(identity, "application_credential");
   if (!credential) return missing("auth.identity.application_credential");

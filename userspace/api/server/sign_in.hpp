@@ -1,5 +1,5 @@
-// SignIn: what a client asks the identity service for, read from the body of POST
-// /v3/auth/tokens. Its secrets are not looked at here.
+// SignIn: a client's request to the identity service, parsed from the body of POST /v3/auth/tokens.
+// Its secrets are not checked here.
 #pragma once
 
 #include <optional>
@@ -18,11 +18,11 @@ struct SignIn {
   std::optional<std::string> project = {};  // by name or id; unset: the user's own
 };
 
-// The one domain; clients name it by either.
+// The id and the name of the only domain; clients use either.
 constexpr std::string_view domain_id = "default";
 constexpr std::string_view domain_name = "Default";
 
-// An error says what of the body is missing.
+// Parses the body; an error says what is missing.
 Result<SignIn> parse_sign_in(std::string_view body);
 
 }  // namespace sluice::api

@@ -22,7 +22,7 @@ Result<TcpSocket> TcpSocket::listen(const TcpAddress& where) {
   out.descriptor_ =
       ::socket(endpoint.protocol().family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (out.descriptor_ < 0) return failed(errno);
-  // Connections of the process before us linger on the port for a while: they are no obstacle.
+  // Connections of the previous process linger on the port for a while and must be no obstacle.
   const int on = 1;
   ::setsockopt(out.descriptor_, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
   if (::bind(out.descriptor_, endpoint.data(), static_cast<socklen_t>(endpoint.size())) != 0) {

@@ -10,7 +10,7 @@ class TcpSocket {
  public:
   static Result<TcpSocket> listen(const TcpAddress& where);
 
-  const TcpAddress& address() const { return address_; }  // with the port that the kernel picked
+  const TcpAddress& address() const { return address_; }  // with the kernel's port
   int release_descriptor();
 
   TcpSocket(TcpSocket&& other) noexcept;

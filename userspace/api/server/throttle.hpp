@@ -1,5 +1,5 @@
-// Throttle: lets a few events of a kind through in each span of time and counts the rest, so that
-// nobody fills a log from outside.
+// Throttle: passes a few events of a kind per span of time and counts the rest, so that nobody can
+// fill a log from outside.
 #pragma once
 
 #include <chrono>

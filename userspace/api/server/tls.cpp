@@ -30,12 +30,12 @@ Result<std::shared_ptr<ssl::context>> make_tls(const std::filesystem::path& cert
                        ssl::context::no_tlsv1_1 | ssl::context::single_dh_use);
   // Renegotiation lets a client make us work for nothing.
   SSL_CTX_set_options(context->native_handle(), SSL_OP_NO_RENEGOTIATION);
-  // TLS 1.3 has no others.
+  // All suites of TLS 1.3 are forward secret.
   SSL_CTX_set_cipher_list(context->native_handle(), forward_secret_suites);
   boost::system::error_code error;
   context->use_certificate_chain_file(certificate.string(), error);
   if (error) return unusable("certificate", certificate, error, "--tls-certificate wants PEM");
-  // A key with a passphrase would ask on the terminal: nobody is there.
+  // A key with a passphrase would make OpenSSL ask on the terminal, where nobody is.
   context->set_password_callback([](std::size_t, ssl::context::password_purpose) { return ""; },
                                  error);
   context->use_private_key_file(key.string(), ssl::context::pem, error);
@@ -48,11 +48,11 @@ Result<std::shared_ptr<ssl::context>> make_tls(const std::filesystem::path& cert
   if (error) {
     return unusable("client CA", client_ca, error, "--tls-client-ca wants certificates as PEM");
   }
-  // Not "fail without one": clients may have a token instead.
+  // The certificate is optional, because clients may have a token instead.
   context->set_verify_mode(ssl::verify_peer, error);
   auto* names = SSL_load_client_CA_file(client_ca.c_str());
   if (names != nullptr) SSL_CTX_set_client_CA_list(context->native_handle(), names);
-  // A session that is resumed keeps its certificate; OpenSSL wants to know whose sessions they are.
+  // OpenSSL needs a session context to resume sessions with client certificates.
   constexpr std::string_view sessions = "sluiced";
   SSL_CTX_set_session_id_context(context->native_handle(),
                                  reinterpret_cast<const unsigned char*>(sessions.data()),

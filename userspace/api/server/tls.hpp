@@ -1,4 +1,4 @@
-// TLS: the server's side of it, from a certificate and a key.
+// TLS: makes a server's context from a certificate and a key.
 #pragma once
 
 #include <filesystem>
@@ -14,15 +14,14 @@ class context;
 
 namespace sluice::api {
 
-// The context of TLS 1.2 and later for a server that shows this certificate (PEM, its chain behind
-// it), with cipher suites that keep what was said secret even if the key gets out one day (forward
-// secrecy). With `client_ca` (PEM; empty: none) clients may show a certificate, which one of these
-// must have signed. The files are read now, not later.
+// Makes a context of TLS 1.2 and later with forward secrecy, for a server with this certificate
+// (PEM, followed by its chain). With `client_ca` (PEM; empty: none) clients may show a certificate,
+// which one of these must have signed. The files are read during this call.
 Result<std::shared_ptr<boost::asio::ssl::context>> make_tls(
     const std::filesystem::path& certificate, const std::filesystem::path& key,
     const std::filesystem::path& client_ca = {});
 
-// The DNS names that the context's certificate is for; "*.example.org" as it stands there.
+// The DNS names of the context's certificate, including wildcards such as "*.example.org".
 std::vector<std::string> certificate_names(boost::asio::ssl::context& context);
 
 }  // namespace sluice::api

@@ -74,7 +74,7 @@ Result<std::string> read_text(const std::filesystem::path& file) {
 
 }  // namespace
 
-// NAME ROLE [PROJECT] SECRET
+// Parses a line "NAME ROLE [PROJECT] SECRET".
 Result<Tokens::Entry> Tokens::parse_line(std::string_view line) {
   const auto words = split(line);
   const auto wrong = [](std::string what) { return fail(ErrorKind::invalid, std::move(what)); };
@@ -104,7 +104,7 @@ Result<Tokens::Entry> Tokens::parse_line(std::string_view line) {
   const std::string_view secret = words.back();
   if (secret == "certificate") return entry;
   entry.secret = Secret::parse(secret);
-  // The text of what should be a hash may be a secret: it is not repeated.
+  // The text in place of a hash may be a secret, so the error does not repeat it.
   if (!entry.secret) {
     return wrong(
         "the secret is neither sha256: and 64 hex digits, nor what 'sluiced --hash-password' "
@@ -158,7 +158,7 @@ Result<Tokens> Tokens::read(const std::filesystem::path& file) {
 std::optional<Identity> Tokens::find(std::string_view token) const {
   const auto digest = Secret::digest_of(token);
   const Entry* found = nullptr;
-  for (const auto& entry : entries_) {  // all of them, whichever fits
+  for (const auto& entry : entries_) {  // compares with all, whichever fits
     if (entry.secret && entry.secret->fits_token(digest)) found = &entry;
   }
   if (!found) return std::nullopt;

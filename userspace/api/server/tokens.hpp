@@ -1,6 +1,6 @@
-// Tokens: the secrets that let callers in over TCP, each with a name and a role.
+// Tokens: the credentials of callers over TCP, each with a name and a role.
 //
-// The file has a line per token; what begins with # is a comment:
+// The file has a line per token; lines that begin with # are comments:
 //
 //   # NAME    ROLE    [PROJECT]                         SECRET
 //   alice     admin                                     sha256:9f86d081884c7d65...
@@ -9,11 +9,11 @@
 //   grafana   reader                                    sha256:fd61a03af4f77d87...
 //   operator  admin                                     certificate
 //
-// A secret stands there as its SHA-256, so that who reads the file can't use it: tokens are random
-// words, which no dictionary has. A password, which somebody might guess, stands there as
-// secret.hpp tells; its user signs in with it and gets a token (keystone.hpp). `certificate` lets
-// in who shows a client certificate of that common name. A file of one single word, the token
-// itself, is an administrator's called "token".
+// The file has the SHA-256 of a token, so that its readers can't use it: tokens are random words,
+// which no dictionary has. A password, which somebody might guess, is hashed as secret.hpp tells;
+// its user signs in with it and gets a token (keystone.hpp). `certificate` lets in the holder of a
+// client certificate of that common name. A file of a single word is the token itself of an
+// administrator called "token".
 #pragma once
 
 #include <filesystem>
@@ -30,7 +30,7 @@ namespace sluice::api {
 
 class Tokens {
  public:
-  // A file that every user may read is refused.
+  // Reads the file; refuses one that every user may read.
   static Result<Tokens> read(const std::filesystem::path& file);
 
   struct Entry {
@@ -38,13 +38,13 @@ class Tokens {
     std::optional<Secret> secret;  // unset: a certificate's
   };
 
-  // Who sends this token; not a password, which takes too long to check. The time it takes tells
-  // nothing about how near it came to one.
+  // Identifies the holder of a token, in constant time. Passwords are not considered, because
+  // checking them takes too long.
   std::optional<Identity> find(std::string_view token) const;
-  // Who shows a valid certificate of this common name.
+  // Identifies the holder of a valid certificate of this common name.
   std::optional<Identity> find_certificate(std::string_view common_name) const;
 
-  // The user of this name; null: there is none.
+  // The user of this name; null if there is none.
   const Entry* find_user(std::string_view name) const;
   const std::vector<Entry>& users() const { return entries_; }
 

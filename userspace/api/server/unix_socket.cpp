@@ -40,8 +40,8 @@ const sockaddr* generic(const sockaddr_un& address) {
   return reinterpret_cast<const sockaddr*>(&address);
 }
 
-// Makes room for our socket: removes what a dead process left, refuses what is alive or not a
-// socket.
+// Makes room for our socket: removes a dead process's, refuses a live one and files that are not
+// sockets.
 Result<void> clear(const fs::path& path, const sockaddr_un& address) {
   struct stat status;
   if (::lstat(path.c_str(), &status) != 0) {
@@ -66,8 +66,8 @@ Result<void> clear(const fs::path& path, const sockaddr_un& address) {
   return {};
 }
 
-// The socket is created with what the umask leaves of 0660 and opened up afterwards: never too open
-// in between. A group that we may not give (an unprivileged run) is left alone.
+// The socket is created with the umask applied to 0660 and opened up afterwards, so it is never too
+// open. An unprivileged process leaves the group alone.
 Result<void> set_access(const fs::path& path) {
   group entry{};
   group* found = nullptr;

@@ -12,12 +12,12 @@ namespace sluice::api {
 
 class UnixSocket {
  public:
-  // Creates the directory where it is missing and listens with mode 0660, group `sluice` where
-  // there is such a group and we may give it. A file that a dead process left behind is replaced;
-  // one that somebody still answers on, or that is no socket, is an error.
+  // Creates the directory if it is missing, and listens with mode 0660 and group `sluice`, if that
+  // exists and we may set it. A dead process's socket is replaced; one that still answers, or a
+  // file that is not a socket, is an error.
   static Result<UnixSocket> listen(const std::filesystem::path& path);
 
-  // Hands the listening descriptor over; the file stays this object's.
+  // Hands over the listening descriptor; this object keeps the file.
   int release_descriptor();
 
   UnixSocket(UnixSocket&& other) noexcept;

@@ -20,7 +20,7 @@ constexpr auto awaited = asio::as_tuple(asio::use_awaitable);
 constexpr std::size_t record_size = 16 * 1024;  // TLS has no larger ones
 
 // Sets up OpenSSL between two buffers, so that it never touches the socket: it would write without
-// MSG_NOSIGNAL, and a peer that has gone could end the process.
+// MSG_NOSIGNAL, and a peer that is gone could kill the process.
 ssl_st* new_session(ssl_ctx_st* context) {
   auto* session = SSL_new(context);
   auto* in = BIO_new(BIO_s_mem());
@@ -33,7 +33,8 @@ ssl_st* new_session(ssl_ctx_st* context) {
 
 }  // namespace
 
-// Outlives the Wire for as long as the deadline's handler waits in the loop's queue.
+// The deadline's handler keeps this alive while it waits in the loop's queue, beyond the Wire's
+// end.
 struct Wire::State {
   explicit State(Socket accepted) : socket(std::move(accepted)), deadline(socket.get_executor()) {}
 
@@ -72,7 +73,7 @@ void Wire::expires_after(std::chrono::steady_clock::duration duration) {
   state_->deadline.expires_after(duration);
   state_->deadline.async_wait([weak = std::weak_ptr<State>(state_)](const Error& cancelled) {
     const auto state = weak.lock();
-    // It may have been moved on while this waited to be run.
+    // The deadline may have been moved while this handler waited to run.
     if (cancelled || !state || state->deadline.expiry() > std::chrono::steady_clock::now()) return;
     state->close();
   });
@@ -95,8 +96,8 @@ void Wire::shutdown_send() {
 
 Wire::Awaitable<Wire::Read> Wire::receive(std::span<char> into) {
   for (;;) {
-    // Always waits, even when something is there already: a peer that never stops sending must let
-    // others have their turn.
+    // Always waits, even if there are bytes already, so that a peer that never stops sending lets
+    // others have a turn.
     const auto error = co_await state_->wait(Socket::wait_read);
     if (error) co_return Read{error};
     const auto got = ::recv(state_->socket.native_handle(), into.data(), into.size(), 0);
@@ -139,9 +140,10 @@ Wire::Awaitable<Wire::Error> Wire::send_records() {
   co_return Error();
 }
 
-// Does what a call of OpenSSL's that returned this needs: after no error, call it again.
+// Does what a call of OpenSSL that returned this needs; unless this fails, the call is repeated.
 Wire::Awaitable<Wire::Error> Wire::go_on(int returned) {
-  // The queue of errors is the thread's: it must be read before another coroutine's turn.
+  // OpenSSL's error queue belongs to the thread, so it must be read before another coroutine's
+  // turn.
   const int why = SSL_get_error(tls_.get(), returned);
   ERR_clear_error();
   const auto unsent = co_await send_records();
@@ -163,7 +165,7 @@ Wire::Awaitable<Wire::Error> Wire::handshake() {
 }
 
 Wire::Awaitable<Wire::Error> Wire::farewell() {
-  // 0: ours is said, and the next call looks for the peer's.
+  // 0: our close_notify is sent, and the next call looks for the peer's.
   for (int returned; (returned = SSL_shutdown(tls_.get())) != 1;) {
     Error error;
     if (returned == 0) {

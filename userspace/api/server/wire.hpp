@@ -1,8 +1,8 @@
-// Wire: a connection that was accepted, plain or in TLS, for coroutines, with a deadline.
+// Wire: an accepted connection, plain or in TLS, with a deadline, for coroutines.
 //
-// Only one kind of asynchronous operation is used, waiting until the socket can be read or written:
-// everything else is the kernel's and OpenSSL's plain calls. Asio's and Beast's streams do the same
-// with templates over templates, which cost a minute of compiling and 2 GB for each stream type.
+// Its only asynchronous operation is waiting until the socket can be read or written; all else are
+// plain calls of the kernel and OpenSSL. Asio's and Beast's streams do the same with nested
+// templates, which cost a minute of compiling and 2 GB per stream type.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
@@ -31,24 +31,23 @@ class Wire {
   Wire(const Wire&) = delete;
   Wire& operator=(const Wire&) = delete;
 
-  // From now on, until it is called again: the connection is closed after that long, which ends
-  // what is waited for with an error.
+  // Sets the deadline: the connection is closed after that long, which ends a wait with an error.
   void expires_after(std::chrono::steady_clock::duration duration);
   void close();
-  void cancel();         // ends what is waited for, and will be; what needs no waiting still works
-  void shutdown_send();  // tells the peer that nothing more comes
+  void cancel();         // ends this and all further waits; calls that need not wait still work
+  void shutdown_send();  // tells the peer that no more bytes come
 
   Awaitable<Error> handshake();  // in TLS, before all else
-  Awaitable<Error> farewell();   // in TLS: says so, and waits for the peer's
+  Awaitable<Error> farewell();   // in TLS: sends close_notify and waits for the peer's
 
-  // At least one byte; eof at the peer's end. `size` is 0 with an error.
+  // Reads at least one byte; eof at the peer's end. `size` is 0 with an error.
   struct Read {
     Error error;
     std::size_t size = 0;
   };
   Awaitable<Read> read_some(std::span<char> into);
   Awaitable<Error> write(std::string_view bytes);
-  // Reads something from the socket as it stands, and forgets it.
+  // Reads raw bytes from the socket and drops them.
   Awaitable<Error> skip_some();
 
   ssl_st* tls() { return tls_.get(); }  // null: plain
