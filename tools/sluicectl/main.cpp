@@ -1,5 +1,5 @@
-// sluicectl: shows and changes what sluiced balances. Talks to its API only; needs no privileges
-// but the right to open the socket.
+// sluicectl: shows and changes what sluiced balances. It only uses the API, so it needs no
+// privileges but the right to open the socket.
 #include <unistd.h>
 
 #include <csignal>

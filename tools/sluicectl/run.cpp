@@ -17,7 +17,7 @@ std::string setting(const Invocation& invocation, const Surroundings& surroundin
   return invocation.has(option) ? invocation.value(option) : surroundings.environment(variable);
 }
 
-// An option wins over the environment, and there an endpoint over a socket.
+// An option overrides the environment, in which an endpoint overrides a socket.
 Result<Endpoint> endpoint(const Invocation& invocation, const Surroundings& surroundings) {
   if (invocation.has("socket") && invocation.has("endpoint"))
     return fail(ErrorKind::invalid, "--socket and --endpoint exclude each other");
@@ -59,7 +59,7 @@ std::string text_of(Answer answer, const Invocation& invocation) {
   return text ? *text : std::string();
 }
 
-// What others typed moves no cursor, in whatever form it is shown; files and pipes get it as it is.
+// Escapes characters that would move the cursor; files and pipes get the text as it is.
 std::string for_terminal(std::string_view text) {
   std::string out;
   while (!text.empty()) {
@@ -91,13 +91,14 @@ Outcome call(const Invocation& invocation, const Surroundings& surroundings) {
   return {ExitCode::done, std::move(text), std::move(note)};
 }
 
-// A fault's text is the server's: it must not break the rule of one line.
+// Makes one line of a text, which may be the server's.
 std::string one_line(std::string text) {
   std::replace(text.begin(), text.end(), '\n', ' ');
   return printable(text);
 }
 
-// The names that may be typed next, as far as the server can be asked; completion must not fail.
+// The names that may be typed next; none if the server can't be asked, because completion must not
+// fail.
 std::vector<std::string> names_of(const Typed& typed, const Surroundings& surroundings,
                                   const Resource& resource, const std::string& parent) {
   const auto where = endpoint(typed.invocation, surroundings);
@@ -114,7 +115,7 @@ std::vector<std::string> names_of(const Typed& typed, const Surroundings& surrou
   return client.names(path, resource.collection, resource.key);
 }
 
-// "sluicectl __complete WORD...": what may stand in the last word's place, one a line.
+// "sluicectl __complete WORD...": prints the words that may replace the last one, one per line.
 Outcome complete(const std::vector<std::string>& words, const Surroundings& surroundings) {
   const auto typed = read_typed(words);
   const auto names = [&](const Resource& resource, const std::string& parent) {
@@ -128,7 +129,7 @@ Outcome complete(const std::vector<std::string>& words, const Surroundings& surr
 }  // namespace
 
 Outcome run(const std::vector<std::string>& arguments, const Surroundings& surroundings) {
-  // For the shells' completion and for the build; no command of ours begins with an underscore.
+  // Shells' completion and the build use these; no command begins with an underscore.
   if (!arguments.empty() && arguments.front() == "__complete")
     return complete({arguments.begin() + 1, arguments.end()}, surroundings);
   if (!arguments.empty() && arguments.front() == "__manual") return {ExitCode::done, manual(), ""};

@@ -1,5 +1,4 @@
-// The whole program, but for the process around it: arguments and environment in, text and exit
-// code out.
+// Run: the program without its process: arguments and environment in, text and exit code out.
 #pragma once
 
 #include <functional>
@@ -16,15 +15,14 @@ namespace sluice::ctl {
 
 enum class ExitCode { done = 0, failed = 1, usage = 2 };
 
-// What a run leaves behind. `error` is one line without a newline; when all went well it is empty
-// or a note.
+// The outcome of a run. `error` is one line without a newline; on success it is empty or a note.
 struct Outcome {
   ExitCode code = ExitCode::done;
   std::string output;
   std::string error;
 };
 
-// What the program gets from outside.
+// The program's environment.
 struct Surroundings {
   std::function<std::string(const std::string&)> environment;  // empty for what is not set
   std::function<std::unique_ptr<Transport>(Endpoint, std::string token)> connect;

@@ -72,7 +72,7 @@ bool is_local(const Option& option) {
   return option.kind == Kind::local && !option.takes_value();
 }
 
-// What a `set` without anything to set would send is a request for nothing.
+// Refuses a `set` that sets nothing.
 std::optional<std::string> nothing_to_change(const Verb& verb, const Invocation& invocation) {
   if (verb.name != "set" && verb.name != "unset") return std::nullopt;
   Words names;

@@ -1,5 +1,4 @@
-// What a command line must satisfy beyond its syntax. Ranges and meanings of values are the
-// server's to judge.
+// Checks of a command line beyond its syntax. The server judges ranges and meanings of values.
 #pragma once
 
 #include <optional>
@@ -9,7 +8,7 @@
 
 namespace sluice::ctl {
 
-// What is missing, contradictory or no number, as a sentence; nothing when all is well.
+// Says as a sentence what is missing, contradictory or not a number; nullopt if nothing is.
 std::optional<std::string> problem(const Invocation& invocation);
 
 }  // namespace sluice::ctl

@@ -27,15 +27,15 @@ struct Resource {
   std::string collection = {};  // the key around many: "loadbalancers"
   std::string path = {};        // "/v2.0/lbaas/loadbalancers"; "{}" stands for the parent's id
   std::string command = {};     // the noun as typed: "loadbalancer"
-  std::string key = "name";     // what an object may be called by instead of its id
+  std::string key = "name";     // the attribute that may name an object instead of its id
   std::vector<std::string> rows = {};           // of a show table, in order
   std::vector<std::string> optional_rows = {};  // after them, only when the answer has a value
   std::vector<std::string> columns = {};        // of a list, in order
-  // The attributes behind columns that are called otherwise: {"ID", "id"}.
+  // The attributes of columns with other names: {"ID", "id"}.
   std::map<std::string, std::string> attributes = {};
 };
 
-// What an option's value is, and so what is sent for it.
+// The type of an option's value, which decides what is sent.
 enum class Kind {
   text,
   integer,
@@ -67,7 +67,7 @@ struct Option {
   bool takes_value() const { return !value.empty(); }
 };
 
-// Options of which at least one, at most one or both (exactly one) may be given.
+// A condition on options: at least one, at most one or exactly one of them must be given.
 struct Group {
   bool at_least_one = false;
   bool at_most_one = false;
@@ -88,7 +88,7 @@ struct Positional {
   std::string attribute = {};  // of Role::attribute
 };
 
-// The answer of a verb, before it is formatted.
+// The kind of a verb's answer.
 enum class Output { none, record, listing, tree };
 
 struct Call;
@@ -117,7 +117,7 @@ struct Noun {
   std::string full_name() const { return under_loadbalancer ? "loadbalancer " + name : name; }
 };
 
-// A command line that made sense.
+// A valid command line.
 struct Invocation {
   enum class Request { run, help, version };
   Request request = Request::run;
@@ -132,21 +132,22 @@ struct Invocation {
   const std::vector<std::string>& values(const std::string& option) const;
 };
 
-// The names that -c may give to the verb.
+// The columns that -c may choose for the verb.
 std::vector<std::string> columns_of(const Noun& noun, const Verb& verb);
 
-// Where a verb that shows more than one answer puts them.
+// The output of a verb that shows more than one answer.
 struct Display {
   std::function<void(const std::string&)> show;
   std::function<void(std::chrono::milliseconds)> sleep;
   bool is_terminal = false;
-  // From the first call on Ctrl-C (SIGINT, SIGTERM) doesn't end the program but is told here.
+  // Says whether Ctrl-C (SIGINT, SIGTERM) was pressed. From the first call on it doesn't end the
+  // program.
   std::function<bool()> is_interrupted;
-  // Shows a question and returns the line that is typed; nullopt when stdin is no terminal.
+  // Asks a question and returns the line that is typed; nullopt if stdin is not a terminal.
   std::function<std::optional<std::string>(const std::string&)> ask = {};
 };
 
-// What a handler gets.
+// A handler's argument.
 struct Call {
   Client& client;
   const Noun& noun;

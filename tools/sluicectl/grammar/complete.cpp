@@ -11,8 +11,7 @@ namespace {
 
 using Words = std::vector<std::string>;
 
-// The words of the API's enums, by attribute. Only the server knows for sure; here they save
-// typing.
+// The words of the API's enums, by attribute. They only save typing: the server decides.
 const std::map<std::string, Words>& vocabulary() {
   static const std::map<std::string, Words> words = {
       {"protocol", {"TCP", "UDP", "SCTP", "HTTP", "HTTPS"}},
@@ -55,7 +54,7 @@ const Option* option_named(const std::vector<Option>& options, const std::string
   return nullptr;
 }
 
-// Options outlive what is typed: those of all verbs are made once.
+// The options of all verbs are made once, because Typed points to them.
 const std::vector<Option>& options_so_far(const Verb* verb) {
   static std::map<const Verb*, std::vector<Option>> made;
   auto [place, is_new] = made.try_emplace(verb);
@@ -156,8 +155,8 @@ Typed read_typed(const Words& arguments) {
   if (arguments.empty()) return typed;
   typed.current = arguments.back();
   Words rest(arguments.begin(), arguments.end() - 1);
-  // Which options there are depends on the verb, and which words are values on the options: words
-  // first, with every option that any command takes.
+  // The verb decides which options there are, and the options which words are values. So words are
+  // recognised first, with every option that any command takes.
   std::set<std::string> taking_values;
   for (const auto* noun : nouns())
     for (const auto& verb : noun->verbs)

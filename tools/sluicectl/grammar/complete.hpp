@@ -1,4 +1,4 @@
-// Completion for shells: what may come next on a command line.
+// Completion for shells: the words that may come next on a command line.
 #pragma once
 
 #include <functional>
@@ -9,7 +9,7 @@
 
 namespace sluice::ctl {
 
-// What the half-typed command line says so far.
+// The command line as far as it is typed.
 struct Typed {
   Invocation invocation;             // its options so far; noun and verb as far as they are known
   const Option* awaiting = nullptr;  // the option whose value comes next
@@ -21,8 +21,8 @@ Typed read_typed(const std::vector<std::string>& arguments);
 // The names of a collection's objects; the second argument is the parent's name or id, or empty.
 using Names = std::function<std::vector<std::string>(const Resource&, const std::string&)>;
 
-// All words that may stand in the current one's place, sorted. `names` is asked only where the name
-// of an object may come.
+// All words that may replace the current one, sorted. `names` is called only where the name of an
+// object may come.
 std::vector<std::string> candidates(const Typed& typed, const Names& names);
 
 }  // namespace sluice::ctl

@@ -20,7 +20,7 @@ tl::unexpected<UsageError> usage(std::string message, const std::string& command
   return tl::unexpected(UsageError{std::move(message) + " (see '" + help + "')"});
 }
 
-// As usage(), with the known word that the typed one is close to.
+// usage() with a suggestion: the known word nearest to the typed one.
 tl::unexpected<UsageError> unknown(std::string message, const std::string& typed,
                                    const Words& known, const std::string& command) {
   const auto meant = nearest(typed, known);
@@ -44,7 +44,7 @@ struct Split {
   Words rest;   // everything else, in order
 };
 
-// How many arguments the option at `word` takes, itself included; 0 when it may only follow the
+// The number of arguments of the option at `word`, itself included; 0 if it may only follow the
 // verb.
 std::size_t leading_length(const std::string& word) {
   for (const auto& option : global_options() + output_options(Output::listing)) {
@@ -118,7 +118,8 @@ Words verb_names(const Noun& noun) {
   return names;
 }
 
-// The library refuses "--name=", which scripts with an empty variable produce: give it two words.
+// Splits "--name=", which scripts with an empty variable produce and the library refuses, into two
+// words.
 Words with_empty_values_apart(const Words& arguments) {
   Words out;
   for (auto word = arguments.begin(); word != arguments.end(); ++word) {
@@ -183,7 +184,7 @@ std::optional<std::string> assign_positionals(const Words& words, Invocation& in
   return std::nullopt;
 }
 
-// Neither noun nor verb: only --help and --version make sense.
+// Parses a line without noun and verb, which may only have --help or --version.
 tl::expected<Invocation, UsageError> parse_without_command(const Words& rest) {
   Invocation invocation;
   const auto words = parse_options(rest, invocation, global_options(), "");

@@ -1,4 +1,4 @@
-// From the words of the command line to an Invocation: which noun, which verb, which options.
+// Grammar: parses the words of the command line into an Invocation.
 #pragma once
 
 #include <string>
@@ -9,7 +9,7 @@
 
 namespace sluice::ctl {
 
-// A command line that makes no sense: exit code 2. Ends with where to read on.
+// An invalid command line: exit code 2. The message ends with the help to read.
 struct UsageError {
   std::string message;
 };
@@ -17,8 +17,8 @@ struct UsageError {
 // Options that every command takes: --socket, --endpoint, --token, --help, --version.
 const std::vector<Option>& global_options();
 
-// How the verb's answer may be printed: -f/--format and -c/--column of records and listings, and
-// what listings are sorted by.
+// The options for printing a verb's answer: -f/--format and -c/--column of records and listings,
+// and the sorting of listings.
 std::vector<Option> output_options(Output output);
 
 // The option's one-letter form with its dash; empty for most.

@@ -1,4 +1,4 @@
-// Help at every level, generated from the noun tables.
+// Help: texts for every level, generated from the noun tables.
 #pragma once
 
 #include <string>

@@ -9,7 +9,7 @@
 namespace sluice::ctl {
 namespace {
 
-// Text that troff shall take as it is.
+// Escapes text for troff.
 std::string plain(std::string_view text) {
   std::string out;
   for (const char c : text) {

@@ -13,14 +13,14 @@ Option reference(std::string name, const Resource& resource, std::string help,
                  std::string attribute);
 Option mandatory(Option option);
 
-// --wait, of every verb that changes something.
+// --wait, which every verb that changes something has.
 Option wait_option();
 
 // --enable and --disable, of create, set and list; use them with exclusive({"enable", "disable"}).
 Option enable_option();
 Option disable_option();
 
-// What lists filter by, for all nouns: --name, --enable, --disable, --tags, --any-tags, --not-tags,
+// The filters of every noun's list: --name, --enable, --disable, --tags, --any-tags, --not-tags,
 // --not-any-tags.
 std::vector<Option> filter_options(std::vector<Option> more = {});
 

@@ -7,7 +7,8 @@
 namespace sluice::ctl {
 namespace {
 
-// Levenshtein's distance: insertions, deletions and replacements that make one word the other.
+// Levenshtein's distance: the insertions, deletions and replacements that turn one word into the
+// other.
 std::size_t distance(std::string_view a, std::string_view b) {
   std::vector<std::size_t> row(b.size() + 1);
   std::iota(row.begin(), row.end(), 0);

@@ -7,7 +7,7 @@
 
 namespace sluice::ctl {
 
-// Empty when nothing is close enough to be meant.
+// The nearest known word; empty if none is near enough.
 std::string nearest(std::string_view typed, const std::vector<std::string>& known);
 
 }  // namespace sluice::ctl

@@ -39,7 +39,7 @@ std::optional<json::value> number_from(const std::string& text) {
   return json::value(number);
 }
 
-// A scalar of this type; none when it is of another.
+// Reads a scalar of this type; nullopt if it is of another.
 std::optional<json::value> scalar_from(Type type, const std::string& text) {
   switch (type) {
     case Type::integer:
@@ -78,7 +78,7 @@ std::string_view wanted_by(Type type) {
   }
 }
 
-// What an error shows of a node.
+// A node's text for errors.
 std::string excerpt(const YAML::Node& node) {
   if (node.IsScalar()) return node.Scalar();
   return node.IsSequence() ? "[...]" : node.IsMap() ? "{...}" : "";
@@ -246,7 +246,7 @@ void emit(YAML::Emitter& out, const Item& item) {
   }
   for (const auto* shape : item.shape->children) {
     const auto children = item.all(*shape);
-    // The document says that there is none, for apply to see that it is whole.
+    // A document without load balancers says so, which tells apply that the file is complete.
     if (children.empty() && shape != &load_balancer_shape()) continue;
     out << YAML::Key << shape->section << YAML::Value;
     if (shape->single) {
@@ -268,7 +268,7 @@ Result<Item> read_manifest(const std::string& file, const std::string& text) {
     const auto documents = YAML::LoadAll(text);
     if (documents.size() > 1)
       return reader.fail_at(1, "one YAML document is wanted, here are more");
-    // An empty or cut file must not mean "remove everything".
+    // An empty or truncated file must not mean "remove everything".
     if (documents.empty() || !documents[0].IsMap() || !documents[0]["loadbalancers"])
       return reader.fail_at(1,
                             "there is no 'loadbalancers': write 'loadbalancers: []' to have none");

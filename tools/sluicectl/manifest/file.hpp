@@ -1,4 +1,4 @@
-// The manifest's file: YAML, one document.
+// Manifest files: YAML, one document.
 #pragma once
 
 #include <string>

@@ -1,6 +1,5 @@
-// A manifest is the whole desired state as one document: load balancers with all that is below
-// them, as a tree of items. The same tree is read from a YAML file and from the API, so that the
-// two can be compared.
+// Items: a manifest is the whole desired state as one document, a tree of load balancers and their
+// children. The tree is read from a YAML file or from the API, so that the two can be compared.
 #pragma once
 
 #include <boost/json/value.hpp>
@@ -10,22 +9,22 @@
 
 namespace sluice::ctl {
 
-// How a field is written in the file and sent to the API.
+// The form of a field in the file and in the API.
 enum class Type { text, upper, lower, integer, decimal, boolean, list, cidrs, map, maps };
 
 struct Field {
   std::string name;
   Type type = Type::text;
-  boost::json::value fallback = nullptr;  // what it is where the file says nothing
+  boost::json::value fallback = nullptr;  // its value if the file says nothing
   bool mandatory = false;
-  bool fixed = false;  // given at creation only: where the file says nothing, anything is right
+  bool fixed = false;  // given at creation only: if the file says nothing, any value is right
 };
 
 // One kind of item.
 struct Shape {
   std::string title = {};       // in sentences: "load balancer"
   std::string section = {};     // its key in the item above: "loadbalancers"
-  std::string wrapper = {};     // around a request's attributes: "loadbalancer"
+  std::string wrapper = {};     // the key around a request's attributes: "loadbalancer"
   std::string collection = {};  // in the API: "/v2/lbaas/loadbalancers"
   bool single = false;          // at most one, not a list
   std::string scalar = {};      // the field that stands for the whole item; empty: it is a map
@@ -54,7 +53,7 @@ struct Item {
   std::string id;    // the API's; in a file only where a pool's name does not tell it apart
   std::string port;  // of a load balancer's VIP, in the API
   int line = 0;
-  std::map<std::string, Value> fields;  // those that are not as they would be anyway
+  std::map<std::string, Value> fields;  // those that differ from their fallback
   std::vector<Item> children;
 
   boost::json::value value(const std::string& field) const;  // given or fallback
@@ -63,15 +62,14 @@ struct Item {
   std::string title() const;  // "listener 80_listener", "member 10.0.0.4:80"
 };
 
-// What a file calls a pool of this load balancer: its name, or its id where the name is missing or
-// another's too.
+// A file's reference to a pool of this load balancer: its name, or its id if the name is missing or
+// not unique.
 std::string pool_reference(const Item& load_balancer, const Item& pool);
 
-// The value in the one form that compares: CIDRs without host bits, tags in order, maps without
-// what is null.
+// The value in its canonical form: CIDRs without host bits, tags in order, maps without nulls.
 boost::json::value canonical(const Field& field, boost::json::value value);
 
-// Puts the value among the item's fields unless it is what it would be anyway.
+// Adds the value to the item's fields unless it equals the fallback.
 void put(Item& item, const Field& field, Value value);
 
 }  // namespace sluice::ctl

@@ -1,6 +1,6 @@
-// Removals come first, as they free what creations may need (addresses, ports); then everything
-// from the load balancer down, listeners after the pools that they name, and floating IPs last. An
-// object that a step has yet to make is referred to by the step's number ("$3"): see
+// Removals come first, because they free addresses and ports that creations may need. Then comes
+// everything from the load balancer down, listeners after the pools that they name, and floating
+// IPs last. An object that a step has yet to create is referred to by the step's number ("$3"): see
 // userspace/api/handlers/batch.cpp.
 #include "sluicectl/manifest/plan.hpp"
 
@@ -25,8 +25,8 @@ std::string canonical_address(const std::string& text) {
   return address ? address->to_string() : text;
 }
 
-// Is what is there what the file asks for? Of maps it may ask for some keys only: an address that
-// was allocated from a subnet is right.
+// Says whether the present value is what the file asks for. The file may ask for some keys of a map
+// only: any address of the right subnet will do.
 bool satisfies(const Field& field, const json::value& wanted, const json::value& there) {
   if (wanted == there) return true;
   if (field.type != Type::maps || !wanted.is_array() || !there.is_array()) return false;
@@ -42,7 +42,7 @@ bool satisfies(const Field& field, const json::value& wanted, const json::value&
   return std::ranges::equal(wanted.get_array(), there.get_array(), has_all);
 }
 
-// What makes two items of one kind below one owner the same object.
+// The key by which two items of one kind below one owner are the same object.
 std::string key_of(const Item& item) {
   if (item.shape == &load_balancer_shape())
     return item.text("vip_address").empty() ? "name " + item.text("name")
@@ -57,7 +57,8 @@ std::string key_of(const Item& item) {
   return item.text("name");
 }
 
-// A pool's name in the file may be an id; a load balancer's VIP may be left open.
+// Says whether two items are the same object. The file may name a pool by its id, and leave a load
+// balancer's VIP open.
 bool same(const Item& wanted, const Item& there) {
   if (wanted.shape == &pool_shape()) {
     const bool named =
@@ -198,7 +199,8 @@ class Planner {
       if (!floating_wanted_.contains(address)) remove(*place.item, *place.owner, {});
   }
 
-  // Deepest first within what stays; what goes takes along all that is below it.
+  // Removes the deepest first within what stays; an object that is removed takes its children
+  // along.
   void remove_below(const Item& owner) {
     for (const auto& item : owner.children) {
       if (item.shape == &floating_ip_shape()) continue;
@@ -218,10 +220,10 @@ class Planner {
 
   // ---- creation and change ----
 
-  // The API's id, or the number of the step that will make it.
+  // The API's id, or the number of the step that will create it.
   std::string id_of(const Item& item) const { return ids_.at(&item); }
 
-  // Makes the item or changes what differs. `more` goes with either, under the API's names.
+  // Creates the item or changes what differs. `more` has further attributes for both.
   void put(const Item& item, const Item& owner, json::object more) {
     const auto path =
         with_parent(item.shape->collection, ids_.contains(&owner) ? id_of(owner) : std::string());
@@ -251,7 +253,7 @@ class Planner {
       const auto before = there.value(field.name);
       if (satisfies(field, now, before) || key_of_field(item, field)) continue;
       texts.push_back(fmt::format("{} {} -> {}", field.name, shown(before), shown(now)));
-      // Back to the default is null to the API.
+      // To the API, null restores the default.
       more[field.name] = item.fields.contains(field.name) ? std::move(now) : json::value();
     }
     if (more.contains("default_pool_id"))
@@ -263,7 +265,8 @@ class Planner {
                       &item});
   }
 
-  // An address may be spelled in more ways than one.
+  // Says whether the field is a part of the item's key, which is equal even if an address is
+  // spelled differently.
   static bool key_of_field(const Item& item, const Field& field) {
     return (item.shape == &member_shape() && field.name == "address") ||
            (item.shape == &load_balancer_shape() && field.name == "vip_address");

@@ -1,8 +1,8 @@
-// Plan: the smallest list of requests that leads from what there is to what a manifest says.
+// Plan: the smallest list of requests that leads from the present state to a manifest's.
 //
-// Items are matched by what can't change: a load balancer by its VIP (by its name where the file
+// Items are matched by what can't change: a load balancer by its VIP (by its name if the file
 // leaves the VIP to sluiced), a listener by protocol and port, a pool by name and protocol, a
-// member by address and port, a health monitor by its type. Whatever has no match is made or
+// member by address and port, a health monitor by its type. Items without a match are created or
 // removed.
 #pragma once
 
@@ -22,8 +22,8 @@ struct Step {
   const Item* cause = nullptr;  // in the manifest; null for removals
 };
 
-// Both must outlive the steps. `file` is for errors: two items that are the same, a default pool
-// that is not there.
+// Makes the steps, which both must outlive. Errors name `file`: two items are the same object, or a
+// default pool is missing.
 Result<std::vector<Step>> plan(const std::string& file, const Item& wanted, const Item& there);
 
 }  // namespace sluice::ctl

@@ -52,7 +52,7 @@ class Fetch {
     const auto by_balancer = [&](const json::object& object) {
       return owner(first_id(object, "loadbalancers"));
     };
-    // Listeners after pools: they name one.
+    // Listeners come after pools, because they name one.
     if (auto done = add(document, pool_shape(), pool_shape().collection, by_balancer); !done)
       return tl::unexpected(done.error());
     if (auto done = below_pools(document); !done) return tl::unexpected(done.error());

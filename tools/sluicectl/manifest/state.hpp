@@ -1,4 +1,4 @@
-// What there is, as a manifest.
+// State: the present state as a manifest.
 #pragma once
 
 #include "base/result.hpp"
@@ -8,10 +8,10 @@ namespace sluice::ctl {
 
 class Client;
 
-// Everything that the API lists, each item with its id.
+// Reads everything that the API lists, each item with its id.
 Result<Item> fetch_state(Client& client);
 
-// Without the ids, but for pools that their name does not tell apart within their load balancer.
+// Drops the ids, except those of pools whose name is not unique within their load balancer.
 Item without_ids(Item document);
 
 }  // namespace sluice::ctl

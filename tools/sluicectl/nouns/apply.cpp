@@ -29,7 +29,7 @@ Result<std::string> contents(const std::string& file) {
   std::ifstream stream(file);
   if (stream) text << stream.rdbuf();
   if (!stream || stream.bad() || text.fail()) {
-    // An empty file sets failbit on `text` only.
+    // Reading an empty file sets failbit on `text` only.
     if (stream && stream.peek() == std::ifstream::traits_type::eof()) return std::string();
     return fail_errno(errno, "read " + file, "apply -f FILE, or - for standard input");
   }
@@ -46,7 +46,7 @@ bool has_word(const std::string& text, const std::string& word) {
   return false;
 }
 
-// The field that the server's fault is about: the one that it names, or whose value it does.
+// The field that the server's fault is about, by its name or its value.
 std::string field_in(const Item& item, const std::string& fault) {
   for (const auto& field : item.shape->fields) {
     const auto attribute = field.name == "default_pool" ? "default_pool_id" : field.name;
@@ -67,7 +67,7 @@ Error refused(const std::string& file, const std::vector<Step>& steps, Client::R
   return {refusal.error.kind, where + fault, "nothing was changed", 0};
 }
 
-// What was applied must also have reached the data plane.
+// Checks that the changes have reached the data plane.
 Result<void> check_provisioning(Client& client) {
   const auto& resource = load_balancer_resource();
   const auto failed =

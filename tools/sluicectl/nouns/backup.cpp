@@ -1,7 +1,7 @@
 // sluicectl backup, restore: the whole state as a file that keeps ids, and back.
 //
-// The client writes the file, with its own user's rights and for that user only: the server is
-// never told a path. It has no tokens and no keys in it; these are files of their own.
+// The client writes the file, with its user's rights and for that user only; the server never sees
+// a path. The file has no tokens and no keys: these are files of their own.
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
@@ -23,10 +23,10 @@ namespace json = boost::json;
 
 constexpr const char* file_type = "application/vnd.sqlite3";
 
-// Whole or not at all: what was there before stays until the new file is on the disk.
+// Writes the file completely or not at all: an older one stays until the new one is on the disk.
 Result<void> write_file(const std::string& path, std::string_view bytes) {
   const auto unfinished = path + ".part";
-  ::unlink(unfinished.c_str());  // left by one that was killed
+  ::unlink(unfinished.c_str());  // a killed process may have left it
   const UniqueFd fd(
       ::open(unfinished.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (!fd) return fail_errno(errno, "write " + unfinished);

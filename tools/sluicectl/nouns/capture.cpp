@@ -1,4 +1,4 @@
-// sluicectl capture: packets with what became of them, into a file for Wireshark.
+// sluicectl capture: writes packets and their reasons into a file for Wireshark.
 #include <fmt/format.h>
 
 #include <boost/algorithm/hex.hpp>
@@ -45,12 +45,12 @@ CapturedFrame read_frame(const json::object& packet) {
   return frame;
 }
 
-// What is printed at the end.
+// The totals that are printed at the end.
 struct Tally {
   std::int64_t packets = 0, frames = 0, lost = 0;
 };
 
-// When it is over, apart from Ctrl-C. Zero: never.
+// The limits of a capture. Zero: none.
 struct End {
   std::int64_t packets = 0;
   std::chrono::seconds time{};
@@ -64,7 +64,7 @@ Result<End> read_end(const Call& call) {
   return End{*count, std::chrono::seconds(*seconds)};
 }
 
-// One look; true if there are more packets already.
+// Fetches packets once; returns true if there are more already.
 Result<bool> take(const Call& call, const std::string& path, const End& end, PcapngWriter& file,
                   Tally& tally) {
   const auto answer = call.client.request("GET", path + "/packets");
@@ -85,7 +85,7 @@ Result<bool> take(const Call& call, const std::string& path, const End& end, Pca
   return more && more->is_bool() && more->get_bool();
 }
 
-// The capture goes on until something ends it; the file is written to meanwhile.
+// Captures until something ends it, and writes to the file meanwhile.
 Result<Tally> follow(const Call& call, const std::string& path, const End& end) {
   const auto name = call.invocation.value("write");
   std::ofstream stream(name, std::ios::binary | std::ios::trunc);
@@ -98,7 +98,7 @@ Result<Tally> follow(const Call& call, const std::string& path, const End& end) 
                       (end.time.count() != 0 && Clock::now() - began >= end.time);
     const auto more = take(call, path, end, file, tally);
     if (!more) return tl::unexpected(more.error());
-    // At once, for somebody who reads the file meanwhile.
+    // The file is flushed, because somebody may read it meanwhile.
     if (!stream.flush()) return fail_errno(errno, "write " + name);
     if (end.packets != 0 && tally.packets >= end.packets) return tally;
     if (*more) continue;

@@ -7,7 +7,7 @@ namespace {
 
 namespace json = boost::json;
 
-// The OpenStack client shows these two as they come.
+// The OpenStack client shows these two unformatted.
 bool shown_raw(const std::string& field) {
   return field == "sni_container_refs" || field == "additional_vips";
 }

@@ -1,4 +1,4 @@
-// From the API's JSON to the cells of an answer.
+// Cells: turns the API's JSON into the cells of an answer.
 #pragma once
 
 #include <boost/json/fwd.hpp>
@@ -10,13 +10,13 @@
 
 namespace sluice::ctl {
 
-// Ids of lists one per line, maps as key=value lines, an attribute that is missing as nothing.
+// Lists become their ids, one per line, maps key=value lines, a missing attribute an empty cell.
 Cell to_cell(const boost::json::object& object, const std::string& field);
 
 // The show table of an object.
 Record to_record(const boost::json::object& object, const Resource& resource);
 
-// The list of a collection; entries that are no objects are left out.
+// The list of a collection, without entries that are not objects.
 Listing to_listing(const boost::json::array& objects, const Resource& resource,
                    const std::vector<std::string>& columns);
 

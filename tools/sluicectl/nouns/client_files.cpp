@@ -1,4 +1,4 @@
-// sluicectl openrc, clouds-yaml: the files with which OpenStack's clients find this service.
+// sluicectl openrc, clouds-yaml: write the files by which OpenStack's clients find this service.
 #include <fmt/format.h>
 
 #include <boost/json.hpp>
@@ -17,7 +17,7 @@ struct User {
   std::string project;
 };
 
-// How clients come in, as sluiced tells.
+// How clients connect, according to sluiced.
 struct Entrance {
   std::string endpoint;
   bool token = false, identity = false;
@@ -34,7 +34,7 @@ bool is_true(const json::object& object, std::string_view name) {
   return value && value->is_bool() && value->get_bool();
 }
 
-// The user that was asked for, or the only one.
+// Returns the user that was asked for, or the only one.
 Result<User> choose_user(const Call& call, const json::object& entrance) {
   const auto wanted = call.invocation.value("user");
   std::vector<User> users;
@@ -79,14 +79,14 @@ Result<Entrance> ask(const Call& call) {
   return entrance;
 }
 
-// The word for a shell, whatever is in it.
+// Quotes the text for a shell.
 std::string shell_word(std::string_view text) {
   std::string word = "'";
   for (const char c : text) word += c == '\'' ? std::string("'\\''") : std::string(1, c);
   return word + "'";
 }
 
-// The text for YAML: JSON's strings are.
+// Quotes the text for YAML, of which JSON's strings are a part.
 std::string yaml_text(std::string_view text) {
   return json::serialize(json::value(text));
 }
@@ -95,7 +95,7 @@ std::string cacert_of(const Call& call) {
   return call.invocation.value("cacert");
 }
 
-// Asks whoever reads the file, and keeps no secret in it.
+// Makes shell code that asks its user for a value, so that the file has no secret.
 std::string prompt(std::string_view variable, std::string_view question) {
   return fmt::format(
       "if [ -z \"${{{0}:-}}\" ]; then\n"

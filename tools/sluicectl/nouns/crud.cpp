@@ -34,7 +34,7 @@ json::array array_of(const std::vector<std::string>& texts) {
   return out;
 }
 
-// What the command line says about places: the collection's path and the target's own.
+// The paths that the command line names: the collection's and the target's.
 struct Place {
   std::string collection;
   std::string target;  // empty for verbs without one
@@ -65,7 +65,7 @@ Result<Place> find_place(const Call& call) {
   return place;
 }
 
-// "create listener '80_listener'": what an error is about.
+// Adds the subject to an error: "create listener '80_listener'".
 Error about_object(const Call& call, Error error) {
   std::string what = call.verb.name + " " + call.noun.resource->singular;
   std::string object = call.invocation.value("name");
@@ -75,7 +75,7 @@ Error about_object(const Call& call, Error error) {
   return about(what, std::move(error));
 }
 
-// The tags that the object shall have, from those that it has.
+// Computes the object's new tags from its present ones.
 Result<json::array> changed_tags(const Call& call, const std::string& target) {
   std::vector<std::string> tags;
   if (!call.invocation.has("no-tag") && !call.invocation.has("all-tag")) {
@@ -188,7 +188,7 @@ Result<json::object> attributes(const Call& call, const std::string& target) {
 
 namespace {
 
-// Filters go into the query as the API's words.
+// Makes the query from the filters.
 Result<Query> filters(const Call& call) {
   const auto wanted = attributes(call, {});
   if (!wanted) return tl::unexpected(wanted.error());

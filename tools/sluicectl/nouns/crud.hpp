@@ -1,5 +1,5 @@
-// The verbs that every resource of the API has, as handlers for the noun tables: what is sent
-// follows from the options' and positionals' descriptions alone.
+// CRUD: handlers of the verbs that every resource of the API has. What they send follows from the
+// descriptions of options and positionals alone.
 #pragma once
 
 #include <boost/json/object.hpp>
@@ -18,8 +18,8 @@ Result<Answer> failover(const Call& call);
 Result<Answer> show_stats(const Call& call);
 Result<Answer> show_status(const Call& call);
 
-// What the options and positionals say, as attributes of a request. `target`: the path of the
-// object whose present tags are changed, if any are.
+// Turns options and positionals into a request's attributes. `target` is the path of the object,
+// whose present tags may be needed.
 Result<boost::json::object> attributes(const Call& call, const std::string& target);
 
 // The rows of show_stats.

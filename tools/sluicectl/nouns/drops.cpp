@@ -1,4 +1,4 @@
-// sluicectl drops: what became of packets, by reason.
+// sluicectl drops: the fate of packets, by reason.
 #include <boost/json.hpp>
 
 #include "sluicectl/grammar/options.hpp"

@@ -1,4 +1,4 @@
-// sluicectl events: what happened lately, and what happens now.
+// sluicectl events: shows recent events, and follows new ones.
 #include <fmt/format.h>
 
 #include <boost/json.hpp>
@@ -43,7 +43,7 @@ Result<Page> ask(const Call& call, std::int64_t after) {
   return page;
 }
 
-// Everything behind `after`: the server answers in pages.
+// Fetches all events after `after`, page by page.
 Result<Page> ask_all(const Call& call, std::int64_t after) {
   Page all;
   all.last = after;

@@ -1,6 +1,6 @@
-// sluicectl floating-ip: further addresses that reach a load balancer, as the Networking API's
-// floating IPs; in the OpenStack client's grammar (floating ip create, set --port) and in one step
-// of our own (set --load-balancer).
+// sluicectl floating-ip: further addresses of a load balancer, as the Networking API's floating
+// IPs. It has the OpenStack client's grammar (floating ip create, set --port) and a short form of
+// our own (set --load-balancer).
 #include <boost/json.hpp>
 #include <optional>
 
@@ -44,7 +44,7 @@ std::string text_at(const json::object& object, std::string_view key) {
   return value && value->is_string() ? std::string(value->get_string()) : std::string();
 }
 
-// The id of the floating IP with this address or id, or none.
+// The id of the floating IP with this address or id; nullopt if there is none.
 Result<std::optional<std::string>> find(Client& client, const std::string& address) {
   const auto& resource = floating_ip_resource();
   const auto all = client.list(resource.path, resource.collection);
@@ -58,7 +58,7 @@ Result<std::optional<std::string>> find(Client& client, const std::string& addre
   return std::nullopt;
 }
 
-// Where the address shall lead: a port, which stands for a VIP.
+// The destination of an address: a port, which stands for a VIP.
 struct Destination {
   std::string port;
   std::string load_balancer_path;  // to wait for; empty when only the port was given
@@ -87,7 +87,8 @@ Result<Destination> destination(const Call& call) {
   return Destination{std::move(port), path};
 }
 
-// With a load balancer an address that nobody has yet is taken at once.
+// Ties the address to the port. If the command names a load balancer, a missing floating IP is
+// created.
 Result<json::object> lead(const Call& call, const std::string& address, const std::string& port) {
   const auto& resource = floating_ip_resource();
   const auto existing = find(call.client, address);

@@ -1,5 +1,4 @@
-// sluicectl flows, explain: the connections that the data plane holds, and what it would do with a
-// new one.
+// sluicectl flows, explain: show the data plane's connections, and what it would do with a packet.
 #include <fmt/format.h>
 
 #include <boost/json.hpp>
@@ -14,7 +13,7 @@ namespace {
 
 namespace json = boost::json;
 
-// A member is known by name within its pool only.
+// Finds a member; its name is unique within its pool only.
 Result<std::string> member_id(const Call& call, const std::string& pool_id) {
   const auto typed = call.invocation.value("member");
   if (parse_uuid(typed)) return typed;

@@ -52,7 +52,7 @@ Options mandatory_timing() {
   return options;
 }
 
-// What create and set share.
+// The options of both create and set.
 Options changeable() {
   return {option(Kind::text, "name", "NAME", "its name"),
           option(Kind::integer, "max-retries-down", "COUNT",

@@ -24,12 +24,12 @@ namespace {
 
 const Positional target = {"MEMBER", Role::target, nullptr, {}};
 
-// A function, not a constant: pool_resource() lives in another file.
+// This is a function, because pool_resource() is a static object of another file.
 Positional pool() {
   return {"POOL", Role::parent, &pool_resource(), {}};
 }
 
-// What create and set share.
+// The options of both create and set.
 Options changeable() {
   return {option(Kind::text, "name", "NAME", "its name"),
           option(Kind::integer, "weight", "WEIGHT", "share of the connections, 0 to 256; 0 drains"),

@@ -1,5 +1,5 @@
-// sluicectl network, subnet: where VIPs and floating IPs come from, as the Networking API shows it.
-// They are declared in sluiced's configuration, so there is nothing to change here.
+// sluicectl network, subnet: the sources of VIPs and floating IPs, as the Networking API shows
+// them. They are declared in sluiced's configuration, so no verb changes them.
 #include "sluicectl/grammar/options.hpp"
 #include "sluicectl/nouns/crud.hpp"
 

@@ -45,7 +45,7 @@ namespace {
 
 const Positional target = {"POOL", Role::target, nullptr, {}};
 
-// What create and set share.
+// The options of both create and set.
 Options changeable() {
   return {
       option(Kind::text, "name", "NAME", "its name"),

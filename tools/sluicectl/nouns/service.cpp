@@ -1,5 +1,5 @@
-// sluicectl loadbalancer provider, quota: what the service says about itself, and how many objects
-// a project may have.
+// sluicectl loadbalancer provider, quota: the service's description of itself, and the limits of a
+// project.
 #include <boost/json.hpp>
 #include <charconv>
 
@@ -57,7 +57,7 @@ Result<Answer> list_quotas(const Call& call) {
   return to_listing(*quotas, quota_resource(), quota_resource().columns);
 }
 
-// Options that were not given leave their limits as they are; `unset` takes limits away.
+// Changes the limits whose options were given; `unset` removes limits.
 Result<Answer> change_quota(const Call& call) {
   boost::json::object limits;
   for (const auto& option : call.verb.options) {

@@ -1,4 +1,4 @@
-// sluicectl top: what goes on, as rates, again and again.
+// sluicectl top: shows rates, again and again.
 #include <fmt/format.h>
 
 #include <boost/json.hpp>
@@ -15,7 +15,7 @@ namespace json = boost::json;
 using Clock = std::chrono::steady_clock;
 
 constexpr int default_interval = 2;
-// The cursor to the upper left corner, and nothing on the screen.
+// Moves the cursor to the upper left corner and clears the screen.
 constexpr const char* clear = "\033[H\033[2J";
 
 Result<Snapshot> ask(const Call& call) {
@@ -38,7 +38,7 @@ Result<Answer> show_top(const Call& call) {
     if (!now) return tl::unexpected(now.error());
     const auto time = Clock::now();
     const std::chrono::duration<double> since = time - asked;
-    // The first answer alone has no rates: worth a screen only for somebody who watches.
+    // The first answer has no rates, so only a terminal gets it.
     if (before || call.display.is_terminal) {
       const auto screen = compare(before ? &*before : nullptr, *now, since.count());
       call.display.show((call.display.is_terminal ? clear : "") + text_of(screen) + "\n");

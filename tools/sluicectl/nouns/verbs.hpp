@@ -1,5 +1,5 @@
-// The verbs that every collection of the API has, so that a noun says only what is its own: which
-// objects and options. What all have in common (--wait, --enable, tags, filters) is added here.
+// Verbs of every collection of the API. A noun gives its own objects and options; the common ones
+// (--wait, --enable, tags, filters) are added here.
 #pragma once
 
 #include <string>
@@ -13,7 +13,7 @@ using Texts = std::vector<std::string>;
 using Positionals = std::vector<Positional>;
 using Options = std::vector<Option>;
 
-// A noun's own conditions on its options are added to `groups` of the verb that is returned.
+// A noun adds conditions on its options to the `groups` of the verb that is returned.
 Verb create_verb(std::string summary, Positionals, Options, Texts examples = {});
 Verb list_verb(std::string summary, Positionals, Options filters = {}, Texts examples = {});
 Verb show_verb(Positionals, Texts examples = {});

@@ -41,7 +41,7 @@ double number(const Cell& cell) {
   return std::get<double>(cell);
 }
 
-// Numbers by their value, before everything else, which goes by its text; null is the least.
+// Orders cells: null first, then numbers by their value, then the rest by its text.
 bool less(const Cell& a, const Cell& b) {
   if (is_number(a) && is_number(b)) return number(a) < number(b);
   const auto rank = [](const Cell& cell) {
@@ -60,7 +60,7 @@ std::string in_quotes(std::string_view text) {
   return out + '"';
 }
 
-// Everything but numbers and booleans is quoted; null is the empty string.
+// Quotes everything but numbers and booleans; null is the empty string.
 std::string csv_cell(const Cell& cell) {
   if (std::holds_alternative<std::monostate>(cell)) return in_quotes("");
   if (is_number(cell) || std::holds_alternative<bool>(cell)) return cell_text(cell);

@@ -1,5 +1,5 @@
-// Answers as text: a record (Field and Value) or a listing (columns and rows), as table, value,
-// JSON, YAML or CSV.
+// Format: prints a record (Field and Value) or a listing (columns and rows) as table, value, JSON,
+// YAML or CSV.
 //
 // The layouts are those of the OpenStack client, so that scripts written for one read the other.
 #pragma once
@@ -13,7 +13,7 @@
 
 namespace sluice::ctl {
 
-// JSON that has no simpler form ("[]"): shown as it is.
+// JSON that is shown as it is, because it has no simpler form ("[]").
 struct RawJson {
   std::string text;
   bool operator==(const RawJson&) const = default;
@@ -33,7 +33,7 @@ struct Listing {
   std::string note = {};  // for stderr: what the rows don't tell
 };
 
-// Nothing, a record, a listing, or text that has only one form (the status tree).
+// A verb's answer: nothing, a record, a listing, or text that has only one form (the status tree).
 using Answer = std::variant<std::monostate, Record, Listing, std::string>;
 
 enum class Format { table, value, json, yaml, csv };
@@ -42,7 +42,7 @@ std::optional<Format> parse_format(std::string_view text);
 // The cell as tables and plain values show it: None, True, 80, ...
 std::string cell_text(const Cell& cell);
 
-// The columns that were asked for, in the answer's own order; all of them when none was.
+// Keeps the columns that were asked for, in the answer's own order; all if none was.
 void select(Record& record, const std::vector<std::string>& columns);
 void select(Listing& listing, const std::vector<std::string>& columns);
 

@@ -1,4 +1,4 @@
-// JSON for people: one attribute a line, in the order in which the object holds them.
+// JSON for people: one attribute a line, in the object's order.
 #pragma once
 
 #include <boost/json/fwd.hpp>

@@ -23,7 +23,7 @@ constexpr std::uint16_t ethernet = 1;  // LINKTYPE_ETHERNET
 constexpr std::uint8_t nanoseconds = 9;
 constexpr std::uint32_t inbound = 1, outbound = 2;
 
-// The body of a block; everything begins at a multiple of four bytes.
+// The body of a block, in which everything begins at a multiple of four bytes.
 class Block {
  public:
   template <typename T>

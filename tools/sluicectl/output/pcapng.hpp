@@ -1,5 +1,4 @@
-// Frames as a pcapng file, which Wireshark and tcpdump read: what became of each stands in its
-// comment.
+// Pcapng: writes frames to a file for Wireshark and tcpdump, each with its reason as comment.
 //
 // Source: https://www.ietf.org/archive/id/draft-ietf-opsawg-pcapng-02.html. Numbers are in the byte
 // order of this machine, which the file's first block tells.
@@ -25,12 +24,12 @@ struct CapturedFrame {
 
 class PcapngWriter {
  public:
-  // Writes the file's beginning. `application` is named there.
+  // Writes the file's beginning, which names `application`.
   PcapngWriter(std::ostream& out, std::string_view application);
   void write(const CapturedFrame& frame);
 
  private:
-  // The interface's number in the file; its description comes before its first frame.
+  // The interface's number in the file; writes its description before its first frame.
   std::uint32_t number_of(const std::string& interface);
 
   std::ostream& out_;

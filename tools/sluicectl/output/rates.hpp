@@ -1,5 +1,4 @@
-// Rates: what two answers of GET /v1/counters, and the time between them, say about the present.
-// Pure.
+// Rates: computes rates from two answers of GET /v1/counters and the time between them. Pure.
 #pragma once
 
 #include <boost/json/object.hpp>
@@ -13,7 +12,7 @@
 
 namespace sluice::ctl {
 
-// One listener or member, its counters since it was made.
+// One listener or member with its counters since its creation.
 struct Counted {
   std::string id, name, owner, address, status;  // `owner`: the load balancer, or the pool
   std::int64_t active = 0, opened = 0, failed = 0, refused = 0;
@@ -28,10 +27,11 @@ struct Snapshot {
   };
   std::vector<Reason> reasons;
 };
-// ErrorKind::internal for an answer of another shape.
+// Reads an answer; ErrorKind::internal if it has another shape.
 Result<Snapshot> read_snapshot(const boost::json::object& counters);
 
-// Per second; nothing where it can't be known: the object is new, or its counters began anew.
+// A rate per second; nullopt if it is unknown, because the object is new or its counters began
+// anew.
 using Rate = std::optional<double>;
 struct Load {
   Counted now;
@@ -44,9 +44,9 @@ struct ReasonRate {
 };
 struct Screen {
   std::vector<Load> listeners, members;  // in the order of the answer
-  std::vector<ReasonRate> reasons;       // of dropped packets that came, fastest first
+  std::vector<ReasonRate> reasons;       // of drops that happened, fastest first
 };
-// `before` nullptr: no rate is known.
+// Computes the rates; without `before` none is known.
 Screen compare(const Snapshot* before, const Snapshot& now, double seconds);
 
 // "1.2k", "950", "-".

@@ -10,7 +10,7 @@
 namespace sluice::ctl {
 namespace {
 
-// The user's locale may be "C", in which nothing beyond ASCII has a width: ask in UTF-8's.
+// Widths are asked for in a UTF-8 locale: in the user's, which may be "C", only ASCII has a width.
 class Utf8Locale {
  public:
   Utf8Locale() {
@@ -27,7 +27,7 @@ class Utf8Locale {
   locale_t previous_ = nullptr;
 };
 
-// What others typed must neither move the operator's cursor nor turn a line around.
+// Splits a cell and escapes characters that move the cursor or turn a line around.
 std::vector<std::string> split_lines(std::string_view text) {
   std::vector<std::string> lines;
   for (std::size_t at = 0; at <= text.size();) {

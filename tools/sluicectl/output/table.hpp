@@ -1,5 +1,4 @@
-// TextTable: rows of text between "+-|" borders, each column as wide as its widest cell on a
-// terminal.
+// TextTable: rows of text in "+-|" borders, each column as wide as its widest cell on a terminal.
 #pragma once
 
 #include <string>
@@ -12,13 +11,14 @@ class TextTable {
  public:
   explicit TextTable(std::vector<std::string> header);
 
-  // The column's cells and its header end at the right border.
+  // Aligns the column's cells and its header to the right.
   void align_right(std::size_t column) { right_[column] = true; }
 
-  // A cell with newlines takes as many lines. Precondition: one cell per column of the header.
+  // Adds a row; a cell with newlines takes several lines. Precondition: one cell per column of the
+  // header.
   void add_row(const std::vector<std::string>& cells);
 
-  // With a newline at the end; a table without rows is an empty line.
+  // The table, with a newline at the end; one without rows is an empty line.
   std::string text() const;
 
  private:
@@ -34,7 +34,7 @@ class TextTable {
   std::vector<std::vector<Lines>> rows_;
 };
 
-// Terminal columns that the text takes: wide characters count two, combining ones none.
+// The terminal columns of the text: wide characters take two, combining ones none.
 std::size_t display_width(std::string_view utf8);
 
 }  // namespace sluice::ctl

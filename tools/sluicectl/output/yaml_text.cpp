@@ -7,8 +7,7 @@
 namespace sluice::ctl {
 namespace {
 
-// YAML 1.1 gives these plain words and digits meanings of their own: booleans, null, numbers,
-// times.
+// Says whether YAML 1.1 takes the plain text for a boolean, null, a number or a time.
 bool looks_like_something_else(const std::string& text) {
   static const std::regex word("y|n|yes|no|on|off|true|false|null|~|=|<<", std::regex::icase);
   static const std::regex number(

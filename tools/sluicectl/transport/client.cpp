@@ -32,7 +32,7 @@ std::string with_query(const std::string& path, const Query& query) {
   return out;
 }
 
-// Faults come in three shapes: the load balancing API's, its router's, the Networking API's.
+// Reads a fault in one of its shapes: the load balancing API's, its router's, the Networking API's.
 std::string fault_text(const HttpAnswer& answer) {
   boost::system::error_code error;
   const auto body = json::parse(answer.body, error);
@@ -54,7 +54,7 @@ ErrorKind kind_of(int status) {
 }
 
 tl::unexpected<Error> fault(const HttpAnswer& answer) {
-  // The request's id finds the server's own log line: of use when the server broke.
+  // If the server is at fault, the request's id leads to its log line.
   const bool broke = answer.status >= 500 && answer.status != 501 && !answer.request_id.empty();
   const auto request = broke ? ", request " + answer.request_id : std::string();
   return fail(kind_of(answer.status),
@@ -66,7 +66,7 @@ tl::unexpected<Error> strange(const std::string& target, std::string_view what) 
               "is it sluiced that answers there, of the same version?");
 }
 
-// The path and query of the page after this one; empty when this was the last.
+// The path and query of the next page; empty if this is the last.
 std::string next_page(const json::object& page, const std::string& collection) {
   const auto* links = page.if_contains(collection + "_links");
   if (!links || !links->is_array()) return {};
@@ -169,7 +169,7 @@ Result<json::object> Client::send(const std::string& method, const std::string& 
 Result<json::array> Client::list(const std::string& path, const std::string& collection,
                                  const Query& query) {
   json::array all;
-  std::set<std::string> seen;  // a server whose pages lead in a circle must not hang us
+  std::set<std::string> seen;  // pages that lead in a circle must not hang us
   for (auto target = with_query(path, query); !target.empty() && seen.insert(target).second;) {
     auto page = request("GET", target);
     if (!page) return tl::unexpected(page.error());
@@ -195,7 +195,7 @@ std::vector<std::string> Client::names(const std::string& path, const std::strin
 
 Result<std::string> Client::resolve(const Resource& resource, const std::string& path,
                                     const std::string& name_or_id, const std::string& see) {
-  // A name may look like an id, but an id always wins: names can be changed at will.
+  // A name may look like an id. The id takes precedence, because anybody may change a name.
   const std::vector<std::string> keys = parse_uuid(name_or_id)
                                             ? std::vector<std::string>{"id", resource.key}
                                             : std::vector<std::string>{resource.key};

@@ -1,5 +1,5 @@
-// The only file that knows libcurl. One transfer per request, under one deadline that holds for
-// resolving, connecting, the handshake, writing and reading alike.
+// HTTP with libcurl, which no other file knows. Each request is one transfer with one deadline for
+// resolving, connecting, handshake, writing and reading together.
 #include "sluicectl/transport/http.hpp"
 
 #include <curl/curl.h>
@@ -20,14 +20,14 @@ constexpr std::size_t max_answer_bytes = 64 << 20;
 
 std::string group_of(const std::filesystem::path& path) {
   struct stat status;
-  // Whoever may not enter the directory needs the directory's group.
+  // A user who may not enter the directory needs the directory's group.
   if (::stat(path.c_str(), &status) != 0 && ::stat(path.parent_path().c_str(), &status) != 0)
     return "sluice";
   const auto* group = ::getgrgid(status.st_gid);
   return group ? group->gr_name : fmt::format("{}", status.st_gid);
 }
 
-// What libcurl says of a transfer that failed.
+// libcurl's description of a failed transfer.
 struct Failure {
   CURLcode code = CURLE_OK;
   int system_errno = 0;  // of connecting; 0 when the kernel refused nothing
@@ -35,7 +35,7 @@ struct Failure {
   std::string details;  // may be empty
 };
 
-// The library's texts ("Timeout was reached", "Empty reply from server") in our words.
+// Rewords the library's texts ("Timeout was reached", "Empty reply from server").
 std::string reason(const Failure& failure) {
   if (failure.too_large)
     return fmt::format("the answer is larger than {} MiB", max_answer_bytes >> 20);
@@ -119,7 +119,7 @@ void add(Headers& headers, const std::string& line) {
   }
 }
 
-// Takes what libcurl has received; fewer bytes than offered end the transfer.
+// Takes bytes from libcurl; returning fewer than offered ends the transfer.
 std::size_t receive(char* data, std::size_t, std::size_t size, void* destination) {
   auto& body = *static_cast<std::string*>(destination);
   if (size > max_answer_bytes - body.size()) return 0;
@@ -165,8 +165,8 @@ class CurlTransport : public Transport {
   }
 
  private:
-  // Where to, and how long at most. What the environment or ~/.netrc says about proxies and
-  // passwords is meant for other programs.
+  // Sets destination and time limit. Proxies and passwords of the environment and ~/.netrc are
+  // ignored: they are meant for other programs.
   void aim(CURL* curl) const {
     curl_easy_setopt(curl, CURLOPT_URL, origin().c_str());
     curl_easy_setopt(curl, CURLOPT_PROXY, "");
@@ -177,14 +177,14 @@ class CurlTransport : public Transport {
     if (endpoint_.host.empty())
       curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, endpoint_.socket.c_str());
     // The server's certificate must be for the host that was asked for (libcurl's default), and
-    // signed by one that we trust: when a file is given, by nobody else.
+    // signed by a CA that we trust. If a file is given, only its CAs are trusted.
     if (!endpoint_.cacert.empty()) {
       curl_easy_setopt(curl, CURLOPT_CAINFO, endpoint_.cacert.c_str());
       curl_easy_setopt(curl, CURLOPT_CAPATH, nullptr);
     }
   }
 
-  // What to ask. The headers and the request must outlive the transfer.
+  // Sets the request, which must outlive the transfer, as must the headers.
   Headers load(CURL* curl, const HttpRequest& request) const {
     Headers headers;
     add(headers, "Accept: application/json");

@@ -1,5 +1,4 @@
-// Transport: one HTTP request to sluiced and its answer; and the real one, over a unix socket or
-// TCP.
+// Transport: sends one HTTP request to sluiced, over a unix socket or TCP; tests use another one.
 #pragma once
 
 #include <chrono>
@@ -26,12 +25,12 @@ struct HttpAnswer {
 class Transport {
  public:
   virtual ~Transport() = default;
-  // An error is one of reaching the server (ErrorKind::system); what the server itself says is an
-  // answer.
+  // Sends the request. An error says that the server was not reached (ErrorKind::system); all that
+  // the server says is an answer.
   virtual Result<HttpAnswer> exchange(const HttpRequest& request) = 0;
 };
 
-// Where sluiced is: a unix socket, or an address on TCP when `host` is set.
+// sluiced's address: a unix socket, or TCP if `host` is set.
 struct Endpoint {
   std::string socket = "/run/sluice/api.sock";
   std::string host;
@@ -41,11 +40,11 @@ struct Endpoint {
   std::string cacert;  // a file of certificates to trust; empty: the system's
 };
 
-// "http://127.0.0.1:9876" or https, with or without a path or the "/v2.0" that OpenStack's clients
-// put there.
+// Parses "http://127.0.0.1:9876" or https, with or without a path or the "/v2.0" of OpenStack's
+// clients.
 Result<Endpoint> parse_endpoint(const std::string& url);
 
-// A connection per request; none takes longer than `limit`.
+// Makes a transport with a connection per request, of which none takes longer than `limit`.
 std::unique_ptr<Transport> make_transport(Endpoint endpoint, std::string token,
                                           std::chrono::seconds limit = std::chrono::seconds(10));
 
