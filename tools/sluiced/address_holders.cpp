@@ -10,10 +10,11 @@
 namespace sluice::daemon {
 namespace {
 
-// A batch of a thousand VIPs looks once.
+// Findings are used again for so long, so that a batch of a thousand VIPs looks once.
 constexpr auto freshness = std::chrono::seconds(1);
 
-// A batch of thousands of VIPs is no storm of broadcasts.
+// At most so many are asked at once, so that a batch of thousands of VIPs is no storm of
+// broadcasts.
 constexpr std::size_t asked_at_once = 500;
 
 std::string in_use_by(const network::MacAddress& mac) {
@@ -22,7 +23,8 @@ std::string in_use_by(const network::MacAddress& mac) {
 
 }  // namespace
 
-// What can't be read holds nobody up: then only the wire tells, or nothing does.
+// Reads the host's addresses. If that fails, only the wire is asked: a request must not fail for
+// it.
 void AddressHolders::look() {
   const auto now = std::chrono::steady_clock::now();
   if (looked_ && now - *looked_ < freshness) return;

@@ -1,5 +1,5 @@
-// AddressHolders: who has an address already, by what the kernel knows, by the declared subnets
-// and, when asked, by ARP and neighbour discovery on the attached NICs.
+// AddressHolders: finds out who has an address already: by the kernel, by the declared subnets and,
+// on request, by ARP and neighbour discovery on the attached NICs.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -24,7 +24,7 @@ class AddressHolders : public api::AddressHolders {
 
  private:
   void look();
-  // The first of `rest`, then the others; `answers` are those so far.
+  // Asks for the first of `rest`, then for the others; `answers` are those so far.
   void ask_portion(std::vector<IpAddress> rest, Answers answers, std::function<void(Answers)> done);
 
   boost::asio::io_context& loop_;

@@ -15,8 +15,8 @@
 namespace sluice::daemon {
 namespace {
 
-// The journal names the stream that it reads, as "device:inode"; a child whose stderr went
-// elsewhere inherits the variable all the same.
+// The journal names the stream that it reads as "device:inode". A child whose stderr was redirected
+// inherits the variable, too, so the two are compared.
 bool stderr_is_the_journal() {
   const char* stream = std::getenv("JOURNAL_STREAM");
   struct stat status {};
@@ -51,8 +51,8 @@ class PriorityFlag : public spdlog::custom_flag_formatter {
   }
 };
 
-// The message, in which names that clients gave and words that members answered end no line and
-// move no cursor.
+// Escapes the message, so that clients' names and members' answers can't end a line or move the
+// cursor.
 class PrintableMessage : public spdlog::custom_flag_formatter {
  public:
   void format(const spdlog::details::log_msg& message, const std::tm&,

@@ -1,4 +1,5 @@
-// sluiced: Sluice's controller. Start-up, in order; everything else happens on the event loop.
+// sluiced: Sluice's controller. main() starts its parts in order; all else happens on the event
+// loop.
 #include <fmt/format.h>
 #include <fmt/ostream.h>
 #include <spdlog/spdlog.h>
@@ -39,7 +40,7 @@
 namespace sluice::daemon {
 namespace {
 
-// --interface: NICs that are attached already stay as they are.
+// Attaches the NICs of --interface; those that are attached already stay as they are.
 Result<void> attach(const Options& options) {
   if (options.interfaces.empty()) return {};
   const auto report = attachment::attach({.pin_directory = options.pin_directory,
@@ -61,7 +62,7 @@ Result<void> attach(const Options& options) {
   return {};
 }
 
-// What is pinned, or loaded now, as our members are chosen.
+// Opens the pinned data plane, or loads one, and sets the hash key by which members are chosen.
 Result<std::unique_ptr<dataplane::BpfDataPlane>> open_data_plane(const Options& options) {
   auto data_plane = dataplane::BpfDataPlane::open(
       options.pin_directory, options.flows.value_or(kernel::LoadOptions{}.flows));
@@ -73,8 +74,8 @@ Result<std::unique_ptr<dataplane::BpfDataPlane>> open_data_plane(const Options& 
   return data_plane;
 }
 
-// Frames to members in a VLAN get the tags of its interface. `warned`: the interfaces that there
-// was no place for last time, about which nothing new needs to be said.
+// Tells the data plane the tags of VLAN interfaces, for members in VLANs. `warned`: the interfaces
+// for which there was no place last time, so that each is logged once.
 void follow_vlans(dataplane::BpfDataPlane& data_plane, std::vector<std::uint32_t>& warned) {
   const auto interfaces = network::vlan_interfaces();
   if (!interfaces) return spdlog::error("list the VLAN interfaces: {}", interfaces.error().text());
@@ -121,7 +122,7 @@ void log_exchange(const api::Exchange& exchange) {
                exchange.status, exchange.request_id);
 }
 
-// Who knocked without a key.
+// Logs a caller who was denied.
 void log_denied(const api::Denied& denied) {
   spdlog::warn("{}: {} {} -> {}: {}", denied.peer.address, denied.method, denied.target,
                denied.status, denied.reason);
@@ -153,7 +154,7 @@ std::chrono::nanoseconds own_cpu_time() {
   return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
 }
 
-// Until the loop is stopped. Waiting takes no CPU time, so a turn's end is the next one's
+// Runs the loop until it is stopped. Waiting takes no CPU time, so a turn's end is the next one's
 // beginning.
 void run(boost::asio::io_context& loop, TurnTimes& turns) {
   auto before = own_cpu_time();
@@ -179,15 +180,15 @@ Result<void> run(const Options& options) {
   raise_descriptor_limit();
   boost::asio::io_context loop(1);  // outlives all that it calls
 
-  // First of all, while nothing is touched: a socket that another sluiced serves ends the start
-  // here.
+  // The endpoints come first: a socket that another sluiced serves must end the start before
+  // anything has changed.
   auto endpoints = api::Endpoints::open(options.endpoints);
   if (!endpoints) return tl::unexpected(std::move(endpoints.error()));
 
   auto pins = kernel::lock_for_daemon(options.pin_directory);
   if (!pins) return tl::unexpected(std::move(pins.error()));
 
-  // What was wanted when we last ran, and what the kernel has been doing without us.
+  // The store has the desired state, the data plane what the kernel has been doing without us.
   auto store = store::SqliteStore::open(options.state_directory);
   if (!store) return tl::unexpected(std::move(store.error()));
   auto stored = store->load();
@@ -196,7 +197,8 @@ Result<void> run(const Options& options) {
   auto data_plane = open_data_plane(options);
   if (!data_plane) return tl::unexpected(std::move(data_plane.error()));
 
-  // Makes the second equal to the first. From here on the disk is waited for on another thread.
+  // The controller makes the data plane equal to the desired state. From here on another thread
+  // waits for the disk.
   store::WriterThread writer(*store,
                              [&loop](auto heard) { boost::asio::post(loop, std::move(heard)); });
   using Age = control::Controller::Age;
@@ -207,8 +209,8 @@ Result<void> run(const Options& options) {
   const auto controller = std::move(*started);
   controller->set_networks(options.networks);
 
-  // Probes, neighbours and announcements follow the model; the kernel tells when next hops change,
-  // the data plane when it misses one.
+  // Probes, neighbours and announcements follow the model. The kernel reports changed next hops,
+  // the data plane missing ones.
   auto neighbors = network::NeighborKeeper::start(loop.get_executor());
   if (!neighbors) return tl::unexpected(std::move(neighbors.error()));
   api::Events events;
@@ -223,7 +225,7 @@ Result<void> run(const Options& options) {
       {.next_hops_changed = [&] { renew_next_hops(**data_plane, *neighbors, warned_vlans); },
        .link_changed = [&](std::uint32_t index) { follower.link_changed(index); }});
   if (!watcher) return tl::unexpected(std::move(watcher.error()));
-  renew_next_hops(**data_plane, *neighbors, warned_vlans);  // for what changed while nobody watched
+  renew_next_hops(**data_plane, *neighbors, warned_vlans);  // for changes before the watcher ran
 
   log_endpoints(*endpoints);
   AddressHolders holders(loop, *controller);
@@ -242,7 +244,7 @@ Result<void> run(const Options& options) {
       {.on_other_maps = [&]() -> Result<void> {
          auto present = open_data_plane(options);
          if (!present) return tl::unexpected(std::move(present.error()));
-         (*data_plane).swap(*present);  // what was before lives until all have let go of it
+         (*data_plane).swap(*present);  // the old one lives until nobody uses it
          notice_reader.read(**data_plane);
          controller->adopt(**data_plane);
          warned_vlans.clear();
@@ -258,7 +260,7 @@ Result<void> run(const Options& options) {
            },
        .program = [&]() -> const kernel::Program& { return (*data_plane)->program(); }});
 
-  // The data plane stays as it is when we go: that is what makes a restart harmless.
+  // The data plane stays when we end, so a restart is harmless.
   boost::asio::signal_set signals(loop, SIGTERM, SIGINT);
   signals.async_wait([&](const boost::system::error_code&, int signal) {
     spdlog::info("stopping on {}; traffic goes on", strsignal(signal));

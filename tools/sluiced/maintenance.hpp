@@ -1,5 +1,5 @@
-// Maintenance: what recurs by the clock: idle flows are removed, drift is repaired, the service
-// manager hears that we are alive.
+// Maintenance: periodic work: removes expired flows, repairs drift, and tells the service manager
+// that we are alive.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -15,7 +15,7 @@ namespace sluice::daemon {
 
 class Maintenance {
  public:
-  // `after_drift_check` is called after each of them. The controller must outlive this.
+  // `after_drift_check` is called after each check. The controller must outlive this.
   Maintenance(boost::asio::io_context& loop, control::Controller& controller,
               std::function<void()> after_drift_check);
 
@@ -32,7 +32,7 @@ class Maintenance {
   std::list<boost::asio::steady_timer> timers_;
   std::uint64_t commits_seen_ = 0;
   bool store_hangs_ = false;
-  std::string last_expiry_error_;  // the same one every second would drown the log
+  std::string last_expiry_error_;  // so that each error is logged once
 };
 
 }  // namespace sluice::daemon

@@ -6,7 +6,8 @@
 namespace sluice::daemon {
 namespace {
 
-// A flood of packets to unresolved neighbours is a flood of notices: they are taken in batches.
+// Notices are read in batches, because a flood of packets to unresolved neighbours is a flood of
+// notices.
 constexpr auto between_batches = std::chrono::milliseconds(5);
 
 }  // namespace
@@ -25,7 +26,7 @@ void NoticeReader::read(dataplane::BpfDataPlane& data_plane) {
   notices_.close(ignored);
   const int fd = data_plane.notices_fd();
   if (fd < 0) return;
-  notices_.assign(fcntl(fd, F_DUPFD_CLOEXEC, 0));  // the original belongs to the data plane
+  notices_.assign(fcntl(fd, F_DUPFD_CLOEXEC, 0));  // the data plane owns the original
   wait();
 }
 

@@ -1,5 +1,5 @@
-// NoticeReader: passes on what the data plane tells: next hops whose MAC it misses, members that
-// new connections find dead.
+// NoticeReader: passes on the data plane's notices: next hops without a MAC, and members at which
+// new connections fail.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -14,11 +14,11 @@ namespace sluice::daemon {
 
 class NoticeReader {
  public:
-  // Everything must outlive the NoticeReader.
+  // All arguments must outlive the NoticeReader.
   NoticeReader(boost::asio::io_context& loop, dataplane::BpfDataPlane& data_plane,
                network::NeighborKeeper& neighbors, control::Follower& follower);
 
-  // Reads this one's notices from now on.
+  // Reads this data plane's notices from now on.
   void read(dataplane::BpfDataPlane& data_plane);
 
  private:
@@ -26,7 +26,7 @@ class NoticeReader {
   void pass_on();
 
   dataplane::BpfDataPlane* data_plane_;
-  unsigned reading_ = 0;  // counts data planes; handlers of one before the last do nothing
+  unsigned reading_ = 0;  // counts data planes; handlers of an earlier one do nothing
   network::NeighborKeeper& neighbors_;
   control::Follower& follower_;
   boost::asio::posix::stream_descriptor notices_;

@@ -27,7 +27,7 @@ using Texts = std::vector<std::string>;
 
 constexpr unsigned help_width = 100;
 
-// What both the command line and the file understand.
+// The options of both the command line and the file.
 po::options_description settings() {
   po::options_description list("Options", help_width);
   list.add_options()  //
@@ -88,7 +88,8 @@ po::options_description settings_and_command_line_only() {
   list.add_options()  //
       ("config", po::value<Text>()->value_name("FILE"),
        "read options from FILE too: NAME = VALUE lines, # comments")  //
-      // Not for the configuration: whoever always starts so loses a VIP some day.
+      // This option is not for the configuration file: a daemon that always starts so will lose a
+      // VIP one day.
       ("accept-older-state", po::bool_switch(),
        "this time, start from what is stored although the data plane carries something newer")  //
       ("hash-password", po::bool_switch(),
@@ -129,7 +130,7 @@ ExitCode wrong(const std::string& what) {
   return wrong_usage;
 }
 
-// Where a name stands in a file: ", line 3"; empty when it can't be told.
+// The line of a name in a file: ", line 3"; empty if it is unknown.
 std::string line_of(const std::string& path, const std::string& name) {
   std::ifstream file(path);
   std::string line;
@@ -162,7 +163,8 @@ std::optional<ExitCode> read_config(const std::string& path, po::variables_map& 
   return std::nullopt;
 }
 
-// --hash-password: the word is not an argument, which every user of the machine can see.
+// Carries out --hash-password. The password is read from stdin, because every user of the machine
+// can see arguments.
 ExitCode hash_password() {
   std::string password;
   std::getline(std::cin, password);

@@ -1,5 +1,5 @@
-// Options: what the operator asked for, from the command line and the file that --config names
-// (same names; the command line wins).
+// Options: read from the command line and the file of --config. Both have the same names; the
+// command line takes precedence.
 #pragma once
 
 #include <spdlog/common.h>
@@ -20,11 +20,11 @@ enum ExitCode { done = 0, failed = 1, wrong_usage = 2 };
 
 struct Options {
   std::filesystem::path state_directory;
-  bool accept_older_state = false;  // whatever the data plane carries
+  bool accept_older_state = false;  // even if the data plane's is newer
   api::EndpointOptions endpoints;
   std::filesystem::path pin_directory;
-  model::Networks networks;  // that addresses are taken from
-  std::string project_id;    // of objects whose request names none
+  model::Networks networks;  // to allocate addresses from
+  std::string project_id;    // the default for requests that name none
   std::filesystem::path hash_key_file;
   std::filesystem::path test_hook;     // empty: none
   std::optional<std::uint32_t> flows;  // unset: what is pinned, or the default
@@ -32,8 +32,8 @@ struct Options {
   spdlog::level::level_enum log_level = spdlog::level::info;
 };
 
-// The options; or the exit code when there is nothing to run: --help and --version have been
-// printed, or what is wrong has been told on stderr.
+// Parses the options; returns the exit code if there is nothing to run: --help or --version was
+// printed, or an error was told on stderr.
 std::variant<Options, ExitCode> parse_options(int argc, const char* const* argv);
 
 }  // namespace sluice::daemon

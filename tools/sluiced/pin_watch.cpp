@@ -57,8 +57,8 @@ void PinWatch::look_after(std::chrono::milliseconds pause) {
   });
 }
 
-// Looks twice before anything is done: the second time it is sure that nobody is in the middle of
-// attaching or detaching.
+// Acts only on what two looks have found, so that nobody is in the middle of attaching or
+// detaching.
 void PinWatch::look() {
   auto findings = examine();
   if (!findings || !findings->well()) {
@@ -98,7 +98,7 @@ Result<PinWatch::Findings> PinWatch::examine() {
   findings.pinned = *pinned;
   if (!findings.pinned) return findings;
   if (auto done = examine_pins(findings); !done) return tl::unexpected(std::move(done.error()));
-  // Slots of other maps say nothing about ours.
+  // The slots of other maps say nothing about our maps.
   if (findings.other_maps) return findings;
   if (auto done = examine_nics(findings); !done) return tl::unexpected(std::move(done.error()));
   return findings;
@@ -126,9 +126,9 @@ Result<void> PinWatch::examine_pins(Findings& findings) const {
   return {};
 }
 
-// A NIC has lost its program when a link or a shared program's pin is left of it and an interface
-// of this name is there again, or when it has a slot that no link goes with (its pin was removed by
-// hand: who detaches frees the slot).
+// Finds NICs that have lost their program. Either the pin of a link or shared program is left and
+// an interface of this name exists again, or there is a slot without a link: its pin was removed by
+// hand, because detaching frees the slot.
 Result<void> PinWatch::examine_nics(Findings& findings) {
   const auto attached = attachment::attachments(pins_.path());
   if (!attached) return fail(attached.error(), "look which NICs are attached");
@@ -167,7 +167,8 @@ Result<void> PinWatch::mend(const Findings& findings) {
     return {};
   }
   if (findings.lost_pins) pin_again();
-  // An interface that comes later with such an index is not to be taken for the one that was.
+  // Stale slots are freed, so that a later interface with such an index isn't taken for the old
+  // one.
   for (const auto index : findings.stale_slots)
     (void)attachment::InterfaceSlots(callbacks_.program()).release(index);
   return attach_again(findings);
@@ -180,7 +181,7 @@ void PinWatch::pin_again() {
   for (const auto& path : *again) spdlog::warn("{} was lost: pinned again", path.string());
 }
 
-// An error when no NIC runs the program then.
+// Attaches the NICs again; fails if no NIC runs the program afterwards.
 Result<void> PinWatch::attach_again(const Findings& findings) {
   bool carried = findings.carried;
   Result<void> result;

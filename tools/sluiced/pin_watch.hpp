@@ -1,5 +1,5 @@
-// PinWatch: notices within a second that the maps which sluiced writes are not those that packets
-// meet, and that a NIC has lost its program.
+// PinWatch: notices within a second that packets meet other maps than sluiced writes, or that a NIC
+// has lost its program.
 //
 //   maps pinned anew (detach --all and attach)      adopted: on_other_maps
 //   pins gone                                       on_lost, with the reason
@@ -8,8 +8,8 @@
 //   some maps' or programs' pins lost               pinned again
 //   all well again                                  on_found
 //
-// (inotify tells nothing of a bpffs, so it looks twice a second.) What whoever attaches, detaches
-// or upgrades at this moment has half done is not judged: the next look is.
+// It looks twice a second, because inotify doesn't work on a bpffs. While somebody attaches,
+// detaches or upgrades, it waits for the next look.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -32,11 +32,11 @@ namespace sluice::daemon {
 class PinWatch {
  public:
   struct Callbacks {
-    // Adopts what is pinned now. An error is told and tried again.
+    // Adopts what is pinned now. An error is reported, and the call repeated.
     std::function<Result<void>()> on_other_maps;
     std::function<void(const Error&)> on_lost;
     std::function<void()> on_found;
-    // What was done or could not be done, once, for those who follow the events.
+    // Reports once, as an event, what was done or could not be done.
     std::function<void(std::string)> on_event;
     // The program that is in use now.
     std::function<const kernel::Program&()> program;
@@ -72,7 +72,8 @@ class PinWatch {
   bool lost_ = false;
   std::map<std::string, std::string, std::less<>> told_;  // failures, by what they are about
   std::map<std::string, attachment::Attachment> seen_;  // by name, as they were while all was well
-  // When a NIC that refused the program is tried again: a driver may reset its link each time.
+  // The earliest time for another try at a NIC that refused the program: a driver may reset its
+  // link each time.
   std::map<std::string, std::chrono::steady_clock::time_point> not_before_;
 };
 

@@ -48,8 +48,8 @@ void raise_descriptor_limit() {
 }
 
 Result<void> drop_privileges() {
-  // The bounding set first, as changing it takes a capability that goes next. Without that
-  // capability (a service manager has already limited us) there is nothing to bound.
+  // The bounding set comes first, because changing it needs a capability that is dropped next.
+  // Without that capability (a service manager has limited us) there is nothing to bound.
   for (cap_value_t capability = 0; capability <= CAP_LAST_CAP; ++capability) {
     if (!is_kept(capability) && cap_get_bound(capability) == 1) cap_drop_bound(capability);
   }

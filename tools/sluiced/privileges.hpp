@@ -1,18 +1,18 @@
-// Privileges: what the daemon needs to start, and the little that it keeps.
+// Privileges: checks those that the daemon needs to start, and drops most of them later.
 #pragma once
 
 #include "base/result.hpp"
 
 namespace sluice::daemon {
 
-// An error that says what is missing and how to get it.
+// Fails with the missing privilege and how to get it.
 Result<void> require_privileges();
 
-// As many file descriptors as the hard limit allows: each probe in flight is one.
+// Raises the limit of file descriptors to the hard limit, because each probe in flight needs one.
 void raise_descriptor_limit();
 
 // Keeps CAP_NET_ADMIN, CAP_NET_RAW (announcements), CAP_BPF and CAP_PERFMON (maps, the expiry
-// program) and gives up the rest for good.
+// program) and drops all others for good.
 Result<void> drop_privileges();
 
 }  // namespace sluice::daemon

@@ -30,7 +30,7 @@ control::Hook TestHook::read() const {
   return word == "fail" ? control::Hook::fail : control::Hook::none;
 }
 
-// Catches up as soon as the hook lets go.
+// Applies what was held back as soon as the hook allows it.
 void TestHook::watch() {
   timer_.expires_after(between_looks);
   timer_.async_wait([this](const boost::system::error_code& error) {

@@ -1,6 +1,6 @@
 // TestHook: lets a test see load balancers that are busy or in ERROR (--test-hook FILE). While FILE
-// begins with "hold", changes stay PENDING_*; while it begins with "fail", applying fails; when it
-// is gone or says anything else, what was held back is applied.
+// begins with "hold", changes stay PENDING_*; while it begins with "fail", applying fails;
+// otherwise, what was held back is applied.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -24,7 +24,7 @@ class TestHook {
   boost::asio::steady_timer timer_;
   control::Controller& controller_;
   std::filesystem::path file_;
-  control::Hook last_ = control::Hook::none;  // what the controller, or a look, was told last
+  control::Hook last_ = control::Hook::none;  // the hook at the last change or look
 };
 
 }  // namespace sluice::daemon
