@@ -1,4 +1,4 @@
-// sluice-loader: puts the XDP program on NICs and takes it off.
+// sluice-loader: attaches the XDP program to NICs and detaches it.
 #include <fmt/format.h>
 #include <fmt/ostream.h>
 

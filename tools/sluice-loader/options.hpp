@@ -1,4 +1,4 @@
-// What the verbs share: parsing with Boost.Program_options, help, and how errors are told.
+// Options: parsing with Boost.Program_options, help and error output for all verbs.
 #pragma once
 
 #include <boost/program_options.hpp>
@@ -20,10 +20,9 @@ struct Help {
   const char* examples;  // indented lines
 };
 
-// The parsed arguments; or the exit code when --help was printed or the usage is wrong (told on
-// stderr). Adds
-// --pin-dir and --help; free arguments become the vector<string> "interface" when
-// `takes_interfaces`.
+// Parses the arguments; returns the exit code if --help was printed or the usage is wrong, which
+// stderr tells. Adds --pin-dir and --help; with `takes_interfaces`, free arguments become the
+// vector<string> "interface".
 struct Parsed {
   po::variables_map values;
   std::optional<int> exit_code;
@@ -34,7 +33,7 @@ struct Parsed {
 Parsed parse(const Arguments& arguments, const Help& help, po::options_description options,
              bool takes_interfaces);
 
-// One line on stderr; returns the exit code.
+// Prints one line on stderr; returns the exit code.
 int fail_with(const Error& error);
 int fail_usage(const std::string& what, const std::string& verb);
 

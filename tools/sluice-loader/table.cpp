@@ -8,7 +8,7 @@
 namespace sluice::loader {
 namespace {
 
-// Names of interfaces and programs may hold any byte that isn't a blank.
+// Names of interfaces and programs may have any byte but blanks.
 std::string json_string(const std::string& text) {
   std::string quoted = "\"";
   for (const unsigned char c : text) {

@@ -12,7 +12,7 @@ struct Table {
   std::vector<std::string> columns;
   std::vector<std::vector<std::string>> rows;
 
-  // Only these columns, in this order; ErrorKind::invalid lists the known ones.
+  // Returns only these columns, in this order; ErrorKind::invalid lists the known ones.
   Result<Table> only(const std::vector<std::string>& names) const;
 
   std::string as_table() const;   // framed
