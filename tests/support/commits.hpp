@@ -1,4 +1,4 @@
-// Commits to a store, as tests say them: the state before and the state after, or some health.
+// Commits: makes a store's commit from the states before and after, or from some health.
 #pragma once
 
 #include "store/store.hpp"

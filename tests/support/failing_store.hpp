@@ -1,5 +1,5 @@
-// FailingStore: a store of values whose commits fail as a test says, and that a test can open again
-// as after a kill.
+// FailingStore: a store in memory whose commits fail when a test wants it, and that a test can open
+// again as after a kill.
 #pragma once
 
 #include <functional>
@@ -12,7 +12,7 @@ class FailingStore : public store::Store {
  public:
   store::Contents contents;
   std::size_t commits = 0;  // asked for
-  // Answers an error for the commits that shall fail (counted from 1).
+  // Returns an error for the commits that must fail (counted from 1).
   std::function<Result<void>(std::size_t number)> veto;
 
   Result<store::Contents> load() override { return contents; }
@@ -37,7 +37,7 @@ class FailingStore : public store::Store {
   Result<store::Contents> read_backup(const std::string&) override { return contents; }
 };
 
-// Keeps commits until a test lets them through: a disk that hangs.
+// Holds commits until a test releases them, like a disk that hangs.
 class HeldWriter : public store::Writer {
  public:
   explicit HeldWriter(store::Store& store) : store_(store) {}

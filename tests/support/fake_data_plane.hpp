@@ -1,4 +1,4 @@
-// FakeDataPlane: a data plane of values that records every operation and checks after each one that
+// FakeDataPlane: a data plane in memory that records every operation, and checks after each that
 // packets would never meet a half-built state.
 #pragma once
 
@@ -15,14 +15,14 @@ namespace sluice::test {
 
 class FakeDataPlane : public control::DataPlane {
  public:
-  // What a test sets or looks at.
+  // Tests set and read this.
   control::DataPlaneState state;
-  std::vector<control::Operation> operations;  // that were carried out
+  std::vector<control::Operation> operations;  // carried out so far
   std::vector<std::string> violations;         // of the rules below; stays empty
   std::size_t reads = 0;
-  // Answers an error for the operations that shall be refused.
+  // Returns an error for the operations that must be refused.
   std::function<Result<void>(const control::Operation&)> veto;
-  // True for operations that report success and change nothing.
+  // Returns true for operations that report success and change nothing.
   std::function<bool(const control::Operation&)> lose;
   std::optional<Error> read_error;
   std::map<Uuid, control::Counters> listener_counts, member_counts;
@@ -120,7 +120,7 @@ class FakeDataPlane : public control::DataPlane {
  private:
   const Uuid capture_ = new_uuid();
 
-  // Every name has its object, and whoever is in a ring is flagged usable.
+  // Checks that every name has its object, and that members in a ring are flagged usable.
   void check(const control::Operation& operation) {
     const auto violated = [&](const std::string& what) {
       violations.push_back(fmt::format("after {}: {}", subject(operation), what));

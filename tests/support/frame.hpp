@@ -1,8 +1,8 @@
-// Frames as values: what a test sends, and what it expects to come out, byte for byte.
+// Frames as values: tests send them and compare them byte for byte.
 //
-// Checksums are computed from scratch here (RFC 1071), independently of the incremental way of the
-// data plane, so a frame that equals the expected one has right checksums in every header. Ports,
-// lengths and ids are in host byte order; `bytes()` is the wire.
+// Checksums are computed from scratch (RFC 1071), unlike the data plane's incremental ones, so a
+// frame that equals the expected one has right checksums in every header. Ports, lengths and ids
+// are in host byte order; `bytes()` is the wire.
 #pragma once
 
 #include <array>

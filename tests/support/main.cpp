@@ -1,8 +1,8 @@
 // main() of every GoogleTest binary of the suite.
 //
-// A case that skips itself is told of in a line of its own, "not run: CASE: the missing thing",
-// which scripts/test repeats at its end. The exit code is 77 when all cases skipped themselves,
-// which ctest takes for "skipped"; some skipped beside others that passed is a success.
+// Each case that skips itself gets a line, "not run: CASE: the missing thing", which scripts/test
+// repeats at its end. The exit code is 77 if all cases skipped themselves, which ctest takes for
+// "skipped"; if some passed, it is a success.
 #include <gmock/gmock.h>
 
 #include <cstdio>
@@ -45,7 +45,7 @@ int main(int argc, char** argv) {
   suite.listeners().Append(new Skips);
   const int failed = RUN_ALL_TESTS();
   if (failed != 0) return failed;
-  // A filter that lets nothing through has tested nothing.
+  // A filter that matches nothing has tested nothing.
   const bool listed = GTEST_FLAG_GET(list_tests);
   if (!listed && suite.test_to_run_count() == 0) {
     std::fprintf(stderr, "no case has a name that fits --gtest_filter=%s\n",

@@ -57,7 +57,7 @@ Bytes l4_header(const Packet& p) {
     put16(out, 0);
   } else if (p.protocol == L4::sctp) {
     put32(out, p.tag.value_or(p.chunk == 1 ? 0 : 0x11223344));
-    put32(out, 0xcafef00d);  // a CRC32c that nobody on the way looks at
+    put32(out, 0xcafef00d);  // a CRC32c that nobody checks on the way
     put8(out, p.chunk);
     put8(out, 0);
     put16(out, static_cast<unsigned>(4 + p.data.size()));
@@ -73,7 +73,7 @@ Bytes l4_header(const Packet& p) {
   return out;
 }
 
-// Where the checksum is in the L4 header; 0: the data plane has no business with it.
+// The checksum's offset in the L4 header; 0: the data plane doesn't touch it.
 std::size_t checksum_offset(L4 protocol) {
   switch (protocol) {
     case L4::tcp:

@@ -1,8 +1,8 @@
 // Packet: an IP packet in an Ethernet frame as a value, for either IP version and any protocol.
 //
-// The version follows from the addresses. Checksums are computed from scratch (RFC 1071), apart
-// from the data plane's incremental way, so a frame that equals the expected one has right
-// checksums in every header. Numbers are in host byte order; `bytes()` is the wire.
+// The version follows from the addresses. Checksums are computed from scratch (RFC 1071), unlike
+// the data plane's incremental ones, so a frame that equals the expected one has right checksums in
+// every header. Numbers are in host byte order; `bytes()` is the frame on the wire.
 #pragma once
 
 #include <cstdint>
@@ -44,12 +44,12 @@ struct Packet {
   Bytes data;
 
   bool is_v6() const { return destination.find(':') != std::string::npos; }
-  // From the L4 header on, with its checksum.
+  // The bytes from the L4 header on, with its checksum.
   Bytes l4_bytes() const;
-  // From the IP header on.
+  // The bytes from the IP header on.
   Bytes ip_bytes() const;
   Bytes bytes() const;
-  // One fragment: so many bytes of l4_bytes() from an offset on (a multiple of 8).
+  // One fragment: `length` bytes of l4_bytes() from `offset` on (a multiple of 8).
   Bytes fragment(std::size_t offset, std::size_t length, bool more) const;
 
  private:
