@@ -58,7 +58,7 @@ grafana reader sha256:LOOK
 )";
 
 std::string sha256(const std::string& text) {
-  // The same as 'printf %s TEXT | sha256sum'.
+  // sha256sum computes it independently of the code under test.
   auto* pipe = ::popen(("printf %s '" + text + "' | sha256sum | cut -c1-64").c_str(), "r");
   std::string out(64, '\0');
   const auto got = std::fread(out.data(), 1, out.size(), pipe);

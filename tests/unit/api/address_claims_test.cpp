@@ -1,4 +1,4 @@
-// A VIP or floating IP that somebody else has: who finds out how, and what the client is told.
+// A VIP or floating IP that somebody else has: how it is found out, and what the client is told.
 #include <set>
 
 #include "api_fixture.hpp"
@@ -6,7 +6,7 @@
 namespace sluice::api {
 namespace {
 
-// A network of 10.0.0.0/24 and 2001:db8::/64, in which everybody is asked.
+// A network of 10.0.0.0/24 and 2001:db8::/64 that can be asked.
 struct FakeHolders : AddressHolders {
   std::map<IpAddress, std::string> known_here, answering;
   std::vector<std::vector<IpAddress>> inquiries;
@@ -29,7 +29,7 @@ struct FakeHolders : AddressHolders {
     if (!held) return tell();
     *held = tell;
   }
-  // Set: the answers wait here.
+  // If set, the answers wait here.
   std::optional<std::function<void()>> held;
 };
 

@@ -50,7 +50,7 @@ class ApiTest : public testing::Test {
     controller_ = std::move(*controller);
   }
 
-  // Subnets, each as its line in the daemon's configuration.
+  // Declares subnets, each by its line in the daemon's configuration.
   void declare(std::initializer_list<const char*> lines) {
     model::Networks networks;
     for (const auto* line : lines) {

@@ -1,4 +1,4 @@
-// Backups: the whole state as a file, what it would change, and the change.
+// Backups: making one, showing what restoring it would change, and restoring it.
 #include "api_fixture.hpp"
 
 namespace sluice::api {

@@ -1,5 +1,5 @@
-// Each bad request of the specification as one row: refused with the right status and a text that
-// names the attribute, the value and what would be right, and nothing is changed.
+// Bad requests, one per row: each is refused with the right status and a text that names the
+// attribute, the value and what would be right, and changes nothing.
 #include <boost/algorithm/string/replace.hpp>
 #include <ostream>
 
@@ -8,8 +8,8 @@
 namespace sluice::api {
 namespace {
 
-// {lb}, {listener}, {pool}, {member} and {hm} stand for the ids of one of each; {none} for an id of
-// nothing.
+// {lb}, {listener}, {pool}, {member} and {hm} stand for the id of one of each; {none} for an
+// unknown id.
 struct Row {
   const char* name;
   const char* method;
@@ -25,7 +25,7 @@ void PrintTo(const Row& row, std::ostream* out) {
 
 class BadInput : public ApiTest, public testing::WithParamInterface<Row> {
  protected:
-  // A data plane that can do little, so that the refusals of what it can't do are seen too.
+  // The data plane can do little, so that the refusals of what it can't do are tested, too.
   BadInput() {
     data_plane_.can = {
         .transports = {model::Protocol::tcp},

@@ -1,4 +1,4 @@
-// PUT on a pool's members: the list that is sent is the list that is there afterwards.
+// PUT on a pool's members replaces them by the list that is sent.
 #include "api_fixture.hpp"
 
 namespace sluice::api {

@@ -1,4 +1,4 @@
-// PUT and DELETE: what changes, what goes back to its default, what goes along.
+// PUT and DELETE: what they change, reset to its default, and remove.
 #include "api_fixture.hpp"
 
 namespace sluice::api {

@@ -1,4 +1,4 @@
-// What may be listened on, and with what.
+// Endpoints: which addresses need TLS and credentials.
 #include "api/server/endpoints.hpp"
 
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-// Events: who changed what, kept and read.
+// Events: recorded with their authors, kept and read.
 #include <set>
 
 #include "api_fixture.hpp"

@@ -1,4 +1,4 @@
-// Signing in: secrets, tokens that end, guesses that are counted, and what a client asks for.
+// Signing in: secrets, tokens that expire, guesses that are counted, and requests.
 #include <gtest/gtest.h>
 
 #include "api/server/failed_sign_ins.hpp"

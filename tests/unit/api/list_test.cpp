@@ -164,7 +164,7 @@ class Pages : public Lists {
   }
 
   std::string page(const std::string& url) { return names(url, "loadbalancers"); }
-  // The address that the page's link leads to; empty where there is none.
+  // The target of the page's link; empty if there is none.
   std::string link(const std::string& url, const std::string& rel) {
     const auto answer = get(url);
     for (const auto& entry : answer.json.at("loadbalancers_links").as_array()) {

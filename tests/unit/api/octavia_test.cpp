@@ -1,4 +1,4 @@
-// Where clients of the real service look closely: what they were shown there, they are shown here.
+// Details on which clients of the real service depend: the answers are the same here.
 #include <array>
 
 #include "api_fixture.hpp"
@@ -77,7 +77,7 @@ TEST_F(OctaviaTest, a_member_is_shown_at_the_address_that_was_typed) {
   EXPECT_EQ(get(url)["member"].at("address"), "2001:0DB8:0::44");
   EXPECT_EQ(get(url)["member"].at("monitor_address"), "2001:db8::46");
   EXPECT_EQ(get(members + "?address=2001:0DB8:0::44").json.at("members").as_array().size(), 1U);
-  // It is one and the same address, however it is typed.
+  // It is the same address, however it is typed.
   EXPECT_EQ(post(members, R"({"member": {"address": "2001:db8::44", "protocol_port": 80}})").status,
             409U);
   ASSERT_EQ(

@@ -4,7 +4,7 @@
 namespace sluice::api {
 namespace {
 
-constexpr auto project = "0123456789abcdef0123456789abcdef";  // of all that the fixture makes
+constexpr auto project = "0123456789abcdef0123456789abcdef";  // the fixture's
 const std::string url = std::string("/v2.0/lbaas/quotas/") + project;
 
 class QuotaTest : public ApiTest {
@@ -84,7 +84,7 @@ TEST_F(QuotaTest, one_more_of_any_kind_than_the_quota_allows_is_forbidden_and_no
             "403 Quota has been met for resources: Health Monitor");
   EXPECT_EQ(get("/v2/lbaas/loadbalancers").json.at("loadbalancers").as_array().size(), 1U);
   EXPECT_EQ(get(members).json.at("members").as_array().size(), 1U);
-  // A member that takes another's place is not one more.
+  // A member that replaces another is not an additional one.
   EXPECT_EQ(put(members, R"({"members": [{"address": "10.0.0.9", "protocol_port": 80}]})").status,
             202U);
 }
@@ -117,8 +117,7 @@ TEST_F(QuotaTest, what_the_data_plane_has_no_room_for_is_refused_and_never_an_er
       refusal(post("/v2/lbaas/loadbalancers", R"({"loadbalancer": {"vip_address": "10.0.0.18"}})")),
       "403 Quota has been met for resources: Load Balancer (the data plane has room for 2 "
       "VIPs and floating IPs)");
-  // Where there is less room than before an upgrade, what there is can still be changed and
-  // removed.
+  // If an upgrade has left less room, existing objects can still be changed and removed.
   data_plane_.can.room.vips = 1;
   EXPECT_EQ(put("/v2/lbaas/loadbalancers/" + second, R"({"loadbalancer": {"name": "x"}})").status,
             200U);

@@ -1,10 +1,11 @@
-// Roles: a reader looks, a member has its project's objects and no others, for each kind of object.
+// Roles, for each kind of object: a reader changes nothing, a member has its project's objects
+// only.
 #include "api_fixture.hpp"
 
 namespace sluice::api {
 namespace {
 
-// What one project has: an object of each kind.
+// The objects of one project, one of each kind.
 struct Tree {
   std::string load_balancer, port, listener, pool, member, monitor, floating_ip;
 };
@@ -146,7 +147,7 @@ TEST_F(RoleTest, what_others_have_counts_neither_in_a_members_lists_nor_against_
   for (const auto& [list, count] :
        {std::pair("loadbalancers", 2U), {"listeners", 2U}, {"pools", 2U}, {"healthmonitors", 1U}}) {
     EXPECT_EQ(get(std::string("/v2/lbaas/") + list).json.at(list).as_array().size(), count) << list;
-    // Also by page: what others have takes no place on one.
+    // Others' objects take no place on a page.
     EXPECT_EQ(get(std::string("/v2/lbaas/") + list + "?limit=1").json.at(list).as_array().size(),
               1U)
         << list;

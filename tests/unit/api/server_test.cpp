@@ -26,14 +26,14 @@ class Client {
     boost::system::error_code ignored;  // the server may have answered and closed already
     boost::asio::write(socket_, boost::asio::buffer(bytes), ignored);
   }
-  // Everything until the server closes.
+  // Reads until the server closes.
   std::string read_all() {
     std::string bytes;
     boost::system::error_code end;
     boost::asio::read(socket_, boost::asio::dynamic_buffer(bytes), end);
     return bytes;
   }
-  // Some of an answer: enough to know that it came.
+  // Reads some of an answer, to know that it came.
   void read_some() {
     std::array<char, 4096> bytes;
     boost::system::error_code ignored;
@@ -78,7 +78,8 @@ class ServerTest : public ApiTest {
 
 const std::string closing = "Host: x\r\nConnection: close\r\n\r\n";
 
-// A disk that hangs for a minute: the change is stored when it thaws, and so the client must hear.
+// When a disk hangs for a minute, the change is stored once it recovers, so the client must be
+// told.
 TEST(HttpListenerTest, an_answer_may_take_longer_than_a_client_may) {
   TemporaryDirectory directory;
   const auto path = directory.path() / "api.sock";
@@ -172,9 +173,9 @@ TEST_F(ServerTest, the_65th_connection_is_turned_away_and_there_is_room_again_la
     idle.push_back(std::make_unique<Client>(path_));
     idle.back()->write("GET /v2 HTTP/1.1\r\nHost: localhost\r\n\r\n");
   }
-  for (auto& client : idle) client->read_some();  // each of them is known
+  for (auto& client : idle) client->read_some();  // each was admitted
   for (auto& client : idle) {
-    client->write("GET /v2 HTTP/1.1\r\nHost: localhost\r\n\r\n");  // and none waits for long
+    client->write("GET /v2 HTTP/1.1\r\nHost: localhost\r\n\r\n");  // none has waited for long
   }
   Client one_too_many(path_);
   EXPECT_TRUE(starts_with_status(one_too_many.read_all(), 503));

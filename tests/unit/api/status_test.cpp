@@ -111,7 +111,7 @@ TEST_F(Status, a_change_that_the_data_plane_refuses_ends_in_error) {
   EXPECT_NE(text(get("/v2/lbaas/listeners/" + listener)["listener"].at("provisioning_error")), "");
 }
 
-// What a bug would do: the data plane throws in the middle of a request.
+// A data plane with a bug: it throws in the middle of a request.
 class Throwing : public test::FakeDataPlane {
  public:
   Result<std::vector<control::ReasonCount>> reason_counters() override {

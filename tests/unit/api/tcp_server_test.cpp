@@ -1,4 +1,4 @@
-// The server over TCP: with and without TLS and a token, its metrics, and clients that mean harm.
+// The server over TCP: with and without TLS and a token, its metrics, and hostile clients.
 #include <atomic>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
@@ -24,7 +24,7 @@ using asio::ip::tcp;
 const std::string secret = "0123456789abcdef0123456789abcdef";
 const std::string closing = "Host: 127.0.0.1\r\nConnection: close\r\n\r\n";
 
-// Everything that comes until the server closes.
+// Reads until the server closes.
 template <typename Stream>
 std::string talk(Stream& stream, const std::string& bytes) {
   boost::system::error_code ignored;
@@ -38,7 +38,7 @@ class TcpServerTest : public ApiTest {
  protected:
   ~TcpServerTest() override { stop(); }
 
-  // What the server has noted can be looked at when it is over.
+  // Tests may read the server's notes once it has stopped.
   void stop() {
     if (!thread_.joinable()) return;
     asio::post(io_, [this] { server_.reset(); });
@@ -167,8 +167,8 @@ TEST_F(TcpServerTest, metrics_are_not_for_web_pages) {
 
 TEST_F(TcpServerTest, a_request_whose_end_cant_be_told_ends_the_connection) {
   start({.listen = "127.0.0.1:0"});
-  // To a proxy that knows the encoding all of it is one request; read as two, the second is a
-  // client's.
+  // A proxy that knows the encoding takes all of it for one request; a server that reads two would
+  // take the second from an attacker.
   const std::string smuggled = "GET /v2.0/lbaas/pools HTTP/1.1\r\nHost: localhost\r\n\r\n";
   for (const auto& [encoding, status] : {std::pair("gzip", 501),
                                          {"identity", 501},
@@ -204,7 +204,7 @@ TEST_F(TcpServerTest, who_was_not_let_in_is_told_with_its_address_but_not_withou
 
 TEST_F(TcpServerTest, changes_and_refusals_are_told_with_the_tokens_name) {
   const auto load_balancer = create_load_balancer();
-  const auto before = events_.last();  // the load balancer came into being
+  const auto before = events_.last();  // the load balancer's creation
   start({.listen = "127.0.0.1:0", .token_file = write("token", secret)});
   const auto put = [&](const std::string& body) {
     return ask("PUT /v2/lbaas/loadbalancers/" + load_balancer +
@@ -289,7 +289,7 @@ TEST_F(TcpServerTest, connections_that_hold_all_places_make_room_when_they_keep_
   start({.listen = "127.0.0.1:0"});
   std::vector<tcp::socket> idle;
   for (int i = 0; i < 64; ++i) idle.push_back(connect(port_));
-  // They have a second from when they are accepted, which may be late on a busy machine.
+  // Newcomers have a second from when they are accepted, which may be late on a busy machine.
   for (int i = 0; i < 1000 && !has_status(ask("GET /v2 HTTP/1.1"), 200); ++i)
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
   for (int i = 0; i < 100; ++i) ASSERT_TRUE(has_status(ask("GET /v2 HTTP/1.1"), 200)) << i;
@@ -392,7 +392,7 @@ TEST_F(TcpServerTest, the_api_has_the_metrics_too) {
   EXPECT_NE(ask("GET /metrics HTTP/1.1").find("sluice_scrape_errors 0\n"), std::string::npos);
 }
 
-// Signing in over the wire: users of the token file, as Keystone's clients ask.
+// Signing in over the wire, for users of the token file, with the requests of Keystone's clients.
 constexpr auto ci_project = "eac679e4896146e6827ce29d755fe289";
 
 class IdentityServerTest : public TcpServerTest {

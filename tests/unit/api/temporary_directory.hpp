@@ -1,5 +1,5 @@
-// A directory for one test, gone with it; in memory where that is possible, since the store syncs
-// each change.
+// TemporaryDirectory: a directory for one test, in memory where that is possible, because the store
+// syncs each change.
 #pragma once
 
 #include <unistd.h>

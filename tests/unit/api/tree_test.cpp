@@ -1,5 +1,5 @@
-// The fully populated load balancer: everything in one request, all or nothing; and what undoes or
-// retries all of it: cascade, failover.
+// The fully populated load balancer: created by one request, all or nothing, removed by cascade and
+// retried by failover.
 #include "api_fixture.hpp"
 
 namespace sluice::api {

@@ -1,4 +1,4 @@
-// The socket's file: who may reach it, and what is done about a file that is there already.
+// The socket's file: its mode, and files that exist already.
 #include "api/server/unix_socket.hpp"
 
 #include <gtest/gtest.h>
@@ -22,7 +22,7 @@ class UnixSocketTest : public testing::Test {
   const fs::path path_ = directory_.path() / "run" / "api.sock";
 };
 
-// What a killed process leaves behind: a bound file that nobody listens on.
+// Leaves a socket as a killed process does: bound, but without a listener.
 void leave_stale_socket(const fs::path& path) {
   fs::create_directories(path.parent_path());
   const int descriptor = ::socket(AF_UNIX, SOCK_STREAM, 0);

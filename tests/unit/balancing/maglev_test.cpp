@@ -49,7 +49,7 @@ TEST(Maglev, TheOrderOfTheMembersDoesNotMatter) {
   EXPECT_EQ(maglev_table(shares, shares.size()), table);
 }
 
-// Of the slots of those that stay: the part that another member has when the last one is gone.
+// The part of the remaining members' slots that change their member when the last one leaves.
 double moved_when_one_leaves(std::vector<Share> shares) {
   const auto members = shares.size();
   const auto before = maglev_table(shares, members);
@@ -64,7 +64,7 @@ double moved_when_one_leaves(std::vector<Share> shares) {
   return static_cast<double>(moved) / static_cast<double>(moved + kept);
 }
 
-// 2.7 % on average of 300 pools of ten, 6 % in the worst.
+// Of 300 pools of ten, 2.7 % of the slots moved on average, 6 % in the worst.
 TEST(Maglev, WhenAMemberLeavesTheOthersKeepNearlyAllTheirSlots) {
   double sum = 0;
   for (int pool = 0; pool < 50; ++pool) sum += moved_when_one_leaves(equal_shares(10));

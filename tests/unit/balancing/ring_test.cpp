@@ -45,8 +45,7 @@ std::vector<std::size_t> counts(const std::vector<Uuid>& ring, std::size_t membe
   return result;
 }
 
-// The largest difference between what a member has had after some slots and its exact share of
-// them.
+// The largest difference, after any number of slots, between a member's slots and its exact share.
 double worst_deviation(const std::vector<Uuid>& ring, const std::vector<std::uint32_t>& weights) {
   const double total = std::accumulate(weights.begin(), weights.end(), 0.0);
   std::vector<std::size_t> had(weights.size(), 0);
@@ -112,8 +111,8 @@ TEST(SmoothRing, EveryPrefixOfRandomPoolsIsWithinOneSlotOfTheExactShare) {
   }
 }
 
-// Any window, also one that wraps around: at most two slots off. (With prefixes off by less than
-// one each.)
+// A window, even one that wraps around, is at most two slots off, because it is the difference of
+// two prefixes that are off by less than one each.
 TEST(SmoothRing, EveryCyclicWindowIsSpreadEvenly) {
   const std::vector<std::uint32_t> weights{13, 7, 5, 3, 1};
   const auto ring = smooth_ring(shares(weights));

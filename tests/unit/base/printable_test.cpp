@@ -1,4 +1,4 @@
-// What others typed, as it may be shown.
+// Printable text.
 #include "base/printable.hpp"
 
 #include <gtest/gtest.h>

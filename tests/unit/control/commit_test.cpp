@@ -1,4 +1,4 @@
-// What a disk that hangs or fails may cost: the answers to changes, and nothing else.
+// A disk that hangs or fails delays or fails changes, and nothing else.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -64,7 +64,7 @@ class CommitTest : public testing::Test {
   std::string name() const { return controller->model().load_balancers.at(walkthrough.lb).name; }
   std::vector<Uuid> ring() const { return data_plane.state.pools.at(walkthrough.pool).ring; }
 
-  // Model, data plane and store say the same, and nothing is pending.
+  // Model, data plane and store are equal, and nothing is pending.
   void expect_consistent() {
     const auto& model = controller->model();
     EXPECT_EQ(data_plane.state, desired_state(model, controller->health()));
@@ -268,7 +268,7 @@ TEST_F(CommitTest, WhicheverCommitFailsAnswersModelDataPlaneAndStoreAgree) {
       return {};
     };
     const auto acknowledged = day();
-    if (failing == 0) commits = store.commits;  // of a day on which nothing fails
+    if (failing == 0) commits = store.commits;  // the number on a day without a failure
     store.veto = nullptr;
     const auto model = controller->model();
     EXPECT_EQ(data_plane.state, desired_state(model, controller->health()));

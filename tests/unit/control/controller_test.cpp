@@ -48,7 +48,7 @@ class ControllerTest : public testing::Test {
     controller->on_event([this](const std::string& line) { events.push_back(line); });
   }
 
-  // What became of a request; the store answers at once here.
+  // The outcome of a request; the store answers at once here.
   Result<void> request(const Controller::Request& request) {
     std::optional<Result<void>> outcome;
     controller->submit(request, [&](Result<void> result) { outcome = std::move(result); });

@@ -52,7 +52,8 @@ TEST_F(Reconciler, AMemberWhoseTimeToDrainIsOverIsGivenUpAndNobodyElse) {
   EXPECT_TRUE(over.members.at(walkthrough.a).given_up);
   EXPECT_FALSE(over.members.at(walkthrough.a).failed);
   EXPECT_FALSE(over.members.at(walkthrough.b).given_up);
-  // Also where nobody is left to turn to: it is the operator who says so, no monitor.
+  // A drained member gets nothing even if it is the last one, because the operator wants it so, not
+  // a monitor.
   b().weight = 0;
   EXPECT_TRUE(desired_state(model, health, {}, {walkthrough.a}).members.at(walkthrough.a).given_up);
 }
@@ -362,8 +363,8 @@ TEST(ReconcilerScale, TenThousandMembersTakeMilliseconds) {
   const auto operations = diff(after, before);
   const auto took = static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
   EXPECT_EQ(operations.size(), 2u);
-  // CPU seconds, so that others on the machine don't count; generous, for a debug build or one with
-  // sanitizers. What it guards against is quadratic time, which takes minutes.
+  // CPU time doesn't count other load on the machine. The limit is generous, for debug builds and
+  // sanitizers; quadratic time would take minutes.
   EXPECT_LT(took, 5);
   RecordProperty("microseconds", static_cast<int>(took * 1e6));
 }

@@ -1,4 +1,4 @@
-// Which stored states a controller starts from, over a data plane that carries something.
+// The stored states from which a controller starts over a data plane in use.
 #include "control/store_age.hpp"
 
 #include <gmock/gmock.h>
@@ -19,7 +19,7 @@ class StoreAge : public testing::Test {
  protected:
   StoreAge() { store.contents.position.store = new_uuid(); }
 
-  // What a start from this store says; "started" when nothing.
+  // The error of a start from this store; "started" if there is none.
   std::string start(store::Store& from, Controller::Age age = Controller::Age::check) {
     writer.emplace(from);
     auto started = Controller::start(from.load().value(), *writer, data_plane, age);

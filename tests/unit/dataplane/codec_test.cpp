@@ -105,7 +105,7 @@ TEST(Codec, ARemovedMemberKeepsItsIdAndAddressButIsNotUsable) {
   EXPECT_EQ(from_map(member).port, 8080);
 }
 
-// Whoever deletes a dead member takes nothing away from its clients.
+// Deleting a dead member takes nothing away from its clients.
 TEST(Codec, ARemovedMemberThatWasDownIsGivenUpUnlessItsPoolKeepsConnections) {
   control::MemberEntry entry{ipv6, 8080, false, true};
   EXPECT_TRUE(from_map(removed(to_map(some_id, entry))).given_up) << "also if all were down";

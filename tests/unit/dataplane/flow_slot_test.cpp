@@ -9,7 +9,7 @@
 namespace sluice::dataplane {
 namespace {
 
-// All that is in a slot says which flow it is.
+// Makes a flow whose number is in every field.
 sluice_flow4 flow(std::uint16_t number) {
   sluice_flow4 slot{};
   slot.source = slot.destination = slot.new_source = slot.new_destination = number;
@@ -28,7 +28,7 @@ void store(sluice_flow4& slot, std::size_t word, std::uint64_t value) {
   __atomic_store_n(reinterpret_cast<std::uint64_t*>(&slot) + word, value, __ATOMIC_RELEASE);
 }
 
-// As the data plane does it: claimed, new tuple, key, state.
+// Reuses a slot as the data plane does: claimed, new tuple, key, state.
 void give_to(sluice_flow4& slot, std::uint16_t number) {
   const auto next = flow(number);
   std::uint64_t words[4];

@@ -1,4 +1,4 @@
-// The key that members are chosen with, and the file that keeps it.
+// The key by which members are chosen, and the file that keeps it.
 #include "dataplane/hash_key.hpp"
 
 #include <gtest/gtest.h>

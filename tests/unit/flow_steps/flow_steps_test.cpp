@@ -1,5 +1,5 @@
-// Every order of the flow table's steps on a tiny table: no order leads to a state that must not
-// be, and with a rule switched off the search finds the way to one.
+// Every order of the flow table's steps on a tiny table: none leads to a forbidden state. With a
+// rule switched off, the search finds a way to one.
 #include <gmock/gmock.h>
 
 #include "search.hpp"
@@ -25,17 +25,17 @@ constexpr Operation must_find(char key) {
   return {Kind::read, key, true};
 }
 
-// Flows come and go where there is no room left.
+// Flows come and go in a full table.
 const Scenario full{"abc", {remove('b'), insert('d'), remove('c'), insert('e')}};
-// A flow whose packet brings news goes, and another one comes.
+// A flow is removed while its packet changes its state, and another one comes.
 const Scenario replaced{"a..", {event('a'), remove('a'), insert('b'), event('b'), read('b')}};
-// The same connection is opened by two CPUs while another one goes.
+// Two CPUs open the same connection while another one is removed.
 const Scenario twice{"a..", {insert('b'), insert('b'), remove('a'), read('b')}};
 // A slot changes hands there and back while somebody reads it.
 const Scenario turns{"a..", {read('a'), remove('a'), insert('b'), insert('a')}};
-// The flow in front goes while the one behind is looked for, and others come.
+// The flow in front is removed while the one behind is looked up, and others come.
 const Scenario behind{"ab.", {must_find('b'), remove('a'), insert('c'), insert('d')}};
-// A flow is looked for as soon as it is in the table.
+// A flow is looked up as soon as it is in the table.
 const Scenario found_at_once{"a..",
                              {insert('b'), {Kind::read, 'b', true, 0}, remove('a'), insert('c')}};
 const Scenario two_removals{"abc", {remove('b'), remove('b'), insert('b'), must_find('c')}};
@@ -50,7 +50,7 @@ TEST(FlowSteps, NoOrderOfTheStepsLeadsToAFault) {
     EXPECT_EQ(finding.fault, "") << scenario->flows << ": " << finding.text();
     states += finding.states;
   }
-  EXPECT_GT(states, 10'000U);  // it was no easy game
+  EXPECT_GT(states, 10'000U);  // the search was not trivial
 }
 
 TEST(FlowSteps, ARemovalThatFreesItsSlotFirstCarriesIntoTheLock) {
@@ -71,7 +71,7 @@ TEST(FlowSteps, ALookAtTheKeyIsNotEnoughWhereASlotIsReusedAtOnce) {
   EXPECT_THAT(search(replaced, rules).fault, HasSubstr("happens to another"));
 }
 
-// What is left, and why bits of a slot that count its flows would be better than rest.
+// The remaining weakness, for which a generation count in the slot would be better than rest.
 TEST(FlowSteps, InAFullWindowASlotCannotRest) {
   const Scenario no_other{"abc", {event('a'), remove('a'), insert('d')}};
   EXPECT_THAT(search(no_other, Rules{}).fault, HasSubstr("happens to another"));

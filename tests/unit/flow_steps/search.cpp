@@ -17,7 +17,7 @@ constexpr std::uint8_t is_free = 0, claimed = 1, in_use = 2, event_seen = 4;  //
 struct Slot {
   std::uint8_t state = is_free;
   char key = 0;
-  char target = 0;         // of the flow with this key
+  char target = 0;         // the target of the flow with this key
   std::uint8_t rests = 0;  // operations under way when it was freed, one bit each
 };
 
@@ -30,10 +30,10 @@ struct Progress {
   std::uint8_t done = 0;
 };
 
-// All bytes, so that two can be compared as such.
+// It consists of bytes only, so that two can be compared as memory.
 struct World {
   std::array<Slot, slot_count> slots;
-  std::array<std::uint8_t, slot_count> passed{};  // flows that are beyond this bucket
+  std::array<std::uint8_t, slot_count> passed{};  // flows beyond this bucket
   std::uint8_t locked = 0;
   std::array<Progress, most_operations> progress;
   bool operator==(const World& other) const { return std::memcmp(this, &other, sizeof *this) == 0; }
@@ -46,7 +46,7 @@ struct Hash {
   }
 };
 
-// One operation's view of the world: takes its next step.
+// One operation on the world, which takes one step at a time.
 class Cpu {
  public:
   Cpu(World& world, const Scenario& scenario, const Rules& rules, std::size_t number)
@@ -57,7 +57,7 @@ class Cpu {
         number_(number),
         p_(world.progress[number]) {}
 
-  // What was done, or nullopt: the CPU waits, or has finished.
+  // Takes a step and describes it; nullopt: the CPU waits or has finished.
   std::optional<std::string> advance() {
     if (p_.done || must_wait()) return std::nullopt;
     switch (operation_.kind) {
@@ -110,7 +110,7 @@ class Cpu {
     return what;
   }
 
-  // The slot of this key by a whole search in one step; false: there is none.
+  // Finds the key's slot by a whole search in one step; false: there is none.
   bool find() {
     for (p_.slot = 0; p_.slot < slot_count; ++p_.slot) {
       if (slot().state >= in_use && slot().key == operation_.key) return true;
@@ -314,7 +314,7 @@ World start(const Scenario& scenario) {
   return world;
 }
 
-// What must hold once nobody is under way any more.
+// Checks what must hold once no operation is under way.
 std::string fault_at_rest(const World& world, const Scenario& scenario) {
   for (std::size_t i = 0; i < scenario.operations.size(); ++i) {
     if (!world.progress[i].done) return "nobody can go on: the home stays locked";
@@ -358,7 +358,7 @@ Finding search(const Scenario& scenario, const Rules& rules) {
     std::reverse(finding.steps.begin(), finding.steps.end());
     return finding;
   };
-  // Breadth first, so that what is found is short.
+  // The search is breadth first, so that it finds the shortest way.
   for (std::size_t i = 0; i < worlds.size(); ++i) {
     bool moved = false;
     for (std::size_t cpu = 0; cpu < scenario.operations.size(); ++cpu) {

@@ -1,8 +1,8 @@
-// The steps of bpf/flow_table.h as plain C++, each access to memory one step, and a search through
-// every order in which operations on several CPUs can take them.
+// Search: the steps of bpf/flow_table.h as plain C++, one step per memory access, and a search
+// through every order in which operations on several CPUs can take them.
 //
-// The table is tiny: one home, three buckets of one slot. What the search finds is the shortest way
-// to a state that must not be, as a list of steps. A rule that is switched off is a fault planted.
+// The table is tiny: one home, three buckets of one slot. The search finds the shortest way to a
+// forbidden state, as a list of steps. Switching a rule off plants a fault.
 #pragma once
 
 #include <cstddef>
@@ -12,9 +12,9 @@
 
 namespace sluice::test {
 
-// How the flow table works. All true: as it is built.
+// The flow table's rules. All are true of the real one.
 struct Rules {
-  bool lock_home = true;  // of two CPUs that insert one key the second waits for the first
+  bool lock_home = true;             // if two CPUs insert one key, the second waits for the first
   bool count_before_publish = true;  // buckets are passed over before the flow can be found beyond
   bool uncount_before_free = true;   // and as long as its slot is not free
   bool look_at_key = true;           // before a state is changed
@@ -24,8 +24,8 @@ struct Rules {
 
 enum class Kind : std::uint8_t { insert, remove, event, read };
 
-// What one CPU does. `always_there`: the flow is there from before this begins and nobody removes
-// it, so a reader must find it.
+// One CPU's operation. `always_there`: the flow exists before this begins and nobody removes it, so
+// a reader must find it.
 struct Operation {
   Kind kind;
   char key;
@@ -41,7 +41,7 @@ struct Scenario {
 struct Finding {
   std::string fault;               // empty: none
   std::vector<std::string> steps;  // that lead there
-  std::size_t states = 0;          // different ones that were seen
+  std::size_t states = 0;          // number of different states
   std::string text() const;
 };
 

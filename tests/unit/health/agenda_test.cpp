@@ -20,7 +20,7 @@ class AgendaTest : public testing::Test {
     std::function<void()> on_ring;
   };
 
-  // Runs the loop until `done`, for a minute at most, and a moment longer for what should not
+  // Runs the loop until `done`, for a minute at most, and a moment longer to catch what must not
   // happen.
   template <typename Done>
   void run_until(Done done) {

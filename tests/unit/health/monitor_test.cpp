@@ -65,7 +65,7 @@ class MonitorTest : public testing::Test {
   model::HealthMonitor settings;
   std::vector<std::string> reports;
   std::vector<std::string> troubles;
-  std::set<Uuid> others;  // members of a test that has more than one
+  std::set<Uuid> others;  // the members of tests with several
   int batches = 0;
   std::function<void()> on_report;
 };
@@ -184,7 +184,7 @@ TEST_F(MonitorTest, ABurstOfChangesIsReportedInFewBatches) {
   monitor.set_targets(targets);
   const auto start = std::chrono::steady_clock::now();
   ASSERT_TRUE(eventually([&] { return reports.size() == 200; }));
-  // One at once, then one every 20 ms, however long it took.
+  // The first report is at once, then one every 20 ms, however long the burst took.
   EXPECT_LE(batches, 2 + (std::chrono::steady_clock::now() - start) / 20ms);
   EXPECT_LT(batches, 200);
 }

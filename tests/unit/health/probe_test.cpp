@@ -88,7 +88,8 @@ TEST_F(Probe, TheTimeoutCoversTheWholeProbeSoADrippingHeaderDoesNotExtendIt) {
   TestServer server(context,
                     drip("HTTP/1.0 200 OK\r\nX-Padding: " + std::string(2000, 'x') + "\r\n\r\n"));
   const auto result = run(server.endpoint(), http, 100ms);
-  // A byte a millisecond: with a timeout that each byte extends, the header would get to its end.
+  // The server sends a byte per millisecond. If each byte extended the timeout, the header would
+  // arrive.
   EXPECT_EQ(result.reason, "timeout after 100 ms");
 }
 

@@ -1,4 +1,4 @@
-// SctpBytes: SCTP packets as a peer makes and reads them, written apart from the code under test.
+// SctpBytes: a peer's SCTP packets, written independently of the code under test.
 #pragma once
 
 #include <cstdint>
@@ -22,7 +22,7 @@ struct SctpBytes {
     return value;
   }
 
-  // Bit by bit.
+  // The checksum, computed bit by bit.
   static std::uint32_t crc32c(std::span<const std::uint8_t> bytes) {
     std::uint32_t crc = 0xffffffff;
     for (const auto byte : bytes) {
@@ -32,7 +32,7 @@ struct SctpBytes {
     return ~crc;
   }
 
-  // Zero where it isn't given; the checksum is little-endian.
+  // Makes a packet; fields that aren't given are zero, and the checksum is little-endian.
   static std::vector<std::uint8_t> make(std::uint16_t source, std::uint16_t destination,
                                         std::uint32_t tag, std::uint8_t chunk,
                                         std::uint32_t initiate_tag) {

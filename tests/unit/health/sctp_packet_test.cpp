@@ -17,7 +17,7 @@ TEST(SctpPacket, AnInitCarriesPortsTagAndARightChecksum) {
   ASSERT_TRUE(read);
   EXPECT_EQ(read->source, 61234);
   EXPECT_EQ(read->destination, 5060);
-  EXPECT_EQ(read->tag, 0U);  // of an INIT, always
+  EXPECT_EQ(read->tag, 0U);  // an INIT's is always 0
   EXPECT_EQ(read->chunk, SctpBytes::init);
   EXPECT_EQ(read->initiate_tag, tag);
   EXPECT_EQ(packet.size(), 32U);

@@ -1,5 +1,5 @@
-// What happens to a member over time, a tenth of a second each, against the state after it: one row
-// reads as one story.
+// Events of a member, a tenth of a second each, against the state after each: one row reads as one
+// story.
 #include "health/suspicion.hpp"
 
 #include <gtest/gtest.h>
@@ -14,8 +14,8 @@ using Verdict = ProbeResult::Verdict;
 
 struct Story {
   const char* sentence;
-  // '1' a connection failed, 'M' many did; '+' the member answers a probe, '-' it does not,
-  // 'D' it does not and is down by that, '?' this machine can't probe; '.' a second passes
+  // '1' a connection failed, 'M' many failed; '+' the member answers a probe, '-' it does not, 'D'
+  // it does not and goes down, '?' this machine can't probe; '.' a second passes
   const char* events;
   // '!' probe it now, 's' probe it again within a second, 'A' that, and new connections are kept
   // away; ' ' neither

@@ -111,7 +111,7 @@ TestServer::Behaviour hang() {
 }
 
 tcp::endpoint refusing_endpoint(asio::io_context& context) {
-  return tcp::acceptor(context, any_port).local_endpoint();  // closed again at once
+  return tcp::acceptor(context, any_port).local_endpoint();  // closed at once
 }
 
 }  // namespace sluice::health

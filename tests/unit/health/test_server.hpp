@@ -1,4 +1,5 @@
-// TestServer: a server on an ephemeral port of 127.0.0.1 that treats every connection as told.
+// TestServer: a server on an ephemeral port of 127.0.0.1 that treats every connection alike, as a
+// test wants.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
@@ -23,7 +24,7 @@ class TestServer {
   int connections() const;
   int closed_by_peer() const;               // as seen by hang()
   const std::string& last_request() const;  // its header
-  // From now on connections are refused.
+  // Makes the server refuse connections from now on.
   void stop();
 
   struct State;

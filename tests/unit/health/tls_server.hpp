@@ -17,7 +17,7 @@ class TlsServer {
   std::uint16_t port() const;
   const std::string& last_request() const;
   const std::string& last_server_name() const;  // SNI
-  bool resumed() const;                         // the last handshake took up an earlier session
+  bool resumed() const;                         // the last handshake resumed a session
 
   struct State;
 
@@ -25,7 +25,7 @@ class TlsServer {
   std::shared_ptr<State> state_;
 };
 
-// Answers bytes to whatever it gets, or says them first; then closes.
+// Answers any bytes with these, or sends these first; then closes.
 class PlainServer {
  public:
   enum class Speaks { first, second };

@@ -1,5 +1,5 @@
-// Known answers for what outlives a build in pinned maps: a bit that moves fails here. The bytes
-// are those of the example in maps/README.md.
+// Known answers for the formats in pinned maps, which outlive a build: a bit that moves fails here.
+// The bytes are those of the example in maps/README.md.
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
 

@@ -17,7 +17,8 @@ using ::testing::UnorderedElementsAreArray;
 const std::vector<std::string> listed{SLUICE_MAPS(SLUICE_MAP_NAME)};
 #undef SLUICE_MAP_NAME
 
-// A map that nobody listed would have no version, and a listed one that is gone would be missed.
+// A map that is not listed would have no version, and a listed one that is gone would be reported
+// missing.
 TEST(Versions, EveryMapOfTheContractIsListedOnce) {
   const auto layouts = compiled_map_layouts();
   ASSERT_TRUE(layouts) << layouts.error().text();
@@ -35,7 +36,7 @@ TEST(Versions, AMapKeepsItsPlace) {
   EXPECT_EQ(versions_of("nobody"), nullptr);
 }
 
-// Data planes that were loaded before these maps existed are adopted, all others must be there.
+// Data planes that were loaded before these maps existed are adopted; all other maps must be there.
 TEST(Versions, OnlyWhatCameLaterMayBeMissing) {
   std::vector<std::string> later;
   for (const auto& map : listed) {

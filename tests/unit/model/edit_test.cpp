@@ -27,7 +27,7 @@ class Edit : public testing::Test {
     settle();
   }
 
-  // What the controller does once the data plane holds everything.
+  // Does what the controller does once the data plane has everything.
   void settle() {
     const auto all = [](auto& objects) {
       for (auto& [id, object] : objects) object.provisioning_status = ProvisioningStatus::active;

@@ -1,4 +1,4 @@
-// Who belongs to whom, asked about a few objects and about many: the answers are the same.
+// Relations: the answers are the same for few objects and for many.
 #include "model/relations.hpp"
 
 #include <gtest/gtest.h>

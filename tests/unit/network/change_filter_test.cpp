@@ -14,7 +14,8 @@ const IpAddress router = boost::asio::ip::make_address("10.0.0.1");
 const IpAddress web1 = boost::asio::ip::make_address("10.0.0.4");
 const LinkFacts running = {.mac = mac_a, .running = true, .mtu = 1500, .master = 0};
 
-// States don't reach the filter: going round REACHABLE, STALE, DELAY, PROBE is the same call again.
+// States don't reach the filter: for it, going round REACHABLE, STALE, DELAY, PROBE is the same
+// call again.
 TEST(ChangeFilter, ANeighborThatOnlyGoesRoundItsStatesIsNoChange) {
   ChangeFilter filter;
   EXPECT_TRUE(filter.neighbor(eth0, router, mac_a)) << "first seen";

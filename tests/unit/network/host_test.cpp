@@ -1,4 +1,4 @@
-// Whose an address is, by what a host knows, and where to ask about it.
+// The holder of an address as a host knows it, and where to ask for it.
 #include "network/host.hpp"
 
 #include <gtest/gtest.h>

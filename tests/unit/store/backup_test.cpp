@@ -1,4 +1,4 @@
-// A backup is a file that keeps everything, and what somebody else made is none.
+// A backup keeps everything; files that others made are refused.
 #include <gtest/gtest.h>
 #include <sqlite3.h>
 #include <sys/stat.h>

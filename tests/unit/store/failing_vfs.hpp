@@ -34,7 +34,7 @@ class FailingVfs {
   FailingVfs(const FailingVfs&) = delete;
   FailingVfs& operator=(const FailingVfs&) = delete;
 
-  // From now on the call with this number fails (counted from 1; 0: none), and only that one.
+  // Makes the call with this number fail (counted from 1; 0: none), and only that one.
   void fail_at(std::size_t number) {
     calls_ = 0;
     failing_ = number;
@@ -56,7 +56,8 @@ class FailingVfs {
   }
   static bool fails() { return ++instance()->calls_ == instance()->failing_; }
 
-  // Hands everything on to the real file; version 1 only, which exclusive locking can do with.
+  // Passes everything on to the real file. It has version 1 only, which is enough for exclusive
+  // locking.
   const sqlite3_io_methods* methods_of(const sqlite3_io_methods&) {
     methods_.iVersion = 1;
     methods_.xClose = [](sqlite3_file* f) { return inner(f)->pMethods->xClose(inner(f)); };

@@ -1,4 +1,4 @@
-// Stores that earlier versions wrote (version_N.sql) open with everything that was in them.
+// Stores of earlier versions (version_N.sql) open with everything that was in them.
 #include <gtest/gtest.h>
 #include <sqlite3.h>
 

@@ -139,7 +139,7 @@ class StoreTest : public testing::Test {
   SqliteStore opened() { return SqliteStore::open(directory).value(); }
   fs::path file() const { return directory / "sluice.db"; }
 
-  // The text with which opening is refused.
+  // The error of opening.
   std::string refusal() {
     auto store = SqliteStore::open(directory);
     return store ? "opened" : store.error().text();
@@ -420,8 +420,8 @@ TEST_F(StoreTest, WhatWasAcknowledgedSurvivesAKillAtAnyMoment) {
   }
 }
 
-// Every call that writes or syncs fails once, in commits that are large enough for a checkpoint,
-// too.
+// Every call that writes or syncs fails once, also in commits that are large enough for a
+// checkpoint.
 TEST_F(StoreTest, WhicheverWriteFailsACommitIsThereAsAWholeOrNotAtAllAndTheNextOneWorks) {
   test::FailingVfs disk;
   std::size_t failing = 1, refused = 0;

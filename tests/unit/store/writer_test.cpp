@@ -1,5 +1,5 @@
-// The writer's thread: order, outcomes on the caller's thread, and an end that loses nothing. Runs
-// in the `tsan` build, too.
+// The writer's thread keeps the order, reports on the caller's thread and loses nothing at its end.
+// This runs in the `tsan` build, too.
 #include "store/writer.hpp"
 
 #include <gtest/gtest.h>
@@ -29,7 +29,7 @@ class WriterTest : public testing::Test {
   WriterThread::Post post() {
     return [this](std::function<void()> heard) { boost::asio::post(loop_, std::move(heard)); };
   }
-  // Lets the event loop work until so many outcomes were heard.
+  // Runs the event loop until so many outcomes were reported.
   void hear(std::size_t count) {
     while (outcomes_.size() < count) {
       loop_.run_one();

@@ -14,7 +14,7 @@ using testing::IsEmpty;
 using testing::Not;
 using Words = std::vector<std::string>;
 
-// The last word is the one that is being typed.
+// Completes the last word, which is being typed.
 Words complete(const Words& words) {
   const auto names = [](const Resource& resource, const std::string& parent) -> Words {
     if (!parent.empty()) return {resource.singular + " of " + parent};

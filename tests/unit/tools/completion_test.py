@@ -13,7 +13,7 @@ SCRIPTS = pathlib.Path(__file__).resolve().parents[3] / "tools/sluicectl/complet
 
 
 def in_bash(*words):
-    """What bash would offer for the last word."""
+    """Returns bash's completions of the last word."""
     script = f"""source {SCRIPTS}/sluicectl.bash
         COMP_WORDS=({SLUICECTL} {shlex.join(words)}); COMP_CWORD={len(words)}
         _sluicectl; printf '%s\\n' "${{COMPREPLY[@]}}" """

@@ -1,5 +1,5 @@
-// A server made of prepared answers: the n-th request gets the n-th answer, and all requests are
-// kept.
+// FakeTransport: a server with prepared answers. The n-th request gets the n-th answer, and all
+// requests are kept.
 #pragma once
 
 #include <deque>

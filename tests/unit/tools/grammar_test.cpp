@@ -121,7 +121,7 @@ TEST(Grammar, ChecksFormatAndColumnsBeforeAnythingIsSent) {
 TEST(Help, IsThereAtEveryLevelWithExamples) {
   EXPECT_EQ(parsed({"--help"}).request, Invocation::Request::help);
   EXPECT_EQ(parsed({"lb", "-h"}).verb, nullptr);
-  const auto invocation = parsed({"listener", "create", "--help"});  // nothing else is needed then
+  const auto invocation = parsed({"listener", "create", "--help"});  // needs nothing else
   EXPECT_EQ(invocation.request, Invocation::Request::help);
   EXPECT_THAT(help(invocation.noun, invocation.verb),
               StartsWith("Usage: sluicectl loadbalancer listener create [OPTION...] LOADBALANCER"));

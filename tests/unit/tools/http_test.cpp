@@ -17,8 +17,7 @@ using testing::HasSubstr;
 using testing::Not;
 using testing::StartsWith;
 
-// Listens on a unix socket for one client, reads its request, sends `answer` as it stands and
-// closes.
+// Listens on a unix socket for one client, reads its request, sends `answer` and closes.
 class OneAnswer {
  public:
   explicit OneAnswer(std::string answer) : answer_(std::move(answer)) {
@@ -43,7 +42,7 @@ class OneAnswer {
   Result<HttpAnswer> to(const HttpRequest& request, const std::string& token = {}) {
     Endpoint endpoint;
     endpoint.socket = path();
-    // Short only where the test waits for its end: 64 MiB take more than a second on a busy
+    // The limit is short only if the test waits for it: 64 MiB take more than a second on a busy
     // machine.
     const std::chrono::seconds time(answer_ == "silence" ? 1 : 100);
     auto answer = make_transport(endpoint, token, time)->exchange(request);
@@ -148,7 +147,7 @@ TEST(Transport, HandsOverStatusBodyAndTheRequestsId) {
 
 TEST(Transport, SendsAJsonBodyInOnePieceWithTheToken) {
   OneAnswer server("HTTP/1.1 204 No Content\r\n\r\n");
-  const std::string body(2 << 20, ' ');  // so large that some clients ask first whether they may
+  const std::string body(2 << 20, ' ');  // large enough for "Expect: 100-continue"
   const auto answer = server.to({"PUT", "/v1/x", body}, "secret");
   ASSERT_TRUE(answer) << answer.error().text();
   EXPECT_EQ(answer->status, 204);

@@ -1,4 +1,4 @@
-// Manifests: reading the file, comparing with what is there, writing it again.
+// Manifests: reading the file, comparing it with the present state, writing it again.
 #include <gmock/gmock.h>
 
 #include <boost/json.hpp>
@@ -44,7 +44,7 @@ const std::string walkthrough = R"(loadbalancers:
       - 172.24.4.10
 )";
 
-// An API that holds what its lists say, whatever they are asked for.
+// An API whose lists are fixed, whatever the query.
 class Lists : public Transport {
  public:
   std::map<std::string, std::string> bodies;  // by collection

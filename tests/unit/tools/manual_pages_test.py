@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""The manual pages: each says what --help says, and groff has nothing to complain about."""
+"""The manual pages say what --help says, and groff reads them without complaint."""
 
 import os
 import pathlib

@@ -1,4 +1,4 @@
-// What `sluicectl top` makes of two answers.
+// The rates of `sluicectl top`.
 #include "sluicectl/output/rates.hpp"
 
 #include <gtest/gtest.h>

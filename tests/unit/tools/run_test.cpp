@@ -1,5 +1,4 @@
-// Whole commands against prepared answers: what is asked of the server, what is printed, how it
-// ends.
+// Whole commands against prepared answers: their requests, output and exit codes.
 #include "sluicectl/run.hpp"
 
 #include <gmock/gmock.h>
@@ -34,7 +33,7 @@ class RunTest : public testing::Test {
     surroundings.sleep = [](std::chrono::milliseconds) {};
     surroundings.show = [this](const std::string& text) { shown += text; };
     surroundings.is_terminal = terminal;
-    // Ctrl-C when there is nothing more to be answered.
+    // Ctrl-C is pressed when the answers are used up.
     surroundings.is_interrupted = [this] { return exchange.answers.empty(); };
     return ctl::run(arguments, surroundings);
   }
