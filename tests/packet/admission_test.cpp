@@ -1,4 +1,4 @@
-// What a listener admits: networks, connections at a time, connections per second.
+// A listener's limits: networks, connections at a time, connections per second.
 #include "packet/traffic.hpp"
 
 namespace sluice::test {
@@ -6,7 +6,7 @@ namespace {
 
 class Admission : public BothFamilies {
  protected:
-  // So that a second is not over before its connections are.
+  // The clock is slow, so that a second does not end before its connections are opened.
   kernel::LoadOptions load_options() const override {
     auto options = BothFamilies::load_options();
     options.jiffies_per_second = slow_clock;

@@ -1,4 +1,4 @@
-// Who gets a new connection, beside round robin.
+// Which member gets a new connection, with algorithms other than round robin.
 #include "packet/traffic.hpp"
 
 namespace sluice::test {

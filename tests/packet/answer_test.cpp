@@ -1,4 +1,4 @@
-// What the data plane answers itself: ARP and ping for VIPs, and only for them.
+// The data plane answers ARP and ping for VIPs, and only for them.
 #include <linux/bpf.h>
 
 #include "packet/world.hpp"
@@ -93,7 +93,7 @@ TEST_F(Answer, PingOfAVipIsAnswered) {
 }
 
 TEST_F(Answer, PingChecksumIsRightInEveryCarryCase) {
-  // The sequence number moves the checksum through all of its 2^16 values; every 97th, and those
+  // The sequence number moves the checksum through its 2^16 values; every 97th is tested, and those
   // around the carry.
   for (std::uint32_t sequence = 0; sequence < 0x10000; sequence += 97) {
     const auto echo = ping(static_cast<std::uint16_t>(sequence));

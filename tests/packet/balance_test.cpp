@@ -33,8 +33,8 @@ TEST_F(Balance, ANewRingGoesOnWhereTheOldOneWas) {
 }
 
 TEST_F(Balance, ParallelClientsOnAllCpusAreSplitExactly) {
-  // The flows exist only to be counted: each thread gives the program one SYN after another on its
-  // own CPU. 4 x 12 = 48 connections fit into the table.
+  // Each thread gives the program one SYN after another on its own CPU; the flows are only counted.
+  // 4 x 12 = 48 connections fit into the table.
   put_pool(0, SLUICE_FULLNAT, {0, 0, 1, 0});
   std::vector<std::thread> clients;
   for (int thread = 0; thread < 4; ++thread) {

@@ -1,4 +1,4 @@
-// How connections end, and when their place in the table is free again.
+// How connections end, and when their slots are free again.
 #include <ctime>
 
 #include "packet/world.hpp"
@@ -61,7 +61,7 @@ class Expiry : public World {
   void age_by_seconds(std::uint32_t seconds) {
     for (const Flow& flow : flows()) make_older(flow, seconds);
   }
-  // What a test may take itself, on a busy machine.
+  // The time that a test itself may take on a busy machine.
   static constexpr std::uint32_t margin = 10;
   // Idle times are counted in ticks and end up to two of them late.
   static constexpr std::uint32_t slack = margin + 5 * SLUICE_TICK_SECONDS;

@@ -1,4 +1,4 @@
-// A client's SYN: which member gets it, what it looks like there, and when there is none.
+// A client's SYN: which member gets it, how it is translated, and when it is refused.
 #include <linux/bpf.h>
 
 #include "packet/world.hpp"
@@ -67,7 +67,7 @@ TEST_F(Connect, TwoClientsWithOnePortGetDifferentSourcePortsTowardOneMember) {
   EXPECT_NE(ports[0], ports[1]);
 }
 
-// rancher#3099: NFS and rsh ask whether the client's superuser has bound the port.
+// rancher#3099: NFS and rsh require a port that only the client's superuser can bind.
 TEST_F(Connect, PrivilegedClientPortsStayPrivileged) {
   put_pool(0, SLUICE_FULLNAT, {0});
   for (const std::uint16_t port : {800, 1023, 1024, 1, 80}) {
@@ -99,7 +99,7 @@ TEST_F(Connect, DnatOfTwoVipsFromOnePortToOneMemberTakesAnotherPortForTheSecond)
   TcpFrame expected = at_member(second, 1, port);
   expected.ip.source = client;
   EXPECT_TRUE(same_frame(out.frame, expected.bytes()));
-  // Each answer comes from the VIP that was asked.
+  // Each answer comes from the VIP that its client addressed.
   TcpFrame answer = from_member(1, port, SYN | ACK);
   answer.ip.destination = client;
   TcpFrame at_them = at_client(answer);
@@ -168,7 +168,8 @@ TEST_F(Connect, FullTableRefusesNewConnectionsAndLeavesLiveOnesAlone) {
     receive(from_client(ACK, port));
   }
   EXPECT_GT(refused, static_cast<int>(flow_capacity));
-  // Windows fill unevenly: a third more slots than needed, the worst window decides.
+  // Windows fill unevenly, and the fullest one decides, so the table has a third more slots than
+  // needed.
   EXPECT_GE(opened, static_cast<int>(flow_capacity));
   EXPECT_LE(opened, 2 * static_cast<int>(flow_capacity));
   const TcpFrame data = from_client(ACK | PSH, 30000, "still here");

@@ -1,8 +1,8 @@
 // The data plane against the reference model (tests/reference): random sequences of packets, many
 // of them damaged; verdict, reason and every byte must be the same.
 //
-// The seeds of the suite are fixed; scripts/fuzz goes on with others. A finding is printed as the
-// lines of a test that fails, without the packets that don't matter.
+// The suite has fixed seeds; scripts/fuzz continues with others. A finding is printed as the lines
+// of a test that fails, without the packets that don't matter.
 #include <arpa/inet.h>
 #include <fmt/format.h>
 #include <linux/bpf.h>
@@ -41,7 +41,7 @@ const Members& members(int family) {
   return family == 4 ? v4 : v6;
 }
 
-// The world's network (world.hpp) as the model wants it told.
+// Describes the world's network (world.hpp) to the model.
 void describe_network(reference::Configuration& c) {
   const Mac tagged_mac{0x02, 0, 0, 0, 4, 4};
   const reference::Way lan{"lan0", lan_mac}, dmz{"dmz0", dmz_mac};
@@ -89,14 +89,14 @@ class Differential : public World {
     return options;
   }
 
-  // Forgets all flows and plays the steps. The place of the first one that comes out otherwise.
+  // Forgets all flows and plays the steps; returns the index of the first one that differs.
   std::optional<std::size_t> play(const std::vector<Step>& steps);
-  // Plays as many generated steps; the steps up to the one that came out otherwise, or none.
+  // Plays as many generated steps; returns the steps up to the first one that differs, or none.
   std::vector<Step> generate_and_play(std::uint64_t seed);
-  // Sequences of one seed after the other, until the time is over if one is set. Each of the
-  // reasons must have been met.
+  // Compares sequences of one seed after the other, until the time is over if one is set. Each of
+  // the reasons must occur.
   void compare(const std::set<std::string>& reasons);
-  // Without the steps that are not needed to show it.
+  // Removes the steps that are not needed to show the difference.
   std::vector<Step> reduced(std::vector<Step> steps);
   std::string as_test(const std::vector<Step>& steps, std::uint64_t seed);
 
@@ -156,13 +156,13 @@ void Differential::add_services(reference::Configuration& c, int family) {
     add_listener(c, family, vip, L4::tcp, 80, add_pool(c, mode, usual, 8080));
     add_listener(c, family, vip, L4::udp, 53, add_pool(c, mode, usual, 8080));
     add_listener(c, family, vip, L4::sctp, 5000, add_pool(c, mode, usual, 5000));
-    // Each with a way that does not work out.
+    // The way to each of these fails.
     add_listener(c, family, vip, L4::tcp, 82,
                  add_pool(c, mode, {all.silent, all.unreachable, all.near}, 8080));
     add_listener(c, family, vip, L4::sctp, 5002, add_pool(c, mode, {all.near}, 5003));
     ++vip;
   }
-  // Whom a hash gave is not known where it might be a full table that stood in the way.
+  // If a full table may have refused the flow, the model can't know the hash's choice.
   const auto by_source = add_pool(c, Mode::dnat, usual, 8080);
   c.pools[by_source].algorithm = reference::Algorithm::source_ip;
   if (!many_clients_) add_listener(c, family, 17, L4::tcp, 84, by_source);
@@ -175,29 +175,29 @@ void Differential::add_services(reference::Configuration& c, int family) {
   c.pools[least].weights = {1, 2, 1, 5};
   add_listener(c, family, 16, L4::tcp, 96, least);
   add_listener(c, family, 16, L4::udp, 96, least);
-  // One connection of each client.
+  // Each client may open one connection.
   const auto slow = add_pool(c, Mode::dsr, usual, 8080);
   add_listener(c, family, 18, L4::tcp, 98, slow);
   c.listeners[{address_of(address(family, 18)), 98, 6}].source_limit = 1;
-  // One connection at a time.
+  // One connection is allowed at a time.
   const auto limited = add_pool(c, Mode::fullnat, usual, 8080);
   for (const L4 protocol : {L4::tcp, L4::udp}) {
     add_listener(c, family, 16, protocol, 94, limited);
     c.listeners[{address_of(address(family, 16)), 94, static_cast<std::uint8_t>(protocol)}].limit =
         1;
   }
-  // Some that meet at one member, where clients' ports must tell them apart, or can't.
+  // Some connections meet at one member, where the clients' ports must tell them apart, or can't.
   for (const std::uint16_t port : {88, 89, 90, 91})
     add_listener(c, family, 17, L4::tcp, port, add_pool(c, Mode::dnat, {all.near}, 8080));
   for (const std::uint16_t port : {5088, 5089, 5090, 5091})
     add_listener(c, family, 16, L4::sctp, port, add_pool(c, Mode::fullnat, {all.near}, port));
-  // Only one client may.
+  // Only one client may connect.
   add_listener(c, family, 16, L4::tcp, 86, add_pool(c, Mode::fullnat, usual, 8080));
   c.listeners[{address_of(address(family, 16)), 86, 6}].allowed =
       address_of(family == 4 ? "203.0.113.5" : "2001:db8:c::5");
   c.vips[address_of(address(family, 20))].up = false;
   add_listener(c, family, 20, L4::tcp, 80, add_pool(c, Mode::fullnat, usual, 8080));
-  // Nobody is there: some clients are told, others not.
+  // These have no member or listener; some clients are told, others not.
   c.vips[address_of(address(family, 21))].rejects = true;
   const auto empty = add_pool(c, Mode::fullnat, {}, 0);
   for (const L4 protocol : {L4::tcp, L4::udp, L4::sctp}) {
@@ -306,7 +306,7 @@ bool is_slot_of(const Slot& slot, const Tuple& tuple) {
          SLUICE_STATE_GET(slot.state, PROTOCOL) == flow_protocol(tuple.protocol);
 }
 
-// `destination`: where an address of so many bytes lies.
+// `destination`: the place of an address of so many bytes.
 Choice choice_in(const void* destination, __be16 source_port, std::size_t bytes) {
   const auto* first = static_cast<const std::uint8_t*>(destination);
   return {ntohs(source_port), {first, first + bytes}};
@@ -349,7 +349,7 @@ const char* name_of(Action action) {
   return static_cast<std::uint32_t>(action) < 5 ? names[static_cast<std::uint32_t>(action)] : "?";
 }
 
-// What matters of a frame is in its first lines.
+// The first lines have what matters of a frame.
 std::string described(const Fate& fate) {
   const auto head = fate.action == Action::drop ? Bytes{} : cut(fate.frame, 144);
   return fmt::format("{}, {}, {} bytes\n{}\n", name_of(fate.action), fate.reason, fate.frame.size(),
@@ -463,8 +463,7 @@ void Differential::compare(const std::set<std::string>& reasons) {
 
 TEST_F(Differential, TheDataPlaneDoesWhatTheModelDoes) {
   std::set<std::string> reasons(std::begin(all_reasons), std::end(all_reasons));
-  // Both NICs are known, in native mode, and leave room before a frame; and there is room for all
-  // flows.
+  // Both NICs are known and in native mode and leave room before a frame, and all flows have room.
   for (const char* out_of_reach :
        {"unknown_interface", "malformed_ethernet", "no_headroom", "flow_table_full",
         "half_open_full", "forwarded_without_flow", "egress_not_native"})
@@ -472,7 +471,7 @@ TEST_F(Differential, TheDataPlaneDoesWhatTheModelDoes) {
   compare(reasons);
 }
 
-// More connections than there is room for. Where the table puts them is another place every time.
+// More connections than the table has room for. Their places differ in each run.
 struct Crowd {
   const char* name;
   std::uint32_t flows;            // the table is made for

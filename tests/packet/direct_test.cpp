@@ -6,7 +6,7 @@ namespace {
 
 class Direct : public AllProtocols {
  protected:
-  // The client's packet as it leaves: only the TTL and the MACs have changed.
+  // The client's packet as it is forwarded: only the TTL and the MACs change.
   Packet sent_on(Packet p, const Mac& from, const Mac& to) const {
     p.source_mac = from;
     p.destination_mac = to;
@@ -96,8 +96,8 @@ TEST_P(Direct, IpipTellsTheMtuThatTheTunnelLeaves) {
   EXPECT_EQ(out.frame[mtu] << 8 | out.frame[mtu + 1], family() == 4 ? 1380 : 1360);
 }
 
-// The kernel drops what comes in from one of its own addresses, so such a tunnel starts at the
-// client.
+// The kernel drops packets that arrive from one of its own addresses, so such a tunnel starts at
+// the client.
 TEST_P(Direct, WhatIpipLeavesToTheKernelToResolveStartsAtTheClient) {
   const std::string silent = family() == 4 ? "10.0.0.99" : "2001:db8::99";
   use_mode(SLUICE_IPIP, protocol(), {silent});
@@ -126,8 +126,7 @@ TEST_P(Direct, WhatIpipLeavesToTheKernelToFragmentStartsAtTheClientAndHasAnIdOfI
   EXPECT_TRUE(same_frame(out.frame, in_tunnel(inner, net().client, net().narrow_member)));
 }
 
-// The kernel knows the VIP at most as something on the link, not that the packet is for this
-// member.
+// The kernel would send the packet to the VIP, not to this member.
 TEST_P(Direct, APacketForADsrMemberIsNotLeftToTheKernel) {
   use_mode(SLUICE_DSR, protocol(), {family() == 4 ? "10.0.0.99" : "2001:db8::99"});
   const auto out = receive(from_client(protocol()));
@@ -164,7 +163,8 @@ TEST_P(DirectOfBoth, ADeterministicPoolAdoptsConnectionsFromTheirMiddle) {
   EXPECT_EQ(receive(from_client(L4::tcp, ACK, 40002)).reason, "no_flow");
 }
 
-// The other side's FIN is never seen: whose forgery the first one may be, the member knows.
+// The member's FIN never passes us, so we can't tell whether the client's FIN is forged; the member
+// can.
 TEST_P(DirectOfBoth, ASynAfterTheClientsFinGoesToTheSameMember) {
   use_mode(SLUICE_DSR);
   receive(from_client());

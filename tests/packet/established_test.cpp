@@ -31,7 +31,7 @@ TEST_F(Established, DnatRepliesComeFromTheVip) {
 }
 
 TEST_F(Established, ChecksumsStayRightForManyTuples) {
-  // Carries at every place: ports and payloads that walk through the 16-bit space.
+  // Ports and payloads walk through the 16-bit space, so that the checksum carries at every place.
   put_pool(0, SLUICE_FULLNAT, {0});
   for (std::uint32_t i = 0; i < 50; ++i) {
     const auto port = static_cast<std::uint16_t>(1024 + i * 1289);

@@ -1,5 +1,5 @@
-// Connections to a member that is down, and whose pool gives them up (on_member_down); and to one
-// that was removed.
+// Connections to a member that is down, whose pool resets them (on_member_down), and to one that
+// was removed.
 #include "packet/traffic.hpp"
 
 namespace sluice::test {
@@ -11,13 +11,13 @@ class FailedMember : public BothFamilies {
     Traffic::SetUp();
     if (!IsSkipped()) establish();
   }
-  // What the controller does when a monitor says so: the ring goes on without the member.
+  // Does what the controller does when a member goes down: the ring goes on without it.
   void give_up(sluice_forwarding_mode mode = SLUICE_FULLNAT, L4 protocol = L4::tcp) {
     put_pool(pool(protocol), mode, {member_index(2, protocol)});
     put_member(member_index(1, protocol), net().member1, member_port(protocol), false,
                SLUICE_MEMBER_FAILED | SLUICE_MEMBER_GIVEN_UP | mode_flags(mode));
   }
-  // What the controller does when the member is deleted; `down`: what its monitor said last.
+  // Does what the controller does when the member is deleted; `down`: its monitor's last result.
   void remove(sluice_forwarding_mode mode = SLUICE_FULLNAT, L4 protocol = L4::tcp,
               std::uint32_t down = 0) {
     put_pool(pool(protocol), mode, {member_index(2, protocol)});
@@ -41,7 +41,7 @@ class FailedMember : public BothFamilies {
   }
 };
 FOR_BOTH_FAMILIES(FailedMember);
-class Ipv4FailedMember : public FailedMember {};  // make_older() knows their flows only
+class Ipv4FailedMember : public FailedMember {};  // make_older() supports IPv4 flows only
 FOR_FAMILY(Ipv4FailedMember, 4);
 
 TEST_P(FailedMember, TheClientsNextSegmentIsAnsweredWithAResetAndTheConnectionIsOver) {
@@ -98,8 +98,7 @@ TEST_P(FailedMember, WithoutTheFlagItsConnectionsLiveOn) {
   EXPECT_EQ(receive(next_segment()).reason, "forwarded");
 }
 
-// What the controller does when a member was drained for as long as its pool says: it is well, and
-// its time is over.
+// Does what the controller does when the time of a drain is over; the member itself is up.
 TEST_P(FailedMember, AMemberWhoseTimeToDrainIsOverLosesItsConnections) {
   establish(L4::udp);
   for (const L4 protocol : {L4::tcp, L4::udp}) {
@@ -144,7 +143,7 @@ TEST_P(FailedMember, AClientThatResetsItselfIsNotAnswered) {
 TEST_P(FailedMember, AClientThatCantBeToldNowIsToldNextTime) {
   give_up();
   expire();
-  auto odd = next_segment();  // with headers that the reset would have to leave out
+  auto odd = next_segment();  // its headers must not be in the reset
   if (family() == 4) {
     odd.ip_options = {1, 1, 1, 1};
   } else {
@@ -192,8 +191,8 @@ TEST_P(FailedMember, TheVipResetsWhateverTheForwardingMode) {
   }
 }
 
-// kubernetes#84322: the client's host went away without a word, and its port is used again after
-// the member was removed and its machine switched off.
+// kubernetes#84322: the client's host vanished, and its port is used again after the member was
+// removed and its machine switched off.
 TEST_P(FailedMember, ASynOnAConnectionOfARemovedMemberOpensANewOneElsewhere) {
   remove();
   EXPECT_EQ(expire().live, 1U);
@@ -260,7 +259,7 @@ TEST_P(FailedMember, RemovalDoesNotTakeThePromisedResetAway) {
   EXPECT_EQ(receive(next_segment()).reason, "no_flow");
 }
 
-// keepalived#2163, moby#36878: the client never stops sending, so the session never is idle.
+// keepalived#2163, moby#36878: the client never stops sending, so the session is never idle.
 TEST_P(FailedMember, UdpSessionsOfARemovedMemberLeaveItAtTheSweep) {
   for (const auto mode : {SLUICE_FULLNAT, SLUICE_DNAT}) {
     const bool keeps_client = mode == SLUICE_DNAT;
@@ -282,7 +281,7 @@ TEST_P(FailedMember, UdpSessionsOfARemovedMemberLeaveItAtTheSweep) {
   }
 }
 
-// A disabled or drained member is asked by no monitor.
+// No monitor probes a disabled or drained member.
 TEST_P(Ipv4FailedMember, UdpSessionsOfADrainedMemberLeaveItWhenItIsSilent) {
   establish(L4::udp);
   put_pool(pool(L4::udp), SLUICE_FULLNAT, {member_index(2, L4::udp)});

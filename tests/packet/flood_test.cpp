@@ -1,4 +1,4 @@
-// SYN floods: half-open connections make way for each other, never established ones for them.
+// SYN floods: half-open connections evict each other, but never established ones.
 #include <bpf/bpf.h>
 #include <fmt/format.h>
 
@@ -29,7 +29,7 @@ class Flood : public BothFamilies {
 FOR_BOTH_FAMILIES(Flood);
 
 TEST_P(Flood, HalfOpenConnectionsAreBounded) {
-  // Where nothing in its window makes way one more is made, up to half as many again.
+  // If nothing in its window can be evicted, one more is created, up to half as many again.
   flood(6 * half_open_limit);
   EXPECT_LE(slots(), 3 * half_open_limit);
   EXPECT_GT(slots(), half_open_limit);
@@ -61,7 +61,7 @@ TEST_P(Flood, AHandshakeInBetweenSucceeds) {
   EXPECT_EQ(succeeded, 20);
 }
 
-// One that is over counts as half open no more, so nothing is gained by its place.
+// A connection that is over doesn't count as half-open, so evicting it gains nothing.
 TEST_P(Flood, RefusedConnectionsDoNotKeepHalfOpenOnesFromMakingWay) {
   use_mode(SLUICE_FULLNAT, L4::tcp, {net().member1});
   for (std::uint16_t port = 20000; port < 20100; ++port) {
@@ -76,7 +76,7 @@ TEST_P(Flood, RefusedConnectionsDoNotKeepHalfOpenOnesFromMakingWay) {
 }
 
 TEST_P(Flood, UnansweredUdpIsBoundedToo) {
-  // Where the window of a new one holds none that could make way, it is refused; so it goes by the
+  // A new connection is refused if its window has none that can be evicted, so the test counts
   // many.
   std::uint32_t created = 0;
   for (std::uint32_t i = 0; i < 6 * half_open_limit; ++i) {
@@ -91,7 +91,7 @@ TEST_P(Flood, UnansweredUdpIsBoundedToo) {
   EXPECT_LE(slots(), 3 * half_open_limit);
 }
 
-// Each listener has room of its own for those that wait for their clients.
+// Each listener has room of its own for half-open connections.
 TEST_P(Flood, HandshakesOfAnotherListenerLiveOn) {
   put_listener(net().vip, 81, L4::tcp, listener(pool(), 10));
   const auto other = [&](std::uint16_t port, std::uint8_t flags) {
@@ -109,7 +109,7 @@ TEST_P(Flood, HandshakesOfAnotherListenerLiveOn) {
     EXPECT_EQ(other(port, SYN), "flow_created");
 }
 
-// One forged packet is no connection: it may not hold a place for two hours.
+// A single forged packet must not hold a slot for two hours.
 TEST_P(Flood, ConnectionsAdoptedFromTheMiddleAreConfirmedByNobodyYet) {
   put_pool(pool(), SLUICE_DSR, {member_index(1), member_index(2)}, SLUICE_SOURCE_IP_PORT);
   for (const int member : {1, 2})
@@ -128,7 +128,7 @@ TEST_P(Flood, ConnectionsAdoptedFromTheMiddleAreConfirmedByNobodyYet) {
   EXPECT_EQ(receive(syn).reason, "flow_created") << "of another listener";
 }
 
-// Where answers pass us, only an answer shows that there is a connection.
+// In modes in which answers pass us, only an answer confirms a connection.
 TEST_P(Flood, AForgedSegmentTwiceMakesNoConnectionInDnat) {
   use_mode(SLUICE_DNAT);
   put_pool(pool(), SLUICE_DNAT, {member_index(1)}, SLUICE_SOURCE_IP);
@@ -148,7 +148,7 @@ TEST_P(Flood, AForgedSegmentTwiceMakesNoConnectionInDnat) {
   EXPECT_TRUE(is_confirmed());
 }
 
-// An answered UDP flood of one listener leaves the others room, and itself.
+// An answered UDP flood of one listener leaves room for the others, and for itself.
 TEST_P(Flood, AnsweredUdpMakesWay) {
   use_mode(SLUICE_FULLNAT, L4::udp, {net().member1});
   for (std::uint32_t i = 0; i < 6 * flow_capacity; ++i) {
@@ -170,14 +170,14 @@ TEST_P(Flood, AnsweredUdpMakesWay) {
   EXPECT_EQ(udp, 20);
 }
 
-// dpvs#819: at the default size all source ports toward a member are fewer than the half-open
-// connections that the table has room for.
+// dpvs#819: at the default size, a member has fewer source ports than the table has room for
+// half-open connections.
 class PortFlood : public Flood {
  protected:
   kernel::LoadOptions load_options() const override {
     return {.flows = SLUICE_DEFAULT_FLOWS, .flows6 = SLUICE_DEFAULT_FLOWS / SLUICE_IPV6_SHARE};
   }
-  // So large a table is not cleaned for the next test, but thrown away.
+  // A table of this size is unloaded instead of cleaned for the next test.
   void TearDown() override {
     Flood::TearDown();
     if (IsSkipped()) return;

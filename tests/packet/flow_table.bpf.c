@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
 /* The flow table without packets: each run inserts, finds or removes a random one of a few flows. Every value of a
- * flow is made from its key, so that a copy that mixes two flows shows. */
+ * flow is made from its key, so that a copy that mixes two flows is detected. */
 #define FLOW_PAUSE(place) at_##place()
 static void at_changing(void);
 static void at_removing(void);
@@ -12,7 +12,7 @@ static void at_searching(void);
 #include "bpf/next_hop.h"
 #include "tests/packet/flow_table.h"
 
-/* All flows have the same state, as connections to one member have that were opened at the same time. */
+/* All flows have the same state, like connections to one member that were opened at the same time. */
 const volatile bool alike = false;
 
 struct stress_counts counts = {};
@@ -86,7 +86,7 @@ int stress(struct xdp_md *ctx)
 	return XDP_DROP;
 }
 
-/* Waits until the other CPU has come to the same step, so that both do the next thing at once. */
+/* Waits until the other CPU has reached the same step, so that both take the next one at the same time. */
 static long look_around(__u32 round, __u64 *step)
 {
 	(void)round;
@@ -151,7 +151,7 @@ int look(struct xdp_md *ctx)
 	return XDP_DROP;
 }
 
-/* Puts the anchors in. */
+/* Inserts the anchors. */
 SEC("xdp")
 int prepare(struct xdp_md *ctx)
 {
@@ -165,7 +165,7 @@ int prepare(struct xdp_md *ctx)
 	return XDP_DROP;
 }
 
-/* Takes out all that is left, the anchors too. */
+/* Removes all flows, including the anchors. */
 SEC("xdp")
 int clear(struct xdp_md *ctx)
 {
@@ -183,7 +183,7 @@ int clear(struct xdp_md *ctx)
 	return XDP_DROP;
 }
 
-/* The place where CPU 0 is held up until CPU 1 has done its part. */
+/* The place at which CPU 0 is held up until CPU 1 has done its part. */
 enum place pause_at = PAUSE_NOWHERE;
 __u64 held = 0, released = 0;
 
@@ -193,7 +193,7 @@ static long look_whether(__u32 round, __u64 **flag)
 	return READ_ONCE(**flag) != 0;
 }
 
-/* Some seconds at most: the other one's CPU may be busy with something else. False: it still is. */
+/* Waits for some seconds at most, because the other CPU may be busy with something else. False: it still is. */
 static __always_inline bool wait_for(__u64 *flag)
 {
 	for (int i = 0; i < 16; i++)
@@ -216,7 +216,7 @@ static __always_inline void at_changing(void)
 	pause_here(PAUSE_CHANGING);
 }
 
-/* CPU 1 is not held up: a packet comes in between, that opens a connection. */
+/* CPU 1 is not held up; instead, a packet that opens a connection comes in between. */
 static __noinline void at_removing(void)
 {
 	struct flow_entry flow;
@@ -255,7 +255,7 @@ int move_all(struct xdp_md *ctx)
 	return move_now();
 }
 
-/* A search that is held up when it has looked here and not yet in the other table ... */
+/* A search is held up between looking here and in the other table ... */
 SEC("xdp")
 int look_held(struct xdp_md *ctx)
 {
@@ -282,7 +282,7 @@ int move_between(struct xdp_md *ctx)
 	return XDP_DROP;
 }
 
-/* A packet that has found its flow before that was moved, and notes something now. */
+/* A packet that has found its flow before that was moved changes its state now. */
 SEC("xdp")
 int note_in_old_copy(struct xdp_md *ctx)
 {
@@ -301,7 +301,7 @@ int note_in_old_copy(struct xdp_md *ctx)
 	return XDP_DROP;
 }
 
-/* The same, for one that ends its flow, which is gone then. */
+/* The same for a packet that ends its flow, which is removed then. */
 SEC("xdp")
 int remove_old_copy(struct xdp_md *ctx)
 {
@@ -343,7 +343,7 @@ int fill(struct xdp_md *ctx)
 	return XDP_DROP;
 }
 
-/* A removal that is held up between its steps ... */
+/* A removal is held up between its steps ... */
 SEC("xdp")
 int remove_held(struct xdp_md *ctx)
 {
@@ -388,7 +388,7 @@ int insert_held(struct xdp_md *ctx)
 	return XDP_DROP;
 }
 
-/* An event that is held up before it changes the state of its flow ... */
+/* An event is held up before it changes the state of its flow ... */
 SEC("xdp")
 int note_held(struct xdp_md *ctx)
 {
@@ -402,7 +402,7 @@ int note_held(struct xdp_md *ctx)
 	return XDP_DROP;
 }
 
-/* ... while its flow goes and another one comes. */
+/* ... while its flow is removed and another one inserted. */
 SEC("xdp")
 int replace(struct xdp_md *ctx)
 {
@@ -418,7 +418,7 @@ int replace(struct xdp_md *ctx)
 	return XDP_DROP;
 }
 
-/* The slot of a flow that was found is another one's, in the same state, when something is to be done to it. */
+/* The slot of a flow that was found belongs to another flow in the same state when the first is to be changed. */
 SEC("xdp")
 int act_late(struct xdp_md *ctx)
 {
@@ -467,7 +467,7 @@ int remember(struct xdp_md *ctx)
 		q->index = i;
 		q->hop.generation = next_hop_generation();
 		next_hop_remember_for_member(0, &member, q);
-		/* Else the other CPU hardly ever gets both words between two changes. */
+		/* Without this pause the other CPU hardly ever reads both words between two changes. */
 		bpf_loop(100, rest, NULL, 0);
 	}
 	return XDP_DROP;

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* What the flow table's stress test and its program share. */
+/* Shared by the flow table's stress test and its program. */
 #ifndef SLUICE_TEST_FLOW_TABLE_H
 #define SLUICE_TEST_FLOW_TABLE_H
 
 #include <linux/types.h>
 
-/* Keys 0..ANCHORS-1 are put in before and never taken out; the others come and go. */
+/* Keys 0..ANCHORS-1 are inserted first and never removed; the others come and go. */
 #define STRESS_ANCHORS 8
 #define STRESS_KEYS 64
-/* Homes so few that windows overlap and buckets overflow. */
+/* There are so few homes that windows overlap and buckets overflow. */
 #define STRESS_HOMES 8
 
-/* The flow in the middle of all whose removal or change is held up. */
+/* The flow in the middle, whose removal or change is held up. */
 #define STRESS_HELD 10
 
 enum place { PAUSE_NOWHERE, PAUSE_CHANGING, PAUSE_REMOVING, PAUSE_MOVING, PAUSE_SEARCHING };

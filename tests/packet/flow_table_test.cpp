@@ -45,7 +45,7 @@ class FlowTable : public ::testing::Test {
     ASSERT_EQ(flow_table_bpf__load(skeleton_.get()), 0) << std::strerror(errno);
   }
 
-  // What the last of so many runs returned.
+  // Runs the program `times` times; returns the last result.
   static std::uint32_t run(const bpf_program* program, int times) {
     char frame[64] = {};
     LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = frame, .data_size_in = sizeof frame,
@@ -54,7 +54,7 @@ class FlowTable : public ::testing::Test {
         << std::strerror(errno);
     return options.retval;
   }
-  // Both at once, each on a CPU of its own.
+  // Runs both at the same time, each on a CPU of its own.
   static void run_beside(const bpf_program* one, const bpf_program* other, int times) {
     std::vector<std::thread> cpus;
     for (unsigned cpu = 0; cpu < 2; ++cpu) {
@@ -71,7 +71,7 @@ class FlowTable : public ::testing::Test {
   void run_on_two_cpus(int times) {
     run_beside(skeleton_->progs.stress, skeleton_->progs.stress, times);
   }
-  // All flows are in the other table then, and this one is as new.
+  // Puts all flows into the other table and empties this one.
   void put_all_into_the_other_table() {
     const int here = bpf_map__fd(skeleton_->maps.flows4);
     const int other = bpf_map__fd(skeleton_->maps.local_other4);
@@ -105,7 +105,7 @@ class FlowTable : public ::testing::Test {
   static bool has_duplicate(const std::vector<std::uint32_t>& sorted) {
     return std::adjacent_find(sorted.begin(), sorted.end()) != sorted.end();
   }
-  // No flow, no lock, and nobody is said to have passed over a bucket.
+  // Expects no flow, no lock, and no count of flows beyond a bucket.
   void expect_empty() { expect_empty(slots()); }
   static void expect_empty(const std::vector<sluice_flow4>& slots) {
     for (const auto& slot : slots) {
@@ -113,8 +113,8 @@ class FlowTable : public ::testing::Test {
       EXPECT_EQ(slot.state & ~SLUICE_STATE_FLOW, 0U);
     }
   }
-  // `prepared` and `one` on CPU 0; there it is held up at this place until `other` has done its
-  // part on CPU 1. On busy CPUs the two may miss each other; then everything begins anew.
+  // Runs `prepared` and `one` on CPU 0, where `one` is held up at this place until `other` has done
+  // its part on CPU 1. On busy CPUs the two may miss each other; then everything begins anew.
   void run_held(bool alike, place where, const char* prepared, const char* one, const char* other) {
     for (int attempt = 0; attempt < 10; ++attempt) {
       load(1, alike, is_of_a_move(where));
@@ -149,7 +149,7 @@ TEST_F(FlowTable, TwoCpusNeverLoseDuplicateOrTearAFlow) {
   }
   EXPECT_EQ(counts().lost, 0U);
   EXPECT_EQ(counts().torn, 0U);
-  // It was no easy game: every outcome happened, often.
+  // The test was not trivial: every outcome happened, often.
   EXPECT_GT(counts().inserted, 10'000U);
   EXPECT_GT(counts().taken, 10'000U);
   EXPECT_GT(counts().removed, 10'000U);
@@ -179,8 +179,9 @@ TEST_F(FlowTable, WhoFindsAFlowInASlotThatChangesHandsGetsAllOfItOrNothing) {
   EXPECT_EQ(counts().torn, 0U);
 }
 
-// A guard, not a proof: a removal that reads the key before it has claimed the slot fails here only
-// when it is held up between the two, by an interrupt or, for a try, a bpf_loop() of 500 rounds.
+// This is a guard, not a proof: a removal that reads the key before it has claimed the slot fails
+// here only if it is held up between the two, by an interrupt or, to try it, by a bpf_loop() of 500
+// rounds.
 TEST_F(FlowTable, FlowsOfTheSameStateAreNotTakenForEachOther) {
   load(STRESS_HOMES, true);
   run(skeleton_->progs.prepare, 1);
@@ -202,8 +203,7 @@ TEST_F(FlowTable, AnEmptiedTableKeepsNoTraceOfItsFlows) {
   expect_empty();
 }
 
-// A full window counts as many flows as its counter can: one more, and it would carry into the
-// lock.
+// The counter of a full window is at its maximum: one more would carry into the lock.
 TEST_F(FlowTable, AFullWindowWhereFlowsComeBeforeOthersHaveQuiteGoneStaysUnlocked) {
   run_held(false, PAUSE_REMOVING, "fill", "remove_held", "come_and_go");
   ASSERT_EQ(counts().removed, 2U);
@@ -219,7 +219,7 @@ TEST_F(FlowTable, AFullWindowWhereFlowsComeBeforeOthersHaveQuiteGoneStaysUnlocke
 
 TEST_F(FlowTable, WhatIsMeantForAFlowThatHasGoneDoesNotHappenToTheNextInItsSlot) {
   load(1, true);
-  run(skeleton_->progs.fill, 1);  // so that only the slot of the one that goes is free
+  run(skeleton_->progs.fill, 1);  // so that only the removed flow's slot is free
   EXPECT_EQ(run(skeleton_->progs.act_late, 1), static_cast<std::uint32_t>(XDP_PASS));
 }
 
@@ -229,8 +229,8 @@ TEST_F(FlowTable, AnEventThatIsHeldUpDoesNotHappenToTheNextFlowInTheSlot) {
   for (const auto& slot : slots()) EXPECT_EQ(slot.state & SLUICE_FLOW_REPLIED, 0U);
 }
 
-// Flows are moved to another table while packets look for them, open and end others: none is
-// missed, none is there twice, none is mixed with another, and the old table is empty then.
+// Flows are moved to another table while packets look them up, open and end others. None is missed,
+// duplicated or mixed with another, and the old table is empty afterwards.
 TEST_F(FlowTable, WhileFlowsAreMovedNoneIsMissedAndNoneIsThereTwice) {
   load(STRESS_HOMES, false, true);
   for (int round = 0; round < 200; ++round) {
@@ -249,8 +249,7 @@ TEST_F(FlowTable, WhileFlowsAreMovedNoneIsMissedAndNoneIsThereTwice) {
   EXPECT_GT(counts().moved, 5'000U);
 }
 
-// What a packet notes in the old copy of its flow, at the very moment when that is moved, is in the
-// new one afterwards.
+// A change of a flow's old copy at the very moment when it is moved is in the new copy afterwards.
 TEST_F(FlowTable, WhatIsNotedWhileAFlowIsMovedIsNotLost) {
   run_held(false, PAUSE_MOVING, "insert_held", "move_all", "note_in_old_copy");
   EXPECT_EQ(counts().lost, 0U) << "it is in the new table before it leaves the old one";

@@ -1,5 +1,5 @@
-// Who may end or move a connection: whoever knows its addresses and ports can send what looks like
-// one of its packets, but not what its ends would believe.
+// Forged packets neither end nor move a connection: an attacker who knows its addresses and ports
+// can imitate its packets, but not so that its ends believe them.
 #include <bpf/bpf.h>
 
 #include "packet/traffic.hpp"
@@ -15,7 +15,7 @@ class Forgery : public Traffic, public ::testing::WithParamInterface<std::tuple<
     Traffic::SetUp();
     if (!IsSkipped()) establish(protocol());
   }
-  // SYN or INIT, FIN or SHUTDOWN, RST or ABORT, or data; each of the same connection.
+  // A SYN or INIT, FIN or SHUTDOWN, RST or ABORT, or data; all of the same connection.
   Packet client_says(std::uint8_t flags, bool with_data = false) const {
     return said(from_client(protocol(), flags), flags, with_data);
   }
@@ -103,7 +103,7 @@ TEST_P(Forgery, OfAConnectionThatGoesOnAResetShortensNothing) {
   EXPECT_EQ(listener_counters(9).flows_failed, 0U);
 }
 
-// What shows that it was a forgery may take its time.
+// The packet that reveals the forgery may come late.
 TEST_P(Forgery, AResetOfASilentConnectionIsTakenBackMinutesLater) {
   at(client_says(RST));
   make_all_older(200);
@@ -147,7 +147,7 @@ TEST_P(Forgery, WhatCountsAsActiveIsPutBackWithIt) {
   EXPECT_EQ(counted.flows_failed, 0U);
 }
 
-// A client that sends itself wrong resets keeps its connections, and they count.
+// A client that forges resets of its own connections keeps them, and they count.
 TEST_P(Forgery, WrongResetsDontRaiseAConnectionLimit) {
   auto limited = listener(pool(protocol()), 9);
   limited.connection_limit = 5;
@@ -191,7 +191,7 @@ TEST_P(Forgery, AResetThatComesBeforeTheMembersAnswerIsTakenBackByIt) {
   EXPECT_EQ(active(), 2U);
 }
 
-// The members are behind lan0; a client behind the other NIC speaks in one's name.
+// The members are behind lan0; a client behind the other NIC forges their packets.
 TEST_P(Forgery, AMembersPacketsAreBelievedOnlyFromItsSide) {
   auto reset = member_says(RST), end = member_says(FIN | ACK);
   for (auto* packet : {&reset, &end}) packet->destination_mac = dmz_mac;

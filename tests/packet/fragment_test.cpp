@@ -1,4 +1,4 @@
-// Fragments: the first one has the ports and decides, the others follow it.
+// Fragments: the first one has the ports and decides; the others follow it.
 #include "packet/traffic.hpp"
 
 namespace sluice::test {

@@ -1,4 +1,4 @@
-// How long members take to answer is measured, of a sample of connections.
+// The time that members take to answer is measured for a sample of connections.
 #include <bpf/bpf.h>
 
 #include <chrono>

@@ -1,4 +1,4 @@
-// ICMP errors about connections reach the end that sent the packet, in that end's own terms.
+// ICMP errors about a connection reach the sender of the packet, translated to its addresses.
 #include "packet/traffic.hpp"
 
 namespace sluice::test {
@@ -9,7 +9,7 @@ class Errors : public AllProtocols {
   std::uint8_t unreachable() const { return family() == 4 ? 3 : 1; }
   std::uint8_t too_big() const { return family() == 4 ? 3 : 2; }
   std::uint8_t too_big_code() const { return family() == 4 ? 4 : 0; }
-  // As it comes from a router of the clients'.
+  // Makes the packet come from the clients' router.
   static Packet through_the_router(Packet p) {
     p.source_mac = router_mac;
     p.destination_mac = lan_mac;
@@ -30,7 +30,7 @@ TEST_P(Errors, ARouterOnTheWayToTheClientTellsTheMember) {
   const auto error =
       through_the_router(icmp_error(net().other_client, net().vip, too_big(), too_big_code(), 1300,
                                     at_client(answer).ip_bytes()));
-  // What the member sent, with the TTL that it had at the router.
+  // The member's packet, with the TTL that it had at the router.
   auto quoted = answer;
   --quoted.ttl;
   auto expected = error;

@@ -14,7 +14,7 @@
 namespace sluice::test {
 namespace {
 
-// Tests use only the beginning of the large arrays (members and what there is of each).
+// Tests use only the beginning of the large arrays (members and their state).
 constexpr std::uint32_t large = 4096;
 constexpr std::uint32_t cleaned_of_large = 1024;
 
@@ -53,7 +53,7 @@ Result<std::vector<std::uint32_t>> maps_of(int program) {
 
 }  // namespace
 
-// A map, and how to make it as it was after loading.
+// A map, which can be restored to its state after loading.
 struct Loaded::Map {
   UniqueFd fd;
   bpf_map_info info{};
@@ -71,11 +71,11 @@ struct Loaded::Map {
     if (info.type != BPF_MAP_TYPE_PERCPU_ARRAY) return info.value_size;
     return (info.value_size + 7) / 8 * 8 * static_cast<std::size_t>(libbpf_num_possible_cpus());
   }
-  // Entries of an array that tests may use.
+  // The number of entries of an array that tests may use.
   std::uint32_t cleaned() const {
     return info.max_entries <= large ? info.max_entries : cleaned_of_large;
   }
-  // The first entries, with one system call.
+  // Reads the first entries with one system call.
   std::vector<std::uint8_t> read(std::uint32_t count) const {
     std::vector<std::uint8_t> entries(count * entry_size());
     std::vector<std::uint32_t> keys(count);
@@ -86,7 +86,7 @@ struct Loaded::Map {
         << info.name << ": " << std::strerror(errno);
     return entries;
   }
-  // Makes the first entries as they were after loading; the last one that was not, or -1.
+  // Restores the first entries; returns the last one that had changed, or -1.
   int restore(std::uint32_t count) const {
     const auto entries = read(count);
     int last = -1;

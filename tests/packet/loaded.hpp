@@ -1,8 +1,8 @@
-// Loaded: Sluice's programs in the kernel, loaded once for all tests of a process that want the
-// same options, and as new for each of them.
+// Loaded: Sluice's programs in the kernel, loaded once for all tests of a process with the same
+// options, and restored for each of them.
 //
-// Loading takes a third of a second, nearly all of it the verifier's. Making the maps as they were
-// after loading takes a millisecond or two.
+// Loading takes a third of a second, nearly all of it in the verifier. Restoring the maps takes a
+// millisecond or two.
 #pragma once
 
 #include <cstdint>
@@ -20,23 +20,23 @@ namespace sluice::test {
 
 class Loaded {
  public:
-  // Loads, or takes what the test before has left and makes it as new. Only the last one is kept:
+  // Loads the programs, or restores those of the test before. Only the last ones are kept, because
   // programs with other options would have to leave the interfaces anyway.
   static Result<Loaded*> with(const kernel::LoadOptions& options);
-  // Unloads, at the end of the process. Fails the run if a test wrote where make_new() doesn't
+  // Unloads at the end of the process. Fails the run if a test has written where make_new() doesn't
   // clean.
   static void unload();
 
   const kernel::Program& program() const { return program_; }
-  // Sends the interface's packets to the program, unless that is so already. Native mode, so that
-  // the interface has the receive queue that a test packet is said to come from.
+  // Attaches the program to the interface, unless it is attached already. Native mode gives the
+  // interface the receive queue that a test packet pretends to come from.
   Result<void> attach(const std::string& interface);
 
-  // What it would do with a packet (SLUICE_TEST_REHEARSAL).
+  // Tells what the program would do with a packet (SLUICE_TEST_REHEARSAL).
   Result<const dataplane::Rehearsal*> rehearsal();
 
-  // Each pool's ring. One that is large enough is kept from test to test, because exchanging it
-  // waits for the kernel's readers every time.
+  // A pool's ring. If it is large enough it is kept from test to test, because exchanging it waits
+  // for an RCU grace period.
   struct Ring {
     UniqueFd fd;
     std::size_t capacity = 0;

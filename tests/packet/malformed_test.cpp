@@ -1,4 +1,4 @@
-// Packets for a VIP whose headers lie, or end too far away: dropped, each with its own reason, and
+// Packets for a VIP whose headers lie or are too long are dropped, each with its own reason, and
 // never parsed past the frame.
 #include <linux/bpf.h>
 
@@ -62,7 +62,7 @@ TEST_F(Malformed, FrameCutAnywhereIsNeverForwarded) {
   for (std::size_t length = 14; length < whole.size(); ++length) {
     const Outcome out = receive(Bytes(whole.begin(), whole.begin() + length));
     EXPECT_TRUE(out.action == XDP_DROP || out.action == XDP_PASS) << length;
-    // Without a whole IP header there is no destination: not ours. After that it is, and it is
+    // Without a complete IP header there is no destination, so the frame passes. With one, it is
     // dropped.
     EXPECT_EQ(out.action, static_cast<std::uint32_t>(length < tcp_offset ? XDP_PASS : XDP_DROP))
         << length;
@@ -87,7 +87,7 @@ TEST_F(Malformed, PacketOfAFlowIsDroppedToo) {
   EXPECT_EQ(receive(reply).reason, "malformed_tcp");
 }
 
-// IPv6 headers that end further from the frame's first byte than anybody looks.
+// IPv6 headers that end beyond the limit of parsing.
 class LongHeaders : public Traffic {
  protected:
   int family() const override { return 6; }
@@ -103,8 +103,8 @@ class LongHeaders : public Traffic {
   }
 };
 
-// 4,096 bytes of options say "port 53" wherever one looks; the UDP header behind them says 9999,
-// and no listener exposes that.
+// 4,096 bytes of options say "port 53" at every offset; the UDP header behind them says 9999, which
+// has no listener.
 TEST_F(LongHeaders, ADatagramCannotHideItsPortBehindFourKilobytesOfOptions) {
   auto datagram = from_client(L4::udp);
   datagram.destination_port = 9999;

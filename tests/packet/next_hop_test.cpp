@@ -1,4 +1,4 @@
-// Where frames go out: the kernel's routes and neighbours decide.
+// The kernel's routes and neighbours decide where frames leave.
 #include <bpf/bpf.h>
 #include <linux/bpf.h>
 #include <net/if.h>
@@ -19,7 +19,7 @@ class NextHop : public World {
     return from_client(SYN);
   }
   enum class Change { native, generic, not_attached };
-  // As attaching it otherwise would have left it.
+  // Changes the interface's slot as another way of attaching would.
   void change_interface(const std::string& name, Change change) {
     const auto index = if_nametoindex(name.c_str());
     const std::uint32_t slot = index % SLUICE_MAX_INTERFACES;
@@ -68,7 +68,7 @@ TEST_F(NextHop, MemberWithoutRouteIsRefused) {
   EXPECT_EQ(listener_counters(0).flows_refused, 1U);
 }
 
-// A bridge such as docker0: attached in generic mode, or not at all.
+// A bridge such as docker0 is attached in generic mode or not at all.
 TEST_F(NextHop, AMemberBehindAnInterfaceThatXdpCantSendToIsRefusedAndSaidSo) {
   for (const auto change : {Change::generic, Change::not_attached}) {
     change_interface("dmz0", change);
@@ -92,7 +92,7 @@ TEST_F(NextHop, FromAnInterfaceInGenericModeThereIsAWayToEverySecondOne) {
   change_interface("lan0", Change::generic);
   change_interface("dmz0", Change::generic);
   EXPECT_EQ(receive(syn_to_member("10.1.0.4")).reason, "flow_created");
-  // What that found out about the member's way is not for clients from elsewhere.
+  // The next hop that this lookup found must not serve clients from elsewhere.
   change_interface("lan0", Change::native);
   EXPECT_EQ(receive(from_client(SYN, 40001)).reason, "egress_not_native");
 }
@@ -109,7 +109,7 @@ TEST_F(NextHop, FirstPacketToAMemberWhoseMacIsUnknownIsTranslatedAndLeftToTheKer
   const Outcome out = receive(syn);
   EXPECT_EQ(out.reason, "next_hop_unresolved");
   EXPECT_EQ(out.action, static_cast<std::uint32_t>(XDP_PASS));
-  // MACs and TTL are the kernel's to change.
+  // The kernel changes MACs and TTL.
   TcpFrame translated = sent_to("10.0.0.99", syn.ip.destination_mac, syn.ip.source_mac);
   translated.ip.ttl = syn.ip.ttl;
   EXPECT_TRUE(same_frame(out.frame, translated.bytes()));

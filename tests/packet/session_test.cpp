@@ -50,8 +50,7 @@ TEST_P(Session, LaterPacketsStayWithTheMember) {
   EXPECT_EQ(listener_counters(9).flows_opened, 1U);
 }
 
-// As many NICs can: a frame in several buffers (multi-buffer XDP), of which only the first is
-// linear memory.
+// A frame may be in several buffers (multi-buffer XDP), of which only the first is linear memory.
 TEST_P(Session, JumboFramesAreTranslatedWhole) {
   const auto set_mtu = [](int mtu) {
     return std::system(("ip link set lan1 mtu " + std::to_string(mtu) +
@@ -118,7 +117,7 @@ TEST_P(Session, APacketCutShortIsDroppedAndNothingIsOpened) {
   const std::size_t begin = family() == 4 ? 34 : 54;
   for (std::size_t length = begin; length < bytes.size(); ++length) {
     auto frame = cut(bytes, length);
-    // The IP header tells the truth about what is left.
+    // The IP header is right about the rest.
     const auto left = length - 14;
     if (family() == 4) {
       frame[17] = static_cast<std::uint8_t>(left);
@@ -176,7 +175,8 @@ TEST_P(Sessions, SctpKeepsItsPortsAndRefusesWhatCouldNotBeToldApart) {
   EXPECT_EQ(receive(same_port).reason, "no_port");
 }
 
-// A port that can't be translated is claimed by who needs it now, not by who may be gone.
+// A port that can't be translated goes to the client that needs it now, not to one that may be
+// gone.
 TEST_P(Sessions, AnSctpPortIsTakenFromAnAssociationThatIsOverOrWaitsForItsClientTooLong) {
   use_mode(SLUICE_FULLNAT, L4::sctp, {net().member1});
   const auto claim = [&](const char* source, int last) {
@@ -191,7 +191,7 @@ TEST_P(Sessions, AnSctpPortIsTakenFromAnAssociationThatIsOverOrWaitsForItsClient
   refusal.chunk = 6;  // ABORT
   receive(refusal);
   EXPECT_EQ(claim(net_of_clients, 2), "flow_created") << "the member refused the first one";
-  if (family() == 6) return;  // the clock is turned in IPv4 flows only
+  if (family() == 6) return;  // ageing supports IPv4 flows only
   for (const auto& flow : flows()) make_older(flow, 4 * SLUICE_TICK_SECONDS);
   EXPECT_EQ(claim(net_of_clients, 3), "flow_created");
 }
@@ -247,7 +247,7 @@ TEST_P(Sessions, AUdpSessionThatIsIdleEndsAndOneInUseDoesNot) {
 
 // RFC 4787, REQ-5: SIP phones and the like keep a session alive with a packet every minute or so.
 TEST_P(Sessions, AUdpSessionLivesTwoMinutesOnceBothSidesHaveSpoken) {
-  if (family() == 6) GTEST_SKIP() << "the clock is turned in IPv4 flows only";
+  if (family() == 6) GTEST_SKIP() << "ageing supports IPv4 flows only";
   establish(L4::udp);
   const auto sleep = [&](std::uint32_t seconds) {
     for (const auto& flow : flows()) make_older(flow, seconds);
@@ -263,12 +263,12 @@ TEST_P(Sessions, AUdpSessionLivesTwoMinutesOnceBothSidesHaveSpoken) {
 }
 
 TEST_P(Sessions, AListenersIdleTimeIsThatOfUdpSessionsToo) {
-  if (family() == 6) GTEST_SKIP() << "the clock is turned in IPv4 flows only";
+  if (family() == 6) GTEST_SKIP() << "ageing supports IPv4 flows only";
   constexpr std::uint32_t own = 900;
   const auto sleep = [&](std::uint32_t seconds) {
     for (const auto& flow : flows()) make_older(flow, seconds);
   };
-  constexpr std::uint32_t listener = 9;  // of all that traffic.cpp makes
+  constexpr std::uint32_t listener = 9;  // of those that traffic.cpp makes
   set_idle_time(listener, own);
   establish(L4::udp);
   sleep(own - 10);

@@ -1,5 +1,5 @@
-// What no honest client of a VIP sends, and what would deceive whoever believes it: dropped, each
-// for its own reason, or not answered.
+// Packets that no honest client sends and that would deceive their receiver are dropped, each for
+// its own reason, or not answered.
 #include <arpa/inet.h>
 
 #include "packet/traffic.hpp"
@@ -85,7 +85,7 @@ TEST_F(StrangerIpv4, ASourceRouteIsRefusedUnlessItIsAtItsEnd) {
                 "flow_created");
     }
   }
-  // Recorded on the way, which is nobody's order; and an option whose length lies.
+  // A recorded route is harmless; an option with a wrong length is not.
   EXPECT_EQ(
       receive(with_options(from_client(L4::tcp, SYN, ++port), {7, 7, 4, 0, 0, 0, 0, 0})).reason,
       "flow_created");
@@ -115,7 +115,7 @@ TEST_F(StrangerIpv4, AWrongHeaderChecksumOpensNothingAndIsNotAnswered) {
   auto last = from_client(L4::tcp, ACK);
   last.ttl = 1;
   EXPECT_EQ(receive(damaged(last)).reason, "ttl_exceeded");
-  // In a flow it is the receiver's to see: it stays wrong by as much.
+  // In a flow the checksum stays wrong by as much, and the receiver notices.
   const auto data = from_client(L4::tcp, ACK);
   auto expected = at_member(data).bytes();
   const auto out = receive(damaged(data));
@@ -224,7 +224,7 @@ TEST_F(Solicitation, WhoAsksWhetherHeMayHaveAVipIsToldThatItIsTaken) {
 class StrangersErrors : public Stranger {
  protected:
   std::uint8_t unreachable() const { return family() == 4 ? 3 : 1; }
-  // About what the member has sent to the client, as the client got it.
+  // An error about the member's packet as the client got it.
   Packet error(const std::string& from, const std::string& to) const {
     auto e = icmp_error(from, to, unreachable(), 1, 0,
                         at_client(from_member(1, L4::tcp, ACK)).ip_bytes());

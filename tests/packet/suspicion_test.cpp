@@ -1,4 +1,4 @@
-// Members that new connections find dead are told to the controller.
+// The controller is told of members at which new connections fail.
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
@@ -12,13 +12,13 @@ namespace {
 
 class Suspicion : public AllProtocols {
  protected:
-  // A second of failures lasts as long as a test needs.
+  // The clock is slow, so that the second in which failures count lasts as long as a test needs.
   kernel::LoadOptions load_options() const override {
     auto options = AllProtocols::load_options();
     options.jiffies_per_second = slow_clock;
     return options;
   }
-  // Makes the second that failures are counted in look as if it were over.
+  // Ends the second in which failures are counted.
   void let_the_second_pass() {
     std::uint32_t member = member_index(1, protocol());
     sluice_member_failures lately{};
@@ -26,21 +26,21 @@ class Suspicion : public AllProtocols {
     lately.since_jiffies -= slow_clock;
     ASSERT_EQ(bpf_map_update_elem(map("member_failures"), &member, &lately, BPF_EXIST), 0);
   }
-  // When member 1 was first asked since its last answer; 0: nobody waits for one.
+  // The time at which member 1 was first asked since its last answer; 0: nobody waits for one.
   std::uint32_t silence() {
     std::uint32_t member = member_index(1, protocol()), since = 0;
     EXPECT_EQ(bpf_map_lookup_elem(map("member_silences"), &member, &since), 0);
     return since;
   }
-  // Makes it so many milliseconds longer.
+  // Lengthens the silence by so many milliseconds.
   void let_the_silence_last(std::uint32_t milliseconds) {
     std::uint32_t member = member_index(1, protocol()), since = silence();
-    if (protocol() == L4::udp) return;  // is not waited for
+    if (protocol() == L4::udp) return;  // has no silence
     ASSERT_NE(since, 0U);
     since -= static_cast<std::uint32_t>(std::uint64_t{slow_clock} * milliseconds / 1000);
     ASSERT_EQ(bpf_map_update_elem(map("member_silences"), &member, &since, BPF_EXIST), 0);
   }
-  // What has been told since the last call.
+  // The suspicions that were reported since the last call.
   std::vector<sluice_suspicion> told() {
     std::vector<sluice_suspicion> result;
     const auto keep = [](void* to, void* data, std::size_t) {
@@ -67,7 +67,7 @@ class Suspicion : public AllProtocols {
   void turn_to_member_1() {
     put_pool(pool(protocol()), SLUICE_FULLNAT, {member_index(1, protocol())});
   }
-  // A member's or router's ICMP error about what the client sends.
+  // A member's or router's ICMP error about the client's packet.
   Packet error_about_it(const std::string& sender, int type, int code) const {
     auto error = icmp_error(sender, net().vip, static_cast<std::uint8_t>(type),
                             static_cast<std::uint8_t>(code), 0,
@@ -86,7 +86,7 @@ class Suspicion : public AllProtocols {
 };
 FOR_ALL_PROTOCOLS(Suspicion);
 
-// UDP has nothing to refuse with.
+// UDP can't refuse.
 class Refusal : public Suspicion {};
 INSTANTIATE_TEST_SUITE_P(, Refusal,
                          ::testing::Combine(::testing::Values(4, 6),

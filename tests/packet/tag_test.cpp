@@ -1,4 +1,4 @@
-// VLAN tags: balanced as if they weren't there; the tag that leaves is the next hop's.
+// VLAN tags don't influence balancing; the tag of a packet that leaves is the next hop's.
 #include "packet/traffic.hpp"
 
 namespace sluice::test {

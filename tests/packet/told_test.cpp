@@ -1,4 +1,4 @@
-// What the data plane says by itself: echo and neighbour replies, ICMP errors, resets.
+// Packets that the data plane makes itself: echo and neighbour replies, ICMP errors, resets.
 #include "packet/traffic.hpp"
 
 namespace sluice::test {
@@ -183,7 +183,7 @@ TEST_P(Ipv6Told, ANeighbourSolicitationForAVipIsAnswered) {
   auto from_afar = ask;
   from_afar.ttl = 254;
   EXPECT_EQ(receive(from_afar).action, static_cast<std::uint32_t>(XDP_PASS));
-  auto detection = ask;  // somebody wants the address for themselves
+  auto detection = ask;  // duplicate address detection
   detection.source = "::";
   EXPECT_EQ(receive(detection).action, static_cast<std::uint32_t>(XDP_PASS));
 }

@@ -1,4 +1,4 @@
-// Traffic: the world's traffic in either IP version, for tests that hold for both.
+// Traffic: the world's traffic in either IP version, for tests of both.
 //
 // One listener per protocol on each VIP: TCP 80, UDP 53, SCTP 5000, each on a pool of its own (40,
 // 41, 42 in IPv4, 60, 61, 62 in IPv6) with two members of its own. TCP and UDP members listen on
@@ -11,7 +11,7 @@
 
 namespace sluice::test {
 
-// What the places of the network are called in one IP version.
+// The addresses of the network in one IP version.
 struct Names {
   std::string vip, client, other_client, router, member1, member2;
   std::string far_member;     // behind the dmz's gateway
@@ -31,19 +31,20 @@ class Traffic : public World {
   std::uint32_t member_index(int member, L4 protocol = L4::tcp) const;
   static std::uint16_t listener_port(L4 protocol);
   static std::uint16_t member_port(L4 protocol);
-  // The whole pool with one forwarding mode, its members flagged for it.
+  // Sets the pool's forwarding mode and its members' flags.
   void use_mode(sluice_forwarding_mode mode, L4 protocol = L4::tcp,
                 std::vector<std::string> members = {});
 
   Packet from_client(L4 protocol = L4::tcp, std::uint8_t flags = SYN,
                      std::uint16_t port = 40000) const;
-  // The client's packet as a member must get it in fullnat or dnat.
+  // The client's packet as the member must get it in fullnat or dnat.
   Packet at_member(const Packet& sent, int member = 1, bool keeps_client = false) const;
   // A member's packet toward the VIP (fullnat) or the client (dnat).
   Packet from_member(int member = 1, L4 protocol = L4::tcp, std::uint8_t flags = SYN | ACK,
                      std::uint16_t client_port = 40000, bool keeps_client = false) const;
   Packet at_client(const Packet& sent, std::uint16_t client_port = 40000) const;
-  // Opens with the full handshake of the protocol, so that the flow is established; with member 1.
+  // Opens a connection to member 1 with the protocol's full handshake, so that the flow is
+  // established.
   void establish(L4 protocol = L4::tcp, std::uint16_t port = 40000, bool keeps_client = false);
 };
 
@@ -63,7 +64,7 @@ class AllProtocols : public Traffic, public ::testing::WithParamInterface<std::t
 // A member's flags in a pool of this mode.
 std::uint32_t mode_flags(sluice_forwarding_mode mode);
 
-// A segment without data, back to where this one came from, as the data plane makes it.
+// A segment without data that the data plane sends back to the packet's sender.
 Packet answer_to(const Packet& packet, std::uint8_t flags);
 
 std::string family_name(const ::testing::TestParamInfo<int>& info);
@@ -71,7 +72,7 @@ std::string family_and_protocol(const ::testing::TestParamInfo<std::tuple<int, L
 
 #define FOR_BOTH_FAMILIES(suite) \
   INSTANTIATE_TEST_SUITE_P(, suite, ::testing::Values(4, 6), family_name)
-// For what only one of the versions has.
+// Instantiates a suite for one IP version only.
 #define FOR_FAMILY(suite, family) \
   INSTANTIATE_TEST_SUITE_P(, suite, ::testing::Values(family), family_name)
 #define FOR_ALL_PROTOCOLS(suite)                                                                  \

@@ -67,7 +67,7 @@ ip neigh add 10.1.0.4 lladdr 02:00:00:00:01:04 dev dmz0 nud permanent
 ip neigh add 10.1.0.1 lladdr 02:00:00:00:01:01 dev dmz0 nud permanent
 )";
 
-// Once per process: a network namespace of our own, gone with the process.
+// Enters a network namespace of our own, once per process.
 bool enter_network() {
   static const bool entered = [] {
     if (unshare(CLONE_NEWNET) != 0) return false;
@@ -181,8 +181,8 @@ std::map<std::string, std::uint64_t> World::reason_counts() {
   return counts;
 }
 
-// The first packets of each test, and some of those that follow: copying all that there is for each
-// of a flood's would take minutes.
+// Says whether to rehearse this packet: the first ones of each test and some of the others. Copying
+// all state for each packet of a flood would take minutes.
 bool World::is_rehearsed() {
   static const bool wanted = std::getenv("SLUICE_TEST_REHEARSAL") != nullptr;
   constexpr std::uint32_t all_of_first = 6, one_of_later = 32;
@@ -444,7 +444,7 @@ void World::forget_flows() {
 
 sluice_flow_expire World::expire() {
   sluice_flow_expire sweep{};
-  // The kernel writes a syscall program's context back to where it came from; ctx_out is refused.
+  // The kernel writes a syscall program's context back to ctx_in and refuses ctx_out.
   LIBBPF_OPTS(bpf_test_run_opts, options, .ctx_in = &sweep, .ctx_size_in = sizeof sweep);
   EXPECT_EQ(bpf_prog_test_run_opts(loaded_->program().expire_fd(), &options), 0)
       << std::strerror(errno);

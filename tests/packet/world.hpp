@@ -1,5 +1,5 @@
-// World: a small network around the real XDP program, for tests that send one packet and look at
-// what comes out.
+// World: a small network around the real XDP program, for tests that send one packet and check the
+// result.
 //
 //   client 203.0.113.5 ── router 10.0.0.1 ─┐
 //   on-link client 10.0.0.77 ──────────────┼── lan0 (10.0.0.9, the load balancer)
@@ -12,12 +12,12 @@
 // 2001:db8:1::1. Members 10.4.0.4 and 2001:db8:4::4 are in VLAN 100 of lan0; 10.5.0.4 and
 // 2001:db8:5::4 are behind the dmz's gateway too, and the way there has an MTU of 1400.
 //
-// With SLUICE_TEST_REHEARSAL in the environment it is asked before each packet what would become of
-// it (userspace/dataplane/rehearsal.hpp, by which `sluicectl explain` answers), and the answer must
-// be what then becomes of it.
+// With SLUICE_TEST_REHEARSAL in the environment each packet is rehearsed first
+// (userspace/dataplane/rehearsal.hpp, by which `sluicectl explain` answers), and the real result
+// must be the same.
 //
-// The test process moves into a network namespace of its own; each World has the program as new
-// (loaded.hpp; nothing is pinned) and puts packets through it with BPF_PROG_TEST_RUN. VIP 10.0.0.16
+// The test process moves into a network namespace of its own; each World gets a restored program
+// (loaded.hpp; nothing is pinned) and passes packets to it with BPF_PROG_TEST_RUN. VIP 10.0.0.16
 // has a listener on port 80 with the members 10.0.0.4:8080 and 10.0.0.6:8080.
 #pragma once
 
@@ -53,12 +53,12 @@ inline const std::string client = "203.0.113.5";
 inline const std::string member1 = "10.0.0.4";
 inline const std::string member2 = "10.0.0.6";
 
-// Jiffies per second of the data plane's clock for tests that must not depend on their own speed
-// (LoadOptions::jiffies_per_second). The kernel has 1000 at most, so a second of it lasts ten or
-// more: no rate's limit is lifted meanwhile, and nothing times out.
+// Jiffies per second of the data plane's clock, for tests that must not depend on their own speed
+// (LoadOptions::jiffies_per_second). The kernel has at most 1000, so one of its seconds lasts ten
+// or more: no rate limit is reset meanwhile, and nothing times out.
 inline constexpr std::uint32_t slow_clock = 10'000;
 
-// What the program did with one packet.
+// The result of one packet.
 struct Outcome {
   std::uint32_t action = 0;  // XDP_*
   Bytes frame;
@@ -69,7 +69,7 @@ class World : public ::testing::Test {
  protected:
   void SetUp() override;
 
-  // One packet arriving on an interface of the load balancer.
+  // Lets one packet arrive on an interface of the load balancer.
   Outcome receive(const Bytes& frame, const std::string& interface = "lan0");
   Outcome receive(const TcpFrame& frame, const std::string& interface = "lan0") {
     return receive(frame.bytes(), interface);
@@ -77,7 +77,7 @@ class World : public ::testing::Test {
   Outcome receive(const Packet& packet, const std::string& interface = "lan0") {
     return receive(packet.bytes(), interface);
   }
-  // The same packet, given to the program `times` times on one CPU.
+  // Gives the same packet to the program `times` times on one CPU.
   void receive_repeatedly(const Bytes& frame, int times);
 
   // Configuration, written to the maps as the controller would.
@@ -91,7 +91,7 @@ class World : public ::testing::Test {
   // Without limits.
   static sluice_listener listener(std::uint32_t pool, std::uint32_t index = 0);
   void allow(std::uint32_t listener, const std::string& network, unsigned bits);
-  // How long its connections may be silent; 0: as usual.
+  // Sets how long the listener's connections may be silent; 0: as usual.
   void set_idle_time(std::uint32_t listener, std::uint32_t seconds);
   void remove_listener(const std::string& address, std::uint16_t port);
   void put_pool(std::uint32_t pool, sluice_forwarding_mode mode,
@@ -114,11 +114,12 @@ class World : public ::testing::Test {
   };
   std::vector<Flow> flows();
   std::vector<sluice_flow6> flows6();
-  // Makes the flow look as if its last packet had come so much earlier.
+  // Ages the flow, as if its last packet had come so much earlier.
   void make_older(const Flow& flow, std::uint32_t seconds);
   void make_all_older(std::uint32_t seconds);  // of either IP version
   sluice_flow_expire expire();
-  // As after loading: no flows, no fragments, every pool's turn at its first member.
+  // Restores the state after loading: no flows, no fragments, every pool's turn at its first
+  // member.
   void forget_flows();
   int map(const char* name) const;
 
@@ -135,7 +136,7 @@ class World : public ::testing::Test {
   // Opens a connection from the client with a full handshake; returns the member (1 or 2).
   int establish(std::uint16_t client_port = 40000);
 
-  // Small enough to be filled, of either IP version.
+  // The table's size in either IP version: small enough to be filled.
   static constexpr std::uint32_t flow_capacity = 256;
   static constexpr std::uint32_t half_open_limit = flow_capacity / SLUICE_HALF_OPEN_SHARE;
 
@@ -154,7 +155,7 @@ class World : public ::testing::Test {
   std::uint32_t received_ = 0;
 };
 
-// Whole frames, with a dump of both when they differ.
+// Compares whole frames, with a dump of both if they differ.
 ::testing::AssertionResult same_frame(const Bytes& actual, const Bytes& expected);
 
 }  // namespace sluice::test
