@@ -18,7 +18,7 @@ Bytes pseudo_header(const Address& source, const Address& destination, std::size
   return source + destination + be32(static_cast<std::uint32_t>(length)) + be32(protocol);
 }
 
-// An IP header for a packet that starts here.
+// Makes an IP header for a packet of our own.
 Bytes own_header(const Address& source, const Address& destination, std::uint8_t tos,
                  std::size_t payload, std::uint8_t protocol) {
   const auto length = static_cast<std::uint32_t>(payload);
@@ -52,19 +52,19 @@ std::optional<Bytes> arp_answer(const Bytes& frame, const View& v, const Mac& ma
   return answer;
 }
 
-// RFC 4861, 7.1.1, 7.2.4.
+// Answers a neighbour solicitation (RFC 4861, 7.1.1, 7.2.4).
 std::optional<Bytes> neighbour_answer(const Bytes& frame, const View& v, const Mac& mac,
                                       Address* target) {
   if (!v.ip || v.family != 6 || !v.defect.empty() || v.protocol != 58 || v.l4 != v.l3 + 40 ||
       v.l4_bytes < 24 || v.ttl != 255 || frame[v.l4] != 135 || frame[v.l4 + 1] != 0 ||
       v.source[0] == 0xff)
     return {};
-  // From nowhere: somebody asks whether he may have the address (RFC 4862, 5.4).
+  // A solicitation from :: is duplicate address detection (RFC 4862, 5.4).
   const bool from_nowhere = v.source == Address(16, 0);
   if (from_nowhere && v.destination[0] != 0xff) return {};
   const auto asked = piece(frame, v.l4, v.l4_bytes);
   if (checksum_over(pseudo_header(v.source, v.destination, v.l4_bytes, 58) + asked) != 0) return {};
-  if (v.l4_bytes > 136) return {};  // more than anybody looks at
+  if (v.l4_bytes > 136) return {};  // longer than is looked at
   for (std::size_t at = 24; at < v.l4_bytes; at += asked[at + 1] * 8U)
     if (at + 2 > v.l4_bytes || (from_nowhere && asked[at] == 1) || asked[at + 1] == 0 ||
         at + asked[at + 1] * 8U > v.l4_bytes)
@@ -113,7 +113,7 @@ Bytes error_about(const Bytes& frame, const View& v, const Address& from, std::u
          own_header(from, v.source, v4 ? 0xc0 : 0, message.size(), protocol) + message;
 }
 
-// RFC 9293, 3.10.7.1.
+// Makes a reset (RFC 9293, 3.10.7.1).
 Bytes reset_of(const Bytes& frame, const View& v) {
   const auto flags = frame[v.l4 + 13];
   const auto word = [&](std::size_t at) {

@@ -12,7 +12,7 @@ const Mac somebody{0x02, 0, 0, 0, 0, 0x77};
 
 const char* const clients4[] = {"203.0.113.5", "198.51.100.7", "10.0.0.77"};
 const char* const clients6[] = {"2001:db8:c::5", "2001:db8:d::7", "2001:db8::77"};
-// Ordinary ones, few, so that they meet; and those that may not be kept.
+// There are a few ordinary ports, so that connections collide, and some that may not be kept.
 const std::uint16_t client_ports[] = {40000, 40001, 40002, 40003, 1024,
                                       1023,  80,    8080,  5000,  65535};
 const std::uint8_t tcp_flags[] = {SYN,       SYN,       ACK, ACK,       ACK | PSH,
@@ -21,7 +21,7 @@ const std::uint8_t tcp_flags[] = {SYN,       SYN,       ACK, ACK,       ACK | PS
 const std::uint8_t chunks[] = {1, 1, 2, 10, 11, 0, 3, 6, 7, 8, 14, 255};
 
 Bytes extension(std::uint8_t type, std::size_t units) {
-  Bytes header(8 * (units + 1), 1);  // PadN and the like: nobody on the way looks at it
+  Bytes header(8 * (units + 1), 1);  // PadN and the like, which nobody on the way reads
   header[0] = type;
   header[1] = static_cast<std::uint8_t>(units);
   return header;
@@ -36,13 +36,12 @@ void Generator::address(Packet& packet, const std::string& interface) {
   if (chance(1)) packet.tags = {{0x88a8, 7}, {0x8100, 8}, {0x8100, 9}};
 }
 
-// What an honest sender may do differently.
+// Varies the packet as an honest sender may.
 void Generator::vary(Packet& p) {
   static const std::uint8_t odd_ttls[] = {255, 2, 1, 0};
   static const std::uint8_t extension_types[] = {0, 43, 60};
   static const std::size_t sizes[] = {0, 1, 7, 100, 129, 700, 1340, 1400, 1440, 1460};
-  // The last ones are near the end of what is looked at, alone or after a full header of 2048
-  // bytes.
+  // The last ones end near the limit of parsing, alone or after a full header of 2048 bytes.
   static const std::size_t long_headers[] = {255, 255, 127, 128, 119, 120, 121, 115, 116};
   p.ttl = static_cast<std::uint8_t>(chance(88) ? 64 : any_of(odd_ttls));
   p.tos = static_cast<std::uint8_t>(chance(20) ? below(256) : 0);
@@ -72,8 +71,8 @@ void Generator::vary(Packet& p) {
   if (chance(2)) p.data.resize(3000 + below(4000));
 }
 
-// What it says reads, at any offset, like the ports of a connection to some listener: whoever looks
-// at the wrong place is deceived.
+// At any offset its contents look like the ports of a connection to some listener, which deceives a
+// parser that looks at the wrong place.
 Bytes Generator::plausible_extension(const Packet& p, std::size_t units) {
   static const std::uint8_t extension_types[] = {0, 60};
   Bytes header = extension(any_of(extension_types), units);
@@ -84,7 +83,7 @@ Bytes Generator::plausible_extension(const Packet& p, std::size_t units) {
   return header;
 }
 
-// Loose or strict, at its end or not, behind other options or not.
+// Makes a source route: loose or strict, at its end or not, behind other options or not.
 Bytes Generator::source_route() {
   const std::size_t addresses = 1 + below(3), before = below(2) ? 0 : 4;
   Bytes options(before, 1);
@@ -102,7 +101,7 @@ Bytes Generator::later_fragment(const Packet& p) {
   if (chance(5)) {
     auto frame = p.fragment(offset, 64, false);
     const auto view = look_at(frame);
-    // Near the end of what an IP packet can hold.
+    // The offset is near the end of the longest IP packet.
     if (view.family == 4) write16(frame, view.l3 + 6, 0x1fff - below(16));
     return frame;
   }
@@ -138,7 +137,7 @@ Arrives Generator::opening() {
     p.flags = SYN;
     p.chunk = 1;
   }
-  // The same client, once more.
+  // The same client connects once more.
   const auto& flows = model_.flows();
   if (!flows.empty() && chance(20)) {
     const auto& other = any_of(flows).at_client;
@@ -164,9 +163,9 @@ Packet Generator::packet_of(const Flow& flow, bool from_member, std::string* int
   const auto way = from_member
                        ? *way_to(configuration(), configuration().members[flow.member].address)
                        : flow.client_way;
-  // Where members answer directly there need be no way back.
+  // If members answer directly, there may be no way back.
   *interface = way.interface.empty() ? "lan0" : way.interface;
-  // Somebody behind another NIC who speaks in the member's name.
+  // An attacker behind another NIC forges the member's packet.
   if (from_member && chance(5)) *interface = *interface == "lan0" ? "dmz0" : "lan0";
   p.source_mac = way.next_mac;
   address(p, *interface);
@@ -177,10 +176,10 @@ Packet Generator::packet_of(const Flow& flow, bool from_member, std::string* int
 Arrives Generator::of_flow() {
   std::string interface;
   const auto& flow = any_of(model_.flows());
-  // Members that answer directly do so past us.
+  // Direct answers of members don't pass us.
   const bool direct = flow.mode == Mode::dsr || flow.mode == Mode::ipip;
   auto p = packet_of(flow, chance(direct ? 10 : 50), &interface);
-  // Mostly an orderly connection, so that most flows live long enough to be met in every state.
+  // Most connections are orderly, so that most flows live long enough to be seen in every state.
   if (chance(60)) {
     p.flags = ACK;
     p.chunk = 0;
@@ -188,7 +187,8 @@ Arrives Generator::of_flow() {
   return whole_or_fragment(p, interface);
 }
 
-// From anybody on the way, about a packet that we sent, in the receiver's terms.
+// Makes an error from any router on the way, about a packet that we sent, with the receiver's
+// addresses.
 Arrives Generator::error_about_flow() {
   static const std::uint8_t types4[] = {3, 3, 11, 12, 5, 4}, types6[] = {1, 2, 3, 4, 127};
   std::string interface;
@@ -218,7 +218,7 @@ Arrives Generator::error_about_flow() {
   return {interface, chance(97) ? error.bytes() : error.fragment(0, 48, true)};
 }
 
-// Ping, ARP, neighbour solicitation.
+// Makes a ping, an ARP request or a neighbour solicitation.
 Arrives Generator::request() {
   const auto& vip = any_of(configuration().vips).first;
   const std::string target = chance(85)        ? text_of(vip)
@@ -274,7 +274,7 @@ Arrives Generator::somebody_elses() {
   return whole_or_fragment(p, "lan0");
 }
 
-// Bytes that lie, mostly in the headers.
+// Damages some bytes, mostly in the headers.
 void Generator::damage(Bytes& frame) {
   for (auto times = 1 + below(3); times > 0; --times) {
     const auto headers = std::min<std::size_t>(frame.size(), 110);

@@ -1,7 +1,7 @@
-// Generator: sequences of packets that are likely to be interesting, from a seed.
+// Generator: makes sequences of likely interesting packets from a seed.
 //
-// It looks at the model for the flows that there are, so that most packets belong to one, in either
-// direction; then some of them are damaged.
+// It asks the model for the present flows, so that most packets belong to one, in either direction.
+// Some packets are damaged afterwards.
 #pragma once
 
 #include <iterator>
@@ -13,7 +13,7 @@
 
 namespace sluice::test::reference {
 
-// One thing that happens: a packet arrives, or a member comes or goes.
+// One step: a packet arrives, or a member comes or goes.
 struct Arrives {
   std::string interface;
   Bytes frame;
@@ -26,7 +26,7 @@ using Step = std::variant<Arrives, Turns>;
 
 class Generator {
  public:
-  // `many_clients`: more connections, of clients that seldom meet.
+  // `many_clients`: more connections, of clients that seldom collide.
   Generator(std::uint64_t seed, const Model& model, bool many_clients = false)
       : random_(seed), model_(model), many_clients_(many_clients) {}
   Step next();
@@ -46,7 +46,7 @@ class Generator {
   Arrives request();
   Arrives somebody_elses();
   Packet client_packet(const Service& service);
-  // As the client or the member sends it, and on which interface.
+  // The flow's packet as the client or the member sends it, and its interface.
   Packet packet_of(const Flow& flow, bool from_member, std::string* interface);
   void address(Packet& packet, const std::string& interface);
   void vary(Packet& packet);
@@ -59,7 +59,7 @@ class Generator {
   std::mt19937_64 random_;
   const Model& model_;
   bool many_clients_;
-  std::optional<std::pair<std::string, Packet>> unfinished_;  // its first fragment is on its way
+  std::optional<std::pair<std::string, Packet>> unfinished_;  // its first fragment was sent
 };
 
 }  // namespace sluice::test::reference

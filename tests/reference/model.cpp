@@ -18,27 +18,28 @@ bool is_icmp_error(const View& v, std::uint8_t type) {
   return type >= 1 && type <= 4;
 }
 
-// Sources that no client has (RFC 1122, 3.2.1.3; RFC 4291, 2.5, 2.7).
+// Says whether no client can have this source (RFC 1122, 3.2.1.3; RFC 4291, 2.5, 2.7).
 bool is_martian(const Address& source) {
   if (source.size() == 4) return source[0] == 0 || source[0] == 127 || source[0] >= 224;
-  // ::, ::1, and IPv4 addresses in IPv6 ones (RFC 4291, 2.5.5), which are IPv4 clients' names.
+  // These are ::, ::1 and IPv4 addresses in IPv6 ones (RFC 4291, 2.5.5), which belong to IPv4
+  // clients.
   static const Address zero(10, 0);
   const auto word = read16(source, 10);
   return source[0] == 0xff || (piece(source, 0, 10) == zero && (word == 0 || word == 0xffff));
 }
 
-// Where answers pass us; but a connection that began elsewhere has its port.
+// Ports may change if answers pass us, but not those of an adopted connection.
 bool may_change_ports(const Flow& flow) {
   return (flow.mode == Mode::fullnat || (flow.mode == Mode::dnat && !flow.adopted)) &&
          flow.at_client.protocol != sctp;
 }
 
-// Nobody ever shows that its client hears what it is answered.
+// Says whether nothing ever proves that the client receives answers.
 bool is_unproven(const Flow& flow) {
   return flow.at_client.protocol == udp || flow.mode == Mode::dsr || flow.mode == Mode::ipip;
 }
 
-// Where the checksum is in the L4 header; 0: nobody on the way changes it.
+// The checksum's offset in the L4 header; 0: it is not changed on the way.
 std::size_t checksum_at(std::uint8_t protocol) {
   return protocol == tcp ? 16 : protocol == udp ? 6 : 0;
 }
@@ -47,7 +48,7 @@ Bytes ports_of(const Tuple& t) {
   return be16(t.source_port) + be16(t.destination_port);
 }
 
-// The checksum of a TCP or UDP header at `l4` after addresses and ports changed.
+// Updates the checksum of a TCP or UDP header at `l4` after addresses and ports have changed.
 void translate_checksum(Bytes& frame, std::size_t l4, const Tuple& from, const Tuple& to) {
   const auto at = l4 + checksum_at(from.protocol);
   const auto old = read16(frame, at);
@@ -58,7 +59,7 @@ void translate_checksum(Bytes& frame, std::size_t l4, const Tuple& from, const T
   write16(frame, at, sum);
 }
 
-// An IPv4 header's checksum after some of its bytes changed, from what they were in `before`.
+// Updates an IPv4 header's checksum after some of its bytes have changed from those in `before`.
 void translate_header_checksum(Bytes& frame, std::size_t l3, const Bytes& before) {
   const auto rest = [&](const Bytes& bytes) {
     return piece(bytes, l3, 10) + piece(bytes, l3 + 12, 8);
@@ -82,12 +83,13 @@ void lower_ttl(Bytes& frame, const View& v) {
   if (v.family == 4) translate_header_checksum(frame, v.l3, before);
 }
 
-// Of what may be fragmented: another one for each packet, and for each fragment of it.
+// The outer id, which differs for each packet and each of its fragments, because the tunnel's
+// packet may be fragmented.
 std::uint32_t tunnel_id(std::uint32_t id, std::uint32_t fragment) {
   return fragment & 0x4000U ? 0 : (id ^ (fragment & 0x1fffU) * 0x9e37U) & 0xffffU;
 }
 
-// RFC 2003, RFC 2473.
+// Makes an outer header (RFC 2003, RFC 2473).
 Bytes tunnel_header(const Bytes& frame, const View& v, const Address& from, const Address& to) {
   if (v.family == 6)
     return Bytes{frame[v.l3], static_cast<std::uint8_t>(frame[v.l3 + 1] & 0xf0), 0, 0} +
@@ -127,7 +129,7 @@ Fate too_big(const Bytes& frame, const View& v, const Address& from, std::uint32
   return answered(error_about(frame, v, from, v4 ? 3 : 2, v4 ? 4 : 0, mtu), "too_big_sent");
 }
 
-// What was asked for is refused for `reason`; the client is told if it can be.
+// Refuses the packet for `reason`, and tells the client if possible.
 Fate rejected(const Bytes& frame, const View& v, const std::string& reason) {
   if (v.fragment != Fragment::none || !v.header_sum_right) return dropped(reason);
   const bool v4 = v.family == 4;
@@ -137,7 +139,7 @@ Fate rejected(const Bytes& frame, const View& v, const std::string& reason) {
   return answered(reset_of(frame, v), "rejected");
 }
 
-// What an ICMP error is about.
+// The packet that an ICMP error is about.
 struct Quote {
   std::string defect;
   std::size_t l3 = 0, l4 = 0;
@@ -186,7 +188,7 @@ Quote quote_in(const Bytes& frame, const View& v) {
   return q;
 }
 
-// The message's own sum follows from what changed in it.
+// Translates the quoted packet and updates the message's own checksum.
 void translate_quote(Bytes& frame, const View& v, const Quote& q, const Tuple& to) {
   const Bytes before = frame;
   replace(frame, q.l3 + (v.family == 4 ? 12 : 8), to.source + to.destination);
@@ -248,8 +250,8 @@ void Model::remember_fragment(const View& v) {
     fragments_[{v.source, v.destination, v.id, v.protocol}] = {v.source_port, v.destination_port};
 }
 
-// RFC 6191 in spirit: a new connection on the ports of one that is over for both ends, or that
-// never got anywhere.
+// Says whether a new connection may replace this one on the same ports, in the spirit of RFC 6191:
+// it is over for both ends, or was never established.
 bool Model::gives_way(const Flow& flow, const View& v) const {
   const bool may = v.opens || (v.protocol == udp && !flow.established);
   if (!may || v.fragment == Fragment::later) return false;
@@ -262,7 +264,8 @@ bool Model::is_given_up(const Flow& flow) const {
   return flow.lost && !flow.is_over() && configuration_.members[flow.member].is_given_up();
 }
 
-// Its client is told, if it can be; one that has ended the connection itself need not be.
+// Gives the flow up and tells its client, if possible and if that has not ended the connection
+// itself.
 Fate Model::give_up(const Arrival& a, std::size_t flow) {
   auto fate = rejected(a.frame, a.view, "member_down");
   if (fate.reason == "rejected" || a.view.aborts) forget(flow);
@@ -274,8 +277,8 @@ void Model::turn(std::size_t member, Standing standing) {
   sweep();
 }
 
-// UDP sessions of members that are down, removed or drained for long enough end; other connections
-// of those that are given up look once more before they go on.
+// Removes UDP sessions of members that are down, removed or drained for long enough. Other
+// connections of members that are given up take the slow path once more.
 void Model::sweep() {
   for (std::size_t i = 0; i < flows_.size(); ++i) {
     auto& flow = flows_[i];
@@ -292,7 +295,7 @@ void Model::forget(std::size_t flow) {
   slots_.erase(flows_[flow].at_member.turned());
 }
 
-// What an end says it may be saying in another's name: nothing of it is believed for good.
+// Tracks the flow's state. Any packet may be forged, so no single one is believed for good.
 void Model::track(Flow& flow, bool to_client, const View& v) const {
   auto& own = to_client ? flow.member_end : flow.client_end;
   if (v.fragment == Fragment::later) return;
@@ -311,7 +314,7 @@ void Model::track(Flow& flow, bool to_client, const View& v) const {
       flow.established = true;
       flow.refused = false;
     }
-    // In the middle of a connection that was adopted the member says that there is one.
+    // In an adopted connection, the member's packet confirms that it exists.
     if (to_client && !v.ends && !flow.established && !flow.refused) flow.replied = true;
     if (!flow.established) return;
     if (v.ends) {
@@ -323,7 +326,7 @@ void Model::track(Flow& flow, bool to_client, const View& v) const {
   if (flow.both_ended()) flow.client_end = flow.member_end = End::fin;
 }
 
-// Members are believed only on the side where they are.
+// A member's packet is believed only if it comes from the member's side.
 bool Model::believes(const Arrival& a, const Flow& flow, bool to_client) const {
   const auto way = way_to(configuration_, configuration_.members[flow.member].address);
   return !to_client || !way || !way->resolved || way->interface == a.interface;
@@ -340,7 +343,7 @@ Model::Translation Model::translation(const Flow& flow, bool to_client) const {
   return t;
 }
 
-// The frame, translated, goes its way.
+// Forwards the translated frame.
 Fate Model::send(const Arrival& a, Bytes frame, const Translation& t,
                  const std::string& reason) const {
   const auto& v = a.view;
@@ -364,7 +367,7 @@ Fate Model::forward(const Arrival& a, const Translation& t, const std::string& r
     if (v.family == 6 || read16(a.frame, v.l3 + 6) & 0x4000)
       return too_big(a.frame, v, to_client ? t.to.source : v.destination, t.way.mtu);
     if (!t.tunnel && from.all() == t.to.all()) return dropped("too_big");
-    way.way.resolved = false;  // left to the kernel, which fragments it
+    way.way.resolved = false;  // the kernel fragments it
     why = "left_to_fragment";
   }
   if (!t.way.resolved && !t.tunnel && from.all() == t.to.all()) return dropped("member_unresolved");
@@ -408,7 +411,7 @@ std::optional<Fate> Model::icmp_error(const Arrival& a) {
     return {};
   const auto quote = quote_in(a.frame, v);
   const auto direction = quote.defect.empty() ? find(quote.tuple.turned()) : std::nullopt;
-  // Whoever complains does so to the packet's sender; what comes to the host itself is the host's.
+  // An error goes to the packet's sender; an error to the host itself is the host's.
   const bool misdirected = direction && v.destination != quote.tuple.source;
   if (!direction || misdirected) {
     const auto vip = configuration_.vips.find(v.destination);
@@ -428,7 +431,7 @@ std::optional<Fate> Model::icmp_error(const Arrival& a) {
   Bytes frame = a.frame;
   if (t.way.resolved || t.tunnel) lower_ttl(frame, v);
   translate_quote(frame, v, quote, t.to.turned());
-  // Whoever complains does so in the VIP's name, but to members that see the client's address.
+  // The error's source becomes the VIP, except toward members that see the client's address.
   const auto source = direction->to_client || flow.mode == Mode::fullnat ? t.to.source : v.source;
   const Bytes before = frame;
   replace(frame, v.addresses_at(), source + t.to.destination);
@@ -453,9 +456,9 @@ std::optional<std::size_t> Model::choose(std::size_t pool, const Arrival& a) {
   return ring[cursors_[pool]++ % ring.size()];
 }
 
-// The data plane is free to choose once; a client goes to the same member as long as the same ones
-// are usable. Whom it chose for a connection that could not be made is not known: if one is in the
-// way at some member, it was that one.
+// The data plane is free to choose once; then a client goes to the same member as long as the same
+// ones are usable. Its choice for a connection that was refused is unknown: if a flow is in the way
+// at some member, it was that member.
 std::size_t Model::by_hash(std::size_t pool, const Tuple& client,
                            const std::vector<std::size_t>& ring) {
   const bool by_port = configuration_.pools[pool].algorithm == Algorithm::source_ip_port;
@@ -474,7 +477,8 @@ std::size_t Model::by_hash(std::size_t pool, const Tuple& client,
   return member;
 }
 
-// Where one more connection weighs least; of several the first one whose turn it is.
+// The member at which one more connection weighs least; among several, the first one in the ring's
+// order.
 std::size_t Model::by_connections(std::size_t pool, const std::vector<std::size_t>& ring) {
   const auto& c = configuration_.pools[pool];
   const auto first = cursors_[pool]++ % ring.size();
@@ -493,7 +497,7 @@ std::size_t Model::by_connections(std::size_t pool, const std::vector<std::size_
   return *best;
 }
 
-// Of those that are not over.
+// Counts flows that are not over.
 template <typename Predicate>
 std::size_t Model::count_flows(Predicate is_counted) const {
   return static_cast<std::size_t>(
@@ -501,7 +505,7 @@ std::size_t Model::count_flows(Predicate is_counted) const {
                     [&](const Flow& flow) { return !flow.is_over() && is_counted(flow); }));
 }
 
-// Why the listener does not take a connection from there; empty: it does.
+// The reason why the listener refuses a connection from there; empty: it doesn't.
 std::string Model::refusal(const Service& service, const Listener& listener,
                            const Address& source) {
   if (listener.allowed && *listener.allowed != source) return "not_allowed";
@@ -515,7 +519,8 @@ std::size_t Model::confirmed(const Service& service) const {
   return count_flows([&](const Flow& flow) { return flow.service == service && flow.established; });
 }
 
-// Many may have been admitted before the first of them was confirmed.
+// Says whether the flow exceeds the limit, because many were admitted before the first was
+// confirmed.
 bool Model::is_above_limit(const Flow& flow) const {
   const auto& limit = configuration_.listeners.at(flow.service).limit;
   return limit && confirmed(flow.service) > *limit;
@@ -527,7 +532,7 @@ std::size_t Model::half_open(const Address& client) const {
   });
 }
 
-// Can it be that there is no room for the flow?
+// Says whether the flow may have no room.
 bool Model::is_crowded(const Flow& flow) const {
   const auto& client = flow.at_client.source;
   const auto taken = std::count_if(slots_.begin(), slots_.end(), [&](const auto& slot) {
@@ -537,8 +542,8 @@ bool Model::is_crowded(const Flow& flow) const {
   return static_cast<std::size_t>(taken) + (two_slots ? 1 : 0) >= room_of(client).window;
 }
 
-// Where there is no room a flow that its client has not confirmed, or can't, makes way, be it over
-// or not; but where there are too many half-open ones one of those. Did one?
+// Evicts a flow that its client has not confirmed, or can't confirm, be it over or not; if there
+// are too many half-open flows, one of these. Returns false if there is none.
 bool Model::one_gave_way(const Address& client, bool half_open) {
   for (std::size_t i = 0; i < flows_.size(); ++i) {
     const auto& flow = flows_[i];
@@ -553,8 +558,8 @@ bool Model::one_gave_way(const Address& client, bool half_open) {
   return false;
 }
 
-// One that was reset before its client confirmed it guards no port. (Where there are others, no
-// sequence of packets is long enough to find them all taken.)
+// Evicts a flow that guards the port, but was reset before its client confirmed it. (No sequence is
+// long enough to use up the other ports.)
 void Model::unconfirmed_port_makes_way(const Flow& flow) {
   const auto holder = find(flow.at_member.turned());
   if (may_change_ports(flow) || !holder) return;
@@ -564,8 +569,8 @@ void Model::unconfirmed_port_makes_way(const Flow& flow) {
   ++made_way_;
 }
 
-// The client's own where it may be kept, else the one that the data plane chose: a privileged one
-// for a privileged one.
+// The client's own port if it may be kept, otherwise the data plane's choice, which is privileged
+// if the client's is.
 std::optional<std::uint16_t> Model::source_port(const Flow& flow) const {
   const auto is_free = [&](std::uint16_t port) {
     auto tuple = flow.at_member;
@@ -582,9 +587,9 @@ std::optional<std::uint16_t> Model::source_port(const Flow& flow) const {
   return chosen->source_port;
 }
 
-// Until the kernel knows better, answers go back where the client's frame came from: the data plane
-// answers ARP for the VIP, so the kernel may never have heard of a client on the link. Only if
-// answers would leave that way anyway.
+// Until the kernel knows the client, answers go to the MAC from which its frame came, if they leave
+// by that interface. The data plane answers ARP for the VIP, so the kernel may never have heard of
+// a client on the link.
 std::optional<Way> Model::way_to_client(const Arrival& a) const {
   auto way = way_to(configuration_, a.view.source);
   if (!way || way->resolved || way->interface != a.interface) return way;
@@ -609,7 +614,7 @@ Fate Model::open(const Arrival& a, const Listener& listener, bool adopted) {
   const bool direct = mode == Mode::dsr || mode == Mode::ipip;
   const auto back = way_to_client(a);
   if (!way_to(configuration_, chosen.address) || (!direct && !back)) return dropped("no_route");
-  // Where none in its window makes way it may be one too many for once, up to half as many again.
+  // If none in its window can be evicted, the limit may be exceeded, up to half as many again.
   const auto limit = room_of(v.source).half_open;
   if (half_open(v.source) >= limit && !one_gave_way(v.source, true) &&
       half_open(v.source) >= limit + limit / 2)

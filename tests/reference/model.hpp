@@ -1,9 +1,10 @@
-// Model: what should become of each packet, in plain C++, written from the contract
-// (bpf/README.md), not from the data plane's code. For tests only: slow, without time, on one CPU.
+// Model: computes the fate of each packet in plain C++. It is written from the contract
+// (bpf/README.md), not from the data plane's code. It is for tests only: slow, without time, on one
+// CPU.
 //
-// Where the contract leaves a choice (a source port when the client's own is taken; the member that
-// a hash gives; which flow makes way when the table is crowded) the model asks which one the data
-// plane made, and takes it if the data plane was free to make it.
+// If the contract leaves a choice (a source port when the client's own is taken; the member of a
+// hash; which flow is evicted from a full table), the model asks for the data plane's choice and
+// accepts it if it is allowed.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +19,7 @@
 
 namespace sluice::test::reference {
 
-// How to get to a next hop.
+// The way to a next hop.
 struct Way {
   std::string interface;  // of ours
   Mac source_mac{}, next_mac{};
@@ -29,8 +30,8 @@ struct Way {
 
 enum class Mode { fullnat, dnat, dsr, ipip };
 
-// What is known of a member: it takes connections; it takes no new ones; it is down, and its
-// clients are left alone or are told; it was removed while it was none of these.
+// A member's standing: it takes connections; it is drained; it is down, and its clients are left
+// alone or reset; the time of its drain is over; it was removed.
 enum class Standing { usable, drained, down, given_up, drained_out, removed };
 
 struct Member {
@@ -38,7 +39,7 @@ struct Member {
   std::uint16_t port = 0;
   Standing standing = Standing::usable;
   bool is_usable() const { return standing == Standing::usable; }
-  // Nobody vouches for it.
+  // Says whether it is down, removed, or drained for long enough.
   bool is_gone() const { return standing > Standing::drained; }
   bool is_given_up() const {
     return standing == Standing::given_up || standing == Standing::drained_out;
@@ -60,13 +61,14 @@ struct Listener {
   bool resets = false;               // tells clients that there is no member
   std::optional<Address> allowed;    // the only client that may open connections
   std::optional<std::size_t> limit;  // of connections that are confirmed and not over
-  // Connections that a source may open; as there is no time, none later.
+  // The number of connections that a source may open. The model has no time, so the number is never
+  // reset.
   std::optional<std::size_t> source_limit;
 };
-// What of each IP version there is room for.
+// The table's limits in each IP version.
 struct Room {
   std::size_t half_open = SIZE_MAX;
-  std::size_t window = SIZE_MAX;  // slots that a tuple may be in; another one's are others
+  std::size_t window = SIZE_MAX;  // slots that a tuple may be in
 };
 struct Vip {
   bool up = true;
@@ -76,14 +78,14 @@ struct Interface {
   Mac mac{};
   Address ipv4, ipv6;  // the host's
 };
-// The longest prefix that fits is the way to an address.
+// A route; the one with the longest matching prefix counts.
 struct Route {
   Address prefix;
   unsigned bits = 0;
   std::optional<Way> way;  // nothing: there is none
   bool on_link = false;    // the next hop is the address itself; its MAC is a neighbour's
 };
-// Address, port, IP protocol.
+// A service: address, port, IP protocol.
 using Service = std::tuple<Address, std::uint16_t, std::uint8_t>;
 
 struct Configuration {
@@ -99,7 +101,7 @@ struct Configuration {
 
 std::optional<Way> way_to(const Configuration& configuration, const Address& address);
 
-// Who talks to whom.
+// Source and destination of a packet.
 struct Tuple {
   Address source, destination;
   std::uint16_t source_port = 0, destination_port = 0;
@@ -111,7 +113,7 @@ struct Tuple {
   bool operator<(const Tuple& other) const { return all() < other.all(); }
 };
 
-// Has an end of a connection ended it? So it was said in its name, and not taken back since.
+// Says whether a packet of this end has ended the connection, and none has refuted that since.
 enum class End { no, fin, reset };
 
 struct Flow {
@@ -121,12 +123,12 @@ struct Flow {
   Service service;
   std::size_t member = 0;
   Way client_way;
-  bool adopted = false;  // it began before we knew it
+  bool adopted = false;  // it began before we saw it
   bool replied = false, established = false;
   bool refused = false;  // reset before it was established
   End client_end = End::no, member_end = End::no;
   bool forgotten = false;
-  bool lost = false;  // a sweep found its member given up, and its packets went nowhere since
+  bool lost = false;  // a sweep found its member given up, and no packet was forwarded since
   bool both_ended() const { return client_end != End::no && member_end != End::no; }
   bool is_over() const {
     return forgotten || refused || both_ended() || client_end == End::reset ||
@@ -142,8 +144,7 @@ struct Fate {
   Bytes frame;  // as it leaves; meaningless if it is dropped
 };
 
-// What the data plane chose for the flow whose client's packets come as this tuple; nothing: it has
-// no such flow.
+// The data plane's choice for the flow of this client's tuple; nullopt: it has no such flow.
 struct Choice {
   std::uint16_t source_port = 0;  // toward the member
   Address destination;            // the member's, if packets are addressed to it
@@ -156,7 +157,7 @@ class Model {
       : configuration_(std::move(configuration)), choices_(std::move(choices)) {}
 
   Fate receive(const Bytes& frame, const std::string& interface);
-  // And a sweep has been there.
+  // Sets the member's standing, and sweeps.
   void turn(std::size_t member, Standing standing);
   void set_up(const Address& vip, bool up) { configuration_.vips.at(vip).up = up; }
   void forget_everything();
@@ -181,7 +182,7 @@ class Model {
     std::optional<Address> tunnel;
   };
 
-  // In the order of the contract; each returns a fate, or nothing for the next one to decide.
+  // The steps in the contract's order; each returns a fate, or nullopt to let the next one decide.
   std::optional<Fate> known_flow(const Arrival& a);
   std::optional<Fate> icmp_error(const Arrival& a);
   Fate for_vip(const Arrival& a, const Vip& vip);
@@ -225,8 +226,9 @@ class Model {
   std::size_t made_way_ = 0;
   std::map<Tuple, Direction> slots_;  // every tuple that belongs to a flow
   std::map<std::size_t, std::uint64_t> cursors_;
-  std::map<std::pair<Service, Address>, std::size_t> opened_by_;  // of those with a source limit
-  // What a hash gave: pool, client, the client's port (0 where it doesn't matter), who was usable.
+  std::map<std::pair<Service, Address>, std::size_t> opened_by_;  // if there is a source limit
+  // The choices of hashes by pool, client, client's port (0 if it doesn't matter) and usable
+  // members.
   std::map<std::tuple<std::size_t, Address, std::uint16_t, std::vector<std::size_t>>, std::size_t>
       hashed_;
   std::map<std::tuple<Address, Address, std::uint32_t, std::uint8_t>,

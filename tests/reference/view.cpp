@@ -18,14 +18,14 @@ std::uint32_t sum_of(const Bytes& bytes) {
   return sum;
 }
 
-// A second fragment that begins within a header that the first one had whole (RFC 3128), or one
-// that ends beyond what an IP packet can hold.
+// Says whether a fragment overlaps the first one's header (RFC 3128) or ends beyond the longest IP
+// packet.
 bool is_bad_fragment(std::uint8_t protocol, std::size_t offset, std::size_t end) {
   const std::size_t header_bytes = protocol == tcp ? 20 : protocol == sctp ? 16 : 0;
   return (offset > 0 && offset < header_bytes) || end > 65535;
 }
 
-// What is wrong with IPv4 options (RFC 791, 3.1); empty: nothing that is ours to see.
+// The defect of IPv4 options (RFC 791, 3.1); empty: none that we check.
 std::string defect_of_options(const Bytes& options) {
   for (std::size_t at = 0; at < options.size();) {
     const auto type = options[at];
@@ -108,7 +108,7 @@ void look_at_tcp(View& v, const Bytes& frame) {
 
 void look_at_udp(View& v, const Bytes& frame) {
   const auto length = read16(frame, v.l4 + 4);
-  // A first fragment's length is that of the whole.
+  // The UDP length of a first fragment is that of the whole datagram.
   if (length < 8 || (v.fragment == Fragment::none && length > v.l4_bytes))
     v.defect = "malformed_udp";
   v.accepts = v.confirms = true;

@@ -1,8 +1,7 @@
-// View: what a frame says, read as the contract reads it (bpf/README.md); shared with nothing of
-// the data plane.
+// View: a frame, parsed by the contract (bpf/README.md); it shares no code with the data plane.
 //
-// Never throws and never reads past the frame. What is wrong with the packet is kept in `defect` (a
-// reason's label), because it matters only once the packet turns out to be ours.
+// Parsing never throws and never reads past the frame. A defect of the packet is kept in `defect`
+// (a reason's label), because it matters only once the packet turns out to be ours.
 #pragma once
 
 #include <cstdint>
@@ -26,14 +25,14 @@ Bytes operator+(Bytes left, const Bytes& right);
 Bytes be16(std::uint32_t value);
 Bytes be32(std::uint32_t value);
 
-// A checksum that covered `before` and is to cover `after` instead, wrong by as much as it was (RFC
-// 1624, eqn. 3).
+// Updates a checksum that covered `before` to cover `after`; a wrong one stays wrong by as much
+// (RFC 1624, eqn. 3).
 std::uint16_t adjusted(std::uint16_t checksum, const Bytes& before, const Bytes& after);
 
 enum class Fragment { none, first, later };
 
 struct View {
-  std::size_t l3 = 0;  // where the IP header is in the frame: Ethernet header and tags come first
+  std::size_t l3 = 0;  // the IP header's offset, after Ethernet header and tags
   std::uint16_t ethertype = 0;
   bool ip = false;  // there is a whole fixed header of IPv4 or IPv6
   int family = 0;
@@ -48,7 +47,7 @@ struct View {
   bool has_ports = false;
   std::uint16_t source_port = 0, destination_port = 0;
   bool header_sum_right = true;  // IPv4's
-  // What it says about its connection.
+  // The packet's meaning for its connection.
   bool opens = false, accepts = false, confirms = false, ends = false, aborts = false;
   bool data = false;
 
@@ -60,12 +59,11 @@ struct View {
 
 View look_at(const Bytes& frame);
 
-// A packet's headers end this far from the frame's first byte at the latest, or nobody looks at
-// them.
+// The limit of parsing: headers that end further from the frame's first byte are not parsed.
 constexpr std::size_t headers_end = 3072;
 
-// The IPv6 header chain (RFC 8200, 4) of a packet that ends at `packet_end`: where the chain ends,
-// and with what. At most 6 extension headers are walked.
+// Walks the IPv6 header chain (RFC 8200, 4) of a packet that ends at `packet_end`, over at most 6
+// extension headers, and returns where the chain ends and with what.
 struct Chain {
   std::size_t end = 0;
   std::uint8_t protocol = 0;
