@@ -1,5 +1,6 @@
-// BpfDataPlane over real maps: what is put is read back, a second controller over the same maps
-// finds everything again, and indices go to new objects only when no flow is left on them.
+// BpfDataPlane over real maps: objects are read back as they were put, a second controller over the
+// same maps finds everything again, and indices go to new objects only when no flow is left on
+// them.
 #include "dataplane/bpf_data_plane.hpp"
 #include "dataplane/reasons.hpp"
 
@@ -62,13 +63,13 @@ class DataPlaneTest : public ::testing::Test {
     apply(PutListener{key, {listener, pool, vip}});
     apply(PutVip{vip, {load_balancer, true}});
   }
-  // The same maps, as a restarted daemon finds them.
+  // Opens the same maps again, like a restarted daemon.
   void restart() {
     auto program = kernel::Program::load_over(plane->program());
     ASSERT_TRUE(program) << program.error().text();
     plane = std::move(*BpfDataPlane::over(std::move(*program)));
   }
-  // What the data plane would count on CPU 0.
+  // Counts flows like the data plane on CPU 0.
   void count_flows(const char* counters, std::uint32_t index, std::uint64_t opened,
                    std::uint64_t ended) {
     std::vector<sluice_counters> cpus(static_cast<std::size_t>(libbpf_num_possible_cpus()));
@@ -151,7 +152,7 @@ TEST_F(DataPlaneTest, ARestartedControllerFindsTheSameState) {
   const auto before = read();
   restart();
   EXPECT_EQ(read(), before);
-  // And goes on with the same indices.
+  // It continues with the same indices.
   const auto index = listener_index();
   apply(PutListener{key, {listener, pool, ip("10.0.0.17")}});
   EXPECT_EQ(listener_index(), index);
@@ -213,7 +214,7 @@ TEST_F(DataPlaneTest, OneListenerHasOneIndexUnderAllItsAddresses) {
   count_flows("listener_counters", index, 5, 2);
   EXPECT_EQ(plane->listener_counters(listener)->active_flows(), 3U);
   apply(RemoveListener{key});
-  EXPECT_EQ(plane->listener_counters(listener)->active_flows(), 3U);  // still there by the other
+  EXPECT_EQ(plane->listener_counters(listener)->active_flows(), 3U);  // still in use
   apply(RemoveListener{floating});
   EXPECT_EQ(*plane->listener_counters(listener), Counters{});
 }
@@ -242,7 +243,7 @@ TEST_F(DataPlaneTest, ARemovedMemberKeepsItsIndexWhileFlowsAreLeftAlsoAcrossARes
   count_flows("member_counters", 0, 3, 3);
   const auto heir = new_uuid();
   apply(PutMember{heir, {ip("10.0.0.9"), 80, true}});
-  EXPECT_EQ(*plane->member_counters(heir), Counters{});  // not the dead man's
+  EXPECT_EQ(*plane->member_counters(heir), Counters{});  // not its predecessor's
   EXPECT_EQ(read().members[heir].address, ip("10.0.0.9"));
 }
 
@@ -356,7 +357,7 @@ TEST_F(DataPlaneTest, ReasonsComeWithLabelAndCount) {
   EXPECT_EQ((*counts)[SLUICE_REASON_FORWARDED].packets, 0U);
 }
 
-// Reasons from the 65th on are counted in a map of their own, which data planes of before had not.
+// Reasons from the 65th on are counted in a map of their own, which older data planes lack.
 TEST_F(DataPlaneTest, ReasonsBeyondTheFirstSixtyFourAreReadFromTheirOwnMap) {
   std::vector<std::uint64_t> cpus(static_cast<std::size_t>(libbpf_num_possible_cpus()), 3);
   const std::uint32_t place = 6;

@@ -60,8 +60,8 @@ TEST_F(InterfacesTest, ANewMacReachesTheMapOnce) {
   EXPECT_THAT(attachment::mac_of(slots->front()), ElementsAre(2, 0, 0, 0, 0, 0x77));
 }
 
-// Which filter there is decides which of the program's code is alive, so the verifier looks at
-// another program with every one of them.
+// The filter decides which code of the program is alive, so each filter is another program to the
+// verifier.
 TEST_F(InterfacesTest, TheVerifierTakesEveryKindOfCaptureFilter) {
   using control::CaptureFilter;
   for (const char* network : {"10.0.0.0/24", "10.0.0.4/32", "2001:db8::/32"}) {

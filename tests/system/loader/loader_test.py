@@ -163,7 +163,7 @@ class LoaderTest(unittest.TestCase):
             "key", str(index), "0", "0", "0", "value", str(version), "0", "0", "0")
 
     def test_maps_of_a_version_that_this_build_cannot_read_are_refused(self):
-        """Maps may mean something else although they look the same: whoever can't read them leaves them alone."""
+        """Maps of another version may mean something else: a build that can't read them leaves them alone."""
         self.attach("nic0")
         before = self.interfaces()
         self.set_version(10, 9)
@@ -187,7 +187,7 @@ class LoaderTest(unittest.TestCase):
         return json.loads(run("bpftool", "-j", "map", "show", "pinned", str(PIN_DIR / "maps" / name)).stdout)["id"]
 
     def test_the_flow_table_is_resized_in_place(self):
-        """Another --flows on a data plane that runs makes other tables; everything else stays, the links too."""
+        """Another --flows on a running data plane replaces its tables; everything else stays, including the links."""
         self.attach("nic0", "nic1")
         before, members, flows = self.interfaces(), self.map_id("members"), self.map_id("flows4")
         self.assertIn("had room for 64 flows", self.succeed("attach", "nic0", "--flows", "1000"))

@@ -1,4 +1,4 @@
-// Who has an address: asked on a real wire between two network namespaces.
+// Inquiry on a real wire between two network namespaces.
 #include "network/inquiry.hpp"
 
 #include <fcntl.h>
@@ -30,7 +30,7 @@ class WhoHas : public ::testing::Test {
     run("ip link set far0 up");
     ASSERT_EQ(unshare(CLONE_NEWNET), 0);
     const int near = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
-    // The wire's near end moves here, from the namespace that the other descriptor keeps.
+    // The near end of the wire moves here, from the namespace that the other descriptor keeps.
     const auto here = "/proc/" + std::to_string(getpid()) + "/fd/" + std::to_string(near);
     ASSERT_EQ(setns(far, CLONE_NEWNET), 0);
     run("ip link set nic0 netns " + here);
@@ -49,7 +49,7 @@ class WhoHas : public ::testing::Test {
     ASSERT_EQ(std::system(command.c_str()), 0) << command;
   }
 
-  // The answers, and how long they took.
+  // Returns the answers and the time that they took.
   std::vector<NeighborClaim> ask(std::vector<IpAddress> addresses,
                                  std::vector<MacAddress> own = {}) {
     const auto host = read_host();

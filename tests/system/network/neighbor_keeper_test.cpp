@@ -1,5 +1,4 @@
-// What becomes of the kernel's neighbour entries of members, in a network namespace of the test's
-// own.
+// The kernel's neighbour entries of members, in a network namespace of the test's own.
 #include "network/neighbor_keeper.hpp"
 
 #include <gtest/gtest.h>
@@ -77,7 +76,7 @@ TEST_F(Keeper, LeavesAnEntryThatNeedsNoResolutionAlone) {
 
 TEST_F(Keeper, ResolvesANeighborThatNobodyKnows) {
   const auto entry = entry_after_keeping("10.9.0.4");
-  // FAILED when the machine held us up for the seconds in which nobody answered.
+  // The entry is FAILED if the machine was busy during the seconds in which nobody answered.
   const bool asked = entry.find("INCOMPLETE") != entry.npos || entry.find("FAILED") != entry.npos;
   EXPECT_TRUE(asked) << entry;
 }

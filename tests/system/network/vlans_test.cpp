@@ -1,4 +1,4 @@
-// What the kernel tells of VLAN interfaces, in a network namespace of the test's own.
+// The kernel's VLAN interfaces, in a network namespace of the test's own.
 #include "network/vlans.hpp"
 
 #include <gmock/gmock.h>

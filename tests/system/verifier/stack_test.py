@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 """The stack of all calls that can be open at a time, as kernel 6.1 counts it: at most 512 bytes.
 
-Usage: stack_test.py OBJECT [LINES]. Newer kernels count less (they round each function's share up to 16 bytes, not to 32), so
-without an old kernel at hand nobody would notice. Prints the deepest chain of calls.
+Usage: stack_test.py OBJECT [LINES]. Newer kernels count less, because they round each function's share up to 16 bytes,
+not to 32. Prints the deepest chain of calls.
 """
 
 import re
@@ -49,7 +49,7 @@ def look_at(path):
             current = function_at(section, address)
             for offset in re.findall(r"r10 - (0x[0-9a-f]+|\d+)", code):
                 stacks[current][0] = max(stacks[current][0], int(offset, 0))
-            # A local function's address is in the instruction, in units of 8 bytes from the next one on.
+            # The instruction has a local function's address, in units of 8 bytes from the next instruction on.
             target = re.match(r"call (-?\d+|-?0x[0-9a-f]+)$", code)
             if match := re.search(r"r(\d+) \+= (-\d+)", code):
                 stacks[current][0] = max(stacks[current][0], 0 if int(match[2]) < -512 else -int(match[2]))

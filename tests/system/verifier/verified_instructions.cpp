@@ -1,13 +1,12 @@
-// verified_instructions: loads a BPF object and compares how many instructions the verifier walked
-// through with what was recorded, so that growth is seen when it happens and not when a kernel
-// refuses (at a million).
+// verified_instructions: loads a BPF object and compares the number of instructions that the
+// verifier walked through with the recorded one, so that growth is noticed before a kernel refuses
+// the object (at a million).
 //
-// Usage: verified_instructions OBJECT COMPILER RECORD
-// RECORD has lines "KERNEL COMPILER PROGRAM INSTRUCTIONS", e.g. "6.1 clang-14 sluice_xdp 326000".
-// The programs that run while flows are moved (bpf/move.h) are other ones to the verifier, and have
-// "/moving" behind their names.
-// More than 2 % above the record fails, as does being refused. What is not recorded is printed, and
-// no failure: another kernel counts otherwise.
+// Usage: verified_instructions OBJECT COMPILER RECORD RECORD has lines "KERNEL COMPILER PROGRAM
+// INSTRUCTIONS", e.g. "6.1 clang-14 sluice_xdp 326000". The programs that run while flows are moved
+// (bpf/move.h) differ for the verifier and have "/moving" behind their names. More than 2 % above
+// the record fails, and so does a refused object. Numbers without a record are only printed,
+// because another kernel counts otherwise.
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
@@ -45,7 +44,7 @@ std::optional<unsigned> recorded(const std::string& path, const std::string& key
   return std::nullopt;
 }
 
-// Small tables: their size is no concern of the verifier's.
+// Makes the tables small, because the verifier doesn't care for their size.
 void shrink_maps(bpf_object* object) {
   bpf_map* map = nullptr;
   bpf_object__for_each_map(map, object) {
@@ -54,7 +53,7 @@ void shrink_maps(bpf_object* object) {
   }
 }
 
-// Sets a `const volatile` of four bytes. False: there is none of this name.
+// Sets a `const volatile` of four bytes; returns false if there is none of this name.
 bool set_constant(const bpf_object* object, std::string_view name, std::uint32_t value) {
   const btf* types = bpf_object__btf(object);
   const int section = btf__find_by_name_kind(types, ".rodata", BTF_KIND_DATASEC);
@@ -107,7 +106,7 @@ bool check_object(const char* path, const std::string& compiler, const std::stri
   bool fine = variant.empty() || set_constant(object, "flow_move_phase", moving_now);
   fine = fine && bpf_object__load(object) == 0;
   if (fine) {
-    // All of them, so that one run shows every number that is to be recorded.
+    // All programs are compared, so that one run shows every number to be recorded.
     bpf_object__for_each_program(program, object) {
       if (!check(program, compiler, variant, record)) fine = false;
     }
