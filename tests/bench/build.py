@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""What building from nothing costs: CPU time in all, and the slowest files with their CPU time and memory."""
+"""Measures a build from nothing: its CPU time, and the slowest files with their CPU time and memory."""
 
 import argparse
 import json

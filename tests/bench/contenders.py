@@ -1,9 +1,9 @@
-"""Who is compared: Sluice, three peers and no load balancer at all, each with a lab of its own.
+"""The contenders: Sluice, three peers and no load balancer at all, each with a lab of its own.
 
-A lab each, because Sluice's XDP program and netfilter's hooks would cost the others' packets too. All labs are
-alike (flat, four members with one nginx each); only what runs on the `lb` host differs. A contender says
-where clients connect and how many connections it has carried by its own count, so that a bench fails when
-traffic took another way.
+The labs are separate, because Sluice's XDP program and netfilter's hooks would cost the others' packets, too. All
+labs are alike (flat, four members with one nginx each); only what runs on the `lb` host differs. A contender says
+where clients connect and how many connections it has carried by its own count, so that a bench fails when traffic
+took another way.
 """
 
 import json
@@ -46,13 +46,13 @@ class Contender(support.Lab):
         self.wait_listening("member1", BULK)
 
     def without_xdp(self):
-        """Takes away what only Sluice needs: the program on the other end of the load balancer's wire, which
-        costs every packet that leaves the load balancer and cuts large ones."""
+        """Removes the program that only Sluice needs, on the other end of the load balancer's wire. It costs every
+        packet that leaves the load balancer and cuts large ones."""
         self.run("switch", "ip", "link", "set", "dev", "lb-eth0", "xdpdrv", "off")
         self.run("lb", "sysctl", "-qw", "net.core.somaxconn=8192")
 
     def probe(self):
-        """Answers come, and members see whom they should."""
+        """Checks that answers come, and that members see the expected client."""
         def answered():
             return self.run("client", "curl", "-s", "--max-time", "2", f"http://{self.target}/", check=False).stdout
         seen = support.wait_for(answered, 10, f"an answer through {self.name_in_table}").strip()
@@ -76,7 +76,7 @@ class Contender(support.Lab):
         return []
 
     def wire_packets(self):
-        """What came in to the load balancer's host."""
+        """Packets that the load balancer's host has received."""
         return int(self.run("lb", "cat", "/proc/net/dev").stdout.split("eth0:")[1].split()[1])
 
 

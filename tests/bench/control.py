@@ -40,7 +40,7 @@ class Sluiced:
         self.directory, self.pins = directory, pins
 
     def start(self):
-        """Returns the seconds until it answered."""
+        """Starts it; returns the seconds until it answered."""
         begin = time.monotonic()
         log = open(self.directory / "log", "ab")
         self.process = subprocess.Popen([SLUICED, "--state-dir", self.directory / "state", "--socket", self.directory / "socket",

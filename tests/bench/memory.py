@@ -1,4 +1,4 @@
-"""Kernel memory of Sluice's maps by --flows, and what stays after many connections opened and closed."""
+"""Measures the kernel memory of Sluice's maps by --flows, and what remains after many connections have ended."""
 
 import json
 import sys

@@ -1,5 +1,5 @@
-// Probes members on loopback addresses with the real Monitor, and says what that cost this process:
-// monitors_prober TYPE MEMBERS PORT DELAY SECONDS. See monitors.py.
+// monitors_prober TYPE MEMBERS PORT DELAY SECONDS: probes members on loopback addresses with the
+// real Monitor and prints the cost to this process. See monitors.py.
 #include <fmt/format.h>
 #include <sys/resource.h>
 
@@ -29,7 +29,7 @@ struct Cpu {
   }
 };
 
-// 127.1.0.0, 127.1.0.1, ...: an address each, so that no two probes are alike.
+// Each member has an address of its own, from 127.1.0.0 on, so that no two probes are alike.
 std::vector<health::Target> loopback_members(model::MonitorType type, std::uint32_t count,
                                              std::uint16_t port, std::uint32_t delay) {
   model::HealthMonitor settings;

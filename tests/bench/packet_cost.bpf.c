@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
 /* The wrapper of the packet-cost bench: makes the next packet, then tail-calls the program that is measured.
  *
- * BPF_PROG_TEST_RUN with a repeat count hands the same buffer to the program again and again. A program that
- * rewrites it would from the second round on see its own output, so this wrapper restores the packet from a
- * template first, and it walks through many flows: `tuples` holds them in visiting order, so that reading it
- * costs the same at every number of flows (the hardware prefetches it) while the flows themselves are visited
- * in a shuffled order. What the wrapper costs is measured by letting it tail-call `floor_drop`.
+ * BPF_PROG_TEST_RUN with a repeat count hands the same buffer to the program again and again. A program that rewrites
+ * it would from the second round on see its own output, so this wrapper restores the packet from a template first, and
+ * it walks through many flows: `tuples` holds them in visiting order, so that reading it costs the same at every number
+ * of flows (the hardware prefetches it) while the flows themselves are visited in a shuffled order. Its own cost is
+ * measured by letting it tail-call `floor_drop`.
  *
  * The packet is stored in pieces that no field straddles. A NIC's packet comes from the cache; one that was stored a
  * moment ago comes from the CPU's store buffer, and a load that needs two stores waits until both have left it. */
@@ -42,9 +42,9 @@ struct bench_template template_frame = {};
 
 #define COPY(type, offset) (*(type *)(frame + (offset)) = *(const type *)(template_frame.bytes + (offset)))
 
-/* Set before a run: each packet waits for the one before. */
+/* If it is set before a run, each packet waits for the one before. */
 __u64 serial = 0;
-/* Always 0, which no compiler knows. */
+/* This is always 0, but the compiler doesn't know that. */
 __u64 nothing = 0;
 
 /* The next packet's tuple, or NULL. `written` is what the program has written into the packet before. In the serial mode

@@ -1,4 +1,4 @@
-// packet-cost: what one packet costs the XDP program, in nanoseconds, by number of flows.
+// packet-cost: measures the XDP program's nanoseconds per packet, by number of flows.
 //
 // The real program is tail-called by a wrapper (packet_cost.bpf.c) under BPF_PROG_TEST_RUN. Every
 // figure is a median of rounds in which all candidates take turns; "net" has the wrapper's own cost
@@ -7,13 +7,13 @@
 // another path.
 //
 // The CPU overlaps successive packets: it looks for the second one's flow while it waits for the
-// first one's memory. A driver's work between two packets leaves less of that. `serial` rows are
-// for packets of which each waits for the one before.
+// first one's memory. A driver's work between two packets leaves less of that. In `serial` rows
+// each packet waits for the one before.
 //
 // Clients come in on one NIC, members are behind another, so that packets are rewritten and
 // redirected. The flows are visited in one shuffled order, round after round: the worst case for a
-// cache that they don't fit into. What that costs by itself is measured too: reads of as many lines
-// of ordinary memory in areas of three sizes, in a shuffled order, each waiting for the one before.
+// cache that they don't fit into. The memory's own cost is measured, too: reads of as many lines of
+// ordinary memory in areas of three sizes, in a shuffled order, each waiting for the one before.
 //
 // Usage: packet_cost [--flows N...] [--rounds R] [--packets P] [--json FILE]
 #include <bpf/bpf.h>
@@ -78,7 +78,7 @@ struct Settings {
   std::uint32_t packets;
 };
 
-// Runs `packets` packets and demands that exactly so many ended as `why`.
+// Runs `packets` packets and checks that exactly so many ended as `why`.
 double run_checked(Walker& walker, const Subject& subject, std::uint32_t why, std::uint32_t packets,
                    std::uint32_t may_miss = 0) {
   const auto before = subject.reason(why);
@@ -102,7 +102,7 @@ Row measure(const std::string& name, Walker& walker, const Subject& subject, std
   return {name, walker.flows(), spread(raw), spread(net)};
 }
 
-// The other floor: a program that only swaps the MACs and sends the frame back.
+// Measures the other floor: a program that only swaps the MACs and sends the frame back.
 Row measure_tx(Walker& walker, const Settings& settings) {
   std::vector<double> raw, net;
   for (int round = 0; round < settings.rounds; ++round) {
@@ -122,8 +122,8 @@ sluice_flow_expire sweep_once(const Subject& subject) {
   return result;
 }
 
-// One sweep over the whole table (flow_expire) with all these flows in it, none of them idle: ns
-// for the sweep, not per packet.
+// Measures one sweep over the whole table (flow_expire) with all these flows in it, none of them
+// idle, in ns per sweep.
 Row sweep(const Subject& subject, std::uint32_t flows, const Settings& settings) {
   std::vector<double> took;
   for (int round = 0; round < settings.rounds; ++round) {
@@ -136,9 +136,9 @@ Row sweep(const Subject& subject, std::uint32_t flows, const Settings& settings)
   return {"sweep", flows, spread(took), spread(took)};
 }
 
-// What reading one line per flow costs without any program: a walk through `lines` cache lines that
+// Measures reading one line per flow without any program: a walk through `lines` cache lines that
 // are spread over an area of so many, each naming the next. The area matters as much as the lines:
-// the more pages it has, the more of their table entries come from memory, too.
+// the more pages it has, the more page table entries come from memory, too.
 Row memory_alone(const std::string& area, std::size_t area_lines, std::uint32_t lines,
                  const Settings& settings) {
   struct alignas(64) Line {
@@ -159,11 +159,11 @@ Row memory_alone(const std::string& area, std::size_t area_lines, std::uint32_t 
     const std::chrono::duration<double, std::nano> took = std::chrono::steady_clock::now() - begin;
     raw.push_back(took.count() / settings.packets);
   }
-  if (line == nullptr) die("the walk left its memory");  // and so it is not optimized away
+  if (line == nullptr) die("the walk left its memory");  // keeps it from being optimized away
   return {"one line of memory, " + area, lines, spread(raw), spread(raw)};
 }
 
-// Packets from one side of all these flows, in any order, each of which must end as `why`; ns per
+// Measures packets from one side of all these flows, each of which must end as `why`; ns per
 // packet.
 double pass(const Subject& subject, std::vector<bench_tuple> tuples, std::uint8_t tcp_flags,
             std::uint32_t why, const char* nic = "lan0", std::uint32_t may_miss = 0) {
@@ -180,8 +180,8 @@ Row once(const std::string& name, std::uint32_t flows, double ns) {
   return {name, flows, {ns, ns, ns}, {ns, ns, ns}};
 }
 
-// Opens every flow with a full handshake, so many at a time that unconfirmed ones don't make way
-// for each other; returns what creating one cost, on average and among the last.
+// Opens every flow with a full handshake, so few at a time that unconfirmed ones don't evict each
+// other; returns the cost of creating one, on average and among the last.
 std::pair<double, double> establish(Subject& subject, std::uint32_t flows) {
   const std::uint32_t at_a_time = subject.capacity() / SLUICE_HALF_OPEN_SHARE / 2;
   const auto& kind = subject.kind();
@@ -192,7 +192,7 @@ std::pair<double, double> establish(Subject& subject, std::uint32_t flows) {
     last = pass(subject, clients, syn, SLUICE_REASON_FLOW_CREATED);
     sum += count * last;
     pass(subject, subject.reverse_tuples(true), syn | ack, SLUICE_REASON_REPLIED, "dmz0");
-    // Where a window is full, a flow that waits for its client has made way for another one.
+    // If a window is full, a half-open flow was evicted by another one.
     pass(subject, clients, ack, SLUICE_REASON_FORWARDED, "lan0", count / 1000);
     if (kind.protocol == IPPROTO_TCP) {
       pass(subject, subject.reverse_tuples(true), ack, SLUICE_REASON_REPLIED, "dmz0");
@@ -201,10 +201,11 @@ std::pair<double, double> establish(Subject& subject, std::uint32_t flows) {
   return {sum / flows, last};
 }
 
-// The same few again and again, in a table that fits into the cache: all but the memory.
+// Opens the same few again and again, in a table that fits into the cache: all costs but the
+// memory's.
 Row creation_in_warm_table(const Kind& kind, const Settings& settings) {
   constexpr std::uint32_t flows = 1024;
-  const int rounds = 100 * settings.rounds;  // each is over in a millisecond
+  const int rounds = 100 * settings.rounds;  // each takes a millisecond
   Subject subject(kind, 8 * flows);
   Walker walker(kind, client_tuples(kind, kind.vip(), 0, flows), syn);
   std::vector<double> raw, net;
@@ -215,20 +216,20 @@ Row creation_in_warm_table(const Kind& kind, const Settings& settings) {
     walker.rewind(1);
     const double ns = run_checked(walker, subject, SLUICE_REASON_FLOW_CREATED, flows);
     subject.forget_flows();
-    if (round < 0) continue;  // the first makes it warm
+    if (round < 0) continue;  // the first one warms the cache
     raw.push_back(ns);
     net.push_back(ns - floor);
   }
   return {"flow created, table warm", flows, spread(raw), spread(net)};
 }
 
-// The last of so many flows in a table that is made for hardly more.
+// Opens the last of so many flows in a table for hardly more.
 Row creation_in_full_table(const Kind& kind, std::uint32_t flows) {
   Subject subject(kind, flows + flows / 20);
   return once("flow created, table 95 % full", flows, establish(subject, flows).second);
 }
 
-// The same packets while the other CPU sweeps over the table without a pause.
+// Measures the same packets while the other CPU sweeps over the table without a pause.
 Row measure_beside_sweep(Walker& walker, const Subject& subject, const Settings& settings) {
   std::atomic<bool> over = false;
   std::thread sweeper([&] {
@@ -242,7 +243,7 @@ Row measure_beside_sweep(Walker& walker, const Subject& subject, const Settings&
   return row;
 }
 
-// Both CPUs at once over one CPU alone: 2.0 is linear.
+// The rate of both CPUs together over that of one: 2.0 is linear.
 double scaling(Walker& walker, const Subject& subject, std::uint32_t packets) {
   walker.measure(subject.program().xdp_fd());
   walker.rewind(2);
@@ -266,13 +267,13 @@ void bench(const Kind& kind, const Settings& settings, Results& results) {
   for (const auto flows : settings.flows) {
     pin_to(0);
     std::vector<Row> own;
-    // First, because it takes the same interfaces.
+    // This comes first, because it needs the same interfaces.
     if (flows == 1024) own.push_back(creation_in_warm_table(kind, settings));
     if (flows == 131072) own.push_back(creation_in_full_table(kind, flows));
-    // With room to spare: in a window that is full, a flow that waits for its client makes way.
+    // The table has room to spare, because half-open flows are evicted from a full window.
     Subject subject(kind, std::max(SLUICE_DEFAULT_FLOWS, flows + flows / 3));
     const double opening = establish(subject, flows).first;
-    // A few packets would only show how cold everything is at the start.
+    // A few packets would only measure the cold start.
     if (flows >= 16384) own.push_back(once("flow created, table cold", flows, opening));
     Walker to_member(kind, client_tuples(kind, kind.vip(), 0, flows), ack);
     Walker to_client(kind, subject.reverse_tuples(), ack, "dmz0");
@@ -290,8 +291,8 @@ void bench(const Kind& kind, const Settings& settings, Results& results) {
     Walker foreign(kind, client_tuples(kind, kind.nobody(), 0, flows), ack);
     own.push_back(measure("not ours", foreign, subject, SLUICE_REASON_NOT_OURS, settings));
     own.push_back(measure_tx(foreign, settings));
-    // The default table's memory, that of a table made for these flows, and that of the flows
-    // alone.
+    // Reads in the default table's memory, in that of a table for these flows, and in that of the
+    // flows alone.
     own.push_back(
         memory_alone("default area", SLUICE_FLOW_HOMES4(SLUICE_DEFAULT_FLOWS), flows, settings));
     own.push_back(memory_alone("fitted area", SLUICE_FLOW_HOMES4(flows), flows, settings));
@@ -323,7 +324,7 @@ Results bench(const Settings& settings) {
   return results;
 }
 
-// How large the program is: what the verifier walked through, and what the JIT made of it.
+// The program's size: the instructions that the verifier walked through, and the JIT's bytes.
 boost::json::object program_size() {
   auto loaded = Program::load({.flows = 1024});
   if (!loaded) die(loaded.error().text());

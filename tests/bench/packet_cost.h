@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* What the packet-cost bench and its wrapper programs share. */
+/* Shared by the packet-cost bench and its wrapper programs. */
 #ifndef SLUICE_PACKET_COST_H
 #define SLUICE_PACKET_COST_H
 
@@ -13,7 +13,7 @@ struct bench_tuple {
 	__u32 zero;
 };
 
-/* Where a CPU is in `tuples`: it goes round [begin, end). */
+/* A CPU's place in `tuples`: it goes round [begin, end). */
 struct bench_walk {
 	__u32 begin;
 	__u32 end;

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Draws what packet-cost measured: cost over number of flows. Usage: plot.py RESULT.json PICTURE.png"""
+"""Draws packet-cost's results: cost over number of flows. Usage: plot.py RESULT.json PICTURE.png"""
 
 import json
 import sys

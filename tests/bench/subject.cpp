@@ -31,8 +31,8 @@ using kernel::Program;
 constexpr std::uint32_t member_count = 256;  // a member has 64,512 source ports per VIP
 constexpr std::uint32_t clients_ports = 16384;
 
-// The clients' router on one NIC, the members' on the other. Both NICs have one MAC, and so have
-// both routers: the frame's template fits either way.
+// The clients' router is on one NIC, the members' on the other. Both NICs have the same MAC, and so
+// have both routers, so that one template of a frame fits both directions.
 const char* const build_network = R"(set -e
 sysctl -qw net.ipv6.conf.default.accept_dad=0 net.ipv6.conf.default.accept_ra=0
 for i in lan dmz; do
@@ -69,7 +69,7 @@ sluice_address numbered(int family, std::uint32_t ipv4, const char* ipv6, std::u
   }
   return address;
 }
-// As they lie in a packet.
+// The ports as they are in a packet.
 __be32 ports(__be16 source, __be16 destination) {
   return static_cast<__be32>(destination) << 16 | source;
 }
@@ -86,8 +86,9 @@ bench_tuple tuple_of(const sluice_flow6& slot) {
   return {slot.source, slot.destination, ports(slot.source_port, slot.destination_port), 0};
 }
 
-// Writes to every page of a flow table once. A virtual machine may get a page's memory only then (7
-// us each, seen under Firecracker), which a table that has been in use for a while has behind it.
+// Writes once to every page of a flow table. A virtual machine may get a page's memory only then (7
+// us each, seen under Firecracker), which doesn't happen in a table that has been in use for a
+// while.
 template <typename Bucket>
 void touch_pages(int map, std::uint32_t buckets) {
   constexpr std::uint32_t page = 4096;
@@ -110,7 +111,7 @@ void check(bool ok, const std::string& what) {
 }
 
 Subject::Subject(Kind kind, std::uint32_t flows) : kind_(kind), capacity_(flows) {
-  // The other version's table is not asked here and small.
+  // The other version's table is not used here and small.
   auto loaded = kind.family == 4 ? Program::load({.flows = flows, .flows6 = 1024})
                                  : Program::load({.flows = 1024, .flows6 = flows});
   if (!loaded) die(loaded.error().text());
@@ -230,7 +231,7 @@ void Subject::forget_flows() {
                            : forget_flows_of<sluice_bucket6>("flows6");
 }
 
-// Flows number `first` and on.
+// The flows from number `first` on.
 std::vector<bench_tuple> client_tuples(const Kind& kind, const char* destination,
                                        std::uint32_t first, std::uint32_t flows) {
   std::vector<bench_tuple> tuples;

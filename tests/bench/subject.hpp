@@ -18,7 +18,7 @@
 
 namespace sluice::bench {
 
-// What a row is about.
+// The traffic of a row.
 struct Kind {
   int family = 4;
   int protocol = IPPROTO_TCP;
@@ -30,7 +30,7 @@ struct Kind {
   }
 };
 
-// A network namespace of the process's own, with both routers in it.
+// Enters a network namespace of the process's own, with both routers in it.
 void enter_network();
 
 [[noreturn]] void die(const std::string& what);
@@ -49,7 +49,8 @@ class Subject {
   const kernel::Program& program() const { return *program_; }
   std::uint32_t capacity() const { return capacity_; }
   std::uint64_t reason(std::uint32_t why) const;
-  // The members' side of the flows in the table; only of those that members have not confirmed yet.
+  // The tuples of the members' packets of the flows in the table; optionally of those only that
+  // members have not confirmed yet.
   std::vector<bench_tuple> reverse_tuples(bool unconfirmed = false) const;
   const Kind& kind() const { return kind_; }
   void forget_flows();
@@ -66,7 +67,7 @@ class Subject {
   std::vector<UniqueFd> links_;
 };
 
-// Flows number `first` and on.
+// The tuples of the clients' packets, from flow number `first` on.
 std::vector<bench_tuple> client_tuples(const Kind& kind, const char* destination,
                                        std::uint32_t first, std::uint32_t flows);
 

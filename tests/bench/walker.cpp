@@ -32,7 +32,7 @@ std::vector<std::uint8_t> frame_template(const Kind& kind, std::uint8_t tcp_flag
   frame[v4 ? 23 : 20] = static_cast<std::uint8_t>(kind.protocol);
   if (kind.protocol == IPPROTO_UDP) {
     set16(l4_at + 4, l4_bytes);
-    set16(l4_at + 6, 0x1234);  // some checksum, which is to be updated
+    set16(l4_at + 6, 0x1234);  // any checksum, which must be updated
   } else {
     frame[l4_at + 12] = 0x50;
     frame[l4_at + 13] = tcp_flags;

@@ -1,5 +1,5 @@
-// Walker: the wrapper program with one list of packets, which it makes from a template and gives to
-// a program, round and round (packet_cost.bpf.c).
+// Walker: the wrapper program with a list of packets, which it makes from a template and gives to a
+// program, round and round (packet_cost.bpf.c).
 #pragma once
 
 #include <cstdint>
@@ -20,15 +20,14 @@ class Walker {
   Walker(const Walker&) = delete;
   Walker& operator=(const Walker&) = delete;
 
-  // The floors: nothing at all; and a swap of the MACs, sent back.
+  // The floors: a program that does nothing, and one that swaps the MACs and sends the frame back.
   int drop_fd() const;
   int tx_fd() const;
   std::uint32_t flows() const { return flows_; }
   // Each CPU of `cpus` walks its own part of the list from its start.
   void rewind(std::uint32_t cpus);
   void measure(int program_fd);
-  // Each packet waits for the one before from now on, instead of overlapping with it as the CPU
-  // can.
+  // Makes each packet wait for the one before, instead of overlapping with it in the CPU.
   void make_serial();
   // Mean ns per packet over `packets` packets on the calling thread's CPU.
   double run(std::uint32_t packets) const;
