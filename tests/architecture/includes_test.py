@@ -14,9 +14,9 @@ import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SOURCES = (".h", ".c", ".hpp", ".cpp")
-# Layers that consist of rooms, whose arrows are in the picture, too.
+# Layers with rooms, whose arrows are in the picture, too.
 WITH_ROOMS = ("api", "sluicectl")
-# The only ones that may include headers of libbpf and libxdp, and the only one that may include a skeleton.
+# The layers that may include headers of libbpf and libxdp, and the one that may include a skeleton.
 KNOWS_LIBBPF = {"bpf", "maps", "kernel", "attachment", "dataplane"}
 KNOWS_SKELETON = "kernel"
 
@@ -66,12 +66,12 @@ def arrows(root):
 
 
 def picture(readme):
-    """The same as README.md has it."""
+    """Reads the arrows of README.md."""
     return {layer: set(targets.split()) for layer, targets in ARROWS.findall(readme)}
 
 
 def differences(drawn, actual):
-    """One line per arrow or layer that is in one of the two only."""
+    """Returns a line per arrow or layer that only one of the two has."""
     found = [f"{layer}: is not in the picture" for layer in sorted(actual.keys() - drawn.keys())]
     found += [f"{layer}: is in the picture only" for layer in sorted(drawn.keys() - actual.keys())]
     for layer in sorted(actual.keys() & drawn.keys()):
@@ -82,7 +82,7 @@ def differences(drawn, actual):
 
 
 def cycle(graph):
-    """Layers that include one another in a circle; empty if there are none."""
+    """Returns layers that include one another in a circle; empty if there are none."""
     done, path = set(), []
 
     def visit(layer):
@@ -105,7 +105,7 @@ def cycle(graph):
 
 
 def strangers(root):
-    """One line per include of libbpf, libxdp or a skeleton by a layer that must not know them."""
+    """Returns a line per include of libbpf, libxdp or a skeleton by a layer that must not know them."""
     found, skeleton_users = [], []
     for path in sources(root):
         layer = layer_of_file(path)

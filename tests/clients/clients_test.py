@@ -42,7 +42,7 @@ class Clients(support.LabTest):
         file.chmod(0o600)
         self.lab.attach()
         self.lab.start_controller("--listen", "127.0.0.1:9876", "--token-file", file, "--identity", *SUBNETS)
-        # Where nobody's settings are in the way.
+        # This home has no user's settings.
         self.home = pathlib.Path(tempfile.mkdtemp(prefix="sluice-clients-"))
         self.addCleanup(shutil.rmtree, self.home, ignore_errors=True)
 
@@ -55,7 +55,7 @@ class Clients(support.LabTest):
                             "sh", "-c", '. "$0"; exec "$@"', openrc, *command, check=check, timeout=150)
 
     def write_clouds_yaml(self, user="ci"):
-        """Where clients look for it, with the password that its reader fills in."""
+        """Writes it to the clients' default place, with the password filled in."""
         directory = self.home / ".config/openstack"
         directory.mkdir(parents=True)
         (directory / "clouds.yaml").write_text(self.lab.ctl("clouds-yaml", "--user", user).stdout
@@ -111,7 +111,7 @@ class Clients(support.LabTest):
         self.client("openstack", "token", "revoke", token)
 
     def sign_in(self, password, user="ci"):
-        """The status code and the fault's text."""
+        """Returns the status code and the fault's text."""
         body = json.dumps({"auth": {"identity": {"methods": ["password"], "password": {"user": {
             "name": user, "domain": {"name": "Default"}, "password": password}}}}})
         answer = self.lab.run("lb", "curl", "-sS", "-w", "\n%{http_code}", "-H", "Content-Type: application/json",
@@ -123,7 +123,7 @@ class Clients(support.LabTest):
         answers = {self.sign_in(f"wrong{attempt}", user) for attempt in range(2) for user in ("ci", "nobody")}
         self.assertEqual({(401, "The request you have made requires authentication.")}, answers)
         self.assertEqual(401, self.sign_in("wrong5")[0])
-        # The right password, too: the answer must not tell the one who guesses that it was right.
+        # The right password gets the same answer, which must not tell an attacker that it was right.
         self.assertEqual(429, self.sign_in(PASSWORD)[0])
         log = self.lab.log("lb", "sluiced")
         self.assertIn("a wrong secret for ci", log)

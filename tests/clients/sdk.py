@@ -1,4 +1,4 @@
-"""What an operator's script does with openstacksdk: a service with two members, looked at, changed and taken down."""
+"""An operator's script with openstacksdk: creates, shows, changes and removes a service with two members."""
 
 import openstack
 
