@@ -1,7 +1,7 @@
 #!/usr/bin/python3
-"""Whatever a client should not do to an HTTP server, for some seconds: abusive_client.py HOST PORT SECONDS
+"""Does everything that a client should not do to an HTTP server, for some seconds: abusive_client.py HOST PORT SECONDS
 
-Connections that say nothing, headers one byte at a time, bodies that never come, garbage, answers that nobody reads.
+It opens silent connections, sends headers byte by byte, announces bodies that never come, and ignores answers.
 """
 
 import itertools

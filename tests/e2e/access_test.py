@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Who may use the API of the real daemon, what it tells of it, and clients that hold on to connections."""
+"""Access to the API of the real daemon, its events about that, and clients that hold on to connections."""
 
 import hashlib
 import json
@@ -28,7 +28,7 @@ class Access(support.LabTest):
         self.lab.start_controller("--listen", f"127.0.0.1:{PORT}", "--token-file", file, *options)
 
     def curl(self, path, *arguments, name=None):
-        """The status code of a request over TCP, with the token of `name`."""
+        """Sends a request over TCP with the token of `name`; returns the status code."""
         token = ["-H", f"X-Auth-Token: {TOKENS[name][2]}"] if name else []
         return int(self.lab.run("lb", "curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", *token, *arguments,
                                 f"http://127.0.0.1:{PORT}{path}").stdout)
@@ -83,7 +83,7 @@ class FewDescriptors(support.LabTest):
         lab = self.lab
         lab.serve()
         lab.attach()
-        # The daemon inherits it, and can't raise it.
+        # The daemon inherits the limit and can't raise it.
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         lab.start("lb", "sluiced", "prlimit", "--nofile=64:64", support.program("sluiced"), "--state-dir", lab.state,
                   "--socket", lab.socket, "--pin-dir", lab.pins)

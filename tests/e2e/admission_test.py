@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Who may connect, to how many, how fast, and what clients are told when nobody is there."""
+"""Limits of a listener: networks, connections, new connections; and resets when no member is there."""
 
 import support
 from support import VIP, VIP6, wait_for
@@ -10,15 +10,15 @@ class Admission(support.LabTest):
         self.lab.ctl("loadbalancer", "listener", "set", *map(str, options), "80_listener")
 
     def refused(self, reason):
-        """How many packets this reason has counted."""
+        """Returns the number of packets with this reason."""
         return self.lab.reasons().get(reason, 0)
 
     def silence(self, vip=VIP, port=80):
-        """What connect() says of nobody who answers: a second tells, as an answer takes none."""
+        """connect()'s error within a second, which is long enough to know that no answer comes."""
         return self.connect_error(vip, port, seconds=1)
 
     def connect_error(self, vip=VIP, port=80, seconds=60):
-        """What a client's connect() says: '' when it gets through."""
+        """A client's error of connect(); '' if it succeeds."""
         code = ("import socket,sys\n"
                 f"try: socket.create_connection(('{vip}', {port}), timeout={seconds}).close()\n"
                 "except OSError as error: print(type(error).__name__)")

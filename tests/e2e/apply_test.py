@@ -33,7 +33,7 @@ loadbalancers:
       - {FLOATING_IP}
 """
 
-# What is written instead of what, and what the error has to say.
+# Text, its wrong replacement, and the words of the error.
 MISTAKES = [
     ("name: two", "name: two\n            weight: 257", ["bad.yaml:23: member two: weight '257': ", "256"]),
     ("address: 10.0.0.6", "address: 10.0.0.666", ["bad.yaml:23: member two: address '10.0.0.666': "]),

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""What sluice-loader puts on a NIC it can take off again without a trace, and it refuses what cannot work."""
+"""sluice-loader attaches to a NIC, detaches without a trace, and refuses what cannot work."""
 
 import os
 import shutil
@@ -10,7 +10,7 @@ import support
 
 
 class UnderTheController(support.LabTest):
-    """What becomes of pins and NICs while sluiced runs: it follows within a second or two, or says what is missing."""
+    """Pins and NICs change while sluiced runs: it follows within a second or two, or says what is missing."""
 
     def setUp(self):
         super().setUp()
@@ -53,7 +53,7 @@ class UnderTheController(support.LabTest):
         self.assertEqual({"member2"}, set(self.who()))
 
     def test_pins_that_somebody_removes_by_hand(self):
-        """The maps' pins come back and traffic never notices; without all of the directory nothing is attached, and ERROR says so."""
+        """The maps' pins come back unnoticed; without the whole directory nothing is attached, and ERROR says so."""
         lab = self.lab
         (lab.pins / "maps/members").unlink()
         (lab.pins / "flow_expire").unlink()
@@ -86,7 +86,7 @@ class UnderTheController(support.LabTest):
     def test_a_nic_that_was_detached_on_purpose_stays_detached(self):
         lab = self.lab
         lab.loader("detach", "eth0")
-        # What was pinned by hand meanwhile tells that the watch has looked since.
+        # A pin that comes back shows that the watch has looked since.
         (lab.pins / "flow_expire").unlink()
         support.wait_for(lambda: (lab.pins / "flow_expire").exists(), 3, "the watch looks")
         self.assertNotIn("prog/xdp", lab.run("lb", "ip", "link", "show", "eth0").stdout)

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""The whole state as a file: made, looked at, put back; and sluiced started from it."""
+"""The whole state as a file: backed up, compared and restored; and sluiced is started from it."""
 
 import os
 import pathlib
@@ -43,7 +43,7 @@ class Backups(support.LabTest):
         self.assertTrue(alternates(self.who()), "what was restored is the newest")
 
     def ask(self, answer):
-        """Restores on a terminal, where the question is answered."""
+        """Restores on a terminal and answers the question."""
         ours, theirs = pty.openpty()
         process = subprocess.Popen([*self.lab.prefix("lb"), support.program("sluicectl"), "--socket", str(self.lab.socket),
                                     "restore", str(self.file)], stdin=theirs, stdout=subprocess.PIPE, text=True)

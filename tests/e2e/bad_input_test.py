@@ -12,7 +12,7 @@ LISTENER = ["loadbalancer", "listener", "create", "--name", "bad", "--protocol",
 POOL = ["loadbalancer", "pool", "create", "--name", "bad", "--protocol", "TCP"]
 MONITOR = ["loadbalancer", "healthmonitor", "create", "--delay", "1", "--timeout", "1", "--type", "tcp"]
 
-# What is typed -> what the error has to name.
+# The words that are typed, and those that the error must have.
 REFUSED_BY_CTL = [
     (["loadbalancer", "show", "nowhere"], ["nowhere"]),
     (["loadbalancer", "delete", "nowhere"], ["nowhere"]),

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Weighted round robin is exact: counted by the clients in order and by the members themselves."""
+"""Weighted round robin is exact by the order that clients see and by the members' own counts."""
 
 from collections import Counter
 

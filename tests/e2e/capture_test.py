@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""`sluicectl capture`: packets as they come in and as they leave, each with its reason, and nobody's packet fares worse."""
+"""`sluicectl capture` writes packets as they come in and leave, each with its reason, and disturbs no traffic."""
 
 import os
 import signal
@@ -23,7 +23,7 @@ class Capture(support.LabTest):
         self.lab.balance()
 
     def running(self):
-        """The program on the NIC."""
+        """Returns the id of the program on the NIC."""
         return "sluice_capture" if "sluice_capture" in self.lab.loader("status").stdout else "sluice_xdp"
 
     def start(self, *options):
@@ -35,7 +35,7 @@ class Capture(support.LabTest):
         return process
 
     def end(self, process):
-        """As Ctrl-C does."""
+        """Ends it like Ctrl-C."""
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=20 * support.PATIENCE)
         self.assertEqual((0, ""), (process.returncode, err), out)

@@ -38,7 +38,7 @@ class Churn(support.LabTest):
             lab.run("member4", "ip", "address", "add", f"{FAR[family]}/{prefix}", "dev", "eth0", *["nodad"][:family == 6])
             lab.run("member4", "ip", f"-{family}", "route", "replace", "default", "via", GATEWAY[family])
             self.addresses[4, family] = FAR[family]
-        # One wire for two subnets: the router would tell of shorter ways.
+        # Two subnets share a wire, so the router would send redirects.
         lab.run("router", "sysctl", "-qw", "net.ipv4.conf.all.send_redirects=0", "net.ipv4.conf.lan.send_redirects=0")
 
     def move_member2_into_a_vlan(self):
@@ -81,7 +81,7 @@ class Churn(support.LabTest):
                         protocol, "--lb-algorithm", "ROUND_ROBIN")
                 for member in range(1, 5):
                     self.add_member(member, kind, family)
-                # Servers that are killed refuse at once; those that live have time, for the machine is busy.
+                # Killed servers refuse at once; live ones have time to answer, because the machine is busy.
                 lab.ctl("loadbalancer", "healthmonitor", "create", "--type", "TCP" if kind == "tcp" else "UDP-CONNECT",
                         "--delay", "3" if kind == "udp" else "1", "--timeout", "10" if kind == "tcp" else "1",
                         "--max-retries", "1", "--max-retries-down", "1", pool)
@@ -132,12 +132,12 @@ class Churn(support.LabTest):
         return [line.strip() for line in lines if re.search(r"incorrect|bad (cksum|udp cksum|icmp6 cksum)|wrong icmp", line)]
 
     def received_by_xdp(self):
-        """Packets that the NIC's driver has given to the XDP program."""
+        """Returns the packets that the NIC's driver has given to the XDP program."""
         statistics = self.lab.run("lb", "ethtool", "-S", "eth0").stdout
         return sum(int(count) for count in re.findall(r"rx_queue_\d+_xdp_packets: (\d+)", statistics))
 
     def accounted(self):
-        """Packets by NIC, by reason, and by NIC again. (The NIC counts those too that came before Sluice did.)"""
+        """Returns packets by NIC, by reason, and by NIC again. (The NIC also counts those that came before Sluice.)"""
         before = self.received_by_xdp()
         counted = sum(self.lab.reasons().values())
         return before, counted, self.received_by_xdp()
@@ -170,7 +170,7 @@ class Churn(support.LabTest):
                 self.assertGreater(talk["answered"], talk["asked"] * 0.7)
                 self.assertIn(" 0% packet loss", pings[family].communicate(timeout=30 * support.PATIENCE)[0])
         for host, capture in captures.items():
-            # Each line and its echo are some packets, a quarter of them member1's; the capture may lose some.
+            # Each line and its echo take some packets, a quarter of them member1's; the capture may lose some.
             self.assertEqual([], self.wrong_checksums(capture, least=echoed / 10)[:5], f"captured on {host}")
         last = self.accounted()
         least, counted, most = last[0] - first[2], last[1] - first[1], last[2] - first[0]

@@ -47,12 +47,12 @@ class Columns(support.LabTest):
             self.assertEqual(theirs, ours)
 
     def same_yaml(self, words):
-        """By meaning: PyYAML sorts the keys of lists and folds text with line ends."""
+        """Compares by meaning, because PyYAML sorts the keys of lists and folds text with line ends."""
         theirs, ours = self.both(words + ["-f", "yaml"])
         self.assertEqual(*map(yaml.safe_load, (theirs, ours)))
 
     def same_but_for_rows_of_ours(self, words):
-        """Those come last, a line each."""
+        """Compares without our own rows, which come last, a line each."""
         theirs, ours = self.both(words + ["-f", "json"])
         known = {field: value for field, value in json.loads(ours).items() if field not in OURS}
         more = len(json.loads(ours)) - len(known)

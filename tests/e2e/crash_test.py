@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""sluiced is killed with SIGKILL in the middle of transfers: nobody notices, and it finds all its objects again."""
+"""sluiced is killed with SIGKILL during transfers: no client notices, and it finds all its objects again."""
 
 import time
 
@@ -9,7 +9,7 @@ from support import FLOATING_IP, VIP, alternates
 
 class KilledController(support.LabTest):
     def objects(self):
-        """Everything that sluicectl shows, without what changes by itself."""
+        """Returns everything that sluicectl shows, without attributes that change by themselves."""
         lists = [("loadbalancer", "list"), ("loadbalancer", "listener", "list"), ("loadbalancer", "pool", "list"),
                  ("loadbalancer", "member", "list", "80_pool"), ("floating-ip", "list")]
         shown = {" ".join(words): sorted(map(repr, self.lab.rows(*words))) for words in lists}

@@ -25,7 +25,7 @@ class Ipip(support.LabTest):
         lab = self.lab
         for vip in (VIP, VIP6):
             lab.hold_vip(vip)
-        # The endpoint hands packets on byte by byte, so none may come merged, with its checksum still to be made.
+        # The endpoint passes packets on byte by byte, so none may be merged or lack its checksum.
         for host, nic in (("router", "lan"), ("member1", "eth0"), ("member2", "eth0")):
             lab.run(host, "ethtool", "-K", nic, "gro", "off")
         for member in (1, 2):
@@ -34,7 +34,7 @@ class Ipip(support.LabTest):
         lab.serve()
         lab.balance(mode="ipip")
         self.assertTrue(alternates(lab.client("who", VIP, 80, 30)))
-        # Full-sized segments don't fit into the tunnel: the client is told so and sends smaller ones.
+        # Full-sized segments don't fit into the tunnel; the client gets an error and sends smaller ones.
         self.assertTrue(lab.client("take", VIP, 80, 2_000_000)["intact"])
         self.assertGreater(lab.reasons().get("too_big_sent", 0), 0)
         self.assertEqual(0, lab.reasons().get("replied", 0))

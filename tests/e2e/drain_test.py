@@ -1,11 +1,11 @@
 #!/usr/bin/python3
-"""A member that is drained keeps its connections for as long as was said; then its clients are told, and move on."""
+"""A member that is drained keeps its connections until the deadline; then its clients are reset and move on."""
 
 import support
 from support import VIP, wait_for
 
-# Says a line every tenth of a second and hears the answer, which names the server; connects anew when it is reset.
-# Prints each server that it gets to, and "reset".
+# Sends a line every tenth of a second and reads the answer, which names the server; reconnects after a reset. Prints
+# each server that it gets to, and "reset".
 TALKER = """
 import socket, time
 while True:
@@ -49,12 +49,12 @@ class Drain(support.LabTest):
         self.assertIn(first, ("member1", "member2"))
         drained = members[lab.address(int(first[-1]))]
 
-        # For long: nothing happens but that the member gets nothing new.
+        # A long drain only keeps new connections away.
         lab.ctl("loadbalancer", "member", "set", "--drain", 6000, pool, drained)
         shown = lab.rows("loadbalancer", "member", "show", pool, drained)
         self.assertEqual((0, 1), (shown["weight"], shown["connections_left"]))
         self.assertTrue(5000 < shown["drain_seconds_left"] <= 6000, shown)
-        # A new time counts from now on, also across a restart of the daemon.
+        # A new deadline counts from now on, even across a restart of the daemon.
         lab.ctl("loadbalancer", "member", "set", "--drain", 4, pool, drained)
         lab.kill("lb", "sluiced")
         lab.start_controller()
@@ -64,7 +64,7 @@ class Drain(support.LabTest):
                  "nothing is left")
         self.assertTrue(any("drained for long enough" in event["message"] for event in lab.rows("events")))
 
-        # Back again, it is as any other.
+        # Once it takes connections again, it is like any other.
         lab.ctl("loadbalancer", "member", "set", "--weight", 1, pool, drained)
         self.assertNotIn("connections_left", lab.rows("loadbalancer", "member", "show", pool, drained))
 

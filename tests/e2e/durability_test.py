@@ -39,7 +39,7 @@ class Api(http.client.HTTPConnection):
 
 
 class Stream(threading.Thread):
-    """Creates, changes and deletes members until sluiced dies, and keeps what was acknowledged."""
+    """Creates, changes and deletes members until sluiced dies, and notes what was acknowledged."""
 
     def __init__(self, socket_path, pool, members, choose):
         super().__init__()
@@ -60,7 +60,7 @@ class Stream(threading.Thread):
             pass
 
     def wait_for_acknowledged(self, count):
-        """Until so many changes are made, or no more will be."""
+        """Waits until so many changes are acknowledged, or sluiced is dead."""
         while self.is_alive() and self.acknowledged < count:
             time.sleep(0.001)
 
@@ -104,7 +104,7 @@ class Durability(support.LabTest):
         return {member["id"]: (member["address"], member["protocol_port"], member["weight"]) for member in found}
 
     def check(self, stream, stored):
-        """The acknowledged members, with or without the change that was not answered."""
+        """Checks that the store has the acknowledged members, with or without the change that was not answered."""
         possible = [dict(stream.members)]
         if stream.in_doubt and stream.in_doubt[0] == "create":
             new = set(stored) - set(stream.members)
@@ -159,7 +159,7 @@ class Durability(support.LabTest):
         tracer = subprocess.Popen(["strace", "-f", "-o", "/dev/null", "-p", str(pid), "-e", f"trace={calls}", "-e",
                                    f"inject={calls}:error=EIO:signal=KILL:when={number}"], stderr=subprocess.PIPE, text=True)
         self.addCleanup(tracer.kill)
-        # It says so when each thread will stop at its next call; the kernel names the tracer earlier.
+        # strace says so when each thread will stop at its next call; the kernel names the tracer earlier.
         self.assertIn("attached with", tracer.stderr.readline())
         return tracer
 

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""`sluicectl explain`: the loaded program's own answer about a packet, without a trace in anything."""
+"""`sluicectl explain` asks the loaded program about a packet and leaves no trace."""
 
 import json
 

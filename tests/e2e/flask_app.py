@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""The walkthrough's web application: says which server answers, and that it is healthy."""
+"""The walkthrough's web application: tells which server answers, and that it is healthy."""
 
 import argparse
 import socket
@@ -8,7 +8,7 @@ import flask
 
 
 def own_address():
-    """The address this host sends from. Its name need not resolve (in a namespace it does not)."""
+    """Returns the address from which this host sends. Its name doesn't resolve in a namespace."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             probe.connect(("192.0.2.1", 9))  # chooses a route; nothing is sent

@@ -6,7 +6,7 @@ import shutil
 import support
 from support import VIP, wait_for
 
-# In the lab's small table, see SLUICE_HALF_OPEN_SHARE.
+# The limit of the lab's small table; see SLUICE_HALF_OPEN_SHARE.
 HALF_OPEN_LIMIT = 65536 // 4
 REFUSALS = {"flow_table_full", "half_open_full", "no_port", "no_member", "no_route"}
 
@@ -29,8 +29,8 @@ class Flood(support.LabTest):
         lab.balance()
         lines = lab.start_client("echo", VIP, 80, 10)
         lab.wait_for_connections(10)
-        # Some 30,000 a second. As many as it can make would fill the lab's queues and CPUs, which all hosts share, so
-        # that nothing gets as far as the load balancer.
+        # These are some 30,000 SYNs a second. At full speed they would fill the lab's queues and CPUs, which all hosts
+        # share, so that nothing would reach the load balancer.
         flood = lab.spawn("client", "hping3", "--syn", "--interval", "u20", "--rand-source", "--destport", 80, VIP)
         wait_for(lambda: self.created() > 2 * HALF_OPEN_LIMIT, 20, "more half-open connections than there may be")
         begin, served = self.created(), self.served()

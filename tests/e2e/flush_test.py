@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""`sluicectl flows flush` moves the connections of a member at once, also of one that drains, or that was removed."""
+"""`sluicectl flows flush` ends a member's connections at once, even if it drains or was removed."""
 
 import support
 from support import VIP
@@ -11,7 +11,7 @@ class Flush(support.LabTest):
         lab = self.lab
         lab.serve()
         lab.balance()
-        # Four idle connections, two to each member, that never end by themselves.
+        # The four idle connections, two to each member, never end by themselves.
         lab.spawn("client", support.PYTHON, "-c",
                   f"import socket, time; held = [socket.create_connection(('{VIP}', 80)) for _ in range(4)]; time.sleep(3600)")
         lab.wait_for_connections(4)

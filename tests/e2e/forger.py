@@ -1,8 +1,8 @@
 #!/usr/bin/python3
-"""Sends TCP segments that are nobody's: forger.py SOURCE DESTINATION PORT COUNT SOURCE_PORT...
+"""Sends forged TCP segments: forger.py SOURCE DESTINATION PORT COUNT SOURCE_PORT...
 
-From each source port so many rounds of a reset, one with ACK, a FIN and a SYN, close behind each other, with sequence numbers
-that no end of a connection would believe.
+From each source port it sends COUNT rounds of a reset, one with ACK, a FIN and a SYN, close behind each other, with
+sequence numbers that no end of a connection would believe.
 """
 
 import random

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
-"""Members that die lose their new connections within four seconds, or as soon as some failed, get them back when they
-are back, and the other members' connections never notice. Their own clients are told, or left waiting if the pool wants
-that."""
+"""A member that dies gets no new connections after four seconds, or as soon as some have failed, and gets them again
+when it is back. Other members' connections never notice. Its own clients are reset, or left waiting if the pool
+wants that."""
 
 import time
 
@@ -28,7 +28,7 @@ class WithAMonitor(support.LabTest):
         wait_for(lambda: self.lab.member_statuses("80_pool") == wanted, 8, f"statuses {wanted}")
 
     def wait_for_served(self, *members):
-        """Until each of the members has served somebody from now on."""
+        """Waits until each of the members has served a client from now on."""
         before = {member: self.lab.accepted(member) for member in members}
         for member in members:
             wait_for(lambda: self.lab.accepted(member) > before[member], 5, f"member {member} serves")
@@ -43,7 +43,7 @@ class WithAMonitor(support.LabTest):
 
 class Monitored(WithAMonitor):
     def check_eviction(self, kill, revive):
-        """`kill` takes member 1 away, `revive` brings it back; member 2's connections watch."""
+        """`kill` takes member 1 down, `revive` brings it back; member 2's connections must not notice."""
         lab = self.lab
         lines = lab.start_client("echo", VIP, 80, 6)
         lab.wait_for_connections(6)  # before anybody else takes turns
@@ -82,7 +82,7 @@ class Monitored(WithAMonitor):
         self.lab.wait_for_connections(4)
         self.pull_cable()
         self.wait_for_statuses("ERROR", "ONLINE")
-        # A client that waits for an answer sends again after 3.2 s, 6.4 s, ...
+        # A client that waits for an answer retransmits after 3.2 s, 6.4 s, ...
         wait_for(lambda: self.lab.reasons().get("rejected", 0) >= 2, 10, "resets of both connections")
         report = self.lab.finish_client(lines)
         self.assertEqual(2, len(report["broken"]), report)
@@ -114,7 +114,7 @@ class Monitored(WithAMonitor):
 
 
 class SeldomMonitored(WithAMonitor):
-    """New connections tell that a member is dead, long before its monitor would."""
+    """New connections reveal a dead member long before its monitor would."""
     delay, timeout = 60, 5
 
     def test_a_killed_server_costs_its_next_clients_and_nobody_else(self):

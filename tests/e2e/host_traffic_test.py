@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""The NIC is shared: the host's own connections, ARP and ping stay as they were while Sluice is attached."""
+"""The host's own connections, ARP and ping on the NIC are unchanged while Sluice is attached."""
 
 import support
 from support import LB_ADDRESS, PYTHON, VIP
@@ -10,7 +10,7 @@ class HostTraffic(support.LabTest):
         return self.lab.run("lb", "ip", "-brief", "link", "show", "eth0").stdout.split()[2]
 
     def arping(self, address, seconds=20):
-        """The MACs that answer for the address on the LAN: two answers, or those that come in time."""
+        """Returns the MACs that answer for the address on the LAN: of two answers, or of those that come in time."""
         output = self.lab.run("router", "arping", "-c", "2", "-w", seconds, "-I", "lan", address, check=False).stdout
         return {word.strip("[]").lower() for line in output.splitlines() if "reply" in line
                 for word in line.split() if word.startswith("[")}

@@ -21,7 +21,8 @@ class Icmp(support.LabTest):
         lab.balance()
         trace = lab.run("client", "traceroute", "-n", "-T", "-p", "80", "-q", "1", "-w", "20", "-m", "8", VIP).stdout
         hops = [line.split()[1] for line in trace.splitlines()[1:]]
-        # The router, then, all in the VIP's name: the load balancer, the router on the way to the member, the member.
+        # The hops are the router and then, all with the VIP as source, the load balancer, the router to the member, and
+        # the member.
         self.assertEqual(["203.0.113.1", VIP, VIP, VIP], hops, trace)
 
     def test_a_smaller_mtu_behind_the_load_balancer_is_discovered(self):

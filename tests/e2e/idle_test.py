@@ -4,7 +4,7 @@
 import support
 from support import VIP, wait_for
 
-# Says a line and hears the answer; then again after each line on stdin.
+# Sends a line and reads the answer; does so again after each line on stdin.
 TALKER = """
 import itertools, socket, sys
 s = socket.create_connection(("%s", 80), timeout=600)
@@ -45,14 +45,14 @@ class Idle(support.LabTest):
         self.assertEqual(["answered", "answered"], [one.stdout.readline().strip() for one in (silent, talking)])
         self.assertEqual(2, len(lab.wait_for_connections(2)))
         listener = lab.rows("loadbalancer", "listener", "list")[0]["name"]
-        # The change is for connections that are there, too.
+        # The change affects existing connections, too.
         lab.ctl("loadbalancer", "listener", "set", "--idle-timeout", 20, listener)
         self.assertEqual("20", lab.value("loadbalancer", "listener", "show", listener, "idle_timeout"))
 
         def one_is_left():
             self.assertEqual("answered", self.say(talking))
             return len(lab.connections()) == 1
-        # 20 s, up to three ticks of 8 s and a sweep of 5 s; the talker is never silent for so long.
+        # It takes 20 s, up to three ticks of 8 s and a sweep of 5 s; the talker is never silent for so long.
         wait_for(one_is_left, 60, "the silent connection is forgotten")
         self.assertEqual("answered", self.say(talking))
         self.assertEqual("reset", self.say(silent), "on_unmatched tells its client")

@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 """The far end of IP-in-IP tunnels, for kernels without the ipip module: ipip_endpoint.py
 
-Takes the outer header (IPv4 or IPv6) off whatever arrives in a tunnel and gives the packet to this host's own stack
-through a tun interface. Answers leave by themselves, without the tunnel.
+It removes the outer header (IPv4 or IPv6) of packets in a tunnel and passes them to this host's own stack through a tun
+interface. Answers leave without the tunnel.
 """
 
 import fcntl
@@ -22,5 +22,5 @@ print("ready", flush=True)
 while True:
     for ready in select.select([tunnels4, tunnels6], [], [])[0]:
         packet = ready.recv(65536)
-        # A raw IPv4 socket hands the outer header out too, an IPv6 one does not.
+        # A raw IPv4 socket returns the outer header, too; an IPv6 one does not.
         os.write(tun, packet[(packet[0] & 15) * 4:] if ready is tunnels4 else packet)

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""What the data plane leaves to the kernel (to resolve the next hop, to fragment) leaves, in every mode."""
+"""Packets that the data plane leaves to the kernel (to resolve the next hop, to fragment) are sent in every mode."""
 
 import json
 
@@ -9,7 +9,7 @@ from support import VIP
 
 class LeftToTheKernel(support.LabTest):
     def asked(self, size, sockets=3):
-        """Who answered datagrams of so many bytes."""
+        """Returns the servers that answered datagrams of so many bytes."""
         return json.loads(self.lab.run("client", support.PYTHON, support.HERE / "udp_echo.py", "ask", VIP, 53, sockets, size,
                                        timeout=120).stdout)
 
@@ -19,7 +19,7 @@ class LeftToTheKernel(support.LabTest):
     def end_tunnels(self):
         lab = self.lab
         lab.hold_vip(VIP)
-        # The endpoint hands packets on byte by byte, so none may come merged, with its checksum still to be made.
+        # The endpoint passes packets on byte by byte, so none may be merged or lack its checksum.
         for host, nic in (("router", "lan"), ("member1", "eth0"), ("member2", "eth0")):
             lab.run(host, "ethtool", "-K", nic, "gro", "off")
         for member in (1, 2):
@@ -27,7 +27,7 @@ class LeftToTheKernel(support.LabTest):
             support.wait_for(lambda member=member: "ready" in lab.log(f"member{member}", "ipip"), 5, "the tunnel's end")
 
     def nobody_is_known(self, *interfaces):
-        """Nobody but the kernel can find a member's MAC."""
+        """Makes the kernel forget all neighbours, so that only it can find a member's MAC."""
         self.lab.kill("lb", "sluiced")
         for interface in interfaces:
             self.lab.run("lb", "ip", "neigh", "flush", "dev", interface)
@@ -83,7 +83,7 @@ class BehindAGateway(LeftToTheKernel):
         self.lab.run("client", "sysctl", "-qw", "net.ipv4.ip_no_pmtu_disc=1")
         self.end_tunnels()
         self.balance("ipip")
-        # The last ones come in fragments, of which the larger ones don't fit either.
+        # The last ones come in fragments, the larger of which don't fit either.
         for size in (1400, 1453, 1472, 4000):
             self.everybody_answered(size)
         self.assertGreater(self.lab.reasons().get("left_to_fragment", 0), 0)

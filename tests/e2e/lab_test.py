@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""scripts/lab itself: hosts reach each other, labs do not meet, and nothing stays behind."""
+"""scripts/lab itself: hosts reach each other, labs are separate, and nothing is left behind."""
 
 import os
 import subprocess
@@ -42,7 +42,7 @@ class TheLab(support.LabTest):
         self.assertEqual([], self.traces("e2e-1-half"))
 
     def broken_tools(self):
-        """A directory with an ethtool that fails."""
+        """Makes a directory with an ethtool that fails."""
         directory = self.lab.directory / "broken"
         directory.mkdir()
         (directory / "ethtool").write_text("#!/bin/sh\nexit 1\n")

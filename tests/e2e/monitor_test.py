@@ -18,7 +18,7 @@ TCP_TYPES = {  # pool -> the monitor's type and options
 DATAGRAM_TYPES = {"udp": ["--type", "udp-connect"], "sctp": ["--type", "sctp"]}
 PORTS = {"http": 8080, "https": 8443, "tls": 8444, "tcp": 8081, "ping": 9, "udp": 8053, "sctp": 5060}
 DELAYS = {"udp": 3}  # the API allows no less
-# What the log says of a dead server.
+# The log's reason for a dead server.
 REASONS = {"http": "connection refused", "https": "connection refused", "tls": "connection refused",
            "tcp": "connection refused", "ping": "timeout after 3 s", "udp": "port unreachable",
            "sctp": "timeout after 3 s"}
@@ -40,9 +40,9 @@ class Monitors(support.LabTest):
     def add_pool(self, pool, protocol, options):
         """A pool with one member, monitored on PORTS[pool]; the member's own port serves nobody.
 
-        Two probes must fail: the first may have been under way when the server died, and says of it what it saw
-        (connection reset, closed before a whole answer); the second has begun after that, because probes of a member
-        never overlap, and what it says is what the log shows. A server that is only slow has two times three seconds."""
+        Two probes must fail. The first may have been under way when the server died and reports what it saw
+        (connection reset, closed before a whole answer). The second has begun after that, because a member's probes
+        never overlap, and its reason is in the log. A server that is only slow has two times three seconds."""
         lab = self.lab
         lab.ctl("loadbalancer", "pool", "create", "--name", pool, "--loadbalancer", "lb", "--protocol", protocol,
                 "--lb-algorithm", "ROUND_ROBIN")

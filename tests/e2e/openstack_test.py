@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""The walkthrough with the real OpenStack client: its own lines, verbatim, in one shell."""
+"""The walkthrough with the real OpenStack client: its lines, verbatim, in one shell."""
 
 import subprocess
 import unittest
@@ -10,7 +10,7 @@ from support import FLOATING_IP, VIP, alternates
 SUBNETS = ["--subnet", "private-subnet,network=private,cidr=10.0.0.0/24,range=10.0.0.16-10.0.0.99,gateway=10.0.0.1",
            "--subnet", "public-subnet,network=public-net,cidr=172.24.4.0/24,range=172.24.4.10-172.24.4.99,external"]
 
-# What stands in for the walkthrough's `source example-openrc.sh`: no Keystone, so no credentials.
+# This replaces the walkthrough's `source example-openrc.sh`: there is no Keystone, so there are no credentials.
 OPENRC = """
 set -eu
 export OS_AUTH_TYPE=none OS_ENDPOINT=http://127.0.0.1:9876
@@ -62,7 +62,7 @@ class Walk(support.LabTest):
         return []
 
     def shell(self, script, check=True):
-        """The lines in one shell on the load balancer, where nobody's settings are in the way."""
+        """Runs the lines in one shell on the load balancer, without any user's settings."""
         return self.lab.run("lb", "env", "-i", "PATH=/usr/bin:/bin", "HOME=/nonexistent", "LC_ALL=C.UTF-8", "sh",
                             "-c", self.openrc + script, check=check, timeout=150)
 
@@ -121,7 +121,7 @@ class OpenStackClient(Walk):
 
 
 class WithPassword(Walk):
-    """As the walkthrough begins: `source` a file that asks for a password, which here is in the environment."""
+    """Begins as the walkthrough does: `source` a file that asks for a password, which is in the environment here."""
 
     def options(self):
         hashed = subprocess.run([support.program("sluiced"), "--hash-password"], input=PASSWORD, text=True,

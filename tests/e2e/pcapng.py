@@ -29,7 +29,7 @@ def options(data):
 
 
 def frames(path):
-    """Every frame in the file; `packet` is scapy's."""
+    """Returns every frame in the file; `packet` is scapy's."""
     interfaces, found = [], []
     with open(path, "rb") as file:
         data = file.read()

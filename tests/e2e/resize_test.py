@@ -1,12 +1,12 @@
 #!/usr/bin/python3
-"""`sluice-loader attach --flows N` on a data plane that runs: all connections move to tables of another size, under traffic."""
+"""`sluice-loader attach --flows N` on a running data plane moves all connections to tables of another size."""
 
 import os
 
 import support
 from support import VIP, wait_for
 
-# Clients in the crowd of silent connections; some thousands when somebody measures.
+# The number of silent connections; set it to some thousands to measure.
 SILENT = int(os.environ.get("SLUICE_TEST_SILENT", 300))
 
 
@@ -17,7 +17,7 @@ class Resize(support.LabTest):
         lab = self.lab
         lab.serve()
         lab.balance()
-        # A packet whose flow was missed for a moment would end its connection.
+        # A packet whose flow was not found would end its connection.
         lab.ctl("loadbalancer", "set", "--on-unmatched", "reset", "lb")
         silent = lab.start_client("keep", VIP, 80, SILENT)
         self.assertEqual("ready\n", silent.stdout.readline())
@@ -36,7 +36,7 @@ class Resize(support.LabTest):
         self.assertEqual([], [what for _, what in seen if what.startswith("error")])
         self.assertGreater(len(seen), 10)
         self.assertEqual({"answered": SILENT, "broken": []}, kept)
-        # Each end was noted where its flow was, and counted once.
+        # Each end was noted in the table that had the flow, and counted once.
         wait_for(lambda: active() == 0, 30, "all connections have ended")
 
     def test_the_controller_sees_the_connections_in_the_other_table(self):
@@ -67,7 +67,7 @@ class Resize(support.LabTest):
                              "--flows", flows, "--pin-dir", lab.pins, check=False)
             self.assertNotEqual(0, killed.returncode, f"{call} {number} did not happen")
             self.assertTrue((lab.pins / "moving").exists(), f"killed at {call} {number}")
-            # Its program would know only one pair of tables.
+            # A capture is refused, because its program would know only one pair of tables.
             refused = lab.ctl("capture", "-w", "/dev/null", check=False)
             self.assertIn("resize of the flow table was interrupted", refused.stderr)
             self.assertIn(f"with room for {flows} flows", lab.loader("attach", "eth0").stdout)

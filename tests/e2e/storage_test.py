@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""What the state directory may do to traffic: nothing. Its disk hangs, is full, becomes read-only; its files are lost,
-old, or another daemon's. Members that die are evicted all the same, and no VIP goes away that nobody took away."""
+"""The state directory's faults never touch traffic: its disk hangs, is full or becomes read-only; its files are
+lost, old, or another daemon's. Dead members still lose their connections, and no VIP disappears that nobody removed."""
 
 import atexit
 import pathlib
@@ -19,7 +19,7 @@ def output_of(*command, check=True):
 
 
 def disk_is_missing():
-    """Why there can be no file system on a loop device here; None if there can."""
+    """Returns why there can be no file system on a loop device here; None if there can."""
     for tool in ("losetup", "mkfs.ext4", "fsfreeze", "mount"):
         if support.missing(tool):
             return f"{tool} is not installed (run: sudo scripts/install-deps)"
@@ -70,7 +70,7 @@ class Disk:
             filler.unlink()
 
     def make_read_only(self):
-        """As ext4 does of its own accord when it meets an error."""
+        """Makes it read-only, as ext4 does itself after an error."""
         device = pathlib.Path(output_of("findmnt", "-n", "-o", "SOURCE", self.mount).stdout.strip()).name
         pathlib.Path(f"/sys/fs/ext4/{device}/trigger_fs_error").write_text("1")
 
@@ -102,7 +102,7 @@ class Storage(support.LabTest):
         self.lab.stop("lb", "sluiced")
 
     def start_again(self, *options, state=None):
-        """Starts sluiced where it is expected to be refused; returns what it says."""
+        """Starts sluiced, which must refuse; returns its message."""
         lab = self.lab
         return lab.run("lb", support.program("sluiced"), "--state-dir", state or lab.state, "--socket", lab.socket, "--pin-dir",
                        lab.pins, *options, check=False, timeout=10)
@@ -133,8 +133,8 @@ class SickDisk(Storage):
         return ("loadbalancer", "set", "--name", name, "lb")
 
     def refused_with(self, text):
-        """Changes until the disk takes no more (it may have room in the files that are there): nothing of the refused
-        one is to be seen."""
+        """Makes changes until the disk is full (existing files may have room): nothing of the refused one may be
+        visible."""
         lab = self.lab
         for _ in range(200):
             before = lab.ctl("loadbalancer", "show", "lb").stdout
@@ -161,7 +161,7 @@ class SickDisk(Storage):
         self.disk.freeze()
         self.member_1_returns()
         self.disk.thaw()
-        # What the disk missed is there, too.
+        # Changes that the disk missed are there, too.
         lab.kill("lb", "sluiced")
         lab.start_controller()
         self.assertEqual("renamed", lab.value("loadbalancer", "show", "renamed", "name"))
@@ -213,7 +213,7 @@ class WrongState(Storage):
         kept = wal.read_bytes()
         wal.unlink()
         self.assert_refused(self.start_again(), str(lab.state), f"would remove VIP {VIP}")
-        # Half of it is as bad.
+        # Half of the file is as bad.
         wal.write_bytes(kept[:len(kept) // 2])
         self.assert_refused(self.start_again(), "is older than what the data plane carries")
         wal.write_bytes(kept)
@@ -235,7 +235,7 @@ class WrongState(Storage):
         self.stop_controller()
         lab.start_controller()
         self.stop_controller()
-        # From now on the other one is the old one.
+        # From now on the other store is the old one.
         self.assert_refused(self.start_again(state=newest), "is older than what the data plane carries")
 
 

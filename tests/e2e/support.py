@@ -1,4 +1,4 @@
-"""What the end-to-end tests share: a lab with Sluice in it, driven over its public interface only.
+"""Shared by the end-to-end tests: a lab with Sluice in it, driven over its public interface only.
 
 A test file is a unittest module that ends with `support.main()`. Every test makes its own lab, so
 tests neither see each other nor depend on order; labs are taken down after success, failure, Ctrl-C and
@@ -34,8 +34,8 @@ METRICS = ["--metrics", "127.0.0.1:9101"]  # options for start_controller()
 SUBNET = {"flat": "10.0.0", "routed": "10.0.1", "gateway": "10.0.2", "vlan": "10.0.3"}
 SUBNET6 = {topology: f"2001:db8:0:{subnet.split('.')[2]}" for topology, subnet in SUBNET.items()}
 
-# How many times longer than on an idle machine anything may take before a test gives up waiting for it. Who waits for
-# what comes loses nothing by patience, and a suite that is red because something else ran beside it proves nothing.
+# A test waits for so many times as long as on an idle machine. Patience costs nothing if the event comes, and a suite
+# that is red because of other load proves nothing.
 PATIENCE = float(os.environ.get("SLUICE_TEST_PATIENCE", "10"))
 
 SKIPPED = 77  # what ctest takes for "skipped"
@@ -50,14 +50,14 @@ def missing(tool):
 
 
 def vlans_are_missing():
-    """Why there can be no VLAN interfaces here; None if there can."""
+    """Returns why there can be no VLAN interfaces here; None if there can."""
     attempt = "ip link add nic0 type veth peer name far0 && ip link add link nic0 name nic0.3 type vlan id 3"
     tried = subprocess.run(["unshare", "-n", "sh", "-c", attempt], text=True, capture_output=True)
     return None if tried.returncode == 0 else f"this kernel makes no VLAN interfaces: {tried.stderr.strip()}"
 
 
 def cpu_seconds(pid):
-    """What the process has used so far."""
+    """Returns the CPU time that the process has used so far."""
     fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
@@ -69,7 +69,7 @@ def resident_mib(pid):
 
 def wait_for(condition, seconds, what):
     """Returns the first true value of condition(); fails with the last one when it takes PATIENCE times the seconds
-    that an idle machine needs at most. What Sluice promises to do in time is measured by FairClock instead."""
+    that an idle machine needs at most. Promises about time are measured by FairClock instead."""
     deadline = time.monotonic() + seconds * PATIENCE
     while True:
         value = condition()
@@ -81,12 +81,11 @@ def wait_for(condition, seconds, what):
 
 
 class FairClock:
-    """Time as a process has it that only wants a moment now and then: it goes on by a hundredth of a second whenever a
-    thread has slept for as long, however late the scheduler wakes it.
+    """Time as a process sees it that needs the CPU rarely: it advances by a hundredth of a second whenever a thread has
+    slept for as long, however late the scheduler wakes it.
 
-    On an idle machine this is the clock on the wall. On a busy one it goes slower, as everything does that is
-    promised within a time; so a limit that is kept on an idle machine is kept beside any load, and a promise that is
-    broken shows on both."""
+    On an idle machine this is wall time. On a busy one it is slower, like all processes, so a limit that is met on
+    an idle machine is met under any load, and a broken promise shows on both."""
 
     NAP = 0.01
 
@@ -101,7 +100,7 @@ class FairClock:
             self.woken.append(time.time())
 
     def between(self, begin, end):
-        """Seconds between two values of time.time()."""
+        """Returns the seconds between two values of time.time()."""
         return (bisect.bisect(self.woken, end) - bisect.bisect(self.woken, begin)) * self.NAP
 
     def since(self, begin):
@@ -173,7 +172,7 @@ class Lab:
         return process
 
     def capture(self, host, *options):
-        """Starts tcpdump for what arrives at the host's NIC; returns it when it listens. Read with captured()."""
+        """Starts tcpdump for packets that arrive at the host's NIC; returns it when it listens. captured() ends it."""
         file = self.directory / f"{host}.capture"  # not a pipe, whose end nobody would read meanwhile
         with open(file, "w") as output:
             process = subprocess.Popen(self.prefix(host) + ["tcpdump", "-n", "-l", "--immediate-mode", "-i", "eth0", "-Q", "in", *options],
@@ -187,8 +186,8 @@ class Lab:
 
     @staticmethod
     def captured(process, least):
-        """Ends the capture when it has at least so many lines, as tcpdump sees packets some time after their receivers
-        do; returns them."""
+        """Ends the capture when it has at least so many lines, because tcpdump sees packets later than their
+        receivers; returns them."""
         def lines():
             return [line for line in process.lines_in.read_text().splitlines() if line]
         wait_for(lambda: len(lines()) >= least, 5, f"{least} captured lines")
@@ -209,7 +208,7 @@ class Lab:
         return os.path.exists(f"/proc/{self.service_pid(host, service)}/exe")
 
     def kill(self, host, service):
-        """SIGKILL: the process gets no chance to say goodbye."""
+        """Sends SIGKILL, so that the process has no chance to clean up."""
         pid = self.service_pid(host, service)
         os.kill(pid, signal.SIGKILL)
         wait_for(lambda: not self.lives(host, service), 5, f"end of {service}")
@@ -223,7 +222,7 @@ class Lab:
         return self.run("lb", program("sluice-loader"), *arguments, "--pin-dir", self.pins, check=check)
 
     def attach(self, *interfaces):
-        """Native mode, with tables small enough to be made in no time."""
+        """Attaches in native mode, with tables small enough to be created at once."""
         return self.loader("attach", *(interfaces or ["eth0"]), "--flows", "65536")
 
     def start_controller(self, *options):
@@ -241,7 +240,7 @@ class Lab:
         return self.run("lb", program("sluicectl"), "--socket", self.socket, *arguments, check=check)
 
     def value(self, *arguments):
-        """One field: the last two arguments' `-f value -c` is added."""
+        """Returns one field, the last argument; adds `-f value -c`."""
         *command, column = arguments
         return self.ctl(*command, "-f", "value", "-c", column).stdout.strip()
 
@@ -253,20 +252,20 @@ class Lab:
                 for row in self.rows("loadbalancer", "member", "list", pool)}
 
     def reasons(self):
-        """Reason label -> packets."""
+        """Returns packets by reason label."""
         rows = self.rows("drops")
         return {row["reason"]: int(row["packets"]) for row in rows}
 
     def connections(self):
-        """TCP connections that both ends have confirmed, as the data plane knows them."""
+        """Returns the data plane's TCP connections that both ends have confirmed."""
         return [row for row in self.rows("flows", "list") if row["protocol"] == "TCP" and row["state"] == "established"]
 
     def wait_for_connections(self, count):
-        """Until at least so many are there: what comes next finds them all, whoever is slow to start."""
+        """Waits until there are at least so many, however slowly the clients start."""
         return wait_for(lambda: len(self.connections()) >= count and self.connections(), 5, f"{count} connections")
 
     def opened(self, member):
-        """How many connections the data plane has ever sent to the member (started with METRICS)."""
+        """Returns how many connections the data plane has ever sent to the member (started with METRICS)."""
         page = self.run("lb", "curl", "-sS", f"http://{METRICS[1]}/metrics").stdout
         (count,) = re.findall(rf'^sluice_member_connections_total{{.*member="{member}".*}} (\d+)$', page, re.MULTILINE)
         return int(count)
@@ -300,7 +299,7 @@ class Lab:
                      self.address(member, ipv6), "--protocol-port", member_port, *weight, pool)
 
     def serve(self, port=80):
-        """A light TCP server (tcp_server.py) on every member."""
+        """Starts a light TCP server (tcp_server.py) on every member."""
         for member in range(1, self.members + 1):
             self.serve_on(member, port)
 
@@ -309,21 +308,21 @@ class Lab:
         self.wait_listening(f"member{member}", port)
 
     def serve_udp(self, port=53):
-        """An echo server (udp_echo.py) on every member."""
+        """Starts an echo server (udp_echo.py) on every member."""
         for member in range(1, self.members + 1):
             self.start(f"member{member}", f"udp{port}", PYTHON, HERE / "udp_echo.py", "serve", port)
             wait_for(lambda: self.run(f"member{member}", "ss", "-Hlun", f"sport = :{port}").stdout, 10, "udp_echo.py")
 
     def join_vlan(self, host, *addresses):
-        """The host gets the addresses (with their lengths) in VLAN 3 of its NIC."""
+        """Gives the host the addresses (with their prefix lengths) in VLAN 3 of its NIC."""
         self._lab("join-vlan", host, *addresses)
 
     def replace_nic(self):
-        """The lb's eth0 is deleted and made again."""
+        """Deletes the lb's eth0 and creates it again."""
         self._lab("replace-nic")
 
     def hold_vip(self, vip):
-        """Every member answers for the VIP directly."""
+        """Makes every member answer for the VIP directly."""
         for member in range(1, self.members + 1):
             self._lab("hold-vip", f"member{member}", vip)
 
@@ -352,12 +351,12 @@ class Lab:
         return json.loads(out)
 
     def knock(self, address, port):
-        """Sends a SYN and does not wait for what becomes of it."""
+        """Sends a SYN and does not wait for an answer."""
         code = f"import socket\nknock = socket.socket()\nknock.setblocking(False)\nknock.connect_ex(('{address}', {port}))"
         self.run("client", PYTHON, "-c", code)
 
     def syns_sent_again(self, host="client"):
-        """How often the host's kernel has had no answer to a SYN."""
+        """Returns how often the host's kernel has retransmitted a SYN."""
         names, counts = [line.split() for line in self.run(host, "cat", "/proc/net/netstat").stdout.splitlines()[:2]]
         return int(dict(zip(names, counts))["TCPSynRetrans"])
 
@@ -365,21 +364,21 @@ class Lab:
         return self.client("whence", VIP, port)
 
     def accepted(self, member, port=80):
-        """How many balanced connections the member's server has served, as it counts itself."""
+        """Returns how many balanced connections the member's server has served by its own count."""
         answer = self.run(f"member{member}", PYTHON, HERE / "tcp_client.py", "count",
                           "127.0.0.1", port)
         return json.loads(answer.stdout)
 
 
 def parse_table(text):
-    """The header and the rows of a +---+ table, cells stripped."""
+    """Returns the header and the rows of a +---+ table, cells stripped."""
     rows = [[cell.strip() for cell in line.strip("|").split("|")]
             for line in text.splitlines() if line.startswith("|")]
     return rows[0], rows[1:]
 
 
 def alternates(names):
-    """Two names, strictly in turn."""
+    """Says whether two names are strictly in turn."""
     return len(set(names)) == 2 and all(a != b for a, b in zip(names, names[1:]))
 
 
@@ -403,7 +402,7 @@ class LabTest(unittest.TestCase):
 
 
 def remove_stale_labs():
-    """Labs of test runs that were killed (SIGKILL leaves no chance to clean up)."""
+    """Removes labs of test runs that were killed by SIGKILL and could not clean up."""
     for directory in glob.glob(str(RUNTIME / "e2e-*")):
         name = os.path.basename(directory)
         if not os.path.exists(f"/proc/{name.split('-')[1]}"):

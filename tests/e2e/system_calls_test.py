@@ -17,7 +17,7 @@ MONITORS = {"tcp": ["tcp", "http", "https", "ping", "tls-hello"], "udp": ["udp-c
 
 
 def allowed(name):
-    """The calls of a word of SystemCallFilter."""
+    """Returns the calls of a word of SystemCallFilter."""
     if not name.startswith("@"):
         return {name}
     lines = subprocess.run(["systemd-analyze", "syscall-filter", name], text=True, capture_output=True,

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""VIPs that are somebody else's: refused while nothing has happened, taken with --force."""
+"""VIPs that somebody else has are refused before anything changes, and taken with --force."""
 
 import ipaddress
 

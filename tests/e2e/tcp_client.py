@@ -13,7 +13,7 @@
   try ADDRESS PORT [SECONDS]         connections until stdin is closed, one after the other with 20 ms in
                                      between, each with so much time (30): [[time, server or error], ...]
 
-Times are generous, for the machine may be busy; a test that looks at how long something took measures it.
+Timeouts are generous, because the machine may be busy; tests of durations measure them.
 """
 
 import asyncio

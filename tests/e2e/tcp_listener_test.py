@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""The API over TCP: open to this machine's programs only when asked, to others only with a token and TLS."""
+"""The API over TCP: this machine's programs reach it only if it is configured, others only with a token and TLS."""
 
 import subprocess
 import time
@@ -16,7 +16,7 @@ class TcpListener(support.LabTest):
         self.lab.start_controller(*options)
 
     def refused(self, *options, pins=None):
-        """sluiced's last words instead of a start."""
+        """Starts sluiced, which must refuse; returns its message."""
         result = self.lab.run("lb", program("sluiced"), "--state-dir", self.lab.state, "--socket", self.lab.socket,
                               "--pin-dir", pins or self.lab.pins, *options, check=False, timeout=20)
         self.assertNotEqual(0, result.returncode)
@@ -24,7 +24,7 @@ class TcpListener(support.LabTest):
         return line
 
     def files(self):
-        """The options for a token and a fresh certificate for the lab's address."""
+        """Returns the options for a token and a new certificate for the lab's address."""
         directory = self.lab.directory
         token = directory / "token"
         token.write_text(TOKEN + "\n")

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""`sluicectl top` under traffic: what it shows is what the clients do."""
+"""`sluicectl top` under traffic shows the clients' real rates."""
 
 import time
 
@@ -12,7 +12,7 @@ def frange(begin, end, step):
 
 
 def last_tables(text):
-    """First column's name -> the rows, as {column: cell}, of the last table that begins with it."""
+    """Returns, by the first column's name, the rows of the last such table as {column: cell}."""
     result, header = {}, None
     for line in text.splitlines():
         if not line.startswith("|"):
@@ -47,7 +47,7 @@ class Top(support.LabTest):
         self.assertEqual(["80_listener", "lb", f"{VIP}:80", "ONLINE"],
                          [listener[name] for name in ("listener", "load balancer", "address", "status")])
         self.assertGreaterEqual(int(listener["connections"]), 6)
-        # As many as the client has opened in the two seconds before a look, which was some time in between.
+        # The rate is that of the client in the two seconds before the look, whose exact time is unknown.
         rates = [sum(at <= when < at + 2 for when in opened) / 2 for at in frange(begin, end - 2, 0.1)]
         self.assertGreater(float(listener["new/s"]), min(rates) * 0.8 - 1, rates)
         self.assertLess(float(listener["new/s"]), max(rates) * 1.2 + 1, rates)

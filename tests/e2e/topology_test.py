@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Members on the same NIC, behind another NIC, behind a gateway and in a VLAN; what they see of the client in each mode."""
+"""Members on the same NIC, behind another NIC, behind a gateway and in a VLAN, and what they see of the client."""
 
 import time
 import unittest
@@ -29,7 +29,7 @@ class SameNic(support.LabTest):
         self.assertTrue(alternates(self.lab.client("who", VIP, 80, 20)))
 
     def test_a_member_that_gets_another_mac_without_a_word_is_found(self):
-        """arp_notify and ndisc_notify are off by default: the kernel announces nothing."""
+        """arp_notify and ndisc_notify are off by default, so the kernel doesn't announce a new MAC."""
         lab = self.lab
         lab.serve()
         lab.balance()
@@ -57,7 +57,7 @@ class SecondNic(support.LabTest):
 
 
 class ContainerOnTheHost(support.LabTest):
-    """A member in a container: behind a bridge of the load balancer's host, as docker makes one."""
+    """A member in a container, behind a bridge of the load balancer's host such as docker's."""
 
     def setUp(self):
         super().setUp()
@@ -143,7 +143,7 @@ class BehindGateway(support.LabTest):
 
 @unittest.skipIf(support.vlans_are_missing(), support.vlans_are_missing())
 class InAVlan(support.LabTest):
-    """Client and VIP are outside of it: tags are put on one way and taken off the other."""
+    """Client and VIP are outside of the VLAN: tags are added in one direction and removed in the other."""
 
     topology = "vlan"
 
@@ -171,7 +171,7 @@ class InAVlan(support.LabTest):
         self.assertTrue(alternates(self.lab.client("who", VIP6, 80, 100)))
 
     def test_members_see_the_tag_and_clients_do_not(self):
-        """As on the wire: frames with their link headers, captured where they arrive."""
+        """Frames are captured with their link headers where they arrive."""
         lab = self.lab
         lab.serve()
         lab.balance()

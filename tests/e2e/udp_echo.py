@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """UDP echo: udp_echo.py serve PORT | ask ADDRESS PORT SOCKETS SIZE | talk ADDRESS PORT
 
-A datagram comes back with the server's host name and a space before it. `ask` sends one datagram of SIZE bytes
+A datagram is returned with the server's host name and a space before it. `ask` sends one datagram of SIZE bytes
 from each of SOCKETS new sockets and prints, as JSON, who answered each (null: nobody within half a minute, or something
 else than what was sent). `talk` sends a datagram every 20 ms, ten per socket, the last of each longer than the MTU, until
 stdin is closed, and prints how many were asked, answered, and answered with something else.
@@ -18,14 +18,14 @@ import time
 def serve(port):
     server = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
     server.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-    # Answers come from the address that was asked, as a server with several addresses must see to itself.
+    # A server with several addresses must itself make sure that answers come from the address that was asked.
     server.setsockopt(socket.IPPROTO_IP, 8, 1)  # IP_PKTINFO
     server.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
     server.bind(("::", port))
     name = socket.gethostname().encode()
     while True:
         data, control, _, peer = server.recvmsg(65536, 256)
-        # But not by the interface that the question came in on, which may be a tunnel's end.
+        # The answer need not leave by the question's interface, which may be a tunnel's end.
         asked = [(level, kind, value[:16] + bytes(4)) for level, kind, value in control if level == socket.IPPROTO_IPV6]
         server.sendmsg([name + b" " + data], asked, 0, peer)
 

@@ -34,7 +34,7 @@ class Udp(support.LabTest):
         lab.balance(port=53, protocol="UDP")
         lab.ctl("loadbalancer", "healthmonitor", "create", "--type", "UDP-CONNECT", "--delay", "4", "--timeout", "1",
                 "--max-retries", "1", "--max-retries-down", "1", "53_pool")
-        # One socket, which is one session, that asks until another member than its first one answers.
+        # One socket, so one session, asks until another member than the first one answers.
         code = ("import socket, time\n"
                 f"s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.connect(('{VIP}', 53)); s.settimeout(0.2)\n"
                 "def ask():\n"

@@ -6,7 +6,7 @@ import unittest
 import support
 from support import FLOATING_IP, VIP, alternates, parse_table, wait_for
 
-# What the walkthrough's tables show (its 2018 client's `flavor` is called flavor_id today).
+# The fields of the walkthrough's tables (its 2018 client's `flavor` is called flavor_id today).
 LOAD_BALANCER_FIELDS = """admin_state_up created_at description flavor_id id listeners name operating_status
     pools project_id provider provisioning_status updated_at vip_address vip_network_id vip_port_id
     vip_subnet_id""".split()
