@@ -1,6 +1,5 @@
-// The API over a data plane of values that can do everything: what compare.py asks when it wants to
-// know about the API alone, without kernel and root. Serves on DIRECTORY/api.sock until it is
-// killed.
+// api_server: the API over a data plane in memory that can do everything, for compare.py to test
+// the API alone, without kernel and root. It serves on DIRECTORY/api.sock until it is killed.
 #include <fmt/format.h>
 #include <fmt/ostream.h>
 

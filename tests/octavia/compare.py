@@ -2,9 +2,9 @@
 """Sends the same requests to sluiced and to the real service and compares the answers.
 
     compare.py                  sluiced itself (root: it loads its data plane, in a namespace of its own)
-    compare.py --api-only       the API over a data plane of values that can do everything; needs no root
-    compare.py --section NAME   only that part of corpus.py; may be given many times
-    compare.py --verbose        every request with its two status codes
+    compare.py --api-only the API over a data plane in memory that can do everything; needs no root compare.py --section
+    NAME only that part of corpus.py; may be given many times compare.py --verbose every request with its two status
+    codes
 
 Answers are equal when status codes are, and bodies up to ids, times and the order of tags and of the words in
 "Value should be one of: ...". What differs on purpose stands in differences.yaml, with the reason. Exit code 0: all
@@ -40,7 +40,7 @@ def sorted_words(match):
 
 
 def normal(value, names):
-    """The value with ids by name (or as <id>), times as <time>, tags and listed words in order."""
+    """Normalizes a value: ids by name (or as <id>), times as <time>, tags and listed words in order."""
     if isinstance(value, dict):
         return {key: sorted(entry) if key == "tags" and entry else normal(entry, names)
                 for key, entry in value.items()}
@@ -69,7 +69,7 @@ def differing(ours, theirs, path=""):
 
 
 class Rule:
-    """One entry of differences.yaml: which differences it explains."""
+    """One entry of differences.yaml, which explains some differences."""
 
     def __init__(self, entry):
         self.reason = entry["reason"]

@@ -1,4 +1,4 @@
-"""The requests of the comparison, in order. Each section begins with nothing and leaves nothing.
+"""The requests of the comparison, in order. Each section begins and ends without objects.
 
 `ask(method, path, body)` sends one request to both services; {name} in path or body stands for the id
 that `ask(..., save="name")` got from a creation, at each service its own. Nothing else is kept between
@@ -13,18 +13,18 @@ LBS, LISTENERS, POOLS, MONITORS = (f"/v2.0/lbaas/{name}" for name in
 MEMBERS = POOLS + "/{pool}/members"
 LONG = "x" * 256
 
-# Values that are wrong or odd for one type of attribute or another.
+# Values that are wrong or odd for some type of attribute.
 TEXTS = [None, "", "ü", "x" * 255, LONG, 5, True, [], {}]
 BOOLEANS = [None, "true", "False", "yes", "no", "on", "T", "maybe", 0, 1, 2, "", [], 1.5]
 INTEGERS = [None, "5", " 5 ", "5.0", "x", "", 5.7, -5, 10**12, True, [], {}]
 TAGS = [None, [], ["a", "b"], ["a", "a"], "a", [1], [None], [LONG], {}]
-# No numbers: the real service takes 5 for 0.0.0.5, stores it, and can't list anything any more.
+# Numbers are left out: the real service takes 5 for 0.0.0.5, stores it, and fails to list anything afterwards.
 ADDRESSES = [None, "", "x", "10.0.0.300", "10.0.0.1/24", "01.0.0.4"]
 IDS = [None, "", "x", NONE[:-1], NONE.replace("-", ""), 5, []]
 
 
 class Section:
-    """One script; `ask` is given by who runs it."""
+    """One script; its runner supplies `ask`."""
 
     def __init__(self, ask):
         self.ask = ask
@@ -68,7 +68,7 @@ class Section:
             self.ask("PUT", path, {wrapper: {attribute: value}})
 
     def post_each(self, path, wrapper, base, attribute, values):
-        """Creations with one attribute changed; those that succeed are undone by who asks."""
+        """Creates objects with one attribute changed; the runner removes those that succeed."""
         for value in values:
             self.ask("POST", path, {wrapper: {**base, attribute: value}}, undo=True)
         without = {key: value for key, value in base.items() if key != attribute}
@@ -119,7 +119,7 @@ def service(section):
 
 
 def walkthrough(section):
-    """The walkthrough, each step followed by looking at everything that it touches."""
+    """The walkthrough; after each step everything that it touches is shown."""
     def look():
         for collection in (LBS, LISTENERS, POOLS, MONITORS):
             section.get(collection)
@@ -213,7 +213,7 @@ def load_balancers(section):
 
 
 def populated(section):
-    """Everything in one request, and what can be wrong with it."""
+    """Everything in one request, and faults in it."""
     def full(**children):
         section.ask("POST", LBS, {"loadbalancer": {"name": "full", "vip_subnet_id": SUBNET,
                                                    "vip_address": "10.0.0.16", **children}}, undo=True)
@@ -463,7 +463,7 @@ def batches(section):
     batch(entry("10.0.0.4", colour="red"))
     batch({"address": "10.0.0.4"})
     batch(entry("169.254.169.254"))
-    # Only one of the two services takes this; the next brings them together again.
+    # Only one of the two services accepts this; the next request makes them equal again.
     section.ask("PUT", MEMBERS, {"members": [entry("10.0.0.4", subnet_id=NONE), entry("10.0.0.11", subnet_id=NONE)]})
     batch(entry("10.0.0.4"), entry("10.0.0.4", protocol_port=81))
     batch(colour="red")
@@ -587,7 +587,7 @@ def lists(section):
 
 
 def own_attributes(section):
-    """What the real service doesn't know: it must say so, and here good values are taken and bad ones are named."""
+    """Our own attributes: the real service must refuse them, and ours must accept good values and name bad ones."""
     refusals = ["drop", "reset", "DROP", "x", "", None, 5]
     modes = ["fullnat", "dnat", "dsr", "ipip", "DNAT", "nat", "", None, 5]
     section.post_each(LBS, "loadbalancer", {"name": "own", "vip_subnet_id": SUBNET, "vip_address": "10.0.0.16"},
@@ -614,7 +614,7 @@ def own_attributes(section):
 
 
 def quotas(section):
-    """Setting and showing; whether they are kept is another test's, since the oracle runs without authentication."""
+    """Sets and shows quotas. Another test enforces them, because the oracle runs without authentication."""
     project = "/v2.0/lbaas/quotas/some-project"
     section.get(project)
     section.ask("DELETE", project)

@@ -1,4 +1,4 @@
-"""The networks that both services are told of: one for VIPs (IPv4 and IPv6), nothing else."""
+"""The networks of both services: one for VIPs (IPv4 and IPv6)."""
 
 PROJECT = "eac679e4896146e6827ce29d755fe289"
 

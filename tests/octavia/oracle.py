@@ -36,12 +36,12 @@ enforce_scope = false
 reserved_ips = 169.254.169.254
 """
 
-# Children first: rows that are to be deleted name their parents.
+# Children come first, because rows that are deleted name their parents.
 TABLES = ["member", "health_monitor", "l7rule", "l7policy", "listener", "pool", "load_balancer"]
 
 
 def make_database(octavia_engine):
-    """Tables and lookup values, as the package's own functional tests make them."""
+    """Creates tables and lookup values as the package's own functional tests do."""
     from octavia.common import constants
     from octavia.db import base_models, models
     from oslo_db.sqlalchemy import orm
@@ -70,7 +70,7 @@ def make_database(octavia_engine):
 
 
 def play_network_service():
-    """Only the configured subnets and networks exist."""
+    """Plays a network service that has only the configured subnets and networks."""
     from octavia.network import base
     from octavia.network import data_models
     from octavia.network.drivers.noop_driver import driver
@@ -131,7 +131,7 @@ class Provider:
                 self.remove_tree(connection, balancer)
             for table in TABLES:
                 connection.exec_driver_sql(f"DELETE FROM {table} WHERE provisioning_status = 'PENDING_DELETE'")
-                # As the provider's own update of the row does, through the model's onupdate.
+                # The provider's own update of the row does so, too, through the model's onupdate.
                 connection.exec_driver_sql(
                     f"UPDATE {table} SET provisioning_status = 'ACTIVE', updated_at = CURRENT_TIMESTAMP "
                     "WHERE provisioning_status IN ('PENDING_CREATE', 'PENDING_UPDATE')")

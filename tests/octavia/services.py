@@ -32,7 +32,7 @@ class UnixConnection(http.client.HTTPConnection):
 
 
 class Service:
-    """A process that serves the API; subclasses say which and how it is reached."""
+    """A process that serves the API; subclasses define the process and the way to reach it."""
 
     seconds_to_start = 60
 
@@ -75,7 +75,7 @@ class Service:
             time.sleep(0.1)
 
     def send(self, method, path, body=None, headers=None):
-        """`body`: text as it is, anything else as JSON."""
+        """Sends a request. `body`: text as it is, anything else as JSON."""
         text = body if body is None or isinstance(body, str) else json.dumps(body)
         connection = self.connection()
         try:
@@ -121,7 +121,7 @@ def subnet_options():
 
 
 class Sluiced(OverUnixSocket):
-    """The daemon itself with a data plane of its own, in a network namespace that nobody else sees."""
+    """The daemon itself with a data plane of its own, in a private network namespace."""
 
     name = "sluiced"
 
@@ -137,7 +137,7 @@ class Sluiced(OverUnixSocket):
 
 
 class ApiOnly(OverUnixSocket):
-    """The API over a data plane of values that can do everything: what a finished sluiced answers."""
+    """The API over a data plane in memory that can do everything."""
 
     name = "api_server"
 
