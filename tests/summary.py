@@ -1,7 +1,7 @@
 #!/usr/bin/python3
-"""What ctest's own summary leaves out: summary.py JUNIT_FILE...   (a file per round; used by scripts/test)
+"""Adds to ctest's own summary: summary.py JUNIT_FILE... (a file per round; used by scripts/test)
 
-Prints which cases were not run and what they miss, the slowest tests, and, of several rounds, which test failed in which.
+Prints the cases that were not run and what they lack, the slowest tests, and which test failed in which round.
 """
 
 import collections
@@ -12,16 +12,16 @@ import xml.etree.ElementTree as ElementTree
 
 Result = collections.namedtuple("Result", "seconds failed missing broken")
 
-# How a case says that it is not run: tests/support/main.cpp, unittest, a whole file of ours (support.main()).
+# The lines of cases that are not run: of tests/support/main.cpp, unittest, and our files (support.main()).
 NOT_RUN = [re.compile(r"^not run: (?P<case>[^:]+): (?P<reason>.*)$"),
            re.compile(r"^(?P<case>test_\w+)?.* \.\.\. skipped ['\"](?P<reason>.*)['\"]$"),
            re.compile(r"^(?P<case>)skipped: (?P<reason>.*)$")]
-# How a failed case is told of, by GoogleTest and by unittest.
+# The lines of failed cases, of GoogleTest and unittest.
 BROKEN = [re.compile(r"^\[  FAILED  \] ([^ ,]+).*\(\d+ ms\)$"), re.compile(r"^(?:FAIL|ERROR): (\w+) ")]
 
 
 def read(file):
-    """ctest's name of each test that was run -> its Result."""
+    """Returns the Result of each test that was run, by ctest's name."""
     results = {}
     for test in ElementTree.parse(file).getroot().iter("testcase"):
         lines = (test.findtext("system-out") or "").splitlines()

@@ -20,10 +20,10 @@ import support
 PACKAGE = support.ROOT / "tools/package"
 CONFIGURATION = "/etc/sluice/sluiced.conf"
 PIN_DIRECTORY = "/sys/fs/bpf/sluice"
-# Options of sluiced that are for one start, or for tests: not for a file.
+# Options of sluiced for a single start or for tests, which don't belong in the file.
 NOT_CONFIGURED = {"config", "accept-older-state", "hash-password", "help", "version", "test-hook"}
 
-# Mounts the copy and stays; what it mounted is gone with it.
+# Mounts the copy and stays; its mounts end with it.
 INIT = r"""set -e
 mount --make-rprivate /
 mount -t tmpfs tmpfs "$1"
@@ -40,7 +40,7 @@ exec sleep infinity"""
 
 
 class Machine:
-    """A copy of this one."""
+    """A copy of this machine."""
 
     def __init__(self, directory):
         self.root = pathlib.Path(directory) / "root"
@@ -76,7 +76,7 @@ class Machine:
 
 
 def make_package(directory):
-    """The .deb of what has been built."""
+    """Makes the .deb of this build."""
     made = subprocess.run(["cpack", "-G", "DEB", "-D", f"CPACK_PACKAGE_DIRECTORY={directory}"], cwd=support.BUILD, text=True,
                           capture_output=True)
     if made.returncode != 0:
@@ -85,7 +85,7 @@ def make_package(directory):
 
 
 def as_version(package, version):
-    """The same package with another version."""
+    """Makes the same package with another version."""
     unpacked = package.with_suffix("")
     subprocess.run(["dpkg-deb", "-R", package, unpacked], check=True)
     control = unpacked / "DEBIAN/control"
@@ -108,7 +108,7 @@ class Package(unittest.TestCase):
         self.addCleanup(os.rmdir, mount_point)
         self.machine = Machine(mount_point)
         self.addCleanup(self.machine.end)
-        # What the machine itself has of Sluice is none of the copy's.
+        # The copy must not have the machine's own Sluice.
         self.machine.run("rm", "-rf", "/etc/sluice", "/var/lib/sluice", "/etc/default/sluiced")
 
     def install(self, package):
@@ -125,7 +125,7 @@ class Package(unittest.TestCase):
         return controller
 
     def stop(self, controller):
-        # Its number is another one in there: nsenter's child is told by name, which only the copy's processes have.
+        # The process has another pid in there, so it is found by its name.
         self.machine.run("sh", "-c", "for p in /proc/[0-9]*; do [ \"$(cat $p/comm)\" != sluiced ] || kill ${p#/proc/}; done",
                          expect=None)
         controller.communicate(timeout=10 * support.PATIENCE)
