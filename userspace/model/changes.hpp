@@ -10,7 +10,7 @@
 
 namespace sluice::model {
 
-// What became of the objects of one kind.
+// The changes of the objects of one kind.
 template <typename T>
 struct ChangesOf {
   std::map<Uuid, T> put;  // new or different, as they are now

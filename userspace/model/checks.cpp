@@ -12,18 +12,19 @@
 namespace sluice::model {
 namespace {
 
-// Where clouds serve instance metadata: the real service reserves it too.
+// Clouds serve instance metadata at this address, so the real service reserves it, too.
 bool is_reserved(const IpAddress& address) {
   return address == IpAddress(boost::asio::ip::address_v4({169, 254, 169, 254}));
 }
 
-// One host on a network: not 0/8 ("this network"), loopback, multicast, 240/4 or broadcast.
+// Says whether it is one host's address: not 0/8 ("this network"), loopback, multicast, 240/4 or
+// broadcast.
 bool is_unicast(const boost::asio::ip::address_v4& address) {
   const auto first = address.to_bytes()[0];
   return first != 0 && first != 127 && first < 224;
 }
 
-// Link-local addresses say nothing without a link, mapped ones are IPv4 in disguise.
+// Link-local addresses mean nothing without a link, and mapped ones are IPv4 addresses.
 bool is_unicast(const boost::asio::ip::address_v6& address) {
   return !address.is_unspecified() && !address.is_loopback() && !address.is_multicast() &&
          !address.is_link_local() && !address.is_v4_mapped() && address.scope_id() == 0;
@@ -63,7 +64,7 @@ Result<void> check_url_path(const std::string& path) {
 
 Result<void> check_expected_codes(const std::string& codes) {
   static const std::regex pattern(R"((\d{3}(\s*,\s*\d{3})*)|(\d{3}-\d{3}))");
-  // The length goes first: std::regex recurses once per repetition.
+  // The length is checked first, because std::regex recurses once per repetition.
   if (auto length = check_length("expected_codes", codes); !length) return length;
   if (std::regex_match(codes, pattern)) return {};
   return invalid_attribute("expected_codes", codes,
@@ -110,7 +111,7 @@ bool is_label(std::string_view label) {
   return std::ranges::all_of(label, known);
 }
 
-// What goes into a probe's Host header: nothing in it can end the line.
+// Checks a probe's Host header, in which nothing may end the line.
 Result<void> check_domain_name(std::string_view name) {
   if (name.empty()) {
     return invalid_attribute("domain_name", name,
@@ -134,8 +135,7 @@ Result<void> check_domain_name(std::string_view name) {
 
 namespace {
 
-// Ones, then zeros: only such a mask has a number of leading bits, which is what the data plane
-// knows.
+// Says whether the mask is ones followed by zeros. The data plane needs its number of leading bits.
 bool is_netmask(const IpAddress& mask) {
   bool ended = false;
   const auto all = [&](const auto& bytes) {

@@ -15,7 +15,7 @@ Result<void> check(const Member& member);
 Result<void> check(const HealthMonitor& monitor);
 Result<void> check(const FloatingIp& floating_ip);
 
-// The first of the results that is an error; they were all evaluated.
+// Returns the first error; all results were evaluated.
 Result<void> first_failure(std::initializer_list<Result<void>> results);
 
 }  // namespace sluice::model

@@ -19,7 +19,7 @@
 
 namespace sluice::model {
 
-// Creation. The returned id is the new object's.
+// Creation; returns the new object's id.
 Result<Uuid> add(Model& model, LoadBalancer load_balancer, Timestamp now);
 Result<Uuid> add(Model& model, Listener listener, Timestamp now);
 // With `listener` the pool becomes that listener's default pool; pool.load_balancer_id follows from
@@ -50,14 +50,14 @@ Result<void> remove_floating_ip(Model& model, const Uuid& id, Timestamp now);
 // Marks the load balancer for another try at bringing the data plane in line, and changes nothing.
 Result<void> touch_load_balancer(Model& model, const Uuid& id, Timestamp now);
 
-// Quotas. A creation that a project's quota has no room for is ErrorKind::forbidden.
+// Quotas. A creation beyond the project's quota is ErrorKind::forbidden.
 void set_quota(Model& model, const std::string& project, Quota quota);
 void reset_quota(Model& model, const std::string& project);
 Quota quota_of(const Model& model, const std::string& project);
 
-// ErrorKind::conflict when the edit that led from `before` to `after` touched a load balancer (or
-// anything below it) that was PENDING_* before, or changed one whose last change failed other than
-// by deletion or touch_load_balancer().
+// ErrorKind::conflict if the edit from `before` to `after` touched a load balancer (or anything
+// below it) that was PENDING_*, or one whose last change failed, which allows only deletion and
+// touch_load_balancer().
 Result<void> refuse_busy(const Model& before, const Model& after);
 
 }  // namespace sluice::model

@@ -5,7 +5,7 @@
 namespace sluice::model {
 namespace {
 
-// The load balancer, if one is named, exists; it gets pending.
+// Marks the load balancer, if one is named, as pending; fails if it doesn't exist.
 Result<void> touch_load_balancer(Model& model, const std::optional<Uuid>& id) {
   if (!id) return {};
   const auto owner = find(model.load_balancers, *id);
@@ -43,7 +43,7 @@ Result<void> replace(Model& model, FloatingIp floating_ip, Timestamp now) {
   }
   if (auto ok = check(floating_ip); !ok) return ok;
 
-  // A floating IP can move: both load balancers change.
+  // If a floating IP moves, both load balancers change.
   if (auto ok = touch_load_balancer(model, floating_ip.load_balancer_id); !ok) return ok;
   if (auto ok = touch_load_balancer(model, old.load_balancer_id); !ok) return ok;
   carry_over(floating_ip, old, now);

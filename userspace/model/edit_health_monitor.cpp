@@ -9,7 +9,7 @@
 namespace sluice::model {
 namespace {
 
-// A silent member makes a UDP-CONNECT probe wait for the error that doesn't come.
+// A UDP-CONNECT probe of a healthy member waits for an error that doesn't come.
 constexpr std::uint32_t least_udp_connect_delay = 3;
 
 Result<void> check_type(MonitorType type, Protocol pool_protocol) {
@@ -30,7 +30,7 @@ Result<void> check_type(MonitorType type, Protocol pool_protocol) {
   return {};
 }
 
-// The monitor's own attributes, then what its pool allows.
+// Checks the monitor's own attributes, and then what its pool allows.
 Result<void> check_on_pool(const HealthMonitor& monitor, const Pool& pool) {
   if (auto ok = check(monitor); !ok) return ok;
   if (auto ok = check_type(monitor.type, pool.protocol); !ok) return ok;

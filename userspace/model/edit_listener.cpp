@@ -9,7 +9,8 @@
 namespace sluice::model {
 namespace {
 
-// One port per protocol on the wire and load balancer: TCP, HTTP and HTTPS exclude each other.
+// Checks that no other listener of the load balancer has the port with the same protocol on the
+// wire: TCP, HTTP and HTTPS exclude each other.
 Result<void> check_port_is_free(const Model& model, const Listener& listener) {
   for (const auto& [id, other] : model.listeners) {
     if (other.load_balancer_id != listener.load_balancer_id) continue;
@@ -25,7 +26,7 @@ Result<void> check_port_is_free(const Model& model, const Listener& listener) {
   return {};
 }
 
-// The default pool, when there is one, is a pool of the same load balancer.
+// Checks that the default pool, if there is one, belongs to the same load balancer.
 Result<void> check_default_pool(const Model& model, const Listener& listener) {
   if (!listener.default_pool_id) return {};
   const auto pool = model.pools.find(*listener.default_pool_id);
@@ -35,7 +36,7 @@ Result<void> check_default_pool(const Model& model, const Listener& listener) {
   return check_protocols_fit(listener.protocol, pool->second.protocol);
 }
 
-// The clients' addresses are of a VIP's IP version.
+// Checks that the clients' addresses have the IP version of a VIP.
 Result<void> check_allowed_cidrs(const LoadBalancer& owner, const Listener& listener) {
   for (const auto& cidr : listener.allowed_cidrs) {
     if (vip_of_version(owner, cidr.is_v6())) continue;

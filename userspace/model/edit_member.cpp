@@ -38,8 +38,8 @@ Result<void> check_not_a_vip(const Model& model, const Member& member) {
   return {};
 }
 
-// A member that stops to take connections has its pool's time for those that it has, unless it came
-// with an end of its own; one that takes them again has no end.
+// Sets the end of a drain. A member that stops taking connections gets its pool's time, unless the
+// request has an end of its own; one that takes them again has no end.
 void time_drain(Member& member, const Member& before, const Pool& pool, Timestamp now) {
   if (member.takes_connections()) {
     member.drain_until.reset();

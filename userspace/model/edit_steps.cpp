@@ -24,7 +24,7 @@ bool is_pending(const Object& object) {
   return false;
 }
 
-// Do the two states of one kind of object differ below this load balancer?
+// Says whether the two states of one kind of object differ below this load balancer.
 template <typename T, typename OwnerOf>
 bool differs_below(const std::map<Uuid, T>& before, const std::map<Uuid, T>& after,
                    const Uuid& load_balancer, OwnerOf owner_of) {
@@ -155,7 +155,7 @@ void erase_pool(Model& model, const Uuid& pool, Timestamp now) {
 
 namespace {
 
-// Is `now` what touch_load_balancer() makes of the load balancer?
+// Says whether `now` is what touch_load_balancer() makes of the load balancer.
 bool only_touched(const LoadBalancer& load_balancer, LoadBalancer now) {
   now.provisioning_status = load_balancer.provisioning_status;
   now.provisioning_error = load_balancer.provisioning_error;

@@ -1,5 +1,6 @@
-// What the edits of all object kinds share: looking objects up with the API's errors, giving new
-// objects their identity, marking what a change touches as pending. Private to model/.
+// Edit steps: shared by the edits of all kinds of objects. They look objects up with the API's
+// errors, give new objects their identity, and mark as pending what a change touches. Private to
+// model/.
 #pragma once
 
 #include <map>
@@ -23,13 +24,14 @@ Result<T*> find(std::map<Uuid, T>& objects, const Uuid& id) {
   return &found->second;
 }
 
-// A fresh id, `now`, PENDING_CREATE, and the parent's project unless the object names its own.
+// Gives the object a new id, `now`, PENDING_CREATE, and the parent's project unless it names its
+// own.
 void begin(Object& object, std::string_view parent_project, Timestamp now);
-// What replace() keeps of the current object: identity, project and creation; marks `next` as
-// changed.
+// Copies what replace() keeps of the current object: identity, project and creation; marks `next`
+// as changed.
 void carry_over(Object& next, const Object& current, Timestamp now);
 
-// PENDING_UPDATE for the object and everything between it and its load balancer. The ids exist.
+// Marks the object and everything between it and its load balancer PENDING_UPDATE. The ids exist.
 void mark_pending(Object& object);
 void mark_load_balancer(Model& model, const Uuid& load_balancer);
 void mark_listener(Model& model, const Uuid& listener);
@@ -44,13 +46,13 @@ Result<void> check_address_is_free(const Model& model, const IpAddress& address,
 template <typename T>
 Result<void> check_quota(const Model& model, const T& object);
 
-// Which pools a listener may hand its connections to.
+// Checks that a listener of this protocol may use a pool of that protocol.
 Result<void> check_protocols_fit(Protocol listener, Protocol pool);
 
-// The load balancer goes: its floating IPs are reserved, as they were before they were attached.
+// Releases the floating IPs of a load balancer that is removed; they stay reserved.
 void detach_floating_ips(Model& model, const Uuid& load_balancer, Timestamp now);
 
-// Takes the pool, its members and its monitor out; listeners that named it lose their default pool.
+// Removes the pool, its members and its monitor; listeners that named it lose their default pool.
 void erase_pool(Model& model, const Uuid& pool, Timestamp now);
 
 }  // namespace sluice::model

@@ -1,4 +1,4 @@
-// Addresses of a subnet for those who did not choose one.
+// Allocates addresses of a subnet for requests that did not choose one.
 #pragma once
 
 #include <functional>
@@ -7,10 +7,10 @@
 
 namespace sluice::model {
 
-// May this address be given away, as far as others than the model know?
+// Says whether the address may be allocated, by knowledge outside of the model.
 using MayGive = std::function<bool(const IpAddress&)>;
 
-// As allocate_address() of networks.hpp, among those that `may_give` is true of.
+// Like allocate_address() of networks.hpp, but only of addresses for which `may_give` is true.
 Result<IpAddress> allocate_address(const Model& model, const Subnet& subnet,
                                    const MayGive& may_give);
 

@@ -14,7 +14,7 @@
 
 namespace sluice::model {
 
-// Both ends are allowed values.
+// A range of allowed values, including both ends.
 struct Range {
   std::int64_t lowest = 0;
   std::int64_t highest = 0;
@@ -31,7 +31,7 @@ inline constexpr Range timeout_range_ms{0, 2'073'600'000};  // 24 days: a listen
 inline constexpr Range seconds_range{0, 2'147'483'647};     // a monitor's delay and timeout
 inline constexpr Range quota_range{-1, 2'000'000'000};
 
-// In characters, not bytes.
+// This counts characters, not bytes.
 inline constexpr std::size_t max_text_length =
     255;  // names, descriptions, tags, URL paths, domains
 inline constexpr std::size_t max_project_id_length = 36;
@@ -44,7 +44,7 @@ Result<void> check_range(std::string_view attribute, std::int64_t value, Range r
 Result<void> check_length(std::string_view attribute, std::string_view text,
                           std::size_t longest = max_text_length);
 
-// The timeout and granularity of a pool's persistence fit its protocol.
+// Checks that the timeout and granularity of a pool's persistence fit its protocol.
 Result<void> check_persistence(const Pool& pool);
 
 }  // namespace sluice::model

@@ -1,5 +1,5 @@
-// The words of the API for the model's enums ("ROUND_ROBIN", "PENDING_CREATE", "fullnat"), both
-// ways. Matching is case-sensitive, as in the real service.
+// Names: the API's words for the model's enums ("ROUND_ROBIN", "PENDING_CREATE", "fullnat"), in
+// both directions. Matching is case-sensitive, as in the real service.
 #pragma once
 
 #include <optional>

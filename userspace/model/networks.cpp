@@ -51,7 +51,7 @@ Result<Words> split(std::string_view line) {
   return words;
 }
 
-// The UUID that a word gives, or the one that follows from the name.
+// The UUID that a word gives, or one made from the name.
 Result<Uuid> id_of(std::string_view line, const Words& words, std::string_view key,
                    std::string_view kind, const std::string& name) {
   const auto given = words.find(key);
@@ -61,7 +61,8 @@ Result<Uuid> id_of(std::string_view line, const Words& words, std::string_view k
   return *id;
 }
 
-// All but the network's own address, an IPv4 network's broadcast and the gateway at an end.
+// Sets the range to all but the network's own address, an IPv4 network's broadcast address and a
+// gateway at an end.
 void set_whole_range(Subnet& subnet) {
   const auto& cidr = subnet.cidr;
   const unsigned width = cidr.is_v6() ? 128 : 32;
@@ -105,7 +106,7 @@ Result<void> set_addresses(std::string_view line, const Words& words, Subnet& su
   return range == words.end() ? Result<void>{} : set_range(line, range->second, subnet);
 }
 
-// Addresses that are taken, whoever has them.
+// All addresses in the model that are taken.
 std::set<IpAddress> taken_addresses(const Model& model) {
   std::set<IpAddress> taken;
   for (const auto& [id, load_balancer] : model.load_balancers) {

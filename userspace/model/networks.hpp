@@ -1,5 +1,5 @@
-// Networks: the subnets that addresses are taken from, as the operator declared them. Not part of
-// Model: they come from sluiced's configuration, not from the API.
+// Networks: the subnets from which addresses are allocated. They are not part of Model, because
+// they come from sluiced's configuration, not from the API.
 //
 // A subnet is declared by one line of comma-separated words, the name first:
 //
@@ -46,22 +46,22 @@ struct Network {
 
 class Networks {
  public:
-  // ErrorKind::invalid, naming the line and what is wrong in it.
+  // Declares a subnet. ErrorKind::invalid names the line and what is wrong in it.
   Result<void> declare(std::string_view line);
 
   const std::vector<Network>& all() const { return networks_; }
   bool empty() const { return networks_.empty(); }
   const Network* find_network(const Uuid& id) const;
   const Subnet* find_subnet(const Uuid& id) const;
-  // The subnet that the address lies in.
+  // The subnet that contains the address.
   const Subnet* subnet_of(const IpAddress& address) const;
 
  private:
   std::vector<Network> networks_;
 };
 
-// The lowest address of the subnet that nobody in the model has; ErrorKind::conflict when there is
-// none. Callers put the address into the same model before anybody else asks.
+// Returns the lowest free address of the subnet; ErrorKind::conflict if there is none. The caller
+// must put the address into the same model before the next call.
 Result<IpAddress> allocate_address(const Model& model, const Subnet& subnet);
 
 }  // namespace sluice::model

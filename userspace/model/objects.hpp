@@ -1,5 +1,4 @@
-// The object model: load balancer, listener, pool, member, health monitor, floating IP, as plain
-// values.
+// Objects: load balancer, listener, pool, member, health monitor and floating IP as plain values.
 //
 // Names, ranges and defaults are those of the OpenStack Load Balancer API v2. Provisioning status
 // is stored with the object; operating status is derived (model/status.hpp) and not part of it.
@@ -21,12 +20,12 @@
 
 namespace sluice::model {
 
-// UTC, microseconds: what the API shows is cut to seconds, the rest keeps creation order.
+// UTC in microseconds. The API shows seconds; the rest keeps the order of creation.
 using Timestamp = std::chrono::sys_time<std::chrono::microseconds>;
 
 enum class ProvisioningStatus { active, error, pending_create, pending_update, pending_delete };
-// What a listener or pool says it carries. HTTP and HTTPS are TCP to a load balancer that does not
-// read the payload: see transport().
+// The protocol of a listener or pool. HTTP and HTTPS are TCP to a load balancer that does not read
+// the payload: see transport().
 enum class Protocol { tcp, udp, sctp, http, https };
 enum class Algorithm { round_robin, least_connections, source_ip, source_ip_port, maglev };
 enum class ForwardingMode { fullnat, dnat, dsr, ipip };
@@ -40,16 +39,18 @@ constexpr Protocol transport(Protocol protocol) {
   return protocol == Protocol::udp || protocol == Protocol::sctp ? protocol : Protocol::tcp;
 }
 
-// Monitors that ask for a page: only they have a method, a path and expected codes.
+// Says whether the monitor requests a page: only such monitors have a method, a path and expected
+// codes.
 constexpr bool asks_for_page(MonitorType type) {
   return type == MonitorType::http || type == MonitorType::https;
 }
 
 inline constexpr std::string_view default_provider = "sluice";
-// The real service's names for its own provider, which its clients ask for: this one serves them.
+// The real service's names for its own provider. Its clients ask for them, so they are accepted
+// here.
 inline constexpr std::array<std::string_view, 2> provider_aliases = {"octavia", "amphora"};
 
-// What every object of the API has.
+// The attributes of every object.
 struct Object {
   Uuid id{};
   std::string project_id;
@@ -64,8 +65,8 @@ struct Object {
   bool operator==(const Object&) const = default;
 };
 
-// A further address of a load balancer: on another subnet of its VIP's network, so mostly of the
-// other IP version.
+// A further address of a load balancer, on another subnet of its VIP's network, mostly of the other
+// IP version.
 struct AdditionalVip {
   IpAddress address;
   std::optional<std::string> subnet_id;
@@ -82,17 +83,17 @@ struct LoadBalancer : Object {
   Uuid vip_port_id{};  // names the VIP where the Networking API wants a port
   std::optional<std::string> vip_subnet_id;
   std::optional<std::string> vip_network_id;
-  // What becomes of packets for its VIPs that match no listener and no connection.
+  // The treatment of packets for its VIPs that match no listener and no connection.
   RefusalMode on_unmatched = RefusalMode::drop;
-  // It is in ERROR because the data plane refused a change, so it takes no other one until it is
-  // failed over or deleted. An ERROR that came without a change leaves this false.
+  // The data plane has refused a change, so the load balancer takes no other one until it is failed
+  // over or deleted. An ERROR without a change leaves this false.
   bool change_failed = false;
 
   bool operator==(const LoadBalancer&) const = default;
 };
 
-// What the API shows where no data timeout was set, and what then doesn't count: cutting off every
-// connection after 50 silent seconds is what the real service's users complain of.
+// The API shows this if no data timeout was set, but it has no effect: users of the real service
+// complain that it ends every connection after 50 silent seconds.
 inline constexpr std::uint32_t default_data_timeout_ms = 50000;
 
 struct Listener : Object {
@@ -110,8 +111,8 @@ struct Listener : Object {
   std::uint32_t timeout_member_connect_ms = 5000;
   std::uint32_t timeout_member_data_ms = default_data_timeout_ms;
   std::uint32_t timeout_tcp_inspect_ms = 0;
-  // Do the two data timeouts count? Those that were stored before they were enforced don't until
-  // one of them is set again.
+  // Says whether the data timeouts have an effect. Those that were stored before they were enforced
+  // have none until one of them is set again.
   bool data_timeouts_count = true;
 
   bool operator==(const Listener&) const = default;
@@ -128,9 +129,9 @@ struct Pool : Object {
   // address.
   std::optional<std::uint32_t> persistence_timeout_seconds;
   std::optional<IpAddress> persistence_granularity;  // a mask: "255.255.255.0"
-  // What becomes of the connections of a member that its monitor declares down.
+  // The treatment of connections to a member that is down.
   MemberDownMode on_member_down = MemberDownMode::reset;
-  // How long members that are drained or disabled keep their connections; unset: until they end.
+  // The time that drained or disabled members keep their connections; unset: until these end.
   std::optional<std::uint32_t> drain_timeout_seconds;
 
   bool operator==(const Pool&) const = default;
@@ -145,14 +146,14 @@ struct Member : Object {
   std::optional<std::string> subnet_id;
   std::optional<IpAddress> monitor_address;
   std::optional<std::uint16_t> monitor_port;
-  // The two addresses as they were typed, where that isn't how an address prints itself: clients
+  // The two addresses as they were typed, if that differs from their canonical form: clients
   // compare what they sent with what they are shown.
   std::string typed_address;
   std::string typed_monitor_address;
-  // Drained or disabled, and then its connections are ended; unset: they may go on.
+  // The time at which the connections of a drained or disabled member are ended; unset: never.
   std::optional<Timestamp> drain_until;
 
-  // May it get new connections, as far as its own settings go?
+  // Says whether its own settings allow new connections.
   bool takes_connections() const { return admin_state_up && weight > 0; }
 
   bool operator==(const Member&) const = default;
@@ -165,7 +166,7 @@ struct HealthMonitor : Object {
   std::uint32_t timeout_seconds = 0;
   std::uint32_t max_retries = 1;       // successes in a row to come up, 1..10
   std::uint32_t max_retries_down = 3;  // failures in a row to go down, 1..10
-  // HTTP and HTTPS monitors only:
+  // Only HTTP and HTTPS monitors have the following:
   std::string http_method = "GET";
   std::string url_path = "/";
   std::string expected_codes = "200";       // "200", "200,202" or "200-204"
@@ -175,8 +176,8 @@ struct HealthMonitor : Object {
   bool operator==(const HealthMonitor&) const = default;
 };
 
-// A further address that reaches a load balancer's listeners, as the Networking API's floating IP.
-// Without a load balancer it is only reserved.
+// A further address of a load balancer, as a floating IP of the Networking API. Without a load
+// balancer it is only reserved.
 struct FloatingIp : Object {
   std::string description;
   IpAddress address;
@@ -186,7 +187,7 @@ struct FloatingIp : Object {
   bool operator==(const FloatingIp&) const = default;
 };
 
-// How many objects of each kind a project may have: -1 is as many as it likes.
+// The number of objects of each kind that a project may have; -1: unlimited.
 struct Quota {
   std::int32_t load_balancer = -1;
   std::int32_t listener = -1;
@@ -214,7 +215,7 @@ struct Model {
   bool operator==(const Model&) const = default;
 };
 
-// What probing last said of a member. Absent from the table: not probed yet, or no monitor.
+// The last result of probing a member. Absent from the table: not probed yet, or no monitor.
 enum class Health { up, down };
 using HealthTable = std::map<Uuid, Health>;  // by member id
 

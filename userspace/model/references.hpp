@@ -1,5 +1,5 @@
-// References: does every object's parent exist? Edits keep it so; a store that was damaged, or
-// edited by hand, may not.
+// References: checks that every object's parent exists. Edits ensure that; a damaged store, or one
+// that was edited by hand, may not.
 #pragma once
 
 #include "base/result.hpp"
@@ -7,8 +7,7 @@
 
 namespace sluice::model {
 
-// ErrorKind::internal that names the first object whose parent, or whose listener's pool, is
-// missing.
+// ErrorKind::internal names the first object whose parent, or whose listener's pool, is missing.
 Result<void> check_references(const Model& model);
 
 }  // namespace sluice::model

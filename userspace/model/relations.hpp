@@ -1,8 +1,8 @@
-// Relations: who belongs to whom in a model, for one look at it: a list, a scrape of metrics.
+// Relations: finds children in a model, for one pass over it such as a list or a scrape of metrics.
 //
-// The model's tables know only parents. Whoever asks about many objects (`many`) has each table
-// sorted by parent when it is first asked about; for a few it is cheaper to search. The model must
-// outlive the relations and stay as it is.
+// The model's tables know only parents. With `many`, each table is sorted by parent at the first
+// question; for a few questions searching is cheaper. The model must outlive the relations and not
+// change.
 #pragma once
 
 #include <map>
@@ -26,7 +26,7 @@ class Relations {
   std::vector<const Pool*> pools_of(const Uuid& load_balancer) const;
   std::vector<const Listener*> listeners_with(const Uuid& pool) const;  // as their default pool
   std::vector<const Member*> members_of(const Uuid& pool) const;
-  // Null: none.
+  // The pool's monitor; null: none.
   const HealthMonitor* monitor_of(const Uuid& pool) const;
 
  private:

@@ -5,7 +5,7 @@
 namespace sluice::model {
 namespace {
 
-// Created, but not in the data plane yet: it serves nobody.
+// Says whether the object was created, but is not in the data plane yet.
 bool not_there_yet(const Object& object) {
   return object.provisioning_status == ProvisioningStatus::pending_create;
 }
@@ -45,7 +45,7 @@ OperatingStatus operating_status(const Relations& relations, const HealthTable& 
   if (owner != load_balancers.end() && !owner->second.admin_state_up) {
     return OperatingStatus::offline;
   }
-  // ERROR means that the data plane refused it: wanted, and missing there.
+  // ERROR means that the data plane has refused it.
   if (object.provisioning_status == ProvisioningStatus::error) return OperatingStatus::error;
   return full.contains(object.id) ? OperatingStatus::degraded : OperatingStatus::online;
 }

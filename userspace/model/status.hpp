@@ -1,4 +1,5 @@
-// Operating status: derived from the model and from what probing found, never stored.
+// Status: the operating status, which is derived from the model and the results of probing, never
+// stored.
 //
 // The rules are the real Octavia service's (amphora health manager): see the table in
 // model/README.md.
@@ -25,20 +26,20 @@ OperatingStatus operating_status(const Relations& relations, const HealthTable& 
 OperatingStatus operating_status(const Relations& relations, const HealthTable& health,
                                  const Member& object);
 OperatingStatus operating_status(const HealthMonitor& object);
-// For one object.
+// The operating status of one object.
 template <typename T, typename... Full>
 OperatingStatus operating_status(const Model& model, const HealthTable& health, const T& object,
                                  const Full&... full) {
   return operating_status(Relations(model), health, object, full...);
 }
 
-// May the member get new connections, as far as administration and probing say? (weight and backup
-// are the ring's business.) A member that was never probed is usable: a monitor may take members
-// away only by a result.
+// Says whether administration and probing allow the member new connections (the ring considers
+// weight and backup). A member that was never probed is usable, because only a result may take
+// members away.
 bool usable(const HealthTable& health, const Member& member);
 
-// Is the member probed: are it, its pool and the pool's monitor enabled? Only such a member has
-// health.
+// Says whether the member is probed: it, its pool and the pool's monitor are enabled. Only such a
+// member has health.
 bool probed(const Model& model, const Member& member);
 bool probed(const Relations& relations, const Member& member);
 

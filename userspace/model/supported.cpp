@@ -52,7 +52,8 @@ Result<void> check(const Supported& supported, const Model& model, const Floatin
                                         object.address.to_string(), vips_text(owner)));
 }
 
-// SCTP's checksum covers the ports, so a data plane that doesn't compute it can't change them.
+// Checks that SCTP ports stay the same. SCTP's checksum covers them, so a data plane that doesn't
+// compute it can't change them.
 Result<void> check_sctp_port(const Supported& supported, const Listener& listener,
                              const Member& member) {
   if (supported.sctp_ports || listener.protocol != Protocol::sctp ||

@@ -1,9 +1,9 @@
-// What the data plane and the prober can do, out of all that the API knows: the one place where a
-// request is refused because this version can't carry it out yet.
+// Supported: the part of the API that data plane and prober can carry out. Only here are requests
+// refused because this version can't carry them out yet.
 //
-// The edits (edit.hpp) let everything in that is right by the API's rules. The controller then asks
-// check_supported() about what the edit added or changed. A feature that gets built becomes true
-// here, and nothing else has to change.
+// The edits (edit.hpp) accept everything that the API allows. The controller then calls
+// check_supported() for what the edit has added or changed. A new feature becomes true here, and
+// nothing else has to change.
 #pragma once
 
 #include <cstddef>
@@ -15,7 +15,7 @@
 
 namespace sluice::model {
 
-// How much the data plane has room for. As many as there may be, unless it says otherwise.
+// The numbers of objects for which the data plane has room; without limits by default.
 struct Room {
   static constexpr std::size_t plenty = static_cast<std::size_t>(-1);
   std::size_t vips = plenty;  // floating IPs included
@@ -47,12 +47,12 @@ struct Supported {
   static Supported everything();
 };
 
-// ErrorKind::forbidden when `after` has more of a kind than there is room for, and more than
-// `before`: what can't be served is refused, rather than stored and in ERROR.
+// ErrorKind::forbidden if `after` has more of a kind than there is room for, and more than
+// `before`: such objects are refused instead of being stored in ERROR.
 Result<void> check_room(const Room& room, const Model& before, const Model& after);
 
-// ErrorKind::unsupported for the first object of `after` that is not in `before` like that and
-// needs more than `supported`.
+// ErrorKind::unsupported for the first new or changed object of `after` that needs more than
+// `supported`.
 Result<void> check_supported(const Supported& supported, const Model& before, const Model& after);
 
 // "Provider 'sluice' does not support a requested option: <what>"

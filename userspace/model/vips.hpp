@@ -1,4 +1,4 @@
-// The VIPs of a load balancer as one list: vip_address and the additional ones.
+// VIPs: vip_address and the additional VIPs of a load balancer as one list.
 #pragma once
 
 #include <optional>
@@ -10,9 +10,9 @@
 
 namespace sluice::model {
 
-// All of them, vip_address first.
+// All VIPs, vip_address first.
 std::vector<IpAddress> vips(const LoadBalancer& load_balancer);
-// The first of them that is of that IP version; nullopt: there is none.
+// The first VIP of that IP version; nullopt: there is none.
 std::optional<IpAddress> vip_of_version(const LoadBalancer& load_balancer, bool ipv6);
 bool has_vip(const LoadBalancer& load_balancer, const IpAddress& address);
 // "10.0.0.16" or "10.0.0.16, 2001:db8::16", for texts.
