@@ -5,8 +5,8 @@
 namespace sluice::control {
 namespace {
 
-// diff() orders operations so that none of this happens, unless an earlier one was refused. Returns
-// what is missing, or an empty string.
+// Tells what an operation lacks; empty if nothing. diff() orders operations so that nothing is
+// missing, unless an earlier one was refused.
 struct Obstacle {
   const DataPlaneState& actual;
 
@@ -38,7 +38,7 @@ struct Obstacle {
   }
 };
 
-// The pool with what there is of its members: a ring that lags behind would go on serving dead
+// Reduces a pool to the members that exist: a ring that is not updated would go on serving dead
 // ones.
 Operation with_members_at_hand(Operation operation, const DataPlaneState& actual) {
   if (auto* pool = std::get_if<PutPool>(&operation)) {

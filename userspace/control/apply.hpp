@@ -1,4 +1,4 @@
-// Apply: carries operations out one by one and keeps the books on what the data plane holds now.
+// Apply: carries out operations one by one and keeps track of the data plane's state.
 #pragma once
 
 #include <vector>

@@ -1,4 +1,4 @@
-// Captured packets: what a data plane tells of single packets while somebody wants to know.
+// Captures: single packets that a data plane reports on request.
 #pragma once
 
 #include <chrono>
@@ -11,8 +11,8 @@
 
 namespace sluice::control {
 
-// Which packets are told of: those that fit everything that is set. Addresses and ports are those
-// of the packet as it came in.
+// Selects packets that match everything that is set. Addresses and ports are those of the packet as
+// it came in.
 struct CaptureFilter {
   std::optional<IpNetwork> network = {};  // has one of its addresses
   std::uint16_t port = 0;                 // is one of its ports; 0: any
@@ -22,13 +22,13 @@ struct CaptureFilter {
 };
 inline constexpr std::uint16_t longest_captured_frame = 2048;
 
-// One frame. A packet that leaves has two in a row, first as it came in.
+// One frame. A packet that leaves has two in a row, of which the first is as it came in.
 struct CapturedFrame {
   std::chrono::system_clock::time_point time;  // when it came in
   std::string interface;                       // where it came in or leaves
   bool departure = false;                      // as it leaves
   std::string reason, verdict;                 // as in ReasonCount
-  std::uint32_t length = 0;  // of the frame, of which `bytes` may be the beginning
+  std::uint32_t length = 0;                    // of the frame; `bytes` may be shorter
   std::vector<std::uint8_t> bytes;
 };
 

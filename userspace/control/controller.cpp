@@ -14,7 +14,7 @@
 namespace sluice::control {
 namespace {
 
-// What is still to do after an attempt, each with the reason that the data plane gave.
+// The operations that are still to do after an attempt, each with the data plane's reason.
 std::vector<Refusal> still_missing(const DataPlaneState& desired, const DataPlaneState& actual,
                                    std::vector<Refusal> refusals) {
   std::vector<Refusal> result;
@@ -30,7 +30,7 @@ std::vector<Refusal> still_missing(const DataPlaneState& desired, const DataPlan
   return result;
 }
 
-// Of more operations than these, everything is read back at once.
+// After more operations than these, the whole state is read back.
 constexpr std::size_t most_read_one_by_one = 1000;
 
 struct Repair {
@@ -77,14 +77,14 @@ Result<std::unique_ptr<Controller>> Controller::start(store::Contents contents,
                                                       store::Writer& writer, DataPlane& data_plane,
                                                       Age age) {
   std::unique_ptr<Controller> controller(new Controller(std::move(contents), writer, data_plane));
-  // A data plane that can't be read is told of below.
+  // A data plane that can't be read is reported below.
   const auto carried = data_plane.store_position().value_or(store::Position{});
   if (auto present = data_plane.read()) {
     auto fits = check_store_age(controller->stored_, carried, *present);
     if (!fits && age == Age::check) return tl::unexpected(std::move(fits.error()));
     controller->actual_ = std::move(*present);
   }
-  // What is accepted is the newest from now on, also for those who find a copy of the other one.
+  // An accepted state is the newest from now on, so that a copy of the other one is refused later.
   if (carried.store == controller->stored_.position.store &&
       carried.generation > controller->stored_.position.generation) {
     controller->generation_at_least_ = carried.generation + 1;
@@ -109,8 +109,8 @@ Result<void> Controller::change(const Edit& edit) {
   return or_as_before([&] { return edit(*staged_); });
 }
 
-// Makes `staged_` what it was if `edit` fails. Before the first change of a group that is model_: a
-// copy of everything is made only where there is another state to go back to.
+// Restores `staged_` if `edit` fails. Before the first change of a group that is model_, so a copy
+// of everything is made only if there is another state to go back to.
 Result<void> Controller::or_as_before(const std::function<Result<void>()>& edit) {
   std::optional<model::Model> before;
   if (touched_) before = *staged_;
@@ -123,7 +123,7 @@ Result<void> Controller::or_as_before(const std::function<Result<void>()>& edit)
   return done;
 }
 
-// What the edits don't judge: whether an object is busy, and what this version can do.
+// Checks what the edits don't: whether an object is busy, and what this version can do.
 Result<void> Controller::permit(const model::Model& next) const {
   if (auto free = model::refuse_busy(model_, next); !free) return free;
   return model::check_supported(data_plane_->supported(), model_, next);
@@ -144,8 +144,8 @@ Result<void> Controller::transaction(const Request& changes, Ending ending) {
   return permitted ? Result<void>() : done;
 }
 
-// Gives the store its next commit, if it is ready and there is anything to store. Whoever hears of
-// a refusal may submit again at once: that waits until this group has gone to the store.
+// Gives the store its next commit, if it is ready and there is anything to store. A caller that is
+// refused may submit again at once, but that request waits until this group has gone to the store.
 void Controller::proceed() {
   if (std::exchange(proceeding_, true)) return;
   while (!committing_ && !staged_ && (unsaved_ || !waiting_.empty())) {
@@ -169,8 +169,8 @@ void Controller::proceed() {
   proceeding_ = false;
 }
 
-// Runs the requests that wait, each on what those before it have led to. A request that is refused
-// has its answer at once and leaves no trace.
+// Runs the waiting requests, each on the result of those before it. A request that is refused is
+// answered at once and leaves no trace.
 Controller::Group Controller::carry_out_waiting() {
   Group group;
   if (waiting_.empty()) return group;
@@ -201,8 +201,8 @@ Controller::Group Controller::carry_out_waiting() {
   return group;
 }
 
-// What the store lacks of the group's changes, and of what became of the model and of health since
-// its last commit.
+// Collects what the store lacks: the group's changes, and changes of model and health since its
+// last commit.
 store::Commit Controller::missing_in_store(const Group& group) const {
   const auto& next = group.next ? *group.next : model_;
   store::Commit commit;
@@ -220,7 +220,7 @@ store::Commit Controller::missing_in_store(const Group& group) const {
   }
   for (const auto& [id, health] : stored_.health) {
     const bool goes = health_.contains(id) ? !keeps_health(id) : true;
-    // The health of a member that goes is gone with it.
+    // A removed member's health is removed, too.
     if (goes && next.members.contains(id)) commit.health.emplace(id, std::nullopt);
   }
   return commit;
@@ -246,8 +246,8 @@ void Controller::committed(Group group, const store::Commit& commit,
   proceed();
 }
 
-// After what was stored is applied: a kill in between leaves a store that is ahead, which is no
-// harm.
+// Notes the store's position in the data plane, after the commit was applied. A kill in between
+// leaves a store that is ahead, which does no harm.
 void Controller::note_position() {
   if (auto noted = data_plane_->note_store_position(stored_.position); !noted)
     event("note the store's position: " + noted.error().text());
@@ -269,8 +269,8 @@ void Controller::note_stored(const store::Commit& commit, std::uint64_t generati
   store_failure_.clear();
 }
 
-// What the commit had of health and statuses goes into the next one. That is not begun for their
-// sake alone: a disk that is full now will still be full in a millisecond.
+// The commit's health and statuses go into the next one, which isn't begun for them alone: a disk
+// that is full now will still be full in a millisecond.
 void Controller::note_store_failure(const Error& error) {
   if (error.text() != store_failure_) event("the store refuses changes: " + error.text());
   store_failure_ = error.text();
@@ -289,8 +289,8 @@ void Controller::set_health(const model::HealthTable& changes) {
   }
   if (news.empty()) return;
   for (const auto& [member, health] : news) health_[member] = health;
-  // A dead member must go even if the disk is full or hangs: what is lost is only the memory of it
-  // at a restart.
+  // A dead member must leave its ring even if the disk is full or hangs; a restart may forget its
+  // health.
   settle(bring_in_line(Verify::trust));
   notify();
   unsaved_ = true;
@@ -331,7 +331,7 @@ void Controller::lose_data_plane(const Error& why) {
 
 Result<std::vector<std::string>> Controller::repair_drift() {
   if (hook_() == Hook::hold) return std::vector<std::string>{};
-  if (!store_failure_.empty()) unsaved_ = true;  // a chance for what it has missed
+  if (!store_failure_.empty()) unsaved_ = true;  // to try again what it has missed
   proceed();
   if (lost_) return std::vector<std::string>{};
   auto found = data_plane_->read();
@@ -358,7 +358,7 @@ Result<std::vector<std::string>> Controller::repair_drift() {
   return lines;
 }
 
-// The outcome when packets meet no data plane of ours: each object that it should hold is refused.
+// The outcome without a data plane that packets meet: each of its objects counts as refused.
 Attempt Controller::nothing_of_it(const Error& why) {
   actual_.reset();
   Attempt attempt;
@@ -367,8 +367,7 @@ Attempt Controller::nothing_of_it(const Error& why) {
   return attempt;
 }
 
-// Makes the data plane hold the desired state; what it does not hold afterwards comes back, with
-// reasons.
+// Makes the data plane hold the desired state; returns what it lacks afterwards, with reasons.
 Attempt Controller::bring_in_line(Verify verify) {
   if (lost_) return nothing_of_it(*lost_);
   if (hook_() == Hook::fail) {
@@ -386,8 +385,8 @@ Attempt Controller::bring_in_line(Verify verify) {
   if (operations.empty()) return {};
   auto refusals = apply_all(*data_plane_, operations, *actual_);
   if (refusals.empty() && verify == Verify::trust) return {};
-  // What was not touched is as it was, or the drift check finds it: reading all of it would make a
-  // change cost the more, the more there is.
+  // Objects that were not touched are unchanged, or the drift check finds them. Reading all would
+  // make a change cost more, the more objects there are.
   if (refusals.empty() && operations.size() <= most_read_one_by_one) {
     const auto held = data_plane_->holds(operations);
     if (held && held->value_or(false)) return {};
@@ -411,7 +410,7 @@ void Controller::settle(const Attempt& attempt) {
   if (changed) unsaved_ = true;
 }
 
-// Only probed members have health: a result from before a monitor went says nothing about today.
+// Only probed members have health: results of a monitor that was removed are obsolete.
 void Controller::prune_health() {
   const model::Relations relations(model_, model::Relations::many);
   const auto forgotten = std::erase_if(health_, [&](const auto& entry) {

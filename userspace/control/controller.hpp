@@ -1,14 +1,14 @@
 // Controller: owns the desired state and keeps store and data plane equal to it.
 //
-// Single-threaded: every call comes from the event loop's thread, and none waits for the disk. A
-// request is judged on a copy, handed to the store's writer, and becomes part of the model, the
-// data plane and the answer when it is stored. Until then everybody sees the state before it, and
-// further requests wait: they are one commit when the disk is ready for the next. Health and
-// suspicions reach the data plane at once, whatever the disk does; the store hears of them with the
-// next commit.
+// It is single-threaded: every call comes from the event loop's thread, and none waits for the
+// disk. A request is checked on a copy and handed to the store's writer; once it is stored it
+// becomes part of the model, is applied to the data plane and answered. Until then everybody sees
+// the state before it. Further requests wait and become one commit when the disk is ready for the
+// next. Health and suspicions reach the data plane at once, whatever the disk does, and the store
+// with the next commit.
 //
-// If applying fails the objects that were pending become ERROR with the reason, and the next change
-// or drift check tries again.
+// If applying fails, the objects that were pending become ERROR with the reason, and the next
+// change or drift check tries again.
 #pragma once
 
 #include <deque>
@@ -30,7 +30,7 @@
 
 namespace sluice::control {
 
-// What a test makes of applying, to see the states that are over in milliseconds otherwise.
+// Lets a test stop or fail applying, to see states that otherwise last milliseconds.
 enum class Hook {
   none,
   hold,  // changes are stored and stay PENDING_*
@@ -39,91 +39,90 @@ enum class Hook {
 
 class Controller {
  public:
-  // Takes what was stored and brings the data plane (whatever it holds from an earlier run) in line
-  // with it. Fails, with nothing changed, when the data plane carries more than what was stored
-  // (store_age.hpp) and `age` does not accept that. A data plane that refuses leaves objects in
-  // ERROR. From here on the store is the writer's alone.
+  // Reads the stored state and makes the data plane equal to it, whatever that holds from an
+  // earlier run. Fails without changes if the data plane is newer than the store (store_age.hpp)
+  // and `age` does not accept that. A refusal of the data plane leaves objects in ERROR. From here
+  // on only the writer uses the store.
   enum class Age { check, accept_older };
   static Result<std::unique_ptr<Controller>> start(store::Contents contents, store::Writer& writer,
                                                    DataPlane& data_plane, Age age = Age::check);
   Controller(const Controller&) = delete;
   Controller& operator=(const Controller&) = delete;
 
-  // What addresses are taken from; empty until the daemon has declared them.
+  // The networks to allocate addresses from; empty until the daemon has declared them.
   const model::Networks& networks() const { return networks_; }
   void set_networks(model::Networks networks) { networks_ = std::move(networks); }
 
-  // What is stored; within a request, with what that has changed so far.
+  // The stored model; within a request, including its changes so far.
   const model::Model& model() const { return staged_ ? *staged_ : model_; }
-  // Only within a request: what there was when it began.
+  // Only within a request: the model when it began.
   const model::Model& before_request() const { return before_request_ ? *before_request_ : model_; }
   const model::HealthTable& health() const { return health_; }
   // Asks the data plane about every listener that has a connection_limit.
   model::FullListeners full_listeners();
   DataPlane& data_plane() { return *data_plane_; }
 
-  // Carries out `request` when the commits before it are done, and tells `done` when what it
-  // changed is stored and applied, or why nothing of it was. Success means stored; whether the data
-  // plane took it stands in the objects' provisioning status.
+  // Carries out `request` when the commits before it are done, and calls `done` when its changes
+  // are stored and applied, or with the reason why none was. Success means stored; the objects'
+  // provisioning status tells whether the data plane took them.
   using Request = std::function<Result<void>()>;
   using Done = std::function<void(Result<void>)>;
   void submit(Request request, Done done);
 
-  // Only within a request: runs `edit` on what the request has led to so far.
+  // Only within a request: runs `edit` on the request's changes so far.
   using Edit = std::function<Result<void>(model::Model&)>;
   Result<void> change(const Edit& edit);
 
-  // Only within a request: all calls of change() within `changes` happen or none, so `changes`
-  // fails when one of them did. After an error, and after a rehearsal, none did; a rehearsal tells
-  // whether they would have been permitted.
+  // Only within a request: makes the calls of change() within `changes` happen all or none;
+  // `changes` must fail if one of them did. A rehearsal only tells whether they would be permitted.
   enum class Ending { commit, rehearse };
   Result<void> transaction(const Request& changes, Ending ending = Ending::commit);
 
-  // Does the store have a commit that it has not answered?
+  // Says whether the store has a commit that it has not answered.
   bool committing() const { return committing_; }
-  // How many commits it was given.
+  // The number of commits that it was given.
   std::uint64_t commits() const { return commits_; }
 
-  // For backups, which it makes and reads between commits.
+  // The writer, for backups, which it makes and reads between commits.
   store::Writer& store_writer() { return *writer_; }
 
-  // The probed state of these members changed: applied at once, and stored when the disk takes it.
-  // Unknown members and those that are not probed (model::probed) are ignored. A change forgets the
-  // health of members that are no longer probed.
+  // Sets the probed state of members: applied at once, and stored when the disk is ready. Unknown
+  // members and those that are not probed (model::probed) are ignored. A change forgets the health
+  // of members that are no longer probed.
   void set_health(const model::HealthTable& changes);
 
-  // From now on new connections are kept away from these (reconciler.hpp). Not stored: after a
-  // restart nobody is suspected.
+  // Keeps new connections away from these members from now on (reconciler.hpp). It is not stored:
+  // after a restart nobody is suspected.
   void set_suspects(Suspects suspects);
   const Suspects& suspects() const { return suspects_; }
 
-  // From now on the connections of these are ended. Not stored: it follows from the members'
-  // drain_until.
+  // Ends the connections of these members from now on. It is not stored, because it follows from
+  // the members' drain_until.
   void set_overdue(Overdue overdue);
 
-  // The next change applied reads the data plane first, whatever we believe that it holds.
+  // Makes the next attempt to apply read the data plane first.
   void distrust_data_plane() { actual_.reset(); }
 
-  // Goes on with this data plane, whatever it holds, and brings it in line. It must outlive the
+  // Continues with this data plane and makes it equal to the desired state. It must outlive the
   // controller or the next call.
   void adopt(DataPlane& data_plane);
-  // Packets do not meet what the data plane writes: until the next adopt() nothing is applied, and
-  // all that it should hold is ERROR for this reason. Changes are still stored.
+  // Says that packets do not meet what the data plane writes: until the next adopt() nothing is
+  // applied, and all objects are ERROR for this reason. Changes are still stored.
   void lose_data_plane(const Error& why);
 
   // Compares the maps with the desired state and repairs them; returns one line per repair for the
   // log.
   Result<std::vector<std::string>> repair_drift();
 
-  // For tests: asked before each attempt to apply. When it lets go, repair_drift() catches up.
+  // For tests: is asked before each attempt to apply. Once it allows applying again, repair_drift()
+  // catches up.
   void set_hook(std::function<Hook()> hook) { hook_ = std::move(hook); }
 
-  // Called after every change that went through (model or health), in order of registration.
+  // Is called after every successful change (of model or health), in order of registration.
   void on_change(std::function<void()> observer);
 
-  // Called with one line per event that an operator wants in the log: an object became ERROR, or
-  // ACTIVE again, the store failed or recovered. Lines from start() are kept for the first
-  // listener.
+  // Is called with one line per event for the log: an object became ERROR or ACTIVE again, the
+  // store failed or recovered. Lines from start() are kept for the first listener.
   void on_event(std::function<void(const std::string&)> listener);
 
  private:
@@ -133,10 +132,10 @@ class Controller {
     Request request;
     Done done;
   };
-  // Requests that are one commit.
+  // The requests of one commit.
   struct Group {
     model::Changes changes;
-    std::optional<model::Model> next;  // what they lead to, until the store has its commit
+    std::optional<model::Model> next;  // their result, until the store has its commit
     std::vector<Done> done;
   };
 
@@ -165,7 +164,7 @@ class Controller {
   model::HealthTable health_;
   Suspects suspects_;
   Overdue overdue_;
-  std::optional<model::Model> staged_;  // within a request: what it has led to so far
+  std::optional<model::Model> staged_;  // within a request: its changes so far
   bool touched_ = false;                // it may differ from model_
   bool in_transaction_ = false;
   std::optional<model::Model> before_request_;  // unset: model_

@@ -1,4 +1,5 @@
-// What the controller wants of a data plane: its state as values, and operations that change it.
+// DataPlane: the controller's interface to a data plane: its state as values, and operations that
+// change it.
 //
 // control/ declares this; dataplane/ implements it over BPF maps; tests use a recording fake.
 // Objects are named by their ids; indices into maps are the implementation's business.
@@ -26,7 +27,7 @@ namespace sluice::control {
 
 struct VipEntry {
   Uuid load_balancer{};
-  bool up = true;       // false: the address stays ours, its packets are dropped
+  bool up = true;       // false: the address stays ours, but its packets are dropped
   bool resets = false;  // tells clients of ports without listener, and of unknown connections
 
   bool operator==(const VipEntry&) const = default;
@@ -45,10 +46,11 @@ struct MemberEntry {
   bool operator==(const MemberEntry&) const = default;
 };
 
-// A pool has an entry for each IP version that its load balancer has a VIP of, with the members of
-// that version in its ring: there is no translation.
+// A pool has an entry for each IP version of its load balancer's VIPs. The ring has the members of
+// that version, because there is no translation.
 struct PoolKey {
-  // Implicit: a pool of an IPv4 load balancer, as most are, goes by its id.
+  // The conversion is implicit, because most pools are of IPv4 load balancers and named by their
+  // id.
   PoolKey(const Uuid& pool = {}, bool v6 = false) : id(pool), ipv6(v6) {}  // NOLINT
 
   Uuid id{};
@@ -62,8 +64,7 @@ struct PoolKey {
 
 struct PoolEntry {
   model::ForwardingMode forwarding_mode = model::ForwardingMode::fullnat;
-  // Member ids; what their order means depends on the algorithm (balancing/). Empty: nobody is
-  // usable.
+  // Member ids, in an order that depends on the algorithm (balancing/). Empty: no member is usable.
   std::vector<Uuid> ring;
   model::Algorithm algorithm = model::Algorithm::round_robin;
   std::vector<std::uint16_t> weights = {};  // least connections: of each member of the ring
@@ -87,7 +88,7 @@ struct ListenerKey {
   }
   bool operator==(const ListenerKey&) const = default;
 
-  // The entry of a pool that connections to this address are given to.
+  // The pool's entry for connections to this address.
   PoolKey entry_of(const Uuid& pool) const { return {pool, address.is_v6()}; }
 };
 
@@ -99,7 +100,7 @@ struct ListenerEntry {
   std::int32_t connection_limit = -1;         // -1: none
   std::int32_t new_connection_limit = -1;     // per second and source address; -1: none
   bool resets = false;                        // tells clients that there is no usable member
-  std::uint32_t idle_seconds = 0;             // that its connections may be silent; 0: the usual
+  std::uint32_t idle_seconds = 0;             // of silence that end a connection; 0: the usual
 
   bool operator==(const ListenerEntry&) const = default;
 };
@@ -114,7 +115,8 @@ struct DataPlaneState {
   bool operator==(const DataPlaneState&) const = default;
 };
 
-// Put = create or replace. Each is atomic for packets: they meet the state before or after it.
+// Put creates or replaces. Each operation is atomic for packets, which meet the state before or
+// after it.
 struct PutVip {
   IpAddress address;
   VipEntry entry;
@@ -154,10 +156,10 @@ struct RemoveMember {
 using Operation = std::variant<PutVip, RemoveVip, PutListener, RemoveListener, PutPool, RemovePool,
                                PutMember, RemoveMember>;
 
-// What the operation is about, for logs and errors: "member 10.0.0.4:80", "VIP 10.0.0.16", "pool
+// The operation's subject for logs and errors: "member 10.0.0.4:80", "VIP 10.0.0.16", "pool
 // 2b2a...".
 std::string subject(const Operation& operation);
-// The operation's effect on the state as values.
+// Applies the operation to a state in memory.
 void apply_to(DataPlaneState& state, const Operation& operation);
 
 // Sums over all CPUs since the object was first put.
@@ -172,10 +174,10 @@ struct Counters {
   bool operator==(const Counters&) const = default;
 };
 
-// How long a member took to answer a SYN or INIT, of a sample of its connections.
+// The times that a member took to answer a SYN or INIT, for a sample of its connections.
 struct HandshakeTimes {
   struct Bucket {
-    std::uint64_t at_most_ns = 0;  // and more than the bucket before; UINT64_MAX: of any length
+    std::uint64_t at_most_ns = 0;  // above the previous bucket's; UINT64_MAX: no limit
     std::uint64_t answers = 0;
   };
   std::vector<Bucket> buckets;  // shortest first; none: nothing is known
@@ -204,21 +206,23 @@ class DataPlane {
  public:
   virtual ~DataPlane() = default;
 
-  // What it can carry out; the rest is refused before it is stored.
+  // The features that it supports; others are refused before they are stored.
   virtual model::Supported supported() const { return {}; }
 
-  // What the maps hold now, read back from the kernel.
+  // Reads the maps' present state from the kernel.
   virtual Result<DataPlaneState> read() = 0;
-  // ErrorKind::conflict when a map is full (the error names map and capacity).
+  // Carries out the operation. ErrorKind::conflict if a map is full (the error names map and
+  // capacity).
   virtual Result<void> apply(const Operation& operation) = 0;
 
-  // Does it hold what these operations put there, read back from the kernel? nullopt: that takes
-  // read() to tell.
+  // Reads back from the kernel whether it holds what these operations have put; nullopt: only
+  // read() can tell.
   virtual Result<std::optional<bool>> holds(const std::vector<Operation>&) {
     return std::optional<bool>();
   }
 
-  // Which state of which store it was filled from; a nil store where nobody has noted it.
+  // The store, and its position, from which the maps were filled; a nil store if nobody has noted
+  // it.
   virtual Result<store::Position> store_position() { return store::Position{}; }
   virtual Result<void> note_store_position(const store::Position&) { return {}; }
 
@@ -230,28 +234,28 @@ class DataPlane {
 
   // Removes idle flows (one sweep).
   virtual Result<ExpiryReport> expire_flows() = 0;
-  // Makes every flow ask the kernel's FIB again at its next packet.
+  // Makes every flow look up its next hop in the kernel's FIB again.
   virtual Result<void> renew_next_hops() = 0;
 
-  // The next are ErrorKind::unsupported where a data plane can't tell.
+  // The following functions may be ErrorKind::unsupported.
   //
-  // Live connections that the filter is true of, at most `limit` of them, in no order.
+  // Live connections that match the filter, at most `limit`, in no order.
   virtual Result<std::vector<Flow>> flows(const FlowFilter&, std::size_t /*limit*/) {
     return fail(ErrorKind::unsupported, "This data plane does not list its connections.");
   }
-  // Forgets those connections; returns how many there were. The next packet of each is treated as
-  // one of a connection that nobody knows.
+  // Removes those connections; returns their number. Their next packets belong to an unknown
+  // connection.
   virtual Result<std::uint64_t> flush_flows(const FlowFilter&) {
     return fail(ErrorKind::unsupported, "This data plane does not forget connections by request.");
   }
-  // What would become of a first packet, without anything being counted or remembered.
+  // Tells what would happen to a first packet, without counting or remembering anything.
   virtual Result<Explanation> explain(const Question&) {
     return fail(ErrorKind::unsupported, "This data plane does not explain itself.");
   }
 
-  // Captures packets; one at a time (ErrorKind::conflict). It ends when stopped, or when nothing
-  // was taken for ten seconds (end_abandoned_capture). ErrorKind::invalid names a reason that there
-  // is not; the id of a capture that has ended is ErrorKind::not_found.
+  // Captures packets, at most one capture at a time (ErrorKind::conflict). It ends when it is
+  // stopped, or when nothing was taken for ten seconds (end_abandoned_capture). ErrorKind::invalid
+  // names an unknown reason; the id of a capture that has ended is ErrorKind::not_found.
   virtual Result<Uuid> start_capture(const CaptureFilter&) {
     return fail(ErrorKind::unsupported, "This data plane does not capture packets.");
   }
@@ -264,7 +268,7 @@ class DataPlane {
     return fail(ErrorKind::not_found, "Capture " + to_string(id) + " could not be found.");
   }
 
-  // NICs that Sluice is attached to in this network namespace.
+  // The attached NICs of this network namespace.
   virtual Result<std::vector<AttachedInterface>> interfaces() = 0;
 };
 

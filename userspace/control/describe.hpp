@@ -1,4 +1,4 @@
-// How the log names things of the model.
+// Names of the model's objects for the log.
 #pragma once
 
 #include <string>

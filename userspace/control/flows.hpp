@@ -1,4 +1,4 @@
-// Connections as a data plane knows them, and the question what it would do with a new one.
+// Flows: a data plane's connections, and questions about what it would do with a packet.
 #pragma once
 
 #include <algorithm>
@@ -28,14 +28,14 @@ struct Flow {
   std::chrono::seconds idle{};  // since the client's last packet, give or take a tick of 8 seconds
 };
 
-// True of a flow that fits everything that is set.
+// Matches a flow that has everything that is set.
 struct FlowFilter {
   std::optional<Uuid> listener = {}, pool = {}, member = {};
   std::optional<IpAddress> client = {};
   unsigned client_prefix = 128;  // leading bits of `client` that count
 };
 
-// Do the addresses agree in this many leading bits?
+// Says whether the addresses agree in this many leading bits.
 inline bool in_prefix(const IpAddress& address, const IpAddress& network, unsigned prefix) {
   if (address.is_v4() != network.is_v4()) return false;
   const auto agree = [prefix](const auto& a, const auto& b) {

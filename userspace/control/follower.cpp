@@ -8,10 +8,11 @@
 namespace sluice::control {
 namespace {
 
-// A script that pastes a hundred commands makes a few catch-ups, not a hundred.
+// Changes are gathered for so long, so that a script with a hundred commands causes a few
+// catch-ups, not a hundred.
 constexpr auto gather = std::chrono::milliseconds(20);
 
-// A sweep costs tens of milliseconds; where members fail all the time the regular one has to do.
+// A sweep costs tens of milliseconds, so members that fail all the time must not cause one each.
 constexpr auto between_sweeps_for_failures = std::chrono::seconds(1);
 
 std::vector<IpAddress> active_vips(const model::Model& model) {
@@ -76,8 +77,8 @@ void Follower::catch_up() {
   let_go_of_failed_members();
 }
 
-// Looks whose time to drain is over, and again when the next one's is. The clock may be set
-// meanwhile, so it looks every few seconds, too.
+// Finds the members whose time to drain is over, and looks again when the next one's is. It also
+// looks every few seconds, because the clock may be set.
 void Follower::end_drains() {
   constexpr auto longest = std::chrono::seconds(5);
   const auto now = std::chrono::system_clock::now();
@@ -109,8 +110,7 @@ void Follower::end_drains() {
   });
 }
 
-// Sessions without a connection (UDP) move to another member with their next packet once their
-// flows are swept away.
+// Sweeps, so that UDP sessions of failed members move to another member with their next packet.
 void Follower::let_go_of_failed_members() {
   const auto now = std::chrono::steady_clock::now();
   if (!someone_failed_ || now - last_sweep_ < between_sweeps_for_failures) return;

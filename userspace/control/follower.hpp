@@ -1,5 +1,5 @@
-// Follower: keeps all that follows from the model in step with it: who is probed, whose next hops
-// are kept warm, which VIPs are announced where, and which provisioning errors the log has told.
+// Follower: keeps in step with the model all that follows from it: probes, the members' next hops,
+// announcements of VIPs, and provisioning errors in the log.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -20,23 +20,23 @@ namespace sluice::control {
 
 class Follower {
  public:
-  // Told of what operators may want to look up later: its kind ("health", "provisioning",
-  // "attachment"), a sentence, and the member that it is about (null: none).
+  // Gets events for operators: a kind ("health", "provisioning", "attachment"), a sentence, and the
+  // member that it is about (null: none).
   using Note = std::function<void(std::string_view kind, std::string what, const Uuid* member)>;
 
-  // Everything must outlive the Follower.
+  // All arguments must outlive the Follower.
   Follower(boost::asio::io_context& loop, Controller& controller,
            network::NeighborKeeper& neighbors, Note note);
 
-  // Catches up now. The Follower does so by itself after each change of the model; NICs come and go
-  // without one.
+  // Catches up now. The Follower does so itself after each change of the model, but not when NICs
+  // come and go.
   void catch_up();
 
-  // The kernel told of a link that is new, up again, or has another MAC.
+  // Notes a link that is new, up again, or has another MAC.
   void link_changed(std::uint32_t interface_index);
 
-  // New connections to a member fail: `what` they are ("refused", "not answered"), `many` within a
-  // second.
+  // Notes that new connections to a member fail: `what` they are ("refused", "not answered"), and
+  // whether `many` failed within a second.
   void suspect(const Uuid& member, bool many, const std::string& what);
 
  private:

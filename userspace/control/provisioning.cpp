@@ -81,7 +81,7 @@ struct Owners {
   }
 };
 
-// The first reason of an object stays: later ones mostly follow from it.
+// An object keeps its first reason, because later ones mostly follow from it.
 Reasons reasons_of(const model::Model& model, const std::vector<Refusal>& refusals,
                    const DataPlaneState& actual) {
   Reasons reasons;

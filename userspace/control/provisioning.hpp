@@ -1,4 +1,4 @@
-// Provisioning: what came of an attempt to bring the data plane in line, written into the objects.
+// Provisioning: writes the outcome of an attempt to apply into the objects.
 #pragma once
 
 #include <optional>
@@ -17,25 +17,26 @@ struct Refusal {
 };
 
 struct Attempt {
-  std::vector<Refusal> refusals;    // what the data plane lacks now
-  std::optional<Error> unreadable;  // it could not even be read: nobody knows
-  // What is unreadable all the same counts as a change that was refused (a test's hook).
+  std::vector<Refusal> refusals;    // operations that the data plane lacks
+  std::optional<Error> unreadable;  // it could not be read, so its state is unknown
+  // An unreadable state counts as a change that was refused (for a test's hook).
   bool counts_as_refused = false;
 };
 
-// Objects whose entries the data plane holds become ACTIVE (those that were PENDING_* or ERROR). An
-// object whose entry it refused becomes ERROR with the reason, and so does its load balancer; when
-// a refusal belongs to no object any more (a removal), the load balancers that are pending answer
-// for it. Unreadable: whatever is pending becomes ERROR. updated_at of whatever settles is `now`:
-// the real service writes the row then, and clients wait for it. A load balancer that was pending
-// when it was refused is marked change_failed; one that became ERROR on its own, or because nothing
-// could be read, is not, and takes the changes that mend it. Returns one line per object that
-// became ERROR or ACTIVE again. `changed` (may be null) is set when any object is another one now.
+// Makes PENDING_* and ERROR objects whose entries the data plane holds ACTIVE. An object whose
+// entry it refused becomes ERROR with the reason, and so does its load balancer; if the refusal
+// belongs to no object any more (a removal), the load balancers that are pending become ERROR. If
+// the data plane is unreadable, whatever is pending becomes ERROR. updated_at of an object that
+// settles is `now`, because the real service writes the row then and clients wait for it. A load
+// balancer that was pending when it was refused is marked change_failed. One that became ERROR on
+// its own, or because nothing could be read, is not, so it takes the changes that mend it. Returns
+// one line per object that became ERROR or ACTIVE again. `changed` (may be null) is set if any
+// object has changed.
 std::vector<std::string> settle_provisioning(model::Model& model, const Attempt& attempt,
                                              const DataPlaneState& actual, model::Timestamp now,
                                              bool* changed = nullptr);
 
-// Is any object not ACTIVE?
+// Says whether any object is not ACTIVE.
 bool any_unsettled(const model::Model& model);
 
 }  // namespace sluice::control

@@ -16,7 +16,7 @@ namespace {
 using Members = std::vector<const model::Member*>;
 using MembersByPool = std::map<Uuid, Members>;
 
-// In order of creation, as model::members_of gives them, but for all pools in one pass.
+// Sorts all pools' members by creation in one pass, as model::members_of does for one pool.
 MembersByPool members_by_pool(const model::Model& model) {
   MembersByPool result;
   for (const auto& [id, member] : model.members) result[member.pool_id].push_back(&member);
@@ -28,14 +28,15 @@ MembersByPool members_by_pool(const model::Model& model) {
   return result;
 }
 
-// What is known of the members beside what the model says.
+// The members' state outside of the model.
 struct Knowledge {
   const model::HealthTable& health;
   const Suspects& suspects;
   const Overdue& overdue;
 };
 
-// A suspicion calls no backup: it is over in a moment.
+// Removes suspected members, unless no other would be left. A suspicion calls no backup, because it
+// is over in a moment.
 std::vector<balancing::Share> without_suspects(std::vector<balancing::Share> shares,
                                                const Suspects& suspects) {
   if (suspects.empty()) return shares;
@@ -44,8 +45,8 @@ std::vector<balancing::Share> without_suspects(std::vector<balancing::Share> sha
   return rest.empty() ? shares : rest;
 }
 
-// Returns the members that take new connections, and how many each. Backups serve only when nobody
-// else would: every other member is down, disabled or drained (weight 0).
+// Returns the members that take new connections with their shares. Backups serve only if every
+// other member is down, disabled or drained (weight 0).
 std::vector<balancing::Share> shares(const std::vector<const model::Member*>& members,
                                      const Knowledge& known) {
   for (const bool backup : {false, true}) {
@@ -60,7 +61,7 @@ std::vector<balancing::Share> shares(const std::vector<const model::Member*>& me
   return {};
 }
 
-// A Maglev table is what the data plane has for both.
+// The data plane uses a Maglev table for both algorithms.
 model::Algorithm algorithm_of(const model::Pool& pool) {
   return pool.lb_algorithm == model::Algorithm::maglev ? model::Algorithm::source_ip_port
                                                        : pool.lb_algorithm;
@@ -83,7 +84,8 @@ void fill_ring(PoolEntry& entry, const std::vector<balancing::Share>& shares, st
   }
 }
 
-// Leading bits of a mask: 24 of 255.255.255.0. Masks with holes were refused when they were set.
+// Counts the leading bits of a mask: 24 in 255.255.255.0. Masks with holes were refused when they
+// were set.
 std::uint8_t bits_of(const IpAddress& mask) {
   const auto count = [](const auto& bytes) {
     unsigned bits = 0;
@@ -123,8 +125,8 @@ PoolEntry pool_entry(const model::Pool& pool, bool ipv6, const Members& members,
   return entry;
 }
 
-// Marks the failed members of one IP version, while it has a member to turn to: if all are down, it
-// may be the monitor that is wrong, and connections that could live are better than none.
+// Marks the failed members of one IP version, if another member can take over. If all are down the
+// monitor may be wrong, and connections that might live are better than none.
 void give_up_failed(DataPlaneState& state, const model::Pool& pool, bool ipv6,
                     const Members& members) {
   if (pool.on_member_down != model::MemberDownMode::reset) return;
@@ -153,7 +155,7 @@ void add_pool(DataPlaneState& state, const model::Model& model, const model::Poo
   }
 }
 
-// Sorted, without repetition: as the data plane reads them back.
+// Sorts and removes repetitions, as the data plane reads them back.
 std::vector<IpNetwork> canonical(std::vector<IpNetwork> networks) {
   const auto key = [](const IpNetwork& network) {
     return std::tie(network.address, network.prefix_length);
@@ -174,15 +176,14 @@ ListenersByOwner enabled_listeners(const model::Model& model) {
   return result;
 }
 
-// A VIP itself, or the one that stands behind a floating IP: members can reach it without a
-// gateway.
+// Returns a VIP itself, or the VIP behind a floating IP, which members can reach without a gateway.
 IpAddress snat_source(const model::LoadBalancer& load_balancer, const IpAddress& address) {
   if (model::has_vip(load_balancer, address)) return address;
   return model::vip_of_version(load_balancer, address.is_v6()).value_or(address);
 }
 
-// How long the listener's connections may be silent; 0: as the data plane likes. Data timeouts are
-// for TCP, the larger of those that were set.
+// Seconds that the listener's connections may be silent; 0: the data plane's default. For TCP, the
+// larger one of the data timeouts that were set counts.
 std::uint32_t idle_seconds(const model::Listener& listener) {
   if (listener.idle_timeout_seconds) return *listener.idle_timeout_seconds;
   if (!listener.data_timeouts_count || transport(listener.protocol) != model::Protocol::tcp) {
@@ -196,7 +197,7 @@ std::uint32_t idle_seconds(const model::Listener& listener) {
   return std::min(seconds, static_cast<std::uint32_t>(model::idle_timeout_range.highest));
 }
 
-// An address that reaches the load balancer: its VIP or a floating IP. Needs the pools in `state`.
+// Adds an address of the load balancer: a VIP or a floating IP. Needs the pools in `state`.
 void add_address(DataPlaneState& state, const IpAddress& address, bool up,
                  const model::LoadBalancer& load_balancer, const ListenersByOwner& listeners) {
   state.vips[address] = {load_balancer.id, up,
@@ -293,7 +294,7 @@ std::vector<Operation> diff(const DataPlaneState& desired, const DataPlaneState&
   compare(
       desired.members, actual.members,
       [&](const Uuid& id, const MemberEntry& entry) {
-        // A member that leaves its ring is changed when it has left.
+        // A member that leaves its ring is changed after it has left.
         const auto before = actual.members.find(id);
         const bool leaves =
             before != actual.members.end() && before->second.usable && !entry.usable;

@@ -1,5 +1,5 @@
-// Reconciliation as pure functions: desired model x health -> what the maps should hold -> the
-// smallest list of operations that gets there.
+// Reconciler: pure functions from desired model and health to the maps' desired state, and from
+// there to the smallest list of operations.
 #pragma once
 
 #include <set>
@@ -10,23 +10,21 @@
 
 namespace sluice::control {
 
-// Members that new connections are kept away from, although they count as up, as long as their pool
-// has others.
+// Members that count as up, but get no new connections as long as their pool has others.
 using Suspects = std::set<Uuid>;
 
-// Members whose time to drain is over: what connections they still have are ended.
+// Members whose time to drain is over, so that their connections are ended.
 using Overdue = std::set<Uuid>;
 
-// What the data plane should hold. Disabled listeners and pools are absent from it, a disabled load
-// balancer's VIPs are present but down; rings hold the usable members only (backups when no other
-// is usable).
+// The desired state of the data plane. It has no disabled listeners and pools, and a disabled load
+// balancer's VIPs are down. Rings have the usable members only, or backups if no other is usable.
 DataPlaneState desired_state(const model::Model& model, const model::HealthTable& health,
                              const Suspects& suspects = {}, const Overdue& overdue = {});
 
 // Operations that turn `actual` into `desired`, in an order that never exposes a half-built state:
 // members before the rings that name them, pools before listeners, listeners before VIPs; removal
-// the other way round. A member is flagged usable before it enters a ring and loses the flag after
-// it left.
+// goes in reverse. A member is flagged usable before it enters a ring, and loses the flag after it
+// has left.
 std::vector<Operation> diff(const DataPlaneState& desired, const DataPlaneState& actual);
 
 }  // namespace sluice::control

@@ -1,6 +1,6 @@
-// Store age: is what was stored still what the data plane was filled from? A database without its
-// WAL, an old copy of it, or a state directory with a typo in its name would take VIPs away
-// otherwise.
+// Store age: checks that the store is not older than the data plane's contents. Otherwise a
+// database without its WAL, an old copy of it, or a state directory with a typo in its name would
+// remove VIPs.
 #pragma once
 
 #include "base/result.hpp"
@@ -9,9 +9,9 @@
 
 namespace sluice::control {
 
-// ErrorKind::conflict, with what would be lost, when the data plane carries objects and was filled
-// from a later state of this store, from another store, or (nobody has noted from which) from one
-// that held more than nothing. `carried` is what the data plane has noted.
+// ErrorKind::conflict, with what would be lost, if the data plane has objects and was filled from a
+// later state of this store, from another store, or from an unknown store while this one is empty.
+// `carried` is the position that the data plane has noted.
 Result<void> check_store_age(const store::Contents& stored, const store::Position& carried,
                              const DataPlaneState& present);
 
