@@ -16,10 +16,10 @@ class AllowedSources {
  public:
   explicit AllowedSources(const kernel::Program& program) : map_(program, "allowed_sources") {}
 
-  // What the map holds.
+  // Reads the map.
   Result<std::map<std::uint32_t, std::vector<IpNetwork>>> by_listener() const;
-  // Two steps, between which the listener is written: it must not be restricted to networks that
-  // are not there yet, nor stay restricted to some that are gone.
+  // A change has two steps, between which the listener is written: it must never be restricted to
+  // networks that are missing in the map.
   Result<void> add(std::uint32_t listener, const std::vector<IpNetwork>& networks) const;
   Result<void> remove_others(std::uint32_t listener, const std::vector<IpNetwork>& kept) const;
 

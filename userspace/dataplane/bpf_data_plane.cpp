@@ -44,7 +44,7 @@ Result<void> DataPlaneOverMaps::recover_pools() {
     const auto key = key_from_map(pool);
     if (key.id.is_nil()) continue;
     pool_indices_.adopt(index, key);
-    // Learnt now, while opening maps by id is still allowed.
+    // The rings are read now, while the process may still open maps by id.
     if (const auto ring = rings_.get(index); !ring) return tl::unexpected(ring.error());
   }
   return {};
@@ -120,7 +120,7 @@ Result<DataPlaneState> DataPlaneOverMaps::read() {
   DataPlaneState state;
   for (const auto& [address, vip] : *vips4) state.vips[ipv4_from_be32(address)] = from_map(vip);
   for (const auto& [address, vip] : *vips6) state.vips[from_map(address, true)] = from_map(vip);
-  // An entry of the wrong IP version is no pool at all: nobody in its ring could be reached.
+  // An entry of the wrong IP version doesn't count, because none of its members could be reached.
   const auto pool_of = [&](const control::ListenerKey& key, std::uint32_t index) {
     if (index >= pools->size()) return Uuid{};
     const auto pool = key_from_map((*pools)[index].second);
@@ -185,7 +185,7 @@ Result<std::optional<sluice_listener>> DataPlaneOverMaps::find_listener(
   return key.address.is_v4() ? listeners4_.lookup(to_map4(key)) : listeners6_.lookup(to_map6(key));
 }
 
-// The networks that a listener allows are found only by reading those of all.
+// Reading a listener's allowed networks takes reading those of all listeners.
 DataPlaneOverMaps::Held DataPlaneOverMaps::held(const control::PutListener& put) const {
   if (!put.entry.allowed_cidrs.empty()) return std::optional<bool>();
   return judged(find_listener(put.key), [&](const std::optional<sluice_listener>& found) {

@@ -1,7 +1,7 @@
 // BpfDataPlane: control::DataPlane over the BPF maps.
 //
-// The maps are the only truth: ids are stored in the entries, so a restarted daemon finds every
-// object's index again. Not thread-safe; one writer per set of maps.
+// The maps are the only state: ids are stored in the entries, so a restarted daemon finds every
+// object's index again. It is not thread-safe, and each set of maps has one writer.
 #pragma once
 
 #include <filesystem>
@@ -23,27 +23,27 @@ namespace sluice::dataplane {
 
 class BpfDataPlane : public control::DataPlane {
  public:
-  // Adopts the maps pinned under `pin_directory`, or loads the program and pins everything when
-  // there are none. `flow_capacity` (connections) is used only in the latter case.
+  // Adopts the maps that are pinned under `pin_directory`, or loads the program and pins everything
+  // if there are none. Only the latter uses `flow_capacity` (connections).
   static Result<std::unique_ptr<BpfDataPlane>> open(const std::filesystem::path& pin_directory,
                                                     std::uint32_t flow_capacity);
-  // Over a program that need not be pinned (tests).
+  // Uses a program that need not be pinned (tests).
   static Result<std::unique_ptr<BpfDataPlane>> over(kernel::Program program);
 
   virtual const kernel::Program& program() const = 0;
 
-  // It misses the MAC of a next hop.
+  // A next hop whose MAC the data plane needs.
   struct ResolveRequest {
     std::uint32_t interface_index = 0;
     IpAddress address;
   };
-  // New connections to a member fail.
+  // A member at which new connections fail.
   struct Suspicion {
     Uuid member{};
     bool many = false;  // within a second
     std::string what;   // "refused", "not answered"
   };
-  // What the data plane tells of its own accord.
+  // Notices of the data plane.
   struct Notices {
     std::vector<ResolveRequest> requests;
     std::vector<Suspicion> suspicions;
@@ -52,15 +52,15 @@ class BpfDataPlane : public control::DataPlane {
   virtual int notices_fd() const = 0;
   virtual Result<Notices> take_notices() = 0;
 
-  // Puts the NICs' present MACs into the interface map; returns the names of those that changed.
-  // Call it at start and on every link event.
+  // Updates the NICs' MACs in the interface map; returns the names of those that changed. Must be
+  // called at start and on every link event.
   virtual Result<std::vector<std::string>> refresh_interface_macs() = 0;
-  // All VLAN interfaces of this network namespace: frames for next hops behind those on top of
+  // Takes all VLAN interfaces of this network namespace: frames to next hops behind those on
   // attached NICs get their tags. Returns the indices of those for which there is no place
   // (interface_slots.hpp).
   virtual Result<std::vector<std::uint32_t>> set_vlans(
       const std::vector<attachment::InterfaceSlots::Vlan>& vlans) = 0;
-  // What SOURCE_IP, SOURCE_IP_PORT and MAGLEV choose members with.
+  // Sets the key by which SOURCE_IP, SOURCE_IP_PORT and MAGLEV choose members.
   virtual Result<void> set_hash_key(const sluice_hash_key& key) = 0;
 };
 

@@ -56,7 +56,7 @@ Result<sluice_capture_filter> to_map(const control::CaptureFilter& filter) {
     out.network = dataplane::to_map(filter.network->address);
     for (unsigned bit = 0; bit < filter.network->prefix_length; ++bit)
       out.mask.ipv6[bit / 8] = static_cast<std::uint8_t>(out.mask.ipv6[bit / 8] | 0x80 >> bit % 8);
-    // IPv4 addresses are zero from there on, which others hardly ever are.
+    // IPv4 addresses are zero from there on, which IPv6 ones hardly ever are.
     if (!filter.network->is_v6()) std::memset(out.mask.ipv6 + 4, 0xff, sizeof out.mask.ipv6 - 4);
   }
   out.port = htons(filter.port);
@@ -83,7 +83,7 @@ Result<std::vector<attachment::Attachment>> exchangeable(const kernel::PinDirect
   return nics;
 }
 
-// A program over maps that packets have left would lose every connection.
+// A program over maps that are no longer in use would lose every connection.
 Result<void> require_maps_in_use(const kernel::Program& maps, const kernel::PinDirectory& pins) {
   if (pins.is_moving()) {
     return fail(ErrorKind::conflict, "a resize of the flow table was interrupted",
@@ -100,7 +100,7 @@ Result<void> require_maps_in_use(const kernel::Program& maps, const kernel::PinD
               "try again in a second");
 }
 
-// Where this program runs now, the pinned one runs again.
+// Replaces this program by the pinned one wherever it runs.
 Result<void> put_back(const kernel::PinDirectory& pins, std::uint32_t program_id) {
   const auto usual = kernel::open_pin(pins.program("sluice_xdp"));
   if (!usual) return tl::unexpected(usual.error());
@@ -134,7 +134,7 @@ Result<std::unique_ptr<Capture>> Capture::start(const kernel::Program& maps,
                                                 const control::CaptureFilter& filter) {
   const auto wanted = to_map(filter);
   if (!wanted) return tl::unexpected(wanted.error());
-  // Nobody exchanges programs or maps meanwhile.
+  // The lock keeps others from exchanging programs or maps meanwhile.
   const auto lock = kernel::lock_for_change(pins.path(), std::chrono::milliseconds(0));
   if (!lock) return tl::unexpected(lock.error());
   if (auto in_use = require_maps_in_use(maps, pins); !in_use)
@@ -189,7 +189,7 @@ int Capture::keep(void* self, void* data, std::size_t size) {
   return capture.taken_->frames.size() < capture.limit_ ? 0 : -ENOBUFS;
 }
 
-// An upgrade or a detach takes us off without asking.
+// An upgrade or a detach may have replaced our program.
 Result<void> Capture::require_place() const {
   const auto own = kernel::program_info(program_.get());
   if (!own) return tl::unexpected(own.error());

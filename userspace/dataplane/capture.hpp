@@ -1,8 +1,8 @@
-// Capture: while one is alive, the data plane tells of packets.
+// Capture: while one is alive, the data plane reports packets.
 //
 // This build's program sluice_capture runs on every attached NIC instead of sluice_xdp, over the
-// same maps: packets fare as always, at the cost of the slow path and a copy. The destructor
-// puts the pinned program back, and restore_programs() does where nobody came to that.
+// same maps: packets are treated as always, at the cost of the slow path and a copy. The destructor
+// restores the pinned program; if the process was killed, restore_programs() does.
 #pragma once
 
 #include <chrono>
@@ -21,8 +21,9 @@ namespace sluice::dataplane {
 
 class Capture {
  public:
-  // Loading takes about half a second of CPU time. ErrorKind::unsupported: a NIC is attached
-  // through libxdp, which can't exchange programs; ErrorKind::conflict: no NIC is attached.
+  // Starts a capture; loading takes about half a second of CPU time. ErrorKind::unsupported: a NIC
+  // is attached through libxdp, which can't exchange programs; ErrorKind::conflict: no NIC is
+  // attached.
   static Result<std::unique_ptr<Capture>> start(const kernel::Program& maps,
                                                 const kernel::PinDirectory& pins,
                                                 const control::CaptureFilter& filter);
@@ -31,10 +32,10 @@ class Capture {
   Capture& operator=(const Capture&) = delete;
 
   const Uuid& id() const { return id_; }
-  // What has come since the last call, at most `limit` frames. ErrorKind::conflict: it runs nowhere
-  // any more.
+  // Takes the frames since the last call, at most `limit`. ErrorKind::conflict: the program was
+  // replaced on all NICs.
   Result<control::Captured> take(std::size_t limit);
-  // Nobody has taken anything for so long that the one who wanted to know must have gone.
+  // Says whether nobody has taken frames for so long that the client must be gone.
   bool is_abandoned() const;
 
  private:
@@ -51,14 +52,14 @@ class Capture {
   };
   std::unique_ptr<ring_buffer, FreeRing> frames_;
 
-  // During take().
+  // The destination of take().
   control::Captured* taken_ = nullptr;
   std::size_t limit_ = 0;
   std::chrono::nanoseconds boot_{};  // when CLOCK_MONOTONIC was zero
 };
 
-// Puts the pinned program back where a daemon that captured was killed. Needs CAP_SYS_ADMIN, to
-// look at programs by their id.
+// Restores the pinned program after a daemon was killed during a capture. Needs CAP_SYS_ADMIN, to
+// find programs by their id.
 Result<void> restore_programs(const kernel::PinDirectory& pins);
 
 }  // namespace sluice::dataplane

@@ -48,7 +48,7 @@ Result<Protocol> protocol_from_map(std::uint8_t protocol) {
   }
 }
 
-// MAGLEV is a table as SOURCE_IP_PORT's is, asked by the same hash.
+// A MAGLEV pool is a SOURCE_IP_PORT pool to the data plane: both have a Maglev table as ring.
 sluice_algorithm to_map(Algorithm algorithm) {
   switch (algorithm) {
     case Algorithm::least_connections:
@@ -158,7 +158,8 @@ control::MemberEntry from_map(const sluice_member& member) {
 
 sluice_member removed(sluice_member member) {
   unsigned flags = (member.flags & ~SLUICE_MEMBER_USABLE) | SLUICE_MEMBER_REMOVED;
-  // Nobody is left to say that it is back, so it is no question whether its pool has others.
+  // No monitor can bring it back, so its connections are given up even if its pool has no other
+  // member.
   if (flags & SLUICE_MEMBER_FAILED && !(flags & SLUICE_MEMBER_KEEPS)) {
     flags |= SLUICE_MEMBER_GIVEN_UP;
   }

@@ -1,4 +1,4 @@
-// Between the controller's values and the bytes in the maps. Pure; the layouts are maps/*.h.
+// Codec: converts between the controller's values and the bytes in the maps (maps/*.h). Pure.
 #pragma once
 
 #include "base/ip_address.hpp"
@@ -24,14 +24,14 @@ control::VipEntry from_map(const sluice_vip& vip);
 
 sluice_member to_map(const Uuid& id, const control::MemberEntry& entry);
 control::MemberEntry from_map(const sluice_member& member);
-// The same slot after the member was removed: no new flows, the id stays while flows are left. One
-// that was down stays given up, or its connections would live longer than if it were still listed.
+// The slot after the member was removed: it gets no new flows, and keeps its id while flows are
+// left. A member that was down stays given up, because removal must not prolong its connections.
 sluice_member removed(sluice_member member);
 bool is_removed(const sluice_member& member);
 
 sluice_pool to_map(const control::PoolKey& key, const control::PoolEntry& entry);
 control::PoolKey key_from_map(const sluice_pool& pool);
-// Without the ring, which is in a map of its own.
+// The result lacks the ring, which is in a map of its own.
 control::PoolEntry from_map(const sluice_pool& pool);
 
 // Precondition: the address is of the key's family.
@@ -43,7 +43,7 @@ Result<control::ListenerKey> from_map(const sluice_listener6_key& key);
 
 sluice_listener to_map(const control::ListenerEntry& entry, std::uint32_t index,
                        std::uint32_t pool);
-// Without pool and allowed_cidrs, which other maps hold. The source of IPv6 flows is not kept.
+// The result lacks pool and allowed_cidrs, which are in other maps, and the source of IPv6 flows.
 control::ListenerEntry from_map(const sluice_listener& listener);
 
 sluice_allowed_key to_map(std::uint32_t listener, const IpNetwork& network);

@@ -201,7 +201,7 @@ Result<void> DataPlaneOverMaps::release_listener_if_unused(const Uuid& listener)
   if (entries_of_listener_.contains(listener)) return {};
   const auto index = listener_indices_.find(listener);
   if (!index) return {};
-  // The index may be another listener's soon.
+  // The index may soon belong to another listener.
   auto cleared = allowed_sources_.remove_others(*index, {});
   listener_indices_.release(listener);
   return cleared;

@@ -1,6 +1,6 @@
-// DataPlaneOverMaps: what BpfDataPlane::open() gives. Private to dataplane/; its functions are in
-// bpf_data_plane.cpp (start, reading back), data_plane_operations.cpp (what the controller changes)
-// and data_plane_queries.cpp (counters, flows, next hops, interfaces).
+// DataPlaneOverMaps: the class behind BpfDataPlane::open(). Private to dataplane/; its functions
+// are in bpf_data_plane.cpp (start, reading back), data_plane_operations.cpp (what the controller
+// changes) and data_plane_queries.cpp (counters, flows, next hops, interfaces).
 #pragma once
 
 #include <bpf/libbpf.h>
@@ -48,7 +48,7 @@ class DataPlaneOverMaps : public BpfDataPlane {
   DataPlaneOverMaps(kernel::Program program, std::optional<kernel::PinDirectory> pins)
       : program_(std::move(program)), pins_(std::move(pins)) {}
 
-  // Second half of construction: what an earlier daemon left in the maps.
+  // The second half of construction: reads what an earlier daemon left in the maps.
   Result<void> recover();
 
   model::Supported supported() const override;
@@ -118,8 +118,8 @@ class DataPlaneOverMaps : public BpfDataPlane {
 
   Result<void> change_runtime(const std::function<void(sluice_runtime&)>& change);
   Result<void> add_to_address_filter(const IpAddress& address);
-  // Without the addresses that have gone. Removed members keep theirs as long as they may have
-  // flows.
+  // Rebuilds the filter without removed addresses. Removed members keep theirs as long as they may
+  // have flows.
   Result<void> rebuild_address_filter();
   Result<void> recover_members();
   Result<void> recover_pools();
@@ -129,15 +129,15 @@ class DataPlaneOverMaps : public BpfDataPlane {
 
   Result<Counters> counters(const kernel::CounterMap<sluice_counters>& map,
                             std::optional<std::uint32_t> index) const;
-  // The object's index, or a new one whose counters start at zero; `zero` sets what else counts.
+  // The object's index, or a new one whose counters start at zero; `zero` resets further counters.
   using Zero = std::function<Result<void>(std::uint32_t index)>;
   Result<std::uint32_t> index_for(IndexTable& table, const kernel::CounterMap<sluice_counters>& map,
                                   const Zero& zero, const Uuid& object, std::string_view full);
   Result<std::uint32_t> pool_index_for(const control::PoolKey& pool);
-  // Its entries in either family's map.
+  // The listener entries of both families' maps.
   Result<std::vector<std::pair<control::ListenerKey, sluice_listener>>> listener_entries() const;
   Result<void> write_listener(const control::ListenerKey& key, const sluice_listener& listener);
-  // Notes whose entry it is now (nil: nobody's), and returns whose it was.
+  // Notes the entry's listener (nil: none) and returns the previous one.
   Uuid note_entry(const control::ListenerKey& key, const Uuid& listener);
   Result<void> release_listener_if_unused(const Uuid& listener);
   Result<Ring> ring_elements(const control::PutPool& put) const;
@@ -174,7 +174,7 @@ class DataPlaneOverMaps : public BpfDataPlane {
   IndexTableOf<control::PoolKey> pool_indices_{SLUICE_MAX_POOLS};
   IndexTable listener_indices_{SLUICE_MAX_LISTENERS};
   std::map<control::ListenerKey, Uuid> listener_of_entry_;
-  std::map<Uuid, std::size_t> entries_of_listener_;  // how many; absent: none
+  std::map<Uuid, std::size_t> entries_of_listener_;  // their number; absent: none
 
   std::unique_ptr<Capture> capture_;
   std::unique_ptr<ring_buffer, CloseRingBuffer> notices_;

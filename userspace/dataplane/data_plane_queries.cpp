@@ -14,7 +14,7 @@
 
 namespace sluice::dataplane {
 
-// What doesn't fit into the maps is refused when it is asked for.
+// Objects for which the maps have no room are refused when they are requested.
 model::Supported DataPlaneOverMaps::supported() const {
   model::Supported supported;
   supported.room = {.vips = SLUICE_MAX_VIPS,
@@ -174,7 +174,8 @@ Result<std::vector<control::AttachedInterface>> DataPlaneOverMaps::interfaces() 
   if (!slots) return tl::unexpected(slots.error());
   std::vector<control::AttachedInterface> attached;
   for (const auto& slot : *slots) {
-    // A slot outlives its interface, and one of another network namespace may have the same number.
+    // A slot may outlive its interface, and an interface of another network namespace may have the
+    // same index.
     const auto name = attachment::nic_name(slot.ifindex);
     if (!name) continue;
     const auto running = attachment::running_xdp(slot.ifindex);
@@ -222,7 +223,7 @@ const char* words(std::uint32_t failure) {
 
 }  // namespace
 
-// Skips an index that belongs to no member any more.
+// Keeps a suspicion, unless its index belongs to no member any more.
 int DataPlaneOverMaps::keep_suspicion(void* self, void* data, std::size_t size) {
   sluice_suspicion suspicion{};
   if (size < sizeof suspicion) return 0;

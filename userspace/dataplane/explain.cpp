@@ -29,7 +29,7 @@ Explanation about(std::uint32_t reason) {
   return explained;
 }
 
-// The host's own address toward somebody, as the kernel's routes have it; nothing is sent.
+// The host's own address toward another one, by the kernel's routes; nothing is sent.
 std::optional<IpAddress> own_address_toward(const IpAddress& address) {
   const bool v4 = address.is_v4();
   const UniqueFd socket(::socket(v4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0));
@@ -59,7 +59,7 @@ std::optional<IpAddress> own_address_toward(const IpAddress& address) {
   return from_map(local, !v4);
 }
 
-// Where its packets come in: on the NIC that answers would leave by, or else on the first one.
+// The NIC on which the packet comes in: the one by which answers would leave, or else the first.
 Result<sluice_interface> ingress_for(const attachment::InterfaceSlots& slots,
                                      const IpAddress& client) {
   const auto all = slots.all();
@@ -96,7 +96,7 @@ Result<Explanation> explain(const kernel::Program& program, const attachment::In
   const auto outcome = rehearsal->receive(first_packet(question, ingress->mac), ingress->ifindex);
   if (!outcome) return tl::unexpected(outcome.error());
   auto explained = about(outcome->reason);
-  // The connection that it belongs to now, old or new.
+  // The packet's connection, old or new.
   const auto found =
       find_flow(rehearsal->program(), names, {question.protocol, question.from, question.to});
   if (!found) return tl::unexpected(found.error());

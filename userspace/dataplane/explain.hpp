@@ -1,4 +1,4 @@
-// What the data plane would do with a first packet, in the operator's words.
+// Explain: tells in the operator's words what the data plane would do with a first packet.
 #pragma once
 
 #include "attachment/interface_slots.hpp"
@@ -8,8 +8,8 @@
 
 namespace sluice::dataplane {
 
-// The packet comes in on the attached interface that the host itself would reach its sender by.
-// ErrorKind::conflict: none is attached.
+// The packet comes in on the attached interface by which the host would reach its sender.
+// ErrorKind::conflict: no interface is attached.
 Result<control::Explanation> explain(const kernel::Program& program,
                                      const attachment::InterfaceSlots& slots,
                                      const FlowNames& names, const control::Question& question);

@@ -57,7 +57,7 @@ std::uint8_t number_of(model::Protocol protocol) {
   return protocol == model::Protocol::sctp ? IPPROTO_SCTP : IPPROTO_TCP;
 }
 
-// RFC 791, 3.1.
+// Computes the header's checksum (RFC 791, 3.1).
 std::uint16_t header_checksum(const iphdr& ip) {
   std::uint16_t words[sizeof ip / 2];
   std::memcpy(words, &ip, sizeof ip);

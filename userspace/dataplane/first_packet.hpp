@@ -1,4 +1,4 @@
-// The packet that a question is about, as a frame; and whom a frame is from and for.
+// First packet: makes the packet of a question as a frame, and finds a frame's addresses.
 #pragma once
 
 #include <cstdint>
@@ -9,8 +9,8 @@
 
 namespace sluice::dataplane {
 
-// What a client sends first: SYN, INIT or a datagram, to the NIC with this address. Only the IPv4
-// header's checksum is right: it is the one that the data plane looks at.
+// Makes a client's first packet, a SYN, INIT or datagram, to the NIC with this address. Only the
+// IPv4 header's checksum is right, because the data plane checks no other.
 std::vector<std::uint8_t> first_packet(const control::Question& question,
                                        const std::uint8_t (&mac)[6]);
 

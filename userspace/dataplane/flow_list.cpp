@@ -34,14 +34,14 @@ const char* state_text(std::uint64_t state) {
   return sluice_flow_is_confirmed(state) ? "established" : "opening";
 }
 
-// The flows' clock, whose present time only the data plane can tell.
+// The flows' clock. Only the data plane can tell its time.
 class TickClock {
  public:
   explicit TickClock(std::uint32_t now) : now_(now), seconds_(kernel::tick_seconds()) {}
 
   std::chrono::seconds since(std::uint64_t state) const {
     const auto ticks = (now_ - SLUICE_STATE_GET(state, SEEN)) & SLUICE_STATE_SEEN_MASK;
-    // A slot that was stamped after `now` was read.
+    // The slot was stamped after `now` was read.
     if (ticks > SLUICE_STATE_SEEN_MASK / 16 * 15) return std::chrono::seconds(0);
     return std::chrono::seconds(static_cast<std::int64_t>(static_cast<double>(ticks) * seconds_));
   }
@@ -64,7 +64,7 @@ Result<sluice_flow_flush> run_flush(int program_fd, const FlowSlot& slot) {
   return request;
 }
 
-// No slot has this number, so nothing is flushed.
+// No slot has this index, so nothing is flushed.
 constexpr FlowSlot no_slot{4, 0xffffffff, 0};
 
 control::Endpoint endpoint(const sluice_address& address, bool ipv6, std::uint16_t port) {
@@ -114,8 +114,8 @@ Flow describe(const Slot& slot, const FlowNames& names, bool ipv6, const TickClo
   return flow;
 }
 
-// Calls `visit` with each slot that has a client's packets, and with its place, until that returns
-// false. False: it has seen enough.
+// Calls `visit` with each slot of a client's direction and its place, until that returns false;
+// then returns false, too.
 template <typename Bucket, typename Visit>
 Result<bool> visit_slots(const kernel::Program& program, const char* map, std::uint32_t family,
                          const Visit& visit) {

@@ -1,5 +1,5 @@
-// The flow tables as a list of connections, read from the maps' memory while packets change it; and
-// the removal of single ones (by the `flow_flush` program).
+// Flow list: reads connections from the flow tables' memory while packets change it, and removes
+// single ones (by the `flow_flush` program).
 #pragma once
 
 #include <cstdint>
@@ -16,7 +16,7 @@
 
 namespace sluice::dataplane {
 
-// What the indices in the slots mean.
+// The objects behind the indices in the slots.
 struct FlowNames {
   const kernel::ArrayMap<sluice_member>& members;
   const IndexTable& listeners;
@@ -34,7 +34,7 @@ struct FlowSlot {
 Result<void> for_each_flow(const kernel::Program& program, const FlowNames& names,
                            const std::function<bool(const control::Flow&, const FlowSlot&)>& visit);
 
-// Whose packets, as they come from the client.
+// The tuple of the client's packets.
 struct FlowKey {
   model::Protocol protocol = model::Protocol::tcp;
   control::Endpoint client, vip;
@@ -43,7 +43,7 @@ Result<std::optional<std::pair<control::Flow, FlowSlot>>> find_flow(const kernel
                                                                     const FlowNames& names,
                                                                     const FlowKey& key);
 
-// False: it was gone, or a packet changed it meanwhile.
+// Removes the flow; returns false if it was gone or a packet has changed it meanwhile.
 Result<bool> flush_flow(int program_fd, const FlowSlot& slot);
 
 }  // namespace sluice::dataplane

@@ -1,4 +1,4 @@
-// read_slot(): a slot of a flow table, copied from the map's memory while packets change it.
+// read_slot(): copies a slot of a flow table from the map's memory while packets change it.
 #pragma once
 
 #include <cstddef>
@@ -10,8 +10,9 @@
 
 namespace sluice::dataplane {
 
-// The same as flow_take() in bpf/flow_table.h: the state, the rest, and then whether all of it
-// still belongs to one flow. nullopt: the slot holds no flow, or another one came meanwhile.
+// Does the same as flow_take() in bpf/flow_table.h: reads the state, then the rest, and then checks
+// that all of it belongs to one flow. nullopt: the slot holds no flow, or another one has taken it
+// meanwhile.
 template <typename Slot>
 std::optional<Slot> read_slot(const Slot& place) {
   constexpr std::size_t words = sizeof(Slot) / sizeof(std::uint64_t), state = words - 1;

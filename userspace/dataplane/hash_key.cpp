@@ -20,7 +20,7 @@ namespace {
 constexpr std::size_t half_digits = 16;
 constexpr const char* hint = "write one with: openssl rand -hex 16";
 
-// A link puts the whole file where it belongs, or nothing if another sluiced was faster.
+// A link publishes the complete file, or fails if another sluiced was faster.
 Result<void> write_new(const std::filesystem::path& file, const std::string& text) {
   auto beside = file;
   beside += fmt::format(".{}", getpid());

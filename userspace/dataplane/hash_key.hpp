@@ -1,7 +1,7 @@
-// The key of the hash that chooses members, and the file that keeps it: 32 hexadecimal digits.
+// Hash key: the key of the hash that chooses members, and its file: 32 hexadecimal digits.
 //
-// The file outlives restarts, so that clients keep their members; load balancers that shall choose
-// alike have a copy of the same one.
+// The file outlives restarts, so that clients keep their members. Load balancers that must choose
+// alike have copies of the same file.
 #pragma once
 
 #include <filesystem>
@@ -12,10 +12,10 @@
 
 namespace sluice::dataplane {
 
-// ErrorKind::invalid unless it is 32 hexadecimal digits, white space around them.
+// Parses 32 hexadecimal digits with white space around them; otherwise ErrorKind::invalid.
 Result<sluice_hash_key> parse_hash_key(std::string_view text);
 
-// A file that is not there is made, of a random key, for its owner only.
+// Reads the file; a missing one is created with a random key, for its owner only.
 Result<sluice_hash_key> read_or_make_hash_key(const std::filesystem::path& file);
 
 }  // namespace sluice::dataplane

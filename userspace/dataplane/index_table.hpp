@@ -1,8 +1,8 @@
-// IndexTable: which index of an array map belongs to which object. Pure.
+// IndexTable: assigns indices of an array map to objects. Pure.
 //
-// An object that was released is remembered until its index goes to another one: flows may still be
-// counted under it, and the same object coming back gets the same index. The longest unused index
-// goes first.
+// A released object keeps its index until that goes to another object: flows may still be counted
+// under it, and the object gets the same index if it comes back. The longest unused index is reused
+// first.
 #pragma once
 
 #include <cstdint>
@@ -18,13 +18,13 @@
 
 namespace sluice::dataplane {
 
-// Object: what names one, a Uuid or a control::PoolKey.
+// Object is the type of names: Uuid or control::PoolKey.
 template <typename Object>
 class IndexTableOf {
  public:
   explicit IndexTableOf(std::uint32_t capacity);
 
-  // At start, from what the maps hold: the index is in use, or was when its object was removed.
+  // Adopts an index from the maps at start: it is in use, or was until its object was removed.
   void adopt(std::uint32_t index, const Object& object);
   void adopt_released(std::uint32_t index, const Object& object);
 

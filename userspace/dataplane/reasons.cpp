@@ -17,7 +17,7 @@ const std::array<Reason, SLUICE_REASON_COUNT> reasons = {SLUICE_REASONS(SLUICE_R
 
 namespace {
 
-// Where a reason is counted.
+// The place of a reason's counter.
 struct Place {
   kernel::CounterMap<std::uint64_t> counters;
   std::uint32_t index;

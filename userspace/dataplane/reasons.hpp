@@ -1,4 +1,4 @@
-// The operator's side of maps/reasons.h: label, verdict and sentence of every packet's fate.
+// Reasons: label, verdict and sentence of each reason in maps/reasons.h, for operators.
 #pragma once
 
 #include <array>
@@ -20,10 +20,10 @@ struct Reason {
 // By enum sluice_reason.
 extern const std::array<Reason, SLUICE_REASON_COUNT> reasons;
 
-// Packets that had this reason, on all CPUs.
+// The number of packets with this reason on all CPUs.
 Result<std::uint64_t> packets_of_reason(const kernel::Program& program, std::uint32_t reason);
 
-// Counts them from zero again.
+// Resets the reason's counter.
 Result<void> forget_reason(const kernel::Program& program, std::uint32_t reason);
 
 }  // namespace sluice::dataplane

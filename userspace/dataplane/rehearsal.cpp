@@ -11,7 +11,7 @@
 namespace sluice::dataplane {
 namespace {
 
-// The one that has been counted, which is forgotten by that.
+// Returns the reason that was counted, and resets its counter.
 Result<std::uint32_t> take_counted_reason(const kernel::Program& program) {
   for (std::uint32_t reason = 0; reason < SLUICE_REASON_COUNT; ++reason) {
     const auto packets = packets_of_reason(program, reason);

@@ -1,10 +1,10 @@
-// Rehearsal: what the data plane would do with a packet.
+// Rehearsal: finds out what the data plane would do with a packet.
 //
 // This build's program is loaded once more, over the configuration in use (VIPs, listeners, pools,
 // members, interfaces) and over copies of everything that packets change (state_copy.hpp): so it
-// decides as the real one would, by the same code and by the same flows, and no connection, turn
-// or counter of the real one changes. Loading takes about half a second of CPU time, and the copy
-// as much memory as the flow table of one IP version.
+// decides like the real one, by the same code and flows, and no connection, turn or counter of the
+// real one changes. Loading takes about half a second of CPU time, and the copy as much memory as
+// the flow table of one IP version.
 #pragma once
 
 #include <cstdint>
@@ -25,7 +25,7 @@ class Rehearsal {
     std::uint32_t reason = 0;  // enum sluice_reason
     std::vector<std::uint8_t> frame;
   };
-  // A frame, as it would come in on this interface now.
+  // Lets a frame come in on this interface now.
   Result<Outcome> receive(const std::vector<std::uint8_t>& frame,
                           std::uint32_t interface_index) const;
 

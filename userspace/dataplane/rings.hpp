@@ -1,4 +1,4 @@
-// Rings: `pool_rings`, the array of inner maps that say who gets a pool's next connection.
+// Rings: `pool_rings`, the array of inner maps that name the member of a pool's next connection.
 //
 // Reading an inner map back takes CAP_SYS_ADMIN (the kernel opens maps by id for nobody else). A
 // daemon that has dropped it recognises the rings that it wrote or read before by their ids, which
@@ -20,10 +20,10 @@ class Rings {
  public:
   explicit Rings(const kernel::Program& program) : pool_rings_(program, "pool_rings") {}
 
-  // Empty when the pool has no ring or nobody can tell what is in it.
+  // The ring; empty if the pool has none or it can't be read.
   Result<Ring> get(std::uint32_t pool);
-  // Builds the ring beside the present one and swaps it in; leaves an equal one alone. When it
-  // returns, no packet is using the old ring any more (the kernel waits for them).
+  // Builds the ring beside the present one and swaps it in; an equal one is left alone. Afterwards
+  // no packet uses the old ring any more (the kernel waits for them).
   Result<void> put(std::uint32_t pool, const Ring& ring);
   Result<void> erase(std::uint32_t pool);
 

@@ -17,7 +17,7 @@ namespace {
 
 using kernel::RawMap;
 
-// They decide nothing, or are copied in another way.
+// Says whether the map decides nothing or is copied in another way.
 bool is_left_out(const std::string& name, std::uint32_t type) {
   static constexpr std::array<std::string_view, 6> names{
       "flows4", "flows6", "flow_table", "member_failures", "member_handshakes", "store_position"};
@@ -25,7 +25,7 @@ bool is_left_out(const std::string& name, std::uint32_t type) {
          std::find(names.begin(), names.end(), name) != names.end();
 }
 
-// Those of an array that are not the same.
+// Copies the entries of an array that differ.
 Result<void> copy_array(const RawMap& from, const RawMap& to, std::uint32_t value_size) {
   const auto source = from.read_all(sizeof(std::uint32_t), value_size);
   if (!source) return tl::unexpected(source.error());
@@ -57,7 +57,7 @@ Result<void> copy_hash(const RawMap& from, const RawMap& to, std::uint32_t key_s
   return {};
 }
 
-// A slot as the other table may have it: nobody holds its lock, and nobody is filling it.
+// Copies a slot without a lock that is held or an insertion that is under way.
 template <typename Slot>
 Slot settled(const Slot& place) {
   Slot slot{};
@@ -83,7 +83,7 @@ Result<void> copy_flows(const kernel::Program& from, const kernel::Program& to, 
     Bucket copy{};
     std::transform(std::begin(bucket.slots), std::end(bucket.slots), std::begin(copy.slots),
                    [](const auto& slot) { return settled(slot); });
-    // Pages that nobody has written to stay the kernel's zeroes.
+    // Pages that were never written to stay the kernel's zero pages.
     if (std::memcmp(out, &copy, sizeof copy) != 0) std::memcpy(out, &copy, sizeof copy);
     ++out;
   }

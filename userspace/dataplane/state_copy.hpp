@@ -1,5 +1,5 @@
-// What packets have changed, copied from the program in use to one that was loaded beside it
-// (Program::load_beside), so that the other one would do the same with the next packet.
+// State copy: copies what packets have changed from the program in use to one that was loaded
+// beside it (Program::load_beside), so that both would do the same with the next packet.
 #pragma once
 
 #include "base/result.hpp"
@@ -7,11 +7,11 @@
 
 namespace sluice::dataplane {
 
-// Every map that the two don't share, but for what is only counted or told. May be called again:
-// what is no longer there goes. `options`: with which `to` was loaded; a flow table that is not of
-// the same size stays as it is.
+// Copies every map that the two don't share, except counters and notices. It may be called again
+// and then removes what is gone. `options` are those with which `to` was loaded; a flow table of
+// another size stays as it is.
 //
-// Packets go on meanwhile, so this is no moment's image; but each flow is whole.
+// Packets go on meanwhile, so this is not a snapshot, but each flow is consistent.
 Result<void> copy_state(const kernel::Program& from, const kernel::Program& to,
                         const kernel::BesideOptions& options);
 
