@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* What the program sluice_capture tells whoever captures packets.
+/* Captures: the filter and the records of the program sluice_capture.
  *
- * No map of the contract: `local_capture` and `local_capture_lost` live and die with one capture, and the filter is set
- * before the program is loaded. Only the controller loads it (userspace/dataplane/capture.hpp). */
+ * They are not part of the contract: `local_capture` and `local_capture_lost` live as long as one capture, and the
+ * filter is set before the program is loaded. Only the controller loads it (userspace/dataplane/capture.hpp). */
 #ifndef SLUICE_CAPTURE_H
 #define SLUICE_CAPTURE_H
 
 #include "reasons.h"
 #include "types.h"
 
-/* So much of a frame is captured: all of one with the usual Ethernet MTU, tags included. */
+/* At most so many bytes of a frame are captured: all of one with the usual Ethernet MTU, including tags. */
 #define SLUICE_CAPTURE_BYTES 2048
 
-/* Which packets are told. */
+/* Selects the packets to capture. */
 struct sluice_capture_filter {
 	__u64 reasons[SLUICE_MAX_REASONS / 64]; /* bit n % 64 of word n / 64: those of reason n */
 	union sluice_address network; /* of one of the packet's addresses as it came in, under the mask; both zero: any */
@@ -23,7 +23,7 @@ struct sluice_capture_filter {
 };
 SLUICE_STATIC_ASSERT(sizeof(struct sluice_capture_filter) == 72);
 
-/* One frame. A packet that leaves has two, first as it came in. */
+/* One frame. A packet that leaves has two, of which the first is as it came in. */
 struct sluice_captured {
 	__u64 nanoseconds; /* CLOCK_MONOTONIC, when it came in */
 	__u32 ifindex;     /* where it came in or leaves */

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* `reason_counters`, `later_reason_counters`, `listener_counters`, `member_counters`: what the data plane did, per CPU.
- * `listener_active`, `member_active`: connections now, for all CPUs together, because limits and least connections ask for
- * them.
+/* `reason_counters`, `later_reason_counters`, `listener_counters`, `member_counters`: counters per CPU.
+ * `listener_active`, `member_active`: present connections of all CPUs together, which limits and least connections
+ * need.
  *
- * Written by the data plane (and set to zero by the controller when an index is given to a new object); the
- * reader sums the CPUs. */
+ * The data plane writes them, and the controller resets them when an index goes to a new object. Readers sum over
+ * the CPUs. */
 #ifndef SLUICE_COUNTERS_H
 #define SLUICE_COUNTERS_H
 
@@ -34,7 +34,7 @@ struct {
 	__type(value, __u64);
 } reason_counters SEC(".maps");
 
-/* From reason SLUICE_FIRST_REASONS on. */
+/* Counts the reasons from SLUICE_FIRST_REASONS on. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, SLUICE_MAX_REASONS - SLUICE_FIRST_REASONS);

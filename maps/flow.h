@@ -1,30 +1,31 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* `flows4`, `flows6`: one connection's state, two slots: one per direction. `flow_table`: their dimensions.
+/* `flows4`, `flows6`: the state of connections in two slots each, one per direction. `flow_table`: the tables'
+ * dimensions.
  *
- * A slot's key is the tuple of the packet as it arrives, so either direction costs one lookup; the rest is
- * all that its packets need. The other direction's key is derived, not stored: the rewritten tuple with source
- * and destination exchanged. How slots are found, claimed and freed is told in bpf/flow_table.h.
+ * A slot's key is the tuple of the packet as it arrives, so either direction costs one lookup; the rest is all that its
+ * packets need. The other direction's key is not stored: it is the rewritten tuple with source and destination
+ * exchanged. bpf/flow_table.h explains how slots are found, claimed and freed.
  *
  * Connections whose members answer directly (DSR, IPIP) have one slot, whose packets keep their tuple.
  *
- * Written by the data plane only. Slots are filled reverse first (which claims the source port toward the
- * member), then forward. The forward slot is authoritative for the connection's events; `flow_expire` walks
- * the table. When there is no room new connections are refused and live ones are untouched. */
+ * Only the data plane writes them. The reverse slot is filled first, which claims the source port toward the member,
+ * and then the forward one. The forward slot is authoritative for the connection's events; `flow_expire` walks the
+ * table. When there is no room, new connections are refused and live ones are untouched. */
 #ifndef SLUICE_FLOW_H
 #define SLUICE_FLOW_H
 
 #include "types.h"
 
 #define SLUICE_DEFAULT_FLOWS (1U << 20) /* IPv4 connections; each takes two slots */
-#define SLUICE_IPV6_SHARE 4             /* for one IPv6 connection there is room for so many of IPv4 */
+#define SLUICE_IPV6_SHARE 4             /* so many IPv4 connections per IPv6 connection */
 
 struct sluice_flow4 {
-	/* The key, but for the protocol, which is in `state`. */
+	/* The key without the protocol, which is in `state`. */
 	__be32 source;
 	__be32 destination;
 	__be16 source_port;
 	__be16 destination_port;
-	/* What the packet's tuple becomes. */
+	/* The packet's new tuple. */
 	__be16 new_source_port;
 	__be16 new_destination_port;
 	__be32 new_source;
@@ -40,8 +41,8 @@ struct sluice_bucket4 {
 };
 SLUICE_STATIC_ASSERT(sizeof(struct sluice_bucket4) == 64);
 
-/* An IPv6 slot is a cache line, and five addresses don't fit into one. So one of the addresses that the packet gets is
- * one of those that it came with:
+/* An IPv6 slot is one cache line, which four addresses and the rest don't fit into. So one of the packet's new
+ * addresses is one of its old ones:
  *
  *                              new source              new destination
  *     SLUICE_FLOW_KEEPS_CLIENT the client's address is not translated (dnat, dsr, ipip):
@@ -69,8 +70,8 @@ struct sluice_bucket6 {
 };
 SLUICE_STATIC_ASSERT(sizeof(struct sluice_bucket6) == 64);
 
-/* The fields of `state`: low bit and mask. In one word, so that a compare-and-swap of the whole changes one of
- * them only if the slot is still the same flow's. */
+/* The fields of `state`: low bit and mask. They are one word, so that a compare-and-swap changes one of them only if
+ * the slot still has the same flow. */
 #define SLUICE_STATE_LISTENER_SHIFT 0 /* index into listener_counters */
 #define SLUICE_STATE_LISTENER_MASK 0xfffULL
 #define SLUICE_STATE_MEMBER_SHIFT 12 /* index into members and member_counters */
@@ -92,17 +93,16 @@ enum sluice_flow_protocol { SLUICE_FLOW_TCP = 1, SLUICE_FLOW_UDP = 2, SLUICE_FLO
 
 /* Bits of `state`. */
 #define SLUICE_FLOW_TO_CLIENT (1ULL << 40) /* the reverse slot */
-/* What has been seen of the connection; kept in the forward slot, where these four bits together are its phase, see
- * SLUICE_PHASE_*. */
+/* The connection's events. In the forward slot these four bits together are its phase, see SLUICE_PHASE_*. */
 #define SLUICE_FLOW_REPLIED (1ULL << 41)
-/* The client's packets, unless they open or end something, have nothing to tell. In a reverse slot: the member's. Those of
- * slots without it are not for the fast path. */
+/* The client's packets (in a reverse slot: the member's) don't change the state, unless they open or end the
+ * connection. Packets of slots without this bit can't take the fast path. */
 #define SLUICE_FLOW_ESTABLISHED (1ULL << 42)
 #define SLUICE_FLOW_CLIENT_FIN (1ULL << 43)
 #define SLUICE_FLOW_MEMBER_FIN (1ULL << 44)
 
-/* The phases of a connection. Whoever knows its addresses and ports can send a FIN, a reset or an ABORT in an end's name, so
- * none is believed for good: what that end sends afterwards takes it back (bpf/flow_state.h). */
+/* The phases of a connection. An attacker who knows its addresses and ports can forge a FIN, a reset or an ABORT, so
+ * none is believed for good: later packets of the same end take it back (bpf/flow_state.h). */
 #define SLUICE_PHASE_OPENING 0ULL                   /* waits for the member */
 #define SLUICE_PHASE_ANSWERED SLUICE_FLOW_REPLIED   /* waits for the client; from the start if the member answers directly */
 #define SLUICE_PHASE_OPEN (SLUICE_FLOW_REPLIED | SLUICE_FLOW_ESTABLISHED) /* UDP: the member has spoken */
@@ -116,7 +116,8 @@ enum sluice_flow_protocol { SLUICE_FLOW_TCP = 1, SLUICE_FLOW_UDP = 2, SLUICE_FLO
 #define SLUICE_FLOW_CLOSED (SLUICE_FLOW_CLIENT_FIN | SLUICE_FLOW_MEMBER_FIN)
 #define SLUICE_PHASE_BITS (SLUICE_PHASE_OPEN | SLUICE_FLOW_CLOSED)
 
-/* Of a forward slot. Versions before this one left a connection whose client had ended it marked as established. */
+/* Returns the phase of a forward slot. Older versions left a connection that the client had ended marked as
+ * established. */
 static inline __u64 sluice_flow_phase(__u64 state)
 {
 	__u64 older = SLUICE_FLOW_ESTABLISHED | SLUICE_FLOW_CLIENT_FIN;
@@ -126,7 +127,7 @@ static inline __u64 sluice_flow_phase(__u64 state)
 	return state & SLUICE_PHASE_BITS;
 }
 
-/* Is it over, as far as is known? Then it has been counted as ended. */
+/* Says whether the connection is over, as far as is known. Then it was counted as ended. */
 static inline int sluice_flow_is_closed(__u64 state)
 {
 	__u64 phase = sluice_flow_phase(state);
@@ -135,7 +136,7 @@ static inline int sluice_flow_is_closed(__u64 state)
 	       (phase & SLUICE_FLOW_CLOSED && !(phase & SLUICE_FLOW_REPLIED));
 }
 
-/* Has the client ever confirmed it? */
+/* Says whether the client has ever confirmed the connection. */
 static inline int sluice_flow_is_confirmed(__u64 state)
 {
 	__u64 phase = sluice_flow_phase(state);
@@ -144,55 +145,56 @@ static inline int sluice_flow_is_confirmed(__u64 state)
 	       (phase & SLUICE_FLOW_CLIENT_FIN && phase != SLUICE_PHASE_REFUSED);
 }
 
-/* dnat, dsr, ipip: the client's address is the same on both sides. In both slots. */
+/* Set in both slots with dnat, dsr and ipip: the client's address is the same on both sides. */
 #define SLUICE_FLOW_KEEPS_CLIENT (1ULL << 56)
 
-/* The bits that are a flow's. Without a protocol the slot has no flow: it is being filled or emptied (CLAIMED), or it is
- * free and keeps in its low half when it was freed, in jiffies (0: never, or in a build that did not keep it). */
+/* The bits of a flow. Without a protocol the slot has no flow: it is being filled or emptied (CLAIMED), or it is
+ * free, and its low half is the time at which it was freed, in jiffies (0: never, or by a build that did not note
+ * it). */
 #define SLUICE_STATE_FLOW ((1ULL << 57) - 1)
 #define SLUICE_STATE_CLAIMED SLUICE_FLOW_TO_CLIENT
 #define SLUICE_STATE_FREED(jiffies) ((__u64)(__u32)(jiffies))
 #define SLUICE_STATE_IS_FREE(state) (!((state) & (SLUICE_STATE_CLAIMED | SLUICE_STATE_PUT(PROTOCOL, ~0ULL))))
-/* The bits that are the bucket's, in its first slot. */
-#define SLUICE_STATE_PASSED_ONE (1ULL << 57) /* flows that found this bucket, their home, or one after it full */
+/* The bits of the bucket, in its first slot. */
+#define SLUICE_STATE_PASSED_ONE (1ULL << 57) /* counts flows that found this bucket, their home or a later one, full */
 #define SLUICE_STATE_PASSED (0x3fULL << 57)
 #define SLUICE_STATE_LOCK (1ULL << 63) /* a flow is being inserted whose home this is */
 
-/* A tick is 2^n jiffies, near 8 seconds: fine enough for idle times from half a minute up, coarse enough that 11 bits
- * reach beyond 4 hours and that a busy flow's cache line is dirtied only once per tick. */
+/* A tick is 2^n jiffies, near 8 seconds. That is fine enough for idle times from half a minute up, and coarse enough
+ * that 11 bits reach beyond 4 hours and that a busy flow's cache line is written only once per tick. */
 #define SLUICE_TICK_SECONDS 8
 
-/* Idle times in seconds after which a flow is forgotten, up to three ticks later. A listener may have its own in place of
+/* Idle times in seconds after which a flow expires, up to three ticks later. A listener may have its own in place of
  * ESTABLISHED and UDP_REPLIED (`listener_idle`); a shorter one counts for UDP and CLOSING, too. */
 #define SLUICE_TIMEOUT_HALF_OPEN_SECONDS 60    /* longer than five SYN-ACK retransmissions (31 s) */
 #define SLUICE_TIMEOUT_ESTABLISHED_SECONDS 7440 /* RFC 5382 REQ-5: not less than 2 h 4 min */
 #define SLUICE_TIMEOUT_CLOSING_SECONDS 240     /* RFC 5382 REQ-5: transitory, one FIN seen */
 #define SLUICE_TIMEOUT_CLOSED_SECONDS 60       /* both FINs, or never confirmed: Linux's TIME_WAIT, guards the port */
-#define SLUICE_TIMEOUT_RESET_SECONDS 240       /* RFC 7857, 2.2: time for what shows that the reset was a forgery */
+#define SLUICE_TIMEOUT_RESET_SECONDS 240       /* RFC 7857, 2.2: time for packets that show that the reset was forged */
 #define SLUICE_TIMEOUT_UDP_SECONDS 30          /* UDP without a reply */
 #define SLUICE_TIMEOUT_UDP_REPLIED_SECONDS 120 /* RFC 4787 REQ-5: both sides have spoken (or the client twice) */
 
-/* At most a quarter of the table may be half-open. Beyond that, and where there is no room, a new connection takes the place
- * of a half-open one; a confirmed one never makes way. */
+/* At most a quarter of the table may be half-open. Beyond that, and if there is no room, a new connection evicts a
+ * half-open one; a confirmed one is never evicted. */
 #define SLUICE_HALF_OPEN_SHARE 4
 
-/* A flow lives in its home bucket or in one of the next ones. (2 * 31 flows can pass over a bucket: 6 bits count
- * them.) */
+/* A flow is in its home bucket or in one of the next ones. (2 * 31 flows can pass over a bucket, which 6 bits can
+ * count.) */
 #define SLUICE_FLOW_WINDOW 32
 
-/* What the table's map was made for: written once, before any packet, by whoever creates it; a newer program
- * over the same map must hash alike. */
+/* The tables' dimensions: written once by their creator, before any packet. A newer program over the same map must
+ * hash alike. */
 struct sluice_flow_table {
 	__u64 hash_seed; /* random, so that nobody can aim at one bucket */
 	__u32 capacity;  /* connections */
-	__u32 homes4;    /* buckets that are some flow's home; SLUICE_FLOW_WINDOW - 1 more follow them */
+	__u32 homes4;    /* buckets that may be a flow's home; SLUICE_FLOW_WINDOW - 1 more follow them */
 	__u32 homes6;
 	__u32 capacity6;
 };
 SLUICE_STATIC_ASSERT(sizeof(struct sluice_flow_table) == 24);
 
-/* 10 slots for every 6 in use (3 connections) when the table holds what it was made for: then about one connection in
- * 10^6 finds its window full, and a hit costs 1.3 lines. */
+/* There are 10 slots for every 6 in use (3 connections) when the table is full: then about one connection in 10^6
+ * finds its window full, and a hit costs 1.3 lines. */
 #define SLUICE_FLOW_HOMES4(connections) ((10ULL * (connections) / 3 + SLUICE_BUCKET_SLOTS4 - 1) / SLUICE_BUCKET_SLOTS4)
 #define SLUICE_FLOW_HOMES6(connections) ((10ULL * (connections) / 3 + SLUICE_BUCKET_SLOTS6 - 1) / SLUICE_BUCKET_SLOTS6)
 #define SLUICE_FLOW_BUCKETS(homes) ((homes) + SLUICE_FLOW_WINDOW - 1)
@@ -211,18 +213,18 @@ SLUICE_STATIC_ASSERT(sizeof(struct sluice_flow_expire) == 16);
 struct sluice_flow_flush {
 	__u32 family;  /* 4 or 6 */
 	__u32 index;   /* of its slot with the client's packets: bucket * slots per bucket + slot */
-	__u64 state;   /* of that slot; the connection is removed only if it is still that */
+	__u64 state;   /* of that slot; the connection is removed only if it is unchanged */
 	__u32 flushed; /* out: 1 if it was */
 	__u32 now_ticks; /* out: the clock that slots use */
 };
 SLUICE_STATIC_ASSERT(sizeof(struct sluice_flow_flush) == 24);
 
-/* While flows are moved from one pair of tables to another one: what a program takes its `flows4` and `flows6` for. The other
- * pair is looked into, too. */
+/* The role of a program's `flows4` and `flows6` while flows are moved from one pair of tables to another. It also
+ * looks into the other pair. */
 enum sluice_flow_move_phase {
 	SLUICE_FLOW_MOVE_NONE, /* there is no other pair */
-	SLUICE_FLOW_MOVE_SOON, /* the old ones, where new flows still go */
-	SLUICE_FLOW_MOVE_NOW,  /* the new ones, where new flows go already and the old flows follow */
+	SLUICE_FLOW_MOVE_SOON, /* the old ones, which still get new flows */
+	SLUICE_FLOW_MOVE_NOW,  /* the new ones, which get new flows and the old ones */
 };
 
 /* Argument and result of the `flow_move` program (SEC("syscall"), run by sluice-loader): moves the flows of some buckets of
@@ -237,7 +239,7 @@ struct sluice_flow_move {
 };
 SLUICE_STATIC_ASSERT(sizeof(struct sluice_flow_move) == 24);
 
-/* `half_open`: unconfirmed connections now, IPv4 (0) and IPv6 (1), each in a cache line of its own. */
+/* `half_open`: the number of unconfirmed connections, IPv4 (0) and IPv6 (1), each in a cache line of its own. */
 struct sluice_half_open {
 	__u64 flows;
 	__u64 padding[7];
@@ -245,8 +247,8 @@ struct sluice_half_open {
 SLUICE_STATIC_ASSERT(sizeof(struct sluice_half_open) == 64);
 
 #ifdef __bpf__
-/* BPF_F_MMAPABLE puts the values on a page boundary of their own; without it they begin 8-aligned, and buckets would
- * straddle cache lines. */
+/* BPF_F_MMAPABLE aligns the values to a page; without it they begin 8-aligned, and buckets would straddle cache
+ * lines. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);

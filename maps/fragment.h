@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* `fragments`: the ports of packets whose first fragment was seen, for the fragments that follow without any.
+/* `fragments`: the ports of packets whose first fragment was seen, for the fragments that follow without ports.
  *
- * Written and read by the data plane. Packets beyond the capacity push out the longest unused, whose remaining
- * fragments are then dropped. */
+ * Only the data plane uses it. Packets beyond the capacity evict the longest unused, whose remaining fragments are
+ * then dropped. */
 #ifndef SLUICE_FRAGMENT_H
 #define SLUICE_FRAGMENT_H
 
@@ -10,10 +10,10 @@
 
 #define SLUICE_MAX_FRAGMENTS 16384
 
-/* How long the fragments of one packet may be under way (RFC 791: 15 s; Linux: 30 s). */
+/* The fragments of one packet may be under way for so long (RFC 791: 15 s; Linux: 30 s). */
 #define SLUICE_TIMEOUT_FRAGMENT_SECONDS 30
 
-/* What the fragments of one packet have in common (RFC 791, 2.3; RFC 8200, 4.5). */
+/* The fields that the fragments of one packet have in common (RFC 791, 2.3; RFC 8200, 4.5). */
 struct sluice_fragment_key {
 	union sluice_address source;
 	union sluice_address destination;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* `listener_half_open`, `member_half_open`: connections that are not confirmed, by index.
+/* `listener_half_open`, `member_half_open`: numbers of connections that are not confirmed, by index.
  *
- * Written by the data plane when a connection is opened, confirmed and ended. What is left of `listener_active` without
- * them is what a connection_limit counts; a listener with more than its share of the half-open room makes way first, and
- * a member's half-open connections hold at most a share of its source ports. They may begin at zero beside connections
- * that an older version opened: none is taken away from zero. */
+ * The data plane writes them when a connection is opened, confirmed and ended. `listener_active` without them is
+ * what a connection_limit counts. Connections of a listener with more than its share of the half-open room are
+ * evicted first, and a member's half-open connections hold at most a share of its source ports. The counters may
+ * begin at zero beside connections of an older version, so they never go below zero. */
 #ifndef SLUICE_HALF_OPEN_H
 #define SLUICE_HALF_OPEN_H
 
@@ -12,7 +12,7 @@
 #include "member.h"
 #include "types.h"
 
-/* Of the half-open room: up to so much of it is a listener's own, and what others need is taken from those beyond. */
+/* A listener's own share of the half-open room: others may take from listeners that exceed it. */
 #define SLUICE_LISTENER_HALF_OPEN_SHARE 16
 
 #ifdef __bpf__

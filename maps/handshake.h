@@ -1,26 +1,27 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* `member_handshakes`: how long members take to answer a SYN or INIT, by member index.
+/* `member_handshakes`: the times that members take to answer a SYN or INIT, by member index.
  *
- * Written by the data plane, for one connection of a member at a time, at most one a jiffy, so that opening connections
- * shares no line that is written all the time; a sample, unbiased unless answers take longer than the time after which a
- * connection is given up. Read by the controller, which sets it to zero when the index goes to another member. */
+ * The data plane writes it for one connection of a member at a time, at most one per jiffy, so that opening
+ * connections doesn't write a shared cache line all the time. The sample is unbiased unless answers take longer than
+ * the time after which a connection is given up. The controller reads it, and resets it when the index goes to
+ * another member. */
 #ifndef SLUICE_HANDSHAKE_H
 #define SLUICE_HANDSHAKE_H
 
 #include "member.h"
 #include "types.h"
 
-/* Bucket i counts answers within 2^(SLUICE_HANDSHAKE_SHIFT + i) ns (16.384 us << i), which no smaller one counts; the last
- * one those that took longer than 8.6 s. */
+/* Bucket i counts answers within 2^(SLUICE_HANDSHAKE_SHIFT + i) ns (16.384 us << i) that no smaller one counts; the
+ * last one counts those that took longer than 8.6 s. */
 #define SLUICE_HANDSHAKE_SHIFT 14
 #define SLUICE_HANDSHAKE_BUCKETS 21
 
 struct sluice_member_handshakes {
-	/* The one that is timed. */
+	/* The connection that is timed. */
 	__u64 began_nanoseconds; /* CLOCK_MONOTONIC */
 	__u32 began_jiffies;
-	__u32 connection; /* of its addresses and ports; 0: none */
-	/* Those that were. */
+	__u32 connection; /* a hash of its addresses and ports; 0: none */
+	/* The connections that were timed. */
 	__u64 sum_nanoseconds;
 	__u32 answers[SLUICE_HANDSHAKE_BUCKETS];
 	__u32 zero;

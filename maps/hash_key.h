@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* `hash_key`: the secret that SOURCE_IP, SOURCE_IP_PORT and MAGLEV choose members with.
+/* `hash_key`: the secret by which SOURCE_IP, SOURCE_IP_PORT and MAGLEV choose members.
  *
- * Written by the controller when it starts, from its --hash-key-file; read by the data plane per new connection. Without
- * the key nobody can compute which addresses and ports fall on one member. Load balancers that shall choose alike have the
- * same key. All zeros is a key, too: that of a controller that is too old to set one. */
+ * The controller writes it at its start, from its --hash-key-file; the data plane reads it for each new connection.
+ * Without the key nobody can compute which addresses and ports share a member. Load balancers that must choose alike
+ * have the same key. All zeros is a valid key: that of a controller that is too old to set one. */
 #ifndef SLUICE_HASH_KEY_H
 #define SLUICE_HASH_KEY_H
 

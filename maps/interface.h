@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /* `interfaces`: the NICs that Sluice is attached to, and the VLAN interfaces on top of them.
  *
- * Written by whoever attaches (sluice-loader, sluiced) and by sluiced when a MAC or a VLAN interface changes; read by
- * the data plane for every packet, and for VLAN interfaces when the kernel's FIB names one as the way out. The slot of
- * an interface is its index modulo the capacity: an array read costs a tenth of a hash lookup. Two attached interfaces
- * that fall on one slot are refused at attach. A slot with ifindex 0 is free. */
+ * Attaching (sluice-loader, sluiced) writes it, and sluiced when a MAC or a VLAN interface changes. The data plane
+ * reads it for every packet, and for VLAN interfaces when the kernel's FIB names one as egress. The slot of an
+ * interface is its index modulo the capacity, because an array read costs a tenth of a hash lookup. An interface
+ * whose slot is taken by another one can't be attached. A slot with ifindex 0 is free. */
 #ifndef SLUICE_INTERFACE_H
 #define SLUICE_INTERFACE_H
 
@@ -12,21 +12,22 @@
 
 #define SLUICE_MAX_INTERFACES 4096
 
-/* What attach found before it changed the interface's sysctls; put back at detach. bpf_fib_lookup demands forwarding,
- * and a forwarding interface takes router advertisements only if accept_ra is 2. */
+/* The interface's sysctls before attaching changed them; detaching restores them. bpf_fib_lookup needs forwarding,
+ * and a forwarding interface accepts router advertisements only if accept_ra is 2. */
 #define SLUICE_IPV4_FORWARDED_BEFORE 1U
 #define SLUICE_IPV6_FORWARDED_BEFORE 2U
 #define SLUICE_ACCEPT_RA_RAISED 4U
 
-/* The program runs in the network stack there, not in the driver. Such a NIC may be one that XDP can't send to (a bridge); but
- * what comes in on it can be sent by any, because the stack sends it. Versions before this one never set it. */
+/* The program runs in the network stack there, not in the driver. XDP may be unable to send to such a NIC (a
+ * bridge). Packets that come in on it can leave by any NIC, because the stack sends them. Older versions never set
+ * this. */
 #define SLUICE_INTERFACE_GENERIC 1U
 
 struct sluice_interface {
 	__u32 ifindex;
 	__u8 mac[SLUICE_MAC_BYTES];
 	__u8 forwarding_before; /* SLUICE_*_BEFORE, SLUICE_ACCEPT_RA_RAISED */
-	__u8 tags;              /* 0: an attached NIC. Otherwise frames leave through `parent` with so many tags */
+	__u8 tags;              /* 0: an attached NIC. Otherwise frames leave by `parent` with so many tags */
 	__u32 parent;           /* ifindex of the attached NIC below */
 	struct sluice_tag tag[SLUICE_MAX_TAGS]; /* outermost first */
 	/* The host's own addresses there, from which tunnels start; zero: none. */

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* `listeners4`, `listeners6`: where clients connect to, and the pool that serves them. `allowed_sources`: who may.
- * `source_rates`: how many connections a source has opened lately. `listener_idle`: how long connections may be silent.
+/* `listeners4`, `listeners6`: the addresses and ports to which clients connect, and their pools. `allowed_sources`: the
+ * networks that may connect. `source_rates`: recent connections by source. `listener_idle`: how long connections may be
+ * silent.
  *
- * `listeners*` are written by the controller after the pool and the allowed sources that they name; read by the data
- * plane when a packet for a VIP is in no flow. One listener has one entry per address that reaches it (VIP, floating
- * IPs); they share the index. */
+ * The controller writes `listeners*` after the pool and the allowed sources that they name; the data plane reads
+ * them when a packet for a VIP has no flow. A listener has one entry per address (VIP, floating IPs); they share the
+ * index. */
 #ifndef SLUICE_LISTENER_H
 #define SLUICE_LISTENER_H
 
@@ -31,7 +32,7 @@ SLUICE_STATIC_ASSERT(sizeof(struct sluice_listener6_key) == 24);
 
 /* Only sources in `allowed_sources` may connect. */
 #define SLUICE_LISTENER_RESTRICTED 1U
-/* A new connection that finds no usable member is told so (TCP RST, ICMP port unreachable). */
+/* A new connection without a usable member is answered (TCP RST, ICMP port unreachable). */
 #define SLUICE_LISTENER_RESETS 2U
 
 #define SLUICE_NO_LIMIT 0xffffffffU
@@ -43,31 +44,31 @@ struct sluice_listener {
 	__u32 flags;
 	__u32 connection_limit;     /* connections at a time; SLUICE_NO_LIMIT */
 	__u32 new_connection_limit; /* connections per second from one source address; SLUICE_NO_LIMIT */
-	/* Source address of IPv4 fullnat flows: the load balancer's VIP, also for connections that came
-	 * through a floating IP, because members can reach the VIP without a gateway. IPv6 flows use the
-	 * address that the client connected to. */
+	/* The source address of IPv4 fullnat flows: the load balancer's VIP, even for connections through a floating
+	 * IP, because members can reach the VIP without a gateway. IPv6 flows use the address to which the client
+	 * connected. */
 	__be32 snat_source;
 };
 SLUICE_STATIC_ASSERT(sizeof(struct sluice_listener) == 40);
 
-/* `listener_idle` is written by the controller before the listener: seconds, by index; 0: as maps/flow.h says. Read by the
- * sweep and on the slow path only, so that an established connection's packets don't pay for it. Each reads it anew, so
- * a change is for connections that are there already, too. The longest is what a flow's clock can tell: 15/16 of 2^11
- * ticks, which are 6.8 seconds at least, less three of them and a sweep. */
+/* The controller writes `listener_idle` before the listener: seconds, by index; 0: the defaults of maps/flow.h. Only
+ * the sweep and the slow path read it, so that an established connection's packets don't pay for it. Both read it
+ * each time, so a change affects existing connections, too. The longest time is limited by the flows' clock: 15/16
+ * of 2^11 ticks of at least 6.8 seconds, less three ticks and a sweep. */
 #define SLUICE_MAX_IDLE_SECONDS 12600
 
-/* `allowed_sources` is written by the controller. IPv4 networks are of ::ffff:0:0/96 (RFC 4291, 2.5.5.2). */
+/* The controller writes `allowed_sources`. IPv4 networks are in ::ffff:0:0/96 (RFC 4291, 2.5.5.2). */
 #define SLUICE_MAX_ALLOWED_SOURCES 65536
 #define SLUICE_ALLOWED_PREFIX_BITS(network_bits) (32 + (network_bits)) /* the listener's index comes first */
 struct sluice_allowed_key {
-	__u32 prefix_bits; /* of what follows */
+	__u32 prefix_bits; /* of the rest of the key */
 	__u32 listener;    /* index */
 	__u8 address[16];
 };
 SLUICE_STATIC_ASSERT(sizeof(struct sluice_allowed_key) == 24);
 
-/* `source_rates` is written by the data plane: a token bucket per listener and source address that holds one second's
- * worth. Sources beyond the capacity push out the longest unused, which then start afresh. */
+/* The data plane writes `source_rates`: a token bucket per listener and source address, which holds one second's
+ * worth. Sources beyond the capacity evict the longest unused, which then start afresh. */
 #define SLUICE_MAX_SOURCE_RATES 32768
 struct sluice_source {
 	union sluice_address address; /* IPv4: in the first four bytes */

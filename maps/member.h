@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /* `members`: the back ends, by index.
  *
- * Written by the controller before any ring that names the index; read by the data plane at connection
- * time. An index is given to another member only when its counters say that no flow is left on it
- * (flows_opened == flows_ended), so packets are never counted for a stranger. */
+ * The controller writes a member before any ring that names its index; the data plane reads it for new connections.
+ * An index goes to another member only when its counters say that no flow is left (flows_opened == flows_ended), so
+ * packets are never counted for the wrong member. */
 #ifndef SLUICE_MEMBER_H
 #define SLUICE_MEMBER_H
 
@@ -11,27 +11,27 @@
 
 #define SLUICE_MAX_MEMBERS 16384
 
-/* Set while the member is in its pool's ring. Clear: evicted, drained or removed; a connection that is not
- * yet established moves to another member when its SYN is retransmitted, others live on. */
+/* Set while the member is in its pool's ring. Clear: down, drained or removed; a connection that is not yet
+ * established moves to another member when its SYN is retransmitted, others live on. */
 #define SLUICE_MEMBER_USABLE 1U
-/* Removed from the model, but flows may be left: the index stays its own until they have ended. Nobody asks any more
- * whether it is alive, so its TCP and SCTP connections live until they end, a SYN on one of them opens a new one, and UDP
- * flows leave it at the next sweep. What its monitor said last (FAILED, GIVEN_UP) stays true. */
+/* Removed from the model, but flows may be left: it keeps its index until they have ended. It isn't probed any more,
+ * so its TCP and SCTP connections live until they end, a SYN on one of them opens a new one, and UDP flows leave it
+ * at the next sweep. FAILED and GIVEN_UP stay as they were. */
 #define SLUICE_MEMBER_REMOVED 2U
 #define SLUICE_MEMBER_IPV6 4U
-/* Its monitor says that it is down: UDP flows, which never end by themselves, leave it at the next sweep, and a SYN on one
- * of its connections opens a new one. */
+/* Its monitor says that it is down: UDP flows, which never end by themselves, leave it at the next sweep, and a SYN
+ * on one of its connections opens a new one. */
 #define SLUICE_MEMBER_FAILED 8U
-/* The forwarding mode of its pool, on which its next hop depends. None of them: fullnat. */
+/* The forwarding mode of its pool, on which its next hop depends. If none is set: fullnat. */
 #define SLUICE_MEMBER_DSR 16U
 #define SLUICE_MEMBER_IPIP 32U
 #define SLUICE_MEMBER_DNAT 64U
-/* It is down, its pool has others, and the pool says that clients shall not wait for it; or its time to drain is over. The
- * next sweep removes its UDP flows and takes the next hop from the others, and a client's next packet is answered with a
- * reset. Connections whose client is silent until the flag is gone live on. */
+/* It is down, its pool has other members, and the pool resets such connections; or its time to drain is over. The
+ * next sweep removes its UDP flows and clears the next hop of the others, and a client's next packet is answered
+ * with a reset. Connections whose client is silent until the flag is cleared live on. */
 #define SLUICE_MEMBER_GIVEN_UP 128U
-/* Its pool leaves clients of members that are down alone. Only the controller reads it: a member that is removed while it
- * is down is given up unless this is set, be there others or not. */
+/* Its pool keeps connections to members that are down. Only the controller reads this: a member that is removed
+ * while it is down is given up unless this is set, even if there are no others. */
 #define SLUICE_MEMBER_KEEPS 256U
 
 struct sluice_member {

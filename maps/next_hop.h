@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* `next_hops`: where frames go out; flows and `member_hops` name them by index.
+/* `next_hops`: MACs and interfaces for frames that leave; flows and `member_hops` refer to them by index.
  *
- * Written by the data plane only. An entry is immutable once `generation` is set and belongs to one generation
- * (runtime.next_hop_generation): when the controller raises that, flows find theirs outdated and resolve again.
- * A set-associative table; an entry is freed by `flow_expire` when nothing names it any more. When a set is full
- * the flow stays without (index 0) and each of its packets asks the kernel's FIB: slower, never wrong. */
+ * Only the data plane writes it. An entry is immutable once `generation` is set and belongs to one generation
+ * (runtime.next_hop_generation): when the controller raises that, flows find theirs outdated and resolve again. The
+ * table is set-associative; `flow_expire` frees an entry when nothing refers to it any more. If a set is full the
+ * flow has no next hop (index 0), and each of its packets asks the kernel's FIB, which is slower, but never wrong. */
 #ifndef SLUICE_NEXT_HOP_H
 #define SLUICE_NEXT_HOP_H
 
@@ -14,13 +14,14 @@
 #define SLUICE_MAX_NEXT_HOPS 4096 /* as many as SLUICE_STATE_HOP_MASK can name */
 
 struct sluice_next_hop {
-	/* 0, which is never the present one, while the entry is free or being written. With SLUICE_NEXT_HOP_SPECIAL
-	 * for frames with tags or a tunnel header, so that the fast path takes it for outdated. */
+	/* This is 0, which is never the present generation, while the entry is free or being written.
+	 * SLUICE_NEXT_HOP_SPECIAL marks frames with tags or a tunnel header, so that the fast path takes the entry
+	 * for outdated. */
 	__u32 generation;
 	__u32 ifindex; /* of the NIC */
 	__u8 destination_mac[SLUICE_MAC_BYTES];
 	__u8 source_mac[SLUICE_MAC_BYTES];
-	__u32 used; /* SLUICE_NEXT_HOP_*, or when a flow was last known to name the entry: jiffies | 1 */
+	__u32 used; /* SLUICE_NEXT_HOP_*, or when a flow was last known to refer to the entry: jiffies | 1 */
 	__u16 mtu;  /* the longest IP packet that may go this way, without the tunnel's header; 65535: not known */
 	__u8 tags;
 	__u8 tunnel; /* 0, or the IP version of the tunnel's header: 4 or 6 */
@@ -35,11 +36,12 @@ SLUICE_STATIC_ASSERT(sizeof(struct sluice_next_hop) == 64);
 #define SLUICE_NEXT_HOP_FREE 0
 #define SLUICE_NEXT_HOP_BEING_FREED 2
 
-/* `member_hops`: the next hop of each member, so that a new connection doesn't ask the FIB. Written by the data plane. */
+/* `member_hops`: the next hop of each member, so that a new connection doesn't ask the FIB. The data plane writes
+ * it. */
 struct sluice_member_hop {
 	__u32 generation; /* of the entry, without SLUICE_NEXT_HOP_SPECIAL; 0: none yet */
 	__u32 index;      /* into next_hops */
-	__u64 member;     /* a hash of the member's address and mode: its index may be another one's by now */
+	__u64 member;     /* a hash of the member's address and mode, as the index may have gone to another member */
 };
 SLUICE_STATIC_ASSERT(sizeof(struct sluice_member_hop) == 16);
 

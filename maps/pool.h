@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* `pools`, `pool_rings`, `pool_cursors`: who gets the next connection. `persistence`: who got a client's last one.
+/* `pools`, `pool_rings`, `pool_cursors`: the member of the next connection. `persistence`: the member of a client's
+ * last one.
  *
- * A ring is a precomputed order of members (userspace/balancing). What it holds depends on the algorithm:
+ * A ring is a precomputed order of members (userspace/balancing). Its contents depend on the algorithm:
  *
  *   round robin        each member as often as its weight says, as evenly spread as can be. A new connection takes slot
  *                      `cursor++ % length`: one atomic add makes weighted round robin exact across all CPUs
  *   least connections  each member once, with its weight: SLUICE_RING_WEIGHTED. All are compared, beginning at the cursor
  *   source IP (port)   a Maglev table; slot `hash % length`
  *
- * A change of members or health builds a new ring beside the old one and swaps it in by one update of `pool_rings`; the
- * cursor goes on, so a change never sends "all to the first".
+ * A change of members or health builds a new ring beside the old one and swaps it in by one update of `pool_rings`. The
+ * cursor continues, so a change never sends "all to the first".
  *
- * `pools` and `pool_rings` are written by the controller (ring first, then pool) and read at connection
- * time; `pool_cursors` and `persistence` are written by the data plane only. */
+ * The controller writes `pools` and `pool_rings` (ring first, then pool), and the data plane reads them for new
+ * connections; only the data plane writes `pool_cursors` and `persistence`. */
 #ifndef SLUICE_POOL_H
 #define SLUICE_POOL_H
 
@@ -39,8 +40,8 @@ struct sluice_pool {
 	__u8 forwarding_mode; /* enum sluice_forwarding_mode */
 	__u8 algorithm;       /* enum sluice_algorithm */
 	__u8 persistence_bits; /* leading bits of a client's address that count as one client */
-	__u8 ipv6; /* which of the pool's entries this is: 1 has its IPv6 members, 0 its IPv4 members */
-	__u32 persistence_seconds; /* a client's connections go to one member until it was away for so long; 0: no */
+	__u8 ipv6; /* 1: the pool's entry with its IPv6 members; 0: with its IPv4 members */
+	__u32 persistence_seconds; /* a client's connections go to one member until it was away for so long; 0: off */
 };
 SLUICE_STATIC_ASSERT(sizeof(struct sluice_pool) == 24);
 
@@ -58,13 +59,12 @@ SLUICE_STATIC_ASSERT(sizeof(struct sluice_pool) == 24);
 /* 256 members of weight 256 with no common divisor. */
 #define SLUICE_MAX_RING_SLOTS 65536
 
-/* `persistence`: which member a client's connections went to last. Clients beyond the capacity push out the longest
- * unused. */
+/* `persistence`: the member of a client's last connection. Clients beyond the capacity evict the longest unused. */
 #define SLUICE_MAX_PERSISTENCE 65536
 struct sluice_persistence {
 	__u32 member;
 	__u32 jiffies; /* of the last new connection */
-	__u64 id;      /* the first half of the member's: its index may be another one's by now */
+	__u64 id;      /* the first half of the member's, as the index may have gone to another member */
 };
 SLUICE_STATIC_ASSERT(sizeof(struct sluice_persistence) == 16);
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* Every fate that a packet can have, in one list.
+/* Reasons: every fate of a packet, in one list.
  *
- * Contract: each packet that the XDP program sees is counted under exactly one reason, in
- * `reason_counters` at the enum's value. The list generates the enum (here), the metric label and
- * the operator's sentence (userspace/dataplane/reasons.cpp). Two versions that share the map must mean
- * the same by a number: add new reasons at the end, never reorder. */
+ * Contract: each packet that the XDP program sees is counted under exactly one reason, in `reason_counters` at the
+ * enum's value. The list generates the enum (here), the metric label and the operator's sentence
+ * (userspace/dataplane/reasons.cpp). A number must mean the same in two versions that share the map: add new reasons
+ * at the end, never reorder. */
 #ifndef SLUICE_REASONS_H
 #define SLUICE_REASONS_H
 
@@ -129,9 +129,9 @@
 enum sluice_reason { SLUICE_REASONS(SLUICE_REASON_ENUM) SLUICE_REASON_COUNT };
 #undef SLUICE_REASON_ENUM
 
-/* Room for reasons to come: a new one must not change the maps, or `sluice-loader upgrade` could not go from one version
- * to the other. The first ones are counted in `reason_counters`, which is as large as it ever was, those after them in
- * `later_reason_counters`. One bit each in struct sluice_capture_filter. */
+/* The room for future reasons: a new one must not change the maps, or `sluice-loader upgrade` could not go from one
+ * version to the other. The first ones are counted in `reason_counters`, which keeps its size, later ones in
+ * `later_reason_counters`. Each has one bit in struct sluice_capture_filter. */
 #define SLUICE_MAX_REASONS 256
 #define SLUICE_FIRST_REASONS 64
 SLUICE_STATIC_ASSERT(SLUICE_REASON_COUNT <= SLUICE_MAX_REASONS);

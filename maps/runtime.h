@@ -1,31 +1,31 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* `runtime`: what every packet looks at. `resolve_requests`: addresses whose MAC the data plane missed.
+/* `runtime`: values that every packet reads. `resolve_requests`: addresses whose MAC the data plane needs.
  *
- * `runtime` is written by the controller; the data plane reads it for every packet. What never
- * changes after load is a `const volatile` in bpf/, not here.
+ * The controller writes `runtime`; the data plane reads it for every packet. Values that never change after load are
+ * `const volatile` in bpf/ instead.
  *
- * The address filter is a Bloom filter with one hash, of the addresses of VIPs and members. Packets that have no such
- * address at either end aren't ours; they are many on a shared NIC, and the filter answers for them in a tenth of the
- * time that looking for a flow or a VIP would take. An address's bit is set before anything that names the address is
- * put, and cleared at some time after the last flow that uses it has ended. */
+ * The address filter is a Bloom filter with one hash, of the addresses of VIPs and members. Packets without such an
+ * address at either end aren't ours; they are many on a shared NIC, and the filter takes a tenth of the time of a
+ * lookup of a flow or a VIP. An address's bit is set before anything with the address is put, and cleared some time
+ * after the last flow with it has ended. */
 #ifndef SLUICE_RUNTIME_H
 #define SLUICE_RUNTIME_H
 
 #include "types.h"
 
-/* 64 Ki bits stay in the first-level cache. */
+/* The filter's 64 Ki bits stay in the first-level cache. */
 #define SLUICE_ADDRESS_FILTER_WORDS 1024
 
 struct sluice_runtime {
-	/* Raised by the controller when a route, link, address or neighbour's MAC changes; flows resolve their
-	 * next hop again when theirs is older. The data plane adds 1, so a map full of zeros is valid. */
+	/* The controller raises this when a route, link, address or neighbour's MAC changes; flows with an older
+	 * next hop resolve it again. The data plane adds 1, so a map full of zeros is valid. */
 	__u32 next_hop_generation;
 	__u32 zero;
 	__u64 address_filter[SLUICE_ADDRESS_FILTER_WORDS];
 };
 SLUICE_STATIC_ASSERT(sizeof(struct sluice_runtime) == 8200);
 
-/* An address's bit: the top 10 bits of the hash are its word, the next 6 its place there. */
+/* The place of an address's bit: the top 10 bits of the hash are its word, the next 6 its bit. */
 static inline __u32 sluice_address_hash4(__be32 address)
 {
 	return address * 0x9e3779b1U;
@@ -54,7 +54,7 @@ static inline void sluice_address_filter_add6(struct sluice_runtime *runtime, co
 	sluice_address_filter_add(runtime, sluice_address_hash6(address));
 }
 
-/* One record of `resolve_requests`: please make the kernel resolve this address on this interface. */
+/* One record of `resolve_requests`, which asks for the MAC of this address on this interface. */
 struct sluice_resolve_request {
 	__u32 ifindex;
 	__u32 family; /* 4 or 6 */
@@ -70,7 +70,7 @@ struct {
 	__type(value, struct sluice_runtime);
 } runtime SEC(".maps");
 
-/* Records are dropped when nobody reads them: a request is a hint, the next packet makes it again. */
+/* Records are dropped when nobody reads them: a request is a hint, and the next packet repeats it. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 64 * 1024);

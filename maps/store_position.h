@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* `store_position`: which state of which store the other maps were filled from.
+/* `store_position`: the store, and its state, from which the other maps were filled.
  *
  * The controller writes it after each commit that it has applied, and reads it at its start: a store that is older
- * than what the data plane carries, or another one, is not taken for what the operator wants. The data plane does
- * not look at it. All zeros: nothing was noted, as by versions that did not have this map. */
+ * than the data plane's contents, or another one, is not taken for what the operator wants. The data plane does not
+ * read it. All zeros: nothing was noted, for example by versions without this map. */
 #ifndef SLUICE_STORE_POSITION_H
 #define SLUICE_STORE_POSITION_H
 

@@ -1,37 +1,37 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* `suspicions`: members that new connections find dead. `member_failures`: how many did so lately. `member_silences`: since
- * when a member has been asked without answering anybody.
+/* `suspicions`: members at which new connections fail. `member_failures`: the number of recent failures.
+ * `member_silences`: the time since which a member has answered nobody.
  *
- * All are written by the data plane. The controller takes the suspicions, asks the members' monitors at once, and
- * keeps new connections away from members that do not answer those either. A suspicion is a hint: none is told while
- * the ring is full, and the next failure tells again. */
+ * The data plane writes all of them. The controller reads the suspicions, has the members probed at once, and keeps
+ * new connections away from members that do not answer probes either. A suspicion is a hint: none is sent while the
+ * ring buffer is full, and the next failure sends another one. */
 #ifndef SLUICE_SUSPICION_H
 #define SLUICE_SUSPICION_H
 
 #include "member.h"
 #include "types.h"
 
-/* A member is told of at its first failure within a second, and once more at this one. */
+/* A member is reported at its first failure within a second, and once more at this one. */
 #define SLUICE_FAILURE_BURST 3
 
-/* What a new connection met. */
+/* The kinds of failures of new connections. */
 enum sluice_failure {
 	SLUICE_FAILURE_REFUSED,     /* TCP RST or SCTP ABORT in place of an answer */
-	/* The client sends its SYN or INIT again, and the member has answered nobody for SLUICE_SILENCE_MILLISECONDS since it
-	 * was asked. */
+	/* The client retransmits its SYN or INIT, and the member has answered nobody for
+	 * SLUICE_SILENCE_MILLISECONDS. */
 	SLUICE_FAILURE_UNANSWERED,
-	SLUICE_FAILURE_UNREACHABLE, /* an ICMP error says so, of any packet to the member */
+	SLUICE_FAILURE_UNREACHABLE, /* an ICMP error about any packet to the member */
 };
 
-/* Somewhat less than the time after which TCP sends a SYN again (1 s, RFC 6298): a client that sends it twice at once
- * proves nothing. */
+/* This is somewhat less than the time after which TCP retransmits a SYN (1 s, RFC 6298): a client that sends it
+ * twice at once proves nothing. */
 #define SLUICE_SILENCE_MILLISECONDS 800
 
-/* A silence that has lasted so long begins anew with the next SYN or INIT: the one that it began with may have been lost
- * long before somebody else asked. More than the 4 s within which TCP has sent a SYN three times. */
+/* A silence that has lasted so long begins anew with the next SYN or INIT, because the first one may have been lost
+ * long before. This is more than the 4 s within which TCP sends a SYN three times. */
 #define SLUICE_SILENCE_FORGOTTEN_SECONDS 6
 
-/* The second that is counted. */
+/* The failures within the present second. */
 struct sluice_member_failures {
 	__u32 since_jiffies;
 	__u32 failures;
@@ -54,7 +54,7 @@ struct {
 	__type(value, struct sluice_member_failures);
 } member_failures SEC(".maps");
 
-/* The jiffy of the first SYN or INIT since the last answer, a refusal counting as one; 0: nobody waits for an answer. */
+/* The jiffy of the first SYN or INIT since the last answer; a refusal is an answer. 0: nobody waits for one. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, SLUICE_MAX_MEMBERS);

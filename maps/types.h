@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* Small types that several maps share. Legal C for both compilers; sizes are asserted because the
- * kernel sees these bytes through pinned maps that outlive any one build. */
+/* Types that several maps share. They are legal C for both compilers; sizes are asserted because these bytes are in
+ * pinned maps, which outlive any build. */
 #ifndef SLUICE_TYPES_H
 #define SLUICE_TYPES_H
 
@@ -15,8 +15,8 @@
 #define SLUICE_ID_BYTES 16
 #define SLUICE_MAC_BYTES 6
 
-/* An IPv4 or IPv6 address in network byte order; which one is told by whatever holds it. IPv4 is in the first four
- * bytes, the others are zero then. */
+/* An IPv4 or IPv6 address in network byte order; the structure around it tells which. IPv4 takes the first four
+ * bytes; the others are zero. */
 union sluice_address {
 	__be32 ipv4;
 	__u8 ipv6[16];
@@ -33,7 +33,7 @@ struct sluice_tag {
 };
 SLUICE_STATIC_ASSERT(sizeof(struct sluice_tag) == 4);
 
-/* Index of nothing: a listener without a pool, a pool slot that is free. */
+/* The index of nothing: a listener without a pool, a free pool slot. */
 #define SLUICE_NO_INDEX 0xffffffffU
 
 /* The UUID of the API object that a map entry belongs to, in RFC 4122 byte order. The data plane

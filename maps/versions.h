@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* `map_versions`: of which version the pinned maps are. Every map of the contract is in the list below.
+/* `map_versions`: the versions of the pinned maps. Every map of the contract is in the list below.
  *
- * A map's version is raised when its bytes come to mean something else, although type and sizes may be the same. Then its
- * number in the second column is raised, and the third says how old a version this build can still read; 0 there: the map may
- * be missing, because older data planes lack it, and may begin empty beside their programs.
+ * To change the meaning of a map's bytes, raise its version in the second column, even if type and sizes stay the same.
+ * The third column is the oldest version that this build can read. 0 there: the map may be missing, because older data
+ * planes lack it, and may begin empty beside their programs.
  *
- * Written by whoever loads, adds a map or upgrades, before a program or a daemon that writes the new meaning runs. Read by
- * whoever opens what is pinned: it refuses a version that it doesn't know. The data plane does not look at it. */
+ * A process that loads, adds a map or upgrades writes the version before a program or a daemon uses the new meaning.
+ * A process that opens pinned maps refuses a version that it doesn't know. The data plane does not read it. */
 #ifndef SLUICE_VERSIONS_H
 #define SLUICE_VERSIONS_H
 
 #include "types.h"
 
-/* X(map, version, oldest version that this build reads). A map's place in this list is its index: add at the end, and never
- * take one out. */
+/* X(map, version, oldest version that this build reads). A map's place in this list is its index: add at the end,
+ * never remove one. */
 #define SLUICE_MAPS(X)                \
 	X(vips4, 1, 1)                \
 	X(vips6, 1, 1)                \
@@ -57,11 +57,11 @@
 enum sluice_map_index { SLUICE_MAPS(SLUICE_MAP_INDEX) SLUICE_MAP_COUNT };
 #undef SLUICE_MAP_INDEX
 
-/* Room for maps to come. */
+/* The room for future maps. */
 #define SLUICE_MAX_MAPS 256
 SLUICE_STATIC_ASSERT(SLUICE_MAP_COUNT <= SLUICE_MAX_MAPS);
 
-/* What an entry of zero stands for, and every map of a data plane that has no `map_versions`. */
+/* The version of an entry of zero, and of every map of a data plane without `map_versions`. */
 #define SLUICE_FIRST_MAP_VERSION 1
 
 #ifdef __bpf__

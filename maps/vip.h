@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* `vips4`, `vips6`: addresses that Sluice answers for (VIPs and floating IPs).
+/* `vips4`, `vips6`: the addresses for which Sluice answers (VIPs and floating IPs).
  *
- * Written by the controller, last when a load balancer is brought up and first when it is taken away;
- * read by the data plane on a flow miss. A full map is refused by the controller. */
+ * The controller writes an address last when it adds a load balancer, and removes it first; the data plane reads it
+ * for packets without a flow. The controller refuses VIPs beyond the capacity. */
 #ifndef SLUICE_VIP_H
 #define SLUICE_VIP_H
 
@@ -13,8 +13,8 @@
 /* Set while the load balancer is administratively up. When clear, ARP and neighbour solicitations are still answered
  * (the address stays ours) and everything else is dropped as vip_down. */
 #define SLUICE_VIP_UP 1U
-/* Packets to a port without a listener, and those of unknown connections that can't begin one, get a TCP RST or an ICMP
- * port unreachable. */
+/* Packets to a port without a listener, and those of unknown connections that can't begin one, are answered by a TCP
+ * RST or an ICMP port unreachable. */
 #define SLUICE_VIP_REJECTS 2U
 
 struct sluice_vip {
