@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* The address filter: most packets that aren't ours are told by their addresses alone.
+/* The address filter recognises most packets that aren't ours by their addresses alone.
  *
- * Contract: it never says no of the address of a VIP or of a member; it may say yes of a stranger's. */
+ * Contract: it never says no to the address of a VIP or of a member; it may say yes to any other. */
 #ifndef SLUICE_BPF_ADDRESS_FILTER_H
 #define SLUICE_BPF_ADDRESS_FILTER_H
 

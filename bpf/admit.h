@@ -31,7 +31,7 @@ static __always_inline bool source_is_allowed(int family, const struct sluice_li
 	return bpf_map_lookup_elem(&allowed_sources, &key);
 }
 
-/* Connections that their clients have confirmed, as a flood of SYNs shall lock nobody out. */
+/* Counts connections that their clients have confirmed, because a flood of SYNs must lock nobody out. */
 static __always_inline __u32 confirmed_connections(const struct sluice_listener *listener)
 {
 	__u32 index = listener->index;
@@ -41,7 +41,7 @@ static __always_inline __u32 confirmed_connections(const struct sluice_listener 
 
 	if (!half_open || !active)
 		return 0;
-	/* In this order: a connection that begins meanwhile is one too many, never one too few. */
+	/* The order matters: a connection that begins meanwhile is counted one too many, never one too few. */
 	confirmed = -READ_ONCE(*half_open);
 	confirmed += READ_ONCE(*active);
 	return confirmed > 0 ? confirmed : 0;
@@ -80,8 +80,9 @@ static __always_inline const struct sluice_listener *listener_find(int family, c
 	return bpf_map_lookup_elem(&listeners6, &key);
 }
 
-/* Many clients may have been admitted before the first of them confirmed its connection. The last one is counted before this
- * is asked: of two CPUs that take the last place at once perhaps neither keeps it, but never do both. */
+/* Says whether a connection exceeds the limit once its client confirms it: many may have been admitted before the
+ * first one confirmed. The connection is counted before this check, so if two CPUs take the last place at once,
+ * perhaps neither keeps it, but never both. */
 static __always_inline bool is_above_connection_limit(int family, const struct tuple *client)
 {
 	const struct sluice_listener *listener = listener_find(family, client);
@@ -100,8 +101,8 @@ __noinline int is_above_connection_limit6(const struct tuple *client)
 	return client ? is_above_connection_limit(FAMILY6, client) : false;
 }
 
-/* Takes a connection's worth out of the source's bucket, which holds one second's. Two CPUs may take the same one: the
- * rate is a protection, not an account. */
+/* Takes one connection out of the source's token bucket, which holds one second's worth. Two CPUs may take the same
+ * one, because the rate need not be exact. */
 static __always_inline bool within_rate(int family, const struct sluice_listener *listener,
 					const union sluice_address *source)
 {
@@ -128,7 +129,7 @@ static __always_inline bool within_rate(int family, const struct sluice_listener
 	return true;
 }
 
-/* UNDECIDED, or the reason why not. */
+/* Returns UNDECIDED if the connection is admitted, or the reason of the refusal. */
 __noinline int admit(int family, const struct sluice_listener *listener, const union sluice_address *source)
 {
 	if (!listener || !source)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /* Answers of the data plane's own to packets that it does not forward: ICMP errors and TCP resets.
  *
- * The packet's own frame becomes the answer and goes back to the MAC that it came from, with the tags that it came
- * with. Nobody is told about ICMP errors, or fragments but the first, and only so many answers leave per jiffy and CPU (RFC 1812,
- * 4.3.2; RFC 4443, 2.4). */
+ * The packet's own frame becomes the answer and goes back to the MAC from which it came, with its tags. ICMP errors
+ * and fragments other than the first are not answered, and the number of answers per jiffy and CPU is limited (RFC
+ * 1812, 4.3.2; RFC 4443, 2.4). */
 #ifndef SLUICE_BPF_ANSWER_H
 #define SLUICE_BPF_ANSWER_H
 
@@ -25,10 +25,10 @@
 #define ANSWER_TTL 64 /* RFC 1700's default for packets that start here */
 #define ANSWER_TOS 0xc0 /* internetwork control (RFC 1812, 4.3.2.5) */
 
-/* 100 answers per millisecond and CPU at most. */
+/* At most 100 answers leave per millisecond and CPU. */
 #define ANSWERS_PER_SECOND 100000U
 
-/* How much of a packet an ICMP error quotes, from its IP header on. */
+/* The bytes of a packet that an ICMP error quotes, from its IP header on. */
 #define QUOTED_BYTES 128
 
 #define ICMP4_UNREACHABLE 3
@@ -67,7 +67,7 @@ static __always_inline bool may_answer(void)
 	return true;
 }
 
-/* The sum of `bytes` (at most QUOTED_BYTES + 8) of the frame from `offset` on; ~0 if they are not all there. */
+/* Returns the sum of `bytes` (at most QUOTED_BYTES + 8) of the frame from `offset` on; ~0 if they are not all there. */
 __noinline __u64 frame_sum(struct xdp_md *ctx, __u32 offset, __u32 bytes)
 {
 	void *data = (void *)(long)ctx->data, *data_end = (void *)(long)ctx->data_end;
@@ -94,7 +94,8 @@ __noinline __u64 frame_sum(struct xdp_md *ctx, __u32 offset, __u32 bytes)
 	return sum;
 }
 
-/* What can't be right is neither answered nor opens anything (RFC 1812, 4.2.2.5, 5.2.2). IPv6 has no such sum. */
+/* Checks the IPv4 header's checksum: a packet with a wrong one is neither answered nor opens a connection (RFC 1812,
+ * 4.2.2.5, 5.2.2). IPv6 has no such checksum. */
 static __always_inline bool header_sum_is_right(int family, struct xdp_md *ctx, const struct packet *p)
 {
 	const __u32 *ip = ip_header(family, ctx, p);
@@ -112,7 +113,7 @@ static __always_inline bool header_sum_is_right(int family, struct xdp_md *ctx, 
 	return checksum_fold(sum) == 0xffff;
 }
 
-/* An ICMP error to be made of the packet whose IP header is at l3_offset. */
+/* An ICMP error that is made of the packet whose IP header is at l3_offset. */
 struct icmp_error {
 	union sluice_address source; /* the answer's */
 	__u32 l3_offset;
@@ -123,7 +124,7 @@ struct icmp_error {
 	__u16 zero;
 };
 
-/* Makes room for `bytes` in front of the IP header and turns the MACs around. */
+/* Makes room for `bytes` in front of the IP header and exchanges the MACs. */
 static __always_inline bool turn_frame(struct xdp_md *ctx, __u32 l3_offset, __u32 bytes)
 {
 	struct ethernet_macs macs;
@@ -205,7 +206,7 @@ static __always_inline bool make_icmp_error(int family, struct xdp_md *ctx, cons
 	icmp = data + l3_offset + ip_header_bytes(family);
 	*icmp = (struct icmp_header){.type = e->type, .code = e->code, .rest = e->rest};
 	sum += *(__u16 *)icmp + (__u64)e->rest;
-	if (family == FAMILY6) /* and the pseudo header (RFC 8200, 8.1) */
+	if (family == FAMILY6) /* including the pseudo header (RFC 8200, 8.1) */
 		sum += address_sum(&e->source) + address_sum(&destination) + bpf_htonl(sizeof(*icmp) + quoted) +
 		       bpf_htonl(IPPROTO_ICMPV6);
 	icmp->checksum = ~checksum_fold(sum);
@@ -222,13 +223,14 @@ __noinline int make_icmp_error6(struct xdp_md *ctx, const struct icmp_error *e)
 	return e && make_icmp_error(FAMILY6, ctx, e);
 }
 
-/* Tells the packet's sender. `flow` NULL: it is a client's. Returns `told`, or `untold` if nobody may be told. */
+/* Sends an ICMP error to the packet's sender, which is a client if `flow` is NULL. Returns `told`, or `untold` if no
+ * answer may be sent. */
 static __always_inline int tell_sender(int family, struct packet *p, struct xdp_md *ctx, const struct flow *flow,
 				       struct icmp_error *e, int told, int untold)
 {
 	if (p->fragment == FRAGMENT_LATER || !header_sum_is_right(family, ctx, p) || !may_answer())
 		return untold;
-	/* It is the VIP that speaks, to either side. */
+	/* The answer's source is the VIP, to either side. */
 	e->source = flow && flow->state & SLUICE_FLOW_TO_CLIENT ? flow->new_source : p->tuple.destination;
 	e->l3_offset = p->l3_offset;
 	e->l3_bytes = p->l3_bytes;
@@ -253,7 +255,8 @@ static __always_inline int too_big(int family, struct packet *p, struct xdp_md *
 	return tell_sender(family, p, ctx, flow, &e, SLUICE_REASON_TOO_BIG_SENT, SLUICE_REASON_TOO_BIG);
 }
 
-/* A reset of the connection that the segment at l3_offset belongs to (RFC 9293, 3.10.7.1). The headers are plain. */
+/* Makes a reset of the connection of the segment at l3_offset (RFC 9293, 3.10.7.1). The segment has no options or
+ * extension headers. */
 static __always_inline bool make_reset(int family, struct xdp_md *ctx, __u32 l3_offset, __u32 l4_bytes)
 {
 	__u32 header_bytes = ip_header_bytes(family), bytes = header_bytes + sizeof(struct tcphdr);
@@ -327,7 +330,7 @@ __noinline int make_reset6(struct xdp_md *ctx, __u32 l3_offset, __u32 l4_bytes)
 	return make_reset(FAMILY6, ctx, l3_offset, l4_bytes);
 }
 
-/* Refuses a client's packet so that it knows: a reset for TCP, port unreachable for others. `why` if that can't be. */
+/* Refuses a client's packet with a reset for TCP, port unreachable for others. Returns `why` if neither can be sent. */
 static __always_inline int reject(int family, struct packet *p, struct xdp_md *ctx, int why)
 {
 	struct icmp_error e = {
@@ -339,7 +342,8 @@ static __always_inline int reject(int family, struct packet *p, struct xdp_md *c
 		return why;
 	if (p->protocol != IPPROTO_TCP)
 		return tell_sender(family, p, ctx, NULL, &e, SLUICE_REASON_REJECTED, why);
-	/* Resets are not answered, and options or extension headers would have to go. */
+	/* Resets are not answered, nor are packets with options or extension headers, which would have to be
+	 * removed. */
 	if (p->signals & SIGNAL_ABORTS || p->l4_offset != p->l3_offset + ip_header_bytes(family) ||
 	    !header_sum_is_right(family, ctx, p) || !may_answer())
 		return why;

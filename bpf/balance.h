@@ -12,7 +12,7 @@
 #include "maps/member.h"
 #include "maps/pool.h"
 
-/* Members that least connections compares; in larger pools so many in a row, beginning at the cursor. */
+/* Least connections compares so many members; in larger pools these are consecutive ones, beginning at the cursor. */
 #define LEAST_CONNECTIONS_COMPARED 64
 
 static __always_inline __u64 mix(__u64 h)
@@ -25,7 +25,7 @@ static __always_inline __u64 mix(__u64 h)
 	return h ^ h >> 33;
 }
 
-/* For choices that nobody gains anything by foreseeing. */
+/* An unkeyed hash, for choices from whose prediction nobody gains anything. */
 static __always_inline __u32 hash_source(const struct tuple *t, bool with_port)
 {
 	__u64 h = mix(t->source.halves[0]) + t->source.halves[1];
@@ -63,9 +63,9 @@ static __always_inline void sip_take(struct sip_state *v, __u64 word)
 	v->a ^= word;
 }
 
-/* SipHash-1-3 (Aumasson and Bernstein; the kernel's hsiphash) of the client's address, and of its port if that counts.
- * Nobody can tell without the key which clients fall on one member, and every load balancer with the same key and members
- * chooses alike. */
+/* Returns SipHash-1-3 (Aumasson and Bernstein; the kernel's hsiphash) of the client's address, and of its port if
+ * that counts. Without the key nobody can tell which clients share a member, and every load balancer with the same
+ * key and members chooses alike. */
 static __always_inline __u32 keyed_hash_of_source(const struct tuple *t, bool with_port)
 {
 	struct sip_state v = {0x736f6d6570736575ULL, 0x646f72616e646f6dULL, 0x6c7967656e657261ULL,
@@ -105,7 +105,7 @@ static __always_inline __u32 ring_at(void *ring, __u32 position)
 	return element ? *element : SLUICE_NO_INDEX;
 }
 
-/* The member with the fewest connections for its weight; of several the first one after the cursor. */
+/* Returns the member with the fewest connections for its weight; among several, the first one after the cursor. */
 static __always_inline __u32 choose_least(void *ring, __u32 length, __u64 cursor)
 {
 	__u64 least = 0, weight_of_least = 1;
@@ -118,7 +118,7 @@ static __always_inline __u32 choose_least(void *ring, __u32 length, __u64 cursor
 
 		if (!active)
 			continue;
-		/* One more connection there against one more here. */
+		/* Compares the loads that one more connection would cause. */
 		if (best == SLUICE_NO_INDEX || (*active + 1ULL) * weight_of_least < least * weight) {
 			best = member;
 			least = *active + 1ULL;
@@ -128,7 +128,7 @@ static __always_inline __u32 choose_least(void *ring, __u32 length, __u64 cursor
 	return best;
 }
 
-/* By the pool's algorithm. SLUICE_NO_INDEX without members. */
+/* Chooses a member by the pool's algorithm; returns SLUICE_NO_INDEX without members. */
 __noinline __u32 choose_by_ring(__u32 pool, __u32 algorithm, const struct tuple *t)
 {
 	void *ring = bpf_map_lookup_elem(&pool_rings, &pool);
@@ -152,7 +152,7 @@ __noinline __u32 choose_by_ring(__u32 pool, __u32 algorithm, const struct tuple 
 	}
 }
 
-/* The leading bits of an address, the others zero. */
+/* Returns the leading bits of an address; the others are zero. */
 static __always_inline union sluice_address address_prefix(int family, const union sluice_address *address, __u32 bits)
 {
 	union sluice_address prefix = *address;
@@ -171,7 +171,7 @@ static __always_inline __u64 half_of_id(const struct sluice_member *member)
 	return *(const __u64 *)(const void *)member->id.bytes;
 }
 
-/* The member that this client's connections go to, if it still takes any. */
+/* Returns the member to which this client's connections go, if it still takes any. */
 static __always_inline __u32 choose_by_persistence(const struct sluice_source *client, const struct sluice_pool *pool)
 {
 	const struct sluice_persistence *last = bpf_map_lookup_elem(&persistence, client);

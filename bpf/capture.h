@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* Telling about packets: frames and reasons into a ring buffer.
+/* Capturing packets: writes frames and reasons to a ring buffer.
  *
- * A program of its own does so, sluice_capture, which takes the place of sluice_xdp while somebody captures. So
- * nobody pays for it at any other time, not even for a look whether somebody does.
+ * Only sluice_capture does so, which replaces sluice_xdp during a capture. So packets pay nothing at other times, not
+ * even for a check.
  *
- * Each function is verified by itself and has the stack of a leaf: none calls another. */
+ * Each function is verified on its own and calls no other one, so that it needs the stack of a leaf only. */
 #ifndef SLUICE_BPF_CAPTURE_H
 #define SLUICE_BPF_CAPTURE_H
 
@@ -14,7 +14,7 @@
 #include "bpf/packet.h"
 #include "maps/capture.h"
 
-/* Everything, unless the loader wants less. */
+/* The default filter captures everything. */
 const volatile struct sluice_capture_filter capture_filter = {.reasons = {~0ULL, ~0ULL, ~0ULL, ~0ULL}, .bytes = 256, .every = 1};
 
 struct {
@@ -22,7 +22,7 @@ struct {
 	__uint(max_entries, 4 * 1024 * 1024);
 } local_capture SEC(".maps");
 
-/* Frames that found no room there. */
+/* Frames for which the ring buffer had no room. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
@@ -30,7 +30,7 @@ struct {
 	__type(value, __u64);
 } local_capture_lost SEC(".maps");
 
-/* The frame on its way into the ring buffer. */
+/* The frame that is written to the ring buffer. */
 struct capture {
 	__u64 matched; /* packets so far */
 	struct sluice_captured head;
@@ -51,7 +51,8 @@ static __always_inline struct capture *capture_get(void)
 	return bpf_map_lookup_elem(&local_capture_frame, &zero);
 }
 
-/* The frame as it is now. Works on multi-buffer frames, so by copy and not by pointer. */
+/* Captures the present frame. It copies with a helper instead of a pointer, because the frame may have several
+ * buffers. */
 static __always_inline void capture_frame(struct capture *c, struct xdp_md *ctx)
 {
 	__u64 bytes = bpf_xdp_get_buff_len(ctx);
@@ -59,8 +60,8 @@ static __always_inline void capture_frame(struct capture *c, struct xdp_md *ctx)
 
 	c->head.frame_bytes = bytes;
 	c->head.kept_bytes = 0;
-	/* Each limit by itself and on the register that is passed: the verifier of kernel 6.1 sees them only there. No
-	 * frame is shorter than its Ethernet header. */
+	/* Each limit is checked separately and on the register that is passed, because the verifier of kernel 6.1
+	 * sees it only there. No frame is shorter than its Ethernet header. */
 	asm volatile("" : "+r"(kept));
 	if (kept < ETH_HLEN)
 		return;
@@ -100,7 +101,7 @@ static __always_inline bool is_wanted(const struct tuple *t, __u32 reason)
 	       (!f->port || f->port == t->source_port || f->port == t->destination_port);
 }
 
-/* Before anything is done to the packet. */
+/* Captures the packet before anything is done to it. */
 __noinline int capture_arrival(struct xdp_md *ctx)
 {
 	struct capture *c = capture_get();
@@ -117,7 +118,7 @@ __noinline int capture_arrival(struct xdp_md *ctx)
 	return 0;
 }
 
-/* After it: tells of the packet, if it is wanted. `egress_ifindex`: 0 if it doesn't leave. */
+/* Submits the packet afterwards if it matches the filter. `egress_ifindex` is 0 if it doesn't leave. */
 __noinline int capture_departure(struct xdp_md *ctx, __u32 reason, __u32 egress_ifindex)
 {
 	struct capture *c = capture_get();

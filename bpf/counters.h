@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* Counting. Packets: plain stores to this CPU's copy, no shared line is written. Connections: also shared numbers of
- * those that are there now, which limits and least connections read; written once when one begins and ends. */
+/* Counters. Packets are counted by plain stores to this CPU's copy, so no shared cache line is written. Connections
+ * also have shared counters of those that exist now, which limits and least connections read; they are written once
+ * when a connection begins and once when it ends. */
 #ifndef SLUICE_BPF_COUNTERS_H
 #define SLUICE_BPF_COUNTERS_H
 
@@ -72,7 +73,7 @@ static __always_inline struct sluice_half_open *half_open_of(int family)
 	return bpf_map_lookup_elem(&half_open, &which);
 }
 
-/* See maps/half_open.h for why there may be less than is taken away. */
+/* Subtracts no more than is there; see maps/half_open.h for why it may be less. */
 static __always_inline void count_share(__u32 *now, __s32 change)
 {
 	if (now && (change > 0 || *now))
@@ -90,9 +91,9 @@ static __always_inline void count_half_open(int family, __u64 state, __s32 chang
 	count_share(bpf_map_lookup_elem(&member_half_open, &member), change);
 }
 
-/* A connection is counted before it can be found, so that no other CPU counts its end before its beginning; `change` -1
- * takes that back if it could not be made. What is counted twice for a moment is never what is missing: first active, then
- * half open, and the other way round at the end, so connections that are confirmed are never too few. */
+/* Counts a connection before it can be found, so that no other CPU counts its end before its beginning; `change` -1
+ * undoes that if it could not be created. The active counter goes first and the half-open one second, and in reverse
+ * at the end, so that a reader never sees too few confirmed connections. */
 static __always_inline void count_flow_opened(int family, __u64 state, __s32 change)
 {
 	struct sluice_counters *listener = counters_of_listener(state);
@@ -109,7 +110,8 @@ static __always_inline void count_flow_opened(int family, __u64 state, __s32 cha
 		count_half_open(family, state, change);
 }
 
-/* Once per connection: when it is closed or forgotten, whichever comes first. `state` is the last one before that. */
+/* Counts a connection's end once: when it is closed or removed, whichever comes first. `state` is the last one
+ * before that. */
 static __always_inline void count_flow_ended(int family, __u64 state)
 {
 	struct sluice_counters *listener = counters_of_listener(state);
@@ -129,8 +131,8 @@ static __always_inline void count_flow_ended(int family, __u64 state)
 	count_active(state, -1);
 }
 
-/* When its phase changes. One that had been counted as ended and goes on is counted as opened once more: numbers that
- * others take the difference of never go down. */
+/* Counts a change of the connection's phase. One that was counted as ended and goes on is counted as opened once
+ * more, because monotonic counters must never go down. */
 static __always_inline void count_flow_changed(int family, __u64 before, __u64 after)
 {
 	if (sluice_flow_is_closed(after)) {

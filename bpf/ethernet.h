@@ -13,9 +13,9 @@
 
 #define VLAN_TAG_BYTES 4
 
-/* Where the frame's payload begins, and its ethertype: offset | ethertype << 16, or -1 for a frame that is too short.
- * In a function of its own because the verifier takes what it returns for any number, so that what comes after is
- * verified once and not for each number of tags. */
+/* Finds the frame's payload and its ethertype: returns offset | ethertype << 16, or -1 for a frame that is too
+ * short. It is a function of its own so that the verifier takes its result for any number, and verifies the rest
+ * once instead of for each number of tags. */
 __noinline int ethernet_payload(struct xdp_md *ctx)
 {
 	void *data = (void *)(long)ctx->data, *data_end = (void *)(long)ctx->data_end;
@@ -41,7 +41,7 @@ static __always_inline bool mac_equal(const __u8 *a, const __u8 *b)
 	return *(const __u32 *)a == *(const __u32 *)b && *(const __u16 *)(a + 4) == *(const __u16 *)(b + 4);
 }
 
-/* Both MACs of a frame, from `macs`: destination, source. */
+/* Writes both MACs of a frame from `macs`: destination, source. */
 static __always_inline void ethernet_address(void *frame, const __u8 *macs)
 {
 	__u32 *to = frame;

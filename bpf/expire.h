@@ -3,8 +3,8 @@
  * names any more. It clears the next hop of flows whose member is given up; their packets then take the slow path, where
  * they are reset. While flows are moved it removes nothing.
  *
- * And the removal of a single connection by request. Both run in a process's context, hold no lock of the table and can be
- * interrupted by packets at any place. */
+ * flow_flush removes a single connection by request. Both run in a process's context, hold no lock of the table and
+ * can be interrupted by packets at any place. */
 #ifndef SLUICE_BPF_EXPIRE_H
 #define SLUICE_BPF_EXPIRE_H
 
@@ -12,7 +12,7 @@
 #include "bpf/journey.h"
 #include "bpf/next_hop.h"
 
-/* An unused next hop is freed this much later, so that no packet that is just taking it can still be under way. */
+/* An unused next hop is freed after this time, when no packet that was just taking it can still be under way. */
 #define NEXT_HOP_GRACE_SECONDS 10
 
 struct sweep {
@@ -24,7 +24,7 @@ struct sweep {
 	__u32 buckets; /* of the table under way */
 };
 
-/* A reverse slot goes with its forward one; alone it is left over from an insertion that failed half-way. */
+/* Removes a reverse slot without a forward one, which an insertion that failed half-way has left. */
 static __always_inline void sweep_reverse(int family, const struct tuple *key, const struct flow *reverse,
 					  const struct sweep *s)
 {
@@ -43,7 +43,7 @@ static __always_inline void sweep_slot(int family, __u32 index, struct sweep *s)
 	if (!flow_take_any(family, index, &key, &flow))
 		return;
 	next_hop_keep(SLUICE_STATE_GET(flow.state, HOP), s->now_jiffies);
-	/* Half a connection may be in the other table. */
+	/* One half of the connection may be in the other table. */
 	if (flow_move_phase) {
 		s->live += !(flow.state & SLUICE_FLOW_TO_CLIENT);
 		return;
@@ -99,7 +99,7 @@ static long sweep_bucket6(__u32 number, struct sweep *s)
 	return sweep_bucket(FAMILY6, s->first + number, s);
 }
 
-/* bpf_loop() goes round 2^23 times at most, and tables may be larger. */
+/* Tables may be larger than bpf_loop()'s limit of 2^23 rounds, so they are swept in chunks. */
 #define SWEEP_CHUNK (1U << 20)
 
 static __always_inline __u32 chunk_buckets(struct sweep *s, __u32 number)
@@ -138,7 +138,7 @@ static long sweep_next_hop(__u32 index, struct sweep *s)
 	return 0;
 }
 
-/* One walk over both tables. A callback's context must be on the stack, hence the copy. */
+/* Walks once over both tables. A callback's context must be on the stack, hence the copy. */
 static __always_inline void flow_expire_all(struct sluice_flow_expire *result)
 {
 	struct sweep s = {.now_ticks = clock_ticks(), .now_jiffies = clock_jiffies()};
@@ -177,7 +177,7 @@ static __always_inline void flow_flush_one(struct sluice_flow_flush *request)
 	struct sluice_flow_flush r = *request;
 
 	request->now_ticks = clock_ticks();
-	/* Its index is of a table that flows are leaving. */
+	/* The index belongs to a table that flows are leaving. */
 	if (flow_move_phase)
 		return;
 	request->flushed = r.family == FAMILY6 ? flush(FAMILY6, &r) : flush(FAMILY4, &r);

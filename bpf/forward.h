@@ -22,7 +22,7 @@
 #include "bpf/suspect.h"
 #include "maps/reasons.h"
 
-/* The addresses' contribution to a sum that covers them. */
+/* Returns the addresses' contribution to a checksum that covers them. */
 static __always_inline __u64 address_change(int family, const union sluice_address *before,
 					    const union sluice_address *after)
 {
@@ -46,7 +46,7 @@ static __always_inline void lower_ttl(int family, struct xdp_md *ctx, const stru
 		checksum_apply(&((struct iphdr *)l3)->check, CHECKSUM_TTL_DECREMENT);
 }
 
-/* 0: it can't be read. */
+/* Returns the TTL; 0 if it can't be read. */
 static __always_inline __u8 ttl(int family, struct xdp_md *ctx, const struct packet *p)
 {
 	void *l3 = ip_header(family, ctx, p);
@@ -57,13 +57,13 @@ static __always_inline __u8 ttl(int family, struct xdp_md *ctx, const struct pac
 static __always_inline void udp_checksum_apply(__u16 *checksum, __u64 change)
 {
 	if (*checksum == 0)
-		return; /* the sender made none (RFC 768) */
+		return; /* the sender computed none (RFC 768) */
 	checksum_apply(checksum, change);
 	if (*checksum == 0)
 		*checksum = 0xffff;
 }
 
-/* Ports and their sums. Fragments but the first have none. */
+/* Translates ports and the L4 checksum. Fragments other than the first have neither. */
 static __always_inline void translate_l4(struct xdp_md *ctx, const struct packet *p, __u32 new_ports, __u64 addresses)
 {
 	__u64 change = addresses + checksum_change32(tuple_ports(&p->tuple), new_ports);
@@ -82,16 +82,16 @@ static __always_inline void translate_l4(struct xdp_md *ctx, const struct packet
 		*ports = new_ports;
 }
 
-/* Members that answer directly get the client's packet as it is. Its sums must not be touched then: adding nothing would
- * turn 0xffff into 0. In all other flows an address changes. */
+/* Says whether an address changes. Members that answer directly get the client's packet as it is; its checksums must
+ * not be touched then, because adding nothing would turn 0xffff into 0. */
 static __always_inline bool is_translated(int family, const struct tuple *t, const struct flow *flow)
 {
 	return !address_equal(family, &t->destination, &flow->new_destination) ||
 	       !address_equal(family, &t->source, &flow->new_source);
 }
 
-/* Translates addresses and ports. The sums' changes are computed here, not kept in the flow: a dozen additions cost
- * less than a larger slot. */
+/* Translates addresses and ports. The checksums' changes are computed here instead of being kept in the flow,
+ * because a dozen additions cost less than a larger slot. */
 static __always_inline void translate(int family, struct xdp_md *ctx, const struct packet *p, const struct flow *flow)
 {
 	void *l3 = ip_header(family, ctx, p), *addresses = l3 + addresses_offset(family);
@@ -112,13 +112,13 @@ static __always_inline bool is_one_too_many(int family, const struct tuple *clie
 	return family == FAMILY4 ? is_above_connection_limit4(client) : is_above_connection_limit6(client);
 }
 
-/* Has the connection been confirmed between these two states? */
+/* Says whether the connection was confirmed between these two states. */
 static __always_inline bool is_confirmed_now(__u64 before, __u64 after)
 {
 	return !sluice_flow_is_confirmed(before) && sluice_flow_is_confirmed(after) && !sluice_flow_is_closed(after);
 }
 
-/* The client's side of the connection: what this packet tells about it. True: it confirms one too many. */
+/* Tracks the connection by a client's packet. True: the packet confirms a connection beyond the limit. */
 static __always_inline bool track_client(int family, const struct packet *p, const struct flow *forward)
 {
 	__u32 event = event_of(p->signals);
@@ -126,7 +126,7 @@ static __always_inline bool track_client(int family, const struct packet *p, con
 	if (p->protocol == IPPROTO_UDP)
 		event = EVENT_PACKET;
 	else if (event == EVENT_ACCEPTS)
-		return false; /* that is the member's part */
+		return false; /* only members accept connections */
 	if (p->signals & SIGNAL_OPENS && sluice_flow_phase(forward->state) == SLUICE_PHASE_OPENING)
 		suspect_member(forward->state, SLUICE_FAILURE_UNANSWERED);
 	if (state_after(forward->state, event, false) == forward->state)
@@ -135,8 +135,8 @@ static __always_inline bool track_client(int family, const struct packet *p, con
 	       is_one_too_many(family, &p->tuple);
 }
 
-/* Does the packet come in by the NIC that leads to the flow's member? What comes in elsewhere, a client behind another NIC
- * may have sent in the member's name. Where the way to the member is not known yet everybody is believed. */
+/* Says whether the packet comes in by the NIC that leads to the flow's member. A client behind another NIC may have
+ * forged it otherwise. While the way to the member is unknown, every packet is believed. */
 static __always_inline bool on_members_side(__u64 state, __u32 ingress_ifindex)
 {
 	__u32 member = SLUICE_STATE_GET(state, MEMBER), index = SLUICE_STATE_GET(state, HOP);
@@ -151,7 +151,7 @@ static __always_inline bool on_members_side(__u64 state, __u32 ingress_ifindex)
 	return !hop || !hop->ifindex || hop->ifindex == ingress_ifindex;
 }
 
-/* What the member's next packets have to tell. */
+/* Says whether the member's next packets may change the state. */
 enum told { TOLD_NOTHING, TOLD_MORE_WILL_FOLLOW, TOLD_ALL, TOLD_ONE_TOO_MANY };
 
 static __always_inline int track_member_in(int family, const struct tuple *forward_key, __u32 event, __u32 ingress_ifindex)
@@ -186,8 +186,8 @@ __noinline int track_member6(const struct tuple *forward_key, __u32 event, __u32
 	return forward_key ? track_member_in(FAMILY6, forward_key, event, ingress_ifindex) : TOLD_NOTHING;
 }
 
-/* The member's side; the phase is in the twin. A reverse slot is marked while its ordinary packets have nothing to tell,
- * so that they can take the fast path. True: it confirms one too many. */
+/* Tracks the connection by a member's packet; the phase is in the twin. A reverse slot is marked while its ordinary
+ * packets change nothing, so that they can take the fast path. */
 static __always_inline bool track_member(int family, struct xdp_md *ctx, const struct packet *p, struct flow *flow)
 {
 	struct tuple twin = flow_twin(flow);
@@ -211,10 +211,10 @@ static __always_inline bool track_member(int family, struct xdp_md *ctx, const s
 	return false;
 }
 
-/* Stamps at most once per tick, so that most packets leave the slot's cache line clean. A lost race is no loss:
- * somebody else has stamped it, or the next packet will. Nor is a slot that has changed hands: the flow that has it now
- * came in this very tick or the one before, and stays a tick longer. So this is the one change that looks at no key, which
- * would have to be kept for it by every packet. */
+/* Stamps the slot at most once per tick, so that most packets leave its cache line clean. A lost race does no harm:
+ * another CPU has stamped it, or the next packet will. Neither does a slot that has changed hands: its new flow came
+ * in this tick or the one before, and stays a tick longer. So this is the only change that doesn't compare the key,
+ * which every packet would have to keep for it. */
 static __always_inline void touch(int family, struct flow *flow)
 {
 	__u64 now = SLUICE_STATE_PUT(SEEN, clock_ticks());
@@ -229,7 +229,7 @@ static __always_inline bool to_client(const struct flow *flow)
 	return flow->state & SLUICE_FLOW_TO_CLIENT;
 }
 
-/* Returns the address that the FIB is asked for: the member's, also where packets keep the VIP as their destination. */
+/* Sets the address to look up in the FIB: the member's, even if packets keep the VIP as their destination. */
 static __always_inline void ask_for_flow(int family, struct next_hop_query *q, const struct flow *flow)
 {
 	const struct sluice_member *member = to_client(flow) ? NULL : member_of(flow->state);
@@ -245,7 +245,7 @@ static __always_inline void ask_for_flow(int family, struct next_hop_query *q, c
 	}
 }
 
-/* The flow's next hop is of another generation: ask again, and remember it for the packets that follow. */
+/* Looks up the next hop again, because the flow's is outdated, and stores it for the packets that follow. */
 static __always_inline int renew_next_hop(int family, struct xdp_md *ctx, const struct tuple *key, struct flow *flow,
 					  struct next_hop_query *q)
 {
@@ -262,8 +262,8 @@ static __always_inline int renew_next_hop(int family, struct xdp_md *ctx, const 
 	return why;
 }
 
-/* The way of a flow's packets. UNDECIDED: *hop is it. NEXT_HOP_UNRESOLVED: the kernel must find it; *tunnel says
- * to where, if it is one. */
+/* The way of a flow's packets. UNDECIDED: *hop is known. NEXT_HOP_UNRESOLVED: the kernel must find it; *tunnel is
+ * the tunnel's end, if there is a tunnel. */
 struct way {
 	const struct sluice_next_hop *hop;
 	const union sluice_address *tunnel; /* the tunnel's end, or NULL */
@@ -298,7 +298,7 @@ static __always_inline bool may_be_fragmented(int family, struct xdp_md *ctx, co
 	return family == FAMILY4 && ip && !(ip->frag_off & bpf_htons(IPV4_DONT_FRAGMENT));
 }
 
-/* Writes the frame's head; `way->hop` NULL leaves that to the kernel. False: there is no room for it. */
+/* Writes the frame's headers; if `way->hop` is NULL, the kernel does so. False: there is no room for them. */
 static __always_inline bool send_by(int family, struct packet *p, struct xdp_md *ctx, const struct way *way)
 {
 	void *frame;
@@ -317,8 +317,8 @@ static __always_inline bool send_by(int family, struct packet *p, struct xdp_md 
 				 : write_frame6(ctx, p->l3_offset, way->tunnel, way->hop);
 }
 
-/* A packet that stays addressed to the VIP (dsr) goes to its member only by the MAC that it gets here; left to the kernel, it
- * would be sent wherever that believes the VIP to be. */
+/* Says whether the kernel would send the packet elsewhere: one that stays addressed to the VIP (dsr) reaches its
+ * member only by the MAC that it gets here. */
 static __always_inline bool kernel_would_lose(int family, const struct tuple *t, const struct flow *flow,
 					      const struct way *way)
 {
@@ -330,7 +330,8 @@ static __always_inline bool kernel_would_lose(int family, const struct tuple *t,
 	return lost;
 }
 
-/* The kernel lowers the TTL of what is left to it, but of a tunnel's packet the outer one. */
+/* Says whether we lower the TTL. If a packet is left to the kernel, that lowers it, but in a tunnel only the outer
+ * one. */
 static __always_inline bool lowers_ttl(const struct way *way)
 {
 	__u64 lowers = way->hop ? 1 : 0;
@@ -339,9 +340,9 @@ static __always_inline bool lowers_ttl(const struct way *way)
 	return way->tunnel ? true : lowers;
 }
 
-/* Rewrites the packet and sends it. Without a next hop it is translated only and left to the kernel, which routes it,
- * resolves the MAC, fragments and decrements the TTL itself (of a tunnel, the outer one): the first packet to a silent
- * neighbour is late, not lost, even while no controller runs. */
+/* Rewrites the packet and sends it. Without a next hop the packet is only translated and left to the kernel, which
+ * routes it, resolves the MAC, fragments and decrements the TTL (of a tunnel, the outer one). So the first packet to
+ * an unresolved neighbour is late, not lost, even while no controller runs. */
 static __always_inline int transmit(int family, struct packet *p, struct xdp_md *ctx, const struct flow *flow,
 				    struct way *way, __u32 why)
 {
@@ -393,8 +394,8 @@ static __always_inline int forward_in(int family, struct xdp_md *ctx)
 			way.hop ? reason_of_way(flow) : SLUICE_REASON_NEXT_HOP_UNRESOLVED);
 }
 
-/* A client's packet to a member that is given up: the client is told, and the connection is over. If it can't be told
- * now, its next packet tries again. */
+/* Resets a client's connection to a member that is given up. If no answer can be sent now, the client's next packet
+ * tries again. */
 static __always_inline int give_up(int family, struct xdp_md *ctx)
 {
 	struct journey *journey = journey_get();
@@ -418,8 +419,8 @@ __noinline int give_up6(struct xdp_md *ctx)
 	return give_up(FAMILY6, ctx);
 }
 
-/* This packet has confirmed a connection that is one too many: it ends, and the client is told. (A member's answer to a UDP
- * client is just dropped: the client's next packet is refused.) */
+/* Ends a connection beyond the limit that this packet has confirmed, and resets the client. (A member's answer to a
+ * UDP client is just dropped: the client's next packet is refused.) */
 static __always_inline int end_one_too_many(int family, struct xdp_md *ctx)
 {
 	struct journey *journey = journey_get();
@@ -431,7 +432,7 @@ static __always_inline int end_one_too_many(int family, struct xdp_md *ctx)
 	journey->quoted = journey->packet.tuple;
 	if (answer)
 		flow_twin_to(&journey->quoted, &journey->flow);
-	/* Its state is another one since. */
+	/* The state has changed since. */
 	if (flow_find_far(family, &journey->quoted, &journey->flow)) {
 		count_flow_refused(SLUICE_STATE_GET(journey->flow.state, LISTENER));
 		flow_forget(family, &journey->quoted, &journey->flow);

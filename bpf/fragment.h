@@ -20,7 +20,7 @@ static __always_inline struct sluice_fragment_key fragment_key(int family, const
 	};
 }
 
-/* A first fragment whose flow is known by now. */
+/* Remembers the ports of a first fragment, whose flow is known by now. */
 __noinline int fragment_remember(int family, const struct packet *p)
 {
 	if (!p)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /* The frame around a packet that leaves: MACs, VLAN tags, a tunnel's header.
  *
- * The IP packet itself stays where it is; the frame's beginning is moved (bpf_xdp_adjust_head). After that all
- * pointers into the packet are void, so these are the last things that happen to a packet. */
+ * The IP packet itself stays in place; the frame's beginning moves (bpf_xdp_adjust_head). That invalidates all
+ * pointers into the packet, so these steps come last. */
 #ifndef SLUICE_BPF_FRAME_H
 #define SLUICE_BPF_FRAME_H
 
@@ -51,8 +51,8 @@ static __always_inline __u16 ipv4_header_checksum(const struct iphdr *ip)
 	return ~checksum_fold(sum);
 }
 
-/* What may be fragmented on its way needs an id that tells it from others of the same tunnel (RFC 6864): that of the packet
- * in it, and among the fragments of one packet where each begins. */
+/* Makes the outer header's id. A packet that may be fragmented on its way needs one that is unique in the tunnel
+ * (RFC 6864): the inner packet's, combined with the offset of a fragment. */
 static __always_inline __be16 tunnel_id(const struct iphdr *inner)
 {
 	__u16 fragment = bpf_ntohs(inner->frag_off);
@@ -62,7 +62,7 @@ static __always_inline __be16 tunnel_id(const struct iphdr *inner)
 	return bpf_htons(bpf_ntohs(inner->id) ^ (__u16)((fragment & IPV4_FRAGMENT_OFFSET) * 0x9e37));
 }
 
-/* An IPv4 packet in an IPv4 packet (RFC 2003); the inner one follows. */
+/* Writes the outer header of an IPv4 packet in an IPv4 packet (RFC 2003); the inner one follows. */
 static __always_inline void write_tunnel4(struct iphdr *outer, const struct iphdr *inner, __be32 source,
 					  __be32 destination)
 {
@@ -81,12 +81,12 @@ static __always_inline void write_tunnel4(struct iphdr *outer, const struct iphd
 	outer->check = ipv4_header_checksum(outer);
 }
 
-/* RFC 2473. */
+/* Writes the outer header of an IPv6 packet in an IPv6 packet (RFC 2473). */
 static __always_inline void write_tunnel6(struct ipv6hdr *outer, const struct ipv6hdr *inner,
 					  const union sluice_address *source,
 					  const union sluice_address *destination)
 {
-	/* Version and traffic class. */
+	/* This word has version and traffic class. */
 	*(__be32 *)outer = *(const __be32 *)inner & bpf_htonl(0xfff00000);
 	outer->payload_len = bpf_htons(bpf_ntohs(inner->payload_len) + sizeof(*inner));
 	outer->nexthdr = IPPROTO_IPV6;
@@ -95,9 +95,10 @@ static __always_inline void write_tunnel6(struct ipv6hdr *outer, const struct ip
 	address_store(FAMILY6, &outer->daddr, destination);
 }
 
-/* Puts a tunnel's header between the Ethernet header and the packet. It starts at the host's address on the interface
- * that it leaves by; not at the VIP, which the member holds too: to it, that would be a forgery of its own address. What is
- * left to the kernel starts at the client over IPv4: the kernel drops what seems to come from itself. */
+/* Puts a tunnel's header between the Ethernet header and the packet. Its source is the host's address on the
+ * interface by which it leaves. It can't be the VIP, which the member holds, too, and would take for a forgery of
+ * its own address. A packet that is left to the kernel over IPv4 has the client as source, because the kernel drops
+ * packets that seem to come from itself. */
 static __always_inline bool encapsulate(int family, struct xdp_md *ctx, __u32 l3_offset, __u32 ifindex,
 					const union sluice_address *destination, bool left_to_kernel)
 {
@@ -122,7 +123,7 @@ static __always_inline bool encapsulate(int family, struct xdp_md *ctx, __u32 l3
 	return true;
 }
 
-/* Gives the frame, whose IP packet begins at `l3_offset`, its MACs and tags. */
+/* Writes MACs and tags of the frame whose IP packet begins at `l3_offset`. */
 static __always_inline bool address_frame(int family, struct xdp_md *ctx, __u32 l3_offset,
 					  const struct sluice_next_hop *hop)
 {
@@ -146,13 +147,15 @@ static __always_inline bool address_frame(int family, struct xdp_md *ctx, __u32 
 	return true;
 }
 
-/* `hop` NULL: only the tunnel's header, the rest is left to the kernel. False: there is no room in front. */
+/* Writes the frame's headers; if `hop` is NULL, only the tunnel's header, and the kernel writes the rest. False:
+ * there is no room in front. */
 static __always_inline bool write_frame(int family, struct xdp_md *ctx, __u32 l3_offset,
 				       const union sluice_address *tunnel_destination, const struct sluice_next_hop *hop)
 {
 	__u32 ifindex = ctx->ingress_ifindex;
 
-	/* Or the compiler would choose between the two addresses, and the verifier wants the context's constant. */
+	/* Without this the compiler would choose between the two addresses, but the verifier needs a constant offset
+	 * into the context. */
 	asm volatile("" : "+r"(ifindex));
 	if (hop)
 		ifindex = hop->ifindex;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* How long members take to answer: one handshake of each is timed at a time, see maps/handshake.h. */
+/* Handshake times: one handshake of each member is timed at a time, see maps/handshake.h. */
 #ifndef SLUICE_BPF_HANDSHAKE_H
 #define SLUICE_BPF_HANDSHAKE_H
 
@@ -9,10 +9,10 @@
 #include "maps/flow.h"
 #include "maps/handshake.h"
 
-/* After so long an answer is no longer waited for. */
+/* After so long no answer is expected any more. */
 #define HANDSHAKE_GIVEN_UP_SECONDS 9
 
-/* Names the connection whose client's tuple this is, well enough to tell it from others of the same moment. */
+/* Hashes the client's tuple, to tell the connection from others of the same moment. */
 static __always_inline __u32 handshake_name(int family, const struct tuple *client)
 {
 	__u32 address = client->source.words[family == FAMILY4 ? 0 : 3];
@@ -27,7 +27,7 @@ static __always_inline struct sluice_member_handshakes *handshakes_of(__u64 stat
 	return bpf_map_lookup_elem(&member_handshakes, &member);
 }
 
-/* The client's SYN goes to the member. */
+/* Starts the clock when the client's SYN goes to the member. */
 __noinline int handshake_begins(__u64 state, __u32 name)
 {
 	struct sluice_member_handshakes *h = handshakes_of(state);
@@ -45,7 +45,7 @@ __noinline int handshake_begins(__u64 state, __u32 name)
 	return 0;
 }
 
-/* The bits that `units` needs, up to the last bucket. */
+/* Returns the number of bits of `units`, at most the last bucket. */
 static __always_inline __u32 handshake_bucket(__u64 units)
 {
 	__u32 bits = 0;
@@ -61,7 +61,7 @@ static __always_inline __u32 handshake_bucket(__u64 units)
 	return bits + (units != 0);
 }
 
-/* The member answers this one. */
+/* Stops the clock when the member answers this connection. */
 __noinline int handshake_ends(__u64 state, __u32 name)
 {
 	struct sluice_member_handshakes *h = handshakes_of(state);
@@ -74,7 +74,7 @@ __noinline int handshake_ends(__u64 state, __u32 name)
 	took = bpf_ktime_get_ns() - READ_ONCE(h->began_nanoseconds);
 	if (__sync_val_compare_and_swap(&h->connection, name, 0) != name)
 		return 0;
-	if ((__s64)took <= 0) /* another CPU began to time another one between the two looks */
+	if ((__s64)took <= 0) /* another CPU has begun to time another connection meanwhile */
 		return 0;
 	bucket = handshake_bucket((took - 1) >> SLUICE_HANDSHAKE_SHIFT);
 	if (bucket < SLUICE_HANDSHAKE_BUCKETS)

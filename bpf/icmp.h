@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* ICMP errors about packets of known flows: delivered to the end that sent the packet, in that end's own terms, so that
- * path MTU discovery and traceroute work through the load balancer (RFC 5508, 4).
+/* ICMP errors about packets of known flows. They are translated and delivered to the packet's sender, so that path MTU
+ * discovery and traceroute work through the load balancer (RFC 5508, 4).
  *
- * The message quotes the packet's IP header and at least 8 bytes of what follows (RFC 792; RFC 4443, 2.4 (c)). Turned
- * around, the quoted packet is one of the flow's other direction, so one lookup finds who must be told and what every
- * address and port is called there. */
+ * The message quotes the packet's IP header and at least 8 bytes of what follows (RFC 792; RFC 4443, 2.4 (c)). With
+ * source and destination exchanged, the quoted packet belongs to the flow's other direction, so one lookup finds the
+ * receiver and the translation of every address and port. */
 #ifndef SLUICE_BPF_ICMP_H
 #define SLUICE_BPF_ICMP_H
 
@@ -52,15 +52,15 @@ static __always_inline __u32 flow_protocol(__u32 protocol)
 	}
 }
 
-/* Where the quoted packet and what it carries are. */
+/* The places of the quoted packet and its L4 header. */
 struct quote {
 	__u32 l3_offset; /* in the frame */
 	__u32 l4_offset;
 	__u32 protocol;
 };
 
-/* Finds the quoted packet's ports. UNDECIDED, or SLUICE_REASON_MALFORMED_ICMP, or another reason if it has none, or none
- * within reach. */
+/* Finds the quoted packet's ports. Returns UNDECIDED, SLUICE_REASON_MALFORMED_ICMP, or another reason if it has none
+ * or they are beyond the limit of parsing. */
 static __always_inline int parse_quote(int family, struct xdp_md *ctx, const struct packet *p, struct quote *quote)
 {
 	struct l4_place place = {.defect = UNDECIDED, .end = p->l3_offset + p->l3_bytes};
@@ -103,14 +103,15 @@ static __always_inline int parse_quote(int family, struct xdp_md *ctx, const str
 		return SLUICE_REASON_ICMP_NO_FLOW;
 	if (place.offset + ICMP_QUOTED_L4_BYTES > end)
 		return SLUICE_REASON_MALFORMED_ICMP;
-	/* All that will be translated: with less than a whole header, the ports. */
+	/* All bytes that will be translated must be there; of an incomplete header, these are the ports. */
 	if (!packet_at(ctx, place.offset, ICMP_QUOTED_L4_BYTES) ||
 	    (place.offset + L4_HEADER_BYTES <= end && !packet_at(ctx, place.offset, L4_HEADER_BYTES)))
 		return SLUICE_REASON_HEADERS_TOO_LONG;
 	return UNDECIDED;
 }
 
-/* Returns what the message's own sum gains when the quoted L4 checksum changes by `change`. */
+/* Translates the quoted L4 header; returns the change of the message's own checksum if the quoted checksum changes
+ * by `change`. */
 static __always_inline __u64 translate_quoted_l4(struct xdp_md *ctx, __u32 offset, __u32 protocol, __u64 change)
 {
 	__u16 *checksum, before;
@@ -128,7 +129,7 @@ static __always_inline __u64 translate_quoted_l4(struct xdp_md *ctx, __u32 offse
 	return checksum_change16(before, *checksum);
 }
 
-/* Translates the quoted packet as if its sender had not been translated; returns the change of the message's sum. */
+/* Undoes the translation of the quoted packet; returns the change of the message's checksum. */
 static __always_inline __u64 translate_quote(int family, struct xdp_md *ctx, const struct quote *quote,
 					     const struct tuple *turned, const struct flow *flow, __u32 end)
 {
@@ -153,21 +154,21 @@ static __always_inline __u64 translate_quote(int family, struct xdp_md *ctx, con
 		checksum_apply(check, change);
 		sum += checksum_change16(before, *check);
 	}
-	/* Only what belongs to the message: a frame may be padded. */
+	/* A frame may be padded, so only bytes of the message are translated. */
 	if (quote->protocol == IPPROTO_TCP && quote->l4_offset + sizeof(struct tcphdr) - 2 > end)
 		return sum;
 	return sum + translate_quoted_l4(ctx, quote->l4_offset, quote->protocol, change + ports);
 }
 
-/* The outer header, and the message's checksum. */
+/* Translates the outer header and the message's checksum. */
 static __always_inline void translate_message(int family, struct xdp_md *ctx, const struct packet *p,
 					      const struct flow *flow, __u64 quote_change)
 {
 	void *l3 = ip_header(family, ctx, p), *addresses = l3 + addresses_offset(family);
 	struct icmp_header *icmp = packet_at(ctx, p->l4_offset, sizeof(*icmp));
-	/* Whoever complains does so in the VIP's name (RFC 5508, REQ-5 c): the receiver may not know routers on the other
+	/* The error's source becomes the VIP (RFC 5508, REQ-5 c): the receiver may not know routers on the other
 	 * side, and a router that is on both sides would take its own address for a forgery. Only a member that sees
-	 * the client's address sees everybody's. */
+	 * the client's address sees the routers' addresses, too. */
 	bool named = to_client(flow) || !(flow->state & SLUICE_FLOW_KEEPS_CLIENT);
 	bool direct = address_equal(family, &p->tuple.destination, &flow->new_destination);
 	__u64 change = 0;
@@ -185,11 +186,11 @@ static __always_inline void translate_message(int family, struct xdp_md *ctx, co
 	if (family == FAMILY4)
 		checksum_apply(&((struct iphdr *)l3)->check, change);
 	else
-		quote_change += change; /* the pseudo header is in the sum */
+		quote_change += change; /* the checksum covers the pseudo header */
 	checksum_apply(&icmp->checksum, quote_change);
 }
 
-/* The quoted packet's tuple, turned around. */
+/* Finds the quoted packet's tuple with source and destination exchanged. */
 static __always_inline bool turned_quote(int family, struct xdp_md *ctx, const struct quote *quote, struct tuple *t)
 {
 	void *l3 = packet_at(ctx, quote->l3_offset, ip_header_bytes(family)), *addresses = l3 + addresses_offset(family);
@@ -207,7 +208,7 @@ static __always_inline bool turned_quote(int family, struct xdp_md *ctx, const s
 	return true;
 }
 
-/* Is it about a packet to a member that could not be delivered, whatever its size? */
+/* Says whether a packet to a member could not be delivered, for another reason than its size. */
 static __always_inline bool says_unreachable(int family, struct xdp_md *ctx, const struct packet *p)
 {
 	struct icmp_header *icmp = packet_at(ctx, p->l4_offset, sizeof(*icmp));
@@ -218,7 +219,7 @@ static __always_inline bool says_unreachable(int family, struct xdp_md *ctx, con
 				 : icmp->type == ICMP6_UNREACHABLE;
 }
 
-/* An ICMP error whose quote is of this flow. */
+/* Delivers an ICMP error about a packet of this flow. */
 static __always_inline int deliver_error(int family, struct packet *p, struct xdp_md *ctx, struct flow *flow,
 					 const struct quote *quote, const struct tuple *turned)
 {
@@ -246,7 +247,7 @@ static __always_inline int deliver_error(int family, struct packet *p, struct xd
 	return way.hop ? SLUICE_REASON_ICMP_FORWARDED : SLUICE_REASON_NEXT_HOP_UNRESOLVED;
 }
 
-/* Decides on an error that is about none of our packets, for the reason `why`. */
+/* Decides on an error that is not about our packets, with the reason `why`. */
 static __always_inline int error_without_flow(int family, const struct packet *p, int why)
 {
 	const struct sluice_vip *vip = vip_find(family, &p->tuple.destination);
@@ -273,7 +274,7 @@ static __always_inline int error_in(int family, struct xdp_md *ctx)
 		return error_without_flow(family, p, SLUICE_REASON_MALFORMED_ICMP);
 	if (!flow_find_far(family, &journey->quoted, &journey->flow))
 		return error_without_flow(family, p, SLUICE_REASON_ICMP_NO_FLOW);
-	/* Whoever complains does so to the packet's sender. Errors to the host's own address are the host's. */
+	/* An error goes to the packet's sender. Errors to the host's own address are the host's. */
 	if (!address_equal(family, &p->tuple.destination, &journey->quoted.destination))
 		return error_without_flow(family, p, SLUICE_REASON_ICMP_MISDIRECTED);
 	if (source_is_martian(family, p))
@@ -281,7 +282,7 @@ static __always_inline int error_in(int family, struct xdp_md *ctx)
 	return deliver_error(family, p, ctx, &journey->flow, &quote, &journey->quoted);
 }
 
-/* An ICMP error, about a flow or not. */
+/* Handles an ICMP error, whether it is about a flow or not. */
 __noinline int icmp_error4(struct xdp_md *ctx)
 {
 	return error_in(FAMILY4, ctx);

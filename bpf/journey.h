@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* The state of the packet under way: what its stages know of it, and which stage comes next. */
+/* The journey: the state of the packet under way, which its stages share, and the stage that comes next. */
 #ifndef SLUICE_BPF_JOURNEY_H
 #define SLUICE_BPF_JOURNEY_H
 
@@ -9,15 +9,15 @@
 
 #include "bpf/packet.h"
 
-/* What a stage returns when the packet's fate is still open, and what comes next. */
+/* A stage returns one of these if the packet's fate is still open; NEXT_* names the next stage. */
 #define UNDECIDED (-1)
 #define NEXT_FORWARD (-2) /* it is in a flow: journey.flow */
 #define NEXT_ERROR (-3)   /* it is an ICMP error, perhaps about a flow */
 #define NEXT_OPEN (-4)    /* it opens a connection: local_connection */
-#define NEXT_GIVE_UP (-5) /* it is in a flow whose member is down, and the client shall know */
-#define NEXT_OVER_LIMIT (-6) /* it confirmed a connection that is one too many, and the client shall know */
+#define NEXT_GIVE_UP (-5) /* it is in a flow whose member is given up: reset the client */
+#define NEXT_OVER_LIMIT (-6) /* it confirmed a connection beyond the limit: reset the client */
 
-/* What a packet needs of its flow: a copy, and which slot it is for later changes. */
+/* A packet's copy of its flow, and the slot's index for later changes. */
 struct flow {
 	__u64 state; /* without the bucket's bits */
 	union sluice_address new_source;
@@ -27,11 +27,11 @@ struct flow {
 	__u32 index; /* of the slot */
 };
 
-/* All that the stages share about the packet under way. It lies in a map because three calls deep it is too much for the
- * stack; one per CPU suffices, since programs of this kind don't interrupt each other. */
+/* The state that the stages share about the packet under way. It is in a map because it is too large for the stack,
+ * three calls deep. One per CPU is enough, because programs of this kind don't interrupt each other. */
 struct journey {
 	struct packet packet;
-	struct tuple quoted; /* of a packet that an ICMP error is about, turned around; of a flow that may make way */
+	struct tuple quoted; /* of the packet that an ICMP error quotes, reversed; or of a flow that may be evicted */
 	struct tuple twin;   /* the other direction of the latter */
 	struct tuple fast;   /* on the fast path */
 	struct flow flow;

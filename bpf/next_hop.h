@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* Next hops: asked of the kernel's FIB and neighbour tables once, then shared by flows through `next_hops`.
+/* Next hops: looked up in the kernel's FIB and neighbour tables once, then shared by flows through `next_hops`.
  *
- * A next hop is used while its generation is the present one; the controller raises the generation when
- * a route, link or neighbour's MAC changes, and the next packet of each flow asks again. */
+ * A next hop is used while its generation is the present one. The controller raises the generation when a route,
+ * link or neighbour's MAC changes, and the next packet of each flow looks its next hop up again. */
 #ifndef SLUICE_BPF_NEXT_HOP_H
 #define SLUICE_BPF_NEXT_HOP_H
 
@@ -18,16 +18,16 @@
 #include "maps/next_hop.h"
 #include "maps/reasons.h"
 
-/* The UAPI headers don't have them. */
+/* The UAPI headers lack these constants. */
 #define ADDRESS_FAMILY_INET 2
 #define ADDRESS_FAMILY_INET6 10
 
-/* Entries that are tried for one next hop. */
+/* The number of entries that are tried for one next hop. */
 #define NEXT_HOP_WAYS 16
 
 #define MTU_UNKNOWN 65535
 
-/* Never 0: that marks an entry that is free. */
+/* Returns the present generation, which is never 0: that marks a free entry. */
 static __always_inline __u32 next_hop_generation(void)
 {
 	const struct sluice_runtime *r = runtime_get();
@@ -40,7 +40,7 @@ static __always_inline struct sluice_next_hop *next_hop_at(__u32 index)
 	return bpf_map_lookup_elem(&next_hops, &index);
 }
 
-/* NULL: this index is not, or no longer, one to send frames by. */
+/* Returns the next hop of this index; NULL if it is not valid, or no longer. */
 static __always_inline const struct sluice_next_hop *next_hop_valid(__u32 index, __u32 generation)
 {
 	const struct sluice_next_hop *hop = next_hop_at(index);
@@ -48,10 +48,11 @@ static __always_inline const struct sluice_next_hop *next_hop_valid(__u32 index,
 	return hop && (hop->generation & ~SLUICE_NEXT_HOP_SPECIAL) == generation ? hop : NULL;
 }
 
-/* 0 if both say the same. Without branches, which the verifier would follow for each of NEXT_HOP_WAYS entries. */
+/* Returns 0 if both are equal. It has no branches, because the verifier would follow them for each of NEXT_HOP_WAYS
+ * entries. */
 static __always_inline __u64 next_hop_difference(const struct sluice_next_hop *a, const struct sluice_next_hop *b)
 {
-	/* The two MACs are three words, and the verifier wants aligned ones of the stack. */
+	/* The two MACs are three words, because the verifier wants aligned reads of the stack. */
 	const __u32 *x = (const void *)a->destination_mac, *y = (const void *)b->destination_mac;
 	const __u32 *tags_a = (const void *)a->tag, *tags_b = (const void *)b->tag;
 
@@ -78,7 +79,7 @@ static __always_inline void next_hop_copy(struct sluice_next_hop *to, const stru
 static __always_inline void next_hop_write(struct sluice_next_hop *hop, const struct sluice_next_hop *content)
 {
 	next_hop_copy(hop, content);
-	/* An exchange is a full barrier: who sees the generation sees the rest. */
+	/* An exchange is a full barrier: a reader that sees the generation sees the rest. */
 	__sync_lock_test_and_set(&hop->generation, content->generation);
 }
 
@@ -93,7 +94,7 @@ static __always_inline __u32 next_hop_place(const struct sluice_next_hop *conten
 		       0x9e3779b1U >> 20;
 }
 
-/* The index of an entry with this content, found or made; 0: there is no room near its place. */
+/* Returns the index of an entry with this content, which is found or created; 0 if there is no room near its place. */
 __noinline int next_hop_index(const struct sluice_next_hop *content)
 {
 	__u32 used = clock_jiffies() | 1, first, index, seen;
@@ -153,7 +154,7 @@ static __always_inline const struct sluice_next_hop *next_hop_of_member(__u32 in
 	return next_hop_valid(*hop_index, generation);
 }
 
-/* Something names this entry. */
+/* Notes that something refers to this entry. */
 static __always_inline void next_hop_keep(__u32 index, __u32 now_jiffies)
 {
 	struct sluice_next_hop *hop = next_hop_at(index);
@@ -166,7 +167,7 @@ static __always_inline void next_hop_keep(__u32 index, __u32 now_jiffies)
 		__sync_val_compare_and_swap(&hop->used, seen, used);
 }
 
-/* Frees an entry that nobody has been known to name since `before`. */
+/* Frees an entry that nothing has referred to since `before`. */
 static __always_inline void next_hop_free_if_unused(__u32 index, __u32 before)
 {
 	struct sluice_next_hop *hop = next_hop_at(index);
@@ -182,7 +183,7 @@ static __always_inline void next_hop_free_if_unused(__u32 index, __u32 before)
 	__sync_lock_test_and_set(&hop->used, SLUICE_NEXT_HOP_FREE);
 }
 
-/* What is asked, and what comes back. One per CPU, because it is too large for the stack. */
+/* A lookup's question and answer. There is one per CPU, because it is too large for the stack. */
 struct next_hop_query {
 	union sluice_address source;
 	union sluice_address destination;
@@ -202,7 +203,7 @@ struct {
 	__type(value, struct next_hop_query);
 } local_next_hop SEC(".maps");
 
-/* NULL: Sluice is not attached to it, nor does it know it as a VLAN interface. */
+/* Returns the interface's slot; NULL if Sluice is not attached to it and doesn't know it as a VLAN interface. */
 static __always_inline const struct sluice_interface *interface_at(__u32 ifindex)
 {
 	__u32 slot = ifindex % SLUICE_MAX_INTERFACES;
@@ -211,7 +212,7 @@ static __always_inline const struct sluice_interface *interface_at(__u32 ifindex
 	return interface && interface->ifindex == ifindex ? interface : NULL;
 }
 
-/* Does a driver send what XDP gives it, whatever NIC it came in on? It does if it runs our program; a bridge has no driver. */
+/* Says whether the driver sends frames of XDP from any NIC. It does if it runs our program; a bridge has no driver. */
 static __always_inline bool is_native(__u32 ifindex)
 {
 	const struct sluice_interface *interface = interface_at(ifindex);
@@ -219,7 +220,7 @@ static __always_inline bool is_native(__u32 ifindex)
 	return interface && !(interface->flags & SLUICE_INTERFACE_GENERIC);
 }
 
-/* In generic mode the stack sends it, which can do that by any interface. */
+/* In generic mode the stack sends the frame, by any interface. */
 static __always_inline bool xdp_can_send(__u32 ingress_ifindex, __u32 egress_ifindex)
 {
 	const struct sluice_interface *ingress;
@@ -241,14 +242,14 @@ static __always_inline void next_hop_remember_for_member(__u32 index, const stru
 	struct sluice_member_hop *known = bpf_map_lookup_elem(&member_hops, &index);
 	__u64 hash = member_hash(member);
 
-	/* What leaves by a NIC in generic mode can't come from all others. */
+	/* A NIC in generic mode can't send frames that came in on any other NIC. */
 	if (!known || !q->index || !is_native(q->hop.ifindex))
 		return;
 	if (known->member != hash) {
 		__sync_lock_test_and_set((__u64 *)known, 0);
 		*(volatile __u64 *)&known->member = hash;
 	}
-	/* In one word, so that other CPUs read both or neither; an exchange, so that they see the member before. */
+	/* Both are one word, so that other CPUs read both or neither; an exchange orders the member before it. */
 	__sync_lock_test_and_set((__u64 *)known,
 				 (__u64)q->index << 32 | (q->hop.generation & ~SLUICE_NEXT_HOP_SPECIAL));
 }
@@ -271,7 +272,7 @@ static __always_inline void fib_question(const struct next_hop_query *q, struct 
 	}
 }
 
-/* The NIC behind the interface that the FIB named, which may be a VLAN interface on top of it. */
+/* Finds the NIC behind the FIB's interface, which may be a VLAN interface on top of it. */
 static __always_inline void next_hop_leave_by(struct sluice_next_hop *hop, __u32 ifindex)
 {
 	const struct sluice_interface *interface = interface_at(ifindex);
@@ -296,7 +297,7 @@ static __always_inline void next_hop_request(const struct next_hop_query *q, con
 {
 	struct sluice_resolve_request request = {.ifindex = fib->ifindex, .family = q->family};
 
-	/* The helper put the gateway, if there is one, in place of the destination. */
+	/* The helper has replaced the destination by the gateway, if there is one. */
 	if (q->family == FAMILY4)
 		request.address.ipv4 = fib->ipv4_dst;
 	else
@@ -327,10 +328,10 @@ static __always_inline void next_hop_settle(struct next_hop_query *q)
 /* Resolves the next hop of packets from `source` to `destination` that come in on `ingress_ifindex`. Returns
  * UNDECIDED, or the reason why the frame can't be addressed.
  *
- * When the kernel knows the route but not the MAC, resolution is asked for, and a next hop that was valid before and
- * leads out of the same interface stays: for a reply that is the MAC that the client's frame came from, for others
- * the last good one. A way that XDP can't send by is none. Otherwise hop.ifindex says where the route leads and the caller
- * hands the packet to the kernel. */
+ * If the kernel knows the route but not the MAC, resolution is requested, and a next hop that was valid before and
+ * leads out of the same interface stays: for a reply that is the MAC from which the client's frame came, for others
+ * the last good one. An interface by which XDP can't send counts as no way. Otherwise hop.ifindex is the route's
+ * interface, and the caller leaves the packet to the kernel. */
 __noinline int next_hop_resolve(struct xdp_md *ctx, struct next_hop_query *q)
 {
 	const struct sluice_next_hop *before;

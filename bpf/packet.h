@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /* The packet as the stages see it.
  *
- * Contract: a packet is described by offsets, never by pointers: the stages are functions that the verifier looks at one
- * by one, and none may rely on what another one has checked. Each asks packet_at() for the bytes that it needs.
+ * Contract: a packet is described by offsets, never by pointers. The verifier checks the stages one by one, so none may
+ * rely on another one's checks. Each calls packet_at() for the bytes that it needs.
  *
- * One source serves both IP versions: functions that differ take `family` first, always a constant, and the compiler
- * folds it. What is too large to be inlined twice has a name for each: flow_search4(), flow_search6(). */
+ * One source serves both IP versions: functions that differ take `family` first, always a constant, which the
+ * compiler folds. Functions that are too large to be inlined twice have a name for each version: flow_search4(),
+ * flow_search6(). */
 #ifndef SLUICE_BPF_PACKET_H
 #define SLUICE_BPF_PACKET_H
 
@@ -20,17 +21,17 @@
 
 enum { FAMILY4 = 4, FAMILY6 = 6 };
 
-/* What a packet says about its connection, whatever the protocol. */
+/* A packet's signals about its connection, for all protocols. */
 #define SIGNAL_OPENS 0x01    /* TCP SYN, SCTP INIT */
 #define SIGNAL_ACCEPTS 0x02  /* TCP SYN+ACK, SCTP INIT ACK; any UDP packet */
 #define SIGNAL_CONFIRMS 0x04 /* TCP ACK, SCTP anything later; any UDP packet */
-#define SIGNAL_ENDS 0x08     /* this side sends no more: FIN, SHUTDOWN */
+#define SIGNAL_ENDS 0x08     /* this side sends nothing more: FIN, SHUTDOWN */
 #define SIGNAL_ABORTS 0x10   /* it is over: RST, ABORT, SHUTDOWN COMPLETE */
 #define SIGNAL_DATA 0x20     /* it has a payload, or says that it has one */
 
 enum fragment { FRAGMENT_NONE, FRAGMENT_FIRST, FRAGMENT_LATER };
 
-/* Who talks to whom. IPv4 addresses are in the first word of the unions, the others are zero. */
+/* The tuple of a packet. IPv4 addresses are in the first word of the unions; the others are zero. */
 struct tuple {
 	union sluice_address source;
 	union sluice_address destination;
@@ -40,12 +41,12 @@ struct tuple {
 };
 
 struct packet {
-	__u32 l3_offset;      /* of the IP header in the frame: Ethernet header and tags come first */
+	__u32 l3_offset;      /* of the IP header in the frame, after Ethernet header and tags */
 	__u32 l3_bytes;       /* from the IP header on; padding is not counted */
 	__u32 l4_offset;      /* in the frame */
 	__u32 l4_bytes;       /* L4 header and payload */
-	__u32 egress_ifindex; /* where it goes, once that is decided */
-	__s32 defect;         /* UNDECIDED, or the reason why a packet that is ours is dropped */
+	__u32 egress_ifindex; /* where it leaves, once that is decided */
+	__s32 defect;         /* UNDECIDED, or the reason to drop the packet if it is ours */
 	struct tuple tuple;
 	__be32 fragment_id;
 	__u8 fragment; /* enum fragment */
@@ -61,7 +62,7 @@ static __always_inline bool address_equal(int family, const union sluice_address
 	return a->halves[0] == b->halves[0] && a->halves[1] == b->halves[1];
 }
 
-/* From and to packets: struct ipv6hdr is packed, so the compiler would go byte by byte. */
+/* Load and store addresses in packets. struct ipv6hdr is packed, so the compiler would copy byte by byte. */
 static __always_inline union sluice_address address_load(int family, const void *from)
 {
 	union sluice_address address = {};
@@ -90,7 +91,7 @@ static __always_inline __u32 tuple_ports(const struct tuple *t)
 	return (__u32)t->destination_port << 16 | t->source_port;
 }
 
-/* The offset of an IP header's source address; the destination follows. */
+/* Returns the offset of an IP header's source address; the destination follows. */
 static __always_inline __u32 addresses_offset(int family)
 {
 	return family == FAMILY4 ? 12 : 8;
@@ -106,7 +107,7 @@ static __always_inline __u32 ip_header_bytes(int family)
 	return family == FAMILY4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr);
 }
 
-/* TTL or hop limit. */
+/* Returns a pointer to TTL or hop limit. */
 static __always_inline __u8 *ttl_of(int family, void *l3)
 {
 	return (__u8 *)l3 + (family == FAMILY4 ? 8 : 7);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /* Parsing: IP headers and what follows them.
  *
- * Contract: no parser decides a packet's fate: a defect is kept in `defect` until it is known whether the packet is
- * ours, because a malformed packet of somebody else's is the host's business (it passes), while one for a VIP is
- * dropped. Nothing is read beyond the frame, whatever the lengths in the headers say. */
+ * Contract: no parser decides a packet's fate. A defect is kept in `defect` until it is known whether the packet is
+ * ours: a malformed packet for a VIP is dropped, any other one passes to the host. Nothing is read beyond the frame,
+ * whatever the lengths in the headers say. */
 #ifndef SLUICE_BPF_PARSE_H
 #define SLUICE_BPF_PARSE_H
 
@@ -23,7 +23,7 @@
 #include "bpf/verifier.h"
 #include "maps/reasons.h"
 
-/* What follows the IPv6 header chain. */
+/* The place of the header behind the IPv6 header chain. */
 struct l4_place {
 	__u32 offset; /* in the frame */
 	__u32 protocol;
@@ -34,20 +34,20 @@ struct l4_place {
 	__u32 end;    /* in: where the packet ends in the frame */
 };
 
-/* Why a header that the packet should have at `offset` can't be read: its lengths lie, or it is out of reach. */
+/* Returns why the header at `offset` can't be read: the packet's lengths lie, or it is beyond the limit of parsing. */
 static __always_inline int reason_out_of_reach(__u32 offset, __u32 bytes, __u32 end, int lies)
 {
 	return offset + bytes > end ? lies : SLUICE_REASON_HEADERS_TOO_LONG;
 }
 
-/* Everything in the IPv6 header chain that can be walked over before the verifier runs out of patience. */
+/* At most so many extension headers are walked, because the verifier limits the number. */
 #define IPV6_EXTENSIONS 6
 
-/* The longest of the headers that are read behind the IP header: TCP's, without options. */
+/* The longest header that is read behind the IP header: TCP's, without options. */
 #define L4_HEADER_BYTES sizeof(struct tcphdr)
 
-/* Walks over IPv6 extension headers from `place`, which says what the first one is and where (RFC 8200, 4). Where it ends
- * there is room before HEADERS_END for the header that follows, unless it is nobody's to look at. */
+/* Walks over IPv6 extension headers from `place`, which has the first one's type and offset (RFC 8200, 4). At its
+ * end there is room before HEADERS_END for the next header, unless that is not parsed. */
 __noinline int ipv6_extensions(struct xdp_md *ctx, struct l4_place *place)
 {
 	__u32 offset, protocol;
@@ -79,7 +79,7 @@ __noinline int ipv6_extensions(struct xdp_md *ctx, struct l4_place *place)
 			place->defect = SLUICE_REASON_MISPLACED_HEADER;
 			return 0;
 		}
-		/* Segments left: we are not its last destination (RFC 5095; RFC 8200, 4.4). */
+		/* Segments are left, so we are not its last destination (RFC 5095; RFC 8200, 4.4). */
 		if (protocol == IPPROTO_ROUTING && header[3]) {
 			place->defect = SLUICE_REASON_SOURCE_ROUTED;
 			return 0;
@@ -99,7 +99,7 @@ __noinline int ipv6_extensions(struct xdp_md *ctx, struct l4_place *place)
 		}
 		protocol = header[0];
 		if (place->fragment == FRAGMENT_LATER) {
-			/* What follows is payload. */
+			/* Payload follows. */
 			place->offset = offset;
 			place->protocol = protocol;
 			return 0;
@@ -109,14 +109,14 @@ __noinline int ipv6_extensions(struct xdp_md *ctx, struct l4_place *place)
 	return 0;
 }
 
-/* Does the frame hold so many bytes from the IP header on? The helper knows of multi-buffer frames' other parts. */
+/* Says whether the frame has so many bytes from the IP header on, in all buffers. */
 static __always_inline bool frame_holds(struct xdp_md *ctx, __u32 l3_offset, __u32 l3_bytes)
 {
 	return l3_offset + l3_bytes <= bpf_xdp_get_buff_len(ctx);
 }
 
-/* A second fragment that begins within a header that the first one must have had whole (RFC 3128), or one that ends beyond
- * what a packet can hold. `end`: of the fragment, in the packet. */
+/* Says whether a fragment begins within a header that the first one must have had completely (RFC 3128), or ends
+ * beyond the longest packet. `end` is the fragment's end in the packet. */
 static __always_inline bool fragment_is_bad(__u32 protocol, __u32 offset, __u32 end)
 {
 	__u32 header_bytes = 0;
@@ -128,7 +128,8 @@ static __always_inline bool fragment_is_bad(__u32 protocol, __u32 offset, __u32 
 	return (offset && offset < header_bytes) || end > IP_PACKET_BYTES;
 }
 
-/* UNDECIDED; SOURCE_ROUTED: there is a source route that is not at its end; MALFORMED_IPV4: an option's length lies. */
+/* Checks IPv4 options. Returns UNDECIDED, SOURCE_ROUTED if there is a source route that is not at its end, or
+ * MALFORMED_IPV4 if an option's length lies. */
 __noinline int ipv4_options(struct xdp_md *ctx, __u32 offset, __u32 bytes)
 {
 	__u8 options[IPV4_OPTION_BYTES + 24] = {};
@@ -139,7 +140,7 @@ __noinline int ipv4_options(struct xdp_md *ctx, __u32 offset, __u32 bytes)
 	for (int i = 0; i < IPV4_OPTION_BYTES; i++) {
 		__u8 type, length;
 
-		/* All that the verifier is to know of it, in each round alike. */
+		/* The verifier must know the same about it in each round. */
 		asm volatile("" : "+r"(at));
 		at &= 63;
 		if (at >= bytes || at > IPV4_OPTION_BYTES)
@@ -221,8 +222,8 @@ static __always_inline void parse_ipv6_rest(struct packet *p, struct xdp_md *ctx
 		p->defect = SLUICE_REASON_BAD_FRAGMENT;
 }
 
-/* Fills the tuple's addresses. False: not even a fixed header's worth of bytes is there, so
- * the packet has no destination that could be ours. */
+/* Fills the tuple's addresses. False: the fixed header is incomplete, so the packet has no destination that could be
+ * ours. */
 static __always_inline bool parse_ip_in(int family, struct packet *p, struct xdp_md *ctx)
 {
 	void *l3 = ip_header(family, ctx, p), *addresses = l3 + addresses_offset(family);
@@ -295,7 +296,7 @@ static __always_inline bool parse_udp(struct packet *p, struct xdp_md *ctx)
 	p->tuple.source_port = udp->source;
 	p->tuple.destination_port = udp->dest;
 	p->signals = SIGNAL_ACCEPTS | SIGNAL_CONFIRMS;
-	/* A first fragment's length is that of the whole. */
+	/* The UDP length of a first fragment is that of the whole datagram. */
 	if (bpf_ntohs(udp->len) < sizeof(*udp) ||
 	    (p->fragment == FRAGMENT_NONE && bpf_ntohs(udp->len) > p->l4_bytes))
 		p->defect = SLUICE_REASON_MALFORMED_UDP;
@@ -332,13 +333,13 @@ static __always_inline bool parse_sctp(struct packet *p, struct xdp_md *ctx)
 	p->tuple.source_port = sctp->source;
 	p->tuple.destination_port = sctp->destination;
 	p->signals = sctp_signals(sctp->chunk_type);
-	/* Whoever gets such a packet ignores it (RFC 9260, 8.5.1). */
+	/* Receivers ignore such packets (RFC 9260, 8.5.1). */
 	if ((sctp->chunk_type == SCTP_INIT) != (sctp->verification_tag == 0))
 		p->defect = SLUICE_REASON_SCTP_TAG;
 	return true;
 }
 
-/* Fills the rest of the tuple and the signals. False: there are no ports, so there is no flow to look for. */
+/* Fills the rest of the tuple and the signals. False: there are no ports, so there is no flow to look up. */
 static __always_inline bool parse_l4(struct packet *p, struct xdp_md *ctx)
 {
 	__u32 bytes;

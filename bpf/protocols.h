@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* Headers and constants of the protocols that the kernel's user-space headers don't give: IPv4's fragment field, TCP's
- * flags, SCTP, ICMP. */
+/* Protocol headers and constants that the kernel's UAPI headers lack: IPv4's fragment field, TCP's flags, SCTP,
+ * ICMP. */
 #ifndef SLUICE_BPF_PROTOCOLS_H
 #define SLUICE_BPF_PROTOCOLS_H
 
@@ -11,7 +11,7 @@
 #define IPV4_MORE_FRAGMENTS 0x2000
 #define IPV4_FRAGMENT_OFFSET 0x1fff
 
-/* IPv4 options (RFC 791, 3.1). Type and length are followed by a pointer in those that are routes. */
+/* IPv4 options (RFC 791, 3.1). In routes, type and length are followed by a pointer. */
 #define IPV4_OPTION_END 0
 #define IPV4_OPTION_NOTHING 1
 #define IPV4_OPTION_LOOSE_ROUTE 131

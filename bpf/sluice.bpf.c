@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
-/* The XDP program: what happens to a packet, read aloud. The journey is drawn in README.md.
+/* The XDP program: a packet's journey, which README.md draws.
  *
- * The entry point tries the fast path first (fast_path.h); whatever it leaves alone takes slow_path(). While somebody
- * captures packets, sluice_capture is in its place. */
+ * The entry point tries the fast path first (fast_path.h); all other packets take slow_path(). During a capture,
+ * sluice_capture replaces it. */
 #include "bpf/capture.h"
 #include "bpf/connect.h"
 #include "bpf/ethernet.h"
@@ -13,7 +13,7 @@
 #include "bpf/move.h"
 #include "bpf/parse.h"
 #include "bpf/protocols.h"
-/* Not for packets: notes that live as long as the other maps. */
+/* Packets don't use this map; it only lives as long as the others. */
 #include "maps/store_position.h"
 #include "maps/versions.h"
 
@@ -25,7 +25,7 @@ static const __u8 reason_verdicts[SLUICE_REASON_COUNT] = {SLUICE_REASONS(REASON_
 /* The one exit: counts the reason and turns it into an XDP action. */
 static __always_inline int finish(__u32 egress_ifindex, struct xdp_md *ctx, __u32 why)
 {
-	/* One register for check and use, else the verifier sees two loads of one variable. */
+	/* Check and use need the same register; otherwise the verifier sees two loads of one variable. */
 	asm volatile("" : "+r"(why));
 	if (why >= SLUICE_REASON_COUNT)
 		return XDP_ABORTED;
@@ -42,7 +42,7 @@ static __always_inline int finish(__u32 egress_ifindex, struct xdp_md *ctx, __u3
 	}
 }
 
-/* Looks at where the frame came in and whom it is addressed to. `l3_offset` is where its payload begins. */
+/* Checks the frame's interface and destination MAC. `l3_offset` is the offset of its payload. */
 static __always_inline int receive(struct packet *p, struct xdp_md *ctx, __u32 l3_offset)
 {
 	const struct sluice_interface *interface = ingress_interface(ctx);
@@ -56,12 +56,13 @@ static __always_inline int receive(struct packet *p, struct xdp_md *ctx, __u32 l
 	p->l3_offset = l3_offset;
 	if (mac_equal(eth->h_dest, interface->mac))
 		return UNDECIDED;
-	/* Frames for other machines (flooding, a promiscuous NIC) are not ours; who has a VIP is asked everybody. */
+	/* Frames for other machines (flooding, a promiscuous NIC) are not ours; questions for a VIP's MAC are sent
+	 * to all. */
 	p->group_mac = eth->h_dest[0] & 1;
 	return p->group_mac ? UNDECIDED : SLUICE_REASON_NOT_OUR_MAC;
 }
 
-/* A packet that is in no flow: for a VIP, or not ours. */
+/* Handles a packet without a flow, which is for a VIP or not ours. */
 static __always_inline int packet_without_flow(int family, struct packet *p, struct xdp_md *ctx)
 {
 	const struct sluice_vip *vip = vip_find(family, &p->tuple.destination);
@@ -80,13 +81,14 @@ static __always_inline int packet_without_flow(int family, struct packet *p, str
 		return SLUICE_REASON_FRAGMENT_WITHOUT_FIRST;
 	if (p->protocol == icmp_protocol(family))
 		return answer_echo(family, p, ctx);
-	/* Without a defect its ports are known. */
+	/* A packet without a defect has known ports. */
 	if (!p->tuple.protocol)
 		return SLUICE_REASON_UNSUPPORTED_PROTOCOL;
 	return ask_for_connection(family, p, ctx, vip);
 }
 
-/* A client that opens a connection, or whose UDP packets were never answered, may do so with another member. */
+/* Says whether a packet may open a new connection, perhaps to another member: it opens one, or its UDP flow was
+ * never answered. */
 static __always_inline bool may_open_anew(const struct packet *p, const struct flow *flow)
 {
 	if (flow->state & SLUICE_FLOW_TO_CLIENT || p->fragment == FRAGMENT_LATER)
@@ -95,7 +97,7 @@ static __always_inline bool may_open_anew(const struct packet *p, const struct f
 	       (p->protocol == IPPROTO_UDP && !(flow->state & SLUICE_FLOW_ESTABLISHED));
 }
 
-/* TCP, UDP or SCTP, with its ports. UNDECIDED: the packet is in no flow, or its flow gave way to a new connection. */
+/* Handles a packet with ports. UNDECIDED: the packet has no flow, or its flow was removed for a new connection. */
 static __always_inline int packet_with_ports(int family, struct packet *p, struct flow *flow)
 {
 	if (!flow_find_far(family, &p->tuple, flow))
@@ -110,7 +112,7 @@ static __always_inline int packet_with_ports(int family, struct packet *p, struc
 	return flow_is_given_up(flow) ? NEXT_GIVE_UP : NEXT_FORWARD;
 }
 
-/* NEXT_ERROR, or UNDECIDED for any other ICMP message. */
+/* Returns NEXT_ERROR for an ICMP error, UNDECIDED for other packets. */
 static __always_inline int packet_without_ports(int family, struct packet *p, struct xdp_md *ctx)
 {
 	struct icmp_header *icmp = packet_at(ctx, p->l4_offset, sizeof(*icmp));
@@ -126,7 +128,7 @@ static __always_inline int packet_without_ports(int family, struct packet *p, st
 
 static __always_inline int packet_of_known_flow(int family, struct packet *p, struct xdp_md *ctx, struct flow *flow)
 {
-	/* With most defects it is not known where the ports are. */
+	/* With most defects the ports' place is unknown. */
 	if (p->defect != UNDECIDED && p->defect != SLUICE_REASON_BAD_FRAGMENT)
 		return UNDECIDED;
 	if (p->fragment == FRAGMENT_LATER ? flow_protocol(p->protocol) && fragment_recall(family, p) : parse_l4(p, ctx))
@@ -134,7 +136,7 @@ static __always_inline int packet_of_known_flow(int family, struct packet *p, st
 	return packet_without_ports(family, p, ctx);
 }
 
-/* What an IP packet is, and what is to be done with it: a reason, or NEXT_*. */
+/* Decides on an IP packet: returns a reason or NEXT_*. */
 static __always_inline int decide(int family, struct xdp_md *ctx, __u32 l3_offset)
 {
 	struct journey *journey = journey_get();
@@ -168,7 +170,7 @@ __noinline int decide6(struct xdp_md *ctx, __u32 l3_offset)
 	return decide(FAMILY6, ctx, l3_offset);
 }
 
-/* The flow that another CPU has just made of the same packet. */
+/* Finds the flow that another CPU has just created. */
 __noinline int find_again(int family)
 {
 	struct journey *journey = journey_get();
@@ -179,7 +181,7 @@ __noinline int find_again(int family)
 				 : flow_find_far(FAMILY6, &journey->packet.tuple, &journey->flow);
 }
 
-/* Makes the connection that was planned; once more whenever something gave way to it. */
+/* Creates the planned connection, and tries again whenever something was evicted for it. */
 static __always_inline int make_connection(int family)
 {
 	for (int i = 0; i <= MAKE_WAY_ROUNDS; i++) {
@@ -195,7 +197,7 @@ static __always_inline int make_connection(int family)
 	return reason_of_failure();
 }
 
-/* The connection that was asked for. */
+/* Opens the connection that was asked for. */
 static __always_inline int open_connection(int family, struct xdp_md *ctx)
 {
 	int why = family == FAMILY4 ? plan_connection4(ctx) : plan_connection6(ctx);
@@ -211,8 +213,8 @@ static __always_inline int open_connection(int family, struct xdp_md *ctx)
 	return family == FAMILY4 ? forward4(ctx) : forward6(ctx);
 }
 
-/* The stages, one after the other. They are called from here, not from each other, because a program has 512 bytes of
- * stack for all calls that are open at a time. */
+/* Runs the stages one after the other. They are called from here, not from each other, because all open calls share
+ * 512 bytes of stack. */
 static __always_inline int ip_packet(int family, struct xdp_md *ctx, __u32 l3_offset)
 {
 	int next = family == FAMILY4 ? decide4(ctx, l3_offset) : decide6(ctx, l3_offset);
@@ -245,7 +247,7 @@ __noinline int other_packet(struct xdp_md *ctx, __u32 l3_offset, __u32 is_arp)
 	return p.group_mac ? SLUICE_REASON_NOT_OUR_MAC : SLUICE_REASON_NOT_OURS;
 }
 
-/* The slow path, for every kind of packet. Returns the reason of its end. */
+/* The slow path, for every kind of packet; returns the packet's reason. */
 static __always_inline int slow_path(struct xdp_md *ctx)
 {
 	int payload = ethernet_payload(ctx);
@@ -278,7 +280,7 @@ int sluice_xdp(struct xdp_md *ctx)
 	return finish(journey->packet.egress_ifindex, ctx, why);
 }
 
-/* The same for whoever looks on; not loaded at other times. */
+/* The program of a capture, which is loaded only then. */
 SEC("?xdp.frags")
 int sluice_capture(struct xdp_md *ctx)
 {
@@ -299,7 +301,7 @@ int sluice_capture(struct xdp_md *ctx)
 	return action;
 }
 
-/* One sweep over the flow tables; run by the controller, see struct sluice_flow_expire. */
+/* Sweeps the flow tables once; run by the controller, see struct sluice_flow_expire. */
 SEC("syscall")
 int flow_expire(struct sluice_flow_expire *result)
 {
@@ -315,7 +317,7 @@ int flow_flush(struct sluice_flow_flush *request)
 	return 0;
 }
 
-/* Moves flows to the new table; run by whoever changes the tables' size, see struct sluice_flow_move. */
+/* Moves flows to the new table; run by a resize, see struct sluice_flow_move. */
 SEC("?syscall")
 int flow_move(struct sluice_flow_move *request)
 {

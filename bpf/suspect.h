@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* Members that new connections find dead: told to the controller, which asks their monitors at once. */
+/* Suspicions: reports members at which new connections fail to the controller, which probes them at once. */
 #ifndef SLUICE_BPF_SUSPECT_H
 #define SLUICE_BPF_SUSPECT_H
 
@@ -14,7 +14,7 @@ static __always_inline __u32 *silence_of(__u64 state)
 	return bpf_map_lookup_elem(&member_silences, &member);
 }
 
-/* A SYN or INIT goes to the member. Only the first one that waits for an answer is noted. */
+/* Notes that a SYN or INIT goes to the member. Only the first unanswered one is noted. */
 static __always_inline void silence_begins(__u64 state)
 {
 	__u32 *since = silence_of(state), now = clock_jiffies();
@@ -25,7 +25,7 @@ static __always_inline void silence_begins(__u64 state)
 		WRITE_ONCE(*since, now ? now : -1U);
 }
 
-/* The member answers somebody. Not written again by the many answers of a healthy one that nobody waits for. */
+/* Notes that the member answers. A healthy member's many answers don't write again. */
 static __always_inline void silence_ends(__u64 state)
 {
 	__u32 *since = silence_of(state);
@@ -34,7 +34,7 @@ static __always_inline void silence_ends(__u64 state)
 		WRITE_ONCE(*since, 0);
 }
 
-/* Has the member answered nobody for so long that a client which asks again may blame it? */
+/* Says whether the member has answered nobody for so long that a retransmitted SYN counts as a failure. */
 static __always_inline bool is_silent(__u64 state)
 {
 	__u32 *known = silence_of(state), since = known ? READ_ONCE(*known) : 0, lasted = clock_jiffies() - since;
@@ -43,8 +43,8 @@ static __always_inline bool is_silent(__u64 state)
 	       lasted < SLUICE_SILENCE_FORGOTTEN_SECONDS * clock_hz;
 }
 
-/* Notes a failure (enum sluice_failure) of the member of a flow in this state. A flood against a dead member tells twice
- * a second; that two CPUs may begin a second both is no harm. */
+/* Notes a failure (enum sluice_failure) of the member of a flow in this state. A flood against a dead member is
+ * reported twice a second. Two CPUs may both begin a second, which does no harm. */
 __noinline int suspect_member(__u64 state, __u32 failure)
 {
 	struct sluice_suspicion suspicion = {.member = SLUICE_STATE_GET(state, MEMBER), .failure = failure};

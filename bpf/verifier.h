@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* Code that has its form for the verifier's sake: how the bytes of a packet are reached, and tricks that keep the compiler
- * from hiding a check.
+/* Code for the verifier: access to the bytes of a packet, and tricks that keep the compiler from hiding a check.
  *
- * Contract: nothing reads or writes a packet but through packet_at(), so no access ever leaves the frame, or
- * its headers' part. */
+ * Contract: packets are read and written only through packet_at(), so no access ever leaves the frame or
+ * HEADERS_END. */
 #ifndef SLUICE_BPF_VERIFIER_H
 #define SLUICE_BPF_VERIFIER_H
 
@@ -12,29 +11,29 @@
 
 #include "maps/types.h"
 
-/* Makes the compiler test a pointer itself, and not what decided whether it is NULL: the verifier of kernel 6.1 does not
- * see that the two are the same. */
+/* Makes the compiler test a pointer itself and not the condition that made it NULL: the verifier of kernel 6.1 does
+ * not see that the two are the same. */
 #define MUST_TEST(pointer) asm volatile("" : "+r"(pointer))
 
-/* Keeps a condition by itself: of two pointers that both have to be tested the compiler would test the bitwise or, which the
+/* Keeps a condition separate: if two pointers have to be tested, the compiler would test their bitwise or, which the
  * verifier does not allow. */
 #define TEST_ALONE(condition) asm volatile("" : "+r"(condition))
 
-/* Where a packet's last header ends at the latest, counted from the frame's first byte. The verifier must know a limit, and
- * drivers put no more than this into the first of several buffers, which is all that a program sees: 4 KiB less what is
- * kept free before and after. Honest headers end long before (RFC 8504, 5.3). */
+/* The limit of parsing: a packet's last header must end here, counted from the frame's first byte. The verifier
+ * needs a limit, and drivers put no more into the first of several buffers, which is all that a program sees: 4 KiB
+ * less the room before and after. Honest headers end long before (RFC 8504, 5.3). */
 #define HEADERS_END 3072
 #define OFFSET_MASK 0xfff
 SLUICE_STATIC_ASSERT(HEADERS_END <= OFFSET_MASK);
 
-/* The bytes at `offset` of the frame, or NULL if they are not all there, or not all before HEADERS_END. */
+/* Returns the bytes at `offset` of the frame, or NULL if they are not all there and before HEADERS_END. */
 static __always_inline void *packet_at(struct xdp_md *ctx, __u32 offset, __u32 bytes)
 {
 	void *data = (void *)(long)ctx->data, *data_end = (void *)(long)ctx->data_end;
 
 	if (offset > HEADERS_END - bytes)
 		return NULL;
-	/* Changes nothing any more, but the verifier wants to see the limit in the register that is added. */
+	/* The limit holds already, but the verifier must see it in the register that is added. */
 	asm volatile("" : "+r"(offset));
 	offset &= OFFSET_MASK;
 	return data + offset + bytes <= data_end ? data + offset : NULL;

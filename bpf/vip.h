@@ -22,8 +22,8 @@ static __always_inline const struct sluice_vip *vip_find(int family, const union
 	return bpf_map_lookup_elem(&vips6, address);
 }
 
-/* Sources that no client has (RFC 1122, 3.2.1.3; RFC 4291, 2.5, 2.7), and the land attack. The filter knows that most
- * are no VIPs. */
+/* Says whether no client can have this source (RFC 1122, 3.2.1.3; RFC 4291, 2.5, 2.7), or it is the VIP itself (the
+ * land attack). The filter knows that most sources are no VIPs. */
 static __always_inline bool source_is_martian(int family, const struct packet *p)
 {
 	const union sluice_address *source = &p->tuple.source;
@@ -34,7 +34,7 @@ static __always_inline bool source_is_martian(int family, const struct packet *p
 			return true;
 	} else if (first >> 24 == 0xff || /* multicast */
 		   (!source->halves[0] && (!source->words[2] || source->words[2] == bpf_htonl(0xffff)))) {
-		/* ::, ::1, and IPv4 addresses in IPv6 ones: they would be taken for IPv4 clients (RFC 4291, 2.5.5) */
+		/* ::, ::1, and IPv4 addresses in IPv6 ones, which would be taken for IPv4 clients (RFC 4291, 2.5.5) */
 		return true;
 	}
 	return address_equal(family, source, &p->tuple.destination) ||
@@ -81,7 +81,7 @@ SLUICE_STATIC_ASSERT(sizeof(struct neighbour_message) == 32);
 #define NEIGHBOUR_OVERRIDE 0x20000000
 #define NEIGHBOUR_HOP_LIMIT 255
 
-/* The interface that the packet came in on; NULL if it is not ours. */
+/* Returns the interface on which the packet came in; NULL if it is not ours. */
 static __always_inline const struct sluice_interface *ingress_interface(struct xdp_md *ctx)
 {
 	__u32 slot = ctx->ingress_ifindex % SLUICE_MAX_INTERFACES;
@@ -90,7 +90,7 @@ static __always_inline const struct sluice_interface *ingress_interface(struct x
 	return interface && interface->ifindex == ctx->ingress_ifindex ? interface : NULL;
 }
 
-/* Turns the frame around: it goes back to where it came from, from our own MAC. */
+/* Sends the frame back to its source, from our own MAC. */
 static __always_inline void ethernet_turn_around(struct xdp_md *ctx, const struct sluice_interface *interface)
 {
 	struct ethhdr *eth = packet_at(ctx, 0, sizeof(*eth));
@@ -114,7 +114,7 @@ static __always_inline int answer_arp(struct packet *p, struct xdp_md *ctx)
 	    arp->protocol_bytes != sizeof(__be32) || arp->operation != bpf_htons(ARP_REQUEST))
 		return SLUICE_REASON_NOT_OURS;
 	vip.ipv4 = arp->target;
-	/* Somebody announces our address as theirs: answering would not help, the host's log may. */
+	/* Another host claims our address: an answer would not help, but the host's log may. */
 	if (arp->sender == vip.ipv4 || !vip_find(FAMILY4, &vip))
 		return SLUICE_REASON_NOT_OURS;
 
@@ -127,11 +127,11 @@ static __always_inline int answer_arp(struct packet *p, struct xdp_md *ctx)
 	return SLUICE_REASON_ARP_ANSWERED;
 }
 
-/* All nodes on the link (RFC 4291, 2.7.1). */
+/* The address of all nodes on the link (RFC 4291, 2.7.1). */
 #define ALL_NODES_FIRST 0xff020000
 #define ALL_NODES_LAST 1
 
-/* Sends the frame to all nodes on the link (RFC 2464, 7). */
+/* Addresses the frame to all nodes on the link (RFC 2464, 7). */
 static __always_inline void ethernet_to_all_nodes(struct xdp_md *ctx)
 {
 	__u16 *mac = packet_at(ctx, 0, SLUICE_MAC_BYTES);
@@ -153,8 +153,8 @@ static __always_inline bool address_is_zero(const union sluice_address *a)
 	return !a->halves[0] && !a->halves[1];
 }
 
-/* Options behind a neighbour solicitation's target: none may be of length 0, or go beyond the message; and who asks from
- * nowhere has no address to tell a MAC of. */
+/* Checks the options of a neighbour solicitation: none may have length 0 or go beyond the message, and one from ::
+ * must not have a source MAC. */
 #define NEIGHBOUR_OPTIONS 14 /* as many as frame_sum() can sum up */
 
 __noinline int options_are_sound(struct xdp_md *ctx, __u32 at, __u32 end, __u32 from_nowhere)
@@ -169,7 +169,8 @@ __noinline int options_are_sound(struct xdp_md *ctx, __u32 at, __u32 end, __u32 
 	return at == end;
 }
 
-/* Is the sum of an ICMPv6 message right (RFC 4443, 2.3)? Longer ones than frame_sum() can sum up are taken for wrong. */
+/* Checks the checksum of an ICMPv6 message (RFC 4443, 2.3). Messages that are too long for frame_sum() count as
+ * wrong. */
 static __always_inline bool message_sum_is_right(struct xdp_md *ctx, const struct packet *p)
 {
 	__u64 sum = p->l4_bytes > QUOTED_BYTES + 8 ? ~0ULL : frame_sum(ctx, p->l4_offset, p->l4_bytes);
@@ -181,9 +182,8 @@ static __always_inline bool message_sum_is_right(struct xdp_md *ctx, const struc
 	return checksum_fold(sum) == 0xffff;
 }
 
-/* A neighbour solicitation, to whatever address (RFC 4861, 7.1.1, 7.2.4). One from nowhere asks whether it may have the address
- * (duplicate address detection, RFC 4862, 5.4): everybody is told that it is taken. UNDECIDED: it is none that we
- * answer. */
+/* Answers a neighbour solicitation (RFC 4861, 7.1.1, 7.2.4). One from :: is duplicate address detection (RFC 4862,
+ * 5.4); the answer, that the address is taken, goes to all nodes. UNDECIDED: we don't answer it. */
 static __always_inline int solicitation(struct packet *p, struct xdp_md *ctx)
 {
 	struct neighbour_message *m = packet_at(ctx, p->l4_offset, NEIGHBOUR_WITHOUT_OPTION), *whole;
@@ -240,7 +240,7 @@ __noinline int answer_solicitation(struct packet *p, struct xdp_md *ctx)
 	return p ? solicitation(p, ctx) : UNDECIDED;
 }
 
-/* An ICMP message to a VIP that is up, and no error: pings are answered (RFC 792, RFC 4443). */
+/* Answers pings to a VIP that is up (RFC 792, RFC 4443). The message is not an error. */
 static __always_inline int answer_echo(int family, struct packet *p, struct xdp_md *ctx)
 {
 	__u8 request = family == FAMILY4 ? ICMP4_ECHO_REQUEST : ICMP6_ECHO_REQUEST;
@@ -256,7 +256,7 @@ static __always_inline int answer_echo(int family, struct packet *p, struct xdp_
 
 	icmp->type = reply;
 	checksum_apply(&icmp->checksum, checksum_change16(bpf_htons(request << 8), bpf_htons(reply << 8)));
-	/* Exchanging the addresses changes no sum; the new TTL does. */
+	/* Exchanging the addresses changes no checksum; the new TTL does. */
 	address_store(family, addresses, &p->tuple.destination);
 	address_store(family, addresses + address_bytes(family), &p->tuple.source);
 	if (family == FAMILY4)
