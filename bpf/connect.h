@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /* A new connection: admit it, choose a member, claim a source port, create the flow.
  *
- * All that packets of the flow will need is found out here, once. */
+ * Everything that the flow's packets need is found out here, once. */
 #ifndef SLUICE_BPF_CONNECT_H
 #define SLUICE_BPF_CONNECT_H
 
@@ -20,18 +20,18 @@
 #include "bpf/vip.h"
 #include "maps/reasons.h"
 
-/* Source ports toward members: the client's own, then hashed ones of those that ordinary hosts use. */
+/* Source ports toward members: first the client's own, then hashed ones from the range that ordinary hosts use. */
 #define SNAT_PORT_FIRST 1024
 #define SNAT_PORT_COUNT (65536 - SNAT_PORT_FIRST)
-/* A port below 1024 shows some services (NFS, rsh) that a client's superuser asks; what such a client gets is one of those
- * that its own system would have bound (rresvport(3)), as long as there is one. */
+/* A port below 1024 tells some services (NFS, rsh) that the client is a superuser. Such a client gets a port that
+ * its own system could have bound (rresvport(3)), as long as there is one. */
 #define SNAT_PRIVILEGED_FIRST 512
 #define SNAT_PRIVILEGED_COUNT (SNAT_PORT_FIRST - SNAT_PRIVILEGED_FIRST)
 /* With half of a member's ports taken, one connection in 2^32 finds none. */
 #define SNAT_PORT_TRIES 32
 #define SNAT_PRIVILEGED_TRIES 24
-/* A quarter of a member's ports may be held by half-open connections. Beyond that a new one takes the place of one of them:
- * among so many tries it is there nine times of ten. */
+/* Half-open connections may hold a quarter of a member's ports. Beyond that a new one evicts one of them, which it
+ * finds within so many tries nine times out of ten. */
 #define SNAT_HALF_OPEN_SHARE (SNAT_PORT_COUNT / 4)
 #define SNAT_CROWDED_TRIES 8
 
@@ -41,10 +41,10 @@
 /* Why a connection was not made, beside the errors of the flow table. */
 #define TOO_MANY_HALF_OPEN 1
 #define TOO_MANY_OF_MEMBER 2 /* half-open ones, which hold its source ports */
-/* How often something may make way for it: a connection needs two slots and a port. */
+/* At most so many evictions for one connection, because it needs two slots and a port. */
 #define MAKE_WAY_ROUNDS 3
 
-/* The search for the source port whose connection makes way most readily: port_try() looks at one. */
+/* The search for the source port whose connection has the highest rank for eviction: port_try() looks at one. */
 struct port_search {
 	__u32 hash;
 	__u32 tries; /* how many ports are looked at */
@@ -55,15 +55,15 @@ struct port_search {
 	__s32 freed; /* its slot */
 };
 
-/* A connection in the making: what plan_connection() and create_flow() are told, and what they find. */
+/* A connection that is being created: the arguments and results of plan_connection() and create_flow(). */
 struct connection {
 	struct tuple tuple; /* of the client's first packet */
-	struct sluice_next_hop client_hop; /* where that came from: the way back until the kernel knows better */
+	struct sluice_next_hop client_hop; /* its sender: the way back until the kernel knows better */
 	__u32 listener;
 	__u32 pool;
 	__be32 snat_source;
 	__u32 listener_flags;
-	__u32 adopted; /* it began before we knew it */
+	__u32 adopted; /* it began before we saw it */
 	/* Out. */
 	__u32 member;
 	struct flow_entry forward;
@@ -75,14 +75,14 @@ struct connection {
 	__u32 mode;    /* enum sluice_forwarding_mode */
 	__u32 forgettable; /* later packets find the same member without a flow, and answers don't pass us */
 	__s32 error;   /* -KERNEL_* or TOO_MANY_*: why there is no flow */
-	__u32 claimed; /* the reverse slot was inserted: the forward one is what could not be */
-	/* Of the attempts to make it. */
-	__u32 pressed;   /* 1 << TOO_MANY_*: what has been made way for once */
+	__u32 claimed; /* the reverse slot was inserted, but the forward one could not be */
+	/* The state of the attempts. */
+	__u32 pressed;   /* 1 << TOO_MANY_*: evictions that were tried once */
 	__u32 first_try; /* the first source port worth trying */
 	struct port_search search;
 };
 
-/* Too large for the stack. One per CPU: programs of the kind that use it don't interrupt each other. */
+/* It is too large for the stack. One per CPU is enough, because programs that use it don't interrupt each other. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
@@ -90,7 +90,7 @@ struct {
 	__type(value, struct connection);
 } local_connection SEC(".maps");
 
-/* How a member's packets differ from the client's. */
+/* Says whether the member sees the client's address. */
 static __always_inline bool keeps_client(__u32 mode)
 {
 	return mode != SLUICE_FULLNAT;
@@ -106,7 +106,7 @@ static __always_inline bool chooses_by_hash(const struct sluice_pool *pool)
 	return pool->algorithm == SLUICE_SOURCE_IP || pool->algorithm == SLUICE_SOURCE_IP_PORT;
 }
 
-/* The slot of the members' packets, from that of the client's; its destination port is claimed later. */
+/* Describes the slot of the member's packets, from that of the client's; its destination port is claimed later. */
 static __always_inline void describe_reverse(struct connection *c, __u32 hop)
 {
 	c->reverse.key = (struct tuple){
@@ -123,7 +123,7 @@ static __always_inline void describe_reverse(struct connection *c, __u32 hop)
 			   SLUICE_STATE_PUT(HOP, hop) | SLUICE_FLOW_TO_CLIENT;
 }
 
-/* The forward slot, but for the source port and the next hop. */
+/* Describes the forward slot, without source port and next hop. */
 static __always_inline void describe_forward(int family, struct connection *c, const struct sluice_member *member,
 					     __u32 mode)
 {
@@ -153,8 +153,8 @@ static __always_inline __u32 source_port_hash(const struct tuple *client)
 	return mix(hash_source(client, true) ^ (__u64)client->destination_port << 32 ^ flow_hash_seed);
 }
 
-/* The source ports that a connection may have, in the order in which they are tried. Odd strides over an even count would
- * meet themselves late: 64512 = 2^10 * 63, so a prime above 7 walks through all ports. */
+/* Returns the source port for this try. The stride walks through all ports, because it is a prime above 7 and their
+ * number is 64512 = 2^10 * 63. */
 static __always_inline __be16 source_port_at(__be16 own, __u32 hash, __u32 try)
 {
 	if (try == 0 && own)
@@ -164,8 +164,8 @@ static __always_inline __be16 source_port_at(__be16 own, __u32 hash, __u32 try)
 	return bpf_htons(SNAT_PORT_FIRST + (hash + try * 16411U) % SNAT_PORT_COUNT);
 }
 
-/* Where answers pass us, the port that the member sees may be another one. SCTP's checksum covers the ports, so they stay;
- * and a connection that began elsewhere has its port already. */
+/* Says whether the member may see another port than the client's: answers must pass us. SCTP's checksum covers the
+ * ports, so they stay, and a connection that began elsewhere has its port already. */
 static __always_inline bool port_may_change(const struct connection *c)
 {
 	return (c->mode == SLUICE_FULLNAT || (c->mode == SLUICE_DNAT && !c->adopted)) &&
@@ -180,8 +180,8 @@ static __always_inline bool too_many_of_member(const struct connection *c)
 	return c->mode == SLUICE_FULLNAT && now && (__s32)*now >= (__s32)SNAT_HALF_OPEN_SHARE;
 }
 
-/* Claims a source port by inserting the reverse slot under it. Where the port may not change the client's own is the
- * only candidate. 0, or the error of the last insertion. */
+/* Claims a source port by inserting the reverse slot under it. If the port may not change, the client's own is the
+ * only candidate. Returns 0 or the error of the last insertion. */
 static __always_inline int claim_source_port(int family, struct connection *c)
 {
 	__u32 hash = source_port_hash(&c->tuple);
@@ -204,7 +204,7 @@ static __always_inline int claim_source_port(int family, struct connection *c)
 	return error;
 }
 
-/* The member's next hop. UNDECIDED also when its MAC is not known yet. */
+/* Finds the member's next hop; returns UNDECIDED even if its MAC is not known yet. */
 static __always_inline int find_way_to_member(int family, struct xdp_md *ctx, struct connection *c,
 					      const struct sluice_member *member, __u32 mode)
 {
@@ -238,8 +238,8 @@ static __always_inline int find_way_to_member(int family, struct xdp_md *ctx, st
 	return UNDECIDED;
 }
 
-/* The client's next hop. Until the kernel knows better, replies go back to the MAC that the client's frame came from:
- * the data plane answers ARP for the VIP, so the kernel may never have heard of an on-link client. */
+/* Finds the client's next hop. Until the kernel knows better, replies go to the MAC from which the client's frame
+ * came: the data plane answers ARP for the VIP, so the kernel may never have heard of an on-link client. */
 static __always_inline int find_way_to_client(int family, struct xdp_md *ctx, struct connection *c)
 {
 	struct next_hop_query *q = &c->query;
@@ -266,7 +266,7 @@ static __always_inline void withdraw_reverse(int family, const struct connection
 	flow_remove(family, flow_search(family, &key), &key, c->reverse.state);
 }
 
-/* Both slots, or the one that there is if the member answers directly. 0, or the flow table's error. */
+/* Inserts both slots, or the only one if the member answers directly. Returns 0 or the flow table's error. */
 static __always_inline int insert_slots(int family, struct connection *c)
 {
 	int error;
@@ -288,7 +288,7 @@ static __always_inline int insert_slots(int family, struct connection *c)
 	return error;
 }
 
-/* What is over the limit for once had nothing in its window that could have made way. That is bounded, too. */
+/* A connection whose window had none to evict may exceed the limit, which is bounded, too. */
 static __always_inline bool too_many_half_open(int family, const struct connection *c)
 {
 	const struct sluice_half_open *now = half_open_of(family);
@@ -306,7 +306,7 @@ static __always_inline struct connection *connection_get(void)
 	return bpf_map_lookup_elem(&local_connection, &zero);
 }
 
-/* Chooses a member, and finds the ways there and back. UNDECIDED, or why there can be no connection. */
+/* Chooses a member, and finds the ways there and back. Returns UNDECIDED, or why there can be no connection. */
 static __always_inline int plan_connection(int family, struct xdp_md *ctx)
 {
 	struct connection *c = connection_get();
@@ -318,7 +318,7 @@ static __always_inline int plan_connection(int family, struct xdp_md *ctx)
 
 	if (!c)
 		return SLUICE_REASON_NO_MEMBER;
-	tuple = c->tuple; /* kernel 6.1 takes such arguments from the stack only */
+	tuple = c->tuple; /* kernel 6.1 accepts such arguments on the stack only */
 	index = c->pool;
 	pool = bpf_map_lookup_elem(&pools, &index);
 	if (!pool)
@@ -352,7 +352,7 @@ __noinline int plan_connection6(struct xdp_md *ctx)
 	return plan_connection(FAMILY6, ctx);
 }
 
-/* Makes the flow that was planned. UNDECIDED: there is none, for c->error. */
+/* Creates the planned flow. UNDECIDED: it failed with c->error. */
 static __always_inline int create_flow(int family)
 {
 	struct connection *c = connection_get();
@@ -375,7 +375,7 @@ __noinline int create_flow6(void)
 	return create_flow(FAMILY6);
 }
 
-/* Looks at the n-th source port that the connection in the making may have. 1: the search is over. */
+/* Looks at the connection's n-th candidate for a source port. 1: the search is over. */
 static __always_inline long port_try(int family, __u32 n)
 {
 	struct connection *c = connection_get();
@@ -408,9 +408,9 @@ static long port_try6(__u32 n, void *unused)
 	return port_try(FAMILY6, n);
 }
 
-/* Takes the source port of the connection that makes way most readily among those that hold the first `tries` ports which
- * this one may have. False: none does. By bpf_loop(), because the verifier of kernel 6.1 walks through an ordinary loop's
- * rounds one by one, and gives up. */
+/* Among the connections that hold the first `tries` candidates, evicts the one with the highest rank. False: there
+ * is none. It uses bpf_loop(), because the verifier of kernel 6.1 walks through an ordinary loop's rounds one by
+ * one, and gives up. */
 static __always_inline bool free_source_port(int family, struct connection *c, __u32 tries, bool crowded)
 {
 	c->search = (struct port_search){
@@ -425,7 +425,8 @@ static __always_inline bool free_source_port(int family, struct connection *c, _
 	return c->search.best && flow_reclaim(family, c->search.freed, RECLAIM_PORT);
 }
 
-/* Those of listeners with more than their share go first; the others only when there are far too many. */
+/* Evicts a half-open connection: first of listeners that exceed their share, of others only if there are far too
+ * many. */
 static __always_inline void make_way_for_half_open(int family, const struct tuple *key)
 {
 	const struct sluice_half_open *now = half_open_of(family);
@@ -464,8 +465,8 @@ static __always_inline int make_way_for(int family)
 	}
 }
 
-/* What stood in the way of the connection that was last tried on this CPU may be over and not swept yet: then it goes;
- * or it is one that waits for its client. False: it is not worth trying again. */
+/* Removes what stood in the way of the connection that was last tried on this CPU: one that is over and not swept
+ * yet, or a half-open one. False: it is not worth trying again. */
 __noinline int make_way4(void)
 {
 	return make_way_for(FAMILY4);
@@ -476,7 +477,7 @@ __noinline int make_way6(void)
 	return make_way_for(FAMILY6);
 }
 
-/* The first packet of a flow that was just made, or of one that there is no room for, but that needs none. */
+/* Forwards the first packet of a flow that was just created, or that needs no slot and found no room. */
 static __always_inline int forward_first(int family, struct xdp_md *ctx, __u32 why)
 {
 	struct journey *journey = journey_get();
@@ -519,7 +520,7 @@ __noinline int forward_first6(struct xdp_md *ctx, __u32 why)
 	return forward_first(FAMILY6, ctx, why);
 }
 
-/* Makes the sender of the packet a next hop: replies go back to the MAC and interface that it came from. */
+/* Makes the sender of the packet a next hop: replies go back to its MAC and interface. */
 static __always_inline void describe_client_hop(struct xdp_md *ctx, const struct packet *p, struct sluice_next_hop *hop)
 {
 	const __u8 *frame = packet_at(ctx, 0, ETH_HLEN + SLUICE_MAX_TAGS * VLAN_TAG_BYTES);
@@ -527,7 +528,7 @@ static __always_inline void describe_client_hop(struct xdp_md *ctx, const struct
 
 	if (!frame)
 		return;
-	/* From the MAC that it was sent to. */
+	/* The reply's source is the MAC to which the packet was sent. */
 	__builtin_memcpy(hop->source_mac, frame, SLUICE_MAC_BYTES);
 	__builtin_memcpy(hop->destination_mac, frame + SLUICE_MAC_BYTES, SLUICE_MAC_BYTES);
 	hop->ifindex = ctx->ingress_ifindex;
@@ -557,9 +558,9 @@ static __always_inline bool describe_connection(struct xdp_md *ctx, const struct
 	return true;
 }
 
-/* May this packet begin a flow? Those that open a connection may; *adopted: one from the middle, too, if every load
- * balancer chooses its member alike. Whether there is such a connection only its ends know, so it is as little confirmed
- * as one that opens. */
+/* Says whether this packet may begin a flow. Packets that open a connection may. One from the middle may, too, if
+ * every load balancer chooses its member alike; it sets *adopted. Only the ends know whether there is such a
+ * connection, so it counts as unconfirmed. */
 static __always_inline bool may_begin(const struct packet *p, const struct sluice_listener *listener, bool *adopted)
 {
 	const struct sluice_pool *pool;
@@ -575,14 +576,14 @@ static __always_inline bool may_begin(const struct packet *p, const struct sluic
 	return !(p->signals & (SIGNAL_ACCEPTS | SIGNAL_ENDS | SIGNAL_ABORTS));
 }
 
-/* The forward slot was taken: another CPU opened the same connection a moment ago (a SYN twice, on two queues). The
- * first one counts, the packet follows it. */
+/* Says whether another CPU has opened the same connection a moment ago (the same SYN on two queues), so that the
+ * forward slot was taken. The first one counts, and the packet follows it. */
 static __always_inline bool opened_meanwhile(const struct connection *c)
 {
 	return c->error == -KERNEL_EEXIST && c->claimed;
 }
 
-/* Why there is no flow after all attempts; OPENED_MEANWHILE: there is one. */
+/* Returns why there is no flow after all attempts; OPENED_MEANWHILE: there is one. */
 __noinline int reason_of_failure(void)
 {
 	const struct connection *c = connection_get();
@@ -603,7 +604,7 @@ __noinline int reason_of_failure(void)
 	}
 }
 
-/* A connection that was admitted could not be made. */
+/* Refuses a connection that was admitted but could not be created. */
 static __always_inline int refuse(int family, struct xdp_md *ctx, __u32 why)
 {
 	struct journey *journey = journey_get();
@@ -627,7 +628,7 @@ __noinline int refuse6(struct xdp_md *ctx, __u32 why)
 	return refuse(FAMILY6, ctx, why);
 }
 
-/* A packet for a VIP that is in no flow. NEXT_OPEN: the connection is described and may be made. */
+/* Handles a packet for a VIP without a flow. NEXT_OPEN: the connection is described and may be created. */
 static __always_inline int ask_for_connection(int family, struct packet *p, struct xdp_md *ctx,
 					      const struct sluice_vip *vip)
 {

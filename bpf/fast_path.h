@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* The fast path of the two kinds of packets that nearly all are: packets of established TCP connections and UDP
+/* The fast path, for the two kinds of packets that are nearly all: packets of established TCP connections and UDP
  * sessions, and packets that aren't ours.
  *
- * Contract: fast_path() does to a packet exactly what slow_path() would do, or nothing and returns UNDECIDED.
+ * Contract: fast_path() does to a packet exactly what slow_path() would do, or does nothing and returns UNDECIDED.
  * tests/packet sends every packet through both.
  *
- * Why it exists. With everything in one function the compiler keeps so much alive across the rare branches that the
- * packets of the fast path pay for it. Here each field is loaded once, at a fixed offset, in the widest piece that the checks
- * need: an established packet of a single flow went from 30 to 24 ns (scripts/bench packet-cost). With many flows it
- * hardly matters, there the wait for the flow's cache line is nearly all. Headers of another shape (options, extension
- * headers, fragments, tags) and frames that leave with tags or in a tunnel are left to slow_path(). */
+ * Why it exists: with everything in one function the compiler keeps so much alive across the rare branches that all
+ * packets pay for it. Here each field is loaded once, at a fixed offset, in the widest piece that the checks need:
+ * an established packet of a single flow went from 30 to 24 ns (scripts/bench packet-cost). With many flows it
+ * hardly matters, because they wait for the flow's cache line most of the time. Headers of another shape (options,
+ * extension headers, fragments, tags) and frames that leave with tags or in a tunnel take slow_path(). */
 #ifndef SLUICE_BPF_FAST_PATH_H
 #define SLUICE_BPF_FAST_PATH_H
 
@@ -30,7 +30,7 @@
 /* False: every packet takes the slow path. The tests compare the two. */
 const volatile bool fast_path_enabled = true;
 
-/* Where the fields are when Ethernet has no tag and IP neither options nor extension headers (RFC 894, 791, 8200, 9293,
+/* The fields' offsets if Ethernet has no tag and IP neither options nor extension headers (RFC 894, 791, 8200, 9293,
  * 768). */
 enum {
 	AT_MACS = 0,
@@ -52,12 +52,12 @@ enum {
 #define AT_UDP_CHECKSUM(family) (AT_L4(family) + 6)
 #define AT(type, offset) (*(type *)(data + (offset)))
 
-/* Ethertype, then the version with the header's length (IPv4) or half of the traffic class (IPv6), as one little-endian
- * word reads them. */
+/* The little-endian word of the ethertype and the version with the header's length (IPv4) or half of the traffic
+ * class (IPv6). */
 #define IPV4_PLAIN(word) (((word) & 0x00ffffff) == (0x45 << 16 | bpf_htons(ETH_P_IP)))
 #define IPV6_PLAIN(word) (((word) & 0x00f0ffff) == (0x60 << 16 | bpf_htons(ETH_P_IPV6)))
 
-/* The frame's own MAC, compared with the interface's by one load each: the lower 6 of 8 bytes. */
+/* Compares the frame's destination MAC with the interface's by one load each: the lower 6 of 8 bytes. */
 static __always_inline bool mac_is_ours(void *data, const struct sluice_interface *interface)
 {
 	return (AT(__u64, AT_MACS) ^ *(const __u64 *)(const void *)interface->mac) << 16 == 0;
@@ -69,8 +69,8 @@ static __always_inline __u32 plain_ip_bytes(int family, void *data)
 				 : sizeof(struct ipv6hdr) + bpf_ntohs(AT(__be16, AT_IPV6_LENGTH));
 }
 
-/* An unfragmented packet whose lengths fit, and for TCP no flag that opens or closes. The rest of the packet is no
- * concern of ours. */
+/* Says whether the packet is unfragmented, its lengths fit, and for TCP no flag opens or closes. The fast path needs
+ * no more. */
 static __always_inline bool headers_are_plain(int family, void *data, void *data_end, __u8 protocol, __u32 ip_bytes)
 {
 	__u32 header_bytes = ip_header_bytes(family), l4_bytes;
@@ -119,8 +119,8 @@ static __always_inline void rewrite_headers(int family, void *data, const struct
 		checksum_apply(&AT(__u16, AT_TCP_CHECKSUM(family)), l4_change);
 }
 
-/* A packet that changes nothing: its connection is established, its next hop is known, it fits there, its TTL is not
- * at the end. */
+/* Returns the next hop of a packet that changes no state: its connection is established, its next hop is known, it
+ * fits the MTU, and its TTL is not at the end. */
 static __always_inline const struct sluice_next_hop *plain_way(int family, void *data, const struct flow *flow,
 							       const struct sluice_runtime *r, __u32 ip_bytes)
 {
@@ -135,7 +135,7 @@ static __always_inline const struct sluice_next_hop *plain_way(int family, void 
 	return hop;
 }
 
-/* Both addresses and ports, as they lie in the packet. */
+/* Loads both addresses and ports from the packet. */
 static __always_inline struct tuple plain_tuple(int family, void *data, __u8 protocol)
 {
 	__u32 ports = AT(__u32, AT_L4(family)), at = family == FAMILY4 ? AT_IPV4_ADDRESSES : AT_IPV6_ADDRESSES;
@@ -169,12 +169,12 @@ static __always_inline int fast_path_of(int family, struct xdp_md *ctx, void *da
 	if (protocol != IPPROTO_TCP && protocol != IPPROTO_UDP)
 		return UNDECIDED;
 	t = plain_tuple(family, data, protocol);
-	/* Ours are packets to VIPs, and of flows without SNAT those that come from members. */
+	/* Packets to VIPs are ours and, in flows without SNAT, those from members. */
 	if (!address_in_filter(family, r, &t.destination) && !address_in_filter(family, r, &t.source)) {
 		count_reason(SLUICE_REASON_NOT_OURS);
 		return XDP_PASS;
 	}
-	/* Enough for either protocol, so that no verifier has to see which of two checks came before. */
+	/* This is enough for either protocol, so that the verifier need not see which of two checks came before. */
 	if (data + AT_L4(family) + sizeof(struct tcphdr) > data_end)
 		return UNDECIDED;
 	ip_bytes = plain_ip_bytes(family, data);
@@ -194,7 +194,7 @@ static __always_inline int fast_path_of(int family, struct xdp_md *ctx, void *da
 	return ifindex == ctx->ingress_ifindex ? XDP_TX : bpf_redirect(ifindex, 0);
 }
 
-/* Returns the XDP action, or UNDECIDED. */
+/* Takes the packet if it is simple; returns the XDP action, or UNDECIDED. */
 static __always_inline int fast_path(struct xdp_md *ctx)
 {
 	void *data = (void *)(long)ctx->data, *data_end = (void *)(long)ctx->data_end;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* The life of a connection: what has been seen of it, how long it may be idle, when it makes way, its end. */
+/* The life of a connection: its phases, its idle times, its eviction, its end. */
 #ifndef SLUICE_BPF_FLOW_STATE_H
 #define SLUICE_BPF_FLOW_STATE_H
 
@@ -10,7 +10,7 @@
 #include "maps/listener.h"
 #include "maps/member.h"
 
-/* Connections that the client has not confirmed; set before load, see SLUICE_HALF_OPEN_SHARE. */
+/* The limit of half-open connections; set before load, see SLUICE_HALF_OPEN_SHARE. */
 const volatile __u32 half_open_limit4 = SLUICE_DEFAULT_FLOWS / SLUICE_HALF_OPEN_SHARE;
 const volatile __u32 half_open_limit6 = SLUICE_DEFAULT_FLOWS / SLUICE_IPV6_SHARE / SLUICE_HALF_OPEN_SHARE;
 
@@ -19,16 +19,16 @@ static __always_inline __u32 half_open_limit(int family)
 	return family == FAMILY4 ? half_open_limit4 : half_open_limit6;
 }
 
-/* Rounds for changing a state that other CPUs change too. */
+/* The number of tries to change a state that other CPUs change, too. */
 #define FLOW_STATE_ROUNDS 8
 
-/* What a packet of a connection tells about it. */
+/* A packet's event for its connection. */
 enum flow_event {
 	EVENT_NONE,
-	EVENT_PACKET, /* nothing in particular; of an end that has ended or reset the connection, that is much */
+	EVENT_PACKET, /* any other packet, which may refute an end's FIN or reset */
 	EVENT_DATA,
 	EVENT_ACCEPTS,
-	EVENT_ANSWERS, /* UDP: what SYN-ACK and ACK are together */
+	EVENT_ANSWERS, /* UDP: SYN-ACK and ACK together */
 	EVENT_ENDS,
 	EVENT_ABORTS,
 	FLOW_EVENTS
@@ -40,11 +40,11 @@ enum flow_event {
 #define PHASE(name) PHASE_INDEX(SLUICE_PHASE_##name)
 #define STAYS(name) [0 ... FLOW_EVENTS - 1] = PHASE(name)
 
-/* What comes after each phase. What is not here can't be.
+/* The next phase after each event. Combinations that are not here can't happen.
  *
- * A FIN is taken back by data of the same end, because an end that has sent its FIN goes on acknowledging but sends nothing
- * new. A reset is taken back by anything of the same end: after one of its own it is silent. Once both ends have
- * ended it, acknowledgements are still under way; data takes back its end's part. */
+ * Data of the same end takes back a FIN, because an end that has sent its FIN goes on acknowledging but sends
+ * nothing new. Any packet of the same end takes back a reset, because after a real one the end is silent. Once both
+ * ends have ended the connection, acknowledgements are still under way; data takes back its end's part. */
 #pragma clang diagnostic push
 #pragma clang diagnostic ignored "-Winitializer-overrides"
 static const __u8 after_client[PHASES][FLOW_EVENTS] = {
@@ -64,7 +64,7 @@ static const __u8 after_client[PHASES][FLOW_EVENTS] = {
 			       [EVENT_ENDS] = PHASE(CLIENT_ENDED)},
 };
 static const __u8 after_member[PHASES][FLOW_EVENTS] = {
-	/* In the middle of a connection that was adopted the member has accepted it before. */
+	/* In an adopted connection the member has accepted before. */
 	[PHASE(OPENING)] = {STAYS(OPENING), [EVENT_ACCEPTS] = PHASE(ANSWERED), [EVENT_PACKET] = PHASE(ANSWERED),
 			    [EVENT_DATA] = PHASE(ANSWERED), [EVENT_ANSWERS] = PHASE(OPEN),
 			    [EVENT_ABORTS] = PHASE(REFUSED)},
@@ -82,7 +82,7 @@ static const __u8 after_member[PHASES][FLOW_EVENTS] = {
 };
 #pragma clang diagnostic pop
 
-/* A segment without ACK is ignored by whoever gets it, unless it opens or resets (RFC 9293, 3.10.7.4). */
+/* Receivers ignore a segment without ACK unless it opens or resets (RFC 9293, 3.10.7.4). */
 static __always_inline __u32 event_of(__u32 signals)
 {
 	if (signals & SIGNAL_ABORTS)
@@ -96,13 +96,13 @@ static __always_inline __u32 event_of(__u32 signals)
 	return signals & SIGNAL_DATA ? EVENT_DATA : EVENT_PACKET;
 }
 
-/* A forward slot's state after this. */
+/* Returns a forward slot's state after the event. */
 static __always_inline __u64 state_after(__u64 state, __u32 event, bool of_member)
 {
 	__u32 phase = PHASE_INDEX(sluice_flow_phase(state)) % PHASES;
 	__u64 next;
 
-	/* One register for check and use. */
+	/* Check and use need the same register. */
 	asm volatile("" : "+r"(event));
 	if (event >= FLOW_EVENTS)
 		return state;
@@ -110,8 +110,8 @@ static __always_inline __u64 state_after(__u64 state, __u32 event, bool of_membe
 	return (state & ~SLUICE_PHASE_BITS) | next * SLUICE_FLOW_REPLIED;
 }
 
-/* Moves a forward slot to its next phase, and counts. Packets of established connections that have nothing to tell never
- * write here. Returns the state after it. */
+/* Moves a forward slot to its next phase, and counts. Ordinary packets of established connections never write here.
+ * Returns the new state. */
 static __always_inline __u64 flow_advance(int family, const struct tuple *key, const struct flow *forward, __u32 event,
 					  bool of_member)
 {
@@ -130,7 +130,7 @@ static __always_inline __u64 flow_advance(int family, const struct tuple *key, c
 			count_flow_changed(family, state, next);
 			return next;
 		}
-		/* It may have been moved. */
+		/* The flow may have been moved to another table. */
 		if (flow_move_phase) {
 			index = flow_search(family, key);
 			slot = flow_slot(family, index);
@@ -144,7 +144,7 @@ static __always_inline __u64 flow_advance(int family, const struct tuple *key, c
 	return state;
 }
 
-/* A reset of a confirmed connection, of which nobody but one end, or who speaks in its name, has said a word. */
+/* Says whether a confirmed connection was reset by one end only, so that the reset may be forged. */
 static __always_inline bool reset_by_one(__u64 state)
 {
 	__u64 phase = sluice_flow_phase(state);
@@ -152,7 +152,7 @@ static __always_inline bool reset_by_one(__u64 state)
 	return phase == SLUICE_PHASE_CLIENT_RESET || phase == SLUICE_PHASE_MEMBER_RESET;
 }
 
-/* What the flow's listener says in place of `usual`; 0 is nothing. */
+/* Returns the listener's idle time, or `usual` if that is 0. */
 static __always_inline __u32 listener_idle_seconds(__u64 state, __u32 usual)
 {
 	__u32 listener = SLUICE_STATE_GET(state, LISTENER);
@@ -161,7 +161,7 @@ static __always_inline __u32 listener_idle_seconds(__u64 state, __u32 usual)
 	return own && *own ? *own : usual;
 }
 
-/* The same, where only a shorter time counts: nobody has shown that the flow is worth keeping. */
+/* Does the same if the listener's time is shorter, for flows that are closing or were never answered. */
 static __always_inline __u32 listener_idle_at_most(__u64 state, __u32 usual)
 {
 	__u32 own = listener_idle_seconds(state, usual);
@@ -184,8 +184,8 @@ static __always_inline __u32 flow_timeout_seconds(__u64 state)
 	return SLUICE_TIMEOUT_HALF_OPEN_SECONDS;
 }
 
-/* The age of the last packet. One that was stamped after `now` was read is not 4 hours old: the top sixteenth of the
- * range counts as the future. */
+/* Returns the age of the last packet. A packet that was stamped after `now` was read is not 4 hours old, so the top
+ * sixteenth of the range counts as the future. */
 static __always_inline __u32 flow_idle_ticks(__u64 state, __u32 now)
 {
 	__u32 ticks = (now - SLUICE_STATE_GET(state, SEEN)) & SLUICE_STATE_SEEN_MASK;
@@ -213,8 +213,8 @@ __noinline int flow_is_idle6(const struct tuple *reverse_key, __u64 forward_stat
 	return reverse_key && flow_is_idle_in(FAMILY6, reverse_key, forward_state);
 }
 
-/* Has a connection, given its reverse key and the state of its forward slot, been idle in both directions for longer
- * than that state allows? */
+/* Says whether a connection, given its reverse key and its forward slot's state, was idle in both directions for
+ * longer than that state allows. */
 static __always_inline bool flow_is_idle(int family, const struct tuple *reverse_key, __u64 forward_state)
 {
 	return family == FAMILY4 ? flow_is_idle4(reverse_key, forward_state)
@@ -259,8 +259,8 @@ static __always_inline bool flow_forget_both(int family, const struct tuple *for
 				 : flow_forget6(forward->index, forward_key, forward->state, reverse_key);
 }
 
-/* Takes both slots out. The forward one goes first: a new connection of the same client may only start once
- * the reverse one no longer guards the old port. False: another CPU took it out, or a packet came. */
+/* Removes both slots. The forward one goes first, because a new connection of the same client may only start once
+ * the reverse one no longer guards the old port. False: another CPU has removed it, or a packet came. */
 static __always_inline bool flow_forget(int family, const struct tuple *key, const struct flow *forward)
 {
 	struct tuple reverse_key = flow_twin(forward);
@@ -282,15 +282,15 @@ static __always_inline const struct sluice_member *member_of(__u64 state)
 	return bpf_map_lookup_elem(&members, &index);
 }
 
-/* Nobody vouches for the member any more: it is down, or was removed, after which no monitor asks it, or its time to drain
- * is over. */
+/* Says whether the member is gone: it is down, was removed (after which it isn't probed), or its time to drain is
+ * over. */
 static __always_inline bool member_is_gone(const struct sluice_member *member)
 {
 	return member->flags & (SLUICE_MEMBER_FAILED | SLUICE_MEMBER_REMOVED | SLUICE_MEMBER_GIVEN_UP);
 }
 
-/* Has the member been silent for as long as the sweep lets an unanswered UDP flow be, while its client went on? Never true
- * of a member that answers directly, whose packets are not seen. */
+/* Says whether the member was silent for as long as an unanswered UDP flow may live, while its client went on. It is
+ * never true of a member that answers directly, whose packets don't pass us. */
 static __always_inline bool member_is_silent(int family, const struct tuple *reverse_key, __u64 forward_state)
 {
 	__u32 allowed = clock_ticks_in(SLUICE_TIMEOUT_UDP_SECONDS), now = clock_ticks();
@@ -310,9 +310,9 @@ __noinline int member_is_silent6(const struct tuple *reverse_key, __u64 forward_
 	return reverse_key && member_is_silent(FAMILY6, reverse_key, forward_state);
 }
 
-/* UDP sessions never end by themselves, so that a client that goes on sending would stay with a dead member for ever:
- * the sweep takes them out, and the client's next packet makes a new one. A member that is drained or disabled is not
- * asked by any monitor; there it counts that it does not answer. */
+/* Says whether the sweep must remove a UDP session of a gone member. Such sessions never end by themselves, so a
+ * client that goes on sending would stay with the member for ever; its next packet then opens a new one. A drained
+ * or disabled member isn't probed, so its silence counts instead. */
 static __always_inline bool flow_is_stranded(int family, const struct flow *forward)
 {
 	const struct sluice_member *member;
@@ -329,7 +329,7 @@ static __always_inline bool flow_is_stranded(int family, const struct flow *forw
 	return family == FAMILY4 ? member_is_silent4(&twin, forward->state) : member_is_silent6(&twin, forward->state);
 }
 
-/* A connection to a member that its pool gives up, see SLUICE_MEMBER_GIVEN_UP. */
+/* Says whether the flow's member is given up, see SLUICE_MEMBER_GIVEN_UP. */
 static __always_inline bool flow_is_doomed(const struct flow *forward)
 {
 	const struct sluice_member *member;
@@ -340,17 +340,17 @@ static __always_inline bool flow_is_doomed(const struct flow *forward)
 	return member && member->flags & SLUICE_MEMBER_GIVEN_UP;
 }
 
-/* The same, asked for each packet of a connection: only those that lost their next hop have to look. */
+/* Says the same for a packet; only flows without a next hop have to look. */
 static __always_inline bool flow_is_given_up(const struct flow *flow)
 {
 	return !SLUICE_STATE_GET(flow->state, HOP) && !(flow->state & SLUICE_FLOW_TO_CLIENT) && flow_is_doomed(flow);
 }
 
-/* Does a SYN or INIT that meets this forward slot open a new connection, perhaps with another member (RFC 6191 in spirit)?
- * Yes when both ends have ended the old one, when the member refused it, when it is given up or idle for too long; when its
- * member is down or removed; and when the member takes no new connections and this one never got far, or the member is
- * silent. Otherwise the member is to judge: it is a retransmission, or somebody's forgery, or one end has ended the
- * old one and the member knows. */
+/* Says whether a SYN or INIT that meets this forward slot opens a new connection, perhaps with another member (RFC
+ * 6191 in spirit). It does if both ends have ended the old one, the member has refused it, or it is given up or idle
+ * for too long; if its member is down or removed; and if the member takes no new connections and this one was never
+ * established, or the member is silent. Otherwise the member must judge, because the packet may be a retransmission
+ * or forged, or one end has ended the old connection and the member knows. */
 static __always_inline bool flow_gives_way(int family, const struct flow *forward)
 {
 	__u64 phase = sluice_flow_phase(forward->state);
@@ -368,7 +368,7 @@ static __always_inline bool flow_gives_way(int family, const struct flow *forwar
 	return flow_is_idle(family, &twin, forward->state);
 }
 
-/* Copies a slot whatever its key. False: it holds no flow, or it changed meanwhile. */
+/* Copies a slot without comparing a key. False: it holds no flow, or it changed meanwhile. */
 static __always_inline bool flow_take_any(int family, __s32 index, struct tuple *key, struct flow *flow)
 {
 	void *slot = flow_slot(family, index);
@@ -379,15 +379,15 @@ static __always_inline bool flow_take_any(int family, __s32 index, struct tuple 
 	return key->protocol && flow_take(family, slot, index, key, flow);
 }
 
-/* Which connections make way for a new one. */
+/* The connections that a new one may evict. */
 #define RECLAIM_IDLE 0        /* those that are over and were not swept yet (nobody sweeps while the controller is dead) */
-#define RECLAIM_HALF_OPEN 1   /* and those that wait for their client: in a flood nearly all are spoofed */
-#define RECLAIM_UNCONFIRMED 2 /* and those that were closed before their client confirmed them */
-#define RECLAIM_OVER_SHARE 3  /* like half-open ones, but only those of listeners that have more than their share of them */
-#define RECLAIM_PORT 4        /* like unconfirmed ones, and those that were closed: see port_rank() */
+#define RECLAIM_HALF_OPEN 1   /* also half-open ones: in a flood nearly all are spoofed */
+#define RECLAIM_UNCONFIRMED 2 /* also those that were closed before their client confirmed them */
+#define RECLAIM_OVER_SHARE 3  /* like half-open ones, but only of listeners that exceed their share */
+#define RECLAIM_PORT 4        /* like unconfirmed ones, and closed ones: see port_rank() */
 #define RECLAIM_UNPROVEN 5    /* see oldest_unproven() */
 
-/* Has the listener of this flow more half-open connections than are its own? */
+/* Says whether the flow's listener exceeds its share of half-open connections. */
 static __always_inline bool listener_is_over_share(int family, __u64 state)
 {
 	__u32 index = SLUICE_STATE_GET(state, LISTENER);
@@ -447,13 +447,13 @@ __noinline int flow_reclaim6(__s32 index, __u32 which)
 	return flow_reclaim_in(FAMILY6, index, which);
 }
 
-/* Removes the connection that this slot belongs to if it makes way. True: the slot is free now. */
+/* Evicts the slot's connection if `which` allows it. True: the slot is free now. */
 static __always_inline bool flow_reclaim(int family, __s32 index, __u32 which)
 {
 	return family == FAMILY4 ? flow_reclaim4(index, which) : flow_reclaim6(index, which);
 }
 
-/* Slots of a full window that are looked through for flows that are over. */
+/* At most so many slots of a full window are searched for flows that are over. */
 #define FLOW_RECLAIM_SLOTS 16
 
 /* Frees one slot of this home's window. */
@@ -466,13 +466,13 @@ static __always_inline bool window_reclaim(int family, __u32 home, __u32 slots, 
 	return false;
 }
 
-/* How readily the connection that holds a source port toward a member makes way for another one there. 0: not at all. To
- * the rank of a connection its idle ticks are added, so the longest idle one of a rank goes first. */
+/* The ranks for evicting the connection that holds a source port toward a member; 0: never. Its idle ticks are
+ * added, so the longest idle one of a rank goes first. */
 #define PORT_RANK_CLOSED (1U << 12)    /* it guards the port against its late packets: two minutes are better than one */
 #define PORT_RANK_HALF_OPEN (1U << 16) /* the member may still be asking the client */
 #define PORT_RANK_OVER (1U << 20)      /* idle for too long, or reset before the client confirmed it */
-/* A half-open connection that is younger than this may be an honest one, one that looks closed may not be: a reset that
- * nobody believed is taken back by the next packet. */
+/* A half-open connection that is younger than this may be an honest one, and one that looks closed may go on: the
+ * next packet takes back a forged reset. */
 #define PORT_RANK_TICKS 2
 
 /* `crowded`: the member has more half-open connections than their share of its ports. */
@@ -489,7 +489,7 @@ static __always_inline __u32 port_rank_in(int family, __s32 index, bool crowded)
 		return 0;
 	reverse_idle = flow_idle_ticks(flow->state, now);
 	flow_twin_to(&journey->quoted, flow);
-	/* Without its twin it is being inserted right now, unless it is old. */
+	/* A slot without its twin is being inserted right now, unless it is old. */
 	if (!flow_find_far(family, &journey->quoted, flow))
 		return reverse_idle >= PORT_RANK_TICKS ? PORT_RANK_OVER : 0;
 	flow_twin_to(&journey->quoted, flow);
@@ -517,8 +517,8 @@ __noinline int port_rank6(__s32 index, __u32 crowded)
 	return port_rank_in(FAMILY6, index, crowded);
 }
 
-/* What nobody ever proves: that a client of UDP, or of a member that answers past us, hears what it is answered. Such a
- * connection makes way for one of the same listener, or of anybody if its listener has more than a share of the table. */
+/* Nothing ever proves that a client of UDP, or of a member that answers directly, receives the answers. Such a
+ * connection is evicted for one of the same listener, or of any listener if its own exceeds a share of the table. */
 #define UNPROVEN_SHARE 4 /* a quarter */
 
 static __always_inline bool flow_is_unproven(int family, __u64 state, __u32 listener)
@@ -540,7 +540,7 @@ static __always_inline bool flow_is_unproven(int family, __u64 state, __u32 list
 	return active && *active > (family == FAMILY4 ? flow_capacity4 : flow_capacity6) / UNPROVEN_SHARE;
 }
 
-/* The longest idle one of them in a home's window; -1: there is none. */
+/* Returns the longest idle of them in a home's window; -1: there is none. */
 static __always_inline __s32 oldest_unproven_in(int family, __u32 home, __u32 listener)
 {
 	__u32 now = clock_ticks(), oldest = 0;
@@ -572,8 +572,8 @@ __noinline int oldest_unproven6(__u32 home, __u32 listener)
 	return oldest_unproven_in(FAMILY6, home, listener);
 }
 
-/* The window of this flow, of this listener, is full. What makes way: a connection that is over; if there is none, one that
- * its client has not confirmed; if there is none, one that nobody can confirm. */
+/* Makes room in the full window of this flow: evicts a connection that is over, or one that its client has not
+ * confirmed, or one that nothing can confirm, in this order. */
 static __always_inline bool flow_make_room(int family, const struct tuple *key, __u32 listener)
 {
 	__u32 home = tuple_home(family, key);
