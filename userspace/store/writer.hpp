@@ -1,13 +1,12 @@
 // Writer: hands commits to a store without making the event loop wait for the disk.
 #pragma once
 
-#include <condition_variable>
-#include <deque>
+#include <chrono>
 #include <functional>
-#include <mutex>
 #include <string>
-#include <thread>
+#include <utility>
 
+#include "base/worker.hpp"
 #include "store/store.hpp"
 
 namespace sluice::store {
@@ -41,34 +40,22 @@ class DirectWriter final : public Writer {
 };
 
 // A writer with a thread of its own. As long as it lives nobody else may use the store.
+//
+// Its end waits until everything that was handed over is committed, even for a disk that hangs:
+// otherwise commits that only this process knows would be lost.
 class WriterThread final : public Writer {
  public:
-  // Makes the event loop's thread run a function soon; called on the writer's thread.
-  using Post = std::function<void(std::function<void()>)>;
+  using Post = Worker::Post;
 
-  WriterThread(Store& store, Post post);
-  // Waits until everything that was handed over is committed, even for a disk that hangs: otherwise
-  // commits that only this process knows would be lost. Their outcome may not be reported any more.
-  ~WriterThread() override;
-  WriterThread(const WriterThread&) = delete;
-  WriterThread& operator=(const WriterThread&) = delete;
+  WriterThread(Store& store, Post post) : store_(store), worker_(std::move(post)) {}
 
   void commit(Commit commit, Done done) override;
   void back_up(BackUpDone done) override;
   void read_backup(std::string file, ReadDone done) override;
-  // Runs `work` on the writer's thread, between commits, and posts what it returns.
-  void run(std::function<std::function<void()>()> work);
 
  private:
-  void work();
-
   Store& store_;
-  Post post_;
-  std::mutex mutex_;  // guards what follows
-  std::condition_variable news_;
-  std::deque<std::function<std::function<void()>()>> queue_;
-  bool ending_ = false;
-  std::thread thread_;  // last: it uses all of the above
+  Worker worker_;  // last: its end uses the store
 };
 
 }  // namespace sluice::store
