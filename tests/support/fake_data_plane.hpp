@@ -13,7 +13,7 @@
 
 namespace sluice::test {
 
-class FakeDataPlane : public control::DataPlane {
+class FakeDataPlane : public control::DataPlane, public control::Inspection {
  public:
   // Tests set and read this.
   control::DataPlaneState state;
@@ -80,6 +80,20 @@ class FakeDataPlane : public control::DataPlane {
     return handshakes[member];
   }
   Result<std::vector<control::ReasonCount>> reason_counters() override { return reasons; }
+  // Within the call; or, where a test holds it up, when the test wants.
+  using Held = std::function<bool(std::function<void()> work, const control::Asker&)>;
+  Held hold_inspection;
+  bool inspect(control::Inspecting work, const control::Asker& asker) override {
+    const auto all = [this, work = std::move(work)] {
+      if (const auto outcome = work(*this)) outcome();
+    };
+    if (hold_inspection) return hold_inspection(all, asker);
+    all();
+    return true;
+  }
+  void expire_flows(std::function<void(Result<control::ExpiryReport>)> done) override {
+    done(expire_flows());
+  }
   Result<control::ExpiryReport> expire_flows() override { return control::ExpiryReport{}; }
   Result<void> renew_next_hops() override { return {}; }
   Result<std::vector<control::AttachedInterface>> interfaces() override { return attached; }
@@ -97,7 +111,7 @@ class FakeDataPlane : public control::DataPlane {
                          [&](const auto& flow) { return control::matches(filter, flow); });
   }
   Result<control::Explanation> explain(const control::Question& question) override {
-    return answer ? answer(question) : DataPlane::explain(question);
+    return answer ? answer(question) : Inspection::explain(question);
   }
   Result<Uuid> start_capture(const control::CaptureFilter& filter) override {
     if (capture_filter) return fail(ErrorKind::conflict, "Another capture is under way.");

@@ -21,6 +21,7 @@
 #include "control/follower.hpp"
 #include "dataplane/bpf_data_plane.hpp"
 #include "dataplane/hash_key.hpp"
+#include "dataplane/slow_lane.hpp"
 #include "kernel/pin_lock.hpp"
 #include "kernel/program.hpp"
 #include "logging.hpp"
@@ -63,9 +64,10 @@ Result<void> attach(const Options& options) {
 }
 
 // Opens the pinned data plane, or loads one, and sets the hash key by which members are chosen.
-Result<std::unique_ptr<dataplane::BpfDataPlane>> open_data_plane(const Options& options) {
+Result<std::unique_ptr<dataplane::BpfDataPlane>> open_data_plane(const Options& options,
+                                                                 dataplane::SlowLane& lane) {
   auto data_plane = dataplane::BpfDataPlane::open(
-      options.pin_directory, options.flows.value_or(kernel::LoadOptions{}.flows));
+      options.pin_directory, options.flows.value_or(kernel::LoadOptions{}.flows), &lane);
   if (!data_plane) return data_plane;
   const auto hash_key = dataplane::read_or_make_hash_key(options.hash_key_file);
   if (!hash_key) return tl::unexpected(hash_key.error());
@@ -194,13 +196,14 @@ Result<void> run(const Options& options) {
   auto stored = store->load();
   if (!stored) return tl::unexpected(std::move(stored.error()));
   if (auto attached = attach(options); !attached) return attached;
-  auto data_plane = open_data_plane(options);
+  const auto post = [&loop](auto heard) { boost::asio::post(loop, std::move(heard)); };
+  dataplane::SlowLane lane(post);  // looks on without anybody waiting for it
+  auto data_plane = open_data_plane(options, lane);
   if (!data_plane) return tl::unexpected(std::move(data_plane.error()));
 
   // The controller makes the data plane equal to the desired state. From here on another thread
   // waits for the disk.
-  store::WriterThread writer(*store,
-                             [&loop](auto heard) { boost::asio::post(loop, std::move(heard)); });
+  store::WriterThread writer(*store, post);
   using Age = control::Controller::Age;
   auto started =
       control::Controller::start(std::move(*stored), writer, **data_plane,
@@ -242,7 +245,7 @@ Result<void> run(const Options& options) {
   const PinWatch pin_watch(
       loop, options.pin_directory,
       {.on_other_maps = [&]() -> Result<void> {
-         auto present = open_data_plane(options);
+         auto present = open_data_plane(options, lane);
          if (!present) return tl::unexpected(std::move(present.error()));
          (*data_plane).swap(*present);  // the old one lives until nobody uses it
          notice_reader.read(**data_plane);

@@ -2,6 +2,8 @@
 
 #include <spdlog/spdlog.h>
 
+#include <utility>
+
 #include "service_manager.hpp"
 
 namespace sluice::daemon {
@@ -46,11 +48,14 @@ void Maintenance::repeat(boost::asio::steady_timer& timer, std::chrono::microsec
 }
 
 void Maintenance::expire_flows() {
-  const auto report = controller_.data_plane().expire_flows();
-  auto error = report ? std::string() : report.error().text();
-  if (!error.empty() && error != last_expiry_error_) spdlog::error("remove idle flows: {}", error);
-  last_expiry_error_ = std::move(error);
-  controller_.data_plane().end_abandoned_capture();
+  if (std::exchange(sweeping_, true)) return;
+  controller_.data_plane().expire_flows([this](const Result<control::ExpiryReport>& report) {
+    sweeping_ = false;
+    auto error = report ? std::string() : report.error().text();
+    if (!error.empty() && error != last_expiry_error_)
+      spdlog::error("remove idle flows: {}", error);
+    last_expiry_error_ = std::move(error);
+  });
 }
 
 void Maintenance::look_at_the_store() {

@@ -32,6 +32,7 @@ class Maintenance {
   std::list<boost::asio::steady_timer> timers_;
   std::uint64_t commits_seen_ = 0;
   bool store_hangs_ = false;
+  bool sweeping_ = false;
   std::string last_expiry_error_;  // so that each error is logged once
 };
 

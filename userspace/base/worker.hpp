@@ -1,5 +1,5 @@
-// Worker: a thread that carries out one piece of work after the other, beside the event loop, which
-// hears of each outcome.
+// Worker: a thread beside the event loop that carries out one piece of work after the other, and
+// posts each outcome to the event loop.
 #pragma once
 
 #include <chrono>

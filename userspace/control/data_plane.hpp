@@ -7,6 +7,7 @@
 
 #include <compare>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 #include <tuple>
@@ -17,8 +18,7 @@
 #include "base/ip_network.hpp"
 #include "base/result.hpp"
 #include "base/uuid.hpp"
-#include "control/capture.hpp"
-#include "control/flows.hpp"
+#include "control/inspection.hpp"
 #include "model/objects.hpp"
 #include "model/supported.hpp"
 #include "store/store.hpp"
@@ -192,11 +192,6 @@ struct ReasonCount {
   std::uint64_t packets = 0;
 };
 
-struct ExpiryReport {
-  std::uint32_t live = 0;     // connections in the table
-  std::uint32_t expired = 0;  // removed by this sweep
-};
-
 struct AttachedInterface {
   std::uint32_t index = 0;
   std::string name;
@@ -232,41 +227,14 @@ class DataPlane {
   virtual Result<HandshakeTimes> member_handshakes(const Uuid& /*member*/) { return {}; }
   virtual Result<std::vector<ReasonCount>> reason_counters() = 0;
 
-  // Removes idle flows (one sweep).
-  virtual Result<ExpiryReport> expire_flows() = 0;
   // Makes every flow look up its next hop in the kernel's FIB again.
   virtual Result<void> renew_next_hops() = 0;
 
-  // The following functions may be ErrorKind::unsupported.
-  //
-  // Live connections that match the filter, at most `limit`, in no order.
-  virtual Result<std::vector<Flow>> flows(const FlowFilter&, std::size_t /*limit*/) {
-    return fail(ErrorKind::unsupported, "This data plane does not list its connections.");
-  }
-  // Removes those connections; returns their number. Their next packets belong to an unknown
-  // connection.
-  virtual Result<std::uint64_t> flush_flows(const FlowFilter&) {
-    return fail(ErrorKind::unsupported, "This data plane does not forget connections by request.");
-  }
-  // Tells what would happen to a first packet, without counting or remembering anything.
-  virtual Result<Explanation> explain(const Question&) {
-    return fail(ErrorKind::unsupported, "This data plane does not explain itself.");
-  }
-
-  // Captures packets, at most one capture at a time (ErrorKind::conflict). It ends when it is
-  // stopped, or when nothing was taken for ten seconds (end_abandoned_capture). ErrorKind::invalid
-  // names an unknown reason; the id of a capture that has ended is ErrorKind::not_found.
-  virtual Result<Uuid> start_capture(const CaptureFilter&) {
-    return fail(ErrorKind::unsupported, "This data plane does not capture packets.");
-  }
-  virtual Result<Captured> take_captured(const Uuid& capture, std::size_t /*limit*/) {
-    return no_capture(capture);
-  }
-  virtual Result<void> stop_capture(const Uuid& capture) { return no_capture(capture); }
-  virtual void end_abandoned_capture() {}
-  static tl::unexpected<Error> no_capture(const Uuid& id) {
-    return fail(ErrorKind::not_found, "Capture " + to_string(id) + " could not be found.");
-  }
+  // Runs `work` on the slow lane, after what waits there; drops it if the asker has gone by then.
+  // False: too much waits already.
+  virtual bool inspect(Inspecting work, const Asker& asker) = 0;
+  // Runs a sweep there (Inspection::expire_flows), before what waits.
+  virtual void expire_flows(std::function<void(Result<ExpiryReport>)> done) = 0;
 
   // The attached NICs of this network namespace.
   virtual Result<std::vector<AttachedInterface>> interfaces() = 0;

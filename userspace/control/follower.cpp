@@ -113,11 +113,14 @@ void Follower::end_drains() {
 // Sweeps, so that UDP sessions of failed members move to another member with their next packet.
 void Follower::let_go_of_failed_members() {
   const auto now = std::chrono::steady_clock::now();
-  if (!someone_failed_ || now - last_sweep_ < between_sweeps_for_failures) return;
+  if (!someone_failed_ || sweeping_ || now - last_sweep_ < between_sweeps_for_failures) return;
   someone_failed_ = false;
+  sweeping_ = true;
   last_sweep_ = now;
-  if (const auto swept = controller_.data_plane().expire_flows(); !swept)
-    spdlog::error("let go of failed members' sessions: {}", swept.error().text());
+  controller_.data_plane().expire_flows([this](const Result<ExpiryReport>& swept) {
+    sweeping_ = false;
+    if (!swept) spdlog::error("let go of failed members' sessions: {}", swept.error().text());
+  });
 }
 
 void Follower::link_changed(std::uint32_t interface_index) {

@@ -58,6 +58,7 @@ class Follower {
   Overdue overdue_;
   bool scheduled_ = false;
   bool someone_failed_ = false;
+  bool sweeping_ = false;
   std::chrono::steady_clock::time_point last_sweep_{};
   std::optional<std::vector<std::string>> told_interfaces_;
 };

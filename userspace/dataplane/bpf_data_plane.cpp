@@ -248,8 +248,9 @@ Result<std::optional<bool>> DataPlaneOverMaps::holds(
 namespace {
 
 Result<std::unique_ptr<BpfDataPlane>> recovered(kernel::Program program,
-                                                std::optional<kernel::PinDirectory> pins) {
-  auto data_plane = std::make_unique<DataPlaneOverMaps>(std::move(program), std::move(pins));
+                                                std::optional<kernel::PinDirectory> pins,
+                                                SlowLane* lane) {
+  auto data_plane = std::make_unique<DataPlaneOverMaps>(std::move(program), std::move(pins), lane);
   if (auto done = data_plane->recover(); !done) return tl::unexpected(std::move(done.error()));
   return data_plane;
 }
@@ -257,17 +258,18 @@ Result<std::unique_ptr<BpfDataPlane>> recovered(kernel::Program program,
 }  // namespace
 
 Result<std::unique_ptr<BpfDataPlane>> BpfDataPlane::open(const std::filesystem::path& pin_directory,
-                                                         std::uint32_t flow_capacity) {
+                                                         std::uint32_t flow_capacity,
+                                                         SlowLane* lane) {
   const kernel::PinDirectory pins(pin_directory);
   const auto lock = kernel::lock_for_change(pins.path());
   if (!lock) return tl::unexpected(lock.error());
   auto adopted = kernel::adopt_or_load(pins, flow_capacity);
   if (!adopted) return tl::unexpected(std::move(adopted.error()));
-  return recovered(std::move(adopted->program), pins);
+  return recovered(std::move(adopted->program), pins, lane);
 }
 
 Result<std::unique_ptr<BpfDataPlane>> BpfDataPlane::over(kernel::Program program) {
-  return recovered(std::move(program), std::nullopt);
+  return recovered(std::move(program), std::nullopt, nullptr);
 }
 
 }  // namespace sluice::dataplane

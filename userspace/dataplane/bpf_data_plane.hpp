@@ -1,7 +1,8 @@
 // BpfDataPlane: control::DataPlane over the BPF maps.
 //
 // The maps are the only state: ids are stored in the entries, so a restarted daemon finds every
-// object's index again. It is not thread-safe, and each set of maps has one writer.
+// object's index again. It is not thread-safe, and each set of maps has one writer; inspections run
+// on the slow lane.
 #pragma once
 
 #include <filesystem>
@@ -21,12 +22,16 @@ class Program;
 
 namespace sluice::dataplane {
 
+class SlowLane;
+
 class BpfDataPlane : public control::DataPlane {
  public:
   // Adopts the maps that are pinned under `pin_directory`, or loads the program and pins everything
-  // if there are none. Only the latter uses `flow_capacity` (connections).
+  // if there are none. Only the latter uses `flow_capacity` (connections). Inspections run on
+  // `lane`, which must outlive the data plane; without a lane they run within the call.
   static Result<std::unique_ptr<BpfDataPlane>> open(const std::filesystem::path& pin_directory,
-                                                    std::uint32_t flow_capacity);
+                                                    std::uint32_t flow_capacity,
+                                                    SlowLane* lane = nullptr);
   // Uses a program that need not be pinned (tests).
   static Result<std::unique_ptr<BpfDataPlane>> over(kernel::Program program);
 

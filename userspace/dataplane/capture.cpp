@@ -100,6 +100,19 @@ Result<void> require_maps_in_use(const kernel::Program& maps, const kernel::PinD
               "try again in a second");
 }
 
+// Loads sluice_capture over these maps.
+Result<kernel::Object> loaded(const kernel::Program& maps, const sluice_capture_filter& filter) {
+  auto object = kernel::Object::open();
+  if (!object) return object;
+  const auto table = maps.flow_table();
+  if (!table) return tl::unexpected(table.error());
+  object->set_flow_table(*table);
+  object->load_only_capture(filter);
+  if (auto reused = object->reuse_maps(maps); !reused) return tl::unexpected(reused.error());
+  if (auto done = object->load(); !done) return tl::unexpected(done.error());
+  return object;
+}
+
 // Replaces this program by the pinned one wherever it runs.
 Result<void> put_back(const kernel::PinDirectory& pins, std::uint32_t program_id) {
   const auto usual = kernel::open_pin(pins.program("sluice_xdp"));
@@ -131,25 +144,21 @@ Capture::Capture(kernel::PinDirectory pins, UniqueFd program, UniqueFd lost)
 
 Result<std::unique_ptr<Capture>> Capture::start(const kernel::Program& maps,
                                                 const kernel::PinDirectory& pins,
-                                                const control::CaptureFilter& filter) {
+                                                const control::CaptureFilter& filter,
+                                                const std::function<bool()>& given_up) {
   const auto wanted = to_map(filter);
   if (!wanted) return tl::unexpected(wanted.error());
-  // The lock keeps others from exchanging programs or maps meanwhile.
-  const auto lock = kernel::lock_for_change(pins.path(), std::chrono::milliseconds(0));
+  // The lock keeps others from exchanging programs or maps meanwhile. Our own event loop takes it
+  // for moments, too.
+  const auto lock = kernel::lock_for_change(pins.path(), std::chrono::seconds(1));
   if (!lock) return tl::unexpected(lock.error());
   if (auto in_use = require_maps_in_use(maps, pins); !in_use)
     return tl::unexpected(std::move(in_use.error()));
   const auto nics = exchangeable(pins);
   if (!nics) return tl::unexpected(nics.error());
-
-  auto object = kernel::Object::open();
-  if (!object) return tl::unexpected(std::move(object.error()));
-  const auto table = maps.flow_table();
-  if (!table) return tl::unexpected(table.error());
-  object->set_flow_table(*table);
-  object->load_only_capture(*wanted);
-  if (auto reused = object->reuse_maps(maps); !reused) return tl::unexpected(reused.error());
-  if (auto loaded = object->load(); !loaded) return tl::unexpected(loaded.error());
+  const auto object = loaded(maps, *wanted);
+  if (!object) return tl::unexpected(object.error());
+  if (given_up()) return fail(ErrorKind::conflict, "nobody wants the capture any more");
 
   std::unique_ptr<Capture> capture(new Capture(pins, object->keep_program(program_name),
                                                object->keep_map("local_capture_lost")));

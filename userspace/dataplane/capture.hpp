@@ -6,6 +6,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <memory>
 
 #include "base/fd.hpp"
@@ -21,12 +22,13 @@ namespace sluice::dataplane {
 
 class Capture {
  public:
-  // Starts a capture; loading takes about half a second of CPU time. ErrorKind::unsupported: a NIC
-  // is attached through libxdp, which can't exchange programs; ErrorKind::conflict: no NIC is
-  // attached.
+  // Starts a capture; loading takes about half a second of CPU time, and `given_up` is asked
+  // afterwards. ErrorKind::unsupported: a NIC is attached through libxdp, which can't exchange
+  // programs; ErrorKind::conflict: no NIC is attached, or given up.
   static Result<std::unique_ptr<Capture>> start(const kernel::Program& maps,
                                                 const kernel::PinDirectory& pins,
-                                                const control::CaptureFilter& filter);
+                                                const control::CaptureFilter& filter,
+                                                const std::function<bool()>& given_up);
   ~Capture();
   Capture(const Capture&) = delete;
   Capture& operator=(const Capture&) = delete;

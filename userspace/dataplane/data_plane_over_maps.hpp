@@ -17,11 +17,10 @@
 #include "attachment/interface_slots.hpp"
 #include "dataplane/allowed_sources.hpp"
 #include "dataplane/bpf_data_plane.hpp"
-#include "dataplane/capture.hpp"
-#include "dataplane/explain.hpp"
-#include "dataplane/flow_list.hpp"
 #include "dataplane/index_table.hpp"
+#include "dataplane/inspection_of_maps.hpp"
 #include "dataplane/rings.hpp"
+#include "dataplane/slow_lane.hpp"
 #include "kernel/map.hpp"
 #include "kernel/program.hpp"
 #include "maps/counters.h"
@@ -45,8 +44,15 @@ struct CloseRingBuffer {
 
 class DataPlaneOverMaps : public BpfDataPlane {
  public:
-  DataPlaneOverMaps(kernel::Program program, std::optional<kernel::PinDirectory> pins)
-      : program_(std::move(program)), pins_(std::move(pins)) {}
+  // `lane` is null if there is no event loop to keep free.
+  DataPlaneOverMaps(kernel::Program program, std::optional<kernel::PinDirectory> pins,
+                    SlowLane* lane)
+      : shared_program_(std::make_shared<const kernel::Program>(std::move(program))),
+        pins_(std::move(pins)),
+        lane_(lane) {}
+  ~DataPlaneOverMaps() override;
+  DataPlaneOverMaps(const DataPlaneOverMaps&) = delete;
+  DataPlaneOverMaps& operator=(const DataPlaneOverMaps&) = delete;
 
   // The second half of construction: reads what an earlier daemon left in the maps.
   Result<void> recover();
@@ -65,24 +71,11 @@ class DataPlaneOverMaps : public BpfDataPlane {
   }
   Result<control::HandshakeTimes> member_handshakes(const Uuid& member) override;
   Result<std::vector<control::ReasonCount>> reason_counters() override;
-  Result<control::ExpiryReport> expire_flows() override;
   Result<void> renew_next_hops() override;
   Result<store::Position> store_position() override;
   Result<void> note_store_position(const store::Position& position) override;
-  Result<std::vector<control::Flow>> flows(const control::FlowFilter& filter,
-                                           std::size_t limit) override;
-  Result<std::uint64_t> flush_flows(const control::FlowFilter& filter) override;
-  Result<control::Explanation> explain(const control::Question& question) override {
-    const auto pools = pools_by_listener();
-    if (!pools) return tl::unexpected(pools.error());
-    return dataplane::explain(program_, slots_, {members_, listener_indices_, *pools}, question);
-  }
-  Result<Uuid> start_capture(const control::CaptureFilter& filter) override;
-  Result<control::Captured> take_captured(const Uuid& capture, std::size_t limit) override;
-  Result<void> stop_capture(const Uuid& capture) override;
-  void end_abandoned_capture() override {
-    if (capture_ && capture_->is_abandoned()) capture_.reset();
-  }
+  bool inspect(control::Inspecting work, const control::Asker& asker) override;
+  void expire_flows(std::function<void(Result<control::ExpiryReport>)> done) override;
   Result<std::vector<control::AttachedInterface>> interfaces() override;
 
   const kernel::Program& program() const override { return program_; }
@@ -141,12 +134,16 @@ class DataPlaneOverMaps : public BpfDataPlane {
   Uuid note_entry(const control::ListenerKey& key, const Uuid& listener);
   Result<void> release_listener_if_unused(const Uuid& listener);
   Result<Ring> ring_elements(const control::PutPool& put) const;
-  Result<std::map<std::uint32_t, Uuid>> pools_by_listener() const;
   static int keep_request(void* self, void* data, std::size_t size);
   static int keep_suspicion(void* self, void* data, std::size_t size);
 
-  kernel::Program program_;
+  std::shared_ptr<const kernel::Program> shared_program_;
+  const kernel::Program& program_ = *shared_program_;
   std::optional<kernel::PinDirectory> pins_;  // unset: not pinned
+  SlowLane* lane_;
+  // Only the slow lane calls it.
+  std::shared_ptr<InspectionOfMaps> inspection_ =
+      std::make_shared<InspectionOfMaps>(shared_program_, pins_);
 
   kernel::Map<__be32, sluice_vip> vips4_{program_, "vips4"};
   kernel::Map<sluice_address, sluice_vip> vips6_{program_, "vips6"};
@@ -176,7 +173,6 @@ class DataPlaneOverMaps : public BpfDataPlane {
   std::map<control::ListenerKey, Uuid> listener_of_entry_;
   std::map<Uuid, std::size_t> entries_of_listener_;  // their number; absent: none
 
-  std::unique_ptr<Capture> capture_;
   std::unique_ptr<ring_buffer, CloseRingBuffer> notices_;
   Notices taken_;
 };

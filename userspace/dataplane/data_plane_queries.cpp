@@ -55,75 +55,6 @@ Result<std::vector<control::ReasonCount>> DataPlaneOverMaps::reason_counters() {
   return counts;
 }
 
-Result<control::ExpiryReport> DataPlaneOverMaps::expire_flows() {
-  // An upgrade may have replaced the pinned program since we opened it.
-  UniqueFd pinned;
-  if (pins_) pinned.reset(bpf_obj_get(pins_->program("flow_expire").c_str()));
-  const int program = pinned ? pinned.get() : program_.expire_fd();
-
-  sluice_flow_expire sweep{};
-  // The kernel writes the result back into ctx_in; it takes no ctx_out for such programs.
-  LIBBPF_OPTS(bpf_test_run_opts, run, .ctx_in = &sweep, .ctx_size_in = sizeof sweep);
-  if (bpf_prog_test_run_opts(program, &run) != 0) {
-    return kernel::fail_bpf(errno, "run program flow_expire");
-  }
-  if (run.retval != 0) {
-    return fail(ErrorKind::internal, fmt::format("program flow_expire returned {}",
-                                                 static_cast<std::int32_t>(run.retval)));
-  }
-  return control::ExpiryReport{sweep.live, sweep.expired};
-}
-
-Result<std::map<std::uint32_t, Uuid>> DataPlaneOverMaps::pools_by_listener() const {
-  const auto listeners = listener_entries();
-  if (!listeners) return tl::unexpected(listeners.error());
-  const auto pools = pools_.entries();
-  if (!pools) return tl::unexpected(pools.error());
-  std::map<std::uint32_t, Uuid> result;
-  for (const auto& [key, listener] : *listeners) {
-    if (listener.pool < pools->size()) {
-      result[listener.index] = from_map((*pools)[listener.pool].second.id);
-    }
-  }
-  return result;
-}
-
-Result<std::vector<control::Flow>> DataPlaneOverMaps::flows(const control::FlowFilter& filter,
-                                                            std::size_t limit) {
-  const auto pools = pools_by_listener();
-  if (!pools) return tl::unexpected(pools.error());
-  const FlowNames names{members_, listener_indices_, *pools};
-  std::vector<control::Flow> found;
-  const auto keep = [&](const control::Flow& flow, const FlowSlot&) {
-    if (!control::matches(filter, flow)) return true;
-    found.push_back(flow);
-    return found.size() < limit;
-  };
-  if (auto done = for_each_flow(program_, names, keep); !done) return tl::unexpected(done.error());
-  return found;
-}
-
-Result<std::uint64_t> DataPlaneOverMaps::flush_flows(const control::FlowFilter& filter) {
-  const auto pools = pools_by_listener();
-  if (!pools) return tl::unexpected(pools.error());
-  const FlowNames names{members_, listener_indices_, *pools};
-  std::vector<FlowSlot> wanted;
-  const auto keep = [&](const control::Flow& flow, const FlowSlot& slot) {
-    if (control::matches(filter, flow)) wanted.push_back(slot);
-    return true;
-  };
-  if (auto done = for_each_flow(program_, names, keep); !done) return tl::unexpected(done.error());
-  UniqueFd pinned;
-  if (pins_) pinned.reset(bpf_obj_get(pins_->program("flow_flush").c_str()));
-  std::uint64_t flushed = 0;
-  for (const auto& slot : wanted) {
-    const auto done = flush_flow(pinned ? pinned.get() : program_.flush_fd(), slot);
-    if (!done) return tl::unexpected(done.error());
-    flushed += *done;
-  }
-  return flushed;
-}
-
 Result<store::Position> DataPlaneOverMaps::store_position() {
   constexpr std::uint32_t only = 0;
   const auto noted = store_position_.lookup(only);
@@ -141,30 +72,32 @@ Result<void> DataPlaneOverMaps::renew_next_hops() {
   return change_runtime([](sluice_runtime& runtime) { ++runtime.next_hop_generation; });
 }
 
-// ---- captures ----
+// ---- inspection ----
 
-Result<Uuid> DataPlaneOverMaps::start_capture(const control::CaptureFilter& filter) {
-  if (!pins_) return BpfDataPlane::start_capture(filter);
-  end_abandoned_capture();
-  if (capture_) {
-    return fail(ErrorKind::conflict, "Another capture is under way.",
-                "end it, or wait until it ends");
+// The lane gives up what is under way for these maps, and frees what it has loaded.
+DataPlaneOverMaps::~DataPlaneOverMaps() {
+  inspection_->give_up();
+  if (lane_ == nullptr) return;
+  lane_->go_first([inspection = std::move(inspection_)]() mutable -> std::function<void()> {
+    inspection.reset();
+    return {};
+  });
+}
+
+bool DataPlaneOverMaps::inspect(control::Inspecting work, const control::Asker& asker) {
+  if (lane_ != nullptr) {
+    return lane_->ask(
+        [work = std::move(work), inspection = inspection_] { return work(*inspection); }, asker);
   }
-  auto started = Capture::start(program_, *pins_, filter);
-  if (!started) return tl::unexpected(std::move(started.error()));
-  capture_ = std::move(*started);
-  return capture_->id();
+  if (const auto outcome = work(*inspection_)) outcome();
+  return true;
 }
 
-Result<control::Captured> DataPlaneOverMaps::take_captured(const Uuid& capture, std::size_t limit) {
-  if (!capture_ || capture_->id() != capture) return no_capture(capture);
-  return capture_->take(limit);
-}
-
-Result<void> DataPlaneOverMaps::stop_capture(const Uuid& capture) {
-  if (!capture_ || capture_->id() != capture) return no_capture(capture);
-  capture_.reset();
-  return {};
+void DataPlaneOverMaps::expire_flows(std::function<void(Result<control::ExpiryReport>)> done) {
+  if (lane_ == nullptr) return done(inspection_->expire_flows());
+  lane_->go_first([done = std::move(done), inspection = inspection_] {
+    return [done, report = inspection->expire_flows()] { done(report); };
+  });
 }
 
 // ---- interfaces ----

@@ -9,8 +9,8 @@
 #include "base/fd.hpp"
 #include "dataplane/codec.hpp"
 #include "dataplane/first_packet.hpp"
+#include "dataplane/flow_list.hpp"
 #include "dataplane/reasons.hpp"
-#include "dataplane/rehearsal.hpp"
 #include "maps/flow.h"
 #include "maps/next_hop.h"
 
@@ -86,25 +86,27 @@ std::string way_out(const kernel::Program& program, std::uint64_t state) {
 
 }  // namespace
 
-Result<Explanation> explain(const kernel::Program& program, const attachment::InterfaceSlots& slots,
-                            const FlowNames& names, const Question& question) {
+Result<Explanation> explain(KeptRehearsal& kept, const attachment::InterfaceSlots& slots,
+                            const Question& question) {
   const auto ingress = ingress_for(slots, question.from.address);
   if (!ingress) return tl::unexpected(ingress.error());
-  const bool v4 = question.to.address.is_v4();
-  const auto rehearsal = Rehearsal::over(program, {.ipv4 = v4, .ipv6 = !v4});
-  if (!rehearsal) return tl::unexpected(rehearsal.error());
-  const auto outcome = rehearsal->receive(first_packet(question, ingress->mac), ingress->ifindex);
+  const auto loaded = kept.of(question.to.address.is_v4());
+  if (!loaded) return tl::unexpected(loaded.error());
+  const auto& rehearsal = **loaded;
+  const auto outcome = rehearsal.receive(first_packet(question, ingress->mac), ingress->ifindex);
   if (!outcome) return tl::unexpected(outcome.error());
   auto explained = about(outcome->reason);
   // The packet's connection, old or new.
+  const auto names = FlowNames::read(rehearsal.program());
+  if (!names) return tl::unexpected(names.error());
   const auto found =
-      find_flow(rehearsal->program(), names, {question.protocol, question.from, question.to});
+      find_flow(rehearsal.program(), *names, {question.protocol, question.from, question.to});
   if (!found) return tl::unexpected(found.error());
   if (const auto& flow = *found; flow && explained.verdict != "answer") {
     explained.listener_id = flow->first.listener_id;
     explained.pool_id = flow->first.pool_id;
     explained.member_id = flow->first.member_id;
-    explained.interface = way_out(rehearsal->program(), flow->second.state);
+    explained.interface = way_out(rehearsal.program(), flow->second.state);
   }
   if (explained.verdict == "drop") return explained;
   if (explained.verdict == "answer")

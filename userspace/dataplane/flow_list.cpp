@@ -3,14 +3,20 @@
 #include <arpa/inet.h>
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+
+#include <algorithm>
 #include <chrono>
+#include <cstring>
 
 #include "dataplane/codec.hpp"
 #include "dataplane/flow_slot.hpp"
 #include "kernel/libbpf_log.hpp"
+#include "kernel/map.hpp"
 #include "kernel/object.hpp"
-#include "kernel/program.hpp"
 #include "maps/flow.h"
+#include "maps/listener.h"
+#include "maps/member.h"
+#include "maps/pool.h"
 
 namespace sluice::dataplane {
 namespace {
@@ -71,8 +77,10 @@ control::Endpoint endpoint(const sluice_address& address, bool ipv6, std::uint16
   return {from_map(address, ipv6), ntohs(port)};
 }
 
+// All of its bytes count in comparisons, and `{}` sets only the first member's.
 sluice_address address4(__be32 value) {
-  sluice_address address{};
+  sluice_address address;
+  std::memset(&address, 0, sizeof address);
   address.ipv4 = value;
   return address;
 }
@@ -80,80 +88,187 @@ sluice_address address4(__be32 value) {
 struct Key {
   sluice_address client, vip;
   std::uint16_t client_port, vip_port;
+  std::uint32_t protocol;  // enum sluice_flow_protocol
+
+  bool operator==(const Key& other) const { return std::memcmp(this, &other, sizeof *this) == 0; }
 };
+static_assert(sizeof(Key) == 40, "no padding, which would be compared, too");
+
+std::uint32_t raw_protocol(std::uint64_t state) {
+  return static_cast<std::uint32_t>(SLUICE_STATE_GET(state, PROTOCOL));
+}
 
 Key key_of(const sluice_flow4& slot) {
   return {address4(slot.source), address4(slot.destination), slot.source_port,
-          slot.destination_port};
+          slot.destination_port, raw_protocol(slot.state)};
 }
 
 Key key_of(const sluice_flow6& slot) {
-  return {slot.source, slot.destination, slot.source_port, slot.destination_port};
+  return {slot.source, slot.destination, slot.source_port, slot.destination_port,
+          raw_protocol(slot.state)};
 }
 
-template <typename Slot>
-Flow describe(const Slot& slot, const FlowNames& names, bool ipv6, const TickClock& clock) {
+std::uint32_t to_map(model::Protocol protocol) {
+  switch (protocol) {
+    case model::Protocol::udp:
+      return SLUICE_FLOW_UDP;
+    case model::Protocol::sctp:
+      return SLUICE_FLOW_SCTP;
+    default:
+      return SLUICE_FLOW_TCP;
+  }
+}
+
+Key key_of(const FlowKey& flow) {
+  const auto in_slot = [](const IpAddress& address) {
+    return address.is_v4() ? address4(to_be32(address)) : kernel::to_map(address);
+  };
+  return {in_slot(flow.client.address), in_slot(flow.vip.address), htons(flow.client.port),
+          htons(flow.vip.port), to_map(flow.protocol)};
+}
+
+std::uint32_t listener_of(std::uint64_t state) {
+  return static_cast<std::uint32_t>(SLUICE_STATE_GET(state, LISTENER));
+}
+
+std::uint32_t member_of(std::uint64_t state) {
+  return static_cast<std::uint32_t>(SLUICE_STATE_GET(state, MEMBER));
+}
+
+Flow describe(const Key& key, std::uint64_t state, bool ipv6, const FlowNames& names,
+              const TickClock& clock) {
   Flow flow;
-  const auto key = key_of(slot);
-  flow.protocol = protocol_of(slot.state);
+  flow.protocol = protocol_of(state);
   flow.client = endpoint(key.client, ipv6, key.client_port);
   flow.vip = endpoint(key.vip, ipv6, key.vip_port);
-  flow.state = state_text(slot.state);
-  flow.idle = clock.since(slot.state);
-  const auto listener = static_cast<std::uint32_t>(SLUICE_STATE_GET(slot.state, LISTENER));
-  flow.listener_id = names.listeners.object_at(listener).value_or(Uuid{});
-  const auto pool = names.pool_of_listener.find(listener);
-  if (pool != names.pool_of_listener.end()) flow.pool_id = pool->second;
-  const auto member =
-      names.members.lookup(static_cast<std::uint32_t>(SLUICE_STATE_GET(slot.state, MEMBER)));
-  if (member && *member) {
-    const auto entry = from_map(**member);
-    flow.member_id = from_map((*member)->id);
-    flow.member = {entry.address, entry.port};
-  }
+  flow.state = state_text(state);
+  flow.idle = clock.since(state);
+  flow.listener_id = names.listener(listener_of(state));
+  flow.pool_id = names.pool_of_listener(listener_of(state));
+  const auto member = names.member(member_of(state));
+  flow.member_id = member.id;
+  flow.member = member.address;
   return flow;
 }
 
-// Calls `visit` with each slot of a client's direction and its place, until that returns false;
-// then returns false, too.
-template <typename Bucket, typename Visit>
+// A FlowFilter that judges the raw values of a slot.
+class SlotFilter {
+ public:
+  SlotFilter(const control::FlowFilter& filter, const FlowNames& names) {
+    for (std::uint32_t i = 0; i <= SLUICE_STATE_LISTENER_MASK; ++i) {
+      listeners_.push_back((!filter.listener || *filter.listener == names.listener(i)) &&
+                           (!filter.pool || *filter.pool == names.pool_of_listener(i)));
+    }
+    for (std::uint32_t i = 0; i <= SLUICE_STATE_MEMBER_MASK; ++i)
+      members_.push_back(!filter.member || *filter.member == names.member(i).id);
+    if (!filter.client) return;
+    family_ = filter.client->is_v4() ? 4 : 6;
+    network_ = kernel::to_map(*filter.client);
+    const auto bits = std::min(filter.client_prefix, family_ == 4 ? 32U : 128U);
+    for (unsigned bit = 0; bit < bits; ++bit)
+      mask_.ipv6[bit / 8] = static_cast<std::uint8_t>(mask_.ipv6[bit / 8] | 0x80 >> bit % 8);
+  }
+
+  bool takes(std::uint64_t state) const {
+    return listeners_[listener_of(state)] && members_[member_of(state)];
+  }
+  bool takes(const sluice_address& client, std::uint32_t family) const {
+    if (family_ == 0) return true;
+    if (family != family_) return false;
+    for (std::size_t i = 0; i < sizeof mask_.ipv6; ++i) {
+      if ((client.ipv6[i] ^ network_.ipv6[i]) & mask_.ipv6[i]) return false;
+    }
+    return true;
+  }
+
+ private:
+  std::vector<bool> listeners_, members_;  // by index
+  std::uint32_t family_ = 0;               // of the client; 0: any client
+  sluice_address network_{}, mask_{};
+};
+
+// Calls `visit` with the key and place of each slot of a client's direction whose state `takes`,
+// until that returns false; then returns false, too.
+template <typename Bucket, typename Takes, typename Visit>
 Result<bool> visit_slots(const kernel::Program& program, const char* map, std::uint32_t family,
-                         const Visit& visit) {
+                         const Takes& takes, const Visit& visit) {
   const auto buckets = kernel::MappedArray<Bucket>::open(program, map);
   if (!buckets) return tl::unexpected(buckets.error());
   std::uint32_t index = 0;
   for (const auto& bucket : *buckets) {
     for (const auto& place : bucket.slots) {
       const auto number = index++;
+      const auto state = __atomic_load_n(&place.state, __ATOMIC_ACQUIRE);
+      if (!SLUICE_STATE_GET(state, PROTOCOL) || state & SLUICE_FLOW_TO_CLIENT || !takes(state))
+        continue;
+      // It may be another flow's by now.
       const auto slot = read_slot(place);
-      if (!slot || slot->state & SLUICE_FLOW_TO_CLIENT) continue;
+      if (!slot || slot->state & SLUICE_FLOW_TO_CLIENT || !takes(slot->state)) continue;
       const FlowSlot where{family, number, slot->state & SLUICE_STATE_FLOW};
-      if (!visit(*slot, where)) return false;
+      if (!visit(key_of(*slot), where)) return false;
     }
   }
   return true;
 }
 
-template <typename Visit>
-Result<void> visit_both_tables(const kernel::Program& program, const Visit& visit) {
-  const auto more = visit_slots<sluice_bucket4>(program, "flows4", 4, visit);
+template <typename Takes, typename Visit>
+Result<void> visit_both_tables(const kernel::Program& program, const Takes& takes,
+                               const Visit& visit) {
+  const auto more = visit_slots<sluice_bucket4>(program, "flows4", 4, takes, visit);
   if (!more) return tl::unexpected(more.error());
   if (!*more) return {};
-  const auto rest = visit_slots<sluice_bucket6>(program, "flows6", 6, visit);
+  const auto rest = visit_slots<sluice_bucket6>(program, "flows6", 6, takes, visit);
   if (!rest) return tl::unexpected(rest.error());
   return {};
 }
 
 }  // namespace
 
+Result<FlowNames> FlowNames::read(const kernel::Program& program) {
+  FlowNames names;
+  const auto pools = kernel::ArrayMap<sluice_pool>(program, "pools").entries();
+  if (!pools) return tl::unexpected(pools.error());
+  const auto add = [&](const auto& entries) -> Result<void> {
+    if (!entries) return tl::unexpected(entries.error());
+    for (const auto& [key, listener] : *entries) {
+      if (listener.index > SLUICE_STATE_LISTENER_MASK) continue;  // no slot can name it
+      if (names.listeners_.size() <= listener.index) names.listeners_.resize(listener.index + 1);
+      auto& name = names.listeners_[listener.index];
+      name.id = from_map(listener.id);
+      if (listener.pool < pools->size()) name.pool = from_map((*pools)[listener.pool].second.id);
+    }
+    return {};
+  };
+  using kernel::Map;
+  if (auto done = add(Map<sluice_listener4_key, sluice_listener>(program, "listeners4").entries());
+      !done)
+    return tl::unexpected(std::move(done.error()));
+  if (auto done = add(Map<sluice_listener6_key, sluice_listener>(program, "listeners6").entries());
+      !done)
+    return tl::unexpected(std::move(done.error()));
+  const auto members = kernel::ArrayMap<sluice_member>(program, "members").entries();
+  if (!members) return tl::unexpected(members.error());
+  for (const auto& [index, member] : *members) {
+    const auto entry = from_map(member);
+    names.members_.push_back({from_map(member.id), {entry.address, entry.port}});
+  }
+  return names;
+}
+
 Result<void> for_each_flow(const kernel::Program& program, const FlowNames& names,
-                           const std::function<bool(const Flow&, const FlowSlot&)>& visit) {
+                           const control::FlowFilter& filter,
+                           const std::function<bool(const FoundFlow&)>& visit) {
   const auto now = run_flush(program.flush_fd(), no_slot);
   if (!now) return tl::unexpected(now.error());
   const TickClock clock(now->now_ticks);
-  return visit_both_tables(program, [&](const auto& slot, const FlowSlot& where) {
-    return visit(describe(slot, names, where.family == 6, clock), where);
-  });
+  const SlotFilter wanted(filter, names);
+  return visit_both_tables(
+      program, [&](std::uint64_t state) { return wanted.takes(state); },
+      [&](const Key& key, const FlowSlot& where) {
+        if (!wanted.takes(key.client, where.family)) return true;
+        return visit({describe(key, where.state, where.family == 6, names, clock), where,
+                      std::string(reinterpret_cast<const char*>(&key), sizeof key)});
+      });
 }
 
 Result<std::optional<std::pair<Flow, FlowSlot>>> find_flow(const kernel::Program& program,
@@ -161,18 +276,18 @@ Result<std::optional<std::pair<Flow, FlowSlot>>> find_flow(const kernel::Program
                                                            const FlowKey& wanted) {
   const auto now = run_flush(program.flush_fd(), no_slot);
   if (!now) return tl::unexpected(now.error());
+  const std::uint32_t family = wanted.client.address.is_v4() ? 4 : 6;
+  const auto wanted_key = key_of(wanted);
   std::optional<std::pair<Flow, FlowSlot>> found;
-  const auto look = [&](const auto& slot, const FlowSlot& where) {
-    const bool ipv6 = where.family == 6;
-    const auto key = key_of(slot);
-    if (endpoint(key.client, ipv6, key.client_port) != wanted.client ||
-        endpoint(key.vip, ipv6, key.vip_port) != wanted.vip ||
-        protocol_of(slot.state) != wanted.protocol)
-      return true;
-    found.emplace(describe(slot, names, ipv6, TickClock(now->now_ticks)), where);
+  const auto look = [&](const Key& key, const FlowSlot& where) {
+    if (where.family != family || key != wanted_key) return true;
+    found.emplace(describe(key, where.state, family == 6, names, TickClock(now->now_ticks)), where);
     return false;
   };
-  return visit_both_tables(program, look).map([&] { return found; });
+  const auto takes = [&](std::uint64_t state) {
+    return raw_protocol(state) == wanted_key.protocol;
+  };
+  return visit_both_tables(program, takes, look).map([&] { return found; });
 }
 
 Result<bool> flush_flow(int program_fd, const FlowSlot& slot) {

@@ -4,23 +4,42 @@
 
 #include <cstdint>
 #include <functional>
-#include <map>
 #include <optional>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "base/result.hpp"
 #include "control/flows.hpp"
-#include "dataplane/index_table.hpp"
-#include "kernel/map.hpp"
-#include "maps/member.h"
+#include "kernel/program.hpp"
 
 namespace sluice::dataplane {
 
-// The objects behind the indices in the slots.
-struct FlowNames {
-  const kernel::ArrayMap<sluice_member>& members;
-  const IndexTable& listeners;
-  const std::map<std::uint32_t, Uuid>& pool_of_listener;
+// The objects behind the indices in the slots, as the maps name them now.
+class FlowNames {
+ public:
+  static Result<FlowNames> read(const kernel::Program& program);
+
+  struct Member {
+    Uuid id{};  // a removed member keeps it while flows are left
+    control::Endpoint address;
+  };
+  // The ids are nil if the index is free.
+  Uuid listener(std::uint32_t index) const { return at(listeners_, index).id; }
+  Uuid pool_of_listener(std::uint32_t index) const { return at(listeners_, index).pool; }
+  Member member(std::uint32_t index) const { return at(members_, index); }
+
+ private:
+  struct Listener {
+    Uuid id{}, pool{};
+  };
+  template <typename Entry>
+  static Entry at(const std::vector<Entry>& entries, std::uint32_t index) {
+    return index < entries.size() ? entries[index] : Entry();
+  }
+
+  std::vector<Listener> listeners_;
+  std::vector<Member> members_;
 };
 
 // The slot with the client's packets; see struct sluice_flow_flush.
@@ -30,9 +49,18 @@ struct FlowSlot {
   std::uint64_t state = 0;
 };
 
-// Calls `visit` for every connection, IPv4 first, until it returns false.
+struct FoundFlow {
+  control::Flow flow;
+  FlowSlot slot;
+  // Names the flow. A walk may find a flow twice while it is moved within the table.
+  std::string key;
+};
+
+// Calls `visit` for every connection that matches the filter, IPv4 first, until it returns false.
+// The filter judges slots in the map's memory, so other connections cost hardly anything.
 Result<void> for_each_flow(const kernel::Program& program, const FlowNames& names,
-                           const std::function<bool(const control::Flow&, const FlowSlot&)>& visit);
+                           const control::FlowFilter& filter,
+                           const std::function<bool(const FoundFlow&)>& visit);
 
 // The tuple of the client's packets.
 struct FlowKey {
@@ -41,7 +69,7 @@ struct FlowKey {
 };
 Result<std::optional<std::pair<control::Flow, FlowSlot>>> find_flow(const kernel::Program& program,
                                                                     const FlowNames& names,
-                                                                    const FlowKey& key);
+                                                                    const FlowKey& wanted);
 
 // Removes the flow; returns false if it was gone or a packet has changed it meanwhile.
 Result<bool> flush_flow(int program_fd, const FlowSlot& slot);

@@ -2,6 +2,8 @@
 
 #include <bpf/bpf.h>
 
+#include <cstring>
+
 #include "dataplane/reasons.hpp"
 #include "dataplane/state_copy.hpp"
 #include "kernel/libbpf_log.hpp"
@@ -10,6 +12,8 @@
 
 namespace sluice::dataplane {
 namespace {
+
+constexpr auto kept_for = std::chrono::minutes(1);
 
 // Returns the reason that was counted, and resets its counter.
 Result<std::uint32_t> take_counted_reason(const kernel::Program& program) {
@@ -55,6 +59,25 @@ Result<Rehearsal::Outcome> Rehearsal::receive(const std::vector<std::uint8_t>& f
   if (!reason) return tl::unexpected(reason.error());
   outcome.reason = *reason;
   return outcome;
+}
+
+Result<const Rehearsal*> KeptRehearsal::of(bool ipv4) {
+  const auto table = real_->flow_table();
+  if (!table) return tl::unexpected(table.error());
+  if (!kept_ || ipv4_ != ipv4 || std::memcmp(&table_, &*table, sizeof table_) != 0) {
+    kept_.reset();  // first: two of them are too much memory
+    auto loaded = Rehearsal::over(*real_, {.ipv4 = ipv4, .ipv6 = !ipv4});
+    if (!loaded) return tl::unexpected(std::move(loaded.error()));
+    kept_.emplace(std::move(*loaded));
+    ipv4_ = ipv4;
+    table_ = *table;
+  }
+  last_used_ = std::chrono::steady_clock::now();
+  return &*kept_;
+}
+
+void KeptRehearsal::let_go_if_unused() {
+  if (std::chrono::steady_clock::now() - last_used_ > kept_for) kept_.reset();
 }
 
 }  // namespace sluice::dataplane

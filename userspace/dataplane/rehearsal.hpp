@@ -4,14 +4,17 @@
 // members, interfaces) and over copies of everything that packets change (state_copy.hpp): so it
 // decides like the real one, by the same code and flows, and no connection, turn or counter of the
 // real one changes. Loading takes about half a second of CPU time, and the copy as much memory as
-// the flow table of one IP version.
+// the flow table of one IP version; KeptRehearsal keeps it for a minute.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "base/result.hpp"
 #include "kernel/program.hpp"
+#include "maps/flow.h"
 
 namespace sluice::dataplane {
 
@@ -39,6 +42,25 @@ class Rehearsal {
   const kernel::Program* real_;
   kernel::BesideOptions options_;
   kernel::Program program_;
+};
+
+// Keeps the last rehearsal loaded for the next question. That is sound: each packet has the state
+// copied anew, and the configuration is shared with the program in use.
+class KeptRehearsal {
+ public:
+  // `real` must outlive it.
+  explicit KeptRehearsal(const kernel::Program& real) : real_(&real) {}
+
+  // A rehearsal with the flows of this IP version.
+  Result<const Rehearsal*> of(bool ipv4);
+  void let_go_if_unused();
+
+ private:
+  const kernel::Program* real_;
+  std::optional<Rehearsal> kept_;
+  bool ipv4_ = false;
+  sluice_flow_table table_{};  // that it was loaded for
+  std::chrono::steady_clock::time_point last_used_{};
 };
 
 }  // namespace sluice::dataplane

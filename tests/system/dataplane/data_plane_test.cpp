@@ -13,6 +13,7 @@
 #include "attachment/interface_slots.hpp"
 #include "kernel/program.hpp"
 #include "maps/counters.h"
+#include "maps/flow.h"
 #include "maps/listener.h"
 #include "maps/member.h"
 #include "maps/pool.h"
@@ -82,6 +83,28 @@ class DataPlaneTest : public ::testing::Test {
     sluice_listener entry{};
     EXPECT_EQ(bpf_map_lookup_elem(map("listeners4"), &map_key, &entry), 0);
     return entry.index;
+  }
+  // A connection to the listener, as the data plane would have put it there.
+  void put_flow(std::uint32_t bucket_index, const char* client, std::uint32_t member) {
+    sluice_bucket4 bucket{};
+    auto& slot = bucket.slots[0];
+    slot.source = to_be32(ip(client));
+    slot.destination = to_be32(vip);
+    slot.source_port = htons(50514);
+    slot.destination_port = htons(80);
+    slot.state = SLUICE_STATE_PUT(PROTOCOL, SLUICE_FLOW_TCP) | SLUICE_PHASE_OPEN |
+                 SLUICE_STATE_PUT(LISTENER, listener_index()) | SLUICE_STATE_PUT(MEMBER, member);
+    ASSERT_EQ(bpf_map_update_elem(map("flows4"), &bucket_index, &bucket, BPF_ANY), 0);
+  }
+  // What the slow lane would do; without one it is done within the call.
+  template <typename Look>
+  void inspect(const Look& look) {
+    EXPECT_TRUE(plane->inspect(
+        [&](Inspection& inspection) -> std::function<void()> {
+          look(inspection);
+          return {};
+        },
+        {}));
   }
   std::uint32_t ring_id(std::uint32_t index) {
     std::uint32_t id = 0;
@@ -379,10 +402,47 @@ TEST_F(DataPlaneTest, RenewingNextHopsRaisesTheGeneration) {
 }
 
 TEST_F(DataPlaneTest, SweepingAnEmptyTableFindsNothing) {
-  const auto report = plane->expire_flows();
+  Result<control::ExpiryReport> report;
+  plane->expire_flows([&](auto swept) { report = std::move(swept); });
   ASSERT_TRUE(report) << report.error().text();
   EXPECT_EQ(report->live, 0U);
   EXPECT_EQ(report->expired, 0U);
+}
+
+TEST_F(DataPlaneTest, FlowsAreFoundByEachFilterAndOneThatIsBeingMovedIsOneConnection) {
+  put_everything();
+  put_flow(3, "192.0.2.7", 0);
+  put_flow(9, "192.0.2.7", 0);  // the same, where it is moved to
+  put_flow(5, "198.51.100.1", 1);
+  const auto found = [&](const FlowFilter& filter) {
+    std::vector<std::string> clients;
+    inspect([&](Inspection& inspection) {
+      const auto flows = inspection.flows(filter, 10);
+      ASSERT_TRUE(flows) << flows.error().text();
+      for (const auto& flow : *flows) {
+        EXPECT_EQ(flow.vip, (Endpoint{vip, 80}));
+        EXPECT_EQ(flow.pool_id, pool);
+        clients.push_back(flow.client.address.to_string());
+      }
+    });
+    return clients;
+  };
+  using ::testing::ElementsAre;
+  using ::testing::IsEmpty;
+  EXPECT_THAT(found({}), ElementsAre("192.0.2.7", "198.51.100.1"));
+  EXPECT_THAT(found({.member = first}), ElementsAre("192.0.2.7"));
+  EXPECT_THAT(found({.member = second}), ElementsAre("198.51.100.1"));
+  EXPECT_THAT(found({.member = listener}), IsEmpty());
+  EXPECT_THAT(found({.listener = listener, .pool = pool}), SizeIs(2));
+  EXPECT_THAT(found({.listener = pool}), IsEmpty());
+  EXPECT_THAT(found({.pool = listener}), IsEmpty());
+  EXPECT_THAT(found({.client = ip("192.0.2.0"), .client_prefix = 24}), ElementsAre("192.0.2.7"));
+  EXPECT_THAT(found({.client = ip("192.0.2.8"), .client_prefix = 29}), IsEmpty());
+  EXPECT_THAT(found({.client = ip("0.0.0.0"), .client_prefix = 0}), SizeIs(2));
+  EXPECT_THAT(found({.client = ip("::"), .client_prefix = 0}), IsEmpty());
+  EXPECT_THAT(found({.client = ip("192.0.2.7")}), ElementsAre("192.0.2.7"));
+  apply(RemoveListener{key});
+  EXPECT_THAT(found({.listener = listener}), IsEmpty());
 }
 
 TEST_F(DataPlaneTest, WithoutNoticesThereAreNone) {

@@ -88,6 +88,46 @@ TEST_F(FlowsTest, a_data_plane_that_cannot_explain_itself_is_501) {
   EXPECT_EQ(get("/v1/explain?from=192.0.2.7:1&to=10.0.0.16:80").status, 501U);
 }
 
+TEST_F(FlowsTest, others_are_answered_while_the_slow_lane_is_busy) {
+  std::function<void()> held;
+  data_plane_.hold_inspection = [&](auto work, const control::Asker&) {
+    held = std::move(work);
+    return true;
+  };
+  const auto pool = create_pool(create_listener(create_load_balancer()));
+  data_plane_.answer = [&](const control::Question&) -> Result<control::Explanation> {
+    control::Explanation out{.verdict = "forward", .reason = "flow_created", .sentence = "New."};
+    out.pool_id = *parse_uuid(pool);
+    return out;
+  };
+  Response late;
+  const Context context{controller(), "", events_};
+  answer(context, {"GET", "/v1/explain?from=192.0.2.7:1&to=10.0.0.16:80", ""},
+         [&](Response response) { late = std::move(response); });
+  EXPECT_EQ(put("/v2/lbaas/pools/" + pool, R"({"pool": {"name": "renamed"}})").status, 200U);
+  EXPECT_EQ(late.body, "");
+  held();
+  EXPECT_EQ(late.status, 200U);
+  EXPECT_NE(late.body.find(R"("pool":"renamed")"), std::string::npos)
+      << "the model is looked at when the answer is told: " << late.body;
+}
+
+TEST_F(FlowsTest, a_slow_lane_that_is_full_is_503) {
+  data_plane_.hold_inspection = [](auto, const control::Asker&) { return false; };
+  const auto answer = get("/v1/flows");
+  EXPECT_EQ(answer.status, 503U);
+  EXPECT_NE(answer.response.body.find("waiting already"), std::string::npos);
+}
+
+TEST_F(FlowsTest, what_is_thrown_on_the_slow_lane_is_an_answer) {
+  data_plane_.answer = [](const control::Question&) -> Result<control::Explanation> {
+    throw std::runtime_error("out of luck");
+  };
+  const auto answer = get("/v1/explain?from=192.0.2.7:1&to=10.0.0.16:80");
+  EXPECT_EQ(answer.status, 500U);
+  EXPECT_NE(answer.fault().find("out of luck"), std::string::npos);
+}
+
 TEST_F(FlowsTest, a_question_without_both_ends_is_400) {
   for (const auto* query :
        {"from=192.0.2.7:1", "to=10.0.0.16:80", "from=x&to=10.0.0.16:80",

@@ -7,6 +7,7 @@
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/read.hpp>
 #include <boost/asio/write.hpp>
+#include <future>
 #include <thread>
 
 #include "api_fixture.hpp"
@@ -33,6 +34,7 @@ class Client {
     boost::asio::read(socket_, boost::asio::dynamic_buffer(bytes), end);
     return bytes;
   }
+  void end_sending() { socket_.shutdown(Protocol::socket::shutdown_send); }
   // Reads some of an answer, to know that it came.
   void read_some() {
     std::array<char, 4096> bytes;
@@ -185,6 +187,33 @@ TEST_F(ServerTest, the_65th_connection_is_turned_away_and_there_is_room_again_la
     answer = ask("GET /v2 HTTP/1.1\r\n" + closing);
   }
   EXPECT_TRUE(starts_with_status(answer, 200));
+}
+
+TEST_F(ServerTest, a_client_that_leaves_before_its_answer_is_gone_for_the_slow_lane) {
+  std::promise<control::Asker> asked;
+  data_plane_.hold_inspection = [&](auto, const control::Asker& asker) {
+    asked.set_value(asker);
+    return true;
+  };
+  std::optional<Client> client(path_);
+  client->write("GET /v1/flows HTTP/1.1\r\n" + closing);
+  const auto asker = asked.get_future().get();
+  EXPECT_FALSE(asker.is_gone());
+  client.reset();
+  while (!asker.is_gone()) std::this_thread::yield();
+}
+
+TEST_F(ServerTest, a_client_that_has_only_ended_its_sending_hears_the_answer) {
+  std::promise<std::function<void()>> asked;
+  data_plane_.hold_inspection = [&](auto work, const control::Asker&) {
+    asked.set_value(std::move(work));
+    return true;
+  };
+  Client client(path_);
+  client.write("GET /v1/flows HTTP/1.1\r\n" + closing);
+  client.end_sending();
+  boost::asio::post(io_, asked.get_future().get());
+  EXPECT_TRUE(starts_with_status(client.read_all(), 200));
 }
 
 TEST_F(ServerTest, each_exchange_is_told_with_who_asked) {

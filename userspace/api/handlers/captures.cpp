@@ -89,11 +89,15 @@ json::object render(const control::CapturedFrame& frame) {
 }  // namespace
 
 Result<Reply> start_capture(const Call& call) {
-  const auto filter = read_filter(call.request);
+  auto filter = read_filter(call.request);
   if (!filter) return tl::unexpected(filter.error());
-  const auto id = call.context.controller.data_plane().start_capture(*filter);
-  if (!id) return tl::unexpected(id.error());
-  return Reply{201, json::object{{"capture", json::object{{"id", to_string(*id)}}}}};
+  return looking_on([filter = std::move(*filter),
+                     asker = call.request.asker](control::Inspection& data_plane) -> Result<Reply> {
+    const auto id = data_plane.start_capture(filter);
+    if (!id) return tl::unexpected(id.error());
+    if (asker.is_gone()) (void)data_plane.stop_capture(*id);  // nobody will
+    return Reply{201, json::object{{"capture", json::object{{"id", to_string(*id)}}}}};
+  });
 }
 
 Result<Reply> take_captured(const Call& call) {
@@ -101,21 +105,25 @@ Result<Reply> take_captured(const Call& call) {
   if (!id) return tl::unexpected(id.error());
   const auto limit = read_limit(call);
   if (!limit) return tl::unexpected(limit.error());
-  const auto captured = call.context.controller.data_plane().take_captured(*id, *limit);
-  if (!captured) return tl::unexpected(captured.error());
-  json::array packets;
-  for (const auto& frame : captured->frames) packets.push_back(render(frame));
-  return Reply{200, json::object{{"packets", std::move(packets)},
-                                 {"more", captured->more},
-                                 {"lost", captured->lost}}};
+  return looking_on([id = *id, limit = *limit](control::Inspection& data_plane) -> Result<Reply> {
+    const auto captured = data_plane.take_captured(id, limit);
+    if (!captured) return tl::unexpected(captured.error());
+    json::array packets;
+    for (const auto& frame : captured->frames) packets.push_back(render(frame));
+    return Reply{200, json::object{{"packets", std::move(packets)},
+                                   {"more", captured->more},
+                                   {"lost", captured->lost}}};
+  });
 }
 
 Result<Reply> stop_capture(const Call& call) {
   const auto id = read_id(call);
   if (!id) return tl::unexpected(id.error());
-  if (auto stopped = call.context.controller.data_plane().stop_capture(*id); !stopped)
-    return tl::unexpected(stopped.error());
-  return Reply{204, std::nullopt};
+  return looking_on([id = *id](control::Inspection& data_plane) -> Result<Reply> {
+    if (auto stopped = data_plane.stop_capture(id); !stopped)
+      return tl::unexpected(stopped.error());
+    return Reply{204, std::nullopt};
+  });
 }
 
 }  // namespace sluice::api

@@ -134,54 +134,67 @@ json::value called(const std::map<Uuid, T>& objects, const Uuid& id) {
   return json::value(found->second.name);
 }
 
+json::object render(const control::Explanation& found, const model::Model& model) {
+  const auto endpoint = [](const auto& value) {
+    return value ? json::value(text_of(*value)) : json::value();
+  };
+  return {{"verdict", found.verdict},
+          {"reason", found.reason},
+          {"description", found.sentence},
+          {"listener", called(model.listeners, found.listener_id)},
+          {"pool", called(model.pools, found.pool_id)},
+          {"member", called(model.members, found.member_id)},
+          {"source", endpoint(found.source)},
+          {"destination", endpoint(found.destination)},
+          {"interface", found.interface}};
+}
+
 }  // namespace
 
 Result<Reply> list_flows(const Call& call) {
-  const auto wanted = read_query(call);
+  auto wanted = read_query(call);
   if (!wanted) return tl::unexpected(wanted.error());
-  // One more than asked for is read, to tell whether there are more.
-  const auto flows = call.context.controller.data_plane().flows(wanted->filter, wanted->limit + 1);
-  if (!flows) return tl::unexpected(flows.error());
-  json::array shown;
-  for (const auto& flow : *flows) {
-    if (shown.size() < wanted->limit) shown.push_back(render(flow));
-  }
-  return Reply{200,
-               json::object{{"flows", std::move(shown)}, {"more", flows->size() > wanted->limit}}};
+  return looking_on(
+      [wanted = std::move(*wanted)](control::Inspection& data_plane) -> Result<Reply> {
+        // One more than asked for is read, to tell whether there are more.
+        const auto flows = data_plane.flows(wanted.filter, wanted.limit + 1);
+        if (!flows) return tl::unexpected(flows.error());
+        json::array shown;
+        for (const auto& flow : *flows) {
+          if (shown.size() < wanted.limit) shown.push_back(render(flow));
+        }
+        return Reply{
+            200, json::object{{"flows", std::move(shown)}, {"more", flows->size() > wanted.limit}}};
+      });
 }
 
 Result<Reply> flush_flows(const Call& call) {
-  const auto wanted = read_query(call);
+  auto wanted = read_query(call);
   if (!wanted) return tl::unexpected(wanted.error());
   const auto& filter = wanted->filter;
   if (!wanted->all && !filter.listener && !filter.pool && !filter.member && !filter.client) {
     return fail(ErrorKind::invalid, "Which flows? Give a filter, or all=true.");
   }
-  const auto flushed = call.context.controller.data_plane().flush_flows(filter);
-  if (!flushed) return tl::unexpected(flushed.error());
-  return Reply{200, json::object{{"flushed", *flushed}}};
+  return looking_on([filter](control::Inspection& data_plane) -> Result<Reply> {
+    const auto flushed = data_plane.flush_flows(filter);
+    if (!flushed) return tl::unexpected(flushed.error());
+    return Reply{200, json::object{{"flushed", *flushed}}};
+  });
 }
 
 Result<Reply> explain(const Call& call) {
-  const auto question = read_question(call);
+  auto question = read_question(call);
   if (!question) return tl::unexpected(question.error());
-  auto& controller = call.context.controller;
-  const auto found = controller.data_plane().explain(*question);
-  if (!found) return tl::unexpected(found.error());
-  const auto& model = controller.model();
-  const auto endpoint = [](const auto& value) {
-    return value ? json::value(text_of(*value)) : json::value();
-  };
-  json::object shown{{"verdict", found->verdict},
-                     {"reason", found->reason},
-                     {"description", found->sentence},
-                     {"listener", called(model.listeners, found->listener_id)},
-                     {"pool", called(model.pools, found->pool_id)},
-                     {"member", called(model.members, found->member_id)},
-                     {"source", endpoint(found->source)},
-                     {"destination", endpoint(found->destination)},
-                     {"interface", found->interface}};
-  return Reply{200, json::object{{"explanation", std::move(shown)}}};
+  return looking_on([question = std::move(*question), &controller = call.context.controller](
+                        control::Inspection& data_plane) -> Result<Reply> {
+    auto found = data_plane.explain(question);
+    if (!found) return tl::unexpected(found.error());
+    Reply reply;
+    reply.afterwards = [found = std::move(*found), &controller]() -> Result<Reply> {
+      return Reply{200, json::object{{"explanation", render(found, controller.model())}}};
+    };
+    return reply;
+  });
 }
 
 }  // namespace sluice::api

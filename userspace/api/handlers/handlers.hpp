@@ -6,6 +6,13 @@
 
 namespace sluice::api {
 
+// The reply of a handler that leaves its work to the slow lane.
+inline Reply looking_on(std::function<Result<Reply>(control::Inspection&)> inspect) {
+  Reply reply;
+  reply.inspect = std::move(inspect);
+  return reply;
+}
+
 Result<Reply> create_load_balancer(const Call& call);
 Result<Reply> update_load_balancer(const Call& call);
 Result<Reply> delete_load_balancer(const Call& call);

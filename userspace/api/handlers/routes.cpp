@@ -196,7 +196,21 @@ std::optional<Response> missing_parent(const Call& call, std::string_view patter
   return http_fault(404, pool.error().message);
 }
 
-Response dispatch(const Context& context, const Request& request) {
+// The outcome of a request: its answer, or work for the slow lane that finds it.
+struct Dispatched {
+  Dispatched(Response response_) : response(std::move(response_)) {}  // NOLINT: most are that
+  explicit Dispatched(Reply to_be_found) : inspect(std::move(to_be_found.inspect)) {}
+
+  Response response;
+  std::function<Result<Reply>(control::Inspection&)> inspect;
+};
+
+Dispatched answered(Result<Reply> reply) {
+  if (reply && reply->inspect) return Dispatched(std::move(*reply));
+  return finished(std::move(reply));
+}
+
+Dispatched dispatch(const Context& context, const Request& request) {
   const auto url = boost::urls::parse_origin_form(request.target);
   if (!url) return http_fault(400, "The request target is not a valid path: " + request.target);
   const auto path = split_path(*url);
@@ -218,10 +232,23 @@ Response dispatch(const Context& context, const Request& request) {
       }
     }
     if (auto missing = missing_parent(call, route.pattern)) return std::move(*missing);
-    return finished(route.handler(call));
+    return answered(route.handler(call));
   }
   if (!allowed.empty()) return method_not_allowed(request, std::move(allowed));
   return http_fault(404, "The resource could not be found.");
+}
+
+// Runs `answer`, and answers with a fault if it throws.
+template <typename Answer>
+auto guarded(const Request& request, const Answer& answer) -> decltype(answer()) {
+  try {
+    return answer();
+  } catch (const std::exception& problem) {
+    return fault(
+        {ErrorKind::internal,
+         fmt::format("{} {}: internal error: {}", request.method, request.target, problem.what()),
+         "this is a bug in sluiced, please report it", 0});
+  }
 }
 
 // Says whether the request may change the model: reads don't, nor do some of Sluice's own routes.
@@ -294,6 +321,35 @@ void submit(const Context& context, const Request& request, std::function<void(R
   change->submit();
 }
 
+Dispatched dispatch_guarded(const Context& context, const Request& request) {
+  return guarded(request, [&] { return dispatch(context, request); });
+}
+
+// Answers with what the slow lane finds. The lane also turns the reply into text, because that
+// takes as long as finding a long list.
+void answer_after_inspection(const Context& context, const Request& request, Dispatched dispatched,
+                             std::function<void(Response)> done) {
+  using Outcome = std::function<void()>;
+  const auto told = std::make_shared<std::function<void(Response)>>(std::move(done));
+  const auto work = [request, told, inspect = std::move(dispatched.inspect)](
+                        control::Inspection& data_plane) -> Outcome {
+    std::function<Result<Reply>()> afterwards;
+    auto response = guarded(request, [&] {
+      auto reply = inspect(data_plane);
+      if (reply) afterwards = std::move(reply->afterwards);
+      return finished(std::move(reply));
+    });
+    if (!afterwards)
+      return [told, response = std::move(response)]() mutable { (*told)(std::move(response)); };
+    return [request, told, afterwards = std::move(afterwards)] {
+      (*told)(guarded(request, [&] { return finished(afterwards()); }));
+    };
+  };
+  if (!context.controller.data_plane().inspect(work, request.asker))
+    (*told)(
+        http_fault(503, "Too many requests that take long are waiting already: try again later."));
+}
+
 // Answers with the file, which the store's thread makes.
 void answer_with_backup(const Context& context, Response permitted,
                         std::function<void(Response)> done) {
@@ -323,11 +379,13 @@ void submit_with_backup(const Context& context, Request request,
 
 void answer(const Context& context, const Request& request, std::function<void(Response)> done) {
   if (!may_change_model(request)) {
-    auto response = handle(context, request);
-    if (response.status == 200 && request.method == "GET" &&
+    auto dispatched = dispatch_guarded(context, request);
+    if (dispatched.inspect)
+      return answer_after_inspection(context, request, std::move(dispatched), std::move(done));
+    if (dispatched.response.status == 200 && request.method == "GET" &&
         path_of(request.target) == "/v1/backup")
-      return answer_with_backup(context, std::move(response), std::move(done));
-    return done(std::move(response));
+      return answer_with_backup(context, std::move(dispatched.response), std::move(done));
+    return done(std::move(dispatched.response));
   }
   const bool may_restore = request.method == "POST" && request.who.role == Role::admin;
   if (may_restore && path_of(request.target) == "/v1/restore" && !request.body.empty())
@@ -336,14 +394,7 @@ void answer(const Context& context, const Request& request, std::function<void(R
 }
 
 Response handle(const Context& context, const Request& request) {
-  try {
-    return dispatch(context, request);
-  } catch (const std::exception& problem) {
-    return fault(
-        {ErrorKind::internal,
-         fmt::format("{} {}: internal error: {}", request.method, request.target, problem.what()),
-         "this is a bug in sluiced, please report it", 0});
-  }
+  return dispatch_guarded(context, request).response;
 }
 
 }  // namespace sluice::api

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <boost/json/value.hpp>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -32,6 +33,7 @@ struct Request {
   std::string subject_token = {};  // X-Subject-Token: the token to read or to end
   // The contents of a restore's body, once it is read.
   std::shared_ptr<const model::Model> backup = {};
+  control::Asker asker = {};  // the client, which may go before its answer comes
 };
 
 // A target without its query: "/v2.0/lbaas/listeners".
@@ -81,6 +83,13 @@ struct Reply {
   std::optional<boost::json::value> body;
   // If this is not JSON, `body` is a string with the text.
   std::string_view content_type = "application/json";
+
+  // If set, the reply is what this function returns. It runs on the slow lane and may touch nothing
+  // that belongs to the event loop.
+  std::function<Result<Reply>(control::Inspection&)> inspect = {};
+  // If set in a reply of `inspect`, the reply is what this function returns. It runs on the event
+  // loop and may look at the model.
+  std::function<Result<Reply>()> afterwards = {};
 
   bool is_json() const { return content_type == "application/json"; }
 };

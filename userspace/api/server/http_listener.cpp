@@ -139,7 +139,8 @@ struct HttpListener::State : std::enable_shared_from_this<State> {
   asio::awaitable<void> converse(Connection& connection, Wire& stream);
   asio::awaitable<bool> exchange(Connection& connection, Wire& stream, beast::flat_buffer& buffer);
   asio::awaitable<void> refuse(Wire& stream, Response response);
-  asio::awaitable<std::optional<Response>> answer_of(Request request, Connection& connection);
+  asio::awaitable<std::optional<Response>> answer_of(Request request, Connection& connection,
+                                                     Wire& stream);
   void stop();
 
   HttpListenerOptions options;
@@ -288,7 +289,7 @@ asio::awaitable<bool> HttpListener::State::exchange(Connection& connection, Wire
   request.scheme = options.tls ? "https" : "http";
   request.who = std::move(who);
   stream.expires_after(answer_limit);
-  const auto response = co_await answer_of(std::move(request), connection);
+  const auto response = co_await answer_of(std::move(request), connection, stream);
   if (!response) co_return false;
   const auto answer = as_http(*response, incoming.keeps_alive(), incoming.is_head());
   stream.expires_after(options.patience);
@@ -296,21 +297,29 @@ asio::awaitable<bool> HttpListener::State::exchange(Connection& connection, Wire
   co_return !error && incoming.keeps_alive();
 }
 
-// Waits for the answer; nullopt if the listener stops first. Meanwhile the connection may be closed
-// to make room, like an idle one: when changes that a disk holds up take all places, reads still
-// get one.
+// Waits for the answer; nullopt if the listener stops first, or the client is gone. Meanwhile the
+// connection may be closed to make room, like an idle one: when changes that a disk holds up take
+// all places, reads still get one.
 asio::awaitable<std::optional<Response>> HttpListener::State::answer_of(Request request,
-                                                                        Connection& connection) {
+                                                                        Connection& connection,
+                                                                        Wire& stream) {
   connection.waiting_since = steady_clock::now();
   const auto expected = std::make_shared<Expected>(acceptor.get_executor());
-  options.respond(request, connection.peer,
-                  [weak = std::weak_ptr<Expected>(expected)](Response response) {
-                    const auto expected = weak.lock();
-                    if (!expected) return;  // the connection is gone
-                    expected->response = std::move(response);
-                    expected->bell.cancel();
-                  });
-  if (!expected->response) co_await expected->bell.async_wait(awaited);
+  request.asker = control::Asker(expected);
+  const auto weak = std::weak_ptr<Expected>(expected);
+  options.respond(request, connection.peer, [weak](Response response) {
+    const auto expected = weak.lock();
+    if (!expected) return;  // the connection is gone
+    expected->response = std::move(response);
+    expected->bell.cancel();
+  });
+  if (!expected->response) {
+    stream.watch_for_hang_up([weak] {
+      if (const auto expected = weak.lock()) expected->bell.cancel();
+    });
+    co_await expected->bell.async_wait(awaited);
+    stream.stop_watching();
+  }
   if (stopped) co_return std::nullopt;
   co_return std::move(expected->response);
 }

@@ -17,7 +17,8 @@ namespace asio = boost::asio;
 namespace {
 
 constexpr auto awaited = asio::as_tuple(asio::use_awaitable);
-constexpr std::size_t record_size = 16 * 1024;  // TLS has no larger ones
+constexpr std::size_t record_size = 16 * 1024;       // TLS has no larger ones
+constexpr std::size_t most_in_a_turn = 1024 * 1024;  // of the event loop
 
 // Sets up OpenSSL between two buffers, so that it never touches the socket: it would write without
 // MSG_NOSIGNAL, and a peer that is gone could kill the process.
@@ -94,6 +95,17 @@ void Wire::shutdown_send() {
   state_->socket.shutdown(Socket::shutdown_send, ignored);
 }
 
+void Wire::watch_for_hang_up(std::function<void()> gone) {
+  state_->socket.async_wait(Socket::wait_error, [gone = std::move(gone)](const Error& stopped) {
+    if (!stopped) gone();
+  });
+}
+
+void Wire::stop_watching() {
+  Error ignored;
+  state_->socket.cancel(ignored);
+}
+
 Wire::Awaitable<Wire::Read> Wire::receive(std::span<char> into) {
   for (;;) {
     // Always waits, even if there are bytes already, so that a peer that never stops sending lets
@@ -110,11 +122,19 @@ Wire::Awaitable<Wire::Read> Wire::receive(std::span<char> into) {
 }
 
 Wire::Awaitable<Wire::Error> Wire::send(std::string_view bytes) {
+  std::size_t in_this_turn = 0;
   while (!bytes.empty()) {
+    // A peer that reads as fast as we write must let others have their turn, too.
+    if (in_this_turn >= most_in_a_turn) {
+      if (const auto error = co_await state_->wait(Socket::wait_write)) co_return error;
+      in_this_turn = 0;
+    }
+    const auto part = bytes.substr(0, most_in_a_turn);
     const auto sent =
-        ::send(state_->socket.native_handle(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+        ::send(state_->socket.native_handle(), part.data(), part.size(), MSG_NOSIGNAL);
     if (sent >= 0) {
       bytes.remove_prefix(static_cast<std::size_t>(sent));
+      in_this_turn += static_cast<std::size_t>(sent);
       continue;
     }
     if (errno == EINTR) continue;
@@ -189,7 +209,10 @@ Wire::Awaitable<Wire::Read> Wire::read_some(std::span<char> into) {
 
 Wire::Awaitable<Wire::Error> Wire::write(std::string_view bytes) {
   if (!tls_) co_return co_await send(bytes);
-  while (!bytes.empty()) {
+  for (std::size_t records = 1; !bytes.empty(); ++records) {
+    if (records % (most_in_a_turn / record_size) == 0) {
+      if (const auto error = co_await state_->wait(Socket::wait_write)) co_return error;
+    }
     const auto part = bytes.substr(0, record_size);
     const int size = SSL_write(tls_.get(), part.data(), static_cast<int>(part.size()));
     if (size > 0) {

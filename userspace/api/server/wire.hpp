@@ -10,6 +10,7 @@
 #include <boost/system/error_code.hpp>
 #include <chrono>
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string_view>
@@ -47,6 +48,11 @@ class Wire {
   };
   Awaitable<Read> read_some(std::span<char> into);
   Awaitable<Error> write(std::string_view bytes);
+  // Calls back when the peer has gone for good, until told to stop. Nothing else may be waited for
+  // meanwhile. A peer that has only ended its sending may still want an answer; over TCP a peer
+  // that closes looks the same, so it is not noticed.
+  void watch_for_hang_up(std::function<void()> gone);
+  void stop_watching();
   // Reads raw bytes from the socket and drops them.
   Awaitable<Error> skip_some();
 

@@ -1,0 +1,204 @@
+#!/usr/bin/python3
+"""What takes long of looking on stands in nobody's way: not of another client, not of an eviction, not of the end of sluiced."""
+
+import http.client
+import os
+import pathlib
+import re
+import select
+import signal
+import socket
+import time
+
+import support
+from support import VIP, wait_for
+
+LONGEST_TURN = 0.05  # CPU seconds of the event loop
+FLOWS = 65536
+UDP_PORTS = (53, 54, 55)
+EXPLAIN = f"/v1/explain?from=203.0.113.10:50514&to={VIP}:80"
+
+# UDP flows that nobody answers are half-open: the table must be four times as large, and there is a limit for each listener.
+MANY_FLOWS = f"""
+import socket
+for port in range(1024, 1024 + {FLOWS} // {len(UDP_PORTS)} + 500):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.bind(("", port))
+        for listener in {UDP_PORTS} * 2:  # as some are lost at such a pace
+            client.sendto(b"x", ("{VIP}", listener))
+"""
+# Takes datagrams and says nothing.
+SINK = """
+import socket, sys
+sink = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+sink.bind(("", int(sys.argv[1])))
+while True:
+    sink.recv(2048)
+"""
+
+
+class Api(http.client.HTTPConnection):
+    """sluiced's socket."""
+
+    def __init__(self, path):
+        super().__init__("localhost", timeout=60 * support.PATIENCE)
+        self.path = str(path)
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self.path)
+
+    def begin(self, method, target, body=None):
+        self.request(method, target, body, {"Content-Type": "application/json"})
+
+    def is_answered(self):
+        return bool(select.select([self.sock], [], [], 0)[0])
+
+    def finish(self):
+        answer = self.getresponse()
+        return answer.status, answer.read()
+
+    def ask(self, *request):
+        self.begin(*request)
+        return self.finish()
+
+
+class Lane(support.LabTest):
+    def api(self):
+        connection = Api(self.lab.socket)
+        self.addCleanup(connection.close)
+        return connection
+
+    def running(self):
+        """The program on the NIC."""
+        return "sluice_capture" if "sluice_capture" in self.lab.loader("status").stdout else "sluice_xdp"
+
+    def pinned(self):
+        return sorted(str(path) for path in pathlib.Path(self.lab.pins).rglob("*"))
+
+
+class LongestTurn(Lane):
+    def setUp(self):
+        super().setUp()
+        lab = self.lab
+        lab.loader("attach", "eth0", "--flows", "524288")
+        self.hook = lab.directory / "hook"
+        lab.start_controller("--test-hook", self.hook)
+        lab.serve()
+        lab.ctl("loadbalancer", "create", "--name", "lb", "--vip-address", VIP)
+        lab.add_service("lb", 80, 80)
+        for port in UDP_PORTS:
+            lab.add_service("lb", port, port, protocol="UDP")
+            for member in (1, 2):
+                lab.start(f"member{member}", f"sink{port}", support.PYTHON, "-c", SINK, port)
+
+    def longest_turn(self):
+        _, page = self.api().ask("GET", "/metrics")
+        return float(re.search(rb"^sluice_event_loop_longest_turn_cpu_seconds (\S+)$", page, re.MULTILINE)[1])
+
+    def answered_meanwhile(self, *request):
+        """Makes the request, and a small one that is answered before it."""
+        slow = self.api()
+        slow.begin(*request)
+        self.assertEqual(200, self.api().ask("GET", "/v2/lbaas/pools")[0])
+        self.assertFalse(slow.is_answered(), f"{request[:2]} was no slower than a list of pools")
+        return slow.finish()
+
+    def check_drift(self):
+        """The check that there is every half minute: the hook's end makes one at once."""
+        lab = self.lab
+        self.hook.write_text("hold")
+        lab.ctl("loadbalancer", "set", "--description", "waits", "lb")
+        self.hook.unlink()
+        wait_for(lambda: lab.value("loadbalancer", "show", "lb", "provisioning_status") == "ACTIVE", 5, "the check")
+
+    def test_it_is_short_whatever_is_asked(self):
+        lab = self.lab
+        lab.run("client", support.PYTHON, "-c", MANY_FLOWS, timeout=120)
+        status, flows = self.answered_meanwhile("GET", "/v1/flows?limit=100000")
+        self.assertEqual((200, True), (status, flows.count(b'"protocol"') >= FLOWS), flows[:1000])
+        for _ in range(2):
+            status, found = self.answered_meanwhile("GET", EXPLAIN)
+            self.assertEqual((200, True), (status, b'"forward"' in found), found)
+        status, started = self.answered_meanwhile("POST", "/v1/captures", '{"capture": {}}')
+        self.assertEqual(201, status, started)
+        capture = "/v1/captures/" + re.search(rb'"id":"([^"]+)"', started)[1].decode()
+        self.assertEqual(2, len(set(lab.client("who", VIP, 80, 4))))
+        status, packets = self.api().ask("GET", f"{capture}/packets")
+        self.assertEqual((200, True), (status, b'"direction":"out"' in packets))
+        self.assertEqual(204, self.api().ask("DELETE", capture)[0])
+        self.assertEqual("sluice_xdp", self.running())
+        self.check_drift()
+        status, flushed = self.answered_meanwhile("DELETE", "/v1/flows?all=true")
+        self.assertEqual(200, status, flushed)
+        longest = self.longest_turn()
+        print(f"the longest turn took {longest * 1e3:.1f} ms", flush=True)
+        self.assertLessEqual(longest, LONGEST_TURN)
+
+
+class Interrupted(Lane):
+    CAPTURE = ("POST", "/v1/captures", '{"capture": {}}')
+    REQUESTS = (("GET", EXPLAIN), CAPTURE)
+
+    def setUp(self):
+        super().setUp()
+        self.lab.serve()
+        self.lab.balance()
+
+    def begun(self, *request):
+        """The request, when sluiced is at it: its second thread or later uses the CPU."""
+        slow = self.api()
+        slow.begin(*request)
+        before = support.cpu_seconds(self.pid)
+        wait_for(lambda: support.cpu_seconds(self.pid) > before + 0.05 or slow.is_answered(), 5, "the request is under way")
+        return slow
+
+    @property
+    def pid(self):
+        return self.lab.service_pid("lb", "sluiced")
+
+    def is_as_before(self, pinned):
+        self.assertEqual("sluice_xdp", self.running())
+        self.assertEqual(pinned, self.pinned())
+        self.assertEqual(2, len(set(self.lab.client("who", VIP, 80, 4))))
+
+    def test_sigterm_ends_sluiced_and_leaves_nothing_behind(self):
+        lab = self.lab
+        for request in self.REQUESTS:
+            with self.subTest(request=request):
+                pinned = self.pinned()
+                self.begun(*request)
+                begin = time.monotonic()
+                os.kill(self.pid, signal.SIGTERM)
+                wait_for(lambda: not lab.lives("lb", "sluiced"), 5, "sluiced ends")
+                print(f"{request[1]}: {time.monotonic() - begin:.2f} s", flush=True)
+                self.is_as_before(pinned)
+                lab.start_controller()
+
+    def test_sigkill_leaves_nothing_behind_that_the_next_start_does_not_clear_away(self):
+        lab = self.lab
+        for request in self.REQUESTS:
+            with self.subTest(request=request):
+                pinned = self.pinned()
+                self.begun(*request)
+                lab.kill("lb", "sluiced")
+                lab.start_controller()
+                self.is_as_before(pinned)
+
+    def test_a_capture_that_nobody_waits_for_any_more_ends(self):
+        pinned = self.pinned()
+        while True:
+            slow = self.begun(*self.CAPTURE)
+            if not slow.is_answered():
+                break
+            _, started = slow.finish()  # this machine is busy: there was no time to leave
+            self.api().ask("DELETE", "/v1/captures/" + re.search(rb'"id":"([^"]+)"', started)[1].decode())
+        slow.close()
+        status, _ = self.api().ask("GET", EXPLAIN)  # has its turn on the lane after the capture
+        self.assertEqual(200, status)
+        self.is_as_before(pinned)
+
+
+if __name__ == "__main__":
+    support.main()

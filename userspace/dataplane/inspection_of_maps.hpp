@@ -1,0 +1,49 @@
+// InspectionOfMaps: flows, sweeps, explanations and captures over the BPF maps. Private to
+// dataplane/.
+//
+// It shares nothing with the thread that changes the maps but the maps themselves and their
+// descriptors, which stay open until both have let go of them.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <optional>
+
+#include "attachment/interface_slots.hpp"
+#include "control/inspection.hpp"
+#include "dataplane/capture.hpp"
+#include "dataplane/rehearsal.hpp"
+#include "kernel/pins.hpp"
+#include "kernel/program.hpp"
+
+namespace sluice::dataplane {
+
+class InspectionOfMaps final : public control::Inspection {
+ public:
+  InspectionOfMaps(std::shared_ptr<const kernel::Program> program,
+                   std::optional<kernel::PinDirectory> pins)
+      : shared_program_(std::move(program)), pins_(std::move(pins)) {}
+
+  Result<control::ExpiryReport> expire_flows() override;
+  Result<std::vector<control::Flow>> flows(const control::FlowFilter& filter,
+                                           std::size_t limit) override;
+  Result<std::uint64_t> flush_flows(const control::FlowFilter& filter) override;
+  Result<control::Explanation> explain(const control::Question& question) override;
+  Result<Uuid> start_capture(const control::CaptureFilter& filter) override;
+  Result<control::Captured> take_captured(const Uuid& capture, std::size_t limit) override;
+  Result<void> stop_capture(const Uuid& capture) override;
+
+  // Makes what is under way fail soon. Any thread may call it.
+  void give_up() { given_up_ = true; }
+
+ private:
+  const std::shared_ptr<const kernel::Program> shared_program_;
+  const kernel::Program& program_ = *shared_program_;
+  const std::optional<kernel::PinDirectory> pins_;  // unset: not pinned
+  const attachment::InterfaceSlots slots_{program_};
+  KeptRehearsal rehearsal_{program_};
+  std::unique_ptr<Capture> capture_;
+  std::atomic<bool> given_up_ = false;
+};
+
+}  // namespace sluice::dataplane
