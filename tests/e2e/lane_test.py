@@ -200,5 +200,19 @@ class Interrupted(Lane):
         self.is_as_before(pinned)
 
 
+class Privileges(Lane):
+    def test_every_thread_has_given_up_what_is_not_needed(self):
+        self.lab.balance()
+        self.assertEqual(200, self.api().ask("GET", EXPLAIN)[0])  # the lane has its thread by now
+        tasks = list(pathlib.Path(f"/proc/{self.lab.service_pid('lb', 'sluiced')}/task").iterdir())
+        self.assertGreaterEqual(len(tasks), 3, "the event loop, the store's writer, the slow lane")
+        kept = sum(1 << capability for capability in (12, 13, 38, 39))  # NET_ADMIN, NET_RAW, PERFMON, BPF
+        for task in tasks:
+            status = dict(line.split(":\t") for line in (task / "status").read_text().splitlines() if ":\t" in line)
+            with self.subTest(thread=task.name):
+                self.assertEqual([kept, kept, kept], [int(status[name], 16) for name in ("CapPrm", "CapEff", "CapBnd")])
+                self.assertEqual("1", status["NoNewPrivs"].strip())
+
+
 if __name__ == "__main__":
     support.main()

@@ -201,6 +201,9 @@ Result<void> run(const Options& options) {
   auto data_plane = open_data_plane(options, lane);
   if (!data_plane) return tl::unexpected(std::move(data_plane.error()));
 
+  // Capabilities belong to a thread: they go before there are others, which inherit what is left.
+  if (auto dropped = drop_privileges(); !dropped) return dropped;
+
   // The controller makes the data plane equal to the desired state. From here on another thread
   // waits for the disk.
   store::WriterThread writer(*store, post);
@@ -273,7 +276,6 @@ Result<void> run(const Options& options) {
   std::signal(SIGHUP, SIG_IGN);
   std::signal(SIGPIPE, SIG_IGN);
 
-  if (auto dropped = drop_privileges(); !dropped) return dropped;
   notify_service_manager("READY=1");
   log_ready(options, *controller);
   run(loop, turns);
