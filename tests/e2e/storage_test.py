@@ -3,8 +3,11 @@
 lost, old, or another daemon's. Dead members still lose their connections, and no VIP disappears that nobody removed."""
 
 import atexit
+import fcntl
+import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import tempfile
 import unittest
@@ -166,6 +169,33 @@ class SickDisk(Storage):
         lab.start_controller()
         self.assertEqual("renamed", lab.value("loadbalancer", "show", "renamed", "name"))
         self.wait_for_statuses("ONLINE", "ONLINE")
+
+    def end(self):
+        """SIGTERM; when nothing of sluiced is left to be seen but what waits for the disk."""
+        lab = self.lab
+        os.kill(lab.service_pid("lb", "sluiced"), signal.SIGTERM)
+        wait_for(lambda: not lab.lives("lb", "sluiced"), 15, "sluiced ends")
+        self.assertFalse(lab.socket.exists())
+        self.assertEqual({"member1", "member2"}, set(lab.client("who", VIP, 80, 10)), "traffic goes on")
+
+    def test_sluiced_ends_while_the_disk_hangs_and_what_was_acknowledged_is_there_later(self):
+        lab = self.lab
+        lab.ctl(*self.set_name("acknowledged"))
+        self.disk.freeze()
+        self.end()
+        self.assertIn("does not take the last changes", lab.log("lb", "sluiced"))
+        self.disk.thaw()
+        wait_for(lambda: not self.holds_lock(), 5, "the kernel lets go of the process")
+        lab.start_controller()
+        self.assertEqual(["acknowledged"], [row["name"] for row in lab.rows("loadbalancer", "list")])
+
+    def holds_lock(self):
+        with open(self.lab.state / "lock", "a") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                return True
+        return False
 
     def test_on_a_full_disk_changes_are_refused_and_a_dead_member_is_evicted(self):
         lab = self.lab

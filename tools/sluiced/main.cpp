@@ -10,8 +10,10 @@
 #include <boost/asio/signal_set.hpp>
 #include <chrono>
 #include <csignal>
+#include <cstdlib>
 #include <ctime>
 #include <iostream>
+#include <optional>
 
 #include "address_holders.hpp"
 #include "api/server/server.hpp"
@@ -167,6 +169,17 @@ void run(boost::asio::io_context& loop, TurnTimes& turns) {
   }
 }
 
+// How long the disk may take for what was changed last. A service manager kills those who take much
+// longer, and others wait for us to go.
+constexpr auto patience_with_the_disk = std::chrono::seconds(10);
+
+// Without waiting for the thread that waits for the disk. The kernel may keep that one until the
+// disk goes on, but nothing else.
+[[noreturn]] void leave_at_once() {
+  spdlog::shutdown();
+  std::_Exit(failed);
+}
+
 void log_ready(const Options& options, const control::Controller& controller) {
   const auto& model = controller.model();
   spdlog::info(
@@ -190,15 +203,16 @@ Result<void> run(const Options& options) {
   auto pins = kernel::lock_for_daemon(options.pin_directory);
   if (!pins) return tl::unexpected(std::move(pins.error()));
 
-  // The store has the desired state, the data plane what the kernel has been doing without us.
-  auto store = store::SqliteStore::open(options.state_directory);
-  if (!store) return tl::unexpected(std::move(store.error()));
+  // What was wanted when we last ran, and what the kernel has been doing without us.
+  auto opened = store::SqliteStore::open(options.state_directory);
+  if (!opened) return tl::unexpected(std::move(opened.error()));
+  std::optional<store::SqliteStore> store(std::move(*opened));
   auto stored = store->load();
   if (!stored) return tl::unexpected(std::move(stored.error()));
   if (auto attached = attach(options); !attached) return attached;
   const auto post = [&loop](auto heard) { boost::asio::post(loop, std::move(heard)); };
-  dataplane::SlowLane lane(post);  // looks on without anybody waiting for it
-  auto data_plane = open_data_plane(options, lane);
+  std::optional<dataplane::SlowLane> lane(post);  // looks on without anybody waiting for it
+  auto data_plane = open_data_plane(options, *lane);
   if (!data_plane) return tl::unexpected(std::move(data_plane.error()));
 
   // Capabilities belong to a thread: they go before there are others, which inherit what is left.
@@ -236,19 +250,19 @@ Result<void> run(const Options& options) {
   log_endpoints(*endpoints);
   AddressHolders holders(loop, *controller);
   TurnTimes turns;
-  const api::Server server(loop, *controller, std::move(*endpoints),
-                           {.default_project_id = options.project_id,
-                            .holders = &holders,
-                            .on_exchange = log_exchange,
-                            .on_denied = log_denied,
-                            .turns = &turns,
-                            .events = &events});
+  std::optional<api::Server> server(std::in_place, loop, *controller, std::move(*endpoints),
+                                    api::Options{.default_project_id = options.project_id,
+                                                 .holders = &holders,
+                                                 .on_exchange = log_exchange,
+                                                 .on_denied = log_denied,
+                                                 .turns = &turns,
+                                                 .events = &events});
   TestHook hook(loop, *controller, options.test_hook);
   Maintenance maintenance(loop, *controller, [&] { follower.catch_up(); });
   const PinWatch pin_watch(
       loop, options.pin_directory,
       {.on_other_maps = [&]() -> Result<void> {
-         auto present = open_data_plane(options, lane);
+         auto present = open_data_plane(options, *lane);
          if (!present) return tl::unexpected(std::move(present.error()));
          (*data_plane).swap(*present);  // the old one lives until nobody uses it
          notice_reader.read(**data_plane);
@@ -279,7 +293,15 @@ Result<void> run(const Options& options) {
   notify_service_manager("READY=1");
   log_ready(options, *controller);
   run(loop, turns);
-  return {};
+
+  server.reset();  // nobody is told "stored" from here on
+  if (writer.finish([&] { store.reset(); }, patience_with_the_disk)) return {};
+  spdlog::error(
+      "the state directory does not take the last changes: they were acknowledged to nobody, and "
+      "may be lost");
+  data_plane->reset();
+  lane.reset();  // ends a capture
+  leave_at_once();
 }
 
 }  // namespace

@@ -22,4 +22,12 @@ void WriterThread::read_backup(std::string file, ReadDone done) {
   });
 }
 
+bool WriterThread::finish(const std::function<void()>& close, std::chrono::milliseconds patience) {
+  worker_.run([close]() -> std::function<void()> {
+    close();
+    return {};
+  });
+  return worker_.is_done_within(patience);
+}
+
 }  // namespace sluice::store

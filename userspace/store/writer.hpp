@@ -52,6 +52,10 @@ class WriterThread final : public Writer {
   void commit(Commit commit, Done done) override;
   void back_up(BackUpDone done) override;
   void read_backup(std::string file, ReadDone done) override;
+  // After everything that was handed over, calls `close` on the thread that has the store, as
+  // closing writes, too. Nothing may be handed over any more. False: that takes longer than
+  // `patience`, so the disk hangs, and this object and the store must be left as they are.
+  bool finish(const std::function<void()>& close, std::chrono::milliseconds patience);
 
  private:
   Store& store_;

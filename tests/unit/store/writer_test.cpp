@@ -97,6 +97,28 @@ TEST_F(WriterTest, EndsWhenAllThatItWasGivenIsStored) {
   EXPECT_EQ(store.contents.model.load_balancers.at(id).name, "100");
 }
 
+TEST_F(WriterTest, FinishesWithTheStoreClosedUnlessTheDiskHangs) {
+  test::FailingStore store;
+  std::promise<void> thaw;
+  store.veto = [frozen = thaw.get_future().share()](std::size_t) -> Result<void> {
+    frozen.wait();
+    return {};
+  };
+  std::atomic<bool> closed = false;
+  {
+    WriterThread writer(store, post());
+    writer.commit(renaming(new_uuid(), "held up"), note());
+    EXPECT_FALSE(writer.finish([&] { closed = true; }, std::chrono::milliseconds(10)));
+    EXPECT_FALSE(closed);
+    thaw.set_value();
+  }
+  EXPECT_TRUE(closed);
+  WriterThread writer(store, post());
+  closed = false;
+  EXPECT_TRUE(writer.finish([&] { closed = store.commits == 1; }, std::chrono::minutes(1)));
+  EXPECT_TRUE(closed);
+}
+
 TEST_F(WriterTest, WorksWithSqlite) {
   auto name = (std::filesystem::temp_directory_path() / "sluice-writer-XXXXXX").string();
   const std::filesystem::path directory = ::mkdtemp(name.data());
