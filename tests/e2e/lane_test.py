@@ -14,6 +14,7 @@ import support
 from support import VIP, wait_for
 
 LONGEST_TURN = 0.05  # CPU seconds of the event loop
+SANITIZED = 20  # times that ThreadSanitizer may make it longer
 FLOWS = 65536
 UDP_PORTS = (53, 54, 55)
 EXPLAIN = f"/v1/explain?from=203.0.113.10:50514&to={VIP}:80"
@@ -134,7 +135,8 @@ class LongestTurn(Lane):
         self.assertEqual(200, status, flushed)
         longest = self.longest_turn()
         print(f"the longest turn took {longest * 1e3:.1f} ms", flush=True)
-        self.assertLessEqual(longest, LONGEST_TURN)
+        libraries = lab.run("lb", "ldd", support.program("sluiced")).stdout
+        self.assertLessEqual(longest, LONGEST_TURN * (SANITIZED if "libtsan" in libraries else 1))
 
 
 class Interrupted(Lane):
