@@ -65,6 +65,22 @@ class Api(http.client.HTTPConnection):
         return self.finish()
 
 
+def serve(lab):
+    """lb with an 80_listener that answers, and listeners for MANY_FLOWS."""
+    lab.serve()
+    lab.ctl("loadbalancer", "create", "--name", "lb", "--vip-address", VIP)
+    lab.add_service("lb", 80, 80)
+    for port in UDP_PORTS:
+        lab.add_service("lb", port, port, protocol="UDP")
+        for member in (1, 2):
+            lab.start(f"member{member}", f"sink{port}", support.PYTHON, "-c", SINK, port)
+
+
+def longest_turn(page):
+    """CPU seconds, as /metrics has them."""
+    return float(re.search(rb"^sluice_event_loop_longest_turn_cpu_seconds (\S+)$", page, re.MULTILINE)[1])
+
+
 class Lane(support.LabTest):
     def api(self):
         connection = Api(self.lab.socket)
@@ -86,17 +102,7 @@ class LongestTurn(Lane):
         lab.loader("attach", "eth0", "--flows", "524288")
         self.hook = lab.directory / "hook"
         lab.start_controller("--test-hook", self.hook)
-        lab.serve()
-        lab.ctl("loadbalancer", "create", "--name", "lb", "--vip-address", VIP)
-        lab.add_service("lb", 80, 80)
-        for port in UDP_PORTS:
-            lab.add_service("lb", port, port, protocol="UDP")
-            for member in (1, 2):
-                lab.start(f"member{member}", f"sink{port}", support.PYTHON, "-c", SINK, port)
-
-    def longest_turn(self):
-        _, page = self.api().ask("GET", "/metrics")
-        return float(re.search(rb"^sluice_event_loop_longest_turn_cpu_seconds (\S+)$", page, re.MULTILINE)[1])
+        serve(lab)
 
     def answered_meanwhile(self, *request):
         """Makes the request, and a small one that is answered before it."""
@@ -133,7 +139,7 @@ class LongestTurn(Lane):
         self.check_drift()
         status, flushed = self.answered_meanwhile("DELETE", "/v1/flows?all=true")
         self.assertEqual(200, status, flushed)
-        longest = self.longest_turn()
+        longest = longest_turn(self.api().ask("GET", "/metrics")[1])
         print(f"the longest turn took {longest * 1e3:.1f} ms", flush=True)
         libraries = lab.run("lb", "ldd", support.program("sluiced")).stdout
         self.assertLessEqual(longest, LONGEST_TURN * (SANITIZED if "libtsan" in libraries else 1))
