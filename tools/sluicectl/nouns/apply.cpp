@@ -3,38 +3,18 @@
 
 #include <boost/json.hpp>
 #include <cctype>
-#include <cerrno>
-#include <fstream>
-#include <iostream>
-#include <iterator>
-#include <sstream>
 
 #include "sluicectl/grammar/options.hpp"
 #include "sluicectl/manifest/file.hpp"
 #include "sluicectl/manifest/plan.hpp"
 #include "sluicectl/manifest/state.hpp"
+#include "sluicectl/nouns/input.hpp"
 #include "sluicectl/transport/client.hpp"
 
 namespace sluice::ctl {
 namespace {
 
 namespace json = boost::json;
-
-Result<std::string> contents(const std::string& file) {
-  std::ostringstream text;
-  if (file == "-") {
-    text << std::cin.rdbuf();
-    return text.str();
-  }
-  std::ifstream stream(file);
-  if (stream) text << stream.rdbuf();
-  if (!stream || stream.bad() || text.fail()) {
-    // Reading an empty file sets failbit on `text` only.
-    if (stream && stream.peek() == std::ifstream::traits_type::eof()) return std::string();
-    return fail_errno(errno, "read " + file, "apply -f FILE, or - for standard input");
-  }
-  return text.str();
-}
 
 bool has_word(const std::string& text, const std::string& word) {
   const auto part_of_word = [&](std::size_t at) {
@@ -88,7 +68,7 @@ Result<void> check_provisioning(Client& client) {
 
 Result<Answer> apply(const Call& call) {
   const auto file = call.invocation.value("file");
-  const auto text = contents(file);
+  const auto text = read_input(file);
   if (!text) return tl::unexpected(text.error());
   const auto wanted = read_manifest(file, *text);
   if (!wanted) return tl::unexpected(wanted.error());
