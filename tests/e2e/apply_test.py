@@ -1,6 +1,8 @@
 #!/usr/bin/python3
 """The whole desired state as one file: export, apply, and files with mistakes."""
 
+import pathlib
+
 import support
 from support import FLOATING_IP, VIP, alternates, wait_for
 
@@ -115,6 +117,19 @@ class Apply(support.LabTest):
                     for words in wanted:
                         self.assertIn(words, line)
                     self.assertEqual(before, self.export())
+
+    def test_what_is_imported_from_other_load_balancers_can_be_applied(self):
+        samples = pathlib.Path(__file__).parents[1] / "unit/tools/import"
+        for name, file in (("ipvs", "ipvs.save"), ("keepalived", "keepalived.conf"), ("haproxy", "haproxy.cfg"),
+                           ("nginx", "nginx.conf")):
+            with self.subTest(name=name):
+                made = self.lab.ctl("import", name, samples / file, "--vip", VIP).stdout
+                self.assertIn("# Not carried over", made)
+                planned = self.apply(made, "--dry-run").stdout
+                self.assertIn("+ load balancer lb_203.0.113.10\n", planned)
+                self.assertEqual(planned, self.apply(made).stdout)
+                self.assertEqual("nothing to change\n", self.apply(made).stdout)
+                self.apply("loadbalancers: []\n")
 
     def test_a_file_that_is_not_there_and_one_that_is_empty(self):
         for path, wanted in ((self.lab.directory / "nowhere.yaml", "No such file"), (self.write(""), "loadbalancers: []")):

@@ -188,6 +188,7 @@ const Noun& apply_noun();
 const Noun& backup_noun();
 const Noun& restore_noun();
 const Noun& export_noun();
+const Noun& import_noun();
 const Noun& openrc_noun();
 const Noun& clouds_yaml_noun();
 
