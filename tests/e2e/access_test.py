@@ -41,6 +41,7 @@ class Access(support.LabTest):
     def test_roles_decide_and_everything_is_told(self):
         self.start()
         self.assertEqual(401, self.curl("/v2.0/lbaas/loadbalancers"))
+        self.assertEqual(401, self.curl("/v2.0/lbaas/pools?token=mistaken-for-a-secret"))
         self.assertEqual(200, self.curl("/"), "versions are open to all")
         self.assertEqual(201, self.balancer("10.0.0.16", "alice"))
         self.assertEqual(201, self.balancer("10.0.0.17", "ci"))
@@ -53,16 +54,21 @@ class Access(support.LabTest):
         events = self.lab.rows("events")
         created = [(event["who"], event["message"].split()[0]) for event in events if event["kind"] == "change"]
         self.assertEqual([("alice", "created"), ("ci", "created")], created)
-        self.assertEqual(["grafana"], [event["who"] for event in events if event["kind"] == "refused"])
+        self.assertEqual(["grafana", "ci"], [event["who"] for event in events if event["kind"] == "refused"])
         denied = [event for event in events if event["kind"] == "denied"]
-        self.assertEqual(3, len(denied), denied)
+        self.assertEqual(4, len(denied), denied)
         self.assertTrue(all(event["peer"].startswith("127.0.0.1:") for event in denied))
         self.assertTrue(any(event["kind"] == "attachment" for event in events))
         log = self.lab.log("lb", "sluiced")
         self.assertIn("-> 401: ", log)
         self.assertIn("alice (127.0.0.1:", log)
+        told = json.dumps(events) + log
+        for file in self.lab.state.glob("sluice.db*"):
+            told += file.read_bytes().decode("latin-1")
+        self.assertIn("created Load Balancer", told)
         for _, _, token in TOKENS.values():
-            self.assertNotIn(token, log)
+            self.assertNotIn(token, told)
+        self.assertNotIn("mistaken-for-a-secret", told)
 
     def test_watching_shows_what_happens(self):
         self.start()
@@ -74,6 +80,30 @@ class Access(support.LabTest):
         self.assertIn("alice (127.0.0.1:", line)
         self.assertIn("created Load Balancer", line)
         watch.terminate()
+
+
+    def events(self, name, query=""):
+        token = ["-H", f"X-Auth-Token: {TOKENS[name][2]}"]
+        answer = self.lab.run("lb", "curl", "-sS", *token, f"http://127.0.0.1:{PORT}/v1/events{query}").stdout
+        return json.loads(answer)["events"]
+
+    def test_each_project_has_its_events_and_all_outlive_a_restart(self):
+        self.start()
+        self.assertEqual(201, self.balancer("10.0.0.16", "alice"))
+        self.assertEqual(201, self.balancer("10.0.0.17", "ci"))
+        self.assertEqual(400, self.balancer("nonsense", "ci"))
+        before = self.events("alice")
+        self.assertEqual([("change", "ci"), ("refused", "ci")],
+                         [(event["kind"], event["who"]) for event in self.events("ci")])
+        self.lab.stop("lb", "sluiced")
+        self.lab.start_controller("--listen", f"127.0.0.1:{PORT}", "--token-file", self.lab.directory / "tokens")
+        self.assertEqual(before, self.events("alice", f"?before={before[-1]['number'] + 1}"))
+        self.lab.kill("lb", "sluiced")
+        self.lab.start_controller("--listen", f"127.0.0.1:{PORT}", "--token-file", self.lab.directory / "tokens")
+        changes = [event for event in before if event["kind"] == "change"]
+        self.assertEqual(changes, self.events("alice", "?kind=change"), "a change is never without its event")
+        rows = self.lab.rows("events", "--type", "loadbalancer", "--limit", "1")
+        self.assertEqual([("ci", "change")], [(row["who"], row["kind"]) for row in rows])
 
 
 class FewDescriptors(support.LabTest):

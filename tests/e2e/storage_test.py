@@ -150,6 +150,9 @@ class SickDisk(Storage):
             lab.ctl("loadbalancer", "set", "--description", "y" * 250, "lb", check=False)
         self.fail("the disk took everything")
 
+    def events_saying(self, text, kind):
+        return [event for event in self.lab.rows("events", "--kind", kind) if text in event["message"]]
+
     def test_while_the_disk_hangs_a_dead_member_is_evicted_reads_answer_and_a_change_waits(self):
         lab = self.lab
         self.disk.freeze()
@@ -157,10 +160,13 @@ class SickDisk(Storage):
         self.member_1_dies_and_is_evicted()
         self.assertIsNone(change.poll(), "a change was acknowledged that is not on the disk")
         self.assertEqual("lb", lab.value("loadbalancer", "show", "lb", "name"), "reads are answered meanwhile")
+        self.assertTrue(self.events_saying("is down", "health"), "and so are events of what happens")
+        self.assertFalse(self.events_saying("-> renamed", "change"), "but none of a change that has not happened")
         wait_for(lambda: "has not taken a change" in lab.log("lb", "sluiced"), 15, "the log tells of the disk")
         self.disk.thaw()  # before sluicectl's patience ends, however busy the machine is
         self.assertEqual(0, change.wait(timeout=10 * support.PATIENCE), change.stderr.read())
         self.assertEqual("renamed", lab.value("loadbalancer", "show", "renamed", "name"))
+        self.assertTrue(self.events_saying("-> renamed", "change"))
         self.disk.freeze()
         self.member_1_returns()
         self.disk.thaw()
@@ -168,6 +174,7 @@ class SickDisk(Storage):
         lab.kill("lb", "sluiced")
         lab.start_controller()
         self.assertEqual("renamed", lab.value("loadbalancer", "show", "renamed", "name"))
+        self.assertTrue(self.events_saying("-> renamed", "change"))
         self.wait_for_statuses("ONLINE", "ONLINE")
 
     def end(self):

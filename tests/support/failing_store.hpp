@@ -12,6 +12,7 @@ class FailingStore : public store::Store {
  public:
   store::Contents contents;
   std::size_t commits = 0;  // asked for
+  std::vector<model::EventRecord> kept;
   // Returns an error for the commits that must fail (counted from 1).
   std::function<Result<void>(std::size_t number)> veto;
 
@@ -30,9 +31,11 @@ class FailingStore : public store::Store {
       }
     }
     for (const auto& id : commit.objects.members.removed) contents.health.erase(id);
+    kept.insert(kept.end(), commit.events.begin(), commit.events.end());
     auto& generation = contents.position.generation;
     return generation = std::max(generation + 1, commit.generation_at_least);
   }
+  Result<std::vector<model::EventRecord>> events(const model::EventQuery&) override { return kept; }
   Result<std::string> back_up() override { return std::string("a backup"); }
   Result<store::Contents> read_backup(const std::string&) override { return contents; }
 };
@@ -50,6 +53,7 @@ class HeldWriter : public store::Writer {
     });
     if (!hold) let_through();
   }
+  void events(model::EventQuery query, EventsDone done) override { done(store_.events(query)); }
   void back_up(BackUpDone done) override { done(store_.back_up()); }
   void read_backup(std::string file, ReadDone done) override { done(store_.read_backup(file)); }
   void let_through() {

@@ -152,6 +152,20 @@ void log_endpoints(const api::Endpoints& endpoints) {
   }
 }
 
+api::Event event_about(const model::Model& model, std::string_view kind, std::string what,
+                       const Uuid* member) {
+  const auto found = member ? model.members.find(*member) : model.members.end();
+  return api::about_member(kind, std::move(what),
+                           found == model.members.end() ? nullptr : &found->second);
+}
+
+// Reads the events from before the restart. If they can't be read, sluiced starts without them.
+void take_stored_events(api::Events& events, store::Store& store) {
+  const auto stored = store.events({.limit = api::Events::capacity});
+  if (!stored) return spdlog::error("read the events: {}", stored.error().text());
+  events.take_stored(*stored);
+}
+
 std::chrono::nanoseconds own_cpu_time() {
   timespec time{};
   clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
@@ -209,6 +223,8 @@ Result<void> run(const Options& options) {
   std::optional<store::SqliteStore> store(std::move(*opened));
   auto stored = store->load();
   if (!stored) return tl::unexpected(std::move(stored.error()));
+  api::Events events;
+  take_stored_events(events, *store);
   if (auto attached = attach(options); !attached) return attached;
   const auto post = [&loop](auto heard) { boost::asio::post(loop, std::move(heard)); };
   std::optional<dataplane::SlowLane> lane(post);  // looks on without anybody waiting for it
@@ -233,10 +249,10 @@ Result<void> run(const Options& options) {
   // the data plane missing ones.
   auto neighbors = network::NeighborKeeper::start(loop.get_executor());
   if (!neighbors) return tl::unexpected(std::move(neighbors.error()));
-  api::Events events;
+  events.keep_with([&](const api::Event& event) { controller->note(api::record_of(event)); });
   control::Follower follower(loop, *controller, *neighbors,
                              [&](std::string_view kind, std::string what, const Uuid* member) {
-                               events.add(api::about_member(kind, std::move(what), member));
+                               events.add(event_about(controller->model(), kind, what, member));
                              });
   NoticeReader notice_reader(loop, **data_plane, *neighbors, follower);
   std::vector<std::uint32_t> warned_vlans;
@@ -258,7 +274,7 @@ Result<void> run(const Options& options) {
                                                  .turns = &turns,
                                                  .events = &events});
   TestHook hook(loop, *controller, options.test_hook);
-  Maintenance maintenance(loop, *controller, [&] { follower.catch_up(); });
+  Maintenance maintenance(loop, *controller, events, [&] { follower.catch_up(); });
   const PinWatch pin_watch(
       loop, options.pin_directory,
       {.on_other_maps = [&]() -> Result<void> {
@@ -273,7 +289,11 @@ Result<void> run(const Options& options) {
          return {};
        },
        .on_lost = [&](const Error& why) { controller->lose_data_plane(why); },
-       .on_found = [&] { controller->adopt(**data_plane); },
+       .on_found =
+           [&] {
+             events.add(api::about_member("attachment", "the data plane is well again", nullptr));
+             controller->adopt(**data_plane);
+           },
        .on_event =
            [&](std::string what) {
              events.add(api::about_member("attachment", std::move(what), nullptr));
@@ -294,6 +314,7 @@ Result<void> run(const Options& options) {
   log_ready(options, *controller);
   run(loop, turns);
 
+  controller->store_notes();  // finish() waits for it
   server.reset();  // nobody is told "stored" from here on
   if (writer.finish([&] { store.reset(); }, patience_with_the_disk)) return {};
   spdlog::error(

@@ -15,16 +15,22 @@ constexpr auto between_expiry_sweeps = std::chrono::seconds(5);
 constexpr auto between_drift_checks = std::chrono::seconds(30);
 // A commit takes milliseconds.
 constexpr auto between_looks_at_the_store = std::chrono::seconds(5);
+// A kill loses the events of this time; the disk is not woken more often for events alone.
+constexpr auto between_looks_at_the_events = std::chrono::seconds(1);
 
 }  // namespace
 
 Maintenance::Maintenance(boost::asio::io_context& loop, control::Controller& controller,
-                         std::function<void()> after_drift_check)
+                         api::Events& events, std::function<void()> after_drift_check)
     : loop_(loop), controller_(controller) {
   every(between_expiry_sweeps, [this] { expire_flows(); });
   every(between_drift_checks, [this, after_drift_check] {
     repair_drift();
     after_drift_check();
+  });
+  every(between_looks_at_the_events, [this, &events] {
+    events.tick();
+    controller_.store_notes();
   });
   every(between_looks_at_the_store, [this] { look_at_the_store(); });
   if (const auto timeout = watchdog_timeout()) {

@@ -9,14 +9,15 @@
 #include <list>
 #include <string>
 
+#include "api/language/events.hpp"
 #include "control/controller.hpp"
 
 namespace sluice::daemon {
 
 class Maintenance {
  public:
-  // `after_drift_check` is called after each check. The controller must outlive this.
-  Maintenance(boost::asio::io_context& loop, control::Controller& controller,
+  // `after_drift_check` is called after each check. All must outlive this.
+  Maintenance(boost::asio::io_context& loop, control::Controller& controller, api::Events& events,
               std::function<void()> after_drift_check);
 
  private:

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <iterator>
 
 #include "control/apply.hpp"
 #include "control/store_age.hpp"
@@ -152,6 +153,7 @@ void Controller::proceed() {
     unsaved_ = false;
     auto group = carry_out_waiting();
     auto commit = missing_in_store(group);
+    add_events(commit, group);
     group.next.reset();
     if (commit.empty()) {
       for (const auto& done : group.done) done({});
@@ -181,6 +183,7 @@ Controller::Group Controller::carry_out_waiting() {
     before_request_.reset();
     if (touched_) before_request_ = *staged_;
     const bool touched_before = touched_;
+    const auto recorded_before = recorded_.size();
     auto outcome = request();
     if (outcome) outcome = permit(*staged_);
     if (outcome) {
@@ -188,6 +191,7 @@ Controller::Group Controller::carry_out_waiting() {
     } else {
       if (touched_) staged_ = before_request();
       touched_ = touched_before;
+      recorded_.resize(recorded_before);
       refusals.push_back([done = std::move(done), outcome = std::move(outcome)] { done(outcome); });
     }
   }
@@ -195,6 +199,7 @@ Controller::Group Controller::carry_out_waiting() {
     group.changes = model::changes_between(model_, *staged_);
     group.next = std::move(staged_);
   }
+  group.events = std::exchange(recorded_, {});
   staged_.reset();
   before_request_.reset();
   for (const auto& refuse : refusals) refuse();
@@ -226,10 +231,47 @@ store::Commit Controller::missing_in_store(const Group& group) const {
   return commit;
 }
 
+// Adds the notes to a commit that is made anyway, or that store_notes() has asked for.
+void Controller::add_events(store::Commit& commit, const Group& group) {
+  commit.events = group.events;
+  if (commit.empty() && !notes_due_) return;
+  notes_due_ = false;
+  for (auto& note : std::exchange(notes_, {})) commit.events.push_back(std::move(note));
+}
+
+// Keeps the notes of a failed commit for the next one.
+void Controller::take_notes_back(const Group& group, const store::Commit& commit) {
+  const auto first = commit.events.begin() + static_cast<std::ptrdiff_t>(group.events.size());
+  notes_.insert(notes_.begin(), first, commit.events.end());
+  forget_surplus_notes();
+}
+
+void Controller::record(std::vector<model::EventRecord> events) {
+  if (!staged_) return;
+  recorded_.insert(recorded_.end(), std::make_move_iterator(events.begin()),
+                   std::make_move_iterator(events.end()));
+}
+
+void Controller::note(model::EventRecord event) {
+  notes_.push_back(std::move(event));
+  forget_surplus_notes();
+}
+
+void Controller::store_notes() {
+  if (notes_.empty()) return;
+  notes_due_ = unsaved_ = true;
+  proceed();
+}
+
+void Controller::forget_surplus_notes() {
+  for (; notes_.size() > most_unstored_events; notes_.pop_front()) forgotten_notes_++;
+}
+
 void Controller::committed(Group group, const store::Commit& commit,
                            Result<std::uint64_t> outcome) {
   committing_ = false;
   if (!outcome) {
+    take_notes_back(group, commit);
     note_store_failure(outcome.error());
     for (const auto& done : group.done) done(tl::unexpected(outcome.error()));
     return proceed();

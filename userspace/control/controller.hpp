@@ -78,6 +78,18 @@ class Controller {
   enum class Ending { commit, rehearse };
   Result<void> transaction(const Request& changes, Ending ending = Ending::commit);
 
+  // Stores the events in the same commit as the request's changes, so that neither is there without
+  // the other. Only within a request.
+  void record(std::vector<model::EventRecord> events);
+  // Stores the event with the next commit, which it does not cause. While the store takes none, the
+  // newest `most_unstored_events` are kept.
+  static constexpr std::size_t most_unstored_events = 10'000;
+  void note(model::EventRecord event);
+  // Commits the noted events, even if nothing else is to be stored.
+  void store_notes();
+  // Returns how many noted events were dropped before the store had them.
+  std::uint64_t forgotten_notes() const { return forgotten_notes_; }
+
   // Says whether the store has a commit that it has not answered.
   bool committing() const { return committing_; }
   // The number of commits that it was given.
@@ -137,6 +149,7 @@ class Controller {
     model::Changes changes;
     std::optional<model::Model> next;  // their result, until the store has its commit
     std::vector<Done> done;
+    std::vector<model::EventRecord> events;
   };
 
   Result<void> permit(const model::Model& next) const;
@@ -144,8 +157,11 @@ class Controller {
   void proceed();
   Group carry_out_waiting();
   store::Commit missing_in_store(const Group& group) const;
+  void add_events(store::Commit& commit, const Group& group);
   void committed(Group group, const store::Commit& commit, Result<std::uint64_t> outcome);
   void note_stored(const store::Commit& commit, std::uint64_t generation);
+  void take_notes_back(const Group& group, const store::Commit& commit);
+  void forget_surplus_notes();
   void note_store_failure(const Error& error);
   void note_position();
 
@@ -174,10 +190,14 @@ class Controller {
   bool committing_ = false;  // the store has a commit that it has not answered
   bool unsaved_ = false;     // model_ or health_ may be ahead of stored_
   std::uint64_t commits_ = 0;
-  std::uint64_t generation_at_least_ = 0;  // of the next commit; 0: the store counts
-  std::string store_failure_;              // of the last commit; empty: it was stored
-  std::optional<DataPlaneState> actual_;   // as far as we know; unset: to be read
-  std::optional<Error> lost_;              // why packets do not meet what data_plane_ writes
+  std::uint64_t generation_at_least_ = 0;     // of the next commit; 0: the store counts
+  std::string store_failure_;                 // of the last commit; empty: it was stored
+  std::optional<DataPlaneState> actual_;      // as far as we know; unset: to be read
+  std::optional<Error> lost_;                 // why packets do not meet what data_plane_ writes
+  std::vector<model::EventRecord> recorded_;  // within a request: by its group so far
+  std::deque<model::EventRecord> notes_;      // not yet in a commit
+  bool notes_due_ = false;
+  std::uint64_t forgotten_notes_ = 0;
   std::vector<std::function<void()>> observers_;
   std::vector<std::function<void(const std::string&)>> listeners_;
   std::vector<std::string> unheard_;

@@ -8,6 +8,7 @@
 #include <concepts>
 #include <type_traits>
 
+#include "model/event_record.hpp"
 #include "model/objects.hpp"
 
 namespace sluice::store {
@@ -145,6 +146,18 @@ void columns(Visitor& visit, T& quota) {
   visit("health_monitor", quota.health_monitor);
   visit("l7policy", quota.l7policy);
   visit("l7rule", quota.l7rule);
+}
+
+template <typename Visitor, Of<model::EventRecord> T>
+void columns(Visitor& visit, T& event) {
+  visit("number", event.number);
+  visit("time", event.time);
+  visit("kind", event.kind);
+  visit("object_type", event.object_type);
+  visit("object_id", event.object_id);
+  visit("object_name", event.object_name);
+  visit("project_id", event.project_id);
+  visit("text", event.text);
 }
 
 }  // namespace sluice::store

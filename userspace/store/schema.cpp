@@ -227,6 +227,22 @@ ALTER TABLE listeners ADD COLUMN idle_timeout_seconds INTEGER;
 ALTER TABLE listeners ADD COLUMN data_timeouts_count INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE pools ADD COLUMN drain_timeout_seconds INTEGER;
 ALTER TABLE members ADD COLUMN drain_until INTEGER;
+)sql",
+                                      // 8 -> 9: what happened, for audits.
+                                      R"sql(
+CREATE TABLE events (
+  number INTEGER PRIMARY KEY NOT NULL,
+  time INTEGER NOT NULL,
+  kind TEXT NOT NULL,
+  object_type TEXT NOT NULL,
+  object_id TEXT NOT NULL,
+  object_name TEXT NOT NULL,
+  project_id TEXT NOT NULL,
+  text TEXT NOT NULL
+) STRICT;
+CREATE INDEX events_by_time ON events(time);
+CREATE INDEX events_by_object ON events(object_id, number);
+CREATE INDEX events_by_project ON events(project_id, number);
 )sql"};
 
 constexpr int has_identity = 6;

@@ -120,7 +120,7 @@ Result<Connection> Connection::open_bytes(const std::string& file) {
   return connection;
 }
 
-Result<std::string> Connection::bytes() {
+Result<std::string> Connection::bytes(const std::string& statements) {
   auto copy = open(":memory:");
   if (!copy) return tl::unexpected(copy.error());
   auto* to = copy->database_.get();
@@ -128,6 +128,7 @@ Result<std::string> Connection::bytes() {
   if (backup == nullptr) return error_of(to);
   sqlite3_backup_step(backup, -1);
   if (sqlite3_backup_finish(backup) != SQLITE_OK) return error_of(to);
+  if (auto done = copy->execute(statements); !done) return tl::unexpected(done.error());
   sqlite3_int64 size = 0;
   const std::unique_ptr<unsigned char, decltype(&sqlite3_free)> image(
       sqlite3_serialize(to, "main", &size, 0), sqlite3_free);

@@ -47,8 +47,9 @@ class Connection {
   static Result<Connection> open(const std::filesystem::path& file);
   // Opens a database in memory from the bytes of an untrusted file.
   static Result<Connection> open_bytes(const std::string& file);
-  // Copies the database (SQLite's online backup) and returns a file that is complete without a WAL.
-  Result<std::string> bytes();
+  // Copies the database (SQLite's online backup), runs the statements on the copy, and returns it
+  // as a file that is complete without a WAL.
+  Result<std::string> bytes(const std::string& statements);
 
   Result<Statement> prepare(std::string_view sql);
   // Runs one or more statements and ignores their rows.

@@ -11,6 +11,7 @@
 #include "base/file_lock.hpp"
 #include "model/references.hpp"
 #include "store/columns.hpp"
+#include "store/event_table.hpp"
 #include "store/schema.hpp"
 #include "store/sqlite.hpp"
 #include "store/values.hpp"
@@ -22,6 +23,7 @@ struct SqliteStore::Database {
   std::filesystem::path file;
   Connection connection;
   std::uint64_t generation = 0;
+  std::size_t events = 0;
 };
 
 namespace {
@@ -253,16 +255,27 @@ Result<void> save_health(Connection& connection, const decltype(Commit::health)&
   return {};
 }
 
-Result<std::uint64_t> save_all(Connection& connection, const Commit& commit,
-                               std::uint64_t generation) {
-  const auto next = std::max(generation + 1, commit.generation_at_least);
+model::Timestamp now() {
+  return std::chrono::floor<model::Timestamp::duration>(std::chrono::system_clock::now());
+}
+
+struct Saved {
+  std::uint64_t generation = 0;
+  std::size_t events = 0;
+};
+
+Result<Saved> save_all(Connection& connection, const Commit& commit, const Saved& present) {
+  Saved next{std::max(present.generation + 1, commit.generation_at_least), present.events};
   auto transaction = Transaction::begin(connection);
   if (!transaction) return tl::unexpected(transaction.error());
   auto done =
       save_all_objects(connection, commit.objects)
           .and_then([&] { return save_health(connection, commit.health); })
-          .and_then([&] {
-            return connection.execute(fmt::format("UPDATE identity SET generation = {}", next));
+          .and_then([&] { return save_events(connection, commit.events, present.events, now()); })
+          .and_then([&](std::size_t events) {
+            next.events = events;
+            return connection.execute(
+                fmt::format("UPDATE identity SET generation = {}", next.generation));
           })
           .and_then([&] { return transaction->commit(); });
   if (!done) return tl::unexpected(std::move(done.error()));
@@ -443,8 +456,10 @@ Result<SqliteStore> SqliteStore::open(const fs::path& directory) {
   if (!connection) return tl::unexpected(explained(std::move(connection.error()), file));
   const auto position = load_position(*connection);
   if (!position) return tl::unexpected(explained(position.error(), file));
+  const auto events = count_events(*connection);
+  if (!events) return tl::unexpected(explained(events.error(), file));
   return SqliteStore(std::make_unique<Database>(
-      Database{std::move(*lock), file, std::move(*connection), position->generation}));
+      Database{std::move(*lock), file, std::move(*connection), position->generation, *events}));
 }
 
 Result<Contents> SqliteStore::load() {
@@ -452,14 +467,23 @@ Result<Contents> SqliteStore::load() {
 }
 
 Result<std::uint64_t> SqliteStore::commit(const Commit& commit) {
-  auto saved = about(database_->file, "write",
-                     save_all(database_->connection, commit, database_->generation));
-  if (saved) database_->generation = *saved;
-  return saved;
+  auto& database = *database_;
+  const auto saved =
+      about(database.file, "write",
+            save_all(database.connection, commit, {database.generation, database.events}));
+  if (!saved) return tl::unexpected(saved.error());
+  database.generation = saved->generation;
+  database.events = saved->events;
+  return database.generation;
+}
+
+Result<std::vector<model::EventRecord>> SqliteStore::events(const model::EventQuery& query) {
+  return about(database_->file, "read", find_events(database_->connection, query));
 }
 
 Result<std::string> SqliteStore::back_up() {
-  return about(database_->file, "back up", database_->connection.bytes());
+  return about(database_->file, "back up",
+               database_->connection.bytes("DELETE FROM events; VACUUM"));
 }
 
 Result<Contents> SqliteStore::read_backup(const std::string& file) {

@@ -17,6 +17,7 @@ class SqliteStore final : public Store {
 
   Result<Contents> load() override;
   Result<std::uint64_t> commit(const Commit& commit) override;
+  Result<std::vector<model::EventRecord>> events(const model::EventQuery& query) override;
   Result<std::string> back_up() override;
   Result<Contents> read_backup(const std::string& file) override;
 

@@ -4,14 +4,18 @@
 // the event loop.
 #pragma once
 
+#include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/result.hpp"
 #include "base/uuid.hpp"
 #include "model/changes.hpp"
+#include "model/event_record.hpp"
 #include "model/objects.hpp"
 
 namespace sluice::store {
@@ -22,8 +26,11 @@ struct Commit {
   std::map<Uuid, std::optional<model::Health>> health;  // by member; nullopt: forget it
   // The store's generation is raised to at least this.
   std::uint64_t generation_at_least = 0;
+  std::vector<model::EventRecord> events;  // these changes, and what else happened
 
-  bool empty() const { return objects.empty() && health.empty() && generation_at_least == 0; }
+  bool empty() const {
+    return objects.empty() && health.empty() && generation_at_least == 0 && events.empty();
+  }
 };
 
 // The store's id and the number of its commits. The data plane notes both, to recognise a store
@@ -34,6 +41,10 @@ struct Position {
 
   bool operator==(const Position&) const = default;
 };
+
+// A store keeps the newest events, at most so many, and none that are older than this.
+constexpr std::size_t most_events = 100'000;
+constexpr auto longest_kept_event = std::chrono::hours(24 * 90);
 
 struct Contents {
   model::Model model;
@@ -48,8 +59,10 @@ class Store {
   virtual Result<Contents> load() = 0;
   // Stores the commit; on success it is on disk. Returns the new generation.
   virtual Result<std::uint64_t> commit(const Commit& commit) = 0;
-  // Returns the whole store as a file that can take the place of sluice.db. It holds no tokens and
-  // no keys: those are in files of their own.
+  // Finds events. They come in the order of their numbers.
+  virtual Result<std::vector<model::EventRecord>> events(const model::EventQuery& query) = 0;
+  // Returns the state as a file that can take the place of sluice.db. It holds no tokens and no
+  // keys, which are in files of their own, and no events, which are this node's past.
   virtual Result<std::string> back_up() = 0;
   // Reads such a file, also one of an older version. ErrorKind::invalid: it is not a store, or it
   // is damaged.

@@ -10,6 +10,12 @@ void WriterThread::commit(Commit commit, Done done) {
   });
 }
 
+void WriterThread::events(model::EventQuery query, EventsDone done) {
+  worker_.run([this, query = std::move(query), done = std::move(done)]() mutable {
+    return [done = std::move(done), outcome = store_.events(query)] { done(outcome); };
+  });
+}
+
 void WriterThread::back_up(BackUpDone done) {
   worker_.run([this, done = std::move(done)]() mutable {
     return [done = std::move(done), outcome = store_.back_up()] { done(outcome); };

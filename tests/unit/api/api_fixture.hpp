@@ -48,6 +48,7 @@ class ApiTest : public testing::Test {
     auto controller = control::Controller::start(store_->load().value(), *writer_, data_plane_);
     if (!controller) throw std::runtime_error(controller.error().text());
     controller_ = std::move(*controller);
+    events_.keep_with([this](const Event& event) { controller_->note(record_of(event)); });
   }
 
   // Declares subnets, each by its line in the daemon's configuration.
@@ -117,6 +118,7 @@ class ApiTest : public testing::Test {
   }
 
   control::Controller& controller() { return *controller_; }
+  store::Store& store() { return *store_; }
 
   TemporaryDirectory directory_;
   test::FakeDataPlane data_plane_;

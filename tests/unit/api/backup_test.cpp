@@ -87,7 +87,7 @@ TEST_F(BackupTest, each_object_that_is_restored_is_an_event_of_whoever_did_it) {
   who_.name = "alice";
   const auto last = events_.last();
   restore(file);
-  const auto told = events_.behind(last, 10, "change");
+  const auto told = events_.find({.after = last, .kind = "change"});
   ASSERT_EQ(told.size(), 1U);
   EXPECT_EQ(told[0]->who, "alice");
 }

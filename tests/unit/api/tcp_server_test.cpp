@@ -197,7 +197,7 @@ TEST_F(TcpServerTest, who_was_not_let_in_is_told_with_its_address_but_not_withou
   EXPECT_EQ(denied_[0].status, 401U);
   EXPECT_TRUE(denied_[0].peer.address.starts_with("127.0.0.1:"));
   EXPECT_EQ(denied_[0].target, "/v2.0/lbaas/pools") << "without what may be a secret";
-  const auto events = events_.behind(0, 100, "denied");
+  const auto events = events_.find({.limit = 100, .kind = "denied"});
   ASSERT_EQ(events.size(), 10U);
   EXPECT_EQ(events[0]->peer, denied_[0].peer.address);
 }
@@ -215,7 +215,7 @@ TEST_F(TcpServerTest, changes_and_refusals_are_told_with_the_tokens_name) {
   EXPECT_TRUE(has_status(put(R"({"loadbalancer": {"name": "new"}})"), 200));
   EXPECT_TRUE(has_status(put(R"({"loadbalancer": {"colour": "red"}})"), 400));
   stop();
-  const auto events = events_.behind(before, 100);
+  const auto events = events_.find({.after = before, .limit = 100});
   ASSERT_EQ(events.size(), 2U);
   EXPECT_EQ(events[0]->kind, "change");
   EXPECT_EQ(events[0]->who, "token");

@@ -285,5 +285,89 @@ TEST_F(CommitTest, WhicheverCommitFailsAnswersModelDataPlaneAndStoreAgree) {
   EXPECT_GT(commits, 5U);
 }
 
+std::vector<std::uint64_t> numbers_of(const std::vector<model::EventRecord>& events) {
+  std::vector<std::uint64_t> numbers;
+  for (const auto& event : events) numbers.push_back(event.number);
+  return numbers;
+}
+
+model::EventRecord event(std::uint64_t number) {
+  model::EventRecord record;
+  record.number = number;
+  return record;
+}
+
+TEST_F(CommitTest, WhatARequestRecordsIsInTheCommitOfItsChangeAndGoneWithARefusal) {
+  build();
+  const auto commits = store.commits;
+  const auto recording = [&](std::uint64_t number, bool refused) {
+    controller->submit(
+        [this, number, refused]() -> Result<void> {
+          auto done = controller->change([&](auto& model) -> Result<void> {
+            model.load_balancers.at(walkthrough.lb).name = std::to_string(number);
+            return {};
+          });
+          controller->record({event(number)});
+          return refused ? fail(ErrorKind::invalid, "no") : done;
+        },
+        [](const Result<void>&) {});
+  };
+  writer.hold = true;
+  recording(1, false);
+  recording(2, false);
+  recording(3, true);
+  recording(4, false);
+  writer.let_through();
+  EXPECT_THAT(numbers_of(store.kept), ElementsAre(1, 2, 4));
+  EXPECT_EQ(store.commits, commits + 2);
+  store.veto = [](std::size_t) -> Result<void> { return tl::unexpected(io_error); };
+  recording(5, false);
+  store.veto = nullptr;
+  recording(6, false);
+  EXPECT_THAT(numbers_of(store.kept), ElementsAre(1, 2, 4, 6)) << "one that failed leaves none";
+}
+
+TEST_F(CommitTest, WhatElseHappensGoesWithTheNextCommitOrWhenItIsAskedFor) {
+  build();
+  const auto commits = store.commits;
+  controller->note(event(1));
+  EXPECT_EQ(store.commits, commits) << "it causes none by itself";
+  rename("new");
+  EXPECT_THAT(numbers_of(store.kept), ElementsAre(1));
+  controller->note(event(2));
+  controller->store_notes();
+  EXPECT_THAT(numbers_of(store.kept), ElementsAre(1, 2));
+  const auto all = store.commits;
+  controller->store_notes();
+  EXPECT_EQ(store.commits, all) << "nothing to store";
+}
+
+TEST_F(CommitTest, NotesOutliveADiskThatRefusesThemAndAreBounded) {
+  build();
+  store.veto = [](std::size_t) -> Result<void> { return tl::unexpected(io_error); };
+  controller->note(event(1));
+  controller->store_notes();
+  for (std::uint64_t number = 2; number <= Controller::most_unstored_events + 3; ++number)
+    controller->note(event(number));
+  EXPECT_EQ(controller->forgotten_notes(), 3U);
+  store.veto = nullptr;
+  controller->store_notes();
+  ASSERT_EQ(store.kept.size(), Controller::most_unstored_events);
+  EXPECT_EQ(store.kept.front().number, 4U);
+}
+
+TEST_F(CommitTest, NotesDoNotWaitForADiskThatHangsAndComeInTheirOrder) {
+  build();
+  writer.hold = true;
+  rename("new");
+  controller->note(event(1));
+  controller->store_notes();
+  controller->set_health({{walkthrough.a, Health::down}});
+  EXPECT_THAT(ring(), ElementsAre(walkthrough.b));
+  controller->note(event(2));
+  writer.let_through();
+  EXPECT_THAT(numbers_of(store.kept), ElementsAre(1, 2));
+}
+
 }  // namespace
 }  // namespace sluice::control

@@ -350,10 +350,10 @@ TEST_F(StoreTest, AFileOfANewerSluiceIsRefused) {
   { const auto store = opened(); }
   sqlite3* database = nullptr;
   ASSERT_EQ(sqlite3_open(file().c_str(), &database), SQLITE_OK);
-  sqlite3_exec(database, "PRAGMA user_version = 9", nullptr, nullptr, nullptr);
+  sqlite3_exec(database, "PRAGMA user_version = 10", nullptr, nullptr, nullptr);
   sqlite3_close(database);
   EXPECT_EQ(refusal(), "open " + file().string() +
-                           ": it was written by a newer Sluice (schema 9, this program knows 8) "
+                           ": it was written by a newer Sluice (schema 10, this program knows 9) "
                            "(install that version again, or choose another --state-dir)");
 }
 

@@ -49,6 +49,8 @@ TEST(Completion, OffersWhatAnOptionTakes) {
   EXPECT_THAT(complete({"listener", "create", "--protocol", "U"}), ElementsAre("UDP"));
   EXPECT_THAT(complete({"lb", "list", "-f", ""}),
               ElementsAre("csv", "json", "table", "value", "yaml"));
+  EXPECT_THAT(complete({"events", "--type", "p"}), ElementsAre("pool"));
+  EXPECT_THAT(complete({"events", "--kind", "h"}), ElementsAre("health"));
   EXPECT_THAT(complete({"lb", "list", "-c", "vip"}), ElementsAre("vip_address"));
   EXPECT_THAT(complete({"pool", "create", "--listener", "f"}), ElementsAre("first listener"));
   EXPECT_THAT(complete({"pool", "create", "--listener", "=", "o"}), ElementsAre("other listener"));

@@ -54,17 +54,17 @@ constexpr auto one_event = R"json({"last":7,"events":[{"number":7,"time":"2026-1
 constexpr auto no_more_events = R"({"last":7,"events":[]})";
 
 TEST_F(RunTest, EventsAreListedWithWhoAndWhatWasBefore) {
-  exchange.answer(200, one_event).answer(200, no_more_events);
-  const auto outcome = run({"events", "--kind", "change", "-f", "value", "-c", "who", "-c",
-                            "message", "-c", "before", "-c", "after"});
+  exchange.answer(200, one_event);
+  const auto outcome =
+      run({"events", "--kind", "change", "--type", "member", "--object", "web 1", "-f", "value",
+           "-c", "who", "-c", "message", "-c", "before", "-c", "after"});
   EXPECT_EQ(outcome.output, "alice updated Member web (x) {\"weight\":1} {\"weight\":2}\n");
-  EXPECT_THAT(exchange.lines(), ElementsAre("GET /v1/events?after=0&kind=change",
-                                            "GET /v1/events?after=7&kind=change"));
+  EXPECT_THAT(exchange.lines(),
+              ElementsAre("GET /v1/events?limit=1000&kind=change&type=member&object=web%201"));
 }
 
 TEST_F(RunTest, WatchingEventsGoesOnBehindTheLastOne) {
   exchange.answer(200, one_event)
-      .answer(200, no_more_events)
       .answer(200, R"({"last":8,"events":[{"number":8,"time":"T","kind":"health","who":"","peer":"",
                        "message":"web is down: \u001b[2J"}]})")
       .answer(200, no_more_events);
@@ -73,8 +73,33 @@ TEST_F(RunTest, WatchingEventsGoesOnBehindTheLastOne) {
       shown,
       "2026-11-29T12:00:00.250Z change       alice (192.0.2.7:50514): updated Member web (x)\n"
       "T health       web is down: \\x1b[2J\n");
-  EXPECT_THAT(exchange.lines(), ElementsAre("GET /v1/events?after=0", "GET /v1/events?after=7",
-                                            "GET /v1/events?after=7", "GET /v1/events?after=8"));
+  EXPECT_THAT(exchange.lines(),
+              ElementsAre("GET /v1/events?limit=10", "GET /v1/events?after=7&wait=1",
+                          "GET /v1/events?after=8&wait=1"));
+}
+
+TEST_F(RunTest, EventsArePagedBackAndStandInTheirOrder) {
+  const auto page = [](int first, int count) {
+    std::string text;
+    for (int number = first; number < first + count; ++number)
+      text += (text.empty() ? "" : ",") + ("{\"number\":" + std::to_string(number)) + "}";
+    return R"({"last":1500,"events":[)" + text + "]}";
+  };
+  exchange.answer(200, page(501, 1000)).answer(200, page(300, 201));
+  const auto outcome = run({"events", "--limit", "1201", "-f", "value", "-c", "number"});
+  EXPECT_TRUE(outcome.output.starts_with("300\n301\n")) << outcome.output.substr(0, 20);
+  EXPECT_TRUE(outcome.output.ends_with("\n1500\n"));
+  EXPECT_THAT(exchange.lines(),
+              ElementsAre("GET /v1/events?limit=1000", "GET /v1/events?limit=201&before=501"));
+  EXPECT_EQ(run({"events", "--limit", "0"}).code, ExitCode::failed);
+}
+
+TEST_F(RunTest, WatchedEventsAreLinesOfJsonWhereThatIsAskedFor) {
+  exchange.answer(200, R"({"last":8,"events":[{"number":8,"message":"a \u001b"}]})")
+      .answer(200, no_more_events);
+  run({"events", "--watch", "--limit", "1", "-f", "json"});
+  EXPECT_EQ(shown, "{\"number\":8,\"message\":\"a \\u001b\"}\n");
+  EXPECT_EQ(exchange.lines().at(0), "GET /v1/events?limit=1");
 }
 
 TEST_F(RunTest, AQuotaIsSetByTheLimitsThatWereGiven) {

@@ -28,6 +28,9 @@ const std::map<std::string, Words>& vocabulary() {
       {"provisioning_status", {"ACTIVE", "ERROR"}},
       {"operating_status", {"ONLINE", "DEGRADED", "ERROR", "OFFLINE"}},
       {"proto", {"tcp", "udp", "sctp"}},
+      {"event_kind", {"change", "refused", "denied", "health", "provisioning", "attachment"}},
+      {"event_type",
+       {"loadbalancer", "listener", "pool", "member", "healthmonitor", "floatingip", "quota"}},
       {"format", {"table", "value", "json", "yaml", "csv"}},
   };
   return words;

@@ -1,8 +1,9 @@
 // sluicectl events: shows recent events, and follows new ones.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <boost/json.hpp>
-#include <chrono>
+#include <vector>
 
 #include "base/printable.hpp"
 #include "sluicectl/grammar/options.hpp"
@@ -14,7 +15,8 @@ namespace {
 
 namespace json = boost::json;
 
-constexpr auto between_looks = std::chrono::seconds(1);
+constexpr int usual_limit = 1000;  // the server's pages have no more
+constexpr int usual_limit_before_watching = 10;
 
 struct Page {
   json::array events;
@@ -26,10 +28,15 @@ std::int64_t number_of(const json::object& object, std::string_view name) {
   return value && value->is_int64() ? value->get_int64() : 0;
 }
 
-Result<Page> ask(const Call& call, std::int64_t after) {
-  auto target = fmt::format("/v1/events?after={}", after);
-  if (const auto kind = call.invocation.value("kind"); !kind.empty()) {
-    target += "&kind=" + escaped(kind);
+Result<Page> ask(const Call& call, const Query& query) {
+  std::string target = "/v1/events";
+  const auto add = [&](const std::string& name, const std::string& value) {
+    target +=
+        fmt::format("{}{}={}", target.find('?') == target.npos ? '?' : '&', name, escaped(value));
+  };
+  for (const auto& [name, value] : query) add(name, value);
+  for (const auto* name : {"kind", "type", "object"}) {
+    if (call.invocation.has(name)) add(name, call.invocation.value(name));
   }
   const auto answer = call.client.request("GET", target);
   if (!answer) return tl::unexpected(about("events", answer.error()));
@@ -43,22 +50,29 @@ Result<Page> ask(const Call& call, std::int64_t after) {
   return page;
 }
 
-// Fetches all events after `after`, page by page.
-Result<Page> ask_all(const Call& call, std::int64_t after) {
+// Fetches the newest events, page by page. They come oldest first.
+Result<Page> ask_for_newest(const Call& call, int limit) {
   Page all;
-  all.last = after;
-  for (;;) {
-    auto page = ask(call, all.last);
+  std::vector<json::array> pages;  // newest first
+  for (std::int64_t before = 0; limit > 0;) {
+    const auto size = std::min(limit, usual_limit);
+    Query query{{"limit", std::to_string(size)}};
+    if (before != 0) query.emplace_back("before", std::to_string(before));
+    auto page = ask(call, query);
     if (!page) return page;
-    if (page->events.empty()) {
-      all.last = page->last;
-      return all;
-    }
-    for (auto& event : page->events) {
-      if (event.is_object()) all.last = number_of(event.get_object(), "number");
-      all.events.push_back(std::move(event));
-    }
+    if (pages.empty()) all.last = page->last;
+    const auto count = page->events.size();
+    if (count == 0) break;
+    limit -= static_cast<int>(count);
+    const auto* first = page->events.front().if_object();
+    before = first ? number_of(*first, "number") : 0;
+    pages.push_back(std::move(page->events));
+    if (count < static_cast<std::size_t>(size) || before == 0) break;
   }
+  for (auto page = pages.rbegin(); page != pages.rend(); ++page) {
+    for (auto& event : *page) all.events.push_back(std::move(event));
+  }
+  return all;
 }
 
 std::string text_of(const json::object& event, std::string_view name) {
@@ -76,23 +90,36 @@ std::string line_of(const json::object& event) {
                                who.empty() ? "" : who + ": ", text_of(event, "message")));
 }
 
-Result<Answer> watch(const Call& call) {
-  std::int64_t after = 0;
-  while (!call.display.is_interrupted()) {
-    auto page = ask_all(call, after);
-    if (!page) return tl::unexpected(page.error());
-    for (const auto& event : page->events) {
-      if (event.is_object()) call.display.show(line_of(event.get_object()) + "\n");
-    }
-    after = page->last;
-    call.display.sleep(between_looks);
+// Shows each event on its own line.
+void show_lines(const Call& call, const Page& page) {
+  const bool as_json = call.invocation.value("format") == "json";
+  for (const auto& event : page.events) {
+    if (!event.is_object()) continue;
+    auto line = as_json ? json::serialize(event) : line_of(event.get_object());
+    if (as_json && call.display.is_terminal) line = printable(line);
+    call.display.show(line + "\n");
   }
+}
+
+// Shows events until Ctrl-C, which takes effect after a second: so long does the server wait for an
+// event before it answers.
+Result<Answer> watch(const Call& call, int limit) {
+  auto page = ask_for_newest(call, limit);
+  while (page && !call.display.is_interrupted()) {
+    show_lines(call, *page);
+    page = ask(call, {{"after", std::to_string(page->last)}, {"wait", "1"}});
+  }
+  if (!page) return tl::unexpected(page.error());
+  show_lines(call, *page);
   return Answer{};
 }
 
 Result<Answer> show_events(const Call& call) {
-  if (call.invocation.has("watch")) return watch(call);
-  auto page = ask_all(call, 0);
+  const bool watches = call.invocation.has("watch");
+  const auto limit = positive(call, "limit", watches ? usual_limit_before_watching : usual_limit);
+  if (!limit) return tl::unexpected(limit.error());
+  if (watches) return watch(call, *limit);
+  auto page = ask_for_newest(call, *limit);
   if (!page) return tl::unexpected(page.error());
   Listing listing{call.verb.columns, {}};
   for (const auto& item : page->events) {
@@ -115,15 +142,24 @@ Noun make_noun() {
   Noun noun{.name = "events",
             .summary = "who changed what, which members came and went, who was not let in"};
   noun.verbs = {
-      {.summary = "what happened lately, oldest first; the log has more",
+      {.summary = "what happened, oldest first",
        .options = {flag(Kind::local, "watch", "go on with what happens, until Ctrl-C"),
                    option(Kind::local, "kind", "KIND",
-                          "only change, refused, denied, health, provisioning or attachment")},
+                          "only change, refused, denied, health, provisioning or attachment",
+                          "event_kind"),
+                   option(Kind::local, "type", "TYPE",
+                          "only about loadbalancer, listener, pool, member, healthmonitor, "
+                          "floatingip or quota",
+                          "event_type"),
+                   option(Kind::local, "object", "OBJECT", "only about this one, by id or name"),
+                   option(Kind::local, "limit", "COUNT",
+                          "only the newest (1000; 10 to begin with when watching)")},
        .output = Output::listing,
        .columns = {"number", "time", "kind", "who", "peer", "message", "before", "after"},
        .run = show_events,
        .examples = {"sluicectl events -c time -c who -c message", "sluicectl events --watch",
-                    "sluicectl events --kind change -f json"}}};
+                    "sluicectl events --kind change -f json",
+                    "sluicectl events --object web1 --limit 20"}}};
   return noun;
 }
 

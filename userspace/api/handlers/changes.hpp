@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "api/language/events.hpp"
+#include "api/language/event.hpp"
 #include "model/objects.hpp"
 
 namespace sluice::api {

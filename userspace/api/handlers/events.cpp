@@ -1,198 +1,184 @@
-#include "api/handlers/changes.hpp"
+#include "api/handlers/events.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <boost/json/serialize.hpp>
 #include <charconv>
-#include <type_traits>
+#include <iterator>
+#include <span>
 
 #include "api/handlers/collection.hpp"
 #include "api/handlers/handlers.hpp"
-#include "api/language/render.hpp"
-#include "model/names.hpp"
+#include "api/handlers/routes.hpp"
+#include "api/language/events.hpp"
+#include "api/language/fault.hpp"
 
 namespace sluice::api {
-namespace json = boost::json;
-namespace {
 
-constexpr std::size_t page = 1000;
-
-// Says whether the attribute changes without anybody's wish or belongs to another object.
-bool is_derived(std::string_view attribute) {
-  for (auto name : {"provisioning_status", "provisioning_error", "operating_status", "updated_at",
-                    "created_at", "tenant_id", "listeners", "pools", "members", "healthmonitor_id",
-                    "loadbalancers", "status"}) {
-    if (attribute == name) return true;
-  }
-  return false;
-}
-
-json::object own_attributes(json::object rendered) {
-  json::object own;
-  for (auto& [key, value] : rendered) {
-    if (!is_derived(key)) own.emplace(key, std::move(value));
-  }
-  return own;
-}
-
-// Removes the attributes that are equal in both.
-void drop_equal(json::object& before, json::object& after) {
-  std::vector<std::string> equal;
-  for (const auto& [key, value] : before) {
-    const auto* other = after.if_contains(key);
-    if (other && *other == value) equal.emplace_back(key);
-  }
-  for (const auto& key : equal) {
-    before.stable_erase(key);  // in their order, which is how they are shown
-    after.stable_erase(key);
-  }
-}
-
-std::string text_of(const json::value& value) {
-  return value.is_string() ? std::string(value.get_string()) : json::serialize(value);
-}
-
-// "weight 1 -> 2, name 'a' -> 'b'"
-std::string sentence(const json::object& before, const json::object& after) {
-  std::string text;
-  for (const auto& [key, value] : after) {
-    const auto* old = before.if_contains(key);
-    text += fmt::format("{}{} {} -> {}", text.empty() ? "" : ", ", std::string_view(key),
-                        old ? text_of(*old) : "nothing", text_of(value));
-  }
-  return text;
-}
-
-std::string title(std::string_view kind, const model::Object& object) {
-  if (object.name.empty()) return fmt::format("{} {}", kind, to_string(object.id));
-  return fmt::format("{} {} ({})", kind, object.name, to_string(object.id));
-}
-
-class Comparison {
- public:
-  Comparison(const model::Model& before, const model::Model& after)
-      : before_{before, healthy_, {}}, after_{after, healthy_, {}} {}
-
-  template <typename T>
-  void compare() {
-    const auto& old_ones = before_.model.*Kind<T>::table;
-    const auto& new_ones = after_.model.*Kind<T>::table;
-    for (const auto& [id, object] : new_ones) {
-      const auto old = old_ones.find(id);
-      if (old == old_ones.end()) {
-        add("created", object, {}, own(after_, object));
-      } else if (old->second != object) {
-        note_change(old->second, object);
-      }
-    }
-    for (const auto& [id, object] : old_ones) {
-      if (!new_ones.contains(id)) {
-        add("deleted", object, own(before_, object), {});
-      }
-    }
-  }
-
-  void compare_quotas() {
-    for (const auto& [project, quota] : after_.model.quotas) {
-      const auto old = before_.model.quotas.find(project);
-      if (old != before_.model.quotas.end() && old->second == quota) continue;
-      events_.push_back({.kind = "change",
-                         .message = "set the quota of project " + project,
-                         .object = {{"type", "quota"}, {"id", project}},
-                         .before = {},
-                         .after = {}});
-    }
-    for (const auto& [project, quota] : before_.model.quotas) {
-      if (after_.model.quotas.contains(project)) continue;
-      events_.push_back({.kind = "change",
-                         .message = "reset the quota of project " + project,
-                         .object = {{"type", "quota"}, {"id", project}},
-                         .before = {},
-                         .after = {}});
-    }
-  }
-
-  std::vector<Event> events() { return std::move(events_); }
-
- private:
-  // Parents and children are not shown: they are not the object's own attributes, and finding them
-  // would search all objects. A floating IP's port is its load balancer's.
-  template <typename T>
-  json::object own(const View& view, const T& object) const {
-    if constexpr (std::is_same_v<T, model::FloatingIp>) return own_attributes(render(view, object));
-    return own_attributes(render(View{nobody_, healthy_, {}}, object));
-  }
-
-  template <typename T>
-  void note_change(const T& old, const T& object) {
-    auto before = own(before_, old);
-    auto after = own(after_, object);
-    drop_equal(before, after);
-    if (!before.empty() || !after.empty()) {
-      add("updated", object, std::move(before), std::move(after));
-    }
-  }
-
-  template <typename T>
-  void add(std::string_view verb, const T& object, json::object before, json::object after) {
-    auto message = fmt::format("{} {}", verb, title(kind_of(object), object));
-    if (verb == "updated") message += ": " + sentence(before, after);
-    events_.push_back({.kind = "change",
-                       .message = std::move(message),
-                       .object = {{"type", Kind<T>::words.singular},
-                                  {"id", to_string(object.id)},
-                                  {"name", object.name},
-                                  {"project_id", object.project_id}},
-                       .before = std::move(before),
-                       .after = std::move(after)});
-  }
-
-  const model::Model nobody_;
-  const model::HealthTable healthy_;
-  View before_, after_;
-  std::vector<Event> events_;
+// The parameters of a request for events.
+struct EventSearch {
+  model::EventQuery query;
+  std::chrono::seconds wait{0};
 };
 
-Result<std::uint64_t> number(const Call& call, std::string_view name, std::uint64_t fallback) {
-  const auto text = query_value(call, name);
-  if (text.empty()) return fallback;
+namespace {
+namespace json = boost::json;
+
+constexpr std::size_t largest_page = 1000;
+constexpr std::uint64_t longest_wait = 30;
+
+constexpr std::string_view kinds[] = {"change", "refused",      "denied",
+                                      "health", "provisioning", "attachment"};
+constexpr std::string_view types[] = {"loadbalancer",  "listener",   "pool", "member",
+                                      "healthmonitor", "floatingip", "quota"};
+
+Result<std::uint64_t> number(std::string_view name, const std::string& text) {
   std::uint64_t value = 0;
   const auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error == std::errc() && rest == text.data() + text.size()) return value;
   return tl::unexpected(invalid_input(name, text, "Value should be a number"));
 }
 
-}  // namespace
-
-std::vector<Event> changes(const model::Model& before, const model::Model& after) {
-  Comparison comparison(before, after);
-  comparison.compare<model::LoadBalancer>();
-  comparison.compare<model::Listener>();
-  comparison.compare<model::Pool>();
-  comparison.compare<model::Member>();
-  comparison.compare<model::HealthMonitor>();
-  comparison.compare<model::FloatingIp>();
-  comparison.compare_quotas();
-  return comparison.events();
+Result<std::string> word(std::string_view name, const std::string& text,
+                         std::span<const std::string_view> known) {
+  if (std::ranges::count(known, text) != 0) return text;
+  std::string list;
+  for (const auto one : known) list.append(list.empty() ? "" : ", ").append(one);
+  return tl::unexpected(invalid_input(name, text, "Value should be one of " + list));
 }
 
-Result<Reply> list_events(const Call& call) {
+template <typename T>
+Result<void> assign(T& to, Result<std::uint64_t> value) {
+  if (!value) return tl::unexpected(std::move(value.error()));
+  to = T(*value);
+  return {};
+}
+
+Result<void> assign(std::string& to, Result<std::string> value) {
+  if (!value) return tl::unexpected(std::move(value.error()));
+  to = std::move(*value);
+  return {};
+}
+
+Result<void> read_parameter(EventSearch& search, std::string_view name, const std::string& value) {
+  auto& query = search.query;
+  if (name == "after") return assign(query.after, number(name, value));
+  if (name == "before") return assign(query.before, number(name, value));
+  if (name == "limit") return assign(query.limit, number(name, value));
+  if (name == "kind") return assign(query.kind, word(name, value, kinds));
+  if (name == "type") return assign(query.object_type, word(name, value, types));
+  if (name == "object") return assign(query.object, value);
+  if (name == "wait") {
+    return assign(search.wait, number(name, value).map([](std::uint64_t seconds) {
+      return std::min(seconds, longest_wait);
+    }));
+  }
+  return fail(ErrorKind::invalid, fmt::format("Unknown parameter '{}'", name),
+              "after, before, limit, wait, kind, type and object are known");
+}
+
+Result<EventSearch> search_of(const Call& call) {
+  EventSearch search;
   for (const auto& [name, value] : call.query) {
-    if (name == "after" || name == "limit" || name == "kind") continue;
-    return fail(ErrorKind::invalid, fmt::format("Unknown parameter '{}'", name),
-                "after=NUMBER, limit=COUNT and kind=KIND are known");
+    if (auto done = read_parameter(search, name, value); !done) {
+      return tl::unexpected(std::move(done.error()));
+    }
   }
-  const auto after = number(call, "after", 0);
-  if (!after) return tl::unexpected(after.error());
-  const auto limit = number(call, "limit", page);
-  if (!limit) return tl::unexpected(limit.error());
+  search.query.limit = std::min(search.query.limit, largest_page);
+  const auto& who = call.request.who;
+  if (who.role == Role::member) search.query.project_id = who.project;
+  return search;
+}
+
+// Hides the addresses of other callers from a member.
+json::object shown_to(const Identity& who, const Event& event) {
+  auto out = render(event);
+  if (who.role == Role::member && event.who != who.name) out["peer"] = "";
+  return out;
+}
+
+json::object page(const Events& events, const model::EventQuery& query, const Identity& who,
+                  const std::vector<const Event*>& found) {
+  json::array list;
+  for (const auto* event : found) list.push_back(shown_to(who, *event));
+  const bool full = !found.empty() && found.size() == query.limit;
+  auto last = std::max(events.last(), query.after.value_or(0));
+  if (query.after && events.last() != 0) last = full ? found.back()->number : events.last();
+  return {{"events", std::move(list)}, {"last", last}};
+}
+
+// Joins what the store has found with the events that it does not have yet.
+std::vector<const Event*> merged(const Events& events, const model::EventQuery& query,
+                                 const std::vector<Event>& stored) {
+  auto all = events.find(query);
+  for (const auto& event : stored) all.push_back(&event);
+  std::ranges::stable_sort(all, {}, &Event::number);
+  const auto same = std::ranges::unique(all, {}, &Event::number);
+  all.erase(same.begin(), same.end());
+  const auto surplus = all.size() - std::min(all.size(), query.limit);
+  if (query.after) {
+    all.resize(all.size() - surplus);
+  } else {
+    all.erase(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(surplus));
+  }
+  return all;
+}
+
+void look_into_store(const Context& context, const EventSearch& search, const Identity& who,
+                     Response response, std::function<void(Response)> done) {
+  context.controller.store_writer().events(
+      search.query,
+      [&events = context.events, query = search.query, who, response = std::move(response),
+       done = std::move(done)](Result<std::vector<model::EventRecord>> records) mutable {
+        if (!records) return done(fault(records.error()));
+        std::vector<Event> stored;
+        for (const auto& record : *records) stored.push_back(event_of(record));
+        response.body = json::serialize(page(events, query, who, merged(events, query, stored)));
+        done(std::move(response));
+      });
+}
+
+// `until`: the end of a wait that has begun; Time(): the wait is over.
+void answer_until(Context context, const Request& request, std::optional<Events::Time> until,
+                  std::function<void(Response)> done) {
+  EventSearch search;
+  context.event_search = &search;
+  auto response = handle(context, request);
+  context.event_search = nullptr;
+  if (response.status != 200) return done(std::move(response));
+  if (!context.events.can_answer(search.query)) {
+    return look_into_store(context, search, request.who, std::move(response), std::move(done));
+  }
+  if (!until) until = std::chrono::steady_clock::now() + search.wait;
+  const bool waits = search.query.after && search.wait.count() != 0 && *until != Events::Time();
+  if (!waits || search.query.limit == 0 || !context.events.find(search.query).empty()) {
+    return done(std::move(response));
+  }
+  context.events.wait(*until, [context, request, until, done = std::move(done)](bool told) {
+    answer_until(context, request, told ? *until : Events::Time(), done);
+  });
+}
+
+}  // namespace
+
+bool asks_for_events(const Request& request) {
+  return request.method == "GET" && path_of(request.target) == "/v1/events";
+}
+
+void answer_with_events(const Context& context, const Request& request,
+                        std::function<void(Response)> done) {
+  answer_until(context, request, std::nullopt, std::move(done));
+}
+
+// Answers as far as it is known without the store.
+Result<Reply> list_events(const Call& call) {
+  auto search = search_of(call);
+  if (!search) return tl::unexpected(std::move(search.error()));
   const auto& events = call.context.events;
-  json::array shown;
-  for (const auto* event :
-       events.behind(*after, std::min<std::uint64_t>(*limit, page), query_value(call, "kind"))) {
-    shown.push_back(render(*event));
-  }
-  return Reply{200, json::object{{"events", std::move(shown)}, {"last", events.last()}}};
+  auto body = page(events, search->query, call.request.who, events.find(search->query));
+  if (call.context.event_search) *call.context.event_search = std::move(*search);
+  return Reply{200, std::move(body)};
 }
 
 }  // namespace sluice::api

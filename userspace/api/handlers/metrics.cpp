@@ -94,8 +94,10 @@ std::string name_of(const std::map<Uuid, T>& objects, const Uuid& id) {
 
 class Scrape {
  public:
-  Scrape(control::Controller& controller, const TurnTimes* turns)
+  Scrape(control::Controller& controller, const TurnTimes* turns, const Events* events)
       : turns_(turns),
+        events_(events),
+        forgotten_notes_(controller.forgotten_notes()),
         data_plane_(controller.data_plane()),
         model_(controller.model()),
         health_(controller.health()),
@@ -109,6 +111,7 @@ class Scrape {
     statuses();
     interfaces();
     turns();
+    events();
     text_.family("sluice_scrape_errors", "gauge", "Parts of this page that could not be read.");
     text_.sample("sluice_scrape_errors", {}, errors_);
     return text_.take();
@@ -253,9 +256,20 @@ class Scrape {
     text_.sample("sluice_event_loop_longest_turn_cpu_seconds", {}, seconds(turns_->longest()));
   }
 
+  void events() {
+    if (!events_) return;
+    constexpr std::string_view name = "sluice_events_dropped_total";
+    text_.family(name, "counter",
+                 "Events that were dropped: too many alike in a minute, or the disk took none.");
+    text_.sample(name, {{"reason", "alike"}}, events_->dropped());
+    text_.sample(name, {{"reason", "disk"}}, forgotten_notes_);
+  }
+
   void failed() { ++errors_; }
 
   const TurnTimes* turns_;
+  const Events* events_;
+  const std::uint64_t forgotten_notes_;
 
   control::DataPlane& data_plane_;
   const model::Model& model_;
@@ -269,8 +283,8 @@ class Scrape {
 
 }  // namespace
 
-std::string metrics(control::Controller& controller, const TurnTimes* turns) {
-  return Scrape(controller, turns).text();
+std::string metrics(control::Controller& controller, const TurnTimes* turns, const Events* events) {
+  return Scrape(controller, turns, events).text();
 }
 
 }  // namespace sluice::api

@@ -38,7 +38,8 @@ bool touches_others(const model::Model& before, const model::Model& after,
 Result<void> check_route(const Request& request, std::string_view pattern) {
   const bool reads = request.method == "GET" || request.method == "HEAD";
   if (request.who.role == Role::reader && !reads) return forbidden();
-  const bool of_the_node = pattern.starts_with("/v1/") && pattern != "/v1/batch";
+  const bool of_the_node =
+      pattern.starts_with("/v1/") && pattern != "/v1/batch" && pattern != "/v1/events";
   const bool of_all_projects = pattern.starts_with("/v2/lbaas/quotas") && !reads;
   if (request.who.role == Role::member && (of_the_node || of_all_projects)) return forbidden();
   return {};

@@ -2,7 +2,7 @@
 //
 // An administrator may do everything; a reader sees everything and changes nothing; a member sees
 // and changes the objects of its project, and nothing of the node itself (flows, captures,
-// counters).
+// counters); of the events those of its project.
 #pragma once
 
 #include <optional>

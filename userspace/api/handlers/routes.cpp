@@ -13,7 +13,9 @@
 #include "api/handlers/address_claims.hpp"
 #include "api/handlers/changes.hpp"
 #include "api/handlers/collection.hpp"
+#include "api/handlers/events.hpp"
 #include "api/handlers/handlers.hpp"
+#include "api/language/events.hpp"
 #include "api/language/fault.hpp"
 
 namespace sluice::api {
@@ -278,10 +280,24 @@ struct Change : std::enable_shared_from_this<Change> {
 
   Result<void> carry_out() {
     response = handle(context, request);
-    told = changes(context.controller.before_request(), context.controller.model());
     // A refused request's changes are undone; its answer has the reason.
     if (response.status >= 300) return fail(ErrorKind::invalid, "refused");
+    record();
     return {};
+  }
+
+  // Puts the request's events into the commit of its changes.
+  void record() {
+    told = changes(context.controller.before_request(), context.controller.model());
+    std::vector<model::EventRecord> records;
+    for (auto& event : told) {
+      event.who = request.who.name;
+      event.peer = request.who.peer;
+      event.request_id = response.request_id;
+      context.events.give_number(event);
+      records.push_back(record_of(event));
+    }
+    context.controller.record(std::move(records));
   }
 
   bool asks() {
@@ -298,10 +314,7 @@ struct Change : std::enable_shared_from_this<Change> {
     if (!outcome && response.status < 300) response = fault(outcome.error());
     // Only stored changes are reported as events.
     for (auto& event : outcome ? std::exchange(told, {}) : std::vector<Event>()) {
-      event.who = request.who.name;
-      event.peer = request.who.peer;
-      event.request_id = response.request_id;
-      context.events.add(std::move(event));
+      context.events.tell(std::move(event));
     }
     done(std::move(response));
   }
@@ -378,6 +391,7 @@ void submit_with_backup(const Context& context, Request request,
 }  // namespace
 
 void answer(const Context& context, const Request& request, std::function<void(Response)> done) {
+  if (asks_for_events(request)) return answer_with_events(context, request, std::move(done));
   if (!may_change_model(request)) {
     auto dispatched = dispatch_guarded(context, request);
     if (dispatched.inspect)

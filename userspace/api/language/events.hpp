@@ -1,57 +1,80 @@
-// Events: the recent past for operators and audits: changes and their authors, members that came up
-// or went down, requests that were refused, callers that were denied. The list is in memory and
-// bounded; the log keeps everything for longer.
+// Events: the past for operators and audits: changes and their authors, members that came up or
+// went down, requests that were refused, callers that were denied.
 //
-// GET /v1/events?after=NUMBER&limit=COUNT&kind=KIND answers {"events": [...], "last": NUMBER},
-// oldest first. Numbers go up by one and begin anew with each start of sluiced. A client that
-// follows the list sends the last number that it has seen as `after`.
+// This list holds the newest events in memory, so that a reader that follows them never waits for
+// the disk. The store holds more of them, for longer (store::most_events, longest_kept_event). A
+// change's event is stored in the commit of the change and shown after it. All other events are
+// shown at once and stored when the store is ready.
+//
+// An event's number is its name. A change gets its number before it is stored, so a health event
+// that happens meanwhile has a higher number and is shown earlier. Therefore "after number N" means
+// the events that were shown after that one, whatever their numbers.
 #pragma once
 
-#include <boost/json/object.hpp>
+#include <chrono>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <string>
-#include <string_view>
 #include <vector>
 
-#include "model/objects.hpp"
+#include "api/language/event.hpp"
+#include "api/language/event_limit.hpp"
 
 namespace sluice::api {
 
-struct Event {
-  std::uint64_t number = 0;  // given by the list
-  model::Timestamp time{};   // likewise
-  // "change", "refused", "denied" (no or wrong credentials), "health", "provisioning", "attachment"
-  std::string kind;
-  std::string who = {};         // "alice", "uid 0"; empty: sluiced itself
-  std::string peer = {};        // "192.0.2.7:50514", "pid 812"; empty: sluiced itself
-  std::string message = {};     // "updated Member web1 (5a10...)"
-  boost::json::object object;   // {"type": "member", "id": ..., "name": ...}; empty: no object
-  boost::json::object before;   // the changed attributes' old values
-  boost::json::object after;    // and their new ones
-  std::string request_id = {};  // x-openstack-request-id
-};
-
 class Events {
  public:
+  using Time = EventLimit::Time;
   static constexpr std::size_t capacity = 4096;
 
-  void add(Event event);
+  // Begins with the events that were stored before a restart. Readers may have seen numbers that a
+  // killed sluiced had no time to store, so some numbers are skipped and never given twice.
+  static constexpr std::uint64_t skipped_at_start = 1000;
+  void take_stored(const std::vector<model::EventRecord>& stored);
 
-  std::uint64_t last() const { return next_ - 1; }
-  // The events after number `after`, at most `limit`, of `kind` unless that is empty. A number from
-  // before a restart, which is higher than all, asks for everything.
-  std::vector<const Event*> behind(std::uint64_t after, std::size_t limit,
-                                   std::string_view kind = {}) const;
+  // Sets the function that stores the events of add().
+  void keep_with(std::function<void(const Event&)> keep) { keep_ = std::move(keep); }
+
+  // Numbers, stores and shows the event, or holds it back (EventLimit).
+  void add(Event event, Time now = std::chrono::steady_clock::now());
+  // Shows events that were held back long enough, and ends waits. To be called about once a second.
+  void tick(Time now = std::chrono::steady_clock::now());
+
+  // Gives a change its number and time, before it is stored.
+  void give_number(Event& event);
+  // Shows a change, after it was stored.
+  void tell(Event event);
+
+  // Says whether this list has the whole answer to the query.
+  bool can_answer(const model::EventQuery& query) const;
+  // Returns the answer as far as this list has it, in the order in which the events were shown.
+  std::vector<const Event*> find(const model::EventQuery& query) const;
+  // Returns the number of the event that was shown last.
+  std::uint64_t last() const { return events_.empty() ? 0 : events_.back().number; }
+
+  // Calls `heard` once: with true when the next event is shown, with false at `until`.
+  using Heard = std::function<void(bool told)>;
+  void wait(Time until, Heard heard);
+
+  // Returns how many events were dropped because there were too many like them.
+  std::uint64_t dropped() const { return limit_.dropped(); }
 
  private:
+  using Place = std::deque<Event>::const_iterator;
+  Place behind(std::uint64_t number) const;
+  void pass(Event event);
+
+  struct Waiting {
+    Time until;
+    Heard heard;
+  };
   std::deque<Event> events_;
   std::uint64_t next_ = 1;
+  bool complete_ = true;  // the store has no older ones
+  std::function<void(const Event&)> keep_;
+  EventLimit limit_;
+  std::vector<Waiting> waiting_;
 };
-
-// Makes an event of sluiced itself, about a member (null: no object).
-Event about_member(std::string_view kind, std::string message, const Uuid* member);
-
-boost::json::object render(const Event& event);
 
 }  // namespace sluice::api

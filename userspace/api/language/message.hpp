@@ -20,6 +20,7 @@ namespace sluice::api {
 class AddressClaims;
 class AddressHolders;
 class Events;
+struct EventSearch;
 
 struct Request {
   std::string method;  // "GET"
@@ -65,8 +66,9 @@ struct Context {
   std::string default_project_id;
   Events& events;
   Entrance entrance = {};
-  AddressHolders* holders = nullptr;  // null: every address is free
-  AddressClaims* claims = nullptr;    // of the present request
+  AddressHolders* holders = nullptr;    // null: every address is free
+  AddressClaims* claims = nullptr;      // of the present request
+  EventSearch* event_search = nullptr;  // set by the handler of GET /v1/events; may be null
 };
 
 // A request with its route's parameters.

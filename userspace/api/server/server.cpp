@@ -20,11 +20,12 @@ namespace {
 
 constexpr std::size_t most_places = 64;
 
-Response metrics_page(control::Controller& controller, const TurnTimes* turns) {
+Response metrics_page(control::Controller& controller, const TurnTimes* turns,
+                      const Events& events) {
   Response response;
   response.request_id = new_request_id();
   response.content_type = "text/plain; version=0.0.4; charset=utf-8";
-  response.body = metrics(controller, turns);
+  response.body = metrics(controller, turns, &events);
   return response;
 }
 
@@ -127,7 +128,7 @@ struct Server::State {
       done(std::move(response));
     };
     if (asks_for_metrics(request) && request.who.role != Role::member) {
-      return told(metrics_page(context.controller, options.turns));
+      return told(metrics_page(context.controller, options.turns, events));
     }
     answer(context, request, std::move(told));
   }
@@ -156,7 +157,8 @@ struct Server::State {
   static void note_refusal(Events& events, const Identity& who, const std::string& method,
                            std::string_view target, const Response& response) {
     const bool reads = method == "GET" || method == "HEAD";
-    if (response.status < 400 || (reads && response.status < 500)) return;
+    const bool of_interest = !reads || response.status == 403 || response.status >= 500;
+    if (response.status < 400 || !of_interest) return;
     events.add({.kind = "refused",
                 .who = who.name,
                 .peer = who.peer,
@@ -165,12 +167,15 @@ struct Server::State {
                 .object = {},
                 .before = {},
                 .after = {},
-                .request_id = response.request_id});
+                .request_id = response.request_id,
+                .project = who.role == Role::member ? who.project : std::string()});
   }
 
   // The metrics' address, which everyone may read, serves nothing else.
   Response answer_metrics(const Request& request) const {
-    if (asks_for_metrics(request)) return metrics_page(context.controller, options.turns);
+    if (asks_for_metrics(request)) {
+      return metrics_page(context.controller, options.turns, events);
+    }
     return http_fault(404, "Only GET /metrics is served here.");
   }
 

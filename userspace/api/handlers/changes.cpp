@@ -1,0 +1,169 @@
+#include "api/handlers/changes.hpp"
+
+#include <fmt/format.h>
+
+#include <type_traits>
+
+#include "api/handlers/collection.hpp"
+#include "api/language/render.hpp"
+#include "model/names.hpp"
+
+namespace sluice::api {
+namespace json = boost::json;
+namespace {
+
+// Says whether the attribute changes without anybody's wish or belongs to another object.
+bool is_derived(std::string_view attribute) {
+  for (auto name : {"provisioning_status", "provisioning_error", "operating_status", "updated_at",
+                    "created_at", "tenant_id", "listeners", "pools", "members", "healthmonitor_id",
+                    "loadbalancers", "status"}) {
+    if (attribute == name) return true;
+  }
+  return false;
+}
+
+json::object own_attributes(json::object rendered) {
+  json::object own;
+  for (auto& [key, value] : rendered) {
+    if (!is_derived(key)) own.emplace(key, std::move(value));
+  }
+  return own;
+}
+
+// Removes the attributes that are equal in both.
+void drop_equal(json::object& before, json::object& after) {
+  std::vector<std::string> equal;
+  for (const auto& [key, value] : before) {
+    const auto* other = after.if_contains(key);
+    if (other && *other == value) equal.emplace_back(key);
+  }
+  for (const auto& key : equal) {
+    before.stable_erase(key);  // in their order, which is how they are shown
+    after.stable_erase(key);
+  }
+}
+
+std::string text_of(const json::value& value) {
+  return value.is_string() ? std::string(value.get_string()) : json::serialize(value);
+}
+
+// "weight 1 -> 2, name 'a' -> 'b'"
+std::string sentence(const json::object& before, const json::object& after) {
+  std::string text;
+  for (const auto& [key, value] : after) {
+    const auto* old = before.if_contains(key);
+    text += fmt::format("{}{} {} -> {}", text.empty() ? "" : ", ", std::string_view(key),
+                        old ? text_of(*old) : "nothing", text_of(value));
+  }
+  return text;
+}
+
+std::string title(std::string_view kind, const model::Object& object) {
+  if (object.name.empty()) return fmt::format("{} {}", kind, to_string(object.id));
+  return fmt::format("{} {} ({})", kind, object.name, to_string(object.id));
+}
+
+json::object quota_of(const std::string& project) {
+  return {{"type", "quota"}, {"id", project}, {"project_id", project}};
+}
+
+class Comparison {
+ public:
+  Comparison(const model::Model& before, const model::Model& after)
+      : before_{before, healthy_, {}}, after_{after, healthy_, {}} {}
+
+  template <typename T>
+  void compare() {
+    const auto& old_ones = before_.model.*Kind<T>::table;
+    const auto& new_ones = after_.model.*Kind<T>::table;
+    for (const auto& [id, object] : new_ones) {
+      const auto old = old_ones.find(id);
+      if (old == old_ones.end()) {
+        add("created", object, {}, own(after_, object));
+      } else if (old->second != object) {
+        note_change(old->second, object);
+      }
+    }
+    for (const auto& [id, object] : old_ones) {
+      if (!new_ones.contains(id)) {
+        add("deleted", object, own(before_, object), {});
+      }
+    }
+  }
+
+  void compare_quotas() {
+    for (const auto& [project, quota] : after_.model.quotas) {
+      const auto old = before_.model.quotas.find(project);
+      if (old != before_.model.quotas.end() && old->second == quota) continue;
+      events_.push_back({.kind = "change",
+                         .message = "set the quota of project " + project,
+                         .object = quota_of(project),
+                         .before = {},
+                         .after = {}});
+    }
+    for (const auto& [project, quota] : before_.model.quotas) {
+      if (after_.model.quotas.contains(project)) continue;
+      events_.push_back({.kind = "change",
+                         .message = "reset the quota of project " + project,
+                         .object = quota_of(project),
+                         .before = {},
+                         .after = {}});
+    }
+  }
+
+  std::vector<Event> events() { return std::move(events_); }
+
+ private:
+  // Parents and children are not shown: they are not the object's own attributes, and finding them
+  // would search all objects. A floating IP's port is its load balancer's.
+  template <typename T>
+  json::object own(const View& view, const T& object) const {
+    if constexpr (std::is_same_v<T, model::FloatingIp>) return own_attributes(render(view, object));
+    return own_attributes(render(View{nobody_, healthy_, {}}, object));
+  }
+
+  template <typename T>
+  void note_change(const T& old, const T& object) {
+    auto before = own(before_, old);
+    auto after = own(after_, object);
+    drop_equal(before, after);
+    if (!before.empty() || !after.empty()) {
+      add("updated", object, std::move(before), std::move(after));
+    }
+  }
+
+  template <typename T>
+  void add(std::string_view verb, const T& object, json::object before, json::object after) {
+    auto message = fmt::format("{} {}", verb, title(kind_of(object), object));
+    if (verb == "updated") message += ": " + sentence(before, after);
+    events_.push_back({.kind = "change",
+                       .message = std::move(message),
+                       .object = {{"type", Kind<T>::words.singular},
+                                  {"id", to_string(object.id)},
+                                  {"name", object.name},
+                                  {"project_id", object.project_id}},
+                       .before = std::move(before),
+                       .after = std::move(after)});
+  }
+
+  const model::Model nobody_;
+  const model::HealthTable healthy_;
+  View before_, after_;
+  std::vector<Event> events_;
+};
+
+}  // namespace
+
+std::vector<Event> changes(const model::Model& before, const model::Model& after) {
+  Comparison comparison(before, after);
+  comparison.compare<model::LoadBalancer>();
+  comparison.compare<model::Listener>();
+  comparison.compare<model::Pool>();
+  comparison.compare<model::Member>();
+  comparison.compare<model::HealthMonitor>();
+  comparison.compare<model::FloatingIp>();
+  comparison.compare_quotas();
+  return comparison.events();
+}
+
+}  // namespace sluice::api
