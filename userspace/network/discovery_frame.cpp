@@ -102,7 +102,7 @@ std::optional<NeighborClaim> claim_of_advertisement(std::span<const std::uint8_t
   Frame arrived{};
   if (frame.size() < without_option) return std::nullopt;
   std::memcpy(&arrived, frame.data(), std::min(frame.size(), sizeof arrived));
-  const auto& message = arrived.message;
+  const auto message = arrived.message;  // a copy: within the packed frame it is not aligned
   if (arrived.ethernet.ether_type != htons(ETHERTYPE_IPV6) ||
       arrived.ip.ip6_nxt != IPPROTO_ICMPV6 || arrived.ip.ip6_hlim != hop_limit ||
       message.head.nd_na_type != ND_NEIGHBOR_ADVERT)
