@@ -295,6 +295,15 @@ TEST(Manifest, AnEmptyFileDoesNotMeanToRemoveEverything) {
   EXPECT_THAT(refusal("just text"), HasSubstr("lb.yaml:1: "));
 }
 
+// YAML::LoadAll() never came to an end here.
+TEST(Manifest, ACommaOutsideOfAListIsAMistakeLikeAnother) {
+  for (const auto* text : {",", "loadbalancers: []\n,", "loadbalancers: []\n}", "--- a\n--- b\n"}) {
+    const auto read = read_manifest("lb.yaml", text);
+    ASSERT_FALSE(read) << text;
+    EXPECT_THAT(read.error().text(), HasSubstr("lb.yaml:")) << text;
+  }
+}
+
 TEST(Manifest, MistakesBetweenItemsAreNamedToo) {
   const auto there = state_of({});
   EXPECT_THAT(texts(replaced(walkthrough, "default_pool: 80_pool", "default_pool: 81_pool"), there),

@@ -1,6 +1,7 @@
 #include "sluicectl/manifest/file.hpp"
 
 #include <fmt/format.h>
+#include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
@@ -11,6 +12,7 @@
 #include <charconv>
 #include <optional>
 #include <set>
+#include <sstream>
 
 #include "sluicectl/grammar/spelling.hpp"
 #include "sluicectl/output/yaml_text.hpp"
@@ -206,6 +208,33 @@ class Reader {
   const std::string& file_;
 };
 
+// Counts documents and ignores what is in them.
+class DocumentCounter : public YAML::EventHandler {
+ public:
+  using Mark = YAML::Mark;
+  using Style = YAML::EmitterStyle::value;
+  void OnDocumentStart(const Mark&) override { count++; }
+  void OnDocumentEnd() override {}
+  void OnNull(const Mark&, YAML::anchor_t) override {}
+  void OnAlias(const Mark&, YAML::anchor_t) override {}
+  void OnScalar(const Mark&, const std::string&, YAML::anchor_t, const std::string&) override {}
+  void OnSequenceStart(const Mark&, const std::string&, YAML::anchor_t, Style) override {}
+  void OnSequenceEnd() override {}
+  void OnMapStart(const Mark&, const std::string&, YAML::anchor_t, Style) override {}
+  void OnMapEnd() override {}
+
+  int count = 0;
+};
+
+// YAML::LoadAll() finds documents without end in a comma outside of a list, until memory ends.
+bool has_more_than_one_document(const std::string& text) {
+  std::istringstream stream(text);
+  YAML::Parser parser(stream);
+  DocumentCounter documents;
+  while (documents.count < 2 && parser.HandleNextDocument(documents)) continue;
+  return documents.count > 1;
+}
+
 void emit(YAML::Emitter& out, const json::value& value) {
   if (const auto* text = value.if_string()) {
     const std::string plain(*text);
@@ -265,14 +294,14 @@ void emit(YAML::Emitter& out, const Item& item) {
 Result<Item> read_manifest(const std::string& file, const std::string& text) {
   const Reader reader(file);
   try {
-    const auto documents = YAML::LoadAll(text);
-    if (documents.size() > 1)
+    if (has_more_than_one_document(text))
       return reader.fail_at(1, "one YAML document is wanted, here are more");
+    const auto document = YAML::Load(text);
     // An empty or truncated file must not mean "remove everything".
-    if (documents.empty() || !documents[0].IsMap() || !documents[0]["loadbalancers"])
+    if (!document.IsMap() || !document["loadbalancers"])
       return reader.fail_at(1,
                             "there is no 'loadbalancers': write 'loadbalancers: []' to have none");
-    return Reader(file).read(documents[0], document_shape());
+    return Reader(file).read(document, document_shape());
   } catch (const YAML::ParserException& error) {
     return reader.fail_at(error.mark.line + 1, "not YAML: " + error.msg);
   }
