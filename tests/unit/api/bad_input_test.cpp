@@ -429,5 +429,14 @@ TEST_F(ApiTest, a_wrong_method_is_told_which_are_right) {
   EXPECT_EQ(answer.response.allow, "GET, POST");
 }
 
+TEST_F(ApiTest, what_is_not_utf8_is_refused_with_an_answer_that_is_json) {
+  for (const auto* target : {"/v2/lbaas/pools/\xff", "/v2/lbaas/pools?limit=%ff",
+                             "/v2/lbaas/pools?sort=%c3%28", "/v1/events?kind=%80"}) {
+    const auto answer = get(target);  // which parses the answer
+    EXPECT_EQ(answer.status, 400U) << target;
+    EXPECT_NE(answer.response.body.find("\\\\x"), std::string::npos) << answer.response.body;
+  }
+}
+
 }  // namespace
 }  // namespace sluice::api

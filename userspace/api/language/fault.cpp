@@ -4,6 +4,7 @@
 
 #include <boost/json/serialize.hpp>
 
+#include "base/printable.hpp"
 #include "base/uuid.hpp"
 #include "model/limits.hpp"
 #include "model/supported.hpp"
@@ -30,6 +31,11 @@ unsigned status_of(ErrorKind kind) {
   return 500;
 }
 
+// A fault quotes what the client sent, which need not be UTF-8; JSON has to be.
+std::string quotable(std::string text) {
+  return is_printable(text) ? std::move(text) : printable(text);
+}
+
 }  // namespace
 
 Response fault(const Error& error) {
@@ -39,7 +45,7 @@ Response fault(const Error& error) {
   if (response.status == 500) response.internal_error = error.text();
   response.body = boost::json::serialize(boost::json::object{
       {"faultcode", response.status < 500 ? "Client" : "Server"},
-      {"faultstring", error.text()},
+      {"faultstring", quotable(error.text())},
       {"debuginfo", nullptr},
   });
   return response;
@@ -52,7 +58,7 @@ Response http_fault(unsigned status, std::string description) {
   response.body = boost::json::serialize(boost::json::object{
       {"code", status},
       {"title", title(status)},
-      {"description", std::move(description)},
+      {"description", quotable(std::move(description))},
   });
   return response;
 }
