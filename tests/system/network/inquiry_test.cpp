@@ -40,7 +40,8 @@ class WhoHas : public ::testing::Test {
     run("ip address add 10.9.0.9/24 dev nic0");
     run("ip address add 2001:db8:9::9/64 dev nic0 nodad");
     run("ip link set nic0 up");
-    usleep(100'000);  // until the link is running
+    run("for i in $(seq 1000); do ip link show nic0 up | grep -q 'state UP' && exit; sleep 0.01; "
+        "done; exit 1");
   }
   void TearDown() override {
     if (far_ >= 0) close(far_);
