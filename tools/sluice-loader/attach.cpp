@@ -11,8 +11,8 @@ namespace {
 
 constexpr Help help = {
     "attach IF... [options]",
-    "Puts Sluice on network interfaces. All of them or none; what is attached already stays as it "
-    "is.\n"
+    "Attaches Sluice to all of these network interfaces or to none; those that are attached\n"
+    "already stay as they are.\n"
     "Loads and pins program and maps when that has not been done yet. With another --flows than "
     "before the\n"
     "flow table is resized, and keeps its connections.",
@@ -71,9 +71,9 @@ void print(const attachment::AttachReport& report, const std::string& pin_direct
     }
     if (nic.veth) {
       fmt::print(
-          "{}: is a veth: whoever sends into its other end must make checksums and segments "
-          "itself, or nothing "
-          "gets through (there: ethtool -K INTERFACE tx off tso off gso off)\n",
+          "{}: is a veth: senders on its other end must compute checksums and segments "
+          "themselves, or nothing gets through (there: ethtool -K INTERFACE tx off tso off gso "
+          "off)\n",
           nic.interface);
     }
     if (!nic.settings.empty()) {

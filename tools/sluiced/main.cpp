@@ -143,7 +143,7 @@ void log_endpoints(const api::Endpoints& endpoints) {
     if (!tcp->access.wants_credentials()) {
       spdlog::warn(
           "every user of this machine may change load balancers over {} (--token-file "
-          "makes it a secret's matter)",
+          "lets in holders of a token only)",
           where);
     }
   }

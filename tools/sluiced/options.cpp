@@ -91,7 +91,7 @@ po::options_description settings_and_command_line_only() {
       // This option is not for the configuration file: a daemon that always starts so will lose a
       // VIP one day.
       ("accept-older-state", po::bool_switch(),
-       "this time, start from what is stored although the data plane carries something newer")  //
+       "for this start, accept a store that is older than the contents of the data plane")  //
       ("hash-password", po::bool_switch(),
        "read a password from standard input and print what stands for it in the token file")  //
       ("help,h", "this text")                                                                 //

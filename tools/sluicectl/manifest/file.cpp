@@ -295,7 +295,7 @@ Result<Item> read_manifest(const std::string& file, const std::string& text) {
   const Reader reader(file);
   try {
     if (has_more_than_one_document(text))
-      return reader.fail_at(1, "one YAML document is wanted, here are more");
+      return reader.fail_at(1, "there are several YAML documents, one is expected");
     const auto document = YAML::Load(text);
     // An empty or truncated file must not mean "remove everything".
     if (!document.IsMap() || !document["loadbalancers"])

@@ -112,7 +112,7 @@ Result<void> ask_user(const Call& call, const std::string& difference) {
   call.display.show(difference);
   const auto answer = call.display.ask("Make it so? [y/N] ");
   if (!answer) {
-    return fail(ErrorKind::invalid, "nobody can be asked whether to make it so",
+    return fail(ErrorKind::invalid, "there is no terminal on which to confirm it",
                 "--yes says so, --dry-run only shows the difference");
   }
   if (*answer == "y" || *answer == "yes") return {};

@@ -144,7 +144,7 @@ Noun make_noun() {
                           "reasons"),
                    option(Kind::integer, "every", "N", "one packet in N (default 1)"),
                    option(Kind::integer, "bytes", "N", "of each frame at most (default 256)"),
-                   option(Kind::local, "count", "N", "end after so many packets"),
+                   option(Kind::local, "count", "N", "end after this number of packets"),
                    option(Kind::local, "seconds", "N", "end after that time")},
        .output = Output::record,
        .columns = {"packets", "frames", "lost", "file"},

@@ -136,8 +136,7 @@ Result<Answer> unset_address(const Call& call) {
   return Answer{};
 }
 
-constexpr const char* force_help =
-    "also if it is this host's, a gateway's, or somebody answers for it";
+constexpr const char* force_help = "even if this host, a gateway or a neighbour has the address";
 
 Verb creating() {
   Verb verb{.name = "create", .summary = "take an address from a network"};

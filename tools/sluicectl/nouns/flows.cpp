@@ -107,7 +107,7 @@ Noun make_flows() {
       {.name = "list",
        .summary = "client, VIP, member, state, and seconds since the client's last packet",
        .options = filters() + std::vector<Option>{option(Kind::integer, "limit", "COUNT",
-                                                         "at most so many (default 1000)")},
+                                                         "at most this number (default 1000)")},
        .output = Output::listing,
        .columns = {"protocol", "client", "vip", "member", "state", "idle"},
        .run = list_flows,

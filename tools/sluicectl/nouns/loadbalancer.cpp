@@ -61,7 +61,7 @@ Verb creating() {
               option(Kind::text, "provider", "PROVIDER", "sluice, the only one"),
               option(Kind::text, "project", "PROJECT", "the project's id", "project_id"),
               flag(Kind::flag_true, "force",
-                   "also if the VIP is this host's, a gateway's, or somebody answers for it")},
+                   "even if this host, a gateway or a neighbour has the VIP")},
       {"sluicectl loadbalancer create --vip-address 10.0.0.16 --name lb_test_1",
        "sluicectl loadbalancer create --vip-subnet-id private-subnet --name lb_test_1"});
   return with_groups(

@@ -56,7 +56,7 @@ Noun make_noun() {
   noun.verbs = {{.summary = "connections, packets and bits per second, until Ctrl-C",
                  .options = {option(Kind::local, "interval", "SECONDS",
                                     "time between two screens (default 2)"),
-                             option(Kind::local, "count", "N", "end after so many screens")},
+                             option(Kind::local, "count", "N", "end after this number of screens")},
                  .run = show_top,
                  .examples = {"sluicectl top", "sluicectl top --interval 10 --count 6"}}};
   return noun;

@@ -85,7 +85,8 @@ Result<Tokens::Entry> Tokens::parse_line(std::string_view line) {
   entry.identity.name = words[0];
   if (words[0].size() > longest_name || !is_printable(words[0])) {
     return wrong(
-        fmt::format("'{}' is no name of at most {} characters", printable(words[0]), longest_name));
+        fmt::format("the name '{}' is longer than {} characters, or has others than printable ones",
+                    printable(words[0]), longest_name));
   }
   const auto role = parse_role(words[1]);
   if (!role) {
