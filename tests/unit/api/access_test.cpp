@@ -1,4 +1,4 @@
-// Who may use the API over TCP.
+// Access to the API over TCP.
 #include "api/server/access.hpp"
 
 #include <gtest/gtest.h>

@@ -16,7 +16,6 @@ using model::Health;
 using model::ProvisioningStatus;
 using testing::Contains;
 using testing::ElementsAre;
-using testing::HasSubstr;
 using testing::IsEmpty;
 
 const Error io_error{ErrorKind::system, "write sluice.db: disk I/O error", "", EIO};
