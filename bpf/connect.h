@@ -41,8 +41,9 @@
 /* Why a connection was not made, beside the errors of the flow table. */
 #define TOO_MANY_HALF_OPEN 1
 #define TOO_MANY_OF_MEMBER 2 /* half-open ones, which hold its source ports */
-/* At most so many evictions for one connection, because it needs two slots and a port. */
-#define MAKE_WAY_ROUNDS 3
+#define TOO_MANY_UNPROVEN 3  /* of its listener */
+/* How often something may make way for it: a connection needs two slots, a port and a place. */
+#define MAKE_WAY_ROUNDS 4
 
 /* The search for the source port whose connection has the highest rank for eviction: port_try() looks at one. */
 struct port_search {
@@ -352,7 +353,12 @@ __noinline int plan_connection6(struct xdp_md *ctx)
 	return plan_connection(FAMILY6, ctx);
 }
 
-/* Creates the planned flow. UNDECIDED: it failed with c->error. */
+static __always_inline bool never_proven(const struct connection *c)
+{
+	return is_unproven_kind(c->tuple.protocol, answers_directly(c->mode));
+}
+
+/* Makes the flow that was planned. UNDECIDED: there is none, for c->error. */
 static __always_inline int create_flow(int family)
 {
 	struct connection *c = connection_get();
@@ -360,8 +366,11 @@ static __always_inline int create_flow(int family)
 	if (!c)
 		return SLUICE_REASON_NO_MEMBER;
 	c->error = TOO_MANY_HALF_OPEN;
-	if (!too_many_half_open(family, c))
-		c->error = insert_slots(family, c);
+	if (!too_many_half_open(family, c)) {
+		c->error = TOO_MANY_UNPROVEN;
+		if (c->pressed & 1 << TOO_MANY_UNPROVEN || !never_proven(c) || !too_many_unproven(family, c->listener))
+			c->error = insert_slots(family, c);
+	}
 	return c->error ? UNDECIDED : SLUICE_REASON_FLOW_CREATED;
 }
 
@@ -444,11 +453,15 @@ static __always_inline int make_way_for(int family)
 
 	if (!c)
 		return false;
-	key = c->claimed || c->error == TOO_MANY_HALF_OPEN ? &c->forward.key : &c->reverse.key;
+	key = c->claimed || c->error > 0 ? &c->forward.key : &c->reverse.key;
 	switch (c->error) {
 	case TOO_MANY_HALF_OPEN:
 		c->pressed |= 1 << TOO_MANY_HALF_OPEN;
 		make_way_for_half_open(family, key);
+		return true;
+	case TOO_MANY_UNPROVEN:
+		c->pressed |= 1 << TOO_MANY_UNPROVEN;
+		unproven_reclaim(family, tuple_home(family, key), c->listener, NO_OTHER_LISTENER);
 		return true;
 	case TOO_MANY_OF_MEMBER:
 	case -KERNEL_EEXIST:
@@ -459,7 +472,7 @@ static __always_inline int make_way_for(int family)
 					 crowded || (port_may_change(c) && too_many_of_member(c)));
 		return freed || crowded;
 	case -KERNEL_ENOSPC:
-		return flow_make_room(family, key, c->listener);
+		return flow_make_room(family, key, c->listener, never_proven(c));
 	default:
 		return false;
 	}
@@ -599,6 +612,7 @@ __noinline int reason_of_failure(void)
 		return c->forgettable ? SLUICE_REASON_FORWARDED_WITHOUT_FLOW : SLUICE_REASON_HALF_OPEN_FULL;
 	case TOO_MANY_OF_MEMBER:
 		return SLUICE_REASON_NO_PORT;
+	case TOO_MANY_UNPROVEN: /* never the last word: once something was to make way, it isn't asked again */
 	default:
 		return c->forgettable ? SLUICE_REASON_FORWARDED_WITHOUT_FLOW : SLUICE_REASON_FLOW_TABLE_FULL;
 	}

@@ -379,13 +379,14 @@ static __always_inline bool flow_take_any(int family, __s32 index, struct tuple 
 	return key->protocol && flow_take(family, slot, index, key, flow);
 }
 
-/* The connections that a new one may evict. */
-#define RECLAIM_IDLE 0        /* those that are over and were not swept yet (nobody sweeps while the controller is dead) */
-#define RECLAIM_HALF_OPEN 1   /* also half-open ones: in a flood nearly all are spoofed */
-#define RECLAIM_UNCONFIRMED 2 /* also those that were closed before their client confirmed them */
-#define RECLAIM_OVER_SHARE 3  /* like half-open ones, but only of listeners that exceed their share */
-#define RECLAIM_PORT 4        /* like unconfirmed ones, and closed ones: see port_rank() */
-#define RECLAIM_UNPROVEN 5    /* see oldest_unproven() */
+/* Which connections make way for a new one. */
+#define RECLAIM_IDLE 0        /* those that are over and were not swept yet (nobody sweeps while the controller is dead), or
+			       * that both ends have ended, be it without a word */
+#define RECLAIM_HALF_OPEN 1   /* and those that wait for their client: in a flood nearly all are spoofed */
+#define RECLAIM_UNCONFIRMED 2 /* and those that were reset before their client confirmed them */
+#define RECLAIM_OVER_SHARE 3  /* like half-open ones, but only those of listeners that have more than their share of them */
+#define RECLAIM_PORT 4        /* like unconfirmed ones, and those that were closed: see port_rank() */
+#define RECLAIM_UNPROVEN 5    /* see unproven_reclaim() */
 
 /* Says whether the flow's listener exceeds its share of half-open connections. */
 static __always_inline bool listener_is_over_share(int family, __u64 state)
@@ -396,12 +397,19 @@ static __always_inline bool listener_is_over_share(int family, __u64 state)
 	return now && (__s32)*now > (__s32)(half_open_limit(family) / SLUICE_LISTENER_HALF_OPEN_SHARE);
 }
 
+/* Both ends have ended it, and so long ago that late packets are not likely to come. */
+#define CLOSED_TICKS 2
+
 static __always_inline bool makes_way(int family, __u64 forward_state, __u32 which)
 {
 	bool closed = sluice_flow_is_closed(forward_state);
 
-	if (sluice_flow_is_confirmed(forward_state))
-		return which == RECLAIM_UNPROVEN || (which == RECLAIM_PORT && closed);
+	if (sluice_flow_is_confirmed(forward_state)) {
+		if (which == RECLAIM_UNPROVEN || (which == RECLAIM_PORT && closed))
+			return true;
+		return (which == RECLAIM_IDLE || which == RECLAIM_UNCONFIRMED) && closed &&
+		       !reset_by_one(forward_state) && flow_idle_ticks(forward_state, clock_ticks()) >= CLOSED_TICKS;
+	}
 	switch (which) {
 	case RECLAIM_HALF_OPEN:
 		return !closed;
@@ -517,35 +525,91 @@ __noinline int port_rank6(__s32 index, __u32 crowded)
 	return port_rank_in(FAMILY6, index, crowded);
 }
 
-/* Nothing ever proves that a client of UDP, or of a member that answers directly, receives the answers. Such a
- * connection is evicted for one of the same listener, or of any listener if its own exceeds a share of the table. */
-#define UNPROVEN_SHARE 4 /* a quarter */
+/* What nobody ever proves: that a client of UDP, or of a member that answers past us, hears what it is answered. */
+static __always_inline bool is_unproven_kind(__u32 flow_protocol, bool answers_directly)
+{
+	return flow_protocol == SLUICE_FLOW_UDP || answers_directly;
+}
 
-static __always_inline bool flow_is_unproven(int family, __u64 state, __u32 listener)
+static __always_inline __u32 connections_of_listener(__u32 index)
+{
+	const __u32 *active = bpf_map_lookup_elem(&listener_active, &index);
+	__s32 now = active ? READ_ONCE(*active) : 0;
+
+	return now > 0 ? now : 0;
+}
+
+static __always_inline __u32 flow_capacity(int family)
+{
+	return family == FAMILY4 ? flow_capacity4 : flow_capacity6;
+}
+
+/* Has the listener, whose connections are unproven, as many as it may have? */
+static __always_inline bool too_many_unproven(int family, __u32 listener)
+{
+	return connections_of_listener(listener) >= SLUICE_LISTENER_UNPROVEN_SHARE(flow_capacity(family));
+}
+
+/* Whom a new connection may take a place from, if it is unproven: its own listener, and those with more than `floor`
+ * connections. */
+struct unproven_claim {
+	__u32 listener;
+	__u32 floor;
+};
+#define NO_OTHER_LISTENER (~0U)
+
+static __always_inline bool unproven_makes_way(__u64 state, const struct unproven_claim *claim)
 {
 	__u32 own = SLUICE_STATE_GET(state, LISTENER);
 	const struct sluice_member *member;
-	const __u32 *active;
+	bool answers_directly;
 
-	if (!SLUICE_STATE_GET(state, PROTOCOL) || state & SLUICE_FLOW_TO_CLIENT)
+	if (!SLUICE_STATE_GET(state, PROTOCOL))
 		return false;
-	if (SLUICE_STATE_GET(state, PROTOCOL) != SLUICE_FLOW_UDP) {
-		member = member_of(state);
-		if (!member || !(member->flags & (SLUICE_MEMBER_DSR | SLUICE_MEMBER_IPIP)))
-			return false;
-	}
-	if (own == listener)
-		return true;
-	active = bpf_map_lookup_elem(&listener_active, &own);
-	return active && *active > (family == FAMILY4 ? flow_capacity4 : flow_capacity6) / UNPROVEN_SHARE;
+	member = member_of(state);
+	answers_directly = member && member->flags & (SLUICE_MEMBER_DSR | SLUICE_MEMBER_IPIP);
+	if (!is_unproven_kind(SLUICE_STATE_GET(state, PROTOCOL), answers_directly))
+		return false;
+	return own == claim->listener ||
+	       (claim->floor != NO_OTHER_LISTENER && connections_of_listener(own) > claim->floor);
 }
 
-/* Returns the longest idle of them in a home's window; -1: there is none. */
-static __always_inline __s32 oldest_unproven_in(int family, __u32 home, __u32 listener)
+/* How long a connection has been idle its client's packets say; the other slot is better than none. Of equals the first one:
+ * were it the last, flows would gather at the other end of the table by and by. */
+static __always_inline void consider_oldest(struct oldest_search *oldest, __s32 index, __u64 state, __u32 now)
 {
-	__u32 now = clock_ticks(), oldest = 0;
-	__s32 found = -1;
+	__s32 idle = flow_idle_ticks(state, now);
 
+	if (state & SLUICE_FLOW_TO_CLIENT) {
+		if (oldest->found < 0)
+			oldest->found = index;
+		return;
+	}
+	++oldest->count;
+	if (idle > oldest->idle) {
+		oldest->idle = idle;
+		oldest->found = index;
+	}
+}
+
+/* The longest idle one of them in a home's window; -1: there is none. The search is bounded to that window, which the new
+ * connection has to have a slot of anyway; which windows are crowded nobody can choose.
+ *
+ * A listener with VIPs of both IP versions counts all its connections together. Its many of one version shall not cost it
+ * its few of the other: only where the window has half of what a full share comes to one of its own makes way for its own. */
+#define UNPROVEN_SHARE_SLOTS(family) (SLUICE_FLOW_WINDOW * bucket_slots(family) / 9)
+
+static __always_inline __s32 oldest_unproven_in(int family, __u32 home, __u32 listener, __u32 floor)
+{
+	struct unproven_claim claim = {.listener = listener, .floor = floor};
+	struct journey *journey = journey_get();
+	struct oldest_search *oldest;
+	__u32 now = clock_ticks();
+
+	if (!journey)
+		return -1;
+	oldest = &journey->oldest;
+	*oldest = (struct oldest_search){.found = -1, .idle = -1};
 	for (__u32 i = 0; i < SLUICE_FLOW_WINDOW * bucket_slots(family); i++) {
 		__s32 index = home * bucket_slots(family) + i;
 		void *slot = flow_slot_here(family, index);
@@ -554,34 +618,49 @@ static __always_inline __s32 oldest_unproven_in(int family, __u32 home, __u32 li
 		if (!slot)
 			break;
 		state = READ_ONCE(*slot_state(family, slot));
-		if (flow_is_unproven(family, state, listener) && flow_idle_ticks(state, now) >= oldest) {
-			oldest = flow_idle_ticks(state, now);
-			found = index;
-		}
+		if (unproven_makes_way(state, &claim))
+			consider_oldest(oldest, index, state, now);
 	}
-	return found;
+	return floor == NO_OTHER_LISTENER && oldest->count < UNPROVEN_SHARE_SLOTS(family) ? -1 : oldest->found;
 }
 
-__noinline int oldest_unproven4(__u32 home, __u32 listener)
+__noinline int oldest_unproven4(__u32 home, __u32 listener, __u32 floor)
 {
-	return oldest_unproven_in(FAMILY4, home, listener);
+	return oldest_unproven_in(FAMILY4, home, listener, floor);
 }
 
-__noinline int oldest_unproven6(__u32 home, __u32 listener)
+__noinline int oldest_unproven6(__u32 home, __u32 listener, __u32 floor)
 {
-	return oldest_unproven_in(FAMILY6, home, listener);
+	return oldest_unproven_in(FAMILY6, home, listener, floor);
 }
 
-/* Makes room in the full window of this flow: evicts a connection that is over, or one that its client has not
- * confirmed, or one that nothing can confirm, in this order. */
-static __always_inline bool flow_make_room(int family, const struct tuple *key, __u32 listener)
+static __always_inline bool unproven_reclaim(int family, __u32 home, __u32 listener, __u32 floor)
+{
+	return flow_reclaim(family, family == FAMILY4 ? oldest_unproven4(home, listener, floor)
+						      : oldest_unproven6(home, listener, floor),
+			    RECLAIM_UNPROVEN);
+}
+
+/* Takes the place of an unproven connection: of the same listener, or of one that has more than is its own; if there is none,
+ * of any that has more than the new connection's listener, where that one's are unproven, too. */
+static __always_inline bool unproven_make_room(int family, __u32 home, __u32 listener, bool unproven)
+{
+	__u32 floor = unproven ? connections_of_listener(listener) : 0;
+	__u32 own = flow_capacity(family) / SLUICE_LISTENER_UNPROVEN_OWN;
+
+	return unproven_reclaim(family, home, listener, floor > own ? floor : own) ||
+	       unproven_reclaim(family, home, listener, floor);
+}
+
+/* The window of this flow, of this listener, is full. What makes way: a connection that is over; if there is none, one that
+ * its client has not confirmed; if there is none, one that nobody can confirm. */
+static __always_inline bool flow_make_room(int family, const struct tuple *key, __u32 listener, bool unproven)
 {
 	__u32 home = tuple_home(family, key);
 
 	return window_reclaim(family, home, FLOW_RECLAIM_SLOTS, RECLAIM_IDLE) ||
 	       window_reclaim(family, home, SLUICE_FLOW_WINDOW * bucket_slots(family), RECLAIM_UNCONFIRMED) ||
-	       flow_reclaim(family, family == FAMILY4 ? oldest_unproven4(home, listener) : oldest_unproven6(home, listener),
-			    RECLAIM_UNPROVEN);
+	       unproven_make_room(family, home, listener, unproven);
 }
 
 #endif

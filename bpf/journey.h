@@ -27,14 +27,22 @@ struct flow {
 	__u32 index; /* of the slot */
 };
 
-/* The state that the stages share about the packet under way. It is in a map because it is too large for the stack,
- * three calls deep. One per CPU is enough, because programs of this kind don't interrupt each other. */
+/* The longest idle of a window's connections. In memory, where the verifier doesn't follow what each slot makes of it. */
+struct oldest_search {
+	__s32 found; /* its slot, or -1 */
+	__s32 idle;  /* ticks */
+	__u32 count; /* how many there are */
+};
+
+/* All that the stages share about the packet under way. It lies in a map because three calls deep it is too much for the
+ * stack; one per CPU suffices, since programs of this kind don't interrupt each other. */
 struct journey {
 	struct packet packet;
 	struct tuple quoted; /* of the packet that an ICMP error quotes, reversed; or of a flow that may be evicted */
 	struct tuple twin;   /* the other direction of the latter */
 	struct tuple fast;   /* on the fast path */
 	struct flow flow;
+	struct oldest_search oldest;
 };
 
 struct {

@@ -178,8 +178,14 @@ static inline int sluice_flow_is_confirmed(__u64 state)
  * half-open one; a confirmed one is never evicted. */
 #define SLUICE_HALF_OPEN_SHARE 4
 
-/* A flow is in its home bucket or in one of the next ones. (2 * 31 flows can pass over a bucket, which 6 bits can
- * count.) */
+/* Connections that nobody can prove (UDP, and those whose members answer directly): a listener may have three quarters of the
+ * table (and a window, which small tables have beside); what is beyond a sixteenth may be taken from it by other listeners
+ * where there is no room. */
+#define SLUICE_LISTENER_UNPROVEN_SHARE(capacity) ((capacity) / 4 * 3 + SLUICE_FLOW_WINDOW)
+#define SLUICE_LISTENER_UNPROVEN_OWN 16
+
+/* A flow lives in its home bucket or in one of the next ones. (2 * 31 flows can pass over a bucket: 6 bits count
+ * them.) */
 #define SLUICE_FLOW_WINDOW 32
 
 /* The tables' dimensions: written once by their creator, before any packet. A newer program over the same map must

@@ -146,26 +146,105 @@ TEST_P(Flood, AForgedSegmentTwiceMakesNoConnectionInDnat) {
   EXPECT_TRUE(is_confirmed());
 }
 
-// An answered UDP flood of one listener leaves room for the others, and for itself.
-TEST_P(Flood, AnsweredUdpMakesWay) {
-  use_mode(SLUICE_FULLNAT, L4::udp, {net().member1});
-  for (std::uint32_t i = 0; i < 6 * flow_capacity; ++i) {
+// What nobody ever proves: UDP that members answer.
+class AnsweredFlood : public Flood {
+ protected:
+  static constexpr std::uint16_t first_port = 5300;
+  static constexpr std::uint32_t first_listener = 100;
+  // Listeners of their own for the same pool, the first one on the usual port.
+  void listen(std::uint16_t count) {
+    use_mode(SLUICE_FULLNAT, L4::udp, {net().member1});
+    for (std::uint16_t i = 0; i < count; ++i)
+      put_listener(net().vip, static_cast<std::uint16_t>(first_port + i), L4::udp,
+                   listener(pool(L4::udp), first_listener + i));
+  }
+  Packet query(std::uint32_t i, std::uint16_t of_listener) const {
     auto packet = spoofed(i);
     packet.protocol = L4::udp;
-    packet.destination_port = 53;
+    packet.destination_port = static_cast<std::uint16_t>(first_port + of_listener);
+    return packet;
+  }
+  // It and the member's answer; why it went there.
+  std::string exchange(const Packet& packet) {
     const auto out = receive(packet);
-    if (out.reason != "flow_created") continue;
+    if (out.reason != "flow_created") return out.reason;
     const std::size_t at = family() == 4 ? 34 : 54;
     receive(from_member(1, L4::udp, 0,
                         static_cast<std::uint16_t>(out.frame[at] << 8 | out.frame[at + 1])));
+    return out.reason;
   }
-  int tcp = 0, udp = 0;
-  for (std::uint16_t port = 50000; port < 50020; ++port) {
-    tcp += receive(from_client(L4::tcp, SYN, port)).reason == "flow_created";
-    udp += receive(from_client(L4::udp, 0, port)).reason == "flow_created";
+  std::uint32_t active(std::uint32_t listener) {
+    std::uint32_t value = 0;
+    EXPECT_EQ(bpf_map_lookup_elem(map("listener_active"), &listener, &value), 0);
+    return value;
   }
-  EXPECT_EQ(tcp, 20);
-  EXPECT_EQ(udp, 20);
+  void expect_handshakes() {
+    for (std::uint16_t port = 50000; port < 50020; ++port) {
+      EXPECT_EQ(receive(from_client(L4::tcp, SYN, port)).reason, "flow_created") << port;
+      EXPECT_EQ(receive(from_member(1, L4::tcp, SYN | ACK, port)).reason, "replied") << port;
+      EXPECT_EQ(receive(from_client(L4::tcp, ACK, port)).reason, "forwarded") << port;
+    }
+  }
+};
+FOR_BOTH_FAMILIES(AnsweredFlood);
+
+// One listener's flood ends at its share, and takes the places of its own beyond that.
+TEST_P(AnsweredFlood, HasAShareOfTheTable) {
+  constexpr auto share = SLUICE_LISTENER_UNPROVEN_SHARE(flow_capacity);
+  listen(1);
+  for (std::uint32_t i = 0; i < 6 * flow_capacity; ++i)
+    ASSERT_EQ(exchange(query(i, 0)), "flow_created") << i;
+  EXPECT_GT(active(first_listener), share - 10);
+  EXPECT_LT(active(first_listener), share + share / 10) << "a window may hold none that could go";
+}
+
+// The longest idle one makes way: of those in the window, not just any.
+TEST_P(AnsweredFlood, TakesThePlaceOfTheLongestIdle) {
+  listen(1);
+  for (std::uint32_t i = 0; i < flow_capacity / 2; ++i) exchange(query(i, 0));
+  make_all_older(30);
+  std::vector<Packet> later;
+  for (std::uint32_t i = 0; i < flow_capacity / 4; ++i) later.push_back(query(10'000 + i, 0));
+  for (const auto& packet : later) exchange(packet);
+  for (std::uint32_t i = 0; i < flow_capacity / 4; ++i) exchange(query(20'000 + i, 0));
+  std::size_t known = 0;
+  for (const auto& packet : later) known += receive(packet).reason == "forwarded";
+  EXPECT_GT(known, later.size() * 9 / 10);
+}
+
+// However many listeners are flooded, what is proven finds room, and so does who has little.
+TEST_P(AnsweredFlood, OfManyListenersLeavesRoomForAllOthers) {
+  constexpr std::uint16_t flooded = 5, quiet = flooded;
+  constexpr std::uint32_t sessions = flow_capacity / SLUICE_LISTENER_UNPROVEN_OWN - 4;
+  listen(flooded + 2);
+  use_mode(SLUICE_FULLNAT, L4::tcp, {net().member1});
+  for (std::uint32_t i = 0; i < sessions; ++i)
+    ASSERT_EQ(exchange(query(90'000 + i, quiet)), "flow_created");
+  for (std::uint32_t i = 0; i < 12 * flow_capacity; ++i)
+    exchange(query(i, static_cast<std::uint16_t>(i % flooded)));
+  int kept = 0, served = 0;
+  for (std::uint32_t i = 0; i < sessions; ++i) {
+    kept += receive(query(90'000 + i, quiet)).reason == "forwarded";
+    served += exchange(query(80'000 + i, quiet + 1)) == "flow_created";
+  }
+  EXPECT_EQ(kept, static_cast<int>(sessions)) << "of a listener that has no more than its own";
+  EXPECT_EQ(served, static_cast<int>(sessions));
+  expect_handshakes();
+}
+
+// A table full of connections that were opened and closed without a word.
+TEST_P(AnsweredFlood, ClosedConnectionsMakeWayForNewOnes) {
+  use_mode(SLUICE_FULLNAT, L4::tcp, {net().member1});
+  for (std::uint32_t i = 0; i < 2 * flow_capacity; ++i) {
+    const auto port = static_cast<std::uint16_t>(10000 + i);
+    if (receive(from_client(L4::tcp, SYN, port)).reason != "flow_created") continue;
+    receive(from_member(1, L4::tcp, SYN | ACK, port));
+    receive(from_client(L4::tcp, ACK, port));
+    receive(from_client(L4::tcp, FIN | ACK, port));
+    receive(from_member(1, L4::tcp, FIN | ACK, port));
+  }
+  make_all_older(30);
+  expect_handshakes();
 }
 
 // dpvs#819: at the default size, a member has fewer source ports than the table has room for
