@@ -42,7 +42,7 @@
 #define TOO_MANY_HALF_OPEN 1
 #define TOO_MANY_OF_MEMBER 2 /* half-open ones, which hold its source ports */
 #define TOO_MANY_UNPROVEN 3  /* of its listener */
-/* How often something may make way for it: a connection needs two slots, a port and a place. */
+/* At most so many evictions for one connection, because it needs two slots, a port, and room in two shares. */
 #define MAKE_WAY_ROUNDS 4
 
 /* The search for the source port whose connection has the highest rank for eviction: port_try() looks at one. */
@@ -358,7 +358,7 @@ static __always_inline bool never_proven(const struct connection *c)
 	return is_unproven_kind(c->tuple.protocol, answers_directly(c->mode));
 }
 
-/* Makes the flow that was planned. UNDECIDED: there is none, for c->error. */
+/* Creates the planned flow. UNDECIDED: it failed with c->error. */
 static __always_inline int create_flow(int family)
 {
 	struct connection *c = connection_get();
@@ -612,7 +612,7 @@ __noinline int reason_of_failure(void)
 		return c->forgettable ? SLUICE_REASON_FORWARDED_WITHOUT_FLOW : SLUICE_REASON_HALF_OPEN_FULL;
 	case TOO_MANY_OF_MEMBER:
 		return SLUICE_REASON_NO_PORT;
-	case TOO_MANY_UNPROVEN: /* never the last word: once something was to make way, it isn't asked again */
+	case TOO_MANY_UNPROVEN: /* never final: it is checked once per connection */
 	default:
 		return c->forgettable ? SLUICE_REASON_FORWARDED_WITHOUT_FLOW : SLUICE_REASON_FLOW_TABLE_FULL;
 	}

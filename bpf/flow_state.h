@@ -68,7 +68,9 @@ static const __u8 after_member[PHASES][FLOW_EVENTS] = {
 	[PHASE(OPENING)] = {STAYS(OPENING), [EVENT_ACCEPTS] = PHASE(ANSWERED), [EVENT_PACKET] = PHASE(ANSWERED),
 			    [EVENT_DATA] = PHASE(ANSWERED), [EVENT_ANSWERS] = PHASE(OPEN),
 			    [EVENT_ABORTS] = PHASE(REFUSED)},
-	[PHASE(ANSWERED)] = {STAYS(ANSWERED), [EVENT_ANSWERS] = PHASE(OPEN), [EVENT_ABORTS] = PHASE(BROKEN_OFF)},
+	/* It sends data once it has checked that the client hears it (proof.h). */
+	[PHASE(ANSWERED)] = {STAYS(ANSWERED), [EVENT_DATA] = PHASE(OPEN), [EVENT_ANSWERS] = PHASE(OPEN),
+			     [EVENT_ABORTS] = PHASE(BROKEN_OFF)},
 	[PHASE(OPEN)] = {STAYS(OPEN), [EVENT_ENDS] = PHASE(MEMBER_ENDED), [EVENT_ABORTS] = PHASE(MEMBER_RESET)},
 	[PHASE(CLIENT_ENDED)] = {STAYS(CLIENT_ENDED), [EVENT_ENDS] = PHASE(OVER), [EVENT_ABORTS] = PHASE(OVER)},
 	[PHASE(MEMBER_ENDED)] = {STAYS(MEMBER_ENDED), [EVENT_DATA] = PHASE(OPEN),
@@ -78,7 +80,7 @@ static const __u8 after_member[PHASES][FLOW_EVENTS] = {
 	[PHASE(MEMBER_RESET)] = {STAYS(MEMBER_RESET), [EVENT_PACKET] = PHASE(OPEN), [EVENT_DATA] = PHASE(OPEN),
 				 [EVENT_ENDS] = PHASE(MEMBER_ENDED)},
 	[PHASE(REFUSED)] = {STAYS(REFUSED), [EVENT_ACCEPTS] = PHASE(ANSWERED)},
-	[PHASE(BROKEN_OFF)] = {STAYS(BROKEN_OFF), [EVENT_ACCEPTS] = PHASE(ANSWERED)},
+	[PHASE(BROKEN_OFF)] = {STAYS(BROKEN_OFF), [EVENT_ACCEPTS] = PHASE(ANSWERED), [EVENT_DATA] = PHASE(OPEN)},
 };
 #pragma clang diagnostic pop
 
@@ -379,13 +381,12 @@ static __always_inline bool flow_take_any(int family, __s32 index, struct tuple 
 	return key->protocol && flow_take(family, slot, index, key, flow);
 }
 
-/* Which connections make way for a new one. */
-#define RECLAIM_IDLE 0        /* those that are over and were not swept yet (nobody sweeps while the controller is dead), or
-			       * that both ends have ended, be it without a word */
-#define RECLAIM_HALF_OPEN 1   /* and those that wait for their client: in a flood nearly all are spoofed */
-#define RECLAIM_UNCONFIRMED 2 /* and those that were reset before their client confirmed them */
-#define RECLAIM_OVER_SHARE 3  /* like half-open ones, but only those of listeners that have more than their share of them */
-#define RECLAIM_PORT 4        /* like unconfirmed ones, and those that were closed: see port_rank() */
+/* The connections that a new one may evict. */
+#define RECLAIM_IDLE 0        /* those that are over and were not swept yet, or that both ends ended some ticks ago */
+#define RECLAIM_HALF_OPEN 1   /* also half-open ones: in a flood nearly all are spoofed */
+#define RECLAIM_UNCONFIRMED 2 /* also those that were reset before their client confirmed them */
+#define RECLAIM_OVER_SHARE 3  /* like half-open ones, but only of listeners that exceed their share */
+#define RECLAIM_PORT 4        /* like unconfirmed ones, and closed ones: see port_rank() */
 #define RECLAIM_UNPROVEN 5    /* see unproven_reclaim() */
 
 /* Says whether the flow's listener exceeds its share of half-open connections. */

@@ -18,6 +18,7 @@
 #include "bpf/frame.h"
 #include "bpf/handshake.h"
 #include "bpf/journey.h"
+#include "bpf/proof.h"
 #include "bpf/protocols.h"
 #include "bpf/suspect.h"
 #include "maps/reasons.h"
@@ -118,8 +119,46 @@ static __always_inline bool is_confirmed_now(__u64 before, __u64 after)
 	return !sluice_flow_is_confirmed(before) && sluice_flow_is_confirmed(after) && !sluice_flow_is_closed(after);
 }
 
-/* Tracks the connection by a client's packet. True: the packet confirms a connection beyond the limit. */
-static __always_inline bool track_client(int family, const struct packet *p, const struct flow *forward)
+/* Takes the mark from the slot of the member's packets, so that what they tell is looked at. Versions before this one left
+ * it there once the member had answered. */
+static __always_inline int watch_member_in(int family, const struct tuple *reverse_key)
+{
+	struct flow reverse;
+
+	return flow_find_far(family, reverse_key, &reverse) && reverse.state & SLUICE_FLOW_ESTABLISHED &&
+	       flow_replace_state(family, reverse_key, &reverse, reverse.state & ~SLUICE_FLOW_ESTABLISHED);
+}
+
+__noinline int watch_member4(const struct tuple *reverse_key)
+{
+	return reverse_key && watch_member_in(FAMILY4, reverse_key);
+}
+
+__noinline int watch_member6(const struct tuple *reverse_key)
+{
+	return reverse_key && watch_member_in(FAMILY6, reverse_key);
+}
+
+/* Would this packet confirm the connection, but for its number? See proof.h. */
+static __always_inline bool lacks_proof(int family, struct xdp_md *ctx, const struct packet *p, const struct flow *forward,
+					__u32 event)
+{
+	struct journey *journey = journey_get();
+
+	if (!journey || p->protocol == IPPROTO_UDP || !waits_for_client(sluice_flow_phase(forward->state)) ||
+	    event == EVENT_ABORTS || !is_translated(family, &p->tuple, forward) || shows_number(family, ctx, p))
+		return false;
+	flow_twin_to(&journey->twin, forward);
+	if (family == FAMILY4)
+		watch_member4(&journey->twin);
+	else
+		watch_member6(&journey->twin);
+	return true;
+}
+
+/* The client's side of the connection: what this packet tells about it. True: it confirms one too many. */
+static __always_inline bool track_client(int family, struct xdp_md *ctx, const struct packet *p,
+					 const struct flow *forward)
 {
 	__u32 event = event_of(p->signals);
 
@@ -129,7 +168,7 @@ static __always_inline bool track_client(int family, const struct packet *p, con
 		return false; /* only members accept connections */
 	if (p->signals & SIGNAL_OPENS && sluice_flow_phase(forward->state) == SLUICE_PHASE_OPENING)
 		suspect_member(forward->state, SLUICE_FAILURE_UNANSWERED);
-	if (state_after(forward->state, event, false) == forward->state)
+	if (state_after(forward->state, event, false) == forward->state || lacks_proof(family, ctx, p, forward, event))
 		return false;
 	return is_confirmed_now(forward->state, flow_advance(family, &p->tuple, forward, event, false)) &&
 	       is_one_too_many(family, &p->tuple);
@@ -154,9 +193,12 @@ static __always_inline bool on_members_side(__u64 state, __u32 ingress_ifindex)
 /* Says whether the member's next packets may change the state. */
 enum told { TOLD_NOTHING, TOLD_MORE_WILL_FOLLOW, TOLD_ALL, TOLD_ONE_TOO_MANY };
 
-static __always_inline int track_member_in(int family, const struct tuple *forward_key, __u32 event, __u32 ingress_ifindex)
+/* `number`: what the client will show when it hears this packet (proof.h), or 0. */
+static __always_inline int track_member_in(int family, const struct tuple *forward_key, __u32 event, __u32 ingress_ifindex,
+					   __u32 number)
 {
 	struct flow forward;
+	__u32 *proof;
 	__u64 phase;
 
 	if (!flow_find_far(family, forward_key, &forward) || !on_members_side(forward.state, ingress_ifindex))
@@ -166,6 +208,12 @@ static __always_inline int track_member_in(int family, const struct tuple *forwa
 		handshake_ends(forward.state, handshake_name(family, forward_key));
 	if (event == EVENT_ABORTS && phase == SLUICE_PHASE_OPENING)
 		suspect_member(forward.state, SLUICE_FAILURE_REFUSED);
+	/* Before the connection waits for its client. */
+	if (number && is_unproven_phase(phase) && (proof = proof_of(family, forward_key)))
+		WRITE_ONCE(*proof, number);
+	/* An SCTP member has no association before it has checked its cookie (RFC 9260, 5.1.5). */
+	if (event == EVENT_PACKET && waits_for_client(phase) && forward_key->protocol == SLUICE_FLOW_SCTP)
+		event = EVENT_DATA;
 	if (state_after(forward.state, event, true) != forward.state) {
 		__u64 state = flow_advance(family, forward_key, &forward, event, true);
 
@@ -173,17 +221,17 @@ static __always_inline int track_member_in(int family, const struct tuple *forwa
 			return TOLD_ONE_TOO_MANY;
 		phase = sluice_flow_phase(state);
 	}
-	return phase == SLUICE_PHASE_OPENING || phase & SLUICE_FLOW_MEMBER_FIN ? TOLD_MORE_WILL_FOLLOW : TOLD_ALL;
+	return is_unproven_phase(phase) || phase & SLUICE_FLOW_MEMBER_FIN ? TOLD_MORE_WILL_FOLLOW : TOLD_ALL;
 }
 
-__noinline int track_member4(const struct tuple *forward_key, __u32 event, __u32 ingress_ifindex)
+__noinline int track_member4(const struct tuple *forward_key, __u32 event, __u32 ingress_ifindex, __u32 number)
 {
-	return forward_key ? track_member_in(FAMILY4, forward_key, event, ingress_ifindex) : TOLD_NOTHING;
+	return forward_key ? track_member_in(FAMILY4, forward_key, event, ingress_ifindex, number) : TOLD_NOTHING;
 }
 
-__noinline int track_member6(const struct tuple *forward_key, __u32 event, __u32 ingress_ifindex)
+__noinline int track_member6(const struct tuple *forward_key, __u32 event, __u32 ingress_ifindex, __u32 number)
 {
-	return forward_key ? track_member_in(FAMILY6, forward_key, event, ingress_ifindex) : TOLD_NOTHING;
+	return forward_key ? track_member_in(FAMILY6, forward_key, event, ingress_ifindex, number) : TOLD_NOTHING;
 }
 
 /* Tracks the connection by a member's packet; the phase is in the twin. A reverse slot is marked while its ordinary
@@ -194,12 +242,14 @@ static __always_inline bool track_member(int family, struct xdp_md *ctx, const s
 	__u32 event = twin.protocol == SLUICE_FLOW_UDP ? EVENT_ANSWERS : event_of(p->signals);
 	bool is_ordinary = event == EVENT_PACKET || event == EVENT_DATA || event == EVENT_ANSWERS;
 	__u64 state = flow->state;
+	__u32 number;
 	int told;
 
 	if (event == EVENT_NONE || (is_ordinary && state & SLUICE_FLOW_ESTABLISHED))
 		return false;
-	told = family == FAMILY4 ? track_member4(&twin, event, ctx->ingress_ifindex)
-				 : track_member6(&twin, event, ctx->ingress_ifindex);
+	number = number_told(ctx, p);
+	told = family == FAMILY4 ? track_member4(&twin, event, ctx->ingress_ifindex, number)
+				 : track_member6(&twin, event, ctx->ingress_ifindex, number);
 	if (told == TOLD_ONE_TOO_MANY)
 		return true;
 	if (told == TOLD_ALL)
@@ -387,7 +437,7 @@ static __always_inline int forward_in(int family, struct xdp_md *ctx)
 	touch(family, flow);
 	count_flow_packet(flow->state, ETH_HLEN + p->l3_bytes);
 	if (p->fragment != FRAGMENT_LATER) {
-		if (to_client(flow) ? track_member(family, ctx, p, flow) : track_client(family, p, flow))
+		if (to_client(flow) ? track_member(family, ctx, p, flow) : track_client(family, ctx, p, flow))
 			return NEXT_OVER_LIMIT;
 	}
 	return transmit(family, p, ctx, flow, &way,

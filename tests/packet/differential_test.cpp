@@ -177,8 +177,11 @@ void Differential::add_services(reference::Configuration& c, int family) {
   add_listener(c, family, 16, L4::udp, 96, least);
   // Each client may open one connection.
   const auto slow = add_pool(c, Mode::dsr, usual, 8080);
-  add_listener(c, family, 18, L4::tcp, 98, slow);
-  c.listeners[{address_of(address(family, 18)), 98, 6}].source_limit = 1;
+  for (const L4 protocol : {L4::tcp, L4::udp}) {
+    add_listener(c, family, 18, protocol, 98, slow);
+    c.listeners[{address_of(address(family, 18)), 98, static_cast<std::uint8_t>(protocol)}]
+        .source_limit = 1;
+  }
   // One connection is allowed at a time.
   const auto limited = add_pool(c, Mode::fullnat, usual, 8080);
   for (const L4 protocol : {L4::tcp, L4::udp}) {

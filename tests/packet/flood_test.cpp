@@ -1,8 +1,12 @@
 // SYN floods: half-open connections evict each other, but never established ones.
 #include <bpf/bpf.h>
 #include <fmt/format.h>
+#include <sys/mman.h>
+
+#include <cstring>
 
 #include "maps/half_open.h"
+#include "maps/proof.h"
 #include "packet/loaded.hpp"
 #include "packet/traffic.hpp"
 
@@ -141,8 +145,13 @@ TEST_P(Flood, AForgedSegmentTwiceMakesNoConnectionInDnat) {
     return false;
   };
   EXPECT_FALSE(is_confirmed());
-  EXPECT_EQ(receive(from_member(1, L4::tcp, ACK, 40000, true)).reason, "replied");
+  const auto data = from_member(1, L4::tcp, ACK, 40000, true);
+  EXPECT_EQ(receive(data).reason, "replied");
   EXPECT_EQ(receive(segment).reason, "forwarded");
+  EXPECT_FALSE(is_confirmed()) << "it has not heard the member's data";
+  auto heard = segment;
+  heard.acknowledgement = data.sequence + static_cast<std::uint32_t>(data.data.size());
+  EXPECT_EQ(receive(heard).reason, "forwarded");
   EXPECT_TRUE(is_confirmed());
 }
 
@@ -245,6 +254,158 @@ TEST_P(AnsweredFlood, ClosedConnectionsMakeWayForNewOnes) {
   }
   make_all_older(30);
   expect_handshakes();
+}
+
+// Whoever doesn't hear the member can't confirm, whatever he sends in the client's name.
+class Unheard : public Flood {
+ protected:
+  static constexpr std::uint32_t heard = 1001;
+  void SetUp() override {
+    Flood::SetUp();
+    if (!IsSkipped()) use_mode(SLUICE_FULLNAT, L4::tcp, {net().member1});
+  }
+  Packet acknowledging(std::uint32_t number, std::uint16_t port = 40000,
+                       std::uint8_t flags = ACK) const {
+    auto segment = from_client(L4::tcp, flags, port);
+    segment.acknowledgement = number;
+    return segment;
+  }
+  std::string answer(std::uint8_t flags, bool with_data = true) {
+    auto segment = from_member(1, L4::tcp, flags);
+    if (!with_data) segment.data = {};
+    return receive(segment).reason;
+  }
+  void open_half(std::uint16_t port = 40000) {
+    ASSERT_EQ(receive(from_client(L4::tcp, SYN, port)).reason, "flow_created");
+    ASSERT_EQ(receive(from_member(1, L4::tcp, SYN | ACK, port)).reason, "replied");
+  }
+  std::uint32_t half_open() {
+    const std::uint32_t index = 9;
+    std::uint32_t value = 0;
+    EXPECT_EQ(bpf_map_lookup_elem(map("listener_half_open"), &index, &value), 0);
+    return value;
+  }
+  void overwrite_entries() {
+    constexpr std::size_t bytes = SLUICE_PROOFS / 2 * sizeof(sluice_proofs);
+    void* const memory =
+        mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, map("proof_numbers"), 0);
+    ASSERT_NE(memory, MAP_FAILED);
+    std::memset(memory, 0xee, bytes);
+    munmap(memory, bytes);
+  }
+};
+FOR_BOTH_FAMILIES(Unheard);
+
+TEST_P(Unheard, AWrongNumberConfirmsNothing) {
+  open_half();
+  for (const auto number : {heard - 1, heard + 1, 0U, ~0U}) {
+    for (const std::uint8_t flags : std::initializer_list<std::uint8_t>{ACK, FIN | ACK}) {
+      EXPECT_EQ(receive(acknowledging(number, 40000, flags)).reason, "forwarded");
+      EXPECT_EQ(half_open(), 1U) << number;
+    }
+  }
+  EXPECT_EQ(receive(acknowledging(heard)).reason, "forwarded");
+  EXPECT_EQ(half_open(), 0U);
+}
+
+// The member answers a wrong number with a reset that has it, or with a challenge that has its own.
+TEST_P(Unheard, TheMembersAnswerToAWrongNumberIsNoProof) {
+  open_half();
+  receive(acknowledging(7777));
+  auto reset = from_member(1, L4::tcp, RST);
+  reset.sequence = 7777;
+  reset.data = {};
+  EXPECT_EQ(receive(reset).reason, "replied");
+  EXPECT_EQ(receive(acknowledging(7777)).reason, "forwarded");
+  auto challenge = from_member(1, L4::tcp, ACK);
+  challenge.sequence = heard;
+  challenge.data = {};
+  EXPECT_EQ(receive(challenge).reason, "replied");
+  EXPECT_EQ(receive(acknowledging(7777)).reason, "forwarded");
+  overwrite_entries();
+  const auto flow = family() == 4 ? flows().size() : flows6().size();
+  EXPECT_EQ(flow, 2U);
+  receive(from_member(1, L4::tcp, SYN | ACK));
+  EXPECT_EQ(half_open(), 1U);
+  EXPECT_EQ(receive(acknowledging(heard)).reason, "forwarded");
+  EXPECT_EQ(half_open(), 0U);
+}
+
+// An honest client whose entry another handshake has overwritten is confirmed by what comes next.
+TEST_P(Unheard, TheMembersDataConfirm) {
+  open_half();
+  overwrite_entries();
+  EXPECT_EQ(receive(acknowledging(heard)).reason, "forwarded");
+  EXPECT_EQ(half_open(), 1U);
+  EXPECT_EQ(answer(ACK), "replied");
+  EXPECT_EQ(half_open(), 0U);
+}
+
+TEST_P(Unheard, TheMembersAcknowledgementIsHeardByTheClientsNextPacket) {
+  open_half();
+  overwrite_entries();
+  EXPECT_EQ(receive(acknowledging(heard)).reason, "forwarded");
+  auto only_acknowledges = from_member(1, L4::tcp, ACK);
+  only_acknowledges.data = {};
+  only_acknowledges.sequence = heard;
+  EXPECT_EQ(receive(only_acknowledges).reason, "replied");
+  EXPECT_EQ(half_open(), 1U);
+  EXPECT_EQ(receive(acknowledging(heard)).reason, "forwarded");
+  EXPECT_EQ(half_open(), 0U);
+}
+
+// In the middle of its handshake when a version came that looks at numbers: the member's slot was
+// marked before.
+TEST_P(Unheard, AHandshakeOfAnOlderVersionIsConfirmedToo) {
+  if (family() != 4) return;
+  open_half();
+  overwrite_entries();
+  for (auto flow : flows()) {
+    if (flow.to_member()) continue;
+    sluice_bucket4 bucket{};
+    ASSERT_EQ(bpf_map_lookup_elem(map("flows4"), &flow.bucket, &bucket), 0);
+    bucket.slots[flow.slot].state |= SLUICE_FLOW_ESTABLISHED;
+    ASSERT_EQ(bpf_map_update_elem(map("flows4"), &flow.bucket, &bucket, BPF_EXIST), 0);
+  }
+  EXPECT_EQ(receive(acknowledging(heard)).reason, "forwarded");
+  EXPECT_EQ(answer(ACK), "replied");
+  EXPECT_EQ(half_open(), 0U);
+}
+
+// The tag of the member's INIT ACK is SCTP's number.
+TEST_P(Unheard, AWrongTagConfirmsNothing) {
+  use_mode(SLUICE_FULLNAT, L4::sctp, {net().member1});
+  ASSERT_EQ(receive(from_client(L4::sctp, SYN)).reason, "flow_created");
+  ASSERT_EQ(receive(from_member(1, L4::sctp, SYN | ACK)).reason, "replied");
+  auto forged = from_client(L4::sctp, ACK);
+  forged.tag = 0x55667788;
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(receive(forged).reason, "forwarded");
+  EXPECT_EQ(half_open(), 1U);
+  EXPECT_EQ(receive(from_client(L4::sctp, ACK)).reason, "forwarded");
+  EXPECT_EQ(half_open(), 0U);
+}
+
+// SYN and a wrong ACK from each of many sources, every packet three times: no more than SYNs alone.
+TEST_P(Unheard, AFloodOfForgedHandshakesLeavesRoomAndBreaksNobody) {
+  for (std::uint16_t port = 50100; port < 50140; ++port) establish(L4::tcp, port);
+  for (std::uint32_t i = 0; i < 6 * flow_capacity; ++i) {
+    auto segment = spoofed(i);
+    const auto port = segment.source_port;
+    for (int times = 0; times < 3; ++times) receive_repeatedly(segment.bytes(), 1);
+    receive_repeatedly(from_member(1, L4::tcp, SYN | ACK, port).bytes(), 1);
+    segment.flags = ACK;
+    segment.acknowledgement = 4711;
+    receive_repeatedly(segment.bytes(), 3);
+  }
+  int served = 0, kept = 0;
+  for (std::uint16_t port = 50000; port < 50020; ++port)
+    served += receive(from_client(L4::tcp, SYN, port)).reason == "flow_created" &&
+              receive(from_member(1, L4::tcp, SYN | ACK, port)).reason == "replied" &&
+              receive(from_client(L4::tcp, ACK, port)).reason == "forwarded";
+  for (std::uint16_t port = 50100; port < 50140; ++port)
+    kept += receive(from_client(L4::tcp, ACK, port)).reason == "forwarded";
+  EXPECT_EQ(served, 20);
+  EXPECT_EQ(kept, 40);
 }
 
 // dpvs#819: at the default size, a member has fewer source ports than the table has room for

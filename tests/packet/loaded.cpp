@@ -5,10 +5,12 @@
 #include <gtest/gtest.h>
 #include <linux/if_link.h>
 #include <net/if.h>
+#include <sys/mman.h>
 
 #include <cerrno>
 #include <cstring>
 #include <set>
+#include <string_view>
 #include <tuple>
 
 namespace sluice::test {
@@ -60,8 +62,11 @@ struct Loaded::Map {
   std::vector<std::uint8_t> initial;  // an array's entries
   std::unique_ptr<ring_buffer, decltype(&ring_buffer__free)> ring{nullptr, ring_buffer__free};
 
+  // Written all over, by a hash; all zero at first.
+  bool is_scattered() const { return std::string_view(info.name) == "proof_numbers"; }
   bool is_array() const {
-    return info.type == BPF_MAP_TYPE_ARRAY || info.type == BPF_MAP_TYPE_PERCPU_ARRAY;
+    return !is_scattered() &&
+           (info.type == BPF_MAP_TYPE_ARRAY || info.type == BPF_MAP_TYPE_PERCPU_ARRAY);
   }
   bool is_hash() const {
     return info.type == BPF_MAP_TYPE_HASH || info.type == BPF_MAP_TYPE_LRU_HASH ||
@@ -98,8 +103,17 @@ struct Loaded::Map {
     }
     return last;
   }
+  void clear() const {
+    const auto bytes = std::size_t{info.max_entries} * info.value_size;
+    void* const memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
+    ASSERT_NE(memory, MAP_FAILED) << info.name << ": " << std::strerror(errno);
+    std::memset(memory, 0, bytes);
+    munmap(memory, bytes);
+  }
   void make_new() const {
-    if (is_array()) {
+    if (is_scattered()) {
+      clear();
+    } else if (is_array()) {
       restore(cleaned());
     } else if (is_hash()) {
       std::vector<std::uint8_t> key(info.key_size);
@@ -149,7 +163,7 @@ Result<void> Loaded::find_maps() {
     } else if (map->info.type == BPF_MAP_TYPE_RINGBUF) {
       map->ring.reset(ring_buffer__new(map->fd.get(), ignore, nullptr, nullptr));
       if (!map->ring) return fail_errno(errno, "read a ring buffer");
-    } else if (!map->is_hash()) {
+    } else if (!map->is_hash() && !map->is_scattered()) {
       return fail(ErrorKind::unsupported,
                   "map " + std::string(map->info.name) + " has a type that tests can't clean",
                   "teach tests/packet/loaded.cpp");

@@ -144,6 +144,12 @@ Arrives Generator::opening() {
     if (other.source.size() == address_of(p.source).size()) {
       p.source = text_of(other.source);
       p.source_port = other.source_port;
+      // Or another connection of it to the same service.
+      if (chance(40) && other.protocol == static_cast<std::uint8_t>(p.protocol)) {
+        p.destination = text_of(other.destination);
+        p.destination_port = other.destination_port;
+        ++p.source_port;
+      }
     }
   }
   const std::string interface = chance(95) ? "lan0" : "dmz0";
@@ -160,6 +166,11 @@ Packet Generator::packet_of(const Flow& flow, bool from_member, std::string* int
   p.destination_port = tuple.destination_port;
   p.protocol = static_cast<L4>(tuple.protocol);
   vary(p);
+  // Most clients hear their members.
+  if (!from_member && !flow.established && flow.told && chance(70)) {
+    p.acknowledgement = flow.told;
+    if (p.protocol == L4::sctp && p.chunk != 1) p.tag = flow.told;
+  }
   const auto way = from_member
                        ? *way_to(configuration(), configuration().members[flow.member].address)
                        : flow.client_way;

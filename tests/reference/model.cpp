@@ -299,6 +299,13 @@ void Model::forget(std::size_t flow) {
 void Model::track(Flow& flow, bool to_client, const View& v) const {
   auto& own = to_client ? flow.member_end : flow.client_end;
   if (v.fragment == Fragment::later) return;
+  if (to_client && !flow.established && (v.accepts || v.confirms) && v.told) flow.told = v.told;
+  // What only a client that hears its member can know, or a member that has seen that it does.
+  const bool direct = flow.mode == Mode::dsr || flow.mode == Mode::ipip;
+  const bool member_is_sure = to_client && flow.replied && !v.ends && !v.accepts &&
+                              (v.data || (v.protocol == sctp && v.confirms));
+  const bool proven =
+      to_client ? member_is_sure : direct || (flow.told != 0 && v.shown == flow.told);
   if (v.protocol == udp) {
     flow.established = flow.established || to_client || flow.replied;
     flow.replied = flow.replied || to_client;
@@ -310,7 +317,7 @@ void Model::track(Flow& flow, bool to_client, const View& v) const {
     flow.replied = true;
     flow.refused = false;
   } else if (v.confirms) {
-    if (!to_client && flow.replied && !flow.established) {
+    if (proven && flow.replied && !flow.established) {
       flow.established = true;
       flow.refused = false;
     }

@@ -125,7 +125,8 @@ struct Flow {
   Way client_way;
   bool adopted = false;  // it began before we saw it
   bool replied = false, established = false;
-  bool refused = false;  // reset before it was established
+  std::uint32_t told = 0;  // what its client can show only if it hears the member
+  bool refused = false;    // reset before it was established
   End client_end = End::no, member_end = End::no;
   bool forgotten = false;
   bool lost = false;  // a sweep found its member given up, and no packet was forwarded since

@@ -93,6 +93,10 @@ void look_at_ipv6(View& v, const Bytes& frame) {
     v.defect = "bad_fragment";
 }
 
+std::uint32_t read32(const Bytes& bytes, std::size_t at) {
+  return static_cast<std::uint32_t>(read16(bytes, at)) << 16 | read16(bytes, at + 2);
+}
+
 void look_at_tcp(View& v, const Bytes& frame) {
   const std::size_t header_bytes = (frame[v.l4 + 12] >> 4) * 4U;
   const auto flags = frame[v.l4 + 13];
@@ -104,6 +108,12 @@ void look_at_tcp(View& v, const Bytes& frame) {
   v.ends = fin;
   v.aborts = rst;
   v.data = header_bytes < v.l4_bytes;
+  const auto sequence = read32(frame, v.l4 + 4);
+  if (v.fragment == Fragment::none && !v.aborts)
+    v.told =
+        sequence +
+        (v.accepts ? 1U : static_cast<std::uint32_t>(v.l4_bytes - header_bytes) + (fin ? 1U : 0U));
+  v.shown = read32(frame, v.l4 + 8);
 }
 
 void look_at_udp(View& v, const Bytes& frame) {
@@ -124,6 +134,9 @@ void look_at_sctp(View& v, const Bytes& frame) {
   v.ends = chunk == 7;                                 // SHUTDOWN
   v.confirms = !v.opens && !v.accepts && !v.aborts;
   v.data = chunk == 0 || chunk == 64;  // DATA, I-DATA
+  if (v.fragment == Fragment::none && v.accepts && v.l4_bytes >= 20)
+    v.told = read32(frame, v.l4 + 16);
+  v.shown = read32(frame, v.l4 + 4);
 }
 
 void look_at_l4(View& v, const Bytes& frame) {

@@ -44,7 +44,7 @@ struct TcpFrame {
   std::uint16_t destination_port = 0;
   std::uint8_t flags = ACK;
   std::uint32_t sequence = 1000;
-  std::uint32_t acknowledgement = 2000;
+  std::uint32_t acknowledgement = 1001;  // of one like it
   std::uint16_t window = 502;
   Bytes options;  // a multiple of 4
   std::string data;

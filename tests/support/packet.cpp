@@ -41,6 +41,9 @@ Bytes address(const std::string& text) {
   return bytes;
 }
 
+// In both directions.
+constexpr std::uint32_t sctp_tag = 0x11223344;
+
 Bytes l4_header(const Packet& p) {
   Bytes out;
   if (p.protocol == L4::icmp || p.protocol == L4::icmpv6) {
@@ -56,11 +59,13 @@ Bytes l4_header(const Packet& p) {
     put16(out, static_cast<unsigned>(8 + p.data.size()));
     put16(out, 0);
   } else if (p.protocol == L4::sctp) {
-    put32(out, p.tag.value_or(p.chunk == 1 ? 0 : 0x11223344));
+    put32(out, p.tag.value_or(p.chunk == 1 ? 0 : sctp_tag));
     put32(out, 0xcafef00d);  // a CRC32c that nobody checks on the way
     put8(out, p.chunk);
     put8(out, 0);
-    put16(out, static_cast<unsigned>(4 + p.data.size()));
+    const unsigned initiate_tag_bytes = p.chunk == 2 ? 4 : 0;
+    put16(out, static_cast<unsigned>(4 + initiate_tag_bytes + p.data.size()));
+    if (initiate_tag_bytes) put32(out, sctp_tag);
   } else {
     put32(out, p.sequence);
     put32(out, p.acknowledgement);

@@ -33,8 +33,8 @@ struct Packet {
   std::vector<Bytes> extensions;  // IPv6: each begins with its own type, where the next one's goes
   L4 protocol = L4::tcp;
   std::uint16_t source_port = 0, destination_port = 0;
-  std::uint8_t flags = ACK;  // TCP
-  std::uint32_t sequence = 1000, acknowledgement = 2000;
+  std::uint8_t flags = ACK;                               // TCP
+  std::uint32_t sequence = 1000, acknowledgement = 1001;  // of one like it
   std::uint16_t window = 502;
   std::uint8_t chunk = 1;                 // SCTP: the first chunk's type
   std::optional<std::uint32_t> tag;       // SCTP: instead of none for INIT, and some for others

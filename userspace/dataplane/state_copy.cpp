@@ -11,6 +11,7 @@
 #include "kernel/kernel_info.hpp"
 #include "kernel/map.hpp"
 #include "maps/flow.h"
+#include "maps/proof.h"
 
 namespace sluice::dataplane {
 namespace {
@@ -19,8 +20,9 @@ using kernel::RawMap;
 
 // Says whether the map decides nothing or is copied in another way.
 bool is_left_out(const std::string& name, std::uint32_t type) {
-  static constexpr std::array<std::string_view, 6> names{
-      "flows4", "flows6", "flow_table", "member_failures", "member_handshakes", "store_position"};
+  static constexpr std::array<std::string_view, 7> names{
+      "flows4",         "flows6",       "flow_table", "member_failures", "member_handshakes",
+      "store_position", "proof_numbers"};
   return type == BPF_MAP_TYPE_RINGBUF || type == BPF_MAP_TYPE_PERCPU_ARRAY ||
          std::find(names.begin(), names.end(), name) != names.end();
 }
@@ -90,6 +92,24 @@ Result<void> copy_flows(const kernel::Program& from, const kernel::Program& to, 
   return {};
 }
 
+// Large, and the same nearly everywhere.
+Result<void> copy_proofs(const kernel::Program& from, const kernel::Program& to) {
+  static constexpr const char* name = "proof_numbers";
+  if (RawMap(from, name).fd() < 0) return {};  // as in copy_map()
+  const auto source = kernel::MappedArray<sluice_proofs>::open(from, name);
+  if (!source) return tl::unexpected(source.error());
+  const auto target =
+      kernel::map_memory_of(RawMap(to, name), sizeof(sluice_proofs), kernel::Access::write);
+  if (!target) return tl::unexpected(target.error());
+  auto* out = static_cast<sluice_proofs*>(const_cast<void*>(target->get()));
+  for (const auto& pair : *source) {
+    // Pages that nobody has written to stay the kernel's zeroes.
+    if (std::memcmp(out, &pair, sizeof pair) != 0) *out = pair;
+    ++out;
+  }
+  return {};
+}
+
 Result<void> copy_map(const kernel::Program& from, const kernel::Program& to,
                       const std::string& name) {
   const RawMap source(from, name), target(to, name);
@@ -112,6 +132,7 @@ Result<void> copy_state(const kernel::Program& from, const kernel::Program& to,
   for (const auto& [name, fd] : to.maps()) {
     if (auto copied = copy_map(from, to, name); !copied) return copied;
   }
+  if (auto copied = copy_proofs(from, to); !copied) return copied;
   if (options.ipv4) {
     if (auto copied = copy_flows<sluice_bucket4>(from, to, "flows4"); !copied) return copied;
   }
