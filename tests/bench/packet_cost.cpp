@@ -6,16 +6,23 @@
 // exactly the number of packets, or the bench fails: a number can't come from packets that took
 // another path.
 //
-// The CPU overlaps successive packets: it looks for the second one's flow while it waits for the
-// first one's memory. A driver's work between two packets leaves less of that. In `serial` rows
-// each packet waits for the one before.
+// In one buffer the CPU overlaps successive packets: it looks for the second one's flow while it
+// waits for the first one's memory. A driver's work between two packets leaves less of that. In
+// `serial` rows each packet waits for the one before. In `live` rows batches of frames leave
+// through a veth and must arrive at its other end; from those the cost of frames that are only sent
+// back (XDP_TX) is taken off.
 //
 // Clients come in on one NIC, members are behind another, so that packets are rewritten and
 // redirected. The flows are visited in one shuffled order, round after round: the worst case for a
 // cache that they don't fit into. The memory's own cost is measured, too: reads of as many lines of
 // ordinary memory in areas of three sizes, in a shuffled order, each waiting for the one before.
 //
-// Usage: packet_cost [--flows N...] [--rounds R] [--packets P] [--json FILE]
+// With --object another version's program takes turns with this build's, over tables of its own
+// with the same hash, configured by the same code. Its rows end with how much ours costs of it:
+// net, round by round.
+//
+// Usage: packet_cost [--flows N...] [--rounds R] [--packets P] [--mode NAME...]
+//                    [--object FILE [--program NAME]] [--json FILE]
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <fmt/format.h>
@@ -29,7 +36,9 @@
 #include <chrono>
 #include <fstream>
 #include <iostream>
+#include <memory>
 #include <numeric>
+#include <optional>
 #include <random>
 #include <thread>
 
@@ -40,8 +49,6 @@
 namespace sluice::bench {
 namespace {
 
-using kernel::Program;
-
 constexpr std::uint8_t syn = 0x02, ack = 0x10;
 
 void pin_to(unsigned cpu) {
@@ -49,6 +56,25 @@ void pin_to(unsigned cpu) {
   CPU_ZERO(&set);
   CPU_SET(cpu, &set);
   sched_setaffinity(0, sizeof set, &set);
+}
+
+constexpr Mode all_modes[] = {Mode::overlapping, Mode::serial, Mode::live};
+
+const char* mode_name(Mode mode) {
+  switch (mode) {
+    case Mode::overlapping:
+      return "overlapping";
+    case Mode::serial:
+      return "serial";
+    case Mode::live:
+      return "live";
+  }
+  return "";
+}
+
+// "to member" and how its packets come.
+std::string in_mode(const std::string& name, Mode mode) {
+  return mode == Mode::overlapping ? name : name + ", " + mode_name(mode);
 }
 
 struct Spread {
@@ -63,6 +89,9 @@ struct Row {
   std::string name;
   std::uint32_t flows;
   Spread raw, net;
+  // Of another version's program, round by round: the quartiles, because a round is short and
+  // either half of it may have been disturbed.
+  std::optional<Spread> ours_over_it;
 };
 
 struct Results {
@@ -74,36 +103,117 @@ struct Results {
 struct Settings {
   std::vector<std::uint32_t> flows;
   std::string only;  // "IPv4 TCP"; empty: all
+  std::vector<std::string> modes;
   int rounds;
   std::uint32_t packets;
+  std::optional<OtherObject> other;
+  Wires* wires;
+
+  bool has(Mode mode) const {
+    return std::find(modes.begin(), modes.end(), mode_name(mode)) != modes.end();
+  }
 };
 
-// Runs `packets` packets and checks that exactly so many ended as `why`.
-double run_checked(Walker& walker, const Subject& subject, std::uint32_t why, std::uint32_t packets,
-                   std::uint32_t may_miss = 0) {
-  const auto before = subject.reason(why);
-  const double ns = walker.run(packets);
-  const auto counted = subject.reason(why) - before;
-  if (counted > packets || counted + may_miss < packets)
-    die(fmt::format("{} packets ran, but {} ended as reason {}", packets, counted, why));
+// The programs that take turns: this build's, and perhaps another version's.
+using Subjects = std::vector<std::unique_ptr<Subject>>;
+
+Subjects subjects(const Kind& kind, std::uint32_t flows, const Settings& settings) {
+  Subjects all;
+  all.push_back(std::make_unique<Subject>(kind, flows));
+  if (settings.other) all.push_back(std::make_unique<Subject>(*all.front(), *settings.other));
+  return all;
+}
+
+double run_floor(const Walker& walker, std::uint32_t packets, Mode mode, const Settings& settings) {
+  walker.measure(walker.floor_fd(mode));
+  const double ns = walker.run(packets, mode);
+  if (mode == Mode::live) settings.wires->expect(packets);
   return ns;
 }
 
-Row measure(const std::string& name, Walker& walker, const Subject& subject, std::uint32_t why,
-            const Settings& settings) {
-  std::vector<double> raw, net;
-  for (int round = 0; round < settings.rounds; ++round) {
-    walker.measure(walker.drop_fd());
-    const double floor = walker.run(settings.packets);
-    walker.measure(subject.program().xdp_fd());
-    raw.push_back(run_checked(walker, subject, why, settings.packets));
-    net.push_back(raw.back() - floor);
+// Do live frames that end so leave by a wire?
+bool is_sent(std::uint32_t why) {
+  return why == SLUICE_REASON_FORWARDED || why == SLUICE_REASON_REPLIED ||
+         why == SLUICE_REASON_FLOW_CREATED;
+}
+
+// Runs `packets` packets and checks that exactly so many ended as `why`.
+double run_checked(const Walker& walker, const Subject& subject, std::uint32_t why,
+                   std::uint32_t packets, const Settings& settings, Mode mode = Mode::overlapping,
+                   std::uint32_t may_miss = 0) {
+  walker.measure(subject.loaded().xdp.get());
+  const auto before = subject.reason(why);
+  const double ns = walker.run(packets, mode);
+  const auto counted = subject.reason(why) - before;
+  if (counted > packets || counted + may_miss < packets)
+    die(fmt::format("{} packets ran, but {} ended as reason {}", packets, counted, why));
+  if (mode == Mode::live && is_sent(why)) settings.wires->expect(packets);
+  return ns;
+}
+
+// The figures of all rounds, for each program.
+class Rounds {
+ public:
+  explicit Rounds(const Subjects& all) : all_(all), raw_(all.size()), net_(all.size()) {}
+
+  // The order of the programs in this round: each is first as often as the others.
+  std::vector<std::size_t> order(int round) const {
+    std::vector<std::size_t> numbers(all_.size());
+    std::iota(numbers.begin(), numbers.end(), 0);
+    std::rotate(numbers.begin(), numbers.begin() + round % numbers.size(), numbers.end());
+    return numbers;
   }
-  return {name, walker.flows(), spread(raw), spread(net)};
+  void add(std::size_t number, double ns, double floor) {
+    raw_[number].push_back(ns);
+    net_[number].push_back(ns - floor);
+  }
+  std::vector<Row> rows(const std::string& name, std::uint32_t flows) const {
+    std::vector<Row> rows;
+    for (std::size_t number = 0; number < all_.size(); ++number) {
+      const auto& other = all_[number]->name();
+      rows.push_back({other.empty() ? name : name + ": " + other,
+                      flows,
+                      spread(raw_[number]),
+                      spread(net_[number]),
+                      {}});
+      if (!other.empty()) rows.back().ours_over_it = ratios(net_.front(), net_[number]);
+    }
+    return rows;
+  }
+
+ private:
+  static Spread ratios(const std::vector<double>& ours, const std::vector<double>& other) {
+    std::vector<double> quotients;
+    for (std::size_t round = 0; round < ours.size(); ++round)
+      quotients.push_back(ours[round] / other[round]);
+    std::sort(quotients.begin(), quotients.end());
+    const auto quarter = quotients.size() / 4;
+    return {quotients[quarter], quotients[quotients.size() / 2],
+            quotients[quotients.size() - 1 - quarter]};
+  }
+
+  const Subjects& all_;
+  std::vector<std::vector<double>> raw_, net_;
+};
+
+// walkers: one list of packets for each program, or one for all.
+std::vector<Row> measure(const std::string& name, const std::vector<const Walker*>& walkers,
+                         const Subjects& all, std::uint32_t why, Mode mode,
+                         const Settings& settings) {
+  Rounds rounds(all);
+  for (int round = 0; round < settings.rounds; ++round) {
+    const double floor = run_floor(*walkers.front(), settings.packets, mode, settings);
+    for (const auto number : rounds.order(round)) {
+      const auto& walker = walkers.size() == 1 ? *walkers.front() : *walkers[number];
+      rounds.add(number, run_checked(walker, *all[number], why, settings.packets, settings, mode),
+                 floor);
+    }
+  }
+  return rounds.rows(in_mode(name, mode), walkers.front()->flows());
 }
 
 // Measures the other floor: a program that only swaps the MACs and sends the frame back.
-Row measure_tx(Walker& walker, const Settings& settings) {
+Row measure_tx(const Walker& walker, const Settings& settings) {
   std::vector<double> raw, net;
   for (int round = 0; round < settings.rounds; ++round) {
     walker.measure(walker.drop_fd());
@@ -112,13 +222,13 @@ Row measure_tx(Walker& walker, const Settings& settings) {
     raw.push_back(walker.run(settings.packets));
     net.push_back(raw.back() - floor);
   }
-  return {"floor: XDP_TX, MAC swap", walker.flows(), spread(raw), spread(net)};
+  return {"floor: XDP_TX, MAC swap", walker.flows(), spread(raw), spread(net), {}};
 }
 
 sluice_flow_expire sweep_once(const Subject& subject) {
   sluice_flow_expire result{};
   LIBBPF_OPTS(bpf_test_run_opts, options, .ctx_in = &result, .ctx_size_in = sizeof result);
-  check(bpf_prog_test_run_opts(subject.program().expire_fd(), &options) == 0, "sweep");
+  check(bpf_prog_test_run_opts(subject.loaded().expire.get(), &options) == 0, "sweep");
   return result;
 }
 
@@ -133,7 +243,7 @@ Row sweep(const Subject& subject, std::uint32_t flows, const Settings& settings)
     if (result.live != flows) die(fmt::format("a sweep saw {} of {} flows", result.live, flows));
     took.push_back(ns.count());
   }
-  return {"sweep", flows, spread(took), spread(took)};
+  return {"sweep", flows, spread(took), spread(took), {}};
 }
 
 // Measures reading one line per flow without any program: a walk through `lines` cache lines that
@@ -160,92 +270,106 @@ Row memory_alone(const std::string& area, std::size_t area_lines, std::uint32_t 
     raw.push_back(took.count() / settings.packets);
   }
   if (line == nullptr) die("the walk left its memory");  // keeps it from being optimized away
-  return {"one line of memory, " + area, lines, spread(raw), spread(raw)};
+  return {"one line of memory, " + area, lines, spread(raw), spread(raw), {}};
 }
 
 // Measures packets from one side of all these flows, each of which must end as `why`; ns per
-// packet.
-double pass(const Subject& subject, std::vector<bench_tuple> tuples, std::uint8_t tcp_flags,
-            std::uint32_t why, const char* nic = "lan0", std::uint32_t may_miss = 0) {
+// packet, raw and net.
+struct Cost {
+  double raw, net;
+};
+Cost pass(const Subject& subject, std::vector<bench_tuple> tuples, std::uint8_t tcp_flags,
+          std::uint32_t why, const Settings& settings, const char* nic = "lan0",
+          std::uint32_t may_miss = 0) {
   const auto count = static_cast<std::uint32_t>(tuples.size());
-  Walker walker(subject.kind(), std::move(tuples), tcp_flags, nic);
-  walker.measure(walker.drop_fd());
-  const double floor = walker.run(count);
-  walker.measure(subject.program().xdp_fd());
+  if (count == 0) return {0, 0};
+  const Walker walker(subject.kind(), std::move(tuples), tcp_flags, nic);
+  const double floor = run_floor(walker, count, Mode::overlapping, settings);
   walker.rewind(1);
-  return run_checked(walker, subject, why, count, may_miss) - floor;
+  const double raw =
+      run_checked(walker, subject, why, count, settings, Mode::overlapping, may_miss);
+  return {raw, raw - floor};
 }
 
-Row once(const std::string& name, std::uint32_t flows, double ns) {
-  return {name, flows, {ns, ns, ns}, {ns, ns, ns}};
-}
-
-// Opens every flow with a full handshake, so few at a time that unconfirmed ones don't evict each
-// other; returns the cost of creating one, on average and among the last.
-std::pair<double, double> establish(Subject& subject, std::uint32_t flows) {
-  const std::uint32_t at_a_time = subject.capacity() / SLUICE_HALF_OPEN_SHARE / 2;
+// Opens these flows with a full handshake; returns the cost of creating one.
+Cost open_flows(const Subject& subject, std::uint32_t first, std::uint32_t count,
+                const Settings& settings) {
   const auto& kind = subject.kind();
-  double sum = 0, last = 0;
+  const auto clients = client_tuples(kind, kind.vip(), first, count);
+  const auto cost = pass(subject, clients, syn, SLUICE_REASON_FLOW_CREATED, settings);
+  pass(subject, subject.reverse_tuples(true), syn | ack, SLUICE_REASON_REPLIED, settings, "dmz0");
+  // If a window is full, a half-open flow was evicted by another one.
+  pass(subject, clients, ack, SLUICE_REASON_FORWARDED, settings, "lan0", count / 1000);
+  if (kind.protocol == IPPROTO_TCP)
+    pass(subject, subject.reverse_tuples(true), ack, SLUICE_REASON_REPLIED, settings, "dmz0");
+  return cost;
+}
+
+// Opens all flows, so few at a time that unconfirmed ones don't evict each other. Each such part is
+// a round.
+Rounds establish(const Subjects& all, std::uint32_t flows, const Settings& settings) {
+  constexpr std::uint32_t parts = 8, fewest = 2048;  // fewer only measure the cold start
+  const std::uint32_t most = all.front()->capacity() / SLUICE_HALF_OPEN_SHARE / 2;
+  const std::uint32_t at_a_time = std::min(most, std::max(flows / parts, fewest));
+  Rounds rounds(all);
+  int round = 0;
   for (std::uint32_t first = 0; first < flows; first += at_a_time) {
     const auto count = std::min(at_a_time, flows - first);
-    const auto clients = client_tuples(kind, kind.vip(), first, count);
-    last = pass(subject, clients, syn, SLUICE_REASON_FLOW_CREATED);
-    sum += count * last;
-    pass(subject, subject.reverse_tuples(true), syn | ack, SLUICE_REASON_REPLIED, "dmz0");
-    // If a window is full, a half-open flow was evicted by another one.
-    pass(subject, clients, ack, SLUICE_REASON_FORWARDED, "lan0", count / 1000);
-    if (kind.protocol == IPPROTO_TCP) {
-      pass(subject, subject.reverse_tuples(true), ack, SLUICE_REASON_REPLIED, "dmz0");
+    for (const auto number : rounds.order(round++)) {
+      const auto cost = open_flows(*all[number], first, count, settings);
+      rounds.add(number, cost.raw, cost.raw - cost.net);
     }
   }
-  return {sum / flows, last};
+  return rounds;
 }
 
 // Opens the same few again and again, in a table that fits into the cache: all costs but the
 // memory's.
-Row creation_in_warm_table(const Kind& kind, const Settings& settings) {
+std::vector<Row> creation_in_warm_table(const Kind& kind, Mode mode, const Settings& settings) {
   constexpr std::uint32_t flows = 1024;
-  const int rounds = 100 * settings.rounds;  // each takes a millisecond
-  Subject subject(kind, 8 * flows);
-  Walker walker(kind, client_tuples(kind, kind.vip(), 0, flows), syn);
-  std::vector<double> raw, net;
-  for (int round = -1; round < rounds; ++round) {
-    walker.measure(walker.drop_fd());
-    const double floor = walker.run(flows);
-    walker.measure(subject.program().xdp_fd());
-    walker.rewind(1);
-    const double ns = run_checked(walker, subject, SLUICE_REASON_FLOW_CREATED, flows);
-    subject.forget_flows();
-    if (round < 0) continue;  // the first one warms the cache
-    raw.push_back(ns);
-    net.push_back(ns - floor);
+  const int count = 100 * settings.rounds;  // each takes a millisecond
+  const auto all = subjects(kind, 8 * flows, settings);
+  const Walker walker(kind, client_tuples(kind, kind.vip(), 0, flows), syn);
+  Rounds rounds(all);
+  for (int round = -1; round < count; ++round) {
+    const double floor = run_floor(walker, flows, mode, settings);
+    for (const auto number : rounds.order(round + 1)) {
+      walker.rewind(1);
+      const double ns =
+          run_checked(walker, *all[number], SLUICE_REASON_FLOW_CREATED, flows, settings, mode);
+      all[number]->forget_flows();
+      if (round >= 0) rounds.add(number, ns, floor);  // the first one warms the cache
+    }
   }
-  return {"flow created, table warm", flows, spread(raw), spread(net)};
+  return rounds.rows(in_mode("flow created, table warm", mode), flows);
 }
 
-// Opens the last of so many flows in a table for hardly more.
-Row creation_in_full_table(const Kind& kind, std::uint32_t flows) {
-  Subject subject(kind, flows + flows / 20);
-  return once("flow created, table 95 % full", flows, establish(subject, flows).second);
+// Opens flow after flow in a table for hardly more; the last part is the most expensive one.
+std::vector<Row> creation_in_full_table(const Kind& kind, std::uint32_t flows,
+                                        const Settings& settings) {
+  const auto all = subjects(kind, flows + flows / 20, settings);
+  return establish(all, flows, settings).rows("flow created, table up to 95 % full", flows);
 }
 
 // Measures the same packets while the other CPU sweeps over the table without a pause.
-Row measure_beside_sweep(Walker& walker, const Subject& subject, const Settings& settings) {
+std::vector<Row> measure_beside_sweep(const Walker& walker, const Subjects& all,
+                                      const Settings& settings) {
   std::atomic<bool> over = false;
   std::thread sweeper([&] {
     pin_to(1);
-    while (!over) sweep_once(subject);
+    while (!over) sweep_once(*all.front());
   });
-  auto row =
-      measure("to member, beside a sweep", walker, subject, SLUICE_REASON_FORWARDED, settings);
+  auto rows = measure("to member, beside a sweep", {&walker}, all, SLUICE_REASON_FORWARDED,
+                      Mode::overlapping, settings);
   over = true;
   sweeper.join();
-  return row;
+  rows.resize(1);  // it is this build's table that is swept
+  return rows;
 }
 
 // The rate of both CPUs together over that of one: 2.0 is linear.
-double scaling(Walker& walker, const Subject& subject, std::uint32_t packets) {
-  walker.measure(subject.program().xdp_fd());
+double scaling(const Walker& walker, const Subject& subject, std::uint32_t packets) {
+  walker.measure(subject.loaded().xdp.get());
   walker.rewind(2);
   pin_to(0);
   const double alone = walker.run(packets);
@@ -263,34 +387,75 @@ double scaling(Walker& walker, const Subject& subject, std::uint32_t packets) {
   return alone / together[0] + alone / together[1];
 }
 
+void append(std::vector<Row>& rows, std::vector<Row> more) {
+  rows.insert(rows.end(), more.begin(), more.end());
+}
+
+// Packets of flows that are all established.
+std::vector<Row> measure_established(const Subjects& all, std::uint32_t flows,
+                                     const Settings& settings) {
+  const auto& kind = all.front()->kind();
+  const Walker to_member(kind, client_tuples(kind, kind.vip(), 0, flows), ack);
+  // Each program chose the members' ports by itself.
+  std::vector<std::unique_ptr<Walker>> to_client;
+  std::vector<const Walker*> to_clients;
+  for (const auto& subject : all) {
+    to_client.push_back(std::make_unique<Walker>(kind, subject->reverse_tuples(), ack, "dmz0"));
+    to_clients.push_back(to_client.back().get());
+  }
+  std::vector<Row> rows;
+  for (const Mode mode : all_modes) {
+    if (!settings.has(mode)) continue;
+    append(rows, measure("to member", {&to_member}, all, SLUICE_REASON_FORWARDED, mode, settings));
+    append(rows, measure("to client", to_clients, all, SLUICE_REASON_REPLIED, mode, settings));
+  }
+  if (flows == 131072 && settings.has(Mode::overlapping) &&
+      std::thread::hardware_concurrency() >= 2)
+    append(rows, measure_beside_sweep(to_member, all, settings));
+  return rows;
+}
+
+// Packets that are in no flow.
+std::vector<Row> measure_strangers(const Subjects& all, std::uint32_t flows,
+                                   const Settings& settings) {
+  const auto& kind = all.front()->kind();
+  std::vector<Row> rows;
+  if (kind.protocol == IPPROTO_TCP) {
+    const Walker stray(kind, client_tuples(kind, kind.vip(), flows, flows), ack);
+    rows = measure("in no flow", {&stray}, all, SLUICE_REASON_NO_FLOW, Mode::overlapping, settings);
+  }
+  const Walker foreign(kind, client_tuples(kind, kind.nobody(), 0, flows), ack);
+  append(rows,
+         measure("not ours", {&foreign}, all, SLUICE_REASON_NOT_OURS, Mode::overlapping, settings));
+  rows.push_back(measure_tx(foreign, settings));
+  return rows;
+}
+
+// Connections that begin. Cold ones are opened in `all`, which has none yet.
+std::vector<Row> measure_creation(const Subjects& all, std::uint32_t flows,
+                                  const Settings& settings) {
+  const auto& kind = all.front()->kind();
+  std::vector<Row> rows;
+  for (const Mode mode : {Mode::overlapping, Mode::live}) {
+    if (flows == 1024 && settings.has(mode))
+      append(rows, creation_in_warm_table(kind, mode, settings));
+  }
+  if (flows == 131072 && settings.has(Mode::overlapping))
+    append(rows, creation_in_full_table(kind, flows, settings));
+  const auto opening = establish(all, flows, settings);
+  // A few packets would only measure the cold start.
+  if (flows >= 16384) append(rows, opening.rows("flow created, table cold", flows));
+  return rows;
+}
+
 void bench(const Kind& kind, const Settings& settings, Results& results) {
   for (const auto flows : settings.flows) {
     pin_to(0);
-    std::vector<Row> own;
-    // This comes first, because it needs the same interfaces.
-    if (flows == 1024) own.push_back(creation_in_warm_table(kind, settings));
-    if (flows == 131072) own.push_back(creation_in_full_table(kind, flows));
     // The table has room to spare, because half-open flows are evicted from a full window.
-    Subject subject(kind, std::max(SLUICE_DEFAULT_FLOWS, flows + flows / 3));
-    const double opening = establish(subject, flows).first;
-    // A few packets would only measure the cold start.
-    if (flows >= 16384) own.push_back(once("flow created, table cold", flows, opening));
-    Walker to_member(kind, client_tuples(kind, kind.vip(), 0, flows), ack);
-    Walker to_client(kind, subject.reverse_tuples(), ack, "dmz0");
-    own.push_back(measure("to member", to_member, subject, SLUICE_REASON_FORWARDED, settings));
-    own.push_back(measure("to client", to_client, subject, SLUICE_REASON_REPLIED, settings));
-    Walker serial(kind, client_tuples(kind, kind.vip(), 0, flows), ack);
-    serial.make_serial();
-    own.push_back(measure("to member, serial", serial, subject, SLUICE_REASON_FORWARDED, settings));
-    if (flows == 131072 && std::thread::hardware_concurrency() >= 2)
-      own.push_back(measure_beside_sweep(to_member, subject, settings));
-    if (kind.protocol == IPPROTO_TCP) {
-      Walker stray(kind, client_tuples(kind, kind.vip(), flows, flows), ack);
-      own.push_back(measure("in no flow", stray, subject, SLUICE_REASON_NO_FLOW, settings));
-    }
-    Walker foreign(kind, client_tuples(kind, kind.nobody(), 0, flows), ack);
-    own.push_back(measure("not ours", foreign, subject, SLUICE_REASON_NOT_OURS, settings));
-    own.push_back(measure_tx(foreign, settings));
+    const auto all = subjects(kind, std::max(SLUICE_DEFAULT_FLOWS, flows + flows / 3), settings);
+    auto own = measure_creation(all, flows, settings);
+    append(own, measure_established(all, flows, settings));
+    if (settings.has(Mode::overlapping)) append(own, measure_strangers(all, flows, settings));
     // Reads in the default table's memory, in that of a table for these flows, and in that of the
     // flows alone.
     own.push_back(
@@ -301,11 +466,13 @@ void bench(const Kind& kind, const Settings& settings, Results& results) {
       row.name = kind.name() + ", " + row.name;
       results.rows.push_back(row);
     }
-    results.sweeps.push_back(sweep(subject, flows, settings));
+    const auto& ours = *all.front();
+    results.sweeps.push_back(sweep(ours, flows, settings));
     results.sweeps.back().name = kind.name();
-    if (std::thread::hardware_concurrency() >= 2) {
+    if (settings.has(Mode::overlapping) && std::thread::hardware_concurrency() >= 2) {
+      const Walker to_member(kind, client_tuples(kind, kind.vip(), 0, flows), ack);
       results.scalings.emplace_back(fmt::format("{}, {} flows", kind.name(), flows),
-                                    scaling(to_member, subject, settings.packets));
+                                    scaling(to_member, ours, settings.packets));
     }
   }
 }
@@ -326,11 +493,10 @@ Results bench(const Settings& settings) {
 
 // The program's size: the instructions that the verifier walked through, and the JIT's bytes.
 boost::json::object program_size() {
-  auto loaded = Program::load({.flows = 1024});
-  if (!loaded) die(loaded.error().text());
+  const auto loaded = load_ours({.flows = 1024});
   bpf_prog_info info{};
   std::uint32_t length = sizeof info;
-  check(bpf_obj_get_info_by_fd(loaded->xdp_fd(), &info, &length) == 0, "ask for the program");
+  check(bpf_obj_get_info_by_fd(loaded.xdp.get(), &info, &length) == 0, "ask for the program");
   return {{"verified_instructions", info.verified_insns},
           {"instructions", info.xlated_prog_len / 8},
           {"jited_bytes", info.jited_prog_len}};
@@ -343,6 +509,12 @@ void print(const Results& results) {
     fmt::print("{:<44}{:>10}{:>12.0f}{:>10.0f}{:>10.0f}{:>12.0f}{:>10.0f}{:>10.0f}\n", row.name,
                row.flows, row.raw.min, row.raw.median, row.raw.max, row.net.min, row.net.median,
                row.net.max);
+  }
+  for (const auto& row : results.rows) {
+    if (!row.ours_over_it) continue;
+    fmt::print("ours over {}, {} flows: median {:.3f}, half of the rounds {:.3f} to {:.3f}\n",
+               row.name, row.flows, row.ours_over_it->median, row.ours_over_it->min,
+               row.ours_over_it->max);
   }
   const auto size = program_size();
   fmt::print("program: {} instructions ({} bytes of machine code); the verifier walked {}\n",
@@ -371,6 +543,7 @@ void write_json(const std::string& path, const Results& results) {
                                        {"flows", row.flows},
                                        {"raw_ns", numbers(row.raw)},
                                        {"net_ns", numbers(row.net)}});
+    if (row.ours_over_it) list.back().as_object()["ours_over_it"] = numbers(*row.ours_over_it);
   }
   boost::json::array factors;
   for (const auto& [flows, factor] : results.scalings) {
@@ -386,6 +559,7 @@ void write_json(const std::string& path, const Results& results) {
 int run(int argc, char** argv) {
   namespace po = boost::program_options;
   Settings settings;
+  OtherObject other;
   std::string json;
   po::options_description options(
       "packet_cost: ns per packet of the XDP program, by number of flows");
@@ -397,6 +571,16 @@ int run(int argc, char** argv) {
                            "1 1024 16384 131072 1048576 4194304"),
        "numbers of connections in the table")                                                 //
       ("only", po::value(&settings.only), "one kind of packets: 'IPv4 TCP', 'IPv6 UDP' ...")  //
+      ("mode",
+       po::value(&settings.modes)
+           ->multitoken()
+           ->default_value({"overlapping", "serial", "live"}, "overlapping serial live"),
+       "how packets come: one after the other as fast as the CPU can, each waiting for the one "
+       "before, or as frames that leave")  //
+      ("object", po::value(&other.file),
+       "another version's sluice.bpf.o, measured beside this build's program")  //
+      ("program", po::value(&other.program)->default_value("sluice_xdp"),
+       "its XDP program")                                                                     //
       ("rounds", po::value(&settings.rounds)->default_value(7), "rounds per figure")          //
       ("packets", po::value(&settings.packets)->default_value(1 << 20), "packets per round")  //
       ("json", po::value(&json), "also write the figures to this file");
@@ -407,7 +591,15 @@ int run(int argc, char** argv) {
     std::cout << options;
     return 0;
   }
+  for (const auto& mode : settings.modes) {
+    if (std::none_of(std::begin(all_modes), std::end(all_modes),
+                     [&](Mode one) { return mode == mode_name(one); }))
+      die("there is no mode '" + mode + "': overlapping, serial, live");
+  }
+  if (!other.file.empty()) settings.other = other;
   enter_network();
+  Wires wires;
+  settings.wires = &wires;
   const auto results = bench(settings);
   print(results);
   if (!json.empty()) write_json(json, results);

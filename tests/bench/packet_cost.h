@@ -10,7 +10,8 @@ struct bench_tuple {
 	union sluice_address source;
 	union sluice_address destination;
 	__be32 ports; /* source port, destination port */
-	__u32 zero;
+	__be16 ipv4_checksum; /* of the header that has these addresses */
+	__u16 zero;
 };
 
 /* A CPU's place in `tuples`: it goes round [begin, end). */

@@ -2,13 +2,13 @@
 
 #include <arpa/inet.h>
 #include <bpf/libbpf.h>
-#include <linux/if_link.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <sched.h>
 
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <numeric>
 #include <stdexcept>
 
@@ -25,8 +25,6 @@
 
 namespace sluice::bench {
 namespace {
-
-using kernel::Program;
 
 constexpr std::uint32_t member_count = 256;  // a member has 64,512 source ports per VIP
 constexpr std::uint32_t clients_ports = 16384;
@@ -83,7 +81,7 @@ bench_tuple tuple_of(const sluice_flow4& slot) {
 }
 
 bench_tuple tuple_of(const sluice_flow6& slot) {
-  return {slot.source, slot.destination, ports(slot.source_port, slot.destination_port), 0};
+  return {slot.source, slot.destination, ports(slot.source_port, slot.destination_port), 0, 0};
 }
 
 // Writes once to every page of a flow table. A virtual machine may get a page's memory only then (7
@@ -110,32 +108,51 @@ void check(bool ok, const std::string& what) {
   if (!ok) die(what + ": " + std::strerror(errno));
 }
 
-Subject::Subject(Kind kind, std::uint32_t flows) : kind_(kind), capacity_(flows) {
-  // The other version's table is not used here and small.
-  auto loaded = kind.family == 4 ? Program::load({.flows = flows, .flows6 = 1024})
-                                 : Program::load({.flows = 1024, .flows6 = flows});
-  if (!loaded) die(loaded.error().text());
-  program_ = std::make_unique<Program>(std::move(*loaded));
-  if (kind.family == 4) {
-    touch_pages<sluice_bucket4>(program_->map_fd("flows4"),
-                                SLUICE_FLOW_BUCKETS(SLUICE_FLOW_HOMES4(flows)));
-  } else {
-    touch_pages<sluice_bucket6>(program_->map_fd("flows6"),
-                                SLUICE_FLOW_BUCKETS(SLUICE_FLOW_HOMES6(flows)));
-  }
-  for (const char* name : {"lan0", "dmz0"}) {
-    LIBBPF_OPTS(bpf_link_create_opts, options, .flags = XDP_FLAGS_DRV_MODE);
-    const auto index = if_nametoindex(name);
-    links_.emplace_back(
-        bpf_link_create(program_->xdp_fd(), static_cast<int>(index), BPF_XDP, &options));
-    check(static_cast<bool>(links_.back()), "attach");
-    sluice_interface interface {};
-    interface.ifindex = index;
-    const std::uint8_t mac[] = {0x02, 0, 0, 0, 0, 0x09};
-    std::memcpy(interface.mac, mac, sizeof mac);
-    put(program_->map_fd("interfaces"), std::uint32_t{index % SLUICE_MAX_INTERFACES}, interface);
-  }
+// The other IP version's table is not used here and small.
+Subject::Subject(Kind kind, std::uint32_t flows)
+    : kind_(kind),
+      capacity_(flows),
+      loaded_(load_ours(kind.family == 4 ? kernel::LoadOptions{.flows = flows, .flows6 = 1024}
+                                         : kernel::LoadOptions{.flows = 1024, .flows6 = flows})) {
+  touch_tables();
   configure();
+}
+
+Subject::Subject(const Subject& like, const OtherObject& other)
+    : kind_(like.kind_),
+      capacity_(like.capacity_),
+      name_(std::filesystem::path(other.file).filename()) {
+  const std::uint32_t zero = 0;
+  sluice_flow_table table{};
+  check(bpf_map_lookup_elem(like.loaded_.map_fd("flow_table"), &zero, &table) == 0,
+        "read the tables' dimensions");
+  loaded_ = load_other(other, table);
+  touch_tables();
+  configure();
+}
+
+void Subject::touch_tables() {
+  if (kind_.family == 4) {
+    touch_pages<sluice_bucket4>(loaded_.map_fd("flows4"),
+                                SLUICE_FLOW_BUCKETS(SLUICE_FLOW_HOMES4(capacity_)));
+  } else {
+    touch_pages<sluice_bucket6>(loaded_.map_fd("flows6"),
+                                SLUICE_FLOW_BUCKETS(SLUICE_FLOW_HOMES6(capacity_)));
+  }
+}
+
+// An older version may lack a map, but what it has must be what this build writes.
+template <typename Key, typename Value>
+void Subject::fill(const char* map, const Key& key, const Value& value) {
+  const int fd = loaded_.map_fd(map);
+  if (fd < 0) return;
+  bpf_map_info info{};
+  std::uint32_t length = sizeof info;
+  check(bpf_obj_get_info_by_fd(fd, &info, &length) == 0, "ask for a map");
+  // A map of maps takes a descriptor.
+  if (info.value_size != sizeof value || info.key_size != sizeof key)
+    die(fmt::format("{} of {} is laid out differently: it can't be configured", map, name_));
+  put(fd, key, value);
 }
 
 void Subject::configure() {
@@ -158,12 +175,20 @@ void Subject::configure() {
     member.port = htons(8080);
     member.flags = SLUICE_MEMBER_USABLE | (kind_.family == 6 ? SLUICE_MEMBER_IPV6 : 0);
     known(member.address);
-    put(program_->map_fd("members"), i, member);
+    fill("members", i, member);
     put(ring.get(), i + SLUICE_RING_FIRST, i);
   }
+  for (const char* name : {"lan0", "dmz0"}) {
+    const auto index = if_nametoindex(name);
+    sluice_interface interface {};
+    interface.ifindex = index;
+    const std::uint8_t mac[] = {0x02, 0, 0, 0, 0, 0x09};
+    std::memcpy(interface.mac, mac, sizeof mac);
+    fill("interfaces", std::uint32_t{index % SLUICE_MAX_INTERFACES}, interface);
+  }
   const std::uint32_t zero = 0;
-  put(program_->map_fd("pool_rings"), zero, ring.get());
-  put(program_->map_fd("pools"), zero, sluice_pool{});
+  fill("pool_rings", zero, ring.get());
+  fill("pools", zero, sluice_pool{});
   sluice_listener listener{};
   listener.snat_source = vip.ipv4;
   listener.connection_limit = listener.new_connection_limit = SLUICE_NO_LIMIT;
@@ -171,27 +196,25 @@ void Subject::configure() {
   sluice_vip up{};
   up.flags = SLUICE_VIP_UP;
   if (kind_.family == 4) {
-    put(program_->map_fd("listeners4"), sluice_listener4_key{vip.ipv4, htons(80), protocol, 0},
-        listener);
-    put(program_->map_fd("vips4"), vip.ipv4, up);
+    fill("listeners4", sluice_listener4_key{vip.ipv4, htons(80), protocol, 0}, listener);
+    fill("vips4", vip.ipv4, up);
   } else {
-    put(program_->map_fd("listeners6"), sluice_listener6_key{vip, htons(80), protocol, {}},
-        listener);
-    put(program_->map_fd("vips6"), vip, up);
+    fill("listeners6", sluice_listener6_key{vip, htons(80), protocol, {}}, listener);
+    fill("vips6", vip, up);
   }
-  put(program_->map_fd("runtime"), zero, runtime);
+  fill("runtime", zero, runtime);
 }
 
 std::uint64_t Subject::reason(std::uint32_t why) const {
   std::vector<std::uint64_t> cpus(libbpf_num_possible_cpus());
-  check(bpf_map_lookup_elem(program_->map_fd("reason_counters"), &why, cpus.data()) == 0,
+  check(bpf_map_lookup_elem(loaded_.map_fd("reason_counters"), &why, cpus.data()) == 0,
         "read a counter");
   return std::accumulate(cpus.begin(), cpus.end(), std::uint64_t{0});
 }
 
 template <typename Bucket>
 std::vector<bench_tuple> Subject::reverse_tuples_of(const char* map, bool unconfirmed) const {
-  const auto buckets = kernel::MappedArray<Bucket>::open(*program_, map);
+  const auto buckets = kernel::MappedArray<Bucket>::open(kernel::RawMap(loaded_.map_fd(map), map));
   if (!buckets) die(buckets.error().text());
   std::vector<bench_tuple> tuples;
   for (const auto& bucket : *buckets) {
@@ -212,7 +235,7 @@ std::vector<bench_tuple> Subject::reverse_tuples(bool unconfirmed) const {
 
 template <typename Bucket>
 void Subject::forget_flows_of(const char* map) {
-  const auto buckets = kernel::MappedArray<Bucket>::open(*program_, map);
+  const auto buckets = kernel::MappedArray<Bucket>::open(kernel::RawMap(loaded_.map_fd(map), map));
   if (!buckets) die(buckets.error().text());
   std::uint32_t index = 0;
   for (const auto& bucket : *buckets) {
@@ -220,7 +243,7 @@ void Subject::forget_flows_of(const char* map) {
       const dataplane::FlowSlot place{static_cast<std::uint32_t>(kind_.family), index++,
                                       slot.state & SLUICE_STATE_FLOW};
       if (!SLUICE_STATE_GET(place.state, PROTOCOL) || place.state & SLUICE_FLOW_TO_CLIENT) continue;
-      const auto flushed = dataplane::flush_flow(program_->flush_fd(), place);
+      const auto flushed = dataplane::flush_flow(loaded_.flush.get(), place);
       if (!flushed || !*flushed) die("a connection is not forgotten");
     }
   }
@@ -238,7 +261,7 @@ std::vector<bench_tuple> client_tuples(const Kind& kind, const char* destination
   for (std::uint32_t i = first; i < first + flows; ++i) {
     tuples.push_back(
         {numbered(kind.family, 0xcb000000, "2001:db8:c::", i / clients_ports), ip(destination),
-         ports(htons(static_cast<std::uint16_t>(1024 + i % clients_ports)), htons(80)), 0});
+         ports(htons(static_cast<std::uint16_t>(1024 + i % clients_ports)), htons(80)), 0, 0});
   }
   return tuples;
 }

@@ -1,4 +1,4 @@
-// Subject: the program that packet_cost measures, loaded and configured: one VIP, one listener, 256
+// Subject: a program that packet_cost measures, loaded and configured: one VIP, one listener, 256
 // members.
 #pragma once
 
@@ -7,13 +7,11 @@
 #include <netinet/in.h>
 
 #include <cstdint>
-#include <memory>
 #include <string>
 #include <vector>
 
-#include "base/fd.hpp"
-#include "kernel/program.hpp"
 #include "maps/types.h"
+#include "tests/bench/loaded.hpp"
 #include "tests/bench/packet_cost.h"
 
 namespace sluice::bench {
@@ -41,12 +39,18 @@ void put(int map, const Key& key, const Value& value) {
   check(bpf_map_update_elem(map, &key, &value, BPF_ANY) == 0, "fill a map");
 }
 
-// The program under test with `flows` connections' room, configured: one VIP, one listener, 256
+// A program under test with `flows` connections' room, configured: one VIP, one listener, 256
 // members.
 class Subject {
  public:
+  // This build's program.
   Subject(Kind kind, std::uint32_t flows);
-  const kernel::Program& program() const { return *program_; }
+  // Another version's, with tables of the same size and the same hash.
+  Subject(const Subject& like, const OtherObject& other);
+
+  // What rows call it; empty: this build's.
+  const std::string& name() const { return name_; }
+  const Loaded& loaded() const { return loaded_; }
   std::uint32_t capacity() const { return capacity_; }
   std::uint64_t reason(std::uint32_t why) const;
   // The tuples of the members' packets of the flows in the table; optionally of those only that
@@ -56,15 +60,18 @@ class Subject {
   void forget_flows();
 
  private:
+  void touch_tables();
   void configure();
+  template <typename Key, typename Value>
+  void fill(const char* map, const Key& key, const Value& value);
   template <typename Bucket>
   void forget_flows_of(const char* map);
   template <typename Bucket>
   std::vector<bench_tuple> reverse_tuples_of(const char* map, bool unconfirmed) const;
   Kind kind_;
   std::uint32_t capacity_;
-  std::unique_ptr<kernel::Program> program_;
-  std::vector<UniqueFd> links_;
+  std::string name_;
+  Loaded loaded_;
 };
 
 // The tuples of the clients' packets, from flow number `first` on.

@@ -93,7 +93,10 @@ template <typename Value>
 class MappedArray {
  public:
   static Result<MappedArray> open(const Program& program, std::string_view name) {
-    auto memory = map_memory_of(RawMap(program, name), sizeof(Value), Access::read);
+    return open(RawMap(program, name));
+  }
+  static Result<MappedArray> open(const RawMap& map) {
+    auto memory = map_memory_of(map, sizeof(Value), Access::read);
     if (!memory) return tl::unexpected(std::move(memory.error()));
     return MappedArray(std::move(*memory));
   }
