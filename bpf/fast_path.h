@@ -169,8 +169,7 @@ static __always_inline int fast_path_of(int family, struct xdp_md *ctx, void *da
 	if (protocol != IPPROTO_TCP && protocol != IPPROTO_UDP)
 		return UNDECIDED;
 	t = plain_tuple(family, data, protocol);
-	/* Packets to VIPs are ours and, in flows without SNAT, those from members. */
-	if (!address_in_filter(family, r, &t.destination) && !address_in_filter(family, r, &t.source)) {
+	if (!either_may_be_known(family, r, &t)) {
 		count_reason(SLUICE_REASON_NOT_OURS);
 		return XDP_PASS;
 	}

@@ -7,7 +7,8 @@
  * The address filter is a Bloom filter with one hash, of the addresses of VIPs and members. Packets without such an
  * address at either end aren't ours; they are many on a shared NIC, and the filter takes a tenth of the time of a
  * lookup of a flow or a VIP. An address's bit is set before anything with the address is put, and cleared some time
- * after the last flow with it has ended. */
+ * after the last flow with it has ended. When addresses are many, the data plane asks the filter in address_filter.h instead;
+ * the controller keeps both complete. */
 #ifndef SLUICE_RUNTIME_H
 #define SLUICE_RUNTIME_H
 
@@ -20,7 +21,9 @@ struct sluice_runtime {
 	/* The controller raises this when a route, link, address or neighbour's MAC changes; flows with an older
 	 * next hop resolve it again. The data plane adds 1, so a map full of zeros is valid. */
 	__u32 next_hop_generation;
-	__u32 zero;
+	__u8 zero[2];
+	__u8 large_filter; /* 1: the data plane asks `address_filter` in place of the filter here */
+	__u8 zero_too;
 	__u64 address_filter[SLUICE_ADDRESS_FILTER_WORDS];
 };
 SLUICE_STATIC_ASSERT(sizeof(struct sluice_runtime) == 8200);

@@ -52,7 +52,8 @@
 	X(later_reason_counters, 1, 0) \
 	X(member_silences, 1, 0)      \
 	X(listener_idle, 1, 0)        \
-	X(proof_numbers, 1, 0)
+	X(proof_numbers, 1, 0)        \
+	X(address_filter, 1, 0)
 
 #define SLUICE_MAP_INDEX(name, version, oldest) SLUICE_MAP_##name,
 enum sluice_map_index { SLUICE_MAPS(SLUICE_MAP_INDEX) SLUICE_MAP_COUNT };

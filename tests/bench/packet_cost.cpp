@@ -427,6 +427,16 @@ std::vector<Row> measure_strangers(const Subjects& all, std::uint32_t flows,
   const Walker foreign(kind, client_tuples(kind, kind.nobody(), 0, flows), ack);
   append(rows,
          measure("not ours", {&foreign}, all, SLUICE_REASON_NOT_OURS, Mode::overlapping, settings));
+  // From anybody to anybody, first with the addresses of 256 members and a VIP known.
+  constexpr std::uint32_t pairs = 65536;
+  const Walker strangers(kind, strangers_tuples(kind, pairs), ack);
+  append(rows, measure("not ours, of anybody", {&strangers}, all, SLUICE_REASON_NOT_OURS,
+                       Mode::overlapping, settings));
+  for (const std::uint32_t addresses : {1000U, 10000U, 26000U}) {
+    for (const auto& subject : all) subject->know_addresses(addresses);
+    append(rows, measure(fmt::format("not ours, of anybody, {} addresses", addresses), {&strangers},
+                         all, SLUICE_REASON_NOT_OURS, Mode::overlapping, settings));
+  }
   rows.push_back(measure_tx(foreign, settings));
   return rows;
 }

@@ -9,11 +9,14 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <memory>
 #include <numeric>
+#include <random>
 #include <stdexcept>
 
 #include "dataplane/flow_list.hpp"
 #include "kernel/map.hpp"
+#include "maps/address_filter.h"
 #include "maps/counters.h"
 #include "maps/flow.h"
 #include "maps/interface.h"
@@ -252,6 +255,45 @@ void Subject::forget_flows_of(const char* map) {
 void Subject::forget_flows() {
   return kind_.family == 4 ? forget_flows_of<sluice_bucket4>("flows4")
                            : forget_flows_of<sluice_bucket6>("flows6");
+}
+
+void Subject::know_addresses(std::uint32_t count) {
+  std::vector<sluice_address> known{ip(kind_.vip())};
+  for (std::uint32_t i = 0; i < std::max(count, member_count); ++i)
+    known.push_back(numbered(kind_.family, 0x0a090000, "2001:db8:9::", i));
+  const std::uint32_t zero = 0;
+  sluice_runtime runtime{};
+  check(bpf_map_lookup_elem(loaded_.map_fd("runtime"), &zero, &runtime) == 0, "read a map");
+  for (const auto& address : known) {
+    if (kind_.family == 4) {
+      sluice_address_filter_add4(&runtime, address.ipv4);
+    } else {
+      sluice_address_filter_add6(&runtime, &address);
+    }
+  }
+  auto filter = std::make_unique<sluice_address_filter>();
+  filter->complete_for = runtime.next_hop_generation + 1ULL;
+  for (const auto& address : known) {
+    const auto hash = kind_.family == 4 ? sluice_large_filter_hash4(address.ipv4)
+                                        : sluice_large_filter_hash6(&address);
+    filter->words[SLUICE_LARGE_FILTER_WORD(hash)] |= SLUICE_LARGE_FILTER_BITS(hash);
+  }
+  fill("address_filter", zero, *filter);
+  runtime.large_filter = 1;  // an older version doesn't look at it
+  fill("runtime", zero, runtime);
+}
+
+std::vector<bench_tuple> strangers_tuples(const Kind& kind, std::uint32_t count) {
+  std::mt19937_64 random(4);
+  std::vector<bench_tuple> tuples(count);
+  for (auto& tuple : tuples) {
+    for (auto* address : {&tuple.source, &tuple.destination}) {
+      if (kind.family == 6) *address = numbered(6, 0, "2001:db8:5::", 0);
+      address->words[0] = static_cast<std::uint32_t>(random());
+    }
+    tuple.ports = ports(htons(5000), htons(80));
+  }
+  return tuples;
 }
 
 // The flows from number `first` on.

@@ -58,6 +58,8 @@ class Subject {
   std::vector<bench_tuple> reverse_tuples(bool unconfirmed = false) const;
   const Kind& kind() const { return kind_; }
   void forget_flows();
+  // Puts so many further addresses, which nobody has, into the address filters.
+  void know_addresses(std::uint32_t count);
 
  private:
   void touch_tables();
@@ -73,6 +75,9 @@ class Subject {
   std::string name_;
   Loaded loaded_;
 };
+
+// Tuples of packets from anybody to anybody.
+std::vector<bench_tuple> strangers_tuples(const Kind& kind, std::uint32_t count);
 
 // The tuples of the clients' packets, from flow number `first` on.
 std::vector<bench_tuple> client_tuples(const Kind& kind, const char* destination,

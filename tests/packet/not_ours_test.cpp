@@ -22,6 +22,45 @@ class NotOurs : public World {
   }
 };
 
+// With many addresses the controller has the large filter asked. Here it knows these only.
+class LargeFilter : public NotOurs {
+ protected:
+  // The value of complete_for with which it is asked.
+  static constexpr std::uint64_t complete = 1;
+};
+
+TEST_F(LargeFilter, IsAskedInPlaceOfTheSmallOne) {
+  put_large_filter({}, complete);
+  expect_untouched(from_client(ACK).bytes());
+  expect_untouched(to_host(ACK).bytes());
+}
+
+TEST_F(LargeFilter, LetsVipsAndMembersThrough) {
+  put_large_filter({vip, member1, member2}, complete);
+  EXPECT_EQ(receive(from_client(ACK).bytes()).reason, "no_flow");
+  EXPECT_EQ(receive(from_client(SYN).bytes()).reason, "flow_created");
+  expect_untouched(to_host(ACK).bytes());
+}
+
+TEST_F(LargeFilter, IsAskedAboutMartiansToo) {
+  put_vip("10.0.0.18");
+  TcpFrame frame = from_client(SYN);
+  frame.ip.source = "10.0.0.18";
+  put_large_filter({vip, "10.0.0.18"}, complete);
+  EXPECT_EQ(receive(frame.bytes()).reason, "martian_source");
+}
+
+// Only the filter in `runtime` is right after a controller that knows no other.
+TEST_F(LargeFilter, IsNotAskedWhenAnOlderControllerHasChangedSomething) {
+  for (const auto complete_for : {complete - 1, complete + 1}) {
+    put_large_filter({}, complete_for);
+    EXPECT_EQ(receive(from_client(ACK).bytes()).reason, "no_flow") << complete_for;
+  }
+  put_large_filter({}, complete);
+  raise_next_hop_generation();
+  EXPECT_EQ(receive(from_client(ACK).bytes()).reason, "no_flow");
+}
+
 TEST_F(NotOurs, SshToTheHostPasses) {
   expect_untouched(to_host(SYN).bytes());
   expect_untouched(to_host(ACK | PSH).bytes());

@@ -14,6 +14,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "maps/address_filter.h"
 #include "maps/fragment.h"
 #include "maps/interface.h"
 #include "maps/listener.h"
@@ -255,6 +256,24 @@ void World::add_to_address_filter(const std::string& address) {
   } else {
     sluice_address_filter_add4(&runtime, bytes.ipv4);
   }
+  put(map("runtime"), zero, runtime);
+}
+
+void World::put_large_filter(const std::vector<std::string>& addresses,
+                             std::uint64_t complete_for) {
+  const std::uint32_t zero = 0;
+  auto filter = std::make_unique<sluice_address_filter>();
+  filter->complete_for = complete_for;
+  for (const auto& text : addresses) {
+    const auto address = to_address(text);
+    const auto hash =
+        is_v6(text) ? sluice_large_filter_hash6(&address) : sluice_large_filter_hash4(address.ipv4);
+    filter->words[SLUICE_LARGE_FILTER_WORD(hash)] |= SLUICE_LARGE_FILTER_BITS(hash);
+  }
+  put(map("address_filter"), zero, *filter);
+  sluice_runtime runtime{};
+  ASSERT_EQ(bpf_map_lookup_elem(map("runtime"), &zero, &runtime), 0) << std::strerror(errno);
+  runtime.large_filter = 1;
   put(map("runtime"), zero, runtime);
 }
 

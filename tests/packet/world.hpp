@@ -82,6 +82,9 @@ class World : public ::testing::Test {
 
   // Configuration, written to the maps as the controller would.
   void put_vip(const std::string& address, bool up = true, std::uint32_t more_flags = 0);
+  // The large address filter, in place of which the usual one is asked unless it is complete for
+  // the present generation of next hops (plus one).
+  void put_large_filter(const std::vector<std::string>& addresses, std::uint64_t complete_for);
   void put_listener(const std::string& address, std::uint16_t port, std::uint32_t pool,
                     std::uint32_t index = 0) {
     put_listener(address, port, L4::tcp, listener(pool, index));

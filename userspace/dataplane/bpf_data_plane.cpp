@@ -19,6 +19,10 @@ Result<void> DataPlaneOverMaps::recover() {
   if (auto done = recover_members(); !done) return done;
   if (auto done = recover_pools(); !done) return done;
   if (auto done = recover_listeners(); !done) return done;
+  auto filters = AddressFilters::open(program_);
+  if (!filters) return tl::unexpected(std::move(filters.error()));
+  address_filters_ = std::move(*filters);
+  if (auto done = rebuild_address_filters(); !done) return done;
   return open_ring_buffers();
 }
 

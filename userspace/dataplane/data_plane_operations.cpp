@@ -11,18 +11,6 @@
 #include "kernel/libbpf_log.hpp"
 
 namespace sluice::dataplane {
-namespace {
-
-void add_to_filter(sluice_runtime& runtime, const IpAddress& address) {
-  const auto bytes = to_map(address);
-  if (address.is_v4()) {
-    sluice_address_filter_add4(&runtime, bytes.ipv4);
-  } else {
-    sluice_address_filter_add6(&runtime, &bytes);
-  }
-}
-
-}  // namespace
 
 // ---- indices and counters ----
 
@@ -69,7 +57,7 @@ Result<std::uint32_t> DataPlaneOverMaps::pool_index_for(const control::PoolKey& 
 // ---- operations ----
 
 Result<void> DataPlaneOverMaps::run(const control::PutVip& put) {
-  if (auto added = add_to_address_filter(put.address); !added) return added;
+  if (auto added = address_filters_->add(put.address); !added) return added;
   const auto entry = to_map(put.entry);
   if (put.address.is_v4()) return vips4_.put(to_be32(put.address), entry);
   return vips6_.put(to_map(put.address), entry);
@@ -79,38 +67,23 @@ Result<void> DataPlaneOverMaps::run(const control::RemoveVip& remove) {
   const auto erased = remove.address.is_v4() ? vips4_.erase(to_be32(remove.address))
                                              : vips6_.erase(to_map(remove.address));
   if (!erased) return tl::unexpected(erased.error());
-  return rebuild_address_filter();
+  return rebuild_address_filters();
 }
 
-Result<void> DataPlaneOverMaps::change_runtime(const std::function<void(sluice_runtime&)>& change) {
-  constexpr std::uint32_t only = 0;
-  const auto present = runtime_.lookup(only);
-  if (!present) return tl::unexpected(present.error());
-  auto next = present->value_or(sluice_runtime{});
-  change(next);
-  return runtime_.put(only, next);
-}
-
-Result<void> DataPlaneOverMaps::add_to_address_filter(const IpAddress& address) {
-  return change_runtime([&](sluice_runtime& runtime) { add_to_filter(runtime, address); });
-}
-
-Result<void> DataPlaneOverMaps::rebuild_address_filter() {
+Result<void> DataPlaneOverMaps::rebuild_address_filters() {
   const auto vips4 = vips4_.entries();
   if (!vips4) return tl::unexpected(vips4.error());
   const auto vips6 = vips6_.entries();
   if (!vips6) return tl::unexpected(vips6.error());
   const auto members = members_.entries();
   if (!members) return tl::unexpected(members.error());
-  return change_runtime([&](sluice_runtime& runtime) {
-    std::fill(std::begin(runtime.address_filter), std::end(runtime.address_filter), 0);
-    for (const auto& [address, vip] : *vips4) sluice_address_filter_add4(&runtime, address);
-    for (const auto& [address, vip] : *vips6) sluice_address_filter_add6(&runtime, &address);
-    for (const auto& [index, member] : *members) {
-      if (from_map(member.id).is_nil()) continue;
-      add_to_filter(runtime, from_map(member).address);
-    }
-  });
+  std::vector<IpAddress> addresses;
+  for (const auto& [address, vip] : *vips4) addresses.push_back(ipv4_from_be32(address));
+  for (const auto& [address, vip] : *vips6) addresses.push_back(from_map(address, true));
+  for (const auto& [index, member] : *members) {
+    if (!from_map(member.id).is_nil()) addresses.push_back(from_map(member).address);
+  }
+  return address_filters_->set(addresses);
 }
 
 Result<void> DataPlaneOverMaps::run(const control::PutMember& put) {
@@ -125,7 +98,7 @@ Result<void> DataPlaneOverMaps::run(const control::PutMember& put) {
                 fmt::format("map members is full: its {} entries are in use or still have flows",
                             SLUICE_MAX_MEMBERS));
   if (!index) return tl::unexpected(index.error());
-  if (auto added = add_to_address_filter(put.entry.address); !added) return added;
+  if (auto added = address_filters_->add(put.entry.address); !added) return added;
   return members_.put(*index, to_map(put.id, put.entry));
 }
 

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "attachment/interface_slots.hpp"
+#include "dataplane/address_filters.hpp"
 #include "dataplane/allowed_sources.hpp"
 #include "dataplane/bpf_data_plane.hpp"
 #include "dataplane/index_table.hpp"
@@ -28,7 +29,6 @@
 #include "maps/listener.h"
 #include "maps/member.h"
 #include "maps/pool.h"
-#include "maps/runtime.h"
 #include "maps/store_position.h"
 #include "maps/suspicion.h"
 #include "maps/vip.h"
@@ -109,11 +109,9 @@ class DataPlaneOverMaps : public BpfDataPlane {
   Held held(const control::RemoveMember& remove) const;
   Result<std::optional<sluice_listener>> find_listener(const control::ListenerKey& key) const;
 
-  Result<void> change_runtime(const std::function<void(sluice_runtime&)>& change);
-  Result<void> add_to_address_filter(const IpAddress& address);
-  // Rebuilds the filter without removed addresses. Removed members keep theirs as long as they may
+  // Rebuilds the filters without removed addresses. Removed members keep theirs as long as they may
   // have flows.
-  Result<void> rebuild_address_filter();
+  Result<void> rebuild_address_filters();
   Result<void> recover_members();
   Result<void> recover_pools();
   Result<void> recover_listeners();
@@ -152,7 +150,7 @@ class DataPlaneOverMaps : public BpfDataPlane {
   AllowedSources allowed_sources_{program_};
   kernel::ArrayMap<sluice_pool> pools_{program_, "pools"};
   kernel::ArrayMap<sluice_member> members_{program_, "members"};
-  kernel::ArrayMap<sluice_runtime> runtime_{program_, "runtime"};
+  std::optional<AddressFilters> address_filters_;  // set by recover()
   kernel::ArrayMap<sluice_store_position> store_position_{program_, "store_position"};
   kernel::CounterMap<sluice_counters> listener_counters_{program_, "listener_counters"};
   kernel::CounterMap<sluice_counters> member_counters_{program_, "member_counters"};

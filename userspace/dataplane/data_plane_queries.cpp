@@ -69,7 +69,7 @@ Result<void> DataPlaneOverMaps::note_store_position(const store::Position& posit
 }
 
 Result<void> DataPlaneOverMaps::renew_next_hops() {
-  return change_runtime([](sluice_runtime& runtime) { ++runtime.next_hop_generation; });
+  return address_filters_->raise_next_hop_generation();
 }
 
 // ---- inspection ----

@@ -12,6 +12,7 @@
 
 #include "attachment/interface_slots.hpp"
 #include "kernel/program.hpp"
+#include "maps/address_filter.h"
 #include "maps/counters.h"
 #include "maps/flow.h"
 #include "maps/listener.h"
@@ -399,6 +400,98 @@ TEST_F(DataPlaneTest, RenewingNextHopsRaisesTheGeneration) {
   ASSERT_TRUE(plane->renew_next_hops());
   ASSERT_EQ(bpf_map_lookup_elem(map("runtime"), &only, &after), 0);
   EXPECT_EQ(after.next_hop_generation, before.next_hop_generation + 1);
+}
+
+// The data plane asks the large filter only if it is complete, and only when addresses are many.
+class AddressFilterTest : public DataPlaneTest {
+ protected:
+  void put_many_members(int count) {
+    for (int i = 0; i < count; ++i) {
+      const auto address = fmt::format("10.9.{}.{}", i / 256, i % 256);
+      apply(PutMember{new_uuid(), {ip(address.c_str()), 8080, true}});
+    }
+  }
+  sluice_runtime runtime() const {
+    const std::uint32_t only = 0;
+    sluice_runtime value{};
+    EXPECT_EQ(bpf_map_lookup_elem(map("runtime"), &only, &value), 0);
+    return value;
+  }
+  std::unique_ptr<sluice_address_filter> filter() const {
+    const std::uint32_t only = 0;
+    auto value = std::make_unique<sluice_address_filter>();
+    EXPECT_EQ(bpf_map_lookup_elem(map("address_filter"), &only, value.get()), 0);
+    return value;
+  }
+  bool is_complete() const {
+    return filter()->complete_for == runtime().next_hop_generation + std::uint64_t{1};
+  }
+  // In both filters?
+  bool knows(const char* text) const {
+    sluice_address address{};
+    inet_pton(ip(text).is_v4() ? AF_INET : AF_INET6, text, &address);
+    const bool v4 = ip(text).is_v4();
+    const auto small = v4 ? sluice_address_hash4(address.ipv4) : sluice_address_hash6(&address);
+    const auto large =
+        v4 ? sluice_large_filter_hash4(address.ipv4) : sluice_large_filter_hash6(&address);
+    const auto bits = SLUICE_LARGE_FILTER_BITS(large);
+    const bool in_large = (filter()->words[SLUICE_LARGE_FILTER_WORD(large)] & bits) == bits;
+    const bool in_small =
+        runtime().address_filter[SLUICE_ADDRESS_WORD(small)] >> SLUICE_ADDRESS_BIT(small) & 1;
+    EXPECT_EQ(in_large, in_small) << text;
+    return in_large && in_small;
+  }
+  // What an older controller does, which knows only the filter in `runtime`.
+  void an_older_controller_adds(const char* text) {
+    const std::uint32_t only = 0;
+    auto value = runtime();
+    sluice_address_filter_add4(&value, to_be32(ip(text)));
+    ++value.next_hop_generation;
+    ASSERT_EQ(bpf_map_update_elem(map("runtime"), &only, &value, BPF_ANY), 0);
+  }
+};
+
+TEST_F(AddressFilterTest, EveryAddressIsInBoth) {
+  put_members();
+  apply(PutVip{ip("10.0.0.16"), {}});
+  apply(PutVip{ip("2001:db8::16"), {}});
+  for (const char* address : {"10.0.0.4", "10.0.0.6", "10.0.0.16", "2001:db8::16"})
+    EXPECT_TRUE(knows(address)) << address;
+  EXPECT_FALSE(knows("10.0.0.17"));
+  apply(RemoveVip{ip("2001:db8::16")});
+  EXPECT_FALSE(knows("2001:db8::16"));
+  EXPECT_TRUE(knows("10.0.0.16"));
+}
+
+TEST_F(AddressFilterTest, TheLargeOneIsAskedWhenAddressesAreMany) {
+  apply(PutVip{ip("10.0.0.16"), {}});
+  put_many_members(SLUICE_LARGE_FILTER_FROM - 2);
+  EXPECT_EQ(runtime().large_filter, 0);
+  put_members();
+  EXPECT_EQ(runtime().large_filter, 1);
+  EXPECT_TRUE(is_complete());
+  ASSERT_TRUE(plane->renew_next_hops());
+  EXPECT_TRUE(is_complete()) << "the present controller's own changes leave it so";
+}
+
+TEST_F(AddressFilterTest, AnOlderControllersChangesMakeItIncompleteUntilAPresentOneComes) {
+  apply(PutVip{ip("10.0.0.16"), {}});
+  EXPECT_TRUE(is_complete());
+  an_older_controller_adds("10.0.0.18");
+  EXPECT_FALSE(is_complete());
+  // The VIP that the older one put.
+  sluice_vip up{};
+  up.flags = SLUICE_VIP_UP;
+  const auto address = to_be32(ip("10.0.0.18"));
+  ASSERT_EQ(bpf_map_update_elem(map("vips4"), &address, &up, BPF_ANY), 0);
+
+  auto over = kernel::Program::load_over(plane->program());
+  ASSERT_TRUE(over) << over.error().text();
+  plane.reset();
+  plane = std::move(*BpfDataPlane::over(std::move(*over)));
+  EXPECT_TRUE(is_complete());
+  EXPECT_TRUE(knows("10.0.0.18"));
+  EXPECT_TRUE(knows("10.0.0.16"));
 }
 
 TEST_F(DataPlaneTest, SweepingAnEmptyTableFindsNothing) {

@@ -148,7 +148,7 @@ class LoaderTest(unittest.TestCase):
 
     def test_maps_that_an_older_version_did_not_have_are_added(self):
         self.attach("nic0")
-        for later in ("member_failures", "member_silences", "suspicions", "store_position"):
+        for later in ("member_failures", "member_silences", "suspicions", "store_position", "address_filter"):
             (PIN_DIR / "maps" / later).unlink()
         self.succeed("status")
         self.assertFalse((PIN_DIR / "maps/suspicions").exists(), "who only looks adds nothing")

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <vector>
 
+#include "maps/address_filter.h"
 #include "maps/flow.h"
 #include "maps/pool.h"
 #include "maps/runtime.h"
@@ -81,6 +82,21 @@ TEST(Formats, AnAddressHasThisBitInTheFilter) {
   EXPECT_EQ(hash6, 0x4788d886U);
   EXPECT_EQ(SLUICE_ADDRESS_WORD(hash6), 286U);
   EXPECT_EQ(SLUICE_ADDRESS_BIT(hash6), 8U);
+}
+
+TEST(Formats, AnAddressHasTheseBitsInTheLargeFilter) {
+  const auto hash4 = sluice_large_filter_hash4(ip("10.0.0.16").ipv4);
+  EXPECT_EQ(hash4, 0xc61f'6900'48e8'd8d2ULL);
+  EXPECT_EQ(SLUICE_LARGE_FILTER_WORD(hash4), 12679U);
+  EXPECT_EQ(SLUICE_LARGE_FILTER_BITS(hash4), 1ULL << 54 | 1ULL << 36 | 1ULL << 0);
+  const auto address = ip("2001:db8::16");
+  const auto hash6 = sluice_large_filter_hash6(&address);
+  EXPECT_EQ(hash6, 0x4788'd886'7ee0'dd60ULL);
+  EXPECT_EQ(SLUICE_LARGE_FILTER_WORD(hash6), 4578U);
+  EXPECT_EQ(SLUICE_LARGE_FILTER_BITS(hash6), 1ULL << 13 | 1ULL << 34 | 1ULL << 6);
+  EXPECT_EQ(offsetof(sluice_address_filter, complete_for), 0U);
+  EXPECT_EQ(offsetof(sluice_address_filter, words), 64U);
+  EXPECT_EQ(offsetof(sluice_runtime, large_filter), 6U);
 }
 
 TEST(Formats, ARingBeginsWithItsLength) {
