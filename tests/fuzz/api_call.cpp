@@ -24,36 +24,41 @@ Uuid id(int number) {
 }
 
 template <typename T>
-T& object(std::map<Uuid, T>& table, int number, const char* name) {
-  auto& made = table[id(number)];
+typename model::Table<T>::Change object(model::Table<T>& table, int number, const char* name) {
+  T made;
   made.id = id(number);
   made.name = name;
   made.project_id = "0123456789abcdef0123456789abcdef";
   made.provisioning_status = model::ProvisioningStatus::active;
   made.tags = {"blue"};
-  return made;
+  table.put(made);
+  return table.change(made.id);
 }
 
 // One object of each kind; the corpus knows their ids.
+void fill(model::Model& model) {
+  const auto load_balancer = object(model.load_balancers, 1, "lb");
+  load_balancer->vip_address = parse_ip_address("10.0.0.16").value();
+  load_balancer->vip_port_id = id(9);
+  const auto pool = object(model.pools, 2, "pool");
+  pool->load_balancer_id = id(1);
+  const auto listener = object(model.listeners, 3, "listener");
+  listener->load_balancer_id = id(1);
+  listener->default_pool_id = id(2);
+  listener->protocol_port = 80;
+  const auto member = object(model.members, 4, "member");
+  member->pool_id = id(2);
+  member->address = parse_ip_address("10.0.0.4").value();
+  member->protocol_port = 80;
+  object(model.health_monitors, 5, "monitor")->pool_id = id(2);
+  const auto floating_ip = object(model.floating_ips, 6, "floating");
+  floating_ip->address = parse_ip_address("172.24.4.10").value();
+  floating_ip->load_balancer_id = id(1);
+}
+
 store::Contents contents() {
   store::Contents made;
-  auto& load_balancer = object(made.model.load_balancers, 1, "lb");
-  load_balancer.vip_address = parse_ip_address("10.0.0.16").value();
-  load_balancer.vip_port_id = id(9);
-  auto& pool = object(made.model.pools, 2, "pool");
-  pool.load_balancer_id = id(1);
-  auto& listener = object(made.model.listeners, 3, "listener");
-  listener.load_balancer_id = id(1);
-  listener.default_pool_id = id(2);
-  listener.protocol_port = 80;
-  auto& member = object(made.model.members, 4, "member");
-  member.pool_id = id(2);
-  member.address = parse_ip_address("10.0.0.4").value();
-  member.protocol_port = 80;
-  object(made.model.health_monitors, 5, "monitor").pool_id = id(2);
-  auto& floating_ip = object(made.model.floating_ips, 6, "floating");
-  floating_ip.address = parse_ip_address("172.24.4.10").value();
-  floating_ip.load_balancer_id = id(1);
+  fill(made.model);
   return made;
 }
 

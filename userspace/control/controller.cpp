@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <iterator>
+#include <utility>
 
 #include "control/apply.hpp"
 #include "control/store_age.hpp"
@@ -33,6 +34,50 @@ std::vector<Refusal> still_missing(const DataPlaneState& desired, const DataPlan
 
 // After more operations than these, the whole state is read back.
 constexpr std::size_t most_read_one_by_one = 1000;
+
+// Returns the members whose probing may have ended with the change from one model to the other.
+std::set<Uuid> perhaps_unprobed(const model::Model& before, const model::Model& after) {
+  std::set<Uuid> members;
+  const auto add_all_of = [&](const Uuid& pool) {
+    for (const auto* member : after.members.with(model::Facet::parent, pool)) {
+      members.insert(member->id);
+    }
+  };
+  const auto enabled = [](const auto* object) { return object && object->admin_state_up; };
+  using Members = model::Table<model::Member>;
+  Members::for_each_difference(before.members, after.members,
+                               [&](const Uuid& id, const auto*, const auto*) {
+                                 members.insert(id);
+                                 return true;
+                               });
+  using Pools = model::Table<model::Pool>;
+  Pools::for_each_difference(before.pools, after.pools,
+                             [&](const Uuid& id, const auto* old, const auto* now) {
+                               if (enabled(old) != enabled(now)) add_all_of(id);
+                               return true;
+                             });
+  using Monitors = model::Table<model::HealthMonitor>;
+  Monitors::for_each_difference(before.health_monitors, after.health_monitors,
+                                [&](const Uuid&, const auto* old, const auto* now) {
+                                  if (enabled(old) != enabled(now)) {
+                                    add_all_of((old ? old : now)->pool_id);
+                                  }
+                                  return true;
+                                });
+  return members;
+}
+
+// Removes the health of members that are no longer probed: results of a monitor that was removed
+// are obsolete.
+model::HealthTable without_unprobed(model::HealthTable health, const model::Model& before,
+                                    const model::Model& after) {
+  const model::Relations relations(after);
+  for (const auto& id : perhaps_unprobed(before, after)) {
+    const auto* member = after.members.lookup(id);
+    if (!member || !model::probed(relations, *member)) health.erase(id);
+  }
+  return health;
+}
 
 struct Repair {
   const DataPlaneState& found;
@@ -64,13 +109,13 @@ Controller::Controller(store::Contents contents, store::Writer& writer, DataPlan
 
 model::FullListeners Controller::full_listeners() {
   model::FullListeners full;
-  for (const auto& [id, listener] : model().listeners) {
-    if (listener.connection_limit < 0) continue;
-    const auto counters = data_plane_->listener_counters(id);
+  model().listeners.walk(model::Facet::limited, {}, [&](const model::Listener& listener) {
+    const auto counters = data_plane_->listener_counters(listener.id);
     if (counters &&
         counters->active_flows() >= static_cast<std::uint64_t>(listener.connection_limit))
-      full.insert(id);
-  }
+      full.insert(listener.id);
+    return true;
+  });
   return full;
 }
 
@@ -91,7 +136,7 @@ Result<std::unique_ptr<Controller>> Controller::start(store::Contents contents,
     controller->generation_at_least_ = carried.generation + 1;
     controller->unsaved_ = true;
   }
-  controller->prune_health();
+  controller->prune_health({});
   controller->settle(controller->bring_in_line(Verify::read_back));
   if (controller->generation_at_least_ == 0) controller->note_position();
   controller->proceed();
@@ -110,24 +155,19 @@ Result<void> Controller::change(const Edit& edit) {
   return or_as_before([&] { return edit(*staged_); });
 }
 
-// Restores `staged_` if `edit` fails. Before the first change of a group that is model_, so a copy
-// of everything is made only if there is another state to go back to.
+// Restores `staged_` if `edit` fails.
 Result<void> Controller::or_as_before(const std::function<Result<void>()>& edit) {
-  std::optional<model::Model> before;
-  if (touched_) before = *staged_;
+  auto before = *staged_;
   auto done = edit();
-  if (done) {
-    touched_ = true;
-  } else {
-    staged_ = before ? std::move(*before) : model_;
-  }
+  if (!done) staged_ = std::move(before);
   return done;
 }
 
-// Checks what the edits don't: whether an object is busy, and what this version can do.
+// Checks what the edits don't: whether an object is busy, and what this version can do. Changes of
+// earlier requests of the group were checked then, and make no object busy.
 Result<void> Controller::permit(const model::Model& next) const {
   if (auto free = model::refuse_busy(model_, next); !free) return free;
-  return model::check_supported(data_plane_->supported(), model_, next);
+  return model::check_supported(data_plane_->supported(), before_request(), next);
 }
 
 Result<void> Controller::transaction(const Request& changes, Ending ending) {
@@ -152,20 +192,20 @@ void Controller::proceed() {
   while (!committing_ && !staged_ && (unsaved_ || !waiting_.empty())) {
     unsaved_ = false;
     auto group = carry_out_waiting();
-    auto commit = missing_in_store(group);
-    add_events(commit, group);
-    group.next.reset();
-    if (commit.empty()) {
+    auto missing = missing_in_store(group);
+    add_events(missing.commit, group);
+    if (missing.commit.empty()) {
+      stored_.model = missing.model;  // equal, and now they share everything
       for (const auto& done : group.done) done({});
       continue;
     }
     committing_ = true;
     commits_++;
     // Copied for the writer's thread: it shares nothing with ours.
-    auto copy = commit;
+    auto copy = missing.commit;
     writer_->commit(std::move(copy), [this, group = std::move(group),
-                                      commit = std::move(commit)](Result<std::uint64_t> outcome) {
-      committed(group, commit, std::move(outcome));
+                                      missing = std::move(missing)](Result<std::uint64_t> outcome) {
+      committed(group, missing, std::move(outcome));
     });
   }
   proceeding_ = false;
@@ -174,31 +214,25 @@ void Controller::proceed() {
 // Runs the waiting requests, each on the result of those before it. A request that is refused is
 // answered at once and leaves no trace.
 Controller::Group Controller::carry_out_waiting() {
-  Group group;
+  Group group{.changes = {}, .before = model_, .next = model_, .done = {}, .events = {}};
   if (waiting_.empty()) return group;
   std::vector<std::function<void()>> refusals;
   staged_ = model_;
-  touched_ = false;
   for (auto& [request, done] : std::exchange(waiting_, {})) {
-    before_request_.reset();
-    if (touched_) before_request_ = *staged_;
-    const bool touched_before = touched_;
+    before_request_ = *staged_;
     const auto recorded_before = recorded_.size();
     auto outcome = request();
     if (outcome) outcome = permit(*staged_);
     if (outcome) {
       group.done.push_back(std::move(done));
     } else {
-      if (touched_) staged_ = before_request();
-      touched_ = touched_before;
+      staged_ = *before_request_;
       recorded_.resize(recorded_before);
       refusals.push_back([done = std::move(done), outcome = std::move(outcome)] { done(outcome); });
     }
   }
-  if (touched_) {
-    group.changes = model::changes_between(model_, *staged_);
-    group.next = std::move(staged_);
-  }
+  group.next = std::move(*staged_);
+  group.changes = model::changes_between(group.before, group.next);
   group.events = std::exchange(recorded_, {});
   staged_.reset();
   before_request_.reset();
@@ -208,27 +242,23 @@ Controller::Group Controller::carry_out_waiting() {
 
 // Collects what the store lacks: the group's changes, and changes of model and health since its
 // last commit.
-store::Commit Controller::missing_in_store(const Group& group) const {
-  const auto& next = group.next ? *group.next : model_;
-  store::Commit commit;
-  commit.generation_at_least = generation_at_least_;
-  commit.objects = model::changes_between(stored_.model, next);
-  const model::Relations relations(next, model::Relations::many);
-  const auto keeps_health = [&](const Uuid& id) {
-    const auto member = next.members.find(id);
-    return member != next.members.end() && model::probed(relations, member->second);
-  };
-  for (const auto& [id, health] : health_) {
-    const auto known = stored_.health.find(id);
-    const bool news = known == stored_.health.end() || known->second != health;
-    if (news && keeps_health(id)) commit.health.emplace(id, health);
-  }
-  for (const auto& [id, health] : stored_.health) {
-    const bool goes = health_.contains(id) ? !keeps_health(id) : true;
-    // A removed member's health is removed, too.
-    if (goes && next.members.contains(id)) commit.health.emplace(id, std::nullopt);
-  }
-  return commit;
+Controller::Missing Controller::missing_in_store(const Group& group) const {
+  Missing missing{
+      .commit = {}, .model = group.next, .health = without_unprobed(health_, model_, group.next)};
+  missing.commit.generation_at_least = generation_at_least_;
+  missing.commit.objects = model::changes_between(stored_.model, group.next);
+  model::HealthTable::for_each_difference(
+      stored_.health, missing.health,
+      [&](const Uuid& id, const model::Health*, const model::Health* now) {
+        // A removed member's health is removed, too.
+        if (now) {
+          missing.commit.health.emplace(id, *now);
+        } else if (group.next.members.contains(id)) {
+          missing.commit.health.emplace(id, std::nullopt);
+        }
+        return true;
+      });
+  return missing;
 }
 
 // Adds the notes to a commit that is made anyway, or that store_notes() has asked for.
@@ -267,19 +297,25 @@ void Controller::forget_surplus_notes() {
   for (; notes_.size() > most_unstored_events; notes_.pop_front()) forgotten_notes_++;
 }
 
-void Controller::committed(Group group, const store::Commit& commit,
+void Controller::committed(const Group& group, const Missing& stored,
                            Result<std::uint64_t> outcome) {
   committing_ = false;
   if (!outcome) {
-    take_notes_back(group, commit);
+    take_notes_back(group, stored.commit);
     note_store_failure(outcome.error());
     for (const auto& done : group.done) done(tl::unexpected(outcome.error()));
     return proceed();
   }
-  note_stored(commit, *outcome);
+  note_stored(stored, *outcome);
   if (!group.changes.empty()) {
-    model::apply(model_, group.changes);
-    prune_health();
+    const auto before = model_;
+    // Meanwhile a status may have changed. Otherwise the two go on sharing what they can.
+    if (model::changes_between(group.before, model_).empty()) {
+      model_ = group.next;
+    } else {
+      model::apply(model_, group.changes);
+    }
+    prune_health(before);
     if (hook_() != Hook::hold) settle(bring_in_line(Verify::read_back));
     notify();
   }
@@ -295,16 +331,9 @@ void Controller::note_position() {
     event("note the store's position: " + noted.error().text());
 }
 
-void Controller::note_stored(const store::Commit& commit, std::uint64_t generation) {
-  model::apply(stored_.model, commit.objects);
-  for (const auto& [id, health] : commit.health) {
-    if (health) {
-      stored_.health[id] = *health;
-    } else {
-      stored_.health.erase(id);
-    }
-  }
-  for (const auto& id : commit.objects.members.removed) stored_.health.erase(id);
+void Controller::note_stored(const Missing& stored, std::uint64_t generation) {
+  stored_.model = stored.model;
+  stored_.health = stored.health;
   stored_.position.generation = generation;
   generation_at_least_ = 0;
   if (!store_failure_.empty()) event("the store takes changes again");
@@ -320,8 +349,7 @@ void Controller::note_store_failure(const Error& error) {
 
 void Controller::set_health(const model::HealthTable& changes) {
   model::HealthTable news;
-  const model::Relations relations(
-      model_, changes.size() > 1 ? model::Relations::many : model::Relations::few);
+  const model::Relations relations(model_);
   for (const auto& [member, health] : changes) {
     const auto object = model_.members.find(member);
     if (object == model_.members.end()) continue;
@@ -381,7 +409,9 @@ Result<std::vector<std::string>> Controller::repair_drift() {
   actual_ = *found;
   if (!committing_) note_position();  // the maps may be others than those of the last commit
 
-  const auto planned = diff(desired_state(model_, health_, suspects_, overdue_), *found);
+  in_line_ = false;
+  const auto planned = missing_operations();
+  in_line_ = planned.empty();
   if (planned.empty() && !any_unsettled(model_)) return std::vector<std::string>{};
   const auto attempt = bring_in_line(Verify::read_back);
   const auto& refusals = attempt.refusals;
@@ -403,10 +433,19 @@ Result<std::vector<std::string>> Controller::repair_drift() {
 // The outcome without a data plane that packets meet: each of its objects counts as refused.
 Attempt Controller::nothing_of_it(const Error& why) {
   actual_.reset();
+  desired_.follow(model_, {health_, suspects_, overdue_});
   Attempt attempt;
-  for (auto& operation : diff(desired_state(model_, health_, suspects_, overdue_), {}))
+  for (auto& operation : diff(desired_.state(), {}))
     attempt.refusals.push_back({std::move(operation), why});
   return attempt;
+}
+
+// Returns the operations that the data plane lacks, as far as we know its state. If it held all
+// that was desired before, only what has changed since is compared.
+std::vector<Operation> Controller::missing_operations() {
+  const auto changed = desired_.follow(model_, {health_, suspects_, overdue_});
+  if (!in_line_) return diff(desired_.state(), *actual_);
+  return diff(part_of(desired_.state(), changed), part_of(*actual_, changed));
 }
 
 // Makes the data plane hold the desired state; returns what it lacks afterwards, with reasons.
@@ -421,11 +460,13 @@ Attempt Controller::bring_in_line(Verify verify) {
     auto read = data_plane_->read();
     if (!read) return {.refusals = {}, .unreadable = std::move(read.error())};
     actual_ = std::move(*read);
+    in_line_ = false;
   }
-  const auto desired = desired_state(model_, health_, suspects_, overdue_);
-  const auto operations = diff(desired, *actual_);
+  const auto operations = missing_operations();
+  in_line_ = true;
   if (operations.empty()) return {};
   auto refusals = apply_all(*data_plane_, operations, *actual_);
+  in_line_ = refusals.empty();
   if (refusals.empty() && verify == Verify::trust) return {};
   // Objects that were not touched are unchanged, or the drift check finds them. Reading all would
   // make a change cost more, the more objects there are.
@@ -438,28 +479,28 @@ Attempt Controller::bring_in_line(Verify verify) {
   auto read = data_plane_->read();
   if (!read) return {.refusals = std::move(refusals), .unreadable = std::move(read.error())};
   actual_ = std::move(*read);
-  return {.refusals = still_missing(desired, *actual_, std::move(refusals)), .unreadable = {}};
+  Attempt attempt{.refusals = still_missing(desired_.state(), *actual_, std::move(refusals)),
+                  .unreadable = {}};
+  in_line_ = attempt.refusals.empty();
+  return attempt;
 }
 
 // Writes the attempt's outcome into the objects' provisioning status.
 void Controller::settle(const Attempt& attempt) {
+  static const DataPlaneState nothing;
   bool changed = false;
   auto lines = settle_provisioning(
-      model_, attempt, actual_ ? *actual_ : DataPlaneState{},
+      model_, attempt, actual_ ? std::as_const(*actual_) : nothing,
       std::chrono::floor<model::Timestamp::duration>(std::chrono::system_clock::now()), &changed);
   if (attempt.unreadable) event("read the data plane: " + attempt.unreadable->text());
   for (auto& line : lines) event(std::move(line));
   if (changed) unsaved_ = true;
 }
 
-// Only probed members have health: results of a monitor that was removed are obsolete.
-void Controller::prune_health() {
-  const model::Relations relations(model_, model::Relations::many);
-  const auto forgotten = std::erase_if(health_, [&](const auto& entry) {
-    const auto member = model_.members.find(entry.first);
-    return member == model_.members.end() || !model::probed(relations, member->second);
-  });
-  if (forgotten > 0) unsaved_ = true;
+void Controller::prune_health(const model::Model& before) {
+  auto probed = without_unprobed(health_, before, model_);
+  if (!health_.shares_all_with(probed)) unsaved_ = true;
+  health_ = std::move(probed);
 }
 
 void Controller::on_change(std::function<void()> observer) {

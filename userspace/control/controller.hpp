@@ -20,6 +20,7 @@
 
 #include "base/result.hpp"
 #include "control/data_plane.hpp"
+#include "control/desired.hpp"
 #include "control/provisioning.hpp"
 #include "control/reconciler.hpp"
 #include "model/networks.hpp"
@@ -147,19 +148,25 @@ class Controller {
   // The requests of one commit.
   struct Group {
     model::Changes changes;
-    std::optional<model::Model> next;  // their result, until the store has its commit
+    model::Model before, next;  // what they begin with, and their result
     std::vector<Done> done;
     std::vector<model::EventRecord> events;
+  };
+  // A commit, and what the store contains after it.
+  struct Missing {
+    store::Commit commit;
+    model::Model model;
+    model::HealthTable health;
   };
 
   Result<void> permit(const model::Model& next) const;
   Result<void> or_as_before(const std::function<Result<void>()>& edit);
   void proceed();
   Group carry_out_waiting();
-  store::Commit missing_in_store(const Group& group) const;
+  Missing missing_in_store(const Group& group) const;
   void add_events(store::Commit& commit, const Group& group);
-  void committed(Group group, const store::Commit& commit, Result<std::uint64_t> outcome);
-  void note_stored(const store::Commit& commit, std::uint64_t generation);
+  void committed(const Group& group, const Missing& stored, Result<std::uint64_t> outcome);
+  void note_stored(const Missing& stored, std::uint64_t generation);
   void take_notes_back(const Group& group, const store::Commit& commit);
   void forget_surplus_notes();
   void note_store_failure(const Error& error);
@@ -168,8 +175,9 @@ class Controller {
   enum class Verify { read_back, trust };
   Attempt bring_in_line(Verify verify);
   Attempt nothing_of_it(const Error& why);
+  std::vector<Operation> missing_operations();
   void settle(const Attempt& attempt);
-  void prune_health();
+  void prune_health(const model::Model& before);
   void notify();
   void event(std::string line);
 
@@ -181,7 +189,6 @@ class Controller {
   Suspects suspects_;
   Overdue overdue_;
   std::optional<model::Model> staged_;  // within a request: its changes so far
-  bool touched_ = false;                // it may differ from model_
   bool in_transaction_ = false;
   std::optional<model::Model> before_request_;  // unset: model_
   std::deque<Waiting> waiting_;
@@ -190,9 +197,11 @@ class Controller {
   bool committing_ = false;  // the store has a commit that it has not answered
   bool unsaved_ = false;     // model_ or health_ may be ahead of stored_
   std::uint64_t commits_ = 0;
-  std::uint64_t generation_at_least_ = 0;     // of the next commit; 0: the store counts
-  std::string store_failure_;                 // of the last commit; empty: it was stored
+  std::uint64_t generation_at_least_ = 0;  // of the next commit; 0: the store counts
+  std::string store_failure_;              // of the last commit; empty: it was stored
+  Desired desired_;
   std::optional<DataPlaneState> actual_;      // as far as we know; unset: to be read
+  bool in_line_ = false;                      // actual_ is what desired_ said last
   std::optional<Error> lost_;                 // why packets do not meet what data_plane_ writes
   std::vector<model::EventRecord> recorded_;  // within a request: by its group so far
   std::deque<model::EventRecord> notes_;      // not yet in a commit

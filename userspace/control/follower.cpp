@@ -15,24 +15,54 @@ constexpr auto gather = std::chrono::milliseconds(20);
 // A sweep costs tens of milliseconds, so members that fail all the time must not cause one each.
 constexpr auto between_sweeps_for_failures = std::chrono::seconds(1);
 
+bool is_active(const model::Object& object) {
+  return object.admin_state_up && object.provisioning_status != model::ProvisioningStatus::error;
+}
+
 std::vector<IpAddress> active_vips(const model::Model& model) {
-  const auto active = [](const model::Object& object) {
-    return object.admin_state_up && object.provisioning_status != model::ProvisioningStatus::error;
-  };
   std::vector<IpAddress> vips;
   for (const auto& [id, load_balancer] : model.load_balancers) {
-    if (!active(load_balancer)) continue;
+    if (!is_active(load_balancer)) continue;
     for (const auto& address : model::vips(load_balancer)) vips.push_back(address);
   }
   for (const auto& [id, floating_ip] : model.floating_ips) {
     if (!floating_ip.load_balancer_id) continue;
     const auto load_balancer = model.load_balancers.find(*floating_ip.load_balancer_id);
-    if (load_balancer != model.load_balancers.end() && active(load_balancer->second) &&
-        active(floating_ip)) {
+    if (load_balancer != model.load_balancers.end() && is_active(load_balancer->second) &&
+        is_active(floating_ip)) {
       vips.push_back(floating_ip.address);
     }
   }
   return vips;
+}
+
+template <typename T, typename Alike>
+bool all_alike(const model::Table<T>& before, const model::Table<T>& after, Alike alike) {
+  bool same = true;
+  model::Table<T>::for_each_difference(before, after, [&](const Uuid&, const T* old, const T* now) {
+    return same = old && now && alike(*old, *now);
+  });
+  return same;
+}
+
+bool same_vips(const model::Model& before, const model::Model& after) {
+  const auto same_activity = [](const model::Object& old, const model::Object& now) {
+    return is_active(old) == is_active(now);
+  };
+  return all_alike(before.load_balancers, after.load_balancers,
+                   [&](const model::LoadBalancer& old, const model::LoadBalancer& now) {
+                     return same_activity(old, now) && model::vips(old) == model::vips(now);
+                   }) &&
+         all_alike(before.floating_ips, after.floating_ips,
+                   [&](const model::FloatingIp& old, const model::FloatingIp& now) {
+                     return same_activity(old, now) && old.address == now.address &&
+                            old.load_balancer_id == now.load_balancer_id;
+                   });
+}
+
+bool same_member_addresses(const model::Model& before, const model::Model& after) {
+  return all_alike(before.members, after.members,
+                   [](const auto& old, const auto& now) { return old.address == now.address; });
 }
 
 }  // namespace
@@ -73,6 +103,7 @@ void Follower::catch_up() {
   probe_members();
   keep_neighbors();
   announce_vips();
+  followed_ = controller_.model();
   end_drains();
   let_go_of_failed_members();
 }
@@ -84,15 +115,15 @@ void Follower::end_drains() {
   const auto now = std::chrono::system_clock::now();
   std::optional<std::chrono::system_clock::duration> next;
   Overdue overdue;
-  for (const auto& [id, member] : controller_.model().members) {
-    if (!member.drain_until) continue;
+  controller_.model().members.walk(model::Facet::draining, {}, [&](const model::Member& member) {
     const auto left = *member.drain_until - now;
     if (left <= left.zero()) {
-      overdue.insert(id);
+      overdue.insert(member.id);
     } else if (!next || left < *next) {
       next = left;
     }
-  }
+    return true;
+  });
   for (const auto& id : overdue) {
     if (overdue_.contains(id)) continue;
     const auto what = fmt::format("{} has been drained for long enough: its connections are ended",
@@ -158,11 +189,14 @@ void Follower::suspect(const Uuid& member, bool many, const std::string& what) {
 }
 
 void Follower::probe_members() {
-  monitor_.set_targets(health::targets(controller_.model(), controller_.health()));
+  auto change = health::target_change(followed_, controller_.model(), controller_.health());
+  if (change.members.empty()) return;
+  monitor_.change_targets(std::move(change));
   controller_.set_suspects(monitor_.suspects());
 }
 
 void Follower::keep_neighbors() {
+  if (same_member_addresses(followed_, controller_.model())) return;
   std::vector<IpAddress> addresses;
   for (const auto& [id, member] : controller_.model().members) {
     addresses.push_back(member.address);
@@ -179,7 +213,11 @@ void Follower::announce_vips() {
     indices.push_back(interface.index);
     names.push_back(interface.name);
   }
-  announcer_.announce(indices, active_vips(controller_.model()));
+  if (!announced_ || announced_->interfaces != indices ||
+      !same_vips(announced_->model, controller_.model())) {
+    announcer_.announce(indices, active_vips(controller_.model()));
+  }
+  announced_ = {controller_.model(), indices};
   if (names == told_interfaces_) return;
   if (names.empty()) {
     spdlog::warn(

@@ -40,6 +40,10 @@ class Follower {
   void suspect(const Uuid& member, bool many, const std::string& what);
 
  private:
+  struct Announced {
+    model::Model model;
+    std::vector<std::uint32_t> interfaces;
+  };
   void schedule();
   void health_changed(const std::vector<health::Monitor::Change>& changes);
   void probe_members();
@@ -56,6 +60,9 @@ class Follower {
   boost::asio::steady_timer timer_;
   boost::asio::steady_timer drain_timer_;
   Overdue overdue_;
+  // The model at the last catch-up. Most changes since then need nothing from the Follower.
+  model::Model followed_;
+  std::optional<Announced> announced_;
   bool scheduled_ = false;
   bool someone_failed_ = false;
   bool sweeping_ = false;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <map>
+#include <set>
 
 #include "model/names.hpp"
 
@@ -19,18 +20,26 @@ bool is_pending(const model::Object& object) {
   return !is_settled(object) && object.provisioning_status != ProvisioningStatus::error;
 }
 
-// Calls `visit` with every object of the model, whatever its kind.
+// Calls `visit` with the table of every kind of object.
 template <typename Model, typename Visit>
-void for_each_object(Model& model, Visit visit) {
-  const auto each = [&](auto& objects) {
-    for (auto& [id, object] : objects) visit(object);
-  };
-  each(model.load_balancers);
-  each(model.listeners);
-  each(model.pools);
-  each(model.members);
-  each(model.health_monitors);
-  each(model.floating_ips);
+void for_each_table(Model& model, Visit visit) {
+  visit(model.load_balancers);
+  visit(model.listeners);
+  visit(model.pools);
+  visit(model.members);
+  visit(model.health_monitors);
+  visit(model.floating_ips);
+}
+
+// Those of a table that are not ACTIVE, and those that have a reason to be ERROR, by id.
+template <typename T>
+std::set<Uuid> to_settle(const model::Table<T>& table, const Reasons& reasons) {
+  std::set<Uuid> ids;
+  for (const auto* object : table.with(model::Facet::unsettled)) ids.insert(object->id);
+  for (const auto& [id, reason] : reasons) {
+    if (table.contains(id)) ids.insert(id);
+  }
+  return ids;
 }
 
 // Finds the objects that an operation's entry belongs to, from the entry up to the load balancer.
@@ -59,8 +68,9 @@ struct Owners {
   Ids of_address(const IpAddress& address, const Uuid& load_balancer) const {
     if (!model.load_balancers.contains(load_balancer)) return {};
     Ids ids{load_balancer};
-    for (const auto& [id, floating_ip] : model.floating_ips) {
-      if (floating_ip.address == address) ids.push_back(id);
+    for (const auto* floating_ip :
+         model.floating_ips.with(model::Facet::address, model::subject(address))) {
+      if (floating_ip->address == address) ids.push_back(floating_ip->id);
     }
     return ids;
   }
@@ -90,8 +100,8 @@ Reasons reasons_of(const model::Model& model, const std::vector<Refusal>& refusa
     const auto owners = std::visit(Owners{model, actual}, operation);
     for (const auto& id : owners) reasons.emplace(id, reason);
     if (!owners.empty()) continue;
-    for (const auto& [id, load_balancer] : model.load_balancers) {
-      if (is_pending(load_balancer)) reasons.emplace(id, reason);
+    for (const auto* load_balancer : model.load_balancers.with(model::Facet::unsettled)) {
+      if (is_pending(*load_balancer)) reasons.emplace(load_balancer->id, reason);
     }
   }
   return reasons;
@@ -99,8 +109,10 @@ Reasons reasons_of(const model::Model& model, const std::vector<Refusal>& refusa
 
 Reasons all_pending(const model::Model& model, const Error& error) {
   Reasons reasons;
-  for_each_object(model, [&](const model::Object& object) {
-    if (is_pending(object)) reasons.emplace(object.id, "read the data plane: " + error.text());
+  for_each_table(model, [&](const auto& table) {
+    for (const auto* object : table.with(model::Facet::unsettled)) {
+      if (is_pending(*object)) reasons.emplace(object->id, "read the data plane: " + error.text());
+    }
   });
   return reasons;
 }
@@ -116,45 +128,68 @@ std::string title(std::string_view kind, const model::Object& object) {
   return fmt::format("{} {} ({})", kind, object.name, to_string(object.id));
 }
 
+// Writes the attempt's outcome into objects. Its functions tell whether the object is another one
+// now.
+struct Settling {
+  const Attempt& attempt;
+  const model::Timestamp now;
+  std::vector<std::string> lines = {};
+  bool any_news = false;
+
+  template <typename T>
+  bool refuse(T& object, const std::string& reason) {
+    const bool news = object.provisioning_status != ProvisioningStatus::error ||
+                      object.provisioning_error != reason;
+    if (is_pending(object)) {
+      note_failure(object, !attempt.unreadable || attempt.counts_as_refused);
+      object.updated_at = now;
+    }
+    any_news = any_news || news;
+    object.provisioning_status = ProvisioningStatus::error;
+    object.provisioning_error = reason;
+    if (news) lines.push_back(title(kind_of(object), object) + " is ERROR: " + reason);
+    return news;
+  }
+
+  // The data plane holds it, or nobody knows.
+  template <typename T>
+  bool accept(T& object) {
+    if (attempt.unreadable) return false;
+    if (!is_pending(object)) lines.push_back(title(kind_of(object), object) + " is ACTIVE again");
+    object.provisioning_status = ProvisioningStatus::active;
+    object.provisioning_error.clear();
+    object.updated_at = now;
+    note_failure(object, false);
+    return any_news = true;
+  }
+};
+
 }  // namespace
 
 std::vector<std::string> settle_provisioning(model::Model& model, const Attempt& attempt,
                                              const DataPlaneState& actual, model::Timestamp now,
                                              bool* changed) {
-  bool any = false;
   const auto reasons = attempt.unreadable ? all_pending(model, *attempt.unreadable)
                                           : reasons_of(model, attempt.refusals, actual);
-  const bool blames_changes = !attempt.unreadable || attempt.counts_as_refused;
-  std::vector<std::string> lines;
-  for_each_object(model, [&](auto& object) {
-    const auto reason = reasons.find(object.id);
-    if (reason != reasons.end()) {
-      const bool news = object.provisioning_status != ProvisioningStatus::error ||
-                        object.provisioning_error != reason->second;
-      if (is_pending(object)) {
-        note_failure(object, blames_changes);
-        object.updated_at = now;
-      }
-      any = any || news;
-      object.provisioning_status = ProvisioningStatus::error;
-      object.provisioning_error = reason->second;
-      if (news) lines.push_back(title(kind_of(object), object) + " is ERROR: " + reason->second);
-    } else if (!attempt.unreadable && !is_settled(object)) {
-      if (!is_pending(object)) lines.push_back(title(kind_of(object), object) + " is ACTIVE again");
-      object.provisioning_status = ProvisioningStatus::active;
-      object.provisioning_error.clear();
-      object.updated_at = now;
-      note_failure(object, false);
-      any = true;
+  Settling settling{attempt, now};
+  for_each_table(model, [&](auto& table) {
+    for (const auto& id : to_settle(table, reasons)) {
+      auto object = table.at(id);
+      const auto reason = reasons.find(id);
+      const bool another = reason != reasons.end() ? settling.refuse(object, reason->second)
+                                                   : settling.accept(object);
+      if (another) table.put(std::move(object));
     }
   });
-  if (changed) *changed = any;
-  return lines;
+  if (changed) *changed = settling.any_news;
+  return std::move(settling.lines);
 }
 
 bool any_unsettled(const model::Model& model) {
   bool any = false;
-  for_each_object(model, [&](const model::Object& object) { any = any || !is_settled(object); });
+  for_each_table(model, [&](const auto& table) {
+    any = any || table.first(model::Facet::unsettled) != nullptr;
+  });
   return any;
 }
 

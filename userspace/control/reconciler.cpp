@@ -14,26 +14,6 @@ namespace sluice::control {
 namespace {
 
 using Members = std::vector<const model::Member*>;
-using MembersByPool = std::map<Uuid, Members>;
-
-// Sorts all pools' members by creation in one pass, as model::members_of does for one pool.
-MembersByPool members_by_pool(const model::Model& model) {
-  MembersByPool result;
-  for (const auto& [id, member] : model.members) result[member.pool_id].push_back(&member);
-  for (auto& [pool, members] : result) {
-    std::sort(members.begin(), members.end(), [](const auto* a, const auto* b) {
-      return std::tie(a->created_at, a->id) < std::tie(b->created_at, b->id);
-    });
-  }
-  return result;
-}
-
-// The members' state outside of the model.
-struct Knowledge {
-  const model::HealthTable& health;
-  const Suspects& suspects;
-  const Overdue& overdue;
-};
 
 // Removes suspected members, unless no other would be left. A suspicion calls no backup, because it
 // is over in a moment.
@@ -137,7 +117,8 @@ void give_up_failed(DataPlaneState& state, const model::Pool& pool, bool ipv6,
 }
 
 void add_pool(DataPlaneState& state, const model::Model& model, const model::Pool& pool,
-              const Members& members, const Knowledge& known) {
+              const Knowledge& known) {
+  const auto members = model.members.with(model::Facet::parent, pool.id);
   for (const auto* member : members) {
     auto& wanted = state.members[member->id];
     wanted = {member->address, member->protocol_port, false, is_down(known.health, member->id),
@@ -166,16 +147,6 @@ std::vector<IpNetwork> canonical(std::vector<IpNetwork> networks) {
   return networks;
 }
 
-using ListenersByOwner = std::map<Uuid, std::vector<const model::Listener*>>;
-
-ListenersByOwner enabled_listeners(const model::Model& model) {
-  ListenersByOwner result;
-  for (const auto& [id, listener] : model.listeners) {
-    if (listener.admin_state_up) result[listener.load_balancer_id].push_back(&listener);
-  }
-  return result;
-}
-
 // Returns a VIP itself, or the VIP behind a floating IP, which members can reach without a gateway.
 IpAddress snat_source(const model::LoadBalancer& load_balancer, const IpAddress& address) {
   if (model::has_vip(load_balancer, address)) return address;
@@ -197,26 +168,65 @@ std::uint32_t idle_seconds(const model::Listener& listener) {
   return std::min(seconds, static_cast<std::uint32_t>(model::idle_timeout_range.highest));
 }
 
-// Adds an address of the load balancer: a VIP or a floating IP. Needs the pools in `state`.
-void add_address(DataPlaneState& state, const IpAddress& address, bool up,
-                 const model::LoadBalancer& load_balancer, const ListenersByOwner& listeners) {
-  state.vips[address] = {load_balancer.id, up,
-                         load_balancer.on_unmatched == model::RefusalMode::reset};
-  const auto own = listeners.find(load_balancer.id);
-  if (!up || own == listeners.end()) return;
-  for (const auto* listener : own->second) {
-    const ListenerKey key{address, listener->protocol_port, transport(listener->protocol)};
-    auto& entry = state.listeners[key];
-    entry.listener = listener->id;
+struct Address {
+  IpAddress address;
+  bool up = true;
+};
+
+// Returns the addresses that reach the load balancer: its VIPs and its floating IPs.
+std::vector<Address> addresses(const model::Model& model, const model::LoadBalancer& owner) {
+  std::vector<Address> result;
+  for (const auto& address : model::vips(owner)) result.push_back({address, owner.admin_state_up});
+  for (const auto* floating_ip : model.floating_ips.with(model::Facet::parent, owner.id)) {
+    result.push_back({floating_ip->address, owner.admin_state_up && floating_ip->admin_state_up});
+  }
+  return result;
+}
+
+void add_addresses(DataPlaneState& state, const model::Model& model,
+                   const model::LoadBalancer& owner) {
+  const bool resets = owner.on_unmatched == model::RefusalMode::reset;
+  for (const auto& [address, up] : addresses(model, owner)) {
+    state.vips[address] = {owner.id, up, resets};
+  }
+}
+
+// Tells whether the pool has an entry for connections to this address.
+bool has_entry(const model::Model& model, const Uuid& pool, const IpAddress& address) {
+  const auto* found = model.pools.lookup(pool);
+  return found && found->admin_state_up &&
+         model::vip_of_version(model.load_balancers.at(found->load_balancer_id), address.is_v6());
+}
+
+ListenerKey key_at(const IpAddress& address, const model::Listener& listener) {
+  return {address, listener.protocol_port, transport(listener.protocol)};
+}
+
+void add_listener(DataPlaneState& state, const model::Model& model,
+                  const model::Listener& listener) {
+  if (!listener.admin_state_up) return;
+  const auto& owner = model.load_balancers.at(listener.load_balancer_id);
+  for (const auto& [address, up] : addresses(model, owner)) {
+    if (!up) continue;
+    auto& entry = state.listeners[key_at(address, listener)];
+    entry.listener = listener.id;
     // IPv6 flows use the address that the client connected to.
-    if (address.is_v4()) entry.snat_source = snat_source(load_balancer, address);
-    entry.allowed_cidrs = canonical(listener->allowed_cidrs);
-    entry.connection_limit = listener->connection_limit;
-    entry.new_connection_limit = listener->new_connection_limit;
-    entry.resets = listener->on_no_member == model::RefusalMode::reset;
-    entry.idle_seconds = idle_seconds(*listener);
-    const auto pool = listener->default_pool_id.value_or(Uuid{});
-    if (state.pools.contains(key.entry_of(pool))) entry.pool = pool;
+    if (address.is_v4()) entry.snat_source = snat_source(owner, address);
+    entry.allowed_cidrs = canonical(listener.allowed_cidrs);
+    entry.connection_limit = listener.connection_limit;
+    entry.new_connection_limit = listener.new_connection_limit;
+    entry.resets = listener.on_no_member == model::RefusalMode::reset;
+    entry.idle_seconds = idle_seconds(listener);
+    const auto pool = listener.default_pool_id.value_or(Uuid{});
+    if (has_entry(model, pool, address)) entry.pool = pool;
+  }
+}
+
+// Calls `visit` with each of these objects that exists.
+template <typename T, typename Visit>
+void for_each(const model::Table<T>& table, const std::set<Uuid>& ids, Visit visit) {
+  for (const auto& id : ids) {
+    if (const T* object = table.lookup(id)) visit(*object);
   }
 }
 
@@ -247,26 +257,42 @@ DataPlaneState desired_state(const model::Model& model, const model::HealthTable
                              const Suspects& suspects, const Overdue& overdue) {
   DataPlaneState state;
   const Knowledge known{health, suspects, overdue};
-  const auto members = members_by_pool(model);
-  for (const auto& [id, pool] : model.pools) {
-    const auto own = members.find(id);
-    static const std::vector<const model::Member*> none;
-    add_pool(state, model, pool, own == members.end() ? none : own->second, known);
-  }
-  const auto listeners = enabled_listeners(model);
-  for (const auto& [id, load_balancer] : model.load_balancers) {
-    for (const auto& address : model::vips(load_balancer)) {
-      add_address(state, address, load_balancer.admin_state_up, load_balancer, listeners);
-    }
-  }
-  for (const auto& [id, floating_ip] : model.floating_ips) {
-    if (!floating_ip.load_balancer_id) continue;
-    const auto& load_balancer = model.load_balancers.at(*floating_ip.load_balancer_id);
-    add_address(state, floating_ip.address,
-                load_balancer.admin_state_up && floating_ip.admin_state_up, load_balancer,
-                listeners);
-  }
+  for (const auto& [id, pool] : model.pools) add_pool(state, model, pool, known);
+  for (const auto& [id, owner] : model.load_balancers) add_addresses(state, model, owner);
+  for (const auto& [id, listener] : model.listeners) add_listener(state, model, listener);
   return state;
+}
+
+DataPlaneState desired_state(const model::Model& model, const Knowledge& known,
+                             const Sources& sources) {
+  DataPlaneState state;
+  for_each(model.pools, sources.pools,
+           [&](const auto& pool) { add_pool(state, model, pool, known); });
+  for_each(model.load_balancers, sources.load_balancers,
+           [&](const auto& owner) { add_addresses(state, model, owner); });
+  for_each(model.listeners, sources.listeners,
+           [&](const auto& listener) { add_listener(state, model, listener); });
+  return state;
+}
+
+EntryKeys keys_of(const model::Model& model, const Sources& sources) {
+  EntryKeys keys;
+  for_each(model.load_balancers, sources.load_balancers, [&](const auto& owner) {
+    for (const auto& [address, up] : addresses(model, owner)) keys.vips.insert(address);
+  });
+  for_each(model.listeners, sources.listeners, [&](const model::Listener& listener) {
+    const auto& owner = model.load_balancers.at(listener.load_balancer_id);
+    for (const auto& [address, up] : addresses(model, owner)) {
+      keys.listeners.insert(key_at(address, listener));
+    }
+  });
+  for_each(model.pools, sources.pools, [&](const model::Pool& pool) {
+    for (const bool ipv6 : {false, true}) keys.pools.insert({pool.id, ipv6});
+    for (const auto* member : model.members.with(model::Facet::parent, pool.id)) {
+      keys.members.insert(member->id);
+    }
+  });
+  return keys;
 }
 
 std::vector<Operation> diff(const DataPlaneState& desired, const DataPlaneState& actual) {

@@ -16,6 +16,33 @@ using Suspects = std::set<Uuid>;
 // Members whose time to drain is over, so that their connections are ended.
 using Overdue = std::set<Uuid>;
 
+// The members' state outside of the model.
+struct Knowledge {
+  const model::HealthTable& health;
+  const Suspects& suspects;
+  const Overdue& overdue;
+};
+
+// Objects of a model from which entries of the data plane come: from a load balancer its addresses,
+// from a listener one entry per address, from a pool its rings and its members.
+struct Sources {
+  std::set<Uuid> load_balancers, listeners, pools;
+};
+
+// The keys of entries of a data plane.
+struct EntryKeys {
+  std::set<IpAddress> vips;
+  std::set<ListenerKey> listeners;
+  std::set<PoolKey> pools;
+  std::set<Uuid> members;
+};
+
+// Returns the part of desired_state() that comes from these objects; unknown ids are skipped.
+DataPlaneState desired_state(const model::Model& model, const Knowledge& known,
+                             const Sources& sources);
+// Returns the keys of all entries that may come from these objects, whether they do now or not.
+EntryKeys keys_of(const model::Model& model, const Sources& sources);
+
 // The desired state of the data plane. It has no disabled listeners and pools, and a disabled load
 // balancer's VIPs are down. Rings have the usable members only, or backups if no other is usable.
 DataPlaneState desired_state(const model::Model& model, const model::HealthTable& health,

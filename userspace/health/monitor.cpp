@@ -186,23 +186,29 @@ Monitor::~Monitor() {
 }
 
 void Monitor::set_targets(std::vector<Target> targets) {
+  TargetChange change{{}, std::move(targets)};
+  for (const auto& [member, probing] : state_->running) change.members.insert(member);
+  change_targets(std::move(change));
+}
+
+void Monitor::change_targets(TargetChange change) {
   std::unordered_map<Uuid, Target, boost::hash<Uuid>> wanted;
-  for (auto& target : targets) wanted.emplace(target.member, std::move(target));
+  for (auto& target : change.targets) wanted.emplace(target.member, std::move(target));
 
   auto& state = *state_;
   std::set<Uuid> stopped;
-  for (auto running = state.running.begin(); running != state.running.end();) {
-    const auto found = wanted.find(running->first);
+  for (const auto& member : change.members) {
+    const auto running = state.running.find(member);
+    if (running == state.running.end()) continue;
+    const auto found = wanted.find(member);
     if (found != wanted.end() && probe_of(found->second) == probe_of(running->second->target())) {
       wanted.erase(found);
-      ++running;
     } else {
-      stopped.insert(running->first);
-      running = state.running.erase(running);
+      stopped.insert(member);
+      state.running.erase(running);
     }
   }
-  std::erase_if(state.changes,
-                [&](const Change& change) { return stopped.contains(change.member); });
+  std::erase_if(state.changes, [&](const Change& one) { return stopped.contains(one.member); });
   for (auto& [member, target] : wanted) {
     state.running.emplace(member,
                           std::make_unique<Probing>(std::move(target), state.agenda, state.prober,

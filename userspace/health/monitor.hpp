@@ -30,6 +30,15 @@ struct Target {
 // The members that the model wants probed: enabled monitor, member and pool.
 std::vector<Target> targets(const model::Model& model, const model::HealthTable& health);
 
+// What a change of the model means for probing: of `members`, exactly `targets` are probed now.
+// Other members are probed as before.
+struct TargetChange {
+  std::set<Uuid> members;
+  std::vector<Target> targets;
+};
+TargetChange target_change(const model::Model& before, const model::Model& after,
+                           const model::HealthTable& health);
+
 class Monitor {
  public:
   // A member's new state, and the reason of the last result ("connection refused", "HTTP 500,
@@ -53,9 +62,10 @@ class Monitor {
   Monitor(Monitor&&) noexcept = default;
   Monitor& operator=(Monitor&&) = delete;
 
-  // Starts, stops and restarts probes so that exactly these run. The caller does so after every
-  // change of the model.
+  // Starts, stops and restarts probes so that exactly these run.
   void set_targets(std::vector<Target> targets);
+  // Does the same for some members, after a change of the model.
+  void change_targets(TargetChange change);
 
   // Notes that one new connection to the member failed, or many within a second, for this reason.
   // The member is probed at once, unless it is down or answered a moment ago.

@@ -3,18 +3,17 @@
 namespace sluice::model {
 namespace {
 
-// Walks both tables side by side: they are sorted by the same key.
 template <typename T>
-ChangesOf<T> differences(const std::map<Uuid, T>& before, const std::map<Uuid, T>& after) {
+ChangesOf<T> differences(const Table<T>& before, const Table<T>& after) {
   ChangesOf<T> changes;
-  auto old = before.begin();
-  for (const auto& [id, object] : after) {
-    while (old != before.end() && old->first < id) changes.removed.insert((old++)->first);
-    const bool known = old != before.end() && old->first == id;
-    if (!known || old->second != object) changes.put.emplace_hint(changes.put.end(), id, object);
-    if (known) ++old;
-  }
-  while (old != before.end()) changes.removed.insert((old++)->first);
+  Table<T>::for_each_difference(before, after, [&](const Uuid& id, const T*, const T* now) {
+    if (now) {
+      changes.put.emplace_hint(changes.put.end(), id, *now);
+    } else {
+      changes.removed.insert(changes.removed.end(), id);
+    }
+    return true;
+  });
   return changes;
 }
 
@@ -40,7 +39,7 @@ Changes changes_between(const Model& before, const Model& after) {
 void apply(Model& model, const Changes& changes) {
   for_each_kind(model, changes, [](auto& objects, const auto& changed) {
     for (const auto& id : changed.removed) objects.erase(id);
-    for (const auto& [id, object] : changed.put) objects.insert_or_assign(id, object);
+    for (const auto& [id, object] : changed.put) objects.put(object);
   });
   if (changes.quotas) model.quotas = *changes.quotas;
 }

@@ -10,7 +10,7 @@ Result<void> touch_load_balancer(Model& model, const std::optional<Uuid>& id) {
   if (!id) return {};
   const auto owner = find(model.load_balancers, *id);
   if (!owner) return tl::unexpected(owner.error());
-  mark_pending(**owner);
+  mark_load_balancer(model, *id);
   return {};
 }
 
@@ -27,7 +27,7 @@ Result<Uuid> add(Model& model, FloatingIp floating_ip, Timestamp now) {
     return tl::unexpected(std::move(ok.error()));
   }
   const auto id = floating_ip.id;
-  model.floating_ips.emplace(id, std::move(floating_ip));
+  model.floating_ips.put(std::move(floating_ip));
   return id;
 }
 
@@ -47,7 +47,7 @@ Result<void> replace(Model& model, FloatingIp floating_ip, Timestamp now) {
   if (auto ok = touch_load_balancer(model, floating_ip.load_balancer_id); !ok) return ok;
   if (auto ok = touch_load_balancer(model, old.load_balancer_id); !ok) return ok;
   carry_over(floating_ip, old, now);
-  **current = std::move(floating_ip);
+  model.floating_ips.put(std::move(floating_ip));
   return {};
 }
 
@@ -60,11 +60,11 @@ Result<void> remove_floating_ip(Model& model, const Uuid& id, Timestamp /*now*/)
 }
 
 void detach_floating_ips(Model& model, const Uuid& load_balancer, Timestamp now) {
-  for (auto& [id, floating_ip] : model.floating_ips) {
-    if (floating_ip.load_balancer_id != load_balancer) continue;
-    floating_ip.load_balancer_id.reset();
-    floating_ip.updated_at = now;
-    mark_pending(floating_ip);
+  for (const auto& id : ids(model.floating_ips.with(Facet::parent, load_balancer))) {
+    const auto floating_ip = model.floating_ips.change(id);
+    floating_ip->load_balancer_id.reset();
+    floating_ip->updated_at = now;
+    mark_pending(*floating_ip);
   }
 }
 

@@ -57,7 +57,7 @@ Result<Uuid> add(Model& model, HealthMonitor monitor, Timestamp now) {
   }
   mark_pool(model, monitor.pool_id);
   const auto id = monitor.id;
-  model.health_monitors.emplace(id, std::move(monitor));
+  model.health_monitors.put(std::move(monitor));
   return id;
 }
 
@@ -71,7 +71,7 @@ Result<void> replace(Model& model, HealthMonitor monitor, Timestamp now) {
 
   mark_pool(model, old.pool_id);
   carry_over(monitor, old, now);
-  **current = std::move(monitor);
+  model.health_monitors.put(std::move(monitor));
   return {};
 }
 

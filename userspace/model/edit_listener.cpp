@@ -12,8 +12,8 @@ namespace {
 // Checks that no other listener of the load balancer has the port with the same protocol on the
 // wire: TCP, HTTP and HTTPS exclude each other.
 Result<void> check_port_is_free(const Model& model, const Listener& listener) {
-  for (const auto& [id, other] : model.listeners) {
-    if (other.load_balancer_id != listener.load_balancer_id) continue;
+  for (const auto* sibling : model.listeners.with(Facet::parent, listener.load_balancer_id)) {
+    const auto& other = *sibling;
     if (transport(other.protocol) != transport(listener.protocol) ||
         other.protocol_port != listener.protocol_port) {
       continue;
@@ -49,7 +49,7 @@ Result<void> check_allowed_cidrs(const LoadBalancer& owner, const Listener& list
 }
 
 void mark_default_pool(Model& model, const std::optional<Uuid>& pool) {
-  if (pool) mark_pending(model.pools.at(*pool));
+  if (pool) mark_pending(*model.pools.change(*pool));
 }
 
 }  // namespace
@@ -65,10 +65,10 @@ Result<Uuid> add(Model& model, Listener listener, Timestamp now) {
       !ok) {
     return tl::unexpected(std::move(ok.error()));
   }
-  mark_pending(**owner);
+  mark_load_balancer(model, listener.load_balancer_id);
   mark_default_pool(model, listener.default_pool_id);
   const auto id = listener.id;
-  model.listeners.emplace(id, std::move(listener));
+  model.listeners.put(std::move(listener));
   return id;
 }
 
@@ -95,7 +95,7 @@ Result<void> replace(Model& model, Listener listener, Timestamp now) {
     mark_default_pool(model, listener.default_pool_id);
   }
   carry_over(listener, old, now);
-  **current = std::move(listener);
+  model.listeners.put(std::move(listener));
   return {};
 }
 

@@ -11,23 +11,17 @@ namespace sluice::model {
 namespace {
 
 bool has_children(const Model& model, const Uuid& load_balancer) {
-  const auto belongs = [&](const auto& entry) {
-    return entry.second.load_balancer_id == load_balancer;
-  };
-  return std::any_of(model.listeners.begin(), model.listeners.end(), belongs) ||
-         std::any_of(model.pools.begin(), model.pools.end(), belongs);
+  return model.listeners.first(Facet::parent, load_balancer) != nullptr ||
+         model.pools.first(Facet::parent, load_balancer) != nullptr;
 }
 
 void erase_children(Model& model, const Uuid& load_balancer, Timestamp now) {
-  const auto belongs = [&](const auto& entry) {
-    return entry.second.load_balancer_id == load_balancer;
-  };
-  std::erase_if(model.listeners, belongs);
-  std::vector<Uuid> pools;
-  for (const auto& entry : model.pools) {
-    if (belongs(entry)) pools.push_back(entry.first);
+  for (const auto& listener : ids(model.listeners.with(Facet::parent, load_balancer))) {
+    model.listeners.erase(listener);
   }
-  for (const auto& pool : pools) erase_pool(model, pool, now);
+  for (const auto& pool : ids(model.pools.with(Facet::parent, load_balancer))) {
+    erase_pool(model, pool, now);
+  }
 }
 
 Result<void> check_vips_are_free(const Model& model, const LoadBalancer& load_balancer) {
@@ -48,7 +42,7 @@ Result<Uuid> add(Model& model, LoadBalancer load_balancer, Timestamp now) {
   }
   if (load_balancer.vip_port_id.is_nil()) load_balancer.vip_port_id = new_uuid();
   const auto id = load_balancer.id;
-  model.load_balancers.emplace(id, std::move(load_balancer));
+  model.load_balancers.put(std::move(load_balancer));
   return id;
 }
 
@@ -68,15 +62,16 @@ Result<void> replace(Model& model, LoadBalancer load_balancer, Timestamp now) {
   if (auto ok = check(load_balancer); !ok) return ok;
 
   carry_over(load_balancer, old, now);
-  **current = std::move(load_balancer);
+  model.load_balancers.put(std::move(load_balancer));
   return {};
 }
 
 Result<void> touch_load_balancer(Model& model, const Uuid& id, Timestamp now) {
   const auto found = find(model.load_balancers, id);
   if (!found) return tl::unexpected(found.error());
-  mark_pending(**found);
-  (*found)->updated_at = now;  // refuse_busy() looks here for a change of the object itself
+  const auto load_balancer = model.load_balancers.change(id);
+  mark_pending(*load_balancer);
+  load_balancer->updated_at = now;  // refuse_busy() looks here for a change of the object itself
   return {};
 }
 

@@ -9,9 +9,9 @@ namespace sluice::model {
 namespace {
 
 Result<void> check_not_on_pool(const Model& model, const Member& member) {
-  for (const auto& [id, other] : model.members) {
-    if (other.pool_id != member.pool_id || other.address != member.address ||
-        other.protocol_port != member.protocol_port) {
+  for (const auto* other : model.members.with(Facet::address, subject(member.address))) {
+    if (other->pool_id != member.pool_id || other->address != member.address ||
+        other->protocol_port != member.protocol_port) {
       continue;
     }
     return fail(
@@ -29,11 +29,12 @@ Result<void> check_not_a_vip(const Model& model, const Member& member) {
                 fmt::format("{} is not a valid option for member address: it belongs to {} {}",
                             member.address.to_string(), kind, to_string(id)));
   };
-  for (const auto& [id, load_balancer] : model.load_balancers) {
-    if (has_vip(load_balancer, member.address)) return refuse(kind_of(load_balancer), id);
+  const auto address = subject(member.address);
+  for (const auto* owner : model.load_balancers.with(Facet::address, address)) {
+    if (has_vip(*owner, member.address)) return refuse(kind_of(*owner), owner->id);
   }
-  for (const auto& [id, floating_ip] : model.floating_ips) {
-    if (floating_ip.address == member.address) return refuse(kind_of(floating_ip), id);
+  for (const auto* owner : model.floating_ips.with(Facet::address, address)) {
+    if (owner->address == member.address) return refuse(kind_of(*owner), owner->id);
   }
   return {};
 }
@@ -61,7 +62,7 @@ Result<Uuid> add(Model& model, Member member, Timestamp now) {
   }
   mark_pool(model, member.pool_id);
   const auto id = member.id;
-  model.members.emplace(id, std::move(member));
+  model.members.put(std::move(member));
   return id;
 }
 
@@ -81,7 +82,7 @@ Result<void> replace(Model& model, Member member, Timestamp now) {
   time_drain(member, old, model.pools.at(old.pool_id), now);
   mark_pool(model, old.pool_id);
   carry_over(member, old, now);
-  **current = std::move(member);
+  model.members.put(std::move(member));
   return {};
 }
 

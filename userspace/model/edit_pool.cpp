@@ -5,7 +5,7 @@
 namespace sluice::model {
 
 Result<Uuid> add(Model& model, Pool pool, std::optional<Uuid> listener, Timestamp now) {
-  Listener* front = nullptr;
+  const Listener* front = nullptr;
   if (listener) {
     const auto found = find(model.listeners, *listener);
     if (!found) return tl::unexpected(found.error());
@@ -25,13 +25,14 @@ Result<Uuid> add(Model& model, Pool pool, std::optional<Uuid> listener, Timestam
     return tl::unexpected(std::move(ok.error()));
   }
 
-  mark_pending(**owner);
+  mark_load_balancer(model, pool.load_balancer_id);
   const auto id = pool.id;
-  model.pools.emplace(id, std::move(pool));
-  if (front != nullptr) {
-    front->default_pool_id = id;
-    front->updated_at = now;
-    mark_pending(*front);
+  model.pools.put(std::move(pool));
+  if (listener) {
+    const auto fronting = model.listeners.change(*listener);
+    fronting->default_pool_id = id;
+    fronting->updated_at = now;
+    mark_pending(*fronting);
   }
   return id;
 }
@@ -46,9 +47,9 @@ Result<void> replace(Model& model, Pool pool, Timestamp now) {
   if (pool.protocol != old.protocol) return immutable(kind_of(old), old.id, "protocol");
   if (auto ok = check(pool); !ok) return ok;
 
-  mark_pool(model, old.id);
   carry_over(pool, old, now);
-  **current = std::move(pool);
+  mark_pool(model, pool.id);
+  model.pools.put(std::move(pool));
   return {};
 }
 

@@ -26,16 +26,14 @@ bool is_pending(const Object& object) {
 
 // Says whether the two states of one kind of object differ below this load balancer.
 template <typename T, typename OwnerOf>
-bool differs_below(const std::map<Uuid, T>& before, const std::map<Uuid, T>& after,
-                   const Uuid& load_balancer, OwnerOf owner_of) {
-  for (const auto& [id, object] : before) {
-    if (owner_of(object) != load_balancer) continue;
-    const auto now = after.find(id);
-    if (now == after.end() || now->second != object) return true;
-  }
-  return std::any_of(after.begin(), after.end(), [&](const auto& entry) {
-    return owner_of(entry.second) == load_balancer && !before.contains(entry.first);
+bool differs_below(const Table<T>& before, const Table<T>& after, const Uuid& load_balancer,
+                   OwnerOf owner_of) {
+  bool differs = false;
+  Table<T>::for_each_difference(before, after, [&](const Uuid&, const T* old, const T* now) {
+    differs = (old && owner_of(*old) == load_balancer) || (now && owner_of(*now) == load_balancer);
+    return !differs;
   });
+  return differs;
 }
 
 bool children_differ(const Model& before, const Model& after, const Uuid& load_balancer) {
@@ -92,22 +90,15 @@ void mark_pending(Object& object) {
   object.provisioning_error.clear();
 }
 
-void mark_load_balancer(Model& model, const Uuid& load_balancer) {
-  mark_pending(model.load_balancers.at(load_balancer));
+void mark_load_balancer(Model& model, Uuid load_balancer) {
+  mark_pending(*model.load_balancers.change(load_balancer));
 }
 
-void mark_listener(Model& model, const Uuid& listener) {
-  auto& object = model.listeners.at(listener);
-  mark_pending(object);
-  mark_load_balancer(model, object.load_balancer_id);
-}
-
-void mark_pool(Model& model, const Uuid& pool) {
-  auto& object = model.pools.at(pool);
-  mark_pending(object);
-  mark_load_balancer(model, object.load_balancer_id);
-  for (auto& [id, listener] : model.listeners) {
-    if (listener.default_pool_id == pool) mark_pending(listener);
+void mark_pool(Model& model, Uuid pool) {
+  mark_pending(*model.pools.change(pool));
+  mark_load_balancer(model, model.pools.at(pool).load_balancer_id);
+  for (const auto& id : ids(model.listeners.with(Facet::default_pool, pool))) {
+    mark_pending(*model.listeners.change(id));
   }
 }
 
@@ -116,14 +107,15 @@ Result<void> check_address_is_free(const Model& model, const IpAddress& address,
     return fail(ErrorKind::conflict, fmt::format("IP address {} is already in use by {} {}",
                                                  address.to_string(), by, to_string(id)));
   };
-  for (const auto& [id, other] : model.load_balancers) {
-    if (id != self && has_vip(other, address)) return taken(kind_of(other), id);
+  const auto subject = model::subject(address);
+  for (const auto* other : model.load_balancers.with(Facet::address, subject)) {
+    if (other->id != self && has_vip(*other, address)) return taken(kind_of(*other), other->id);
   }
-  for (const auto& [id, other] : model.floating_ips) {
-    if (id != self && other.address == address) return taken(kind_of(other), id);
+  for (const auto* other : model.floating_ips.with(Facet::address, subject)) {
+    if (other->id != self && other->address == address) return taken(kind_of(*other), other->id);
   }
-  for (const auto& [id, other] : model.members) {
-    if (other.address == address) return taken(kind_of(other), id);
+  for (const auto* other : model.members.with(Facet::address, subject)) {
+    if (other->address == address) return taken(kind_of(*other), other->id);
   }
   return {};
 }
@@ -140,16 +132,17 @@ Result<void> check_protocols_fit(Protocol listener, Protocol pool) {
                   name(pool), name(listener)));
 }
 
-void erase_pool(Model& model, const Uuid& pool, Timestamp now) {
-  for (auto& [id, listener] : model.listeners) {
-    if (listener.default_pool_id != pool) continue;
-    listener.default_pool_id.reset();
-    listener.updated_at = now;
-    mark_pending(listener);
+void erase_pool(Model& model, Uuid pool, Timestamp now) {
+  for (const auto& id : ids(model.listeners.with(Facet::default_pool, pool))) {
+    const auto listener = model.listeners.change(id);
+    listener->default_pool_id.reset();
+    listener->updated_at = now;
+    mark_pending(*listener);
   }
-  std::erase_if(model.members, [&](const auto& entry) { return entry.second.pool_id == pool; });
-  std::erase_if(model.health_monitors,
-                [&](const auto& entry) { return entry.second.pool_id == pool; });
+  for (const auto& id : ids(model.members.with(Facet::parent, pool))) model.members.erase(id);
+  for (const auto& id : ids(model.health_monitors.with(Facet::parent, pool))) {
+    model.health_monitors.erase(id);
+  }
   model.pools.erase(pool);
 }
 
@@ -166,21 +159,23 @@ bool only_touched(const LoadBalancer& load_balancer, LoadBalancer now) {
 }  // namespace
 
 Result<void> refuse_busy(const Model& before, const Model& after) {
-  for (const auto& [id, load_balancer] : before.load_balancers) {
+  for (const auto* unsettled : before.load_balancers.with(Facet::unsettled)) {
+    const auto& load_balancer = *unsettled;
+    const auto& id = load_balancer.id;
     const bool stuck = load_balancer.change_failed && !is_pending(load_balancer);
     if (!is_pending(load_balancer) && !stuck) continue;
-    const auto now = after.load_balancers.find(id);
-    const bool gone = now == after.load_balancers.end();
-    if (stuck && (gone || (only_touched(load_balancer, now->second) &&
-                           !children_differ(before, after, id)))) {
+    const auto* now = after.load_balancers.lookup(id);
+    const bool gone = now == nullptr;
+    if (stuck &&
+        (gone || (only_touched(load_balancer, *now) && !children_differ(before, after, id)))) {
       continue;
     }
-    if (gone || now->second.updated_at != load_balancer.updated_at) {
+    if (gone || now->updated_at != load_balancer.updated_at) {
       return fail(ErrorKind::conflict,
                   fmt::format("Invalid state {} of loadbalancer resource {}",
                               name(load_balancer.provisioning_status), to_string(id)));
     }
-    if (now->second != load_balancer || children_differ(before, after, id)) {
+    if (*now != load_balancer || children_differ(before, after, id)) {
       return fail(
           ErrorKind::conflict,
           fmt::format("Load Balancer {} is immutable and cannot be updated.", to_string(id)));

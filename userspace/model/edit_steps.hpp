@@ -3,8 +3,8 @@
 // model/.
 #pragma once
 
-#include <map>
 #include <string_view>
+#include <vector>
 
 #include "base/result.hpp"
 #include "model/names.hpp"
@@ -17,11 +17,12 @@ tl::unexpected<Error> not_found(std::string_view kind, const Uuid& id);
 // "Listener 2b2a…: protocol_port cannot be changed after creation"
 tl::unexpected<Error> immutable(std::string_view kind, const Uuid& id, std::string_view attribute);
 
+// Finds an object, which is valid until the table's next change.
 template <typename T>
-Result<T*> find(std::map<Uuid, T>& objects, const Uuid& id) {
-  const auto found = objects.find(id);
-  if (found == objects.end()) return not_found(kind_of(T{}), id);
-  return &found->second;
+Result<const T*> find(const Table<T>& objects, const Uuid& id) {
+  const auto* found = objects.lookup(id);
+  if (!found) return not_found(kind_of(T{}), id);
+  return found;
 }
 
 // Gives the object a new id, `now`, PENDING_CREATE, and the parent's project unless it names its
@@ -32,10 +33,10 @@ void begin(Object& object, std::string_view parent_project, Timestamp now);
 void carry_over(Object& next, const Object& current, Timestamp now);
 
 // Marks the object and everything between it and its load balancer PENDING_UPDATE. The ids exist.
+// They are passed by value, because the object that has them may be replaced meanwhile.
 void mark_pending(Object& object);
-void mark_load_balancer(Model& model, const Uuid& load_balancer);
-void mark_listener(Model& model, const Uuid& listener);
-void mark_pool(Model& model, const Uuid& pool);
+void mark_load_balancer(Model& model, Uuid load_balancer);
+void mark_pool(Model& model, Uuid pool);
 
 // ErrorKind::conflict when a load balancer, floating IP or member other than `self` has the
 // address.
@@ -46,6 +47,15 @@ Result<void> check_address_is_free(const Model& model, const IpAddress& address,
 template <typename T>
 Result<void> check_quota(const Model& model, const T& object);
 
+// Returns the ids of objects, so that these may be changed or removed.
+template <typename T>
+std::vector<Uuid> ids(const std::vector<const T*>& objects) {
+  std::vector<Uuid> result;
+  result.reserve(objects.size());
+  for (const T* object : objects) result.push_back(object->id);
+  return result;
+}
+
 // Checks that a listener of this protocol may use a pool of that protocol.
 Result<void> check_protocols_fit(Protocol listener, Protocol pool);
 
@@ -53,6 +63,6 @@ Result<void> check_protocols_fit(Protocol listener, Protocol pool);
 void detach_floating_ips(Model& model, const Uuid& load_balancer, Timestamp now);
 
 // Removes the pool, its members and its monitor; listeners that named it lose their default pool.
-void erase_pool(Model& model, const Uuid& pool, Timestamp now);
+void erase_pool(Model& model, Uuid pool, Timestamp now);
 
 }  // namespace sluice::model

@@ -106,15 +106,20 @@ Result<void> set_addresses(std::string_view line, const Words& words, Subnet& su
   return range == words.end() ? Result<void>{} : set_range(line, range->second, subnet);
 }
 
-// All addresses in the model that are taken.
-std::set<IpAddress> taken_addresses(const Model& model) {
-  std::set<IpAddress> taken;
-  for (const auto& [id, load_balancer] : model.load_balancers) {
-    for (const auto& address : vips(load_balancer)) taken.insert(address);
-  }
-  for (const auto& [id, floating_ip] : model.floating_ips) taken.insert(floating_ip.address);
-  for (const auto& [id, member] : model.members) taken.insert(member.address);
-  return taken;
+template <typename T, typename Has>
+bool any_with(const Table<T>& table, const Uuid& address, Has has) {
+  bool any = false;
+  table.walk(Facet::address, address, [&](const T& object) { return !(any = has(object)); });
+  return any;
+}
+
+// Tells whether an object of the model has the address.
+bool is_taken(const Model& model, const IpAddress& address) {
+  const auto asked = subject(address);
+  const auto has = [&](const auto& object) { return object.address == address; };
+  return any_with(model.load_balancers, asked,
+                  [&](const LoadBalancer& object) { return has_vip(object, address); }) ||
+         any_with(model.floating_ips, asked, has) || any_with(model.members, asked, has);
 }
 
 bool is_last_of_v4(const Subnet& subnet, const IpAddress& address) {
@@ -180,9 +185,8 @@ const Subnet* Networks::subnet_of(const IpAddress& address) const {
 
 Result<IpAddress> allocate_address(const Model& model, const Subnet& subnet,
                                    const MayGive& may_give) {
-  const auto taken = taken_addresses(model);
   for (auto address = subnet.first;; address = next(address)) {
-    const bool usable = !taken.contains(address) && address != subnet.gateway &&
+    const bool usable = !is_taken(model, address) && address != subnet.gateway &&
                         !is_last_of_v4(subnet, address) && may_give(address);
     if (usable) return address;
     if (address == subnet.last) break;

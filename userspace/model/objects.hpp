@@ -16,12 +16,11 @@
 
 #include "base/ip_address.hpp"
 #include "base/ip_network.hpp"
+#include "base/persistent_map.hpp"
 #include "base/uuid.hpp"
+#include "model/table.hpp"
 
 namespace sluice::model {
-
-// UTC in microseconds. The API shows seconds; the rest keeps the order of creation.
-using Timestamp = std::chrono::sys_time<std::chrono::microseconds>;
 
 enum class ProvisioningStatus { active, error, pending_create, pending_update, pending_delete };
 // The protocol of a listener or pool. HTTP and HTTPS are TCP to a load balancer that does not read
@@ -200,16 +199,25 @@ struct Quota {
   bool operator==(const Quota&) const = default;
 };
 
-using Quotas = std::map<std::string, Quota>;  // by project; absent: unlimited
+using Quotas = PersistentMap<std::string, Quota>;  // by project; absent: unlimited
 
-// The whole desired state, as one value: copied, changed, compared, then stored and reconciled.
+// Returns what an object of each kind is looked up by.
+Facets facets(const LoadBalancer& object);
+Facets facets(const Listener& object);
+Facets facets(const Pool& object);
+Facets facets(const Member& object);
+Facets facets(const HealthMonitor& object);
+Facets facets(const FloatingIp& object);
+
+// The whole desired state, as one value: copied (which costs nothing), changed, compared, then
+// stored and reconciled.
 struct Model {
-  std::map<Uuid, LoadBalancer> load_balancers;
-  std::map<Uuid, Listener> listeners;
-  std::map<Uuid, Pool> pools;
-  std::map<Uuid, Member> members;
-  std::map<Uuid, HealthMonitor> health_monitors;
-  std::map<Uuid, FloatingIp> floating_ips;
+  Table<LoadBalancer> load_balancers;
+  Table<Listener> listeners;
+  Table<Pool> pools;
+  Table<Member> members;
+  Table<HealthMonitor> health_monitors;
+  Table<FloatingIp> floating_ips;
   Quotas quotas;
 
   bool operator==(const Model&) const = default;
@@ -217,6 +225,6 @@ struct Model {
 
 // The last result of probing a member. Absent from the table: not probed yet, or no monitor.
 enum class Health { up, down };
-using HealthTable = std::map<Uuid, Health>;  // by member id
+using HealthTable = PersistentMap<Uuid, Health>;  // by member id
 
 }  // namespace sluice::model

@@ -8,7 +8,7 @@ namespace sluice::model {
 namespace {
 
 template <typename T, typename Parent>
-Result<void> check_one(const T& object, const std::map<Uuid, Parent>& parents, const Uuid& parent) {
+Result<void> check_one(const T& object, const Table<Parent>& parents, const Uuid& parent) {
   if (parents.contains(parent)) return {};
   const auto name = object.name.empty() ? "" : fmt::format(" ({})", object.name);
   return fail(ErrorKind::internal,

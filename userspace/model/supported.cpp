@@ -69,9 +69,10 @@ Result<void> check_sctp_port(const Supported& supported, const Listener& listene
 
 Result<void> check(const Supported& supported, const Model& model, const Listener& object) {
   if (auto ok = check_transport(supported, object.protocol); !ok) return ok;
-  for (const auto& [id, member] : model.members) {
-    if (member.pool_id != object.default_pool_id) continue;
-    if (auto ok = check_sctp_port(supported, object, member); !ok) return ok;
+  if (object.default_pool_id) {
+    for (const auto* member : model.members.with(Facet::parent, *object.default_pool_id)) {
+      if (auto ok = check_sctp_port(supported, object, *member); !ok) return ok;
+    }
   }
   if (supported.allowed_cidrs || object.allowed_cidrs.empty()) return {};
   return unsupported_option("allowed_cidrs is not supported by this version");
@@ -93,9 +94,8 @@ Result<void> check(const Supported& supported, const Model&, const Pool& object)
 Result<void> check(const Supported& supported, const Model& model, const Member& object) {
   if (auto ok = check_family(supported, object.address, "members"); !ok) return ok;
   const auto& pool = model.pools.at(object.pool_id);
-  for (const auto& [id, listener] : model.listeners) {
-    if (listener.default_pool_id != object.pool_id) continue;
-    if (auto ok = check_sctp_port(supported, listener, object); !ok) return ok;
+  for (const auto* listener : model.listeners.with(Facet::default_pool, object.pool_id)) {
+    if (auto ok = check_sctp_port(supported, *listener, object); !ok) return ok;
   }
   const auto& owner = model.load_balancers.at(pool.load_balancer_id);
   if (supported.translation || vip_of_version(owner, object.address.is_v6())) return {};
@@ -108,38 +108,58 @@ Result<void> check(const Supported& supported, const Model&, const HealthMonitor
 }
 
 template <typename T>
-Result<void> check_changed(const Supported& supported, const Model& model,
-                           const std::map<Uuid, T>& before, const std::map<Uuid, T>& after) {
-  for (const auto& [id, object] : after) {
-    const auto old = before.find(id);
-    if (old != before.end() && old->second == object) continue;
-    if (auto ok = check(supported, model, object); !ok) return ok;
-  }
-  return {};
+Result<void> check_changed(const Supported& supported, const Model& model, const Table<T>& before,
+                           const Table<T>& after) {
+  Result<void> outcome;
+  Table<T>::for_each_difference(before, after, [&](const Uuid&, const T*, const T* now) {
+    if (now) outcome = check(supported, model, *now);
+    return outcome.has_value();
+  });
+  return outcome;
 }
 
 }  // namespace
 
 namespace {
 
-struct Counts {
-  std::size_t vips = 0, listener_entries = 0;
-};
+// Floating IPs that lead to a load balancer, and all VIPs.
+std::size_t addresses(const Model& model) {
+  return model.load_balancers.count_all(Facet::address) +
+         model.floating_ips.count_all(Facet::parent);
+}
 
-Counts count(const Model& model) {
-  Counts counts;
-  std::map<Uuid, std::size_t> addresses;  // of load balancers
-  for (const auto& [id, load_balancer] : model.load_balancers) {
-    addresses[id] = vips(load_balancer).size();
-  }
+// One per listener and address of its load balancer. Most load balancers have one address, so only
+// the others are looked at.
+std::size_t listener_entries(const Model& model) {
+  auto entries = model.listeners.size();
+  const auto listeners_of = [&](const Uuid& id) {
+    return model.listeners.count(Facet::parent, id);
+  };
+  model.load_balancers.walk(Facet::several_vips, {}, [&](const LoadBalancer& object) {
+    entries += object.additional_vips.size() * listeners_of(object.id);
+    return true;
+  });
   for (const auto& [id, floating_ip] : model.floating_ips) {
-    if (floating_ip.load_balancer_id) ++addresses[*floating_ip.load_balancer_id];
+    if (floating_ip.load_balancer_id) entries += listeners_of(*floating_ip.load_balancer_id);
   }
-  for (const auto& [id, number] : addresses) counts.vips += number;
-  for (const auto& [id, listener] : model.listeners) {
-    counts.listener_entries += addresses[listener.load_balancer_id];
-  }
-  return counts;
+  return entries;
+}
+
+template <typename T>
+bool any_new(const Table<T>& before, const Table<T>& after) {
+  bool any = false;
+  Table<T>::for_each_difference(before, after, [&](const Uuid&, const T* old, const T*) {
+    any = old == nullptr;
+    return !any;
+  });
+  return any;
+}
+
+// Most changes ask for no room. VIPs of a load balancer stay as they were made.
+bool takes_room(const Model& before, const Model& after) {
+  return any_new(before.load_balancers, after.load_balancers) ||
+         any_new(before.listeners, after.listeners) || any_new(before.pools, after.pools) ||
+         any_new(before.members, after.members) || before.floating_ips != after.floating_ips;
 }
 
 Result<void> check_room(std::size_t room, std::size_t before, std::size_t after,
@@ -152,12 +172,13 @@ Result<void> check_room(std::size_t room, std::size_t before, std::size_t after,
 }  // namespace
 
 Result<void> check_room(const Room& room, const Model& before, const Model& after) {
-  const auto old = count(before), now = count(after);
+  if (!takes_room(before, after)) return {};
   return first_failure(
-      {check_room(room.vips, old.vips, now.vips, kind_of(LoadBalancer{}), "VIPs and floating IPs"),
+      {check_room(room.vips, addresses(before), addresses(after), kind_of(LoadBalancer{}),
+                  "VIPs and floating IPs"),
        check_room(room.listeners, before.listeners.size(), after.listeners.size(),
                   kind_of(Listener{}), "listeners"),
-       check_room(room.listener_entries, old.listener_entries, now.listener_entries,
+       check_room(room.listener_entries, listener_entries(before), listener_entries(after),
                   kind_of(Listener{}),
                   "listeners, counted once per address of their load balancer"),
        check_room(room.pools, before.pools.size(), after.pools.size(), kind_of(Pool{}), "pools"),

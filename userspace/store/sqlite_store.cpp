@@ -301,7 +301,7 @@ Result<Tags> load_tags(Connection& connection) {
 }
 
 template <typename T>
-Result<void> load_objects(Connection& connection, const Tags& tags, std::map<Uuid, T>& objects) {
+Result<void> load_objects(Connection& connection, const Tags& tags, model::Table<T>& objects) {
   std::vector<std::string> names;
   auto collect = [&](const char* name, const auto&) { names.emplace_back(name); };
   T object{};
@@ -326,11 +326,11 @@ Result<void> load_objects(Connection& connection, const Tags& tags, std::map<Uui
                   fmt::format("{} {}: a bad {}", table_of(object), select->text(0), bad));
     }
     if (const auto own = tags.find(object.id); own != tags.end()) object.tags = own->second;
-    objects.emplace(object.id, object);
+    objects.put(object);
   }
 }
 
-Result<void> load_quotas(Connection& connection, std::map<std::string, model::Quota>& quotas) {
+Result<void> load_quotas(Connection& connection, model::Quotas& quotas) {
   std::string names = "project_id";
   const auto collect = [&](const char* name, const auto&) { names.append(", ").append(name); };
   const model::Quota sample;

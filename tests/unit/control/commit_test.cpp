@@ -124,7 +124,7 @@ TEST_F(CommitTest, ChangesThatWaitForTheDiskAreOneCommitEachSeeingTheOnesBeforeI
   rename("two");
   request([&](auto& model) -> Result<void> {
     seen = model.load_balancers.at(walkthrough.lb).name;
-    model.load_balancers.at(walkthrough.lb).name = "never";
+    model.load_balancers.change(walkthrough.lb)->name = "never";
     return fail(ErrorKind::invalid, "refused");
   });
   rename("three");
@@ -303,7 +303,7 @@ TEST_F(CommitTest, WhatARequestRecordsIsInTheCommitOfItsChangeAndGoneWithARefusa
     controller->submit(
         [this, number, refused]() -> Result<void> {
           auto done = controller->change([&](auto& model) -> Result<void> {
-            model.load_balancers.at(walkthrough.lb).name = std::to_string(number);
+            model.load_balancers.change(walkthrough.lb)->name = std::to_string(number);
             return {};
           });
           controller->record({event(number)});

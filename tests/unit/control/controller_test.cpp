@@ -93,7 +93,7 @@ class ControllerTest : public testing::Test {
 
   const model::Model& model() const { return controller->model(); }
   template <typename T>
-  std::string status(const std::map<Uuid, T>& objects, const Uuid& id) const {
+  std::string status(const model::Table<T>& objects, const Uuid& id) const {
     const auto& object = objects.at(id);
     return std::string(name(object.provisioning_status)) +
            (object.provisioning_error.empty() ? "" : ": " + object.provisioning_error);

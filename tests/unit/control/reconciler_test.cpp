@@ -25,8 +25,8 @@ class Reconciler : public testing::Test {
   std::vector<Uuid> ring() const { return desired().pools.at(walkthrough.pool).ring; }
   bool flagged(const Uuid& member) const { return desired().members.at(member).usable; }
 
-  model::Member& a() { return model.members.at(walkthrough.a); }
-  model::Member& b() { return model.members.at(walkthrough.b); }
+  model::Table<model::Member>::Change a() { return model.members.change(walkthrough.a); }
+  model::Table<model::Member>::Change b() { return model.members.change(walkthrough.b); }
 
   test::Walkthrough walkthrough;
   model::Model model;
@@ -46,7 +46,7 @@ TEST_F(Reconciler, TheWalkthroughBecomesAVipAListenerAPoolAndTwoMembers) {
 }
 
 TEST_F(Reconciler, AMemberWhoseTimeToDrainIsOverIsGivenUpAndNobodyElse) {
-  a().weight = 0;
+  a()->weight = 0;
   EXPECT_FALSE(desired().members.at(walkthrough.a).given_up);
   const auto over = desired_state(model, health, {}, {walkthrough.a});
   EXPECT_TRUE(over.members.at(walkthrough.a).given_up);
@@ -54,27 +54,27 @@ TEST_F(Reconciler, AMemberWhoseTimeToDrainIsOverIsGivenUpAndNobodyElse) {
   EXPECT_FALSE(over.members.at(walkthrough.b).given_up);
   // A drained member gets nothing even if it is the last one, because the operator wants it so, not
   // a monitor.
-  b().weight = 0;
+  b()->weight = 0;
   EXPECT_TRUE(desired_state(model, health, {}, {walkthrough.a}).members.at(walkthrough.a).given_up);
 }
 
 TEST_F(Reconciler, AListenersIdleTimeIsItsOwnOrTheLargerDataTimeoutThatWasSet) {
-  auto& listener = model.listeners.at(walkthrough.listener);
+  const auto listener = [&] { return model.listeners.change(walkthrough.listener); };
   const auto idle = [&] { return desired().listeners.at(port_80).idle_seconds; };
   EXPECT_EQ(idle(), 0U) << "50 s, the API's default, is no wish";
-  listener.timeout_client_data_ms = 10'001;
+  listener()->timeout_client_data_ms = 10'001;
   EXPECT_EQ(idle(), 11U) << "no connection ends before its time; the other one was not set";
-  listener.timeout_member_data_ms = 600'000;
+  listener()->timeout_member_data_ms = 600'000;
   EXPECT_EQ(idle(), 600U);
-  listener.timeout_member_data_ms = 2'073'600'000;
+  listener()->timeout_member_data_ms = 2'073'600'000;
   EXPECT_EQ(idle(), 12600U) << "as long as can be told";
-  listener.data_timeouts_count = false;
+  listener()->data_timeouts_count = false;
   EXPECT_EQ(idle(), 0U) << "stored before they had an effect";
-  listener.data_timeouts_count = true;
-  listener.idle_timeout_seconds = 5;
+  listener()->data_timeouts_count = true;
+  listener()->idle_timeout_seconds = 5;
   EXPECT_EQ(idle(), 5U);
-  listener.idle_timeout_seconds.reset();
-  listener.protocol = model::Protocol::udp;
+  listener()->idle_timeout_seconds.reset();
+  listener()->protocol = model::Protocol::udp;
   const ListenerKey udp_80{ip("10.0.0.16"), 80, model::Protocol::udp};
   EXPECT_EQ(desired().listeners.at(udp_80).idle_seconds, 0U) << "they are TCP's";
 }
@@ -89,8 +89,9 @@ TEST_F(Reconciler, AFloatingIpReachesTheSameListenersAndMembersSeeTheVip) {
 }
 
 TEST_F(Reconciler, WithVipsOfBothVersionsAPoolServesEachWithTheMembersOfThatVersion) {
-  model.load_balancers.at(walkthrough.lb).additional_vips = {{ip("2001:db8::16"), std::nullopt}};
-  b().address = ip("2001:db8::6");
+  model.load_balancers.change(walkthrough.lb)->additional_vips = {
+      {ip("2001:db8::16"), std::nullopt}};
+  b()->address = ip("2001:db8::6");
   const auto state = desired();
   EXPECT_THAT(state.vips, testing::SizeIs(2));
   EXPECT_THAT(state.pools.at({walkthrough.pool, false}).ring, ElementsAre(walkthrough.a));
@@ -105,17 +106,17 @@ TEST_F(Reconciler, WithVipsOfBothVersionsAPoolServesEachWithTheMembersOfThatVers
 }
 
 TEST_F(Reconciler, ALoadBalancerThatTellsClientsDoesSoOnAllItsAddresses) {
-  model.load_balancers.at(walkthrough.lb).on_unmatched = model::RefusalMode::reset;
+  model.load_balancers.change(walkthrough.lb)->on_unmatched = model::RefusalMode::reset;
   walkthrough.add_floating_ip(model, "203.0.113.9");
   for (const auto& [address, vip] : desired().vips) EXPECT_TRUE(vip.resets);
 }
 
 TEST_F(Reconciler, AFailedMemberDoesNotChangeTheLengthOfAMaglevTable) {
-  model.pools.at(walkthrough.pool).lb_algorithm = model::Algorithm::maglev;
+  model.pools.change(walkthrough.pool)->lb_algorithm = model::Algorithm::maglev;
   for (int i = 0; i < 39; ++i) {  // 41 in all: one less would have a shorter table
-    auto more = a();
+    auto more = model.members.at(walkthrough.a);
     more.id = new_uuid();
-    model.members.emplace(more.id, more);
+    model.members.put(more);
   }
   const auto length = ring().size();
   health[walkthrough.a] = Health::down;
@@ -127,24 +128,24 @@ TEST_F(Reconciler, AMemberThatIsDownOrDisabledStaysKnownButLeavesTheRing) {
   EXPECT_THAT(ring(), ElementsAre(walkthrough.b));
   EXPECT_FALSE(flagged(walkthrough.a));
   health.clear();
-  b().admin_state_up = false;
+  b()->admin_state_up = false;
   EXPECT_THAT(ring(), ElementsAre(walkthrough.a));
   EXPECT_FALSE(flagged(walkthrough.b));
 }
 
 TEST_F(Reconciler, WeightZeroTakesNoNewConnections) {
-  a().weight = 0;
+  a()->weight = 0;
   EXPECT_THAT(ring(), ElementsAre(walkthrough.b));
   EXPECT_FALSE(flagged(walkthrough.a));
 }
 
 TEST_F(Reconciler, WeightsAreInTheRing) {
-  a().weight = 3;
+  a()->weight = 3;
   EXPECT_EQ(ring().size(), 4u);
 }
 
 TEST_F(Reconciler, BackupsServeOnlyWhenNobodyElseDoes) {
-  b().backup = true;
+  b()->backup = true;
   EXPECT_THAT(ring(), ElementsAre(walkthrough.a));
   EXPECT_FALSE(flagged(walkthrough.b));
   health[walkthrough.a] = Health::down;
@@ -152,7 +153,7 @@ TEST_F(Reconciler, BackupsServeOnlyWhenNobodyElseDoes) {
   health[walkthrough.b] = Health::down;
   EXPECT_THAT(ring(), IsEmpty());
   health.clear();
-  a().weight = 0;
+  a()->weight = 0;
   EXPECT_THAT(ring(), ElementsAre(walkthrough.b)) << "drained: the backup takes over";
 }
 
@@ -166,13 +167,13 @@ TEST_F(Reconciler, SuspectsTakeNoNewConnectionsAsLongAsThereIsAnotherMember) {
   expected.usable = false;
   EXPECT_EQ(state.members.at(walkthrough.a), expected) << "neither failed nor given up";
   EXPECT_EQ(with({walkthrough.a, walkthrough.b}), desired()) << "somebody has to take them";
-  b().backup = true;
+  b()->backup = true;
   EXPECT_EQ(with({walkthrough.a}), desired()) << "no backup is called for a suspicion";
 }
 
 TEST_F(Reconciler, ADisabledLoadBalancerKeepsItsAddressesAndAnswersNothing) {
   walkthrough.add_floating_ip(model, "203.0.113.9");
-  model.load_balancers.at(walkthrough.lb).admin_state_up = false;
+  model.load_balancers.change(walkthrough.lb)->admin_state_up = false;
   const auto state = desired();
   EXPECT_EQ(state.vips.at(ip("10.0.0.16")), (VipEntry{walkthrough.lb, false}));
   EXPECT_EQ(state.vips.at(ip("203.0.113.9")), (VipEntry{walkthrough.lb, false}));
@@ -180,12 +181,12 @@ TEST_F(Reconciler, ADisabledLoadBalancerKeepsItsAddressesAndAnswersNothing) {
 }
 
 TEST_F(Reconciler, ADisabledListenerIsAbsent) {
-  model.listeners.at(walkthrough.listener).admin_state_up = false;
+  model.listeners.change(walkthrough.listener)->admin_state_up = false;
   EXPECT_THAT(desired().listeners, IsEmpty());
 }
 
 TEST_F(Reconciler, AListenerWithoutAPoolOrWithADisabledOneIsThereWithNobodyBehindIt) {
-  model.pools.at(walkthrough.pool).admin_state_up = false;
+  model.pools.change(walkthrough.pool)->admin_state_up = false;
   auto state = desired();
   EXPECT_TRUE(state.listeners.at(port_80).pool.is_nil());
   EXPECT_THAT(state.pools, IsEmpty());
@@ -199,7 +200,7 @@ TEST_F(Reconciler, AListenerWithoutAPoolOrWithADisabledOneIsThereWithNobodyBehin
 }
 
 TEST_F(Reconciler, TheForwardingModeIsThePools) {
-  model.pools.at(walkthrough.pool).forwarding_mode = model::ForwardingMode::dnat;
+  model.pools.change(walkthrough.pool)->forwarding_mode = model::ForwardingMode::dnat;
   EXPECT_EQ(desired().pools.at(walkthrough.pool).forwarding_mode, model::ForwardingMode::dnat);
 }
 
@@ -251,7 +252,7 @@ TEST_F(Reconciler, MembersThatAreDownAreGivenUpAsLongAsThereIsAnotherOne) {
 }
 
 TEST_F(Reconciler, APoolMayKeepTheConnectionsOfMembersThatAreDown) {
-  model.pools.at(walkthrough.pool).on_member_down = model::MemberDownMode::keep;
+  model.pools.change(walkthrough.pool)->on_member_down = model::MemberDownMode::keep;
   health[walkthrough.a] = Health::down;
   EXPECT_TRUE(desired().members.at(walkthrough.a).failed);
   EXPECT_FALSE(desired().members.at(walkthrough.a).given_up);
@@ -259,9 +260,9 @@ TEST_F(Reconciler, APoolMayKeepTheConnectionsOfMembersThatAreDown) {
 }
 
 TEST_F(Reconciler, DrainedDisabledAndRemovedMembersAreNotGivenUp) {
-  model.members.at(walkthrough.a).weight = 0;
+  model.members.change(walkthrough.a)->weight = 0;
   EXPECT_FALSE(desired().members.at(walkthrough.a).given_up);
-  model.members.at(walkthrough.a).admin_state_up = false;
+  model.members.change(walkthrough.a)->admin_state_up = false;
   EXPECT_FALSE(desired().members.at(walkthrough.a).given_up);
 }
 
@@ -290,7 +291,7 @@ struct Random {
       lb.id = lb_id;
       lb.vip_address = ip(("10.0.0." + std::to_string(16 + random() % 5)).c_str());
       lb.admin_state_up = chance(80);
-      model.load_balancers[lb_id] = lb;
+      model.load_balancers.put(lb);
       for (unsigned j = 0; j < 3; j++) build_service(model, health, lb_id, ids, i * 3 + j, j);
     }
   }
@@ -301,14 +302,14 @@ struct Random {
     pool.id = ids[10 + index];
     pool.load_balancer_id = lb;
     pool.admin_state_up = chance(80);
-    if (chance(80)) model.pools[pool.id] = pool;
+    if (chance(80)) model.pools.put(pool);
     model::Listener listener;
     listener.id = ids[30 + index];
     listener.load_balancer_id = lb;
     listener.protocol_port = static_cast<std::uint16_t>(80 + port);
     listener.admin_state_up = chance(80);
     if (model.pools.contains(pool.id) && chance(80)) listener.default_pool_id = pool.id;
-    if (chance(80)) model.listeners[listener.id] = listener;
+    if (chance(80)) model.listeners.put(listener);
     if (!model.pools.contains(pool.id)) return;
     for (unsigned k = 0; k < 4; k++) {
       model::Member member;
@@ -320,7 +321,7 @@ struct Random {
       member.backup = chance(20);
       member.admin_state_up = chance(90);
       if (chance(25)) continue;
-      model.members[member.id] = member;
+      model.members.put(member);
       if (chance(25)) health[member.id] = Health::down;
     }
   }
@@ -355,7 +356,7 @@ TEST(ReconcilerScale, TenThousandMembersTakeMilliseconds) {
     member.pool_id = walkthrough.pool;
     member.address = boost::asio::ip::address_v4(0x0a010000 + i);
     member.protocol_port = 80;
-    model.members.emplace(member.id, member);
+    model.members.put(member);
   }
   const auto before = desired_state(model, {});
   const auto start = std::clock();

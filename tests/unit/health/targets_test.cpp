@@ -1,6 +1,9 @@
 // One pool with one monitor and two members; each test changes one thing.
 #include <gmock/gmock.h>
 
+#include <random>
+#include <tuple>
+
 #include "health/monitor.hpp"
 
 namespace sluice::health {
@@ -25,14 +28,15 @@ class Targets : public testing::Test {
     web2.address = parse_ip_address("10.0.0.5").value();
   }
 
-  std::vector<Target> wanted() const {
+  model::Model model() const {
     model::Model model;
-    model.pools[pool.id] = pool;
-    if (with_monitor) model.health_monitors[monitor.id] = monitor;
-    model.members[web1.id] = web1;
-    model.members[web2.id] = web2;
-    return targets(model, health);
+    model.pools.put(pool);
+    if (with_monitor) model.health_monitors.put(monitor);
+    model.members.put(web1);
+    model.members.put(web2);
+    return model;
   }
+  std::vector<Target> wanted() const { return targets(model(), health); }
   Target target_of(const model::Member& member) const {
     for (auto& target : wanted()) {
       if (target.member == member.id) return target;
@@ -96,6 +100,78 @@ TEST_F(Targets, AMemberOfAnotherPoolIsNotProbed) {
 TEST_F(Targets, AMemberOfWeightZeroIsProbedTooAsItMayReturn) {
   web1.weight = 0;
   EXPECT_THAT(wanted(), SizeIs(2));
+}
+
+TEST_F(Targets, AChangeThatProbingDoesNotDependOnChangesNoTarget) {
+  const auto before = model();
+  web1.weight = 7;
+  web1.name = "renamed";
+  web1.provisioning_status = model::ProvisioningStatus::active;
+  monitor.name = "renamed";
+  pool.name = "renamed";
+  EXPECT_THAT(target_change(before, model(), health).members, IsEmpty());
+}
+
+TEST_F(Targets, AChangeNamesAllMembersOfItsPoolAndWhatIsProbedNow) {
+  const auto before = model();
+  web1.admin_state_up = false;
+  auto change = target_change(before, model(), health);
+  EXPECT_THAT(change.members, testing::UnorderedElementsAre(web1.id, web2.id));
+  ASSERT_THAT(change.targets, SizeIs(1));
+  EXPECT_EQ(change.targets.front().member, web2.id);
+
+  monitor.delay_seconds = 9;
+  change = target_change(before, model(), health);
+  ASSERT_THAT(change.targets, SizeIs(1));
+  EXPECT_EQ(change.targets.front().settings->delay_seconds, 9U);
+
+  with_monitor = false;
+  change = target_change(before, model(), health);
+  EXPECT_THAT(change.members, SizeIs(2));
+  EXPECT_THAT(change.targets, IsEmpty());
+  EXPECT_THAT(target_change(before, {}, health).members, SizeIs(2)) << "all is deleted";
+  EXPECT_THAT(target_change({}, before, health).targets, SizeIs(2));
+}
+
+// What the changes add up to is what the model wants, whatever happened on the way.
+TEST_F(Targets, ChangesLeadWhereTheWholeModelLeads) {
+  const auto essence = [](const Target& target) {
+    return std::tuple(target.address, target.port, target.settings->delay_seconds);
+  };
+  std::mt19937 random(17);
+  std::map<Uuid, std::tuple<IpAddress, std::uint16_t, std::uint32_t>> followed;
+  model::Model before;
+  for (int step = 0; step < 500; ++step) {
+    auto* member = random() % 2 == 0 ? &web1 : &web2;
+    switch (random() % 6) {
+      case 0:
+        member->admin_state_up = !member->admin_state_up;
+        break;
+      case 1:
+        member->monitor_port = static_cast<std::uint16_t>(random() % 3);
+        break;
+      case 2:
+        pool.admin_state_up = !pool.admin_state_up;
+        break;
+      case 3:
+        monitor.admin_state_up = !monitor.admin_state_up;
+        break;
+      case 4:
+        monitor.delay_seconds = static_cast<std::uint32_t>(1 + random() % 3);
+        break;
+      default:
+        with_monitor = !with_monitor;
+    }
+    auto after = model();
+    if (random() % 4 == 0) after.members.erase(member->id);
+    const auto change = target_change(before, after, health);
+    for (const auto& id : change.members) followed.erase(id);
+    for (const auto& target : change.targets) followed[target.member] = essence(target);
+    decltype(followed) whole;
+    for (const auto& target : targets(after, health)) whole[target.member] = essence(target);
+    ASSERT_EQ(followed, whole) << "step " << step;
+    before = after;
+  }
 }
 
 }  // namespace

@@ -30,7 +30,10 @@ class Edit : public testing::Test {
   // Does what the controller does once the data plane has everything.
   void settle() {
     const auto all = [](auto& objects) {
-      for (auto& [id, object] : objects) object.provisioning_status = ProvisioningStatus::active;
+      const auto before = objects;
+      for (const auto& [id, object] : before) {
+        objects.change(id)->provisioning_status = ProvisioningStatus::active;
+      }
     };
     all(model.load_balancers);
     all(model.listeners);
@@ -116,8 +119,8 @@ TEST_F(Edit, AReplacedObjectKeepsItsIdentityAndTellsWhenItChanged) {
 }
 
 TEST_F(Edit, ALoadBalancerInErrorTakesChanges) {
-  model.load_balancers.at(lb).provisioning_status = ProvisioningStatus::error;
-  model.load_balancers.at(lb).provisioning_error = "members: map is full";
+  model.load_balancers.change(lb)->provisioning_status = ProvisioningStatus::error;
+  model.load_balancers.change(lb)->provisioning_error = "members: map is full";
   ASSERT_TRUE(add(model, member_at("10.0.0.6", 443), later));
   EXPECT_EQ(model.load_balancers.at(lb).provisioning_status, ProvisioningStatus::pending_update);
   EXPECT_EQ(model.load_balancers.at(lb).provisioning_error, "");
@@ -423,7 +426,7 @@ TEST_F(Edit, ARemovedListenerLeavesItsPool) {
 }
 
 TEST_F(Edit, ABusyLoadBalancerRefusesChangesToItAndBelowIt) {
-  model.load_balancers.at(lb).provisioning_status = ProvisioningStatus::pending_update;
+  model.load_balancers.change(lb)->provisioning_status = ProvisioningStatus::pending_update;
   const auto child_text = "Load Balancer " + to_string(lb) + " is immutable and cannot be updated.";
   const auto own_text = "Invalid state PENDING_UPDATE of loadbalancer resource " + to_string(lb);
 
@@ -447,7 +450,7 @@ TEST_F(Edit, ABusyLoadBalancerRefusesChangesToItAndBelowIt) {
 }
 
 TEST_F(Edit, ABusyLoadBalancerDoesNotHinderOthersOrAnEditOfSeveralSteps) {
-  model.load_balancers.at(lb).provisioning_status = ProvisioningStatus::pending_update;
+  model.load_balancers.change(lb)->provisioning_status = ProvisioningStatus::pending_update;
   auto after = model;
   LoadBalancer second;
   second.vip_address = ip("10.0.0.17");

@@ -14,36 +14,36 @@ namespace {
 class Status : public testing::Test {
  protected:
   Status() {
-    auto& lb = put(model.load_balancers, lb_id);
-    lb.vip_address = boost::asio::ip::make_address("10.0.0.16");
-    auto& listener = put(model.listeners, listener_id);
-    listener.load_balancer_id = lb_id;
-    listener.default_pool_id = pool_id;
-    put(model.pools, pool_id).load_balancer_id = lb_id;
-    put(model.members, a_id).pool_id = pool_id;
-    put(model.members, b_id).pool_id = pool_id;
+    put(model.load_balancers, lb_id)->vip_address = boost::asio::ip::make_address("10.0.0.16");
+    put(model.listeners, listener_id)->load_balancer_id = lb_id;
+    model.listeners.change(listener_id)->default_pool_id = pool_id;
+    put(model.pools, pool_id)->load_balancer_id = lb_id;
+    put(model.members, a_id)->pool_id = pool_id;
+    put(model.members, b_id)->pool_id = pool_id;
   }
 
   template <typename T>
-  T& put(std::map<Uuid, T>& objects, const Uuid& id) {
-    auto& object = objects[id];
+  typename Table<T>::Change put(Table<T>& objects, const Uuid& id) {
+    T object;
     object.id = id;
     object.provisioning_status = ProvisioningStatus::active;
-    return object;
+    objects.put(object);
+    return objects.change(id);
   }
 
-  HealthMonitor& monitor() {
-    auto& object = put(model.health_monitors, monitor_id);
-    object.pool_id = pool_id;
-    return object;
+  void monitor(bool admin_state_up = true) {
+    auto object = put(model.health_monitors, monitor_id);
+    object->pool_id = pool_id;
+    object->admin_state_up = admin_state_up;
   }
+  OperatingStatus of_monitor() { return operating_status(model.health_monitors.at(monitor_id)); }
 
-  OperatingStatus lb() { return operating_status(model, health, model.load_balancers[lb_id]); }
+  OperatingStatus lb() { return operating_status(model, health, model.load_balancers.at(lb_id)); }
   OperatingStatus listener() {
-    return operating_status(model, health, model.listeners[listener_id]);
+    return operating_status(model, health, model.listeners.at(listener_id));
   }
-  OperatingStatus pool() { return operating_status(model, health, model.pools[pool_id]); }
-  OperatingStatus a() { return operating_status(model, health, model.members[a_id]); }
+  OperatingStatus pool() { return operating_status(model, health, model.pools.at(pool_id)); }
+  OperatingStatus a() { return operating_status(model, health, model.members.at(a_id)); }
 
   Uuid lb_id = new_uuid(), listener_id = new_uuid(), pool_id = new_uuid(), monitor_id = new_uuid();
   Uuid a_id = new_uuid(), b_id = new_uuid();
@@ -52,15 +52,15 @@ class Status : public testing::Test {
 };
 
 TEST_F(Status, AListenerAtItsConnectionLimitIsDegradedAndSoIsItsLoadBalancer) {
-  const auto& object = model.listeners[listener_id];
+  const auto& object = model.listeners.at(listener_id);
   EXPECT_EQ(operating_status(model, health, object, FullListeners{listener_id}),
             OperatingStatus::degraded);
   EXPECT_EQ(operating_status(model, health, object, FullListeners{new_uuid()}),
             OperatingStatus::online);
-  const auto& owner = model.load_balancers[lb_id];
+  const auto& owner = model.load_balancers.at(lb_id);
   EXPECT_EQ(operating_status(model, health, owner, FullListeners{listener_id}),
             OperatingStatus::degraded);
-  model.listeners[listener_id].admin_state_up = false;
+  model.listeners.change(listener_id)->admin_state_up = false;
   EXPECT_EQ(operating_status(model, health, owner, FullListeners{listener_id}),
             OperatingStatus::online);
 }
@@ -81,12 +81,12 @@ TEST_F(Status, MemberWithMonitorIsOfflineUntilTheFirstResult) {
 TEST_F(Status, MemberThatIsDisabledIsOfflineWhateverProbingSaid) {
   monitor();
   health[a_id] = Health::up;
-  model.members[a_id].admin_state_up = false;
+  model.members.change(a_id)->admin_state_up = false;
   EXPECT_EQ(a(), OperatingStatus::offline);
 }
 
 TEST_F(Status, MemberOfWeightZeroIsDrainingUnlessItIsDown) {
-  model.members[a_id].weight = 0;
+  model.members.change(a_id)->weight = 0;
   EXPECT_EQ(a(), OperatingStatus::draining);
   monitor();
   health[a_id] = Health::up;
@@ -96,7 +96,7 @@ TEST_F(Status, MemberOfWeightZeroIsDrainingUnlessItIsDown) {
 }
 
 TEST_F(Status, MemberUnderADisabledMonitorIsNoMonitor) {
-  monitor().admin_state_up = false;
+  monitor(false);
   health[a_id] = Health::down;
   EXPECT_EQ(a(), OperatingStatus::no_monitor);
 }
@@ -122,55 +122,55 @@ TEST_F(Status, PoolWithSomeMembersDownIsDegradedAndWithAllDownError) {
 }
 
 TEST_F(Status, PoolWhoseMembersAreAllDrainedOrDisabledIsError) {
-  model.members[a_id].weight = 0;
-  model.members[b_id].admin_state_up = false;
+  model.members.change(a_id)->weight = 0;
+  model.members.change(b_id)->admin_state_up = false;
   EXPECT_EQ(pool(), OperatingStatus::error);
 }
 
 TEST_F(Status, PoolWithADisabledMemberIsNotDegraded) {
-  model.members[b_id].admin_state_up = false;
+  model.members.change(b_id)->admin_state_up = false;
   EXPECT_EQ(pool(), OperatingStatus::online);
 }
 
 TEST_F(Status, PoolThatIsDisabledOrAttachedToNothingIsOffline) {
-  model.pools[pool_id].admin_state_up = false;
+  model.pools.change(pool_id)->admin_state_up = false;
   EXPECT_EQ(pool(), OperatingStatus::offline);
-  model.pools[pool_id].admin_state_up = true;
-  model.listeners[listener_id].default_pool_id.reset();
+  model.pools.change(pool_id)->admin_state_up = true;
+  model.listeners.change(listener_id)->default_pool_id.reset();
   EXPECT_EQ(pool(), OperatingStatus::offline);
   EXPECT_EQ(lb(), OperatingStatus::online);
 }
 
 TEST_F(Status, ListenerIsOfflineWhenItOrItsLoadBalancerIsDisabled) {
   EXPECT_EQ(listener(), OperatingStatus::online);
-  model.listeners[listener_id].admin_state_up = false;
+  model.listeners.change(listener_id)->admin_state_up = false;
   EXPECT_EQ(listener(), OperatingStatus::offline);
-  model.listeners[listener_id].admin_state_up = true;
-  model.load_balancers[lb_id].admin_state_up = false;
+  model.listeners.change(listener_id)->admin_state_up = true;
+  model.load_balancers.change(lb_id)->admin_state_up = false;
   EXPECT_EQ(listener(), OperatingStatus::offline);
   EXPECT_EQ(lb(), OperatingStatus::offline);
 }
 
 TEST_F(Status, ListenerThatTheDataPlaneRefusedIsError) {
-  model.listeners[listener_id].provisioning_status = ProvisioningStatus::error;
+  model.listeners.change(listener_id)->provisioning_status = ProvisioningStatus::error;
   EXPECT_EQ(listener(), OperatingStatus::error);
 }
 
 TEST_F(Status, MonitorIsOnlineWhenEnabledWhateverItsProbesFound) {
   health[a_id] = Health::down;
-  EXPECT_EQ(operating_status(monitor()), OperatingStatus::online);
-  monitor().admin_state_up = false;
-  EXPECT_EQ(operating_status(model.health_monitors[monitor_id]), OperatingStatus::offline);
+  monitor();
+  EXPECT_EQ(of_monitor(), OperatingStatus::online);
+  monitor(false);
+  EXPECT_EQ(of_monitor(), OperatingStatus::offline);
 }
 
 TEST_F(Status, WhatIsBeingCreatedIsOfflineAndItsMembersTellTheMonitor) {
-  for (Object* object :
-       {static_cast<Object*>(&model.load_balancers[lb_id]),
-        static_cast<Object*>(&model.listeners[listener_id]),
-        static_cast<Object*>(&model.pools[pool_id]), static_cast<Object*>(&model.members[a_id])}) {
-    object->provisioning_status = ProvisioningStatus::pending_create;
-  }
-  model.members[a_id].weight = 0;
+  constexpr auto created = ProvisioningStatus::pending_create;
+  model.load_balancers.change(lb_id)->provisioning_status = created;
+  model.listeners.change(listener_id)->provisioning_status = created;
+  model.pools.change(pool_id)->provisioning_status = created;
+  model.members.change(a_id)->provisioning_status = created;
+  model.members.change(a_id)->weight = 0;
   EXPECT_EQ(lb(), OperatingStatus::offline);
   EXPECT_EQ(listener(), OperatingStatus::offline);
   EXPECT_EQ(pool(), OperatingStatus::offline);
@@ -180,22 +180,24 @@ TEST_F(Status, WhatIsBeingCreatedIsOfflineAndItsMembersTellTheMonitor) {
 }
 
 TEST_F(Status, OnlyAnEnabledMemberOfAnEnabledPoolWithAnEnabledMonitorIsProbed) {
-  const auto is_probed = [&] { return probed(model, model.members[a_id]); };
+  const auto is_probed = [&] { return probed(model, model.members.at(a_id)); };
   EXPECT_FALSE(is_probed());
   monitor();
   EXPECT_TRUE(is_probed());
-  for (Object* object :
-       {static_cast<Object*>(&model.pools[pool_id]), static_cast<Object*>(&model.members[a_id]),
-        static_cast<Object*>(&model.health_monitors[monitor_id])}) {
-    object->admin_state_up = false;
+  const auto off_and_on = [&](auto& table, const Uuid& id) {
+    table.change(id)->admin_state_up = false;
     EXPECT_FALSE(is_probed());
-    object->admin_state_up = true;
-  }
+    table.change(id)->admin_state_up = true;
+    EXPECT_TRUE(is_probed());
+  };
+  off_and_on(model.pools, pool_id);
+  off_and_on(model.members, a_id);
+  off_and_on(model.health_monitors, monitor_id);
 }
 
 TEST_F(Status, MembersOfAPoolComeInOrderOfCreation) {
-  model.members[a_id].created_at += std::chrono::microseconds(2);
-  model.members[b_id].created_at += std::chrono::microseconds(1);
+  model.members.change(a_id)->created_at += std::chrono::microseconds(2);
+  model.members.change(b_id)->created_at += std::chrono::microseconds(1);
   const auto members = members_of(model, pool_id);
   ASSERT_EQ(members.size(), 2u);
   EXPECT_EQ(members[0]->id, b_id);

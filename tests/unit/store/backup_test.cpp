@@ -36,7 +36,7 @@ class Backup : public testing::Test {
   void keep(const char* name) {
     model::Model after = model_;
     const auto object = load_balancer(name);
-    after.load_balancers.emplace(object.id, object);
+    after.load_balancers.put(object);
     ASSERT_TRUE(test::save(*store_, model_, after));
     model_ = after;
   }

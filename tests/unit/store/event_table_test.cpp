@@ -137,7 +137,7 @@ TEST_F(EventTable, AChangeIsNeverWithoutItsEventNorAnEventWithoutItsChange) {
     object.id = new_uuid();
     object.vip_port_id = new_uuid();
     object.vip_address = parse_ip_address("10.0.0.16").value();
-    after.load_balancers.emplace(object.id, object);
+    after.load_balancers.put(object);
     Commit commit;
     commit.objects = model::changes_between({}, after);
     commit.events = {event(1)};

@@ -133,8 +133,8 @@ TEST_F(Migration, AMigratedStoreTakesWhatTheOldOneCouldNot) {
     auto store = written_by(1);
     const auto model = test::model_in(store);
     auto after = model;
-    after.floating_ips.at(id(6)).load_balancer_id.reset();
-    after.listeners.at(id(3)).allowed_cidrs = {parse_ip_network("10.0.0.0/8").value()};
+    after.floating_ips.change(id(6))->load_balancer_id.reset();
+    after.listeners.change(id(3))->allowed_cidrs = {parse_ip_network("10.0.0.0/8").value()};
     EXPECT_TRUE(test::save(store, model, after));
     return after;
   }();

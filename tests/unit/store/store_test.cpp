@@ -14,6 +14,12 @@ namespace sluice::store {
 namespace {
 
 namespace fs = std::filesystem;
+
+template <typename T, typename Edit>
+void change_all(model::Table<T>& table, Edit edit) {
+  const auto before = table;
+  for (const auto& [id, object] : before) edit(*table.change(id));
+}
 using test::forget_health;
 using test::health_in;
 using test::model_in;
@@ -118,12 +124,12 @@ model::Model full_model() {
   floating_ip.load_balancer_id = lb.id;
 
   model::Model model;
-  model.load_balancers[lb.id] = lb;
-  model.pools[pool.id] = pool;
-  model.listeners[listener.id] = listener;
-  model.members[member.id] = member;
-  model.health_monitors[monitor.id] = monitor;
-  model.floating_ips[floating_ip.id] = floating_ip;
+  model.load_balancers.put(lb);
+  model.pools.put(pool);
+  model.listeners.put(listener);
+  model.members.put(member);
+  model.health_monitors.put(monitor);
+  model.floating_ips.put(floating_ip);
   model.quotas["eac679e4896146e6827ce29d755fe289"] = {1, 2, 3, 4, 5, 6, 7};
   return model;
 }
@@ -174,27 +180,27 @@ TEST_F(StoreTest, EveryAttributeComesBackAfterARestart) {
 
 TEST_F(StoreTest, AbsentOptionalAttributesComeBackAbsent) {
   auto model = full_model();
-  for (auto& [id, member] : model.members) {
-    member.updated_at.reset();
-    member.subnet_id.reset();
-    member.monitor_address.reset();
-    member.monitor_port.reset();
-    member.tags.clear();
-  }
-  for (auto& [id, listener] : model.listeners) {
-    listener.default_pool_id.reset();
-    listener.connection_limit = -1;
-    listener.allowed_cidrs.clear();
-  }
-  for (auto& [id, pool] : model.pools) {
-    pool.session_persistence.reset();
-    pool.persistence_timeout_seconds.reset();
-    pool.persistence_granularity.reset();
-  }
-  for (auto& [id, floating_ip] : model.floating_ips) {
-    floating_ip.network_id.reset();
-    floating_ip.load_balancer_id.reset();
-  }
+  change_all(model.members, [](auto& object) {
+    object.updated_at.reset();
+    object.subnet_id.reset();
+    object.monitor_address.reset();
+    object.monitor_port.reset();
+    object.tags.clear();
+  });
+  change_all(model.listeners, [](auto& object) {
+    object.default_pool_id.reset();
+    object.connection_limit = -1;
+    object.allowed_cidrs.clear();
+  });
+  change_all(model.pools, [](auto& object) {
+    object.session_persistence.reset();
+    object.persistence_timeout_seconds.reset();
+    object.persistence_granularity.reset();
+  });
+  change_all(model.floating_ips, [](auto& object) {
+    object.network_id.reset();
+    object.load_balancer_id.reset();
+  });
   {
     auto store = opened();
     ASSERT_TRUE(save(store, {}, model));
@@ -212,10 +218,10 @@ TEST_F(StoreTest, OnlyTheDifferenceIsWrittenAndWhatIsGoneIsDeleted) {
   after.members.clear();
   after.health_monitors.clear();
   after.floating_ips.clear();
-  after.load_balancers.begin()->second.name = "renamed";
-  after.quotas.begin()->second.member = -1;
+  after.load_balancers.change(after.load_balancers.begin()->first)->name = "renamed";
+  after.quotas[after.quotas.begin()->first].member = -1;
   after.quotas["other"] = {};
-  after.load_balancers.begin()->second.tags = {"green"};
+  after.load_balancers.change(after.load_balancers.begin()->first)->tags = {"green"};
   ASSERT_TRUE(save(store, before, after));
   EXPECT_EQ(model_in(store), after);
 
@@ -250,7 +256,7 @@ TEST_F(StoreTest, AnImpossibleStateIsRefusedAsAWhole) {
   auto store = opened();
   ASSERT_TRUE(save(store, {}, before));
   auto orphaned = before;
-  orphaned.load_balancers.begin()->second.name = "renamed";
+  orphaned.load_balancers.change(orphaned.load_balancers.begin()->first)->name = "renamed";
   orphaned.pools.clear();  // the member, the monitor and the listener still name it
   const auto saved = save(store, before, orphaned);
   ASSERT_FALSE(saved);
@@ -271,7 +277,7 @@ TEST_F(StoreTest, HealthIsKeptUntilItIsForgottenOrTheMemberGoes) {
   EXPECT_EQ(health_in(store), (model::HealthTable{{member, model::Health::down}}));
 
   auto renamed = model;
-  renamed.members.begin()->second.name = "renamed";
+  renamed.members.change(renamed.members.begin()->first)->name = "renamed";
   ASSERT_TRUE(save(store, model, renamed));
   EXPECT_EQ(health_in(store).size(), 1u) << "a change of the member keeps its health";
   ASSERT_TRUE(forget_health(store, member));
@@ -379,7 +385,7 @@ TEST_F(StoreTest, AnUnfinishedFirstStartIsDoneAgain) {
   if (!save(*store, {}, current)) ::_exit(1);
   for (int number = 1;; number++) {
     auto next = current;
-    next.load_balancers.begin()->second.name = std::to_string(number);
+    next.load_balancers.change(next.load_balancers.begin()->first)->name = std::to_string(number);
     if (!save(*store, current, next)) ::_exit(1);
     current = std::move(next);
     if (::write(acknowledge, &number, sizeof number) != sizeof number) ::_exit(1);
@@ -436,8 +442,10 @@ TEST_F(StoreTest, WhicheverWriteFailsACommitIsThereAsAWholeOrNotAtAllAndTheNextO
       disk.fail_at(failing);
       for (int number = 1; number <= 3; number++) {
         auto next = current;
-        next.load_balancers.begin()->second.name = std::to_string(number);
-        next.load_balancers.begin()->second.description = std::string(20'000, 'x');
+        next.load_balancers.change(next.load_balancers.begin()->first)->name =
+            std::to_string(number);
+        next.load_balancers.change(next.load_balancers.begin()->first)->description =
+            std::string(20'000, 'x');
         if (save(*store, current, next)) {
           current = next;
         } else {

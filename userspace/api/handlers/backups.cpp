@@ -25,16 +25,19 @@ namespace {
 // Overwrites the backup's marks of progress by today's. An object that differs otherwise counts as
 // updated now.
 template <typename T>
-void take_progress(const std::map<Uuid, T>& present, std::map<Uuid, T>& restored) {
-  for (auto& [id, object] : restored) {
-    const auto found = present.find(id);
-    if (found == present.end()) continue;
-    object.provisioning_status = found->second.provisioning_status;
-    object.provisioning_error = found->second.provisioning_error;
-    object.updated_at = found->second.updated_at;
+void take_progress(const model::Table<T>& present, model::Table<T>& restored) {
+  const auto wished = restored;
+  for (const auto& [id, wish] : wished) {
+    const auto* found = present.lookup(id);
+    if (!found) continue;
+    auto object = wish;
+    object.provisioning_status = found->provisioning_status;
+    object.provisioning_error = found->provisioning_error;
+    object.updated_at = found->updated_at;
     if constexpr (std::is_same_v<T, model::LoadBalancer>)
-      object.change_failed = found->second.change_failed;
-    if (object != found->second) object.updated_at = now();
+      object.change_failed = found->change_failed;
+    if (object != *found) object.updated_at = now();
+    restored.put(std::move(object));
   }
 }
 

@@ -76,19 +76,19 @@ class Comparison {
   void compare() {
     const auto& old_ones = before_.model.*Kind<T>::table;
     const auto& new_ones = after_.model.*Kind<T>::table;
-    for (const auto& [id, object] : new_ones) {
-      const auto old = old_ones.find(id);
-      if (old == old_ones.end()) {
-        add("created", object, {}, own(after_, object));
-      } else if (old->second != object) {
-        note_change(old->second, object);
-      }
-    }
-    for (const auto& [id, object] : old_ones) {
-      if (!new_ones.contains(id)) {
-        add("deleted", object, own(before_, object), {});
-      }
-    }
+    std::vector<const T*> gone;
+    model::Table<T>::for_each_difference(old_ones, new_ones,
+                                         [&](const Uuid&, const T* old, const T* object) {
+                                           if (!object) {
+                                             gone.push_back(old);
+                                           } else if (old) {
+                                             note_change(*old, *object);
+                                           } else {
+                                             add("created", *object, {}, own(after_, *object));
+                                           }
+                                           return true;
+                                         });
+    for (const auto* object : gone) add("deleted", *object, own(before_, *object), {});
   }
 
   void compare_quotas() {

@@ -63,9 +63,9 @@ struct Kind<model::FloatingIp> {
   static constexpr auto table = &model::Model::floating_ips;
 };
 
-inline View view(const Call& call, model::Relations::Questions questions = model::Relations::few) {
+inline View view(const Call& call) {
   auto& controller = call.context.controller;
-  return {controller.model(), controller.health(), controller.full_listeners(), questions};
+  return {controller.model(), controller.health(), controller.full_listeners()};
 }
 
 inline model::Timestamp now() {
@@ -111,7 +111,7 @@ Result<Reply> list_of(const Call& call, std::string_view plural, const ListQuery
 // GET on a collection: lists the objects that satisfy `wanted`.
 template <typename T, typename Predicate>
 Result<Reply> list_where(const Call& call, Predicate wanted) {
-  const auto shown = view(call, model::Relations::many);
+  const auto shown = view(call);
   auto sample = render(shown, T{});
   // This attribute alone is absent rather than null if it has no value.
   if constexpr (std::is_same_v<T, model::Pool>) sample.emplace("healthmonitor_id", nullptr);

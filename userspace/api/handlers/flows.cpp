@@ -128,7 +128,7 @@ Result<control::Question> read_question(const Call& call) {
 
 // The object's name, or its id where it has none.
 template <typename T>
-json::value called(const std::map<Uuid, T>& objects, const Uuid& id) {
+json::value called(const model::Table<T>& objects, const Uuid& id) {
   const auto found = objects.find(id);
   if (found == objects.end() || found->second.name.empty()) return id_or_null(id);
   return json::value(found->second.name);

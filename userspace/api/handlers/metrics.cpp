@@ -87,7 +87,7 @@ void write(Text& text, std::string_view object, const std::vector<Counted>& all)
 
 // Labels have an object's name, which is easy to read, and its id, which is unique.
 template <typename T>
-std::string name_of(const std::map<Uuid, T>& objects, const Uuid& id) {
+std::string name_of(const model::Table<T>& objects, const Uuid& id) {
   const auto found = objects.find(id);
   return found == objects.end() ? std::string() : found->second.name;
 }
@@ -276,7 +276,7 @@ class Scrape {
   const model::HealthTable& health_;
   const control::Suspects& suspects_;
   const model::FullListeners full_;
-  const model::Relations relations_{model_, model::Relations::many};
+  const model::Relations relations_{model_};
   Text text_;
   std::uint64_t errors_ = 0;
 };

@@ -9,17 +9,14 @@ tl::unexpected<Error> forbidden() {
 
 // Says whether the two differ in an object of another project.
 template <typename T>
-bool touches_others(const std::map<Uuid, T>& before, const std::map<Uuid, T>& after,
+bool touches_others(const model::Table<T>& before, const model::Table<T>& after,
                     const std::string& project) {
-  for (const auto& [id, object] : before) {
-    if (object.project_id == project) continue;
-    const auto now = after.find(id);
-    if (now == after.end() || now->second != object) return true;
-  }
-  for (const auto& [id, object] : after) {
-    if (object.project_id != project && !before.contains(id)) return true;
-  }
-  return false;
+  bool touches = false;
+  model::Table<T>::for_each_difference(before, after, [&](const Uuid&, const T* old, const T* now) {
+    touches = (old ? old : now)->project_id != project;
+    return !touches;
+  });
+  return touches;
 }
 
 bool touches_others(const model::Model& before, const model::Model& after,

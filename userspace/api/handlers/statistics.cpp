@@ -50,7 +50,7 @@ std::string socket_text(const IpAddress& address, std::uint16_t port) {
 }
 
 template <typename T>
-std::string called(const std::map<Uuid, T>& objects, const Uuid& id) {
+std::string called(const model::Table<T>& objects, const Uuid& id) {
   const auto found = objects.find(id);
   if (found == objects.end()) return {};
   return found->second.name.empty() ? to_string(id) : found->second.name;

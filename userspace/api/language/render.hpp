@@ -18,9 +18,8 @@ namespace sluice::api {
 
 // The source of operating status and the ids of children.
 struct View {
-  View(const model::Model& shown, const model::HealthTable& known, model::FullListeners are_full,
-       model::Relations::Questions questions = model::Relations::few)
-      : model(shown), health(known), full(std::move(are_full)), relations(shown, questions) {}
+  View(const model::Model& shown, const model::HealthTable& known, model::FullListeners are_full)
+      : model(shown), health(known), full(std::move(are_full)), relations(shown) {}
 
   const model::Model& model;
   const model::HealthTable& health;
@@ -48,12 +47,12 @@ boost::json::object render_status_tree(const View& view, const model::LoadBalanc
 
 // The objects of a table that satisfy `wanted`, oldest first (equal times: by id).
 template <typename T, typename Predicate>
-std::vector<const T*> oldest_first(const std::map<Uuid, T>& table, Predicate wanted) {
+std::vector<const T*> oldest_first(const model::Table<T>& table, Predicate wanted) {
   std::vector<const T*> found;
-  for (const auto& [id, object] : table) {
+  table.walk(model::Facet::any, {}, [&](const T& object) {
     if (wanted(object)) found.push_back(&object);
-  }
-  std::ranges::stable_sort(found, {}, [](const T* object) { return object->created_at; });
+    return true;
+  });
   return found;
 }
 
