@@ -76,8 +76,9 @@ class FakeDataPlane : public control::DataPlane, public control::Inspection {
   Result<control::Counters> member_counters(const Uuid& member) override {
     return member_counts[member];
   }
-  Result<control::HandshakeTimes> member_handshakes(const Uuid& member) override {
-    return handshakes[member];
+  Result<control::AllCounters> all_counters() override {
+    if (read_error) return tl::unexpected(*read_error);
+    return control::AllCounters{listener_counts, member_counts, handshakes};
   }
   Result<std::vector<control::ReasonCount>> reason_counters() override { return reasons; }
   // Within the call; or, where a test holds it up, when the test wants.

@@ -69,7 +69,7 @@ class DataPlaneOverMaps : public BpfDataPlane {
   Result<Counters> member_counters(const Uuid& member) override {
     return counters(member_counters_, member_indices_.find(member));
   }
-  Result<control::HandshakeTimes> member_handshakes(const Uuid& member) override;
+  Result<control::AllCounters> all_counters() override;
   Result<std::vector<control::ReasonCount>> reason_counters() override;
   Result<void> renew_next_hops() override;
   Result<store::Position> store_position() override;
@@ -120,6 +120,8 @@ class DataPlaneOverMaps : public BpfDataPlane {
 
   Result<Counters> counters(const kernel::CounterMap<sluice_counters>& map,
                             std::optional<std::uint32_t> index) const;
+  static Result<std::map<Uuid, Counters>> all_counters(
+      const kernel::CounterMap<sluice_counters>& map, const IndexTable& table);
   // The object's index, or a new one whose counters start at zero; `zero` resets further counters.
   using Zero = std::function<Result<void>(std::uint32_t index)>;
   Result<std::uint32_t> index_for(IndexTable& table, const kernel::CounterMap<sluice_counters>& map,

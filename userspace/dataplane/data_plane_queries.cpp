@@ -27,20 +27,50 @@ model::Supported DataPlaneOverMaps::supported() const {
 
 // ---- counters of reasons, flows, next hops ----
 
-Result<control::HandshakeTimes> DataPlaneOverMaps::member_handshakes(const Uuid& member) {
-  const auto index = member_indices_.find(member);
-  if (!index) return control::HandshakeTimes{};
-  const auto timed = member_handshakes_.lookup(*index);
-  if (!timed) return tl::unexpected(timed.error());
+namespace {
+
+control::HandshakeTimes from_map(const sluice_member_handshakes& timed) {
   control::HandshakeTimes times;
-  times.sum_ns = (*timed)->sum_nanoseconds;
+  times.sum_ns = timed.sum_nanoseconds;
   std::uint64_t limit = std::uint64_t{1} << SLUICE_HANDSHAKE_SHIFT;
-  for (const auto answers : (*timed)->answers) {
+  for (const auto answers : timed.answers) {
     times.buckets.push_back({limit, answers});
     limit *= 2;
   }
   times.buckets.back().at_most_ns = UINT64_MAX;
   return times;
+}
+
+}  // namespace
+
+Result<std::map<Uuid, Counters>> DataPlaneOverMaps::all_counters(
+    const kernel::CounterMap<sluice_counters>& map, const IndexTable& table) {
+  const auto values = map.first_per_cpu(table.used_range());
+  if (!values) return tl::unexpected(values.error());
+  const auto cpus = kernel::possible_cpus();
+  std::map<Uuid, Counters> result;
+  table.for_each_used([&](const Uuid& object, std::uint32_t index) {
+    auto& sum = result.emplace_hint(result.end(), object, Counters{})->second;
+    for (std::size_t cpu = 0; cpu < cpus; ++cpu) add(sum, (*values)[index * cpus + cpu]);
+  });
+  return result;
+}
+
+Result<control::AllCounters> DataPlaneOverMaps::all_counters() {
+  auto listeners = all_counters(listener_counters_, listener_indices_);
+  if (!listeners) return tl::unexpected(std::move(listeners.error()));
+  auto members = all_counters(member_counters_, member_indices_);
+  if (!members) return tl::unexpected(std::move(members.error()));
+  const auto timed = member_handshakes_.entries(member_indices_.used_range());
+  if (!timed) return tl::unexpected(timed.error());
+  control::AllCounters all{std::move(*listeners), std::move(*members), {}};
+  member_indices_.for_each_used([&](const Uuid& member, std::uint32_t index) {
+    const auto& times = (*timed)[index].second;
+    if (std::ranges::any_of(times.answers, [](auto answers) { return answers > 0; })) {
+      all.handshakes.emplace_hint(all.handshakes.end(), member, from_map(times));
+    }
+  });
+  return all;
 }
 
 Result<std::vector<control::ReasonCount>> DataPlaneOverMaps::reason_counters() {

@@ -5,6 +5,7 @@
 // first.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <list>
@@ -30,6 +31,21 @@ class IndexTableOf {
 
   std::optional<std::uint32_t> find(const Object& object) const;
   std::optional<Object> object_at(std::uint32_t index) const;
+
+  // Calls visit(object, index) for each object that has an index now, in their order.
+  template <typename Visit>
+  void for_each_used(Visit visit) const {
+    for (const auto& [object, index] : index_of_) {
+      if (slots_[index].used) visit(object, index);
+    }
+  }
+
+  // Returns one more than the highest index in use; 0 if there is none.
+  std::uint32_t used_range() const {
+    std::uint32_t range = 0;
+    for_each_used([&](const Object&, std::uint32_t index) { range = std::max(range, index + 1); });
+    return range;
+  }
 
   struct Allocation {
     std::uint32_t index = 0;

@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "kernel/kernel_info.hpp"
@@ -50,10 +51,10 @@ struct Cursor {
   bool started = false;
 };
 
-// Reads the next entries, at most round_entries; returns 0 and sets `done` after the last ones.
+// Reads the next entries, at most `room`; returns 0 and sets `done` after the last ones.
 Result<std::uint32_t> read_round(const RawMap& map, Cursor& cursor, void* keys, void* values,
-                                 bool& done) {
-  std::uint32_t count = round_entries;
+                                 bool& done, std::uint32_t room = round_entries) {
+  std::uint32_t count = room;
   const int result = bpf_map_lookup_batch(map.fd(), cursor.started ? cursor.opaque : nullptr,
                                           cursor.opaque, keys, values, &count, nullptr);
   cursor.started = true;
@@ -64,15 +65,17 @@ Result<std::uint32_t> read_round(const RawMap& map, Cursor& cursor, void* keys, 
 
 }  // namespace
 
-Result<RawMap::Batch> RawMap::read_all(std::uint32_t key_size, std::uint32_t value_size) const {
+Result<RawMap::Batch> RawMap::read_all(std::uint32_t key_size, std::uint32_t value_size,
+                                       std::uint32_t most) const {
   Batch all;
   Cursor cursor;
-  for (bool done = false; !done;) {
-    const std::size_t room = all.count + round_entries;
+  for (bool done = false; !done && all.count < most;) {
+    const auto round = std::min(round_entries, most - all.count);
+    const std::size_t room = all.count + round;
     all.keys.resize(room * key_size);
     all.values.resize(room * value_size);
     const auto count = read_round(*this, cursor, &all.keys[std::size_t{all.count} * key_size],
-                                  &all.values[std::size_t{all.count} * value_size], done);
+                                  &all.values[std::size_t{all.count} * value_size], done, round);
     if (!count) return tl::unexpected(count.error());
     all.count += *count;
   }

@@ -37,7 +37,9 @@ class RawMap {
     std::vector<std::byte> keys, values;
     std::uint32_t count = 0;
   };
-  Result<Batch> read_all(std::uint32_t key_size, std::uint32_t value_size) const;
+  // Stops after `most` entries.
+  Result<Batch> read_all(std::uint32_t key_size, std::uint32_t value_size,
+                         std::uint32_t most = UINT32_MAX) const;
   Result<void> put_bytes(const void* key, const void* value) const;
   Result<bool> erase_bytes(const void* key) const;
 
@@ -74,10 +76,10 @@ class Map : public RawMap {
   // Removes the entry; returns false if there was none.
   Result<bool> erase(const Key& key) const { return erase_bytes(&key); }
 
-  // Reads all entries; those of an array are in the order of their indices. It is not a snapshot if
-  // others write meanwhile.
-  Result<std::vector<std::pair<Key, Value>>> entries() const {
-    const auto batch = read_all(sizeof(Key), sizeof(Value));
+  // Reads all entries, or the first ones; those of an array are in the order of their indices. It
+  // is not a snapshot if others write meanwhile.
+  Result<std::vector<std::pair<Key, Value>>> entries(std::uint32_t most = UINT32_MAX) const {
+    const auto batch = read_all(sizeof(Key), sizeof(Value), most);
     if (!batch) return tl::unexpected(batch.error());
     std::vector<std::pair<Key, Value>> result(batch->count);
     for (std::size_t i = 0; i < result.size(); ++i) {
@@ -123,6 +125,16 @@ class CounterMap : public RawMap {
     std::vector<Value> values(possible_cpus());
     const auto found = lookup_bytes(&index, values.data());
     if (!found) return tl::unexpected(found.error());
+    return values;
+  }
+  // Reads the values of the first indices; those of one index are side by side.
+  Result<std::vector<Value>> first_per_cpu(std::uint32_t indices) const {
+    const auto batch =
+        read_all(sizeof(std::uint32_t), static_cast<std::uint32_t>(sizeof(Value) * possible_cpus()),
+                 indices);
+    if (!batch) return tl::unexpected(batch.error());
+    std::vector<Value> values(batch->count * possible_cpus());
+    std::memcpy(values.data(), batch->values.data(), values.size() * sizeof(Value));
     return values;
   }
   Result<void> set_to_zero(std::uint32_t index) const {

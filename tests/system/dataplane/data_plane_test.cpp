@@ -212,6 +212,23 @@ TEST_F(DataPlaneTest, AnEqualRingIsNotSwapped) {
   EXPECT_EQ(read().pools[pool].ring, std::vector{second});
 }
 
+TEST_F(DataPlaneTest, EverythingIsCountedTogetherAsOneByOne) {
+  put_everything();
+  count_flows("listener_counters", 0, 5, 2);
+  count_flows("member_counters", 1, 3, 1);
+  const auto all = plane->all_counters();
+  ASSERT_TRUE(all) << all.error().text();
+  EXPECT_EQ(all->listeners.at(listener), plane->listener_counters(listener).value());
+  EXPECT_EQ(all->listeners.at(listener).active_flows(), 3U);
+  for (const auto& member : {first, second}) {
+    EXPECT_EQ(all->members.at(member), plane->member_counters(member).value());
+  }
+  EXPECT_TRUE(all->handshakes.empty());
+  apply(RemoveVip{vip});
+  apply(RemoveListener{key});
+  EXPECT_TRUE(plane->all_counters()->listeners.empty());
+}
+
 TEST_F(DataPlaneTest, ARingMayBeEmptyAndThenLong) {
   put_members();
   apply(PutPool{pool, {model::ForwardingMode::fullnat, {}}});

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <initializer_list>
 #include <iterator>
 
 #include "model/names.hpp"
@@ -12,7 +13,30 @@
 namespace sluice::api {
 namespace {
 
-using Labels = std::vector<std::pair<std::string_view, std::string>>;
+using Label = std::pair<std::string_view, std::string_view>;
+
+void append_escaped(std::string& out, std::string_view text) {
+  for (auto at = text.find_first_of("\\\"\n"); at != text.npos; at = text.find_first_of("\\\"\n")) {
+    out.append(text.substr(0, at))
+        .append(text[at] == '\n'  ? "\\n"
+                : text[at] == '"' ? "\\\""
+                                  : "\\\\");
+    text.remove_prefix(at + 1);
+  }
+  out.append(text);
+}
+
+// What stands in a sample's braces. Made once for all samples of an object: there are thousands.
+std::string label_text(std::initializer_list<Label> labels) {
+  std::string out;
+  for (const auto& [key, text] : labels) {
+    if (!out.empty()) out += ',';
+    out.append(key).append("=\"");
+    append_escaped(out, text);
+    out += '"';
+  }
+  return out;
+}
 
 // The text of all metrics. Each family is announced once, before its first sample.
 class Text {
@@ -21,33 +45,28 @@ class Text {
     fmt::format_to(std::back_inserter(out_), "# HELP {0} {1}\n# TYPE {0} {2}\n", name, help, type);
   }
   template <typename Number>
-  void sample(std::string_view name, const Labels& labels, Number value) {
-    out_ += name;
-    char separator = '{';
-    for (const auto& [key, text] : labels) {
-      fmt::format_to(std::back_inserter(out_), "{}{}=\"{}\"", std::exchange(separator, ','), key,
-                     escaped(text));
+  void sample(std::string_view name, std::string_view labels, Number value) {
+    out_.append(name);
+    if (!labels.empty()) out_.append("{").append(labels).append("}");
+    if constexpr (std::is_integral_v<Number>) {
+      out_.append(" ").append(fmt::format_int(value).c_str()).append("\n");
+    } else {
+      fmt::format_to(std::back_inserter(out_), " {}\n", value);
     }
-    fmt::format_to(std::back_inserter(out_), "{} {}\n", labels.empty() ? "" : "}", value);
+  }
+  template <typename Number>
+  void sample(std::string_view name, std::initializer_list<Label> labels, Number value) {
+    sample(name, label_text(labels), value);
   }
   std::string take() { return std::move(out_); }
 
  private:
-  static std::string escaped(std::string_view text) {
-    std::string out;
-    for (const char c : text) {
-      if (c == '\\' || c == '"') out += '\\';
-      out += c == '\n' ? std::string("\\n") : std::string(1, c);
-    }
-    return out;
-  }
-
   std::string out_;
 };
 
 // An object with its labels and its counters.
 struct Counted {
-  Labels labels;
+  std::string labels;
   control::Counters counters;
 };
 
@@ -87,9 +106,9 @@ void write(Text& text, std::string_view object, const std::vector<Counted>& all)
 
 // Labels have an object's name, which is easy to read, and its id, which is unique.
 template <typename T>
-std::string name_of(const model::Table<T>& objects, const Uuid& id) {
-  const auto found = objects.find(id);
-  return found == objects.end() ? std::string() : found->second.name;
+std::string_view name_of(const model::Table<T>& objects, const Uuid& id) {
+  const T* found = objects.lookup(id);
+  return found ? std::string_view(found->name) : std::string_view();
 }
 
 class Scrape {
@@ -106,14 +125,18 @@ class Scrape {
 
   std::string text() {
     packets();
-    listeners();
-    members();
+    if (const auto all = data_plane_.all_counters()) {
+      listeners(*all);
+      members(*all);
+    } else {
+      failed();
+    }
     statuses();
     interfaces();
     turns();
     events();
     text_.family("sluice_scrape_errors", "gauge", "Parts of this page that could not be read.");
-    text_.sample("sluice_scrape_errors", {}, errors_);
+    text_.sample("sluice_scrape_errors", "", errors_);
     return text_.take();
   }
 
@@ -129,31 +152,29 @@ class Scrape {
     }
   }
 
-  void listeners() {
+  void listeners(const control::AllCounters& all) {
     std::vector<Counted> counted;
+    counted.reserve(model_.listeners.size());
     for (const auto& [id, listener] : model_.listeners) {
-      auto counters = data_plane_.listener_counters(id);
-      if (!counters) return failed();
       counted.push_back(
-          {{{"id", to_string(id)},
-            {"listener", listener.name},
-            {"load_balancer", name_of(model_.load_balancers, listener.load_balancer_id)},
-            {"protocol", std::string(model::name(listener.protocol))},
-            {"port", std::to_string(listener.protocol_port)}},
-           *counters});
+          {label_text({{"id", to_string(id)},
+                       {"listener", listener.name},
+                       {"load_balancer", name_of(model_.load_balancers, listener.load_balancer_id)},
+                       {"protocol", model::name(listener.protocol)},
+                       {"port", fmt::format_int(listener.protocol_port).c_str()}}),
+           counters_of(all.listeners, id)});
     }
     write(text_, "listener", counted);
   }
 
-  void members() {
+  void members(const control::AllCounters& all) {
     std::vector<Counted> counted;
+    counted.reserve(model_.members.size());
     for (const auto& [id, member] : model_.members) {
-      auto counters = data_plane_.member_counters(id);
-      if (!counters) return failed();
-      counted.push_back({labels_of(member), *counters});
+      counted.push_back({labels_of(member), counters_of(all.members, id)});
     }
     write(text_, "member", counted);
-    handshakes();
+    handshakes(all);
     text_.family("sluice_member_up", "gauge", "1: the last probes found it alive, 0: dead.");
     for (const auto& [id, health] : health_) {
       const auto member = model_.members.find(id);
@@ -163,49 +184,52 @@ class Scrape {
     }
     text_.family("sluice_member_suspected", "gauge",
                  "1: new connections to it failed, and it has yet to answer a probe.");
+    auto labelled = counted.begin();
     for (const auto& [id, member] : model_.members) {
-      text_.sample("sluice_member_suspected", labels_of(member), suspects_.contains(id) ? 1 : 0);
+      text_.sample("sluice_member_suspected", (labelled++)->labels, suspects_.contains(id) ? 1 : 0);
     }
   }
 
   // Handshake times as cumulative buckets, as Prometheus wants them; every other limit is enough.
   // Members without a measured handshake have no samples.
-  void handshakes() {
+  void handshakes(const control::AllCounters& all) {
     constexpr std::string_view name = "sluice_member_handshake_seconds";
     constexpr double second_ns = 1e9;
     text_.family(name, "histogram",
                  "How long the member took to answer a SYN or INIT, of a sample of connections.");
-    for (const auto& [id, member] : model_.members) {
-      const auto times = data_plane_.member_handshakes(id);
-      if (!times) return failed();
-      std::uint64_t answers = 0;
-      for (const auto& bucket : times->buckets) answers += bucket.answers;
-      if (answers == 0) continue;
-      const auto labels = labels_of(member);
+    for (const auto& [id, times] : all.handshakes) {
+      const auto member = model_.members.find(id);
+      if (member == model_.members.end()) continue;
+      const auto labels = labels_of(member->second);
       std::uint64_t so_far = 0;
-      for (std::size_t i = 0; i < times->buckets.size(); ++i) {
-        const auto& bucket = times->buckets[i];
+      for (std::size_t i = 0; i < times.buckets.size(); ++i) {
+        const auto& bucket = times.buckets[i];
         const bool any = bucket.at_most_ns == UINT64_MAX;
         so_far += bucket.answers;
         if (i % 2 != 0 && !any) continue;
-        auto with_limit = labels;
-        with_limit.emplace_back(
-            "le", any ? "+Inf"
-                      : fmt::format("{:.9g}", static_cast<double>(bucket.at_most_ns) / second_ns));
-        text_.sample(fmt::format("{}_bucket", name), with_limit, so_far);
+        const auto limit =
+            any ? "+Inf"
+                : fmt::format("{:.9g}", static_cast<double>(bucket.at_most_ns) / second_ns);
+        text_.sample(fmt::format("{}_bucket", name), labels + ",le=\"" + limit + '"', so_far);
       }
       text_.sample(fmt::format("{}_sum", name), labels,
-                   static_cast<double>(times->sum_ns) / second_ns);
-      text_.sample(fmt::format("{}_count", name), labels, answers);
+                   static_cast<double>(times.sum_ns) / second_ns);
+      text_.sample(fmt::format("{}_count", name), labels, so_far);
     }
   }
 
-  Labels labels_of(const model::Member& member) const {
-    return {{"id", to_string(member.id)},
-            {"member", member.name},
-            {"pool", name_of(model_.pools, member.pool_id)},
-            {"address", member.address.to_string()},
-            {"port", std::to_string(member.protocol_port)}};
+  static control::Counters counters_of(const std::map<Uuid, control::Counters>& all,
+                                       const Uuid& id) {
+    const auto found = all.find(id);
+    return found == all.end() ? control::Counters{} : found->second;
+  }
+
+  std::string labels_of(const model::Member& member) const {
+    return label_text({{"id", to_string(member.id)},
+                       {"member", member.name},
+                       {"pool", name_of(model_.pools, member.pool_id)},
+                       {"address", member.address.to_string()},
+                       {"port", fmt::format_int(member.protocol_port).c_str()}});
   }
 
   // One sample per load balancer with the status as a label, because operators alert on the word.
@@ -218,8 +242,8 @@ class Scrape {
                    {{"id", to_string(id)},
                     {"load_balancer", object.name},
                     {"vip", model::vips_text(object)},
-                    {"operating_status", std::string(model::name(operating))},
-                    {"provisioning_status", std::string(model::name(object.provisioning_status))}},
+                    {"operating_status", model::name(operating)},
+                    {"provisioning_status", model::name(object.provisioning_status)}},
                    1);
     }
   }
@@ -249,11 +273,11 @@ class Scrape {
                    {{"le", any ? "+Inf" : fmt::format("{:g}", seconds(TurnTimes::limits[i]))}},
                    so_far);
     }
-    text_.sample(fmt::format("{}_sum", name), {}, seconds(turns_->sum()));
-    text_.sample(fmt::format("{}_count", name), {}, so_far);
+    text_.sample(fmt::format("{}_sum", name), "", seconds(turns_->sum()));
+    text_.sample(fmt::format("{}_count", name), "", so_far);
     text_.family("sluice_event_loop_longest_turn_cpu_seconds", "gauge",
                  "CPU time of the longest turn since the start.");
-    text_.sample("sluice_event_loop_longest_turn_cpu_seconds", {}, seconds(turns_->longest()));
+    text_.sample("sluice_event_loop_longest_turn_cpu_seconds", "", seconds(turns_->longest()));
   }
 
   void events() {
