@@ -55,7 +55,13 @@ Operation with_members_at_hand(Operation operation, const DataPlaneState& actual
 std::vector<Refusal> apply_all(DataPlane& data_plane, const std::vector<Operation>& operations,
                                DataPlaneState& actual) {
   std::vector<Refusal> refusals;
-  for (const auto& planned : operations) {
+  // The members of rings are there before the first pool is.
+  const auto pools = std::ranges::find_if(operations, [](const Operation& operation) {
+    return std::holds_alternative<PutPool>(operation);
+  });
+  for (auto at = operations.begin(); at != operations.end(); ++at) {
+    if (at == pools) data_plane.expect({at, operations.end()});
+    const auto& planned = *at;
     auto operation = planned;
     if (!refusals.empty()) {
       operation = with_members_at_hand(std::move(operation), actual);

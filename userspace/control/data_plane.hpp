@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <span>
 #include <string>
 #include <tuple>
 #include <variant>
@@ -215,6 +216,10 @@ class DataPlane {
   // Carries out the operation. ErrorKind::conflict if a map is full (the error names map and
   // capacity).
   virtual Result<void> apply(const Operation& operation) = 0;
+  // Announces operations that will be applied next, one by one, so that work that is cheaper for
+  // many at once can be done now. Packets see no effect before apply(), and a failure shows up
+  // there.
+  virtual void expect(std::span<const Operation> /*operations*/) {}
 
   // Reads back from the kernel whether it holds what these operations have put; nullopt: only
   // read() can tell.

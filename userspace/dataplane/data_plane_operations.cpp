@@ -132,10 +132,26 @@ Result<Ring> DataPlaneOverMaps::ring_elements(const control::PutPool& put) const
   return ring;
 }
 
+// Prepares only pools that are new, because no packet reaches them yet.
+void DataPlaneOverMaps::expect(std::span<const control::Operation> operations) {
+  std::vector<std::pair<std::uint32_t, Ring>> rings;
+  for (const auto& operation : operations) {
+    const auto* put = std::get_if<control::PutPool>(&operation);
+    if (!put || pool_indices_.find(put->key)) continue;
+    auto ring = ring_elements(*put);
+    if (!ring || ring->size() > SLUICE_MAX_RING_SLOTS) continue;
+    const auto index = pool_index_for(put->key);
+    if (!index) break;
+    expected_pools_.insert(put->key);
+    rings.emplace_back(*index, std::move(*ring));
+  }
+  if (rings.size() > 1) (void)rings_.put_first(rings);
+}
+
 Result<void> DataPlaneOverMaps::run(const control::PutPool& put) {
   const auto ring = ring_elements(put);
   if (!ring) return tl::unexpected(ring.error());
-  const bool known = pool_indices_.find(put.key).has_value();
+  const bool known = pool_indices_.find(put.key).has_value() && expected_pools_.erase(put.key) == 0;
   const auto index = pool_index_for(put.key);
   if (!index) return tl::unexpected(index.error());
   auto written = rings_.put(*index, *ring);

@@ -9,6 +9,8 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
+#include <span>
 #include <string>
 #include <utility>
 #include <variant>
@@ -70,6 +72,7 @@ class DataPlaneOverMaps : public BpfDataPlane {
     return counters(member_counters_, member_indices_.find(member));
   }
   Result<control::AllCounters> all_counters() override;
+  void expect(std::span<const control::Operation> operations) override;
   Result<std::vector<control::ReasonCount>> reason_counters() override;
   Result<void> renew_next_hops() override;
   Result<store::Position> store_position() override;
@@ -169,6 +172,7 @@ class DataPlaneOverMaps : public BpfDataPlane {
 
   IndexTable member_indices_{SLUICE_MAX_MEMBERS};
   IndexTableOf<control::PoolKey> pool_indices_{SLUICE_MAX_POOLS};
+  std::set<control::PoolKey> expected_pools_;  // with an index and perhaps a ring, but no entry yet
   IndexTable listener_indices_{SLUICE_MAX_LISTENERS};
   std::map<control::ListenerKey, Uuid> listener_of_entry_;
   std::map<Uuid, std::size_t> entries_of_listener_;  // their number; absent: none

@@ -69,6 +69,7 @@ Result<void> Rings::put(std::uint32_t pool, const Ring& ring) {
     return fail(ErrorKind::invalid, fmt::format("a ring of {} slots is longer than {}", ring.size(),
                                                 SLUICE_MAX_RING_SLOTS));
   }
+  if (holds(pool, ring)) return {};
   if (!ring.empty()) {  // get() can't tell an empty ring from a missing one
     const auto present = get(pool);
     if (!present) return tl::unexpected(present.error());
@@ -82,6 +83,45 @@ Result<void> Rings::put(std::uint32_t pool, const Ring& ring) {
     return swapped;
   }
   known_[pool] = {info->id, ring};
+  return {};
+}
+
+bool Rings::holds(std::uint32_t pool, const Ring& ring) const {
+  const auto known = known_.find(pool);
+  if (known == known_.end() || known->second.ring != ring) return false;
+  const auto id = pool_rings_.lookup(pool);
+  return id && *id && **id == known->second.map_id;
+}
+
+Result<void> Rings::put_first(std::span<const Numbered> rings) {
+  constexpr std::size_t most_descriptors = 256;
+  while (!rings.empty()) {
+    const auto some = rings.first(std::min(rings.size(), most_descriptors));
+    if (auto put = put_some_first(some); !put) return put;
+    rings = rings.subspan(some.size());
+  }
+  return {};
+}
+
+Result<void> Rings::put_some_first(std::span<const Numbered> rings) {
+  std::vector<UniqueFd> built;
+  std::vector<std::uint32_t> pools, descriptors, ids;
+  for (const auto& [pool, ring] : rings) {
+    auto fd = build(ring);
+    if (!fd) return tl::unexpected(fd.error());
+    const auto info = kernel::map_info(fd->get());
+    if (!info) return tl::unexpected(info.error());
+    pools.push_back(pool);
+    descriptors.push_back(static_cast<std::uint32_t>(fd->get()));
+    ids.push_back(info->id);
+    built.push_back(std::move(*fd));
+  }
+  auto count = static_cast<std::uint32_t>(pools.size());
+  if (bpf_map_update_batch(pool_rings_.fd(), pools.data(), descriptors.data(), &count, nullptr) !=
+      0) {
+    return kernel::fail_bpf(errno, "write the first rings of pools");
+  }
+  for (std::size_t i = 0; i < rings.size(); ++i) known_[pools[i]] = {ids[i], rings[i].second};
   return {};
 }
 

@@ -212,6 +212,35 @@ TEST_F(DataPlaneTest, AnEqualRingIsNotSwapped) {
   EXPECT_EQ(read().pools[pool].ring, std::vector{second});
 }
 
+TEST_F(DataPlaneTest, NewPoolsThatAreExpectedTogetherAreWhatTheyAreOneByOne) {
+  put_members();
+  apply(PutPool{pool, {model::ForwardingMode::fullnat, {first}}});
+  const auto ring = ring_id(0);
+  std::vector<Operation> operations{PutPool{pool, {model::ForwardingMode::fullnat, {second}}}};
+  DataPlaneState expected = read();
+  expected.pools[pool].ring = {second};
+  for (int more = 0; more < 300; ++more) {
+    PoolEntry entry{model::ForwardingMode::dnat, {second, first}};
+    if (more % 3 == 0) entry.ring.clear();
+    const auto id = new_uuid();
+    operations.emplace_back(PutPool{id, entry});
+    expected.pools[id] = entry;
+  }
+  // What can't be done leaves no trace.
+  operations.emplace_back(PutPool{new_uuid(), {model::ForwardingMode::fullnat, {new_uuid()}}});
+
+  plane->expect(operations);
+  EXPECT_EQ(ring_id(0), ring) << "a ring in use waits for its turn";
+  EXPECT_THAT(read().pools, SizeIs(1)) << "and the others have no entry yet";
+  const auto ring_made_before = ring_id(7);
+  EXPECT_NE(ring_made_before, 0U);
+  EXPECT_FALSE(plane->apply(operations.back()));
+  operations.pop_back();
+  for (const auto& operation : operations) apply(operation);
+  EXPECT_EQ(ring_id(7), ring_made_before) << "it was not built again";
+  EXPECT_EQ(read(), expected);
+}
+
 TEST_F(DataPlaneTest, EverythingIsCountedTogetherAsOneByOne) {
   put_everything();
   count_flows("listener_counters", 0, 5, 2);
