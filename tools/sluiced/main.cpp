@@ -315,7 +315,7 @@ Result<void> run(const Options& options) {
   run(loop, turns);
 
   controller->store_notes();  // finish() waits for it
-  server.reset();  // nobody is told "stored" from here on
+  server.reset();             // nobody is told "stored" from here on
   if (writer.finish([&] { store.reset(); }, patience_with_the_disk)) return {};
   spdlog::error(
       "the state directory does not take the last changes: they were acknowledged to nobody, and "
