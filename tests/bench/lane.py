@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""What looking on costs those who don't: while one client lists connections, asks for an explanation or captures, how long another
-one waits for a list of pools, and how long a dead member stays. With many connections, in a lab."""
+"""Measures how long a client waits for a list of pools, and how long a dead member stays, while another client lists
+connections, asks for an explanation or captures. In a lab with many connections."""
 
 import argparse
 import json
@@ -41,7 +41,7 @@ class Bench:
         return body
 
     def look(self, name):
-        """One request; what it began is ended. Nothing for "nothing"."""
+        """Makes one request and ends what it began; "nothing" makes none."""
         if name == "nothing":
             return time.sleep(0.5)
         body = self.ask(*REQUESTS[name])
@@ -85,7 +85,7 @@ class Bench:
         return took, waits
 
     def eviction(self, name):
-        """Milliseconds until a member that dies while that is asked again and again is out."""
+        """Milliseconds until a dead member is out, while this is asked again and again."""
         lab = self.lab
         support.wait_for(lambda: lab.member_statuses("80_pool")["80_member_1"] == "ONLINE", 10, "the member is up")
         over = threading.Event()

@@ -34,7 +34,7 @@ UniqueFd keep_program(const bpf_object* object, const char* name) {
   return program == nullptr ? UniqueFd() : duplicate(bpf_program__fd(program));
 }
 
-// The map with an object's `const` variables.
+// Finds the map with an object's `const` variables.
 bpf_map* constants(const bpf_object* object) {
   bpf_map* map = nullptr;
   bpf_object__for_each_map(map, object) {
@@ -53,7 +53,8 @@ struct Setting {
   std::uint32_t offset, bytes;
 };
 
-// Where each `const volatile` is in the map of constants(). A `const` alone belongs to its program.
+// Finds the place of each `const volatile` in the map of constants(). A mere `const` belongs to its
+// program.
 std::map<std::string, Setting> settings(const bpf_object* object) {
   std::map<std::string, Setting> found;
   const btf* types = bpf_object__btf(object);
@@ -85,8 +86,8 @@ void copy_settings(const bpf_object* from, const bpf_object* to) {
         "set the other object's settings");
 }
 
-// Only this program and the two that look after the tables; and as ours, for more than one buffer
-// (the wrapper can't call it otherwise).
+// Lets only this program and the two that look after the tables be loaded; like ours, the program
+// is for more than one buffer, because the wrapper could not call it otherwise.
 void choose_programs(const OtherObject& other, const bpf_object* object) {
   bpf_program* program = nullptr;
   bpf_object__for_each_program(program, object) {

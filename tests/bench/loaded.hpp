@@ -17,7 +17,7 @@ struct Loaded {
   UniqueFd xdp, expire, flush;
   std::map<std::string, UniqueFd, std::less<>> maps;
 
-  // -1 for a name that is no map there.
+  // -1 if no map has the name.
   int map_fd(std::string_view name) const;
 };
 

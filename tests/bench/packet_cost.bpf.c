@@ -11,9 +11,9 @@
  * the program says so; they come back with what was written into them, so the same wrapper serves.
  *
  * The packet is stored in pieces that no field of the fast path straddles. A NIC's packet comes from the cache; one
- * that was stored a moment ago comes from the CPU's store buffer, and a load that needs two stores waits until both have
- * left it. Only the slow path sums the IPv4 header up in words from its start on; its second one (id, fragment offset) needs
- * two stores, which costs a SYN some 15 cycles that it would not pay on a NIC. */
+ * that was stored a moment ago comes from the CPU's store buffer, and a load that needs two stores waits until both
+ * have left it. Only the slow path sums the IPv4 header up in words from its start on; the second word (id, fragment
+ * offset) needs two stores, which costs a SYN some 15 cycles that it would not pay on a NIC. */
 #include <linux/bpf.h>
 #include <linux/in.h>
 #include <bpf/bpf_endian.h>

@@ -89,8 +89,8 @@ struct Row {
   std::string name;
   std::uint32_t flows;
   Spread raw, net;
-  // Of another version's program, round by round: the quartiles, because a round is short and
-  // either half of it may have been disturbed.
+  // The ratio of ours to another version's program, round by round: with quartiles, because a round
+  // is short and either half of it may have been disturbed.
   std::optional<Spread> ours_over_it;
 };
 
@@ -131,7 +131,7 @@ double run_floor(const Walker& walker, std::uint32_t packets, Mode mode, const S
   return ns;
 }
 
-// Do live frames that end so leave by a wire?
+// Says whether live frames that end so leave by a wire.
 bool is_sent(std::uint32_t why) {
   return why == SLUICE_REASON_FORWARDED || why == SLUICE_REASON_REPLIED ||
          why == SLUICE_REASON_FLOW_CREATED;
@@ -196,7 +196,7 @@ class Rounds {
   std::vector<std::vector<double>> raw_, net_;
 };
 
-// walkers: one list of packets for each program, or one for all.
+// Measures a row for each program; `walkers` has one list of packets for each, or one for all.
 std::vector<Row> measure(const std::string& name, const std::vector<const Walker*>& walkers,
                          const Subjects& all, std::uint32_t why, Mode mode,
                          const Settings& settings) {

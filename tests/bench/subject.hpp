@@ -43,12 +43,12 @@ void put(int map, const Key& key, const Value& value) {
 // members.
 class Subject {
  public:
-  // This build's program.
+  // Loads this build's program.
   Subject(Kind kind, std::uint32_t flows);
-  // Another version's, with tables of the same size and the same hash.
+  // Loads another version's program, with tables of the same size and the same hash.
   Subject(const Subject& like, const OtherObject& other);
 
-  // What rows call it; empty: this build's.
+  // The program's name in rows; empty: this build's.
   const std::string& name() const { return name_; }
   const Loaded& loaded() const { return loaded_; }
   std::uint32_t capacity() const { return capacity_; }

@@ -20,7 +20,7 @@ namespace sluice::bench {
 namespace {
 
 constexpr std::uint8_t syn = 0x02, ack = 0x10;
-// As many as a driver takes from its receive ring at a time.
+// The number of frames that a driver takes from its receive ring at a time.
 constexpr std::uint32_t live_batch = 64;
 
 void set32(std::uint8_t* at, std::uint32_t value) {
@@ -37,7 +37,7 @@ double cpu_time() {
          static_cast<double>(now.tv_nsec);
 }
 
-// Sequence and acknowledgment numbers as a handshake has them. The two sides' differ.
+// Sets the sequence and acknowledgment numbers of a handshake. The two sides' numbers differ.
 void set_tcp_numbers(std::uint8_t* tcp, std::uint8_t flags, bool from_member) {
   constexpr std::uint32_t client = 1'000'000, member = 2'000'000;
   const std::uint32_t own = from_member ? member : client, other = from_member ? client : member;
@@ -139,7 +139,7 @@ double Walker::run(std::uint32_t packets, Mode mode) const {
       kind_.family == 4 ? skeleton_->progs.bench_wrapper4 : skeleton_->progs.bench_wrapper6;
   const double began = cpu_time();
   check(bpf_prog_test_run_opts(bpf_program__fd(wrapper), &options) == 0, "run");
-  // What the kernel says is in whole nanoseconds, but leaves out its own preparations, which count
+  // The kernel's duration has whole nanoseconds, but leaves out its own preparations, which matter
   // in short runs and with live frames.
   constexpr std::uint32_t many = 65536;
   if (mode == Mode::live || packets < many) return options.duration;

@@ -17,7 +17,7 @@ struct CloseWrapper {
 };
 using Wrapper = std::unique_ptr<packet_cost_bpf, CloseWrapper>;
 
-// How successive packets come to the program.
+// Mode: the way in which successive packets come to the program.
 enum class Mode {
   // One buffer, and nothing between two packets: the CPU overlaps them as far as it can.
   overlapping,
@@ -36,7 +36,8 @@ class Walker {
   // The floors: a program that does nothing, and one that swaps the MACs and sends the frame back.
   int drop_fd() const;
   int tx_fd() const;
-  // The floor that is taken off in this mode. Live frames have to leave, so theirs is sent back.
+  // The program whose cost is taken off in this mode. Live frames have to leave, so it sends them
+  // back.
   int floor_fd(Mode mode) const { return mode == Mode::live ? tx_fd() : drop_fd(); }
   std::uint32_t flows() const { return flows_; }
   // Each CPU of `cpus` walks its own part of the list from its start.

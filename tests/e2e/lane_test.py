@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""What takes long of looking on stands in nobody's way: not of another client, not of an eviction, not of the end of sluiced."""
+"""Requests that take long (flows, explain, capture) delay no other client, no eviction and not the end of sluiced."""
 
 import http.client
 import os
@@ -19,7 +19,7 @@ FLOWS = 65536
 UDP_PORTS = (53, 54, 55)
 EXPLAIN = f"/v1/explain?from=203.0.113.10:50514&to={VIP}:80"
 
-# UDP flows that nobody answers are half-open: the table must be four times as large, and there is a limit for each listener.
+# Unanswered UDP flows are half-open: the table must be four times as large, and each listener has a limit of them.
 MANY_FLOWS = f"""
 import socket
 for port in range(1024, 1024 + {FLOWS} // {len(UDP_PORTS)} + 500):
@@ -113,7 +113,7 @@ class LongestTurn(Lane):
         return slow.finish()
 
     def check_drift(self):
-        """The check that there is every half minute: the hook's end makes one at once."""
+        """Has the check done that is due every half minute: the end of the hook makes one at once."""
         lab = self.lab
         self.hook.write_text("hold")
         lab.ctl("loadbalancer", "set", "--description", "waits", "lb")
@@ -155,7 +155,7 @@ class Interrupted(Lane):
         self.lab.balance()
 
     def begun(self, *request):
-        """The request, when sluiced is at it: its second thread or later uses the CPU."""
+        """Makes the request and returns when sluiced is at it, which uses the CPU."""
         slow = self.api()
         slow.begin(*request)
         before = support.cpu_seconds(self.pid)

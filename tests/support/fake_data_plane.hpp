@@ -81,7 +81,7 @@ class FakeDataPlane : public control::DataPlane, public control::Inspection {
     return control::AllCounters{listener_counts, member_counts, handshakes};
   }
   Result<std::vector<control::ReasonCount>> reason_counters() override { return reasons; }
-  // Within the call; or, where a test holds it up, when the test wants.
+  // Inspects within the call, unless a test holds the work up; then the test carries it out.
   using Held = std::function<bool(std::function<void()> work, const control::Asker&)>;
   Held hold_inspection;
   bool inspect(control::Inspecting work, const control::Asker& asker) override {

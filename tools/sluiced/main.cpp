@@ -183,12 +183,12 @@ void run(boost::asio::io_context& loop, TurnTimes& turns) {
   }
 }
 
-// How long the disk may take for what was changed last. A service manager kills those who take much
-// longer, and others wait for us to go.
+// The time that the disk may take for the last changes. A service manager kills a daemon that takes
+// much longer, and others wait for its end.
 constexpr auto patience_with_the_disk = std::chrono::seconds(10);
 
-// Without waiting for the thread that waits for the disk. The kernel may keep that one until the
-// disk goes on, but nothing else.
+// Ends without waiting for the thread that waits for the disk. The kernel may keep that thread
+// until the disk goes on, but nothing else.
 [[noreturn]] void leave_at_once() {
   spdlog::shutdown();
   std::_Exit(failed);
@@ -217,7 +217,7 @@ Result<void> run(const Options& options) {
   auto pins = kernel::lock_for_daemon(options.pin_directory);
   if (!pins) return tl::unexpected(std::move(pins.error()));
 
-  // What was wanted when we last ran, and what the kernel has been doing without us.
+  // The store has the desired state, the data plane what the kernel has been doing without us.
   auto opened = store::SqliteStore::open(options.state_directory);
   if (!opened) return tl::unexpected(std::move(opened.error()));
   std::optional<store::SqliteStore> store(std::move(*opened));

@@ -33,7 +33,7 @@ void Worker::work() {
     auto work = std::move(queue_.front());
     lock.unlock();
     if (auto outcome = work()) post_(std::move(outcome));
-    work = nullptr;  // what it holds belongs to nobody else now; not to be freed under the lock
+    work = nullptr;  // frees what it holds before the lock is taken again
     lock.lock();
     queue_.pop_front();
     if (queue_.empty()) news_.notify_all();

@@ -16,21 +16,21 @@ class Worker {
  public:
   // Makes the event loop's thread run a function soon; called on the worker's thread.
   using Post = std::function<void(std::function<void()>)>;
-  // Carried out on the worker's thread; returns what the event loop's thread does with the outcome,
-  // if anything. May not throw.
+  // Work runs on the worker's thread and returns what the event loop's thread then does with the
+  // outcome, if anything. It may not throw.
   using Work = std::function<std::function<void()>()>;
 
   // The thread begins with the first piece of work: it has the privileges that are left by then.
   explicit Worker(Post post) : post_(std::move(post)) {}
-  // Waits until everything that was handed over is carried out. The outcomes may not be heard any
-  // more.
+  // Waits until everything that was handed over is carried out. The event loop may not get the
+  // outcomes any more.
   ~Worker();
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
 
-  // In the order of the calls, which come from one thread.
+  // Carries the work out in the order of the calls, which come from one thread.
   void run(Work work);
-  // Waits until nothing is left to do, but not longer than that. False: something is.
+  // Waits at most this long until nothing is left to do; returns false if something is.
   bool is_done_within(std::chrono::milliseconds patience);
 
  private:

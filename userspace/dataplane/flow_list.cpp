@@ -77,7 +77,7 @@ control::Endpoint endpoint(const sluice_address& address, bool ipv6, std::uint16
   return {from_map(address, ipv6), ntohs(port)};
 }
 
-// All of its bytes count in comparisons, and `{}` sets only the first member's.
+// Sets all bytes, because comparisons include them; `{}` sets only those of the first member.
 sluice_address address4(__be32 value) {
   sluice_address address;
   std::memset(&address, 0, sizeof address);
@@ -201,7 +201,7 @@ Result<bool> visit_slots(const kernel::Program& program, const char* map, std::u
       const auto state = __atomic_load_n(&place.state, __ATOMIC_ACQUIRE);
       if (!SLUICE_STATE_GET(state, PROTOCOL) || state & SLUICE_FLOW_TO_CLIENT || !takes(state))
         continue;
-      // It may be another flow's by now.
+      // The slot may belong to another flow by now.
       const auto slot = read_slot(place);
       if (!slot || slot->state & SLUICE_FLOW_TO_CLIENT || !takes(slot->state)) continue;
       const FlowSlot where{family, number, slot->state & SLUICE_STATE_FLOW};

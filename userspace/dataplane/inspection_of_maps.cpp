@@ -17,7 +17,8 @@
 namespace sluice::dataplane {
 namespace {
 
-// The pinned one: an upgrade may have replaced it since we opened it. -1: there is none.
+// Opens the pinned program, because an upgrade may have replaced it since we opened ours. -1: there
+// is none.
 UniqueFd pinned_program(const std::optional<kernel::PinDirectory>& pins, const char* name) {
   return UniqueFd(pins ? bpf_obj_get(pins->program(name).c_str()) : -1);
 }

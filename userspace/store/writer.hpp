@@ -56,9 +56,9 @@ class WriterThread final : public Writer {
   void events(model::EventQuery query, EventsDone done) override;
   void back_up(BackUpDone done) override;
   void read_backup(std::string file, ReadDone done) override;
-  // After everything that was handed over, calls `close` on the thread that has the store, as
-  // closing writes, too. Nothing may be handed over any more. False: that takes longer than
-  // `patience`, so the disk hangs, and this object and the store must be left as they are.
+  // Calls `close` on the thread that has the store, because closing writes, too, after everything
+  // that was handed over; nothing may be handed over any more. Returns false if that takes longer
+  // than `patience`: the disk hangs, and this object and the store must be left as they are.
   bool finish(const std::function<void()>& close, std::chrono::milliseconds patience);
 
  private:

@@ -85,7 +85,7 @@ class DataPlaneTest : public ::testing::Test {
     EXPECT_EQ(bpf_map_lookup_elem(map("listeners4"), &map_key, &entry), 0);
     return entry.index;
   }
-  // A connection to the listener, as the data plane would have put it there.
+  // Writes a connection to the listener, as the data plane would have done.
   void put_flow(std::uint32_t bucket_index, const char* client, std::uint32_t member) {
     sluice_bucket4 bucket{};
     auto& slot = bucket.slots[0];
@@ -97,7 +97,7 @@ class DataPlaneTest : public ::testing::Test {
                  SLUICE_STATE_PUT(LISTENER, listener_index()) | SLUICE_STATE_PUT(MEMBER, member);
     ASSERT_EQ(bpf_map_update_elem(map("flows4"), &bucket_index, &bucket, BPF_ANY), 0);
   }
-  // What the slow lane would do; without one it is done within the call.
+  // Inspects within the call, because there is no slow lane.
   template <typename Look>
   void inspect(const Look& look) {
     EXPECT_TRUE(plane->inspect(
@@ -551,7 +551,7 @@ TEST_F(DataPlaneTest, SweepingAnEmptyTableFindsNothing) {
 TEST_F(DataPlaneTest, FlowsAreFoundByEachFilterAndOneThatIsBeingMovedIsOneConnection) {
   put_everything();
   put_flow(3, "192.0.2.7", 0);
-  put_flow(9, "192.0.2.7", 0);  // the same, where it is moved to
+  put_flow(9, "192.0.2.7", 0);  // the same one, in its new place
   put_flow(5, "198.51.100.1", 1);
   const auto found = [&](const FlowFilter& filter) {
     std::vector<std::string> clients;

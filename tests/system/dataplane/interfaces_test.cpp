@@ -36,7 +36,7 @@ class InterfacesTest : public ::testing::Test {
     if (!pins.empty()) (void)attachment::detach_all(pins);
   }
 
-  // What the slow lane would do; without one it is done within the call.
+  // Inspects within the call, because there is no slow lane.
   template <typename Look>
   auto looked_on(const Look& look) {
     std::optional<decltype(look(std::declval<control::Inspection&>()))> found;

@@ -1,4 +1,4 @@
-// The slow lane: order, who is left out, and how much may wait. Runs in the `tsan` build, too.
+// The slow lane: order, what is left out, and how much may wait. Runs in the `tsan` build, too.
 #include "dataplane/slow_lane.hpp"
 
 #include <gtest/gtest.h>
@@ -39,7 +39,7 @@ class SlowLaneTest : public testing::Test {
   bool ask(const std::string& name, const control::Asker& asker = {}) {
     return lane_->ask(noting(name), asker);
   }
-  // Lets the event loop work until that has come.
+  // Lets the event loop work until this outcome has come.
   void hear(const std::string& last) {
     while (outcomes_.empty() || outcomes_.back() != last) {
       loop_.run_one();

@@ -200,7 +200,7 @@ std::optional<Response> missing_parent(const Call& call, std::string_view patter
 
 // The outcome of a request: its answer, or work for the slow lane that finds it.
 struct Dispatched {
-  Dispatched(Response response_) : response(std::move(response_)) {}  // NOLINT: most are that
+  Dispatched(Response response_) : response(std::move(response_)) {}  // NOLINT: the usual case
   explicit Dispatched(Reply to_be_found) : inspect(std::move(to_be_found.inspect)) {}
 
   Response response;
