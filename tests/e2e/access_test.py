@@ -115,7 +115,7 @@ class FewDescriptors(support.LabTest):
         lab.attach()
         # The daemon inherits the limit and can't raise it.
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        lab.start("lb", "sluiced", "prlimit", "--nofile=64:64", support.program("sluiced"), "--state-dir", lab.state,
+        lab.start("lb", "sluiced", "prlimit", "--nofile=96:96", support.program("sluiced"), "--state-dir", lab.state,
                   "--socket", lab.socket, "--pin-dir", lab.pins)
         self.assertEqual(hard, resource.getrlimit(resource.RLIMIT_NOFILE))
         wait_for(lambda: lab.ctl("loadbalancer", "list", check=False).returncode == 0, 10, "sluiced answers")
@@ -131,7 +131,7 @@ class FewDescriptors(support.LabTest):
         wait_for(lambda: lab.member_statuses("80_pool") == {"m1": "ONLINE", "m2": "ONLINE"}, 10, "both members up")
 
         idle = []
-        for _ in range(60):
+        for _ in range(92):
             client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             client.connect(str(lab.socket))
             idle.append(client)

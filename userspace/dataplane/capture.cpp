@@ -17,6 +17,7 @@
 #include "kernel/exchange.hpp"
 #include "kernel/kernel_info.hpp"
 #include "kernel/libbpf_log.hpp"
+#include "kernel/map.hpp"
 #include "kernel/object.hpp"
 #include "kernel/pin_lock.hpp"
 #include "maps/capture.h"
@@ -222,7 +223,7 @@ Result<control::Captured> Capture::take(std::size_t limit) {
   const int error = ring_buffer__consume(frames_.get());
   captured.more = error == -ENOBUFS;
   if (error < 0 && !captured.more) return kernel::fail_bpf(error, "read ring buffer local_capture");
-  std::vector<std::uint64_t> lost(static_cast<std::size_t>(libbpf_num_possible_cpus()));
+  std::vector<std::uint64_t> lost(kernel::possible_cpus());
   constexpr std::uint32_t zero = 0;
   if (bpf_map_lookup_elem(lost_.get(), &zero, lost.data()) != 0)
     return kernel::fail_bpf(errno, "read map local_capture_lost");

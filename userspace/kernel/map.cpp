@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 
 #include "kernel/kernel_info.hpp"
 #include "kernel/libbpf_log.hpp"
@@ -98,8 +99,21 @@ Result<std::uint64_t> RawMap::count() const {
 }
 
 std::size_t possible_cpus() {
-  static const int cpus = libbpf_num_possible_cpus();
-  return cpus > 0 ? static_cast<std::size_t>(cpus) : 1;
+  // The kernel writes as many values as it has CPUs: with a guess it would write beyond them. So
+  // who opens a program asks first (know_possible_cpus()), while there are descriptors for it.
+  static const int cpus = [] {
+    const int found = libbpf_num_possible_cpus();
+    if (found <= 0) std::abort();
+    return found;
+  }();
+  return static_cast<std::size_t>(cpus);
+}
+
+Result<void> know_possible_cpus() {
+  if (const int cpus = libbpf_num_possible_cpus(); cpus <= 0)
+    return fail_bpf(-cpus, "count the CPUs (/sys/devices/system/cpu/possible)");
+  (void)possible_cpus();
+  return {};
 }
 
 void UnmapMemory::operator()(const void* memory) const {

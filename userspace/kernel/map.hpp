@@ -112,6 +112,8 @@ class MappedArray {
 
 // The number of CPUs for which a per-CPU map has a value.
 std::size_t possible_cpus();
+// To be called before the first per-CPU map is read; an error if the kernel doesn't tell.
+Result<void> know_possible_cpus();
 
 // A per-CPU array. The kernel pads each CPU's value to eight bytes; counters need no padding.
 template <typename Value>

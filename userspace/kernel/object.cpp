@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "kernel/libbpf_log.hpp"
+#include "kernel/map.hpp"
 #include "kernel/program.hpp"
 #include "maps/capture.h"
 #include "maps/flow.h"
@@ -57,6 +58,7 @@ void Object::Close::operator()(sluice_bpf* skeleton) const {
 }
 
 Result<Object> Object::open() {
+  if (auto known = know_possible_cpus(); !known) return tl::unexpected(std::move(known.error()));
   LibbpfLog log;
   sluice_bpf* skeleton = sluice_bpf__open();
   if (skeleton == nullptr) {

@@ -280,6 +280,7 @@ Result<Program> Program::look_at_pinned(const std::filesystem::path& pin_directo
 }
 
 Result<void> Program::open_maps(const std::filesystem::path& pin_directory, bool add_missing) {
+  if (auto known = know_possible_cpus(); !known) return known;
   const PinDirectory pins(pin_directory);
   auto layouts = compiled_map_layouts();
   if (!layouts) return tl::unexpected(std::move(layouts.error()));
