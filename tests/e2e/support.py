@@ -110,6 +110,17 @@ class FairClock:
         self.over.set()
 
 
+def is_over(pid):
+    """Has the last thread of the process ended? Until then its sockets and locks are held: a thread may be in the kernel, in
+    a sweep or a write, when the process is killed."""
+    try:
+        threads = os.listdir(f"/proc/{pid}/task")
+        state = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    return threads == [str(pid)] and state in "ZX"
+
+
 class Lab:
     """A running lab and the Sluice in its `lb` host. Use as a context manager or call down()."""
 
@@ -211,7 +222,7 @@ class Lab:
         """Sends SIGKILL, so that the process has no chance to clean up."""
         pid = self.service_pid(host, service)
         os.kill(pid, signal.SIGKILL)
-        wait_for(lambda: not self.lives(host, service), 5, f"end of {service}")
+        wait_for(lambda: is_over(pid), 5, f"end of {service}")
 
     def log(self, host, service):
         return (self.directory / "log" / f"{host}.{service}").read_text()
