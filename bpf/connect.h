@@ -441,7 +441,7 @@ static __always_inline void make_way_for_half_open(int family, const struct tupl
 	const struct sluice_half_open *now = half_open_of(family);
 	__u32 limit = half_open_limit(family);
 
-	window_reclaim(family, tuple_home(family, key), SLUICE_FLOW_WINDOW * bucket_slots(family),
+	window_reclaim(family, flow_home(family, key), SLUICE_FLOW_WINDOW * bucket_slots(family),
 		       now && now->flows >= limit + limit / 2 ? RECLAIM_HALF_OPEN : RECLAIM_OVER_SHARE);
 }
 
@@ -461,7 +461,7 @@ static __always_inline int make_way_for(int family)
 		return true;
 	case TOO_MANY_UNPROVEN:
 		c->pressed |= 1 << TOO_MANY_UNPROVEN;
-		unproven_reclaim(family, tuple_home(family, key), c->listener, NO_OTHER_LISTENER);
+		unproven_reclaim(family, flow_home(family, key), c->listener, NO_OTHER_LISTENER);
 		return true;
 	case TOO_MANY_OF_MEMBER:
 	case -KERNEL_EEXIST:

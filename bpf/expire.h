@@ -138,20 +138,36 @@ static long sweep_next_hop(__u32 index, struct sweep *s)
 	return 0;
 }
 
+/* The buckets that may hold flows. */
+static __always_inline __u32 buckets_in_use(int family, __u64 area)
+{
+	__u32 homes = family == FAMILY4 ? flow_homes4 : flow_homes6;
+	__u32 shift = SLUICE_AREA_SHIFT(area), old = SLUICE_AREA_OLD_SHIFT(area);
+
+	return SLUICE_FLOW_BUCKETS(sluice_area_homes(homes, shift < old ? shift : old));
+}
+
+/* False: some flows were not seen. */
+static __always_inline bool sweep_table(int family, struct sweep *s)
+{
+	__u64 area = flow_area(family);
+	__u32 chunks;
+
+	s->buckets = buckets_in_use(family, area);
+	chunks = (s->buckets + SWEEP_CHUNK - 1) / SWEEP_CHUNK;
+	if (family == FAMILY4 ? bpf_loop(chunks, sweep_chunk4, s, 0) != chunks : bpf_loop(chunks, sweep_chunk6, s, 0) != chunks)
+		return false;
+	return flow_area(family) == area;
+}
+
 /* Walks once over both tables. A callback's context must be on the stack, hence the copy. */
 static __always_inline void flow_expire_all(struct sluice_flow_expire *result)
 {
 	struct sweep s = {.now_ticks = clock_ticks(), .now_jiffies = clock_jiffies()};
-	__u32 chunks, live4;
-	bool saw_all;
+	bool saw_all = sweep_table(FAMILY4, &s);
+	__u32 live4 = s.live;
 
-	s.buckets = SLUICE_FLOW_BUCKETS(flow_homes4);
-	chunks = (s.buckets + SWEEP_CHUNK - 1) / SWEEP_CHUNK;
-	saw_all = bpf_loop(chunks, sweep_chunk4, &s, 0) == chunks;
-	live4 = s.live;
-	s.buckets = SLUICE_FLOW_BUCKETS(flow_homes6);
-	chunks = (s.buckets + SWEEP_CHUNK - 1) / SWEEP_CHUNK;
-	saw_all = bpf_loop(chunks, sweep_chunk6, &s, 0) == chunks && saw_all;
+	saw_all = sweep_table(FAMILY6, &s) && saw_all;
 	/* Only a sweep that saw every flow knows which next hops are unused. */
 	if (saw_all && !flow_move_phase) {
 		bpf_loop(SLUICE_MAX_MEMBERS, sweep_member, &s, 0);

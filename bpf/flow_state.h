@@ -21,6 +21,8 @@ static __always_inline __u32 half_open_limit(int family)
 
 /* The number of tries to change a state that other CPUs change, too. */
 #define FLOW_STATE_ROUNDS 8
+/* Rounds for taking out the second half of a connection. */
+#define FLOW_FORGET_ROUNDS 2
 
 /* A packet's event for its connection. */
 enum flow_event {
@@ -112,19 +114,33 @@ static __always_inline __u64 state_after(__u64 state, __u32 event, bool of_membe
 	return (state & ~SLUICE_PHASE_BITS) | next * SLUICE_FLOW_REPLIED;
 }
 
+/* Looks at a forward flow once more, which another CPU has changed, and finds it if it was moved. Returns its state; 0: it
+ * is gone. */
+static __always_inline __u64 flow_look_again(int family, const struct tuple *key, __s32 *index)
+{
+	for (int i = 0; i < 2; i++) {
+		void *slot = flow_slot(family, *index);
+		__u64 state = slot ? READ_ONCE(*slot_state(family, slot)) & SLUICE_STATE_FLOW : 0;
+
+		if (slot && SLUICE_STATE_GET(state, PROTOCOL) == key->protocol && slot_has_key(family, slot, key))
+			return state & SLUICE_FLOW_TO_CLIENT ? 0 : state;
+		*index = flow_search(family, key);
+	}
+	return 0;
+}
+
 /* Moves a forward slot to its next phase, and counts. Ordinary packets of established connections never write here.
  * Returns the new state. */
 static __always_inline __u64 flow_advance(int family, const struct tuple *key, const struct flow *forward, __u32 event,
 					  bool of_member)
 {
 	__s32 index = forward->index;
-	void *slot = flow_slot(family, index);
 	__u64 state = forward->state;
 
-	if (!slot || !key)
+	if (!key)
 		return state;
 	for (int i = 0; i < FLOW_STATE_ROUNDS; i++) {
-		__u64 next = state_after(state, event, of_member);
+		__u64 next = state_after(state, event, of_member), now;
 
 		if (next == state)
 			break;
@@ -132,16 +148,10 @@ static __always_inline __u64 flow_advance(int family, const struct tuple *key, c
 			count_flow_changed(family, state, next);
 			return next;
 		}
-		/* The flow may have been moved to another table. */
-		if (flow_move_phase) {
-			index = flow_search(family, key);
-			slot = flow_slot(family, index);
-			if (!slot)
-				break;
-		}
-		state = READ_ONCE(*slot_state(family, slot)) & SLUICE_STATE_FLOW;
-		if (!SLUICE_STATE_GET(state, PROTOCOL) || state & SLUICE_FLOW_TO_CLIENT)
+		now = flow_look_again(family, key, &index);
+		if (!now)
 			break;
+		state = now;
 	}
 	return state;
 }
@@ -233,10 +243,13 @@ static __always_inline bool flow_forget_in(int family, __s32 forward_index, cons
 		return false;
 	if (!sluice_flow_is_closed(forward_state))
 		count_flow_ended(family, forward_state);
-	index = flow_search(family, reverse_key);
-	reverse = flow_slot(family, index);
-	if (reverse)
-		flow_remove(family, index, reverse_key, READ_ONCE(*slot_state(family, reverse)));
+	/* Once more if it was just moved, or a packet changed it. */
+	for (int i = 0; i < FLOW_FORGET_ROUNDS; i++) {
+		index = flow_search(family, reverse_key);
+		reverse = flow_slot(family, index);
+		if (!reverse || flow_remove(family, index, reverse_key, READ_ONCE(*slot_state(family, reverse))))
+			break;
+	}
 	return true;
 }
 
@@ -657,7 +670,7 @@ static __always_inline bool unproven_make_room(int family, __u32 home, __u32 lis
  * its client has not confirmed; if there is none, one that nobody can confirm. */
 static __always_inline bool flow_make_room(int family, const struct tuple *key, __u32 listener, bool unproven)
 {
-	__u32 home = tuple_home(family, key);
+	__u32 home = flow_home(family, key);
 
 	return window_reclaim(family, home, FLOW_RECLAIM_SLOTS, RECLAIM_IDLE) ||
 	       window_reclaim(family, home, SLUICE_FLOW_WINDOW * bucket_slots(family), RECLAIM_UNCONFIRMED) ||

@@ -59,7 +59,22 @@
  * tests/packet/flow_table_test.cpp has two CPUs do all of this to the same few buckets, and
  * tests/unit/flow_steps goes through every order of these steps on a tiny table.
  *
- * Flows that move to a table of another size: see move.h. Nothing is moved within a table.
+ * Areas. A hash spreads few flows over all pages of a table that was made for many, and then nearly every packet misses the
+ * translation cache and the second-level cache: 16,384 flows in the default table cost two and a half times what they cost in
+ * one that fits them. So flows have their home in an area, the first 2^n homes, which follows the load (maps/flow.h):
+ *  - A flow's home in the whole table is `whole`; in an area it is `whole` modulo 2^n. Areas are larger than a window, so
+ *    from `whole` and a slot's place follows its home, and whoever removes a flow needn't know in which area it came.
+ *  - While the area changes new flows go to the new one, and the old one's are moved one by one (move.h). A search looks
+ *    into the new one, the old one, and once more into the new one. The word that names both is read before and after a
+ *    search that found nothing: if it has changed, the search begins anew. Nobody waits.
+ *  - An insertion locks the home in either area, the lower one first, and then looks whether the word is still what it
+ *    read. So no key is given away twice, whatever area each CPU has read.
+ *  - Whoever changes the area waits at each home of the old one until it isn't locked. After that no insertion that read
+ *    the word before can be under way, and what is found in the old area is all there is.
+ *  - sluiced has the area grow and shrink after its sweeps. When a burst comes between two of them, the insertion that
+ *    finds its window crowded makes the whole table the area, at once.
+ *
+ * Flows that move to a table of another size, or to another area: see move.h.
  *
  * IPv6 flows have a table of their own, with one slot per bucket and everything else the same.
  */
@@ -70,6 +85,7 @@
 #include "bpf/journey.h"
 #include "bpf/packet.h"
 #include "maps/flow.h"
+#include "maps/runtime.h"
 
 /* Copied from struct sluice_flow_table before load, so that the verifier knows them as constants. */
 const volatile __u64 flow_hash_seed = 0;
@@ -98,6 +114,13 @@ struct {
 	__type(value, struct sluice_bucket6);
 } local_other6 SEC(".maps");
 
+/* An insertion that goes so many buckets beyond its home says that the area is too small. One of 10^6 does with a third of all
+ * slots in use (IPv4; a quarter: IPv6), one of 2,000 with half of them (IPv6: two fifths). Later would be too late: what has
+ * its home among these buckets in the whole table, too, must still find room there. */
+#define FLOW_CROWDED(family) ((family) == FAMILY4 ? 12 : 16)
+/* Rounds of whatever begins anew when the area has changed. */
+#define FLOW_AREA_ROUNDS 3
+
 /* In the number of a bucket and the index of a slot: of the other table. */
 #define FLOW_OTHER (1U << 30)
 
@@ -108,6 +131,7 @@ struct {
 #define KERNEL_EAGAIN 11
 #define KERNEL_EEXIST 17
 #define KERNEL_ENOSPC 28
+#define KERNEL_ESTALE 116
 
 /* Rounds for a home bucket's lock. Its holder writes a cache line or two, which takes some 200 rounds, as whoever waits
  * takes the line away from it; on another machine 2048 were too few in one of seven cases. Who waits longer than this has
@@ -179,6 +203,7 @@ static __always_inline __u32 tuple_home_of(int family, const struct tuple *t, __
 	return ((h >> 32) * homes) >> 32;
 }
 
+/* In the whole table. */
 static __always_inline __u32 tuple_home(int family, const struct tuple *t)
 {
 	return tuple_home_of(family, t, family == FAMILY4 ? flow_homes4 : flow_homes6);
@@ -187,6 +212,26 @@ static __always_inline __u32 tuple_home(int family, const struct tuple *t)
 static __always_inline __u32 tuple_other_home(int family, const struct tuple *t)
 {
 	return FLOW_OTHER | tuple_home_of(family, t, family == FAMILY4 ? other_homes4 : other_homes6);
+}
+
+static __always_inline __u64 *flow_area_word(int family)
+{
+	__u32 which = family == FAMILY6;
+
+	return bpf_map_lookup_elem(&flow_areas, &which);
+}
+
+static __always_inline __u64 flow_area(int family)
+{
+	const __u64 *word = flow_area_word(family);
+
+	return word ? READ_ONCE(*word) : 0;
+}
+
+/* Where a new flow has its home. */
+static __always_inline __u32 flow_home(int family, const struct tuple *t)
+{
+	return sluice_area_home(tuple_home(family, t), SLUICE_AREA_SHIFT(flow_area(family)));
 }
 
 static __always_inline __u32 bucket_slots(int family)
@@ -389,20 +434,19 @@ static __always_inline __u64 flow_likely_slot(int family, void *bucket, const st
 	return ((difference | -difference) >> 63) ^ 1;
 }
 
-/* Searches the whole window in one of the tables. The slot's index, or -1. */
-static __always_inline int flow_search_in(int family, const struct tuple *t, bool other)
+/* Searches the whole window of a home. The slot's index, or -1. */
+static __always_inline int window_search(int family, const struct tuple *t, __u32 home)
 {
-	__u32 homes4 = other ? other_homes4 : flow_homes4, homes6 = other ? other_homes6 : flow_homes6;
-	__u32 home = tuple_home_of(family, t, family == FAMILY4 ? homes4 : homes6);
+	__u32 other = home & FLOW_OTHER;
 
 	for (__u32 i = 0; i < SLUICE_FLOW_WINDOW; i++) {
-		void *bucket = other ? flow_bucket(family, (home + i) | FLOW_OTHER) : flow_bucket_here(family, home + i);
+		void *bucket = flow_bucket(family, home + i);
 
 		if (!bucket)
 			return -1;
 		for (__u32 n = 0; n < bucket_slots(family); n++) {
 			if (slot_holds(family, bucket_slot(family, bucket, n), t))
-				return ((home + i) * bucket_slots(family) + n) | (other ? FLOW_OTHER : 0);
+				return (((home & ~FLOW_OTHER) + i) * bucket_slots(family) + n) | other;
 		}
 		if (!(READ_ONCE(*bucket_state(family, bucket)) & SLUICE_STATE_PASSED))
 			return -1;
@@ -410,24 +454,56 @@ static __always_inline int flow_search_in(int family, const struct tuple *t, boo
 	return -1;
 }
 
+__noinline int window_search4(const struct tuple *t, __u32 home)
+{
+	return t ? window_search(FAMILY4, t, home) : -1;
+}
+
+__noinline int window_search6(const struct tuple *t, __u32 home)
+{
+	return t ? window_search(FAMILY6, t, home) : -1;
+}
+
+static __always_inline int flow_search_at(int family, const struct tuple *t, __u32 home)
+{
+	return family == FAMILY4 ? window_search4(t, home) : window_search6(t, home);
+}
+
+/* Searches this table. A flow that is being moved is in the new area before it leaves the old one. So who has found it in
+ * neither, but looked into the new one first, looks there again. */
+static __always_inline int flow_search_areas(int family, const struct tuple *t)
+{
+	__u32 whole = tuple_home(family, t);
+	__u64 area = flow_area(family);
+
+	for (int i = 0; i < FLOW_AREA_ROUNDS; i++) {
+		int index = flow_search_at(family, t, sluice_area_home(whole, SLUICE_AREA_SHIFT(area)));
+		__u64 now;
+
+		FLOW_PAUSE(searching);
+		if (index < 0 && SLUICE_AREA_SHIFT(area) != SLUICE_AREA_OLD_SHIFT(area)) {
+			index = flow_search_at(family, t, sluice_area_home(whole, SLUICE_AREA_OLD_SHIFT(area)));
+			if (index < 0)
+				index = flow_search_at(family, t, sluice_area_home(whole, SLUICE_AREA_SHIFT(area)));
+		}
+		if (index >= 0)
+			return index;
+		now = flow_area(family);
+		if (!((now ^ area) & ~SLUICE_AREA_MOVING))
+			break;
+		area = now;
+	}
+	return -1;
+}
+
 __noinline int flow_search4(const struct tuple *t)
 {
-	return t ? flow_search_in(FAMILY4, t, false) : -1;
+	return t ? flow_search_areas(FAMILY4, t) : -1;
 }
 
 __noinline int flow_search6(const struct tuple *t)
 {
-	return t ? flow_search_in(FAMILY6, t, false) : -1;
-}
-
-__noinline int flow_search_other4(const struct tuple *t)
-{
-	return t ? flow_search_in(FAMILY4, t, true) : -1;
-}
-
-__noinline int flow_search_other6(const struct tuple *t)
-{
-	return t ? flow_search_in(FAMILY6, t, true) : -1;
+	return t ? flow_search_areas(FAMILY6, t) : -1;
 }
 
 static __always_inline int flow_search_here(int family, const struct tuple *t)
@@ -435,8 +511,7 @@ static __always_inline int flow_search_here(int family, const struct tuple *t)
 	return family == FAMILY4 ? flow_search4(t) : flow_search6(t);
 }
 
-/* A flow that is being moved is in the new table before it leaves the old one. So who has found it in neither, but looked
- * into the new one first, looks there again. */
+/* Both tables, while there are two: the new one, the old one, the new one again, for the same reason. */
 static __always_inline int flow_search(int family, const struct tuple *t)
 {
 	__s32 index = flow_search_here(family, t);
@@ -444,7 +519,7 @@ static __always_inline int flow_search(int family, const struct tuple *t)
 	if (!flow_move_phase || index >= 0)
 		return index;
 	FLOW_PAUSE(searching);
-	index = family == FAMILY4 ? flow_search_other4(t) : flow_search_other6(t);
+	index = flow_search_at(family, t, tuple_other_home(family, t));
 	return index >= 0 ? index : flow_search_here(family, t);
 }
 
@@ -458,16 +533,21 @@ static __always_inline bool flow_take_at(int family, __s32 index, const struct t
 /* Fills *flow if the tuple is of a known one. For where a call doesn't matter. */
 static __always_inline bool flow_find_far(int family, const struct tuple *t, struct flow *flow)
 {
-	if (flow_take_at(family, flow_search(family, t), t, flow))
+	__s32 index = flow_search(family, t);
+
+	if (index < 0)
+		return false;
+	if (flow_take_at(family, index, t, flow))
 		return true;
 	/* It may have been moved between search and look. */
-	return flow_move_phase && flow_take_at(family, flow_search(family, t), t, flow);
+	return flow_take_at(family, flow_search(family, t), t, flow);
 }
 
-/* The same, fastest for a flow that is in its home bucket, as most are. */
-static __always_inline bool flow_find(int family, const struct tuple *t, struct flow *flow)
+/* The same, fastest for a flow that is in its home bucket, as most are. False may also be the answer for a flow that is in
+ * another area than the one whose shift this is. */
+static __always_inline bool flow_find(int family, const struct tuple *t, __u32 area_shift, struct flow *flow)
 {
-	__u32 home = tuple_home(family, t), n;
+	__u32 home = sluice_area_home(tuple_home(family, t), area_shift), n;
 	void *bucket = flow_bucket_here(family, home);
 	struct journey *journey;
 
@@ -637,8 +717,15 @@ static __always_inline void bucket_unlock(__u64 *state)
 	__sync_fetch_and_and(state, ~SLUICE_STATE_LOCK);
 }
 
-/* The buckets that a flow in bucket home + count has passed over. */
-static __always_inline void buckets_passed(int family, __u32 home, __u32 count, __u64 change)
+static __always_inline void bucket_unlock_at(int family, __u32 number)
+{
+	void *bucket = flow_bucket(family, number);
+
+	if (bucket)
+		bucket_unlock(bucket_state(family, bucket));
+}
+
+static __always_inline void buckets_passed_in(int family, __u32 home, __u32 count, __u64 change)
 {
 	for (__u32 i = 0; i < SLUICE_FLOW_WINDOW && i < count; i++) {
 		void *bucket = flow_bucket(family, home + i);
@@ -646,6 +733,29 @@ static __always_inline void buckets_passed(int family, __u32 home, __u32 count, 
 		if (bucket)
 			__sync_fetch_and_add(bucket_state(family, bucket), change);
 	}
+}
+
+__noinline int buckets_passed4(__u32 home, __u32 count, __u64 change)
+{
+	buckets_passed_in(FAMILY4, home, count, change);
+	return 0;
+}
+
+__noinline int buckets_passed6(__u32 home, __u32 count, __u64 change)
+{
+	buckets_passed_in(FAMILY6, home, count, change);
+	return 0;
+}
+
+/* The buckets that a flow in bucket home + count has passed over. */
+static __always_inline void buckets_passed(int family, __u32 home, __u32 count, __u64 change)
+{
+	if (!count)
+		return;
+	if (family == FAMILY4)
+		buckets_passed4(home, count, change);
+	else
+		buckets_passed6(home, count, change);
 }
 
 static __always_inline __u64 entry_ports(const struct flow_entry *e)
@@ -715,7 +825,8 @@ static __always_inline int flow_claim(int family, __u32 home, __u32 resting_too)
 	return family == FAMILY4 ? flow_claim4(home, resting_too) : flow_claim6(home, resting_too);
 }
 
-/* Puts the flow into the first free slot of its window. The lock of its home bucket is held. */
+/* Puts the flow into the first free slot of its window. The lock of its home bucket is held. Returns the
+ * slot's index. */
 static __always_inline int flow_place(int family, const struct flow_entry *e, __u32 home)
 {
 	__s32 index = flow_claim(family, home, false);
@@ -729,22 +840,92 @@ static __always_inline int flow_place(int family, const struct flow_entry *e, __
 	/* Before it is published: who finds it must be led to it. */
 	buckets_passed(family, home, index / bucket_slots(family) - home, SLUICE_STATE_PASSED_ONE);
 	slot_publish(family, slot, e);
-	return 0;
+	return index;
 }
 
-/* Looks at this table alone, also while there is another one. */
-static __always_inline int flow_insert_here(int family, const struct flow_entry *e)
+/* Locks one or two home buckets, the lower one first. */
+static __always_inline bool homes_lock(int family, __u32 lower, __u32 upper)
 {
-	struct tuple key = e->key;
-	__u32 home = tuple_home(family, &key);
-	void *bucket = flow_bucket_here(family, home);
-	int result;
+	if (!bucket_lock(family, lower))
+		return false;
+	if (lower == upper || bucket_lock(family, upper))
+		return true;
+	bucket_unlock_at(family, lower);
+	return false;
+}
 
-	if (!bucket || !bucket_lock(family, home))
+static __always_inline void homes_unlock(int family, __u32 lower, __u32 upper)
+{
+	if (lower != upper)
+		bucket_unlock_at(family, upper);
+	bucket_unlock_at(family, lower);
+}
+
+/* For the fast path; see struct sluice_runtime. */
+static __always_inline void area_announce(int family, __u32 shift)
+{
+	struct sluice_runtime *r;
+	__u32 zero = 0;
+
+	r = bpf_map_lookup_elem(&runtime, &zero);
+	if (r)
+		WRITE_ONCE(r->area_shifts[family == FAMILY6], shift);
+}
+
+/* The area is too small for a burst: the whole table is to be it. */
+static __always_inline void area_give_up(int family, __u64 area)
+{
+	__u64 *word = flow_area_word(family);
+	__u64 whole = SLUICE_AREA(0, SLUICE_AREA_SHIFT(area)) | ((area & SLUICE_AREA_CHANGES) + SLUICE_AREA_CHANGE);
+
+	if (word && __sync_val_compare_and_swap(word, area, whole) == area)
+		area_announce(family, 0);
+}
+
+/* Can the area grow now? */
+static __always_inline bool area_may_grow(__u64 area)
+{
+	return SLUICE_AREA_SHIFT(area) && SLUICE_AREA_SHIFT(area) == SLUICE_AREA_OLD_SHIFT(area) &&
+	       !(area & (SLUICE_AREA_HELD | SLUICE_AREA_MOVING));
+}
+
+/* Inserts into the area that this word names; the slot's index, or an error as flow_insert(). -KERNEL_ESTALE: the area is
+ * another one by now. `copied`: the flow may be in the old one. */
+static __always_inline int flow_insert_in_area(int family, const struct flow_entry *e, __u64 area, bool copied)
+{
+	const struct tuple *key = &e->key;
+	__u32 whole = tuple_home(family, key), home = sluice_area_home(whole, SLUICE_AREA_SHIFT(area));
+	__u32 old_home = sluice_area_home(whole, SLUICE_AREA_OLD_SHIFT(area));
+	__u32 lower = home < old_home ? home : old_home, upper = home ^ old_home ^ lower;
+	int result = -KERNEL_ESTALE;
+
+	if (!homes_lock(family, lower, upper))
 		return -KERNEL_EAGAIN;
-	result = flow_search_here(family, &key) >= 0 ? -KERNEL_EEXIST : flow_place(family, e, home);
-	bucket_unlock(bucket_state(family, bucket));
-	return result;
+	if (!((flow_area(family) ^ area) & ~SLUICE_AREA_MOVING)) {
+		if (flow_search_at(family, key, home) >= 0 ||
+		    (!copied && home != old_home && flow_search_at(family, key, old_home) >= 0))
+			result = -KERNEL_EEXIST;
+		else
+			result = flow_place(family, e, home);
+	}
+	homes_unlock(family, lower, upper);
+	if (result != -KERNEL_ENOSPC && (result < 0 || result / bucket_slots(family) - home < FLOW_CROWDED(family)))
+		return result;
+	if (!area_may_grow(area))
+		return result;
+	area_give_up(family, area);
+	return result < 0 ? -KERNEL_ESTALE : result;
+}
+
+/* Looks at this table alone, also while there is another one. Returns the slot's index, or an error as flow_insert(). */
+static __always_inline int flow_insert_here(int family, const struct flow_entry *e, bool copied)
+{
+	int result = -KERNEL_ESTALE;
+
+#pragma clang loop unroll(disable)
+	for (int i = 0; i < FLOW_AREA_ROUNDS && result == -KERNEL_ESTALE; i++)
+		result = flow_insert_in_area(family, e, flow_area(family), copied);
+	return result == -KERNEL_ESTALE ? -KERNEL_EAGAIN : result;
 }
 
 /* The home in the other table is locked, too: programs of which each puts new flows into another one of the two must not
@@ -772,7 +953,9 @@ static __always_inline int flow_insert_both(int family, const struct flow_entry 
 
 static __always_inline int flow_insert_in(int family, const struct flow_entry *e)
 {
-	return flow_move_phase ? flow_insert_both(family, e) : flow_insert_here(family, e);
+	int result = flow_move_phase ? flow_insert_both(family, e) : flow_insert_here(family, e, false);
+
+	return result > 0 ? 0 : result;
 }
 
 __noinline int flow_insert4(const struct flow_entry *e)
@@ -820,15 +1003,17 @@ static __always_inline struct tuple slot_key(int family, void *slot)
 static __always_inline int flow_remove_in(int family, __s32 index, const struct tuple *key, __u64 state)
 {
 	void *slot = flow_slot(family, index);
-	__u32 home;
+	__u32 whole, beyond_home;
 
 	if (!slot || !SLUICE_STATE_GET(state, PROTOCOL))
 		return false;
 	if (!flow_change(family, index, key, state & SLUICE_STATE_FLOW, SLUICE_STATE_CLAIMED))
 		return false;
-	home = flow_move_phase && index & FLOW_OTHER ? tuple_other_home(family, key) : tuple_home(family, key);
+	whole = flow_move_phase && index & FLOW_OTHER ? tuple_other_home(family, key) : tuple_home(family, key);
+	/* Whatever the area was when it came. */
+	beyond_home = (slot_bucket(family, index) - whole) % SLUICE_SMALLEST_AREA;
 	/* Before the slot is free: see the head of this file. */
-	buckets_passed(family, home, slot_bucket(family, index) - home, -SLUICE_STATE_PASSED_ONE);
+	buckets_passed(family, slot_bucket(family, index) - beyond_home, beyond_home, -SLUICE_STATE_PASSED_ONE);
 	FLOW_PAUSE(removing);
 	__sync_fetch_and_add(slot_state(family, slot), SLUICE_STATE_FREED(clock_jiffies()) - SLUICE_STATE_CLAIMED);
 	return true;

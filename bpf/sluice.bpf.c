@@ -325,4 +325,12 @@ int flow_move(struct sluice_flow_move *request)
 	return 0;
 }
 
+/* Changes the area of a flow table; run by the controller, see struct sluice_flow_rehome. */
+SEC("syscall")
+int flow_rehome(struct sluice_flow_rehome *request)
+{
+	flow_rehome_some(request);
+	return 0;
+}
+
 char _license[] SEC("license") = "Dual BSD/GPL";

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /* `flows4`, `flows6`: the state of connections in two slots each, one per direction. `flow_table`: the tables'
- * dimensions.
+ * dimensions. `flow_areas`: which part of them is in use.
  *
  * A slot's key is the tuple of the packet as it arrives, so either direction costs one lookup; the rest is all that its
  * packets need. The other direction's key is not stored: it is the rewritten tuple with source and destination
@@ -205,6 +205,68 @@ SLUICE_STATIC_ASSERT(sizeof(struct sluice_flow_table) == 24);
 #define SLUICE_FLOW_HOMES6(connections) ((10ULL * (connections) / 3 + SLUICE_BUCKET_SLOTS6 - 1) / SLUICE_BUCKET_SLOTS6)
 #define SLUICE_FLOW_BUCKETS(homes) ((homes) + SLUICE_FLOW_WINDOW - 1)
 
+/* The area of a table: its first 2^n homes, or all of them. New flows get their home there, so that few flows lie in few
+ * pages however large the table is. A flow's home in an area is its home in the whole table modulo 2^n.
+ *
+ * An area is named by its shift: the mask is 0xffffffff >> shift, and 0 is the whole table. While it changes flows are in the
+ * old one and in the new one; they are looked up in both (bpf/flow_table.h). Written by the data plane only, by
+ * compare-and-swap of the word. A map of zeros is valid. */
+#define SLUICE_AREA_SHIFT(area) ((__u32)(area) & 31)           /* where new flows go */
+#define SLUICE_AREA_OLD_SHIFT(area) ((__u32)((area) >> 8) & 31) /* where older ones may still be; the same if none is */
+#define SLUICE_AREA_HELD (1ULL << 16)   /* the whole table until its flows are in another one: see bpf/move.h */
+#define SLUICE_AREA_MOVING (1ULL << 17) /* flow_rehome is at work, and no other one may be */
+#define SLUICE_AREA_CHANGE (1ULL << 32) /* every change adds one, so that no word comes again */
+#define SLUICE_AREA_CHANGES (~0ULL << 32)
+#define SLUICE_AREA(shift, old_shift) ((__u64)(old_shift) << 8 | (shift))
+
+/* An area's shift for 2^bits homes. */
+#define SLUICE_AREA_SHIFT_OF(bits) (32 - (bits))
+/* The smallest area has 2^10 homes, 64 KiB. It must have more than a window: then the home of a flow follows from where it is
+ * and from its home in the whole table, whatever the area was when it came. */
+#ifndef SLUICE_SMALLEST_AREA_BITS
+#define SLUICE_SMALLEST_AREA_BITS 10
+#endif
+#define SLUICE_SMALLEST_AREA (1U << SLUICE_SMALLEST_AREA_BITS)
+SLUICE_STATIC_ASSERT(SLUICE_SMALLEST_AREA >= SLUICE_FLOW_WINDOW);
+
+static inline __u32 sluice_area_home(__u32 whole_home, __u32 shift)
+{
+	return whole_home & (0xffffffffU >> shift);
+}
+
+/* Homes of the area in a table of so many. */
+static inline __u32 sluice_area_homes(__u32 homes, __u32 shift)
+{
+	__u32 mask = 0xffffffffU >> shift;
+
+	return mask < homes ? mask + 1 : homes;
+}
+
+/* Argument and result of the `flow_rehome` program (SEC("syscall"), run by sluiced after a sweep and by sluice-loader before
+ * it moves flows to another table): makes `shift` the area of new flows and moves the others there, some buckets with every
+ * run. Whoever runs it leaves the fields in between as they are until `first` is 0 again. */
+struct sluice_flow_rehome {
+	__u32 family; /* 4 or 6 */
+	__u32 shift;  /* wanted; 0: the whole table. A change that is not finished goes on, or goes back if that is wanted */
+	__u32 hold;   /* enum sluice_area_hold */
+	__u32 buckets; /* of the old area to go through in this run */
+	__u32 first;   /* in: 0, then as it was left; out: 0 when the walk is over */
+	__u32 change;    /* likewise: which change the walk belongs to */
+	__u32 left;      /* likewise: slots whose flows are still in the old area: no room, or packets came between */
+	__u32 moved;     /* likewise: slots that were moved */
+	__u32 is_shift;  /* out: the area that new flows get now */
+	__u32 old_shift; /* out: and the one where others still are; the same when the change is over */
+	__u32 refused;   /* out: 1 if it is held, or another process is at it */
+	__u32 zero;
+};
+SLUICE_STATIC_ASSERT(sizeof(struct sluice_flow_rehome) == 48);
+
+enum sluice_area_hold {
+	SLUICE_AREA_LEAVE,   /* held or not, as it is */
+	SLUICE_AREA_HOLD,    /* let it be the whole table from now on, whatever other processes want */
+	SLUICE_AREA_RELEASE, /* no longer */
+};
+
 /* Argument and result of the `flow_expire` program (SEC("syscall"), run by sluiced every few seconds
  * and by tests): one walk over the table that removes idle flows and frees next hops that no flow uses. */
 struct sluice_flow_expire {
@@ -284,6 +346,13 @@ struct {
 	__type(key, __u32);
 	__type(value, struct sluice_flow_table);
 } flow_table SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 2);
+	__type(key, __u32); /* 0: IPv4, 1: IPv6 */
+	__type(value, __u64);
+} flow_areas SEC(".maps");
 #endif
 
 #endif

@@ -21,9 +21,11 @@ struct sluice_runtime {
 	/* The controller raises this when a route, link, address or neighbour's MAC changes; flows with an older
 	 * next hop resolve it again. The data plane adds 1, so a map full of zeros is valid. */
 	__u32 next_hop_generation;
-	__u8 zero[2];
+	/* For the fast path: the shifts of `flow_areas`, IPv4 and IPv6 (maps/flow.h). Written by the data plane after the
+	 * word there. Who meets an old one looks in the wrong home, finds nothing, and takes the slow path. */
+	__u8 area_shifts[2];
 	__u8 large_filter; /* 1: the data plane asks `address_filter` in place of the filter here */
-	__u8 zero_too;
+	__u8 zero;
 	__u64 address_filter[SLUICE_ADDRESS_FILTER_WORDS];
 };
 SLUICE_STATIC_ASSERT(sizeof(struct sluice_runtime) == 8200);

@@ -26,8 +26,8 @@
 	X(pool_cursors, 1, 1)         \
 	X(persistence, 1, 1)          \
 	X(members, 1, 1)              \
-	X(flows4, 1, 1)               \
-	X(flows6, 1, 1)               \
+	X(flows4, 2, 1)               \
+	X(flows6, 2, 1)               \
 	X(half_open, 1, 1)            \
 	X(fragments, 1, 1)            \
 	X(interfaces, 1, 1)           \
@@ -53,7 +53,8 @@
 	X(member_silences, 1, 0)      \
 	X(listener_idle, 1, 0)        \
 	X(proof_numbers, 1, 0)        \
-	X(address_filter, 1, 0)
+	X(address_filter, 1, 0)       \
+	X(flow_areas, 1, 0)
 
 #define SLUICE_MAP_INDEX(name, version, oldest) SLUICE_MAP_##name,
 enum sluice_map_index { SLUICE_MAPS(SLUICE_MAP_INDEX) SLUICE_MAP_COUNT };

@@ -10,6 +10,9 @@
 #define STRESS_KEYS 64
 /* There are so few homes that windows overlap and buckets overflow. */
 #define STRESS_HOMES 8
+/* A table with three areas: 2^5 homes, 2^6, and all. */
+#define STRESS_AREA_BITS 5
+#define STRESS_AREA_HOMES 100
 
 /* The flow in the middle, whose removal or change is held up. */
 #define STRESS_HELD 10

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cerrno>
 #include <cstring>
@@ -289,6 +290,33 @@ TEST_F(FlowTable, AFlowThatEndsWhileItIsMovedIsGone) {
   run_held(false, PAUSE_MOVING, "insert_held", "move_all", "remove_old_copy");
   ASSERT_EQ(counts().removed, 1U);
   EXPECT_TRUE(keys().empty());
+  expect_empty();
+}
+
+// The part of the table that is in use grows and shrinks, in any order, while packets look flows
+// up, open and end others. None is missed, duplicated or mixed with another.
+TEST_F(FlowTable, WhileTheAreaChangesNoFlowIsMissedAndNoneIsThereTwice) {
+  load(STRESS_AREA_HOMES);
+  std::array<std::uint32_t, 3> shifts{SLUICE_AREA_SHIFT_OF(STRESS_AREA_BITS),
+                                      SLUICE_AREA_SHIFT_OF(STRESS_AREA_BITS + 1), 0};
+  run(skeleton_->progs.prepare, 1);
+  auto& change = skeleton_->bss->change;
+  change.buckets = 7;
+  std::uint64_t changes = 0;
+  for (std::size_t round = 0; round < 200; ++round) {
+    if (change.first == 0) change.shift = shifts[round * 7 / 3 % 3];
+    run_beside(skeleton_->progs.change_area, skeleton_->progs.stress, round % 3 ? 20 : 300);
+    changes += change.is_shift == change.old_shift ? 1 : 0;
+    ASSERT_EQ(counts().inserted - counts().removed, keys().size()) << "in round " << round;
+    ASSERT_FALSE(has_duplicate(keys())) << "in round " << round;
+  }
+  EXPECT_EQ(counts().lost, 0U);
+  EXPECT_EQ(counts().torn, 0U);
+  EXPECT_GT(change.moved, 1'000U);
+  EXPECT_GT(changes, 30U);
+  EXPECT_EQ(counts().no_room, 0U);
+  run(skeleton_->progs.clear, 1);
+  EXPECT_EQ(counts().inserted, counts().removed);
   expect_empty();
 }
 

@@ -447,6 +447,7 @@ void World::forget_flows() {
   clear_array<sluice_bucket4>(map("flows4"));
   clear_array<sluice_bucket6>(map("flows6"));
   clear_array<sluice_half_open>(map("half_open"));
+  clear_array<std::uint64_t>(map("flow_areas"));
   clear_array<std::uint64_t>(map("pool_cursors"));
   clear_array<std::uint32_t>(map("listener_active"));
   clear_array<std::uint32_t>(map("member_active"));
@@ -468,6 +469,12 @@ sluice_flow_expire World::expire() {
   EXPECT_EQ(bpf_prog_test_run_opts(loaded_->program().expire_fd(), &options), 0)
       << std::strerror(errno);
   return sweep;
+}
+
+sluice_flow_rehome World::rehome(sluice_flow_rehome request) {
+  const auto ran = kernel::rehome_flows(loaded_->program().rehome_fd(), request);
+  EXPECT_TRUE(ran) << ran.error().text();
+  return request;
 }
 
 TcpFrame World::from_client(std::uint8_t flags, std::uint16_t port, const std::string& data) const {

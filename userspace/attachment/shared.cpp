@@ -73,6 +73,7 @@ Result<Instance> new_instance(const kernel::Program& maps) {
   // libxdp loads the whole object; the sweep program is loaded and pinned already.
   bpf_program__set_autoload(object->expire_program(), false);
   bpf_program__set_autoload(object->flush_program(), false);
+  bpf_program__set_autoload(object->rehome_program(), false);
   DECLARE_LIBXDP_OPTS(xdp_program_opts, options);
   options.obj = object->get();
   options.prog_name = bpf_program__name(object->xdp_program());

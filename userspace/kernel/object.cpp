@@ -128,10 +128,11 @@ Result<void> Object::reuse_configuration(const Program& program) {
 
 void Object::leave_out_sweeping() {
   bpf_program__set_autoload(expire_program(), false);
+  bpf_program__set_autoload(rehome_program(), false);
 }
 
 void Object::load_only_capture(const sluice_capture_filter& filter) {
-  for (auto* program : {xdp_program(), expire_program(), flush_program()})
+  for (auto* program : {xdp_program(), expire_program(), flush_program(), rehome_program()})
     bpf_program__set_autoload(program, false);
   bpf_program__set_autoload(skeleton_->progs.sluice_capture, true);
   for (auto* map : capture_maps(*skeleton_)) bpf_map__set_autocreate(map, true);
@@ -169,6 +170,9 @@ bpf_program* Object::expire_program() const {
 }
 bpf_program* Object::flush_program() const {
   return skeleton_->progs.flow_flush;
+}
+bpf_program* Object::rehome_program() const {
+  return skeleton_->progs.flow_rehome;
 }
 bpf_program* Object::move_program() const {
   return skeleton_->progs.flow_move;

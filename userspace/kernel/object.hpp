@@ -36,7 +36,7 @@ class Object {
   Result<void> reuse_maps(const Program& program);
   // Does so for the maps that the controller writes only.
   Result<void> reuse_configuration(const Program& program);
-  void leave_out_sweeping();  // flow_expire is not loaded
+  void leave_out_sweeping();  // flow_expire and flow_rehome are not loaded
   // Makes load() load sluice_capture, which it otherwise leaves out, and nothing else.
   void load_only_capture(const sluice_capture_filter& filter);
 
@@ -50,6 +50,7 @@ class Object {
   bpf_program* xdp_program() const;
   bpf_program* expire_program() const;
   bpf_program* flush_program() const;
+  bpf_program* rehome_program() const;
   bpf_program* move_program() const;  // loaded only where set_move() said that flows move now
 
  private:

@@ -39,7 +39,7 @@ MapLayout layout_of(const bpf_map* map) {
 }
 
 bool is_of_the_tables(std::string_view name) {
-  return is_flow_map(name) || name == "flow_table";
+  return is_flow_map(name) || name == "flow_table" || name == "flow_areas";
 }
 
 std::uint64_t random_seed() {
@@ -237,7 +237,7 @@ Result<Program> Program::with_new_tables(const Program& maps, std::uint32_t flow
 Result<Program> Program::with_tables_of(const Program& maps, const std::filesystem::path& pins) {
   Program program;
   program.take_maps_but_tables(maps);
-  for (const char* name : {"flows4", "flows6", "flow_table"}) {
+  for (const char* name : {"flows4", "flows6", "flow_table", "flow_areas"}) {
     auto map = open_pin(pins / name);
     if (!map) return tl::unexpected(std::move(map.error()));
     program.maps_.emplace(name, std::move(*map));
@@ -268,6 +268,13 @@ Result<void> Program::move_flows(sluice_flow_move& request) const {
   LIBBPF_OPTS(bpf_test_run_opts, run, .ctx_in = &request, .ctx_size_in = sizeof request);
   if (bpf_prog_test_run_opts(move_.get(), &run) != 0)
     return fail_bpf(errno, "run program flow_move");
+  return {};
+}
+
+Result<void> rehome_flows(int program_fd, sluice_flow_rehome& request) {
+  LIBBPF_OPTS(bpf_test_run_opts, run, .ctx_in = &request, .ctx_size_in = sizeof request);
+  if (bpf_prog_test_run_opts(program_fd, &run) != 0)
+    return fail_bpf(errno, "run program flow_rehome");
   return {};
 }
 
@@ -327,6 +334,7 @@ Result<Program> Program::open_pinned(const std::filesystem::path& pin_directory,
     if (!opened) return tl::unexpected(std::move(opened.error()));
     *fd = std::move(*opened);
   }
+  if (auto rehome = open_pin(pins.program("flow_rehome"))) program.rehome_ = std::move(*rehome);
   return program;
 }
 
@@ -367,6 +375,14 @@ void Program::take_programs(const Object& object) {
   xdp_ = duplicate(bpf_program__fd(object.xdp_program()));
   expire_ = duplicate(bpf_program__fd(object.expire_program()));
   flush_ = duplicate(bpf_program__fd(object.flush_program()));
+  rehome_ = duplicate(bpf_program__fd(object.rehome_program()));
+}
+
+std::vector<Program::Named> Program::programs() const {
+  std::vector<Named> all{
+      {xdp_fd(), "sluice_xdp"}, {expire_fd(), "flow_expire"}, {flush_fd(), "flow_flush"}};
+  if (rehome_fd() >= 0) all.push_back({rehome_fd(), "flow_rehome"});
+  return all;
 }
 
 int Program::map_fd(std::string_view name) const {

@@ -17,6 +17,7 @@
 
 struct sluice_flow_table;
 struct sluice_flow_move;
+struct sluice_flow_rehome;
 
 namespace sluice::kernel {
 
@@ -91,14 +92,13 @@ class Program {
   int xdp_fd() const { return xdp_.get(); }
   int expire_fd() const { return expire_.get(); }
   int flush_fd() const { return flush_.get(); }
+  int rehome_fd() const { return rehome_.get(); }  // -1: pinned by a version without areas
   // All programs, with the names of their pins.
   struct Named {
     int fd;
     const char* name;
   };
-  std::vector<Named> programs() const {
-    return {{xdp_fd(), "sluice_xdp"}, {expire_fd(), "flow_expire"}, {flush_fd(), "flow_flush"}};
-  }
+  std::vector<Named> programs() const;
   // The map's descriptor; -1 if there is no such map.
   int map_fd(std::string_view name) const;
   const std::map<std::string, UniqueFd, std::less<>>& maps() const { return maps_; }
@@ -121,8 +121,12 @@ class Program {
   UniqueFd xdp_;
   UniqueFd expire_;
   UniqueFd flush_;
+  UniqueFd rehome_;
   UniqueFd move_;  // only of those that move flows now
   std::map<std::string, UniqueFd, std::less<>> maps_;
 };
+
+// Runs flow_rehome once, as `request` says (maps/flow.h).
+Result<void> rehome_flows(int program_fd, sluice_flow_rehome& request);
 
 }  // namespace sluice::kernel

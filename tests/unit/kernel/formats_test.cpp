@@ -72,6 +72,16 @@ TEST(Formats, AnIPv6SlotHasItsFieldsHere) {
   EXPECT_EQ(offsetof(sluice_flow6, state), 56U);
 }
 
+TEST(Formats, TheWordOfAnAreaIsTheseBits) {
+  constexpr std::uint64_t word = 0x0000000300001616;
+  EXPECT_EQ(SLUICE_AREA_SHIFT(word), SLUICE_AREA_SHIFT_OF(10U));
+  EXPECT_EQ(SLUICE_AREA_OLD_SHIFT(word), SLUICE_AREA_SHIFT_OF(10U));
+  EXPECT_EQ(SLUICE_AREA(22, 22) + 3 * SLUICE_AREA_CHANGE, word);
+  EXPECT_EQ(SLUICE_AREA_HELD, 0x10000U);
+  EXPECT_EQ(SLUICE_AREA_MOVING, 0x20000U);
+  EXPECT_EQ(sluice_area_home(1'234'567, SLUICE_AREA_SHIFT(word)), 647U);
+}
+
 TEST(Formats, AnAddressHasThisBitInTheFilter) {
   const auto hash4 = sluice_address_hash4(ip("10.0.0.16").ipv4);
   EXPECT_EQ(hash4, 0x3e2ac0eaU);
