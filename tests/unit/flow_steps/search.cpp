@@ -2,11 +2,7 @@
 
 #include <algorithm>
 #include <array>
-#include <cstring>
-#include <deque>
-#include <functional>
 #include <optional>
-#include <unordered_map>
 
 namespace sluice::test {
 namespace {
@@ -30,20 +26,11 @@ struct Progress {
   std::uint8_t done = 0;
 };
 
-// It consists of bytes only, so that two can be compared as memory.
 struct World {
   std::array<Slot, slot_count> slots;
   std::array<std::uint8_t, slot_count> passed{};  // flows beyond this bucket
   std::uint8_t locked = 0;
   std::array<Progress, most_operations> progress;
-  bool operator==(const World& other) const { return std::memcmp(this, &other, sizeof *this) == 0; }
-};
-static_assert(std::has_unique_object_representations_v<World>);
-
-struct Hash {
-  std::size_t operator()(const World& world) const {
-    return std::hash<std::string_view>()({reinterpret_cast<const char*>(&world), sizeof world});
-  }
 };
 
 // One operation on the world, which takes one step at a time.
@@ -337,50 +324,17 @@ const char* name(Kind kind) {
 
 }  // namespace
 
-std::string Finding::text() const {
-  std::string text = fault.empty() ? "no fault" : fault;
-  for (const auto& step : steps) text += "\n  " + step;
-  return text;
-}
-
 Finding search(const Scenario& scenario, const Rules& rules) {
-  struct Origin {
-    std::size_t before;
-    std::string step;
+  const auto take = [&](World& world, std::size_t number) -> std::optional<Step> {
+    Cpu cpu(world, scenario, rules, number);
+    const auto did = cpu.advance();
+    if (!did) return std::nullopt;
+    const auto& operation = scenario.operations[number];
+    const auto who = "CPU " + std::to_string(number) + " (" + name(operation.kind) + " ";
+    return Step{who + operation.key + ") " + *did, cpu.fault()};
   };
-  std::vector<World> worlds{start(scenario)};
-  std::vector<Origin> origins{{0, ""}};
-  std::unordered_map<World, bool, Hash> known{{worlds[0], true}};
-  const auto report = [&](const std::string& fault, std::size_t last, const std::string& step) {
-    Finding finding{fault, {}, worlds.size()};
-    if (!step.empty()) finding.steps.push_back(step);
-    for (; last != 0; last = origins[last].before) finding.steps.push_back(origins[last].step);
-    std::reverse(finding.steps.begin(), finding.steps.end());
-    return finding;
-  };
-  // The search is breadth first, so that it finds the shortest way.
-  for (std::size_t i = 0; i < worlds.size(); ++i) {
-    bool moved = false;
-    for (std::size_t cpu = 0; cpu < scenario.operations.size(); ++cpu) {
-      World next = worlds[i];
-      Cpu one(next, scenario, rules, cpu);
-      const auto did = one.advance();
-      if (!did) continue;
-      moved = true;
-      const auto& operation = scenario.operations[cpu];
-      const auto step = std::string("CPU ") + std::to_string(cpu) + " (" + name(operation.kind) +
-                        " " + operation.key + ") " + *did;
-      if (!one.fault().empty()) return report(one.fault(), i, step);
-      if (known.emplace(next, true).second) {
-        worlds.push_back(next);
-        origins.push_back({i, step});
-      }
-    }
-    if (moved) continue;
-    if (const auto fault = fault_at_rest(worlds[i], scenario); !fault.empty())
-      return report(fault, i, "");
-  }
-  return {"", {}, worlds.size()};
+  return explore(start(scenario), scenario.operations.size(), take,
+                 [&](const World& world) { return fault_at_rest(world, scenario); });
 }
 
 }  // namespace sluice::test

@@ -5,10 +5,11 @@
 // forbidden state, as a list of steps. Switching a rule off plants a fault.
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
+
+#include "explore.hpp"
 
 namespace sluice::test {
 
@@ -36,13 +37,6 @@ struct Operation {
 struct Scenario {
   std::string flows;  // in the slots from the first on; '.' is a free slot
   std::vector<Operation> operations;
-};
-
-struct Finding {
-  std::string fault;               // empty: none
-  std::vector<std::string> steps;  // that lead there
-  std::size_t states = 0;          // number of different states
-  std::string text() const;
 };
 
 Finding search(const Scenario& scenario, const Rules& rules);
