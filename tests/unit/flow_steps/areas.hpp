@@ -17,7 +17,7 @@
 
 namespace sluice::test::areas {
 
-// Those that are false here are not true of the real table, and would mend what the tests show.
+// All are true of the real table.
 struct Rules {
   // A search:
   bool look_at_word_after_miss = true;  // who found nothing looks whether the areas are the same
@@ -34,12 +34,12 @@ struct Rules {
   bool close_as_copied = true;       // the old copy is closed only in the state that was copied
   bool bring_notes = true;           // else what was noted there is brought to the new one
   bool take_back_copies = true;      // of flows that were removed meanwhile
-  bool know_copy = false;  // does both in the slot where it put the copy, whoever has the key
-  bool note_in_flows_only = false;    // not in a slot that is free again
-  bool take_back_until_done = false;  // whatever packets note meanwhile
+  bool know_copy = true;  // does both in the slot where it put the copy, whoever has the key
+  bool note_in_flows_only = true;    // not in a slot that is free again
+  bool take_back_until_done = true;  // whatever packets note meanwhile
   // An event:
-  bool search_again = true;         // if its flow is no longer in its slot
-  bool look_at_state_once = false;  // so that state and key are of one flow
+  bool search_again = true;        // if its flow is no longer in its slot
+  bool look_at_state_once = true;  // so that state and key are of one flow
 };
 
 enum class Kind : std::uint8_t { insert, remove, event, read, move };

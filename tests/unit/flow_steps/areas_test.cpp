@@ -72,14 +72,6 @@ const Scenario removed_twice_and_replaced{
 const Scenario noted_twice{
     {"a", ".."}, small, small, {move_to(whole), must_note('a'), must_note('a')}};
 
-// As the table is to be.
-Rules all_rules() {
-  Rules rules;
-  rules.know_copy = rules.note_in_flows_only = true;
-  rules.take_back_until_done = rules.look_at_state_once = true;
-  return rules;
-}
-
 const Scenario* const all[] = {&found,
                                &both_found,
                                &shrinking,
@@ -104,7 +96,7 @@ const Scenario* const all[] = {&found,
 TEST(AreaSteps, NoOrderOfTheStepsLeadsToAFault) {
   std::size_t states = 0;
   for (const auto* scenario : all) {
-    const auto finding = search(*scenario, all_rules());
+    const auto finding = search(*scenario, Rules{});
     EXPECT_EQ(finding.fault, "") << scenario->flows[small] << "|" << scenario->flows[whole] << ": "
                                  << finding.text();
     states += finding.states;
@@ -114,7 +106,7 @@ TEST(AreaSteps, NoOrderOfTheStepsLeadsToAFault) {
 
 // The fault that the search finds without a rule, and the last step that leads there.
 std::string fault_without(bool Rules::*rule, const Scenario& scenario) {
-  Rules rules = all_rules();
+  Rules rules;
   rules.*rule = false;
   const auto finding = search(scenario, rules);
   return finding.steps.empty() ? finding.fault : finding.fault + ": " + finding.steps.back();
@@ -196,7 +188,7 @@ TEST(AreaSteps, AMoverThatLooksAtTheStateAloneNotesSomethingInAFreedSlot) {
 // The remaining weaknesses. While both copies are there, one packet may have found the old one and
 // another the new one. What the new copy says is later, and stays.
 TEST(AreaSteps, OfTwoEventsInTwoCopiesTheLaterOneStays) {
-  const auto finding = search(noted_twice, all_rules());
+  const auto finding = search(noted_twice, Rules{});
   EXPECT_THAT(finding.fault, HasSubstr("an event is lost"));
   EXPECT_THAT(finding.text(), HasSubstr("CPU 0 (move) sees a later state"));
 }
@@ -205,7 +197,7 @@ TEST(AreaSteps, OfTwoEventsInTwoCopiesTheLaterOneStays) {
 TEST(AreaSteps, AFlowThatIsMovedTwiceWhileAPacketIsOnItsWayIsMissed) {
   const Scenario two_moves{
       {"a", ".."}, small, small, {move_to(whole), move_to(small), must_find('a')}};
-  EXPECT_THAT(search(two_moves, all_rules()).fault, HasSubstr("misses a flow"));
+  EXPECT_THAT(search(two_moves, Rules{}).fault, HasSubstr("misses a flow"));
 }
 
 }  // namespace
