@@ -26,7 +26,7 @@ class Resize(support.LabTest):
         download = lab.start_client("give", VIP, 80, 100_000_000)
         active = lambda: int(lab.rows("loadbalancer", "stats", "show", "lb")["active_connections"])
         wait_for(lambda: active() >= SILENT + 20, 30, "all clients are connected")
-        for flows in (200_000, SILENT * 2, 65_536):
+        for flows in (200_000, SILENT * 8, 65_536):
             said = lab.loader("attach", "eth0", "--flows", flows).stdout
             self.assertIn(f"with room for {flows} flows", said)
             self.assertIn("connections were moved", said)
@@ -59,9 +59,9 @@ class Resize(support.LabTest):
         lab.ctl("loadbalancer", "set", "--on-unmatched", "reset", "lb")
         lines = lab.start_client("echo", VIP, 80, 10)
         lab.wait_for_connections(10)
-        # The first rename publishes the new tables, three each the programs of the first, second and last phase; in between
+        # The first rename publishes the new tables, four each the programs of the first, second and last phase; in between
         # the maps are exchanged. Each load keeps the verifier busy for seconds, so one kill per kind.
-        for call, number, flows in (("rename", 2, 1000), ("renameat2", 1, 4000), ("rename", 8, 5000)):
+        for call, number, flows in (("rename", 2, 1000), ("renameat2", 1, 4000), ("rename", 10, 5000)):
             killed = lab.run("lb", "strace", "-f", "-o", "/dev/null", "-e", f"trace={call}", "-e",
                              f"inject={call}:signal=KILL:when={number}", support.program("sluice-loader"), "attach", "eth0",
                              "--flows", flows, "--pin-dir", lab.pins, check=False)

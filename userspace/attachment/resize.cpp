@@ -80,6 +80,49 @@ Result<Walk> empty(const Program& mover, const sluice_flow_table& other) {
   return all;
 }
 
+// Has flows use the whole of this family's table, and nobody change that, while they move to
+// another one.
+Result<void> hold_whole_table(const Program& program, std::uint32_t family) {
+  sluice_flow_rehome request{};
+  request.family = family;
+  request.hold = SLUICE_AREA_HOLD;
+  request.buckets = buckets_at_once;
+  for (int fruitless = 0; fruitless < fruitless_walks;) {
+    const auto moved_before = request.moved;
+    if (auto run = kernel::rehome_flows(program.rehome_fd(), request); !run) return run;
+    // Refused: sluiced is at it, for some milliseconds.
+    if (request.refused != 0) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    const bool over = request.refused == 0 && request.first == 0;
+    if (over && request.is_shift == request.old_shift) return {};
+    if (request.first == 0) fruitless = request.moved == moved_before ? fruitless + 1 : 0;
+  }
+  return fail(ErrorKind::conflict,
+              "flows can't be moved within their table, where packets change them all the time",
+              "try again");
+}
+
+Result<void> release_tables(const Program& program) {
+  if (program.rehome_fd() < 0) return {};
+  for (const std::uint32_t family : {4U, 6U}) {
+    sluice_flow_rehome request{};
+    request.family = family;
+    request.hold = SLUICE_AREA_RELEASE;
+    if (auto run = kernel::rehome_flows(program.rehome_fd(), request); !run) return run;
+  }
+  return {};
+}
+
+Result<void> hold_whole_tables(const Program& program) {
+  if (program.rehome_fd() < 0) return {};  // pinned by a version whose flows use the whole tables
+  for (const std::uint32_t family : {4U, 6U}) {
+    if (auto held = hold_whole_table(program, family); !held) {
+      if (auto released = release_tables(program); !released) return released;
+      return held;
+    }
+  }
+  return {};
+}
+
 // Counts connections: flows whose client's packets have a slot.
 template <typename Bucket>
 Result<std::uint64_t> connections_in(const Program& program, const char* map) {
@@ -136,6 +179,7 @@ Result<void> settle(const kernel::PinDirectory& pins, const std::vector<Attachme
   if (!last) return tl::unexpected(last.error());
   if (auto replaced = pins.replace_maps(maps); !replaced) return replaced;
   if (auto run = run_everywhere(pins, nics, before, *last); !run) return run;
+  if (auto released = release_tables(*last); !released) return released;
   return pins.end_move();
 }
 
@@ -203,6 +247,7 @@ Result<Resized> resize(const kernel::PinDirectory& pins, const Program& pinned,
   if (!other) return tl::unexpected(other.error());
   const auto movers = load_movers(pinned, *other);
   if (!movers) return tl::unexpected(movers.error());
+  if (auto held = hold_whole_tables(pinned); !held) return tl::unexpected(std::move(held.error()));
   if (auto begun = pins.begin_move(*other); !begun) return tl::unexpected(std::move(begun.error()));
   if (auto moved = move(pins, *nics, *movers); !moved)
     return tl::unexpected(std::move(moved.error()));
@@ -210,9 +255,10 @@ Result<Resized> resize(const kernel::PinDirectory& pins, const Program& pinned,
 }
 
 Result<void> finish_resize(const kernel::PinDirectory& pins) {
-  if (!pins.is_moving()) return {};
   const auto pinned = Program::open_pinned(pins.path());
   if (!pinned) return tl::unexpected(pinned.error());
+  // One that was interrupted may have left the tables held before anything moved.
+  if (!pins.is_moving()) return release_tables(*pinned);
   const auto other = Program::with_tables_of(*pinned, pins.moving());
   if (!other) return tl::unexpected(other.error());
   const auto nics = swappable(pins);
