@@ -11,6 +11,7 @@
 
 #include "attachment/interface_slots.hpp"
 #include "control/inspection.hpp"
+#include "dataplane/area.hpp"
 #include "dataplane/capture.hpp"
 #include "dataplane/rehearsal.hpp"
 #include "kernel/pins.hpp"
@@ -42,6 +43,7 @@ class InspectionOfMaps final : public control::Inspection {
   const std::optional<kernel::PinDirectory> pins_;  // unset: not pinned
   const attachment::InterfaceSlots slots_{program_};
   KeptRehearsal rehearsal_{program_};
+  AreaKeeper areas_;
   std::unique_ptr<Capture> capture_;
   std::atomic<bool> given_up_ = false;
 };
