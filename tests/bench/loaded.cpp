@@ -114,6 +114,7 @@ Loaded load_ours(const kernel::LoadOptions& options) {
   loaded.xdp = duplicate(program->xdp_fd());
   loaded.expire = duplicate(program->expire_fd());
   loaded.flush = duplicate(program->flush_fd());
+  loaded.rehome = duplicate(program->rehome_fd());
   for (const auto& [name, fd] : program->maps()) loaded.maps.emplace(name, duplicate(fd.get()));
   return loaded;
 }

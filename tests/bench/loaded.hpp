@@ -15,6 +15,7 @@ namespace sluice::bench {
 
 struct Loaded {
   UniqueFd xdp, expire, flush;
+  UniqueFd rehome;  // none: a version without areas
   std::map<std::string, UniqueFd, std::less<>> maps;
 
   // -1 if no map has the name.

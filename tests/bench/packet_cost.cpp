@@ -106,6 +106,7 @@ struct Settings {
   std::vector<std::string> modes;
   int rounds;
   std::uint32_t packets;
+  bool whole_table;
   std::optional<OtherObject> other;
   Wires* wires;
 
@@ -311,6 +312,9 @@ Rounds establish(const Subjects& all, std::uint32_t flows, const Settings& setti
   constexpr std::uint32_t parts = 8, fewest = 2048;  // fewer only measure the cold start
   const std::uint32_t most = all.front()->capacity() / SLUICE_HALF_OPEN_SHARE / 2;
   const std::uint32_t at_a_time = std::min(most, std::max(flows / parts, fewest));
+  if (!settings.whole_table) {
+    for (const auto& subject : all) subject->fit_area(flows);
+  }
   Rounds rounds(all);
   int round = 0;
   for (std::uint32_t first = 0; first < flows; first += at_a_time) {
@@ -590,7 +594,9 @@ int run(int argc, char** argv) {
       ("object", po::value(&other.file),
        "another version's sluice.bpf.o, measured beside this build's program")  //
       ("program", po::value(&other.program)->default_value("sluice_xdp"),
-       "its XDP program")                                                                     //
+       "its XDP program")  //
+      ("whole-table", po::bool_switch(&settings.whole_table),
+       "flows have their homes in the whole table, as before sluiced's first sweep")          //
       ("rounds", po::value(&settings.rounds)->default_value(7), "rounds per figure")          //
       ("packets", po::value(&settings.packets)->default_value(1 << 20), "packets per round")  //
       ("json", po::value(&json), "also write the figures to this file");

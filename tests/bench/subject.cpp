@@ -14,8 +14,10 @@
 #include <random>
 #include <stdexcept>
 
+#include "dataplane/area.hpp"
 #include "dataplane/flow_list.hpp"
 #include "kernel/map.hpp"
+#include "kernel/program.hpp"
 #include "maps/address_filter.h"
 #include "maps/counters.h"
 #include "maps/flow.h"
@@ -132,6 +134,23 @@ Subject::Subject(const Subject& like, const OtherObject& other)
   loaded_ = load_other(other, table);
   touch_tables();
   configure();
+}
+
+void Subject::fit_area(std::uint32_t connections) const {
+  if (!loaded_.rehome) return;
+  const bool ipv4 = kind_.family == 4;
+  dataplane::TableLoad load;
+  load.homes = ipv4 ? SLUICE_FLOW_HOMES4(capacity_) : SLUICE_FLOW_HOMES6(capacity_);
+  load.bucket_slots = ipv4 ? SLUICE_BUCKET_SLOTS4 : SLUICE_BUCKET_SLOTS6;
+  load.connections = connections;
+  sluice_flow_rehome request{};
+  request.family = static_cast<std::uint32_t>(kind_.family);
+  request.shift = dataplane::fitting_area(load);
+  request.buckets = ~0U;
+  do {
+    const auto ran = kernel::rehome_flows(loaded_.rehome.get(), request);
+    if (!ran) die(ran.error().text());
+  } while (request.first != 0 || request.left != 0);
 }
 
 void Subject::touch_tables() {

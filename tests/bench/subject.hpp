@@ -58,6 +58,8 @@ class Subject {
   std::vector<bench_tuple> reverse_tuples(bool unconfirmed = false) const;
   const Kind& kind() const { return kind_; }
   void forget_flows();
+  // Has the flow table use the area that sluiced chooses for so many connections.
+  void fit_area(std::uint32_t connections) const;
   // Puts so many further addresses, which nobody has, into the address filters.
   void know_addresses(std::uint32_t count);
 
