@@ -157,6 +157,9 @@ std::string Draft::manifest(std::vector<Directive>& statements) {
     std::replace(one_line.begin(), one_line.end(), '\n', ' ');
     out += fmt::format("#   {}: {}\n", lines, one_line);
   }
+  // Not an empty list: who applied that would remove everything.
+  if (document_.children.empty())
+    return out + "#\n# Nothing here could be carried over, so there is nothing to apply.\n";
   return out + write_manifest(document_);
 }
 

@@ -1,6 +1,7 @@
 #include "sluicectl/nouns/input.hpp"
 
 #include <cerrno>
+#include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <sstream>
@@ -13,6 +14,9 @@ Result<std::string> read_input(const std::string& file) {
     text << std::cin.rdbuf();
     return text.str();
   }
+  std::error_code ignored;
+  if (std::filesystem::is_directory(file, ignored))  // reads as if it were empty
+    return fail_errno(EISDIR, "read " + file, "name a file, or - for standard input");
   std::ifstream stream(file);
   if (stream) text << stream.rdbuf();
   if (!stream || stream.bad() || text.fail()) {
