@@ -1,6 +1,7 @@
 #include "api/handlers/changes.hpp"
 
 #include <fmt/format.h>
+#include <boost/json/serialize.hpp>
 
 #include <type_traits>
 
