@@ -182,13 +182,13 @@ static __always_inline void flow_move_some(struct sluice_flow_move *request)
 	request->left = m.left;
 }
 
-/* Waits until no insertion that knows only the area before this change can still be under way to this home. */
 static long look_at_lock(__u32 round, __u64 **state)
 {
 	(void)round;
 	return !(READ_ONCE(**state) & SLUICE_STATE_LOCK);
 }
 
+/* Waits until no insertion that knows only the area before this change can still be under way to this home. */
 static __always_inline bool await_unlocked(int family, void *bucket)
 {
 	__u64 *state = bucket_state(family, bucket);

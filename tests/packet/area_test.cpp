@@ -130,6 +130,20 @@ TEST_P(Area, StaysTheWholeTableWhileThatIsHeld) {
   EXPECT_EQ(rehome(smallest).is_shift, smallest);
 }
 
+// Whoever holds the whole table goes on until it is that, not only until a walk has ended.
+TEST_P(Area, AChangeUnderWayEndsInItsOwnAreaBeforeTheWholeTableIsHeld) {
+  establish_many(100);
+  rehome(smallest);
+  rehome(smallest - 1, 1);
+  const auto first = rehome(0, 1U << 20, SLUICE_AREA_HOLD);
+  EXPECT_EQ(first.first, 0U) << "the walk is over";
+  EXPECT_EQ(first.is_shift, smallest - 1);
+  const auto second = rehome(0, 1U << 20, SLUICE_AREA_HOLD);
+  EXPECT_EQ(second.is_shift, 0U);
+  EXPECT_EQ(second.old_shift, 0U);
+  for (std::uint16_t i = 0; i < 100; ++i) expect_forwarded_both_ways(first_port + i);
+}
+
 TEST_P(Area, FlowsThatEndLeaveNoTraceInTheOldOrTheNew) {
   establish_many(100);
   rehome(smallest, 700);

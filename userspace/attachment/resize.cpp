@@ -27,6 +27,8 @@ constexpr std::uint32_t most_flows = 1U << 28;
 constexpr std::uint32_t buckets_at_once = 1U << 14;
 // After so many walks in which no flow found a place, the move is given up.
 constexpr int fruitless_walks = 5;
+// A million flows take a few seconds to move within their table.
+constexpr auto longest_hold = std::chrono::seconds(30);
 
 // Waits until no CPU runs a program that has been swapped out. Packets are processed as RCU
 // readers, and this waits for all readers.
@@ -87,14 +89,13 @@ Result<void> hold_whole_table(const Program& program, std::uint32_t family) {
   request.family = family;
   request.hold = SLUICE_AREA_HOLD;
   request.buckets = buckets_at_once;
-  for (int fruitless = 0; fruitless < fruitless_walks;) {
-    const auto moved_before = request.moved;
+  const auto until = std::chrono::steady_clock::now() + longest_hold;
+  while (std::chrono::steady_clock::now() < until) {
     if (auto run = kernel::rehome_flows(program.rehome_fd(), request); !run) return run;
     // Refused: sluiced is at it, for some milliseconds.
-    if (request.refused != 0) std::this_thread::sleep_for(std::chrono::milliseconds(10));
-    const bool over = request.refused == 0 && request.first == 0;
-    if (over && request.is_shift == request.old_shift) return {};
-    if (request.first == 0) fruitless = request.moved == moved_before ? fruitless + 1 : 0;
+    if (request.refused != 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    // A change that was under way ends first, in another area.
+    if (request.refused == 0 && request.is_shift == 0 && request.old_shift == 0) return {};
   }
   return fail(ErrorKind::conflict,
               "flows can't be moved within their table, where packets change them all the time",
