@@ -296,9 +296,7 @@ bool PinDirectory::is_moving() const {
 }
 
 Result<void> PinDirectory::begin_move(const Program& program) const {
-  const auto filled = pin_beside(moving(), program, [](std::string_view name) {
-    return name == "flows4" || name == "flows6" || name == "flow_table" || name == "flow_areas";
-  });
+  const auto filled = pin_beside(moving(), program, is_of_the_tables);
   if (!filled) return tl::unexpected(filled.error());
   if (::rename(filled->c_str(), moving().c_str()) != 0)
     return fail_bpf(errno, "publish the pins as " + moving().string());
