@@ -296,7 +296,9 @@ bool PinDirectory::is_moving() const {
 }
 
 Result<void> PinDirectory::begin_move(const Program& program) const {
-  const auto filled = pin_beside(moving(), program, is_of_the_tables);
+  const auto filled = pin_beside(moving(), program, [](std::string_view name) {
+    return name == "flows4" || name == "flows6" || name == "flow_table" || name == "flow_areas";
+  });
   if (!filled) return tl::unexpected(filled.error());
   if (::rename(filled->c_str(), moving().c_str()) != 0)
     return fail_bpf(errno, "publish the pins as " + moving().string());

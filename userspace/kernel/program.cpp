@@ -38,6 +38,10 @@ MapLayout layout_of(const bpf_map* map) {
   return layout;
 }
 
+bool is_of_the_tables(std::string_view name) {
+  return is_flow_map(name) || name == "flow_table" || name == "flow_areas";
+}
+
 std::uint64_t random_seed() {
   std::random_device random;
   return std::uint64_t{random()} << 32 | random();
@@ -115,10 +119,6 @@ Result<void> require_memory_for(const sluice_flow_table& table, const char* advi
 }
 
 }  // namespace
-
-bool is_of_the_tables(std::string_view map) {
-  return std::find(table_maps.begin(), table_maps.end(), map) != table_maps.end();
-}
 
 Result<std::vector<MapLayout>> compiled_map_layouts() {
   auto object = Object::open();
@@ -237,7 +237,7 @@ Result<Program> Program::with_new_tables(const Program& maps, std::uint32_t flow
 Result<Program> Program::with_tables_of(const Program& maps, const std::filesystem::path& pins) {
   Program program;
   program.take_maps_but_tables(maps);
-  for (const char* name : table_maps) {
+  for (const char* name : {"flows4", "flows6", "flow_table", "flow_areas"}) {
     auto map = open_pin(pins / name);
     if (!map) return tl::unexpected(std::move(map.error()));
     program.maps_.emplace(name, std::move(*map));

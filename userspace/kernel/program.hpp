@@ -5,7 +5,6 @@
 // their only description.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <map>
@@ -61,11 +60,6 @@ Result<std::vector<MapLayout>> compiled_map_layouts();
 // Says what differs between the two; empty if `actual` fits `expected`: "value size is 60, this
 // build expects 64".
 std::string layout_difference(const MapLayout& expected, const MapLayout& actual);
-
-// The maps that a resize exchanges, all at one moment.
-inline constexpr std::array<const char*, 4> table_maps{"flows4", "flows6", "flow_table",
-                                                       "flow_areas"};
-bool is_of_the_tables(std::string_view map);
 
 class Program {
  public:
