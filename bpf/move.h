@@ -283,7 +283,8 @@ static __always_inline void rehome_some(int family, __u64 area, struct sluice_fl
 	__u32 homes = sluice_area_homes(all, SLUICE_AREA_OLD_SHIFT(area)), buckets = SLUICE_FLOW_BUCKETS(homes);
 	struct mover m;
 
-	if (r->change != area >> 32 || r->first >= buckets) {
+	/* A walk begins, and forgets what the one before it left behind. */
+	if (r->change != area >> 32 || !r->first || r->first >= buckets) {
 		r->first = 0;
 		r->left = 0;
 	}

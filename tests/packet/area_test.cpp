@@ -130,6 +130,21 @@ TEST_P(Area, StaysTheWholeTableWhileThatIsHeld) {
   EXPECT_EQ(rehome(smallest).is_shift, smallest);
 }
 
+// A packet may come between the steps of a move; the next walk takes that flow.
+TEST_P(Area, AWalkThatLeavesNothingEndsTheChangeWhateverTheOneBeforeLeft) {
+  establish_many(100);
+  rehome(smallest, 1);
+  sluice_flow_rehome request{};
+  request.family = static_cast<std::uint32_t>(family());
+  request.shift = smallest;
+  request.buckets = 1U << 20;
+  request.change = static_cast<std::uint32_t>(word() >> 32);
+  request.left = 3;
+  const auto done = World::rehome(request);
+  EXPECT_EQ(done.left, 0U);
+  EXPECT_EQ(done.old_shift, smallest);
+}
+
 // Whoever holds the whole table goes on until it is that, not only until a walk has ended.
 TEST_P(Area, AChangeUnderWayEndsInItsOwnAreaBeforeTheWholeTableIsHeld) {
   establish_many(100);
