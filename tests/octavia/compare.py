@@ -1,10 +1,13 @@
 #!/usr/bin/python3
-"""Sends the same requests to sluiced and to the real service and compares the answers.
+"""Sends the same requests to Sluice and to the real service and compares the answers.
 
-    compare.py                  sluiced itself (root: it loads its data plane, in a namespace of its own)
-    compare.py --api-only the API over a data plane in memory that can do everything; needs no root compare.py --section
-    NAME only that part of corpus.py; may be given many times compare.py --verbose every request with its two status
-    codes
+    compare.py                 the API over a data plane in memory that can do everything, and the answers that the
+                               real service once gave (answers.json.xz): needs neither root nor octavia-api
+    compare.py --live          the real service itself
+    compare.py --record        the real service, whose answers are kept
+    compare.py --sluiced       sluiced itself (root: it loads its data plane, in a namespace of its own); always live
+    compare.py --section NAME  only that part of corpus.py; may be given many times
+    compare.py --verbose       every request with its two status codes
 
 Answers are equal when status codes are, and bodies up to ids, times and the order of tags and of the words in
 "Value should be one of: ...". What differs on purpose stands in differences.yaml, with the reason. Exit code 0: all
@@ -24,6 +27,7 @@ import sys
 import yaml
 
 import corpus
+import recording
 import services
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -32,7 +36,6 @@ SKIPPED = 77
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 TIME = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?$")
 LISTING = re.compile(r"(Value should be one of: |Unknown attributes for argument [\w.]+: )([^()]*)")
-KEPT = {corpus.NONE, corpus.NETWORK, corpus.SUBNET, corpus.SUBNET6}  # ids that mean the same at both
 
 
 def sorted_words(match):
@@ -50,7 +53,7 @@ def normal(value, names):
         return value
     if TIME.match(value):
         return "<time>"
-    value = UUID.sub(lambda id: id[0] if id[0] in KEPT else f"<{names.get(id[0], 'id')}>", value)
+    value = UUID.sub(lambda id: id[0] if id[0] in corpus.KEPT else f"<{names.get(id[0], 'id')}>", value)
     value = re.sub(r"http://[^/]+", "http://host", value)
     return LISTING.sub(sorted_words, value)
 
@@ -175,12 +178,15 @@ class Comparison:
         return any([rule.explains(request, place, ours, theirs) for rule in self.rules])
 
 
-def compare(service, sections, mode, verbose):
+def compare(service, oracle, sections, verbose):
+    """Goes through the sections; answers the exit code."""
+    mode = "api" if service is services.ApiOnly else "sluiced"
     entries = yaml.safe_load((HERE / "differences.yaml").read_text()) or []
     rules = [rule for rule in map(Rule, entries) if rule.only in (None, mode)]
-    with service() as ours, services.Oracle() as theirs:
+    with service() as ours, oracle as theirs:
         comparison = Comparison(ours, theirs, rules, verbose)
         for section in sections:
+            theirs.begin(section.__name__)
             section(corpus.Section(comparison.ask))
     counts = comparison.counts
     print(f"{counts['requests']} requests: {counts['equal']} equal, {counts['explained']} with intended differences, "
@@ -192,31 +198,51 @@ def compare(service, sections, mode, verbose):
     return 1 if counts["different"] or stale else 0
 
 
-def skip_reason(service):
-    if importlib.util.find_spec("octavia") is None:
+def skip_reason(service, live):
+    if live and importlib.util.find_spec("octavia") is None:
         return "octavia-api is not installed (run: sudo scripts/install-deps --octavia)"
     if service is services.Sluiced and os.geteuid() != 0:
-        return "needs root: sluiced loads its data plane (run with --api-only, or as root)"
+        return "needs root: sluiced loads its data plane (run without --sluiced, or as root)"
     program = {services.Sluiced: "tools/sluiced/sluiced", services.ApiOnly: "tests/octavia/api_server"}[service]
     if not (services.BUILD / program).exists():
         return f"{services.BUILD / program} is not built (run: scripts/build)"
     return None
 
 
-def main():
+def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--api-only", action="store_true")
+    parser.add_argument("--live", action="store_true")
+    parser.add_argument("--record", action="store_true")
+    parser.add_argument("--sluiced", action="store_true")
     parser.add_argument("--section", action="append", choices=[section.__name__ for section in corpus.SECTIONS])
     parser.add_argument("--verbose", action="store_true")
     options = parser.parse_args()
-    service = services.ApiOnly if options.api_only else services.Sluiced
-    reason = skip_reason(service)
+    if options.record and (options.section or options.sluiced):
+        parser.error("--record keeps the answers to all sections as --live asks for them: without --section, --sluiced")
+    return options
+
+
+def main():
+    options = arguments()
+    service = services.Sluiced if options.sluiced else services.ApiOnly
+    live = options.live or options.record or options.sluiced
+    reason = skip_reason(service, live)
     if reason:
         print(f"skipped: {reason}")
         return SKIPPED
     sections = [section for section in corpus.SECTIONS
                 if not options.section or section.__name__ in options.section]
-    return compare(service, sections, "api" if options.api_only else "sluiced", options.verbose)
+    oracle = recording.Recorder() if live else recording.Replay()
+    try:
+        status = compare(service, oracle, sections, options.verbose)
+    except recording.OutOfDate as reason:
+        print(f"The recording of the real service's answers is out of date: {reason}. Either corpus.py has changed, "
+              "or Sluice has refused or allowed something unlike before. "
+              "tests/octavia/compare.py --live shows which, --record makes a new recording.")
+        return 1
+    if options.record:
+        oracle.keep()
+    return status
 
 
 if __name__ == "__main__":

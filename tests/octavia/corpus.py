@@ -8,6 +8,7 @@ requests, so a section reads as a script.
 from network import NETWORK, SUBNET, SUBNET6
 
 NONE = "11111111-2222-4333-8444-555555555555"
+KEPT = {NONE, NETWORK, SUBNET, SUBNET6}  # ids that mean the same at both services
 LBS, LISTENERS, POOLS, MONITORS = (f"/v2.0/lbaas/{name}" for name in
                                    ("loadbalancers", "listeners", "pools", "healthmonitors"))
 MEMBERS = POOLS + "/{pool}/members"
