@@ -29,6 +29,7 @@ struct EventQuery {
   std::size_t limit = 1000;
   std::string kind = {}, object_type = {};  // empty: any
   std::string object = {};                  // an id or a name; empty: any
+  std::string request_id = {};              // of the request that did it; empty: any
   std::optional<std::string> project_id = {};
 };
 

@@ -60,6 +60,7 @@ struct Conditions {
       is("(object_id = ? OR object_name = ?)", query.object);
       words.push_back(query.object);
     }
+    is("json_extract(text, '$.request_id') = ?", query.request_id);
     if (query.project_id) {
       texts.emplace_back("project_id = ?");
       words.push_back(*query.project_id);

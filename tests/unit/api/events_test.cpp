@@ -107,6 +107,24 @@ TEST_F(EventsTest, those_of_one_object_are_found_by_its_id_or_name_also_when_it_
   EXPECT_EQ(shown("?object=nobody").size(), 0U);
 }
 
+TEST_F(EventsTest, what_one_request_did_is_found_by_its_id) {
+  const std::string id = "req-11111111-1111-4111-8111-111111111111";
+  api::Request request{"POST", "/v1/batch", R"({"requests": [
+      {"method": "POST", "path": "/v2/lbaas/loadbalancers",
+       "body": {"loadbalancer": {"vip_address": "10.0.0.1"}}},
+      {"method": "POST", "path": "/v2/lbaas/loadbalancers",
+       "body": {"loadbalancer": {"vip_address": "10.0.0.2"}}}]})"};
+  request.id = id;
+  create_load_balancer();
+  std::string answered;
+  const Context context{controller(), "project", events_};
+  api::answer(context, request, [&](const Response& response) { answered = response.request_id; });
+  EXPECT_EQ(answered, id);
+  EXPECT_EQ(shown("?request_id=" + id).size(), 2U);
+  EXPECT_EQ(shown("?request_id=req-2").size(), 0U);
+  EXPECT_EQ(store().events({.request_id = id}).value().size(), 2U);
+}
+
 TEST_F(EventsTest, a_change_is_in_the_store_with_the_number_that_it_is_shown_with) {
   who_ = {.name = "alice", .peer = "192.0.2.7:50514"};
   create_load_balancer();

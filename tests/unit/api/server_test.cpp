@@ -123,6 +123,23 @@ TEST_F(ServerTest, a_request_is_answered_with_json_and_a_request_id) {
   EXPECT_TRUE(answer.ends_with("{\"pools\":[],\"pools_links\":[]}"));
 }
 
+TEST_F(ServerTest, a_request_may_bring_its_own_id) {
+  const std::string id = "req-11111111-1111-4111-8111-111111111111";
+  for (const auto* line :
+       {"GET /v2.0/lbaas/pools", "GET /nonsense", "DELETE /v2.0/lbaas/pools/x"}) {
+    const auto answer =
+        ask(line + (" HTTP/1.1\r\nX-Openstack-Request-Id: " + id + "\r\n") + closing);
+    EXPECT_NE(answer.find("x-openstack-request-id: " + id + "\r\n"), std::string::npos) << answer;
+  }
+  for (const auto* wrong : {"req-1", "11111111-1111-4111-8111-111111111111", ""}) {
+    const auto answer =
+        ask("GET /v2 HTTP/1.1\r\nX-Openstack-Request-Id: " + std::string(wrong) + "\r\n" + closing);
+    EXPECT_EQ(answer.find("x-openstack-request-id: " + std::string(wrong) + "\r\n"),
+              std::string::npos)
+        << answer;
+  }
+}
+
 TEST_F(ServerTest, a_connection_is_kept_for_further_requests) {
   const std::string one = "GET /v2 HTTP/1.1\r\nHost: x\r\n\r\n";
   const auto answer = ask(one + one + "GET /v2 HTTP/1.1\r\n" + closing);

@@ -133,5 +133,67 @@ TEST_F(ClientTest, WaitingForADeletionEndsWhenTheObjectIsGone) {
   EXPECT_TRUE(client.wait_until_gone("/p", "pool").has_value());
 }
 
+// A client whose change is answered by nothing; the events say what became of it.
+class LostAnswerTest : public ClientTest {
+ protected:
+  static std::string event(const std::string& kind) {
+    return R"({"events":[{"kind":")" + kind + R"(","message":"POST /x -> 409 Taken"}],"last":9})";
+  }
+  std::string create() {
+    const boost::json::object body;
+    const auto answer = client.request("POST", "/v2/lbaas/pools", &body);
+    return answer ? "no error" : answer.error().text();
+  }
+  std::string id() const { return exchange.requests.front().id; }
+};
+
+TEST_F(LostAnswerTest, AChangeThatWasMadeIsSaidSo) {
+  exchange.answer(0, "no answer in time").answer(200, event("change"));
+  const auto told = create();
+  EXPECT_EQ(told,
+            "the change was made, but its answer was lost: no answer in time ('sluicectl "
+            "events --request " +
+                id() + "' shows what was changed)");
+  EXPECT_THAT(exchange.lines(),
+              ElementsAre("POST /v2/lbaas/pools", "GET /v1/events?limit=1&request_id=" + id()));
+}
+
+TEST_F(LostAnswerTest, ARefusalIsToldInItsWords) {
+  exchange.answer(0, "no answer in time").answer(200, event("refused"));
+  EXPECT_EQ(create(),
+            "the change was refused, and the answer was lost (no answer in time): POST /x -> 409 "
+            "Taken (nothing was changed)");
+}
+
+TEST_F(LostAnswerTest, ItIsAskedForUntilSluicedIsBack) {
+  exchange.answer(0, "the connection was closed before an answer came");
+  exchange.answers.push_back(fail(ErrorKind::system, "no sluiced answers"));
+  exchange.answer(200, R"({"events":[],"last":8})").answer(200, event("change"));
+  EXPECT_THAT(create(), HasSubstr("the change was made"));
+  EXPECT_EQ(slept, std::chrono::seconds(2));
+}
+
+TEST_F(LostAnswerTest, WhatNoEventTellsIsNotKnown) {
+  exchange.answer(0, "no answer in time");
+  for (int i = 0; i < 10; ++i) exchange.answer(200, R"({"events":[],"last":8})");
+  EXPECT_THAT(create(), HasSubstr("whether the change was made is not known"));
+}
+
+TEST_F(LostAnswerTest, ABatchThatWasCarriedOutHasSucceeded) {
+  exchange.answer(0, "no answer in time").answer(200, event("change"));
+  EXPECT_TRUE(client.batch({}, false));
+  exchange.answer(0, "no answer in time").answer(200, event("refused"));
+  EXPECT_FALSE(client.batch({}, false));
+}
+
+TEST_F(LostAnswerTest, WhatLeavesNoEventIsAskedForWithoutAnId) {
+  exchange.answer(200, "{}").answer(200, "{}").answer(200, "{}");
+  EXPECT_TRUE(client.batch({}, true));
+  const boost::json::object question;
+  EXPECT_TRUE(client.request("POST", "/v1/explain", &question));
+  EXPECT_TRUE(client.request("GET", "/v2/lbaas/pools"));
+  for (const auto& request : exchange.requests) EXPECT_EQ(request.id, "") << request.target;
+}
+
 }  // namespace
 }  // namespace sluice::ctl

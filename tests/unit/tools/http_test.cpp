@@ -39,13 +39,13 @@ class OneAnswer {
 
   std::string path() const { return directory_ + "/socket"; }
 
-  Result<HttpAnswer> to(const HttpRequest& request, const std::string& token = {}) {
+  Result<HttpAnswer> to(HttpRequest request, const std::string& token = {}) {
     Endpoint endpoint;
     endpoint.socket = path();
     // The limit is short only if the test waits for it: 64 MiB take more than a second on a busy
     // machine.
-    const std::chrono::seconds time(answer_ == "silence" ? 1 : 100);
-    auto answer = make_transport(endpoint, token, time)->exchange(request);
+    request.limit = std::chrono::seconds(answer_ == "silence" ? 1 : 100);
+    auto answer = make_transport(endpoint, token)->exchange(request);
     finish();
     return answer;
   }
@@ -178,6 +178,22 @@ TEST(Transport, AProxyFromTheEnvironmentIsNotForUs) {
   const auto answer = server.to({"GET", "/", ""});
   ::unsetenv("http_proxy");
   EXPECT_TRUE(answer) << answer.error().text();
+}
+
+TEST(Transport, ALostAnswerToARequestWithAnIdIsToldFromAServerThatWasNotReached) {
+  for (const auto& [bytes, how] : std::vector<std::pair<std::string, std::string>>{
+           {"", "the connection was closed before an answer came"},
+           {"silence", "no answer in time"}}) {
+    OneAnswer server(bytes);
+    const auto answer = server.to({"POST", "/v2/lbaas/pools", "{}", "application/json", "req-1"});
+    ASSERT_TRUE(answer) << answer.error().text();
+    EXPECT_EQ(answer->status, 0);
+    EXPECT_EQ(answer->body, how);
+    EXPECT_THAT(server.request(), HasSubstr("X-Openstack-Request-Id: req-1\r\n"));
+  }
+  Endpoint nobody;
+  nobody.socket = "/tmp/there-is-no-such-socket";
+  EXPECT_FALSE(make_transport(nobody, "")->exchange({"POST", "/", "", "", "req-1"}));
 }
 
 TEST(Transport, ASocketThatOthersListenOnIsTold) {

@@ -38,6 +38,7 @@ Result<Page> ask(const Call& call, const Query& query) {
   for (const auto* name : {"kind", "type", "object"}) {
     if (call.invocation.has(name)) add(name, call.invocation.value(name));
   }
+  if (call.invocation.has("request")) add("request_id", call.invocation.value("request"));
   const auto answer = call.client.request("GET", target);
   if (!answer) return tl::unexpected(about("events", answer.error()));
   Page page;
@@ -152,6 +153,8 @@ Noun make_noun() {
                           "floatingip or quota",
                           "event_type"),
                    option(Kind::local, "object", "OBJECT", "only about this one, by id or name"),
+                   option(Kind::local, "request", "ID",
+                          "only what this request changed, or that it was refused"),
                    option(Kind::local, "limit", "COUNT",
                           "only the newest (1000; 10 to begin with when watching)")},
        .output = Output::listing,

@@ -9,11 +9,17 @@
 #include <set>
 
 #include "base/uuid.hpp"
+#include "sluicectl/transport/lost_answer.hpp"
 
 namespace sluice::ctl {
 namespace {
 
 namespace json = boost::json;
+
+constexpr auto batch_path = "/v1/batch";
+constexpr auto restore_path = "/v1/restore";
+// 10,000 load balancers with their pools in one batch take some twenty seconds.
+constexpr std::chrono::seconds limit_of_large_changes{300};
 
 constexpr std::chrono::milliseconds first_pause{50};
 constexpr std::chrono::milliseconds longest_pause{1000};
@@ -85,6 +91,13 @@ tl::unexpected<Error> provisioning_failed(const json::object& object) {
               why.empty() ? "sluiced's log tells why" : "");
 }
 
+// Says whether sluiced keeps an event of this request, if it succeeds.
+bool leaves_an_event(const HttpRequest& request) {
+  if (request.method == "GET" || request.method == "HEAD") return false;
+  return request.target == batch_path || request.target.starts_with(restore_path) ||
+         !request.target.starts_with("/v1/");
+}
+
 }  // namespace
 
 Error about(std::string_view what, Error error) {
@@ -103,16 +116,31 @@ std::string with_parent(const std::string& path, const std::string& parent_id) {
 Client::Client(Transport& transport, Sleep sleep)
     : transport_(transport), sleep_(std::move(sleep)) {}
 
-Result<json::value> Client::request(const std::string& method, const std::string& target,
-                                    const json::object* body) {
-  const auto answer = transport_.exchange({method, target, body ? json::serialize(*body) : ""});
+Result<HttpAnswer> Client::change(HttpRequest request) {
+  if (!leaves_an_event(request)) return transport_.exchange(request);
+  request.id = "req-" + to_string(new_uuid());
+  auto answer = transport_.exchange(request);
+  if (!answer || answer->status != 0) return answer;
+  const auto found = find_lost_answer(transport_, request.id, sleep_);
+  if (found.fate == LostAnswer::Fate::made && request.target == batch_path)
+    return HttpAnswer{200, "{}", request.id};
+  return tl::unexpected(lost_answer_error(found, request.id, answer->body));
+}
+
+Result<json::value> Client::body_of(const HttpRequest& request) {
+  const auto answer = change(request);
   if (!answer) return tl::unexpected(answer.error());
   if (answer->status < 200 || answer->status > 299) return fault(*answer);
   if (answer->body.empty()) return json::value(nullptr);
   boost::system::error_code error;
   auto value = json::parse(answer->body, error);
-  if (error) return strange(target, "is not JSON");
+  if (error) return strange(request.target, "is not JSON");
   return value;
+}
+
+Result<json::value> Client::request(const std::string& method, const std::string& target,
+                                    const json::object* body) {
+  return body_of({method, target, body ? json::serialize(*body) : ""});
 }
 
 Result<std::string> Client::download(const std::string& target) {
@@ -124,18 +152,14 @@ Result<std::string> Client::download(const std::string& target) {
 
 Result<json::value> Client::upload(const std::string& target, std::string file,
                                    const std::string& content_type) {
-  const auto answer = transport_.exchange({"POST", target, std::move(file), content_type});
-  if (!answer) return tl::unexpected(answer.error());
-  if (answer->status < 200 || answer->status > 299) return fault(*answer);
-  boost::system::error_code error;
-  auto value = json::parse(answer->body, error);
-  if (error) return strange(target, "is not JSON");
-  return value;
+  return body_of({"POST", target, std::move(file), content_type, {}, limit_of_large_changes});
 }
 
 tl::expected<void, Client::Refusal> Client::batch(json::array requests, bool dry_run) {
   const json::object body{{"dry_run", dry_run}, {"requests", std::move(requests)}};
-  const auto answer = transport_.exchange({"POST", "/v1/batch", json::serialize(body)});
+  const HttpRequest request{
+      "POST", batch_path, json::serialize(body), "application/json", {}, limit_of_large_changes};
+  const auto answer = dry_run ? transport_.exchange(request) : change(request);
   if (!answer) return tl::unexpected(Refusal{answer.error(), {}});
   if (answer->status == 200) return {};
   Refusal refusal{fault(*answer).value(), {}};

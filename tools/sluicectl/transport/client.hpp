@@ -26,7 +26,8 @@ class Client {
   Client(Transport& transport, Sleep sleep);
 
   // Sends a request and returns the answer's body, null if there is none. A refusal is an error in
-  // the server's words: "Listener x not found. (HTTP 404)".
+  // the server's words: "Listener x not found. (HTTP 404)". If the answer to a change is lost, the
+  // error says what became of the change (lost_answer.hpp).
   Result<boost::json::value> request(const std::string& method, const std::string& target,
                                      const boost::json::object* body = nullptr);
   // The same for other types than JSON: gets a file, or sends one.
@@ -34,7 +35,7 @@ class Client {
   Result<boost::json::value> upload(const std::string& target, std::string file,
                                     const std::string& content_type);
   // Carries out several requests as one. The error is that of the refused request and has its
-  // number, if one was refused.
+  // number, if one was refused. A lost answer is no error if the requests were carried out.
   struct Refusal {
     Error error;
     std::optional<std::size_t> request;
@@ -68,6 +69,9 @@ class Client {
   Result<void> wait_until_gone(const std::string& path, const std::string& wrapper);
 
  private:
+  Result<HttpAnswer> change(HttpRequest request);
+  Result<boost::json::value> body_of(const HttpRequest& request);
+
   Transport& transport_;
   Sleep sleep_;
 };

@@ -102,6 +102,12 @@ tl::unexpected<Error> unreachable(const Endpoint& endpoint, const Failure& failu
                               hint, failure.system_errno});
 }
 
+// Has any part of the request been sent? What was not can't have been carried out.
+bool was_sent(CURL* curl) {
+  long bytes = 0;
+  return curl_easy_getinfo(curl, CURLINFO_REQUEST_SIZE, &bytes) == CURLE_OK && bytes > 0;
+}
+
 struct FreeHandle {
   void operator()(CURL* handle) const { curl_easy_cleanup(handle); }
 };
@@ -129,8 +135,8 @@ std::size_t receive(char* data, std::size_t, std::size_t size, void* destination
 
 class CurlTransport : public Transport {
  public:
-  CurlTransport(Endpoint endpoint, std::string token, std::chrono::seconds limit)
-      : endpoint_(std::move(endpoint)), token_(std::move(token)), limit_(limit) {}
+  CurlTransport(Endpoint endpoint, std::string token)
+      : endpoint_(std::move(endpoint)), token_(std::move(token)) {}
 
   Result<HttpAnswer> exchange(const HttpRequest& request) override {
     if (endpoint_.socket.size() >= sizeof(sockaddr_un::sun_path))
@@ -146,14 +152,18 @@ class CurlTransport : public Transport {
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, receive);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, &answer.body);
     aim(curl);
+    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS,
+                     static_cast<long>(std::chrono::milliseconds(request.limit).count()));
     const auto headers = load(curl, request);
 
     const auto code = curl_easy_perform(curl);
     if (code != CURLE_OK) {
       long refused = 0;
       if (code == CURLE_COULDNT_CONNECT) curl_easy_getinfo(curl, CURLINFO_OS_ERRNO, &refused);
-      return unreachable(
-          endpoint_, {code, static_cast<int>(refused), code == CURLE_WRITE_ERROR, details.data()});
+      const Failure failure{code, static_cast<int>(refused), code == CURLE_WRITE_ERROR,
+                            details.data()};
+      if (!request.id.empty() && was_sent(curl)) return HttpAnswer{0, reason(failure), request.id};
+      return unreachable(endpoint_, failure);
     }
     long status = 0;
     curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
@@ -165,15 +175,13 @@ class CurlTransport : public Transport {
   }
 
  private:
-  // Sets destination and time limit. Proxies and passwords of the environment and ~/.netrc are
+  // Sets the destination. Proxies and passwords of the environment and ~/.netrc are
   // ignored: they are meant for other programs.
   void aim(CURL* curl) const {
     curl_easy_setopt(curl, CURLOPT_URL, origin().c_str());
     curl_easy_setopt(curl, CURLOPT_PROXY, "");
     curl_easy_setopt(curl, CURLOPT_HTTP_VERSION, long{CURL_HTTP_VERSION_1_1});
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS,
-                     static_cast<long>(std::chrono::milliseconds(limit_).count()));
     if (endpoint_.host.empty())
       curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, endpoint_.socket.c_str());
     // The server's certificate must be for the host that was asked for (libcurl's default), and
@@ -190,6 +198,7 @@ class CurlTransport : public Transport {
     add(headers, "Accept: application/json");
     add(headers, "Connection: close");
     if (!token_.empty()) add(headers, "X-Auth-Token: " + token_);
+    if (!request.id.empty()) add(headers, "X-Openstack-Request-Id: " + request.id);
     const bool has_body =
         !request.body.empty() || request.method == "POST" || request.method == "PUT";
     if (has_body) {
@@ -216,7 +225,6 @@ class CurlTransport : public Transport {
 
   Endpoint endpoint_;
   std::string token_;
-  std::chrono::seconds limit_;
 };
 
 }  // namespace
@@ -241,9 +249,8 @@ Result<Endpoint> parse_endpoint(const std::string& text) {
   return endpoint;
 }
 
-std::unique_ptr<Transport> make_transport(Endpoint endpoint, std::string token,
-                                          std::chrono::seconds limit) {
-  return std::make_unique<CurlTransport>(std::move(endpoint), std::move(token), limit);
+std::unique_ptr<Transport> make_transport(Endpoint endpoint, std::string token) {
+  return std::make_unique<CurlTransport>(std::move(endpoint), std::move(token));
 }
 
 }  // namespace sluice::ctl

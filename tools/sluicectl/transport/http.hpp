@@ -14,10 +14,12 @@ struct HttpRequest {
   std::string target;  // path and query
   std::string body;    // empty for none
   std::string content_type = "application/json";
+  std::string id = {};  // x-openstack-request-id; empty: the server makes one
+  std::chrono::seconds limit = std::chrono::seconds(10);
 };
 
 struct HttpAnswer {
-  int status = 0;
+  int status = 0;  // 0: the request was sent, but its answer was lost; `body` says how
   std::string body;
   std::string request_id;  // x-openstack-request-id; may be empty
 };
@@ -25,8 +27,8 @@ struct HttpAnswer {
 class Transport {
  public:
   virtual ~Transport() = default;
-  // Sends the request. An error says that the server was not reached (ErrorKind::system); all that
-  // the server says is an answer.
+  // Sends the request. An error says that the server was not reached (ErrorKind::system), or that
+  // the answer to a request without id was lost; all that the server says is an answer.
   virtual Result<HttpAnswer> exchange(const HttpRequest& request) = 0;
 };
 
@@ -44,8 +46,7 @@ struct Endpoint {
 // clients.
 Result<Endpoint> parse_endpoint(const std::string& url);
 
-// Makes a transport with a connection per request, of which none takes longer than `limit`.
-std::unique_ptr<Transport> make_transport(Endpoint endpoint, std::string token,
-                                          std::chrono::seconds limit = std::chrono::seconds(10));
+// Makes a transport with a connection per request.
+std::unique_ptr<Transport> make_transport(Endpoint endpoint, std::string token);
 
 }  // namespace sluice::ctl

@@ -69,13 +69,14 @@ Result<void> read_parameter(EventSearch& search, std::string_view name, const st
   if (name == "kind") return assign(query.kind, word(name, value, kinds));
   if (name == "type") return assign(query.object_type, word(name, value, types));
   if (name == "object") return assign(query.object, value);
+  if (name == "request_id") return assign(query.request_id, value);
   if (name == "wait") {
     return assign(search.wait, number(name, value).map([](std::uint64_t seconds) {
       return std::min(seconds, longest_wait);
     }));
   }
   return fail(ErrorKind::invalid, fmt::format("Unknown parameter '{}'", name),
-              "after, before, limit, wait, kind, type and object are known");
+              "after, before, limit, wait, kind, type, object and request_id are known");
 }
 
 Result<EventSearch> search_of(const Call& call) {

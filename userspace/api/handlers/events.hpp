@@ -5,6 +5,7 @@
 //   limit=N    at most so many events (1000)
 //   wait=S     with `after`: if there is no event, waits for one, S seconds at most (30)
 //   kind=, type=, object=   only one kind, one type of object, one object (id or name)
+//   request_id=ID   only what this request did, or that it was refused
 //
 // answers {"events": [...], "last": NUMBER}, in the order in which they were shown. A client that
 // follows the list sends `last` as `after`.

@@ -280,6 +280,7 @@ struct Change : std::enable_shared_from_this<Change> {
 
   Result<void> carry_out() {
     response = handle(context, request);
+    if (!request.id.empty()) response.request_id = request.id;
     // A refused request's changes are undone; its answer has the reason.
     if (response.status >= 300) return fail(ErrorKind::invalid, "refused");
     record();

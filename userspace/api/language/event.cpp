@@ -54,6 +54,7 @@ bool is_asked_for(const Event& event, const model::EventQuery& query) {
          (query.object_type.empty() || text_in(event.object, "type") == query.object_type) &&
          (query.object.empty() || text_in(event.object, "id") == query.object ||
           text_in(event.object, "name") == query.object) &&
+         (query.request_id.empty() || event.request_id == query.request_id) &&
          (!query.project_id || project_of(event) == *query.project_id);
 }
 

@@ -98,6 +98,11 @@ std::string new_request_id() {
   return "req-" + to_string(new_uuid());
 }
 
+bool is_request_id(std::string_view text) {
+  constexpr std::string_view prefix = "req-";
+  return text.starts_with(prefix) && parse_uuid(text.substr(prefix.size()));
+}
+
 Error invalid_input(std::string_view attribute, std::string_view value, std::string_view problem) {
   return model::invalid_attribute(attribute, value, problem).value();
 }

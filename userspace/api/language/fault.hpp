@@ -22,6 +22,8 @@ std::string_view title(unsigned status);
 
 // A new request id: "req-" and a UUID.
 std::string new_request_id();
+// Says whether a client may call its request so.
+bool is_request_id(std::string_view text);
 
 // Makes an error in the API's standard words: "Invalid input for field/attribute weight. Value:
 // '257'. Value should be lower or equal to 256"

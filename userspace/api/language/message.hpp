@@ -31,6 +31,7 @@ struct Request {
   std::string scheme = "http";     // "https" where the client came in TLS
   std::string accept = {};         // the Accept header
   Identity who = {};               // the caller, as access.hpp found out
+  std::string id = {};             // X-Openstack-Request-Id; empty: the server makes one
   std::string subject_token = {};  // X-Subject-Token: the token to read or to end
   // The contents of a restore's body, once it is read.
   std::shared_ptr<const model::Model> backup = {};

@@ -143,6 +143,9 @@ Request IncomingRequest::request() const {
   request.content_type = std::string(message[http::field::content_type]);
   request.accept = std::string(message[http::field::accept]);
   request.subject_token = std::string(message["X-Subject-Token"]);
+  if (const auto id = std::string(message["X-Openstack-Request-Id"]); is_request_id(id)) {
+    request.id = id;
+  }
   if (auto host = message[http::field::host]; !host.empty()) request.host = std::string(host);
   return request;
 }

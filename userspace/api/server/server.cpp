@@ -118,8 +118,9 @@ struct Server::State {
     if (peer.address.empty()) request.who.name = fmt::format("uid {}", peer.uid);
     request.who.peer = peer_text(peer);
     auto told = [on_exchange = options.on_exchange, list = &events, who = request.who,
-                 method = request.method, target = request.target, peer,
+                 method = request.method, target = request.target, id = request.id, peer,
                  done = std::move(done)](Response response) {
+      if (!id.empty()) response.request_id = id;
       note_refusal(*list, who, method, target, response);
       if (on_exchange) {
         on_exchange({method, target, response.status, response.request_id, peer,
