@@ -94,7 +94,7 @@ static __always_inline void count_half_open(int family, __u64 state, __s32 chang
 /* Counts a connection before it can be found, so that no other CPU counts its end before its beginning; `change` -1
  * undoes that if it could not be created. The active counter goes first and the half-open one second, and in reverse
  * at the end, so that a reader never sees too few confirmed connections. */
-static __always_inline void count_flow_opened(int family, __u64 state, __s32 change)
+__noinline int count_flow_opened(int family, __u64 state, __s32 change)
 {
 	struct sluice_counters *listener = counters_of_listener(state);
 	struct sluice_counters *member = counters_of_member(state);
@@ -108,11 +108,12 @@ static __always_inline void count_flow_opened(int family, __u64 state, __s32 cha
 	count_active(state, change);
 	if (change > 0 && !sluice_flow_is_confirmed(state))
 		count_half_open(family, state, change);
+	return 0;
 }
 
 /* Counts a connection's end once: when it is closed or removed, whichever comes first. `state` is the last one
  * before that. */
-static __always_inline void count_flow_ended(int family, __u64 state)
+__noinline int count_flow_ended(int family, __u64 state)
 {
 	struct sluice_counters *listener = counters_of_listener(state);
 	struct sluice_counters *member = counters_of_member(state);
@@ -129,11 +130,12 @@ static __always_inline void count_flow_ended(int family, __u64 state)
 	if (!established)
 		count_half_open(family, state, -1);
 	count_active(state, -1);
+	return 0;
 }
 
 /* Counts a change of the connection's phase. One that was counted as ended and goes on is counted as opened once
  * more, because monotonic counters must never go down. */
-static __always_inline void count_flow_changed(int family, __u64 before, __u64 after)
+__noinline int count_flow_changed(int family, __u64 before, __u64 after)
 {
 	if (sluice_flow_is_closed(after)) {
 		if (!sluice_flow_is_closed(before))
@@ -143,6 +145,7 @@ static __always_inline void count_flow_changed(int family, __u64 before, __u64 a
 	} else if (!sluice_flow_is_confirmed(before) && sluice_flow_is_confirmed(after)) {
 		count_half_open(family, before, -1);
 	}
+	return 0;
 }
 
 static __always_inline void count_flow_refused(__u32 listener_index)
