@@ -310,23 +310,22 @@ static __always_inline struct connection *connection_get(void)
 /* Chooses a member, and finds the ways there and back. Returns UNDECIDED, or why there can be no connection. */
 static __always_inline int plan_connection(int family, struct xdp_md *ctx)
 {
+	const struct journey *journey = journey_get();
 	struct connection *c = connection_get();
 	const struct sluice_member *member;
 	const struct sluice_pool *pool;
-	struct tuple tuple;
 	__u32 index, mode;
 	int why;
 
-	if (!c)
+	if (!journey || !c)
 		return SLUICE_REASON_NO_MEMBER;
-	tuple = c->tuple; /* kernel 6.1 accepts such arguments on the stack only */
 	index = c->pool;
 	pool = bpf_map_lookup_elem(&pools, &index);
 	if (!pool)
 		return SLUICE_REASON_NO_MEMBER;
 	c->mode = mode = pool->forwarding_mode;
 	c->forgettable = answers_directly(mode) && chooses_by_hash(pool) && !pool->persistence_seconds;
-	c->member = index = choose_member(family, c->pool, pool, &tuple);
+	c->member = index = choose_member(family, c->pool, pool, &journey->packet.tuple);
 	member = bpf_map_lookup_elem(&members, &index);
 	if (!member || !!(member->flags & SLUICE_MEMBER_IPV6) != (family == FAMILY6))
 		return SLUICE_REASON_NO_MEMBER;

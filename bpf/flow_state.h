@@ -131,12 +131,9 @@ static __always_inline __u64 flow_look_again(int family, const struct tuple *key
 
 /* Moves a forward slot to its next phase, and counts. Ordinary packets of established connections never write here.
  * Returns the new state. */
-static __always_inline __u64 flow_advance(int family, const struct tuple *key, const struct flow *forward, __u32 event,
+static __always_inline __u64 flow_advance(int family, const struct tuple *key, __s32 index, __u64 state, __u32 event,
 					  bool of_member)
 {
-	__s32 index = forward->index;
-	__u64 state = forward->state;
-
 	if (!key)
 		return state;
 	for (int i = 0; i < FLOW_STATE_ROUNDS; i++) {
@@ -208,11 +205,13 @@ static __always_inline __u32 flow_idle_ticks(__u64 state, __u32 now)
 static __always_inline bool flow_is_idle_in(int family, const struct tuple *reverse_key, __u64 forward_state)
 {
 	__u32 allowed = clock_ticks_in(flow_timeout_seconds(forward_state)), now = clock_ticks();
-	struct flow reverse;
+	__u64 reverse;
+	__s32 index;
 
 	if (flow_idle_ticks(forward_state, now) <= allowed)
 		return false;
-	return !flow_find_far(family, reverse_key, &reverse) || flow_idle_ticks(reverse.state, now) > allowed;
+	reverse = flow_find_state(family, reverse_key, &index);
+	return !reverse || flow_idle_ticks(reverse, now) > allowed;
 }
 
 __noinline int flow_is_idle4(const struct tuple *reverse_key, __u64 forward_state)
@@ -309,10 +308,13 @@ static __always_inline bool member_is_gone(const struct sluice_member *member)
 static __always_inline bool member_is_silent(int family, const struct tuple *reverse_key, __u64 forward_state)
 {
 	__u32 allowed = clock_ticks_in(SLUICE_TIMEOUT_UDP_SECONDS), now = clock_ticks();
-	struct flow reverse;
+	__u64 reverse;
+	__s32 index;
 
-	return flow_idle_ticks(forward_state, now) <= allowed && flow_find_far(family, reverse_key, &reverse) &&
-	       flow_idle_ticks(reverse.state, now) > allowed;
+	if (flow_idle_ticks(forward_state, now) > allowed)
+		return false;
+	reverse = flow_find_state(family, reverse_key, &index);
+	return reverse && flow_idle_ticks(reverse, now) > allowed;
 }
 
 __noinline int member_is_silent4(const struct tuple *reverse_key, __u64 forward_state)

@@ -391,14 +391,22 @@ static __always_inline void flow_set_addresses(int family, struct flow *flow, co
 	}
 }
 
-/* For callers that need only the slot's index. */
-static __always_inline bool slot_holds(int family, void *slot, const struct tuple *t)
+/* Returns the state of this tuple's flow; 0: the slot does not hold it. */
+static __always_inline __u64 slot_look(int family, void *slot, const struct tuple *t)
 {
 	__u64 *state_in_slot = slot_state(family, slot);
 	__u64 state = READ_ONCE(*state_in_slot);
 
-	return slot_has_key(family, slot, t) && SLUICE_STATE_GET(state, PROTOCOL) == t->protocol &&
-	       !((state ^ READ_ONCE(*state_in_slot)) & FLOW_IDENTITY);
+	if (!slot_has_key(family, slot, t) || SLUICE_STATE_GET(state, PROTOCOL) != t->protocol ||
+	    (state ^ READ_ONCE(*state_in_slot)) & FLOW_IDENTITY)
+		return 0;
+	return state & SLUICE_STATE_FLOW;
+}
+
+/* For callers that need only the slot's index. */
+static __always_inline bool slot_holds(int family, void *slot, const struct tuple *t)
+{
+	return slot_look(family, slot, t);
 }
 
 /* Copies the slot into *flow if it holds the flow of this tuple. */
@@ -564,6 +572,26 @@ static __always_inline bool flow_find(int family, const struct tuple *t, __u32 a
 		return false;
 	journey->fast = *t;
 	return flow_find_far(family, &journey->fast, flow);
+}
+
+/* Finds a flow without copying it, for callers that need only its state, which is 0 if there is none, and its slot's
+ * index. They are several calls deep, where a copy is too much for the stack. */
+static __always_inline __u64 flow_find_state(int family, const struct tuple *t, __s32 *index)
+{
+	/* It may be moved between search and look. */
+	for (int i = 0; i < 2; i++) {
+		void *slot;
+		__u64 state;
+
+		*index = flow_search(family, t);
+		slot = flow_slot(family, *index);
+		if (!slot)
+			return 0;
+		state = slot_look(family, slot, t);
+		if (state)
+			return state;
+	}
+	return 0;
 }
 
 /* The tuple of the other direction's packets. */

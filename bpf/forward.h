@@ -36,6 +36,20 @@ static __always_inline __u64 address_change(int family, const union sluice_addre
 	return change;
 }
 
+/* A function of its own, because the compiler would load all sixteen words before it adds the first, and the stack has no
+ * room for that. */
+__noinline __u64 address_change6(const union sluice_address *before, const union sluice_address *after)
+{
+	return before && after ? address_change(FAMILY6, before, after) : 0;
+}
+
+/* The same for the slow path. */
+static __always_inline __u64 address_change_far(int family, const union sluice_address *before,
+						const union sluice_address *after)
+{
+	return family == FAMILY4 ? address_change(FAMILY4, before, after) : address_change6(before, after);
+}
+
 static __always_inline void lower_ttl(int family, struct xdp_md *ctx, const struct packet *p)
 {
 	void *l3 = ip_header(family, ctx, p);
@@ -96,8 +110,8 @@ static __always_inline bool is_translated(int family, const struct tuple *t, con
 static __always_inline void translate(int family, struct xdp_md *ctx, const struct packet *p, const struct flow *flow)
 {
 	void *l3 = ip_header(family, ctx, p), *addresses = l3 + addresses_offset(family);
-	__u64 change = address_change(family, &p->tuple.source, &flow->new_source) +
-		       address_change(family, &p->tuple.destination, &flow->new_destination);
+	__u64 change = address_change_far(family, &p->tuple.source, &flow->new_source) +
+		       address_change_far(family, &p->tuple.destination, &flow->new_destination);
 
 	if (!l3 || !is_translated(family, &p->tuple, flow))
 		return;
@@ -123,10 +137,11 @@ static __always_inline bool is_confirmed_now(__u64 before, __u64 after)
  * it there once the member had answered. */
 static __always_inline int watch_member_in(int family, const struct tuple *reverse_key)
 {
-	struct flow reverse;
+	__s32 index;
+	__u64 state = flow_find_state(family, reverse_key, &index);
 
-	return flow_find_far(family, reverse_key, &reverse) && reverse.state & SLUICE_FLOW_ESTABLISHED &&
-	       flow_replace_state(family, reverse_key, &reverse, reverse.state & ~SLUICE_FLOW_ESTABLISHED);
+	return state & SLUICE_FLOW_ESTABLISHED &&
+	       flow_change(family, index, reverse_key, state, state & ~SLUICE_FLOW_ESTABLISHED);
 }
 
 __noinline int watch_member4(const struct tuple *reverse_key)
@@ -170,7 +185,7 @@ static __always_inline bool track_client(int family, struct xdp_md *ctx, const s
 		suspect_member(forward->state, SLUICE_FAILURE_UNANSWERED);
 	if (state_after(forward->state, event, false) == forward->state || lacks_proof(family, ctx, p, forward, event))
 		return false;
-	return is_confirmed_now(forward->state, flow_advance(family, &p->tuple, forward, event, false)) &&
+	return is_confirmed_now(forward->state, flow_advance(family, &p->tuple, forward->index, forward->state, event, false)) &&
 	       is_one_too_many(family, &p->tuple);
 }
 
@@ -197,29 +212,29 @@ enum told { TOLD_NOTHING, TOLD_MORE_WILL_FOLLOW, TOLD_ALL, TOLD_ONE_TOO_MANY };
 static __always_inline int track_member_in(int family, const struct tuple *forward_key, __u32 event, __u32 ingress_ifindex,
 					   __u32 number)
 {
-	struct flow forward;
 	__u32 *proof;
-	__u64 phase;
+	__s32 index;
+	__u64 phase, state = flow_find_state(family, forward_key, &index);
 
-	if (!flow_find_far(family, forward_key, &forward) || !on_members_side(forward.state, ingress_ifindex))
+	if (!state || !on_members_side(state, ingress_ifindex))
 		return TOLD_NOTHING;
-	phase = sluice_flow_phase(forward.state);
+	phase = sluice_flow_phase(state);
 	if (event == EVENT_ACCEPTS && phase == SLUICE_PHASE_OPENING)
-		handshake_ends(forward.state, handshake_name(family, forward_key));
+		handshake_ends(state, handshake_name(family, forward_key));
 	if (event == EVENT_ABORTS && phase == SLUICE_PHASE_OPENING)
-		suspect_member(forward.state, SLUICE_FAILURE_REFUSED);
+		suspect_member(state, SLUICE_FAILURE_REFUSED);
 	/* Before the connection waits for its client. */
 	if (number && is_unproven_phase(phase) && (proof = proof_of(family, forward_key)))
 		WRITE_ONCE(*proof, number);
 	/* An SCTP member has no association before it has checked its cookie (RFC 9260, 5.1.5). */
 	if (event == EVENT_PACKET && waits_for_client(phase) && forward_key->protocol == SLUICE_FLOW_SCTP)
 		event = EVENT_DATA;
-	if (state_after(forward.state, event, true) != forward.state) {
-		__u64 state = flow_advance(family, forward_key, &forward, event, true);
+	if (state_after(state, event, true) != state) {
+		__u64 after = flow_advance(family, forward_key, index, state, event, true);
 
-		if (is_confirmed_now(forward.state, state) && is_one_too_many(family, forward_key))
+		if (is_confirmed_now(state, after) && is_one_too_many(family, forward_key))
 			return TOLD_ONE_TOO_MANY;
-		phase = sluice_flow_phase(state);
+		phase = sluice_flow_phase(after);
 	}
 	return is_unproven_phase(phase) || phase & SLUICE_FLOW_MEMBER_FIN ? TOLD_MORE_WILL_FOLLOW : TOLD_ALL;
 }
@@ -238,18 +253,19 @@ __noinline int track_member6(const struct tuple *forward_key, __u32 event, __u32
  * packets change nothing, so that they can take the fast path. */
 static __always_inline bool track_member(int family, struct xdp_md *ctx, const struct packet *p, struct flow *flow)
 {
-	struct tuple twin = flow_twin(flow);
-	__u32 event = twin.protocol == SLUICE_FLOW_UDP ? EVENT_ANSWERS : event_of(p->signals);
+	__u32 event = SLUICE_STATE_GET(flow->state, PROTOCOL) == SLUICE_FLOW_UDP ? EVENT_ANSWERS : event_of(p->signals);
 	bool is_ordinary = event == EVENT_PACKET || event == EVENT_DATA || event == EVENT_ANSWERS;
+	struct journey *journey = journey_get();
 	__u64 state = flow->state;
 	__u32 number;
 	int told;
 
-	if (event == EVENT_NONE || (is_ordinary && state & SLUICE_FLOW_ESTABLISHED))
+	if (!journey || event == EVENT_NONE || (is_ordinary && state & SLUICE_FLOW_ESTABLISHED))
 		return false;
+	flow_twin_to(&journey->twin, flow);
 	number = number_told(ctx, p);
-	told = family == FAMILY4 ? track_member4(&twin, event, ctx->ingress_ifindex, number)
-				 : track_member6(&twin, event, ctx->ingress_ifindex, number);
+	told = family == FAMILY4 ? track_member4(&journey->twin, event, ctx->ingress_ifindex, number)
+				 : track_member6(&journey->twin, event, ctx->ingress_ifindex, number);
 	if (told == TOLD_ONE_TOO_MANY)
 		return true;
 	if (told == TOLD_ALL)

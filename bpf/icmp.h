@@ -141,8 +141,8 @@ static __always_inline __u64 translate_quote(int family, struct xdp_md *ctx, con
 
 	if (!l3 || !ports_at)
 		return 0;
-	change = address_change(family, &turned->destination, &flow->new_destination) +
-		 address_change(family, &turned->source, &flow->new_source);
+	change = address_change_far(family, &turned->destination, &flow->new_destination) +
+		 address_change_far(family, &turned->source, &flow->new_source);
 	address_store(family, addresses, &flow->new_destination);
 	address_store(family, addresses + address_bytes(family), &flow->new_source);
 	ports = checksum_change32(old_ports, new_ports);
@@ -176,11 +176,11 @@ static __always_inline void translate_message(int family, struct xdp_md *ctx, co
 	if (!l3 || !icmp)
 		return;
 	if (named) {
-		change += address_change(family, &p->tuple.source, &flow->new_source);
+		change += address_change_far(family, &p->tuple.source, &flow->new_source);
 		address_store(family, addresses, &flow->new_source);
 	}
 	if (!direct) {
-		change += address_change(family, &p->tuple.destination, &flow->new_destination);
+		change += address_change_far(family, &p->tuple.destination, &flow->new_destination);
 		address_store(family, addresses + address_bytes(family), &flow->new_destination);
 	}
 	if (family == FAMILY4)

@@ -343,7 +343,7 @@ int note_in_old_copy(struct xdp_md *ctx)
 	if (!flow_find_far(FAMILY4, &t, &found))
 		__sync_fetch_and_add(&counts.lost, 1);
 	if (flow_take_at(FAMILY4, flow_search_at(FAMILY4, &t, tuple_other_home(FAMILY4, &t)), &t, &found))
-		flow_advance(FAMILY4, &t, &found, EVENT_ACCEPTS, true);
+		flow_advance(FAMILY4, &t, found.index, found.state, EVENT_ACCEPTS, true);
 	WRITE_ONCE(released, 1);
 	return XDP_DROP;
 }
@@ -445,7 +445,7 @@ int note_held(struct xdp_md *ctx)
 
 	(void)ctx;
 	if (flow_find_far(FAMILY4, &t, &found))
-		flow_advance(FAMILY4, &t, &found, EVENT_ACCEPTS, true);
+		flow_advance(FAMILY4, &t, found.index, found.state, EVENT_ACCEPTS, true);
 	return XDP_DROP;
 }
 
@@ -479,7 +479,7 @@ int act_late(struct xdp_md *ctx)
 	remove_key(STRESS_HELD);
 	flow = flow_of_key(STRESS_KEYS);
 	insert(&flow);
-	flow_advance(FAMILY4, &t, &found, EVENT_ACCEPTS, true);
+	flow_advance(FAMILY4, &t, found.index, found.state, EVENT_ACCEPTS, true);
 	if (flow_replace_state(FAMILY4, &t, &found, found.state | SLUICE_FLOW_ESTABLISHED) ||
 	    flow_remove(FAMILY4, found.index, &t, found.state))
 		return XDP_ABORTED;
