@@ -6,8 +6,13 @@ because its server does. member4, behind a gateway, fails (its servers are kille
 and no others. What client and member1 receive is captured, and every checksum looked at.
 
 SLUICE_CHURN_SECONDS says how long (15; scripts/soak: for as long as you like).
+
+With SLUICE_CHURN_ATTACK a stranger behind the router attacks meanwhile (stranger.py) with so many packets a second, half of
+them IPv6: floods that take what there is only so much of, and forged ends of the clients' connections. New connections go on,
+too, and what is said above of those that exist is as true.
 """
 
+import ipaddress
 import json
 import os
 import re
@@ -22,6 +27,13 @@ VLAN_GATEWAY, IN_VLAN = {4: "10.0.3.1", 6: "2001:db8:0:3::1"}, {4: "10.0.3.6", 6
 VIPS = {4: VIP, 6: VIP6}
 KINDS = {"tcp": ("TCP", 80), "udp": ("UDP", 53)}
 PINGS_PER_SECOND = 5
+CONNECTIONS = 16  # of each IP version
+ATTACK = int(os.environ.get("SLUICE_CHURN_ATTACK", "0"))
+
+
+def host_of(endpoint):
+    """Returns the address of ADDRESS:PORT or [ADDRESS]:PORT."""
+    return ipaddress.ip_address(endpoint.rpartition(":")[0].strip("[]"))
 
 
 class Churn(support.LabTest):
@@ -86,6 +98,45 @@ class Churn(support.LabTest):
                         "--delay", "3" if kind == "udp" else "1", "--timeout", "10" if kind == "tcp" else "1",
                         "--max-retries", "1", "--max-retries-down", "1", pool)
 
+    # ---- the attack ----
+
+    def make_room_for_adopted(self):
+        """Adds listeners whose pools choose by hash and take connections from their middle, which strangers like."""
+        for family in VIPS:
+            self.lab.ctl("loadbalancer", "listener", "create", "--name", f"hash{family}", "--protocol", "TCP", "--protocol-port", "81",
+                         f"lb{family}")
+            self.lab.ctl("loadbalancer", "pool", "create", "--name", f"hash{family}", "--listener", f"hash{family}", "--protocol", "TCP",
+                         "--lb-algorithm", "SOURCE_IP_PORT", "--forwarding-mode", "dnat")
+            self.lab.ctl("loadbalancer", "member", "create", "--address", self.address(1, family), "--protocol-port", "80", f"hash{family}")
+
+    def start_attack(self):
+        """Forges ends of the connections that must live: not of member3's, whose clients' SYNs open new ones while it is
+        removed, because nobody probes it then (bpf/README.md)."""
+        self.lab.add_stranger()
+        attackers = []
+        for family, vip in VIPS.items():
+            ports = [row["client"].rpartition(":")[2] for row in self.lab.connections()
+                     if support.CLIENT[family] in row["client"] and host_of(row["member"]) != ipaddress.ip_address(self.address(3, family))]
+            self.assertEqual(CONNECTIONS * 3 // 4, len(ports))
+            attackers.append(self.lab.spawn("stranger", support.PYTHON, support.HERE / "stranger.py", ATTACK // 2,
+                                            support.STRANGER[family], vip, support.CLIENT[family], *ports))
+        return attackers
+
+    def newcomers(self):
+        return [self.lab.start_client("try", vip, 80) for vip in VIPS.values()]
+
+    def end_attack(self, attackers, newcomers):
+        for tries in newcomers:
+            seen = [what for _, what in self.lab.finish_client(tries)]
+            served = [what for what in seen if not what.startswith("error")]
+            print(f"{len(served)} of {len(seen)} newcomers were served", flush=True)
+            # Those of member4 fail for as long as it takes until its monitor says so.
+            self.assertGreater(len(served), len(seen) * 0.7, [what for what in seen if what.startswith("error")][:5])
+        for attacker in attackers:
+            self.assertIsNone(attacker.poll(), "the attack has ended by itself")
+            print("attacked:", attacker.communicate(timeout=30 * support.PATIENCE)[0].strip(), flush=True)
+        print("by reason:", json.dumps({reason: packets for reason, packets in self.lab.reasons().items() if packets}), flush=True)
+
     # ---- what happens, a step a second ----
 
     def for_every_pool(self, *command):
@@ -145,16 +196,21 @@ class Churn(support.LabTest):
     def test_nothing_that_could_have_lived_is_broken(self):
         lab = self.lab
         self.set_up()
+        if ATTACK:
+            self.make_room_for_adopted()
         first = self.accounted()
         captures = {host: lab.capture(host, "-vv", "ip or ip6") for host in ("client", "member1")}
-        echoes = {family: lab.start_client("echo", vip, 80, 16) for family, vip in VIPS.items()}
+        echoes = {family: lab.start_client("echo", vip, 80, CONNECTIONS) for family, vip in VIPS.items()}
         talks = {family: lab.spawn("client", support.PYTHON, support.HERE / "udp_echo.py", "talk", vip, 53)
                  for family, vip in VIPS.items()}
         pings = {family: lab.spawn("client", "ping", "-q", "-i", str(1 / PINGS_PER_SECOND), "-c",
                                    str(SECONDS * PINGS_PER_SECOND), vip) for family, vip in VIPS.items()}
-        lab.wait_for_connections(16 * len(VIPS))  # while all members are there
+        lab.wait_for_connections(CONNECTIONS * len(VIPS))  # while all members are there
+        attack = (self.start_attack(), self.newcomers()) if ATTACK else None
         steps = self.churn(SECONDS)
         print(f"{steps} steps", flush=True)
+        if attack:
+            self.end_attack(*attack)
         echoed = 0
         for family in VIPS:
             with self.subTest(family=family):
@@ -163,7 +219,7 @@ class Churn(support.LabTest):
                 broken = [line for line in report["broken"] if not line.startswith("member4:")]
                 self.assertEqual([], broken)
                 self.assertEqual({"member1", "member2", "member3", "member4"}, set(report["servers"]))
-                print(f"IPv{family}: {report['lines']} lines over 16 connections, {len(report['broken'])} of member4's broken")
+                print(f"IPv{family}: {report['lines']} lines over {CONNECTIONS} connections, {len(report['broken'])} of member4's broken")
                 talk = json.loads(talks[family].communicate(timeout=30 * support.PATIENCE)[0])
                 print(f"IPv{family}: {talk}")
                 self.assertEqual(0, talk["wrong"])

@@ -30,6 +30,8 @@ VIP = "10.0.0.16"
 VIP6 = "2001:db8::16"
 FLOATING_IP = "172.24.4.10"
 LB_ADDRESS = "10.0.0.9"
+CLIENT = {4: "203.0.113.10", 6: "2001:db8:c::10"}
+STRANGER = {4: "198.51.100.66", 6: "2001:db8:d::66"}
 METRICS = ["--metrics", "127.0.0.1:9101"]  # options for start_controller()
 SUBNET = {"flat": "10.0.0", "routed": "10.0.1", "gateway": "10.0.2", "vlan": "10.0.3"}
 SUBNET6 = {topology: f"2001:db8:0:{subnet.split('.')[2]}" for topology, subnet in SUBNET.items()}
@@ -327,6 +329,10 @@ class Lab:
     def join_vlan(self, host, *addresses):
         """Gives the host the addresses (with their prefix lengths) in VLAN 3 of its NIC."""
         self._lab("join-vlan", host, *addresses)
+
+    def add_stranger(self):
+        """Adds the host `stranger`, STRANGER, which answers to forged sources go to."""
+        self._lab("add-stranger")
 
     def replace_nic(self):
         """Deletes the lb's eth0 and creates it again."""
