@@ -31,19 +31,26 @@ static __always_inline bool source_is_allowed(int family, const struct sluice_li
 	return bpf_map_lookup_elem(&allowed_sources, &key);
 }
 
-/* Counts connections that their clients have confirmed, because a flood of SYNs must lock nobody out. */
+/* Reads a counter that may be below zero for a moment, see maps/half_open.h. */
+static __always_inline __s32 count_now(const __u32 *count)
+{
+	return count ? READ_ONCE(*count) : 0;
+}
+
+/* Returns the number of connections that their clients have confirmed: a flood of SYNs must lock nobody out. It is one
+ * counter, because between two reads of two counters connections begin and end. The difference of the other two is
+ * never more than that, but may be after an upgrade, when the counter does not know all connections. */
 static __always_inline __u32 confirmed_connections(const struct sluice_listener *listener)
 {
 	__u32 index = listener->index;
 	const __u32 *half_open = bpf_map_lookup_elem(&listener_half_open, &index);
-	const __u32 *active = bpf_map_lookup_elem(&listener_active, &index);
-	__s32 confirmed;
+	__s32 confirmed = count_now(bpf_map_lookup_elem(&listener_confirmed, &index));
+	__s32 before = count_now(half_open), all = count_now(bpf_map_lookup_elem(&listener_active, &index));
+	__s32 after = count_now(half_open);
 
-	if (!half_open || !active)
-		return 0;
-	/* The order matters: a connection that begins meanwhile is counted one too many, never one too few. */
-	confirmed = -READ_ONCE(*half_open);
-	confirmed += READ_ONCE(*active);
+	all -= before > after ? before : after;
+	if (all > confirmed)
+		confirmed = all;
 	return confirmed > 0 ? confirmed : 0;
 }
 

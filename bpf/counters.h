@@ -76,8 +76,18 @@ static __always_inline struct sluice_half_open *half_open_of(int family)
 /* Subtracts no more than is there; see maps/half_open.h for why it may be less. */
 static __always_inline void count_share(__u32 *now, __s32 change)
 {
-	if (now && (change > 0 || *now))
-		__sync_fetch_and_add(now, change);
+	if (!now)
+		return;
+	/* Two CPUs that look first could both see the last one. */
+	if ((__s32)__sync_fetch_and_add(now, change) <= 0 && change < 0)
+		__sync_fetch_and_add(now, 1);
+}
+
+static __always_inline void count_confirmed(__u64 state, __s32 change)
+{
+	__u32 listener = SLUICE_STATE_GET(state, LISTENER);
+
+	count_share(bpf_map_lookup_elem(&listener_confirmed, &listener), change);
 }
 
 static __always_inline void count_half_open(int family, __u64 state, __s32 change)
@@ -92,8 +102,8 @@ static __always_inline void count_half_open(int family, __u64 state, __s32 chang
 }
 
 /* Counts a connection before it can be found, so that no other CPU counts its end before its beginning; `change` -1
- * undoes that if it could not be created. The active counter goes first and the half-open one second, and in reverse
- * at the end, so that a reader never sees too few confirmed connections. */
+ * undoes that if it could not be created. The half-open counter goes first and the active one second, and in reverse
+ * at the end, so that their difference is never too large, see confirmed_connections(). */
 __noinline int count_flow_opened(int family, __u64 state, __s32 change)
 {
 	struct sluice_counters *listener = counters_of_listener(state);
@@ -103,11 +113,14 @@ __noinline int count_flow_opened(int family, __u64 state, __s32 change)
 		listener->flows_opened += (__s64)change;
 	if (member)
 		member->flows_opened += (__s64)change;
-	if (change < 0 && !sluice_flow_is_confirmed(state))
+	if (change < 0)
+		count_active(state, change);
+	if (sluice_flow_is_confirmed(state))
+		count_confirmed(state, change);
+	else
 		count_half_open(family, state, change);
-	count_active(state, change);
-	if (change > 0 && !sluice_flow_is_confirmed(state))
-		count_half_open(family, state, change);
+	if (change > 0)
+		count_active(state, change);
 	return 0;
 }
 
@@ -127,24 +140,38 @@ __noinline int count_flow_ended(int family, __u64 state)
 		++member->flows_ended;
 		member->flows_failed += !established;
 	}
-	if (!established)
-		count_half_open(family, state, -1);
 	count_active(state, -1);
+	if (established)
+		count_confirmed(state, -1);
+	else
+		count_half_open(family, state, -1);
 	return 0;
 }
 
-/* Counts a change of the connection's phase. One that was counted as ended and goes on is counted as opened once
- * more, because monotonic counters must never go down. */
-__noinline int count_flow_changed(int family, __u64 before, __u64 after)
+/* Counts what a change of the connection's phase adds; `change` -1 undoes that. It is counted before the change can be
+ * seen, because another CPU may count the connection's end at once: no counter is too small for a moment, so no limit
+ * is exceeded. One that was counted as ended and goes on is counted as opened once more, because monotonic counters
+ * must never go down. */
+__noinline int count_flow_gains(int family, __u64 before, __u64 after, __s32 change)
 {
-	if (sluice_flow_is_closed(after)) {
-		if (!sluice_flow_is_closed(before))
-			count_flow_ended(family, before);
-	} else if (sluice_flow_is_closed(before)) {
-		count_flow_opened(family, after, 1);
-	} else if (!sluice_flow_is_confirmed(before) && sluice_flow_is_confirmed(after)) {
+	if (sluice_flow_is_closed(after))
+		return 0;
+	if (sluice_flow_is_closed(before))
+		count_flow_opened(family, after, change);
+	else if (!sluice_flow_is_confirmed(before) && sluice_flow_is_confirmed(after))
+		count_confirmed(after, change);
+	return 0;
+}
+
+/* Counts what the change takes away, after it. */
+__noinline int count_flow_losses(int family, __u64 before, __u64 after)
+{
+	if (sluice_flow_is_closed(before))
+		return 0;
+	if (sluice_flow_is_closed(after))
+		count_flow_ended(family, before);
+	else if (!sluice_flow_is_confirmed(before) && sluice_flow_is_confirmed(after))
 		count_half_open(family, before, -1);
-	}
 	return 0;
 }
 

@@ -141,10 +141,13 @@ static __always_inline __u64 flow_advance(int family, const struct tuple *key, _
 
 		if (next == state)
 			break;
+		count_flow_gains(family, state, next, 1);
 		if (flow_change(family, index, key, state, next)) {
-			count_flow_changed(family, state, next);
+			FLOW_PAUSE(counting);
+			count_flow_losses(family, state, next);
 			return next;
 		}
+		count_flow_gains(family, state, next, -1);
 		now = flow_look_again(family, key, &index);
 		if (!now)
 			break;

@@ -63,9 +63,12 @@ static __always_inline void move_note(int family, __s32 copy, const struct flow_
 	/* What the new copy says is later, and counted. */
 	if (state & SLUICE_FLOW_TO_CLIENT)
 		return;
-	count_flow_changed(family, state, e->state);
-	if (sluice_flow_is_confirmed(state) && !sluice_flow_is_confirmed(e->state) && !sluice_flow_is_closed(state))
+	count_flow_gains(family, state, e->state, 1);
+	count_flow_losses(family, state, e->state);
+	if (sluice_flow_is_confirmed(state) && !sluice_flow_is_confirmed(e->state) && !sluice_flow_is_closed(state)) {
 		count_half_open(family, state, 1);
+		count_confirmed(state, -1);
+	}
 }
 
 /* The old copy was taken out, and that was counted: the new one goes, too. */

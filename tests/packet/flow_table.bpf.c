@@ -9,6 +9,7 @@ static void at_changing(void);
 static void at_removing(void);
 static void at_moving(void);
 static void at_searching(void);
+static void at_counting(void);
 
 #include "bpf/flow_state.h"
 #include "bpf/move.h"
@@ -271,6 +272,11 @@ static __always_inline void at_searching(void)
 	pause_here(PAUSE_SEARCHING);
 }
 
+static __always_inline void at_counting(void)
+{
+	pause_here(PAUSE_COUNTING);
+}
+
 static __always_inline __u32 move_now(void)
 {
 	struct mover m = {};
@@ -461,6 +467,73 @@ int replace(struct xdp_md *ctx)
 	remove_key(STRESS_HELD);
 	flow = flow_of_key(STRESS_KEYS);
 	insert(&flow);
+	WRITE_ONCE(released, 1);
+	return XDP_DROP;
+}
+
+/* A connection that was counted when it was opened, and that its member has accepted. */
+SEC("xdp")
+int open_held(struct xdp_md *ctx)
+{
+	struct flow_entry flow = flow_of_key(STRESS_HELD);
+
+	(void)ctx;
+	flow.state |= SLUICE_FLOW_REPLIED;
+	count_flow_opened(FAMILY4, flow.state, 1);
+	insert(&flow);
+	return XDP_DROP;
+}
+
+/* Its client confirms it, which is held up between the change of its state and the end of the counting ... */
+SEC("xdp")
+int confirm_held(struct xdp_md *ctx)
+{
+	struct flow_entry flow = flow_of_key(STRESS_HELD);
+	struct flow found;
+	struct tuple t = flow.key;
+
+	(void)ctx;
+	if (flow_find_far(FAMILY4, &t, &found))
+		flow_advance(FAMILY4, &t, &found, EVENT_PACKET, false);
+	return XDP_DROP;
+}
+
+static __always_inline void check_count(void *count)
+{
+	if (!count || *(__s32 *)count < 0)
+		__sync_fetch_and_add(&counts.negative, 1);
+}
+
+static __always_inline void check_counts(void)
+{
+	__u32 listener = 0, member = STRESS_HELD;
+
+	check_count(bpf_map_lookup_elem(&listener_active, &listener));
+	check_count(bpf_map_lookup_elem(&listener_half_open, &listener));
+	check_count(bpf_map_lookup_elem(&listener_confirmed, &listener));
+	check_count(bpf_map_lookup_elem(&member_active, &member));
+	check_count(bpf_map_lookup_elem(&member_half_open, &member));
+}
+
+/* ... while it ends, with a reset, goes on after all, and ends for good. */
+SEC("xdp")
+int end_and_go_on(struct xdp_md *ctx)
+{
+	struct flow_entry flow = flow_of_key(STRESS_HELD);
+	static const __u8 events[] = {EVENT_ABORTS, EVENT_PACKET, EVENT_ABORTS};
+	struct flow found;
+	struct tuple t = flow.key;
+
+	(void)ctx;
+	if (!wait_for(&held))
+		return XDP_DROP;
+	check_counts();
+	for (int i = 0; i < 3; i++) {
+		if (!flow_find_far(FAMILY4, &t, &found))
+			break;
+		flow_advance(FAMILY4, &t, &found, events[i], false);
+		check_counts();
+	}
 	WRITE_ONCE(released, 1);
 	return XDP_DROP;
 }

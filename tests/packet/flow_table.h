@@ -17,7 +17,7 @@
 /* The flow in the middle, whose removal or change is held up. */
 #define STRESS_HELD 10
 
-enum place { PAUSE_NOWHERE, PAUSE_CHANGING, PAUSE_REMOVING, PAUSE_MOVING, PAUSE_SEARCHING };
+enum place { PAUSE_NOWHERE, PAUSE_CHANGING, PAUSE_REMOVING, PAUSE_MOVING, PAUSE_SEARCHING, PAUSE_COUNTING };
 
 struct stress_counts {
 	__u64 inserted, taken, no_room, contended; /* what flow_insert() said */
@@ -27,6 +27,7 @@ struct stress_counts {
 	__u64 found, absent;
 	__u64 torn; /* found, but with another flow's values */
 	__u64 lost; /* an anchor was not found */
+	__u64 negative; /* a counter of connections was below zero */
 };
 
 #endif

@@ -249,6 +249,19 @@ TEST_F(FlowTable, AnEventThatIsHeldUpDoesNotHappenToTheNextFlowInTheSlot) {
   for (const auto& slot : slots()) EXPECT_EQ(slot.state & SLUICE_FLOW_REPLIED, 0U);
 }
 
+// A limit reads these counters: one that is too small for a moment would let one too many in.
+TEST_F(FlowTable, AConnectionThatEndsWhileItIsConfirmedLeavesNoCounterBelowZero) {
+  run_held(false, PAUSE_COUNTING, "open_held", "confirm_held", "end_and_go_on");
+  EXPECT_EQ(counts().negative, 0U);
+  const std::uint32_t listener = 0;
+  for (const auto* map : {skeleton_->maps.listener_active, skeleton_->maps.listener_half_open,
+                          skeleton_->maps.listener_confirmed}) {
+    std::uint32_t count = ~0U;
+    ASSERT_EQ(bpf_map_lookup_elem(bpf_map__fd(map), &listener, &count), 0);
+    EXPECT_EQ(count, 0U) << bpf_map__name(map);
+  }
+}
+
 // Flows are moved to another table while packets look them up, open and end others. None is missed,
 // duplicated or mixed with another, and the old table is empty afterwards.
 TEST_F(FlowTable, WhileFlowsAreMovedNoneIsMissedAndNoneIsThereTwice) {

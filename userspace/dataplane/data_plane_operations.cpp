@@ -211,6 +211,7 @@ Result<void> DataPlaneOverMaps::run(const control::PutListener& put) {
   }
   const auto zero = [this](std::uint32_t index) -> Result<void> {
     if (auto zeroed = listener_half_open_.put(index, 0); !zeroed) return zeroed;
+    if (auto zeroed = listener_confirmed_.put(index, 0); !zeroed) return zeroed;
     return listener_active_.put(index, 0);
   };
   const auto index =

@@ -163,6 +163,7 @@ class DataPlaneOverMaps : public BpfDataPlane {
   kernel::ArrayMap<std::uint32_t> member_active_{program_, "member_active"};
   kernel::ArrayMap<sluice_hash_key> hash_key_{program_, "hash_key"};
   kernel::ArrayMap<std::uint32_t> listener_half_open_{program_, "listener_half_open"};
+  kernel::ArrayMap<std::uint32_t> listener_confirmed_{program_, "listener_confirmed"};
   kernel::ArrayMap<std::uint32_t> listener_idle_{program_, "listener_idle"};
   kernel::ArrayMap<std::uint32_t> member_half_open_{program_, "member_half_open"};
   kernel::ArrayMap<std::uint32_t> member_silences_{program_, "member_silences"};

@@ -46,7 +46,7 @@ TEST(Versions, OnlyWhatCameLaterMayBeMissing) {
                          {"member_handshakes", "member_failures", "suspicions", "store_position",
                           "listener_half_open", "member_half_open", "hash_key", "map_versions",
                           "later_reason_counters", "member_silences", "listener_idle",
-                          "proof_numbers", "address_filter", "flow_areas"}));
+                          "proof_numbers", "address_filter", "flow_areas", "listener_confirmed"}));
 }
 
 TEST(Versions, WithoutAMapOfVersionsAllAreTheFirst) {
