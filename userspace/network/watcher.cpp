@@ -12,6 +12,7 @@
 
 #include "network/change_filter.hpp"
 #include "network/netlink.hpp"
+#include "network/routes.hpp"
 
 namespace sluice::network {
 namespace {
@@ -158,7 +159,14 @@ void Watcher::State::take(nl_msg* message) {
     }
     case RTM_DELNEIGH:
       return;
-    default:  // addresses, routes, rules
+    case RTM_NEWROUTE:
+    case RTM_DELROUTE: {
+      const auto* route = static_cast<rtmsg*>(nlmsg_data(header));
+      if (route->rtm_protocol != announcement_protocol) return next_hops_changed();
+      if (callbacks.announcements_changed) callbacks.announcements_changed();
+      return;
+    }
+    default:  // addresses, rules
       return next_hops_changed();
   }
 }

@@ -24,6 +24,9 @@ class Watcher {
     std::function<void()> next_hops_changed;
     // Is called when a link appeared, came up or got another MAC.
     std::function<void(std::uint32_t interface_index)> link_changed;
+    // Is called when an announcement of a VIP (routes.hpp) was added or removed, by whomever. That
+    // changes no next hop.
+    std::function<void()> announcements_changed = {};
   };
   // Starts watching. What exists at the start is not reported.
   static Result<Watcher> start(boost::asio::any_io_executor executor, Callbacks callbacks);
