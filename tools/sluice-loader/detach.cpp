@@ -1,6 +1,10 @@
 #include <fmt/format.h>
 
+#include <chrono>
+#include <thread>
+
 #include "attachment/attachment.hpp"
+#include "network/routes.hpp"
 #include "options.hpp"
 
 namespace sluice::loader {
@@ -10,9 +14,24 @@ constexpr Help help = {
     "detach IF... | --all [options]",
     "Takes Sluice off network interfaces. The maps stay pinned, so a later attach goes on with the "
     "same\n"
-    "configuration and connections. --all takes it off everywhere and removes the maps too.",
+    "configuration and connections. --all takes it off everywhere and removes the maps too. Routes "
+    "that\n"
+    "announce VIPs (sluiced --announce-routes) go a second earlier, so that routers send packets\n"
+    "elsewhere by then.",
     "  sluice-loader detach eth0\n"
     "  sluice-loader detach --all\n"};
+
+// The time in which a BGP daemon tells its routers (seen: 0.7 s at most on a busy machine).
+constexpr auto until_routers_know = std::chrono::seconds(1);
+
+Result<void> withdraw_vips() {
+  const auto withdrawn = network::withdraw_announcements();
+  if (!withdrawn) return tl::unexpected(withdrawn.error());
+  if (*withdrawn == 0) return {};
+  fmt::print("withdrew {} routes of VIPs (table {})\n", *withdrawn, network::announcement_table);
+  std::this_thread::sleep_for(until_routers_know);
+  return {};
+}
 
 void print(const std::vector<attachment::DetachedNic>& nics) {
   for (const auto& nic : nics) {
@@ -39,8 +58,8 @@ int run_detach(const Arguments& arguments) {
   }
   if (!all && interfaces.empty()) return fail_usage("an interface or --all is missing", "detach");
 
-  const auto detached = all ? attachment::detach_all(parsed.pin_directory())
-                            : attachment::detach(parsed.pin_directory(), interfaces);
+  const auto detached = all ? attachment::detach_all(parsed.pin_directory(), withdraw_vips)
+                            : attachment::detach(parsed.pin_directory(), interfaces, withdraw_vips);
   if (!detached) return fail_with(detached.error());
   print(*detached);
   if (all) {

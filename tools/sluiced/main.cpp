@@ -21,6 +21,7 @@
 #include "base/version.hpp"
 #include "control/controller.hpp"
 #include "control/follower.hpp"
+#include "control/vip_routes.hpp"
 #include "dataplane/bpf_data_plane.hpp"
 #include "dataplane/hash_key.hpp"
 #include "dataplane/slow_lane.hpp"
@@ -29,6 +30,7 @@
 #include "logging.hpp"
 #include "maintenance.hpp"
 #include "network/neighbor_keeper.hpp"
+#include "network/routes.hpp"
 #include "network/vlans.hpp"
 #include "network/watcher.hpp"
 #include "notice_reader.hpp"
@@ -194,6 +196,35 @@ constexpr auto patience_with_the_disk = std::chrono::seconds(10);
   std::_Exit(failed);
 }
 
+// Withdraws what an earlier sluiced has announced and this one won't.
+Result<void> forget_announcements() {
+  const auto withdrawn = network::withdraw_announcements();
+  if (!withdrawn) return tl::unexpected(withdrawn.error());
+  if (*withdrawn != 0) spdlog::warn("withdrew {} routes of VIPs: no --announce-routes", *withdrawn);
+  return {};
+}
+
+// Begins to announce VIPs, with --announce-routes.
+Result<void> announce(std::optional<control::VipRoutes>& vip_routes, boost::asio::io_context& loop,
+                      control::Controller& controller, api::Events& events,
+                      const Options& options) {
+  if (!options.announce_routes) return forget_announcements();
+  auto routes = network::Routes::open();
+  if (!routes) return tl::unexpected(routes.error());
+  vip_routes.emplace(
+      loop, controller, std::move(*routes),
+      control::VipRoutes::Settings{.interfaces = options.interfaces,
+                                   .ipv6_in_main_table = options.announce_ipv6_in_main_table},
+      control::VipRoutes::Callbacks{
+          .somebody_changes =
+              [pins = options.pin_directory] { return kernel::somebody_changes(pins); },
+          .note =
+              [&events](std::string what) {
+                events.add(api::about_member("attachment", std::move(what), nullptr));
+              }});
+  return {};
+}
+
 void log_ready(const Options& options, const control::Controller& controller) {
   const auto& model = controller.model();
   spdlog::info(
@@ -256,10 +287,21 @@ Result<void> run(const Options& options) {
                              });
   NoticeReader notice_reader(loop, **data_plane, *neighbors, follower);
   std::vector<std::uint32_t> warned_vlans;
+  std::optional<control::VipRoutes> vip_routes;
+  if (auto announced = announce(vip_routes, loop, *controller, events, options); !announced)
+    return announced;
+  const auto look_at_routes = [&] {
+    if (vip_routes) vip_routes->look();
+  };
   auto watcher = network::Watcher::start(
       loop.get_executor(),
-      {.next_hops_changed = [&] { renew_next_hops(**data_plane, *neighbors, warned_vlans); },
-       .link_changed = [&](std::uint32_t index) { follower.link_changed(index); }});
+      {.next_hops_changed =
+           [&] {
+             renew_next_hops(**data_plane, *neighbors, warned_vlans);
+             look_at_routes();
+           },
+       .link_changed = [&](std::uint32_t index) { follower.link_changed(index); },
+       .announcements_changed = look_at_routes});
   if (!watcher) return tl::unexpected(std::move(watcher.error()));
   renew_next_hops(**data_plane, *neighbors, warned_vlans);  // for changes before the watcher ran
 
@@ -274,7 +316,10 @@ Result<void> run(const Options& options) {
                                                  .turns = &turns,
                                                  .events = &events});
   TestHook hook(loop, *controller, options.test_hook);
-  Maintenance maintenance(loop, *controller, events, [&] { follower.catch_up(); });
+  Maintenance maintenance(loop, *controller, events, [&] {
+    follower.catch_up();
+    look_at_routes();
+  });
   const PinWatch pin_watch(
       loop, options.pin_directory,
       {.on_other_maps = [&]() -> Result<void> {
@@ -297,6 +342,7 @@ Result<void> run(const Options& options) {
        .on_event =
            [&](std::string what) {
              events.add(api::about_member("attachment", std::move(what), nullptr));
+             look_at_routes();
            },
        .program = [&]() -> const kernel::Program& { return (*data_plane)->program(); }});
 

@@ -71,6 +71,11 @@ po::options_description settings() {
        "if it is not there. Nodes that shall choose alike have the same")  //
       ("interface", po::value<Texts>()->multitoken()->composing()->value_name("IF..."),
        "attach to these NICs, unless that is done already")  //
+      ("announce-routes", po::bool_switch(),
+       "announce each VIP that this node can serve by a route in table 142, for BIRD or FRR to "
+       "export")  //
+      ("announce-ipv6-in-main-table", po::bool_switch(),
+       "put IPv6 announcements into the main table too, as unreachable: FRR reads no other")  //
       ("subnet", po::value<Texts>()->composing()->value_name("NAME,cidr=..."),
        "take VIPs and floating IPs from this subnet; may be given many times, see below")  //
       ("project-id", po::value<Text>()->default_value(api::no_project_id)->value_name("ID"),
@@ -215,6 +220,10 @@ std::variant<Options, ExitCode> to_options(const po::variables_map& values) {
   options.hash_key_file = values["hash-key-file"].as<Text>();
   if (options.hash_key_file.empty()) options.hash_key_file = options.state_directory / "hash-key";
   if (values.count("interface")) options.interfaces = values["interface"].as<Texts>();
+  options.announce_routes = values["announce-routes"].as<bool>();
+  options.announce_ipv6_in_main_table = values["announce-ipv6-in-main-table"].as<bool>();
+  if (options.announce_ipv6_in_main_table && !options.announce_routes)
+    return wrong("--announce-ipv6-in-main-table needs --announce-routes");
   if (values.count("flows")) {
     const auto& text = values["flows"].as<Text>();
     options.flows = parse_flows(text);

@@ -26,11 +26,6 @@ bool is_missing(const Error& error) {
   return error.system_errno == ENOENT;
 }
 
-bool somebody_changes(const std::filesystem::path& pin_directory) {
-  const auto lock = kernel::lock_for_change(pin_directory, std::chrono::milliseconds(0));
-  return !lock && lock.error().kind == ErrorKind::conflict;
-}
-
 Error pins_are_gone(const std::filesystem::path& path) {
   return {
       ErrorKind::not_found,
@@ -62,7 +57,7 @@ void PinWatch::look_after(std::chrono::milliseconds pause) {
 void PinWatch::look() {
   auto findings = examine();
   if (!findings || !findings->well()) {
-    if (somebody_changes(pins_.path())) return look_after(while_somebody_changes);
+    if (kernel::somebody_changes(pins_.path())) return look_after(while_somebody_changes);
     findings = examine();
   }
   if (!findings) {

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -62,12 +63,17 @@ struct DetachedNic {
   bool was_gone = false;                   // the interface had vanished; its leftovers were removed
   std::vector<std::string> settings = {};  // put back: "net.ipv4.conf.eth0.forwarding=0"
 };
+// Is called before the first NIC loses its program, while nobody else may attach or detach; an
+// error ends the work there.
+using BeforeDetaching = std::function<Result<void>()>;
 // Detaches the program from these NICs; maps stay pinned. If one isn't attached, nothing is done
 // and ErrorKind::not_found names it.
 Result<std::vector<DetachedNic>> detach(const std::filesystem::path& pin_directory,
-                                        const std::vector<std::string>& interfaces);
+                                        const std::vector<std::string>& interfaces,
+                                        const BeforeDetaching& before = {});
 // Detaches the program from all NICs and removes all pins, and with them all state.
-Result<std::vector<DetachedNic>> detach_all(const std::filesystem::path& pin_directory);
+Result<std::vector<DetachedNic>> detach_all(const std::filesystem::path& pin_directory,
+                                            const BeforeDetaching& before = {});
 
 // One NIC as `status` shows it.
 struct Attachment {

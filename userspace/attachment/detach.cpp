@@ -68,6 +68,10 @@ Result<DetachedNic> detach_one(const kernel::Program* program, const Attachment&
   return result;
 }
 
+Result<void> make_ready(const BeforeDetaching& before) {
+  return before ? before() : Result<void>();
+}
+
 // Frees the slots of interfaces that vanished: those that belong to nobody in `left`.
 void sweep_slots(const kernel::Program& program, const std::vector<Attachment>& left) {
   const InterfaceSlots slots(program);
@@ -84,7 +88,8 @@ void sweep_slots(const kernel::Program& program, const std::vector<Attachment>& 
 }  // namespace
 
 Result<std::vector<DetachedNic>> detach(const std::filesystem::path& pin_directory,
-                                        const std::vector<std::string>& interfaces) {
+                                        const std::vector<std::string>& interfaces,
+                                        const BeforeDetaching& before) {
   const kernel::PinDirectory pins(pin_directory);
   if (auto pinned = pins.require_pinned(); !pinned) {
     return tl::unexpected(std::move(pinned.error()));
@@ -108,6 +113,7 @@ Result<std::vector<DetachedNic>> detach(const std::filesystem::path& pin_directo
                                    [&](const Attachment& one) { return one.pin == found->pin; });
     if (!twice) chosen.push_back(*found);
   }
+  if (auto ready = make_ready(before); !ready) return tl::unexpected(std::move(ready.error()));
   std::vector<DetachedNic> detached;
   for (const auto& one : chosen) {
     auto done = detach_one(&*program, one);
@@ -118,7 +124,8 @@ Result<std::vector<DetachedNic>> detach(const std::filesystem::path& pin_directo
   return detached;
 }
 
-Result<std::vector<DetachedNic>> detach_all(const std::filesystem::path& pin_directory) {
+Result<std::vector<DetachedNic>> detach_all(const std::filesystem::path& pin_directory,
+                                            const BeforeDetaching& before) {
   const kernel::PinDirectory pins(pin_directory);
   if (auto pinned = pins.require_pinned(); !pinned) {
     return tl::unexpected(std::move(pinned.error()));
@@ -132,6 +139,7 @@ Result<std::vector<DetachedNic>> detach_all(const std::filesystem::path& pin_dir
   const auto present = attachments(pins.path());
   if (!present) return tl::unexpected(present.error());
 
+  if (auto ready = make_ready(before); !ready) return tl::unexpected(std::move(ready.error()));
   std::vector<DetachedNic> detached;
   for (const auto& one : *present) {
     auto done = detach_one(program ? &*program : nullptr, one);

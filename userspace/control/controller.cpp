@@ -399,6 +399,17 @@ void Controller::lose_data_plane(const Error& why) {
   proceed();
 }
 
+std::optional<std::vector<IpAddress>> Controller::held_vips() const {
+  std::vector<IpAddress> held;
+  if (lost_) return held;
+  if (!actual_) return std::nullopt;
+  for (const auto& [address, entry] : desired_.state().vips) {
+    const auto found = actual_->vips.find(address);
+    if (entry.up && found != actual_->vips.end() && found->second == entry) held.push_back(address);
+  }
+  return held;
+}
+
 Result<std::vector<std::string>> Controller::repair_drift() {
   if (hook_() == Hook::hold) return std::vector<std::string>{};
   if (!store_failure_.empty()) unsaved_ = true;  // to try again what it has missed

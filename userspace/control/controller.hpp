@@ -122,6 +122,11 @@ class Controller {
   // Says that packets do not meet what the data plane writes: until the next adopt() nothing is
   // applied, and all objects are ERROR for this reason. Changes are still stored.
   void lose_data_plane(const Error& why);
+  bool is_lost() const { return lost_.has_value(); }
+
+  // The VIPs that the data plane holds, up and as desired, as far as it was read back; nullopt:
+  // that is not known at the moment. Of a data plane that is lost nothing is held.
+  std::optional<std::vector<IpAddress>> held_vips() const;
 
   // Compares the maps with the desired state and repairs them; returns one line per repair for the
   // log.

@@ -49,4 +49,9 @@ Result<FileLock> lock_for_change(const fs::path& pin_directory,
   return take(pin_directory, "change", "try again when it is done", patience);
 }
 
+bool somebody_changes(const fs::path& pin_directory) {
+  const auto lock = lock_for_change(pin_directory, std::chrono::milliseconds(0));
+  return !lock && lock.error().kind == ErrorKind::conflict;
+}
+
 }  // namespace sluice::kernel

@@ -17,5 +17,7 @@ Result<FileLock> lock_for_daemon(const std::filesystem::path& pin_directory);
 // because such work takes seconds at most.
 Result<FileLock> lock_for_change(const std::filesystem::path& pin_directory,
                                  std::chrono::milliseconds patience = std::chrono::seconds(30));
+// Says whether somebody holds that lock now.
+bool somebody_changes(const std::filesystem::path& pin_directory);
 
 }  // namespace sluice::kernel

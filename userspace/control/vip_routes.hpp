@@ -1,0 +1,84 @@
+// VipRoutes: announces the VIPs that this node can serve, by routes that a BGP daemon exports
+// (network/routes.hpp).
+//
+// A VIP is announced while the data plane holds it, read back and up, and the program is on all
+// NICs that it should be on. The kernel's routes are compared with that and mended, so a restart,
+// somebody's deletion and leftovers are the same case. Where it isn't known what the data plane
+// holds, the routes stay as they are: withdrawing every VIP is the worst answer to a doubt. They
+// also stay when this process ends, as the data plane does.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <chrono>
+#include <cstddef>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "control/controller.hpp"
+#include "network/routes.hpp"
+
+namespace sluice::control {
+
+class VipRoutes {
+ public:
+  struct Settings {
+    std::vector<std::string> interfaces;  // that must be attached; empty: any one
+    bool ipv6_in_main_table = false;
+  };
+  struct Callbacks {
+    // Says whether somebody is attaching or detaching: then nothing is announced anew, because
+    // `sluice-loader detach` withdraws first.
+    std::function<bool()> somebody_changes;
+    // Gets an event for operators.
+    std::function<void(std::string what)> note;
+  };
+
+  // The controller must outlive this.
+  VipRoutes(boost::asio::io_context& loop, Controller& controller, network::Routes routes,
+            Settings settings, Callbacks callbacks);
+  VipRoutes(const VipRoutes&) = delete;
+  VipRoutes& operator=(const VipRoutes&) = delete;
+
+  // Brings the routes in line soon, whatever the kernel has made of them.
+  void look();
+
+  // What is announced now.
+  struct Standing {
+    std::size_t ipv4 = 0, ipv6 = 0;  // VIPs
+    std::string reason;              // why no VIP is announced; empty: they are
+  };
+  const Standing& standing() const { return standing_; }
+
+ private:
+  // What should be announced; nullopt: what is.
+  struct Wish {
+    std::vector<IpAddress> vips;
+    std::string reason;
+  };
+  std::optional<Wish> wish();
+  Result<std::string> missing_interface() const;
+  void schedule(std::chrono::milliseconds pause);
+  void bring_in_line();
+  void proceed();
+  void tell(const Wish& wish);
+  void failed(const Error& error);
+
+  Controller& controller_;
+  network::Routes routes_;
+  Settings settings_;
+  Callbacks callbacks_;
+  boost::asio::steady_timer timer_;
+  bool scheduled_ = false;
+  bool unsure_ = true;                    // the kernel may have other routes than last_
+  network::Announcements last_;           // that were wanted
+  std::vector<network::RouteStep> left_;  // the last is the next
+  Standing standing_;
+  std::string told_failure_;
+  std::optional<std::string> told_reason_;
+};
+
+}  // namespace sluice::control
