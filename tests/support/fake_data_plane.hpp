@@ -96,6 +96,8 @@ class FakeDataPlane : public control::DataPlane, public control::Inspection {
     done(expire_flows());
   }
   Result<control::ExpiryReport> expire_flows() override { return control::ExpiryReport{}; }
+  std::vector<control::TableFill> tables;
+  Result<std::vector<control::TableFill>> flow_tables() override { return tables; }
   Result<void> renew_next_hops() override { return {}; }
   Result<std::vector<control::AttachedInterface>> interfaces() override { return attached; }
 

@@ -313,6 +313,8 @@ Result<void> run(const Options& options) {
                                                  .holders = &holders,
                                                  .on_exchange = log_exchange,
                                                  .on_denied = log_denied,
+                                                 .version = version,
+                                                 .revision = revision,
                                                  .turns = &turns,
                                                  .events = &events});
   TestHook hook(loop, *controller, options.test_hook);

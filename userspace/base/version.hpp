@@ -6,10 +6,11 @@
 
 namespace sluice {
 
-extern const std::string_view version;  // "0.2.0"
+extern const std::string_view version;   // "0.2.0"
+extern const std::string_view revision;  // "5248050f6e74"; with local changes it ends in a plus
 
-// What --version says: "sluiced 0.2.0 (5248050f6e74)". A revision with local changes ends in a
-// plus; without git there is none.
+// What --version says: "sluiced 0.2.0 (5248050f6e74)". Without git there is no
+// revision.
 std::string version_of(std::string_view program);
 
 }  // namespace sluice

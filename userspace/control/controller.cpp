@@ -200,6 +200,7 @@ void Controller::proceed() {
       continue;
     }
     committing_ = true;
+    committing_since_ = std::chrono::steady_clock::now();
     commits_++;
     // Copied for the writer's thread: it shares nothing with ours.
     auto copy = missing.commit;

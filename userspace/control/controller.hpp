@@ -11,6 +11,7 @@
 // change or drift check tries again.
 #pragma once
 
+#include <chrono>
 #include <deque>
 #include <functional>
 #include <memory>
@@ -93,8 +94,14 @@ class Controller {
 
   // Says whether the store has a commit that it has not answered.
   bool committing() const { return committing_; }
+  // When it was given that commit; nullopt: it has none.
+  std::optional<std::chrono::steady_clock::time_point> committing_since() const {
+    return committing_ ? std::optional(committing_since_) : std::nullopt;
+  }
   // The number of commits that it was given.
   std::uint64_t commits() const { return commits_; }
+  // Why the store refused the last commit that it answered; empty: it took it.
+  const std::string& store_failure() const { return store_failure_; }
 
   // The writer, for backups, which it makes and reads between commits.
   store::Writer& store_writer() { return *writer_; }
@@ -200,7 +207,8 @@ class Controller {
   store::Contents stored_;   // as far as the store has answered
   bool proceeding_ = false;  // within proceed()
   bool committing_ = false;  // the store has a commit that it has not answered
-  bool unsaved_ = false;     // model_ or health_ may be ahead of stored_
+  std::chrono::steady_clock::time_point committing_since_;
+  bool unsaved_ = false;  // model_ or health_ may be ahead of stored_
   std::uint64_t commits_ = 0;
   std::uint64_t generation_at_least_ = 0;  // of the next commit; 0: the store counts
   std::string store_failure_;              // of the last commit; empty: it was stored

@@ -199,6 +199,13 @@ struct ReasonCount {
   std::uint64_t packets = 0;
 };
 
+// How full a table of connections is.
+struct TableFill {
+  std::string table;  // the map's name: "flows4"
+  std::uint64_t connections = 0;
+  std::uint64_t capacity = 0;  // in connections; beyond it some may be refused
+};
+
 struct AttachedInterface {
   std::uint32_t index = 0;
   std::string name;
@@ -238,6 +245,9 @@ class DataPlane {
   // Reads all counters together, which is cheaper than one by one.
   virtual Result<AllCounters> all_counters() = 0;
   virtual Result<std::vector<ReasonCount>> reason_counters() = 0;
+
+  // The flow tables, as the last sweep found them. None before it.
+  virtual Result<std::vector<TableFill>> flow_tables() { return std::vector<TableFill>(); }
 
   // Makes every flow look up its next hop in the kernel's FIB again.
   virtual Result<void> renew_next_hops() = 0;

@@ -74,6 +74,7 @@ class DataPlaneOverMaps : public BpfDataPlane {
   Result<control::AllCounters> all_counters() override;
   void expect(std::span<const control::Operation> operations) override;
   Result<std::vector<control::ReasonCount>> reason_counters() override;
+  Result<std::vector<control::TableFill>> flow_tables() override;
   Result<void> renew_next_hops() override;
   Result<store::Position> store_position() override;
   Result<void> note_store_position(const store::Position& position) override;
@@ -144,7 +145,7 @@ class DataPlaneOverMaps : public BpfDataPlane {
   const kernel::Program& program_ = *shared_program_;
   std::optional<kernel::PinDirectory> pins_;  // unset: not pinned
   SlowLane* lane_;
-  // Only the slow lane calls it.
+  // Only the slow lane calls it, but for what any thread may ask.
   std::shared_ptr<InspectionOfMaps> inspection_ =
       std::make_shared<InspectionOfMaps>(shared_program_, pins_);
 

@@ -85,6 +85,13 @@ Result<std::vector<control::ReasonCount>> DataPlaneOverMaps::reason_counters() {
   return counts;
 }
 
+Result<std::vector<control::TableFill>> DataPlaneOverMaps::flow_tables() {
+  const auto found = inspection_->connections();
+  if (!found) return std::vector<control::TableFill>();
+  return std::vector<control::TableFill>{{"flows4", found->ipv4, program_.flow_capacity()},
+                                         {"flows6", found->ipv6, program_.flow_capacity6()}};
+}
+
 Result<store::Position> DataPlaneOverMaps::store_position() {
   constexpr std::uint32_t only = 0;
   const auto noted = store_position_.lookup(only);

@@ -46,6 +46,8 @@ Result<control::ExpiryReport> InspectionOfMaps::expire_flows() {
     return fail(ErrorKind::internal, fmt::format("program flow_expire returned {}",
                                                  static_cast<std::int32_t>(run.retval)));
   }
+  connections_ = {sweep.live - sweep.live6, sweep.live6};
+  swept_ = true;
   areas_.note_load(sweep.live - sweep.live6, sweep.live6);
   const auto rehome = pinned_program(pins_, "flow_rehome");
   if (auto fitted = areas_.fit(rehome ? rehome.get() : program_.rehome_fd(), program_); !fitted)

@@ -37,6 +37,15 @@ class InspectionOfMaps final : public control::Inspection {
   // Makes what is under way fail soon. Any thread may call it.
   void give_up() { given_up_ = true; }
 
+  // The connections that the last sweep left; nullopt before the first one. Any thread may call it.
+  struct Connections {
+    std::uint32_t ipv4 = 0, ipv6 = 0;
+  };
+  std::optional<Connections> connections() const {
+    if (!swept_) return std::nullopt;
+    return connections_.load();
+  }
+
  private:
   const std::shared_ptr<const kernel::Program> shared_program_;
   const kernel::Program& program_ = *shared_program_;
@@ -46,6 +55,8 @@ class InspectionOfMaps final : public control::Inspection {
   AreaKeeper areas_;
   std::unique_ptr<Capture> capture_;
   std::atomic<bool> given_up_ = false;
+  std::atomic<Connections> connections_;
+  std::atomic<bool> swept_ = false;
 };
 
 }  // namespace sluice::dataplane

@@ -171,6 +171,14 @@ Result<void> check_room(std::size_t room, std::size_t before, std::size_t after,
 
 }  // namespace
 
+Room taken(const Model& model) {
+  return {.vips = addresses(model),
+          .listeners = model.listeners.size(),
+          .listener_entries = listener_entries(model),
+          .pools = model.pools.size(),
+          .members = model.members.size()};
+}
+
 Result<void> check_room(const Room& room, const Model& before, const Model& after) {
   if (!takes_room(before, after)) return {};
   return first_failure(

@@ -25,6 +25,9 @@ struct Room {
   std::size_t members = plenty;
 };
 
+// The room that the model's objects take.
+Room taken(const Model& model);
+
 struct Supported {
   // Protocols as transport() gives them.
   std::set<Protocol> transports = {Protocol::tcp, Protocol::udp, Protocol::sctp};

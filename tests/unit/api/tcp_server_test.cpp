@@ -387,6 +387,40 @@ TEST_F(TcpServerTest, metrics_have_a_histogram_of_how_long_members_take_to_answe
             "_count  6\n");
 }
 
+TEST_F(TcpServerTest, metrics_tell_pools_without_usable_members_and_how_full_tables_are) {
+  const auto pool = create_pool(create_listener(create_load_balancer()));
+  create_monitor(pool);
+  const auto dead = create_member(pool, "10.0.0.4");
+  create_member(pool, "10.0.0.5");
+  controller().set_health({{*parse_uuid(dead), model::Health::down}});
+  data_plane_.can.room.members = 16'384;
+  data_plane_.tables = {{"flows4", 7, 1'000}};
+  start({.metrics = "127.0.0.1:0"});
+  const auto page = ask("GET /metrics HTTP/1.1", metrics_port_);
+  const auto labels = "{id=\"" + pool + "\",pool=\"80_pool\",load_balancer=\"lb_test_1\"} ";
+  for (const auto& sample :
+       {"sluice_pool_listeners" + labels + '1', "sluice_pool_members" + labels + '2',
+        "sluice_pool_usable_members" + labels + '1',
+        std::string("sluice_table_entries{table=\"members\"} 2"),
+        std::string("sluice_table_capacity_entries{table=\"members\"} 16384"),
+        std::string("sluice_table_entries{table=\"flows4\"} 7"),
+        std::string("sluice_table_capacity_entries{table=\"flows4\"} 1000"),
+        std::string("sluice_store_up 1"), std::string("sluice_store_commit_wait_seconds 0")}) {
+    EXPECT_NE(page.find('\n' + sample + '\n'), std::string::npos) << sample << " in\n" << page;
+  }
+  EXPECT_EQ(page.find("sluice_tls_certificate"), std::string::npos);
+}
+
+TEST_F(TcpServerTest, metrics_tell_when_the_certificate_ends) {
+  start_with_tls(false);
+  const auto page = ask_in_tls("GET /metrics HTTP/1.1");
+  const std::string name = "\nsluice_tls_certificate_not_after_timestamp_seconds ";
+  const auto at = page.find(name);
+  ASSERT_NE(at, std::string::npos) << page;
+  const auto end = std::stoll(page.substr(at + name.size()));
+  EXPECT_NEAR(static_cast<double>(end - std::time(nullptr)), 3600, 60);
+}
+
 TEST_F(TcpServerTest, the_api_has_the_metrics_too) {
   start({.listen = "127.0.0.1:0"});
   EXPECT_NE(ask("GET /metrics HTTP/1.1").find("sluice_scrape_errors 0\n"), std::string::npos);

@@ -2,17 +2,22 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
+#include <chrono>
+#include <ctime>
 #include <initializer_list>
 #include <iterator>
 
 #include "model/names.hpp"
 #include "model/status.hpp"
+#include "model/supported.hpp"
 #include "model/vips.hpp"
 
 namespace sluice::api {
 namespace {
 
+using namespace std::chrono_literals;
 using Label = std::pair<std::string_view, std::string_view>;
 
 void append_escaped(std::string& out, std::string_view text) {
@@ -113,10 +118,9 @@ std::string_view name_of(const model::Table<T>& objects, const Uuid& id) {
 
 class Scrape {
  public:
-  Scrape(control::Controller& controller, const TurnTimes* turns, const Events* events)
-      : turns_(turns),
-        events_(events),
-        forgotten_notes_(controller.forgotten_notes()),
+  Scrape(control::Controller& controller, const MetricsSources& sources)
+      : sources_(sources),
+        controller_(controller),
         data_plane_(controller.data_plane()),
         model_(controller.model()),
         health_(controller.health()),
@@ -131,10 +135,14 @@ class Scrape {
     } else {
       failed();
     }
+    pools();
     statuses();
     interfaces();
+    tables();
+    store();
     turns();
     events();
+    build();
     text_.family("sluice_scrape_errors", "gauge", "Parts of this page that could not be read.");
     text_.sample("sluice_scrape_errors", "", errors_);
     return text_.take();
@@ -225,11 +233,45 @@ class Scrape {
   }
 
   std::string labels_of(const model::Member& member) const {
-    return label_text({{"id", to_string(member.id)},
-                       {"member", member.name},
-                       {"pool", name_of(model_.pools, member.pool_id)},
-                       {"address", member.address.to_string()},
-                       {"port", fmt::format_int(member.protocol_port).c_str()}});
+    const auto* pool = model_.pools.lookup(member.pool_id);
+    return label_text(
+        {{"id", to_string(member.id)},
+         {"member", member.name},
+         {"pool", pool ? std::string_view(pool->name) : std::string_view()},
+         {"load_balancer",
+          pool ? name_of(model_.load_balancers, pool->load_balancer_id) : std::string_view()},
+         {"address", member.address.to_string()},
+         {"port", fmt::format_int(member.protocol_port).c_str()}});
+  }
+
+  // A pool whose listeners find no usable member is what an operator wants to be woken for.
+  void pools() {
+    struct Counted {
+      std::string labels;
+      std::size_t listeners, members, usable;
+    };
+    std::vector<Counted> counted;
+    counted.reserve(model_.pools.size());
+    for (const auto& [id, pool] : model_.pools) {
+      const auto members = relations_.members_of(id);
+      counted.push_back(
+          {label_text({{"id", to_string(id)},
+                       {"pool", pool.name},
+                       {"load_balancer", name_of(model_.load_balancers, pool.load_balancer_id)}}),
+           relations_.listeners_with(id).size(), members.size(),
+           static_cast<std::size_t>(std::ranges::count_if(members, [this](const auto* member) {
+             return member->weight > 0 && model::usable(health_, *member);
+           }))});
+    }
+    text_.family("sluice_pool_listeners", "gauge", "Listeners whose default pool it is.");
+    for (const auto& one : counted)
+      text_.sample("sluice_pool_listeners", one.labels, one.listeners);
+    text_.family("sluice_pool_members", "gauge", "Members of the pool.");
+    for (const auto& one : counted) text_.sample("sluice_pool_members", one.labels, one.members);
+    text_.family("sluice_pool_usable_members", "gauge",
+                 "Members that may have new connections: enabled, with a weight, and not down.");
+    for (const auto& one : counted)
+      text_.sample("sluice_pool_usable_members", one.labels, one.usable);
   }
 
   // One sample per load balancer with the status as a label, because operators alert on the word.
@@ -257,44 +299,105 @@ class Scrape {
     }
   }
 
+  // Entries and capacity of the data plane's tables: those that a change of the desired state can
+  // find full, and those of connections.
+  void tables() {
+    struct Fill {
+      std::string_view table;
+      std::uint64_t entries, capacity;
+    };
+    std::vector<Fill> fills;
+    const auto room = data_plane_.supported().room;
+    const auto taken = model::taken(model_);
+    const auto add = [&](std::string_view table, std::size_t entries, std::size_t capacity) {
+      if (capacity != model::Room::plenty) fills.push_back({table, entries, capacity});
+    };
+    add("vips", taken.vips, room.vips);
+    add("listeners", taken.listeners, room.listeners);
+    add("listener_entries", taken.listener_entries, room.listener_entries);
+    add("pools", taken.pools, room.pools);
+    add("members", taken.members, room.members);
+    const auto flows = data_plane_.flow_tables();
+    if (!flows) return failed();
+    for (const auto& one : *flows) fills.push_back({one.table, one.connections, one.capacity});
+
+    text_.family("sluice_table_entries", "gauge",
+                 "Entries in use; of flows4 and flows6 as the last sweep found them.");
+    for (const auto& one : fills)
+      text_.sample("sluice_table_entries", {{"table", one.table}}, one.entries);
+    text_.family("sluice_table_capacity_entries", "gauge", "Entries for which there is room.");
+    for (const auto& one : fills)
+      text_.sample("sluice_table_capacity_entries", {{"table", one.table}}, one.capacity);
+  }
+
+  void store() {
+    text_.family("sluice_store_up", "gauge", "1: the store took the last commit, 0: it refused.");
+    text_.sample("sluice_store_up", "", controller_.store_failure().empty() ? 1 : 0);
+    text_.family("sluice_store_commits_total", "counter", "Commits that were given to the store.");
+    text_.sample("sluice_store_commits_total", "", controller_.commits());
+    text_.family("sluice_store_commit_wait_seconds", "gauge",
+                 "For how long the store has been at its present commit; 0 without one.");
+    const auto since = controller_.committing_since();
+    const auto wait = since ? std::chrono::steady_clock::now() - *since : 0ns;
+    text_.sample("sluice_store_commit_wait_seconds", "",
+                 std::chrono::duration<double>(wait).count());
+  }
+
+  void build() {
+    if (!sources_.version.empty()) {
+      text_.family("sluice_build_info", "gauge", "1, with the version and revision of sluiced.");
+      text_.sample("sluice_build_info",
+                   {{"version", sources_.version}, {"revision", sources_.revision}}, 1);
+    }
+    if (sources_.certificate_end) {
+      constexpr std::string_view name = "sluice_tls_certificate_not_after_timestamp_seconds";
+      text_.family(name, "gauge", "When the API's certificate, or one of its chain, ends.");
+      text_.sample(name, "", std::chrono::system_clock::to_time_t(*sources_.certificate_end));
+    }
+    text_.family("process_cpu_seconds_total", "counter", "CPU time of sluiced, all its threads.");
+    timespec used{};
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+    text_.sample("process_cpu_seconds_total", "",
+                 static_cast<double>(used.tv_sec) + static_cast<double>(used.tv_nsec) * 1e-9);
+  }
+
   // The event loop's turns, for which an eviction may have to wait, and the longest one.
   void turns() {
-    if (!turns_) return;
+    if (!sources_.turns) return;
+    const auto& turns = *sources_.turns;
     constexpr std::string_view name = "sluice_event_loop_turn_cpu_seconds";
     const auto seconds = [](std::chrono::nanoseconds time) {
       return std::chrono::duration<double>(time).count();
     };
     text_.family(name, "histogram", "CPU time of the turns of sluiced's event loop.");
     std::uint64_t so_far = 0;
-    for (std::size_t i = 0; i < turns_->counts().size(); ++i) {
-      so_far += turns_->counts()[i];
+    for (std::size_t i = 0; i < turns.counts().size(); ++i) {
+      so_far += turns.counts()[i];
       const bool any = i == TurnTimes::limits.size();
       text_.sample(fmt::format("{}_bucket", name),
                    {{"le", any ? "+Inf" : fmt::format("{:g}", seconds(TurnTimes::limits[i]))}},
                    so_far);
     }
-    text_.sample(fmt::format("{}_sum", name), "", seconds(turns_->sum()));
+    text_.sample(fmt::format("{}_sum", name), "", seconds(turns.sum()));
     text_.sample(fmt::format("{}_count", name), "", so_far);
     text_.family("sluice_event_loop_longest_turn_cpu_seconds", "gauge",
                  "CPU time of the longest turn since the start.");
-    text_.sample("sluice_event_loop_longest_turn_cpu_seconds", "", seconds(turns_->longest()));
+    text_.sample("sluice_event_loop_longest_turn_cpu_seconds", "", seconds(turns.longest()));
   }
 
   void events() {
-    if (!events_) return;
+    if (!sources_.events) return;
     constexpr std::string_view name = "sluice_events_dropped_total";
     text_.family(name, "counter",
                  "Events that were dropped: too many alike in a minute, or the disk took none.");
-    text_.sample(name, {{"reason", "alike"}}, events_->dropped());
-    text_.sample(name, {{"reason", "disk"}}, forgotten_notes_);
+    text_.sample(name, {{"reason", "alike"}}, sources_.events->dropped());
+    text_.sample(name, {{"reason", "disk"}}, controller_.forgotten_notes());
   }
 
   void failed() { ++errors_; }
 
-  const TurnTimes* turns_;
-  const Events* events_;
-  const std::uint64_t forgotten_notes_;
-
+  const MetricsSources& sources_;
+  const control::Controller& controller_;
   control::DataPlane& data_plane_;
   const model::Model& model_;
   const model::HealthTable& health_;
@@ -307,8 +410,8 @@ class Scrape {
 
 }  // namespace
 
-std::string metrics(control::Controller& controller, const TurnTimes* turns, const Events* events) {
-  return Scrape(controller, turns, events).text();
+std::string metrics(control::Controller& controller, const MetricsSources& sources) {
+  return Scrape(controller, sources).text();
 }
 
 }  // namespace sluice::api

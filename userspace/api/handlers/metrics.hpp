@@ -1,7 +1,10 @@
 // Metrics: everything that is counted, in Prometheus' text format.
 #pragma once
 
+#include <chrono>
+#include <optional>
 #include <string>
+#include <string_view>
 
 #include "api/language/events.hpp"
 #include "base/turn_times.hpp"
@@ -9,9 +12,17 @@
 
 namespace sluice::api {
 
+// What is told beside the controller's own; each may be missing.
+struct MetricsSources {
+  const TurnTimes* turns = nullptr;  // the event loop's
+  const Events* events = nullptr;
+  std::string_view version = {}, revision = {};  // of the program
+  // When the API's certificate ends.
+  std::optional<std::chrono::system_clock::time_point> certificate_end = {};
+};
+
 // Reads the counters from the data plane. A part that can't be read is left out and counted by
-// sluice_scrape_errors. `turns`: the event loop's. Both it and `events` may be null.
-std::string metrics(control::Controller& controller, const TurnTimes* turns = nullptr,
-                    const Events* events = nullptr);
+// sluice_scrape_errors. The table of all metrics is in api/README.md.
+std::string metrics(control::Controller& controller, const MetricsSources& sources = {});
 
 }  // namespace sluice::api

@@ -13,6 +13,7 @@
 #include "api/language/fault.hpp"
 #include "api/server/keystone.hpp"
 #include "api/server/throttle.hpp"
+#include "api/server/tls.hpp"
 #include "base/printable.hpp"
 
 namespace sluice::api {
@@ -20,12 +21,11 @@ namespace {
 
 constexpr std::size_t most_places = 64;
 
-Response metrics_page(control::Controller& controller, const TurnTimes* turns,
-                      const Events& events) {
+Response metrics_page(control::Controller& controller, const MetricsSources& sources) {
   Response response;
   response.request_id = new_request_id();
   response.content_type = "text/plain; version=0.0.4; charset=utf-8";
-  response.body = metrics(controller, turns, &events);
+  response.body = metrics(controller, sources);
   return response;
 }
 
@@ -107,6 +107,13 @@ struct Server::State {
         context{controller, settings.default_project_id, events, entrance_of(endpoints.tcp),
                 settings.holders},
         keystone(keystone_of(endpoints.tcp, io, settings.default_project_id)),
+        sources{.turns = settings.turns,
+                .events = &events,
+                .version = settings.version,
+                .revision = settings.revision,
+                .certificate_end = endpoints.tcp && endpoints.tcp->tls
+                                       ? certificate_end(*endpoints.tcp->tls)
+                                       : std::nullopt},
         options(std::move(settings)),
         socket_file(std::move(endpoints.socket)) {}
   State(const State&) = delete;
@@ -129,7 +136,7 @@ struct Server::State {
       done(std::move(response));
     };
     if (asks_for_metrics(request) && request.who.role != Role::member) {
-      return told(metrics_page(context.controller, options.turns, events));
+      return told(metrics_page(context.controller, sources));
     }
     answer(context, request, std::move(told));
   }
@@ -175,7 +182,7 @@ struct Server::State {
   // The metrics' address, which everyone may read, serves nothing else.
   Response answer_metrics(const Request& request) const {
     if (asks_for_metrics(request)) {
-      return metrics_page(context.controller, options.turns, events);
+      return metrics_page(context.controller, sources);
     }
     return http_fault(404, "Only GET /metrics is served here.");
   }
@@ -208,6 +215,7 @@ struct Server::State {
   Events& events;
   Context context;
   std::optional<Keystone> keystone;  // unset: no identity service
+  const MetricsSources sources;
   Options options;
   Throttle denials{10, std::chrono::minutes(1)};
   UnixSocket socket_file;

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "api/language/address_holders.hpp"
 #include "api/language/events.hpp"
@@ -45,6 +46,8 @@ struct Options {
   // Is called for requests without the right credentials or from a foreign web page, at most ten
   // times a minute, because everybody who reaches the port can cause it.
   std::function<void(const Denied&)> on_denied = {};
+  // Of the program, for the metrics; empty: left out.
+  std::string_view version = {}, revision = {};
   // The event loop's turns, for the metrics; null: left out. Must outlive the server.
   const TurnTimes* turns = nullptr;
   // The list of events; must outlive the controller's changes. Null: a list that nobody reads.

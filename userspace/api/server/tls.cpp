@@ -3,8 +3,10 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
+#include <algorithm>
 #include <boost/asio/ssl/context.hpp>
 #include <boost/asio/ssl/impl/src.hpp>  // compiled here, once
+#include <ctime>
 
 namespace sluice::api {
 namespace {
@@ -75,6 +77,22 @@ std::vector<std::string> certificate_names(ssl::context& context) {
   }
   GENERAL_NAMES_free(names);
   return found;
+}
+
+std::optional<std::chrono::system_clock::time_point> certificate_end(ssl::context& context) {
+  std::vector<X509*> chain{SSL_CTX_get0_certificate(context.native_handle())};
+  STACK_OF(X509)* above = nullptr;
+  SSL_CTX_get0_chain_certs(context.native_handle(), &above);
+  for (int at = 0; at < sk_X509_num(above); ++at) chain.push_back(sk_X509_value(above, at));
+  std::optional<std::chrono::system_clock::time_point> first;
+  for (const auto* certificate : chain) {
+    std::tm end{};
+    if (certificate == nullptr || ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &end) != 1)
+      return std::nullopt;
+    const auto at = std::chrono::system_clock::from_time_t(timegm(&end));
+    first = first ? std::min(*first, at) : at;
+  }
+  return first;
 }
 
 }  // namespace sluice::api

@@ -1,8 +1,10 @@
 // TLS: makes a server's context from a certificate and a key.
 #pragma once
 
+#include <chrono>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,5 +25,9 @@ Result<std::shared_ptr<boost::asio::ssl::context>> make_tls(
 
 // The DNS names of the context's certificate, including wildcards such as "*.example.org".
 std::vector<std::string> certificate_names(boost::asio::ssl::context& context);
+
+// When the first certificate of the context's chain ends; nullopt: it has none, or no readable end.
+std::optional<std::chrono::system_clock::time_point> certificate_end(
+    boost::asio::ssl::context& context);
 
 }  // namespace sluice::api
