@@ -144,13 +144,16 @@ class Package(unittest.TestCase):
             self.assertRegex(self.machine.run(name, "--version").stdout, rf"^{name} \d+\.\d+\.\d+")
         self.machine.run("getent", "group", "sluice")
         self.assertTrue(self.machine.has("/etc/systemd/system/multi-user.target.wants/sluiced.service"))
+        for name in ["prometheus/sluice.rules.yml", "prometheus/scrape.yml", "grafana/overview.json",
+                     "grafana/load-balancer.json", "grafana/data-plane.json"]:
+            self.assertTrue(self.machine.has(f"/usr/share/sluice/{name}"), name)
         controller = self.start_controller()
         self.assertEqual("sluice", self.machine.run("stat", "-c", "%G", "/run/sluice/api.sock").stdout.strip())
         self.stop(controller)  # as systemd does
 
         self.machine.run("dpkg", "--purge", "sluice")
         for left in ["/usr/sbin/sluiced", "/usr/bin/sluicectl", "/usr/sbin/sluice-loader", "/var/lib/sluice", "/etc/sluice",
-                     "/run/sluice", PIN_DIRECTORY, "/etc/systemd/system/multi-user.target.wants/sluiced.service"]:
+                     "/run/sluice", "/usr/share/sluice", PIN_DIRECTORY, "/etc/systemd/system/multi-user.target.wants/sluiced.service"]:
             self.assertFalse(self.machine.has(left), left)
         self.machine.run("getent", "group", "sluice", expect=2)
 
