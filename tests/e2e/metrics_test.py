@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""Prometheus scrapes a real sluiced: the metrics are those of the README's table and follow its conventions, every query
-of the dashboards answers, and every alert can be asked."""
+"""Prometheus scrapes a real sluiced: the metrics are those of the README's table and follow its conventions, every
+query of the dashboards answers, and every alert can be asked."""
 
 import json
 import pathlib
@@ -27,8 +27,8 @@ class Metrics(support.LabTest):
         directory = lab.directory / "certificate"
         directory.mkdir()
         subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-                        "-subj", "/CN=lb", "-days", "30", "-keyout", directory / "key.pem", "-out", directory / "cert.pem"],
-                       check=True, capture_output=True)
+                        "-subj", "/CN=lb", "-days", "30", "-keyout", directory / "key.pem",
+                        "-out", directory / "cert.pem"], check=True, capture_output=True)
         lab.serve()
         lab.balance(options=[*support.METRICS, "--listen", "127.0.0.1:0", "--tls-certificate", directory / "cert.pem",
                              "--tls-key", directory / "key.pem"])
@@ -101,7 +101,8 @@ class Metrics(support.LabTest):
         lab.client("who", VIP, 80, 20)
         rates = "rate(sluice_packets_total{reason='no_listener'}[1m]) > 0"
         support.wait_for(lambda: self.query(rates), 10, "rates")
-        support.wait_for(lambda: all(one["evaluationTime"] for one in self.ask("rules")["groups"]), 10, "evaluated rules")
+        support.wait_for(lambda: all(one["evaluationTime"] for one in self.ask("rules")["groups"]), 10,
+                         "evaluated rules")
         self.check_page(self.page())
         self.check_dashboards()
         self.check_alerts()

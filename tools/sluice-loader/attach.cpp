@@ -3,6 +3,7 @@
 #include <charconv>
 
 #include "attachment/attachment.hpp"
+#include "checks.hpp"
 #include "kernel/program.hpp"
 #include "options.hpp"
 
@@ -13,6 +14,7 @@ constexpr Help help = {
     "attach IF... [options]",
     "Attaches Sluice to all of these network interfaces or to none; those that are attached\n"
     "already stay as they are.\n"
+    "Says first what `sluice-loader check` would warn of.\n"
     "Loads and pins program and maps when that has not been done yet. With another --flows than "
     "before the\n"
     "flow table is resized, and keeps its connections.",
@@ -47,6 +49,18 @@ std::string describe_mode(const attachment::AttachedNic& nic) {
   return text;
 }
 
+// Says before attaching what will be slower, or won't work. What can't be looked at is no reason
+// not to attach.
+void warn_of(const attachment::AttachRequest& request) {
+  const auto checked = check_interfaces(request.interfaces, request.pin_directory);
+  if (!checked) return;
+  for (const auto& [interface, finding] : *checked) {
+    if (finding.verdict == attachment::Verdict::ok) continue;
+    fmt::print("{}: {}{}{}\n", interface, finding.found, finding.mend.empty() ? "" : ": ",
+               finding.mend);
+  }
+}
+
 void print(const attachment::AttachReport& report, const std::string& pin_directory) {
   fmt::print("{}: {} with room for {} flows, maps use {}\n", pin_directory,
              report.loaded ? "loaded and pinned" : "already loaded", report.flow_capacity,
@@ -61,20 +75,6 @@ void print(const attachment::AttachReport& report, const std::string& pin_direct
     if (!nic.native_refusal.empty()) {
       fmt::print("{}: generic (slower) because native was refused: {}\n", nic.interface,
                  nic.native_refusal);
-    }
-    if (nic.bridge) {
-      fmt::print(
-          "{0}: is a port of {1}, which has the host's addresses and routes, and which XDP can't "
-          "send "
-          "to: attach {1} instead\n",
-          nic.interface, *nic.bridge);
-    }
-    if (nic.veth) {
-      fmt::print(
-          "{}: is a veth: senders on its other end must compute checksums and segments "
-          "themselves, or nothing gets through (there: ethtool -K INTERFACE tx off tso off gso "
-          "off)\n",
-          nic.interface);
     }
     if (!nic.settings.empty()) {
       fmt::print("{}: set {}, as next-hop lookups need; detach sets it back\n", nic.interface,
@@ -116,6 +116,7 @@ int run_attach(const Arguments& arguments) {
           "attach");
     }
   }
+  warn_of(request);
   const auto report = attachment::attach(request);
   if (!report) return fail_with(report.error());
   print(*report, parsed.pin_directory());

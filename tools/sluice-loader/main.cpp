@@ -22,6 +22,7 @@ void print_help() {
   fmt::print(
       "\nOptions:\n  --help     this text; after a verb: its own\n  --version  the version\n\n"
       "Examples:\n"
+      "  sluice-loader check eth0\n"
       "  sluice-loader attach eth0\n"
       "  sluice-loader status\n"
       "  sluice-loader upgrade\n"
