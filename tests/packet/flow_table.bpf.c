@@ -494,7 +494,7 @@ int confirm_held(struct xdp_md *ctx)
 
 	(void)ctx;
 	if (flow_find_far(FAMILY4, &t, &found))
-		flow_advance(FAMILY4, &t, &found, EVENT_PACKET, false);
+		flow_advance(FAMILY4, &t, found.index, found.state, EVENT_PACKET, false);
 	return XDP_DROP;
 }
 
@@ -531,7 +531,7 @@ int end_and_go_on(struct xdp_md *ctx)
 	for (int i = 0; i < 3; i++) {
 		if (!flow_find_far(FAMILY4, &t, &found))
 			break;
-		flow_advance(FAMILY4, &t, &found, events[i], false);
+		flow_advance(FAMILY4, &t, found.index, found.state, events[i], false);
 		check_counts();
 	}
 	WRITE_ONCE(released, 1);
