@@ -2,18 +2,16 @@
 //
 // The client writes the file, with its user's rights and for that user only; the server never sees
 // a path. The file has no tokens and no keys: these are files of their own.
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <boost/json.hpp>
 #include <cerrno>
 #include <fstream>
 #include <iterator>
 
-#include "base/fd.hpp"
 #include "base/printable.hpp"
 #include "sluicectl/grammar/options.hpp"
+#include "sluicectl/nouns/private_file.hpp"
 #include "sluicectl/transport/client.hpp"
 
 namespace sluice::ctl {
@@ -22,31 +20,6 @@ namespace {
 namespace json = boost::json;
 
 constexpr const char* file_type = "application/vnd.sqlite3";
-
-// Writes the file completely or not at all: an older one stays until the new one is on the disk.
-Result<void> write_file(const std::string& path, std::string_view bytes) {
-  const auto unfinished = path + ".part";
-  ::unlink(unfinished.c_str());  // a killed process may have left it
-  const UniqueFd fd(
-      ::open(unfinished.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
-  if (!fd) return fail_errno(errno, "write " + unfinished);
-  while (!bytes.empty()) {
-    const auto written = ::write(fd.get(), bytes.data(), bytes.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) {
-      const int error = errno;
-      ::unlink(unfinished.c_str());
-      return fail_errno(error, "write " + unfinished);
-    }
-    bytes.remove_prefix(static_cast<std::size_t>(written));
-  }
-  if (::fsync(fd.get()) != 0 || ::rename(unfinished.c_str(), path.c_str()) != 0) {
-    const int error = errno;
-    ::unlink(unfinished.c_str());
-    return fail_errno(error, "write " + path);
-  }
-  return {};
-}
 
 Result<std::string> read_file(const std::string& path) {
   std::ifstream stream(path, std::ios::binary);
@@ -60,7 +33,8 @@ Result<Answer> back_up(const Call& call) {
   const auto path = call.invocation.positionals.at("FILE");
   const auto bytes = call.client.download("/v1/backup");
   if (!bytes) return tl::unexpected(about("backup", bytes.error()));
-  if (auto written = write_file(path, *bytes); !written) return tl::unexpected(written.error());
+  if (auto written = write_private_file(path, *bytes); !written)
+    return tl::unexpected(written.error());
   return Answer{fmt::format("{}: {} bytes\n", path, bytes->size())};
 }
 
