@@ -249,8 +249,8 @@ class Lab:
         except AssertionError as error:
             raise AssertionError(f"{error}\n{self.log('lb', 'sluiced')}") from None
 
-    def ctl(self, *arguments, check=True):
-        return self.run("lb", program("sluicectl"), "--socket", self.socket, *arguments, check=check)
+    def ctl(self, *arguments, check=True, **options):
+        return self.run("lb", program("sluicectl"), "--socket", self.socket, *arguments, check=check, **options)
 
     def value(self, *arguments):
         """Returns one field, the last argument; adds `-f value -c`."""

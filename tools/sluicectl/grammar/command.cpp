@@ -20,7 +20,7 @@ const std::vector<const Noun*>& nouns() {
       &subnet_noun(),         &floating_ip_noun(), &apply_noun(),   &export_noun(),
       &import_noun(),         &backup_noun(),      &restore_noun(), &openrc_noun(),
       &clouds_yaml_noun(),    &flows_noun(),       &drops_noun(),   &events_noun(),
-      &explain_noun(),        &capture_noun(),     &top_noun()};
+      &explain_noun(),        &capture_noun(),     &top_noun(),     &bundle_noun()};
   return all;
 }
 

@@ -187,6 +187,7 @@ const Noun& top_noun();
 const Noun& apply_noun();
 const Noun& backup_noun();
 const Noun& restore_noun();
+const Noun& bundle_noun();
 const Noun& export_noun();
 const Noun& import_noun();
 const Noun& openrc_noun();
