@@ -13,8 +13,10 @@ namespace {
 
 constexpr Help help = {
     "check IF... [options]",
-    "Looks at these interfaces and this host as attach does before it attaches, and changes nothing.\n"
-    "Each line is ok, warn (slower, or true of some traffic only) or fail (it can't be attached, or\n"
+    "Looks at these interfaces and this host as attach does before it attaches, and changes "
+    "nothing.\n"
+    "Each line is ok, warn (slower, or true of some traffic only) or fail (it can't be attached, "
+    "or\n"
     "nothing gets through), with the command that mends it. Fails if a line does.\n"
     "Formats: table; value; json (an array).",
     "  sluice-loader check eth0\n"

@@ -39,10 +39,10 @@ MaybeFinding check_stacked(const NicFacts& nic) {
                 on_parent);
   }
   if (nic.kind == "macvlan" || nic.kind == "ipvlan") {
-    return warn("kind",
-                fmt::format("is a {} interface, which has no native XDP: attach to its parent",
-                            nic.kind),
-                on_parent);
+    return warn(
+        "kind",
+        fmt::format("is a {} interface, which has no native XDP: attach to its parent", nic.kind),
+        on_parent);
   }
   return std::nullopt;
 }
@@ -72,12 +72,13 @@ Finding check_kind(const NicFacts& nic) {
                     : fmt::format("sluice-loader attach {}", fmt::join(nic.ports, " ")));
   }
   if (nic.kind == "bridge") {
-    return warn("kind", "is a bridge, which has no native XDP: its ports and it work together in "
-                        "generic mode only",
+    return warn("kind",
+                "is a bridge, which has no native XDP: its ports and it work together in "
+                "generic mode only",
                 fmt::format("sluice-loader attach {} --mode generic", nic.name));
   }
-  return ok("kind", nic.driver.empty() ? "is Ethernet"
-                                       : fmt::format("is Ethernet, driver {}", nic.driver));
+  return ok("kind",
+            nic.driver.empty() ? "is Ethernet" : fmt::format("is Ethernet, driver {}", nic.driver));
 }
 
 MaybeFinding check_master(const NicFacts& nic) {
@@ -85,11 +86,12 @@ MaybeFinding check_master(const NicFacts& nic) {
   const auto& [name, kind] = *nic.master;
   const auto attach = "sluice-loader attach " + name;
   if (kind == "bridge" || kind == "openvswitch") {
-    return fail("master",
-                fmt::format("is a port of {0}, which has the host's addresses and routes, and which "
-                            "XDP can't send to: attach {0} instead",
-                            name),
-                attach);
+    return fail(
+        "master",
+        fmt::format("is a port of {0}, which has the host's addresses and routes, and which "
+                    "XDP can't send to: attach {0} instead",
+                    name),
+        attach);
   }
   if (kind == "bond") {
     return warn("master",
@@ -190,11 +192,12 @@ MaybeFinding check_vlans(const NicFacts& nic) {
   if (nic.vlans.empty()) return std::nullopt;
   const auto names = fmt::format("{}", fmt::join(nic.vlans, ", "));
   if (!nic.strips_vlans) return ok("vlans", "VLAN tags of " + names + " stay in frames");
-  return warn("vlans",
-              fmt::format("takes VLAN tags off frames before native XDP sees them, which then takes "
-                          "the traffic of {} for untagged",
-                          names),
-              fmt::format("ethtool -K {} rxvlan off", nic.name));
+  return warn(
+      "vlans",
+      fmt::format("takes VLAN tags off frames before native XDP sees them, which then takes "
+                  "the traffic of {} for untagged",
+                  names),
+      fmt::format("ethtool -K {} rxvlan off", nic.name));
 }
 
 Finding check_veth(const NicFacts& nic) {
@@ -226,10 +229,11 @@ Finding check_virtio(const NicFacts& nic) {
                 "native XDP may be refused (the hypervisor's ctrl_vq=on)");
   }
   if ((features & (guest_tso | guest_checksum)) && !(features & guest_offloads_can_change)) {
-    return warn("virtio",
-                "the hypervisor joins packets or leaves checksums open and can't be told not to, so "
-                "that native XDP is refused (its guest_tso4=off,guest_tso6=off,guest_csum=off, or "
-                "ctrl_guest_offloads=on)");
+    return warn(
+        "virtio",
+        "the hypervisor joins packets or leaves checksums open and can't be told not to, so "
+        "that native XDP is refused (its guest_tso4=off,guest_tso6=off,guest_csum=off, or "
+        "ctrl_guest_offloads=on)");
   }
   return ok("virtio", "virtio-net with what native XDP needs");
 }
@@ -250,11 +254,12 @@ MaybeFinding check_driver(const NicFacts& nic) {
 
 MaybeFinding check_rp_filter(const NicFacts& nic) {
   if (!nic.rp_filter || *nic.rp_filter != 1) return std::nullopt;
-  return warn("rp_filter",
-              "strict reverse path filter: the kernel drops what Sluice passes on to it (answers to "
-              "probes, ICMP) when the way back leads by another interface",
-              fmt::format("sysctl -w net.ipv4.conf.all.rp_filter=2 net.ipv4.conf.{}.rp_filter=2",
-                          nic.name));
+  return warn(
+      "rp_filter",
+      "strict reverse path filter: the kernel drops what Sluice passes on to it (answers to "
+      "probes, ICMP) when the way back leads by another interface",
+      fmt::format("sysctl -w net.ipv4.conf.all.rp_filter=2 net.ipv4.conf.{}.rp_filter=2",
+                  nic.name));
 }
 
 Finding check_forwarding(const NicFacts& nic) {
@@ -275,7 +280,8 @@ Finding check_kernel(const NicFacts& nic, const HostFacts& host) {
     return warn("kernel", "interprets BPF programs, which is many times slower",
                 "sysctl -w net.core.bpf_jit_enable=1");
   }
-  if (!host.takes_xdp) return warn("kernel", "can't be asked without root", "sudo sluice-loader check " + nic.name);
+  if (!host.takes_xdp)
+    return warn("kernel", "can't be asked without root", "sudo sluice-loader check " + nic.name);
   return ok("kernel", "has what the program needs");
 }
 
@@ -293,8 +299,9 @@ MaybeFinding check_firewall(const HostFacts& host) {
                         ? fmt::format("{} nftables chains", host.nftables_chains)
                         : std::string("iptables' tables");
   return warn("firewall",
-              what + " will not see balanced packets: XDP is before them. Say who may connect in "
-                     "the listener",
+              what +
+                  " will not see balanced packets: XDP is before them. Say who may connect in "
+                  "the listener",
               "sluicectl loadbalancer listener set --allowed-cidr CIDR LISTENER");
 }
 

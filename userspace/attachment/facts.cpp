@@ -51,8 +51,7 @@ Socket open_netlink(int protocol) {
 Result<Links> all_links() {
   const auto socket = open_netlink(NETLINK_ROUTE);
   nl_cache* cache = nullptr;
-  const int error =
-      socket ? rtnl_link_alloc_cache(socket.get(), AF_UNSPEC, &cache) : -NLE_BAD_SOCK;
+  const int error = socket ? rtnl_link_alloc_cache(socket.get(), AF_UNSPEC, &cache) : -NLE_BAD_SOCK;
   if (error < 0) {
     return sluice::fail(ErrorKind::internal,
                         fmt::format("list the interfaces: {}", nl_geterror(error)));
@@ -217,7 +216,7 @@ bool has_iptables_legacy() {
 
 // Is the path, or what there is of it, on a BPF file system?
 bool is_on_bpf(std::filesystem::path path) {
-  struct statfs info{};
+  struct statfs info {};
   while (statfs(path.c_str(), &info) != 0) {
     if (path == path.parent_path()) return false;
     path = path.parent_path();
@@ -259,8 +258,7 @@ HostFacts host_facts(const std::string& pin_directory) {
   host.cpus = cpus > 0 ? static_cast<std::uint32_t>(cpus) : 1;
   host.bpf_file_system = is_on_bpf(pin_directory);
   host.takes_xdp = probed(libbpf_probe_bpf_prog_type(BPF_PROG_TYPE_XDP, nullptr));
-  host.takes_loop =
-      probed(libbpf_probe_bpf_helper(BPF_PROG_TYPE_XDP, BPF_FUNC_loop, nullptr));
+  host.takes_loop = probed(libbpf_probe_bpf_helper(BPF_PROG_TYPE_XDP, BPF_FUNC_loop, nullptr));
   if (const auto jit = number_in("/proc/sys/net/core/bpf_jit_enable")) host.jit = *jit != 0;
   host.nftables_chains = nftables_chains();
   host.iptables_legacy = has_iptables_legacy();

@@ -53,10 +53,10 @@ struct NicFacts {
 
 struct HostFacts {
   std::uint32_t cpus = 1;
-  bool bpf_file_system = true;     // where programs are to be pinned
-  std::optional<bool> takes_xdp;   // the kernel's BPF knows XDP programs; unset: may not be asked
-  std::optional<bool> takes_loop;  // and bpf_loop (Linux 5.17)
-  std::optional<bool> jit;         // unset: the kernel doesn't tell
+  bool bpf_file_system = true;      // where programs are to be pinned
+  std::optional<bool> takes_xdp;    // the kernel's BPF knows XDP programs; unset: may not be asked
+  std::optional<bool> takes_loop;   // and bpf_loop (Linux 5.17)
+  std::optional<bool> jit;          // unset: the kernel doesn't tell
   std::size_t nftables_chains = 0;  // base chains, which see packets
   bool iptables_legacy = false;     // has tables
 };

@@ -137,7 +137,8 @@ TEST(CheckTest, queues_are_compared_with_cpus) {
   host.cpus = 6;
   EXPECT_EQ(judged("queues", nic, host), "warn: ethtool -L eth0 combined 6");
   host.cpus = 16;
-  EXPECT_EQ(judged("queues", nic, host), "warn: ethtool -L eth0 combined 8") << "as many as there are";
+  EXPECT_EQ(judged("queues", nic, host), "warn: ethtool -L eth0 combined 8")
+      << "as many as there are";
   nic.channels->combined = 8;
   EXPECT_EQ(judged("queues", nic, host), "warn") << "the NIC has no more";
   nic.channels = Channels{.rx = 4, .tx = 4, .combined = 0, .most_combined = 4};
