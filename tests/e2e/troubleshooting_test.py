@@ -1,0 +1,53 @@
+#!/usr/bin/python3
+"""The commands of tools/TROUBLESHOOTING.md do what the page says that they do: they look, and succeed."""
+
+import os
+import re
+
+import support
+
+PAGE = support.ROOT / "tools/TROUBLESHOOTING.md"
+
+
+def blocks():
+    """Returns (number of the entry, its commands) of the page."""
+    entries = re.split(r"^### (\d+)\. .*$", PAGE.read_text(), flags=re.M)[1:]
+    pairs = zip(entries[::2], entries[1::2])
+    return [(int(number), command) for number, text in pairs
+            for block in re.findall(r"^```\n(.*?)^```", text, flags=re.M | re.S) for command in block.splitlines()]
+
+
+class Page(support.LabTest):
+    def test_each_command_of_the_page_succeeds(self):
+        lab = self.lab
+        lab.serve()
+        lab.balance()
+        lab.client("who", support.VIP, 80, 4)
+        lab.knock(support.VIP, 81)
+        support.wait_for(lambda: lab.reasons().get("no_listener"), 5, "a dropped SYN")
+        programs = ":".join(str(support.BUILD / "tools" / name) for name in ("sluiced", "sluicectl", "sluice-loader"))
+        environment = dict(os.environ, PATH=f"{programs}:{os.environ['PATH']}", SLUICE_SOCKET=str(lab.socket))
+        said = {}
+        for number, command in blocks():
+            if command.startswith("sluice-loader"):
+                command += f" --pin-dir {lab.pins}"
+            with self.subTest(f"{number}: {command}"):
+                done = lab.run("lb", "sh", "-c", command, check=False, env=environment)
+                # check's exit code says whether something fails, which in a lab may be.
+                self.assertIn(done.returncode, (0, 1) if " check " in command else (0,), done.stdout + done.stderr)
+                self.assertEqual("", done.stderr)
+                said.setdefault(number, "")
+                said[number] += done.stdout
+        for number, text in {1: "eth0 native", 2: "is a veth", 3: "80_member_", 4: "arp_answered", 6: "no_listener",
+                             8: "80_member_1", 11: "flows4", 13: "80_member_2", 15: "timeout_client_data",
+                             17: "ACTIVE", 18: "Filesystem", 21: "eth0"}.items():
+            self.assertIn(text, said[number], f"entry {number}")
+
+    def test_the_page_has_at_least_twenty_symptoms(self):
+        numbers = [int(number) for number in re.findall(r"^### (\d+)\. ", PAGE.read_text(), flags=re.M)]
+        self.assertEqual(list(range(1, len(numbers) + 1)), numbers)
+        self.assertGreaterEqual(len(numbers), 20)
+
+
+if __name__ == "__main__":
+    support.main()
