@@ -10,7 +10,9 @@ import unittest
 
 TOOLS = pathlib.Path(os.environ["SLUICE_BUILD_DIR"]) / "tools"
 PAGES = {"sluicectl": "sluicectl.1", "sluiced": "sluiced.8", "sluice-loader": "sluice-loader.8"}
-VERBS = {"sluice-loader": [[], ["attach"], ["detach"], ["status"], ["upgrade"]]}
+# Of no program alone; they are sluiced's to install.
+CONCEPTS = ["sluice.7", "sluiced.conf.5"]
+VERBS = {"sluice-loader": [[], ["attach"], ["check"], ["detach"], ["status"], ["upgrade"]]}
 
 
 def run(*command):
@@ -36,12 +38,24 @@ class ManualPages(unittest.TestCase):
                         "flows flush", "explain", "top", "drops", "loadbalancer stats show"):
             self.assertRegex(text, rf'\.SS "{command}[ "]')
 
+    def test_commands_of_the_concepts_exist(self):
+        text = (TOOLS / "sluiced/sluice.7").read_text().replace("\\-", "-")
+        for command in re.findall(r"^sluicectl (.*)$", text, flags=re.M):
+            with self.subTest(command=command):
+                verb = re.match(r"(.*?)(?: --.*| \S+)$", command)[1].split()
+                self.assertEqual(0, run(TOOLS / "sluicectl/sluicectl", *verb, "--help").returncode)
+
+    def test_the_page_of_the_configuration_has_the_file_that_is_installed(self):
+        root = pathlib.Path(__file__).resolve().parents[3]
+        text = (TOOLS / "sluiced/sluiced.conf.5").read_text().replace("\\-", "-").replace("\\e", "\\")
+        self.assertIn((root / "tools/package/sluiced.conf").read_text().strip(), text)
+
     def test_they_are_well_formed(self):
         if shutil.which("groff") is None:
             self.skipTest("groff is not installed")
-        for program in PAGES:
-            with self.subTest(program=program):
-                result = run("groff", "-man", "-Tascii", "-P-cbou", "-ww", "-rLL=200n", page(program))
+        for file in [page(program) for program in PAGES] + [TOOLS / "sluiced" / name for name in CONCEPTS]:
+            with self.subTest(file=file.name):
+                result = run("groff", "-man", "-Tascii", "-P-cbou", "-ww", "-rLL=200n", file)
                 self.assertEqual("", result.stderr)
                 self.assertIn("SEE ALSO", result.stdout)
 
