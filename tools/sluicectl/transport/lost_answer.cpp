@@ -49,7 +49,8 @@ Error lost_answer_error(const LostAnswer& found, const std::string& request_id,
                         const std::string& how) {
   switch (found.fate) {
     case LostAnswer::Fate::made:
-      return {ErrorKind::system, fmt::format("the change was made, but its answer was lost: {}", how),
+      return {ErrorKind::system,
+              fmt::format("the change was made, but its answer was lost: {}", how),
               fmt::format("'sluicectl events --request {}' shows what was changed", request_id), 0};
     case LostAnswer::Fate::refused:
       return {ErrorKind::system,
