@@ -28,7 +28,8 @@ class Area(support.LabTest):
         silent = lab.start_client("keep", VIP, 80, 1500)
         self.assertEqual("ready\n", silent.stdout.readline())
         # Some slots are free in the smallest area, but most of 3,000 would be found far from home.
-        wait_for(lambda: (area := self.area())[0] == area[1] and area[0] < SMALLEST_SHIFT, 20, "it has grown")
+        wait_for(lambda: (area := self.area())[0] == area[1] and area[0] < SMALLEST_SHIFT, 4,
+                 "it has grown, and not only with the next regular sweep")
         report, kept = lab.finish_client(lines), lab.finish_client(silent)
         self.assertEqual([], report["broken"])
         self.assertEqual({"answered": 1500, "broken": []}, kept)

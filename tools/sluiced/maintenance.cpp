@@ -12,6 +12,8 @@ namespace {
 // A sweep of a table with 1 Mi connections takes about 80 ms, and no idle time is shorter than a
 // minute.
 constexpr auto between_expiry_sweeps = std::chrono::seconds(5);
+// A burst of connections makes a table's area the whole table, where every packet is slow.
+constexpr auto between_looks_at_the_tables = std::chrono::milliseconds(250);
 constexpr auto between_drift_checks = std::chrono::seconds(30);
 // A commit takes milliseconds.
 constexpr auto between_looks_at_the_store = std::chrono::seconds(5);
@@ -24,6 +26,9 @@ Maintenance::Maintenance(boost::asio::io_context& loop, control::Controller& con
                          api::Events& events, std::function<void()> after_drift_check)
     : loop_(loop), controller_(controller) {
   every(between_expiry_sweeps, [this] { expire_flows(); });
+  every(between_looks_at_the_tables, [this] {
+    if (controller_.data_plane().wants_sweep()) expire_flows();
+  });
   every(between_drift_checks, [this, after_drift_check] {
     repair_drift();
     after_drift_check();

@@ -255,6 +255,9 @@ class DataPlane {
   // Runs `work` on the slow lane, after what waits there; drops it if the asker has gone by then.
   // False: too much waits already.
   virtual bool inspect(Inspecting work, const Asker& asker) = 0;
+  // Says whether a flow table has become crowded since the last sweep, which should not wait then:
+  // it puts flows where packets find them fast.
+  virtual bool wants_sweep() { return false; }
   // Runs a sweep there (Inspection::expire_flows), before what waits.
   virtual void expire_flows(std::function<void(Result<ExpiryReport>)> done) = 0;
 

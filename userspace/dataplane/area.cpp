@@ -66,8 +66,20 @@ Result<void> AreaKeeper::fit(int rehome_fd, const kernel::Program& program) {
         family.connections};
     const auto wanted = family.wanted_area(load, area->value_or(0));
     if (auto walked = family.walk(rehome_fd, ipv4 ? 4 : 6, wanted); !walked) return walked;
+    if (const auto left = areas.lookup(i); left) fitted_[i] = left->value_or(0);
   }
   return {};
+}
+
+bool AreaKeeper::is_changed(const kernel::Program& program) const {
+  const kernel::ArrayMap<std::uint64_t> areas(program, "flow_areas");
+  for (std::uint32_t i = 0; i < fitted_.size(); ++i) {
+    const std::uint64_t fitted = fitted_[i];
+    if (fitted == not_fitted) continue;
+    const auto area = areas.lookup(i);
+    if (area && area->value_or(fitted) != fitted) return true;
+  }
+  return false;
 }
 
 std::uint32_t AreaKeeper::Family::wanted_area(const TableLoad& load, std::uint64_t area) {

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstdint>
 
 #include "base/result.hpp"
@@ -36,6 +37,9 @@ class AreaKeeper {
   // Moves flows for a second at most. `rehome_fd`: the flow_rehome
   // program; -1: it is of a version without areas, and nothing is done.
   Result<void> fit(int rehome_fd, const kernel::Program& program);
+  // Says whether the data plane has changed an area since fit(): an insertion found it crowded. Any
+  // thread may call it.
+  bool is_changed(const kernel::Program& program) const;
 
  private:
   struct Family {
@@ -47,7 +51,10 @@ class AreaKeeper {
     Result<void> walk(int rehome_fd, std::uint32_t family, std::uint32_t wanted);
   };
 
-  std::array<Family, 2> families_;  // IPv4, IPv6
+  static constexpr std::uint64_t not_fitted = ~std::uint64_t{0};
+
+  std::array<Family, 2> families_;                                            // IPv4, IPv6
+  std::array<std::atomic<std::uint64_t>, 2> fitted_{not_fitted, not_fitted};  // words after fit()
 };
 
 }  // namespace sluice::dataplane

@@ -79,6 +79,7 @@ class DataPlaneOverMaps : public BpfDataPlane {
   Result<store::Position> store_position() override;
   Result<void> note_store_position(const store::Position& position) override;
   bool inspect(control::Inspecting work, const control::Asker& asker) override;
+  bool wants_sweep() override { return inspection_->wants_sweep(); }
   void expire_flows(std::function<void(Result<control::ExpiryReport>)> done) override;
   Result<std::vector<control::AttachedInterface>> interfaces() override;
 

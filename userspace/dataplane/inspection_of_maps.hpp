@@ -34,6 +34,8 @@ class InspectionOfMaps final : public control::Inspection {
   Result<control::Captured> take_captured(const Uuid& capture, std::size_t limit) override;
   Result<void> stop_capture(const Uuid& capture) override;
 
+  // Says whether the flow tables want a sweep soon. Any thread may call it.
+  bool wants_sweep() const { return areas_.is_changed(program_); }
   // Makes what is under way fail soon. Any thread may call it.
   void give_up() { given_up_ = true; }
 

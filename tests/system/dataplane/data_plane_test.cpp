@@ -548,6 +548,22 @@ TEST_F(DataPlaneTest, SweepingAnEmptyTableFindsNothing) {
   EXPECT_EQ(report->expired, 0U);
 }
 
+TEST_F(DataPlaneTest, ATableWhoseAreaAnInsertionHasChangedWantsASweepOnce) {
+  const auto sweep = [&] { plane->expire_flows([](auto swept) { ASSERT_TRUE(swept); }); };
+  EXPECT_FALSE(plane->wants_sweep()) << "before the first one, which comes anyway";
+  sweep();
+  EXPECT_FALSE(plane->wants_sweep());
+  for (std::uint32_t family = 0; family < 2; ++family) {
+    std::uint64_t area = 0;
+    ASSERT_EQ(bpf_map_lookup_elem(map("flow_areas"), &family, &area), 0);
+    area += SLUICE_AREA_CHANGE;
+    ASSERT_EQ(bpf_map_update_elem(map("flow_areas"), &family, &area, BPF_ANY), 0);
+    EXPECT_TRUE(plane->wants_sweep()) << family;
+    sweep();
+    EXPECT_FALSE(plane->wants_sweep()) << family;
+  }
+}
+
 TEST_F(DataPlaneTest, FlowsAreFoundByEachFilterAndOneThatIsBeingMovedIsOneConnection) {
   put_everything();
   put_flow(3, "192.0.2.7", 0);
