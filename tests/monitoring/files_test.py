@@ -52,6 +52,13 @@ class AlertsAreTold(unittest.TestCase):
                 self.assertIn(rule["labels"]["severity"], ("warning", "critical"))
                 self.assertEqual({"summary", "description"}, set(rule["annotations"]))
 
+    def test_the_page_tells_each_alert_and_leads_to_entries_that_there_are(self):
+        page = (shipped.ROOT / "tools/MONITORING.md").read_text()
+        self.assertEqual([rule["alert"] for rule in shipped.rules()], re.findall(r"^\| `(Sluice\w+)`", page, flags=re.M))
+        headings = re.findall(r"^### (.*)$", (shipped.ROOT / "tools/TROUBLESHOOTING.md").read_text(), flags=re.M)
+        anchors = {re.sub(r"[^a-z0-9_ -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+        self.assertLessEqual(set(re.findall(r"TROUBLESHOOTING.md#([^)]+)", page)), anchors)
+
     def test_alerts_name_metrics_that_there_are(self):
         for rule in shipped.rules():
             named = shipped.metrics_in(rule["expr"])
