@@ -274,11 +274,18 @@ int newest_schema() {
   return static_cast<int>(std::size(migrations));
 }
 
-Result<void> migrate(Connection& connection) {
+Result<int> schema_of(Connection& connection) {
   const auto text = connection.query_one("PRAGMA user_version");
   if (!text) return tl::unexpected(text.error());
   int version = 0;
   std::from_chars(text->data(), text->data() + text->size(), version);
+  return version;
+}
+
+Result<void> migrate(Connection& connection) {
+  const auto found = schema_of(connection);
+  if (!found) return tl::unexpected(found.error());
+  int version = *found;
   if (version > newest_schema() || version < 0) {
     return fail(ErrorKind::unsupported,
                 fmt::format("it was written by a newer Sluice (schema {}, this program knows {})",

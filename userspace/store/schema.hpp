@@ -9,6 +9,9 @@ namespace sluice::store {
 // The schema that this program writes; a file's own is its `user_version`.
 int newest_schema();
 
+// The file's schema; 0: it has none yet.
+Result<int> schema_of(Connection& connection);
+
 // Brings the file to newest_schema(), one transaction per step. A newer file is an error.
 Result<void> migrate(Connection& connection);
 

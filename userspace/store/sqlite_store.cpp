@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <system_error>
 
+#include "base/fd.hpp"
 #include "base/file_lock.hpp"
 #include "model/references.hpp"
 #include "store/columns.hpp"
@@ -115,6 +116,51 @@ Result<void> create(const fs::path& file) {
   return sync_directory(file.parent_path());
 }
 
+// "sluice.db.v8": the file as the last version with this schema left it.
+fs::path copy_of(const fs::path& file, int schema) {
+  return fs::path(file).concat(fmt::format(".v{}", schema));
+}
+
+// Writes a whole file, so that after a power loss there is all of it or none.
+Result<void> write_file(const fs::path& file, const std::string& bytes) {
+  const auto unfinished = fs::path(file).concat(".new");
+  const UniqueFd fd(::open(unfinished.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640));
+  if (!fd) return fail_errno(errno, "open it");
+  for (std::size_t done = 0; done < bytes.size();) {
+    const auto written = ::write(fd.get(), bytes.data() + done, bytes.size() - done);
+    if (written < 0) return fail_errno(errno, "write it");
+    done += static_cast<std::size_t>(written);
+  }
+  if (::fsync(fd.get()) != 0) return fail_errno(errno, "sync it");
+  if (::rename(unfinished.c_str(), file.c_str()) != 0) return fail_errno(errno, "name it");
+  return sync_directory(file.parent_path());
+}
+
+// An older program can't read what a newer one has migrated: so what is migrated is kept as well.
+Result<void> migrate_with_copy(Connection& connection, const fs::path& file) {
+  const auto version = schema_of(connection);
+  if (!version) return tl::unexpected(version.error());
+  if (*version > newest_schema()) {
+    auto newer = migrate(connection);
+    const auto copy = copy_of(file, newest_schema());
+    std::error_code error;
+    if (!newer && fs::exists(copy, error)) {
+      newer.error().hint = fmt::format(
+          "install that version again; to go back to the state before it, put {} in this file's "
+          "place and start once with --accept-older-state",
+          copy.string());
+    }
+    return newer;
+  }
+  if (*version < newest_schema()) {
+    const auto copy = copy_of(file, *version);
+    auto kept =
+        connection.bytes("").and_then([&](const auto& all) { return write_file(copy, all); });
+    if (!kept) return fail(std::move(kept.error()), "keep a copy as " + copy.string());
+  }
+  return migrate(connection);
+}
+
 Result<Connection> open_existing(const fs::path& file) {
   auto connection = connect(file);
   if (!connection) return connection;
@@ -126,7 +172,7 @@ Result<Connection> open_existing(const fs::path& file) {
   const auto version = connection->query_one("PRAGMA user_version");
   if (!version) return tl::unexpected(version.error());
   if (*version == "0") return damaged("it is not a database of Sluice");
-  if (auto done = migrate(*connection); !done) return tl::unexpected(done.error());
+  if (auto done = migrate_with_copy(*connection, file); !done) return tl::unexpected(done.error());
   const auto check = connection->query_one("PRAGMA quick_check(1)");
   if (!check) return tl::unexpected(check.error());
   if (*check != "ok") return damaged("the database is damaged: " + *check);

@@ -6,6 +6,7 @@
 #include <csignal>
 #include <fstream>
 
+#include "store/schema.hpp"
 #include "store/sqlite_store.hpp"
 #include "tests/support/commits.hpp"
 #include "tests/unit/store/failing_vfs.hpp"
@@ -356,11 +357,66 @@ TEST_F(StoreTest, AFileOfANewerSluiceIsRefused) {
   { const auto store = opened(); }
   sqlite3* database = nullptr;
   ASSERT_EQ(sqlite3_open(file().c_str(), &database), SQLITE_OK);
-  sqlite3_exec(database, "PRAGMA user_version = 10", nullptr, nullptr, nullptr);
+  sqlite3_exec(database, ("PRAGMA user_version = " + std::to_string(newest_schema() + 1)).c_str(),
+               nullptr, nullptr, nullptr);
   sqlite3_close(database);
-  EXPECT_EQ(refusal(), "open " + file().string() +
-                           ": it was written by a newer Sluice (schema 10, this program knows 9) "
-                           "(install that version again, or choose another --state-dir)");
+  EXPECT_EQ(refusal(), "open " + file().string() + ": it was written by a newer Sluice (schema " +
+                           std::to_string(newest_schema() + 1) + ", this program knows " +
+                           std::to_string(newest_schema()) +
+                           ") (install that version again, or choose another --state-dir)");
+}
+
+// Runs SQL on the file, as no daemon has it open.
+void run_sql(const fs::path& file, const std::string& sql) {
+  sqlite3* database = nullptr;
+  ASSERT_EQ(sqlite3_open(file.c_str(), &database), SQLITE_OK);
+  EXPECT_EQ(sqlite3_exec(database, sql.c_str(), nullptr, nullptr, nullptr), SQLITE_OK)
+      << sqlite3_errmsg(database);
+  sqlite3_close(database);
+}
+
+TEST_F(StoreTest, WhatIsMigratedIsKeptAsItWas) {
+  const auto model = full_model();
+  {
+    auto store = opened();
+    ASSERT_TRUE(save(store, {}, model));
+  }
+  const auto copy = [&](int schema) { return file().string() + ".v" + std::to_string(schema); };
+  { const auto again = opened(); }
+  EXPECT_FALSE(fs::exists(copy(newest_schema()))) << "nothing was migrated";
+  run_sql(file(), "DROP TABLE events; PRAGMA user_version = 8");
+  EXPECT_EQ(opened().load()->model, model);
+  ASSERT_TRUE(fs::exists(copy(8)));
+  EXPECT_EQ(fs::status(copy(8)).permissions(), fs::perms(0640));
+  EXPECT_FALSE(fs::exists(copy(8) + ".new"));
+
+  // The older version gets its file back, and finds all that was there.
+  fs::rename(copy(8), file());
+  run_sql(file(), "SELECT count(*) FROM load_balancers");
+  EXPECT_EQ(opened().load()->model, model);
+}
+
+TEST_F(StoreTest, AFileThatCannotBeKeptIsNotMigrated) {
+  { const auto store = opened(); }
+  run_sql(file(), "DROP TABLE events; PRAGMA user_version = 8");
+  fs::create_directories(file().string() + ".v8.new");  // as a full disk would be: for root, too
+  EXPECT_EQ(refusal(), "open " + file().string() + ": keep a copy as " + file().string() +
+                           ".v8: open it: Is a directory (is the directory writable for this user, "
+                           "and is there room on the disk?)");
+  fs::remove(file().string() + ".v8.new");
+  EXPECT_EQ(refusal(), "opened");
+}
+
+TEST_F(StoreTest, ARefusedNewerFileNamesTheCopyThatItsMigrationLeft) {
+  { const auto store = opened(); }
+  const auto copy = file().string() + ".v" + std::to_string(newest_schema());
+  fs::copy_file(file(), copy);
+  run_sql(file(), "PRAGMA user_version = " + std::to_string(newest_schema() + 1));
+  EXPECT_NE(refusal().find("put " + copy +
+                           " in this file's place and start once with "
+                           "--accept-older-state"),
+            std::string::npos)
+      << refusal();
 }
 
 TEST_F(StoreTest, ADirectoryThatCannotBeMadeIsNamed) {
