@@ -4,6 +4,7 @@
 #define SLUICE_BPF_ADMIT_H
 
 #include "bpf/clock.h"
+#include "bpf/counters.h"
 #include "bpf/flow_table.h"
 #include "bpf/journey.h"
 #include "bpf/packet.h"
@@ -87,14 +88,28 @@ static __always_inline const struct sluice_listener *listener_find(int family, c
 	return bpf_map_lookup_elem(&listeners6, &key);
 }
 
+/* Takes a connection that is confirmed now off its address's authenticated ones (authenticate.h). */
+static __always_inline void source_confirms(int family, const struct tuple *client)
+{
+	struct sluice_source key = {.address = client->source, .family = family};
+	struct sluice_proven_source *known = bpf_map_lookup_elem(&proven_sources, &key);
+
+	if (known)
+		count_share(known->now ? &known->now : &known->before, -1);
+}
+
 /* Says whether a connection exceeds the limit once its client confirms it: many may have been admitted before the
  * first one confirmed. The connection is counted before this check, so if two CPUs take the last place at once,
- * perhaps neither keeps it, but never both. */
+ * perhaps neither keeps it, but never both. It is called once for each confirmed connection. */
 static __always_inline bool is_above_connection_limit(int family, const struct tuple *client)
 {
 	const struct sluice_listener *listener = listener_find(family, client);
 
-	return listener && listener->connection_limit != SLUICE_NO_LIMIT &&
+	if (!listener)
+		return false;
+	if (listener->flags & (SLUICE_LISTENER_AUTHENTICATES | SLUICE_LISTENER_AUTHENTICATES_ALWAYS))
+		source_confirms(family, client);
+	return listener->connection_limit != SLUICE_NO_LIMIT &&
 	       confirmed_connections(listener) > listener->connection_limit;
 }
 

@@ -255,14 +255,18 @@ static __always_inline int too_big(int family, struct packet *p, struct xdp_md *
 	return tell_sender(family, p, ctx, flow, &e, SLUICE_REASON_TOO_BIG_SENT, SLUICE_REASON_TOO_BIG);
 }
 
-/* Makes a reset of the connection of the segment at l3_offset (RFC 9293, 3.10.7.1). The segment has no options or
- * extension headers. */
-static __always_inline bool make_reset(int family, struct xdp_md *ctx, __u32 l3_offset, __u32 l4_bytes)
+/* The window that we tell: a firewall believes a reset that lags behind by less. */
+#define ANSWER_WINDOW 65535
+
+/* Makes an answer to the segment at l3_offset, whose packet has no options or extension headers: a reset of its
+ * connection (RFC 9293, 3.10.7.1), or if `lag` isn't 0, a SYN-ACK that acknowledges so much less than the SYN's own
+ * number (authenticate.h). */
+static __always_inline bool make_tcp_answer(int family, struct xdp_md *ctx, __u32 l3_offset, __u32 l4_bytes, __u32 lag)
 {
 	__u32 header_bytes = ip_header_bytes(family), bytes = header_bytes + sizeof(struct tcphdr);
 	int longer;
 	union sluice_address source, destination;
-	struct tcphdr *tcp, reset = {};
+	struct tcphdr *tcp, answer = {};
 	void *data, *data_end, *addresses;
 	__be16 source_port;
 	__u64 sum;
@@ -278,28 +282,32 @@ static __always_inline bool make_reset(int family, struct xdp_md *ctx, __u32 l3_
 	if (data + l3_offset + bytes > data_end)
 		return false;
 	tcp = data + l3_offset + header_bytes;
-	if (tcp->ack) {
-		reset.seq = tcp->ack_seq;
+	if (lag) {
+		answer.syn = answer.ack = 1;
+		answer.ack_seq = bpf_htonl(bpf_ntohl(tcp->seq) - lag);
+		answer.window = bpf_htons(ANSWER_WINDOW);
+	} else if (tcp->ack) {
+		answer.seq = tcp->ack_seq;
 	} else {
-		reset.ack = 1;
-		reset.ack_seq = bpf_htonl(bpf_ntohl(tcp->seq) + l4_bytes - tcp->doff * 4 + tcp->syn + tcp->fin);
+		answer.ack = 1;
+		answer.ack_seq = bpf_htonl(bpf_ntohl(tcp->seq) + l4_bytes - tcp->doff * 4 + tcp->syn + tcp->fin);
 	}
 	source_port = tcp->source;
-	reset.rst = 1;
-	reset.doff = 5;
-	reset.source = tcp->dest;
-	reset.dest = source_port;
+	answer.rst = !lag;
+	answer.doff = 5;
+	answer.source = tcp->dest;
+	answer.dest = source_port;
 
 	addresses = data + l3_offset + addresses_offset(family);
 	source = address_load(family, addresses);
 	destination = address_load(family, addresses + address_bytes(family));
 	address_store(family, addresses, &destination);
 	address_store(family, addresses + address_bytes(family), &source);
-	sum = address_sum(&source) + address_sum(&destination) + bpf_htonl(sizeof(reset)) + bpf_htonl(IPPROTO_TCP);
-	for (__u32 i = 0; i < sizeof(reset) / sizeof(__u32); i++)
-		sum += ((__u32 *)&reset)[i];
-	reset.check = ~checksum_fold(sum);
-	*tcp = reset;
+	sum = address_sum(&source) + address_sum(&destination) + bpf_htonl(sizeof(answer)) + bpf_htonl(IPPROTO_TCP);
+	for (__u32 i = 0; i < sizeof(answer) / sizeof(__u32); i++)
+		sum += ((__u32 *)&answer)[i];
+	answer.check = ~checksum_fold(sum);
+	*tcp = answer;
 	if (family == FAMILY4) {
 		struct iphdr *ip = data + l3_offset;
 
@@ -314,20 +322,20 @@ static __always_inline bool make_reset(int family, struct xdp_md *ctx, __u32 l3_
 		struct ipv6hdr *ip = data + l3_offset;
 
 		*(__be32 *)ip = bpf_htonl(0x60000000);
-		ip->payload_len = bpf_htons(sizeof(reset));
+		ip->payload_len = bpf_htons(sizeof(answer));
 		ip->hop_limit = ANSWER_TTL;
 	}
 	return true;
 }
 
-__noinline int make_reset4(struct xdp_md *ctx, __u32 l3_offset, __u32 l4_bytes)
+__noinline int make_tcp_answer4(struct xdp_md *ctx, __u32 l3_offset, __u32 l4_bytes, __u32 lag)
 {
-	return make_reset(FAMILY4, ctx, l3_offset, l4_bytes);
+	return make_tcp_answer(FAMILY4, ctx, l3_offset, l4_bytes, lag);
 }
 
-__noinline int make_reset6(struct xdp_md *ctx, __u32 l3_offset, __u32 l4_bytes)
+__noinline int make_tcp_answer6(struct xdp_md *ctx, __u32 l3_offset, __u32 l4_bytes, __u32 lag)
 {
-	return make_reset(FAMILY6, ctx, l3_offset, l4_bytes);
+	return make_tcp_answer(FAMILY6, ctx, l3_offset, l4_bytes, lag);
 }
 
 /* Refuses a client's packet with a reset for TCP, port unreachable for others. Returns `why` if neither can be sent. */
@@ -347,8 +355,8 @@ static __always_inline int reject(int family, struct packet *p, struct xdp_md *c
 	if (p->signals & SIGNAL_ABORTS || p->l4_offset != p->l3_offset + ip_header_bytes(family) ||
 	    !header_sum_is_right(family, ctx, p) || !may_answer())
 		return why;
-	return (family == FAMILY4 ? make_reset4(ctx, p->l3_offset, p->l4_bytes)
-				  : make_reset6(ctx, p->l3_offset, p->l4_bytes))
+	return (family == FAMILY4 ? make_tcp_answer4(ctx, p->l3_offset, p->l4_bytes, 0)
+				  : make_tcp_answer6(ctx, p->l3_offset, p->l4_bytes, 0))
 		       ? SLUICE_REASON_REJECTED
 		       : why;
 }

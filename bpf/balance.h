@@ -7,8 +7,8 @@
 
 #include "bpf/clock.h"
 #include "bpf/packet.h"
+#include "bpf/siphash.h"
 #include "maps/counters.h"
-#include "maps/hash_key.h"
 #include "maps/member.h"
 #include "maps/pool.h"
 
@@ -33,60 +33,18 @@ static __always_inline __u32 hash_source(const struct tuple *t, bool with_port)
 	return mix(h ^ (with_port ? (__u64)t->source_port << 48 : 0)) >> 32;
 }
 
-static __always_inline __u64 rotate(__u64 x, __u32 bits)
-{
-	return x << bits | x >> (64 - bits);
-}
-
-struct sip_state {
-	__u64 a, b, c, d;
-};
-
-static __always_inline void sip_round(struct sip_state *v)
-{
-	v->a += v->b;
-	v->b = rotate(v->b, 13) ^ v->a;
-	v->a = rotate(v->a, 32);
-	v->c += v->d;
-	v->d = rotate(v->d, 16) ^ v->c;
-	v->a += v->d;
-	v->d = rotate(v->d, 21) ^ v->a;
-	v->c += v->b;
-	v->b = rotate(v->b, 17) ^ v->c;
-	v->c = rotate(v->c, 32);
-}
-
-static __always_inline void sip_take(struct sip_state *v, __u64 word)
-{
-	v->d ^= word;
-	sip_round(v);
-	v->a ^= word;
-}
-
 /* Returns SipHash-1-3 (Aumasson and Bernstein; the kernel's hsiphash) of the client's address, and of its port if
  * that counts. Without the key nobody can tell which clients share a member, and every load balancer with the same
  * key and members chooses alike. */
 static __always_inline __u32 keyed_hash_of_source(const struct tuple *t, bool with_port)
 {
-	struct sip_state v = {0x736f6d6570736575ULL, 0x646f72616e646f6dULL, 0x6c7967656e657261ULL,
-			      0x7465646279746573ULL};
 	__u32 zero = 0;
-	const struct sluice_hash_key *key = bpf_map_lookup_elem(&hash_key, &zero);
+	struct sip_state v = sip_begin(bpf_map_lookup_elem(&hash_key, &zero));
 
-	if (key) {
-		v.a ^= key->halves[0];
-		v.b ^= key->halves[1];
-		v.c ^= key->halves[0];
-		v.d ^= key->halves[1];
-	}
 	sip_take(&v, t->source.halves[0]);
 	sip_take(&v, t->source.halves[1]);
 	sip_take(&v, 18ULL << 56 | (with_port ? t->source_port : 0)); /* the input's length comes last */
-	v.c ^= 0xff;
-	sip_round(&v);
-	sip_round(&v);
-	sip_round(&v);
-	return (v.a ^ v.b ^ v.c ^ v.d) >> 32;
+	return sip_end(&v) >> 32;
 }
 
 static __always_inline __u32 ring_length(void *ring)

@@ -11,6 +11,7 @@
 
 #include "bpf/address_filter.h"
 #include "bpf/admit.h"
+#include "bpf/authenticate.h"
 #include "bpf/balance.h"
 #include "bpf/ethernet.h"
 #include "bpf/forward.h"
@@ -649,6 +650,15 @@ static __always_inline int ask_for_connection(int family, struct packet *p, stru
 	bool adopted;
 	int why;
 
+	if (listener && p->protocol == IPPROTO_TCP && p->signals & (SIGNAL_OPENS | SIGNAL_ABORTS) &&
+	    authenticates(family, listener)) {
+		why = family == FAMILY4 ? authenticate4(ctx) : authenticate6(ctx);
+		if (why != UNDECIDED) {
+			if (p->signals & SIGNAL_OPENS && why != NEXT_ANSWER_SYN)
+				count_flow_refused(listener->index);
+			return why;
+		}
+	}
 	if (!listener || !may_begin(p, listener, &adopted)) {
 		why = listener ? SLUICE_REASON_NO_FLOW : SLUICE_REASON_NO_LISTENER;
 		return vip->flags & SLUICE_VIP_REJECTS ? reject(family, p, ctx, why) : why;

@@ -224,6 +224,8 @@ static __always_inline int ip_packet(int family, struct xdp_md *ctx, __u32 l3_of
 	switch (next) {
 	case NEXT_OVER_LIMIT:
 		return family == FAMILY4 ? end_one_too_many4(ctx) : end_one_too_many6(ctx);
+	case NEXT_ANSWER_SYN:
+		return family == FAMILY4 ? answer_syn4(ctx) : answer_syn6(ctx);
 	case NEXT_GIVE_UP:
 		return family == FAMILY4 ? give_up4(ctx) : give_up6(ctx);
 	case NEXT_OPEN:

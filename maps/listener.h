@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /* `listeners4`, `listeners6`: the addresses and ports to which clients connect, and their pools. `allowed_sources`: the
- * networks that may connect. `source_rates`: recent connections by source. `listener_idle`: how long connections may be
- * silent.
+ * networks that may connect. `source_rates`: recent connections by source. `proven_sources`: those whose SYNs were
+ * authenticated. `listener_idle`: how long connections may be silent.
  *
  * The controller writes `listeners*` after the pool and the allowed sources that they name; the data plane reads
  * them when a packet for a VIP has no flow. A listener has one entry per address (VIP, floating IPs); they share the
@@ -34,6 +34,9 @@ SLUICE_STATIC_ASSERT(sizeof(struct sluice_listener6_key) == 24);
 #define SLUICE_LISTENER_RESTRICTED 1U
 /* A new connection without a usable member is answered (TCP RST, ICMP port unreachable). */
 #define SLUICE_LISTENER_RESETS 2U
+/* SYNs have to be authenticated (bpf/authenticate.h) while the half-open share is more than half full, or always. */
+#define SLUICE_LISTENER_AUTHENTICATES 4U
+#define SLUICE_LISTENER_AUTHENTICATES_ALWAYS 8U
 
 #define SLUICE_NO_LIMIT 0xffffffffU
 
@@ -83,6 +86,19 @@ struct sluice_source_rate {
 };
 SLUICE_STATIC_ASSERT(sizeof(struct sluice_source_rate) == 8);
 
+/* The data plane writes `proven_sources`: how many connections each address has opened by authentication, and not
+ * confirmed, in the present period and in the one before, after which they are forgotten or have ended. So no more than
+ * SLUICE_SOURCE_HALF_OPEN of them are half-open. Sources beyond the capacity evict the longest unused. */
+#define SLUICE_SOURCE_HALF_OPEN 16U
+#define SLUICE_SOURCE_PERIOD_SECONDS 64 /* not less than SLUICE_TIMEOUT_HALF_OPEN_SECONDS */
+#define SLUICE_MAX_PROVEN_SOURCES 65536
+struct sluice_proven_source {
+	__u32 period; /* the present one's number */
+	__u32 now;    /* connections of it */
+	__u32 before; /* connections of the one before */
+};
+SLUICE_STATIC_ASSERT(sizeof(struct sluice_proven_source) == 12);
+
 #ifdef __bpf__
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -119,6 +135,13 @@ struct {
 	__type(key, struct sluice_source);
 	__type(value, struct sluice_source_rate);
 } source_rates SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, SLUICE_MAX_PROVEN_SOURCES);
+	__type(key, struct sluice_source); /* object: 0 */
+	__type(value, struct sluice_proven_source);
+} proven_sources SEC(".maps");
 #endif
 
 #endif

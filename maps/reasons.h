@@ -123,7 +123,17 @@
 	  "the MAC was asked for, and the client sends again.") \
 	X(EGRESS_NOT_NATIVE, DROP, "egress_not_native",                                            \
 	  "The way to the next hop leaves by an interface that XDP can't send to, as it is not attached in native " \
-	  "mode: attach it, or if it can't be (a bridge), attach it and the NIC that packets come in on with --mode generic.")
+	  "mode: attach it, or if it can't be (a bridge), attach it and the NIC that packets come in on with --mode generic.")  \
+	X(SYN_ANSWERED, ANSWER, "syn_answered",                                                    \
+	  "A SYN for a listener that authenticates was answered by a wrong acknowledgement: an honest client "      \
+	  "resets that and sends its SYN again.")                                                  \
+	X(SYN_PROVEN, DROP, "syn_proven",                                                          \
+	  "A client's reset of such an answer came in: its next SYN opens a connection.")          \
+	X(SYN_ANSWER_LIMIT, DROP, "syn_answer_limit",                                              \
+	  "A SYN for a listener that authenticates was not answered: there are too many, in all or from the "        \
+	  "client's network, or it has IP options or is a fragment.")                              \
+	X(SOURCE_HALF_OPEN, DROP, "source_half_open",                                              \
+	  "The client's address has as many authenticated connections half-open as one may have.")
 
 #define SLUICE_REASON_ENUM(name, verdict, label, sentence) SLUICE_REASON_##name,
 enum sluice_reason { SLUICE_REASONS(SLUICE_REASON_ENUM) SLUICE_REASON_COUNT };
