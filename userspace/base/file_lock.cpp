@@ -41,10 +41,14 @@ Result<FileLock> FileLock::acquire(const std::filesystem::path& file, const std:
                                    const std::string& hint, std::chrono::milliseconds patience) {
   const auto deadline = std::chrono::steady_clock::now() + patience;
   for (;;) {
-    UniqueFd fd(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644));
+    // Whoever may open it, if only for reading, may lock it, too.
+    UniqueFd fd(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
     if (!fd) {
       const bool forbidden = errno == EACCES || errno == EPERM;
       return fail_errno(errno, "open the lock " + file.string(), forbidden ? "run as root" : "");
+    }
+    if (::fchmod(fd.get(), 0600) != 0) {  // one that an older version has left
+      return fail_errno(errno, "make the lock " + file.string() + " private");
     }
     if (::flock(fd.get(), LOCK_EX | LOCK_NB) == 0) {
       if (!is_still(fd.get(), file)) continue;

@@ -13,9 +13,9 @@ namespace sluice {
 
 class FileLock {
  public:
-  // Creates the file if it is missing. If another process still holds the lock after `patience`,
-  // the error is ErrorKind::conflict, "WHAT is in use by sluiced (pid 123)", with `hint` as the
-  // next step.
+  // Creates the file, for its owner only, if it is missing. If another process still holds the lock
+  // after `patience`, the error is ErrorKind::conflict, "WHAT is in use by sluiced (pid 123)", with
+  // `hint` as the next step.
   static Result<FileLock> acquire(const std::filesystem::path& file, const std::string& what,
                                   const std::string& hint,
                                   std::chrono::milliseconds patience = std::chrono::seconds(0));
