@@ -50,6 +50,23 @@ TEST_F(FlowsTest, are_filtered_and_cut) {
   EXPECT_TRUE(cut.json.at("more").as_bool());
 }
 
+TEST_F(FlowsTest, clients_are_counted_and_those_with_the_most_come_first) {
+  data_plane_.live_flows[0].state = "closed";
+  control::Flow another = data_plane_.live_flows[2];
+  another.state = "opening";
+  data_plane_.live_flows.push_back(another);
+  const auto answer = get("/v1/clients");
+  ASSERT_EQ(answer.status, 200U) << answer.response.body;
+  EXPECT_EQ(boost::json::serialize(answer.json.at("clients")),
+            R"([{"client":"198.51.100.1","connections":2,"opening":1,"closed":0},)"
+            R"({"client":"192.0.2.7","connections":1,"opening":0,"closed":1}])");
+  EXPECT_EQ(text(answer.json.at("all_clients")), "2");
+  EXPECT_FALSE(answer.json.at("more").as_bool());
+  EXPECT_EQ(get("/v1/clients?limit=1&client=192.0.2.0/24").json.at("clients").as_array().size(),
+            1U);
+  EXPECT_EQ(get("/v1/clients?colour=red").status, 400U);
+}
+
 TEST_F(FlowsTest, a_filter_that_makes_no_sense_is_named) {
   for (const auto* query :
        {"client=10.0.0.0/33", "client=web", "pool_id=x", "limit=0", "limit=many", "colour=red"}) {

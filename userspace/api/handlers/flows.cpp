@@ -1,6 +1,7 @@
 // The data plane's connections, in Sluice's own part of the API:
 //
 //   GET /v1/flows?listener_id=&pool_id=&member_id=&client=10.0.0.0/8&limit=1000
+//   GET /v1/clients?...           the same filters: the addresses with the most connections
 //   DELETE /v1/flows?...          the same filters; at least one, or all=true
 //   GET /v1/explain?from=192.0.2.7:50514&to=10.0.0.16:80&protocol=TCP
 #include <fmt/format.h>
@@ -8,6 +9,8 @@
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 #include <charconv>
+#include <functional>
+#include <map>
 
 #include "api/handlers/collection.hpp"
 #include "api/handlers/handlers.hpp"
@@ -21,6 +24,8 @@ namespace {
 
 constexpr std::size_t default_limit = 1000;
 constexpr std::size_t highest_limit = 100000;
+constexpr std::size_t most_clients = 100;  // in an answer
+constexpr std::size_t default_clients = 20;
 
 std::string text_of(const control::Endpoint& endpoint) {
   return TcpAddress{endpoint.address, endpoint.port}.to_string();
@@ -86,8 +91,8 @@ bool read_parameter(const std::string& key, const std::string& value, Wanted& ou
   return out.limit >= 1 && out.limit <= highest_limit;
 }
 
-Result<Wanted> read_query(const Call& call) {
-  Wanted out;
+Result<Wanted> read_query(const Call& call, std::size_t limit = default_limit) {
+  Wanted out{.filter = {}, .limit = limit};
   for (const auto& [key, value] : call.query) {
     if (read_parameter(key, value, out)) continue;
     return fail(ErrorKind::invalid,
@@ -165,6 +170,45 @@ Result<Reply> list_flows(const Call& call) {
         }
         return Reply{
             200, json::object{{"flows", std::move(shown)}, {"more", flows->size() > wanted.limit}}};
+      });
+}
+
+// Counts the connections of each client, of at most `highest_limit` that match. Closed ones, which
+// the table keeps for a while, are told apart.
+Result<Reply> list_clients(const Call& call) {
+  auto wanted = read_query(call, default_clients);
+  if (!wanted) return tl::unexpected(wanted.error());
+  const auto limit = std::min(wanted->limit, most_clients);
+  return looking_on(
+      [filter = wanted->filter, limit](control::Inspection& data_plane) -> Result<Reply> {
+        const auto flows = data_plane.flows(filter, highest_limit);
+        if (!flows) return tl::unexpected(flows.error());
+        struct Client {
+          IpAddress address;
+          std::uint64_t connections = 0, opening = 0, closed = 0;
+        };
+        std::map<IpAddress, Client> by_address;
+        for (const auto& flow : *flows) {
+          auto& client = by_address[flow.client.address];
+          client.address = flow.client.address;
+          ++(flow.state == "closed" ? client.closed : client.connections);
+          if (flow.state == "opening") ++client.opening;
+        }
+        std::vector<Client> clients;
+        for (const auto& [address, client] : by_address) clients.push_back(client);
+        std::ranges::stable_sort(clients, std::greater{}, &Client::connections);
+        json::array shown;
+        for (const auto& client : clients) {
+          if (shown.size() == limit) break;
+          shown.push_back(json::object{{"client", client.address.to_string()},
+                                       {"connections", client.connections},
+                                       {"opening", client.opening},
+                                       {"closed", client.closed}});
+        }
+        return Reply{200, json::object{{"clients", std::move(shown)},
+                                       {"all_clients", clients.size()},
+                                       {"connections", flows->size()},
+                                       {"more", flows->size() == highest_limit}}};
       });
 }
 

@@ -126,6 +126,7 @@ constexpr Route routes[] = {
     {"GET", "/v1/events", list_events},
     {"GET", "/v1/counters", list_counters},
     {"GET", "/v1/flows", list_flows},
+    {"GET", "/v1/clients", list_clients},
     {"DELETE", "/v1/flows", flush_flows},
     {"GET", "/v1/explain", explain},
     {"POST", "/v1/captures", start_capture},
