@@ -20,6 +20,7 @@ namespace sluice::api {
 class AddressClaims;
 class AddressHolders;
 class Events;
+class Feed;
 struct EventSearch;
 
 struct Request {
@@ -33,6 +34,8 @@ struct Request {
   Identity who = {};               // the caller, as access.hpp found out
   std::string id = {};             // X-Openstack-Request-Id; empty: the server makes one
   std::string subject_token = {};  // X-Subject-Token: the token to read or to end
+  std::string cookies = {};        // Cookie
+  std::string known_version = {};  // If-None-Match: the version that a browser has already
   // The contents of a restore's body, once it is read.
   std::shared_ptr<const model::Model> backup = {};
   control::Asker asker = {};  // the client, which may go before its answer comes
@@ -51,6 +54,7 @@ struct Response {
   std::string internal_error;  // what went wrong inside, for the daemon's log; empty below 500
   std::string content_type = "application/json";
   std::vector<std::pair<std::string, std::string>> headers = {};  // others
+  std::shared_ptr<Feed> feed = {};  // if set, what the body is made of, as it comes (feed.hpp)
 };
 
 // How clients connect over TCP, for their configuration files.

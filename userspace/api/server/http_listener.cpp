@@ -22,6 +22,7 @@
 #include <list>
 
 #include "api/language/fault.hpp"
+#include "api/language/feed.hpp"
 #include "api/server/incoming_request.hpp"
 #include "api/server/wire.hpp"
 
@@ -138,6 +139,7 @@ struct HttpListener::State : std::enable_shared_from_this<State> {
   asio::awaitable<void> serve(Socket socket, Peer peer);
   asio::awaitable<void> converse(Connection& connection, Wire& stream);
   asio::awaitable<bool> exchange(Connection& connection, Wire& stream, beast::flat_buffer& buffer);
+  asio::awaitable<void> pass_on(Connection& connection, Wire& stream, Feed& feed);
   asio::awaitable<void> refuse(Wire& stream, Response response);
   asio::awaitable<std::optional<Response>> answer_of(Request request, Connection& connection,
                                                      Wire& stream);
@@ -147,6 +149,7 @@ struct HttpListener::State : std::enable_shared_from_this<State> {
   asio::basic_socket_acceptor<Protocol> acceptor;
   asio::steady_timer retry;
   std::list<Connection*> connections;
+  std::list<Connection*> readers;  // of feeds: they take no place
   bool stopped = false;
   std::weak_ptr<void> large_body;  // lives while one is read and answered
 };
@@ -231,6 +234,7 @@ asio::awaitable<void> HttpListener::State::serve(Socket socket, Peer peer) {
     // Only memory can run out here, and then this connection ends.
   }
   connections.remove(&connection);
+  readers.remove(&connection);
 }
 
 asio::awaitable<void> HttpListener::State::converse(Connection& connection, Wire& stream) {
@@ -291,10 +295,33 @@ asio::awaitable<bool> HttpListener::State::exchange(Connection& connection, Wire
   stream.expires_after(answer_limit);
   const auto response = co_await answer_of(std::move(request), connection, stream);
   if (!response) co_return false;
-  const auto answer = as_http(*response, incoming.keeps_alive(), incoming.is_head());
+  const bool goes_on = incoming.keeps_alive() && !response->feed;
+  const auto answer = as_http(*response, goes_on, incoming.is_head());
   stream.expires_after(options.patience);
   error = co_await stream.write(answer);
-  co_return !error && incoming.keeps_alive();
+  if (response->feed && !error) co_await pass_on(connection, stream, *response->feed);
+  if (response->feed) response->feed->end();
+  co_return !error && goes_on;
+}
+
+// Sends what comes through the feed until one side ends it. Its connection leaves its place to
+// others: whoever makes feeds limits their number.
+asio::awaitable<void> HttpListener::State::pass_on(Connection& connection, Wire& stream,
+                                                   Feed& feed) {
+  connections.remove(&connection);
+  readers.push_back(&connection);
+  asio::steady_timer bell(acceptor.get_executor(), steady_clock::time_point::max());
+  feed.on_news([&bell] { bell.cancel(); });
+  while (!stopped && !feed.is_over()) {
+    if (const auto text = feed.take()) {
+      stream.expires_after(options.patience);
+      if (co_await stream.write(*text)) break;
+    } else {
+      stream.expires_after(answer_limit);
+      co_await bell.async_wait(awaited);
+    }
+  }
+  feed.on_news({});
 }
 
 // Waits for the answer; nullopt if the listener stops first, or the client is gone. Meanwhile the
@@ -339,8 +366,10 @@ void HttpListener::State::stop() {
   error_code ignored;
   acceptor.close(ignored);
   retry.cancel();
-  for (auto* connection : connections) {
-    if (connection->stream) connection->stream->cancel();
+  for (auto* list : {&connections, &readers}) {
+    for (auto* connection : *list) {
+      if (connection->stream) connection->stream->cancel();
+    }
   }
 }
 

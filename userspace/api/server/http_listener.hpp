@@ -4,7 +4,8 @@
 // scarce. Newcomers, connections without an admitted request so far, have half of the places. When
 // these are taken, the oldest newcomer makes room for the next, so clients that open connections
 // without credentials only displace each other. When all places are taken, the connection that has
-// kept us waiting longest makes room, if that was at least a second.
+// kept us waiting longest makes room, if that was at least a second. Connections that read a feed
+// take none of these places.
 #pragma once
 
 #include <sys/types.h>

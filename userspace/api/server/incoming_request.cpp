@@ -102,7 +102,8 @@ Credentials IncomingRequest::credentials() const {
           .fetch_site = field("Sec-Fetch-Site"),
           .content_type = field(http::field::content_type),
           .has_body = head.chunked() || (head.count(http::field::content_length) != 0 &&
-                                         head[http::field::content_length] != "0")};
+                                         head[http::field::content_length] != "0"),
+          .cookies = field(http::field::cookie)};
 }
 
 bool IncomingRequest::is_large() const {
@@ -146,6 +147,8 @@ Request IncomingRequest::request() const {
   if (const auto id = std::string(message["X-Openstack-Request-Id"]); is_request_id(id)) {
     request.id = id;
   }
+  request.cookies = std::string(message[http::field::cookie]);
+  request.known_version = std::string(message[http::field::if_none_match]);
   if (auto host = message[http::field::host]; !host.empty()) request.host = std::string(host);
   return request;
 }
@@ -162,8 +165,8 @@ std::string as_http(const Response& response, bool keep_alive, bool to_head) {
   if (!response.allow.empty()) add("Allow", response.allow);
   for (const auto& [name, value] : response.headers) add(name, value);
   if (response.status == 401) add("WWW-Authenticate", "Bearer");
-  if (!response.body.empty()) add("Content-Type", response.content_type);
-  add("Content-Length", std::to_string(response.body.size()));
+  if (response.feed || !response.body.empty()) add("Content-Type", response.content_type);
+  if (!response.feed) add("Content-Length", std::to_string(response.body.size()));
   bytes += "\r\n";
   if (!to_head) bytes += response.body;
   return bytes;
