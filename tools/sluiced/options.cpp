@@ -36,7 +36,8 @@ po::options_description settings() {
       ("socket", po::value<Text>()->default_value("/run/sluice/api.sock")->value_name("PATH"),
        "unix socket of the API")  //
       ("listen", po::value<Text>()->default_value("", "none")->value_name("ADDR:PORT"),
-       "serve the API over TCP too; beyond loopback only with a token and TLS")  //
+       "serve the API over TCP too, and the status page /ui/; beyond loopback only with a token "
+       "and TLS")  //
       ("token-file", po::value<Text>()->default_value("", "none")->value_name("FILE"),
        "over TCP answer only who sends one of this file's tokens as X-Auth-Token; each has a name "
        "and "

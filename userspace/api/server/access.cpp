@@ -63,16 +63,46 @@ Access Access::with_tokens(IpAddress listener, Names names, std::shared_ptr<cons
   Access access(Mode::tokens, listener, std::move(names));
   access.tokens_ = std::move(tokens);
   access.issued_ = std::move(issued);
+  access.sessions_ = std::make_shared<Sessions>(access.issued_);
   return access;
 }
 
 // Says whether anybody may use the route: versions, which clients read before they have a token,
-// the daemon's health, and signing in.
+// the daemon's health, signing in, and the status page without its data.
 bool Access::is_open(const Credentials& credentials) const {
   const auto path = path_of(credentials.target);
   if (issued_ && Keystone::is_open(credentials.method, path)) return true;
-  return (credentials.method == "GET" || credentials.method == "HEAD") &&
-         (path == "/" || path == "/healthcheck");
+  if (path == page_paths::session) return true;
+  if (credentials.method != "GET" && credentials.method != "HEAD") return false;
+  return path == "/" || path == "/healthcheck" || path == "/ui" ||
+         (path.starts_with(page_paths::root) && !path.starts_with(page_paths::data));
+}
+
+// Says whether a session's cookie counts: for reading what is below the page's root.
+bool may_use_session(const Credentials& credentials) {
+  return credentials.method == "GET" && path_of(credentials.target).starts_with(page_paths::root);
+}
+
+tl::expected<Access::Opened, Denial> Access::open_session(std::string_view token) const {
+  if (!takes_tokens()) return tl::unexpected(Denial{404, "No token is needed here."});
+  auto who = holder_of(token);
+  if (!who) return tl::unexpected(Denial{401, "This is no token of sluiced's token file."});
+  if (who->role == Role::member) {
+    return tl::unexpected(Denial{
+        403,
+        "The page shows the whole node: it is for administrators and readers, and this token "
+        "is a project member's."});
+  }
+  const auto name = who->name;
+  return Opened{sessions_->open(std::move(*who), token), name};
+}
+
+bool Access::has_session(std::string_view word) const {
+  return sessions_ && sessions_->find(word).has_value();
+}
+
+void Access::close_session(std::string_view word) const {
+  if (sessions_) sessions_->close(word);
 }
 
 Access Access::with_certificates(IpAddress listener, Names names) {
@@ -121,7 +151,9 @@ std::optional<Identity> Access::identify(const Credentials& credentials) const {
     if (auto who = tokens_->find_certificate(credentials.certificate)) return who;
   }
   if (auto who = holder_of(credentials.token)) return who;
-  return holder_of(bearer(credentials.authorization));
+  if (auto who = holder_of(bearer(credentials.authorization))) return who;
+  if (!sessions_ || !may_use_session(credentials)) return std::nullopt;
+  return sessions_->find(session_in(credentials.cookies));
 }
 
 // Accepts JSON, and a backup's type where one is sent: a web page can't send either without asking

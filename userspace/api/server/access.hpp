@@ -7,6 +7,9 @@
 // the page likes. So the Host must be our address or a name that the operator gave, the page that a
 // request comes from (Origin, Sec-Fetch-Site) must be our own, and a body must be declared as JSON,
 // which a page can't do without asking first. Programs send none of these headers and pass.
+//
+// The status page's files are open to all, its data (below /ui/data/) is not. A browser that has
+// shown a token once reads them with a session's cookie, which is good for nothing else.
 #pragma once
 
 #include <memory>
@@ -17,6 +20,7 @@
 
 #include "api/language/identity.hpp"
 #include "api/server/issued_tokens.hpp"
+#include "api/server/sessions.hpp"
 #include "api/server/tokens.hpp"
 #include "base/ip_address.hpp"
 #include "base/result.hpp"
@@ -36,6 +40,7 @@ struct Credentials {
   bool has_body = false;
   bool tls = false;
   std::string_view certificate = {};  // the common name of a client certificate that was verified
+  std::string_view cookies = {};      // Cookie
 };
 
 // Why a request is turned away.
@@ -61,9 +66,21 @@ class Access {
   // Says whether a request needs a token or a certificate.
   bool wants_credentials() const { return mode_ != Mode::local; }
 
+  // Says whether a token opens a session of the status page.
+  bool takes_tokens() const { return mode_ == Mode::tokens; }
+
   // Identifies the caller; on the few routes that are open to all, a caller without credentials has
   // no name.
   tl::expected<Identity, Denial> admit(const Credentials& credentials) const;
+
+  // Opens a session of the status page for the token's holder.
+  struct Opened {
+    std::string word;  // what the browser sends from now on
+    std::string name;  // whose it is
+  };
+  tl::expected<Opened, Denial> open_session(std::string_view token) const;
+  bool has_session(std::string_view word) const;
+  void close_session(std::string_view word) const;
 
  private:
   enum class Mode { local, tokens, certificates };
@@ -80,7 +97,13 @@ class Access {
   Names names_;
   std::shared_ptr<const Tokens> tokens_;
   std::shared_ptr<const IssuedTokens> issued_;
+  std::shared_ptr<Sessions> sessions_;
 };
+
+// The status page's paths.
+namespace page_paths {
+inline constexpr std::string_view root = "/ui/", session = "/ui/session", data = "/ui/data/";
+}
 
 // Says by Origin and Sec-Fetch-Site whether a web page other than the service's own sent this.
 bool is_from_a_foreign_page(const Credentials& credentials);

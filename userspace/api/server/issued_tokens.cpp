@@ -10,9 +10,7 @@
 #include "base/uuid.hpp"
 
 namespace sluice::api {
-namespace {
 
-// Makes a word of 256 random bits, in letters that headers and URLs carry.
 std::string random_word() {
   constexpr std::string_view letters =
       "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
@@ -24,8 +22,6 @@ std::string random_word() {
   for (const auto byte : bytes) word += letters[byte % letters.size()];
   return word;
 }
-
-}  // namespace
 
 IssuedTokens::Given IssuedTokens::issue(Identity who, std::string method, TokenTime now,
                                         const IssuedToken* of) {
@@ -54,7 +50,11 @@ void IssuedTokens::make_room(const std::string& user, TokenTime now) {
 }
 
 const IssuedToken* IssuedTokens::find(std::string_view secret, TokenTime now) const {
-  const auto found = tokens_.find(Secret::digest_of(secret));
+  return find(Secret::digest_of(secret), now);
+}
+
+const IssuedToken* IssuedTokens::find(const Secret::Digest& digest, TokenTime now) const {
+  const auto found = tokens_.find(digest);
   return found == tokens_.end() || found->second.expiry <= now.steady ? nullptr : &found->second;
 }
 

@@ -30,6 +30,9 @@ struct TokenTime {
   std::chrono::system_clock::time_point wall = std::chrono::system_clock::now();
 };
 
+// Makes a word of 256 random bits, in letters that headers and URLs carry.
+std::string random_word();
+
 class IssuedTokens {
  public:
   static constexpr std::chrono::hours lifetime{1};
@@ -44,6 +47,7 @@ class IssuedTokens {
   Given issue(Identity who, std::string method, TokenTime now, const IssuedToken* of = nullptr);
   // The token; null if it does not exist or has expired.
   const IssuedToken* find(std::string_view secret, TokenTime now = {}) const;
+  const IssuedToken* find(const Secret::Digest& digest, TokenTime now = {}) const;
   bool revoke(std::string_view secret);
 
  private:

@@ -11,7 +11,9 @@
 #include "api/handlers/metrics.hpp"
 #include "api/handlers/routes.hpp"
 #include "api/language/fault.hpp"
+#include "api/page/page.hpp"
 #include "api/server/keystone.hpp"
+#include "api/server/page_door.hpp"
 #include "api/server/throttle.hpp"
 #include "api/server/tls.hpp"
 #include "base/printable.hpp"
@@ -115,7 +117,19 @@ struct Server::State {
                                        ? certificate_end(*endpoints.tcp->tls)
                                        : std::nullopt},
         options(std::move(settings)),
-        socket_file(std::move(endpoints.socket)) {}
+        socket_file(std::move(endpoints.socket)) {
+    if (!endpoints.tcp) return;
+    access = endpoints.tcp->access;
+    page.emplace(
+        io, controller, events, std::string(options.version),
+        [this](const Request& request, Page::Done done) {
+          answer(context, request, std::move(done));
+        },
+        [this](const Request& request) {
+          const auto session = session_in(request.cookies);
+          return session.empty() || !access->takes_tokens() || access->has_session(session);
+        });
+  }
   State(const State&) = delete;
   State& operator=(const State&) = delete;
 
@@ -144,6 +158,7 @@ struct Server::State {
   // Every answer of the identity service is logged; its failures are reported like other denied
   // requests.
   void answer_tcp(const Request& request, const Peer& peer, Done done) {
+    if (Page::serves(request.target)) return answer_page(request, peer, std::move(done));
     if (!keystone || !Keystone::serves(request.target)) {
       return answer_api(request, peer, std::move(done));
     }
@@ -160,6 +175,36 @@ struct Server::State {
       done(std::move(response));
     };
     keystone->answer(request, address_of(peer), told);
+  }
+
+  // Signing in is logged like a change, and its failures like other denied requests.
+  void answer_page(Request request, const Peer& peer, const Done& done) {
+    request.who.peer = peer_text(peer);
+    const auto path = std::string(path_of(request.target));
+    if (path != page_paths::session) {
+      return page->answer(request, [this, path, peer, who = request.who, done](Response response) {
+        note_refusal(events, who, "GET", path, response);
+        if (options.on_exchange) {
+          options.on_exchange({"GET", path, response.status, response.request_id, peer,
+                               response.internal_error, who.name});
+        }
+        done(std::move(response));
+      });
+    }
+    auto answered = answer_at_door(*access, request);
+    protect(answered.response);
+    if (answered.denial) {
+      tell_denied(request.method, path, peer, *answered.denial);
+    } else if (options.on_exchange) {
+      options.on_exchange({request.method,
+                           path,
+                           answered.response.status,
+                           answered.response.request_id,
+                           peer,
+                           {},
+                           answered.name});
+    }
+    done(std::move(answered.response));
   }
 
   static void note_refusal(Events& events, const Identity& who, const std::string& method,
@@ -217,6 +262,8 @@ struct Server::State {
   std::optional<Keystone> keystone;  // unset: no identity service
   const MetricsSources sources;
   Options options;
+  std::optional<Access> access;  // to the API over TCP; unset: there is none, and no page
+  std::optional<Page> page;
   Throttle denials{10, std::chrono::minutes(1)};
   UnixSocket socket_file;
   std::vector<HttpListener> listeners;
