@@ -1,0 +1,174 @@
+#!/usr/bin/python3
+"""The status page in a real browser: the walkthrough is followed on it, and nothing that has a name can do anything there.
+
+Screenshots are kept in the build directory, in tests/e2e/page."""
+
+import datetime
+import json
+import sys
+
+import browser
+import support
+from support import BUILD, FairClock, VIP, wait_for
+
+TOKEN = "b3f0c7c1d2e94a5f8a6b7c8d9e0f1a2b"
+PAGE = "http://127.0.0.1:9876/ui/"
+PICTURES = BUILD / "tests/e2e/page"
+# What a page that puts names in as markup would run. The last one is for scripts that build others of strings.
+HOSTILE = """<img src=x onerror="alert('name')"></script><script>alert('name')</script>${alert('name')}"""
+
+
+class Page(support.LabTest):
+    def start(self):
+        token = self.lab.directory / "token"
+        token.write_text(TOKEN + "\n")
+        token.chmod(0o600)
+        self.lab.start_controller("--listen", "127.0.0.1:9876", "--token-file", token)
+
+    def open_page(self, **options):
+        page = browser.Browser(self.lab, **options)
+        self.addCleanup(page.close)
+        page.open(PAGE)
+        return page
+
+    def sign_in(self, page, token=TOKEN):
+        wait_for(lambda: page.run("return !document.getElementById('sign-in').hidden"), 3, "the form")
+        page.type("#token", token)
+        page.click("#sign-in button")
+
+    def rows(self, page):
+        """The rows that are seen: name -> state."""
+        return page.run("""return Object.fromEntries([...document.querySelectorAll('#rows tr[data-id]')].map(
+            (row) => [row.querySelector('.title').textContent, row.querySelector('.state').textContent]))""")
+
+    def keep(self, page, name):
+        page.screenshot(PICTURES / f"{name}.png")
+
+    def check_nothing_was_refused(self, page):
+        """No script failed, nothing broke the page's policy, and no request went elsewhere."""
+        self.assertEqual([], [line for line in page.log() if "401" not in line])
+        asked = [json.loads(line)["message"] for line in page.log("performance")]
+        urls = {one["params"]["request"]["url"] for one in asked if one["method"] == "Network.requestWillBeSent"}
+        self.assertEqual(set(), {url for url in urls if url.startswith(("http", "ws")) and not url.startswith(PAGE)})
+
+    def test_the_walkthrough_is_followed_on_it_and_a_name_is_a_text_whatever_it_says(self):
+        lab = self.lab
+        lab.serve(80)
+        lab.attach()
+        self.start()
+        page = self.open_page()
+        self.sign_in(page, "not a token at all")
+        wait_for(lambda: "no token" in (page.text("#refusal") or ""), 3, "the refusal")
+        self.sign_in(page)
+        wait_for(lambda: page.text("#link") == "live" and page.text("#nothing"), 5, "the empty page")
+        self.assertEqual("", page.run("return document.cookie"), "scripts don't see the session")
+
+        lab.ctl("loadbalancer", "create", "--vip-address", VIP, "--name", "lb_test_1")
+        lab.add_service("lb_test_1", 80, 80)
+        lab.ctl("loadbalancer", "healthmonitor", "create", "--name", "80_healthcheck", "--delay", "1", "--timeout", "1",
+                "--max-retries", "1", "--max-retries-down", "1", "--type", "tcp", "80_pool")
+        online = {name: "ONLINE" for name in ("lb_test_1", "80_listener", "80_pool", "80_member_1", "80_member_2")}
+        wait_for(lambda: self.rows(page) == online, 5, "the walkthrough's objects, ONLINE")
+
+        lab.client("who", VIP, 80, 6)
+        wait_for(lambda: page.run("""const row = [...document.querySelectorAll('#rows tr.listener')][0];
+            row.click(); const total = [...row.nextElementSibling.querySelectorAll('dd')].map((dd) => dd.textContent);
+            row.click(); return total.includes('6')"""), 3, "six connections in the listener's details")
+
+        self.see_a_member_die(page)
+        self.look_at_the_other_views(page)
+        self.assertEqual([], self.lacks(page), "what a keyboard and a reader need")
+        self.meet_hostile_names(page)
+        self.check_nothing_was_refused(page)
+        markup = page.run("try { document.body.innerHTML = '<img>'; return 'done'; } catch (error) { return error.name; }")
+        self.assertEqual("TypeError", markup, "the policy permits no markup of strings")
+
+    def see_a_member_die(self, page):
+        """The page is watched by itself, so that the test's own slowness doesn't count."""
+        lab = self.lab
+        page.run("""window.turned = 0; const watch = new MutationObserver(() => {
+            const row = [...document.querySelectorAll('#rows tr.member')].find((one) => one.textContent.includes('80_member_1'));
+            if (!window.turned && row.classList.contains('down')) window.turned = Date.now(); });
+            watch.observe(document.querySelector('#rows tbody'), {subtree: true, childList: true, attributes: true})""")
+        clock = FairClock()
+        lab.kill("member1", "tcp80")
+        turned = wait_for(lambda: page.run("return window.turned"), 5, "a red row") / 1000
+        line = next(line for line in lab.log("lb", "sluiced").splitlines() if "80_member_1" in line and " is down: " in line)
+        self.assertLess(clock.between(self.time_of(line), turned), 1, f"red after sluiced knew: {line}")
+        clock.stop()
+        self.keep(page, "member-down")
+        states = self.rows(page)
+        self.assertEqual(("ERROR", "ONLINE", "DEGRADED"), tuple(states[name] for name in ("80_member_1", "80_member_2", "80_pool")))
+        self.assertIn("1 down", page.text("#totals").replace("\n", " "))
+        self.assertIn("1 of 2 members up", page.text("#rows"))
+        lab.serve_on(1, 80)
+        wait_for(lambda: self.rows(page)["80_member_1"] == "ONLINE", 5, "the member's return")
+
+    @staticmethod
+    def time_of(line):
+        told = datetime.datetime.strptime(" ".join(line.split()[:2]), "%Y-%m-%d %H:%M:%S.%f")
+        return told.timestamp()
+
+    def look_at_the_other_views(self, page):
+        page.run("document.activeElement.blur()")
+        page.press("2")
+        wait_for(lambda: "flow_created" in page.text("#packets"), 3, "packets by reason")
+        self.assertIn("A connection was opened", page.text("#packets"))
+        page.press("3")
+        wait_for(lambda: VIP in page.text("#flows"), 5, "connections")
+        self.assertIn("203.0.113.10", page.text("#clients"))
+        page.press("4")
+        page.type("#from", "192.0.2.7:50514")
+        page.type("#to", f"{VIP}:80")
+        page.click("#explain button")
+        wait_for(lambda: "80_pool" in page.text("#way"), 15, "the way of a packet")
+        self.assertIn("flow_created", page.text("#way"))
+        self.keep(page, "explain")
+        page.run("document.activeElement.blur()")
+        page.press("5")
+        wait_for(lambda: "is down" in page.text("#events"), 3, "events")
+        page.run("location.hash = '#balancers'")
+        for width, theme in ((1280, "light"), (1280, "dark"), (420, "dark"), (420, "light")):
+            page.resize(width, 800)
+            if page.run("return document.documentElement.dataset.theme || 'light'") != theme:
+                page.press("t")
+            self.assertLessEqual(page.run("return document.documentElement.scrollWidth"), width, "nothing is cut off")
+            self.keep(page, f"{theme}-{width}")
+
+    @staticmethod
+    def lacks(page):
+        """Fields without a label, buttons without a name, and rows that no key reaches."""
+        return page.run("""return [...document.querySelectorAll('input:not([hidden]), select')].filter((one) => !one.labels.length).map((one) => one.id)
+            .concat([...document.querySelectorAll('button')].filter((one) => !one.textContent && !one.ariaLabel).map((one) => one.id))
+            .concat(document.querySelectorAll('#rows tr[tabindex="0"]').length === 1 ? [] : ['rows'])""")
+
+    def meet_hostile_names(self, page):
+        lab = self.lab
+        lab.ctl("lb", "delete", "--cascade", "lb_test_1")
+        lab.ctl("lb", "create", "--name", HOSTILE, "--vip-address", VIP)
+        lab.ctl("listener", "create", "--name", HOSTILE, "--protocol", "TCP", "--protocol-port", "80", HOSTILE)
+        lab.ctl("pool", "create", "--name", HOSTILE, "--listener", HOSTILE, "--protocol", "TCP", "--lb-algorithm", "ROUND_ROBIN")
+        lab.ctl("member", "create", "--name", HOSTILE, "--address", "10.0.0.4", "--protocol-port", "80", HOSTILE)
+        lab.ctl("healthmonitor", "create", "--name", HOSTILE, "--delay", "1", "--timeout", "1", "--max-retries", "1", "--type", "http",
+                "--url-path", "/<img/onerror=alert(1)>", HOSTILE)
+        wait_for(lambda: page.run("return document.querySelectorAll('#rows .title').length") == 4, 5, "four rows")
+        self.assertEqual([HOSTILE] * 4, page.run("return [...document.querySelectorAll('#rows .title')].map((one) => one.textContent)"))
+        page.run("document.querySelectorAll('#rows tr[data-id]').forEach((row) => row.click())")  # their details
+        self.assertIn("/<img/onerror=alert(1)>", page.text("#rows"))
+        for view in ("connections", "explain", "events", "packets"):
+            page.run("location.hash = arguments[0]", f"#{view}")
+            wait_for(lambda: page.run("return !document.getElementById(arguments[0]).hidden", view), 3, view)
+        page.run("location.hash = '#events'")
+        page.run("document.querySelectorAll('#events tbody tr').forEach((row) => row.click())")
+        wait_for(lambda: HOSTILE in page.text("#events"), 3, "the name among the events")
+        page.type("#find-event", HOSTILE)
+        self.assertIsNone(page.dialog())
+        self.assertEqual(1, page.run("return document.scripts.length"))
+        self.assertEqual(1, page.run("return document.images.length"), "the page's own")
+
+
+if __name__ == "__main__":
+    if why := browser.is_missing():
+        print(f"skipped: {why}")
+        sys.exit(support.SKIPPED)
+    support.main()
