@@ -18,7 +18,7 @@ def last_tables(text):
         if not line.startswith("|"):
             continue
         cells = [cell.strip() for cell in line.strip("|").split("|")]
-        if cells[0] in ("listener", "member", "dropped because of"):
+        if cells[0] in ("listener", "member", "dropped because of", "sluiced"):
             header = cells
             result[cells[0]] = []
         else:
@@ -42,6 +42,8 @@ class Top(support.LabTest):
         opened = [when for when, _ in lab.finish_client(steady)]
         self.assertNotIn("\033", shown, "no escape codes where no terminal is")
         self.assertEqual(2, shown.count("| listener "), "screens")
+        self.assertRegex(shown, r"\| event loop +\| busy [0-9.]+ %, .* turns/s")
+        self.assertRegex(shown, r"\| store +\| takes changes")
         tables = last_tables(shown)
         [listener], members = tables["listener"], tables["member"]
         self.assertEqual(["80_listener", "lb", f"{VIP}:80", "ONLINE"],

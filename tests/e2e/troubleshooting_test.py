@@ -25,6 +25,7 @@ class Page(support.LabTest):
         lab.client("who", support.VIP, 80, 4)
         lab.knock(support.VIP, 81)
         support.wait_for(lambda: lab.reasons().get("no_listener"), 5, "a dropped SYN")
+        support.wait_for(lambda: "flows4" in lab.ctl("top", "--interval", "1", "--count", "1").stdout, 10, "the first sweep")
         programs = ":".join(str(support.BUILD / "tools" / name) for name in ("sluiced", "sluicectl", "sluice-loader"))
         environment = dict(os.environ, PATH=f"{programs}:{os.environ['PATH']}", SLUICE_SOCKET=str(lab.socket))
         said = {}
@@ -40,7 +41,7 @@ class Page(support.LabTest):
                 said[number] += done.stdout
         for number, text in {1: "eth0 native", 2: "is a veth", 3: "80_member_", 4: "arp_answered", 6: "no_listener",
                              8: "80_member_1", 11: "flows4", 13: "80_member_2", 15: "timeout_client_data",
-                             17: "ACTIVE", 18: "Filesystem", 21: "eth0"}.items():
+                             17: "ACTIVE", 18: "takes changes", 21: "eth0"}.items():
             self.assertIn(text, said[number], f"entry {number}")
 
     def test_the_page_has_at_least_twenty_symptoms(self):

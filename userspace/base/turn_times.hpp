@@ -6,6 +6,7 @@
 #include <array>
 #include <chrono>
 #include <cstdint>
+#include <numeric>
 
 namespace sluice {
 
@@ -28,6 +29,12 @@ class TurnTimes {
   // Turns by the first limit that they did not exceed; the last count has those that exceeded all
   // limits.
   const std::array<std::uint64_t, limits.size() + 1>& counts() const { return counts_; }
+  // All turns, and those that took longer than `limit`, which is one of `limits`.
+  std::uint64_t turns() const { return std::reduce(counts_.begin(), counts_.end()); }
+  std::uint64_t longer_than(std::chrono::nanoseconds limit) const {
+    const auto within = std::ranges::upper_bound(limits, limit) - limits.begin();
+    return std::reduce(counts_.begin() + within, counts_.end());
+  }
   std::chrono::nanoseconds sum() const { return sum_; }
   std::chrono::nanoseconds longest() const { return longest_; }
 

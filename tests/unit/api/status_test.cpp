@@ -73,7 +73,12 @@ TEST_F(Status, counters_are_those_of_every_listener_member_and_reason) {
   const auto member = create_member(pool);
   data_plane_.reasons = {{"no_listener", "drop", "The VIP has no listener.", 3}};
   data_plane_.member_counts[*parse_uuid(member)].flows_opened = 7;
+  data_plane_.tables = {{"flows4", 5, 1'000}};
   const auto shown = get("/v1/counters")["counters"];
+  const auto& health = shown.at("health");
+  EXPECT_EQ(text(health.at("store").at("failure")), "");
+  EXPECT_EQ(text(health.at("tables").at(0)),
+            R"({"table":"flows4","connections":5,"capacity":1000})");
   ASSERT_EQ(shown.at("listeners").as_array().size(), 1U);
   EXPECT_EQ(text(shown.at("listeners").at(0).at("owner")), "lb_test_1");
   ASSERT_EQ(shown.at("members").as_array().size(), 1U);

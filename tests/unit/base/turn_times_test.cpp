@@ -19,5 +19,14 @@ TEST(TurnTimes, EachTurnCountsOnceByTheFirstLimitThatItKept) {
   EXPECT_EQ(turns.sum(), 3s + 49ms + 1ms + 1ms + 1ns + 999us);
 }
 
+TEST(TurnTimes, TurnsThatExceededALimitCanBeCounted) {
+  TurnTimes turns;
+  for (const auto took : {1ms + 0ns, 100ms + 0ns, 100ms + 1ns, 150ms + 0ns, 3s + 0ns})
+    turns.add(took);
+  EXPECT_EQ(turns.turns(), 5U);
+  EXPECT_EQ(turns.longer_than(100ms), 3U);
+  EXPECT_EQ(turns.longer_than(1s), 1U);
+}
+
 }  // namespace
 }  // namespace sluice

@@ -76,6 +76,38 @@ TEST(Rates, AreShownShort) {
   EXPECT_EQ(short_number(2'500'000'000.0), "2.5G");
 }
 
+std::string health(const char* earlier, const char* now) {
+  const auto was = snapshot(earlier);
+  std::string text;
+  for (const auto& line : compare(&was, snapshot(now), 2).health)
+    text += line.subject + ": " + line.text + "\n";
+  return text;
+}
+
+TEST(Rates, OfTheEventLoopAreShownWithTheStoreAndTheTables) {
+  EXPECT_EQ(
+      health(R"({"listeners": [], "members": [], "reasons": [], "health": {
+                       "event_loop": {"turns": 100, "slow_turns": 0, "cpu_seconds": 1.0,
+                                      "longest_turn_seconds": 0.004},
+                       "store": {"failure": "", "waits_seconds": 0}, "tables": []}})",
+             R"({"listeners": [], "members": [], "reasons": [], "health": {
+                       "event_loop": {"turns": 300, "slow_turns": 1, "cpu_seconds": 1.1,
+                                      "longest_turn_seconds": 0.15},
+                       "store": {"failure": "disk full", "waits_seconds": 0.1},
+                       "tables": [{"table": "flows4", "connections": 250, "capacity": 1000}]}})"),
+      "event loop: busy 5.0 %, 100 turns/s of 0.50 ms, longest 150 ms, 1 over 100 ms since the "
+      "start\n"
+      "store: refuses changes: disk full\n"
+      "flows4: 250 of 1000 connections, 25.0 % full\n");
+}
+
+TEST(Rates, AStoreThatHangsIsSeen) {
+  const auto* now = R"({"listeners": [], "members": [], "reasons": [], "health": {
+                        "event_loop": {"turns": 1}, "store": {"failure": "", "waits_seconds": 12.4}}})";
+  EXPECT_NE(health(now, now).find("store: at a change for 12 s\n"), std::string::npos);
+  EXPECT_EQ(health(before, later), "") << "an older sluiced doesn't tell";
+}
+
 TEST(Rates, ASystemWithNothingInItHasAScreenToo) {
   const auto nothing = snapshot(R"({"listeners": [], "members": [], "reasons": []})");
   EXPECT_NE(text_of(compare(&nothing, nothing, 1)), "");

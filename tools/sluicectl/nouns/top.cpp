@@ -52,7 +52,8 @@ Result<Answer> show_top(const Call& call) {
 }
 
 Noun make_noun() {
-  Noun noun{.name = "top", .summary = "live rates of listeners, members and dropped packets"};
+  Noun noun{.name = "top",
+            .summary = "live rates of listeners, members and dropped packets, and how sluiced is"};
   noun.verbs = {{.summary = "connections, packets and bits per second, until Ctrl-C",
                  .options = {option(Kind::local, "interval", "SECONDS",
                                     "time between two screens (default 2)"),

@@ -94,6 +94,66 @@ std::vector<ReasonRate> drops(const Snapshot* before, const Snapshot& now, doubl
   return found;
 }
 
+void read_health(Snapshot& snapshot, const json::object& health) {
+  const auto object_at = [&](std::string_view field) -> const json::object* {
+    const auto* value = health.if_contains(field);
+    return value ? value->if_object() : nullptr;
+  };
+  const auto decimal_at = [](const json::object& object, std::string_view field) {
+    const auto* value = object.if_contains(field);
+    return value && value->is_number() ? value->to_number<double>() : 0.0;
+  };
+  if (const auto* loop = object_at("event_loop")) {
+    snapshot.loop =
+        Snapshot::Loop{number_at(*loop, "turns"), number_at(*loop, "slow_turns"),
+                       decimal_at(*loop, "cpu_seconds"), decimal_at(*loop, "longest_turn_seconds")};
+  }
+  if (const auto* store = object_at("store")) {
+    snapshot.store_failure = text_at(*store, "failure");
+    snapshot.store_waits_seconds = decimal_at(*store, "waits_seconds");
+  }
+  const auto* tables = array_at(health, "tables");
+  if (!tables) return;
+  read_all(*tables, [&](const auto& one) {
+    snapshot.tables.push_back(
+        {text_at(one, "table"), number_at(one, "connections"), number_at(one, "capacity")});
+  });
+}
+
+std::string loop_text(const Snapshot::Loop* before, const Snapshot::Loop& now, double seconds) {
+  std::string text;
+  if (before && seconds > 0 && now.turns >= before->turns) {
+    const auto turns = now.turns - before->turns;
+    const auto busy = now.cpu_seconds - before->cpu_seconds;
+    text = fmt::format("busy {:.1f} %, {} turns/s", 100 * busy / seconds,
+                       short_number(rate_of(before->turns, now.turns, seconds)));
+    if (turns > 0) text += fmt::format(" of {:.2f} ms", 1000 * busy / static_cast<double>(turns));
+    text += ", ";
+  }
+  return text + fmt::format("longest {:.0f} ms, {} over 100 ms since the start",
+                            1000 * now.longest_turn_seconds, now.slow_turns);
+}
+
+std::vector<HealthLine> health_of(const Snapshot* before, const Snapshot& now, double seconds) {
+  std::vector<HealthLine> lines;
+  if (!now.loop) return lines;
+  lines.push_back({"event loop", loop_text(before && before->loop ? &*before->loop : nullptr,
+                                           *now.loop, seconds)});
+  auto store = now.store_failure.empty() ? std::string("takes changes")
+                                         : "refuses changes: " + now.store_failure;
+  if (now.store_waits_seconds >= 1)
+    store = fmt::format("at a change for {:.0f} s", now.store_waits_seconds);
+  lines.push_back({"store", std::move(store)});
+  for (const auto& [name, connections, capacity] : now.tables) {
+    const auto share =
+        capacity > 0 ? 100.0 * static_cast<double>(connections) / static_cast<double>(capacity)
+                     : 0.0;
+    lines.push_back(
+        {name, fmt::format("{} of {} connections, {:.1f} % full", connections, capacity, share)});
+  }
+  return lines;
+}
+
 std::string table_of(const std::vector<Load>& loads, const std::string& what,
                      const std::string& owner) {
   TextTable table({what, owner, "address", "status", "connections", "new/s", "packets/s in",
@@ -125,6 +185,8 @@ Result<Snapshot> read_snapshot(const json::object& counters) {
     snapshot.reasons.push_back(
         {text_at(one, "label"), text_at(one, "verdict"), number_at(one, "packets")});
   });
+  const auto* health = counters.if_contains("health");
+  if (health && health->is_object()) read_health(snapshot, health->get_object());
   return snapshot;
 }
 
@@ -135,6 +197,7 @@ Screen compare(const Snapshot* before, const Snapshot& now, double seconds) {
   for (const auto& one : now.members)
     screen.members.push_back(load_of(before ? &before->members : nullptr, one, seconds));
   screen.reasons = drops(before, now, seconds);
+  screen.health = health_of(before, now, seconds);
   return screen;
 }
 
@@ -160,7 +223,11 @@ std::string text_of(const Screen& screen) {
   table.align_right(2);
   for (const auto& reason : screen.reasons)
     table.add_row({reason.label, short_number(reason.rate), std::to_string(reason.packets)});
-  return text + table.text();
+  text += table.text();
+  if (screen.health.empty()) return text;
+  TextTable health({"sluiced", "is"});
+  for (const auto& line : screen.health) health.add_row({line.subject, line.text});
+  return text + health.text();
 }
 
 }  // namespace sluice::ctl

@@ -26,6 +26,20 @@ struct Snapshot {
     std::int64_t packets = 0;
   };
   std::vector<Reason> reasons;
+
+  // How sluiced is; an older one doesn't tell.
+  struct Loop {
+    std::int64_t turns = 0, slow_turns = 0;
+    double cpu_seconds = 0, longest_turn_seconds = 0;
+  };
+  std::optional<Loop> loop;
+  std::string store_failure;       // empty: the store took the last commit
+  double store_waits_seconds = 0;  // for how long it has been at the present one
+  struct Table {
+    std::string name;
+    std::int64_t connections = 0, capacity = 0;
+  };
+  std::vector<Table> tables;  // of connections
 };
 // Reads an answer; ErrorKind::internal if it has another shape.
 Result<Snapshot> read_snapshot(const boost::json::object& counters);
@@ -42,9 +56,14 @@ struct ReasonRate {
   std::int64_t packets = 0;
   Rate rate;
 };
+// A line about sluiced: "event loop", "busy 3.1 %, ...".
+struct HealthLine {
+  std::string subject, text;
+};
 struct Screen {
   std::vector<Load> listeners, members;  // in the order of the answer
   std::vector<ReasonRate> reasons;       // of drops that happened, fastest first
+  std::vector<HealthLine> health;
 };
 // Computes the rates; without `before` none is known.
 Screen compare(const Snapshot* before, const Snapshot& now, double seconds);

@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <chrono>
+
 #include "api/handlers/collection.hpp"
 #include "api/handlers/handlers.hpp"
 #include "model/names.hpp"
@@ -90,6 +92,37 @@ Result<boost::json::array> count_members(const Call& call) {
   return all;
 }
 
+// A turn for which an eviction waits noticeably.
+constexpr auto slow_turn = std::chrono::milliseconds(100);
+
+// How sluiced itself is, and the flow tables.
+Result<boost::json::object> health_of(const Call& call) {
+  const auto seconds = [](auto time) { return std::chrono::duration<double>(time).count(); };
+  boost::json::object health;
+  if (const auto* turns = call.context.turns) {
+    health["event_loop"] = boost::json::object{
+        {"turns", turns->turns()},
+        {"slow_turns", turns->longer_than(slow_turn)},
+        {"cpu_seconds", seconds(turns->sum())},
+        {"longest_turn_seconds", seconds(turns->longest())},
+    };
+  }
+  const auto& controller = call.context.controller;
+  const auto since = controller.committing_since();
+  health["store"] = boost::json::object{
+      {"failure", controller.store_failure()},
+      {"waits_seconds", since ? seconds(std::chrono::steady_clock::now() - *since) : 0.0}};
+  const auto tables = call.context.controller.data_plane().flow_tables();
+  if (!tables) return tl::unexpected(tables.error());
+  boost::json::array shown;
+  for (const auto& one : *tables) {
+    shown.push_back(boost::json::object{
+        {"table", one.table}, {"connections", one.connections}, {"capacity", one.capacity}});
+  }
+  health["tables"] = std::move(shown);
+  return health;
+}
+
 }  // namespace
 
 Result<Reply> list_counters(const Call& call) {
@@ -99,10 +132,13 @@ Result<Reply> list_counters(const Call& call) {
   if (!members) return tl::unexpected(members.error());
   auto reasons = list_drops(call);
   if (!reasons) return tl::unexpected(reasons.error());
+  auto health = health_of(call);
+  if (!health) return tl::unexpected(health.error());
   return Reply{200, boost::json::object{{"counters", boost::json::object{
                                                          {"listeners", std::move(*listeners)},
                                                          {"members", std::move(*members)},
                                                          {"reasons", reasons->body->at("reasons")},
+                                                         {"health", std::move(*health)},
                                                      }}}};
 }
 

@@ -13,6 +13,7 @@
 
 #include "api/language/identity.hpp"
 #include "base/result.hpp"
+#include "base/turn_times.hpp"
 #include "control/controller.hpp"
 
 namespace sluice::api {
@@ -74,6 +75,7 @@ struct Context {
   AddressHolders* holders = nullptr;    // null: every address is free
   AddressClaims* claims = nullptr;      // of the present request
   EventSearch* event_search = nullptr;  // set by the handler of GET /v1/events; may be null
+  const TurnTimes* turns = nullptr;     // the event loop's; null: there is none
 };
 
 // A request with its route's parameters.

@@ -106,8 +106,10 @@ struct Server::State {
   State(boost::asio::io_context& io, control::Controller& controller, Options settings,
         Endpoints& endpoints)
       : events(settings.events ? *settings.events : nobodys_events()),
-        context{controller, settings.default_project_id, events, entrance_of(endpoints.tcp),
-                settings.holders},
+        context{controller,       settings.default_project_id,
+                events,           entrance_of(endpoints.tcp),
+                settings.holders, nullptr,
+                nullptr,          settings.turns},
         keystone(keystone_of(endpoints.tcp, io, settings.default_project_id)),
         sources{.turns = settings.turns,
                 .events = &events,
