@@ -598,6 +598,7 @@ def own_attributes(section):
     listener = {"protocol": "TCP", "protocol_port": 81, "loadbalancer_id": "{lb}"}
     pool = {"protocol": "TCP", "lb_algorithm": "ROUND_ROBIN", "loadbalancer_id": "{lb}"}
     for attribute, values in (("on_no_member", refusals), ("new_connection_limit", INTEGERS + [-1, -2, 0, 10]),
+                              ("syn_authentication", ["auto", "always", "off", "AUTO", "on", "", None, 5]),
                               ("idle_timeout", INTEGERS + [0, 1, 12600, 12601])):
         section.post_each(LISTENERS, "listener", listener, attribute, values)
         section.put_each(f"{LISTENERS}/{{listener}}", "listener", attribute, values)

@@ -101,7 +101,8 @@ struct ListenerEntry {
   std::int32_t connection_limit = -1;         // -1: none
   std::int32_t new_connection_limit = -1;     // per second and source address; -1: none
   bool resets = false;                        // tells clients that there is no usable member
-  std::uint32_t idle_seconds = 0;             // of silence that end a connection; 0: the usual
+  model::SynAuthentication syn_authentication = model::SynAuthentication::automatic;
+  std::uint32_t idle_seconds = 0;  // of silence that end a connection; 0: the usual
 
   bool operator==(const ListenerEntry&) const = default;
 };

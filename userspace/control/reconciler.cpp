@@ -216,6 +216,9 @@ void add_listener(DataPlaneState& state, const model::Model& model,
     entry.connection_limit = listener.connection_limit;
     entry.new_connection_limit = listener.new_connection_limit;
     entry.resets = listener.on_no_member == model::RefusalMode::reset;
+    entry.syn_authentication = transport(listener.protocol) == model::Protocol::tcp
+                                   ? listener.syn_authentication
+                                   : model::SynAuthentication::off;
     entry.idle_seconds = idle_seconds(listener);
     const auto pool = listener.default_pool_id.value_or(Uuid{});
     if (has_entry(model, pool, address)) entry.pool = pool;

@@ -215,6 +215,28 @@ Result<control::ListenerKey> from_map(const sluice_listener6_key& key) {
   return control::ListenerKey{from_map(key.address, true), ntohs(key.port), *protocol};
 }
 
+namespace {
+
+std::uint32_t flags_of(model::SynAuthentication value) {
+  switch (value) {
+    case model::SynAuthentication::automatic:
+      return SLUICE_LISTENER_AUTHENTICATES;
+    case model::SynAuthentication::always:
+      return SLUICE_LISTENER_AUTHENTICATES_ALWAYS;
+    case model::SynAuthentication::off:
+      break;
+  }
+  return 0;
+}
+
+model::SynAuthentication syn_authentication_of(std::uint32_t flags) {
+  if (flags & SLUICE_LISTENER_AUTHENTICATES_ALWAYS) return model::SynAuthentication::always;
+  return flags & SLUICE_LISTENER_AUTHENTICATES ? model::SynAuthentication::automatic
+                                               : model::SynAuthentication::off;
+}
+
+}  // namespace
+
 sluice_listener to_map(const control::ListenerEntry& entry, std::uint32_t index,
                        std::uint32_t pool) {
   sluice_listener listener{};
@@ -223,6 +245,7 @@ sluice_listener to_map(const control::ListenerEntry& entry, std::uint32_t index,
   listener.pool = pool;
   if (!entry.allowed_cidrs.empty()) listener.flags |= SLUICE_LISTENER_RESTRICTED;
   if (entry.resets) listener.flags |= SLUICE_LISTENER_RESETS;
+  listener.flags |= flags_of(entry.syn_authentication);
   listener.connection_limit = limit_to_map(entry.connection_limit);
   listener.new_connection_limit = limit_to_map(entry.new_connection_limit);
   if (entry.snat_source.is_v4()) listener.snat_source = to_be32(entry.snat_source);
@@ -236,6 +259,7 @@ control::ListenerEntry from_map(const sluice_listener& listener) {
   entry.connection_limit = limit_from_map(listener.connection_limit);
   entry.new_connection_limit = limit_from_map(listener.new_connection_limit);
   entry.resets = (listener.flags & SLUICE_LISTENER_RESETS) != 0;
+  entry.syn_authentication = syn_authentication_of(listener.flags);
   return entry;
 }
 

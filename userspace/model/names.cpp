@@ -48,6 +48,11 @@ constexpr Words<RefusalMode, 2> refusal_modes{{
     {RefusalMode::drop, "drop"},
     {RefusalMode::reset, "reset"},
 }};
+constexpr Words<SynAuthentication, 3> syn_authentications{{
+    {SynAuthentication::automatic, "auto"},
+    {SynAuthentication::always, "always"},
+    {SynAuthentication::off, "off"},
+}};
 constexpr Words<MemberDownMode, 2> member_down_modes{{
     {MemberDownMode::keep, "keep"},
     {MemberDownMode::reset, "reset"},
@@ -101,6 +106,9 @@ std::string_view name(ForwardingMode value) {
 std::string_view name(RefusalMode value) {
   return word(refusal_modes, value);
 }
+std::string_view name(SynAuthentication value) {
+  return word(syn_authentications, value);
+}
 std::string_view name(MemberDownMode value) {
   return word(member_down_modes, value);
 }
@@ -128,6 +136,9 @@ std::optional<ForwardingMode> parse_forwarding_mode(std::string_view text) {
 }
 std::optional<RefusalMode> parse_refusal_mode(std::string_view text) {
   return parse(refusal_modes, text);
+}
+std::optional<SynAuthentication> parse_syn_authentication(std::string_view text) {
+  return parse(syn_authentications, text);
 }
 std::optional<MemberDownMode> parse_member_down_mode(std::string_view text) {
   return parse(member_down_modes, text);

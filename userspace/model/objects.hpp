@@ -28,7 +28,9 @@ enum class ProvisioningStatus { active, error, pending_create, pending_update, p
 enum class Protocol { tcp, udp, sctp, http, https };
 enum class Algorithm { round_robin, least_connections, source_ip, source_ip_port, maglev };
 enum class ForwardingMode { fullnat, dnat, dsr, ipip };
-enum class RefusalMode { drop, reset };     // reset: clients are told, by TCP RST or ICMP
+enum class RefusalMode { drop, reset };  // reset: clients are told, by TCP RST or ICMP
+// Of a listener's new connections: automatic while more than half of its half-open share is taken.
+enum class SynAuthentication { automatic, always, off };
 enum class MemberDownMode { keep, reset };  // reset: its clients are told, if others can take over
 enum class SessionPersistence { source_ip };  // the other types are cookies
 enum class MonitorType { http, https, ping, tcp, tls_hello, udp_connect, sctp };
@@ -105,6 +107,7 @@ struct Listener : Object {
   std::int32_t connection_limit = -1;
   std::int32_t new_connection_limit = -1;  // per second and client address; -1: none
   RefusalMode on_no_member = RefusalMode::drop;
+  SynAuthentication syn_authentication = SynAuthentication::automatic;  // TCP only
   std::optional<std::uint32_t> idle_timeout_seconds;  // for any protocol; unset: the usual one
   std::uint32_t timeout_client_data_ms = default_data_timeout_ms;
   std::uint32_t timeout_member_connect_ms = 5000;

@@ -243,6 +243,11 @@ CREATE TABLE events (
 CREATE INDEX events_by_time ON events(time);
 CREATE INDEX events_by_object ON events(object_id, number);
 CREATE INDEX events_by_project ON events(project_id, number);
+)sql",
+                                      // 9 -> 10: SYNs that are authenticated in a flood; those for
+                                      // older listeners were not, and are not by an upgrade.
+                                      R"sql(
+ALTER TABLE listeners ADD COLUMN syn_authentication TEXT NOT NULL DEFAULT 'off';
 )sql"};
 
 constexpr int has_identity = 6;

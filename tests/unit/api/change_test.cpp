@@ -110,6 +110,17 @@ TEST_F(Change, a_listener_changes_its_own_limits_and_back) {
   EXPECT_EQ(answer["listener"].at("on_no_member"), "drop");
 }
 
+TEST_F(Change, a_listener_authenticates_syns_in_floods_unless_it_says_otherwise) {
+  EXPECT_EQ(get(listener_url_)["listener"].at("syn_authentication"), "auto");
+  for (const auto* word : {"always", "off"}) {
+    const auto answer = put(
+        listener_url_, std::string(R"({"listener": {"syn_authentication": ")") + word + R"("}})");
+    EXPECT_EQ(answer["listener"].at("syn_authentication"), word);
+  }
+  const auto answer = put(listener_url_, R"({"listener": {"syn_authentication": null}})");
+  EXPECT_EQ(answer["listener"].at("syn_authentication"), "auto");
+}
+
 TEST_F(Change, a_member_is_drained_by_a_time_that_its_pool_or_the_request_says) {
   const auto member = [&] { return controller().model().members.begin()->second; };
   const auto seconds_left = [&] {

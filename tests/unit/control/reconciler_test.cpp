@@ -79,6 +79,17 @@ TEST_F(Reconciler, AListenersIdleTimeIsItsOwnOrTheLargerDataTimeoutThatWasSet) {
   EXPECT_EQ(desired().listeners.at(udp_80).idle_seconds, 0U) << "they are TCP's";
 }
 
+TEST_F(Reconciler, OnlyTcpsSynsAreAuthenticated) {
+  EXPECT_EQ(desired().listeners.at(port_80).syn_authentication,
+            model::SynAuthentication::automatic);
+  const auto listener = [&] { return model.listeners.change(walkthrough.listener); };
+  listener()->syn_authentication = model::SynAuthentication::always;
+  EXPECT_EQ(desired().listeners.at(port_80).syn_authentication, model::SynAuthentication::always);
+  listener()->protocol = model::Protocol::udp;
+  const ListenerKey udp_80{ip("10.0.0.16"), 80, model::Protocol::udp};
+  EXPECT_EQ(desired().listeners.at(udp_80).syn_authentication, model::SynAuthentication::off);
+}
+
 TEST_F(Reconciler, AFloatingIpReachesTheSameListenersAndMembersSeeTheVip) {
   walkthrough.add_floating_ip(model, "203.0.113.9");
   const auto state = desired();

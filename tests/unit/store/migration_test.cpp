@@ -123,6 +123,7 @@ TEST_F(Migration, AStoreOfSchema5KeepsEveryAttributeAndNewOnesHaveTheirDefaults)
   EXPECT_TRUE(model.quotas.empty());
   const auto& listener = model.listeners.at(id(3));
   EXPECT_FALSE(listener.idle_timeout_seconds);
+  EXPECT_EQ(listener.syn_authentication, model::SynAuthentication::off) << "as before the upgrade";
   EXPECT_FALSE(model.pools.at(id(2)).drain_timeout_seconds);
   EXPECT_FALSE(model.members.at(id(4)).drain_until);
   EXPECT_FALSE(listener.data_timeouts_count) << "they had no effect, and have none by an upgrade";

@@ -82,6 +82,7 @@ model::Model full_model() {
   listener.connection_limit = 100;
   listener.new_connection_limit = 7;
   listener.on_no_member = model::RefusalMode::reset;
+  listener.syn_authentication = model::SynAuthentication::off;
   listener.idle_timeout_seconds = 600;
   listener.data_timeouts_count = false;
   listener.timeout_client_data_ms = 1;
@@ -384,7 +385,9 @@ TEST_F(StoreTest, WhatIsMigratedIsKeptAsItWas) {
   const auto copy = [&](int schema) { return file().string() + ".v" + std::to_string(schema); };
   { const auto again = opened(); }
   EXPECT_FALSE(fs::exists(copy(newest_schema()))) << "nothing was migrated";
-  run_sql(file(), "DROP TABLE events; PRAGMA user_version = 8");
+  run_sql(file(),
+          "ALTER TABLE listeners DROP COLUMN syn_authentication;"
+          "DROP TABLE events; PRAGMA user_version = 8");
   EXPECT_EQ(opened().load()->model, model);
   ASSERT_TRUE(fs::exists(copy(8)));
   EXPECT_EQ(fs::status(copy(8)).permissions(), fs::perms(0640));
@@ -398,7 +401,9 @@ TEST_F(StoreTest, WhatIsMigratedIsKeptAsItWas) {
 
 TEST_F(StoreTest, AFileThatCannotBeKeptIsNotMigrated) {
   { const auto store = opened(); }
-  run_sql(file(), "DROP TABLE events; PRAGMA user_version = 8");
+  run_sql(file(),
+          "ALTER TABLE listeners DROP COLUMN syn_authentication;"
+          "DROP TABLE events; PRAGMA user_version = 8");
   fs::create_directories(file().string() + ".v8.new");  // as a full disk would be: for root, too
   EXPECT_EQ(refusal(), "open " + file().string() + ": keep a copy as " + file().string() +
                            ".v8: open it: Is a directory (is the directory writable for this user, "

@@ -99,6 +99,7 @@ const Shape& listener_shape() {
                                       {"connection_limit", Type::integer, -1},
                                       {"new_connection_limit", Type::integer, -1},
                                       {"on_no_member", Type::lower, "drop"},
+                                      {"syn_authentication", Type::lower, "auto"},
                                       {"allowed_cidrs", Type::cidrs},
                                       {"idle_timeout", Type::integer},
                                       {"timeout_client_data", Type::integer, 50000},

@@ -81,6 +81,8 @@ void read_mutable(Attributes& in, Listener& out) {
   in.integer("new_connection_limit", out.new_connection_limit, model::connection_limit_range, -1);
   in.choice("on_no_member", out.on_no_member, words::refusal_modes, model::parse_refusal_mode,
             std::optional(Listener{}.on_no_member));
+  in.choice("syn_authentication", out.syn_authentication, words::syn_authentications,
+            model::parse_syn_authentication, std::optional(Listener{}.syn_authentication));
   in.optional_id("default_pool_id", out.default_pool_id);
   in.networks("allowed_cidrs", out.allowed_cidrs);
   in.tags("tags", out.tags);
