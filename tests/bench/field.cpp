@@ -32,10 +32,10 @@ constexpr std::uint32_t members_apart = 16;       // indices of a pool's members
 constexpr test::Mac our_mac{0x02, 0, 0, 0, 0, 0x09}, router_mac{0x02, 0, 0, 0, 0, 0x01};
 
 struct Place {
-  const char *vip, *quiet_vip, *members, *client_network;
+  const char *vip, *quiet_vip, *members;
 };
-constexpr Place places4{"10.0.0.16", "10.0.0.18", "10.9.0.", "198."};
-constexpr Place places6{"2001:db8::16", "2001:db8::18", "2001:db8:9::", "2001:db8:f::"};
+constexpr Place places4{"10.0.0.16", "10.0.0.18", "10.9.0."};
+constexpr Place places6{"2001:db8::16", "2001:db8::18", "2001:db8:9::"};
 
 sluice_address parsed(const std::string& text) {
   sluice_address address{};
@@ -189,6 +189,7 @@ void Field::put_service(const std::string& vip, const Service& service, std::uin
   listener.index = listener.pool = index;
   listener.snat_source = address.ipv4;
   listener.connection_limit = service.connection_limit;
+  listener.flags = service.authenticates ? SLUICE_LISTENER_AUTHENTICATES : 0;
   listener.new_connection_limit = SLUICE_NO_LIMIT;
   const auto protocol = static_cast<std::uint8_t>(service.protocol);
   sluice_vip up{};
@@ -230,7 +231,7 @@ void Field::pass(std::uint32_t seconds) {
   check(bpf_prog_test_run_opts(loaded_.expire.get(), &options) == 0, "sweep");
 }
 
-std::optional<Bytes> Field::send(const Packet& packet, Side from) {
+std::optional<Bytes> Field::pass(const Packet& packet, Side from, bool goes_on) {
   const auto frame = packet.bytes();
   Bytes out(frame.size() + 64);
   xdp_md context{};
@@ -241,7 +242,7 @@ std::optional<Bytes> Field::send(const Packet& packet, Side from) {
               .data_size_out = static_cast<__u32>(out.size()), .ctx_in = &context,
               .ctx_size_in = sizeof context);
   check(bpf_prog_test_run_opts(loaded_.xdp.get(), &options) == 0, "pass a packet to the program");
-  if (options.retval != XDP_REDIRECT) return std::nullopt;  // XDP_TX: it was refused
+  if (options.retval != (goes_on ? XDP_REDIRECT : XDP_TX)) return std::nullopt;
   out.resize(options.data_size_out);
   return out;
 }
@@ -289,9 +290,10 @@ Packet Field::from_member(const Seen& seen, std::uint8_t flags, L4 protocol) con
   return p;
 }
 
+// Up to 256 and 16 of them are in one /24 and /48.
 std::string Field::source(std::uint32_t n) const {
   return family_ == 4 ? fmt::format("198.{}.{}.{}", 18 + (n >> 16 & 127), n >> 8 & 255, n & 255)
-                      : fmt::format("{}{:x}:{:x}", places6.client_network, n >> 16, n & 0xffff);
+                      : fmt::format("2a00:{:x}:{:x}::{:x}", n >> 16, n >> 4 & 0xfff, 1 + (n & 0xf));
 }
 
 }  // namespace sluice::bench

@@ -25,6 +25,7 @@ struct Service {
   sluice_algorithm algorithm = SLUICE_ROUND_ROBIN;
   std::uint32_t members = 1;
   std::uint32_t connection_limit = SLUICE_NO_LIMIT;
+  bool authenticates = false;  // as listeners do by default; an older version does not know it
 
   bool answers_directly() const { return mode == SLUICE_DSR || mode == SLUICE_IPIP; }
 };
@@ -51,7 +52,13 @@ class Field {
   void pass(std::uint32_t seconds);
 
   // Passes a packet to the program; nothing if it did not go on to anybody.
-  std::optional<test::Bytes> send(const test::Packet& packet, Side from);
+  std::optional<test::Bytes> send(const test::Packet& packet, Side from) {
+    return pass(packet, from, true);
+  }
+  // A client's packet that was answered by the program itself; the answer.
+  std::optional<test::Bytes> answer_to(const test::Packet& packet) {
+    return pass(packet, Side::clients, false);
+  }
   // The same; who is the client and who the member in the frame that goes to the member.
   std::optional<Seen> to_member(const test::Packet& packet);
 
@@ -63,6 +70,7 @@ class Field {
   std::string source(std::uint32_t n) const;
 
  private:
+  std::optional<test::Bytes> pass(const test::Packet& packet, Side from, bool goes_on);
   const std::string& vip(bool quiet_service) const;
   void put_service(const std::string& vip, const Service& service, std::uint32_t index);
   void clear(const char* map);
