@@ -13,20 +13,12 @@
 #include "maps/address_filter.h"
 #include "maps/runtime.h"
 
-static __always_inline const struct sluice_runtime *runtime_get(void)
-{
-	__u32 zero = 0;
-
-	return bpf_map_lookup_elem(&runtime, &zero);
-}
-
 /* False: the address is certainly neither a VIP's nor a member's. */
-static __always_inline bool address_in_small_filter(int family, const struct sluice_runtime *r,
-						    const union sluice_address *address)
+static __always_inline bool address_in_small_filter(int family, const union sluice_address *address)
 {
 	__u32 hash = family == FAMILY4 ? sluice_address_hash4(address->ipv4) : sluice_address_hash6(address);
 
-	return r->address_filter[SLUICE_ADDRESS_WORD(hash)] >> SLUICE_ADDRESS_BIT(hash) & 1;
+	return runtime.address_filter[SLUICE_ADDRESS_WORD(hash)] >> SLUICE_ADDRESS_BIT(hash) & 1;
 }
 
 static __always_inline bool address_in_large_filter(int family, const struct sluice_address_filter *filter,
@@ -38,37 +30,33 @@ static __always_inline bool address_in_large_filter(int family, const struct slu
 }
 
 /* Returns the large filter if it is the one to be asked, else NULL. */
-static __always_inline const struct sluice_address_filter *large_filter_get(const struct sluice_runtime *r)
+static __always_inline const struct sluice_address_filter *large_filter_get(void)
 {
 	const struct sluice_address_filter *filter;
 	__u32 zero = 0;
 
-	if (!r->large_filter)
+	if (!runtime.large_filter)
 		return NULL;
 	filter = bpf_map_lookup_elem(&address_filter, &zero);
-	return filter && filter->complete_for == (__u64)r->next_hop_generation + 1 ? filter : NULL;
+	return filter && filter->complete_for == (__u64)runtime.next_hop_generation + 1 ? filter : NULL;
 }
 
 static __always_inline bool address_may_be_known(int family, const union sluice_address *address)
 {
-	const struct sluice_runtime *r = runtime_get();
-	const struct sluice_address_filter *large;
+	const struct sluice_address_filter *large = large_filter_get();
 
-	if (!r)
-		return true;
-	large = large_filter_get(r);
-	return large ? address_in_large_filter(family, large, address) : address_in_small_filter(family, r, address);
+	return large ? address_in_large_filter(family, large, address) : address_in_small_filter(family, address);
 }
 
 /* False: the packet isn't ours. Ours are packets to VIPs, and of flows without SNAT those that come from members. */
-static __always_inline bool either_may_be_known(int family, const struct sluice_runtime *r, const struct tuple *t)
+static __always_inline bool either_may_be_known(int family, const struct tuple *t)
 {
-	const struct sluice_address_filter *large = large_filter_get(r);
+	const struct sluice_address_filter *large = large_filter_get();
 
 	if (large)
 		return address_in_large_filter(family, large, &t->destination) ||
 		       address_in_large_filter(family, large, &t->source);
-	return address_in_small_filter(family, r, &t->destination) || address_in_small_filter(family, r, &t->source);
+	return address_in_small_filter(family, &t->destination) || address_in_small_filter(family, &t->source);
 }
 
 #endif

@@ -15,10 +15,8 @@
  * lines): handing the interface's index on instead of asking the context again (1.02 of before); the two sides of
  * the counters as an index instead of a branch (0.96 to 0.98 to the member, 1.00 to 1.03 to the client); folding sums by
  * a rotation (1.00). The address filters in the other order, the small one first, make every second stranger with 26,000
- * addresses a mispredicted branch (22 instead of 11 ns). `runtime` as global data, without a lookup, takes 3 % off an
- * established packet and 12 % off one that isn't ours; it is still a map because that is what is pinned. One counter in
- * place of three would be read wrongly by older versions, and reasons would go down when a listener's index goes to another
- * one. */
+ * addresses a mispredicted branch (22 instead of 11 ns). One counter in place of three would be read wrongly by older
+ * versions, and reasons would go down when a listener's index goes to another one. */
 #ifndef SLUICE_BPF_FAST_PATH_H
 #define SLUICE_BPF_FAST_PATH_H
 
@@ -131,7 +129,7 @@ static __always_inline void rewrite_headers(int family, void *data, const struct
 /* Returns the next hop of a packet that changes no state: its connection is established, its next hop is known, it
  * fits the MTU, and its TTL is not at the end. */
 static __always_inline const struct sluice_next_hop *plain_way(int family, void *data, const struct flow *flow,
-							       const struct sluice_runtime *r, __u32 ip_bytes)
+							       __u32 ip_bytes)
 {
 	const struct sluice_next_hop *hop;
 	__u8 ttl = family == FAMILY4 ? AT(__u8, AT_IPV4_TTL) : AT(__u8, AT_IPV6_PROTOCOL + 1);
@@ -139,7 +137,7 @@ static __always_inline const struct sluice_next_hop *plain_way(int family, void 
 	if (ttl <= 1 || !(flow->state & SLUICE_FLOW_ESTABLISHED))
 		return NULL;
 	hop = next_hop_at(SLUICE_STATE_GET(flow->state, HOP));
-	if (!hop || hop->generation != ((r->next_hop_generation + 1) & ~SLUICE_NEXT_HOP_SPECIAL) || ip_bytes > hop->mtu)
+	if (!hop || hop->generation != ((runtime.next_hop_generation + 1) & ~SLUICE_NEXT_HOP_SPECIAL) || ip_bytes > hop->mtu)
 		return NULL;
 	return hop;
 }
@@ -166,8 +164,7 @@ static __always_inline struct tuple plain_tuple(int family, void *data, __u8 pro
 	return t;
 }
 
-static __always_inline int fast_path_of(int family, struct xdp_md *ctx, void *data, void *data_end,
-				       const struct sluice_runtime *r)
+static __always_inline int fast_path_of(int family, struct xdp_md *ctx, void *data, void *data_end)
 {
 	__u8 protocol = family == FAMILY4 ? AT(__u8, AT_IPV4_TTL + 1) : AT(__u8, AT_IPV6_PROTOCOL);
 	__u32 ip_bytes, ifindex;
@@ -178,7 +175,7 @@ static __always_inline int fast_path_of(int family, struct xdp_md *ctx, void *da
 	if (protocol != IPPROTO_TCP && protocol != IPPROTO_UDP)
 		return UNDECIDED;
 	t = plain_tuple(family, data, protocol);
-	if (!either_may_be_known(family, r, &t)) {
+	if (!either_may_be_known(family, &t)) {
 		count_reason(SLUICE_REASON_NOT_OURS);
 		return XDP_PASS;
 	}
@@ -186,9 +183,10 @@ static __always_inline int fast_path_of(int family, struct xdp_md *ctx, void *da
 	if (data + AT_L4(family) + sizeof(struct tcphdr) > data_end)
 		return UNDECIDED;
 	ip_bytes = plain_ip_bytes(family, data);
-	if (!headers_are_plain(family, data, data_end, protocol, ip_bytes) || !flow_find(family, &t, r->area_shifts[family == FAMILY6], &flow))
+	if (!headers_are_plain(family, data, data_end, protocol, ip_bytes) ||
+	    !flow_find(family, &t, runtime.area_shifts[family == FAMILY6], &flow))
 		return UNDECIDED;
-	hop = plain_way(family, data, &flow, r, ip_bytes);
+	hop = plain_way(family, data, &flow, ip_bytes);
 	if (!hop)
 		return UNDECIDED;
 	ifindex = hop->ifindex;
@@ -206,18 +204,17 @@ static __always_inline int fast_path_of(int family, struct xdp_md *ctx, void *da
 static __always_inline int fast_path(struct xdp_md *ctx)
 {
 	void *data = (void *)(long)ctx->data, *data_end = (void *)(long)ctx->data_end;
-	const struct sluice_runtime *r = runtime_get();
 	__u32 ifindex = ctx->ingress_ifindex, slot = ifindex % SLUICE_MAX_INTERFACES, word;
 	const struct sluice_interface *interface = bpf_map_lookup_elem(&interfaces, &slot);
 
-	if (!fast_path_enabled || data + AT_L4(FAMILY4) + sizeof(struct udphdr) > data_end || !r || !interface ||
+	if (!fast_path_enabled || data + AT_L4(FAMILY4) + sizeof(struct udphdr) > data_end || !interface ||
 	    interface->ifindex != ifindex || !mac_is_ours(data, interface))
 		return UNDECIDED;
 	word = AT(__u32, AT_ETHERTYPE);
 	if (IPV4_PLAIN(word))
-		return fast_path_of(FAMILY4, ctx, data, data_end, r);
+		return fast_path_of(FAMILY4, ctx, data, data_end);
 	if (IPV6_PLAIN(word) && data + AT_L4(FAMILY6) + sizeof(struct udphdr) <= data_end)
-		return fast_path_of(FAMILY6, ctx, data, data_end, r);
+		return fast_path_of(FAMILY6, ctx, data, data_end);
 	return UNDECIDED;
 }
 

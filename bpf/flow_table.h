@@ -892,12 +892,7 @@ static __always_inline void homes_unlock(int family, __u32 lower, __u32 upper)
 /* For the fast path; see struct sluice_runtime. */
 static __always_inline void area_announce(int family, __u32 shift)
 {
-	struct sluice_runtime *r;
-	__u32 zero = 0;
-
-	r = bpf_map_lookup_elem(&runtime, &zero);
-	if (r)
-		WRITE_ONCE(r->area_shifts[family == FAMILY6], shift);
+	WRITE_ONCE(runtime.area_shifts[family == FAMILY6], shift);
 }
 
 /* The area is too small for a burst: the whole table is to be it. */

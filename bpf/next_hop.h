@@ -30,9 +30,7 @@
 /* Returns the present generation, which is never 0: that marks a free entry. */
 static __always_inline __u32 next_hop_generation(void)
 {
-	const struct sluice_runtime *r = runtime_get();
-
-	return ((r ? r->next_hop_generation : 0) + 1) & ~SLUICE_NEXT_HOP_SPECIAL;
+	return (runtime.next_hop_generation + 1) & ~SLUICE_NEXT_HOP_SPECIAL;
 }
 
 static __always_inline struct sluice_next_hop *next_hop_at(__u32 index)

@@ -68,12 +68,9 @@ struct sluice_resolve_request {
 SLUICE_STATIC_ASSERT(sizeof(struct sluice_resolve_request) == 24);
 
 #ifdef __bpf__
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct sluice_runtime);
-} runtime SEC(".maps");
+/* Global data, which a packet reads without a lookup. For everybody else it is an array of one element that is pinned as
+ * `runtime` (userspace/kernel/object.hpp), as it was when it was declared as one. */
+struct sluice_runtime runtime SEC(".data.runtime");
 
 /* Records are dropped when nobody reads them: a request is a hint, and the next packet repeats it. */
 struct {

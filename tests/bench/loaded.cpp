@@ -24,8 +24,8 @@ struct CloseObject {
 void keep_maps(Loaded& loaded, const bpf_object* object) {
   bpf_map* map = nullptr;
   bpf_object__for_each_map(map, object) {
-    if (!bpf_map__is_internal(map))
-      loaded.maps.emplace(bpf_map__name(map), duplicate(bpf_map__fd(map)));
+    if (const auto name = kernel::contract_name(map); !name.empty())
+      loaded.maps.emplace(name, duplicate(bpf_map__fd(map)));
   }
 }
 

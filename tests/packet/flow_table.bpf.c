@@ -71,9 +71,7 @@ static __always_inline void check(const struct flow *found, const struct flow_en
 /* As packets do: on the fast path, with a shift that may be out of date, and then on the slow one. */
 static __always_inline bool find(const struct tuple *t, struct flow *found)
 {
-	const struct sluice_runtime *r = runtime_get();
-
-	return flow_find(FAMILY4, t, r ? r->area_shifts[0] : 0, found) || flow_find_far(FAMILY4, t, found);
+	return flow_find(FAMILY4, t, runtime.area_shifts[0], found) || flow_find_far(FAMILY4, t, found);
 }
 
 SEC("xdp")

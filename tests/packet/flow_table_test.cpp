@@ -16,8 +16,9 @@
 
 #include "maps/flow.h"
 #include "maps/next_hop.h"
+#include "maps/runtime.h"
 #include "packet/flow_table.h"
-// The skeleton needs the struct above.
+// The skeleton needs the structs above.
 #include "flow_table.skel.h"
 
 namespace sluice::test {

@@ -13,6 +13,7 @@
 #include "kernel/program.hpp"
 #include "maps/capture.h"
 #include "maps/flow.h"
+#include "maps/runtime.h"
 #include "sluice.skel.h"
 
 namespace sluice::kernel {
@@ -48,6 +49,13 @@ std::array<bpf_map*, 3> capture_maps(const sluice_bpf& skeleton) {
 
 }  // namespace
 
+std::string_view contract_name(const bpf_map* map) {
+  constexpr std::string_view global_data = ".data.";
+  const std::string_view name = bpf_map__name(map);
+  if (name.starts_with(global_data)) return name.substr(global_data.size());
+  return bpf_map__is_internal(map) || name.starts_with("local_") ? "" : name;
+}
+
 double tick_seconds() {
   const auto hz = jiffies_per_second();
   return static_cast<double>(1U << tick_shift(hz)) / hz;
@@ -65,6 +73,8 @@ Result<Object> Object::open() {
     return fail_bpf(errno, "open the embedded BPF object", log.last_line());
   }
   for (auto* map : capture_maps(*skeleton)) bpf_map__set_autocreate(map, false);
+  // libbpf would let it be mapped into memory, which older builds don't expect of it.
+  bpf_map__set_map_flags(skeleton->maps.data_runtime, 0);
   Object object(skeleton);
   object.set_clock(jiffies_per_second());
   return object;
@@ -106,7 +116,7 @@ Result<void> Object::set_move(std::uint32_t phase, const Program& other) {
 
 Result<void> Object::reuse_maps(const Program& program) {
   for (const auto& [name, fd] : program.maps()) {
-    bpf_map* map = bpf_object__find_map_by_name(get(), name.c_str());
+    bpf_map* map = find_map(name);
     if (map == nullptr) continue;  // of another version; layouts were compared before
     if (const int error = bpf_map__reuse_fd(map, fd.get())) {
       return fail_bpf(error, "reuse map " + name);
@@ -119,7 +129,7 @@ Result<void> Object::reuse_configuration(const Program& program) {
   for (const char* name :
        {"vips4", "vips6", "listeners4", "listeners6", "allowed_sources", "pools", "pool_rings",
         "members", "interfaces", "runtime", "address_filter", "hash_key"}) {
-    bpf_map* map = bpf_object__find_map_by_name(get(), name);
+    bpf_map* map = find_map(name);
     if (const int error = bpf_map__reuse_fd(map, program.map_fd(name)))
       return fail_bpf(error, std::string("reuse map ") + name);
   }
@@ -148,6 +158,14 @@ Result<void> Object::load() {
     return fail_bpf(error, "create the BPF maps", "choose a smaller --flows");
   }
   return fail_bpf(error, "load the BPF program", "the kernel's last words: " + log.last_line());
+}
+
+bpf_map* Object::find_map(std::string_view name) const {
+  bpf_map* map = nullptr;
+  bpf_object__for_each_map(map, get()) {
+    if (contract_name(map) == name) return map;
+  }
+  return nullptr;
 }
 
 UniqueFd Object::keep_program(const char* name) const {

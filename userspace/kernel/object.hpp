@@ -3,10 +3,12 @@
 
 #include <cstdint>
 #include <memory>
+#include <string_view>
 
 #include "base/fd.hpp"
 #include "base/result.hpp"
 
+struct bpf_map;
 struct bpf_object;
 struct bpf_program;
 struct sluice_bpf;  // the generated skeleton
@@ -19,6 +21,11 @@ class Program;
 
 // The length of a tick of the flows' clock on this kernel.
 double tick_seconds();
+
+// The name under which a map of the object is pinned and known elsewhere. Empty if it is no part of
+// the contract in maps/: constants, and local_*, which are one program's scratch memory. Global
+// data is called after its section: libbpf's ".data.runtime" is our `runtime`.
+std::string_view contract_name(const bpf_map* map);
 
 class Object {
  public:
@@ -47,6 +54,8 @@ class Object {
   UniqueFd keep_map(const char* name) const;
 
   bpf_object* get() const;
+  // The map with this contract_name(), or null.
+  bpf_map* find_map(std::string_view name) const;
   bpf_program* xdp_program() const;
   bpf_program* expire_program() const;
   bpf_program* flush_program() const;

@@ -26,14 +26,15 @@ bool is_flow_map(std::string_view name) {
 }
 
 // Says whether the map is part of the contract in maps/, which is pinned and used again by the next
-// version. Maps named local_* are one program's scratch memory.
+// version.
 bool is_contract(const bpf_map* map) {
-  return !bpf_map__is_internal(map) && !std::string_view(bpf_map__name(map)).starts_with("local_");
+  return !contract_name(map).empty();
 }
 
 MapLayout layout_of(const bpf_map* map) {
-  MapLayout layout{bpf_map__name(map),       bpf_map__type(map),        bpf_map__key_size(map),
-                   bpf_map__value_size(map), bpf_map__max_entries(map), bpf_map__map_flags(map)};
+  MapLayout layout{std::string(contract_name(map)), bpf_map__type(map),
+                   bpf_map__key_size(map),          bpf_map__value_size(map),
+                   bpf_map__max_entries(map),       bpf_map__map_flags(map)};
   if (is_flow_map(layout.name)) layout.max_entries = 0;
   return layout;
 }
@@ -367,7 +368,7 @@ Result<Program> Program::load_beside(const Program& maps, const BesideOptions& o
 void Program::take_maps(const Object& object) {
   bpf_map* map = nullptr;
   bpf_object__for_each_map(map, object.get()) {
-    if (is_contract(map)) maps_.emplace(bpf_map__name(map), duplicate(bpf_map__fd(map)));
+    if (is_contract(map)) maps_.emplace(contract_name(map), duplicate(bpf_map__fd(map)));
   }
 }
 
