@@ -123,10 +123,11 @@ class Network:
     def pins(self, host):
         return f"/sys/fs/bpf/sluice-{self.prefix}-{host}"
 
-    def start_sluiced(self, host, *options):
+    def start_sluiced(self, host):
         self.spawn(f"sluiced-{host}", host, program("sluiced"), "--state-dir", self.directory / f"state-{host}", "--socket",
                    self.directory / f"{host}.sock", "--pin-dir", self.pins(host), "--interface", "eth0", "--metrics",
-                   "127.0.0.1:9101", *options)
+                   "127.0.0.1:9101", "--node", host, "--announce-routes",
+                   *(["--announce-ipv6-in-main-table"] if host == "frr" else []))
         wait_for(lambda: self.ctl(host, "loadbalancer", "list", check=False), 10, "sluiced answers")
 
     def attach(self, host):
@@ -160,8 +161,7 @@ class Routes(unittest.TestCase):
         self.network.start_frr("frr")
         for host in NUMBER:
             self.network.attach(host)
-        self.network.start_sluiced("bird", "--announce-routes")
-        self.network.start_sluiced("frr", "--announce-routes", "--announce-ipv6-in-main-table")
+            self.network.start_sluiced(host)
 
     def show_logs_of_a_failure(self):
         result = self._outcome.result
@@ -188,7 +188,7 @@ class Routes(unittest.TestCase):
         network.kill_sluiced("bird")
         self.assertEqual(2, len(network.routes("bird")))
         network.run("bird", "ip", "route", "add", "198.51.100.99", "dev", "lo", "proto", "142", "table", "142")
-        network.start_sluiced("bird", "--announce-routes")
+        network.start_sluiced("bird")
         wait_for(lambda: len(network.routes("bird")) == 2, 5, "the leftover is gone")
         network.run("bird", "ip", "route", "del", VIPS[0], "table", "142")
         wait_for(lambda: len(network.routes("bird")) == 2, 5, "the route is back")
@@ -212,6 +212,47 @@ class Routes(unittest.TestCase):
         network.attach("bird")
         for vip in VIPS:
             self.wait_for_hops(vip, ["bird"])
+
+    def test_a_node_that_is_drained_is_the_last_resort_and_then_withdraws(self):
+        network = self.network
+        self.create_vips()
+        for vip in VIPS:
+            self.wait_for_hops(vip, ["bird", "frr"])
+
+        def drain(host):
+            """Drains the node and kills its sluiced, so that the routes stay as they are in the first ten seconds."""
+            self.assertIn("DRAINING", network.ctl(host, "node", "drain"))
+            wait_for(lambda: all(line.split("metric ")[1].split()[0] in ("2000", "6000") for line in network.routes(host)), 5,
+                     "the metric is raised")
+            network.kill_sluiced(host)
+            for vip in VIPS:
+                wait_for(lambda: "BGP.med: 1000" in network.told(vip, host) and "(65535,0)" in network.told(vip, host), 20,
+                         f"the router knows that {host} is drained")
+
+        drain("bird")
+        for vip in VIPS:
+            self.wait_for_hops(vip, ["frr"])
+        drain("frr")
+        for vip in VIPS:
+            self.wait_for_hops(vip, ["bird", "frr"])  # better than none
+
+        # The drain is stored: it is over its ten seconds when sluiced is back.
+        network.start_sluiced("bird")
+        wait_for(lambda: network.ctl("bird", "node", "show", "-f", "value", "-c", "state").strip() == "DRAINED", 20, "drained")
+        wait_for(lambda: network.routes("bird") == [], 5, "the routes are withdrawn")
+        for vip in VIPS:
+            self.wait_for_hops(vip, ["frr"])
+        page = network.run("bird", "curl", "-sS", "http://127.0.0.1:9101/metrics")
+        self.assertIn('sluice_node_drained{node="bird"} 1\n', page)
+        self.assertIn('sluice_vips_announced{ip_version="4"} 0\n', page)
+
+        network.ctl("bird", "node", "undrain")
+        for vip in VIPS:
+            self.wait_for_hops(vip, ["bird"])
+        self.assertIn("ANNOUNCING", network.ctl("bird", "node", "show"))
+        events = network.ctl("bird", "events", "--type", "node")
+        self.assertIn("began to drain node bird", events)
+        self.assertIn("ended the drain of node bird", events)
 
 
 if __name__ == "__main__":

@@ -213,7 +213,8 @@ Result<void> announce(std::optional<control::VipRoutes>& vip_routes, boost::asio
   if (!routes) return tl::unexpected(routes.error());
   vip_routes.emplace(
       loop, controller, std::move(*routes),
-      control::VipRoutes::Settings{.interfaces = options.interfaces,
+      control::VipRoutes::Settings{.node = options.node,
+                                   .interfaces = options.interfaces,
                                    .ipv6_in_main_table = options.announce_ipv6_in_main_table},
       control::VipRoutes::Callbacks{
           .somebody_changes =
@@ -316,7 +317,9 @@ Result<void> run(const Options& options) {
                                                  .version = version,
                                                  .revision = revision,
                                                  .turns = &turns,
-                                                 .events = &events});
+                                                 .events = &events,
+                                                 .vip_routes = vip_routes ? &*vip_routes : nullptr,
+                                                 .node = options.node});
   TestHook hook(loop, *controller, options.test_hook);
   Maintenance maintenance(loop, *controller, events, [&] {
     follower.catch_up();

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ostream.h>
 
+#include <boost/asio/ip/host_name.hpp>
 #include <boost/program_options.hpp>
 #include <charconv>
 #include <fstream>
@@ -72,6 +73,8 @@ po::options_description settings() {
        "if it is not there. Nodes that shall choose alike have the same")  //
       ("interface", po::value<Texts>()->multitoken()->composing()->value_name("IF..."),
        "attach to these NICs, unless that is done already")  //
+      ("node", po::value<Text>()->default_value("", "the host name")->value_name("NAME"),
+       "this node's name, by which it is drained")  //
       ("announce-routes", po::bool_switch(),
        "announce each VIP that this node can serve by a route in table 142, for BIRD or FRR to "
        "export")  //
@@ -221,6 +224,8 @@ std::variant<Options, ExitCode> to_options(const po::variables_map& values) {
   options.hash_key_file = values["hash-key-file"].as<Text>();
   if (options.hash_key_file.empty()) options.hash_key_file = options.state_directory / "hash-key";
   if (values.count("interface")) options.interfaces = values["interface"].as<Texts>();
+  options.node = values["node"].as<Text>();
+  if (options.node.empty()) options.node = boost::asio::ip::host_name();
   options.announce_routes = values["announce-routes"].as<bool>();
   options.announce_ipv6_in_main_table = values["announce-ipv6-in-main-table"].as<bool>();
   if (options.announce_ipv6_in_main_table && !options.announce_routes)

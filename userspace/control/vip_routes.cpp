@@ -19,13 +19,25 @@ constexpr std::size_t steps_per_turn = 32;
 
 }  // namespace
 
+DrainState drain_state(const model::Model& model, const std::string& node,
+                       std::chrono::system_clock::time_point now) {
+  const auto found = model.drained_nodes.find(node);
+  if (found == model.drained_nodes.end()) return {};
+  const auto left = found->second + until_withdrawal - now;
+  if (left <= left.zero()) return {.drain = Drain::drained};
+  // The clock may have been set back.
+  return {.drain = Drain::draining,
+          .left = std::min<milliseconds>(std::chrono::ceil<milliseconds>(left), until_withdrawal)};
+}
+
 VipRoutes::VipRoutes(boost::asio::io_context& loop, Controller& controller, network::Routes routes,
                      Settings settings, Callbacks callbacks)
     : controller_(controller),
       routes_(std::move(routes)),
       settings_(std::move(settings)),
       callbacks_(std::move(callbacks)),
-      timer_(loop) {
+      timer_(loop),
+      withdrawal_(loop) {
   controller_.on_change([this] { schedule(gather); });
   look();
 }
@@ -63,14 +75,26 @@ std::optional<VipRoutes::Wish> VipRoutes::wish() {
   const auto missing = missing_interface();
   if (!held || !missing) return std::nullopt;
   if (!missing->empty()) return Wish{{}, *missing};
-  return Wish{std::move(*held), {}};
+  const auto drain =
+      drain_state(controller_.model(), settings_.node, std::chrono::system_clock::now());
+  if (drain.drain == Drain::drained) return Wish{{}, "the node is drained"};
+  if (drain.drain == Drain::none) return Wish{std::move(*held)};
+  look_when_withdrawn(drain.left);
+  return Wish{.vips = std::move(*held), .metric = network::draining_metric};
+}
+
+void VipRoutes::look_when_withdrawn(milliseconds left) {
+  withdrawal_.expires_after(left);
+  withdrawal_.async_wait([this](const boost::system::error_code& error) {
+    if (!error) schedule(milliseconds(0));
+  });
 }
 
 void VipRoutes::bring_in_line() {
   const auto wished = wish();
   if (!wished) return;
   const auto wanted =
-      network::announcements(wished->vips, network::normal_metric, settings_.ipv6_in_main_table);
+      network::announcements(wished->vips, wished->metric, settings_.ipv6_in_main_table);
   tell(*wished);
   if (!unsure_ && wanted == last_) return;
   const auto found = routes_.read();

@@ -12,6 +12,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <optional>
 #include <string>
@@ -23,9 +24,22 @@
 
 namespace sluice::control {
 
+// A node that is drained first raises the metric of its routes, so that routers prefer every other
+// node and come here only if there is none, and then withdraws them.
+enum class Drain { none, draining, drained };
+constexpr std::chrono::seconds until_withdrawal{10};
+
+struct DrainState {
+  Drain drain = Drain::none;
+  std::chrono::milliseconds left{0};  // while draining: until the routes are withdrawn
+};
+DrainState drain_state(const model::Model& model, const std::string& node,
+                       std::chrono::system_clock::time_point now);
+
 class VipRoutes {
  public:
   struct Settings {
+    std::string node;                     // its name
     std::vector<std::string> interfaces;  // that must be attached; empty: any one
     bool ipv6_in_main_table = false;
   };
@@ -52,18 +66,21 @@ class VipRoutes {
     std::string reason;              // why no VIP is announced; empty: they are
   };
   const Standing& standing() const { return standing_; }
+  const std::string& node() const { return settings_.node; }
 
  private:
   // What should be announced; nullopt: what is.
   struct Wish {
     std::vector<IpAddress> vips;
-    std::string reason;
+    std::string reason = {};
+    std::uint32_t metric = network::normal_metric;
   };
   std::optional<Wish> wish();
   Result<std::string> missing_interface() const;
   void schedule(std::chrono::milliseconds pause);
   void bring_in_line();
   void proceed();
+  void look_when_withdrawn(std::chrono::milliseconds left);
   void tell(const Wish& wish);
   void failed(const Error& error);
 
@@ -72,6 +89,7 @@ class VipRoutes {
   Settings settings_;
   Callbacks callbacks_;
   boost::asio::steady_timer timer_;
+  boost::asio::steady_timer withdrawal_;
   bool scheduled_ = false;
   bool unsure_ = true;                    // the kernel may have other routes than last_
   network::Announcements last_;           // that were wanted

@@ -21,7 +21,7 @@ ChangesOf<T> differences(const Table<T>& before, const Table<T>& after) {
 
 bool Changes::empty() const {
   return load_balancers.empty() && listeners.empty() && pools.empty() && members.empty() &&
-         health_monitors.empty() && floating_ips.empty() && !quotas;
+         health_monitors.empty() && floating_ips.empty() && !quotas && !drained_nodes;
 }
 
 Changes changes_between(const Model& before, const Model& after) {
@@ -33,6 +33,7 @@ Changes changes_between(const Model& before, const Model& after) {
   changes.health_monitors = differences(before.health_monitors, after.health_monitors);
   changes.floating_ips = differences(before.floating_ips, after.floating_ips);
   if (before.quotas != after.quotas) changes.quotas = after.quotas;
+  if (before.drained_nodes != after.drained_nodes) changes.drained_nodes = after.drained_nodes;
   return changes;
 }
 
@@ -42,6 +43,7 @@ void apply(Model& model, const Changes& changes) {
     for (const auto& [id, object] : changed.put) objects.put(object);
   });
   if (changes.quotas) model.quotas = *changes.quotas;
+  if (changes.drained_nodes) model.drained_nodes = *changes.drained_nodes;
 }
 
 }  // namespace sluice::model

@@ -27,7 +27,9 @@ struct Changes {
   ChangesOf<Member> members;
   ChangesOf<HealthMonitor> health_monitors;
   ChangesOf<FloatingIp> floating_ips;
-  std::optional<Quotas> quotas;  // all of them, where any changed
+  // All of them, where any changed.
+  std::optional<Quotas> quotas;
+  std::optional<DrainedNodes> drained_nodes;
 
   bool empty() const;
   bool operator==(const Changes&) const = default;

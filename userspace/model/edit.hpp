@@ -55,6 +55,10 @@ void set_quota(Model& model, const std::string& project, Quota quota);
 void reset_quota(Model& model, const std::string& project);
 Quota quota_of(const Model& model, const std::string& project);
 
+// Nodes. Draining one that is drained already leaves it as it is; so does undraining another one.
+void drain_node(Model& model, const std::string& name, Timestamp now);
+void undrain_node(Model& model, const std::string& name);
+
 // ErrorKind::conflict if the edit from `before` to `after` touched a load balancer (or anything
 // below it) that was PENDING_*, or one whose last change failed, which allows only deletion and
 // touch_load_balancer().

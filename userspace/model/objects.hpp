@@ -204,6 +204,10 @@ struct Quota {
 
 using Quotas = PersistentMap<std::string, Quota>;  // by project; absent: unlimited
 
+// The nodes that are being drained or are drained, by name, and since when. A node is no object of
+// the API's: it is there without being asked for, and only this much about it is desired.
+using DrainedNodes = PersistentMap<std::string, Timestamp>;
+
 // Returns what an object of each kind is looked up by.
 Facets facets(const LoadBalancer& object);
 Facets facets(const Listener& object);
@@ -222,6 +226,7 @@ struct Model {
   Table<HealthMonitor> health_monitors;
   Table<FloatingIp> floating_ips;
   Quotas quotas;
+  DrainedNodes drained_nodes;
 
   bool operator==(const Model&) const = default;
 };

@@ -248,6 +248,13 @@ CREATE INDEX events_by_project ON events(project_id, number);
                                       // older listeners were not, and are not by an upgrade.
                                       R"sql(
 ALTER TABLE listeners ADD COLUMN syn_authentication TEXT NOT NULL DEFAULT 'off';
+)sql",
+                                      // 10 -> 11: nodes that are drained.
+                                      R"sql(
+CREATE TABLE drained_nodes (
+  name TEXT PRIMARY KEY NOT NULL,
+  since INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 )sql"};
 
 constexpr int has_identity = 6;

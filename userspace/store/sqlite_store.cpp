@@ -274,6 +274,18 @@ Result<void> save_quotas(Connection& connection, const model::Quotas& quotas) {
   return {};
 }
 
+Result<void> save_drained_nodes(Connection& connection, const model::DrainedNodes& nodes) {
+  if (auto done = connection.execute("DELETE FROM drained_nodes"); !done) return done;
+  auto insert = connection.prepare("INSERT INTO drained_nodes (name, since) VALUES (?, ?)");
+  if (!insert) return tl::unexpected(insert.error());
+  for (const auto& [name, since] : nodes) {
+    write(*insert, 0, name);
+    write(*insert, 1, since);
+    if (auto done = insert->run(); !done) return done;
+  }
+  return {};
+}
+
 Result<void> save_all_objects(Connection& connection, const model::Changes& changes) {
   auto tags = TagWriter::prepare(connection);
   if (!tags) return tl::unexpected(tags.error());
@@ -282,6 +294,7 @@ Result<void> save_all_objects(Connection& connection, const model::Changes& chan
     if (done) done = save_objects(connection, *tags, changed);
   });
   if (done && changes.quotas) done = save_quotas(connection, *changes.quotas);
+  if (done && changes.drained_nodes) done = save_drained_nodes(connection, *changes.drained_nodes);
   return done;
 }
 
@@ -401,6 +414,20 @@ Result<void> load_quotas(Connection& connection, model::Quotas& quotas) {
   }
 }
 
+Result<void> load_drained_nodes(Connection& connection, model::DrainedNodes& nodes) {
+  auto select = connection.prepare("SELECT name, since FROM drained_nodes");
+  if (!select) return tl::unexpected(select.error());
+  for (;;) {
+    const auto row = select->step();
+    if (!row) return tl::unexpected(row.error());
+    if (!*row) return {};
+    model::Timestamp since;
+    if (!read(*select, 1, since))
+      return fail(ErrorKind::internal, fmt::format("node {}: a bad since", select->text(0)));
+    nodes.emplace(select->text(0), since);
+  }
+}
+
 // A row that refers to a missing one can't have been written by us: foreign keys forbid it.
 Result<void> whole(const model::Model& model) {
   auto complete = model::check_references(model);
@@ -425,6 +452,7 @@ Result<model::Model> load_all(Connection& connection) {
       .and_then(load(model.health_monitors))
       .and_then(load(model.floating_ips))
       .and_then([&] { return load_quotas(connection, model.quotas); })
+      .and_then([&] { return load_drained_nodes(connection, model.drained_nodes); })
       .and_then([&] { return whole(model); })
       .map([&] { return std::move(model); });
 }

@@ -6,6 +6,7 @@
 #include <csignal>
 #include <fstream>
 
+#include "model/edit.hpp"
 #include "store/schema.hpp"
 #include "store/sqlite_store.hpp"
 #include "tests/support/commits.hpp"
@@ -340,6 +341,26 @@ TEST_F(StoreTest, AnEmptyFileIsDamageAndNotAFirstStart) {
       << refusal();
 }
 
+TEST_F(StoreTest, ADrainedNodeIsDrainedAfterARestart) {
+  const auto since = model::Timestamp(std::chrono::microseconds(1'700'000'000'123'456));
+  const auto full = full_model();
+  auto drained = full;
+  model::drain_node(drained, "lb1", since);
+  model::drain_node(drained, "lb1", since + std::chrono::seconds(5));
+  {
+    auto store = opened();
+    ASSERT_TRUE(save(store, {}, drained));
+  }
+  auto store = opened();
+  EXPECT_EQ(test::model_in(store), drained);
+  EXPECT_EQ(test::model_in(store).drained_nodes.at("lb1"), since)
+      << "the second drain changed nothing";
+  auto undrained = drained;
+  model::undrain_node(undrained, "lb1");
+  ASSERT_TRUE(save(store, drained, undrained));
+  EXPECT_EQ(test::model_in(store), full);
+}
+
 TEST_F(StoreTest, ADamagedPageIsFoundAtOpening) {
   {
     auto store = opened();
@@ -376,6 +397,11 @@ void run_sql(const fs::path& file, const std::string& sql) {
   sqlite3_close(database);
 }
 
+// Takes away what later schemas have brought.
+constexpr const char* to_schema_8 =
+    "DROP TABLE events; DROP TABLE drained_nodes;"
+    "ALTER TABLE listeners DROP COLUMN syn_authentication; PRAGMA user_version = 8";
+
 TEST_F(StoreTest, WhatIsMigratedIsKeptAsItWas) {
   const auto model = full_model();
   {
@@ -385,9 +411,7 @@ TEST_F(StoreTest, WhatIsMigratedIsKeptAsItWas) {
   const auto copy = [&](int schema) { return file().string() + ".v" + std::to_string(schema); };
   { const auto again = opened(); }
   EXPECT_FALSE(fs::exists(copy(newest_schema()))) << "nothing was migrated";
-  run_sql(file(),
-          "ALTER TABLE listeners DROP COLUMN syn_authentication;"
-          "DROP TABLE events; PRAGMA user_version = 8");
+  run_sql(file(), to_schema_8);
   EXPECT_EQ(opened().load()->model, model);
   ASSERT_TRUE(fs::exists(copy(8)));
   EXPECT_EQ(fs::status(copy(8)).permissions(), fs::perms(0640));
@@ -401,9 +425,7 @@ TEST_F(StoreTest, WhatIsMigratedIsKeptAsItWas) {
 
 TEST_F(StoreTest, AFileThatCannotBeKeptIsNotMigrated) {
   { const auto store = opened(); }
-  run_sql(file(),
-          "ALTER TABLE listeners DROP COLUMN syn_authentication;"
-          "DROP TABLE events; PRAGMA user_version = 8");
+  run_sql(file(), to_schema_8);
   fs::create_directories(file().string() + ".v8.new");  // as a full disk would be: for root, too
   EXPECT_EQ(refusal(), "open " + file().string() + ": keep a copy as " + file().string() +
                            ".v8: open it: Is a directory (is the directory writable for this user, "

@@ -337,6 +337,20 @@ TEST_F(RunTest, DropsShowsOnlyReasonsThatOccurredUnlessAsked) {
   EXPECT_EQ(run({"drops", "--all", "-f", "value", "-c", "reason"}).output, "no_flow\nno_member\n");
 }
 
+TEST_F(RunTest, TheNodeIsShownAndDrained) {
+  const auto draining = R"({"node":{"name":"lb1","state":"DRAINING","reason":"",
+      "announced_ipv4_vips":2,"announced_ipv6_vips":1,"seconds_until_withdrawal":9,
+      "connections":40}})";
+  exchange.answer(200, draining).answer(200, draining).answer(200, draining);
+  EXPECT_THAT(run({"node", "show"}).output, HasSubstr("| seconds_until_withdrawal | 9 "));
+  EXPECT_EQ(exchange.lines().back(), "GET /v1/node");
+  EXPECT_EQ(run({"node", "drain", "-f", "value", "-c", "state"}).output, "DRAINING\n");
+  EXPECT_EQ(exchange.lines().back(), "PUT /v1/node");
+  EXPECT_EQ(exchange.requests.back().body, R"({"node":{"drained":true}})");
+  run({"node", "undrain"});
+  EXPECT_EQ(exchange.requests.back().body, R"({"node":{"drained":false}})");
+}
+
 TEST_F(RunTest, AnOptionWinsOverTheEnvironment) {
   environment = {{"SLUICE_SOCKET", "/from/environment"},
                  {"SLUICE_ENDPOINT", "http://10.0.0.1:9876"},

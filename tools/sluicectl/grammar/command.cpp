@@ -19,8 +19,9 @@ const std::vector<const Noun*>& nouns() {
       &health_monitor_noun(), &provider_noun(),    &quota_noun(),   &network_noun(),
       &subnet_noun(),         &floating_ip_noun(), &apply_noun(),   &export_noun(),
       &import_noun(),         &backup_noun(),      &restore_noun(), &openrc_noun(),
-      &clouds_yaml_noun(),    &flows_noun(),       &drops_noun(),   &events_noun(),
-      &explain_noun(),        &capture_noun(),     &top_noun(),     &bundle_noun()};
+      &clouds_yaml_noun(),    &node_noun(),        &flows_noun(),   &drops_noun(),
+      &events_noun(),         &explain_noun(),     &capture_noun(), &top_noun(),
+      &bundle_noun()};
   return all;
 }
 

@@ -31,7 +31,8 @@ const std::map<std::string, Words>& vocabulary() {
       {"proto", {"tcp", "udp", "sctp"}},
       {"event_kind", {"change", "refused", "denied", "health", "provisioning", "attachment"}},
       {"event_type",
-       {"loadbalancer", "listener", "pool", "member", "healthmonitor", "floatingip", "quota"}},
+       {"loadbalancer", "listener", "pool", "member", "healthmonitor", "floatingip", "quota",
+        "node"}},
       {"format", {"table", "value", "json", "yaml", "csv"}},
   };
   return words;

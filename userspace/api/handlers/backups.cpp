@@ -44,6 +44,7 @@ void take_progress(const model::Table<T>& present, model::Table<T>& restored) {
 model::Model with_todays_progress(model::Model restored, const model::Model& present) {
   model::for_each_kind(present, restored,
                        [](const auto& today, auto& objects) { take_progress(today, objects); });
+  restored.drained_nodes = present.drained_nodes;  // not a part of what is balanced
   return restored;
 }
 

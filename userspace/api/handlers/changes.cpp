@@ -112,6 +112,17 @@ class Comparison {
     }
   }
 
+  void compare_nodes() {
+    const auto& before = before_.model.drained_nodes;
+    const auto& after = after_.model.drained_nodes;
+    for (const auto& [name, since] : after) {
+      if (!before.contains(name)) note_node(name, "began to drain node " + name);
+    }
+    for (const auto& [name, since] : before) {
+      if (!after.contains(name)) note_node(name, "ended the drain of node " + name);
+    }
+  }
+
   std::vector<Event> events() { return std::move(events_); }
 
  private:
@@ -121,6 +132,14 @@ class Comparison {
   json::object own(const View& view, const T& object) const {
     if constexpr (std::is_same_v<T, model::FloatingIp>) return own_attributes(render(view, object));
     return own_attributes(render(View{nobody_, healthy_, {}}, object));
+  }
+
+  void note_node(const std::string& name, std::string message) {
+    events_.push_back({.kind = "change",
+                       .message = std::move(message),
+                       .object = {{"type", "node"}, {"id", name}, {"name", name}},
+                       .before = {},
+                       .after = {}});
   }
 
   template <typename T>
@@ -164,6 +183,7 @@ std::vector<Event> changes(const model::Model& before, const model::Model& after
   comparison.compare<model::HealthMonitor>();
   comparison.compare<model::FloatingIp>();
   comparison.compare_quotas();
+  comparison.compare_nodes();
   return comparison.events();
 }
 

@@ -30,8 +30,8 @@ constexpr std::uint64_t longest_wait = 30;
 
 constexpr std::string_view kinds[] = {"change", "refused",      "denied",
                                       "health", "provisioning", "attachment"};
-constexpr std::string_view types[] = {"loadbalancer",  "listener",   "pool", "member",
-                                      "healthmonitor", "floatingip", "quota"};
+constexpr std::string_view types[] = {"loadbalancer",  "listener",   "pool",  "member",
+                                      "healthmonitor", "floatingip", "quota", "node"};
 
 Result<std::uint64_t> number(std::string_view name, const std::string& text) {
   std::uint64_t value = 0;

@@ -138,6 +138,7 @@ class Scrape {
     pools();
     statuses();
     interfaces();
+    announcements();
     tables();
     store();
     turns();
@@ -359,6 +360,19 @@ class Scrape {
     clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
     text_.sample("process_cpu_seconds_total", "",
                  static_cast<double>(used.tv_sec) + static_cast<double>(used.tv_nsec) * 1e-9);
+  }
+
+  // The VIPs that routers are told of, and whether the node is being drained or is drained.
+  void announcements() {
+    if (!sources_.vip_routes) return;
+    const auto& standing = sources_.vip_routes->standing();
+    text_.family("sluice_vips_announced", "gauge", "VIPs that this node announces to routers.");
+    text_.sample("sluice_vips_announced", {{"ip_version", "4"}}, standing.ipv4);
+    text_.sample("sluice_vips_announced", {{"ip_version", "6"}}, standing.ipv6);
+    const auto& node = sources_.vip_routes->node();
+    text_.family("sluice_node_drained", "gauge", "1: the node is being drained, or is drained.");
+    text_.sample("sluice_node_drained", {{"node", node}},
+                 model_.drained_nodes.contains(node) ? 1 : 0);
   }
 
   // The event loop's turns, for which an eviction may have to wait, and the longest one.

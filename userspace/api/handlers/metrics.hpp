@@ -9,6 +9,7 @@
 #include "api/language/events.hpp"
 #include "base/turn_times.hpp"
 #include "control/controller.hpp"
+#include "control/vip_routes.hpp"
 
 namespace sluice::api {
 
@@ -16,7 +17,8 @@ namespace sluice::api {
 struct MetricsSources {
   const TurnTimes* turns = nullptr;  // the event loop's
   const Events* events = nullptr;
-  std::string_view version = {}, revision = {};  // of the program
+  const control::VipRoutes* vip_routes = nullptr;  // how this node announces its VIPs
+  std::string_view version = {}, revision = {};    // of the program
   // When the API's certificate ends.
   std::optional<std::chrono::system_clock::time_point> certificate_end = {};
 };

@@ -27,7 +27,7 @@ bool touches_others(const model::Model& before, const model::Model& after,
          touches_others(before.members, after.members, project) ||
          touches_others(before.health_monitors, after.health_monitors, project) ||
          touches_others(before.floating_ips, after.floating_ips, project) ||
-         before.quotas != after.quotas;
+         before.quotas != after.quotas || before.drained_nodes != after.drained_nodes;
 }
 
 }  // namespace

@@ -122,6 +122,8 @@ constexpr Route routes[] = {
     {"GET", "/v2/lbaas", show_version},
 
     {"GET", "/v1/entrance", show_entrance},
+    {"GET", "/v1/node", show_node},
+    {"PUT", "/v1/node", update_node},
     {"GET", "/v1/drops", list_drops},
     {"GET", "/v1/events", list_events},
     {"GET", "/v1/counters", list_counters},
@@ -258,7 +260,7 @@ auto guarded(const Request& request, const Answer& answer) -> decltype(answer())
 bool may_change_model(const Request& request) {
   if (request.method == "GET" || request.method == "HEAD") return false;
   return !request.target.starts_with("/v1/") || request.target.starts_with("/v1/batch") ||
-         request.target.starts_with("/v1/restore");
+         request.target.starts_with("/v1/restore") || request.target.starts_with("/v1/node");
 }
 
 // After so many allocated addresses that turned out to be taken, the subnet is given up.

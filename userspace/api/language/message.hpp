@@ -15,6 +15,7 @@
 #include "base/result.hpp"
 #include "base/turn_times.hpp"
 #include "control/controller.hpp"
+#include "control/vip_routes.hpp"
 
 namespace sluice::api {
 
@@ -72,8 +73,10 @@ struct Context {
   std::string default_project_id;
   Events& events;
   Entrance entrance = {};
-  AddressHolders* holders = nullptr;    // null: every address is free
-  AddressClaims* claims = nullptr;      // of the present request
+  AddressHolders* holders = nullptr;               // null: every address is free
+  AddressClaims* claims = nullptr;                 // of the present request
+  const control::VipRoutes* vip_routes = nullptr;  // null: VIPs are not announced to routers
+  std::string node = {};                           // this node's name
   EventSearch* event_search = nullptr;  // set by the handler of GET /v1/events; may be null
   const TurnTimes* turns = nullptr;     // the event loop's; null: there is none
 };

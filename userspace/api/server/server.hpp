@@ -13,6 +13,7 @@
 #include "api/server/http_listener.hpp"
 #include "base/turn_times.hpp"
 #include "control/controller.hpp"
+#include "control/vip_routes.hpp"
 
 namespace sluice::api {
 
@@ -52,6 +53,9 @@ struct Options {
   const TurnTimes* turns = nullptr;
   // The list of events; must outlive the controller's changes. Null: a list that nobody reads.
   Events* events = nullptr;
+  // How this node announces its VIPs; null: it doesn't. Must outlive the server.
+  const control::VipRoutes* vip_routes = nullptr;
+  std::string node = {};  // its name
 };
 
 class Server {

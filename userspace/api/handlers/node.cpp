@@ -1,0 +1,83 @@
+// The node, in Sluice's own part of the API:
+//
+//   GET /v1/node                                  what it announces to routers, and why not
+//   PUT /v1/node {"node": {"drained": true}}      drains it, or ends that
+//
+// A drain is a part of the desired state: it is stored, and outlives a restart.
+#include "api/handlers/collection.hpp"
+#include "api/handlers/handlers.hpp"
+#include "model/edit.hpp"
+
+namespace sluice::api {
+namespace json = boost::json;
+namespace {
+
+// One of: LOCAL (VIPs are not announced to routers), ANNOUNCING, DRAINING, DRAINED, WITHDRAWN (for
+// another reason, which is told).
+std::string_view state_of(const Context& context, const control::DrainState& state) {
+  if (!context.vip_routes) return "LOCAL";
+  if (state.drain == control::Drain::drained) return "DRAINED";
+  if (!context.vip_routes->standing().reason.empty()) return "WITHDRAWN";
+  return state.drain == control::Drain::draining ? "DRAINING" : "ANNOUNCING";
+}
+
+json::object render_node(const Context& context) {
+  auto& controller = context.controller;
+  const auto drain =
+      control::drain_state(controller.model(), context.node, std::chrono::system_clock::now());
+  const auto standing =
+      context.vip_routes ? context.vip_routes->standing() : control::VipRoutes::Standing{};
+  json::object node{{"name", context.node},
+                    {"state", state_of(context, drain)},
+                    {"reason", standing.reason},
+                    {"announced_ipv4_vips", standing.ipv4},
+                    {"announced_ipv6_vips", standing.ipv6},
+                    {"seconds_until_withdrawal", nullptr},
+                    {"connections", nullptr}};
+  if (drain.drain == control::Drain::draining)
+    node["seconds_until_withdrawal"] = std::chrono::ceil<std::chrono::seconds>(drain.left).count();
+  if (const auto counters = controller.data_plane().all_counters()) {
+    std::uint64_t connections = 0;
+    for (const auto& [id, of_listener] : counters->listeners)
+      connections += of_listener.active_flows();
+    node["connections"] = connections;
+  }
+  return node;
+}
+
+Reply shown(const Call& call) {
+  return {200, json::object{{"node", render_node(call.context)}}};
+}
+
+}  // namespace
+
+Result<Reply> show_node(const Call& call) {
+  return shown(call);
+}
+
+Result<Reply> update_node(const Call& call) {
+  const auto body = unwrap(call.request, "node", "node");
+  if (!body) return tl::unexpected(body.error());
+  const auto& name = call.context.node;
+  bool drained = call.context.controller.model().drained_nodes.contains(name);
+  Attributes in(*body, Purpose::update, "node");
+  in.boolean("drained", drained, false);
+  if (auto done = in.finish(); !done) return tl::unexpected(done.error());
+  if (drained && !call.context.vip_routes) {
+    return fail(ErrorKind::conflict,
+                "This node does not announce its VIPs to routers, so it can't be drained.",
+                "start sluiced with --announce-routes");
+  }
+  auto changed = change(call, [&](model::Model& model) -> Result<void> {
+    if (drained) {
+      model::drain_node(model, name, now());
+    } else {
+      model::undrain_node(model, name);
+    }
+    return {};
+  });
+  if (!changed) return tl::unexpected(changed.error());
+  return shown(call);
+}
+
+}  // namespace sluice::api
