@@ -80,7 +80,7 @@ static __always_inline int packet_without_flow(int family, struct packet *p, str
 	if (p->fragment == FRAGMENT_LATER || (p->fragment && p->protocol == icmp_protocol(family)))
 		return SLUICE_REASON_FRAGMENT_WITHOUT_FIRST;
 	if (p->protocol == icmp_protocol(family))
-		return answer_echo(family, p, ctx);
+		return vip->flags & SLUICE_VIP_STANDBY ? SLUICE_REASON_VIP_STANDBY : answer_echo(family, p, ctx);
 	/* A packet without a defect has known ports. */
 	if (!p->tuple.protocol)
 		return SLUICE_REASON_UNSUPPORTED_PROTOCOL;

@@ -22,6 +22,14 @@ static __always_inline const struct sluice_vip *vip_find(int family, const union
 	return bpf_map_lookup_elem(&vips6, address);
 }
 
+/* Says whether this node answers those who ask who has the address. */
+static __always_inline bool answers_for(int family, const union sluice_address *address)
+{
+	const struct sluice_vip *vip = vip_find(family, address);
+
+	return vip && !(vip->flags & SLUICE_VIP_STANDBY);
+}
+
 /* Says whether no client can have this source (RFC 1122, 3.2.1.3; RFC 4291, 2.5, 2.7), or it is the VIP itself (the
  * land attack). The filter knows that most sources are no VIPs. */
 static __always_inline bool source_is_martian(int family, const struct packet *p)
@@ -115,7 +123,7 @@ static __always_inline int answer_arp(struct packet *p, struct xdp_md *ctx)
 		return SLUICE_REASON_NOT_OURS;
 	vip.ipv4 = arp->target;
 	/* Another host claims our address: an answer would not help, but the host's log may. */
-	if (arp->sender == vip.ipv4 || !vip_find(FAMILY4, &vip))
+	if (arp->sender == vip.ipv4 || !answers_for(FAMILY4, &vip))
 		return SLUICE_REASON_NOT_OURS;
 
 	arp->operation = bpf_htons(ARP_REPLY);
@@ -205,7 +213,7 @@ static __always_inline int solicitation(struct packet *p, struct xdp_md *ctx)
 	if (from_nowhere && !is_multicast6(&p->tuple.destination))
 		return UNDECIDED;
 	target = address_load(FAMILY6, &m->target);
-	if (!vip_find(FAMILY6, &target) || !message_sum_is_right(ctx, p) ||
+	if (!answers_for(FAMILY6, &target) || !message_sum_is_right(ctx, p) ||
 	    !options_are_sound(ctx, p->l4_offset + NEIGHBOUR_WITHOUT_OPTION, p->l4_offset + p->l4_bytes,
 			       from_nowhere))
 		return UNDECIDED;

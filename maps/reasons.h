@@ -133,7 +133,9 @@
 	  "A SYN for a listener that authenticates was not answered: there are too many, in all or from the "        \
 	  "client's network, or it has IP options or is a fragment.")                              \
 	X(SOURCE_HALF_OPEN, DROP, "source_half_open",                                              \
-	  "The client's address has as many authenticated connections half-open as one may have.")
+	  "The client's address has as many authenticated connections half-open as one may have.") \
+	X(VIP_STANDBY, DROP, "vip_standby",                                                        \
+	  "A ping for a VIP for which another node answers now: this one is its standby.")
 
 #define SLUICE_REASON_ENUM(name, verdict, label, sentence) SLUICE_REASON_##name,
 enum sluice_reason { SLUICE_REASONS(SLUICE_REASON_ENUM) SLUICE_REASON_COUNT };

@@ -16,6 +16,9 @@
 /* Packets to a port without a listener, and those of unknown connections that can't begin one, are answered by a TCP
  * RST or an ICMP port unreachable. */
 #define SLUICE_VIP_REJECTS 2U
+/* Another node of this link answers ARP, neighbour solicitations and pings for the address: this one does not. It carries
+ * packets that come all the same. */
+#define SLUICE_VIP_STANDBY 4U
 
 struct sluice_vip {
 	struct sluice_id load_balancer;

@@ -111,6 +111,16 @@ TEST_F(Answer, PingOfADisabledLoadBalancerIsNotAnswered) {
   EXPECT_EQ(receive(ping().bytes()).reason, "vip_down");
 }
 
+TEST_F(Answer, AStandbyAnswersNeitherArpNorPingAndCarriesWhatComes) {
+  put_vip(vip, true, SLUICE_VIP_STANDBY);
+  const Bytes request = who_has(vip).bytes();
+  const Outcome asked = receive(request);
+  EXPECT_EQ(asked.reason, "not_ours");
+  EXPECT_TRUE(same_frame(asked.frame, request));
+  EXPECT_EQ(receive(ping().bytes()).reason, "vip_standby");
+  EXPECT_EQ(receive(from_client(SYN).bytes()).reason, "flow_created");
+}
+
 TEST_F(Answer, PingOfAHostAddressIsTheHosts) {
   EchoFrame echo = ping();
   echo.ip.destination = "10.0.0.9";

@@ -198,6 +198,7 @@ void Differential::add_services(reference::Configuration& c, int family) {
   add_listener(c, family, 16, L4::tcp, 86, add_pool(c, Mode::fullnat, usual, 8080));
   c.listeners[{address_of(address(family, 16)), 86, 6}].allowed =
       address_of(family == 4 ? "203.0.113.5" : "2001:db8:c::5");
+  c.vips[address_of(address(family, 19))].standby = true;
   c.vips[address_of(address(family, 20))].up = false;
   add_listener(c, family, 20, L4::tcp, 80, add_pool(c, Mode::fullnat, usual, 8080));
   // These have no member or listener; some clients are told, others not.
@@ -274,7 +275,8 @@ void Differential::write_pool(std::size_t number) {
 void Differential::write_configuration() {
   const auto& c = model_->configuration();
   for (const auto& [vip, state] : c.vips)
-    put_vip(reference::text_of(vip), state.up, state.rejects ? SLUICE_VIP_REJECTS : 0);
+    put_vip(reference::text_of(vip), state.up,
+            (state.rejects ? SLUICE_VIP_REJECTS : 0) | (state.standby ? SLUICE_VIP_STANDBY : 0));
   for (std::size_t pool = 0; pool < c.pools.size(); ++pool) write_pool(pool);
   std::uint32_t index = 0;
   for (const auto& [service, described] : c.listeners) {

@@ -182,6 +182,9 @@ class Solicitation : public Traffic {
 
 TEST_F(Solicitation, OfAVipIsAnsweredIfItIsInOrder) {
   EXPECT_EQ(receive(who_has()).reason, "nd_answered");
+  put_vip(net().vip, true, SLUICE_VIP_STANDBY);
+  EXPECT_EQ(receive(who_has()).reason, "not_our_mac") << "another node answers";
+  put_vip(net().vip, true);
   auto wrong = who_has();
   wrong.checksum = 0x1234;
   EXPECT_EQ(receive(wrong).reason, "not_our_mac");

@@ -665,6 +665,7 @@ Fate Model::for_vip(const Arrival& a, const Vip& vip) {
   if (v.fragment == Fragment::later || (v.fragment == Fragment::first && v.is_icmp()))
     return dropped("fragment_without_first");
   if (v.is_icmp()) {
+    if (vip.standby) return dropped("vip_standby");
     const auto answer = echo_answer(a.frame, v, configuration_.interfaces.at(a.interface).mac);
     return answer ? answered(*answer, "echo_answered") : dropped("unsupported_protocol");
   }
@@ -695,11 +696,11 @@ Fate Model::receive(const Bytes& frame, const std::string& interface) {
   Address target;
   if (v.ethertype == 0x0806) {
     const auto answer = arp_answer(frame, v, mac, &target);
-    if (answer && is_vip(target)) return answered(*answer, "arp_answered");
+    if (answer && answers_for(target)) return answered(*answer, "arp_answered");
     return passed(frame, "not_ours");
   }
   const auto neighbour = neighbour_answer(frame, v, mac, &target);
-  if (neighbour && is_vip(target)) return answered(*neighbour, "nd_answered");
+  if (neighbour && answers_for(target)) return answered(*neighbour, "nd_answered");
   if (!to_us) return passed(frame, "not_our_mac");
   if (!v.ip) return passed(frame, "not_ours");
   if (const auto fate = known_flow(a)) return *fate;

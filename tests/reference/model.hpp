@@ -73,6 +73,7 @@ struct Room {
 struct Vip {
   bool up = true;
   bool rejects = false;  // tells clients that there is no listener
+  bool standby = false;  // another node answers those who look for it
 };
 struct Interface {
   Mac mac{};
@@ -220,6 +221,9 @@ class Model {
   Fate forward(const Arrival& a, const Translation& t, const std::string& reason, bool to_client);
   Fate send(const Arrival& a, Bytes frame, const Translation& t, const std::string& reason) const;
   bool is_vip(const Address& address) const { return configuration_.vips.count(address) > 0; }
+  bool answers_for(const Address& address) const {
+    return is_vip(address) && !configuration_.vips.at(address).standby;
+  }
 
   Configuration configuration_;
   Choices choices_;

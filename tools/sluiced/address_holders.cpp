@@ -52,6 +52,8 @@ std::optional<std::string> AddressHolders::known(const IpAddress& address) {
 }
 
 bool AddressHolders::may_ask(const IpAddress& address) {
+  // The node whose standby we are has the same VIPs, and answers for them.
+  if (controller_.is_standby()) return false;
   look();
   return !network::questions(host_, attached_, address).empty();
 }

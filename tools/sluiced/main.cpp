@@ -32,6 +32,7 @@
 #include "network/neighbor_keeper.hpp"
 #include "network/routes.hpp"
 #include "network/vlans.hpp"
+#include "network/vrrp_fifo.hpp"
 #include "network/watcher.hpp"
 #include "notice_reader.hpp"
 #include "options.hpp"
@@ -196,6 +197,34 @@ constexpr auto patience_with_the_disk = std::chrono::seconds(10);
   std::_Exit(failed);
 }
 
+// Opens keepalived's FIFO, with --vrrp-fifo.
+Result<std::optional<network::VrrpFifo>> open_vrrp_fifo(boost::asio::io_context& loop,
+                                                        const Options& options) {
+  if (options.vrrp_fifo.empty()) return std::nullopt;
+  auto fifo = network::VrrpFifo::open(loop.get_executor(), options.vrrp_fifo);
+  if (!fifo) return tl::unexpected(std::move(fifo.error()));
+  spdlog::info("keepalived decides who answers for VIPs ({}): {}", options.vrrp_fifo.string(),
+               fifo->is_active() ? "this node" : "another node");
+  return std::optional<network::VrrpFifo>(std::move(*fifo));
+}
+
+// Answers for the VIPs, or stops to, as keepalived says.
+void obey(network::VrrpFifo& fifo, control::Controller& controller, control::Follower& follower,
+          api::Events& events) {
+  fifo.listen({.changed =
+                   [&](bool active) {
+                     const auto* what =
+                         active ? "this node is the VRRP master: it answers for its VIPs"
+                                : "another node is the VRRP master: this one is its "
+                                  "standby";
+                     spdlog::info("{}", what);
+                     events.add(api::about_member("attachment", what, nullptr));
+                     controller.set_standby(!active);
+                     follower.catch_up();  // announces at once
+                   },
+               .claimed = [&] { follower.announce_again(); }});
+}
+
 // Withdraws what an earlier sluiced has announced and this one won't.
 Result<void> forget_announcements() {
   const auto withdrawn = network::withdraw_announcements();
@@ -269,10 +298,13 @@ Result<void> run(const Options& options) {
   // The controller makes the data plane equal to the desired state. From here on another thread
   // waits for the disk.
   store::WriterThread writer(*store, post);
+  auto vrrp_fifo = open_vrrp_fifo(loop, options);
+  if (!vrrp_fifo) return tl::unexpected(std::move(vrrp_fifo.error()));
   using Age = control::Controller::Age;
   auto started =
       control::Controller::start(std::move(*stored), writer, **data_plane,
-                                 options.accept_older_state ? Age::accept_older : Age::check);
+                                 options.accept_older_state ? Age::accept_older : Age::check,
+                                 *vrrp_fifo && !(*vrrp_fifo)->is_active());
   if (!started) return fail(std::move(started.error()), options.state_directory.string());
   const auto controller = std::move(*started);
   controller->set_networks(options.networks);
@@ -286,6 +318,7 @@ Result<void> run(const Options& options) {
                              [&](std::string_view kind, std::string what, const Uuid* member) {
                                events.add(event_about(controller->model(), kind, what, member));
                              });
+  if (*vrrp_fifo) obey(**vrrp_fifo, *controller, follower, events);
   NoticeReader notice_reader(loop, **data_plane, *neighbors, follower);
   std::vector<std::uint32_t> warned_vlans;
   std::optional<control::VipRoutes> vip_routes;

@@ -75,6 +75,9 @@ po::options_description settings() {
        "attach to these NICs, unless that is done already")  //
       ("node", po::value<Text>()->default_value("", "the host name")->value_name("NAME"),
        "this node's name, by which it is drained")  //
+      ("vrrp-fifo", po::value<Text>()->default_value("", "none")->value_name("PATH"),
+       "answer ARP, neighbour solicitations and pings for VIPs only while keepalived says by this "
+       "FIFO (vrrp_notify_fifo) that this node is the master")  //
       ("announce-routes", po::bool_switch(),
        "announce each VIP that this node can serve by a route in table 142, for BIRD or FRR to "
        "export")  //
@@ -226,6 +229,7 @@ std::variant<Options, ExitCode> to_options(const po::variables_map& values) {
   if (values.count("interface")) options.interfaces = values["interface"].as<Texts>();
   options.node = values["node"].as<Text>();
   if (options.node.empty()) options.node = boost::asio::ip::host_name();
+  options.vrrp_fifo = values["vrrp-fifo"].as<Text>();
   options.announce_routes = values["announce-routes"].as<bool>();
   options.announce_ipv6_in_main_table = values["announce-ipv6-in-main-table"].as<bool>();
   if (options.announce_ipv6_in_main_table && !options.announce_routes)

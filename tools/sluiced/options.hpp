@@ -29,7 +29,8 @@ struct Options {
   std::filesystem::path test_hook;     // empty: none
   std::optional<std::uint32_t> flows;  // unset: what is pinned, or the default
   std::vector<std::string> interfaces;
-  std::string node;  // its name
+  std::string node;                 // its name
+  std::filesystem::path vrrp_fifo;  // empty: this node always answers for its VIPs
   bool announce_routes = false;
   bool announce_ipv6_in_main_table = false;
   spdlog::level::level_enum log_level = spdlog::level::info;

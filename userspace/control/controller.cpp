@@ -121,8 +121,9 @@ model::FullListeners Controller::full_listeners() {
 
 Result<std::unique_ptr<Controller>> Controller::start(store::Contents contents,
                                                       store::Writer& writer, DataPlane& data_plane,
-                                                      Age age) {
+                                                      Age age, bool standby) {
   std::unique_ptr<Controller> controller(new Controller(std::move(contents), writer, data_plane));
+  controller->standby_ = standby;
   // A data plane that can't be read is reported below.
   const auto carried = data_plane.store_position().value_or(store::Position{});
   if (auto present = data_plane.read()) {
@@ -382,6 +383,14 @@ void Controller::set_overdue(Overdue overdue) {
   proceed();
 }
 
+void Controller::set_standby(bool standby) {
+  if (standby == standby_) return;
+  standby_ = standby;
+  settle(bring_in_line(Verify::trust));
+  notify();
+  proceed();
+}
+
 void Controller::adopt(DataPlane& data_plane) {
   data_plane_ = &data_plane;
   lost_.reset();
@@ -445,7 +454,7 @@ Result<std::vector<std::string>> Controller::repair_drift() {
 // The outcome without a data plane that packets meet: each of its objects counts as refused.
 Attempt Controller::nothing_of_it(const Error& why) {
   actual_.reset();
-  desired_.follow(model_, {health_, suspects_, overdue_});
+  desired_.follow(model_, {health_, suspects_, overdue_, standby_});
   Attempt attempt;
   for (auto& operation : diff(desired_.state(), {}))
     attempt.refusals.push_back({std::move(operation), why});
@@ -455,7 +464,7 @@ Attempt Controller::nothing_of_it(const Error& why) {
 // Returns the operations that the data plane lacks, as far as we know its state. If it held all
 // that was desired before, only what has changed since is compared.
 std::vector<Operation> Controller::missing_operations() {
-  const auto changed = desired_.follow(model_, {health_, suspects_, overdue_});
+  const auto changed = desired_.follow(model_, {health_, suspects_, overdue_, standby_});
   if (!in_line_) return diff(desired_.state(), *actual_);
   return diff(part_of(desired_.state(), changed), part_of(*actual_, changed));
 }

@@ -43,11 +43,12 @@ class Controller {
  public:
   // Reads the stored state and makes the data plane equal to it, whatever that holds from an
   // earlier run. Fails without changes if the data plane is newer than the store (store_age.hpp)
-  // and `age` does not accept that. A refusal of the data plane leaves objects in ERROR. From here
-  // on only the writer uses the store.
+  // and `age` does not accept that. `standby`: see set_standby(). A refusal of the data plane
+  // leaves objects in ERROR. From here on only the writer uses the store.
   enum class Age { check, accept_older };
   static Result<std::unique_ptr<Controller>> start(store::Contents contents, store::Writer& writer,
-                                                   DataPlane& data_plane, Age age = Age::check);
+                                                   DataPlane& data_plane, Age age = Age::check,
+                                                   bool standby = false);
   Controller(const Controller&) = delete;
   Controller& operator=(const Controller&) = delete;
 
@@ -119,6 +120,11 @@ class Controller {
   // Ends the connections of these members from now on. It is not stored, because it follows from
   // the members' drain_until.
   void set_overdue(Overdue overdue);
+
+  // Says whether another node of the link answers ARP, neighbour solicitations and pings for the
+  // VIPs from now on.
+  void set_standby(bool standby);
+  bool is_standby() const { return standby_; }
 
   // Makes the next attempt to apply read the data plane first.
   void distrust_data_plane() { actual_.reset(); }
@@ -200,6 +206,7 @@ class Controller {
   model::HealthTable health_;
   Suspects suspects_;
   Overdue overdue_;
+  bool standby_ = false;
   std::optional<model::Model> staged_;  // within a request: its changes so far
   bool in_transaction_ = false;
   std::optional<model::Model> before_request_;  // unset: model_

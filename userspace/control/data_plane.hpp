@@ -28,8 +28,9 @@ namespace sluice::control {
 
 struct VipEntry {
   Uuid load_balancer{};
-  bool up = true;       // false: the address stays ours, but its packets are dropped
-  bool resets = false;  // tells clients of ports without listener, and of unknown connections
+  bool up = true;        // false: the address stays ours, but its packets are dropped
+  bool resets = false;   // tells clients of ports without listener, and of unknown connections
+  bool standby = false;  // another node of the link answers ARP, ND and pings
 
   bool operator==(const VipEntry&) const = default;
 };

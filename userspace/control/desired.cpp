@@ -138,7 +138,10 @@ EntryKeys Desired::follow(const Model& model, const Knowledge& known) {
   add_differences(members, suspects_, known.suspects);
   add_differences(members, overdue_, known.overdue);
 
-  const auto sources = touched(model_, model, members);
+  auto sources = touched(model_, model, members);
+  if (standby_ != known.standby) {
+    for (const auto& [id, load_balancer] : model.load_balancers) sources.load_balancers.insert(id);
+  }
   auto keys = keys_of(model_, sources);
   auto part = desired_state(model, known, sources);
   replace_part(state_.vips, keys.vips, std::move(part.vips));
@@ -149,6 +152,7 @@ EntryKeys Desired::follow(const Model& model, const Knowledge& known) {
   health_ = known.health;
   suspects_ = known.suspects;
   overdue_ = known.overdue;
+  standby_ = known.standby;
   return keys;
 }
 

@@ -33,6 +33,7 @@ class Desired {
   model::HealthTable health_;
   Suspects suspects_;
   Overdue overdue_;
+  bool standby_ = false;
 };
 
 }  // namespace sluice::control

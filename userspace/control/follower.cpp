@@ -213,11 +213,13 @@ void Follower::announce_vips() {
     indices.push_back(interface.index);
     names.push_back(interface.name);
   }
-  if (!announced_ || announced_->interfaces != indices ||
+  const bool standby = controller_.is_standby();
+  if (!announced_ || announced_->interfaces != indices || announced_->standby != standby ||
       !same_vips(announced_->model, controller_.model())) {
-    announcer_.announce(indices, active_vips(controller_.model()));
+    announcer_.announce(indices,
+                        standby ? std::vector<IpAddress>() : active_vips(controller_.model()));
   }
-  announced_ = {controller_.model(), indices};
+  announced_ = {controller_.model(), indices, standby};
   if (names == told_interfaces_) return;
   if (names.empty()) {
     spdlog::warn(

@@ -32,6 +32,9 @@ class Follower {
   // come and go.
   void catch_up();
 
+  // Announces all VIPs to the neighbours again, unless another node answers for them.
+  void announce_again() { announcer_.repeat(); }
+
   // Notes a link that is new, up again, or has another MAC.
   void link_changed(std::uint32_t interface_index);
 
@@ -43,6 +46,7 @@ class Follower {
   struct Announced {
     model::Model model;
     std::vector<std::uint32_t> interfaces;
+    bool standby = false;
   };
   void schedule();
   void health_changed(const std::vector<health::Monitor::Change>& changes);

@@ -184,10 +184,10 @@ std::vector<Address> addresses(const model::Model& model, const model::LoadBalan
 }
 
 void add_addresses(DataPlaneState& state, const model::Model& model,
-                   const model::LoadBalancer& owner) {
+                   const model::LoadBalancer& owner, bool standby) {
   const bool resets = owner.on_unmatched == model::RefusalMode::reset;
   for (const auto& [address, up] : addresses(model, owner)) {
-    state.vips[address] = {owner.id, up, resets};
+    state.vips[address] = {owner.id, up, resets, standby};
   }
 }
 
@@ -257,11 +257,11 @@ void append(Operations& operations, Operations&& more) {
 }  // namespace
 
 DataPlaneState desired_state(const model::Model& model, const model::HealthTable& health,
-                             const Suspects& suspects, const Overdue& overdue) {
+                             const Suspects& suspects, const Overdue& overdue, bool standby) {
   DataPlaneState state;
-  const Knowledge known{health, suspects, overdue};
+  const Knowledge known{health, suspects, overdue, standby};
   for (const auto& [id, pool] : model.pools) add_pool(state, model, pool, known);
-  for (const auto& [id, owner] : model.load_balancers) add_addresses(state, model, owner);
+  for (const auto& [id, owner] : model.load_balancers) add_addresses(state, model, owner, standby);
   for (const auto& [id, listener] : model.listeners) add_listener(state, model, listener);
   return state;
 }
@@ -272,7 +272,7 @@ DataPlaneState desired_state(const model::Model& model, const Knowledge& known,
   for_each(model.pools, sources.pools,
            [&](const auto& pool) { add_pool(state, model, pool, known); });
   for_each(model.load_balancers, sources.load_balancers,
-           [&](const auto& owner) { add_addresses(state, model, owner); });
+           [&](const auto& owner) { add_addresses(state, model, owner, known.standby); });
   for_each(model.listeners, sources.listeners,
            [&](const auto& listener) { add_listener(state, model, listener); });
   return state;

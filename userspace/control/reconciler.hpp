@@ -16,11 +16,13 @@ using Suspects = std::set<Uuid>;
 // Members whose time to drain is over, so that their connections are ended.
 using Overdue = std::set<Uuid>;
 
-// The members' state outside of the model.
+// What the desired state depends on beside the model: the state of the members, and whether another
+// node answers for the VIPs.
 struct Knowledge {
   const model::HealthTable& health;
   const Suspects& suspects;
   const Overdue& overdue;
+  bool standby = false;
 };
 
 // Objects of a model from which entries of the data plane come: from a load balancer its addresses,
@@ -46,7 +48,8 @@ EntryKeys keys_of(const model::Model& model, const Sources& sources);
 // The desired state of the data plane. It has no disabled listeners and pools, and a disabled load
 // balancer's VIPs are down. Rings have the usable members only, or backups if no other is usable.
 DataPlaneState desired_state(const model::Model& model, const model::HealthTable& health,
-                             const Suspects& suspects = {}, const Overdue& overdue = {});
+                             const Suspects& suspects = {}, const Overdue& overdue = {},
+                             bool standby = false);
 
 // Operations that turn `actual` into `desired`, in an order that never exposes a half-built state:
 // members before the rings that name them, pools before listeners, listeners before VIPs; removal

@@ -128,13 +128,14 @@ ForwardingMode mode_from_flags(std::uint16_t flags) {
 static_assert(sizeof(Uuid) == SLUICE_ID_BYTES);
 
 sluice_vip to_map(const control::VipEntry& entry) {
-  return {to_map(entry.load_balancer),
-          (entry.up ? SLUICE_VIP_UP : 0) | (entry.resets ? SLUICE_VIP_REJECTS : 0)};
+  return {to_map(entry.load_balancer), (entry.up ? SLUICE_VIP_UP : 0) |
+                                           (entry.resets ? SLUICE_VIP_REJECTS : 0) |
+                                           (entry.standby ? SLUICE_VIP_STANDBY : 0)};
 }
 
 control::VipEntry from_map(const sluice_vip& vip) {
   return {from_map(vip.load_balancer), (vip.flags & SLUICE_VIP_UP) != 0,
-          (vip.flags & SLUICE_VIP_REJECTS) != 0};
+          (vip.flags & SLUICE_VIP_REJECTS) != 0, (vip.flags & SLUICE_VIP_STANDBY) != 0};
 }
 
 sluice_member to_map(const Uuid& id, const control::MemberEntry& entry) {

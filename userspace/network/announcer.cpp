@@ -82,4 +82,8 @@ void Announcer::interface_changed(std::uint32_t interface_index) {
   state_->send(std::move(claims), 1);
 }
 
+void Announcer::repeat() {
+  state_->send({state_->claimed.begin(), state_->claimed.end()}, 1);
+}
+
 }  // namespace sluice::network

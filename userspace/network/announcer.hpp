@@ -30,6 +30,8 @@ class Announcer {
   void announce(const std::vector<std::uint32_t>& interfaces, const std::vector<IpAddress>& vips);
   // Announces everything on this interface anew.
   void interface_changed(std::uint32_t interface_index);
+  // Announces everything anew: somebody else has claimed it meanwhile.
+  void repeat();
 
  private:
   struct State;

@@ -560,6 +560,17 @@ TEST_F(ControllerTest, OnlyVipsThatTheDataPlaneTookAndThatAreUpAreHeld) {
   EXPECT_THAT(controller->held_vips(), testing::Optional(testing::Contains(vip)));
 }
 
+TEST_F(ControllerTest, AStandbyKeepsEverythingButDoesNotAnswerForItsVips) {
+  build();
+  const auto active = data_plane.state;
+  controller->set_standby(true);
+  for (const auto& [address, entry] : data_plane.state.vips) EXPECT_TRUE(entry.standby);
+  EXPECT_EQ(data_plane.state.listeners, active.listeners);
+  EXPECT_THAT(controller->repair_drift().value(), IsEmpty());
+  controller->set_standby(false);
+  EXPECT_EQ(data_plane.state, active);
+}
+
 TEST_F(ControllerTest, WhatPacketsDoNotMeetIsErrorUntilTheyDo) {
   build();
   controller->lose_data_plane({ErrorKind::not_found, "the pins are gone", "", 0});

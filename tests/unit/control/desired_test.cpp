@@ -21,7 +21,7 @@ class Changing {
   explicit Changing(unsigned seed) : random_(seed) {}
 
   void change() {
-    switch (random_() % 8) {
+    switch (random_() % 9) {
       case 0:
         return change_load_balancer(number(4));
       case 1:
@@ -37,17 +37,21 @@ class Changing {
       case 6:
         health[id(member, number(24))] = number(2) == 0 ? Health::up : Health::down;
         return;
+      case 7:
+        standby = chance(50);
+        return;
       default:
         return change_member(number(24));
     }
   }
 
-  Knowledge known() const { return {health, suspects, overdue}; }
+  Knowledge known() const { return {health, suspects, overdue, standby}; }
 
   model::Model model;
   model::HealthTable health;
   Suspects suspects;
   Overdue overdue;
+  bool standby = false;
 
  private:
   enum Kind : std::uint8_t { load_balancer = 1, floating_ip, pool, listener, member };
@@ -168,8 +172,8 @@ TEST(DesiredProperty, StaysWhatTheWholeModelGivesAndTellsAllThatChanged) {
     for (int step = 0; step < 60; ++step) {
       for (unsigned i = 0; i <= seed % 4; ++i) changing.change();
       const auto changed = desired.follow(changing.model, changing.known());
-      const auto whole =
-          desired_state(changing.model, changing.health, changing.suspects, changing.overdue);
+      const auto whole = desired_state(changing.model, changing.health, changing.suspects,
+                                       changing.overdue, changing.standby);
       ASSERT_EQ(desired.state(), whole) << "seed " << seed << ", step " << step;
       ASSERT_EQ(diff(part_of(whole, changed), part_of(before, changed)), diff(whole, before))
           << "seed " << seed << ", step " << step;

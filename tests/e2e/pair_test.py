@@ -1,0 +1,158 @@
+#!/usr/bin/python3
+"""Two nodes on one link, of which one answers for the VIPs: keepalived says which (the package's keepalived.conf).
+
+    client 10.0.0.2 ─┬─ one 10.0.0.11: Sluice and keepalived, priority 100
+                     └─ two 10.0.0.12: Sluice and keepalived, priority 99
+"""
+
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import tempfile
+import unittest
+
+import support
+from support import ROOT, program, wait_for
+
+EXAMPLE = ROOT / "tools/package/examples/keepalived.conf"
+VIP, VIP6 = "10.0.0.16", "2001:db8::16"
+NODES = {"one": 11, "two": 12}
+
+
+class Pair(unittest.TestCase):
+    def setUp(self):
+        if support.missing("keepalived"):
+            self.skipTest("keepalived is not installed (run: sudo scripts/install-deps)")
+        self.prefix = f"e2e-{os.getpid()}-pair"
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="sluice-pair-", dir="/run"))
+        self.processes = {}
+        self.addCleanup(self.down)
+        for host in ("client", *NODES):
+            subprocess.run(["ip", "netns", "add", f"{self.prefix}-{host}"], check=True)
+            self.run_on(host, "sysctl", "-qw", "net.ipv6.conf.all.accept_dad=0", "net.ipv6.conf.default.accept_dad=0")
+            self.run_on(host, "ip", "link", "set", "lo", "up")
+        self.run_on("client", "ip", "link", "add", "br0", "type", "bridge")
+        self.address("client", "br0", 2)
+        for host, number in NODES.items():
+            subprocess.run(["ip", "link", "add", f"to-{host}", "netns", f"{self.prefix}-client", "type", "veth",
+                            "peer", "eth0", "netns", f"{self.prefix}-{host}"], check=True)
+            self.run_on("client", "ip", "link", "set", f"to-{host}", "master", "br0", "up")
+            self.address(host, "eth0", number)
+            self.run_on(host, program("sluice-loader"), "attach", "eth0", "--mode", "generic", "--flows", "4096",
+                        "--pin-dir", self.pins(host))
+
+    def down(self):
+        result = self._outcome.result
+        failed = any(test is self for test, _ in result.failures + result.errors)
+        for name, process in self.processes.items():
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM if name.startswith("keepalived") else signal.SIGKILL)
+            process.wait()
+            if failed:
+                print(f"--- {name} ---\n{(self.directory / name).with_suffix('.log').read_text()[-3000:]}")
+        for host in NODES:
+            self.run_on(host, program("sluice-loader"), "detach", "--all", "--pin-dir", self.pins(host), check=False)
+        for host in ("client", *NODES):
+            subprocess.run(["ip", "netns", "del", f"{self.prefix}-{host}"], check=False)
+        shutil.rmtree(self.directory)
+
+    def address(self, host, interface, number):
+        self.run_on(host, "ip", "link", "set", interface, "up")
+        self.run_on(host, "ip", "address", "add", f"10.0.0.{number}/24", "dev", interface)
+        self.run_on(host, "ip", "address", "add", f"2001:db8::{number}/64", "dev", interface, "nodad")
+
+    def run_on(self, host, *words, check=True):
+        done = subprocess.run(["nsenter", f"--net=/run/netns/{self.prefix}-{host}", "--", *map(str, words)], text=True,
+                              capture_output=True, stdin=subprocess.DEVNULL, timeout=60 * support.PATIENCE)
+        if check and done.returncode != 0:
+            raise AssertionError(f"on {host}: {words}: exit {done.returncode}\n{done.stdout}{done.stderr}")
+        return done.stdout
+
+    def spawn(self, name, host, *words):
+        with open(self.directory / f"{name}.log", "a") as log:
+            self.processes[name] = subprocess.Popen(["nsenter", f"--net=/run/netns/{self.prefix}-{host}", "--", *map(str, words)],
+                                                    stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+    def pins(self, host):
+        return f"/sys/fs/bpf/sluice-{self.prefix}-{host}"
+
+    def ctl(self, host, *words, check=True):
+        return self.run_on(host, program("sluicectl"), "--socket", self.directory / f"{host}.sock", *words, check=check)
+
+    def start_sluiced(self, host):
+        self.spawn(f"sluiced-{host}", host, program("sluiced"), "--state-dir", self.directory / f"state-{host}", "--socket",
+                   self.directory / f"{host}.sock", "--pin-dir", self.pins(host), "--interface", "eth0", "--vrrp-fifo",
+                   self.directory / f"{host}.fifo")
+        wait_for(lambda: self.ctl(host, "loadbalancer", "list", check=False), 10, "sluiced answers")
+
+    def start_keepalived(self, host):
+        """Starts it with the package's configuration, with this host's FIFO and priority."""
+        text = EXAMPLE.read_text().replace("/run/sluice/vrrp.fifo", str(self.directory / f"{host}.fifo"))
+        if host == "two":
+            text = text.replace("priority 100", "priority 99")
+        configuration = self.directory / f"{host}.conf"
+        configuration.write_text(text)
+        self.spawn(f"keepalived-{host}", host, "keepalived", "--dont-fork", "--log-console", "--vrrp", "-f", configuration, "-p",
+                   self.directory / f"{host}.pid", "-r", self.directory / f"{host}-vrrp.pid")
+
+    def end(self, name, how=signal.SIGTERM):
+        self.processes[name].send_signal(how)
+        self.processes[name].wait()
+
+    def mac(self, host):
+        return self.run_on(host, "ip", "-brief", "link", "show", "eth0").split()[2]
+
+    def answers(self):
+        """Returns the nodes that answer the client's ARP requests for the VIP."""
+        shown = self.run_on("client", "arping", "-I", "br0", "-c", "2", "-w", "2", VIP, check=False)
+        return {host for host in NODES if self.mac(host).lower() in shown.lower()}
+
+    def neighbor(self, vip):
+        """Returns the node that the client's neighbour table has for the VIP."""
+        shown = self.run_on("client", "ip", "neigh", "show", vip)
+        return next((host for host in NODES if self.mac(host) in shown), None)
+
+    def wait_for_master(self, host):
+        wait_for(lambda: self.answers() == {host}, 15, f"{host} alone answers")
+        for vip in (VIP, VIP6):
+            wait_for(lambda: self.run_on("client", "ping", "-c", "1", "-W", "1", vip, check=False).count("1 received"), 10,
+                     f"{vip} answers")
+            self.assertEqual(host, self.neighbor(vip))
+
+    def test_the_master_answers_and_its_standby_takes_over(self):
+        for host in NODES:
+            self.start_sluiced(host)
+            for vip in (VIP, VIP6):
+                self.ctl(host, "loadbalancer", "create", "--name", vip, "--vip-address", vip)
+        self.assertEqual(set(), self.answers(), "nobody answers before keepalived has said who")
+        self.start_keepalived("one")
+        self.wait_for_master("one")
+        self.start_keepalived("two")
+        wait_for(lambda: 'INSTANCE "vips" BACKUP' in (self.directory / "two.fifo.state").read_text()
+                 if (self.directory / "two.fifo.state").exists() else False, 10, "two is the standby")
+
+        # The client hears of a takeover without asking; keepalived that ends in order hands over at once.
+        self.end("keepalived-one")
+        wait_for(lambda: self.neighbor(VIP) == "two" and self.neighbor(VIP6) == "two", 10, "two has announced itself")
+        self.wait_for_master("two")
+        self.assertIn("this node is the VRRP master", self.ctl("two", "events"))
+
+        # A restart of sluiced changes nothing, although keepalived says nothing anew.
+        self.end("sluiced-two", signal.SIGKILL)
+        self.start_sluiced("two")
+        self.assertEqual({"two"}, self.answers())
+
+        # After a partition both are masters. The one that stays announces itself again when it hears the other.
+        self.run_on("client", "ip", "link", "set", "to-two", "nomaster")
+        self.start_keepalived("one")
+        self.wait_for_master("one")
+        self.run_on("client", "ip", "link", "set", "to-two", "master", "br0")
+        self.wait_for_master("one")
+        log = (self.directory / "sluiced-two.log").read_text()
+        self.assertIn("another node is the VRRP master", log)
+
+
+if __name__ == "__main__":
+    support.main()
