@@ -15,12 +15,20 @@ class FailingStore : public store::Store {
   std::vector<model::EventRecord> kept;
   // Returns an error for the commits that must fail (counted from 1).
   std::function<Result<void>(std::size_t number)> veto;
+  // Changes of somebody else, each of which comes just before a commit, which then clashes.
+  std::vector<std::function<void(model::Model&)>> intrusions;
 
   Result<store::Contents> load() override { return contents; }
   Result<std::uint64_t> commit(const store::Commit& commit) override {
     commits++;
     if (veto) {
       if (auto allowed = veto(commits); !allowed) return tl::unexpected(std::move(allowed.error()));
+    }
+    if (!intrusions.empty()) {
+      intrusions.front()(contents.model);
+      intrusions.erase(intrusions.begin());
+      contents.position.generation++;
+      return fail(ErrorKind::conflict, "somebody else was faster");
     }
     model::apply(contents.model, commit.objects);
     for (const auto& [member, health] : commit.health) {
@@ -53,6 +61,7 @@ class HeldWriter : public store::Writer {
     });
     if (!hold) let_through();
   }
+  void load(LoadDone done) override { done(store_.load()); }
   void events(model::EventQuery query, EventsDone done) override { done(store_.events(query)); }
   void back_up(BackUpDone done) override { done(store_.back_up()); }
   void read_backup(std::string file, ReadDone done) override { done(store_.read_backup(file)); }

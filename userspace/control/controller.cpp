@@ -197,7 +197,7 @@ void Controller::proceed() {
     add_events(missing.commit, group);
     if (missing.commit.empty()) {
       stored_.model = missing.model;  // equal, and now they share everything
-      for (const auto& done : group.done) done({});
+      for (const auto& one : group.accepted) one.done({});
       continue;
     }
     committing_ = true;
@@ -205,9 +205,9 @@ void Controller::proceed() {
     commits_++;
     // Copied for the writer's thread: it shares nothing with ours.
     auto copy = missing.commit;
-    writer_->commit(std::move(copy), [this, group = std::move(group),
-                                      missing = std::move(missing)](Result<std::uint64_t> outcome) {
-      committed(group, missing, std::move(outcome));
+    writer_->commit(std::move(copy), [this, group = std::move(group), missing = std::move(missing)](
+                                         Result<std::uint64_t> outcome) mutable {
+      committed(std::move(group), missing, std::move(outcome));
     });
   }
   proceeding_ = false;
@@ -216,21 +216,22 @@ void Controller::proceed() {
 // Runs the waiting requests, each on the result of those before it. A request that is refused is
 // answered at once and leaves no trace.
 Controller::Group Controller::carry_out_waiting() {
-  Group group{.changes = {}, .before = model_, .next = model_, .done = {}, .events = {}};
+  Group group{.changes = {}, .before = model_, .next = model_, .accepted = {}, .events = {}};
   if (waiting_.empty()) return group;
   std::vector<std::function<void()>> refusals;
   staged_ = model_;
-  for (auto& [request, done] : std::exchange(waiting_, {})) {
+  for (auto& waiting : std::exchange(waiting_, {})) {
     before_request_ = *staged_;
     const auto recorded_before = recorded_.size();
-    auto outcome = request();
+    auto outcome = waiting.request();
     if (outcome) outcome = permit(*staged_);
     if (outcome) {
-      group.done.push_back(std::move(done));
+      group.accepted.push_back(std::move(waiting));
     } else {
       staged_ = *before_request_;
       recorded_.resize(recorded_before);
-      refusals.push_back([done = std::move(done), outcome = std::move(outcome)] { done(outcome); });
+      refusals.push_back(
+          [done = std::move(waiting.done), outcome = std::move(outcome)] { done(outcome); });
     }
   }
   group.next = std::move(*staged_);
@@ -299,13 +300,15 @@ void Controller::forget_surplus_notes() {
   for (; notes_.size() > most_unstored_events; notes_.pop_front()) forgotten_notes_++;
 }
 
-void Controller::committed(const Group& group, const Missing& stored,
-                           Result<std::uint64_t> outcome) {
+void Controller::committed(Group group, const Missing& stored, Result<std::uint64_t> outcome) {
+  if (!outcome && outcome.error().kind == ErrorKind::conflict)
+    return clashed(std::move(group), stored, outcome.error());
   committing_ = false;
+  clashes_ = 0;
   if (!outcome) {
     take_notes_back(group, stored.commit);
     note_store_failure(outcome.error());
-    for (const auto& done : group.done) done(tl::unexpected(outcome.error()));
+    for (const auto& one : group.accepted) one.done(tl::unexpected(outcome.error()));
     return proceed();
   }
   note_stored(stored, *outcome);
@@ -322,8 +325,62 @@ void Controller::committed(const Group& group, const Missing& stored,
     notify();
   }
   note_position();
-  for (const auto& done : group.done) done({});
+  for (const auto& one : group.accepted) one.done({});
   proceed();
+}
+
+// Reads what somebody else has stored. Until it is there, nothing else goes to the store.
+void Controller::clashed(Group group, const Missing& stored, const Error& error) {
+  take_notes_back(group, stored.commit);
+  clashes_++;
+  writer_->load([this, error, group = std::move(group)](Result<store::Contents> contents) mutable {
+    committing_ = false;
+    if (!contents) {
+      note_store_failure(contents.error());
+      for (const auto& one : group.accepted) one.done(tl::unexpected(contents.error()));
+      return proceed();
+    }
+    take_over(std::move(*contents));
+    // Health and statuses alone aren't worth an endless race: the next drift check tries again.
+    if (clashes_ >= most_clashes) {
+      unsaved_ = false;
+      note_store_failure(error);
+    }
+    carry_out_again(std::move(group));
+    proceed();
+  });
+}
+
+// Puts the requests before those that have come later, each unless it has clashed too often.
+void Controller::carry_out_again(Group group) {
+  std::vector<Waiting> given_up;
+  for (auto one = group.accepted.rbegin(); one != group.accepted.rend(); ++one) {
+    one->clashes++;
+    if (one->clashes < most_clashes) {
+      waiting_.push_front(std::move(*one));
+    } else {
+      given_up.insert(given_up.begin(), std::move(*one));
+    }
+  }
+  for (const auto& one : given_up) {
+    one.done(
+        fail(ErrorKind::conflict,
+             fmt::format("Somebody else changed the state at the same time, {} times in a row.",
+                         most_clashes),
+             "try again"));
+  }
+}
+
+// Makes a state that somebody else has stored ours. What probes have found here stays.
+void Controller::take_over(store::Contents contents) {
+  const auto before = model_;
+  model_ = contents.model;
+  stored_ = std::move(contents);
+  prune_health(before);
+  unsaved_ = true;
+  if (hook_() != Hook::hold) settle(bring_in_line(Verify::read_back));
+  notify();
+  note_position();
 }
 
 // Notes the store's position in the data plane, after the commit was applied. A kill in between

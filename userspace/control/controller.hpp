@@ -7,6 +7,9 @@
 // next. Health and suspicions reach the data plane at once, whatever the disk does, and the store
 // with the next commit.
 //
+// Somebody else may change the store, too. A commit that clashes with that is given up, the newer
+// state is taken over, and the requests are carried out again on it.
+//
 // If applying fails, the objects that were pending become ERROR with the reason, and the next
 // change or drift check tries again.
 #pragma once
@@ -67,7 +70,10 @@ class Controller {
 
   // Carries out `request` when the commits before it are done, and calls `done` when its changes
   // are stored and applied, or with the reason why none was. Success means stored; the objects'
-  // provisioning status tells whether the data plane took them.
+  // provisioning status tells whether the data plane took them. A request is carried out again when
+  // somebody else has changed the store meanwhile, so it must have no other effects than those of
+  // change() and record(); after so many clashes it fails with ErrorKind::conflict.
+  static constexpr int most_clashes = 5;
   using Request = std::function<Result<void>()>;
   using Done = std::function<void(Result<void>)>;
   void submit(Request request, Done done);
@@ -162,12 +168,13 @@ class Controller {
   struct Waiting {
     Request request;
     Done done;
+    int clashes = 0;
   };
   // The requests of one commit.
   struct Group {
     model::Changes changes;
     model::Model before, next;  // what they begin with, and their result
-    std::vector<Done> done;
+    std::vector<Waiting> accepted;
     std::vector<model::EventRecord> events;
   };
   // A commit, and what the store contains after it.
@@ -183,7 +190,10 @@ class Controller {
   Group carry_out_waiting();
   Missing missing_in_store(const Group& group) const;
   void add_events(store::Commit& commit, const Group& group);
-  void committed(const Group& group, const Missing& stored, Result<std::uint64_t> outcome);
+  void committed(Group group, const Missing& stored, Result<std::uint64_t> outcome);
+  void clashed(Group group, const Missing& stored, const Error& error);
+  void carry_out_again(Group group);
+  void take_over(store::Contents contents);
   void note_stored(const Missing& stored, std::uint64_t generation);
   void take_notes_back(const Group& group, const store::Commit& commit);
   void forget_surplus_notes();
@@ -217,6 +227,7 @@ class Controller {
   std::chrono::steady_clock::time_point committing_since_;
   bool unsaved_ = false;  // model_ or health_ may be ahead of stored_
   std::uint64_t commits_ = 0;
+  int clashes_ = 0;                        // in a row
   std::uint64_t generation_at_least_ = 0;  // of the next commit; 0: the store counts
   std::string store_failure_;              // of the last commit; empty: it was stored
   Desired desired_;

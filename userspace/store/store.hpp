@@ -57,7 +57,9 @@ class Store {
   virtual ~Store() = default;
 
   virtual Result<Contents> load() = 0;
-  // Stores the commit; on success it is on disk. Returns the new generation.
+  // Stores the commit; on success it is on disk. Returns the new generation. ErrorKind::conflict:
+  // somebody else has changed the store since load() or the last commit of ours; nothing was
+  // stored, and load() has what is there now.
   virtual Result<std::uint64_t> commit(const Commit& commit) = 0;
   // Finds events. They come in the order of their numbers.
   virtual Result<std::vector<model::EventRecord>> events(const model::EventQuery& query) = 0;

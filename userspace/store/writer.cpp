@@ -10,6 +10,12 @@ void WriterThread::commit(Commit commit, Done done) {
   });
 }
 
+void WriterThread::load(LoadDone done) {
+  worker_.run([this, done = std::move(done)]() mutable {
+    return [done = std::move(done), outcome = store_.load()] { done(outcome); };
+  });
+}
+
 void WriterThread::events(model::EventQuery query, EventsDone done) {
   worker_.run([this, query = std::move(query), done = std::move(done)]() mutable {
     return [done = std::move(done), outcome = store_.events(query)] { done(outcome); };

@@ -20,7 +20,9 @@ class Writer {
   // Commits, in the order of the calls. `done` is called on the caller's thread, within the call or
   // later.
   virtual void commit(Commit commit, Done done) = 0;
-  // Store::events(), Store::back_up() and Store::read_backup(), likewise.
+  // Store::load(), Store::events(), Store::back_up() and Store::read_backup(), likewise.
+  using LoadDone = std::function<void(Result<Contents>)>;
+  virtual void load(LoadDone done) = 0;
   using EventsDone = std::function<void(Result<std::vector<model::EventRecord>>)>;
   virtual void events(model::EventQuery query, EventsDone done) = 0;
   using BackUpDone = std::function<void(Result<std::string>)>;
@@ -34,6 +36,7 @@ class DirectWriter final : public Writer {
  public:
   explicit DirectWriter(Store& store) : store_(store) {}
   void commit(Commit commit, Done done) override { done(store_.commit(commit)); }
+  void load(LoadDone done) override { done(store_.load()); }
   void events(model::EventQuery query, EventsDone done) override { done(store_.events(query)); }
   void back_up(BackUpDone done) override { done(store_.back_up()); }
   void read_backup(std::string file, ReadDone done) override { done(store_.read_backup(file)); }
@@ -53,6 +56,7 @@ class WriterThread final : public Writer {
   WriterThread(Store& store, Post post) : store_(store), worker_(std::move(post)) {}
 
   void commit(Commit commit, Done done) override;
+  void load(LoadDone done) override;
   void events(model::EventQuery query, EventsDone done) override;
   void back_up(BackUpDone done) override;
   void read_backup(std::string file, ReadDone done) override;

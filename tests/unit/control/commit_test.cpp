@@ -4,6 +4,7 @@
 
 #include "control/controller.hpp"
 #include "control/reconciler.hpp"
+#include "model/edit.hpp"
 #include "model/names.hpp"
 #include "tests/support/failing_store.hpp"
 #include "tests/support/fake_data_plane.hpp"
@@ -353,6 +354,108 @@ TEST_F(CommitTest, NotesOutliveADiskThatRefusesThemAndAreBounded) {
   controller->store_notes();
   ASSERT_EQ(store.kept.size(), Controller::most_unstored_events);
   EXPECT_EQ(store.kept.front().number, 4U);
+}
+
+// Somebody else who has the same store, another node, changes it between our commits.
+class ClashTest : public CommitTest {
+ protected:
+  static constexpr const char* theirs = "their description";
+
+  void others_describe_it(int times = 1) {
+    for (int i = 0; i < times; ++i) {
+      store.intrusions.emplace_back([this, i](model::Model& model) {
+        model.load_balancers.change(walkthrough.lb)->description = theirs + std::to_string(i);
+      });
+    }
+  }
+  std::string description() const {
+    return controller->model().load_balancers.at(walkthrough.lb).description;
+  }
+};
+
+TEST_F(ClashTest, BothChangesOfOneObjectAreKeptAndTheRequestIsAnsweredOnce) {
+  build();
+  others_describe_it();
+  rename("ours");
+  EXPECT_THAT(answers, ElementsAre("ok"));
+  EXPECT_EQ(name(), "ours");
+  EXPECT_EQ(description(), "their description0");
+  expect_consistent();
+}
+
+TEST_F(ClashTest, TheRequestIsJudgedByTheNewerState) {
+  build();
+  store.intrusions.emplace_back([this](model::Model& model) {
+    auto gone = model::remove_load_balancer(model, walkthrough.lb, true, walkthrough.now);
+    ASSERT_TRUE(gone) << gone.error().text();
+  });
+  request([this](auto& model) -> Result<void> {
+    if (!model.load_balancers.contains(walkthrough.lb)) return fail(ErrorKind::not_found, "gone");
+    model.load_balancers.change(walkthrough.lb)->name = "ours";
+    return {};
+  });
+  EXPECT_THAT(answers, ElementsAre("gone"));
+  EXPECT_TRUE(controller->model().load_balancers.empty());
+  EXPECT_TRUE(data_plane.state.vips.empty()) << "what others have removed goes here, too";
+  expect_consistent();
+}
+
+TEST_F(ClashTest, RequestsOfOneCommitAndLaterOnesKeepTheirOrder) {
+  build();
+  writer.hold = true;
+  rename("one");
+  rename("two");
+  others_describe_it(2);
+  std::vector<std::string> seen;
+  request([&](auto& model) -> Result<void> {
+    seen.push_back(model.load_balancers.at(walkthrough.lb).name);
+    return {};
+  });
+  writer.let_through();
+  EXPECT_THAT(answers, ElementsAre("ok", "ok", "ok"));
+  EXPECT_EQ(name(), "two");
+  EXPECT_EQ(seen.back(), "two");
+  EXPECT_EQ(description(), "their description1");
+  expect_consistent();
+}
+
+TEST_F(ClashTest, AfterFiveClashesInARowTheRequestIsRefused) {
+  build();
+  others_describe_it(Controller::most_clashes - 1);
+  rename("late but in time");
+  EXPECT_THAT(answers, ElementsAre("ok"));
+  answers.clear();
+  others_describe_it(Controller::most_clashes);
+  rename("never");
+  EXPECT_THAT(answers, ElementsAre("Somebody else changed the state at the same time, 5 times in a "
+                                   "row. (try again)"));
+  EXPECT_EQ(name(), "late but in time");
+  EXPECT_EQ(description(), "their description4");
+  answers.clear();
+  rename("later");
+  EXPECT_THAT(answers, ElementsAre("ok"));
+  expect_consistent();
+}
+
+TEST_F(ClashTest, HealthIsOurOwnAndWaitsForNobody) {
+  build();
+  others_describe_it();
+  controller->set_health({{walkthrough.a, Health::down}});
+  EXPECT_THAT(ring(), ElementsAre(walkthrough.b));
+  EXPECT_EQ(controller->health().at(walkthrough.a), Health::down);
+  EXPECT_EQ(store.contents.health.at(walkthrough.a), Health::down);
+  EXPECT_EQ(description(), "their description0");
+}
+
+TEST_F(ClashTest, AStoreThatAlwaysClashesIsLeftToTheNextDriftCheck) {
+  build();
+  others_describe_it(100);
+  const auto commits = store.commits;
+  controller->set_health({{walkthrough.a, Health::down}});
+  EXPECT_LE(store.commits, commits + Controller::most_clashes);
+  store.intrusions.clear();
+  ASSERT_TRUE(controller->repair_drift());
+  EXPECT_EQ(store.contents.health.at(walkthrough.a), Health::down);
 }
 
 TEST_F(CommitTest, NotesDoNotWaitForADiskThatHangsAndComeInTheirOrder) {
