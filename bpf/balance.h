@@ -9,11 +9,18 @@
 #include "bpf/packet.h"
 #include "bpf/siphash.h"
 #include "maps/counters.h"
+#include "maps/half_open.h"
 #include "maps/member.h"
 #include "maps/pool.h"
 
 /* Least connections compares so many members; in larger pools these are consecutive ones, beginning at the cursor. */
 #define LEAST_CONNECTIONS_COMPARED 64
+
+/* If a member is full the connection goes to the next one along the ring; so many slots are looked at. Rings interleave their
+ * members, so of two members with any weights the other one has at least one of them. */
+#define SPILL_SLOTS 257
+/* The choice where all members that were looked at are full. */
+#define MEMBERS_FULL (SLUICE_NO_INDEX - 1)
 
 static __always_inline __u64 mix(__u64 h)
 {
@@ -63,11 +70,63 @@ static __always_inline __u32 ring_at(void *ring, __u32 position)
 	return element ? *element : SLUICE_NO_INDEX;
 }
 
+/* Says whether the member has as many connections as it may have. Those count that their clients have confirmed, because a
+ * flood of SYNs must lock nobody out; so connections that are opened at one moment may exceed the limit. */
+static __always_inline bool member_is_full(__u32 index)
+{
+	const struct sluice_member *member = bpf_map_lookup_elem(&members, &index);
+	const __u32 *active, *half_open;
+	__s32 confirmed;
+
+	if (!member || !member->max_connections)
+		return false;
+	active = bpf_map_lookup_elem(&member_active, &index);
+	half_open = bpf_map_lookup_elem(&member_half_open, &index);
+	if (!active || !half_open)
+		return false;
+	confirmed = *(const volatile __u32 *)active - *(const volatile __u32 *)half_open;
+	return confirmed >= (__s32)member->max_connections;
+}
+
+struct ring_walk {
+	__u32 pool;
+	__u32 position; /* where it begins */
+	__u32 found;
+};
+
+/* Looks at the n-th slot from the walk's beginning. 1: the walk is over. */
+static long ring_walk_step(__u32 n, struct ring_walk *walk)
+{
+	void *ring = bpf_map_lookup_elem(&pool_rings, &walk->pool);
+	__u32 length = ring ? ring_length(ring) : 0, member;
+
+	if (!length || n >= length)
+		return 1;
+	member = SLUICE_RING_MEMBER(ring_at(ring, (walk->position + n) % length));
+	if (member_is_full(member))
+		return 0;
+	walk->found = member;
+	return 1;
+}
+
+/* Returns the member at this position of the ring, or the next one that is not full. */
+static __always_inline __u32 choose_along(__u32 pool, void *ring, __u32 position)
+{
+	struct ring_walk walk = {.pool = pool, .position = position, .found = MEMBERS_FULL};
+	__u32 member = SLUICE_RING_MEMBER(ring_at(ring, position));
+
+	if (!member_is_full(member))
+		return member;
+	bpf_loop(SPILL_SLOTS, ring_walk_step, &walk, 0);
+	return walk.found;
+}
+
 /* Returns the member with the fewest connections for its weight; among several, the first one after the cursor. */
 static __always_inline __u32 choose_least(void *ring, __u32 length, __u64 cursor)
 {
 	__u64 least = 0, weight_of_least = 1;
 	__u32 best = SLUICE_NO_INDEX;
+	bool full = false;
 
 	for (__u32 i = 0; i < LEAST_CONNECTIONS_COMPARED && i < length; i++) {
 		__u32 element = ring_at(ring, (cursor + i) % length), member = SLUICE_RING_MEMBER(element);
@@ -76,6 +135,10 @@ static __always_inline __u32 choose_least(void *ring, __u32 length, __u64 cursor
 
 		if (!active)
 			continue;
+		if (member_is_full(member)) {
+			full = true;
+			continue;
+		}
 		/* Compares the loads that one more connection would cause. */
 		if (best == SLUICE_NO_INDEX || (*active + 1ULL) * weight_of_least < least * weight) {
 			best = member;
@@ -83,10 +146,10 @@ static __always_inline __u32 choose_least(void *ring, __u32 length, __u64 cursor
 			weight_of_least = weight;
 		}
 	}
-	return best;
+	return best == SLUICE_NO_INDEX && full ? MEMBERS_FULL : best;
 }
 
-/* Chooses a member by the pool's algorithm; returns SLUICE_NO_INDEX without members. */
+/* Chooses a member by the pool's algorithm; returns SLUICE_NO_INDEX without members, or MEMBERS_FULL. */
 __noinline __u32 choose_by_ring(__u32 pool, __u32 algorithm, const struct tuple *t)
 {
 	void *ring = bpf_map_lookup_elem(&pool_rings, &pool);
@@ -102,11 +165,11 @@ __noinline __u32 choose_by_ring(__u32 pool, __u32 algorithm, const struct tuple 
 	case SLUICE_LEAST_CONNECTIONS:
 		return choose_least(ring, length, __sync_fetch_and_add(cursor, 1));
 	case SLUICE_SOURCE_IP:
-		return SLUICE_RING_MEMBER(ring_at(ring, keyed_hash_of_source(t, false) % length));
+		return choose_along(pool, ring, keyed_hash_of_source(t, false) % length);
 	case SLUICE_SOURCE_IP_PORT:
-		return SLUICE_RING_MEMBER(ring_at(ring, keyed_hash_of_source(t, true) % length));
+		return choose_along(pool, ring, keyed_hash_of_source(t, true) % length);
 	default: /* one atomic add, exact across CPUs; masked, as the ring may change before the algorithm does */
-		return SLUICE_RING_MEMBER(ring_at(ring, __sync_fetch_and_add(cursor, 1) % length));
+		return choose_along(pool, ring, __sync_fetch_and_add(cursor, 1) % length);
 	}
 }
 
@@ -129,7 +192,8 @@ static __always_inline __u64 half_of_id(const struct sluice_member *member)
 	return *(const __u64 *)(const void *)member->id.bytes;
 }
 
-/* Returns the member to which this client's connections go, if it still takes any. */
+/* Returns the member to which this client's connections go, if it still takes any. From a full one the client moves for
+ * good. */
 static __always_inline __u32 choose_by_persistence(const struct sluice_source *client, const struct sluice_pool *pool)
 {
 	const struct sluice_persistence *last = bpf_map_lookup_elem(&persistence, client);
@@ -140,7 +204,7 @@ static __always_inline __u32 choose_by_persistence(const struct sluice_source *c
 		return SLUICE_NO_INDEX;
 	index = last->member;
 	member = bpf_map_lookup_elem(&members, &index);
-	if (!member || !(member->flags & SLUICE_MEMBER_USABLE) || half_of_id(member) != last->id)
+	if (!member || !(member->flags & SLUICE_MEMBER_USABLE) || half_of_id(member) != last->id || member_is_full(index))
 		return SLUICE_NO_INDEX;
 	return index;
 }
@@ -168,7 +232,7 @@ static __always_inline __u32 choose_member(int family, __u32 pool_index, const s
 	member = choose_by_persistence(&client, pool);
 	if (member == SLUICE_NO_INDEX)
 		member = choose_by_ring(pool_index, pool->algorithm, t);
-	if (member != SLUICE_NO_INDEX)
+	if (member < MEMBERS_FULL)
 		remember_choice(&client, member);
 	return member;
 }

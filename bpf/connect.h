@@ -326,7 +326,10 @@ static __always_inline int plan_connection(int family, struct xdp_md *ctx)
 		return SLUICE_REASON_NO_MEMBER;
 	c->mode = mode = pool->forwarding_mode;
 	c->forgettable = answers_directly(mode) && chooses_by_hash(pool) && !pool->persistence_seconds;
-	c->member = index = choose_member(family, c->pool, pool, &journey->packet.tuple);
+	index = choose_member(family, c->pool, pool, &journey->packet.tuple);
+	if (index == MEMBERS_FULL)
+		return SLUICE_REASON_MEMBER_FULL;
+	c->member = index;
 	member = bpf_map_lookup_elem(&members, &index);
 	if (!member || !!(member->flags & SLUICE_MEMBER_IPV6) != (family == FAMILY6))
 		return SLUICE_REASON_NO_MEMBER;
@@ -627,7 +630,8 @@ static __always_inline int refuse(int family, struct xdp_md *ctx, __u32 why)
 	if (!journey || !c)
 		return why;
 	count_flow_refused(c->listener);
-	if (why == SLUICE_REASON_NO_MEMBER && c->listener_flags & SLUICE_LISTENER_RESETS)
+	if ((why == SLUICE_REASON_NO_MEMBER || why == SLUICE_REASON_MEMBER_FULL) &&
+	    c->listener_flags & SLUICE_LISTENER_RESETS)
 		return reject(family, &journey->packet, ctx, why);
 	return why;
 }

@@ -39,7 +39,7 @@ struct sluice_member {
 	union sluice_address address;
 	__be16 port;
 	__u16 flags;
-	__u32 zero;
+	__u32 max_connections; /* the confirmed connections that it may have when it gets another one; 0: any number */
 };
 SLUICE_STATIC_ASSERT(sizeof(struct sluice_member) == 40);
 

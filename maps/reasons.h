@@ -135,7 +135,9 @@
 	X(SOURCE_HALF_OPEN, DROP, "source_half_open",                                              \
 	  "The client's address has as many authenticated connections half-open as one may have.") \
 	X(VIP_STANDBY, DROP, "vip_standby",                                                        \
-	  "A ping for a VIP for which another node answers now: this one is its standby.")
+	  "A ping for a VIP for which another node answers now: this one is its standby.") \
+	X(MEMBER_FULL, DROP, "member_full",                                                        \
+	  "Every member that could serve the new connection has its max_connections.")
 
 #define SLUICE_REASON_ENUM(name, verdict, label, sentence) SLUICE_REASON_##name,
 enum sluice_reason { SLUICE_REASONS(SLUICE_REASON_ENUM) SLUICE_REASON_COUNT };

@@ -1,4 +1,6 @@
 // Which member gets a new connection, with algorithms other than round robin.
+#include <map>
+
 #include "packet/traffic.hpp"
 
 namespace sluice::test {
@@ -73,6 +75,81 @@ TEST_P(Algorithm, PersistenceEndsWithItsMember) {
   put_member(first(), net().member1, 8080);
   put_pool(pool(), SLUICE_FULLNAT, {first(), second()}, SLUICE_ROUND_ROBIN, 60);
   EXPECT_EQ(opened(41002), 2) << "the client has a new home";
+}
+
+// A member with max_connections. The ring goes first, and first, and second.
+class FullMember : public Algorithm {
+ protected:
+  void limit(std::uint32_t first_most, std::uint32_t second_most) {
+    put_member(first(), net().member1, 8080, true, 0, first_most);
+    put_member(second(), net().member2, 8080, true, 0, second_most);
+  }
+  void use(sluice_algorithm algorithm, std::uint32_t persistence_seconds = 0) {
+    put_pool(pool(), SLUICE_FULLNAT, {first(), first(), second()}, algorithm, persistence_seconds);
+  }
+  // Opens a connection, which its client confirms, and says which member got it.
+  int established(std::uint16_t port) {
+    const int member = opened(port);
+    receive(from_member(member, L4::tcp, SYN | ACK, port));
+    EXPECT_EQ(receive(from_client(L4::tcp, ACK, port)).reason, "forwarded");
+    return member;
+  }
+  std::string refused(std::uint16_t port) {
+    return receive(from_client(L4::tcp, SYN, port)).reason;
+  }
+};
+FOR_BOTH_FAMILIES(FullMember);
+
+TEST_P(FullMember, ItsConnectionsGoToTheNextOneAlongTheRing) {
+  use(SLUICE_ROUND_ROBIN);
+  limit(1, 0);
+  EXPECT_EQ(established(41000), 1);
+  for (std::uint16_t port = 41001; port < 41010; ++port) EXPECT_EQ(established(port), 2) << port;
+  receive(from_client(L4::tcp, RST, 41000));
+  EXPECT_EQ(established(41010), 1) << "there is room again";
+  EXPECT_EQ(established(41011), 2);
+}
+
+TEST_P(FullMember, EveryAlgorithmPassesItOver) {
+  for (const auto algorithm :
+       {SLUICE_ROUND_ROBIN, SLUICE_LEAST_CONNECTIONS, SLUICE_SOURCE_IP, SLUICE_SOURCE_IP_PORT}) {
+    forget_flows();
+    use(algorithm);
+    limit(2, 2);
+    std::map<int, int> got;
+    for (std::uint16_t port = 41000; port < 41004; ++port) ++got[established(port)];
+    EXPECT_EQ(got[1], 2) << algorithm;
+    EXPECT_EQ(got[2], 2) << algorithm;
+    EXPECT_EQ(refused(41004), "member_full") << algorithm;
+  }
+}
+
+TEST_P(FullMember, AClientThatStayedWithItMovesForGood) {
+  limit(1, 0);
+  use(SLUICE_ROUND_ROBIN, 60);
+  EXPECT_EQ(established(41000), 1);
+  EXPECT_EQ(established(41001), 2);
+  receive(from_client(L4::tcp, RST, 41000));
+  EXPECT_EQ(established(41002), 2);
+}
+
+TEST_P(FullMember, SynsThatNobodyConfirmsFillNobody) {
+  use(SLUICE_ROUND_ROBIN);
+  limit(1, 1);
+  for (std::uint16_t port = 42000; port < 42030; ++port) opened(port);
+  EXPECT_EQ(established(41000), 1);
+}
+
+TEST_P(FullMember, ARefusedClientIsToldIfTheListenerSaysSo) {
+  use(SLUICE_ROUND_ROBIN);
+  limit(1, 1);
+  auto value = listener(pool());
+  value.flags = SLUICE_LISTENER_RESETS;
+  put_listener(net().vip, 80, L4::tcp, value);
+  established(41000);
+  established(41001);
+  EXPECT_EQ(refused(41002), "rejected");
+  EXPECT_EQ(receive(from_client(L4::tcp, ACK, 41000)).reason, "forwarded");
 }
 
 }  // namespace

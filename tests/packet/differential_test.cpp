@@ -189,6 +189,15 @@ void Differential::add_services(reference::Configuration& c, int family) {
     c.listeners[{address_of(address(family, 16)), 94, static_cast<std::uint8_t>(protocol)}].limit =
         1;
   }
+  // The first member may have one connection at a time; it is the only one, or there is another.
+  for (const std::uint16_t others : {0, 1}) {
+    const auto filled = add_pool(
+        c, Mode::fullnat, others ? std::vector{all.near, all.far} : std::vector{all.near}, 8080);
+    c.members[c.pools[filled].members[0]].most = 1;
+    if (others) c.pools[filled].algorithm = reference::Algorithm::source_ip_port;
+    for (const L4 protocol : {L4::tcp, L4::udp})
+      add_listener(c, family, 16, protocol, static_cast<std::uint16_t>(100 + others), filled);
+  }
   // Some connections meet at one member, where the clients' ports must tell them apart, or can't.
   for (const std::uint16_t port : {88, 89, 90, 91})
     add_listener(c, family, 17, L4::tcp, port, add_pool(c, Mode::dnat, {all.near}, 8080));
@@ -265,7 +274,8 @@ void Differential::write_pool(std::size_t number) {
     const auto slot = static_cast<std::uint32_t>(pool.members[i]);
     const auto weight = pool.weights.empty() ? 0 : pool.weights[i];
     put_member(slot, reference::text_of(member.address), member.port, member.is_usable(),
-               mode_flags(map_value(pool.mode)) | flags_of(member.standing));
+               mode_flags(map_value(pool.mode)) | flags_of(member.standing),
+               static_cast<std::uint32_t>(member.most.value_or(0)));
     if (member.is_usable()) ring.push_back(SLUICE_RING_WEIGHTED(slot, weight));
   }
   put_pool(static_cast<std::uint32_t>(number), map_value(pool.mode), ring,

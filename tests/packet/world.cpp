@@ -356,13 +356,14 @@ void World::put_pool(std::uint32_t pool, sluice_forwarding_mode mode,
 }
 
 void World::put_member(std::uint32_t index, const std::string& address, std::uint16_t port,
-                       bool usable, std::uint32_t more_flags) {
+                       bool usable, std::uint32_t more_flags, std::uint32_t max_connections) {
   add_to_address_filter(address);
   sluice_member value{};
   value.address = to_address(address);
   value.port = htons(port);
   value.flags = static_cast<__u16>((usable ? SLUICE_MEMBER_USABLE : 0) |
                                    (is_v6(address) ? SLUICE_MEMBER_IPV6 : 0) | more_flags);
+  value.max_connections = max_connections;
   put(map("members"), index, value);
 }
 

@@ -102,7 +102,8 @@ class World : public ::testing::Test {
                 sluice_algorithm algorithm = SLUICE_ROUND_ROBIN,
                 std::uint32_t persistence_seconds = 0);
   void put_member(std::uint32_t index, const std::string& address, std::uint16_t port,
-                  bool usable = true, std::uint32_t more_flags = 0);
+                  bool usable = true, std::uint32_t more_flags = 0,
+                  std::uint32_t max_connections = 0);
   void raise_next_hop_generation();
 
   // State, read from the maps.

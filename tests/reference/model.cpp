@@ -452,30 +452,56 @@ std::optional<Fate> Model::icmp_error(const Arrival& a) {
   return send(a, std::move(frame), t, t.way.resolved ? "icmp_forwarded" : "next_hop_unresolved");
 }
 
-std::optional<std::size_t> Model::choose(std::size_t pool, const Arrival& a) {
-  std::vector<std::size_t> ring;
+bool Model::is_full(std::size_t member) const {
+  const auto& most = configuration_.members[member].most;
+  return most && count_flows([&](const Flow& flow) {
+                   return flow.member == member && flow.established;
+                 }) >= *most;
+}
+
+std::vector<std::size_t> Model::usable_members(std::size_t pool) const {
+  std::vector<std::size_t> usable;
   for (const auto member : configuration_.pools[pool].members)
-    if (configuration_.members[member].is_usable()) ring.push_back(member);
+    if (configuration_.members[member].is_usable()) usable.push_back(member);
+  return usable;
+}
+
+// A member that is full is passed over.
+std::optional<std::size_t> Model::choose(std::size_t pool, const Arrival& a) {
+  const auto ring = usable_members(pool);
   if (ring.empty()) return {};
-  if (configuration_.pools[pool].hashes()) return by_hash(pool, *tuple_of(a.view), ring);
   if (configuration_.pools[pool].algorithm == Algorithm::least_connections)
     return by_connections(pool, ring);
-  return ring[cursors_[pool]++ % ring.size()];
+  auto not_full = ring;
+  not_full.erase(std::remove_if(not_full.begin(), not_full.end(),
+                                [&](std::size_t member) { return is_full(member); }),
+                 not_full.end());
+  if (configuration_.pools[pool].hashes())
+    return not_full.empty() ? std::nullopt
+                            : std::optional(by_hash(pool, *tuple_of(a.view), ring, not_full));
+  const auto first = cursors_[pool]++;
+  for (std::size_t i = 0; i < ring.size(); ++i) {
+    const auto member = ring[(first + i) % ring.size()];
+    if (!is_full(member)) return member;
+  }
+  return {};
 }
 
 // The data plane is free to choose once; then a client goes to the same member as long as the same
-// ones are usable. Its choice for a connection that was refused is unknown: if a flow is in the way
-// at some member, it was that member.
+// ones are usable and full. Its choice for a connection that was refused is unknown: if a flow is
+// in the way at some member, it was that member.
 std::size_t Model::by_hash(std::size_t pool, const Tuple& client,
-                           const std::vector<std::size_t>& ring) {
+                           const std::vector<std::size_t>& ring,
+                           const std::vector<std::size_t>& not_full) {
   const bool by_port = configuration_.pools[pool].algorithm == Algorithm::source_ip_port;
-  const auto [known, is_new] = hashed_.emplace(
-      std::tuple{pool, client.source, by_port ? client.source_port : std::uint16_t{0}, ring},
-      ring.front());
+  const auto [known, is_new] =
+      hashed_.emplace(std::tuple{pool, client.source,
+                                 by_port ? client.source_port : std::uint16_t{0}, ring, not_full},
+                      not_full.front());
   if (!is_new) return known->second;
   const auto chosen = choices_(client);
-  for (const auto member : ring) {
-    const auto& [address, port, standing] = configuration_.members[member];
+  for (const auto member : not_full) {
+    const auto& [address, port, standing, most] = configuration_.members[member];
     const Tuple reply{address, client.source, port, client.source_port, client.protocol};
     if (chosen ? address == chosen->destination : find(reply).has_value()) known->second = member;
   }
@@ -486,13 +512,15 @@ std::size_t Model::by_hash(std::size_t pool, const Tuple& client,
 
 // The member at which one more connection weighs least; among several, the first one in the ring's
 // order.
-std::size_t Model::by_connections(std::size_t pool, const std::vector<std::size_t>& ring) {
+std::optional<std::size_t> Model::by_connections(std::size_t pool,
+                                                 const std::vector<std::size_t>& ring) {
   const auto& c = configuration_.pools[pool];
   const auto first = cursors_[pool]++ % ring.size();
   std::optional<std::size_t> best;
   double least = 0;
   for (std::size_t i = 0; i < ring.size(); ++i) {
     const auto member = ring[(first + i) % ring.size()];
+    if (is_full(member)) continue;
     const auto place = std::find(c.members.begin(), c.members.end(), member) - c.members.begin();
     const auto connections = count_flows([&](const Flow& flow) { return flow.member == member; });
     const double load = static_cast<double>(connections + 1) /
@@ -501,7 +529,7 @@ std::size_t Model::by_connections(std::size_t pool, const std::vector<std::size_
     best = member;
     least = load;
   }
-  return *best;
+  return best;
 }
 
 // Counts flows that are not over.
@@ -614,7 +642,10 @@ std::optional<Way> Model::way_to_client(const Arrival& a) const {
 Fate Model::open(const Arrival& a, const Listener& listener, bool adopted) {
   const auto& v = a.view;
   const auto member = choose(listener.pool, a);
-  if (!member) return listener.resets ? rejected(a.frame, v, "no_member") : dropped("no_member");
+  if (!member) {
+    const auto* why = usable_members(listener.pool).empty() ? "no_member" : "member_full";
+    return listener.resets ? rejected(a.frame, v, why) : dropped(why);
+  }
   const auto& chosen = configuration_.members[*member];
   const auto mode = configuration_.pools[listener.pool].mode;
   if (v.protocol == sctp && chosen.port != v.destination_port) return dropped("sctp_ports");

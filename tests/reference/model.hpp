@@ -38,6 +38,7 @@ struct Member {
   Address address;
   std::uint16_t port = 0;
   Standing standing = Standing::usable;
+  std::optional<std::size_t> most{};  // connections that are confirmed and not over
   bool is_usable() const { return standing == Standing::usable; }
   // Says whether it is down, removed, or drained for long enough.
   bool is_gone() const { return standing > Standing::drained; }
@@ -203,8 +204,11 @@ class Model {
   bool believes(const Arrival& a, const Flow& flow, bool to_client) const;
   Translation translation(const Flow& flow, bool to_client) const;
   std::optional<std::size_t> choose(std::size_t pool, const Arrival& a);
-  std::size_t by_hash(std::size_t pool, const Tuple& client, const std::vector<std::size_t>& ring);
-  std::size_t by_connections(std::size_t pool, const std::vector<std::size_t>& ring);
+  bool is_full(std::size_t member) const;
+  std::vector<std::size_t> usable_members(std::size_t pool) const;
+  std::size_t by_hash(std::size_t pool, const Tuple& client, const std::vector<std::size_t>& ring,
+                      const std::vector<std::size_t>& not_full);
+  std::optional<std::size_t> by_connections(std::size_t pool, const std::vector<std::size_t>& ring);
   template <typename Predicate>
   std::size_t count_flows(Predicate is_counted) const;
   std::string refusal(const Service& service, const Listener& listener, const Address& source);
@@ -232,9 +236,11 @@ class Model {
   std::map<Tuple, Direction> slots_;  // every tuple that belongs to a flow
   std::map<std::size_t, std::uint64_t> cursors_;
   std::map<std::pair<Service, Address>, std::size_t> opened_by_;  // if there is a source limit
-  // The choices of hashes by pool, client, client's port (0 if it doesn't matter) and usable
-  // members.
-  std::map<std::tuple<std::size_t, Address, std::uint16_t, std::vector<std::size_t>>, std::size_t>
+  // The choices of hashes by pool, client, client's port (0 if it doesn't matter), usable members,
+  // and those of them that are not full.
+  std::map<std::tuple<std::size_t, Address, std::uint16_t, std::vector<std::size_t>,
+                      std::vector<std::size_t>>,
+           std::size_t>
       hashed_;
   std::map<std::tuple<Address, Address, std::uint32_t, std::uint8_t>,
            std::pair<std::uint16_t, std::uint16_t>>
