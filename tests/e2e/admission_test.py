@@ -51,6 +51,26 @@ class Admission(support.LabTest):
         wait_for(lambda: status() == "ONLINE", 5, "it is ONLINE when they have gone")
         self.assertEqual("", self.connect_error())
 
+    def test_a_full_member_leaves_connections_to_the_others_and_full_ones_refuse(self):
+        lab = self.lab
+        lab.serve()
+        lab.balance()
+        pool = "80_pool"
+        first, second = "80_member_1", "80_member_2"
+        lab.ctl("loadbalancer", "member", "set", "--max-connections", 1, pool, first)
+        self.assertEqual(1, lab.rows("loadbalancer", "member", "show", pool, first)["max_connections"])
+        held = [lab.start_client("echo", VIP, 80, 1)]
+        lab.wait_for_connections(1)
+        held.append(lab.start_client("echo", VIP, 80, 3))
+        lab.wait_for_connections(4)
+        lab.ctl("loadbalancer", "member", "set", "--max-connections", 3, pool, second)
+        self.assertEqual("TimeoutError", self.silence(), "1 and 3: both are full")
+        self.assertGreater(self.refused("member_full"), 0)
+        lab.ctl("loadbalancer", "member", "unset", "--max-connections", pool, first)
+        self.assertEqual("", self.connect_error())
+        for client in held:
+            self.assertEqual([], lab.finish_client(client)["broken"])
+
     def test_a_client_in_a_hurry_is_slowed_down(self):
         lab = self.lab
         lab.serve()

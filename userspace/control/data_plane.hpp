@@ -44,6 +44,7 @@ struct MemberEntry {
   bool given_up =
       false;           // failed, or drained for long enough: clients that still send to it are told
   bool keeps = false;  // its pool leaves clients of members that are down alone
+  std::uint32_t max_connections = 0;  // 0: any number
 
   bool operator==(const MemberEntry&) const = default;
 };

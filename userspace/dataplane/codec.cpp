@@ -144,6 +144,7 @@ sluice_member to_map(const Uuid& id, const control::MemberEntry& entry) {
   member.address = to_map(entry.address);
   member.port = htons(entry.port);
   member.flags = member_flags(entry);
+  member.max_connections = entry.max_connections;
   return member;
 }
 
@@ -154,7 +155,8 @@ control::MemberEntry from_map(const sluice_member& member) {
           (member.flags & SLUICE_MEMBER_FAILED) != 0,
           mode_from_flags(member.flags),
           (member.flags & SLUICE_MEMBER_GIVEN_UP) != 0,
-          (member.flags & SLUICE_MEMBER_KEEPS) != 0};
+          (member.flags & SLUICE_MEMBER_KEEPS) != 0,
+          member.max_connections};
 }
 
 sluice_member removed(sluice_member member) {

@@ -222,6 +222,7 @@ Result<void> check(const Member& member) {
       check_member_address("member address", member.address),
       check_range("protocol_port", member.protocol_port, port_range),
       check_range("weight", member.weight, weight_range),
+      check_range("max_connections", member.max_connections.value_or(1), max_connections_range),
       member.monitor_address
           ? check_member_address("member monitor_address", *member.monitor_address)
           : Result<void>{},

@@ -152,6 +152,9 @@ struct Member : Object {
   // compare what they sent with what they are shown.
   std::string typed_address;
   std::string typed_monitor_address;
+  // The connections that it may have when it gets another one; unset: any number. Others go to the
+  // pool's other members.
+  std::optional<std::uint32_t> max_connections;
   // The time at which the connections of a drained or disabled member are ended; unset: never.
   std::optional<Timestamp> drain_until;
 

@@ -111,6 +111,7 @@ void columns(Visitor& visit, T& object) {
   visit("typed_address", object.typed_address);
   visit("typed_monitor_address", object.typed_monitor_address);
   visit("drain_until", object.drain_until);
+  visit("max_connections", object.max_connections);
 }
 
 template <typename Visitor, Of<model::HealthMonitor> T>

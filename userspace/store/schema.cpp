@@ -255,6 +255,10 @@ CREATE TABLE drained_nodes (
   name TEXT PRIMARY KEY NOT NULL,
   since INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+)sql",
+                                      // 11 -> 12: members that may have only so many connections.
+                                      R"sql(
+ALTER TABLE members ADD COLUMN max_connections INTEGER;
 )sql"};
 
 constexpr int has_identity = 6;

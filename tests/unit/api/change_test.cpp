@@ -121,6 +121,18 @@ TEST_F(Change, a_listener_authenticates_syns_in_floods_unless_it_says_otherwise)
   EXPECT_EQ(answer["listener"].at("syn_authentication"), "auto");
 }
 
+TEST_F(Change, a_member_may_have_so_many_connections) {
+  EXPECT_TRUE(get(member_url_)["member"].at("max_connections").is_null());
+  const auto set = [&](const std::string& value) {
+    return put(member_url_, R"({"member": {"max_connections": )" + value + "}}");
+  };
+  EXPECT_EQ(set("500")["member"].at("max_connections"), 500);
+  for (const auto* wrong : {"0", "-1", "2147483648", R"("many")"})
+    EXPECT_EQ(set(wrong).status, 400U) << wrong;
+  EXPECT_EQ(controller().model().members.begin()->second.max_connections, 500U);
+  EXPECT_TRUE(set("null")["member"].at("max_connections").is_null());
+}
+
 TEST_F(Change, a_member_is_drained_by_a_time_that_its_pool_or_the_request_says) {
   const auto member = [&] { return controller().model().members.begin()->second; };
   const auto seconds_left = [&] {

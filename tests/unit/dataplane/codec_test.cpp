@@ -127,8 +127,9 @@ TEST(Codec, ARemovedMemberThatWasDownIsGivenUpUnlessItsPoolKeepsConnections) {
 TEST(Codec, AMemberThatIsDownComesBackAsItWas) {
   for (const bool given_up : {false, true}) {
     for (const bool keeps : {false, true}) {
-      const control::MemberEntry entry{ipv6,     8080, false, true, model::ForwardingMode::dsr,
-                                       given_up, keeps};
+      control::MemberEntry entry{ipv6,     8080, false, true, model::ForwardingMode::dsr,
+                                 given_up, keeps};
+      entry.max_connections = keeps ? 0 : 500;
       EXPECT_EQ(from_map(to_map(some_id, entry)), entry);
     }
   }

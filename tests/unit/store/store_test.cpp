@@ -102,6 +102,7 @@ model::Model full_model() {
   member.monitor_address = ip("2001:db8::4");
   member.monitor_port = 8080;
   member.drain_until = model::Timestamp(std::chrono::microseconds(1'700'000'000'000'001));
+  member.max_connections = 2'147'483'647;
   member.typed_address = "010.0.0.4";
   member.typed_monitor_address = "2001:DB8::4";
 
@@ -400,6 +401,7 @@ void run_sql(const fs::path& file, const std::string& sql) {
 // Takes away what later schemas have brought.
 constexpr const char* to_schema_8 =
     "DROP TABLE events; DROP TABLE drained_nodes;"
+    "ALTER TABLE members DROP COLUMN max_connections;"
     "ALTER TABLE listeners DROP COLUMN syn_authentication; PRAGMA user_version = 8";
 
 TEST_F(StoreTest, WhatIsMigratedIsKeptAsItWas) {

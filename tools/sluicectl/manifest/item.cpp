@@ -140,6 +140,7 @@ const Shape& member_shape() {
                                       given("protocol_port", Type::integer),
                                       {"weight", Type::integer, 1},
                                       {"backup", Type::boolean, false},
+                                      {"max_connections", Type::integer},
                                       {"monitor_address", Type::text},
                                       {"monitor_port", Type::integer},
                                       fixed("subnet_id", Type::text),

@@ -14,7 +14,8 @@ const Resource& member_resource() {
       .rows = {"address", "admin_state_up", "created_at", "id", "name", "operating_status",
                "project_id", "protocol_port", "provisioning_status", "subnet_id", "updated_at",
                "weight", "monitor_port", "monitor_address", "backup", "tags"},
-      .optional_rows = {"connections_left", "drain_seconds_left", "provisioning_error"},
+      .optional_rows = {"max_connections", "connections_left", "drain_seconds_left",
+                        "provisioning_error"},
       .columns = {"id", "name", "project_id", "provisioning_status", "address", "protocol_port",
                   "operating_status", "weight"}};
   return resource;
@@ -33,6 +34,9 @@ Positional pool() {
 Options changeable() {
   return {option(Kind::text, "name", "NAME", "its name"),
           option(Kind::integer, "weight", "WEIGHT", "share of the connections, 0 to 256; 0 drains"),
+          option(Kind::integer, "max-connections", "NUMBER",
+                 "no more connections than these; further ones go to the pool's other members",
+                 "max_connections"),
           flag(Kind::flag_true, "enable-backup", "serve only while all others are down", "backup"),
           flag(Kind::flag_false, "disable-backup", "serve always", "backup"),
           flag(Kind::flag_true, "backup", "the same as --enable-backup"),
@@ -72,6 +76,7 @@ Noun make_noun() {
       unset_verb({pool(), target},
                  {flag(Kind::flag_null, "name", "no name"), flag(Kind::flag_null, "weight", "1"),
                   flag(Kind::flag_null, "backup", "serve always"),
+                  flag(Kind::flag_null, "max-connections", "any number", "max_connections"),
                   flag(Kind::flag_null, "monitor-address", "its own"),
                   flag(Kind::flag_null, "monitor-port", "its own")}),
       delete_verb("take a server out of a pool", {pool(), target})};

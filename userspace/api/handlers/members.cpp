@@ -20,6 +20,7 @@ void read_mutable(Attributes& in, Member& out) {
   in.boolean("admin_state_up", out.admin_state_up, false);
   in.integer("weight", out.weight, model::weight_range, defaults.weight);
   in.boolean("backup", out.backup, defaults.backup);
+  in.optional_integer("max_connections", out.max_connections, model::max_connections_range);
   in.optional_address("monitor_address", out.monitor_address, &out.typed_monitor_address);
   in.optional_integer("monitor_port", out.monitor_port, model::port_range);
   in.tags("tags", out.tags);

@@ -200,6 +200,7 @@ json::object render(const View& view, const model::Member& object) {
                   {"protocol_port", object.protocol_port},
                   {"weight", object.weight},
                   {"backup", object.backup},
+                  {"max_connections", or_null(object.max_connections)},
                   {"subnet_id", or_null(object.subnet_id)},
                   {"monitor_address", or_null(object.monitor_address)},
                   {"monitor_port", or_null(object.monitor_port)},
