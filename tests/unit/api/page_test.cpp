@@ -186,7 +186,6 @@ TEST_F(SurveyTest, a_member_that_goes_down_is_told_with_its_reason) {
   const auto told = changes();
   EXPECT_EQ(told.at("events").as_array().size(), 1U);
   EXPECT_EQ(text(told.at("rows").as_array().at(0).at(0)), "0") << "its load balancer, too";
-  survey_.read_counters(begin_ + seconds(1));
   const auto after = whole();
   EXPECT_EQ(text(after.at("states").at(static_cast<std::size_t>(number(after, 3, 0)))), "ERROR");
   EXPECT_EQ(text(after.at("rows").at(3).at("change")), "member web is down: connection refused");

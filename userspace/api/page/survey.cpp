@@ -102,7 +102,6 @@ void Survey::read_counters(Tracks::Time now) {
     read_reasons(before == Tracks::Time() ? 0
                                           : std::chrono::duration<double>(now - before).count());
   }
-  note_changes();
 }
 
 // `seconds`: since the previous reading; 0: there was none.
@@ -137,6 +136,7 @@ void Survey::note_changes() {
 }
 
 bool Survey::look() {
+  note_changes();
   const bool other_rows = !looked_ || !(model_ == controller_.model());
   if (other_rows) {
     model_ = controller_.model();
