@@ -404,7 +404,7 @@ static __always_inline bool flow_take_any(int family, __s32 index, struct tuple 
 #define RECLAIM_HALF_OPEN 1   /* also half-open ones: in a flood nearly all are spoofed */
 #define RECLAIM_UNCONFIRMED 2 /* also those that were reset before their client confirmed them */
 #define RECLAIM_OVER_SHARE 3  /* like half-open ones, but only of listeners that exceed their share */
-#define RECLAIM_PORT 4        /* like unconfirmed ones, and closed ones: see port_rank() */
+#define RECLAIM_PORT 4        /* like unconfirmed ones, closed ones, and UDP: see port_rank() */
 #define RECLAIM_UNPROVEN 5    /* see unproven_reclaim() */
 
 /* Says whether the flow's listener exceeds its share of half-open connections. */
@@ -424,7 +424,9 @@ static __always_inline bool makes_way(int family, __u64 forward_state, __u32 whi
 	bool closed = sluice_flow_is_closed(forward_state);
 
 	if (sluice_flow_is_confirmed(forward_state)) {
-		if (which == RECLAIM_UNPROVEN || (which == RECLAIM_PORT && closed))
+		if (which == RECLAIM_UNPROVEN ||
+		    (which == RECLAIM_PORT &&
+		     (closed || SLUICE_STATE_GET(forward_state, PROTOCOL) == SLUICE_FLOW_UDP)))
 			return true;
 		return (which == RECLAIM_IDLE || which == RECLAIM_UNCONFIRMED) && closed &&
 		       !reset_by_one(forward_state) && flow_idle_ticks(forward_state, clock_ticks()) >= CLOSED_TICKS;
@@ -495,6 +497,7 @@ static __always_inline bool window_reclaim(int family, __u32 home, __u32 slots, 
 
 /* The ranks for evicting the connection that holds a source port toward a member; 0: never. Its idle ticks are
  * added, so the longest idle one of a rank goes first. */
+#define PORT_RANK_UNPROVEN 1           /* UDP that was answered: nobody has proven that he hears it */
 #define PORT_RANK_CLOSED (1U << 12)    /* it guards the port against its late packets: two minutes are better than one */
 #define PORT_RANK_HALF_OPEN (1U << 16) /* the member may still be asking the client */
 #define PORT_RANK_OVER (1U << 20)      /* idle for too long, or reset before the client confirmed it */
@@ -529,6 +532,8 @@ static __always_inline __u32 port_rank_in(int family, __s32 index, bool crowded)
 		idle = reverse_idle;
 	if (!sluice_flow_is_confirmed(flow->state))
 		return crowded || idle >= PORT_RANK_TICKS ? PORT_RANK_HALF_OPEN + idle : 0;
+	if (SLUICE_STATE_GET(flow->state, PROTOCOL) == SLUICE_FLOW_UDP)
+		return PORT_RANK_UNPROVEN + idle;
 	return sluice_flow_is_closed(flow->state) && !reset_by_one(flow->state) && idle >= PORT_RANK_TICKS
 		       ? PORT_RANK_CLOSED + idle
 		       : 0;

@@ -455,5 +455,30 @@ TEST_P(PortFlood, HalfOpenConnectionsHoldAShareOfAMembersPortsAndMakeWay) {
   EXPECT_EQ(newcomers_served(), 20);
 }
 
+// Nobody proves that he hears a UDP answer, so such sessions hold no port against newcomers.
+TEST_P(PortFlood, AnsweredUdpSessionsMakeWayForNewcomers) {
+  use_mode(SLUICE_FULLNAT, L4::udp, {net().member1});
+  const auto session = [&](const Packet& query) {
+    const auto out = receive(query);
+    if (out.reason != "flow_created") return false;
+    const std::size_t at = family() == 4 ? 34 : 54;
+    const auto theirs = static_cast<std::uint16_t>(out.frame[at] << 8 | out.frame[at + 1]);
+    return receive(from_member(1, L4::udp, 0, theirs)).reason == "replied";
+  };
+  // Each has its own port toward the member, its client's.
+  for (std::uint32_t i = 0; i < 64'512; ++i) {
+    auto another = spoofed_widely(i);
+    another.protocol = L4::udp;
+    another.source_port = static_cast<std::uint16_t>(1024 + i);
+    another.destination_port = 53;
+    receive_repeatedly(another.bytes(), 1);
+    receive_repeatedly(from_member(1, L4::udp, 0, another.source_port).bytes(), 1);
+  }
+  int served = 0;
+  for (std::uint16_t port = 50000; port < 50020; ++port)
+    served += session(from_client(L4::udp, 0, port));
+  EXPECT_EQ(served, 20);
+}
+
 }  // namespace
 }  // namespace sluice::test
