@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Keeps the picture of the layers true: who includes whom.
 
-The picture is the table of arrows in README.md ("Who includes whom"). It is compared for equality: an include that
+The picture is the table of arrows in userspace/README.md ("Who includes whom"). It is compared for equality: an include that
 the picture doesn't have fails, and so does an arrow of the picture that no include needs any more. Each folder of
 userspace/ is a layer, each tool is one, and so are bpf/ and maps/; rooms inside a layer are listed as `api/server`.
 Nothing depends on tests; tests may include everything.
@@ -66,7 +66,7 @@ def arrows(root):
 
 
 def picture(readme):
-    """Reads the arrows of README.md."""
+    """Reads the arrows of userspace/README.md."""
     return {layer: set(targets.split()) for layer, targets in ARROWS.findall(readme)}
 
 
@@ -132,7 +132,7 @@ def tree(directory, files):
 
 class Includes(unittest.TestCase):
     def test_the_picture_in_the_readme_has_exactly_the_arrows_that_there_are(self):
-        self.assertEqual([], differences(picture((ROOT / "README.md").read_text()), arrows(ROOT)))
+        self.assertEqual([], differences(picture((ROOT / "userspace/README.md").read_text()), arrows(ROOT)))
 
     def test_no_layer_includes_itself_by_way_of_others(self):
         self.assertEqual([], cycle(arrows(ROOT)))
