@@ -66,7 +66,8 @@ class Machine:
         return self.run("test", "-e", path, expect=None).returncode == 0
 
     def start(self, *command):
-        return subprocess.Popen(self.enter + list(command), text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        return subprocess.Popen(self.enter + list(command), text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                stderr=subprocess.STDOUT)
 
     def end(self):
         if self.child is not None:
