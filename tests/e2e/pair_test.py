@@ -24,7 +24,7 @@ NODES = {"one": 11, "two": 12}
 class Pair(unittest.TestCase):
     def setUp(self):
         if support.missing("keepalived"):
-            self.skipTest("keepalived is not installed (run: sudo scripts/install-deps)")
+            self.skipTest("keepalived is not installed (run: sudo scripts/install-deps --routing)")
         self.prefix = f"e2e-{os.getpid()}-pair"
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="sluice-pair-", dir="/run"))
         self.processes = {}

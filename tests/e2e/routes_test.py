@@ -26,8 +26,8 @@ def missing_daemon():
     """Returns why the lab can't be made; None if it can."""
     for tool, package in (("bird", "bird2"), ("birdc", "bird2"), ("vtysh", "frr")):
         if support.missing(tool):
-            return f"{package} is not installed (run: sudo scripts/install-deps)"
-    return None if (FRR / "bgpd").exists() else "frr is not installed (run: sudo scripts/install-deps)"
+            return f"{package} is not installed (run: sudo scripts/install-deps --routing)"
+    return None if (FRR / "bgpd").exists() else "frr is not installed (run: sudo scripts/install-deps --routing)"
 
 
 class Network:
