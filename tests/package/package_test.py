@@ -185,8 +185,8 @@ class Package(unittest.TestCase):
 
     def test_the_configuration_that_comes_with_it_names_every_option(self):
         told = subprocess.run([support.program("sluiced"), "--help"], text=True, capture_output=True, check=True).stdout
-        options = set(re.findall(r"^  (?:-h \[ )?--([a-z-]+)", told, flags=re.M)) - NOT_CONFIGURED
-        named = set(re.findall(r"^#([a-z-]+) = ", (PACKAGE / "sluiced.conf").read_text(), flags=re.M))
+        options = set(re.findall(r"^  (?:-h \[ )?--([a-z0-9-]+)", told, flags=re.M)) - NOT_CONFIGURED
+        named = set(re.findall(r"^#([a-z0-9-]+) = ", (PACKAGE / "sluiced.conf").read_text(), flags=re.M))
         self.assertEqual(options, named)
 
     def test_lintian_finds_no_error(self):
