@@ -25,17 +25,11 @@
 #include "attachment/attachment.hpp"
 #include "attachment/nic.hpp"
 #include "base/fd.hpp"
+#include "base/free_with.hpp"
 
 namespace sluice::attachment {
 namespace {
 
-template <auto Free>
-struct FreeWith {
-  template <typename T>
-  void operator()(T* object) const {
-    Free(object);
-  }
-};
 using Socket = std::unique_ptr<nl_sock, FreeWith<nl_socket_free>>;
 using Links = std::unique_ptr<nl_cache, FreeWith<nl_cache_free>>;
 using Link = std::unique_ptr<rtnl_link, FreeWith<rtnl_link_put>>;

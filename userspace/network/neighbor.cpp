@@ -10,7 +10,7 @@
 namespace sluice::network {
 namespace {
 
-using NetlinkMessage = std::unique_ptr<nl_msg, NetlinkDeleter<nlmsg_free>>;
+using NetlinkMessage = std::unique_ptr<nl_msg, FreeWith<nlmsg_free>>;
 
 std::optional<IpAddress> address_in(int family, const nlattr* attribute) {
   if (!attribute) return std::nullopt;
@@ -59,8 +59,8 @@ int ask(nl_sock* socket, nl_msg* request, std::vector<Neighbor>& found) {
   found.clear();
   int error = nl_send_auto(socket, request);
   if (error < 0) return error;
-  const std::unique_ptr<nl_cb, NetlinkDeleter<nl_cb_put>> callbacks(nl_cb_clone(
-      std::unique_ptr<nl_cb, NetlinkDeleter<nl_cb_put>>(nl_socket_get_cb(socket)).get()));
+  const std::unique_ptr<nl_cb, FreeWith<nl_cb_put>> callbacks(
+      nl_cb_clone(std::unique_ptr<nl_cb, FreeWith<nl_cb_put>>(nl_socket_get_cb(socket)).get()));
   if (!callbacks) return -NLE_NOMEM;
   struct Reading {
     std::vector<Neighbor>& found;

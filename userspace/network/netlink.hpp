@@ -12,25 +12,19 @@
 #include <optional>
 #include <string_view>
 
+#include "base/free_with.hpp"
 #include "base/ip_address.hpp"
 #include "base/result.hpp"
 #include "network/mac_address.hpp"
 
 namespace sluice::network {
 
-template <auto Free>
-struct NetlinkDeleter {
-  template <typename T>
-  void operator()(T* object) const {
-    Free(object);
-  }
-};
-using NetlinkSocket = std::unique_ptr<nl_sock, NetlinkDeleter<nl_socket_free>>;
-using NetlinkCache = std::unique_ptr<nl_cache, NetlinkDeleter<nl_cache_free>>;
-using NetlinkAddress = std::unique_ptr<nl_addr, NetlinkDeleter<nl_addr_put>>;
-using NetlinkLink = std::unique_ptr<rtnl_link, NetlinkDeleter<rtnl_link_put>>;
-using NetlinkNeighbor = std::unique_ptr<rtnl_neigh, NetlinkDeleter<rtnl_neigh_put>>;
-using NetlinkRoute = std::unique_ptr<rtnl_route, NetlinkDeleter<rtnl_route_put>>;
+using NetlinkSocket = std::unique_ptr<nl_sock, FreeWith<nl_socket_free>>;
+using NetlinkCache = std::unique_ptr<nl_cache, FreeWith<nl_cache_free>>;
+using NetlinkAddress = std::unique_ptr<nl_addr, FreeWith<nl_addr_put>>;
+using NetlinkLink = std::unique_ptr<rtnl_link, FreeWith<rtnl_link_put>>;
+using NetlinkNeighbor = std::unique_ptr<rtnl_neigh, FreeWith<rtnl_neigh_put>>;
+using NetlinkRoute = std::unique_ptr<rtnl_route, FreeWith<rtnl_route_put>>;
 
 // Opens a connected NETLINK_ROUTE socket for requests.
 Result<NetlinkSocket> open_route_socket();
