@@ -246,7 +246,9 @@ class Routes(unittest.TestCase):
         self.assertIn('sluice_node_drained{node="bird"} 1\n', page)
         self.assertIn('sluice_vips_announced{ip_version="4"} 0\n', page)
 
-        network.ctl("bird", "node", "undrain")
+        answer = network.ctl("bird", "node", "undrain")
+        self.assertIn("ANNOUNCING", answer)
+        self.assertNotIn("is drained", answer)
         for vip in VIPS:
             self.wait_for_hops(vip, ["bird"])
         self.assertIn("ANNOUNCING", network.ctl("bird", "node", "show"))

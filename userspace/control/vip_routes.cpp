@@ -77,7 +77,8 @@ std::optional<VipRoutes::Wish> VipRoutes::wish() {
   if (!missing->empty()) return Wish{{}, *missing};
   const auto drain =
       drain_state(controller_.model(), settings_.node, std::chrono::system_clock::now());
-  if (drain.drain == Drain::drained) return Wish{{}, "the node is drained"};
+  if (drain.drain == Drain::drained)
+    return Wish{.vips = {}, .reason = "the node is drained", .drained = true};
   if (drain.drain == Drain::none) return Wish{std::move(*held)};
   look_when_withdrawn(drain.left);
   return Wish{.vips = std::move(*held), .metric = network::draining_metric};
@@ -134,7 +135,10 @@ void VipRoutes::failed(const Error& error) {
 void VipRoutes::tell(const Wish& wish) {
   const auto ipv6 = static_cast<std::size_t>(
       std::ranges::count_if(wish.vips, [](const auto& vip) { return vip.is_v6(); }));
-  standing_ = {.ipv4 = wish.vips.size() - ipv6, .ipv6 = ipv6, .reason = wish.reason};
+  standing_ = {.ipv4 = wish.vips.size() - ipv6,
+               .ipv6 = ipv6,
+               .reason = wish.reason,
+               .drained = wish.drained};
   if (told_reason_ == wish.reason) return;
   if (!wish.reason.empty()) {
     spdlog::warn("no VIP is announced: {}", wish.reason);

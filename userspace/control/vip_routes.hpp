@@ -64,6 +64,7 @@ class VipRoutes {
   struct Standing {
     std::size_t ipv4 = 0, ipv6 = 0;  // VIPs
     std::string reason;              // why no VIP is announced; empty: they are
+    bool drained = false;            // the reason is a drain
   };
   const Standing& standing() const { return standing_; }
   const std::string& node() const { return settings_.node; }
@@ -74,6 +75,7 @@ class VipRoutes {
     std::vector<IpAddress> vips;
     std::string reason = {};
     std::uint32_t metric = network::normal_metric;
+    bool drained = false;
   };
   std::optional<Wish> wish();
   Result<std::string> missing_interface() const;

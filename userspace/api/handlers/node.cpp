@@ -12,12 +12,20 @@ namespace sluice::api {
 namespace json = boost::json;
 namespace {
 
+// Why no VIP is announced; empty: they are. A drain that has just ended is none any more, although
+// the routes come back only in the loop's next turns.
+std::string reason_of(const control::VipRoutes::Standing& standing,
+                      const control::DrainState& state) {
+  const bool over = standing.drained && state.drain == control::Drain::none;
+  return over ? std::string() : standing.reason;
+}
+
 // One of: LOCAL (VIPs are not announced to routers), ANNOUNCING, DRAINING, DRAINED, WITHDRAWN (for
 // another reason, which is told).
 std::string_view state_of(const Context& context, const control::DrainState& state) {
   if (!context.vip_routes) return "LOCAL";
   if (state.drain == control::Drain::drained) return "DRAINED";
-  if (!context.vip_routes->standing().reason.empty()) return "WITHDRAWN";
+  if (!reason_of(context.vip_routes->standing(), state).empty()) return "WITHDRAWN";
   return state.drain == control::Drain::draining ? "DRAINING" : "ANNOUNCING";
 }
 
@@ -29,7 +37,7 @@ json::object render_node(const Context& context) {
       context.vip_routes ? context.vip_routes->standing() : control::VipRoutes::Standing{};
   json::object node{{"name", context.node},
                     {"state", state_of(context, drain)},
-                    {"reason", standing.reason},
+                    {"reason", reason_of(standing, drain)},
                     {"announced_ipv4_vips", standing.ipv4},
                     {"announced_ipv6_vips", standing.ipv6},
                     {"seconds_until_withdrawal", nullptr},
