@@ -137,12 +137,12 @@ class Pair(unittest.TestCase):
         self.end("keepalived-one")
         wait_for(lambda: self.neighbor(VIP) == "two" and self.neighbor(VIP6) == "two", 10, "two has announced itself")
         self.wait_for_master("two")
-        self.assertIn("this node is the VRRP master", self.ctl("two", "events"))
+        wait_for(lambda: "this node is the VRRP master" in self.ctl("two", "events"), 5, "the event")
 
         # A restart of sluiced changes nothing, although keepalived says nothing anew.
         self.end("sluiced-two", signal.SIGKILL)
         self.start_sluiced("two")
-        self.assertEqual({"two"}, self.answers())
+        wait_for(lambda: self.answers() == {"two"}, 5, "two still answers, and nobody else")
 
         # After a partition both are masters. The one that stays announces itself again when it hears the other.
         self.run_on("client", "ip", "link", "set", "to-two", "nomaster")
@@ -150,8 +150,8 @@ class Pair(unittest.TestCase):
         self.wait_for_master("one")
         self.run_on("client", "ip", "link", "set", "to-two", "master", "br0")
         self.wait_for_master("one")
-        log = (self.directory / "sluiced-two.log").read_text()
-        self.assertIn("another node is the VRRP master", log)
+        log = self.directory / "sluiced-two.log"
+        wait_for(lambda: "another node is the VRRP master" in log.read_text(), 5, "two has said so")
 
 
 if __name__ == "__main__":

@@ -208,7 +208,8 @@ class Routes(unittest.TestCase):
         self.assertEqual([], network.routes("bird"))
         for vip in VIPS:
             self.wait_for_hops(vip, [])
-        self.assertIn("no VIP is announced: not attached to eth0", network.ctl("bird", "events"))
+        # The routes were gone before sluiced looked.
+        wait_for(lambda: "no VIP is announced: not attached to eth0" in network.ctl("bird", "events"), 5, "the event")
         network.attach("bird")
         for vip in VIPS:
             self.wait_for_hops(vip, ["bird"])
@@ -242,16 +243,15 @@ class Routes(unittest.TestCase):
         wait_for(lambda: network.routes("bird") == [], 5, "the routes are withdrawn")
         for vip in VIPS:
             self.wait_for_hops(vip, ["frr"])
-        page = network.run("bird", "curl", "-sS", "http://127.0.0.1:9101/metrics")
-        self.assertIn('sluice_node_drained{node="bird"} 1\n', page)
-        self.assertIn('sluice_vips_announced{ip_version="4"} 0\n', page)
+        for line in ('sluice_node_drained{node="bird"} 1\n', 'sluice_vips_announced{ip_version="4"} 0\n'):
+            wait_for(lambda: line in network.run("bird", "curl", "-sS", "http://127.0.0.1:9101/metrics"), 5, line)
 
         answer = network.ctl("bird", "node", "undrain")
         self.assertIn("ANNOUNCING", answer)
         self.assertNotIn("is drained", answer)
         for vip in VIPS:
             self.wait_for_hops(vip, ["bird"])
-        self.assertIn("ANNOUNCING", network.ctl("bird", "node", "show"))
+        wait_for(lambda: "ANNOUNCING" in network.ctl("bird", "node", "show"), 5, "the node announces")
         events = network.ctl("bird", "events", "--type", "node")
         self.assertIn("began to drain node bird", events)
         self.assertIn("ended the drain of node bird", events)
