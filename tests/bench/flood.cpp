@@ -313,8 +313,8 @@ struct Options {
 Effect weakest(Field& field, const Attack& attack, const Options& options) {
   constexpr std::uint32_t most_rounds = 64;
   auto strength = attack.unit == Unit::rounds ? most_rounds : options.most;
-  // Two steps of connections, closed or not, are two thirds of the table. A table that is nearly full
-  // refuses one or two by the chance of its hash seed, and the smaller it is the likelier.
+  // Two steps of connections, closed or not, are two thirds of the table. A table that is nearly
+  // full refuses one or two by the chance of its hash seed, and the smaller it is the likelier.
   if (attack.fills_table) strength = std::min(strength, options.flows / (3 * step));
   auto found = effect_of(field, attack, strength, options.seconds);
   while (found.any() && (strength /= 2) > 0) {

@@ -19,7 +19,7 @@ ArpFrame who_has(const std::string& target) {
 TEST_F(Answer, ArpRequestForAVipIsAnsweredWithTheNicsMac) {
   const Outcome out = receive(who_has(vip).bytes());
   EXPECT_EQ(out.reason, "arp_answered");
-  EXPECT_EQ(out.action, static_cast<std::uint32_t>(XDP_TX));
+  EXPECT_EQ(out.action, transmitted);
   ArpFrame reply;
   reply.operation = 2;
   reply.source_mac = reply.sender_mac = lan_mac;
@@ -88,7 +88,7 @@ EchoFrame pong(const EchoFrame& request) {
 TEST_F(Answer, PingOfAVipIsAnswered) {
   const Outcome out = receive(ping().bytes());
   EXPECT_EQ(out.reason, "echo_answered");
-  EXPECT_EQ(out.action, static_cast<std::uint32_t>(XDP_TX));
+  EXPECT_EQ(out.action, transmitted);
   EXPECT_TRUE(same_frame(out.frame, pong(ping()).bytes()));
 }
 

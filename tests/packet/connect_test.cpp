@@ -12,7 +12,7 @@ TEST_F(Connect, FirstSynGoesToAMemberWithTheVipAsItsSource) {
   const TcpFrame syn = from_client(SYN);
   const Outcome out = receive(syn);
   EXPECT_EQ(out.reason, "flow_created");
-  EXPECT_EQ(out.action, static_cast<std::uint32_t>(XDP_TX));
+  EXPECT_EQ(out.action, transmitted);
   EXPECT_TRUE(same_frame(out.frame, at_member(syn, 1, 40000).bytes()));
 }
 

@@ -18,7 +18,7 @@ TEST_F(Established, DataGoesToTheMemberAndBackWithEveryHeaderRight) {
   const TcpFrame answer = from_member(1, 40000, ACK | PSH, "HTTP/1.0 200 OK\r\n\r\nodd");
   out = receive(answer);
   EXPECT_EQ(out.reason, "replied");
-  EXPECT_EQ(out.action, static_cast<std::uint32_t>(XDP_TX));
+  EXPECT_EQ(out.action, transmitted);
   EXPECT_TRUE(same_frame(out.frame, at_client(answer).bytes()));
 }
 

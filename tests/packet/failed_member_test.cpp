@@ -51,7 +51,7 @@ TEST_P(FailedMember, TheClientsNextSegmentIsAnsweredWithAResetAndTheConnectionIs
   expected.sequence = 12345;  // what the client expects next (RFC 9293, 3.10.7.1)
   const auto out = receive(next_segment());
   EXPECT_EQ(out.reason, "rejected");
-  EXPECT_EQ(out.action, static_cast<std::uint32_t>(XDP_TX));
+  EXPECT_EQ(out.action, transmitted);
   EXPECT_TRUE(same_frame(out.frame, expected.bytes()));
   EXPECT_EQ(member_counters(member_index(1)).flows_ended, 1U);
   EXPECT_EQ(flows().size() + flows6().size(), 0U);
@@ -168,7 +168,7 @@ TEST_P(FailedMember, SctpClientsAreToldThatThePortIsUnreachable) {
   const auto chunk = from_client(L4::sctp, ACK);
   const auto out = receive(chunk);
   EXPECT_EQ(out.reason, "rejected");
-  EXPECT_EQ(out.action, static_cast<std::uint32_t>(XDP_TX));
+  EXPECT_EQ(out.action, transmitted);
   EXPECT_EQ(receive(chunk).reason, "no_flow");
 }
 

@@ -6,8 +6,6 @@
 namespace sluice::test {
 namespace {
 
-constexpr auto transmitted = static_cast<std::uint32_t>(XDP_TX);
-
 using Session = AllProtocols;
 FOR_ALL_PROTOCOLS(Session);
 

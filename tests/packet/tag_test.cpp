@@ -18,7 +18,7 @@ TEST_P(Tags, AMemberInAVlanGetsItsTagAndItsAnswerLosesIt) {
   expected.tags = {{0x8100, 100}};
   auto out = receive(first);
   EXPECT_EQ(out.reason, "flow_created");
-  EXPECT_EQ(out.action, static_cast<std::uint32_t>(XDP_TX));
+  EXPECT_EQ(out.action, transmitted);
   EXPECT_TRUE(same_frame(out.frame, expected.bytes()));
 
   auto answer = from_member(1, protocol());

@@ -4,8 +4,6 @@
 namespace sluice::test {
 namespace {
 
-constexpr auto transmitted = static_cast<std::uint32_t>(XDP_TX);
-
 class Told : public BothFamilies {
  protected:
   // The answer to a packet, as an ICMP error from `from`.

@@ -22,6 +22,7 @@
 #pragma once
 
 #include <gtest/gtest.h>
+#include <linux/bpf.h>
 
 #include <cstdint>
 #include <map>
@@ -57,6 +58,10 @@ inline const std::string member2 = "10.0.0.6";
 // (LoadOptions::jiffies_per_second). The kernel has at most 1000, so one of its seconds lasts ten
 // or more: no rate limit is reset meanwhile, and nothing times out.
 inline constexpr std::uint32_t slow_clock = 10'000;
+
+// The action of a packet that leaves where it came in; EXPECT_EQ() wants the type of
+// Outcome::action.
+inline constexpr auto transmitted = static_cast<std::uint32_t>(XDP_TX);
 
 // The result of one packet.
 struct Outcome {

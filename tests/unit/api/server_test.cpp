@@ -78,7 +78,7 @@ class ServerTest : public ApiTest {
   std::thread thread_;
 };
 
-const std::string closing = "Host: x\r\nConnection: close\r\n\r\n";
+const std::string last_headers = "Host: x\r\nConnection: close\r\n\r\n";
 
 // When a disk hangs for a minute, the change is stored once it recovers, so the client must be
 // told.
@@ -104,7 +104,7 @@ TEST(HttpListenerTest, an_answer_may_take_longer_than_a_client_may) {
                               .patience = milliseconds(2000)});
   std::thread thread([&] { io.run(); });
   Client client(path);
-  client.write("GET / HTTP/1.1\r\n" + closing);
+  client.write("GET / HTTP/1.1\r\n" + last_headers);
   const auto answer = client.read_all();
   boost::asio::post(io, [&] { listener.reset(); });
   thread.join();
@@ -116,7 +116,7 @@ bool starts_with_status(const std::string& answer, int status) {
 }
 
 TEST_F(ServerTest, a_request_is_answered_with_json_and_a_request_id) {
-  const auto answer = ask("GET /v2.0/lbaas/pools HTTP/1.1\r\n" + closing);
+  const auto answer = ask("GET /v2.0/lbaas/pools HTTP/1.1\r\n" + last_headers);
   EXPECT_TRUE(starts_with_status(answer, 200)) << answer;
   EXPECT_NE(answer.find("x-openstack-request-id: req-"), std::string::npos);
   EXPECT_NE(answer.find("Content-Type: application/json"), std::string::npos);
@@ -128,12 +128,12 @@ TEST_F(ServerTest, a_request_may_bring_its_own_id) {
   for (const auto* line :
        {"GET /v2.0/lbaas/pools", "GET /nonsense", "DELETE /v2.0/lbaas/pools/x"}) {
     const auto answer =
-        ask(line + (" HTTP/1.1\r\nX-Openstack-Request-Id: " + id + "\r\n") + closing);
+        ask(line + (" HTTP/1.1\r\nX-Openstack-Request-Id: " + id + "\r\n") + last_headers);
     EXPECT_NE(answer.find("x-openstack-request-id: " + id + "\r\n"), std::string::npos) << answer;
   }
   for (const auto* wrong : {"req-1", "11111111-1111-4111-8111-111111111111", ""}) {
-    const auto answer =
-        ask("GET /v2 HTTP/1.1\r\nX-Openstack-Request-Id: " + std::string(wrong) + "\r\n" + closing);
+    const auto answer = ask("GET /v2 HTTP/1.1\r\nX-Openstack-Request-Id: " + std::string(wrong) +
+                            "\r\n" + last_headers);
     EXPECT_EQ(answer.find("x-openstack-request-id: " + std::string(wrong) + "\r\n"),
               std::string::npos)
         << answer;
@@ -142,7 +142,7 @@ TEST_F(ServerTest, a_request_may_bring_its_own_id) {
 
 TEST_F(ServerTest, a_connection_is_kept_for_further_requests) {
   const std::string one = "GET /v2 HTTP/1.1\r\nHost: x\r\n\r\n";
-  const auto answer = ask(one + one + "GET /v2 HTTP/1.1\r\n" + closing);
+  const auto answer = ask(one + one + "GET /v2 HTTP/1.1\r\n" + last_headers);
   std::size_t answers = 0;
   for (auto at = answer.find("HTTP/1.1 200"); at != answer.npos;
        at = answer.find("HTTP/1.1 200", at + 1)) {
@@ -152,8 +152,8 @@ TEST_F(ServerTest, a_connection_is_kept_for_further_requests) {
 }
 
 TEST_F(ServerTest, a_body_that_is_too_large_is_413) {
-  const auto answer = ask("POST /v2/lbaas/pools HTTP/1.1\r\nContent-Length: 1048577\r\n" + closing +
-                          std::string(1048577, ' '));
+  const auto answer = ask("POST /v2/lbaas/pools HTTP/1.1\r\nContent-Length: 1048577\r\n" +
+                          last_headers + std::string(1048577, ' '));
   EXPECT_TRUE(starts_with_status(answer, 413)) << answer;
 }
 
@@ -161,20 +161,20 @@ TEST_F(ServerTest, a_body_of_the_largest_size_is_read) {
   const auto answer =
       ask("POST /v2/lbaas/pools HTTP/1.1\r\nContent-Type: application/json\r\n"
           "Content-Length: 1048576\r\n" +
-          closing + std::string(1048576, ' '));
+          last_headers + std::string(1048576, ' '));
   EXPECT_TRUE(starts_with_status(answer, 400)) << answer;
   EXPECT_NE(answer.find("Request is not in valid JSON format"), std::string::npos);
 }
 
 TEST_F(ServerTest, a_header_that_is_too_large_is_431) {
   const auto answer =
-      ask("GET / HTTP/1.1\r\nX-Long: " + std::string(17000, 'x') + "\r\n" + closing);
+      ask("GET / HTTP/1.1\r\nX-Long: " + std::string(17000, 'x') + "\r\n" + last_headers);
   EXPECT_TRUE(starts_with_status(answer, 431)) << answer;
 }
 
 TEST_F(ServerTest, garbage_is_400_and_hurts_nobody) {
   EXPECT_TRUE(starts_with_status(ask(std::string("\x16\x03\x01\x00\xa5 hello\r\n\r\n", 15)), 400));
-  EXPECT_TRUE(starts_with_status(ask("GET /v2 HTTP/1.1\r\n" + closing), 200));
+  EXPECT_TRUE(starts_with_status(ask("GET /v2 HTTP/1.1\r\n" + last_headers), 200));
 }
 
 TEST_F(ServerTest, clients_that_say_nothing_or_only_half_do_not_block_others) {
@@ -183,7 +183,7 @@ TEST_F(ServerTest, clients_that_say_nothing_or_only_half_do_not_block_others) {
     slow.push_back(std::make_unique<Client>(path_));
     slow.back()->write(i % 2 ? "POST /v2/lbaas/pools HTTP/1.1\r\nContent-Le" : "");
   }
-  EXPECT_TRUE(starts_with_status(ask("GET /v2 HTTP/1.1\r\n" + closing), 200));
+  EXPECT_TRUE(starts_with_status(ask("GET /v2 HTTP/1.1\r\n" + last_headers), 200));
 }
 
 TEST_F(ServerTest, the_65th_connection_is_turned_away_and_there_is_room_again_later) {
@@ -201,7 +201,7 @@ TEST_F(ServerTest, the_65th_connection_is_turned_away_and_there_is_room_again_la
   idle.clear();
   std::string answer;
   for (int tries = 0; tries < 100 && !starts_with_status(answer, 200); ++tries) {
-    answer = ask("GET /v2 HTTP/1.1\r\n" + closing);
+    answer = ask("GET /v2 HTTP/1.1\r\n" + last_headers);
   }
   EXPECT_TRUE(starts_with_status(answer, 200));
 }
@@ -213,7 +213,7 @@ TEST_F(ServerTest, a_client_that_leaves_before_its_answer_is_gone_for_the_slow_l
     return true;
   };
   std::optional<Client> client(path_);
-  client->write("GET /v1/flows HTTP/1.1\r\n" + closing);
+  client->write("GET /v1/flows HTTP/1.1\r\n" + last_headers);
   const auto asker = asked.get_future().get();
   EXPECT_FALSE(asker.is_gone());
   client.reset();
@@ -227,15 +227,15 @@ TEST_F(ServerTest, a_client_that_has_only_ended_its_sending_hears_the_answer) {
     return true;
   };
   Client client(path_);
-  client.write("GET /v1/flows HTTP/1.1\r\n" + closing);
+  client.write("GET /v1/flows HTTP/1.1\r\n" + last_headers);
   client.end_sending();
   boost::asio::post(io_, asked.get_future().get());
   EXPECT_TRUE(starts_with_status(client.read_all(), 200));
 }
 
 TEST_F(ServerTest, each_exchange_is_told_with_who_asked) {
-  ask("GET /v2 HTTP/1.1\r\n" + closing);
-  ask("DELETE /v2 HTTP/1.1\r\n" + closing);
+  ask("GET /v2 HTTP/1.1\r\n" + last_headers);
+  ask("DELETE /v2 HTTP/1.1\r\n" + last_headers);
   stop();
   ASSERT_EQ(exchanges_.size(), 2U);
   EXPECT_EQ(exchanges_[0].method, "GET");
