@@ -50,7 +50,7 @@ static __always_inline void sweep_slot(int family, __u32 index, struct sweep *s)
 	}
 	if (flow.state & SLUICE_FLOW_TO_CLIENT)
 		return sweep_reverse(family, &key, &flow, s);
-	if (flow_is_stranded(family, &flow) ? flow_forget(family, &key, &flow)
+	if (flow_is_stranded(family, &flow) ? flow_forget(family, &key, &flow, SLUICE_RECORD_DRAINED)
 					    : flow_forget_if_idle(family, &key, &flow)) {
 		++s->expired;
 		return;
@@ -185,7 +185,7 @@ static __always_inline bool flush(int family, const struct sluice_flow_flush *re
 	struct tuple key;
 
 	return flow_take_any(family, request->index, &key, &flow) && flow.state == request->state &&
-	       !(flow.state & SLUICE_FLOW_TO_CLIENT) && flow_forget(family, &key, &flow);
+	       !(flow.state & SLUICE_FLOW_TO_CLIENT) && flow_forget(family, &key, &flow, SLUICE_RECORD_FLUSHED);
 }
 
 static __always_inline void flow_flush_one(struct sluice_flow_flush *request)

@@ -7,6 +7,7 @@
 #include "bpf/counters.h"
 #include "bpf/flow_table.h"
 #include "bpf/journey.h"
+#include "bpf/record.h"
 #include "maps/listener.h"
 #include "maps/member.h"
 
@@ -129,7 +130,15 @@ static __always_inline __u64 flow_look_again(int family, const struct tuple *key
 	return 0;
 }
 
-/* Moves a forward slot to its next phase, and counts. Ordinary packets of established connections never write here.
+/* How a connection has ended that this event of an end has closed. */
+static __always_inline __u32 end_by(__u32 event, bool of_member)
+{
+	if (event != EVENT_ABORTS)
+		return SLUICE_RECORD_FINISHED;
+	return of_member ? SLUICE_RECORD_MEMBER_RESET : SLUICE_RECORD_CLIENT_RESET;
+}
+
+/* Moves a forward slot to its next phase, counts and records. Ordinary packets of established connections never write here.
  * Returns the new state. */
 static __always_inline __u64 flow_advance(int family, const struct tuple *key, __s32 index, __u64 state, __u32 event,
 					  bool of_member)
@@ -145,6 +154,7 @@ static __always_inline __u64 flow_advance(int family, const struct tuple *key, _
 		if (flow_change(family, index, key, state, next)) {
 			FLOW_PAUSE(counting);
 			count_flow_losses(family, state, next);
+			record_change(family, key, index, state, next, end_by(event, of_member));
 			return next;
 		}
 		count_flow_gains(family, state, next, -1);
@@ -236,15 +246,17 @@ static __always_inline bool flow_is_idle(int family, const struct tuple *reverse
 }
 
 static __always_inline bool flow_forget_in(int family, __s32 forward_index, const struct tuple *forward_key,
-					   __u64 forward_state, const struct tuple *reverse_key)
+					   __u64 forward_state, const struct tuple *reverse_key, __u32 end)
 {
 	void *reverse;
 	__s32 index;
 
 	if (!flow_remove(family, forward_index, forward_key, forward_state))
 		return false;
-	if (!sluice_flow_is_closed(forward_state))
+	if (!sluice_flow_is_closed(forward_state)) {
 		count_flow_ended(family, forward_state);
+		record_removal(family, forward_key, reverse_key, forward_state, end);
+	}
 	/* Once more if it was just moved, or a packet changed it. */
 	for (int i = 0; i < FLOW_FORGET_ROUNDS; i++) {
 		index = flow_search(family, reverse_key);
@@ -256,40 +268,42 @@ static __always_inline bool flow_forget_in(int family, __s32 forward_index, cons
 }
 
 __noinline int flow_forget4(__s32 forward_index, const struct tuple *forward_key, __u64 forward_state,
-			    const struct tuple *reverse_key)
+			    const struct tuple *reverse_key, __u32 end)
 {
 	return forward_key && reverse_key &&
-	       flow_forget_in(FAMILY4, forward_index, forward_key, forward_state, reverse_key);
+	       flow_forget_in(FAMILY4, forward_index, forward_key, forward_state, reverse_key, end);
 }
 
 __noinline int flow_forget6(__s32 forward_index, const struct tuple *forward_key, __u64 forward_state,
-			    const struct tuple *reverse_key)
+			    const struct tuple *reverse_key, __u32 end)
 {
 	return forward_key && reverse_key &&
-	       flow_forget_in(FAMILY6, forward_index, forward_key, forward_state, reverse_key);
+	       flow_forget_in(FAMILY6, forward_index, forward_key, forward_state, reverse_key, end);
 }
 
 static __always_inline bool flow_forget_both(int family, const struct tuple *forward_key, const struct flow *forward,
-					     const struct tuple *reverse_key)
+					     const struct tuple *reverse_key, __u32 end)
 {
-	return family == FAMILY4 ? flow_forget4(forward->index, forward_key, forward->state, reverse_key)
-				 : flow_forget6(forward->index, forward_key, forward->state, reverse_key);
+	return family == FAMILY4 ? flow_forget4(forward->index, forward_key, forward->state, reverse_key, end)
+				 : flow_forget6(forward->index, forward_key, forward->state, reverse_key, end);
 }
 
 /* Removes both slots. The forward one goes first, because a new connection of the same client may only start once
- * the reverse one no longer guards the old port. False: another CPU has removed it, or a packet came. */
-static __always_inline bool flow_forget(int family, const struct tuple *key, const struct flow *forward)
+ * the reverse one no longer guards the old port. `end`: how the connection ended, if it was not over (maps/record.h).
+ * False: another CPU has removed it, or a packet came. */
+static __always_inline bool flow_forget(int family, const struct tuple *key, const struct flow *forward, __u32 end)
 {
 	struct tuple reverse_key = flow_twin(forward);
 
-	return flow_forget_both(family, key, forward, &reverse_key);
+	return flow_forget_both(family, key, forward, &reverse_key, end);
 }
 
 static __always_inline bool flow_forget_if_idle(int family, const struct tuple *key, const struct flow *forward)
 {
 	struct tuple reverse_key = flow_twin(forward);
 
-	return flow_is_idle(family, &reverse_key, forward->state) && flow_forget(family, key, forward);
+	return flow_is_idle(family, &reverse_key, forward->state) &&
+	       flow_forget(family, key, forward, SLUICE_RECORD_IDLE);
 }
 
 static __always_inline const struct sluice_member *member_of(__u64 state)
@@ -461,9 +475,9 @@ static __always_inline bool flow_reclaim_in(int family, __s32 index, __u32 which
 		flow_twin_to(&journey->twin, flow);
 	}
 	if (makes_way(family, flow->state, which))
-		return flow_forget_both(family, &journey->quoted, flow, &journey->twin);
+		return flow_forget_both(family, &journey->quoted, flow, &journey->twin, SLUICE_RECORD_EVICTED);
 	return flow_is_idle(family, &journey->twin, flow->state) &&
-	       flow_forget_both(family, &journey->quoted, flow, &journey->twin);
+	       flow_forget_both(family, &journey->quoted, flow, &journey->twin, SLUICE_RECORD_IDLE);
 }
 
 __noinline int flow_reclaim4(__s32 index, __u32 which)

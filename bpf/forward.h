@@ -471,7 +471,7 @@ static __always_inline int give_up(int family, struct xdp_md *ctx)
 		return SLUICE_REASON_MEMBER_DOWN;
 	why = reject(family, &journey->packet, ctx, SLUICE_REASON_MEMBER_DOWN);
 	if (why == SLUICE_REASON_REJECTED || journey->packet.signals & SIGNAL_ABORTS)
-		flow_forget(family, &journey->packet.tuple, &journey->flow);
+		flow_forget(family, &journey->packet.tuple, &journey->flow, SLUICE_RECORD_DRAINED);
 	return why;
 }
 
@@ -501,7 +501,7 @@ static __always_inline int end_one_too_many(int family, struct xdp_md *ctx)
 	/* The state has changed since. */
 	if (flow_find_far(family, &journey->quoted, &journey->flow)) {
 		count_flow_refused(SLUICE_STATE_GET(journey->flow.state, LISTENER));
-		flow_forget(family, &journey->quoted, &journey->flow);
+		flow_forget(family, &journey->quoted, &journey->flow, SLUICE_RECORD_OVER_LIMIT);
 	}
 	return answer ? SLUICE_REASON_CONNECTION_LIMIT
 		      : reject(family, &journey->packet, ctx, SLUICE_REASON_CONNECTION_LIMIT);

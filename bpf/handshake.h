@@ -5,6 +5,7 @@
 
 #include "bpf/clock.h"
 #include "bpf/packet.h"
+#include "bpf/record.h"
 #include "bpf/suspect.h"
 #include "maps/flow.h"
 #include "maps/handshake.h"
@@ -15,9 +16,7 @@
 /* Hashes the client's tuple, to tell the connection from others of the same moment. */
 static __always_inline __u32 handshake_name(int family, const struct tuple *client)
 {
-	__u32 address = client->source.words[family == FAMILY4 ? 0 : 3];
-
-	return (address ^ tuple_ports(client)) | 1;
+	return client_name(family, client) | 1;
 }
 
 static __always_inline struct sluice_member_handshakes *handshakes_of(__u64 state)
@@ -34,6 +33,7 @@ __noinline int handshake_begins(__u64 state, __u32 name)
 	__u32 now = clock_jiffies();
 
 	silence_begins(state);
+	record_handshake_begins(state, name);
 	if (!h || now == h->began_jiffies)
 		return 0;
 	if (h->connection && now - h->began_jiffies < HANDSHAKE_GIVEN_UP_SECONDS * clock_hz)
@@ -69,6 +69,7 @@ __noinline int handshake_ends(__u64 state, __u32 name)
 	__u32 bucket;
 
 	silence_ends(state);
+	record_handshake_ends(state, name);
 	if (!h || READ_ONCE(h->connection) != name)
 		return 0;
 	took = bpf_ktime_get_ns() - READ_ONCE(h->began_nanoseconds);

@@ -105,7 +105,7 @@ static __always_inline int packet_with_ports(int family, struct packet *p, struc
 	if (p->defect != UNDECIDED)
 		return p->defect;
 	if (may_open_anew(p, flow) && flow_gives_way(family, flow) &&
-	    flow_forget(family, &p->tuple, flow))
+	    flow_forget(family, &p->tuple, flow, SLUICE_RECORD_REPLACED))
 		return UNDECIDED;
 	if (p->fragment == FRAGMENT_FIRST)
 		fragment_remember(family, p);

@@ -56,7 +56,11 @@
 	X(address_filter, 1, 0)       \
 	X(flow_areas, 1, 0)           \
 	X(listener_confirmed, 1, 0)   \
-	X(proven_sources, 1, 0)
+	X(proven_sources, 1, 0)       \
+	X(records, 1, 0)              \
+	X(listener_records, 1, 0)     \
+	X(record_losses, 1, 0)        \
+	X(record_handshakes, 1, 0)
 
 #define SLUICE_MAP_INDEX(name, version, oldest) SLUICE_MAP_##name,
 enum sluice_map_index { SLUICE_MAPS(SLUICE_MAP_INDEX) SLUICE_MAP_COUNT };

@@ -63,7 +63,10 @@ struct Loaded::Map {
   std::unique_ptr<ring_buffer, decltype(&ring_buffer__free)> ring{nullptr, ring_buffer__free};
 
   // Written all over, by a hash; all zero at first.
-  bool is_scattered() const { return std::string_view(info.name) == "proof_numbers"; }
+  bool is_scattered() const {
+    const std::string_view name(info.name);  // its first 15 characters
+    return name == "proof_numbers" || name == "record_handshak";
+  }
   bool is_array() const {
     return !is_scattered() &&
            (info.type == BPF_MAP_TYPE_ARRAY || info.type == BPF_MAP_TYPE_PERCPU_ARRAY);

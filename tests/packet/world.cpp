@@ -473,6 +473,30 @@ sluice_flow_expire World::expire() {
   return sweep;
 }
 
+unsigned World::flush_all(int family) {
+  unsigned flushed = 0;
+  const auto flush = [&](std::uint32_t index, std::uint64_t state) {
+    if (!SLUICE_STATE_GET(state, PROTOCOL) || state & SLUICE_FLOW_TO_CLIENT) return;
+    sluice_flow_flush request{};
+    request.family = static_cast<std::uint32_t>(family);
+    request.index = index;
+    request.state = state & SLUICE_STATE_FLOW;
+    LIBBPF_OPTS(bpf_test_run_opts, options, .ctx_in = &request, .ctx_size_in = sizeof request);
+    EXPECT_EQ(bpf_prog_test_run_opts(loaded_->program().flush_fd(), &options), 0)
+        << std::strerror(errno);
+    flushed += request.flushed;
+  };
+  if (family == 4) {
+    for (const auto& flow : flows())
+      flush(flow.bucket * SLUICE_BUCKET_SLOTS4 + flow.slot, flow.value.state);
+  } else {
+    sluice_bucket6 bucket{};
+    for (std::uint32_t i = 0; bpf_map_lookup_elem(map("flows6"), &i, &bucket) == 0; ++i)
+      flush(i, bucket.slots[0].state);
+  }
+  return flushed;
+}
+
 sluice_flow_rehome World::rehome(sluice_flow_rehome request) {
   const auto ran = kernel::rehome_flows(loaded_->program().rehome_fd(), request);
   EXPECT_TRUE(ran) << ran.error().text();

@@ -127,6 +127,8 @@ class World : public ::testing::Test {
   void make_older(const Flow& flow, std::uint32_t seconds);
   void make_all_older(std::uint32_t seconds);  // of either IP version
   sluice_flow_expire expire();
+  // Runs flow_flush for every connection of this IP version; returns how many it has removed.
+  unsigned flush_all(int family);
   // Runs flow_rehome once.
   sluice_flow_rehome rehome(sluice_flow_rehome request);
   // Restores the state after loading: no flows, no fragments, every pool's turn at its first

@@ -3,12 +3,14 @@
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
 
+#include <cstddef>
 #include <cstring>
 #include <vector>
 
 #include "maps/address_filter.h"
 #include "maps/flow.h"
 #include "maps/pool.h"
+#include "maps/record.h"
 #include "maps/runtime.h"
 
 namespace sluice::kernel {
@@ -70,6 +72,41 @@ TEST(Formats, AnIPv6SlotHasItsFieldsHere) {
   EXPECT_EQ(offsetof(sluice_flow6, new_destination_port), 38U);
   EXPECT_EQ(offsetof(sluice_flow6, other), 40U);
   EXPECT_EQ(offsetof(sluice_flow6, state), 56U);
+}
+
+TEST(Formats, ARecordIsTheseBytes) {
+  sluice_record4 record{};
+  record.head.nanoseconds = 1'000'000'000;
+  record.head.state = open_tcp;
+  record.head.event = SLUICE_RECORD_BEGINS;
+  record.head.family = 4;
+  record.head.handshake_microseconds = 500;
+  record.head.client_port = record.head.snat_port = htons(40000);
+  record.head.vip_port = htons(80);
+  record.head.member_port = htons(8080);
+  record.client = ip("203.0.0.5").ipv4;
+  record.vip = record.snat = ip("10.0.0.16").ipv4;
+  record.member = ip("10.9.0.7").ipv4;
+  const std::vector<std::uint8_t> image{0x00, 0xca, 0x9a, 0x3b, 0x00, 0x00, 0x00, 0x00, 0x03, 0x70,
+                                        0x00, 0x14, 0x40, 0x86, 0x0c, 0x00, 0x01, 0x04, 0x00, 0x00,
+                                        0xf4, 0x01, 0x00, 0x00, 0x9c, 0x40, 0x00, 0x50, 0x9c, 0x40,
+                                        0x1f, 0x90, 0xcb, 0x00, 0x00, 0x05, 0x0a, 0x00, 0x00, 0x10,
+                                        0x0a, 0x00, 0x00, 0x10, 0x0a, 0x09, 0x00, 0x07};
+  EXPECT_EQ(bytes_of(record), image);
+  EXPECT_EQ(offsetof(sluice_record6, client), 32U);
+  EXPECT_EQ(offsetof(sluice_record6, vip), 48U);
+  EXPECT_EQ(offsetof(sluice_record6, snat), 64U);
+  EXPECT_EQ(offsetof(sluice_record6, member), 80U);
+}
+
+// The numbers are in records that other programs keep.
+TEST(Formats, EventsAndEndsOfRecordsKeepTheirNumbers) {
+  EXPECT_EQ(SLUICE_RECORD_BEGINS, 1);
+  EXPECT_EQ(SLUICE_RECORD_ENDS, 2);
+  EXPECT_EQ(SLUICE_RECORD_RESUMES, 3);
+  EXPECT_EQ(SLUICE_RECORD_FINISHED, 1);
+  EXPECT_EQ(SLUICE_RECORD_DRAINED, 11);
+  EXPECT_EQ(SLUICE_RECORD_END_COUNT, 12);
 }
 
 TEST(Formats, TheWordOfAnAreaIsTheseBits) {

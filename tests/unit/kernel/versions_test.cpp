@@ -42,12 +42,26 @@ TEST(Versions, OnlyWhatCameLaterMayBeMissing) {
   for (const auto& map : listed) {
     if (versions_of(map)->may_be_missing()) later.push_back(map);
   }
-  EXPECT_THAT(later,
-              UnorderedElementsAreArray(
-                  {"member_handshakes", "member_failures", "suspicions", "store_position",
-                   "listener_half_open", "member_half_open", "hash_key", "map_versions",
-                   "later_reason_counters", "member_silences", "listener_idle", "proof_numbers",
-                   "address_filter", "flow_areas", "listener_confirmed", "proven_sources"}));
+  EXPECT_THAT(later, UnorderedElementsAreArray({"member_handshakes",
+                                                "member_failures",
+                                                "suspicions",
+                                                "store_position",
+                                                "listener_half_open",
+                                                "member_half_open",
+                                                "hash_key",
+                                                "map_versions",
+                                                "later_reason_counters",
+                                                "member_silences",
+                                                "listener_idle",
+                                                "proof_numbers",
+                                                "address_filter",
+                                                "flow_areas",
+                                                "listener_confirmed",
+                                                "proven_sources",
+                                                "records",
+                                                "listener_records",
+                                                "record_losses",
+                                                "record_handshakes"}));
 }
 
 TEST(Versions, WithoutAMapOfVersionsAllAreTheFirst) {

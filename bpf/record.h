@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* Records of connections, see maps/record.h. They are written where a connection is counted as confirmed and as ended,
+ * so an established connection's packets never come here. The functions are leaves that fill the record in the ring itself:
+ * their callers have no stack left for one. */
+#ifndef SLUICE_BPF_RECORD_H
+#define SLUICE_BPF_RECORD_H
+
+#include "bpf/flow_table.h"
+#include "bpf/packet.h"
+#include "maps/member.h"
+#include "maps/record.h"
+
+/* One of so many of the listener's connections is recorded; 0: none. */
+static __always_inline __u32 records_one_of(__u64 state)
+{
+	__u32 listener = SLUICE_STATE_GET(state, LISTENER);
+	const __u32 *one_of = bpf_map_lookup_elem(&listener_records, &listener);
+
+	return one_of ? *one_of : 0;
+}
+
+/* Says whether the connection is recorded: both of its records, or none. The hash is keyed, so no client can choose. */
+static __always_inline bool is_recorded(int family, const struct tuple *client, __u64 state)
+{
+	__u32 one_of = records_one_of(state);
+
+	return one_of == 1 || (one_of && !tuple_home_of(family, client, one_of));
+}
+
+/* Tells connections apart whose handshakes are under way; even. */
+static __always_inline __u32 handshake_mark(__u64 state, __u32 name)
+{
+	__u32 whose = SLUICE_STATE_GET(state, LISTENER) << 16 ^ SLUICE_STATE_GET(state, MEMBER);
+
+	return (name ^ whose * 0x9e3779b1U) & ~1U;
+}
+
+static __always_inline struct sluice_record_handshake *handshake_at(__u32 mark)
+{
+	__u32 index = mark * 0x85ebca6bU >> (32 - SLUICE_RECORD_HANDSHAKE_BITS);
+
+	return bpf_map_lookup_elem(&record_handshakes, &index);
+}
+
+static __always_inline __u32 microseconds_now(void)
+{
+	return bpf_ktime_get_ns() / 1000;
+}
+
+/* `name`: see handshake_name(). */
+static __always_inline void record_handshake_begins(__u64 state, __u32 name)
+{
+	__u32 mark = handshake_mark(state, name);
+	struct sluice_record_handshake *h;
+
+	if (!records_one_of(state) || !(h = handshake_at(mark)))
+		return;
+	WRITE_ONCE(h->microseconds, microseconds_now());
+	WRITE_ONCE(h->mark, mark | 1);
+}
+
+static __always_inline void record_handshake_ends(__u64 state, __u32 name)
+{
+	__u32 mark = handshake_mark(state, name), took;
+	struct sluice_record_handshake *h;
+
+	if (!records_one_of(state) || !(h = handshake_at(mark)) || READ_ONCE(h->mark) != (mark | 1))
+		return;
+	took = microseconds_now() - READ_ONCE(h->microseconds);
+	WRITE_ONCE(h->microseconds, took ? took : 1);
+	WRITE_ONCE(h->mark, mark);
+}
+
+static __always_inline __u32 handshake_took(__u64 state, __u32 name)
+{
+	__u32 mark = handshake_mark(state, name);
+	const struct sluice_record_handshake *h = handshake_at(mark);
+
+	return h && READ_ONCE(h->mark) == mark ? READ_ONCE(h->microseconds) : 0;
+}
+
+static __always_inline int record_is_lost(void)
+{
+	__u32 zero = 0;
+	__u64 *lost = bpf_map_lookup_elem(&record_losses, &zero);
+
+	if (lost)
+		++*lost;
+	return 0;
+}
+
+static __always_inline void *record_reserve(int family)
+{
+	return family == FAMILY4 ? bpf_ringbuf_reserve(&records, sizeof(struct sluice_record4), 0)
+				 : bpf_ringbuf_reserve(&records, sizeof(struct sluice_record6), 0);
+}
+
+static __always_inline void record_describe(int family, struct sluice_record *r, __u64 state, __u32 event, __u32 end)
+{
+	r->nanoseconds = bpf_ktime_get_boot_ns();
+	r->state = state;
+	r->event = event;
+	r->family = family == FAMILY4 ? 4 : 6;
+	r->end = event == SLUICE_RECORD_ENDS ? end : SLUICE_RECORD_NO_END;
+	r->zero = 0;
+	r->handshake_microseconds = 0;
+}
+
+static __always_inline void record_client(int family, void *record, const struct tuple *client)
+{
+	struct sluice_record4 *r4 = record;
+	struct sluice_record6 *r6 = record;
+
+	r4->head.client_port = client->source_port;
+	r4->head.vip_port = client->destination_port;
+	if (family == FAMILY4) {
+		r4->client = client->source.ipv4;
+		r4->vip = client->destination.ipv4;
+	} else {
+		r6->client = client->source;
+		r6->vip = client->destination;
+	}
+}
+
+/* Packets to members that answer directly keep the VIP as their destination. */
+static __always_inline void record_direct_member(int family, void *record, __u64 state)
+{
+	__u32 index = SLUICE_STATE_GET(state, MEMBER);
+	const struct sluice_member *member = bpf_map_lookup_elem(&members, &index);
+
+	if (!member || !(member->flags & (SLUICE_MEMBER_DSR | SLUICE_MEMBER_IPIP)))
+		return;
+	if (family == FAMILY4)
+		((struct sluice_record4 *)record)->member = member->address.ipv4;
+	else
+		((struct sluice_record6 *)record)->member = member->address;
+}
+
+/* The member's end of it, as its forward slot has it. */
+static __always_inline void record_slot(int family, void *record, void *slot, const struct tuple *client, __u64 state)
+{
+	const struct sluice_flow4 *slot4 = slot;
+	const struct sluice_flow6 *slot6 = slot;
+	struct sluice_record4 *r4 = record;
+	struct sluice_record6 *r6 = record;
+
+	if (family == FAMILY4) {
+		r4->head.snat_port = slot4->new_source_port;
+		r4->head.member_port = slot4->new_destination_port;
+		r4->snat = slot4->new_source;
+		r4->member = slot4->new_destination;
+	} else {
+		r6->head.snat_port = slot6->new_source_port;
+		r6->head.member_port = slot6->new_destination_port;
+		r6->snat = state & SLUICE_FLOW_KEEPS_CLIENT ? client->source : client->destination;
+		r6->member = slot6->other;
+	}
+}
+
+/* The same, as the other direction's tuple has it. */
+static __always_inline void record_twin(int family, void *record, const struct tuple *twin)
+{
+	struct sluice_record4 *r4 = record;
+	struct sluice_record6 *r6 = record;
+
+	r4->head.snat_port = twin->destination_port;
+	r4->head.member_port = twin->source_port;
+	if (family == FAMILY4) {
+		r4->snat = twin->destination.ipv4;
+		r4->member = twin->source.ipv4;
+	} else {
+		r6->snat = twin->destination;
+		r6->member = twin->source;
+	}
+}
+
+/* What a change of the phase means; 0: nothing that is recorded. */
+static __always_inline __u32 record_event_of(__u64 before, __u64 after)
+{
+	if (sluice_flow_is_closed(after))
+		return sluice_flow_is_confirmed(before) && !sluice_flow_is_closed(before) ? SLUICE_RECORD_ENDS : 0;
+	if (!sluice_flow_is_confirmed(after))
+		return 0;
+	if (!sluice_flow_is_confirmed(before))
+		return SLUICE_RECORD_BEGINS;
+	return sluice_flow_is_closed(before) ? SLUICE_RECORD_RESUMES : 0;
+}
+
+static __always_inline __u32 client_name(int family, const struct tuple *client)
+{
+	return client->source.words[family == FAMILY4 ? 0 : 3] ^ tuple_ports(client);
+}
+
+static __always_inline int record_change_in(int family, const struct tuple *client, __s32 index, __u64 before,
+					    __u64 after, __u32 end)
+{
+	__u32 event = record_event_of(before, after);
+	struct sluice_record *r;
+	void *slot;
+
+	if (!event || !is_recorded(family, client, after))
+		return 0;
+	slot = flow_slot(family, index);
+	r = slot ? record_reserve(family) : NULL;
+	if (!r)
+		return record_is_lost();
+	record_describe(family, r, after, event, end);
+	if (event == SLUICE_RECORD_BEGINS)
+		r->handshake_microseconds = handshake_took(after, client_name(family, client));
+	record_client(family, r, client);
+	record_slot(family, r, slot, client, after);
+	record_direct_member(family, r, after);
+	bpf_ringbuf_submit(r, BPF_RB_NO_WAKEUP);
+	return 0;
+}
+
+__noinline int record_change4(const struct tuple *client, __s32 index, __u64 before, __u64 after, __u32 end)
+{
+	return client ? record_change_in(FAMILY4, client, index, before, after, end) : 0;
+}
+
+__noinline int record_change6(const struct tuple *client, __s32 index, __u64 before, __u64 after, __u32 end)
+{
+	return client ? record_change_in(FAMILY6, client, index, before, after, end) : 0;
+}
+
+/* Records what the change of a forward slot's phase means, if anything. `end`: how it ended, if this is its end. */
+static __always_inline void record_change(int family, const struct tuple *client, __s32 index, __u64 before, __u64 after,
+					  __u32 end)
+{
+	if (family == FAMILY4)
+		record_change4(client, index, before, after, end);
+	else
+		record_change6(client, index, before, after, end);
+}
+
+/* Refines what only the member can say. */
+static __always_inline __u32 end_by_member(__u64 state, __u32 end)
+{
+	__u32 index = SLUICE_STATE_GET(state, MEMBER);
+	const struct sluice_member *member = bpf_map_lookup_elem(&members, &index);
+
+	if (end != SLUICE_RECORD_DRAINED || !member)
+		return end;
+	if (member->flags & SLUICE_MEMBER_REMOVED)
+		return SLUICE_RECORD_MEMBER_REMOVED;
+	return member->flags & SLUICE_MEMBER_FAILED ? SLUICE_RECORD_MEMBER_DOWN : end;
+}
+
+static __always_inline int record_removal_in(int family, const struct tuple *client, const struct tuple *twin, __u64 state,
+					     __u32 end)
+{
+	struct sluice_record *r;
+
+	if (!sluice_flow_is_confirmed(state) || sluice_flow_is_closed(state) || !is_recorded(family, client, state))
+		return 0;
+	r = record_reserve(family);
+	if (!r)
+		return record_is_lost();
+	record_describe(family, r, state, SLUICE_RECORD_ENDS, end_by_member(state, end));
+	record_client(family, r, client);
+	record_twin(family, r, twin);
+	record_direct_member(family, r, state);
+	bpf_ringbuf_submit(r, BPF_RB_NO_WAKEUP);
+	return 0;
+}
+
+__noinline int record_removal4(const struct tuple *client, const struct tuple *twin, __u64 state, __u32 end)
+{
+	return client && twin ? record_removal_in(FAMILY4, client, twin, state, end) : 0;
+}
+
+__noinline int record_removal6(const struct tuple *client, const struct tuple *twin, __u64 state, __u32 end)
+{
+	return client && twin ? record_removal_in(FAMILY6, client, twin, state, end) : 0;
+}
+
+/* Records the end of a connection whose flow was removed before it was over. */
+static __always_inline void record_removal(int family, const struct tuple *client, const struct tuple *twin, __u64 state,
+					   __u32 end)
+{
+	if (family == FAMILY4)
+		record_removal4(client, twin, state, end);
+	else
+		record_removal6(client, twin, state, end);
+}
+
+#endif
