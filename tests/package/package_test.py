@@ -158,6 +158,29 @@ class Package(unittest.TestCase):
             self.assertFalse(self.machine.has(left), left)
         self.machine.run("getent", "group", "sluice", expect=2)
 
+    def test_the_status_page_is_there_for_who_may_read_the_token(self):
+        told = self.install(self.package)
+        self.assertIn("/etc/sluice/token", told.stdout)
+        self.assertEqual("640 root:sluice", self.machine.run("stat", "-c", "%a %U:%G", "/etc/sluice/token").stdout.strip())
+        self.machine.run("ip", "link", "set", "lo", "up")
+        self.start_controller()
+
+        def status(path, *headers):
+            return self.machine.run("curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", *headers,
+                                    f"http://127.0.0.1:9876{path}").stdout
+
+        token = self.machine.run("cat", "/etc/sluice/token").stdout
+        self.assertRegex(token, "^[0-9a-f]{64}$")
+        self.assertEqual("200", status("/ui/"))
+        self.assertEqual("401", status("/ui/data/snapshot"))
+        self.assertEqual("401", status("/v2.0/lbaas/loadbalancers"))
+        for path in ("/ui/data/snapshot", "/v2.0/lbaas/loadbalancers"):
+            self.assertEqual("200", status(path, "-H", f"X-Auth-Token: {token}"))
+
+        # An upgrade keeps the token.
+        self.install(self.newer)
+        self.assertEqual(token, self.machine.run("cat", "/etc/sluice/token").stdout)
+
     def test_an_upgrade_keeps_traffic_going_and_the_operators_configuration(self):
         self.install(self.package)
         self.attach()
@@ -186,7 +209,7 @@ class Package(unittest.TestCase):
     def test_the_configuration_that_comes_with_it_names_every_option(self):
         told = subprocess.run([support.program("sluiced"), "--help"], text=True, capture_output=True, check=True).stdout
         options = set(re.findall(r"^  (?:-h \[ )?--([a-z0-9-]+)", told, flags=re.M)) - NOT_CONFIGURED
-        named = set(re.findall(r"^#([a-z0-9-]+) = ", (PACKAGE / "sluiced.conf").read_text(), flags=re.M))
+        named = set(re.findall(r"^#?([a-z0-9-]+) = ", (PACKAGE / "sluiced.conf").read_text(), flags=re.M))
         self.assertEqual(options, named)
 
     def test_lintian_finds_no_error(self):
