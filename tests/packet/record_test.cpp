@@ -245,8 +245,7 @@ TEST_P(Recorded, OneOfFourMeansBothRecordsOfAConnectionOrNone) {
 TEST_P(Recorded, WhatFindsNoRoomIsCountedAndThePacketGoesOn) {
   const auto page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
   records();
-  void* const consumer =
-      mmap(nullptr, page, PROT_READ | PROT_WRITE, MAP_SHARED, map("records"), 0);
+  void* const consumer = mmap(nullptr, page, PROT_READ | PROT_WRITE, MAP_SHARED, map("records"), 0);
   void* const producer =
       mmap(nullptr, page, PROT_READ, MAP_SHARED, map("records"), static_cast<off_t>(page));
   ASSERT_NE(consumer, MAP_FAILED);
@@ -346,7 +345,6 @@ TEST_P(RecordedUdp, TheLongestIdleOneEndsAsEvictedWhenTheListenerHasItsShare) {
   EXPECT_EQ(ended[0].head.end, SLUICE_RECORD_EVICTED);
   EXPECT_EQ(ended[0].member, net().member1);
 }
-
 
 class RecordedModes : public Recorded {};
 INSTANTIATE_TEST_SUITE_P(, RecordedModes,
