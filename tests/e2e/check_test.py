@@ -3,7 +3,9 @@
 
 import json
 import os
+import pathlib
 import subprocess
+import tempfile
 import unittest
 
 import support
@@ -108,6 +110,27 @@ class Check(unittest.TestCase):
         self.assertEqual(0, done.returncode, done.stderr)
         warned, attached = done.stdout.index("is a port of br0"), done.stdout.index("attached in generic mode")
         self.assertLess(warned, attached)
+
+    def test_sluiced_that_attaches_by_itself_warns_in_its_log(self):
+        pins = f"{self.pins}-daemon"
+        with tempfile.TemporaryDirectory(prefix="sluice-check-") as directory:
+            log = pathlib.Path(directory) / "log"
+            with log.open("w") as output:
+                daemon = subprocess.Popen(
+                    [*self.prefix, support.program("sluiced"), "--interface", "br0", "--flows", "1024", "--pin-dir", pins,
+                     "--state-dir", directory, "--socket", f"{directory}/api.sock"],
+                    stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+            try:
+                support.wait_for(lambda: "attached to br0" in log.read_text(), 10, "sluiced attaches")
+            finally:
+                daemon.terminate()
+                daemon.wait()
+                subprocess.run([*self.prefix, support.program("sluice-loader"), "detach", "--all", "--pin-dir", pins],
+                               capture_output=True)
+            text = log.read_text()
+            warned = text.index("br0: is a bridge, which has no native XDP")
+            self.assertLess(warned, text.index("attached to br0"))
+            self.assertIn("sluice-loader attach br0 --mode generic", text)
         self.assertEqual("ok", self.check("port0")[1]["program"][0])
         self.assertEqual("fail", self.check_elsewhere("port0"))
 

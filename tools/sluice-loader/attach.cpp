@@ -3,7 +3,7 @@
 #include <charconv>
 
 #include "attachment/attachment.hpp"
-#include "checks.hpp"
+#include "attachment/look.hpp"
 #include "kernel/program.hpp"
 #include "options.hpp"
 
@@ -52,12 +52,10 @@ std::string describe_mode(const attachment::AttachedNic& nic) {
 // Says before attaching what will be slower, or won't work. What can't be looked at is no reason
 // not to attach.
 void warn_of(const attachment::AttachRequest& request) {
-  const auto checked = check_interfaces(request.interfaces, request.pin_directory);
-  if (!checked) return;
-  for (const auto& [interface, finding] : *checked) {
-    if (finding.verdict == attachment::Verdict::ok) continue;
-    fmt::print("{}: {}{}{}\n", interface, finding.found, finding.mend.empty() ? "" : ": ",
-               finding.mend);
+  const auto looked = attachment::look_at(request.interfaces, request.pin_directory);
+  if (!looked) return;
+  for (const auto& one : *looked) {
+    if (one.finding.verdict != attachment::Verdict::ok) fmt::print("{}\n", one.text());
   }
 }
 

@@ -1,10 +1,9 @@
-#include "attachment/check.hpp"
+#include "attachment/look.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 
-#include "checks.hpp"
 #include "options.hpp"
 #include "table.hpp"
 
@@ -25,19 +24,6 @@ constexpr Help help = {
 
 }  // namespace
 
-Result<std::vector<Checked>> check_interfaces(const std::vector<std::string>& interfaces,
-                                              const std::string& pin_directory) {
-  const auto host = attachment::host_facts(pin_directory);
-  std::vector<Checked> all;
-  for (const auto& interface : interfaces) {
-    const auto nic = attachment::nic_facts(interface, pin_directory);
-    if (!nic) return tl::unexpected(nic.error());
-    for (auto& finding : attachment::check(*nic, host))
-      all.push_back({interface, std::move(finding)});
-  }
-  return all;
-}
-
 int run_check(const Arguments& arguments) {
   po::options_description options("Options");
   options.add_options()("format,f",
@@ -53,7 +39,7 @@ int run_check(const Arguments& arguments) {
   }
   const auto interfaces = parsed.interfaces();
   if (interfaces.empty()) return fail_usage("an interface is missing", "check");
-  const auto checked = check_interfaces(interfaces, parsed.pin_directory());
+  const auto checked = attachment::look_at(interfaces, parsed.pin_directory());
   if (!checked) return fail_with(checked.error());
 
   Table table{{"interface", "subject", "result", "found", "mend"}, {}};
@@ -68,7 +54,7 @@ int run_check(const Arguments& arguments) {
   } else {
     fmt::print("{}", format == "value" ? chosen->as_values() : chosen->as_table());
   }
-  const bool fails = std::ranges::any_of(*checked, [](const Checked& one) {
+  const bool fails = std::ranges::any_of(*checked, [](const attachment::Checked& one) {
     return one.finding.verdict == attachment::Verdict::fail;
   });
   return fails ? failed : done;

@@ -18,6 +18,7 @@
 #include "address_holders.hpp"
 #include "api/server/server.hpp"
 #include "attachment/attachment.hpp"
+#include "attachment/look.hpp"
 #include "base/version.hpp"
 #include "control/controller.hpp"
 #include "control/follower.hpp"
@@ -46,9 +47,20 @@
 namespace sluice::daemon {
 namespace {
 
+// Says what `sluice-loader attach` says first: what will be slower, or won't work. What can't be
+// looked at is no reason not to attach.
+void warn_of_interfaces(const Options& options) {
+  const auto looked = attachment::look_at(options.interfaces, options.pin_directory);
+  if (!looked) return;
+  for (const auto& one : *looked) {
+    if (one.finding.verdict != attachment::Verdict::ok) spdlog::warn("{}", one.text());
+  }
+}
+
 // Attaches the NICs of --interface; those that are attached already stay as they are.
 Result<void> attach(const Options& options) {
   if (options.interfaces.empty()) return {};
+  warn_of_interfaces(options);
   const auto report = attachment::attach({.pin_directory = options.pin_directory,
                                           .interfaces = options.interfaces,
                                           .flows = options.flows});
@@ -56,10 +68,6 @@ Result<void> attach(const Options& options) {
   for (const auto& nic : report->nics) {
     if (nic.already_attached) continue;
     spdlog::info("attached to {} in {} mode", nic.interface, to_string(nic.mode));
-    if (nic.bridge) {
-      spdlog::warn("{0} is a port of {1}, which XDP can't send to: attach {1} instead",
-                   nic.interface, *nic.bridge);
-    }
     if (!nic.native_refusal.empty()) {
       spdlog::warn("{} runs in generic (slower) mode because native was refused: {}", nic.interface,
                    nic.native_refusal);

@@ -238,8 +238,6 @@ Result<AttachedNic> attach_one(const Context& context, const Nic& nic) {
   result.mode = started->mode;
   result.native_refusal = std::move(started->native_refusal);
   result.settings = forwarding_changes(nic.name, *changed, false);
-  result.bridge = bridge_of(nic.name);
-  result.veth = is_veth(nic.name);
   result.shared = context.request.shared;
   result.dispatcher = started->dispatcher;
   return result;

@@ -42,8 +42,6 @@ struct AttachedNic {
   bool already_attached = false;           // nothing was done
   std::string native_refusal;              // why automatic fell back to generic
   std::vector<std::string> settings = {};  // changed: "net.ipv4.conf.eth0.forwarding=1"
-  std::optional<std::string> bridge = {};  // of which it is a port
-  bool veth = false;
   bool shared = false;
   bool dispatcher = false;  // shared, and libxdp could use its dispatcher
 };

@@ -7,15 +7,11 @@
 #include <net/if.h>
 #include <net/if_arp.h>
 #include <netinet/in.h>
-#include <netlink/netlink.h>
-#include <netlink/route/link.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <algorithm>
 #include <fstream>
-#include <memory>
-#include <string_view>
 
 #include "base/fd.hpp"
 #include "kernel/libbpf_log.hpp"
@@ -58,31 +54,6 @@ void find_addresses(Nic& nic) {
       if (!found.is_link_local()) nic.ipv6 = found;
     }
   }
-}
-
-struct PutLink {
-  void operator()(rtnl_link* link) const { rtnl_link_put(link); }
-};
-struct FreeSocket {
-  void operator()(nl_sock* socket) const { nl_socket_free(socket); }
-};
-using Link = std::unique_ptr<rtnl_link, PutLink>;
-
-// Asks the kernel for the link; null if there is none. /sys/class/net would not do: it shows the
-// network namespace that it was mounted in.
-Link link_of(std::uint32_t index) {
-  const std::unique_ptr<nl_sock, FreeSocket> socket(nl_socket_alloc());
-  rtnl_link* link = nullptr;
-  if (!socket || nl_connect(socket.get(), NETLINK_ROUTE) < 0 ||
-      rtnl_link_get_kernel(socket.get(), static_cast<int>(index), nullptr, &link) < 0)
-    return nullptr;
-  return Link(link);
-}
-
-// "veth", "bridge"; empty for a NIC.
-std::string_view kind_of(const Link& link) {
-  const char* kind = link ? rtnl_link_get_type(link.get()) : nullptr;
-  return kind ? kind : "";
 }
 
 XdpMode mode_of(std::uint8_t attach_mode) {
@@ -136,19 +107,6 @@ Result<Nic> find_nic(const std::string& name) {
   std::copy_n(request.ifr_hwaddr.sa_data, nic.mac.size(), nic.mac.begin());
   find_addresses(nic);
   return nic;
-}
-
-bool is_veth(const std::string& name) {
-  return kind_of(link_of(nic_index(name))) == "veth";
-}
-
-std::optional<std::string> bridge_of(const std::string& name) {
-  const auto port = link_of(nic_index(name));
-  const int master = port ? rtnl_link_get_master(port.get()) : 0;
-  if (master == 0) return std::nullopt;
-  const auto above = link_of(static_cast<std::uint32_t>(master));
-  if (kind_of(above) != "bridge") return std::nullopt;
-  return rtnl_link_get_name(above.get());
 }
 
 std::optional<std::string> nic_name(std::uint32_t index) {

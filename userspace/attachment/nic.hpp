@@ -26,9 +26,6 @@ struct Nic {
 Result<Nic> find_nic(const std::string& name);
 // The NIC's name; nullopt if there is no such index here.
 std::optional<std::string> nic_name(std::uint32_t index);
-// The bridge of which the NIC is a port; nullopt: none.
-std::optional<std::string> bridge_of(const std::string& name);
-bool is_veth(const std::string& name);
 // The NIC's index; 0 if there is no such name here.
 std::uint32_t nic_index(const std::string& name);
 
