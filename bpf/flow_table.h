@@ -497,7 +497,7 @@ static __always_inline int flow_search_areas(int family, const struct tuple *t)
 		if (index >= 0)
 			return index;
 		now = flow_area(family);
-		if (!((now ^ area) & ~SLUICE_AREA_MOVING))
+		if (!((now ^ area) & ~SLUICE_AREA_BUSY))
 			break;
 		area = now;
 	}
@@ -899,7 +899,8 @@ static __always_inline void area_announce(int family, __u32 shift)
 static __always_inline void area_give_up(int family, __u64 area)
 {
 	__u64 *word = flow_area_word(family);
-	__u64 whole = SLUICE_AREA(0, SLUICE_AREA_SHIFT(area)) | ((area & SLUICE_AREA_CHANGES) + SLUICE_AREA_CHANGE);
+	__u64 whole = SLUICE_AREA(0, SLUICE_AREA_SHIFT(area)) | (area & SLUICE_AREA_STILL) |
+		      ((area & SLUICE_AREA_CHANGES) + SLUICE_AREA_CHANGE);
 
 	if (word && __sync_val_compare_and_swap(word, area, whole) == area)
 		area_announce(family, 0);
@@ -924,7 +925,7 @@ static __always_inline int flow_insert_in_area(int family, const struct flow_ent
 
 	if (!homes_lock(family, lower, upper))
 		return -KERNEL_EAGAIN;
-	if (!((flow_area(family) ^ area) & ~SLUICE_AREA_MOVING)) {
+	if (!((flow_area(family) ^ area) & ~SLUICE_AREA_BUSY)) {
 		if (flow_search_at(family, key, home) >= 0 ||
 		    (!copied && home != old_home && flow_search_at(family, key, old_home) >= 0))
 			result = -KERNEL_EEXIST;

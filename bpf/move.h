@@ -324,7 +324,7 @@ static __always_inline void rehome(int family, struct sluice_flow_rehome *r)
 	area = READ_ONCE(*word);
 	r->is_shift = SLUICE_AREA_SHIFT(area);
 	r->old_shift = SLUICE_AREA_OLD_SHIFT(area);
-	next = area & SLUICE_AREA_MOVING ? 0 : area_wanted(area, r->shift, r->hold);
+	next = area & SLUICE_AREA_BUSY ? 0 : area_wanted(area, r->shift, r->hold);
 	if (!next || __sync_val_compare_and_swap(word, area, next) != area)
 		return;
 	area_announce(family, SLUICE_AREA_SHIFT(next));

@@ -13,6 +13,7 @@
 #include "bpf/move.h"
 #include "bpf/parse.h"
 #include "bpf/protocols.h"
+#include "bpf/flow_image.h"
 /* Packets don't use this map; it only lives as long as the others. */
 #include "maps/store_position.h"
 #include "maps/versions.h"
@@ -332,6 +333,28 @@ SEC("syscall")
 int flow_rehome(struct sluice_flow_rehome *request)
 {
 	flow_rehome_some(request);
+	return 0;
+}
+
+/* Reads connections as images; see struct sluice_flow_batch. */
+SEC("syscall")
+int flow_walk(struct sluice_flow_batch *batch)
+{
+	if (batch->family == FAMILY6)
+		flow_walk_some(FAMILY6, batch);
+	else
+		flow_walk_some(FAMILY4, batch);
+	return 0;
+}
+
+/* Inserts connections from images; see struct sluice_flow_batch. */
+SEC("syscall")
+int flow_put(struct sluice_flow_batch *batch)
+{
+	if (batch->family == FAMILY6)
+		flow_put_batch(FAMILY6, batch);
+	else
+		flow_put_batch(FAMILY4, batch);
 	return 0;
 }
 

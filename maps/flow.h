@@ -215,6 +215,8 @@ SLUICE_STATIC_ASSERT(sizeof(struct sluice_flow_table) == 24);
 #define SLUICE_AREA_OLD_SHIFT(area) ((__u32)((area) >> 8) & 31) /* where older ones may still be; the same if none is */
 #define SLUICE_AREA_HELD (1ULL << 16)   /* the whole table until its flows are in another one: see bpf/move.h */
 #define SLUICE_AREA_MOVING (1ULL << 17) /* flow_rehome is at work, and no other one may be */
+#define SLUICE_AREA_STILL (1ULL << 18) /* flow_walk or flow_put is at work (bpf/flow_image.h), flow_rehome may not be */
+#define SLUICE_AREA_BUSY (SLUICE_AREA_MOVING | SLUICE_AREA_STILL)
 #define SLUICE_AREA_CHANGE (1ULL << 32) /* every change adds one, so that no word comes again */
 #define SLUICE_AREA_CHANGES (~0ULL << 32)
 #define SLUICE_AREA(shift, old_shift) ((__u64)(old_shift) << 8 | (shift))

@@ -70,10 +70,8 @@ Result<Instance> new_instance(const kernel::Program& maps) {
   if (auto reused = object->reuse_maps(maps); !reused) {
     return tl::unexpected(std::move(reused.error()));
   }
-  // libxdp loads the whole object; the sweep program is loaded and pinned already.
-  bpf_program__set_autoload(object->expire_program(), false);
-  bpf_program__set_autoload(object->flush_program(), false);
-  bpf_program__set_autoload(object->rehome_program(), false);
+  // libxdp loads the whole object; the other programs are loaded and pinned already.
+  object->leave_out_requests();
   DECLARE_LIBXDP_OPTS(xdp_program_opts, options);
   options.obj = object->get();
   options.prog_name = bpf_program__name(object->xdp_program());

@@ -136,14 +136,20 @@ Result<void> Object::reuse_configuration(const Program& program) {
   return {};
 }
 
-void Object::leave_out_sweeping() {
-  bpf_program__set_autoload(expire_program(), false);
-  bpf_program__set_autoload(rehome_program(), false);
+void Object::leave_out_requests() {
+  for (auto* program :
+       {expire_program(), flush_program(), rehome_program(), walk_program(), put_program()})
+    bpf_program__set_autoload(program, false);
+}
+
+void Object::leave_out_requests_but_flush() {
+  leave_out_requests();
+  bpf_program__set_autoload(flush_program(), true);
 }
 
 void Object::load_only_capture(const sluice_capture_filter& filter) {
-  for (auto* program : {xdp_program(), expire_program(), flush_program(), rehome_program()})
-    bpf_program__set_autoload(program, false);
+  leave_out_requests();
+  bpf_program__set_autoload(xdp_program(), false);
   bpf_program__set_autoload(skeleton_->progs.sluice_capture, true);
   for (auto* map : capture_maps(*skeleton_)) bpf_map__set_autocreate(map, true);
   std::memcpy(&skeleton_->rodata->capture_filter, &filter, sizeof filter);
@@ -191,6 +197,12 @@ bpf_program* Object::flush_program() const {
 }
 bpf_program* Object::rehome_program() const {
   return skeleton_->progs.flow_rehome;
+}
+bpf_program* Object::walk_program() const {
+  return skeleton_->progs.flow_walk;
+}
+bpf_program* Object::put_program() const {
+  return skeleton_->progs.flow_put;
 }
 bpf_program* Object::move_program() const {
   return skeleton_->progs.flow_move;

@@ -43,7 +43,10 @@ class Object {
   Result<void> reuse_maps(const Program& program);
   // Does so for the maps that the controller writes only.
   Result<void> reuse_configuration(const Program& program);
-  void leave_out_sweeping();  // flow_expire and flow_rehome are not loaded
+  // Leaves out the programs that are run by request (SEC("syscall")): all of them, or all but
+  // flow_flush, for maps that nobody sweeps.
+  void leave_out_requests();
+  void leave_out_requests_but_flush();
   // Makes load() load sluice_capture, which it otherwise leaves out, and nothing else.
   void load_only_capture(const sluice_capture_filter& filter);
 
@@ -60,6 +63,8 @@ class Object {
   bpf_program* expire_program() const;
   bpf_program* flush_program() const;
   bpf_program* rehome_program() const;
+  bpf_program* walk_program() const;
+  bpf_program* put_program() const;
   bpf_program* move_program() const;  // loaded only where set_move() said that flows move now
 
  private:

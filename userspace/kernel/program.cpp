@@ -16,6 +16,7 @@
 #include "kernel/pins.hpp"
 #include "kernel/versions.hpp"
 #include "maps/flow.h"
+#include "maps/flow_image.h"
 
 namespace sluice::kernel {
 namespace {
@@ -117,6 +118,14 @@ Result<void> require_memory_for(const sluice_flow_table& table, const char* advi
                           "available",
                           table.capacity, table.capacity6, needed / mebibyte, available_kib / 1024),
               advice);
+}
+
+// The kernel writes the result back into the request.
+template <typename Request>
+Result<void> run_request(int program_fd, const char* name, Request& request) {
+  LIBBPF_OPTS(bpf_test_run_opts, run, .ctx_in = &request, .ctx_size_in = sizeof request);
+  if (bpf_prog_test_run_opts(program_fd, &run) == 0) return {};
+  return fail_bpf(errno, std::string("run program ") + name);
 }
 
 }  // namespace
@@ -266,17 +275,19 @@ Result<Program> Program::load_to_move(const Program& maps, const Program& other,
 }
 
 Result<void> Program::move_flows(sluice_flow_move& request) const {
-  LIBBPF_OPTS(bpf_test_run_opts, run, .ctx_in = &request, .ctx_size_in = sizeof request);
-  if (bpf_prog_test_run_opts(move_.get(), &run) != 0)
-    return fail_bpf(errno, "run program flow_move");
-  return {};
+  return run_request(move_.get(), "flow_move", request);
 }
 
 Result<void> rehome_flows(int program_fd, sluice_flow_rehome& request) {
-  LIBBPF_OPTS(bpf_test_run_opts, run, .ctx_in = &request, .ctx_size_in = sizeof request);
-  if (bpf_prog_test_run_opts(program_fd, &run) != 0)
-    return fail_bpf(errno, "run program flow_rehome");
-  return {};
+  return run_request(program_fd, "flow_rehome", request);
+}
+
+Result<void> walk_flows(int program_fd, sluice_flow_batch& batch) {
+  return run_request(program_fd, "flow_walk", batch);
+}
+
+Result<void> put_flows(int program_fd, sluice_flow_batch& batch) {
+  return run_request(program_fd, "flow_put", batch);
 }
 
 Result<Program> Program::open_pinned(const std::filesystem::path& pin_directory) {
@@ -335,7 +346,11 @@ Result<Program> Program::open_pinned(const std::filesystem::path& pin_directory,
     if (!opened) return tl::unexpected(std::move(opened.error()));
     *fd = std::move(*opened);
   }
-  if (auto rehome = open_pin(pins.program("flow_rehome"))) program.rehome_ = std::move(*rehome);
+  for (auto [fd, name] : {std::pair{&program.rehome_, "flow_rehome"},
+                          {&program.walk_, "flow_walk"},
+                          {&program.put_, "flow_put"}}) {
+    if (auto opened = open_pin(pins.program(name))) *fd = std::move(*opened);
+  }
   return program;
 }
 
@@ -351,7 +366,7 @@ Result<Program> Program::load_beside(const Program& maps, const BesideOptions& o
   }
   object->set_flow_table(*table);
   if (options.jiffies_per_second) object->set_clock(options.jiffies_per_second);
-  object->leave_out_sweeping();
+  object->leave_out_requests_but_flush();
   if (auto reused = object->reuse_configuration(maps); !reused) {
     return tl::unexpected(std::move(reused.error()));
   }
@@ -377,12 +392,17 @@ void Program::take_programs(const Object& object) {
   expire_ = duplicate(bpf_program__fd(object.expire_program()));
   flush_ = duplicate(bpf_program__fd(object.flush_program()));
   rehome_ = duplicate(bpf_program__fd(object.rehome_program()));
+  walk_ = duplicate(bpf_program__fd(object.walk_program()));
+  put_ = duplicate(bpf_program__fd(object.put_program()));
 }
 
 std::vector<Program::Named> Program::programs() const {
   std::vector<Named> all{
       {xdp_fd(), "sluice_xdp"}, {expire_fd(), "flow_expire"}, {flush_fd(), "flow_flush"}};
-  if (rehome_fd() >= 0) all.push_back({rehome_fd(), "flow_rehome"});
+  for (const auto& later :
+       {Named{rehome_fd(), "flow_rehome"}, {walk_fd(), "flow_walk"}, {put_fd(), "flow_put"}}) {
+    if (later.fd >= 0) all.push_back(later);
+  }
   return all;
 }
 

@@ -18,6 +18,7 @@
 struct sluice_flow_table;
 struct sluice_flow_move;
 struct sluice_flow_rehome;
+struct sluice_flow_batch;
 
 namespace sluice::kernel {
 
@@ -92,7 +93,10 @@ class Program {
   int xdp_fd() const { return xdp_.get(); }
   int expire_fd() const { return expire_.get(); }
   int flush_fd() const { return flush_.get(); }
-  int rehome_fd() const { return rehome_.get(); }  // -1: pinned by a version without areas
+  // -1: pinned by a version that did not have the program.
+  int rehome_fd() const { return rehome_.get(); }
+  int walk_fd() const { return walk_.get(); }
+  int put_fd() const { return put_.get(); }
   // All programs, with the names of their pins.
   struct Named {
     int fd;
@@ -122,11 +126,16 @@ class Program {
   UniqueFd expire_;
   UniqueFd flush_;
   UniqueFd rehome_;
+  UniqueFd walk_;
+  UniqueFd put_;
   UniqueFd move_;  // only of those that move flows now
   std::map<std::string, UniqueFd, std::less<>> maps_;
 };
 
 // Runs flow_rehome once, as `request` says (maps/flow.h).
 Result<void> rehome_flows(int program_fd, sluice_flow_rehome& request);
+// Runs flow_walk or flow_put once, as `batch` says (maps/flow_image.h).
+Result<void> walk_flows(int program_fd, sluice_flow_batch& batch);
+Result<void> put_flows(int program_fd, sluice_flow_batch& batch);
 
 }  // namespace sluice::kernel

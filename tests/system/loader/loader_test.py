@@ -146,13 +146,17 @@ class LoaderTest(unittest.TestCase):
         self.succeed("detach", "--all")
         self.assertFalse(self.runs_xdp("nic0"))
 
-    def test_maps_that_an_older_version_did_not_have_are_added(self):
+    def test_maps_and_programs_that_an_older_version_did_not_have_are_added(self):
         self.attach("nic0")
         for later in ("member_failures", "member_silences", "suspicions", "store_position", "address_filter"):
             (PIN_DIR / "maps" / later).unlink()
+        programs = [PIN_DIR / name for name in ("flow_rehome", "flow_walk", "flow_put")]
+        for program in programs:
+            program.unlink()
         self.succeed("status")
         self.assertFalse((PIN_DIR / "maps/suspicions").exists(), "who only looks adds nothing")
         self.succeed("upgrade")
+        self.assertEqual([], [program for program in programs if not program.exists()])
         self.assertIn("ringbuf", run("bpftool", "map", "show", "pinned", str(PIN_DIR / "maps/suspicions")).stdout)
         (PIN_DIR / "maps/vips4").unlink()
         self.fail_with(1, ["vips4", "is not pinned", "detach --all"], "upgrade")

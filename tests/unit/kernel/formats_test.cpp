@@ -3,12 +3,14 @@
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstring>
 #include <vector>
 
 #include "maps/address_filter.h"
 #include "maps/flow.h"
+#include "maps/flow_image.h"
 #include "maps/pool.h"
 #include "maps/record.h"
 #include "maps/runtime.h"
@@ -109,6 +111,54 @@ TEST(Formats, EventsAndEndsOfRecordsKeepTheirNumbers) {
   EXPECT_EQ(SLUICE_RECORD_END_COUNT, 12);
 }
 
+// The connection of the example, as another table gets it.
+TEST(Formats, AnImageIsTheseBytes) {
+  sluice_flow_image flow{};
+  flow.client = ip("203.0.0.5");
+  flow.vip = flow.source = ip("10.0.0.16");
+  flow.member = ip("10.9.0.7");
+  flow.listener_id.bytes[0] = 0xa1;
+  flow.member_id.bytes[15] = 0xb2;
+  flow.client_port = flow.source_port = htons(40000);
+  flow.vip_port = htons(80);
+  flow.member_port = htons(8080);
+  flow.listener_index = 3;
+  flow.member_index = 7;
+  flow.client_idle = 8;
+  flow.member_idle = 0x0110;
+  flow.family = 4;
+  flow.protocol = SLUICE_FLOW_TCP;
+  flow.phase = SLUICE_PHASE_OPEN / SLUICE_FLOW_REPLIED;
+  flow.flags = SLUICE_IMAGE_KEEPS_CLIENT | SLUICE_IMAGE_DIRECT;
+  std::vector<std::uint8_t> bytes(128);
+  const auto put = [&bytes](std::size_t at, std::vector<std::uint8_t> some) {
+    std::copy(some.begin(), some.end(), bytes.begin() + static_cast<std::ptrdiff_t>(at));
+  };
+  put(0, {203, 0, 0, 5});
+  put(16, {10, 0, 0, 16});
+  put(32, {10, 0, 0, 16});
+  put(48, {10, 9, 0, 7});
+  put(64, {0xa1});
+  put(95, {0xb2});
+  put(96, {0x9c, 0x40, 0x00, 0x50, 0x9c, 0x40, 0x1f, 0x90});
+  put(104, {3, 0, 0, 0, 7, 0, 0, 0, 8, 0, 0x10, 0x01, 4, 1, 3, 3});
+  EXPECT_EQ(bytes_of(flow), bytes);
+  EXPECT_EQ(offsetof(sluice_flow_image, result), 120U);
+  EXPECT_EQ(SLUICE_FLOW_IMAGE_VERSION, 1);
+}
+
+TEST(Formats, ABatchHasItsFieldsHere) {
+  EXPECT_EQ(offsetof(sluice_flow_batch, version), 0U);
+  EXPECT_EQ(offsetof(sluice_flow_batch, family), 4U);
+  EXPECT_EQ(offsetof(sluice_flow_batch, count), 8U);
+  EXPECT_EQ(offsetof(sluice_flow_batch, own), 12U);
+  EXPECT_EQ(offsetof(sluice_flow_batch, next), 16U);
+  EXPECT_EQ(offsetof(sluice_flow_batch, change), 20U);
+  EXPECT_EQ(offsetof(sluice_flow_batch, status), 24U);
+  EXPECT_EQ(offsetof(sluice_flow_batch, images), 32U);
+  EXPECT_EQ(sizeof(sluice_flow_batch), 32'800U);
+}
+
 TEST(Formats, TheWordOfAnAreaIsTheseBits) {
   constexpr std::uint64_t word = 0x0000000300001616;
   EXPECT_EQ(SLUICE_AREA_SHIFT(word), SLUICE_AREA_SHIFT_OF(10U));
@@ -116,6 +166,7 @@ TEST(Formats, TheWordOfAnAreaIsTheseBits) {
   EXPECT_EQ(SLUICE_AREA(22, 22) + 3 * SLUICE_AREA_CHANGE, word);
   EXPECT_EQ(SLUICE_AREA_HELD, 0x10000U);
   EXPECT_EQ(SLUICE_AREA_MOVING, 0x20000U);
+  EXPECT_EQ(SLUICE_AREA_STILL, 0x40000U);
   EXPECT_EQ(sluice_area_home(1'234'567, SLUICE_AREA_SHIFT(word)), 647U);
 }
 
