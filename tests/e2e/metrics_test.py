@@ -30,7 +30,7 @@ class Metrics(support.LabTest):
                         "-subj", "/CN=lb", "-days", "30", "-keyout", directory / "key.pem",
                         "-out", directory / "cert.pem"], check=True, capture_output=True)
         lab.serve()
-        lab.balance(options=[*support.METRICS, "--announce-routes", "--listen", "127.0.0.1:0", "--tls-certificate", directory / "cert.pem",
+        lab.balance(options=[*support.METRICS, "--announce-routes", "--records-file", lab.directory / "records.json", "--listen", "127.0.0.1:0", "--tls-certificate", directory / "cert.pem",
                              "--tls-key", directory / "key.pem"])
         lab.ctl("loadbalancer", "healthmonitor", "create", "--name", "monitor", "--delay", 1, "--timeout", 1,
                 "--max-retries", 1, "--type", "tcp", "80_pool")

@@ -39,6 +39,7 @@
 #include "options.hpp"
 #include "pin_watch.hpp"
 #include "privileges.hpp"
+#include "recording.hpp"
 #include "service_manager.hpp"
 #include "store/sqlite_store.hpp"
 #include "store/writer.hpp"
@@ -300,6 +301,9 @@ Result<void> run(const Options& options) {
   auto data_plane = open_data_plane(options, *lane);
   if (!data_plane) return tl::unexpected(std::move(data_plane.error()));
 
+  auto recording = Recording::open(loop, options);
+  if (!recording) return tl::unexpected(std::move(recording.error()));
+
   // Capabilities belong to a thread: they go before there are others, which inherit what is left.
   if (auto dropped = drop_privileges(); !dropped) return dropped;
 
@@ -329,6 +333,8 @@ Result<void> run(const Options& options) {
   if (*vrrp_fifo) obey(**vrrp_fifo, *controller, follower, events);
   NoticeReader notice_reader(loop, **data_plane, *neighbors, follower);
   std::vector<std::uint32_t> warned_vlans;
+  recording->follow(**data_plane);
+  recording->start(*controller);
   std::optional<control::VipRoutes> vip_routes;
   if (auto announced = announce(vip_routes, loop, *controller, events, options); !announced)
     return announced;
@@ -360,6 +366,7 @@ Result<void> run(const Options& options) {
                                                  .turns = &turns,
                                                  .events = &events,
                                                  .vip_routes = vip_routes ? &*vip_routes : nullptr,
+                                                 .records = recording->counts(),
                                                  .node = options.node});
   TestHook hook(loop, *controller, options.test_hook);
   Maintenance maintenance(loop, *controller, events, [&] {
@@ -373,6 +380,7 @@ Result<void> run(const Options& options) {
          if (!present) return tl::unexpected(std::move(present.error()));
          (*data_plane).swap(*present);  // the old one lives until nobody uses it
          notice_reader.read(**data_plane);
+         recording->follow(**data_plane);
          controller->adopt(**data_plane);
          warned_vlans.clear();
          renew_next_hops(**data_plane, *neighbors, warned_vlans);

@@ -83,6 +83,18 @@ po::options_description settings() {
        "export")  //
       ("announce-ipv6-in-main-table", po::bool_switch(),
        "put IPv6 announcements into the main table too, as unreachable: FRR reads no other")  //
+      ("records-file", po::value<Text>()->default_value("", "none")->value_name("PATH"),
+       "write a line of JSON when a connection is confirmed and when it ends; for root and the "
+       "group "
+       "sluice")  //
+      ("records-max-size", po::value<Text>()->default_value("64")->value_name("MIB"),
+       "size at which that file is renamed to PATH.1, and begun anew")  //
+      ("records-keep", po::value<Text>()->default_value("9")->value_name("N"),
+       "earlier files to keep, PATH.1 to PATH.N; none takes more than --records-max-size")  //
+      ("records-collector", po::value<Texts>()->composing()->value_name("ADDR:PORT"),
+       "send the same as IPFIX over UDP to this collector; may be given many times")  //
+      ("records-sample", po::value<Text>()->default_value("1")->value_name("N"),
+       "record one of N connections")  //
       ("subnet", po::value<Texts>()->composing()->value_name("NAME,cidr=..."),
        "take VIPs and floating IPs from this subnet; may be given many times, see below")  //
       ("project-id", po::value<Text>()->default_value(api::no_project_id)->value_name("ID"),
@@ -133,6 +145,8 @@ void print_help() {
       "          --subnet public-subnet,network=public-net,cidr=172.24.4.0/24,external\n"
       "  sluiced --listen 127.0.0.1:9876       # for the OpenStack client: OS_AUTH_TYPE=none\n"
       "                                        # OS_ENDPOINT=http://127.0.0.1:9876\n"
+      "  sluiced --records-file /var/log/sluice/records/connections.json --records-collector "
+      "192.0.2.1:4739\n"
       "  sluiced --state-dir ./state --socket ./api.sock --log-level debug\n",
       list.str());
 }
@@ -190,13 +204,17 @@ ExitCode hash_password() {
   return done;
 }
 
-std::optional<std::uint32_t> parse_flows(const std::string& text) {
-  std::uint32_t flows = 0;
+std::optional<std::uint32_t> parse_number(const std::string& text, std::uint32_t least,
+                                          std::uint32_t most) {
+  std::uint32_t number = 0;
   const auto* end = text.data() + text.size();
-  const auto [rest, error] = std::from_chars(text.data(), end, flows);
-  if (error != std::errc() || rest != end || flows == 0 || flows > kernel::max_flows)
-    return std::nullopt;
-  return flows;
+  const auto [rest, error] = std::from_chars(text.data(), end, number);
+  if (error != std::errc() || rest != end || number < least || number > most) return std::nullopt;
+  return number;
+}
+
+std::optional<std::uint32_t> parse_flows(const std::string& text) {
+  return parse_number(text, 1, kernel::max_flows);
 }
 
 std::optional<spdlog::level::level_enum> parse_level(const std::string& text) {
@@ -207,6 +225,40 @@ std::optional<spdlog::level::level_enum> parse_level(const std::string& text) {
     if (text == name) return level;
   }
   return std::nullopt;
+}
+
+// Reads the option of this name as a number. nullopt: `complaint` says what is wrong with it.
+std::optional<std::uint32_t> number_of(const po::variables_map& values, const char* name,
+                                       std::uint32_t least, std::uint32_t most,
+                                       std::string& complaint) {
+  const auto& text = values[name].as<Text>();
+  const auto number = parse_number(text, least, most);
+  if (!number)
+    complaint = fmt::format("--{} '{}' is not a number from {} to {}", name, text, least, most);
+  return number;
+}
+
+// Returns what is wrong with the options for records; empty: nothing.
+std::string read_records(const po::variables_map& values, RecordOptions& records) {
+  constexpr std::uint32_t most_mib = 1U << 20, most_files = 1000, most_sparse = 1U << 20;
+  std::string complaint;
+  records.file = values["records-file"].as<Text>();
+  const auto size = number_of(values, "records-max-size", 1, most_mib, complaint);
+  const auto keep = number_of(values, "records-keep", 0, most_files, complaint);
+  const auto one_of = number_of(values, "records-sample", 1, most_sparse, complaint);
+  if (!size || !keep || !one_of) return complaint;
+  records.max_bytes = std::uint64_t{*size} << 20;
+  records.keep = *keep;
+  records.one_of = *one_of;
+  if (!values.count("records-collector")) return {};
+  for (const auto& text : values["records-collector"].as<Texts>()) {
+    const auto address = parse_tcp_address(text);
+    if (!address || address->port == 0)
+      return fmt::format("--records-collector '{}' is not an address and port (192.0.2.1:4739)",
+                         text);
+    records.collectors.push_back(*address);
+  }
+  return {};
 }
 
 std::variant<Options, ExitCode> to_options(const po::variables_map& values) {
@@ -242,6 +294,8 @@ std::variant<Options, ExitCode> to_options(const po::variables_map& values) {
           fmt::format("--flows '{}' is not a number from 1 to {}", text, kernel::max_flows));
     }
   }
+  if (const auto complaint = read_records(values, options.records); !complaint.empty())
+    return wrong(complaint);
   if (values.count("subnet")) {
     for (const auto& line : values["subnet"].as<Texts>()) {
       if (auto declared = options.networks.declare(line); !declared) {

@@ -12,11 +12,23 @@
 #include <vector>
 
 #include "api/server/endpoints.hpp"
+#include "base/tcp_address.hpp"
 #include "model/networks.hpp"
 
 namespace sluice::daemon {
 
 enum ExitCode { done = 0, failed = 1, wrong_usage = 2 };
+
+// Records of connections.
+struct RecordOptions {
+  std::filesystem::path file;                         // empty: none
+  std::uint64_t max_bytes = std::uint64_t{64} << 20;  // of one file
+  unsigned keep = 9;                                  // earlier files
+  std::vector<TcpAddress> collectors;                 // IPFIX over UDP
+  std::uint32_t one_of = 1;                           // so many connections
+
+  bool is_wanted() const { return !file.empty() || !collectors.empty(); }
+};
 
 struct Options {
   std::filesystem::path state_directory;
@@ -33,6 +45,7 @@ struct Options {
   std::filesystem::path vrrp_fifo;  // empty: this node always answers for its VIPs
   bool announce_routes = false;
   bool announce_ipv6_in_main_table = false;
+  RecordOptions records;
   spdlog::level::level_enum log_level = spdlog::level::info;
 };
 

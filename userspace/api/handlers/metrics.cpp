@@ -143,6 +143,7 @@ class Scrape {
     store();
     turns();
     events();
+    records();
     build();
     text_.family("sluice_scrape_errors", "gauge", "Parts of this page that could not be read.");
     text_.sample("sluice_scrape_errors", "", errors_);
@@ -406,6 +407,25 @@ class Scrape {
                  "Events that were dropped: too many alike in a minute, or the disk took none.");
     text_.sample(name, {{"reason", "alike"}}, sources_.events->dropped());
     text_.sample(name, {{"reason", "disk"}}, controller_.forgotten_notes());
+  }
+
+  void records() {
+    if (!sources_.records) return;
+    const auto& counts = *sources_.records;
+    text_.family("sluice_records_total", "counter",
+                 "Records of connections that the data plane has written and sluiced has read.");
+    text_.sample("sluice_records_total", "", counts.records.load());
+    constexpr std::string_view lost = "sluice_records_lost_total";
+    text_.family(
+        lost, "counter",
+        "Records that are lost: there was no room until sluiced read them, or the file took "
+        "none.");
+    text_.sample(lost, {{"reason", "ring_full"}}, counts.lost.load());
+    text_.sample(lost, {{"reason", "file"}}, counts.unwritten.load());
+    constexpr std::string_view datagrams = "sluice_record_datagrams_total";
+    text_.family(datagrams, "counter", "IPFIX messages for collectors of records.");
+    text_.sample(datagrams, {{"result", "sent"}}, counts.datagrams.load());
+    text_.sample(datagrams, {{"result", "failed"}}, counts.unsent.load());
   }
 
   void failed() { ++errors_; }

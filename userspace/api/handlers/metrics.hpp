@@ -10,6 +10,7 @@
 #include "base/turn_times.hpp"
 #include "control/controller.hpp"
 #include "control/vip_routes.hpp"
+#include "records/recorder.hpp"
 
 namespace sluice::api {
 
@@ -18,7 +19,8 @@ struct MetricsSources {
   const TurnTimes* turns = nullptr;  // the event loop's
   const Events* events = nullptr;
   const control::VipRoutes* vip_routes = nullptr;  // how this node announces its VIPs
-  std::string_view version = {}, revision = {};    // of the program
+  const records::Recorder::Counts* records = nullptr;
+  std::string_view version = {}, revision = {};  // of the program
   // When the API's certificate ends.
   std::optional<std::chrono::system_clock::time_point> certificate_end = {};
 };

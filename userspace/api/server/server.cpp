@@ -118,6 +118,7 @@ struct Server::State {
         sources{.turns = settings.turns,
                 .events = &events,
                 .vip_routes = settings.vip_routes,
+                .records = settings.records,
                 .version = settings.version,
                 .revision = settings.revision,
                 .certificate_end = endpoints.tcp && endpoints.tcp->tls

@@ -14,6 +14,7 @@
 #include "base/turn_times.hpp"
 #include "control/controller.hpp"
 #include "control/vip_routes.hpp"
+#include "records/recorder.hpp"
 
 namespace sluice::api {
 
@@ -55,6 +56,8 @@ struct Options {
   Events* events = nullptr;
   // How this node announces its VIPs; null: it doesn't. Must outlive the server.
   const control::VipRoutes* vip_routes = nullptr;
+  // Of the recorder, for the metrics; null: nothing is recorded. Must outlive the server.
+  const records::Recorder::Counts* records = nullptr;
   std::string node = {};  // its name
 };
 

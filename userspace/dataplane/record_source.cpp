@@ -1,0 +1,133 @@
+#include "dataplane/record_source.hpp"
+
+#include <arpa/inet.h>
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include <algorithm>
+#include <numeric>
+#include <vector>
+
+#include "base/fd.hpp"
+#include "dataplane/codec.hpp"
+#include "kernel/map.hpp"
+#include "kernel/object.hpp"
+#include "kernel/libbpf_log.hpp"
+#include "kernel/program.hpp"
+#include "maps/listener.h"
+#include "maps/member.h"
+
+namespace sluice::dataplane {
+namespace {
+
+constexpr const char* older = "the data plane's program is older than records";
+constexpr const char* upgrade = "run: sluice-loader upgrade";
+
+struct CloseRing {
+  void operator()(ring_buffer* ring) const { ring_buffer__free(ring); }
+};
+
+// A map with a descriptor of its own.
+template <typename Map>
+struct Own {
+  Own(const kernel::Program& program, const char* name)
+      : fd(duplicate(program.map_fd(name))), map(fd.get(), name) {}
+  UniqueFd fd;
+  Map map;
+};
+
+class SourceOverMaps : public records::Source {
+ public:
+  explicit SourceOverMaps(const kernel::Program& program)
+      : records_(duplicate(program.map_fd("records"))),
+        losses_(program, "record_losses"),
+        listeners4_(program, "listeners4"),
+        listeners6_(program, "listeners6"),
+        members_(program, "members") {}
+
+  Result<void> open() {
+    ring_.reset(ring_buffer__new(records_.get(), hand_over, this, nullptr));
+    if (!ring_) return kernel::fail_bpf(errno, "open ring buffer records");
+    return {};
+  }
+
+  Result<void> consume(const Take& take) override {
+    take_ = &take;
+    const int error = ring_buffer__consume(ring_.get());
+    take_ = nullptr;
+    if (error < 0) return kernel::fail_bpf(error, "read ring buffer records");
+    return {};
+  }
+
+  // The listener of that address now. If it is another one than then, its index differs.
+  Uuid listener_id(const records::Connection& c) override {
+    const auto listener = c.is_ipv6 ? listener6(c) : listener4(c);
+    if (!listener || !*listener || (*listener)->index != c.listener) return {};
+    return from_map((*listener)->id);
+  }
+  Uuid member_id(const records::Connection& c) override {
+    const auto member = members_.map.lookup(c.member_index);
+    return member && *member ? from_map((*member)->id) : Uuid{};
+  }
+  Result<std::uint64_t> losses() override {
+    const auto lost = losses_.map.per_cpu(0);
+    if (!lost) return tl::unexpected(lost.error());
+    return std::accumulate(lost->begin(), lost->end(), std::uint64_t{0});
+  }
+
+ private:
+  using Listener = Result<std::optional<sluice_listener>>;
+
+  static int hand_over(void* self, void* data, std::size_t size) {
+    (*static_cast<SourceOverMaps*>(self)->take_)({static_cast<const std::byte*>(data), size});
+    return 0;
+  }
+  Listener listener4(const records::Connection& c) const {
+    sluice_listener4_key key{};
+    key.address = c.vip.address.ipv4;
+    key.port = htons(c.vip.port);
+    key.protocol = c.protocol;
+    return listeners4_.map.lookup(key);
+  }
+  Listener listener6(const records::Connection& c) const {
+    sluice_listener6_key key{};
+    key.address = c.vip.address;
+    key.port = htons(c.vip.port);
+    key.protocol = c.protocol;
+    return listeners6_.map.lookup(key);
+  }
+
+  UniqueFd records_;
+  Own<kernel::CounterMap<std::uint64_t>> losses_;
+  Own<kernel::Map<sluice_listener4_key, sluice_listener>> listeners4_;
+  Own<kernel::Map<sluice_listener6_key, sluice_listener>> listeners6_;
+  Own<kernel::Map<std::uint32_t, sluice_member>> members_;
+  std::unique_ptr<ring_buffer, CloseRing> ring_;
+  const Take* take_ = nullptr;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<records::Source>> open_records(const kernel::Program& program) {
+  if (program.map_fd("records") < 0) return fail(ErrorKind::unsupported, older, upgrade);
+  auto source = std::make_unique<SourceOverMaps>(program);
+  if (auto opened = source->open(); !opened) return tl::unexpected(std::move(opened.error()));
+  return source;
+}
+
+Result<void> record_one_of(const kernel::Program& program, std::uint32_t connections) {
+  const int map = program.map_fd("listener_records");
+  if (map < 0) {
+    if (connections == 0) return {};
+    return fail(ErrorKind::unsupported, older, upgrade);
+  }
+  std::vector<std::uint32_t> indices(SLUICE_MAX_LISTENERS);
+  std::iota(indices.begin(), indices.end(), 0U);
+  const std::vector<std::uint32_t> values(SLUICE_MAX_LISTENERS, connections);
+  std::uint32_t count = SLUICE_MAX_LISTENERS;
+  if (bpf_map_update_batch(map, indices.data(), values.data(), &count, nullptr) != 0)
+    return kernel::fail_bpf(errno, "write map listener_records");
+  return {};
+}
+
+}  // namespace sluice::dataplane
