@@ -41,8 +41,6 @@ class FailedMember : public BothFamilies {
   }
 };
 FOR_BOTH_FAMILIES(FailedMember);
-class Ipv4FailedMember : public FailedMember {};  // make_older() supports IPv4 flows only
-FOR_FAMILY(Ipv4FailedMember, 4);
 
 TEST_P(FailedMember, TheClientsNextSegmentIsAnsweredWithAResetAndTheConnectionIsOver) {
   give_up();
@@ -282,25 +280,20 @@ TEST_P(FailedMember, UdpSessionsOfARemovedMemberLeaveItAtTheSweep) {
 }
 
 // No monitor probes a disabled or drained member.
-TEST_P(Ipv4FailedMember, UdpSessionsOfADrainedMemberLeaveItWhenItIsSilent) {
+TEST_P(FailedMember, UdpSessionsOfADrainedMemberLeaveItWhenItIsSilent) {
   establish(L4::udp);
   put_pool(pool(L4::udp), SLUICE_FULLNAT, {member_index(2, L4::udp)});
   put_member(member_index(1, L4::udp), net().member1, 8080, false);
-  const auto make_silent = [&](std::uint32_t seconds) {
-    for (const auto& flow : flows())
-      if (!flow.to_member()) make_older(flow, seconds);
-  };
-  make_silent(SLUICE_TIMEOUT_UDP_SECONDS - 10);
+  make_members_silent(SLUICE_TIMEOUT_UDP_SECONDS - 10);
   EXPECT_EQ(expire().expired, 0U) << "it may be thinking";
-  make_silent(6 * SLUICE_TICK_SECONDS);
+  make_members_silent(6 * SLUICE_TICK_SECONDS);
   EXPECT_EQ(expire().expired, 1U);
 }
 
-TEST_P(Ipv4FailedMember, ASynOnAConnectionOfADrainedMemberMovesOnWhenThatIsSilent) {
+TEST_P(FailedMember, ASynOnAConnectionOfADrainedMemberMovesOnWhenThatIsSilent) {
   put_pool(pool(), SLUICE_FULLNAT, {member_index(2)});
   put_member(member_index(1), net().member1, 8080, false);
-  for (const auto& flow : flows())
-    if (!flow.to_member()) make_older(flow, SLUICE_TIMEOUT_UDP_SECONDS + 6 * SLUICE_TICK_SECONDS);
+  make_members_silent(SLUICE_TIMEOUT_UDP_SECONDS + 6 * SLUICE_TICK_SECONDS);
   expect_a_new_connection_elsewhere(from_client());
 }
 

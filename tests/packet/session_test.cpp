@@ -190,8 +190,7 @@ TEST_P(Sessions, AnSctpPortIsTakenFromAnAssociationThatIsOverOrWaitsForItsClient
   refusal.chunk = 6;  // ABORT
   receive(refusal);
   EXPECT_EQ(claim(net_of_clients, 2), "flow_created") << "the member refused the first one";
-  if (family() == 6) return;  // ageing supports IPv4 flows only
-  for (const auto& flow : flows()) make_older(flow, 4 * SLUICE_TICK_SECONDS);
+  make_all_older(4 * SLUICE_TICK_SECONDS);
   EXPECT_EQ(claim(net_of_clients, 3), "flow_created");
 }
 
@@ -246,36 +245,28 @@ TEST_P(Sessions, AUdpSessionThatIsIdleEndsAndOneInUseDoesNot) {
 
 // RFC 4787, REQ-5: SIP phones and the like keep a session alive with a packet every minute or so.
 TEST_P(Sessions, AUdpSessionLivesTwoMinutesOnceBothSidesHaveSpoken) {
-  if (family() == 6) GTEST_SKIP() << "ageing supports IPv4 flows only";
   establish(L4::udp);
-  const auto sleep = [&](std::uint32_t seconds) {
-    for (const auto& flow : flows()) make_older(flow, seconds);
-  };
-  sleep(118);
+  make_all_older(118);
   EXPECT_EQ(expire().expired, 0U);
   EXPECT_EQ(receive(from_client(L4::udp, ACK)).reason, "forwarded");
-  sleep(120 + 5 * SLUICE_TICK_SECONDS);
+  make_all_older(120 + 5 * SLUICE_TICK_SECONDS);
   EXPECT_EQ(expire().expired, 1U);
   receive(from_client(L4::udp, ACK, 40007));
-  sleep(SLUICE_TIMEOUT_UDP_SECONDS + 5 * SLUICE_TICK_SECONDS);
+  make_all_older(SLUICE_TIMEOUT_UDP_SECONDS + 5 * SLUICE_TICK_SECONDS);
   EXPECT_EQ(expire().expired, 1U) << "one that nobody answered";
 }
 
 TEST_P(Sessions, AListenersIdleTimeIsThatOfUdpSessionsToo) {
-  if (family() == 6) GTEST_SKIP() << "ageing supports IPv4 flows only";
   constexpr std::uint32_t own = 900;
-  const auto sleep = [&](std::uint32_t seconds) {
-    for (const auto& flow : flows()) make_older(flow, seconds);
-  };
   constexpr std::uint32_t listener = 9;  // of those that traffic.cpp makes
   set_idle_time(listener, own);
   establish(L4::udp);
-  sleep(own - 10);
+  make_all_older(own - 10);
   EXPECT_EQ(expire().live, 1U);
-  sleep(10 + 5 * SLUICE_TICK_SECONDS);
+  make_all_older(10 + 5 * SLUICE_TICK_SECONDS);
   EXPECT_EQ(expire().expired, 1U);
   receive(from_client(L4::udp, ACK, 40007));
-  sleep(SLUICE_TIMEOUT_UDP_SECONDS + 5 * SLUICE_TICK_SECONDS);
+  make_all_older(SLUICE_TIMEOUT_UDP_SECONDS + 5 * SLUICE_TICK_SECONDS);
   EXPECT_EQ(expire().expired, 1U) << "nobody answered: a long time is not for whoever sends once";
 }
 

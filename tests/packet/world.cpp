@@ -425,11 +425,26 @@ void World::make_older(const Flow& flow, std::uint32_t seconds) {
 }
 
 void World::make_all_older(std::uint32_t seconds) {
-  for (const Flow& flow : flows()) make_older(flow, seconds);
+  change_states([&](__u64& state) { make_state_older(state, seconds); });
+}
+
+void World::make_members_silent(std::uint32_t seconds) {
+  change_states([&](__u64& state) {
+    if (state & SLUICE_FLOW_TO_CLIENT) make_state_older(state, seconds);
+  });
+}
+
+void World::change_states(const std::function<void(__u64& state)>& change) {
+  for (const Flow& flow : flows()) {
+    sluice_bucket4 bucket{};
+    ASSERT_EQ(bpf_map_lookup_elem(map("flows4"), &flow.bucket, &bucket), 0);
+    change(bucket.slots[flow.slot].state);
+    put(map("flows4"), flow.bucket, bucket);
+  }
   sluice_bucket6 bucket{};
   for (std::uint32_t i = 0; bpf_map_lookup_elem(map("flows6"), &i, &bucket) == 0; ++i) {
-    if (!(bucket.slots[0].state & SLUICE_STATE_FLOW)) continue;
-    make_state_older(bucket.slots[0].state, seconds);
+    if (!SLUICE_STATE_GET(bucket.slots[0].state, PROTOCOL)) continue;
+    change(bucket.slots[0].state);
     put(map("flows6"), i, bucket);
   }
 }

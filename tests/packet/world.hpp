@@ -25,6 +25,7 @@
 #include <linux/bpf.h>
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -125,7 +126,11 @@ class World : public ::testing::Test {
   std::vector<sluice_flow6> flows6();
   // Ages the flow, as if its last packet had come so much earlier.
   void make_older(const Flow& flow, std::uint32_t seconds);
-  void make_all_older(std::uint32_t seconds);  // of either IP version
+  // The same for either IP version: all flows, or the members' direction of each.
+  void make_all_older(std::uint32_t seconds);
+  void make_members_silent(std::uint32_t seconds);
+  // Lets `change` change the state of every slot that holds a flow.
+  void change_states(const std::function<void(__u64& state)>& change);
   sluice_flow_expire expire();
   // Runs flow_flush for every connection of this IP version; returns how many it has removed.
   unsigned flush_all(int family);
