@@ -45,12 +45,13 @@
  *    slot has this flow in this state. Then no bucket is passed over on its account any more, and only then is the slot
  *    free: the other way round more flows than a window has slots could be counted at once, and the count would carry
  *    into the lock.
- *  - A reader takes the state, then the rest, then looks whether all of it is still the same. A new flow writes its
- *    new tuple before its key, its key before its state, so a copy that mixes two flows is not taken. (Loads and stores
- *    keep their order on x86; other architectures need barriers that BPF doesn't have in kernel 6.1.) That the new tuple
- *    is looked at twice, too, is for two flows that take turns in a slot: state and key alone are back to what they
- *    were once the slot has changed hands twice while a packet is on its way between two loads (the flow table's test
- *    met it in one of five runs). Both looks would now have to fall into the other flow's turns.
+ *  - A reader takes the state, then the rest, then looks whether all of it is still the same. A new flow writes its new
+ *    tuple before its key, its key before its state, so a copy that mixes two flows is not taken. (Loads and stores
+ *    keep their order on x86; other machines need barriers that BPF has since Linux 6.15 only, so it is not loaded
+ *    there.) That the new tuple is looked at twice, too, is for two flows that take turns in a slot: state and key
+ *    alone are back to what they were once the slot has changed hands twice while a packet is on its way between two
+ *    loads (the flow table's test met it in one of five runs). Both looks would now have to fall into the other flow's
+ *    turns.
  *  - What changes later in a slot is in the state and changes by compare-and-swap of the whole word, after a look at the
  *    key: the flow that a packet found may be gone since, and another one with the same state have its slot.
  *  - Between that look and the swap the slot can't change hands, because a slot rests once it was freed: it keeps the

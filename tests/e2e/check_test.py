@@ -104,6 +104,13 @@ class Check(unittest.TestCase):
         self.assertEqual("warn", self.check("nic0")[1]["firewall"][0])
         self.assertIn("1 nftables chains will", self.loader("check", "nic0").stdout, "the other one has no hook")
 
+    def test_on_a_machine_whose_loads_keep_no_order_nothing_is_loaded(self):
+        # uname(2) says i686 to what runs in this personality.
+        command = ["setarch", "linux32", support.program("sluice-loader"), "attach", "nic0", "--pin-dir", self.pins]
+        done = subprocess.run([*self.prefix, *command], text=True, capture_output=True)
+        self.assertNotEqual(0, done.returncode)
+        self.assertIn("this machine is i686: the flow table relies on loads and stores that keep their order", done.stderr)
+
     def test_attach_warns_of_the_same_and_attaches(self):
         self.check("port0")
         done = self.loader("attach", "port0", "--flows", "1024", "--mode", "generic")

@@ -8,6 +8,8 @@
 #include <optional>
 #include <string_view>
 
+#include "kernel/machine.hpp"
+
 namespace sluice::attachment {
 namespace {
 
@@ -269,6 +271,12 @@ Finding check_forwarding(const NicFacts& nic) {
             "what else it forwards");
 }
 
+MaybeFinding check_machine(const HostFacts& host) {
+  const auto taken = kernel::require_machine(host.machine);
+  if (taken) return std::nullopt;
+  return fail("machine", taken.error().message);
+}
+
 Finding check_kernel(const NicFacts& nic, const HostFacts& host) {
   if (host.takes_xdp && !*host.takes_xdp) {
     return fail("kernel", "takes no XDP programs (CONFIG_BPF_SYSCALL, CONFIG_NET)");
@@ -336,6 +344,7 @@ std::vector<Finding> check(const NicFacts& nic, const HostFacts& host) {
     add(check_rp_filter(nic));
     add(check_forwarding(nic));
   }
+  add(check_machine(host));
   add(check_kernel(nic, host));
   add(check_pins(host));
   add(check_firewall(host));

@@ -26,6 +26,7 @@
 #include "attachment/nic.hpp"
 #include "base/fd.hpp"
 #include "base/free_with.hpp"
+#include "kernel/machine.hpp"
 
 namespace sluice::attachment {
 namespace {
@@ -248,6 +249,7 @@ Result<NicFacts> nic_facts(const std::string& name, const std::string& pin_direc
 
 HostFacts host_facts(const std::string& pin_directory) {
   HostFacts host;
+  host.machine = kernel::machine();
   const long cpus = sysconf(_SC_NPROCESSORS_ONLN);
   host.cpus = cpus > 0 ? static_cast<std::uint32_t>(cpus) : 1;
   host.bpf_file_system = is_on_bpf(pin_directory);

@@ -52,6 +52,7 @@ struct NicFacts {
 };
 
 struct HostFacts {
+  std::string machine = "x86_64";  // as uname(2) names it
   std::uint32_t cpus = 1;
   bool bpf_file_system = true;      // where programs are to be pinned
   std::optional<bool> takes_xdp;    // the kernel's BPF knows XDP programs; unset: may not be asked

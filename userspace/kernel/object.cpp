@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "kernel/libbpf_log.hpp"
+#include "kernel/machine.hpp"
 #include "kernel/map.hpp"
 #include "kernel/program.hpp"
 #include "maps/capture.h"
@@ -66,6 +67,8 @@ void Object::Close::operator()(sluice_bpf* skeleton) const {
 }
 
 Result<Object> Object::open() {
+  if (auto taken = require_machine(machine()); !taken)
+    return tl::unexpected(std::move(taken.error()));
   if (auto known = know_possible_cpus(); !known) return tl::unexpected(std::move(known.error()));
   LibbpfLog log;
   sluice_bpf* skeleton = sluice_bpf__open();

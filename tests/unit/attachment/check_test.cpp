@@ -221,6 +221,13 @@ TEST(CheckTest, settings_of_the_host_on_the_way) {
   EXPECT_EQ(about("firewall", nic, host).verdict, Verdict::warn);
 }
 
+TEST(CheckTest, a_machine_whose_loads_keep_no_order) {
+  auto host = good_host();
+  EXPECT_EQ(judged("machine", good_nic(), host), "-");
+  host.machine = "aarch64";
+  EXPECT_EQ(judged("machine", good_nic(), host), "fail");
+}
+
 TEST(CheckTest, a_kernel_that_lacks_something) {
   const auto verdict = [](auto change) {
     auto host = good_host();
