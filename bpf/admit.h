@@ -32,33 +32,19 @@ static __always_inline bool source_is_allowed(int family, const struct sluice_li
 	return bpf_map_lookup_elem(&allowed_sources, &key);
 }
 
-/* Reads a counter that may be below zero for a moment, see maps/half_open.h. */
-static __always_inline __s32 count_now(const __u32 *count)
-{
-	return count ? READ_ONCE(*count) : 0;
-}
-
-/* Returns the number of connections that their clients have confirmed: a flood of SYNs must lock nobody out. It is one
- * counter, because between two reads of two counters connections begin and end. The difference of the other two is
- * never more than that, but may be after an upgrade, when the counter does not know all connections. */
-static __always_inline __u32 confirmed_connections(const struct sluice_listener *listener)
+static __always_inline __u32 connections_that_count(const struct sluice_listener *listener)
 {
 	__u32 index = listener->index;
-	const __u32 *half_open = bpf_map_lookup_elem(&listener_half_open, &index);
-	__s32 confirmed = count_now(bpf_map_lookup_elem(&listener_confirmed, &index));
-	__s32 before = count_now(half_open), all = count_now(bpf_map_lookup_elem(&listener_active, &index));
-	__s32 after = count_now(half_open);
 
-	all -= before > after ? before : after;
-	if (all > confirmed)
-		confirmed = all;
-	return confirmed > 0 ? confirmed : 0;
+	return confirmed_connections(bpf_map_lookup_elem(&listener_confirmed, &index),
+				     bpf_map_lookup_elem(&listener_active, &index),
+				     bpf_map_lookup_elem(&listener_half_open, &index));
 }
 
 static __always_inline bool below_connection_limit(const struct sluice_listener *listener)
 {
 	return listener->connection_limit == SLUICE_NO_LIMIT ||
-	       confirmed_connections(listener) < listener->connection_limit;
+	       connections_that_count(listener) < listener->connection_limit;
 }
 
 static __always_inline __u8 ip_protocol_of(__u32 flow_protocol)
@@ -110,7 +96,7 @@ static __always_inline bool is_above_connection_limit(int family, const struct t
 	if (listener->flags & (SLUICE_LISTENER_AUTHENTICATES | SLUICE_LISTENER_AUTHENTICATES_ALWAYS))
 		source_confirms(family, client);
 	return listener->connection_limit != SLUICE_NO_LIMIT &&
-	       confirmed_connections(listener) > listener->connection_limit;
+	       connections_that_count(listener) > listener->connection_limit;
 }
 
 __noinline int is_above_connection_limit4(const struct tuple *client)

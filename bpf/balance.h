@@ -6,6 +6,7 @@
 #include <bpf/bpf_endian.h>
 
 #include "bpf/clock.h"
+#include "bpf/counters.h"
 #include "bpf/packet.h"
 #include "bpf/siphash.h"
 #include "maps/counters.h"
@@ -70,22 +71,21 @@ static __always_inline __u32 ring_at(void *ring, __u32 position)
 	return element ? *element : SLUICE_NO_INDEX;
 }
 
+/* Says whether so many of the member's connections are confirmed. A call, because members without a limit needn't ask. */
+__noinline int member_has(__u32 index, __u32 connections)
+{
+	return confirmed_connections(bpf_map_lookup_elem(&member_confirmed, &index),
+				     bpf_map_lookup_elem(&member_active, &index),
+				     bpf_map_lookup_elem(&member_half_open, &index)) >= connections;
+}
+
 /* Says whether the member has as many connections as it may have. Those count that their clients have confirmed, because a
  * flood of SYNs must lock nobody out; so connections that are opened at one moment may exceed the limit. */
 static __always_inline bool member_is_full(__u32 index)
 {
 	const struct sluice_member *member = bpf_map_lookup_elem(&members, &index);
-	const __u32 *active, *half_open;
-	__s32 confirmed;
 
-	if (!member || !member->max_connections)
-		return false;
-	active = bpf_map_lookup_elem(&member_active, &index);
-	half_open = bpf_map_lookup_elem(&member_half_open, &index);
-	if (!active || !half_open)
-		return false;
-	confirmed = *(const volatile __u32 *)active - *(const volatile __u32 *)half_open;
-	return confirmed >= (__s32)member->max_connections;
+	return member && member->max_connections && member_has(index, member->max_connections);
 }
 
 struct ring_walk {

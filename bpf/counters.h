@@ -85,9 +85,31 @@ static __always_inline void count_share(__u32 *now, __s32 change)
 
 static __always_inline void count_confirmed(__u64 state, __s32 change)
 {
-	__u32 listener = SLUICE_STATE_GET(state, LISTENER);
+	__u32 listener = SLUICE_STATE_GET(state, LISTENER), member = SLUICE_STATE_GET(state, MEMBER);
 
 	count_share(bpf_map_lookup_elem(&listener_confirmed, &listener), change);
+	count_share(bpf_map_lookup_elem(&member_confirmed, &member), change);
+}
+
+/* Reads a counter that may be below zero for a moment, see maps/half_open.h. */
+static __always_inline __s32 count_now(const __u32 *count)
+{
+	return count ? *(const volatile __u32 *)count : 0;
+}
+
+/* Returns the number of connections that their clients have confirmed: a flood of SYNs must lock nobody out. It is one
+ * counter, because between two reads of two counters connections begin and end. The difference of the other two is
+ * never more than that, but may be after an upgrade, when the counter does not know all connections. */
+static __always_inline __u32 confirmed_connections(const __u32 *confirmed, const __u32 *active, const __u32 *half_open)
+{
+	__s32 counted = count_now(confirmed);
+	__s32 before = count_now(half_open), all = count_now(active);
+	__s32 after = count_now(half_open);
+
+	all -= before > after ? before : after;
+	if (all > counted)
+		counted = all;
+	return counted > 0 ? counted : 0;
 }
 
 static __always_inline void count_half_open(int family, __u64 state, __s32 change)

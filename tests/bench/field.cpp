@@ -139,9 +139,10 @@ void Field::clear(const char* map) {
 }
 
 void Field::begin(const Service& service) {
-  for (const char* map : {"flows4", "flows6", "half_open", "listener_active", "member_active",
-                          "listener_half_open", "listener_confirmed", "member_half_open",
-                          "pool_cursors", "proof_numbers", "member_failures", "member_silences"})
+  for (const char* map :
+       {"flows4", "flows6", "half_open", "listener_active", "member_active", "listener_half_open",
+        "listener_confirmed", "member_half_open", "member_confirmed", "pool_cursors",
+        "proof_numbers", "member_failures", "member_silences"})
     clear(map);
   service_ = service;
   put_service(vip(false), service, attacked);

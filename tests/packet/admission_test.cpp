@@ -1,4 +1,6 @@
 // A listener's limits: networks, connections at a time, connections per second.
+#include <bpf/bpf.h>
+
 #include "packet/traffic.hpp"
 
 namespace sluice::test {
@@ -96,6 +98,19 @@ TEST_P(Admission, OfManyClientsThatWereAdmittedAtOnceNoMoreThanTheLimitGetThroug
   EXPECT_EQ(confirmed, 2);
   EXPECT_EQ(listener_counters(9).flows_refused, 4U);
   EXPECT_EQ(listener_counters(9).flows_opened - listener_counters(9).flows_ended, 2U);
+}
+
+// Another CPU, which opens a connection, has counted it as half-open and not yet as one that is
+// there: of two counters the difference would leave room for one more.
+TEST_P(Admission, TheLimitHoldsWhileAnotherCpuCountsANewConnection) {
+  use_mode(SLUICE_FULLNAT, L4::tcp, {net().member1});
+  auto limited = usual();
+  limited.connection_limit = 1;
+  put(limited);
+  establish(L4::tcp, 41000);
+  const std::uint32_t index = limited.index, one = 1;
+  ASSERT_EQ(bpf_map_update_elem(map("listener_half_open"), &index, &one, BPF_EXIST), 0);
+  EXPECT_EQ(reason(41001), "connection_limit");
 }
 
 TEST_P(Admission, OfUdpSessionsNoMoreThanTheLimitAreAnswered) {

@@ -1,4 +1,6 @@
 // Which member gets a new connection, with algorithms other than round robin.
+#include <bpf/bpf.h>
+
 #include <map>
 
 #include "packet/traffic.hpp"
@@ -138,6 +140,17 @@ TEST_P(FullMember, SynsThatNobodyConfirmsFillNobody) {
   limit(1, 1);
   for (std::uint16_t port = 42000; port < 42030; ++port) opened(port);
   EXPECT_EQ(established(41000), 1);
+}
+
+// Another CPU, which opens a connection, has counted it as half-open and not yet as one that is
+// there: of two counters the difference would leave room for one more.
+TEST_P(FullMember, IsFullWhileAnotherCpuCountsANewConnection) {
+  use(SLUICE_ROUND_ROBIN);
+  limit(1, 0);
+  EXPECT_EQ(established(41000), 1);
+  const std::uint32_t index = first(), one = 1;
+  ASSERT_EQ(bpf_map_update_elem(map("member_half_open"), &index, &one, BPF_EXIST), 0);
+  for (std::uint16_t port = 41001; port < 41004; ++port) EXPECT_EQ(established(port), 2) << port;
 }
 
 TEST_P(FullMember, ARefusedClientIsToldIfTheListenerSaysSo) {

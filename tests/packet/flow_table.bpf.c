@@ -511,6 +511,7 @@ static __always_inline void check_counts(void)
 	check_count(bpf_map_lookup_elem(&listener_confirmed, &listener));
 	check_count(bpf_map_lookup_elem(&member_active, &member));
 	check_count(bpf_map_lookup_elem(&member_half_open, &member));
+	check_count(bpf_map_lookup_elem(&member_confirmed, &member));
 }
 
 /* ... while it ends, with a reset, goes on after all, and ends for good. */

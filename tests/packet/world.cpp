@@ -469,6 +469,7 @@ void World::forget_flows() {
   clear_array<std::uint32_t>(map("member_active"));
   clear_array<std::uint32_t>(map("listener_half_open"));
   clear_array<std::uint32_t>(map("listener_confirmed"));
+  clear_array<std::uint32_t>(map("member_confirmed"));
   clear_array<std::uint32_t>(map("listener_idle"));
   clear_array<std::uint32_t>(map("member_half_open"));
   sluice_fragment_key key{};

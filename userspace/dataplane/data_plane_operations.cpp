@@ -90,6 +90,7 @@ Result<void> DataPlaneOverMaps::run(const control::PutMember& put) {
   const auto zero = [this](std::uint32_t index) -> Result<void> {
     if (auto zeroed = member_active_.put(index, 0); !zeroed) return zeroed;
     if (auto zeroed = member_half_open_.put(index, 0); !zeroed) return zeroed;
+    if (auto zeroed = member_confirmed_.put(index, 0); !zeroed) return zeroed;
     if (auto zeroed = member_silences_.put(index, 0); !zeroed) return zeroed;
     return member_handshakes_.put(index, {});
   };

@@ -168,6 +168,7 @@ class DataPlaneOverMaps : public BpfDataPlane {
   kernel::ArrayMap<std::uint32_t> listener_confirmed_{program_, "listener_confirmed"};
   kernel::ArrayMap<std::uint32_t> listener_idle_{program_, "listener_idle"};
   kernel::ArrayMap<std::uint32_t> member_half_open_{program_, "member_half_open"};
+  kernel::ArrayMap<std::uint32_t> member_confirmed_{program_, "member_confirmed"};
   kernel::ArrayMap<std::uint32_t> member_silences_{program_, "member_silences"};
   kernel::ArrayMap<sluice_member_handshakes> member_handshakes_{program_, "member_handshakes"};
   attachment::InterfaceSlots slots_{program_};

@@ -61,7 +61,8 @@ TEST(Versions, OnlyWhatCameLaterMayBeMissing) {
                                                 "records",
                                                 "listener_records",
                                                 "record_losses",
-                                                "record_handshakes"}));
+                                                "record_handshakes",
+                                                "member_confirmed"}));
 }
 
 TEST(Versions, WithoutAMapOfVersionsAllAreTheFirst) {
