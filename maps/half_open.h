@@ -7,7 +7,8 @@
  * than its share of the half-open room are evicted first, and a member's half-open connections hold at most a share
  * of its source ports. The counters may begin at zero beside connections of an older version, so they never stay below
  * zero; until those connections have ended, `listener_active` less `listener_half_open` is nearer than
- * `listener_confirmed`, and the larger of the two counts (members alike). */
+ * `listener_confirmed`, and the larger of the two counts (members alike). What an older version left alone while it ran
+ * is set to zero before a program that counts here runs again (kernel::forget_stale_counts()). */
 #ifndef SLUICE_HALF_OPEN_H
 #define SLUICE_HALF_OPEN_H
 

@@ -14,6 +14,7 @@
 #include "attachment/swap.hpp"
 #include "kernel/kernel_info.hpp"
 #include "kernel/map.hpp"
+#include "kernel/stale_counts.hpp"
 #include "maps/flow.h"
 
 namespace sluice::attachment {
@@ -248,6 +249,8 @@ Result<Resized> resize(const kernel::PinDirectory& pins, const Program& pinned,
   if (!other) return tl::unexpected(other.error());
   const auto movers = load_movers(pinned, *other);
   if (!movers) return tl::unexpected(movers.error());
+  if (auto forgotten = kernel::forget_stale_counts(pinned); !forgotten)
+    return tl::unexpected(std::move(forgotten.error()));
   if (auto held = hold_whole_tables(pinned); !held) return tl::unexpected(std::move(held.error()));
   if (auto begun = pins.begin_move(*other); !begun) return tl::unexpected(std::move(begun.error()));
   if (auto moved = move(pins, *nics, *movers); !moved)

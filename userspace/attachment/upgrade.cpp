@@ -7,6 +7,7 @@
 #include "kernel/libbpf_log.hpp"
 #include "kernel/pin_lock.hpp"
 #include "kernel/program.hpp"
+#include "kernel/stale_counts.hpp"
 #include "kernel/versions.hpp"
 
 namespace sluice::attachment {
@@ -37,6 +38,8 @@ Result<UpgradeReport> upgrade(const std::filesystem::path& pin_directory) {
     if (!told) return tl::unexpected(std::move(told.error()));
   }
 
+  if (auto forgotten = kernel::forget_stale_counts(*old); !forgotten)
+    return tl::unexpected(std::move(forgotten.error()));
   // From here on the maps may say what only this build's version can read.
   if (auto noted = kernel::note_versions(*fresh); !noted)
     return tl::unexpected(std::move(noted.error()));

@@ -44,6 +44,19 @@ Result<ProgramInfo> program_info_by_id(std::uint32_t id) {
   return program_info(fd.get());
 }
 
+Result<std::vector<std::uint32_t>> maps_of_program(int fd) {
+  const auto info = object_info<bpf_prog_info>(fd, "query BPF program");
+  if (!info) return tl::unexpected(info.error());
+  std::vector<std::uint32_t> ids(info->nr_map_ids);
+  bpf_prog_info wanted{};
+  wanted.nr_map_ids = info->nr_map_ids;
+  wanted.map_ids = reinterpret_cast<std::uintptr_t>(ids.data());
+  std::uint32_t size = sizeof wanted;
+  if (const int error = bpf_obj_get_info_by_fd(fd, &wanted, &size))
+    return fail_bpf(error, "query BPF program's maps");
+  return ids;
+}
+
 Result<LinkInfo> link_info(int fd) {
   const auto info = object_info<bpf_link_info>(fd, "query BPF link");
   if (!info) return tl::unexpected(info.error());

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/fd.hpp"
 #include "base/result.hpp"
@@ -21,6 +22,9 @@ struct ProgramInfo {
 Result<ProgramInfo> program_info(int fd);
 // Describes any program of the system, also a foreign one; needs CAP_SYS_ADMIN.
 Result<ProgramInfo> program_info_by_id(std::uint32_t id);
+
+// The ids of the maps that the program uses.
+Result<std::vector<std::uint32_t>> maps_of_program(int fd);
 
 struct LinkInfo {
   std::uint32_t id = 0;

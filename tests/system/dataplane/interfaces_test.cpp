@@ -1,4 +1,5 @@
 // BpfDataPlane on attached NICs, in a network namespace that ends with the test process.
+#include <bpf/bpf.h>
 #include <gmock/gmock.h>
 #include <sched.h>
 #include <unistd.h>
@@ -9,6 +10,7 @@
 #include "attachment/interface_slots.hpp"
 #include "dataplane/bpf_data_plane.hpp"
 #include "kernel/program.hpp"
+#include "maps/listener.h"
 
 namespace sluice::dataplane {
 namespace {
@@ -100,6 +102,30 @@ TEST_F(InterfacesTest, SweepingGoesOnWithTheProgramOfAnUpgrade) {
   ASSERT_TRUE(attachment::upgrade(pins));
   const auto swept = looked_on([](auto& inspection) { return inspection.expire_flows(); });
   EXPECT_TRUE(swept) << swept.error().text();
+}
+
+// A downgrade leaves the pins of maps that it doesn't know, and what ends meanwhile stays counted
+// in them: here in a map that the pinned program does not use. What it does use is right.
+TEST_F(InterfacesTest, AnUpgradeForgetsWhatAnOlderVersionLeftCounted) {
+  const std::uint32_t index = 3, connections = 7;
+  const UniqueFd stale(bpf_map_create(BPF_MAP_TYPE_ARRAY, "stale", sizeof index, sizeof connections,
+                                      SLUICE_MAX_LISTENERS, nullptr));
+  const int used = plane->program().map_fd("member_confirmed");
+  for (const int map : {stale.get(), used})
+    ASSERT_EQ(bpf_map_update_elem(map, &index, &connections, BPF_EXIST), 0);
+  const auto pin = pins + "/maps/listener_confirmed";
+  ASSERT_EQ(unlink(pin.c_str()), 0);
+  ASSERT_EQ(bpf_obj_pin(stale.get(), pin.c_str()), 0);
+
+  const auto upgraded = attachment::upgrade(pins);
+  ASSERT_TRUE(upgraded) << upgraded.error().text();
+  const auto counted = [&](int map) {
+    std::uint32_t count = ~0U;
+    EXPECT_EQ(bpf_map_lookup_elem(map, &index, &count), 0);
+    return count;
+  };
+  EXPECT_EQ(counted(stale.get()), 0U);
+  EXPECT_EQ(counted(used), connections);
 }
 
 }  // namespace
