@@ -113,27 +113,32 @@ Bytes error_about(const Bytes& frame, const View& v, const Address& from, std::u
          own_header(from, v.source, v4 ? 0xc0 : 0, message.size(), protocol) + message;
 }
 
-// Makes a reset (RFC 9293, 3.10.7.1).
-Bytes reset_of(const Bytes& frame, const View& v) {
-  const auto flags = frame[v.l4 + 13];
-  const auto word = [&](std::size_t at) {
-    return static_cast<std::uint32_t>(read16(frame, at)) << 16 | read16(frame, at + 2);
-  };
-  std::uint32_t sequence = 0, acknowledgement = 0;
-  std::uint8_t answer_flags = RST;
-  if (flags & ACK) {
-    sequence = word(v.l4 + 8);
-  } else {
-    const auto payload = v.l4_bytes - (frame[v.l4 + 12] >> 4) * 4U;
-    acknowledgement = word(v.l4 + 4) + static_cast<std::uint32_t>(payload) + (flags & SYN ? 1 : 0) +
-                      (flags & FIN ? 1 : 0);
-    answer_flags |= ACK;
-  }
+namespace {
+
+// Makes a segment without data to the packet's sender.
+Bytes segment_to_sender(const Bytes& frame, const View& v, std::uint32_t sequence,
+                        std::uint32_t acknowledgement, std::uint8_t flags, std::uint16_t window) {
   Bytes tcp = be16(v.destination_port) + be16(v.source_port) + be32(sequence) +
-              be32(acknowledgement) + Bytes{0x50, answer_flags, 0, 0, 0, 0, 0, 0};
+              be32(acknowledgement) + Bytes{0x50, flags} + be16(window) + Bytes{0, 0, 0, 0};
   write16(tcp, 16, checksum_over(pseudo_header(v.destination, v.source, tcp.size(), 6) + tcp));
   return turned(piece(frame, 0, v.l3)) + own_header(v.destination, v.source, 0, tcp.size(), 6) +
          tcp;
+}
+
+}  // namespace
+
+// Makes a reset (RFC 9293, 3.10.7.1).
+Bytes reset_of(const Bytes& frame, const View& v) {
+  const auto flags = frame[v.l4 + 13];
+  if (flags & ACK) return segment_to_sender(frame, v, v.shown, 0, RST, 0);
+  const auto payload = v.l4_bytes - (frame[v.l4 + 12] >> 4) * 4U;
+  const auto acknowledged = v.sequence + static_cast<std::uint32_t>(payload) +
+                            (flags & SYN ? 1 : 0) + (flags & FIN ? 1 : 0);
+  return segment_to_sender(frame, v, 0, acknowledged, RST | ACK, 0);
+}
+
+Bytes syn_answer_to(const Bytes& frame, const View& v, std::uint32_t acknowledged) {
+  return segment_to_sender(frame, v, 0, acknowledged, SYN | ACK, 0xffff);
 }
 
 }  // namespace sluice::test::reference

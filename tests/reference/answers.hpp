@@ -20,6 +20,8 @@ std::optional<Bytes> echo_answer(const Bytes& frame, const View& view, const Mac
 Bytes error_about(const Bytes& frame, const View& view, const Address& from, std::uint8_t type,
                   std::uint8_t code, std::uint32_t rest);
 Bytes reset_of(const Bytes& frame, const View& view);
+// Answers a SYN by one that acknowledges this number, which an honest client resets.
+Bytes syn_answer_to(const Bytes& frame, const View& view, std::uint32_t acknowledged);
 
 // Exchanges destination and source MAC.
 Bytes turned(Bytes frame);

@@ -152,9 +152,64 @@ Arrives Generator::opening() {
       }
     }
   }
+  if (chance(8)) share_a_port(p);
   const std::string interface = chance(95) ? "lan0" : "dmz0";
   address(p, interface);
   return whole_or_fragment(p, interface);
+}
+
+// Makes it another SCTP client with the port of one that is there: at the member they must not
+// share it.
+void Generator::share_a_port(Packet& p) {
+  for (const auto& flow : model_.flows()) {
+    const auto& other = flow.at_client;
+    if (flow.mode != Mode::fullnat || other.protocol != static_cast<std::uint8_t>(L4::sctp) ||
+        other.source.size() != address_of(p.source).size() || chance(50))
+      continue;
+    p.protocol = L4::sctp;
+    p.destination = text_of(other.destination);
+    p.destination_port = other.destination_port;
+    p.source_port = other.source_port;
+    p.chunk = 1;
+    p.tag = 0;
+  }
+}
+
+// Makes a SYN, or rarely something else, for a listener that authenticates.
+Arrives Generator::syn_to_authenticate() {
+  std::vector<Service> services;
+  for (const auto& [service, listener] : configuration().listeners)
+    if (listener.authentication != Authentication::off &&
+        std::get<2>(service) == static_cast<std::uint8_t>(L4::tcp) &&
+        std::get<0>(service).size() == (chance(70) ? 4U : 16U))
+      services.push_back(service);
+  if (services.empty()) return opening();
+  auto p = client_packet(any_of(services));
+  if (chance(60)) p.source = p.is_v6() ? clients6[0] : clients4[0];  // many connections of one
+  p.source_mac = router;
+  if (chance(92)) p.flags = SYN;
+  address(p, "lan0");
+  return whole_or_fragment(p, "lan0");
+}
+
+// Makes what a client sends once its SYN was answered by a wrong number: a reset of that, and the
+// SYN again. Some reset another number, or send another SYN.
+Arrives Generator::after_answer() {
+  const auto& [client, asked] = any_of(model_.asked());
+  const bool has_reset = model_.proof(client) == asked.acknowledged;
+  Packet p;
+  p.source_mac = router;
+  p.source = text_of(client.source);
+  p.destination = text_of(client.destination);
+  p.source_port = client.source_port;
+  p.destination_port = client.destination_port;
+  vary(p);
+  p.flags = has_reset ? SYN : RST;
+  if (chance(10)) p.flags = p.flags == SYN ? RST : SYN;
+  p.sequence = p.flags == SYN ? asked.sequence : asked.acknowledged;
+  if (chance(8)) p.sequence += below(3) ? below(3) - 1 : below(0x10000);
+  address(p, "lan0");
+  return whole_or_fragment(p, "lan0");
 }
 
 Packet Generator::packet_of(const Flow& flow, bool from_member, std::string* interface) {
@@ -348,7 +403,9 @@ Step Generator::next() {
   }
   Arrives made;
   const auto what = below(100);
-  if (model_.flows().empty() || what < (many_clients_ ? 50 : 22)) {
+  if (chance(syns_)) {
+    made = !model_.asked().empty() && chance(70) ? after_answer() : syn_to_authenticate();
+  } else if (model_.flows().empty() || what < (many_clients_ ? 50 : 22)) {
     made = opening();
   } else if (what < 72) {
     made = of_flow();

@@ -26,9 +26,11 @@ using Step = std::variant<Arrives, Turns>;
 
 class Generator {
  public:
-  // `many_clients`: more connections, of clients that seldom collide.
-  Generator(std::uint64_t seed, const Model& model, bool many_clients = false)
-      : random_(seed), model_(model), many_clients_(many_clients) {}
+  // `many_clients`: more connections, of clients that seldom collide. `syns`: of so many percent of
+  // the packets the sender is asked whether he hears us, or has been.
+  Generator(std::uint64_t seed, const Model& model, bool many_clients = false,
+            std::uint32_t syns = 4)
+      : random_(seed), model_(model), many_clients_(many_clients), syns_(syns) {}
   Step next();
 
  private:
@@ -41,6 +43,9 @@ class Generator {
   const Configuration& configuration() const { return model_.configuration(); }
 
   Arrives opening();
+  void share_a_port(Packet& packet);
+  Arrives syn_to_authenticate();
+  Arrives after_answer();
   Arrives of_flow();
   Arrives error_about_flow();
   Arrives request();
@@ -59,6 +64,7 @@ class Generator {
   std::mt19937_64 random_;
   const Model& model_;
   bool many_clients_;
+  std::uint32_t syns_;
   std::optional<std::pair<std::string, Packet>> unfinished_;  // its first fragment was sent
 };
 

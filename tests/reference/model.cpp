@@ -227,6 +227,10 @@ void Model::forget_everything() {
   fragments_.clear();
   hashed_.clear();
   opened_by_.clear();
+  proofs_.clear();
+  asked_.clear();
+  lags_.clear();
+  authenticated_.clear();
 }
 
 std::optional<Model::Direction> Model::find(const Tuple& tuple) const {
@@ -296,16 +300,17 @@ void Model::forget(std::size_t flow) {
 }
 
 // Tracks the flow's state. Any packet may be forged, so no single one is believed for good.
-void Model::track(Flow& flow, bool to_client, const View& v) const {
+void Model::track(Flow& flow, bool to_client, const View& v) {
   auto& own = to_client ? flow.member_end : flow.client_end;
   if (v.fragment == Fragment::later) return;
-  if (to_client && !flow.established && (v.accepts || v.confirms) && v.told) flow.told = v.told;
+  auto& proof = proofs_[flow.at_client];
+  if (to_client && !flow.established && (v.accepts || v.confirms) && v.told)
+    proof = flow.told = v.told;
   // What only a client that hears its member can know, or a member that has seen that it does.
   const bool direct = flow.mode == Mode::dsr || flow.mode == Mode::ipip;
   const bool member_is_sure = to_client && flow.replied && !v.ends && !v.accepts &&
                               (v.data || (v.protocol == sctp && v.confirms));
-  const bool proven =
-      to_client ? member_is_sure : direct || (flow.told != 0 && v.shown == flow.told);
+  const bool proven = to_client ? member_is_sure : direct || (proof != 0 && v.shown == proof);
   if (v.protocol == udp) {
     flow.established = flow.established || to_client || flow.replied;
     flow.replied = flow.replied || to_client;
@@ -403,7 +408,9 @@ std::optional<Fate> Model::known_flow(const Arrival& a) {
   if (!direction->to_client && t.way.resolved) flow.lost = false;
   const bool was_established = flow.established;
   if (believes(a, flow, direction->to_client)) track(flow, direction->to_client, v);
-  if (!was_established && flow.established && !flow.is_over() && is_above_limit(flow)) {
+  const bool confirmed_now = !was_established && flow.established && !flow.is_over();
+  if (confirmed_now) source_confirms(flow);
+  if (confirmed_now && is_above_limit(flow)) {
     forget(direction->flow);
     return direction->to_client ? dropped("connection_limit")
                                 : rejected(a.frame, v, "connection_limit");
@@ -567,6 +574,75 @@ std::size_t Model::half_open(const Address& client) const {
   });
 }
 
+std::size_t Model::half_open(const Service& service) const {
+  return count_flows(
+      [&](const Flow& flow) { return !flow.established && flow.service == service; });
+}
+
+// Each listener's own share of the half-open room: others may take from those that exceed it.
+std::size_t Model::share_of_listener(const Address& client) const {
+  return room_of(client).half_open / 16;
+}
+
+bool Model::authenticates(const Service& service, const Listener& listener) const {
+  return listener.authentication == Authentication::always ||
+         (listener.authentication == Authentication::crowded &&
+          half_open(service) > share_of_listener(std::get<0>(service)) / 2);
+}
+
+// The number that a client has shown; nullopt: none.
+std::optional<std::uint32_t> Model::proof(const Tuple& client) const {
+  const auto known = proofs_.find(client);
+  return known == proofs_.end() ? std::nullopt : std::optional(known->second);
+}
+
+// Decides on a SYN or reset for a listener that authenticates; nullopt: the SYN goes on.
+std::optional<Fate> Model::authenticate(const Arrival& a, const Listener& listener) {
+  constexpr std::size_t most_of_a_source = 16;
+  const auto& v = a.view;
+  const auto client = *tuple_of(v);
+  if (v.aborts) {
+    proofs_[client] = v.sequence;
+    return dropped("syn_proven");
+  }
+  const auto& lags = lags_[client];
+  const auto shown = proof(client);
+  if (shown && std::count(lags.begin(), lags.end(), v.sequence - *shown)) {
+    if (authenticated_[v.source] >= most_of_a_source) return dropped("source_half_open");
+    ++authenticated_[v.source];
+    return {};
+  }
+  if (listener.allowed && *listener.allowed != v.source) return dropped("not_allowed");
+  return answer_syn(a);
+}
+
+// Answers by a number that is 1 to 32768 less than the client's, always by as much to the same
+// client (but for the data plane's slow clock, which may tick once).
+Fate Model::answer_syn(const Arrival& a) {
+  constexpr std::size_t least_rate = 1000;
+  const auto& v = a.view;
+  const auto acknowledged = syn_answer_();
+  if (v.fragment != Fragment::none || v.l4 != v.l3 + v.ip_header_bytes() ||
+      (!acknowledged && answered_syns_ >= least_rate))
+    return dropped("syn_answer_limit");
+  ++answered_syns_;
+  auto& lags = lags_[*tuple_of(v)];
+  const auto lag = v.sequence - acknowledged.value_or(v.sequence);
+  const bool is_known = std::count(lags.begin(), lags.end(), lag) > 0;
+  const bool is_allowed = is_known || (lag >= 1 && lag <= 0x8000 && lags.size() < 2);
+  if (is_allowed && !is_known) lags.push_back(lag);
+  const auto number = is_allowed ? *acknowledged : v.sequence;
+  asked_[*tuple_of(v)] = {v.sequence, number};
+  return answered(syn_answer_to(a.frame, v, number), "syn_answered");
+}
+
+// A connection that is confirmed now is none of its address's authenticated ones any more.
+void Model::source_confirms(const Flow& flow) {
+  if (configuration_.listeners.at(flow.service).authentication == Authentication::off) return;
+  auto& now = authenticated_[flow.at_client.source];
+  if (now > 0) --now;
+}
+
 // Says whether the flow may have no room.
 bool Model::is_crowded(const Flow& flow) const {
   const auto& client = flow.at_client.source;
@@ -578,14 +654,18 @@ bool Model::is_crowded(const Flow& flow) const {
 }
 
 // Evicts a flow that its client has not confirmed, or can't confirm, be it over or not; if there
-// are too many half-open flows, one of these. Returns false if there is none.
+// are too many half-open flows, one of these, of a listener that has more than its share unless
+// there are far too many. Returns false if there is none.
 bool Model::one_gave_way(const Address& client, bool half_open) {
+  const auto limit = room_of(client).half_open;
+  const bool shares_count = half_open && this->half_open(client) < limit + limit / 2;
   for (std::size_t i = 0; i < flows_.size(); ++i) {
     const auto& flow = flows_[i];
     const bool stays = flow.established && (half_open || !is_unproven(flow));
     if (flow.forgotten || stays || (half_open && flow.is_over()) ||
         flow.at_client.source.size() != client.size() || choices_(flow.at_client))
       continue;
+    if (shares_count && this->half_open(flow.service) <= share_of_listener(client)) continue;
     forget(i);
     ++made_way_;
     return true;
@@ -707,6 +787,9 @@ Fate Model::for_vip(const Arrival& a, const Vip& vip) {
     return vip.rejects ? rejected(a.frame, v, "no_listener") : dropped("no_listener");
   const auto& listener = service->second;
   const auto& pool = configuration_.pools[listener.pool];
+  if (v.protocol == tcp && (v.opens || v.aborts) && authenticates(service->first, listener)) {
+    if (const auto fate = authenticate(a, listener)) return *fate;
+  }
   const bool opens = v.protocol == udp || v.opens;
   const bool adopted =
       !opens && pool.hashes() && pool.mode != Mode::fullnat && !v.accepts && !v.ends && !v.aborts;

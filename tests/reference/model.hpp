@@ -3,8 +3,14 @@
 // CPU.
 //
 // If the contract leaves a choice (a source port when the client's own is taken; the member of a
-// hash; which flow is evicted from a full table), the model asks for the data plane's choice and
-// accepts it if it is allowed.
+// hash; which flow is evicted from a full table; by how much the answer to a SYN lags behind), the
+// model asks for the data plane's choice and accepts it if it is allowed.
+//
+// It can't decide three things. It doesn't know which flows share a window, so it doesn't say that
+// one had to be evicted, only that the one that is gone was allowed to be. It has no time, so
+// whether an answer to a SYN exceeds its network's rate is the data plane's choice once so many
+// were sent, and what was proven stays proven. And it doesn't know which of two clients' words in
+// proof_numbers have the same place: one of a million pairs has.
 #pragma once
 
 #include <cstdint>
@@ -57,8 +63,13 @@ struct Pool {
     return algorithm == Algorithm::source_ip || algorithm == Algorithm::source_ip_port;
   }
 };
+// Whose SYNs have to be authenticated: nobody's; all, while more than half of the listener's share
+// of the half-open room is taken; all.
+enum class Authentication { off, crowded, always };
+
 struct Listener {
   std::size_t pool = 0;
+  Authentication authentication = Authentication::off;
   bool resets = false;               // tells clients that there is no member
   std::optional<Address> allowed;    // the only client that may open connections
   std::optional<std::size_t> limit;  // of connections that are confirmed and not over
@@ -127,7 +138,7 @@ struct Flow {
   Way client_way;
   bool adopted = false;  // it began before we saw it
   bool replied = false, established = false;
-  std::uint32_t told = 0;  // what its client can show only if it hears the member
+  std::uint32_t told = 0;  // by its member; what its client can show only if it hears that
   bool refused = false;    // reset before it was established
   End client_end = End::no, member_end = End::no;
   bool forgotten = false;
@@ -154,10 +165,22 @@ struct Choice {
 };
 using Choices = std::function<std::optional<Choice>(const Tuple& at_client)>;
 
+// The number that the data plane's answer to the present packet, a SYN, acknowledges; nullopt: that
+// has not been answered.
+using SynAnswer = std::function<std::optional<std::uint32_t>()>;
+
+// A SYN that was answered instead of forwarded.
+struct Asked {
+  std::uint32_t sequence = 0;
+  std::uint32_t acknowledged = 0;
+};
+
 class Model {
  public:
-  Model(Configuration configuration, Choices choices)
-      : configuration_(std::move(configuration)), choices_(std::move(choices)) {}
+  Model(Configuration configuration, Choices choices, SynAnswer syn_answer)
+      : configuration_(std::move(configuration)),
+        choices_(std::move(choices)),
+        syn_answer_(std::move(syn_answer)) {}
 
   Fate receive(const Bytes& frame, const std::string& interface);
   // Sets the member's standing, and sweeps.
@@ -167,6 +190,9 @@ class Model {
 
   const Configuration& configuration() const { return configuration_; }
   const std::vector<Flow>& flows() const { return flows_; }
+  // The last SYN of each client that was asked to prove that it hears us.
+  const std::map<Tuple, Asked>& asked() const { return asked_; }
+  std::optional<std::uint32_t> proof(const Tuple& client) const;
   std::size_t flows_that_made_way() const { return made_way_; }  // ever
 
  private:
@@ -200,7 +226,7 @@ class Model {
   Fate give_up(const Arrival& a, std::size_t flow);
   void forget(std::size_t flow);
   std::optional<Way> way_to_client(const Arrival& a) const;
-  void track(Flow& flow, bool to_client, const View& view) const;
+  void track(Flow& flow, bool to_client, const View& view);
   bool believes(const Arrival& a, const Flow& flow, bool to_client) const;
   Translation translation(const Flow& flow, bool to_client) const;
   std::optional<std::size_t> choose(std::size_t pool, const Arrival& a);
@@ -217,6 +243,12 @@ class Model {
   }
   std::size_t confirmed(const Service& service) const;
   std::size_t half_open(const Address& client) const;
+  std::size_t half_open(const Service& service) const;
+  std::size_t share_of_listener(const Address& client) const;
+  bool authenticates(const Service& service, const Listener& listener) const;
+  std::optional<Fate> authenticate(const Arrival& a, const Listener& listener);
+  Fate answer_syn(const Arrival& a);
+  void source_confirms(const Flow& flow);
   bool is_above_limit(const Flow& flow) const;
   void unconfirmed_port_makes_way(const Flow& flow);
   bool is_crowded(const Flow& flow) const;
@@ -231,11 +263,18 @@ class Model {
 
   Configuration configuration_;
   Choices choices_;
+  SynAnswer syn_answer_;
   std::vector<Flow> flows_;
   std::size_t made_way_ = 0;
   std::map<Tuple, Direction> slots_;  // every tuple that belongs to a flow
   std::map<std::size_t, std::uint64_t> cursors_;
   std::map<std::pair<Service, Address>, std::size_t> opened_by_;  // if there is a source limit
+  // The last number that a client's member has told it, or that a reset of its had.
+  std::map<Tuple, std::uint32_t> proofs_;
+  std::map<Tuple, Asked> asked_;
+  std::map<Tuple, std::vector<std::uint32_t>> lags_;  // of the answers to a client's SYNs
+  std::map<Address, std::size_t> authenticated_;      // connections that are not confirmed
+  std::size_t answered_syns_ = 0;                     // ever
   // The choices of hashes by pool, client, client's port (0 if it doesn't matter), usable members,
   // and those of them that are not full.
   std::map<std::tuple<std::size_t, Address, std::uint16_t, std::vector<std::size_t>,

@@ -108,10 +108,10 @@ void look_at_tcp(View& v, const Bytes& frame) {
   v.ends = fin;
   v.aborts = rst;
   v.data = header_bytes < v.l4_bytes;
-  const auto sequence = read32(frame, v.l4 + 4);
+  v.sequence = read32(frame, v.l4 + 4);
   if (v.fragment == Fragment::none && !v.aborts)
     v.told =
-        sequence +
+        v.sequence +
         (v.accepts ? 1U : static_cast<std::uint32_t>(v.l4_bytes - header_bytes) + (fin ? 1U : 0U));
   v.shown = read32(frame, v.l4 + 8);
 }

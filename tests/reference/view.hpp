@@ -52,6 +52,7 @@ struct View {
   bool data = false;
   // TCP and SCTP: what a member's packet tells its client, and what a client's packet shows.
   std::uint32_t told = 0, shown = 0;
+  std::uint32_t sequence = 0;  // TCP's number
 
   std::size_t ip_header_bytes() const { return family == 4 ? 20 : 40; }
   std::size_t ttl_at() const { return l3 + (family == 4 ? 8 : 7); }
