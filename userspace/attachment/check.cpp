@@ -7,6 +7,7 @@
 #include <array>
 #include <optional>
 #include <string_view>
+#include <utility>
 
 #include "kernel/machine.hpp"
 
@@ -126,9 +127,24 @@ MaybeFinding check_occupied(const NicFacts& nic) {
 // ---- the driver ----
 
 // Drivers whose native XDP takes packets of several buffers, as Sluice's program does, and so any
-// MTU.
-constexpr std::array<std::string_view, 8> takes_any_mtu = {
-    "veth", "virtio_net", "mlx5_core", "ice", "i40e", "bnxt_en", "mvneta", "bonding"};
+// MTU; and the kernel since which they do.
+constexpr std::array<std::pair<std::string_view, KernelVersion>, 8> takes_any_mtu = {{
+    {"veth", {5, 18}},
+    {"mvneta", {5, 18}},
+    {"mlx5_core", {5, 18}},
+    {"bnxt_en", {5, 19}},
+    {"virtio_net", {6, 3}},
+    {"ice", {6, 3}},
+    {"i40e", {6, 4}},
+    {"bonding", {5, 18}},  // its ports decide
+}};
+
+bool takes_any(std::string_view driver, KernelVersion kernel) {
+  return std::ranges::any_of(takes_any_mtu, [&](const auto& known) {
+    return known.first == driver && kernel >= known.second;
+  });
+}
+
 // What is left of a page for others.
 constexpr std::uint32_t most_of_a_page = 3498;
 
@@ -136,13 +152,13 @@ std::uint32_t native_mtu(std::string_view driver) {
   return driver == "gve" ? 2032 : most_of_a_page;
 }
 
-MaybeFinding check_mtu(const NicFacts& nic) {
-  if (among(nic.driver, takes_any_mtu) || nic.mtu <= native_mtu(nic.driver)) {
+MaybeFinding check_mtu(const NicFacts& nic, const HostFacts& host) {
+  if (takes_any(nic.driver, host.kernel) || nic.mtu <= native_mtu(nic.driver)) {
     return ok("mtu", fmt::format("MTU {}", nic.mtu));
   }
   return warn("mtu",
               fmt::format("MTU {} may be too large for native XDP, whose packets fit one buffer "
-                          "with this driver: then attach falls back to generic mode",
+                          "with this driver and kernel: then attach falls back to generic mode",
                           nic.mtu),
               fmt::format("ip link set {} mtu {}", nic.name, native_mtu(nic.driver)));
 }
@@ -173,6 +189,18 @@ MaybeFinding check_channels(const NicFacts& nic, const HostFacts& host) {
                 fmt::format("ethtool -L {} rx 0 tx 0 combined {}", nic.name, wanted));
   }
   const auto receives = std::max(rx, combined);
+  if (nic.driver == "virtio_net" && combined + host.cpus > most) {
+    const bool can_spare = most > host.cpus;
+    return warn(
+        "queues",
+        fmt::format("{} of {} queues are in use, and native XDP of virtio-net wants one more "
+                    "for each of {} CPUs: without them what it sends waits for a lock (the "
+                    "hypervisor's queues={})",
+                    combined, most, host.cpus, 2 * host.cpus),
+        can_spare ? fmt::format("ethtool -L {} combined {}", nic.name,
+                                std::min(host.cpus, most - host.cpus))
+                  : std::string());
+  }
   if (halves && combined > usable && usable > 0) {
     return warn("queues",
                 fmt::format("{} of {} queues are in use: native XDP of {} needs the other half for "
@@ -336,7 +364,7 @@ std::vector<Finding> check(const NicFacts& nic, const HostFacts& host) {
   add(check_link(nic));
   add(check_occupied(nic));
   if (nic.ethernet) {
-    add(check_mtu(nic));
+    add(check_mtu(nic, host));
     add(check_lro(nic));
     add(check_channels(nic, host));
     add(check_vlans(nic));

@@ -15,9 +15,11 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/statfs.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <memory>
@@ -224,6 +226,13 @@ std::optional<bool> probed(int answer) {
   return answer != 0;
 }
 
+KernelVersion kernel_version() {
+  utsname names{};
+  KernelVersion version;
+  if (uname(&names) == 0) (void)std::sscanf(names.release, "%u.%u", &version.major, &version.minor);
+  return version;
+}
+
 }  // namespace
 
 Result<NicFacts> nic_facts(const std::string& name, const std::string& pin_directory) {
@@ -249,6 +258,7 @@ Result<NicFacts> nic_facts(const std::string& name, const std::string& pin_direc
 
 HostFacts host_facts(const std::string& pin_directory) {
   HostFacts host;
+  host.kernel = kernel_version();
   host.machine = kernel::machine();
   const long cpus = sysconf(_SC_NPROCESSORS_ONLN);
   host.cpus = cpus > 0 ? static_cast<std::uint32_t>(cpus) : 1;

@@ -2,6 +2,7 @@
 // changed by looking.
 #pragma once
 
+#include <compare>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -51,7 +52,14 @@ struct NicFacts {
   bool xdp_is_ours = false;
 };
 
+struct KernelVersion {
+  std::uint32_t major = 0, minor = 0;
+
+  auto operator<=>(const KernelVersion&) const = default;
+};
+
 struct HostFacts {
+  KernelVersion kernel;
   std::string machine = "x86_64";  // as uname(2) names it
   std::uint32_t cpus = 1;
   bool bpf_file_system = true;      // where programs are to be pinned

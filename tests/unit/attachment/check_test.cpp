@@ -19,6 +19,7 @@ NicFacts good_nic() {
 
 HostFacts good_host() {
   HostFacts host;
+  host.kernel = {6, 12};
   host.cpus = 4;
   host.takes_xdp = host.takes_loop = host.jit = true;
   return host;
@@ -117,6 +118,14 @@ TEST(CheckTest, an_mtu_beyond_one_buffer_is_too_large_for_some_drivers) {
   EXPECT_EQ(judged("mtu", nic), "ok");
   nic.driver = "gve";
   EXPECT_EQ(judged("mtu", nic), "warn: ip link set eth0 mtu 2032");
+  auto host = good_host();
+  host.kernel = {6, 1};
+  nic.mtu = 9000;
+  for (const auto* driver : {"virtio_net", "ice", "i40e"}) {
+    nic.driver = driver;
+    EXPECT_EQ(judged("mtu", nic), "ok") << driver;
+    EXPECT_EQ(judged("mtu", nic, host), "warn: ip link set eth0 mtu 3498") << driver;
+  }
 }
 
 TEST(CheckTest, offloads_that_change_frames_before_xdp_are_named) {
@@ -165,6 +174,17 @@ TEST(CheckTest, cloud_drivers_need_half_of_their_queues_for_what_xdp_sends) {
   auto nic = good_nic();
   nic.driver = "hv_netvsc";
   EXPECT_EQ(about("driver", nic).verdict, Verdict::warn);
+}
+
+TEST(CheckTest, virtio_wants_a_queue_for_each_cpu_beside_those_that_receive) {
+  auto nic = good_nic();
+  nic.driver = "virtio_net";
+  nic.channels = Channels{.rx = 0, .tx = 0, .combined = 8, .most_combined = 8};
+  EXPECT_EQ(judged("queues", nic), "warn: ethtool -L eth0 combined 4");
+  nic.channels->combined = 4;
+  EXPECT_EQ(judged("queues", nic), "ok");
+  nic.channels->most_combined = 4;
+  EXPECT_EQ(judged("queues", nic), "warn") << "as usual in clouds: there are no others";
 }
 
 TEST(CheckTest, a_veth_needs_senders_that_compute_checksums) {
