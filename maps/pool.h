@@ -51,7 +51,8 @@ SLUICE_STATIC_ASSERT(sizeof(struct sluice_pool) == 24);
 #define SLUICE_RING_LENGTH 0
 #define SLUICE_RING_FIRST 1
 
-/* A slot of a least-connections ring: index and weight (1..256). */
+/* A slot of a least-connections ring: index and weight (1..256; where a member starts slowly all have theirs in
+ * sixteenths, 1..4096). */
 #define SLUICE_RING_WEIGHTED(member, weight) ((__u32)(member) | (__u32)(weight) << 16)
 #define SLUICE_RING_MEMBER(slot) ((slot) & 0xffff)
 #define SLUICE_RING_WEIGHT(slot) ((slot) >> 16)

@@ -4,7 +4,7 @@
 from collections import Counter
 
 import support
-from support import VIP, alternates
+from support import VIP, alternates, wait_for
 
 
 class TwoEqualMembers(support.LabTest):
@@ -59,6 +59,24 @@ class WeightedMembers(support.LabTest):
         self.assertEqual({"member1": 50, "member2": 50}, Counter(self.lab.client("who", VIP, 80, 100)))
         self.lab.ctl("loadbalancer", "member", "set", "--weight", "3", "80_pool", "80_member_1")
         self.assertEqual({"member1": 75, "member2": 25}, Counter(self.lab.client("who", VIP, 80, 100)))
+
+    def test_a_member_that_comes_back_starts_slowly_and_has_its_share_in_the_end(self):
+        lab = self.lab
+        lab.serve()
+        lab.balance(weights=[1, 1, 0])
+        member = ("80_pool", "80_member_2")
+        lab.ctl("loadbalancer", "pool", "set", "--slow-start", 86400, "80_pool")
+        lab.ctl("loadbalancer", "member", "set", "--disable", *member)
+        self.assertEqual({"member1": 10}, Counter(lab.client("who", VIP, 80, 10)))
+        lab.ctl("loadbalancer", "member", "set", "--enable", *member)
+        self.assertEqual({"member1": 160, "member2": 10}, Counter(lab.client("who", VIP, 80, 170)), "a sixteenth")
+        left = lab.rows("loadbalancer", "member", "show", *member)["slow_start_seconds_left"]
+        self.assertTrue(80000 < left <= 86400, left)
+        # Nothing but time brings the rest.
+        lab.ctl("loadbalancer", "pool", "set", "--slow-start", 2, "80_pool")
+        wait_for(lambda: "slow_start_seconds_left" not in lab.rows("loadbalancer", "member", "show", *member), 10,
+                 "it has its full share")
+        self.assertEqual({"member1": 50, "member2": 50}, Counter(lab.client("who", VIP, 80, 100)))
 
 
 if __name__ == "__main__":

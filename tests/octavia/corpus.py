@@ -608,6 +608,9 @@ def own_attributes(section):
     section.post_each(POOLS, "pool", pool, "on_member_down", downs)
     section.put_each(f"{POOLS}/{{pool}}", "pool", "on_member_down", downs)
     section.put_each(f"{POOLS}/{{pool}}", "pool", "drain_timeout", INTEGERS + [0, 604800, 604801])
+    section.put_each(f"{POOLS}/{{pool}}", "pool", "slow_start", INTEGERS + [0, 86400, 86401])
+    section.put_each(f"{POOLS}/{{pool}}/members/{{member}}", "member", "max_connections",
+                     INTEGERS + [0, 1, 2147483647, 2147483648])
     section.post_each(POOLS, "pool", pool, "lb_algorithm", ["MAGLEV", "maglev"])
     section.ask("PUT", f"{POOLS}/{{pool}}", {"pool": {"lb_algorithm": "MAGLEV"}})
     for query in ("forwarding_mode=fullnat", "forwarding_mode=x", "fields=forwarding_mode", "sort=forwarding_mode"):

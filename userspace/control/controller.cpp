@@ -440,6 +440,22 @@ void Controller::set_overdue(Overdue overdue) {
   proceed();
 }
 
+std::optional<SlowStart::Time> Controller::continue_slow_starts() {
+  const auto before = slow_start_.shares();
+  known();
+  if (slow_start_.shares() != before) {
+    settle(bring_in_line(Verify::trust));
+    proceed();
+  }
+  return slow_start_.next();
+}
+
+std::optional<SlowStart::Time::duration> Controller::slow_start_left(const Uuid& member) const {
+  const auto full_at = slow_start_.full_at(member);
+  if (!full_at) return std::nullopt;
+  return std::max(*full_at - clock_(), SlowStart::Time::duration::zero());
+}
+
 void Controller::set_standby(bool standby) {
   if (standby == standby_) return;
   standby_ = standby;
@@ -508,10 +524,16 @@ Result<std::vector<std::string>> Controller::repair_drift() {
   return lines;
 }
 
+// Returns what the desired state depends on beside the model, at this moment.
+Knowledge Controller::known() {
+  slow_start_.follow(model_, health_, clock_());
+  return {health_, suspects_, overdue_, slow_start_.shares(), standby_};
+}
+
 // The outcome without a data plane that packets meet: each of its objects counts as refused.
 Attempt Controller::nothing_of_it(const Error& why) {
   actual_.reset();
-  desired_.follow(model_, {health_, suspects_, overdue_, standby_});
+  desired_.follow(model_, known());
   Attempt attempt;
   for (auto& operation : diff(desired_.state(), {}))
     attempt.refusals.push_back({std::move(operation), why});
@@ -521,7 +543,7 @@ Attempt Controller::nothing_of_it(const Error& why) {
 // Returns the operations that the data plane lacks, as far as we know its state. If it held all
 // that was desired before, only what has changed since is compared.
 std::vector<Operation> Controller::missing_operations() {
-  const auto changed = desired_.follow(model_, {health_, suspects_, overdue_, standby_});
+  const auto changed = desired_.follow(model_, known());
   if (!in_line_) return diff(desired_.state(), *actual_);
   return diff(part_of(desired_.state(), changed), part_of(*actual_, changed));
 }

@@ -27,6 +27,7 @@
 #include "control/desired.hpp"
 #include "control/provisioning.hpp"
 #include "control/reconciler.hpp"
+#include "control/slow_start.hpp"
 #include "model/networks.hpp"
 #include "model/objects.hpp"
 #include "model/status.hpp"
@@ -127,6 +128,14 @@ class Controller {
   // the members' drain_until.
   void set_overdue(Overdue overdue);
 
+  // Gives members that are starting slowly their present share of the connections. Returns when
+  // there will be something to do again; nullopt: nobody is starting.
+  std::optional<SlowStart::Time> continue_slow_starts();
+  // Returns the time until the member has its full share; nullopt: it has.
+  std::optional<SlowStart::Time::duration> slow_start_left(const Uuid& member) const;
+  // For tests: the clock of slow starts.
+  void set_clock(std::function<SlowStart::Time()> clock) { clock_ = std::move(clock); }
+
   // Says whether another node of the link answers ARP, neighbour solicitations and pings for the
   // VIPs from now on.
   void set_standby(bool standby);
@@ -202,6 +211,7 @@ class Controller {
 
   enum class Verify { read_back, trust };
   Attempt bring_in_line(Verify verify);
+  Knowledge known();
   Attempt nothing_of_it(const Error& why);
   std::vector<Operation> missing_operations();
   void settle(const Attempt& attempt);
@@ -216,6 +226,8 @@ class Controller {
   model::HealthTable health_;
   Suspects suspects_;
   Overdue overdue_;
+  SlowStart slow_start_;
+  std::function<SlowStart::Time()> clock_ = std::chrono::steady_clock::now;
   bool standby_ = false;
   std::optional<model::Model> staged_;  // within a request: its changes so far
   bool in_transaction_ = false;

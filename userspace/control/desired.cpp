@@ -98,6 +98,12 @@ void replace_part(Map& all, Set& keys, Map&& part) {
   }
 }
 
+void add_differences(std::set<Uuid>& ids, const Starting& before, const Starting& after) {
+  std::vector<Starting::value_type> different;
+  std::ranges::set_symmetric_difference(before, after, std::back_inserter(different));
+  for (const auto& [id, share] : different) ids.insert(id);
+}
+
 void add_differences(std::set<Uuid>& ids, const std::set<Uuid>& before,
                      const std::set<Uuid>& after) {
   std::ranges::set_symmetric_difference(before, after, std::inserter(ids, ids.end()));
@@ -137,6 +143,7 @@ EntryKeys Desired::follow(const Model& model, const Knowledge& known) {
       });
   add_differences(members, suspects_, known.suspects);
   add_differences(members, overdue_, known.overdue);
+  add_differences(members, starting_, known.starting);
 
   auto sources = touched(model_, model, members);
   if (standby_ != known.standby) {
@@ -152,6 +159,7 @@ EntryKeys Desired::follow(const Model& model, const Knowledge& known) {
   health_ = known.health;
   suspects_ = known.suspects;
   overdue_ = known.overdue;
+  starting_ = known.starting;
   standby_ = known.standby;
   return keys;
 }

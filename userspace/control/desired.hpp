@@ -33,6 +33,7 @@ class Desired {
   model::HealthTable health_;
   Suspects suspects_;
   Overdue overdue_;
+  Starting starting_;
   bool standby_ = false;
 };
 

@@ -80,7 +80,8 @@ Follower::Follower(boost::asio::io_context& loop, Controller& controller,
                          describe_member(controller_.model(), member), reason);
           }),
       timer_(loop),
-      drain_timer_(loop) {
+      drain_timer_(loop),
+      slow_start_timer_(loop) {
   controller_.on_change([this] { schedule(); });
   controller_.on_event([this](const std::string& event) {
     spdlog::warn("{}", event);
@@ -105,6 +106,7 @@ void Follower::catch_up() {
   announce_vips();
   followed_ = controller_.model();
   end_drains();
+  continue_slow_starts();
   let_go_of_failed_members();
 }
 
@@ -138,6 +140,17 @@ void Follower::end_drains() {
   drain_timer_.expires_after(std::min<std::chrono::system_clock::duration>(*next, longest));
   drain_timer_.async_wait([this](const boost::system::error_code& error) {
     if (!error) catch_up();
+  });
+}
+
+// Has the shares of starting members grow, and does so again when the next step is due. Those that
+// start now have their first share already: the controller gave it with the change.
+void Follower::continue_slow_starts() {
+  const auto next = controller_.continue_slow_starts();
+  if (!next) return slow_start_timer_.cancel(), void();
+  slow_start_timer_.expires_at(*next);
+  slow_start_timer_.async_wait([this](const boost::system::error_code& error) {
+    if (!error) continue_slow_starts();
   });
 }
 

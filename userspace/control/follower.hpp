@@ -54,6 +54,7 @@ class Follower {
   void keep_neighbors();
   void announce_vips();
   void end_drains();
+  void continue_slow_starts();
   void let_go_of_failed_members();
 
   Controller& controller_;
@@ -63,6 +64,7 @@ class Follower {
   health::Monitor monitor_;
   boost::asio::steady_timer timer_;
   boost::asio::steady_timer drain_timer_;
+  boost::asio::steady_timer slow_start_timer_;
   Overdue overdue_;
   // The model at the last catch-up. Most changes since then need nothing from the Follower.
   model::Model followed_;

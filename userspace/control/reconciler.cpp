@@ -47,6 +47,23 @@ model::Algorithm algorithm_of(const model::Pool& pool) {
                                                        : pool.lb_algorithm;
 }
 
+// Gives members that are starting their part of their weight. Where nobody is, or all have the same
+// part, rings are as ever.
+std::vector<balancing::Share> as_started(std::vector<balancing::Share> shares,
+                                         const Starting& starting) {
+  const auto part = [&](const Uuid& member) {
+    const auto found = starting.find(member);
+    return found == starting.end() ? full_share : found->second;
+  };
+  if (shares.empty()) return shares;
+  const auto first = part(shares.front().member);
+  if (std::ranges::all_of(shares, [&](const auto& one) { return part(one.member) == first; })) {
+    return shares;
+  }
+  for (auto& share : shares) share.weight *= part(share.member);
+  return shares;
+}
+
 // Fills the ring of a pool that has `members` members of the ring's IP version, usable or not.
 void fill_ring(PoolEntry& entry, const std::vector<balancing::Share>& shares, std::size_t members) {
   switch (entry.algorithm) {
@@ -62,6 +79,13 @@ void fill_ring(PoolEntry& entry, const std::vector<balancing::Share>& shares, st
     default:
       entry.ring = balancing::maglev_table(shares, members);
   }
+}
+
+// Hash tables stay as they are while a member starts: each new one would send other clients to
+// other members, and nodes that share a VIP would not choose alike.
+bool starts_slowly(model::Algorithm algorithm) {
+  return algorithm == model::Algorithm::round_robin ||
+         algorithm == model::Algorithm::least_connections;
 }
 
 // Counts the leading bits of a mask: 24 in 255.255.255.0. Masks with holes were refused when they
@@ -101,7 +125,9 @@ PoolEntry pool_entry(const model::Pool& pool, bool ipv6, const Members& members,
   entry.algorithm = algorithm_of(pool);
   set_persistence(entry, pool, ipv6);
   const auto own = of_version(members, ipv6);
-  fill_ring(entry, shares(own, known), own.size());
+  auto taking = shares(own, known);
+  if (starts_slowly(entry.algorithm)) taking = as_started(std::move(taking), known.starting);
+  fill_ring(entry, taking, own.size());
   return entry;
 }
 
@@ -258,9 +284,10 @@ void append(Operations& operations, Operations&& more) {
 }  // namespace
 
 DataPlaneState desired_state(const model::Model& model, const model::HealthTable& health,
-                             const Suspects& suspects, const Overdue& overdue, bool standby) {
+                             const Suspects& suspects, const Overdue& overdue, bool standby,
+                             const Starting& starting) {
   DataPlaneState state;
-  const Knowledge known{health, suspects, overdue, standby};
+  const Knowledge known{health, suspects, overdue, starting, standby};
   for (const auto& [id, pool] : model.pools) add_pool(state, model, pool, known);
   for (const auto& [id, owner] : model.load_balancers) add_addresses(state, model, owner, standby);
   for (const auto& [id, listener] : model.listeners) add_listener(state, model, listener);

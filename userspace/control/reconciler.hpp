@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "control/data_plane.hpp"
+#include "control/slow_start.hpp"
 #include "model/objects.hpp"
 
 namespace sluice::control {
@@ -22,6 +23,7 @@ struct Knowledge {
   const model::HealthTable& health;
   const Suspects& suspects;
   const Overdue& overdue;
+  const Starting& starting;
   bool standby = false;
 };
 
@@ -49,7 +51,7 @@ EntryKeys keys_of(const model::Model& model, const Sources& sources);
 // balancer's VIPs are down. Rings have the usable members only, or backups if no other is usable.
 DataPlaneState desired_state(const model::Model& model, const model::HealthTable& health,
                              const Suspects& suspects = {}, const Overdue& overdue = {},
-                             bool standby = false);
+                             bool standby = false, const Starting& starting = {});
 
 // Operations that turn `actual` into `desired`, in an order that never exposes a half-built state:
 // members before the rings that name them, pools before listeners, listeners before VIPs; removal

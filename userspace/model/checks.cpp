@@ -213,7 +213,8 @@ Result<void> check(const Listener& listener) {
 Result<void> check(const Pool& pool) {
   return first_failure(
       {check_common(pool), check_length("description", pool.description), check_persistence(pool),
-       check_range("drain_timeout", pool.drain_timeout_seconds.value_or(0), drain_timeout_range)});
+       check_range("drain_timeout", pool.drain_timeout_seconds.value_or(0), drain_timeout_range),
+       check_range("slow_start", pool.slow_start_seconds.value_or(0), slow_start_range)});
 }
 
 Result<void> check(const Member& member) {

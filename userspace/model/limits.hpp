@@ -28,6 +28,7 @@ inline constexpr Range idle_timeout_range{
     1, 12600};  // seconds; 3.5 hours is what the data plane's clock tells
 inline constexpr Range max_connections_range{1, 2'147'483'647};
 inline constexpr Range drain_timeout_range{0, 604'800};     // seconds; a week
+inline constexpr Range slow_start_range{0, 86'400};         // seconds; a day
 inline constexpr Range timeout_range_ms{0, 2'073'600'000};  // 24 days: a listener's timeout_*
 inline constexpr Range seconds_range{0, 2'147'483'647};     // a monitor's delay and timeout
 inline constexpr Range quota_range{-1, 2'000'000'000};

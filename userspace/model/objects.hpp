@@ -135,6 +135,9 @@ struct Pool : Object {
   MemberDownMode on_member_down = MemberDownMode::reset;
   // The time that drained or disabled members keep their connections; unset: until these end.
   std::optional<std::uint32_t> drain_timeout_seconds;
+  // The time in which the share of members that come back, or are new, grows from little to all;
+  // unset or 0: they have it at once.
+  std::optional<std::uint32_t> slow_start_seconds;
 
   bool operator==(const Pool&) const = default;
 };

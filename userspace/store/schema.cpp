@@ -259,6 +259,10 @@ CREATE TABLE drained_nodes (
                                       // 11 -> 12: members that may have only so many connections.
                                       R"sql(
 ALTER TABLE members ADD COLUMN max_connections INTEGER;
+)sql",
+                                      // 12 -> 13: members that start slowly.
+                                      R"sql(
+ALTER TABLE pools ADD COLUMN slow_start_seconds INTEGER;
 )sql"};
 
 constexpr int has_identity = 6;

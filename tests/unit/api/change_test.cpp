@@ -133,6 +133,25 @@ TEST_F(Change, a_member_may_have_so_many_connections) {
   EXPECT_TRUE(set("null")["member"].at("max_connections").is_null());
 }
 
+TEST_F(Change, a_pools_new_members_start_slowly_and_show_how_long_still) {
+  EXPECT_TRUE(get(pool_url_)["pool"].at("slow_start").is_null());
+  for (const auto* wrong : {"-1", "86401", R"("slowly")"}) {
+    EXPECT_EQ(put(pool_url_, std::string(R"({"pool": {"slow_start": )") + wrong + "}}").status,
+              400U)
+        << wrong;
+  }
+  EXPECT_EQ(put(pool_url_, R"({"pool": {"slow_start": 6000}})")["pool"].at("slow_start"), 6000);
+  EXPECT_FALSE(get(member_url_)["member"].contains("slow_start_seconds_left"));
+  put(member_url_, R"({"member": {"weight": 0}})");
+  put(member_url_, R"({"member": {"weight": 3}})");
+  const auto shown = get(member_url_)["member"];
+  EXPECT_NEAR(static_cast<double>(shown.at("slow_start_seconds_left").as_int64()), 6000, 400);
+  EXPECT_EQ(shown.at("weight"), 3);
+  EXPECT_TRUE(
+      put(pool_url_, R"({"pool": {"slow_start": null}})")["pool"].at("slow_start").is_null());
+  EXPECT_FALSE(get(member_url_)["member"].contains("slow_start_seconds_left"));
+}
+
 TEST_F(Change, a_member_is_drained_by_a_time_that_its_pool_or_the_request_says) {
   const auto member = [&] { return controller().model().members.begin()->second; };
   const auto seconds_left = [&] {

@@ -383,6 +383,40 @@ TEST_F(ControllerTest, SuspectsLeaveTheRingAndComeBackButAreNotStored) {
   EXPECT_THAT(ring(), ElementsAre(walkthrough.a, walkthrough.b));
 }
 
+TEST_F(ControllerTest, AMemberThatIsUpAgainHasASmallShareFromItsFirstRingOn) {
+  build();
+  add_monitor();
+  auto now = SlowStart::Time(std::chrono::seconds(1600));
+  controller->set_clock([&] { return now; });
+  ASSERT_TRUE(change([&](auto& model) -> Result<void> {
+    model.pools.change(walkthrough.pool)->slow_start_seconds = 160;
+    return {};
+  }));
+  controller->set_health({{walkthrough.a, Health::down}});
+  EXPECT_FALSE(controller->continue_slow_starts());
+  data_plane.operations.clear();
+  controller->set_health({{walkthrough.a, Health::up}});
+  EXPECT_EQ(ring().size(), 17U);
+  EXPECT_EQ(std::ranges::count(ring(), walkthrough.a), 1);
+  EXPECT_EQ(data_plane.operations.size(), 2U) << "never a ring with all of its share before";
+  EXPECT_EQ(controller->continue_slow_starts(), now + std::chrono::seconds(10));
+  EXPECT_EQ(controller->slow_start_left(walkthrough.a), std::chrono::seconds(160));
+  EXPECT_FALSE(controller->slow_start_left(walkthrough.b));
+  EXPECT_EQ(data_plane.operations.size(), 2U) << "no news";
+  EXPECT_THAT(controller->repair_drift().value(), IsEmpty()) << "that is how it should be";
+
+  now += std::chrono::seconds(80);
+  EXPECT_EQ(controller->continue_slow_starts(), now + std::chrono::seconds(10));
+  EXPECT_THAT(ring(), ElementsAre(walkthrough.b, walkthrough.a, walkthrough.b));
+  EXPECT_EQ(data_plane.operations.size(), 3U) << "one swap";
+  now += std::chrono::seconds(80);
+  EXPECT_FALSE(controller->continue_slow_starts());
+  EXPECT_THAT(ring(), ElementsAre(walkthrough.a, walkthrough.b));
+
+  start();
+  EXPECT_FALSE(controller->continue_slow_starts()) << "a restart starts nobody";
+}
+
 TEST_F(ControllerTest, HealthSurvivesARestart) {
   build();
   add_monitor();

@@ -21,7 +21,7 @@ class Changing {
   explicit Changing(unsigned seed) : random_(seed) {}
 
   void change() {
-    switch (random_() % 9) {
+    switch (random_() % 10) {
       case 0:
         return change_load_balancer(number(4));
       case 1:
@@ -40,17 +40,22 @@ class Changing {
       case 7:
         standby = chance(50);
         return;
+      case 8:
+        starting[id(member, number(24))] = 1 + number(full_share);
+        if (chance(50)) starting.erase(starting.begin());
+        return;
       default:
         return change_member(number(24));
     }
   }
 
-  Knowledge known() const { return {health, suspects, overdue, standby}; }
+  Knowledge known() const { return {health, suspects, overdue, starting, standby}; }
 
   model::Model model;
   model::HealthTable health;
   Suspects suspects;
   Overdue overdue;
+  Starting starting;
   bool standby = false;
 
  private:
@@ -173,7 +178,7 @@ TEST(DesiredProperty, StaysWhatTheWholeModelGivesAndTellsAllThatChanged) {
       for (unsigned i = 0; i <= seed % 4; ++i) changing.change();
       const auto changed = desired.follow(changing.model, changing.known());
       const auto whole = desired_state(changing.model, changing.health, changing.suspects,
-                                       changing.overdue, changing.standby);
+                                       changing.overdue, changing.standby, changing.starting);
       ASSERT_EQ(desired.state(), whole) << "seed " << seed << ", step " << step;
       ASSERT_EQ(diff(part_of(whole, changed), part_of(before, changed)), diff(whole, before))
           << "seed " << seed << ", step " << step;
@@ -197,14 +202,14 @@ TEST(Desired, AMemberOfOneLoadBalancerAmongManyTouchesOnlyItsOwn) {
   }
   Desired desired;
   const model::HealthTable health;
-  EXPECT_EQ(desired.follow(model, {health, {}, {}}).vips.size(), 101U);
+  EXPECT_EQ(desired.follow(model, {health, {}, {}, {}}).vips.size(), 101U);
   model.members.change(member)->weight = 7;
-  const auto changed = desired.follow(model, {health, {}, {}});
+  const auto changed = desired.follow(model, {health, {}, {}, {}});
   EXPECT_TRUE(changed.vips.empty());
   EXPECT_TRUE(changed.listeners.empty());
   EXPECT_EQ(changed.pools.size(), 2U) << "of either IP version";
   EXPECT_EQ(changed.members.size(), 2U);
-  EXPECT_EQ(desired.follow(model, {health, {}, {}}).members.size(), 0U);
+  EXPECT_EQ(desired.follow(model, {health, {}, {}, {}}).members.size(), 0U);
 }
 
 }  // namespace

@@ -67,6 +67,7 @@ model::Model full_model() {
   pool.forwarding_mode = model::ForwardingMode::dnat;
   pool.on_member_down = model::MemberDownMode::keep;
   pool.drain_timeout_seconds = 0;
+  pool.slow_start_seconds = 86'400;
   pool.session_persistence = model::SessionPersistence::source_ip;
   pool.persistence_timeout_seconds = 60;
   pool.persistence_granularity = ip("255.255.255.0");
@@ -401,7 +402,8 @@ void run_sql(const fs::path& file, const std::string& sql) {
 // Takes away what later schemas have brought.
 constexpr const char* to_schema_8 =
     "DROP TABLE events; DROP TABLE drained_nodes;"
-    "ALTER TABLE members DROP COLUMN max_connections;"
+    "ALTER TABLE members DROP COLUMN max_connections; ALTER TABLE pools DROP COLUMN "
+    "slow_start_seconds;"
     "ALTER TABLE listeners DROP COLUMN syn_authentication; PRAGMA user_version = 8";
 
 TEST_F(StoreTest, WhatIsMigratedIsKeptAsItWas) {
@@ -410,6 +412,11 @@ TEST_F(StoreTest, WhatIsMigratedIsKeptAsItWas) {
   for (auto [id, member] : members) {
     member.max_connections.reset();  // schema 8 has no place for it
     model.members.put(std::move(member));
+  }
+  const auto pools = model.pools;
+  for (auto [id, pool] : pools) {
+    pool.slow_start_seconds.reset();
+    model.pools.put(std::move(pool));
   }
   {
     auto store = opened();

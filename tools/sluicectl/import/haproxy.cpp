@@ -307,7 +307,8 @@ class Importer {
       return "nothing is put into the stream: clients' addresses reach members with "
              "--forwarding-mode dnat, dsr or ipip";
     if (name == "maxconn" || name == "minconn" || name == "maxqueue")
-      return "members have no limit of connections, and nothing waits in a queue";
+      return "nothing waits in a queue: beyond a member's max_connections others get them";
+    if (name == "slowstart") return "it is the pool's here: slow_start";
     if (name == "on-marked-down")
       return "a pool's on_member_down is reset (shutdown-sessions) or keep";
     if (name == "fastinter" || name == "downinter") return "probes keep their pace";

@@ -123,6 +123,7 @@ const Shape& pool_shape() {
                                       {"forwarding_mode", Type::lower, "fullnat"},
                                       {"on_member_down", Type::lower, "reset"},
                                       {"drain_timeout", Type::integer},
+                                      {"slow_start", Type::integer},
                                       {"session_persistence", Type::map},
                                       enabled,
                                       tags},

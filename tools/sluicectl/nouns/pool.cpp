@@ -35,7 +35,8 @@ const Resource& pool_resource() {
                "tls_versions",
                "tags",
                "alpn_protocols"},
-      .optional_rows = {"forwarding_mode", "on_member_down", "drain_timeout", "provisioning_error"},
+      .optional_rows = {"forwarding_mode", "on_member_down", "drain_timeout", "slow_start",
+                        "provisioning_error"},
       .columns = {"id", "name", "project_id", "provisioning_status", "protocol", "lb_algorithm",
                   "admin_state_up"}};
   return resource;
@@ -59,6 +60,9 @@ Options changeable() {
       option(Kind::integer, "drain-timeout", "SECONDS",
              "how long members that are drained or disabled keep their connections; then clients "
              "are reset at their next packet (otherwise until they end)"),
+      option(Kind::integer, "slow-start", "SECONDS",
+             "members that come back or are new get a sixteenth of their connections at first, and "
+             "all after this time (otherwise at once; algorithms that hash don't know it)"),
       option(Kind::pairs, "session-persistence", "type=SOURCE_IP[,KEY=VALUE]",
              "one client stays with one member; keys: persistence_timeout, "
              "persistence_granularity",
@@ -99,6 +103,7 @@ Noun make_noun() {
                                       flag(Kind::flag_null, "description", "no description"),
                                       flag(Kind::flag_null, "forwarding-mode", "fullnat"),
                                       flag(Kind::flag_null, "drain-timeout", "no end"),
+                                      flag(Kind::flag_null, "slow-start", "their share at once"),
                                       flag(Kind::flag_null, "on-member-down", "reset"),
                                       flag(Kind::flag_null, "session-persistence", "none")}),
                 delete_verb("remove a pool with its members and monitor", {target})};

@@ -52,6 +52,13 @@ void show_drain(const Call& call, const Member& member, json::object& shown) {
   shown["drain_seconds_left"] = std::max<std::int64_t>(left.count(), 0);
 }
 
+// Shows what is left of a slow start.
+void show_slow_start(const Call& call, const Member& member, json::object& shown) {
+  const auto left = call.context.controller.slow_start_left(member.id);
+  if (!left) return;
+  shown["slow_start_seconds_left"] = std::chrono::ceil<std::chrono::seconds>(*left).count();
+}
+
 // Finds the member that the path names, in the pool that the path names.
 Result<const Member*> find_in_pool(const Call& call) {
   const auto pool = find<Pool>(call, call.ids[0]);
@@ -182,6 +189,7 @@ Result<Reply> show_member(const Call& call) {
   if (!member) return tl::unexpected(member.error());
   auto rendered = render(view(call), **member);
   show_drain(call, **member, rendered);
+  show_slow_start(call, **member, rendered);
   return shown<Member>(call, std::move(rendered));
 }
 
