@@ -35,6 +35,97 @@ static __always_inline void sweep_reverse(int family, const struct tuple *key, c
 		flow_remove(family, reverse->index, key, reverse->state);
 }
 
+/* A stamp is looked at again when it is so old: less than two ticks of age could be mistaken for a packet's that came
+ * in the present tick. */
+#define SWEEP_LAP_AGE (SLUICE_LAP_TICKS + 2)
+
+static __always_inline __u64 with_age(__u64 state, __u32 now, __u32 age)
+{
+	return (state & SLUICE_STATE_CLEAR(SEEN)) | SLUICE_STATE_PUT(SEEN, now - age);
+}
+
+/* Makes a connection that has gone a lap so much younger, and notes it. The reverse slot comes first: until the other
+ * one follows, or a packet comes between, the connection only looks younger than it is. */
+static __always_inline void sweep_forward_stamp(int family, const struct tuple *key, const struct flow *forward, __u32 now)
+{
+	struct tuple twin = flow_twin(forward);
+	__s32 index;
+	__u64 reverse = flow_find_state(family, &twin, &index);
+	__u32 laps = sluice_flow_laps(forward->state, reverse);
+	__u32 age = laps ? flow_idle_ticks(forward->state, now) : sluice_flow_silence(forward->state, reverse, now);
+
+	if (!reverse)
+		return;
+	if (age < SWEEP_LAP_AGE) { /* the member goes on */
+		flow_change(family, forward->index, key, forward->state, with_age(forward->state, now, SWEEP_LAP_AGE));
+		return;
+	}
+	age -= SLUICE_LAP_TICKS;
+	if (laps < SLUICE_MAX_LAPS &&
+	    flow_change(family, index, &twin, reverse,
+			with_age(sluice_flow_with_laps(reverse, laps + 1), now, age + SLUICE_LAP_APART)))
+		flow_change(family, forward->index, key, forward->state, with_age(forward->state, now, age));
+}
+
+/* Takes away laps that no longer count, and keeps the age of one end within what stamps tell while the other goes on.
+ * Removes a connection whose laps have become too many, because its listener's idle time is shorter now: the sweep of
+ * the forward slot sees its stamp only. 1: it did. */
+static __always_inline int sweep_reverse_stamp(int family, const struct tuple *key, const struct flow *reverse, __u32 now)
+{
+	__u32 age = flow_idle_ticks(reverse->state, now);
+	struct tuple twin = flow_twin(reverse);
+	__s32 index;
+	__u64 forward = flow_find_state(family, &twin, &index);
+	__u64 next = sluice_flow_with_laps(reverse->state, 0);
+
+	if (!forward)
+		return 0;
+	if (sluice_flow_laps(forward, reverse->state)) {
+		if (!flow_is_idle(family, key, forward))
+			return 0;
+		return family == FAMILY4 ? flow_forget4(index, &twin, forward, key, SLUICE_RECORD_IDLE)
+					 : flow_forget6(index, &twin, forward, key, SLUICE_RECORD_IDLE);
+	}
+	if (age > SWEEP_LAP_AGE && flow_idle_ticks(forward, now) < SWEEP_LAP_AGE) /* the client goes on */
+		next = with_age(next, now, SWEEP_LAP_AGE);
+	if (next != reverse->state)
+		flow_change(family, reverse->index, key, reverse->state, next);
+	return 0;
+}
+
+static __always_inline int sweep_stamp(int family, __u32 index, __u32 now)
+{
+	struct flow flow;
+	struct tuple key;
+
+	if (!flow_take_any(family, index, &key, &flow))
+		return 0;
+	if (flow.state & SLUICE_FLOW_TO_CLIENT)
+		return sweep_reverse_stamp(family, &key, &flow, now);
+	sweep_forward_stamp(family, &key, &flow, now);
+	return 0;
+}
+
+/* Functions of their own, because few slots need them. */
+__noinline int sweep_stamp4(__u32 index, __u32 now)
+{
+	return sweep_stamp(FAMILY4, index, now);
+}
+
+__noinline int sweep_stamp6(__u32 index, __u32 now)
+{
+	return sweep_stamp(FAMILY6, index, now);
+}
+
+/* Looks after a stamp that is about to become older than stamps tell, or has laps. 1: the connection was removed. */
+static __always_inline int care_for_stamp(int family, __u32 index, __u64 state, __u32 now)
+{
+	if (flow_move_phase || (flow_idle_ticks(state, now) < SWEEP_LAP_AGE &&
+				!(state & SLUICE_FLOW_TO_CLIENT && sluice_flow_noted_laps(state))))
+		return 0;
+	return family == FAMILY4 ? sweep_stamp4(index, now) : sweep_stamp6(index, now);
+}
+
 static __always_inline void sweep_slot(int family, __u32 index, struct sweep *s)
 {
 	struct flow flow;
@@ -85,6 +176,7 @@ static __always_inline long sweep_bucket(int family, __u32 number, struct sweep 
 			sweep_slot4(number * bucket_slots(family) + n, s);
 		else
 			sweep_slot6(number * bucket_slots(family) + n, s);
+		s->expired += care_for_stamp(family, number * bucket_slots(family) + n, READ_ONCE(*state), s->now_ticks);
 	}
 	return 0;
 }

@@ -206,25 +206,28 @@ static __always_inline __u32 flow_timeout_seconds(__u64 state)
 	return SLUICE_TIMEOUT_HALF_OPEN_SECONDS;
 }
 
-/* Returns the age of the last packet. A packet that was stamped after `now` was read is not 4 hours old, so the top
- * sixteenth of the range counts as the future. */
+/* Returns the age of a slot's last packet. */
 static __always_inline __u32 flow_idle_ticks(__u64 state, __u32 now)
 {
-	__u32 ticks = (now - SLUICE_STATE_GET(state, SEEN)) & SLUICE_STATE_SEEN_MASK;
-
-	return ticks > SLUICE_STATE_SEEN_MASK / 16 * 15 ? 0 : ticks;
+	return sluice_flow_stamp_age(state, now);
 }
 
 static __always_inline bool flow_is_idle_in(int family, const struct tuple *reverse_key, __u64 forward_state)
 {
 	__u32 allowed = clock_ticks_in(flow_timeout_seconds(forward_state)), now = clock_ticks();
+	__u32 age = flow_idle_ticks(forward_state, now);
 	__u64 reverse;
 	__s32 index;
 
-	if (flow_idle_ticks(forward_state, now) <= allowed)
+	/* The stamp of a connection that has gone a lap is at least two ticks old. */
+	if (age <= allowed && (allowed <= SLUICE_LAP_TICKS || age < 2))
 		return false;
 	reverse = flow_find_state(family, reverse_key, &index);
-	return !reverse || flow_idle_ticks(reverse, now) > allowed;
+	now = clock_ticks(); /* again: what is kept meanwhile takes stack */
+	if (reverse)
+		return sluice_flow_silence(forward_state, reverse, now) > allowed;
+	age = flow_idle_ticks(forward_state, now);
+	return age > allowed || age > clock_ticks_in(SLUICE_MAX_IDLE_SECONDS);
 }
 
 __noinline int flow_is_idle4(const struct tuple *reverse_key, __u64 forward_state)

@@ -174,6 +174,56 @@ static inline int sluice_flow_is_confirmed(__u64 state)
 #define SLUICE_TIMEOUT_UDP_SECONDS 30          /* UDP without a reply */
 #define SLUICE_TIMEOUT_UDP_REPLIED_SECONDS 120 /* RFC 4787 REQ-5: both sides have spoken (or the client twice) */
 
+/* Stamps tell ages below 2^11 ticks, some 4 hours. Longer ones are told by laps: the sweep makes a connection younger
+ * by a lap when both of its slots have an age of a lap, and counts the laps in the reverse slot, in three bits that
+ * mean nothing else there. It also sets the two stamps LAP_APART from each other, the reverse one earlier. The next
+ * packet of either end stamps its own slot and so breaks this distance: then the laps no longer count, and the sweep
+ * takes them away. Packets don't pay for any of this. (One end alone would have to send for 40 minutes without a sweep
+ * to make the same distance.) So one slot tells SLUICE_MAX_IDLE_SECONDS, two tell 7 laps more. */
+#define SLUICE_LAP_TICKS 1536U
+#define SLUICE_MAX_LAPS 7U
+#define SLUICE_LAP_APART 300U
+#define SLUICE_STATE_LAPS (SLUICE_FLOW_REPLIED | SLUICE_FLOW_CLIENT_FIN | SLUICE_FLOW_MEMBER_FIN) /* of a reverse slot */
+
+/* Returns the laps that a reverse slot has noted. */
+static inline __u32 sluice_flow_noted_laps(__u64 reverse)
+{
+	return (reverse >> 41 & 1) | (reverse >> 42 & 6);
+}
+
+static inline __u64 sluice_flow_with_laps(__u64 reverse, __u32 laps)
+{
+	return (reverse & ~SLUICE_STATE_LAPS) | (__u64)(laps & 1) << 41 | (__u64)(laps & 6) << 42;
+}
+
+/* Returns the laps by which this connection is older than its stamps say. */
+static inline __u32 sluice_flow_laps(__u64 forward, __u64 reverse)
+{
+	__u32 apart = SLUICE_STATE_GET(forward, SEEN) - SLUICE_STATE_GET(reverse, SEEN);
+
+	return (apart & SLUICE_STATE_SEEN_MASK) == SLUICE_LAP_APART ? sluice_flow_noted_laps(reverse) : 0;
+}
+
+/* Returns the age of the stamp. A packet that was stamped after `now` was read is not 4 hours old, so the top sixteenth
+ * of the range counts as the future. */
+static inline __u32 sluice_flow_stamp_age(__u64 state, __u32 now)
+{
+	__u32 ticks = (now - SLUICE_STATE_GET(state, SEEN)) & SLUICE_STATE_SEEN_MASK;
+
+	return ticks > SLUICE_STATE_SEEN_MASK / 16 * 15 ? 0 : ticks;
+}
+
+/* Returns for how many ticks both ends of a connection have been silent. */
+static inline __u32 sluice_flow_silence(__u64 forward, __u64 reverse, __u32 now)
+{
+	__u32 laps = sluice_flow_laps(forward, reverse), age = sluice_flow_stamp_age(forward, now);
+	__u32 other = sluice_flow_stamp_age(reverse, now);
+
+	if (laps)
+		return age + laps * SLUICE_LAP_TICKS;
+	return other < age ? other : age;
+}
+
 /* At most a quarter of the table may be half-open. Beyond that, and if there is no room, a new connection evicts a
  * half-open one; a confirmed one is never evicted. */
 #define SLUICE_HALF_OPEN_SHARE 4

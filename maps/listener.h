@@ -56,9 +56,12 @@ SLUICE_STATIC_ASSERT(sizeof(struct sluice_listener) == 40);
 
 /* The controller writes `listener_idle` before the listener: seconds, by index; 0: the defaults of maps/flow.h. Only
  * the sweep and the slow path read it, so that an established connection's packets don't pay for it. Both read it
- * each time, so a change affects existing connections, too. The longest time is limited by the flows' clock: 15/16
- * of 2^11 ticks of at least 6.8 seconds, less three ticks and a sweep. */
+ * each time, so a change affects existing connections, too. The longest time is limited by the flows' clock, whose
+ * ticks have at least 6.8 seconds: one slot tells 15/16 of 2^11 ticks, less three ticks and a sweep; two slots tell 7
+ * laps of 1536 ticks more (maps/flow.h). A connection with one slot only (dsr, ipip) ends after the shorter time in
+ * any case. */
 #define SLUICE_MAX_IDLE_SECONDS 12600
+#define SLUICE_MAX_LONG_IDLE_SECONDS 86400
 
 /* The controller writes `allowed_sources`. IPv4 networks are in ::ffff:0:0/96 (RFC 4291, 2.5.5.2). */
 #define SLUICE_MAX_ALLOWED_SOURCES 65536

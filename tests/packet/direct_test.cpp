@@ -180,5 +180,18 @@ TEST_P(DirectOfBoth, ASynAfterTheClientsFinGoesToTheSameMember) {
   EXPECT_TRUE(same_frame(out.frame, expected.bytes()));
 }
 
+// It has one slot, and a slot's stamp tells no more than 4 hours.
+TEST_P(DirectOfBoth,
+       AConnectionWithoutAnswersEndsAfterTheShorterOfItsIdleTimeAndThreeAndAHalfHours) {
+  use_mode(SLUICE_DSR);
+  set_idle_time(9, SLUICE_MAX_LONG_IDLE_SECONDS);
+  receive(from_client());
+  receive(from_client(L4::tcp, ACK));
+  make_all_older(SLUICE_MAX_IDLE_SECONDS - 60);
+  EXPECT_EQ(expire().expired, 0U);
+  make_all_older(60 + 5 * SLUICE_TICK_SECONDS);
+  EXPECT_EQ(expire().expired, 1U);
+}
+
 }  // namespace
 }  // namespace sluice::test

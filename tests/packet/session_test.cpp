@@ -270,6 +270,86 @@ TEST_P(Sessions, AListenersIdleTimeIsThatOfUdpSessionsToo) {
   EXPECT_EQ(expire().expired, 1U) << "nobody answered: a long time is not for whoever sends once";
 }
 
+// An idle time of a day, which is more than the stamps of a flow tell: the sweep counts laps.
+class LongSilence : public Sessions {
+ protected:
+  // Some ticks of any length that kernels have; 35 times that is a bit less than a day.
+  static constexpr std::uint32_t part = 2458;
+  static constexpr std::uint32_t parts = SLUICE_MAX_LONG_IDLE_SECONDS / part;
+  static constexpr std::uint32_t rest =
+      SLUICE_MAX_LONG_IDLE_SECONDS % part + 5 * SLUICE_TICK_SECONDS;
+  static constexpr std::uint32_t listener = 9;  // of those that traffic.cpp makes
+
+  void SetUp() override {
+    Sessions::SetUp();
+    set_idle_time(listener, SLUICE_MAX_LONG_IDLE_SECONDS);
+  }
+  // Lets time pass, with the sweeps that there are meanwhile. Returns how many flows they removed.
+  std::uint32_t sleep(std::uint32_t times, std::uint32_t seconds = part) {
+    std::uint32_t expired = 0;
+    for (std::uint32_t i = 0; i < times; ++i) {
+      make_all_older(seconds);
+      expired += expire().expired;
+    }
+    return expired;
+  }
+  void expect_end_after_a_day() {
+    EXPECT_EQ(sleep(parts), 0U);
+    EXPECT_EQ(sleep(1, rest), 1U);
+    EXPECT_EQ(listener_counters(listener).flows_ended, 1U);
+  }
+};
+FOR_BOTH_FAMILIES(LongSilence);
+
+TEST_P(LongSilence, EndsAConnectionAfterADay) {
+  establish(L4::tcp);
+  expect_end_after_a_day();
+}
+
+TEST_P(LongSilence, IsCountedAnewFromThePacketOfEitherEnd) {
+  establish(L4::tcp);
+  EXPECT_EQ(sleep(parts), 0U);
+  EXPECT_EQ(receive(from_client(L4::tcp, ACK)).reason, "forwarded");
+  EXPECT_EQ(sleep(parts), 0U);
+  EXPECT_EQ(receive(from_member(1, L4::tcp, ACK)).reason, "replied");
+  expect_end_after_a_day();
+}
+
+TEST_P(LongSilence, IsCountedAnewFromPacketsOfBothEndsInOneTick) {
+  establish(L4::tcp);
+  EXPECT_EQ(sleep(parts), 0U);
+  receive(from_client(L4::tcp, ACK));
+  receive(from_member(1, L4::tcp, ACK));
+  expect_end_after_a_day();
+}
+
+TEST_P(LongSilence, OfOneEndEndsNothingHoweverLongItIs) {
+  establish(L4::tcp);
+  for (std::uint32_t i = 0; i < 2 * parts; ++i) {
+    receive(from_client(L4::tcp, ACK));
+    ASSERT_EQ(sleep(1), 0U);
+  }
+  for (std::uint32_t i = 0; i < 2 * parts; ++i) {
+    receive(from_member(1, L4::tcp, ACK));
+    ASSERT_EQ(sleep(1), 0U);
+  }
+  receive(from_member(1, L4::tcp, ACK));
+  expect_end_after_a_day();
+}
+
+TEST_P(LongSilence, EndsAtOnceWhereTheListenersIdleTimeIsShortenedMeanwhile) {
+  establish(L4::tcp);
+  EXPECT_EQ(sleep(20), 0U);
+  set_idle_time(listener, 86'400 / 4);
+  EXPECT_EQ(expire().expired, 1U);
+  EXPECT_EQ(expire().live, 0U);
+}
+
+TEST_P(LongSilence, IsTheSameForUdp) {
+  establish(L4::udp);
+  expect_end_after_a_day();
+}
+
 TEST_P(Sessions, UdpFlowsOfAFailedMemberLeaveItAtTheSweepAndTcpOnesStay) {
   establish(L4::udp);
   establish(L4::tcp);

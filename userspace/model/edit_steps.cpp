@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "model/edit.hpp"
+#include "model/limits.hpp"
 #include "model/names.hpp"
 #include "model/vips.hpp"
 
@@ -130,6 +131,20 @@ Result<void> check_protocols_fit(Protocol listener, Protocol pool) {
       fmt::format("Validation failure: The pool protocol '{}' is invalid while the listener "
                   "protocol is '{}'.",
                   name(pool), name(listener)));
+}
+
+Result<void> check_idle_timeout_fits(const Listener& listener, const Pool& pool) {
+  const bool direct =
+      pool.forwarding_mode == ForwardingMode::dsr || pool.forwarding_mode == ForwardingMode::ipip;
+  if (!direct || listener.idle_timeout_seconds.value_or(0) <= longest_direct_idle_timeout) {
+    return {};
+  }
+  return fail(ErrorKind::invalid,
+              fmt::format("Validation failure: The idle_timeout {} of listener {} is above {}, the "
+                          "longest with forwarding_mode {}: the answers of its members don't pass "
+                          "here, and one direction's clock tells no more.",
+                          *listener.idle_timeout_seconds, listener.id, longest_direct_idle_timeout,
+                          name(pool.forwarding_mode)));
 }
 
 void erase_pool(Model& model, Uuid pool, Timestamp now) {

@@ -24,8 +24,10 @@ inline constexpr Range port_range{1, 65535};
 inline constexpr Range weight_range{0, 256};
 inline constexpr Range retries_range{1, 10};  // max_retries and max_retries_down
 inline constexpr Range connection_limit_range{-1, 2'147'483'647};
-inline constexpr Range idle_timeout_range{
-    1, 12600};  // seconds; 3.5 hours is what the data plane's clock tells
+inline constexpr Range idle_timeout_range{1, 86'400};  // seconds; a day
+// The longest of connections whose answers don't pass here: what the stamp of one slot of the data
+// plane tells, 3.5 hours.
+inline constexpr std::uint32_t longest_direct_idle_timeout = 12'600;
 inline constexpr Range max_connections_range{1, 2'147'483'647};
 inline constexpr Range drain_timeout_range{0, 604'800};     // seconds; a week
 inline constexpr Range slow_start_range{0, 86'400};         // seconds; a day

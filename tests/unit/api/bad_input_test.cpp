@@ -288,9 +288,9 @@ INSTANTIATE_TEST_SUITE_P(
             "field/attribute new_connection_limit. Value: '-2'. Value should be greater or equal "
             "to -1"},
         Row{"idle_timeout", "PUT", LISTENERS "/{listener}",
-            R"({"listener": {"idle_timeout": 12601}})", 400,
-            "field/attribute idle_timeout. Value: '12601'. Value should be lower or equal to "
-            "12600"},
+            R"({"listener": {"idle_timeout": 86401}})", 400,
+            "field/attribute idle_timeout. Value: '86401'. Value should be lower or equal to "
+            "86400"},
         Row{"odd_on_no_member", "PUT", LISTENERS "/{listener}",
             R"({"listener": {"on_no_member": "RESET"}})", 400,
             "Value should be one of: drop, reset"},

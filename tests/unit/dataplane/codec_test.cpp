@@ -58,7 +58,8 @@ TEST(Codec, AListenersLimitsComeBackAsTheyWere) {
 }
 
 TEST(Codec, TheLongestIdleTimeThatMayBeAskedForIsTheLongestThatTheDataPlaneCanTell) {
-  EXPECT_EQ(SLUICE_MAX_IDLE_SECONDS, model::idle_timeout_range.highest);
+  EXPECT_EQ(SLUICE_MAX_LONG_IDLE_SECONDS, model::idle_timeout_range.highest);
+  EXPECT_EQ(SLUICE_MAX_IDLE_SECONDS, model::longest_direct_idle_timeout);
 }
 
 TEST(Codec, AllowedNetworksComeBackAsTheyWere) {

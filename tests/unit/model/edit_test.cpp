@@ -462,6 +462,41 @@ TEST_F(Edit, ABusyLoadBalancerDoesNotHinderOthersOrAnEditOfSeveralSteps) {
   EXPECT_TRUE(refuse_busy(model, after));
 }
 
+TEST_F(Edit, AnIdleTimeAboveTheClockOfOneDirectionNeedsAPoolWhoseAnswersPass) {
+  const auto with_idle = [&](std::uint32_t seconds) {
+    auto object = model.listeners.at(listener);
+    object.idle_timeout_seconds = seconds;
+    return replace(model, object, later);
+  };
+  const auto in_mode = [&](ForwardingMode mode) {
+    auto object = model.pools.at(pool);
+    object.forwarding_mode = mode;
+    return replace(model, object, later);
+  };
+  EXPECT_TRUE(with_idle(86'400));
+  EXPECT_TRUE(in_mode(ForwardingMode::dnat));
+  const auto refused = in_mode(ForwardingMode::dsr);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().text(),
+            "Validation failure: The idle_timeout 86400 of listener " + to_string(listener) +
+                " is above 12600, the longest with forwarding_mode dsr: the answers of its members "
+                "don't pass here, and one direction's clock tells no more.");
+  EXPECT_TRUE(with_idle(12'600));
+  EXPECT_TRUE(in_mode(ForwardingMode::ipip));
+  EXPECT_FALSE(with_idle(12'601));
+
+  auto second = listener_on(80);
+  second.idle_timeout_seconds = 12'601;
+  second.default_pool_id = pool;
+  EXPECT_FALSE(add(model, second, later));
+  second.default_pool_id.reset();
+  const auto added = add(model, second, later);
+  ASSERT_TRUE(added);
+  Pool direct;
+  direct.forwarding_mode = ForwardingMode::dsr;
+  EXPECT_FALSE(add(model, direct, *added, later));
+}
+
 TEST_F(Edit, ARefusedEditLeavesTheModelAsItWas) {
   const auto before = model;
   EXPECT_FALSE(add(model, member_at("10.0.0.4", 443), later));

@@ -376,13 +376,13 @@ class Importer {
   // HAProxy ends a connection when either side is silent for its time: here one time is for both.
   void set_idle_timeout(Directive& bind, Item& listener, const Settings& front,
                         const Settings& back) {
-    constexpr std::int64_t longest = 12'600'000;
+    constexpr std::int64_t longest = 86'400'000;
     auto timeout = std::max(front.client_timeout, back.server_timeout);
     if (back.tunnel_timeout > 0) timeout = back.tunnel_timeout;
     if (timeout == 0) return;
     if (timeout > longest)
       draft_.lose(bind, fmt::format("its idle timeout of {} s", timeout / 1000),
-                  "12600 s are the longest");
+                  "86400 s are the longest");
     set(listener, "idle_timeout", std::max<std::int64_t>(std::min(timeout, longest) / 1000, 1));
   }
 

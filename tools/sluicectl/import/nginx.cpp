@@ -151,10 +151,10 @@ class Importer {
   }
 
   void set_idle_timeout(Directive& listen, Item& item, std::int64_t timeout) {
-    constexpr std::int64_t longest = 12'600'000;
+    constexpr std::int64_t longest = 86'400'000;
     if (timeout > longest)
       draft_.lose(listen, fmt::format("its idle timeout of {} s", timeout / 1000),
-                  "12600 s are the longest");
+                  "86400 s are the longest");
     if (timeout > 0)
       set(item, "idle_timeout", std::max<std::int64_t>(std::min(timeout, longest) / 1000, 1));
   }

@@ -71,7 +71,7 @@ Options changeable() {
       option(Kind::list, "allowed-cidr", "CIDR",
              "only clients from there may connect (repeat for more)", "allowed_cidrs"),
       option(Kind::integer, "idle-timeout", "SECONDS",
-             "how long a connection may be silent, 1 to 12600 (TCP and SCTP 7440, UDP 120)"),
+             "how long a connection may be silent, 1 to 86400 (TCP and SCTP 7440, UDP 120)"),
       option(Kind::integer, "timeout-client-data", "MS",
              "of TCP, where no idle timeout is given; the larger of this and the member's counts, "
              "50000 is none"),
