@@ -141,6 +141,10 @@ static __always_inline void sweep_slot(int family, __u32 index, struct sweep *s)
 	}
 	if (flow.state & SLUICE_FLOW_TO_CLIENT)
 		return sweep_reverse(family, &key, &flow, s);
+	if (idle_time_ends_with_reset(flow.state)) { /* see sweep_end() */
+		++s->live;
+		return;
+	}
 	if (flow_is_stranded(family, &flow) ? flow_forget(family, &key, &flow, SLUICE_RECORD_DRAINED)
 					    : flow_forget_if_idle(family, &key, &flow)) {
 		++s->expired;
@@ -149,6 +153,66 @@ static __always_inline void sweep_slot(int family, __u32 index, struct sweep *s)
 	++s->live;
 	if (SLUICE_STATE_GET(flow.state, HOP) && flow_is_doomed(&flow))
 		flow_replace_state(family, &key, &flow, flow.state & SLUICE_STATE_CLEAR(HOP));
+}
+
+static __always_inline void clear_hop(int family, __s32 index, const struct tuple *key, __u64 state)
+{
+	if (SLUICE_STATE_GET(state, HOP))
+		flow_change(family, index, key, state, state & SLUICE_STATE_CLEAR(HOP));
+}
+
+/* Ends a TCP connection whose member is given up, or whose idle time, which ends with resets, is over: clears the next
+ * hops, so that packets of either end take the slow path, where they are answered with a reset. 1: it was removed. */
+static __always_inline int sweep_end(int family, __u32 index, __u32 now)
+{
+	__u32 allowed, silence;
+	struct tuple key, twin;
+	struct flow flow;
+	__u64 reverse;
+	__s32 other;
+	bool doomed;
+
+	if (!flow_take_any(family, index, &key, &flow) || flow.state & SLUICE_FLOW_TO_CLIENT)
+		return 0;
+	doomed = flow_is_doomed(&flow);
+	if (!doomed && !idle_time_ends_with_reset(flow.state))
+		return 0;
+	twin = flow_twin(&flow);
+	reverse = flow_find_state(family, &twin, &other);
+	if (!doomed) {
+		allowed = clock_ticks_in(flow_timeout_seconds(flow.state));
+		silence = reverse ? sluice_flow_silence(flow.state, reverse, now) : flow_idle_ticks(flow.state, now);
+		if (silence <= allowed)
+			return 0;
+		if (!reverse || silence > allowed + clock_ticks_in(SLUICE_TIMEOUT_OVER_SECONDS))
+			return flow_forget_both(family, &key, &flow, &twin, SLUICE_RECORD_IDLE);
+	}
+	clear_hop(family, flow.index, &key, flow.state);
+	if (reverse && (!doomed || member_is_told(flow.state)))
+		clear_hop(family, other, &twin, reverse);
+	return 0;
+}
+
+__noinline int sweep_end4(__u32 index, __u32 now)
+{
+	return sweep_end(FAMILY4, index, now);
+}
+
+__noinline int sweep_end6(__u32 index, __u32 now)
+{
+	return sweep_end(FAMILY6, index, now);
+}
+
+/* Looks after the ends of a connection, given what its slot held. */
+static __always_inline void care_for_end(int family, __u32 index, __u64 state, struct sweep *s)
+{
+	if (flow_move_phase || state & SLUICE_FLOW_TO_CLIENT || SLUICE_STATE_GET(state, PROTOCOL) != SLUICE_FLOW_TCP ||
+	    !(idle_time_ends_with_reset(state) || state_is_doomed(state)))
+		return;
+	if (!(family == FAMILY4 ? sweep_end4(index, s->now_ticks) : sweep_end6(index, s->now_ticks)))
+		return;
+	++s->expired;
+	--s->live;
 }
 
 static __noinline void sweep_slot4(__u32 index, struct sweep *s)
@@ -176,6 +240,7 @@ static __always_inline long sweep_bucket(int family, __u32 number, struct sweep 
 			sweep_slot4(number * bucket_slots(family) + n, s);
 		else
 			sweep_slot6(number * bucket_slots(family) + n, s);
+		care_for_end(family, number * bucket_slots(family) + n, READ_ONCE(*state), s);
 		s->expired += care_for_stamp(family, number * bucket_slots(family) + n, READ_ONCE(*state), s->now_ticks);
 	}
 	return 0;

@@ -179,8 +179,19 @@ static __always_inline __u32 listener_idle_seconds(__u64 state, __u32 usual)
 {
 	__u32 listener = SLUICE_STATE_GET(state, LISTENER);
 	const __u32 *own = bpf_map_lookup_elem(&listener_idle, &listener);
+	__u32 seconds = own ? SLUICE_IDLE_SECONDS(*own) : 0;
 
-	return own && *own ? *own : usual;
+	return seconds ? seconds : usual;
+}
+
+/* Says whether the ends of this connection, given its forward slot's state, are reset when its idle time is over. */
+static __always_inline bool idle_time_ends_with_reset(__u64 state)
+{
+	__u32 listener = SLUICE_STATE_GET(state, LISTENER);
+	const __u32 *own = bpf_map_lookup_elem(&listener_idle, &listener);
+
+	return own && *own & SLUICE_IDLE_RESETS && SLUICE_STATE_GET(state, PROTOCOL) == SLUICE_FLOW_TCP &&
+	       sluice_flow_phase(state) == SLUICE_PHASE_OPEN;
 }
 
 /* Does the same if the listener's time is shorter, for flows that are closing or were never answered. */
@@ -366,15 +377,54 @@ static __always_inline bool flow_is_stranded(int family, const struct flow *forw
 	return family == FAMILY4 ? member_is_silent4(&twin, forward->state) : member_is_silent6(&twin, forward->state);
 }
 
-/* Says whether the flow's member is given up, see SLUICE_MEMBER_GIVEN_UP. */
-static __always_inline bool flow_is_doomed(const struct flow *forward)
+/* Says whether the member of this forward slot's flow is given up, see SLUICE_MEMBER_GIVEN_UP. */
+static __always_inline bool state_is_doomed(__u64 forward_state)
 {
 	const struct sluice_member *member;
 
-	if (SLUICE_STATE_GET(forward->state, PROTOCOL) == SLUICE_FLOW_UDP || sluice_flow_is_closed(forward->state))
+	if (SLUICE_STATE_GET(forward_state, PROTOCOL) == SLUICE_FLOW_UDP || sluice_flow_is_closed(forward_state))
 		return false;
-	member = member_of(forward->state);
+	member = member_of(forward_state);
 	return member && member->flags & SLUICE_MEMBER_GIVEN_UP;
+}
+
+static __always_inline bool flow_is_doomed(const struct flow *forward)
+{
+	return state_is_doomed(forward->state);
+}
+
+/* Says whether the member of a doomed flow is to be told, too: it is alive, but its time to drain is over. */
+static __always_inline bool member_is_told(__u64 forward_state)
+{
+	const struct sluice_member *member = member_of(forward_state);
+
+	return SLUICE_STATE_GET(forward_state, PROTOCOL) == SLUICE_FLOW_TCP && member &&
+	       !(member->flags & SLUICE_MEMBER_FAILED);
+}
+
+/* Says whether whatever comes on the journey's flow, which has no next hop, is answered with a reset: both ends were
+ * silent for the idle time of a listener that ends with resets, or its member has had its time to drain. (A client of a
+ * member that is given up is reset by flow_is_given_up().) */
+__noinline int flow_is_over(int family)
+{
+	struct journey *journey = journey_get();
+	__u64 state, forward;
+	__s32 index;
+
+	if (!journey)
+		return false;
+	state = journey->flow.state;
+	flow_twin_to(&journey->twin, &journey->flow);
+	if (!(state & SLUICE_FLOW_TO_CLIENT))
+		return idle_time_ends_with_reset(state) && flow_is_idle(family, &journey->twin, state);
+	forward = family == FAMILY4 ? flow_find_state(FAMILY4, &journey->twin, &index)
+				    : flow_find_state(FAMILY6, &journey->twin, &index);
+	if (!forward)
+		return false;
+	if (state_is_doomed(forward))
+		return member_is_told(forward);
+	return idle_time_ends_with_reset(forward) &&
+	       sluice_flow_silence(forward, state, clock_ticks()) > clock_ticks_in(flow_timeout_seconds(forward));
 }
 
 /* Says the same for a packet; only flows without a next hop have to look. */

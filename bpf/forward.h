@@ -460,17 +460,20 @@ static __always_inline int forward_in(int family, struct xdp_md *ctx)
 			way.hop ? reason_of_way(flow) : SLUICE_REASON_NEXT_HOP_UNRESOLVED);
 }
 
-/* Resets a client's connection to a member that is given up. If no answer can be sent now, the client's next packet
- * tries again. */
+/* Resets the sender's end of a connection that is over (flow_is_over()), or a client's to a member that is given up. If
+ * no answer can be sent now, the next packet tries again. What is over stays, for the other end to be told, until the
+ * sweep removes it. */
 static __always_inline int give_up(int family, struct xdp_md *ctx)
 {
 	struct journey *journey = journey_get();
+	bool is_over;
 	int why;
 
 	if (!journey)
 		return SLUICE_REASON_MEMBER_DOWN;
-	why = reject(family, &journey->packet, ctx, SLUICE_REASON_MEMBER_DOWN);
-	if (why == SLUICE_REASON_REJECTED || journey->packet.signals & SIGNAL_ABORTS)
+	is_over = !flow_is_given_up(&journey->flow);
+	why = reject(family, &journey->packet, ctx, is_over ? SLUICE_REASON_NO_FLOW : SLUICE_REASON_MEMBER_DOWN);
+	if (!is_over && (why == SLUICE_REASON_REJECTED || journey->packet.signals & SIGNAL_ABORTS))
 		flow_forget(family, &journey->packet.tuple, &journey->flow, SLUICE_RECORD_DRAINED);
 	return why;
 }

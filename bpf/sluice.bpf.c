@@ -110,7 +110,9 @@ static __always_inline int packet_with_ports(int family, struct packet *p, struc
 		return UNDECIDED;
 	if (p->fragment == FRAGMENT_FIRST)
 		fragment_remember(family, p);
-	return flow_is_given_up(flow) ? NEXT_GIVE_UP : NEXT_FORWARD;
+	if (flow_is_given_up(flow))
+		return NEXT_GIVE_UP;
+	return SLUICE_STATE_GET(flow->state, HOP) || p->protocol != IPPROTO_TCP ? NEXT_FORWARD : NEXT_LOOK_IF_OVER;
 }
 
 /* Returns NEXT_ERROR for an ICMP error, UNDECIDED for other packets. */
@@ -220,6 +222,8 @@ static __always_inline int ip_packet(int family, struct xdp_md *ctx, __u32 l3_of
 {
 	int next = family == FAMILY4 ? decide4(ctx, l3_offset) : decide6(ctx, l3_offset);
 
+	if (next == NEXT_LOOK_IF_OVER)
+		next = flow_is_over(family) ? NEXT_GIVE_UP : NEXT_FORWARD;
 	if (next == NEXT_FORWARD)
 		next = family == FAMILY4 ? forward4(ctx) : forward6(ctx);
 	switch (next) {

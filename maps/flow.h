@@ -171,6 +171,7 @@ static inline int sluice_flow_is_confirmed(__u64 state)
 #define SLUICE_TIMEOUT_CLOSING_SECONDS 240     /* RFC 5382 REQ-5: transitory, one FIN seen */
 #define SLUICE_TIMEOUT_CLOSED_SECONDS 60       /* both FINs, or never confirmed: Linux's TIME_WAIT, guards the port */
 #define SLUICE_TIMEOUT_RESET_SECONDS 240       /* RFC 7857, 2.2: time for packets that show that the reset was forged */
+#define SLUICE_TIMEOUT_OVER_SECONDS 60         /* an idle time that ends with resets is over: both ends are told meanwhile */
 #define SLUICE_TIMEOUT_UDP_SECONDS 30          /* UDP without a reply */
 #define SLUICE_TIMEOUT_UDP_REPLIED_SECONDS 120 /* RFC 4787 REQ-5: both sides have spoken (or the client twice) */
 

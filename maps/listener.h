@@ -60,6 +60,10 @@ SLUICE_STATIC_ASSERT(sizeof(struct sluice_listener) == 40);
  * ticks have at least 6.8 seconds: one slot tells 15/16 of 2^11 ticks, less three ticks and a sweep; two slots tell 7
  * laps of 1536 ticks more (maps/flow.h). A connection with one slot only (dsr, ipip) ends after the shorter time in
  * any case. */
+/* In the same word: TCP connections that have been silent for so long are not removed at once, but for
+ * SLUICE_TIMEOUT_OVER_SECONDS more whatever either end sends is answered with a reset. */
+#define SLUICE_IDLE_RESETS 0x80000000U
+#define SLUICE_IDLE_SECONDS(word) ((word) & ~SLUICE_IDLE_RESETS)
 #define SLUICE_MAX_IDLE_SECONDS 12600
 #define SLUICE_MAX_LONG_IDLE_SECONDS 86400
 

@@ -28,7 +28,8 @@
 #define SLUICE_MEMBER_DNAT 64U
 /* It is down, its pool has other members, and the pool resets such connections; or its time to drain is over. The
  * next sweep removes its UDP flows and clears the next hop of the others, and a client's next packet is answered
- * with a reset. Connections whose client is silent until the flag is cleared live on. */
+ * with a reset; so is the member's, if it isn't FAILED. The controller asks silent ends for a packet. Connections both of
+ * whose ends are silent until the flag is cleared live on. */
 #define SLUICE_MEMBER_GIVEN_UP 128U
 /* Its pool keeps connections to members that are down. Only the controller reads this: a member that is removed
  * while it is down is given up unless this is set, even if there are no others. */

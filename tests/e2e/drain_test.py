@@ -20,11 +20,23 @@ while True:
     except ConnectionResetError:
         print("reset", flush=True)
 """ % VIP
+# Sends a byte, prints the answer, and then only listens.
+LISTENER = """
+import socket
+s = socket.create_connection(("%s", 80), timeout=600)
+s.sendall(b"x"); print(s.recv(99).decode(), flush=True)
+try:
+    print(s.recv(99), flush=True)
+except ConnectionResetError:
+    print("reset", flush=True)
+""" % VIP
 SERVER = """
 import socket, sys, threading
 def serve(c):
     try:
         while c.recv(99): c.sendall(sys.argv[1].encode())
+    except ConnectionResetError:
+        print("reset", flush=True)
     except OSError:
         pass
 l = socket.create_server(("", 80))
@@ -48,11 +60,15 @@ class Drain(support.LabTest):
         first = talker.stdout.readline().strip()
         self.assertIn(first, ("member1", "member2"))
         drained = members[lab.address(int(first[-1]))]
+        # Others have connections to both members, on which nobody says anything.
+        silent = [lab.spawn("client", support.PYTHON, "-c", LISTENER) for _ in range(2)]
+        heard = {one.stdout.readline().strip(): one for one in silent}
+        self.assertEqual({"member1", "member2"}, set(heard))
 
         # A long drain only keeps new connections away.
         lab.ctl("loadbalancer", "member", "set", "--drain", 6000, pool, drained)
         shown = lab.rows("loadbalancer", "member", "show", pool, drained)
-        self.assertEqual((0, 1), (shown["weight"], shown["connections_left"]))
+        self.assertEqual((0, 2), (shown["weight"], shown["connections_left"]))
         self.assertTrue(5000 < shown["drain_seconds_left"] <= 6000, shown)
         # A new deadline counts from now on, even across a restart of the daemon.
         lab.ctl("loadbalancer", "member", "set", "--drain", 4, pool, drained)
@@ -62,6 +78,9 @@ class Drain(support.LabTest):
                          [talker.stdout.readline().strip() for _ in range(2)])
         wait_for(lambda: lab.rows("loadbalancer", "member", "show", pool, drained)["connections_left"] == 0, 10,
                  "nothing is left")
+        self.assertEqual("reset", heard[first].stdout.readline().strip(), "it is told without having sent anything")
+        wait_for(lambda: "reset" in lab.log(first, "server"), 20, "so is the member")
+        self.assertIsNone(heard[({"member1", "member2"} - {first}).pop()].poll(), "the other one lives on")
         self.assertTrue(any("drained for long enough" in event["message"] for event in lab.rows("events")))
 
         # Once it takes connections again, it is like any other.

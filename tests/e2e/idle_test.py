@@ -14,10 +14,23 @@ for line in itertools.chain([""], iter(sys.stdin.readline, "")):
     except ConnectionResetError:
         print("reset", flush=True)
 """ % VIP
+# Sends a line, reads the answer, and then only listens.
+LISTENER = """
+import socket
+s = socket.create_connection(("%s", 80), timeout=600)
+s.sendall(b"echo\\n"); s.recv(99); print("answered", flush=True)
+try:
+    print(s.recv(99), flush=True)
+except ConnectionResetError:
+    print("reset", flush=True)
+""" % VIP
 ECHO = """
 import socket, threading
 def serve(c):
-    while data := c.recv(99): c.sendall(data)
+    try:
+        while data := c.recv(99): c.sendall(data)
+    except ConnectionResetError:
+        print("reset", flush=True)
 l = socket.create_server(("", 80))
 while True: threading.Thread(target=serve, args=(l.accept()[0],), daemon=True).start()
 """
@@ -57,7 +70,20 @@ class Idle(support.LabTest):
         self.assertEqual("answered", self.say(talking))
         self.assertEqual("reset", self.say(silent), "on_unmatched tells its client")
 
-        lab.ctl("loadbalancer", "listener", "unset", "--idle-timeout", listener)
+        # With on_idle reset, both ends hear of it, though neither sends anything.
+        lab.ctl("loadbalancer", "listener", "set", "--on-idle", "reset", listener)
+        waits = lab.spawn("client", support.PYTHON, "-c", LISTENER)
+        self.assertEqual("answered", waits.stdout.readline().strip())
+        lab.wait_for_connections(2)
+
+        def both_were_told():
+            self.assertEqual("answered", self.say(talking))
+            return waits.poll() is not None and "reset" in lab.log("member1", "echo")
+        wait_for(both_were_told, 60, "client and member of the silent connection are reset")
+        self.assertEqual("reset", waits.stdout.readline().strip())
+        self.assertEqual("answered", self.say(talking))
+
+        lab.ctl("loadbalancer", "listener", "unset", "--idle-timeout", "--on-idle", listener)
         self.assertEqual("", lab.value("loadbalancer", "listener", "show", listener, "idle_timeout"))
 
 

@@ -599,6 +599,7 @@ def own_attributes(section):
     pool = {"protocol": "TCP", "lb_algorithm": "ROUND_ROBIN", "loadbalancer_id": "{lb}"}
     for attribute, values in (("on_no_member", refusals), ("new_connection_limit", INTEGERS + [-1, -2, 0, 10]),
                               ("syn_authentication", ["auto", "always", "off", "AUTO", "on", "", None, 5]),
+                              ("on_idle", ["forget", "reset", "RESET", "x", "", None, 5]),
                               ("idle_timeout", INTEGERS + [0, 1, 86400, 86401])):
         section.post_each(LISTENERS, "listener", listener, attribute, values)
         section.put_each(f"{LISTENERS}/{{listener}}", "listener", attribute, values)

@@ -117,6 +117,22 @@ TEST_P(FailedMember, AMemberWhoseTimeToDrainIsOverLosesItsConnections) {
   EXPECT_TRUE(same_frame(out.frame, at_member(datagram, 2).bytes()));
 }
 
+TEST_P(FailedMember, AMemberWhoseTimeToDrainIsOverIsResetWhenItSpeaksAndItsClientStill) {
+  put_pool(pool(), SLUICE_FULLNAT, {member_index(2)});
+  put_member(member_index(1), net().member1, 8080, false, SLUICE_MEMBER_GIVEN_UP);
+  auto segment = from_member(1, L4::tcp, ACK);
+  EXPECT_EQ(receive(segment).reason, "replied") << "until the sweep";
+  expire();
+  segment.acknowledgement = 777;
+  auto expected = answer_to(segment, RST);
+  expected.sequence = 777;
+  const auto out = receive(segment);
+  EXPECT_EQ(out.reason, "rejected");
+  EXPECT_TRUE(same_frame(out.frame, expected.bytes()));
+  EXPECT_EQ(receive(next_segment()).reason, "rejected");
+  EXPECT_EQ(flows().size() + flows6().size(), 0U);
+}
+
 TEST_P(FailedMember, OtherMembersConnectionsAreLeftAlone) {
   auto other = from_client(L4::tcp, SYN, 40001);
   ASSERT_TRUE(same_frame(receive(other).frame, at_member(other, 2).bytes()));

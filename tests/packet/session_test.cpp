@@ -350,6 +350,73 @@ TEST_P(LongSilence, IsTheSameForUdp) {
   expect_end_after_a_day();
 }
 
+// A listener whose idle time ends with resets (on_idle).
+class IdleReset : public Sessions {
+ protected:
+  static constexpr std::uint32_t idle = 600;
+  static constexpr std::uint32_t late = 5 * SLUICE_TICK_SECONDS;
+  static constexpr std::uint32_t listener = 9;  // of those that traffic.cpp makes
+
+  void SetUp() override {
+    Sessions::SetUp();
+    if (IsSkipped()) return;
+    set_idle_time(listener, idle | SLUICE_IDLE_RESETS);
+    establish(L4::tcp);
+    make_all_older(idle + late);
+  }
+  // Expects that the segment, which acknowledges `number`, is answered with a reset of this number.
+  void expect_reset(Packet segment, std::uint32_t number) {
+    segment.acknowledgement = number;
+    auto expected = answer_to(segment, RST);
+    expected.sequence = number;
+    const auto out = receive(segment);
+    EXPECT_EQ(out.reason, "rejected");
+    EXPECT_EQ(out.action, static_cast<std::uint32_t>(XDP_TX));
+    EXPECT_TRUE(same_frame(out.frame, expected.bytes()));
+  }
+};
+FOR_BOTH_FAMILIES(IdleReset);
+
+TEST_P(IdleReset, ResetsEitherEndWhenItSpeaksAndThenForgetsTheConnection) {
+  const auto swept = expire();
+  EXPECT_EQ(swept.live, 1U) << "it is kept, because its ends are still to be told";
+  EXPECT_EQ(swept.expired, 0U);
+  expect_reset(from_client(L4::tcp, ACK), 12345);
+  expect_reset(from_member(1, L4::tcp, ACK), 777);
+  expect_reset(from_client(L4::tcp, ACK), 12345);  // its first reset may be lost
+  EXPECT_EQ(receive(from_client(L4::tcp, RST)).reason, "no_flow") << "a reset is not answered";
+  make_all_older(SLUICE_TIMEOUT_OVER_SECONDS + late);
+  EXPECT_EQ(expire().expired, 1U);
+  EXPECT_EQ(listener_counters(listener).flows_ended, 1U);
+  EXPECT_EQ(flows().size() + flows6().size(), 0U);
+}
+
+TEST_P(IdleReset, LetsTheConnectionGoOnIfAnEndSpeaksBeforeTheSweep) {
+  EXPECT_EQ(receive(from_member(1, L4::tcp, ACK)).reason, "replied");
+  expire();
+  EXPECT_EQ(receive(from_client(L4::tcp, ACK)).reason, "forwarded");
+  EXPECT_EQ(receive(from_member(1, L4::tcp, ACK)).reason, "replied");
+}
+
+TEST_P(IdleReset, LetsTheConnectionGoOnIfTheIdleTimeIsLongerByThen) {
+  expire();
+  set_idle_time(listener, 86'400 | SLUICE_IDLE_RESETS);
+  EXPECT_EQ(receive(from_client(L4::tcp, ACK)).reason, "forwarded");
+  EXPECT_EQ(receive(from_member(1, L4::tcp, ACK)).reason, "replied");
+}
+
+TEST_P(IdleReset, LetsASynOpenANewConnection) {
+  expire();
+  EXPECT_EQ(receive(from_client(L4::tcp, SYN)).reason, "flow_created");
+}
+
+TEST_P(IdleReset, ForgetsUdpSessionsAtOnce) {
+  establish(L4::udp);
+  make_all_older(idle + late);
+  EXPECT_GE(expire().expired, 1U);
+  EXPECT_EQ(receive(from_client(L4::udp, 0)).reason, "flow_created");
+}
+
 TEST_P(Sessions, UdpFlowsOfAFailedMemberLeaveItAtTheSweepAndTcpOnesStay) {
   establish(L4::udp);
   establish(L4::tcp);

@@ -268,6 +268,13 @@ bool Model::is_given_up(const Flow& flow) const {
   return flow.lost && !flow.is_over() && configuration_.members[flow.member].is_given_up();
 }
 
+// Says whether the member is reset at its next packet: it is alive, but has been drained for long
+// enough.
+bool Model::is_over_for_member(const Flow& flow) const {
+  return flow.lost_by_member && !flow.is_over() &&
+         configuration_.members[flow.member].standing == Standing::drained_out;
+}
+
 // Gives the flow up and tells its client, if possible and if that has not ended the connection
 // itself.
 Fate Model::give_up(const Arrival& a, std::size_t flow) {
@@ -289,6 +296,9 @@ void Model::sweep() {
     const auto& member = configuration_.members[flow.member];
     if (flow.forgotten || !member.is_gone()) continue;
     if (member.is_given_up()) flow.lost = true;
+    if (member.standing == Standing::drained_out && flow.at_client.protocol == tcp &&
+        !flow.is_over())
+      flow.lost_by_member = true;
     if (flow.at_client.protocol == udp) forget(i);
   }
 }
@@ -402,10 +412,11 @@ std::optional<Fate> Model::known_flow(const Arrival& a) {
   }
   remember_fragment(v);
   if (!direction->to_client && is_given_up(flow)) return give_up(a, direction->flow);
+  if (direction->to_client && is_over_for_member(flow)) return rejected(a.frame, v, "no_flow");
   const auto t = translation(flow, direction->to_client);
   if (v.ttl <= 1)
     return time_exceeded(a.frame, v, direction->to_client ? t.to.source : v.destination);
-  if (!direction->to_client && t.way.resolved) flow.lost = false;
+  if (t.way.resolved) (direction->to_client ? flow.lost_by_member : flow.lost) = false;
   const bool was_established = flow.established;
   if (believes(a, flow, direction->to_client)) track(flow, direction->to_client, v);
   const bool confirmed_now = !was_established && flow.established && !flow.is_over();
@@ -439,7 +450,8 @@ std::optional<Fate> Model::icmp_error(const Arrival& a) {
   if (v.ttl <= 1) return dropped("ttl_exceeded");
   auto& flow = flows_[direction->flow];
   const auto t = translation(flow, direction->to_client);
-  if (!direction->to_client && t.way.resolved) flow.lost = false;  // until the next sweep
+  // Until the next sweep.
+  if (t.way.resolved) (direction->to_client ? flow.lost_by_member : flow.lost) = false;
   if (!t.way.resolved && !direction->to_client && flow.mode == Mode::dsr)
     return dropped("member_unresolved");
   Bytes frame = a.frame;

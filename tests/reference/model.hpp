@@ -143,6 +143,7 @@ struct Flow {
   End client_end = End::no, member_end = End::no;
   bool forgotten = false;
   bool lost = false;  // a sweep found its member given up, and no packet was forwarded since
+  bool lost_by_member = false;  // the same of one that is alive, and no packet of its was forwarded
   bool both_ended() const { return client_end != End::no && member_end != End::no; }
   bool is_over() const {
     return forgotten || refused || both_ended() || client_end == End::reset ||
@@ -222,6 +223,7 @@ class Model {
   void remember_fragment(const View& view);
   bool gives_way(const Flow& flow, const View& view) const;
   bool is_given_up(const Flow& flow) const;
+  bool is_over_for_member(const Flow& flow) const;
   void sweep();
   Fate give_up(const Arrival& a, std::size_t flow);
   void forget(std::size_t flow);

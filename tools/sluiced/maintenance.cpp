@@ -63,6 +63,7 @@ void Maintenance::expire_flows() {
   controller_.data_plane().expire_flows([this](const Result<control::ExpiryReport>& report) {
     sweeping_ = false;
     auto error = report ? std::string() : report.error().text();
+    if (report && report->unprobed) error = report->unprobed->text();
     if (!error.empty() && error != last_expiry_error_)
       spdlog::error("remove idle flows: {}", error);
     last_expiry_error_ = std::move(error);

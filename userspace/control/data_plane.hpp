@@ -105,6 +105,7 @@ struct ListenerEntry {
   bool resets = false;                        // tells clients that there is no usable member
   model::SynAuthentication syn_authentication = model::SynAuthentication::automatic;
   std::uint32_t idle_seconds = 0;  // of silence that end a connection; 0: the usual
+  bool idle_resets = false;        // both ends are reset then
 
   bool operator==(const ListenerEntry&) const = default;
 };

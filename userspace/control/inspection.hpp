@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -21,6 +22,8 @@ namespace sluice::control {
 struct ExpiryReport {
   std::uint32_t live = 0;     // connections in the table
   std::uint32_t expired = 0;  // removed by this sweep
+  // Why the ends of connections that are over were not made to speak, so that they can't be reset.
+  std::optional<Error> unprobed = {};
 };
 
 // The functions may be ErrorKind::unsupported.

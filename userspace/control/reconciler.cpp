@@ -247,6 +247,7 @@ void add_listener(DataPlaneState& state, const model::Model& model,
                                    ? listener.syn_authentication
                                    : model::SynAuthentication::off;
     entry.idle_seconds = idle_seconds(listener);
+    entry.idle_resets = listener.on_idle == model::IdleEnd::reset;
     const auto pool = listener.default_pool_id.value_or(Uuid{});
     if (has_entry(model, pool, address)) entry.pool = pool;
   }

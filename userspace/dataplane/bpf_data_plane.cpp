@@ -133,7 +133,7 @@ Result<DataPlaneState> DataPlaneOverMaps::read() {
   for (const auto& [key, listener] : *listeners) {
     auto& entry = state.listeners[key] = from_map(listener);
     entry.pool = pool_of(key, listener.pool);
-    if (listener.index < idle->size()) entry.idle_seconds = (*idle)[listener.index].second;
+    if (listener.index < idle->size()) read_idle_word((*idle)[listener.index].second, entry);
     const auto networks = allowed->find(listener.index);
     if (listener.flags & SLUICE_LISTENER_RESTRICTED && networks != allowed->end()) {
       entry.allowed_cidrs = networks->second;

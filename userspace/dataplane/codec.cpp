@@ -255,6 +255,15 @@ sluice_listener to_map(const control::ListenerEntry& entry, std::uint32_t index,
   return listener;
 }
 
+std::uint32_t idle_word(const control::ListenerEntry& entry) {
+  return entry.idle_seconds | (entry.idle_resets ? SLUICE_IDLE_RESETS : 0);
+}
+
+void read_idle_word(std::uint32_t word, control::ListenerEntry& entry) {
+  entry.idle_seconds = SLUICE_IDLE_SECONDS(word);
+  entry.idle_resets = (word & SLUICE_IDLE_RESETS) != 0;
+}
+
 control::ListenerEntry from_map(const sluice_listener& listener) {
   control::ListenerEntry entry;
   entry.listener = from_map(listener.id);

@@ -45,6 +45,9 @@ sluice_listener to_map(const control::ListenerEntry& entry, std::uint32_t index,
                        std::uint32_t pool);
 // The result lacks pool and allowed_cidrs, which are in other maps, and the source of IPv6 flows.
 control::ListenerEntry from_map(const sluice_listener& listener);
+// The part of an entry that is in `listener_idle`.
+std::uint32_t idle_word(const control::ListenerEntry& entry);
+void read_idle_word(std::uint32_t word, control::ListenerEntry& entry);
 
 sluice_allowed_key to_map(std::uint32_t listener, const IpNetwork& network);
 IpNetwork from_map(const sluice_allowed_key& key);

@@ -223,7 +223,7 @@ Result<void> DataPlaneOverMaps::run(const control::PutListener& put) {
   if (!index) return tl::unexpected(index.error());
 
   auto written = allowed_sources_.add(*index, put.entry.allowed_cidrs);
-  if (written) written = listener_idle_.put(*index, put.entry.idle_seconds);
+  if (written) written = listener_idle_.put(*index, idle_word(put.entry));
   if (written) {
     written = write_listener(put.key, to_map(put.entry, *index, pool.value_or(SLUICE_NO_INDEX)));
   }

@@ -52,7 +52,9 @@ Result<control::ExpiryReport> InspectionOfMaps::expire_flows() {
   const auto rehome = pinned_program(pins_, "flow_rehome");
   if (auto fitted = areas_.fit(rehome ? rehome.get() : program_.rehome_fd(), program_); !fitted)
     return tl::unexpected(std::move(fitted.error()));
-  return control::ExpiryReport{sweep.live, sweep.expired};
+  control::ExpiryReport report{sweep.live, sweep.expired};
+  if (auto probed = prober_.probe(program_); !probed) report.unprobed = std::move(probed.error());
+  return report;
 }
 
 Result<std::vector<control::Flow>> InspectionOfMaps::flows(const control::FlowFilter& filter,

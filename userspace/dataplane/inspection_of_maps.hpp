@@ -13,6 +13,7 @@
 #include "control/inspection.hpp"
 #include "dataplane/area.hpp"
 #include "dataplane/capture.hpp"
+#include "dataplane/end_prober.hpp"
 #include "dataplane/rehearsal.hpp"
 #include "kernel/pins.hpp"
 #include "kernel/program.hpp"
@@ -55,6 +56,7 @@ class InspectionOfMaps final : public control::Inspection {
   const attachment::InterfaceSlots slots_{program_};
   KeptRehearsal rehearsal_{program_};
   AreaKeeper areas_;
+  EndProber prober_;
   std::unique_ptr<Capture> capture_;
   std::atomic<bool> given_up_ = false;
   std::atomic<Connections> connections_;

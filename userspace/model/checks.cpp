@@ -7,6 +7,7 @@
 #include <regex>
 
 #include "model/limits.hpp"
+#include "model/names.hpp"
 #include "model/vips.hpp"
 
 namespace sluice::model {
@@ -195,6 +196,14 @@ Result<void> check(const LoadBalancer& load_balancer) {
                         check_additional_vips(load_balancer)});
 }
 
+Result<void> check_on_idle(const Listener& listener) {
+  if (listener.on_idle == IdleEnd::forget || transport(listener.protocol) == Protocol::tcp) {
+    return {};
+  }
+  return invalid_attribute("on_idle", name(listener.on_idle),
+                           "Only ends of TCP connections can be reset.");
+}
+
 Result<void> check(const Listener& listener) {
   return first_failure({
       check_common(listener),
@@ -203,6 +212,7 @@ Result<void> check(const Listener& listener) {
       check_range("connection_limit", listener.connection_limit, connection_limit_range),
       check_range("new_connection_limit", listener.new_connection_limit, connection_limit_range),
       check_range("idle_timeout", listener.idle_timeout_seconds.value_or(1), idle_timeout_range),
+      check_on_idle(listener),
       check_range("timeout_client_data", listener.timeout_client_data_ms, timeout_range_ms),
       check_range("timeout_member_connect", listener.timeout_member_connect_ms, timeout_range_ms),
       check_range("timeout_member_data", listener.timeout_member_data_ms, timeout_range_ms),

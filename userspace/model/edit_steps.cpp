@@ -133,18 +133,23 @@ Result<void> check_protocols_fit(Protocol listener, Protocol pool) {
                   name(pool), name(listener)));
 }
 
-Result<void> check_idle_timeout_fits(const Listener& listener, const Pool& pool) {
+Result<void> check_idle_end_fits(const Listener& listener, const Pool& pool) {
   const bool direct =
       pool.forwarding_mode == ForwardingMode::dsr || pool.forwarding_mode == ForwardingMode::ipip;
-  if (!direct || listener.idle_timeout_seconds.value_or(0) <= longest_direct_idle_timeout) {
-    return {};
+  if (!direct) return {};
+  if (listener.on_idle == IdleEnd::reset) {
+    return fail(ErrorKind::invalid,
+                fmt::format("Validation failure: The on_idle reset of listener {} is not possible "
+                            "with forwarding_mode {}: the answers of its members don't pass here.",
+                            to_string(listener.id), name(pool.forwarding_mode)));
   }
+  if (listener.idle_timeout_seconds.value_or(0) <= longest_direct_idle_timeout) return {};
   return fail(ErrorKind::invalid,
               fmt::format("Validation failure: The idle_timeout {} of listener {} is above {}, the "
                           "longest with forwarding_mode {}: the answers of its members don't pass "
                           "here, and one direction's clock tells no more.",
-                          *listener.idle_timeout_seconds, listener.id, longest_direct_idle_timeout,
-                          name(pool.forwarding_mode)));
+                          *listener.idle_timeout_seconds, to_string(listener.id),
+                          longest_direct_idle_timeout, name(pool.forwarding_mode)));
 }
 
 void erase_pool(Model& model, Uuid pool, Timestamp now) {

@@ -59,9 +59,9 @@ std::vector<Uuid> ids(const std::vector<const T*>& objects) {
 // Checks that a listener of this protocol may use a pool of that protocol.
 Result<void> check_protocols_fit(Protocol listener, Protocol pool);
 
-// Refuses an idle_timeout that the listener's connections can't have with this pool: those whose
-// answers don't pass here end after longest_direct_idle_timeout.
-Result<void> check_idle_timeout_fits(const Listener& listener, const Pool& pool);
+// Refuses an end of idle connections that they can't have with this pool: those whose answers don't
+// pass here end after longest_direct_idle_timeout, and their members can't be reset.
+Result<void> check_idle_end_fits(const Listener& listener, const Pool& pool);
 
 // Releases the floating IPs of a load balancer that is removed; they stay reserved.
 void detach_floating_ips(Model& model, const Uuid& load_balancer, Timestamp now);

@@ -48,6 +48,10 @@ constexpr Words<RefusalMode, 2> refusal_modes{{
     {RefusalMode::drop, "drop"},
     {RefusalMode::reset, "reset"},
 }};
+constexpr Words<IdleEnd, 2> idle_ends{{
+    {IdleEnd::forget, "forget"},
+    {IdleEnd::reset, "reset"},
+}};
 constexpr Words<SynAuthentication, 3> syn_authentications{{
     {SynAuthentication::automatic, "auto"},
     {SynAuthentication::always, "always"},
@@ -106,6 +110,9 @@ std::string_view name(ForwardingMode value) {
 std::string_view name(RefusalMode value) {
   return word(refusal_modes, value);
 }
+std::string_view name(IdleEnd value) {
+  return word(idle_ends, value);
+}
 std::string_view name(SynAuthentication value) {
   return word(syn_authentications, value);
 }
@@ -136,6 +143,9 @@ std::optional<ForwardingMode> parse_forwarding_mode(std::string_view text) {
 }
 std::optional<RefusalMode> parse_refusal_mode(std::string_view text) {
   return parse(refusal_modes, text);
+}
+std::optional<IdleEnd> parse_idle_end(std::string_view text) {
+  return parse(idle_ends, text);
 }
 std::optional<SynAuthentication> parse_syn_authentication(std::string_view text) {
   return parse(syn_authentications, text);

@@ -30,6 +30,7 @@ enum class Algorithm { round_robin, least_connections, source_ip, source_ip_port
 enum class ForwardingMode { fullnat, dnat, dsr, ipip };
 enum class RefusalMode { drop, reset };  // reset: clients are told, by TCP RST or ICMP
 // Of a listener's new connections: automatic while more than half of its half-open share is taken.
+enum class IdleEnd { forget, reset };
 enum class SynAuthentication { automatic, always, off };
 enum class MemberDownMode { keep, reset };  // reset: its clients are told, if others can take over
 enum class SessionPersistence { source_ip };  // the other types are cookies
@@ -108,6 +109,7 @@ struct Listener : Object {
   std::int32_t new_connection_limit = -1;  // per second and client address; -1: none
   RefusalMode on_no_member = RefusalMode::drop;
   SynAuthentication syn_authentication = SynAuthentication::automatic;  // TCP only
+  IdleEnd on_idle = IdleEnd::forget;  // whether both ends are reset when the idle time is over; TCP
   std::optional<std::uint32_t> idle_timeout_seconds;  // for any protocol; unset: the usual one
   std::uint32_t timeout_client_data_ms = default_data_timeout_ms;
   std::uint32_t timeout_member_connect_ms = 5000;

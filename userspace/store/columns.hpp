@@ -74,6 +74,7 @@ void columns(Visitor& visit, T& object) {
   visit("new_connection_limit", object.new_connection_limit);
   visit("on_no_member", object.on_no_member);
   visit("syn_authentication", object.syn_authentication);
+  visit("on_idle", object.on_idle);
   visit("idle_timeout_seconds", object.idle_timeout_seconds);
   visit("data_timeouts_count", object.data_timeouts_count);
   visit("timeout_client_data_ms", object.timeout_client_data_ms);

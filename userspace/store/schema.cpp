@@ -263,6 +263,10 @@ ALTER TABLE members ADD COLUMN max_connections INTEGER;
                                       // 12 -> 13: members that start slowly.
                                       R"sql(
 ALTER TABLE pools ADD COLUMN slow_start_seconds INTEGER;
+)sql",
+                                      // 13 -> 14: idle times that end with resets.
+                                      R"sql(
+ALTER TABLE listeners ADD COLUMN on_idle TEXT NOT NULL DEFAULT 'forget';
 )sql"};
 
 constexpr int has_identity = 6;

@@ -188,6 +188,15 @@ TEST_F(Change, a_member_is_drained_by_a_time_that_its_pool_or_the_request_says) 
   EXPECT_FALSE(member().drain_until);
 }
 
+TEST_F(Change, a_listener_resets_idle_connections_if_they_are_of_tcp) {
+  EXPECT_EQ(get(listener_url_)["listener"].at("on_idle"), "forget");
+  EXPECT_EQ(put(listener_url_, R"({"listener": {"on_idle": "reset"}})")["listener"].at("on_idle"),
+            "reset");
+  EXPECT_EQ(put(listener_url_, R"({"listener": {"on_idle": "drop"}})").status, 400U);
+  EXPECT_EQ(put(listener_url_, R"({"listener": {"on_idle": null}})")["listener"].at("on_idle"),
+            "forget");
+}
+
 TEST_F(Change, a_listeners_idle_timeout_is_its_own_and_data_timeouts_count_from_when_they_are_set) {
   const auto listener = [&] { return controller().model().listeners.begin()->second; };
   EXPECT_EQ(get(listener_url_)["listener"].at("idle_timeout"), nullptr);

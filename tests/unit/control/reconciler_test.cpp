@@ -68,6 +68,9 @@ TEST_F(Reconciler, AListenersIdleTimeIsItsOwnOrTheLargerDataTimeoutThatWasSet) {
   EXPECT_EQ(idle(), 600U);
   listener()->timeout_member_data_ms = 2'073'600'000;
   EXPECT_EQ(idle(), 86400U) << "as long as can be told";
+  EXPECT_FALSE(desired().listeners.at(port_80).idle_resets);
+  listener()->on_idle = model::IdleEnd::reset;
+  EXPECT_TRUE(desired().listeners.at(port_80).idle_resets);
   listener()->data_timeouts_count = false;
   EXPECT_EQ(idle(), 0U) << "stored before they had an effect";
   listener()->data_timeouts_count = true;

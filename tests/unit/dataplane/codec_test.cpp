@@ -57,6 +57,18 @@ TEST(Codec, AListenersLimitsComeBackAsTheyWere) {
   }
 }
 
+TEST(Codec, AListenersIdleTimeAndItsEndShareAWord) {
+  for (const bool resets : {false, true}) {
+    for (const std::uint32_t seconds : {0U, 1U, 86'400U}) {
+      control::ListenerEntry entry, read;
+      entry.idle_seconds = seconds;
+      entry.idle_resets = resets;
+      read_idle_word(idle_word(entry), read);
+      EXPECT_EQ(read, entry);
+    }
+  }
+}
+
 TEST(Codec, TheLongestIdleTimeThatMayBeAskedForIsTheLongestThatTheDataPlaneCanTell) {
   EXPECT_EQ(SLUICE_MAX_LONG_IDLE_SECONDS, model::idle_timeout_range.highest);
   EXPECT_EQ(SLUICE_MAX_IDLE_SECONDS, model::longest_direct_idle_timeout);

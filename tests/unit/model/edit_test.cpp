@@ -484,6 +484,15 @@ TEST_F(Edit, AnIdleTimeAboveTheClockOfOneDirectionNeedsAPoolWhoseAnswersPass) {
   EXPECT_TRUE(with_idle(12'600));
   EXPECT_TRUE(in_mode(ForwardingMode::ipip));
   EXPECT_FALSE(with_idle(12'601));
+  auto resetting = model.listeners.at(listener);
+  resetting.on_idle = IdleEnd::reset;
+  EXPECT_FALSE(replace(model, resetting, later)) << "members' answers don't pass here";
+  EXPECT_TRUE(in_mode(ForwardingMode::fullnat));
+  EXPECT_TRUE(replace(model, resetting, later));
+  EXPECT_FALSE(in_mode(ForwardingMode::ipip));
+  resetting.on_idle = IdleEnd::forget;
+  EXPECT_TRUE(replace(model, resetting, later));
+  EXPECT_TRUE(in_mode(ForwardingMode::ipip));
 
   auto second = listener_on(80);
   second.idle_timeout_seconds = 12'601;

@@ -85,6 +85,7 @@ model::Model full_model() {
   listener.new_connection_limit = 7;
   listener.on_no_member = model::RefusalMode::reset;
   listener.syn_authentication = model::SynAuthentication::off;
+  listener.on_idle = model::IdleEnd::reset;
   listener.idle_timeout_seconds = 600;
   listener.data_timeouts_count = false;
   listener.timeout_client_data_ms = 1;
@@ -404,6 +405,7 @@ constexpr const char* to_schema_8 =
     "DROP TABLE events; DROP TABLE drained_nodes;"
     "ALTER TABLE members DROP COLUMN max_connections; ALTER TABLE pools DROP COLUMN "
     "slow_start_seconds;"
+    "ALTER TABLE listeners DROP COLUMN on_idle;"
     "ALTER TABLE listeners DROP COLUMN syn_authentication; PRAGMA user_version = 8";
 
 TEST_F(StoreTest, WhatIsMigratedIsKeptAsItWas) {
@@ -412,6 +414,11 @@ TEST_F(StoreTest, WhatIsMigratedIsKeptAsItWas) {
   for (auto [id, member] : members) {
     member.max_connections.reset();  // schema 8 has no place for it
     model.members.put(std::move(member));
+  }
+  const auto listeners = model.listeners;
+  for (auto [id, listener] : listeners) {
+    listener.on_idle = model::IdleEnd::forget;
+    model.listeners.put(std::move(listener));
   }
   const auto pools = model.pools;
   for (auto [id, pool] : pools) {

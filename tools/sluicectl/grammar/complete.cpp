@@ -21,6 +21,7 @@ const std::map<std::string, Words>& vocabulary() {
       {"on_member_down", {"keep", "reset"}},
       {"on_no_member", {"drop", "reset"}},
       {"on_unmatched", {"drop", "reset"}},
+      {"on_idle", {"forget", "reset"}},
       {"syn_authentication", {"auto", "always", "off"}},
       {"type", {"HTTP", "HTTPS", "TCP", "TLS-HELLO", "PING", "UDP-CONNECT", "SCTP"}},
       {"http_method",

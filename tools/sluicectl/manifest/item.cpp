@@ -100,6 +100,7 @@ const Shape& listener_shape() {
                                       {"new_connection_limit", Type::integer, -1},
                                       {"on_no_member", Type::lower, "drop"},
                                       {"syn_authentication", Type::lower, "auto"},
+                                      {"on_idle", Type::lower, "forget"},
                                       {"allowed_cidrs", Type::cidrs},
                                       {"idle_timeout", Type::integer},
                                       {"timeout_client_data", Type::integer, 50000},

@@ -42,7 +42,7 @@ const Resource& listener_resource() {
                "alpn_protocols",
                "tags"},
       .optional_rows = {"new_connection_limit", "on_no_member", "syn_authentication",
-                        "idle_timeout", "provisioning_error"},
+                        "idle_timeout", "on_idle", "provisioning_error"},
       .columns = {"id", "default_pool_id", "name", "project_id", "protocol", "protocol_port",
                   "admin_state_up"}};
   return resource;
@@ -72,6 +72,9 @@ Options changeable() {
              "only clients from there may connect (repeat for more)", "allowed_cidrs"),
       option(Kind::integer, "idle-timeout", "SECONDS",
              "how long a connection may be silent, 1 to 86400 (TCP and SCTP 7440, UDP 120)"),
+      option(Kind::text, "on-idle", "forget|reset",
+             "what becomes of a TCP connection then: forget (default) tells nobody; reset resets "
+             "both ends"),
       option(Kind::integer, "timeout-client-data", "MS",
              "of TCP, where no idle timeout is given; the larger of this and the member's counts, "
              "50000 is none"),
@@ -91,6 +94,7 @@ Options defaults() {
           flag(Kind::flag_null, "syn-authentication", "auto"),
           flag(Kind::flag_null, "allowed-cidrs", "every client may connect"),
           flag(Kind::flag_null, "idle-timeout", "as long as usual"),
+          flag(Kind::flag_null, "on-idle", "forget"),
           flag(Kind::flag_null, "timeout-client-data", "50000"),
           flag(Kind::flag_null, "timeout-member-connect", "5000"),
           flag(Kind::flag_null, "timeout-member-data", "50000"),

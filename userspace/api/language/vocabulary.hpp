@@ -20,6 +20,7 @@ inline constexpr std::array algorithms = {"LEAST_CONNECTIONS"sv, "ROUND_ROBIN"sv
                                           "MAGLEV"sv};  // the last is Sluice's own
 inline constexpr std::array forwarding_modes = {"fullnat"sv, "dnat"sv, "dsr"sv, "ipip"sv};
 inline constexpr std::array refusal_modes = {"drop"sv, "reset"sv};
+inline constexpr std::array idle_ends = {"forget"sv, "reset"sv};
 inline constexpr std::array syn_authentications = {"auto"sv, "always"sv, "off"sv};
 inline constexpr std::array member_down_modes = {"keep"sv, "reset"sv};
 inline constexpr std::array monitor_types = {"HTTP"sv,      "HTTPS"sv,       "PING"sv, "TCP"sv,
