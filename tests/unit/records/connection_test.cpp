@@ -45,12 +45,11 @@ TEST(JsonLine, ABeginningHasTheHandshakeAndNoEnd) {
   std::string line;
   append_json_line(line, *decode(bytes_of(record)), R"("listener":"web")",
                    1'796'004'430'123'456'789 - 1'000'000'000);
-  EXPECT_EQ(line,
-            R"({"time":"2026-11-30T02:07:10.123456Z","event":"begin","listener":"web",)"
-            R"("protocol":"TCP","client":"203.0.0.5","client_port":40000,"vip":"10.0.0.16",)"
-            R"("vip_port":80,"source":"10.0.0.16","source_port":40000,)"
-            R"("member_address":"10.9.0.7","member_port":8080,"handshake_us":500})"
-            "\n");
+  EXPECT_EQ(line, R"({"time":"2026-11-30T02:07:10.123456Z","event":"begin","listener":"web",)"
+                  R"("protocol":"TCP","client":"203.0.0.5","client_port":40000,"vip":"10.0.0.16",)"
+                  R"("vip_port":80,"source":"10.0.0.16","source_port":40000,)"
+                  R"("member_address":"10.9.0.7","member_port":8080,"handshake_us":500})"
+                  "\n");
 }
 
 TEST(JsonLine, AnEndHasItsCauseAndTheDurationIfThatIsKnown) {

@@ -23,17 +23,16 @@ TEST(Ipfix, ABeginningIsTheseBytes) {
   messages.add(*decode(bytes_of(record4(SLUICE_RECORD_BEGINS))), wall - second, send);
   messages.finish(wall, send);
   ASSERT_EQ(sent.size(), 1U);
-  const Bytes image{
-      // Version, length, time, sequence, domain (RFC 7011, 3.1).
-      0x00, 0x0a, 0x00, 0x36, 0x6b, 0x0c, 0xda, 0x4f, 0, 0, 0, 0, 0, 0, 0, 7,
-      // The set: template 256, length.
-      0x01, 0x00, 0x00, 0x26,
-      // Milliseconds; NAT44 session create; TCP.
-      0x00, 0x00, 0x01, 0xa2, 0x2a, 0x34, 0xc4, 0x98, 4, 6,
-      // Ports: client's, VIP's, the source's, the member's.
-      0x9c, 0x40, 0x00, 0x50, 0x9c, 0x40, 0x1f, 0x90,
-      // Addresses in the same order.
-      203, 0, 0, 5, 10, 0, 0, 16, 10, 0, 0, 16, 10, 9, 0, 7};
+  const Bytes image{// Version, length, time, sequence, domain (RFC 7011, 3.1).
+                    0x00, 0x0a, 0x00, 0x36, 0x6b, 0x0c, 0xda, 0x4f, 0, 0, 0, 0, 0, 0, 0, 7,
+                    // The set: template 256, length.
+                    0x01, 0x00, 0x00, 0x26,
+                    // Milliseconds; NAT44 session create; TCP.
+                    0x00, 0x00, 0x01, 0xa2, 0x2a, 0x34, 0xc4, 0x98, 4, 6,
+                    // Ports: client's, VIP's, the source's, the member's.
+                    0x9c, 0x40, 0x00, 0x50, 0x9c, 0x40, 0x1f, 0x90,
+                    // Addresses in the same order.
+                    203, 0, 0, 5, 10, 0, 0, 16, 10, 0, 0, 16, 10, 9, 0, 7};
   EXPECT_EQ(sent[0], image);
 }
 
@@ -48,7 +47,8 @@ TEST(Ipfix, TheTemplatesSayWhatTheRecordsHave) {
   for (std::size_t at = 20; at < message.size();) {
     const auto id = number_at(message, at), fields = number_at(message, at + 2);
     at += 4;
-    for (unsigned i = 0; i < fields; ++i, at += 4) bytes_of_template[id] += number_at(message, at + 2);
+    for (unsigned i = 0; i < fields; ++i, at += 4)
+      bytes_of_template[id] += number_at(message, at + 2);
   }
   const std::map<unsigned, std::size_t> expected{{256, 34}, {257, 82}, {258, 35},
                                                  {259, 83}, {262, 51}, {263, 99}};
@@ -108,7 +108,8 @@ TEST(Ipfix, MessagesFitIntoADatagramAndCountTheirRecords) {
   }
   EXPECT_EQ(records, 120U);
   messages.finish(wall, send);
-  EXPECT_EQ(number_at(sent.back(), 2), sent.back().size()) << "nothing is sent when there is nothing";
+  EXPECT_EQ(number_at(sent.back(), 2), sent.back().size())
+      << "nothing is sent when there is nothing";
 }
 
 }  // namespace

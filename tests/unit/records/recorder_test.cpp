@@ -142,10 +142,9 @@ TEST_F(Recording, AFileThatTakesNothingIsToldOnceAndCounted) {
 TEST_F(Recording, WhatIsThereAtTheEndIsWritten) {
   recorder_->start();
   recorder_.reset();
-  auto recorder = Recorder::open({.file = RotatingFile::Settings{.path = path(),
-                                                                 .max_bytes = 1U << 20,
-                                                                 .keep = 1}},
-                                 [](const std::string&) {});
+  auto recorder = Recorder::open(
+      {.file = RotatingFile::Settings{.path = path(), .max_bytes = 1U << 20, .keep = 1}},
+      [](const std::string&) {});
   ASSERT_TRUE(recorder);
   auto source = std::make_unique<Fake>();
   for (int i = 0; i < 2000; ++i) source->add(record4(SLUICE_RECORD_BEGINS));

@@ -54,7 +54,8 @@ TEST_F(File, TogetherTheyKeepTheQuota) {
   for (int i = 0; i < 500; ++i) {
     ASSERT_TRUE(file.append(line('x')));
     std::uintmax_t all = 0;
-    for (const auto& entry : fs::directory_iterator(directory_ / "records")) all += entry.file_size();
+    for (const auto& entry : fs::directory_iterator(directory_ / "records"))
+      all += entry.file_size();
     ASSERT_LE(all, 4000U);
   }
 }
