@@ -1,8 +1,11 @@
 // Which member gets a new connection, with algorithms other than round robin.
 #include <bpf/bpf.h>
 
+#include <algorithm>
 #include <map>
+#include <vector>
 
+#include "maps/hash_key.h"
 #include "packet/traffic.hpp"
 
 namespace sluice::test {
@@ -77,6 +80,31 @@ TEST_P(Algorithm, PersistenceEndsWithItsMember) {
   put_member(first(), net().member1, 8080);
   put_pool(pool(), SLUICE_FULLNAT, {first(), second()}, SLUICE_ROUND_ROBIN, 60);
   EXPECT_EQ(opened(41002), 2) << "the client has a new home";
+}
+
+// Without the key nobody can tell which clients share a member, so nobody can aim at one.
+TEST_P(Algorithm, TheSecretKeyDecidesWhichClientsShareAMember) {
+  for (const auto algorithm : {SLUICE_SOURCE_IP, SLUICE_SOURCE_IP_PORT}) {
+    put_pool(pool(), SLUICE_FULLNAT, {first(), second()}, algorithm);
+    std::map<std::uint64_t, std::vector<int>> chosen;
+    for (const std::uint64_t key : {1, 2, 1}) {
+      forget_flows();
+      const std::uint32_t zero = 0;
+      const sluice_hash_key value{{key, 0x0123456789abcdefULL}};
+      ASSERT_EQ(bpf_map_update_elem(map("hash_key"), &zero, &value, BPF_EXIST), 0);
+      std::vector<int> members;
+      for (std::uint16_t i = 0; i < 40; ++i) {
+        auto syn = from_client(L4::tcp, SYN, static_cast<std::uint16_t>(41000 + i));
+        syn.source = (family() == 4 ? "198.51.100." : "2001:db8:c::") + std::to_string(1 + i);
+        members.push_back(receive(syn).frame == at_member(syn, 1).bytes() ? 1 : 2);
+      }
+      const auto [before, is_new] = chosen.emplace(key, members);
+      EXPECT_TRUE(is_new || before->second == members) << "the same key, the same members";
+      EXPECT_GT(std::count(members.begin(), members.end(), 1), 5);
+      EXPECT_GT(std::count(members.begin(), members.end(), 2), 5);
+    }
+    EXPECT_NE(chosen[1], chosen[2]);
+  }
 }
 
 // A member with max_connections. The ring goes first, and first, and second.

@@ -194,6 +194,23 @@ TEST_P(Sessions, AnSctpPortIsTakenFromAnAssociationThatIsOverOrWaitsForItsClient
   EXPECT_EQ(claim(net_of_clients, 3), "flow_created");
 }
 
+// A member in TIME_WAIT answers a SYN whose number is behind the old connection's by a challenge (RFC
+// 9293, 3.10.7.4), which its client resets before it sends the SYN again.
+TEST_P(Sessions, AMembersChallengeTheClientsResetAndItsNextSynGoTheSameWay) {
+  const auto syn = from_client();
+  ASSERT_EQ(receive(syn).reason, "flow_created");
+  auto challenge = from_member(1, L4::tcp, ACK);
+  challenge.data = {};
+  EXPECT_TRUE(same_frame(receive(challenge).frame, at_client(challenge).bytes()));
+  auto reset = from_client(L4::tcp, RST);
+  reset.data = {};
+  EXPECT_TRUE(same_frame(receive(reset).frame, at_member(reset).bytes()));
+  EXPECT_TRUE(same_frame(receive(syn).frame, at_member(syn).bytes()));
+  const auto accepted = from_member();
+  EXPECT_TRUE(same_frame(receive(accepted).frame, at_client(accepted).bytes()));
+  EXPECT_EQ(receive(from_client(L4::tcp, ACK)).reason, "forwarded");
+}
+
 TEST_P(Sessions, AnSctpMemberOnAnotherPortIsRefused) {
   put_member(member_index(1, L4::sctp), net().member1, 5001);
   EXPECT_EQ(receive(from_client(L4::sctp)).reason, "sctp_ports");
