@@ -17,6 +17,7 @@
 #include "bpf/forward.h"
 #include "bpf/fragment.h"
 #include "bpf/journey.h"
+#include "bpf/partial_checksum.h"
 #include "bpf/protocols.h"
 #include "bpf/vip.h"
 #include "maps/reasons.h"
@@ -646,6 +647,15 @@ __noinline int refuse6(struct xdp_md *ctx, __u32 why)
 	return refuse(FAMILY6, ctx, why);
 }
 
+/* In generic mode the stack finishes the checksum of a packet whose addresses stay the same. */
+static __always_inline bool checksum_matters(struct xdp_md *ctx, const struct sluice_listener *listener)
+{
+	__u32 index = listener->pool;
+	const struct sluice_pool *pool = bpf_map_lookup_elem(&pools, &index);
+
+	return pool && (!answers_directly(pool->forwarding_mode) || is_native(ctx->ingress_ifindex));
+}
+
 /* Handles a packet for a VIP without a flow. NEXT_OPEN: the connection is described and may be created. */
 static __always_inline int ask_for_connection(int family, struct packet *p, struct xdp_md *ctx,
 					      const struct sluice_vip *vip)
@@ -670,6 +680,8 @@ static __always_inline int ask_for_connection(int family, struct packet *p, stru
 	if (ttl(family, ctx, p) <= 1)
 		return time_exceeded(family, p, ctx, NULL);
 	why = admit(family, listener, &p->tuple.source);
+	if (why == UNDECIDED && checksum_matters(ctx, listener) && checksum_is_partial(ctx))
+		why = SLUICE_REASON_PARTIAL_CHECKSUM;
 	if (why != UNDECIDED) {
 		count_flow_refused(listener->index);
 		return why;

@@ -98,8 +98,14 @@ static __always_inline bool may_open_anew(const struct packet *p, const struct f
 	       (p->protocol == IPPROTO_UDP && !(flow->state & SLUICE_FLOW_ESTABLISHED));
 }
 
+static __always_inline bool is_first_answer(const struct packet *p, const struct flow *flow)
+{
+	return flow->state & SLUICE_FLOW_TO_CLIENT && p->signals & SIGNAL_ACCEPTS &&
+	       (p->protocol != IPPROTO_UDP || !(flow->state & SLUICE_FLOW_ESTABLISHED));
+}
+
 /* Handles a packet with ports. UNDECIDED: the packet has no flow, or its flow was removed for a new connection. */
-static __always_inline int packet_with_ports(int family, struct packet *p, struct flow *flow)
+static __always_inline int packet_with_ports(int family, struct packet *p, struct xdp_md *ctx, struct flow *flow)
 {
 	if (!flow_find_far(family, &p->tuple, flow))
 		return UNDECIDED;
@@ -108,6 +114,8 @@ static __always_inline int packet_with_ports(int family, struct packet *p, struc
 	if (may_open_anew(p, flow) && flow_gives_way(family, flow) &&
 	    flow_forget(family, &p->tuple, flow, SLUICE_RECORD_REPLACED))
 		return UNDECIDED;
+	if (is_first_answer(p, flow) && checksum_is_partial(ctx))
+		return SLUICE_REASON_PARTIAL_CHECKSUM;
 	if (p->fragment == FRAGMENT_FIRST)
 		fragment_remember(family, p);
 	if (flow_is_given_up(flow))
@@ -135,7 +143,7 @@ static __always_inline int packet_of_known_flow(int family, struct packet *p, st
 	if (p->defect != UNDECIDED && p->defect != SLUICE_REASON_BAD_FRAGMENT)
 		return UNDECIDED;
 	if (p->fragment == FRAGMENT_LATER ? flow_protocol(p->protocol) && fragment_recall(family, p) : parse_l4(p, ctx))
-		return packet_with_ports(family, p, flow);
+		return packet_with_ports(family, p, ctx, flow);
 	return packet_without_ports(family, p, ctx);
 }
 

@@ -137,7 +137,10 @@
 	X(VIP_STANDBY, DROP, "vip_standby",                                                        \
 	  "A ping for a VIP for which another node answers now: this one is its standby.") \
 	X(MEMBER_FULL, DROP, "member_full",                                                        \
-	  "Every member that could serve the new connection has its max_connections.")
+	  "Every member that could serve the new connection has its max_connections.") \
+	X(PARTIAL_CHECKSUM, DROP, "partial_checksum",                                              \
+	  "A connection's first packet, or the answer to it, has a checksum that its sender left for its NIC to finish " \
+	  "(a veth, a container): turn that off at the sender (ethtool -K IF tx off).")
 
 #define SLUICE_REASON_ENUM(name, verdict, label, sentence) SLUICE_REASON_##name,
 enum sluice_reason { SLUICE_REASONS(SLUICE_REASON_ENUM) SLUICE_REASON_COUNT };

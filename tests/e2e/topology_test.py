@@ -98,6 +98,10 @@ class ContainerOnTheHost(support.LabTest):
         self.offer()
         self.assertEqual(["member1"] * 5, lab.client("who", VIP, 80, 5))
         self.assertTrue(lab.client("give", VIP, 80, 500_000)["intact"])
+        # As containers are by default: the checksum of its SYN-ACK is left for a NIC that there isn't.
+        lab.run("member1", "ethtool", "-K", "c0", "tx", "on")
+        lab.spawn("client", support.PYTHON, support.HERE / "tcp_client.py", "who", VIP, 80, 1)
+        support.wait_for(lambda: lab.reasons().get("partial_checksum", 0) > 0, 10, "a SYN-ACK with half a checksum")
 
     def test_attach_says_what_else_is_needed_of_a_port_of_a_bridge_and_of_a_veth(self):
         said = self.lab.loader("attach", "ctr0", "docker0", "--flows", "65536").stdout

@@ -108,12 +108,22 @@ Bytes Generator::later_fragment(const Packet& p) {
   return p.fragment(offset, chance(60) ? 64 : length, chance(50));
 }
 
-Arrives Generator::whole_or_fragment(const Packet& p, const std::string& interface) {
+Arrives Generator::whole_or_fragment(const Packet& packet, const std::string& interface) {
+  auto p = packet;
+  if (chance(2)) p.checksum = unfinished_checksum(p);
   if (!chance(15)) return {interface, p.bytes()};
   const auto length = p.l4_bytes().size();
   if (chance(30) && length >= 32) return {interface, later_fragment(p)};
   if (length >= 32) unfinished_ = {interface, p};
   return {interface, p.fragment(0, std::min<std::size_t>(length, 48), true)};
+}
+
+// Makes what a sender leaves for its NIC to finish: the sum of the pseudo header.
+std::uint16_t Generator::unfinished_checksum(const Packet& p) {
+  const auto length = static_cast<std::uint32_t>(p.l4_bytes().size());
+  const auto pseudo_header = address_of(p.source) + address_of(p.destination) + be32(length) +
+                             be32(static_cast<std::uint32_t>(p.protocol));
+  return static_cast<std::uint16_t>(~internet_checksum(pseudo_header));
 }
 
 Packet Generator::client_packet(const Service& service) {

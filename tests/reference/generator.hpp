@@ -58,6 +58,7 @@ class Generator {
   Bytes source_route();
   Bytes plausible_extension(const Packet& packet, std::size_t units);
   Bytes later_fragment(const Packet& packet);
+  static std::uint16_t unfinished_checksum(const Packet& packet);
   Arrives whole_or_fragment(const Packet& packet, const std::string& interface);
   void damage(Bytes& frame);
 

@@ -139,6 +139,21 @@ Fate rejected(const Bytes& frame, const View& v, const std::string& reason) {
   return answered(reset_of(frame, v), "rejected");
 }
 
+// Says whether the checksum is what a sender leaves for its NIC to finish, and wrong for that.
+// Longer segments are not looked at.
+bool is_unfinished(const Bytes& frame, const View& v) {
+  constexpr std::size_t longest = 1536;
+  const auto at = checksum_at(v.protocol);
+  if (!at || v.fragment != Fragment::none || v.l4_bytes > longest ||
+      v.l4 + v.l4_bytes > headers_end)
+    return false;
+  const auto pseudo_header =
+      v.source + v.destination + be32(static_cast<std::uint32_t>(v.l4_bytes)) + be32(v.protocol);
+  const auto sum = static_cast<std::uint16_t>(~internet_checksum(pseudo_header));
+  return read16(frame, v.l4 + at) != 0 && read16(frame, v.l4 + at) == sum &&
+         internet_checksum(pseudo_header + piece(frame, v.l4, v.l4_bytes)) != 0;
+}
+
 // The packet that an ICMP error is about.
 struct Quote {
   std::string defect;
@@ -410,6 +425,9 @@ std::optional<Fate> Model::known_flow(const Arrival& a) {
     forget(direction->flow);
     return {};
   }
+  const bool begins = v.protocol == tcp ? v.accepts : !flow.established;
+  if (direction->to_client && begins && is_unfinished(a.frame, v))
+    return dropped("partial_checksum");
   remember_fragment(v);
   if (!direction->to_client && is_given_up(flow)) return give_up(a, direction->flow);
   if (direction->to_client && is_over_for_member(flow)) return rejected(a.frame, v, "no_flow");
@@ -809,6 +827,7 @@ Fate Model::for_vip(const Arrival& a, const Vip& vip) {
   if (v.ttl <= 1) return time_exceeded(a.frame, v, v.destination);
   if (const auto why = refusal(service->first, listener, v.source); !why.empty())
     return dropped(why);
+  if (is_unfinished(a.frame, v)) return dropped("partial_checksum");
   return open(a, listener, adopted);
 }
 
