@@ -16,6 +16,7 @@
 #define NEXT_OPEN (-4)    /* it opens a connection: local_connection */
 #define NEXT_GIVE_UP (-5) /* it is in a flow that is over, or whose member is given up: reset the sender */
 #define NEXT_LOOK_IF_OVER (-8) /* it is in a flow that may be over */
+#define NEXT_PASS_MEMBER (-9) /* it opens a connection, but not to a VIP: perhaps to a member that would mistake it */
 #define NEXT_ANSWER_SYN (-7) /* it is a SYN that has to be authenticated */
 #define NEXT_OVER_LIMIT (-6) /* it confirmed a connection beyond the limit: reset the client */
 

@@ -63,13 +63,29 @@ static __always_inline int receive(struct packet *p, struct xdp_md *ctx, __u32 l
 	return p->group_mac ? UNDECIDED : SLUICE_REASON_NOT_OUR_MAC;
 }
 
+/* Says whether a packet may open a new connection, perhaps to another member: it opens one, or its UDP flow was
+ * never answered. */
+static __always_inline bool may_open_anew(const struct packet *p, const struct flow *flow)
+{
+	if (flow->state & SLUICE_FLOW_TO_CLIENT || p->fragment == FRAGMENT_LATER)
+		return false;
+	return p->signals & SIGNAL_OPENS ||
+	       (p->protocol == IPPROTO_UDP && !(flow->state & SLUICE_FLOW_ESTABLISHED));
+}
+
+static __always_inline bool opens(const struct packet *p)
+{
+	return p->tuple.protocol && p->fragment != FRAGMENT_LATER &&
+	       (p->signals & SIGNAL_OPENS || p->protocol == IPPROTO_UDP);
+}
+
 /* Handles a packet without a flow, which is for a VIP or not ours. */
 static __always_inline int packet_without_flow(int family, struct packet *p, struct xdp_md *ctx)
 {
 	const struct sluice_vip *vip = vip_find(family, &p->tuple.destination);
 
 	if (!vip)
-		return SLUICE_REASON_NOT_OURS;
+		return p->defect == UNDECIDED && opens(p) ? NEXT_PASS_MEMBER : SLUICE_REASON_NOT_OURS;
 	if (p->defect != UNDECIDED)
 		return p->defect;
 	if (!(vip->flags & SLUICE_VIP_UP))
@@ -86,16 +102,6 @@ static __always_inline int packet_without_flow(int family, struct packet *p, str
 	if (!p->tuple.protocol)
 		return SLUICE_REASON_UNSUPPORTED_PROTOCOL;
 	return ask_for_connection(family, p, ctx, vip);
-}
-
-/* Says whether a packet may open a new connection, perhaps to another member: it opens one, or its UDP flow was
- * never answered. */
-static __always_inline bool may_open_anew(const struct packet *p, const struct flow *flow)
-{
-	if (flow->state & SLUICE_FLOW_TO_CLIENT || p->fragment == FRAGMENT_LATER)
-		return false;
-	return p->signals & SIGNAL_OPENS ||
-	       (p->protocol == IPPROTO_UDP && !(flow->state & SLUICE_FLOW_ESTABLISHED));
 }
 
 static __always_inline bool is_first_answer(const struct packet *p, const struct flow *flow)
@@ -181,6 +187,52 @@ __noinline int decide6(struct xdp_md *ctx, __u32 l3_offset)
 	return decide(FAMILY6, ctx, l3_offset);
 }
 
+/* Says whether a packet from a client to a member's own address opens what the member takes for a connection that the
+ * client has through a VIP: in dnat both have the same addresses and ports there, and the answers would get the VIP's.
+ * A connection that makes way for a SYN makes way for this one, too. */
+static __always_inline bool is_in_use(int family)
+{
+	struct journey *journey = journey_get();
+	struct tuple *key;
+	struct flow *flow;
+
+	if (!journey)
+		return false;
+	key = &journey->quoted;
+	flow = &journey->flow;
+	key->source = journey->packet.tuple.destination;
+	key->destination = journey->packet.tuple.source;
+	key->source_port = journey->packet.tuple.destination_port;
+	key->destination_port = journey->packet.tuple.source_port;
+	key->protocol = journey->packet.tuple.protocol;
+	if (!flow_find_far(family, key, flow) || !(flow->state & SLUICE_FLOW_TO_CLIENT))
+		return false;
+	flow_twin_to(key, flow);
+	if (!flow_find_far(family, key, flow))
+		return false;
+	return !(may_open_anew(&journey->packet, flow) && flow_gives_way(family, flow) &&
+		 flow_forget(family, key, flow, SLUICE_RECORD_REPLACED));
+}
+
+/* Handles a packet that opens a connection, but not to a VIP. */
+static __always_inline int pass_member(int family, struct xdp_md *ctx)
+{
+	struct journey *journey = journey_get();
+
+	return journey && is_in_use(family) ? reject(family, &journey->packet, ctx, SLUICE_REASON_TUPLE_IN_USE)
+					    : SLUICE_REASON_NOT_OURS;
+}
+
+__noinline int pass_member4(struct xdp_md *ctx)
+{
+	return pass_member(FAMILY4, ctx);
+}
+
+__noinline int pass_member6(struct xdp_md *ctx)
+{
+	return pass_member(FAMILY6, ctx);
+}
+
 /* Finds the flow that another CPU has just created. */
 __noinline int find_again(int family)
 {
@@ -243,6 +295,8 @@ static __always_inline int ip_packet(int family, struct xdp_md *ctx, __u32 l3_of
 		return family == FAMILY4 ? give_up4(ctx) : give_up6(ctx);
 	case NEXT_OPEN:
 		return open_connection(family, ctx);
+	case NEXT_PASS_MEMBER:
+		return family == FAMILY4 ? pass_member4(ctx) : pass_member6(ctx);
 	case NEXT_ERROR:
 		return family == FAMILY4 ? icmp_error4(ctx) : icmp_error6(ctx);
 	default:

@@ -140,7 +140,10 @@
 	  "Every member that could serve the new connection has its max_connections.") \
 	X(PARTIAL_CHECKSUM, DROP, "partial_checksum",                                              \
 	  "A connection's first packet, or the answer to it, has a checksum that its sender left for its NIC to finish " \
-	  "(a veth, a container): turn that off at the sender (ethtool -K IF tx off).")
+	  "(a veth, a container): turn that off at the sender (ethtool -K IF tx off).") \
+	X(TUPLE_IN_USE, DROP, "tuple_in_use",                                                      \
+	  "A client opens a connection to a member's own address from the port of its connection to that member through " \
+	  "a VIP of a dnat pool: the member could not tell them apart.")
 
 #define SLUICE_REASON_ENUM(name, verdict, label, sentence) SLUICE_REASON_##name,
 enum sluice_reason { SLUICE_REASONS(SLUICE_REASON_ENUM) SLUICE_REASON_COUNT };

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """Members on the same NIC, behind another NIC, behind a gateway and in a VLAN, and what they see of the client."""
 
+import json
 import time
 import unittest
 
@@ -40,6 +41,24 @@ class SameNic(support.LabTest):
         self.assertTrue(alternates(lab.client("who", VIP, 80, 10)))
 
 
+# Connects to each of these addresses from port 5000, and keeps the connections.
+FROM_ONE_PORT = """
+import json, socket, sys
+tried, held = {}, []
+for address in sys.argv[1:]:
+    held.append(socket.socket())
+    held[-1].setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    held[-1].settimeout(50)
+    held[-1].bind(("", 5000))
+    try:
+        held[-1].connect((address, 80))
+        tried[address] = "connected"
+    except ConnectionRefusedError:
+        tried[address] = "refused"
+print(json.dumps(tried))
+"""
+
+
 class SecondNic(support.LabTest):
     topology = "routed"
 
@@ -48,6 +67,11 @@ class SecondNic(support.LabTest):
         self.lab.balance(mode="dnat")
         self.assertEqual(CLIENT, self.lab.client_as_seen_by_member())
         self.assertTrue(alternates(self.lab.client("who", VIP, 80, 100)))
+        # Its member can't tell a connection to its own address from the one through the VIP, if their port is the same.
+        members = [self.lab.address(member) for member in (1, 2)]
+        tried = json.loads(self.lab.run("client", support.PYTHON, "-c", FROM_ONE_PORT, VIP, *members).stdout)
+        self.assertEqual("connected", tried.pop(VIP))
+        self.assertEqual(["connected", "refused"], sorted(tried.values()))
 
     def test_fullnat_works_there_too(self):
         self.lab.serve()

@@ -153,6 +153,46 @@ TEST_P(Session, PacketsAndBytesAreCounted) {
   }
 }
 
+// In dnat a client's connection to a VIP and one from the same port to the member itself are the
+// same at the member, which could not tell them apart, and the answers of both would come from the
+// VIP.
+TEST_P(Session, InDnatASecondConnectionToTheMembersOwnAddressIsRefusedAtOnce) {
+  use_mode(SLUICE_DNAT, protocol());
+  establish(protocol(), 40000, true);
+  const auto to_member = [&](std::uint8_t flags, std::uint16_t port) {
+    auto packet = from_client(protocol(), flags, port);
+    packet.destination = net().member1;
+    packet.destination_port = member_port(protocol());
+    return packet;
+  };
+  const auto opening = to_member(SYN, 40000);
+  const auto out = receive(opening);
+  EXPECT_EQ(out.reason, "rejected");
+  EXPECT_EQ(out.action, transmitted);
+  if (protocol() == L4::tcp) {
+    auto reset = answer_to(opening, RST | ACK);
+    reset.acknowledgement = opening.sequence + 1 + static_cast<std::uint32_t>(opening.data.size());
+    EXPECT_TRUE(same_frame(out.frame, reset.bytes()));
+  }
+  EXPECT_EQ(receive(to_member(SYN, 40001)).reason, "not_ours") << "from another port";
+  EXPECT_EQ(receive(from_client(protocol(), ACK)).reason, "forwarded") << "the first one goes on";
+}
+
+TEST_P(Session, InDnatAConnectionThatIsOverMakesWayForOneToTheMembersOwnAddress) {
+  if (protocol() != L4::tcp) return;
+  use_mode(SLUICE_DNAT, protocol());
+  establish(protocol(), 40000, true);
+  receive(from_client(protocol(), FIN | ACK));
+  receive(from_member(1, protocol(), FIN | ACK, 40000, true));
+  auto opening = from_client(protocol(), SYN);
+  opening.destination = net().member1;
+  opening.destination_port = member_port(protocol());
+  const auto out = receive(opening);
+  EXPECT_EQ(out.reason, "not_ours");
+  EXPECT_TRUE(same_frame(out.frame, opening.bytes()));
+  EXPECT_EQ(receive(from_member(1, protocol(), SYN | ACK, 40000, true)).reason, "not_ours");
+}
+
 using Sessions = BothFamilies;
 FOR_BOTH_FAMILIES(Sessions);
 class Ipv4Sessions : public Sessions {};

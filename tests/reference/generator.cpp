@@ -255,6 +255,15 @@ Arrives Generator::of_flow() {
   // Direct answers of members don't pass us.
   const bool direct = flow.mode == Mode::dsr || flow.mode == Mode::ipip;
   auto p = packet_of(flow, chance(direct ? 10 : 50), &interface);
+  // To the member's own address, where it could be taken for the connection through the VIP.
+  if (flow.mode == Mode::dnat && p.source == text_of(flow.at_client.source) && chance(12)) {
+    p.destination = text_of(flow.at_member.destination);
+    p.source_port = flow.at_member.source_port;
+    p.destination_port = flow.at_member.destination_port;
+    if (chance(80)) p.flags = SYN;
+    p.checksum.reset();
+    return whole_or_fragment(p, interface);
+  }
   // Most connections are orderly, so that most flows live long enough to be seen in every state.
   if (chance(60)) {
     p.flags = ACK;

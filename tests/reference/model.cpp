@@ -831,6 +831,21 @@ Fate Model::for_vip(const Arrival& a, const Vip& vip) {
   return open(a, listener, adopted);
 }
 
+// A client's packet to a member's own address must not look there like its connection through a
+// VIP, unless that makes way for it.
+Fate Model::for_others(const Arrival& a) {
+  const auto& v = a.view;
+  if (!v.defect.empty() || !v.has_ports || (!v.opens && v.protocol != udp))
+    return passed(a.frame, "not_ours");
+  const auto direction = find(tuple_of(v)->turned());
+  if (!direction || !direction->to_client) return passed(a.frame, "not_ours");
+  if (gives_way(flows_[direction->flow], v)) {
+    forget(direction->flow);
+    return passed(a.frame, "not_ours");
+  }
+  return rejected(a.frame, v, "tuple_in_use");
+}
+
 Fate Model::receive(const Bytes& frame, const std::string& interface) {
   if (frame.size() < 14) return passed(frame, "malformed_ethernet");
   const Arrival a{frame, interface, look_at(frame)};
@@ -851,8 +866,7 @@ Fate Model::receive(const Bytes& frame, const std::string& interface) {
   if (const auto fate = known_flow(a)) return *fate;
   if (const auto fate = icmp_error(a)) return *fate;
   const auto vip = configuration_.vips.find(v.destination);
-  if (vip == configuration_.vips.end()) return passed(frame, "not_ours");
-  return for_vip(a, vip->second);
+  return vip == configuration_.vips.end() ? for_others(a) : for_vip(a, vip->second);
 }
 
 }  // namespace sluice::test::reference

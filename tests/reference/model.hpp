@@ -216,6 +216,7 @@ class Model {
   std::optional<Fate> known_flow(const Arrival& a);
   std::optional<Fate> icmp_error(const Arrival& a);
   Fate for_vip(const Arrival& a, const Vip& vip);
+  Fate for_others(const Arrival& a);
   Fate open(const Arrival& a, const Listener& listener, bool adopted);
 
   std::optional<Direction> find(const Tuple& tuple) const;
