@@ -27,8 +27,7 @@ Result<Recording> Recording::open(boost::asio::io_context& loop, const Options& 
   records::Recorder::Settings settings{
       .file = {}, .collectors = wanted.collectors, .domain = domain_of(options.node)};
   if (!wanted.file.empty()) {
-    settings.file = {
-        .path = wanted.file, .max_bytes = wanted.max_bytes, .keep = wanted.keep};
+    settings.file = {.path = wanted.file, .max_bytes = wanted.max_bytes, .keep = wanted.keep};
   }
   auto recorder = records::Recorder::open(settings, [&loop](std::string what) {
     boost::asio::post(loop, [what = std::move(what)] { spdlog::warn("{}", what); });

@@ -16,8 +16,8 @@ class Recording {
   // Opens the file and the collectors' sockets, while the process may still give a file to a group.
   static Result<Recording> open(boost::asio::io_context& loop, const Options& options);
 
-  // Takes the data plane's records from now on, or has it write none. A data plane that can't record
-  // is told in the log.
+  // Takes the data plane's records from now on, or has it write none. A data plane that can't
+  // record is told in the log.
   void follow(const dataplane::BpfDataPlane& data_plane);
   // Starts the thread that writes. The controller must outlive this.
   void start(control::Controller& controller);

@@ -10,9 +10,9 @@
 
 #include "base/fd.hpp"
 #include "dataplane/codec.hpp"
+#include "kernel/libbpf_log.hpp"
 #include "kernel/map.hpp"
 #include "kernel/object.hpp"
-#include "kernel/libbpf_log.hpp"
 #include "kernel/program.hpp"
 #include "maps/listener.h"
 #include "maps/member.h"

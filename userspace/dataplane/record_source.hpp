@@ -13,8 +13,8 @@ class Program;
 
 namespace sluice::dataplane {
 
-// Reads the records of this program. It has descriptors of its own, so another thread may use it, and
-// go on when the program is replaced. An error if the program is older than records.
+// Reads the records of this program. It has descriptors of its own, so another thread may use it,
+// and go on when the program is replaced. An error if the program is older than records.
 Result<std::unique_ptr<records::Source>> open_records(const kernel::Program& program);
 
 // Has one of so many connections of every listener recorded; 0: none. A program that is older than

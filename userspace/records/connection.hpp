@@ -21,13 +21,13 @@ struct Connection {
   sluice_record_event event = SLUICE_RECORD_BEGINS;
   sluice_record_end end = SLUICE_RECORD_NO_END;
   bool is_ipv6 = false;
-  std::uint8_t protocol = 0;       // IPPROTO_*
-  std::uint32_t listener = 0;      // their indices in the data plane
+  std::uint8_t protocol = 0;   // IPPROTO_*
+  std::uint32_t listener = 0;  // their indices in the data plane
   std::uint32_t member_index = 0;
   Endpoint client, vip, member;
-  Endpoint source;                 // of the client's packets, as the member sees them
-  std::uint64_t nanoseconds = 0;   // CLOCK_BOOTTIME
-  std::uint32_t handshake_microseconds = 0;           // 0: not known
+  Endpoint source;                           // of the client's packets, as the member sees them
+  std::uint64_t nanoseconds = 0;             // CLOCK_BOOTTIME
+  std::uint32_t handshake_microseconds = 0;  // 0: not known
   std::optional<std::uint64_t> began_nanoseconds = {};  // of one that ends, if that is known
 };
 

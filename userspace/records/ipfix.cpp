@@ -6,8 +6,8 @@
 namespace sluice::records {
 namespace {
 
-constexpr std::uint16_t version = 10;          // RFC 7011, 3.1
-constexpr std::uint16_t template_set = 2;      // 3.3.2
+constexpr std::uint16_t version = 10;      // RFC 7011, 3.1
+constexpr std::uint16_t template_set = 2;  // 3.3.2
 constexpr std::size_t header_bytes = 16;
 constexpr std::size_t set_header_bytes = 4;
 
@@ -94,8 +94,8 @@ void put_address(Bytes& to, const sluice_address& address, bool is_ipv6) {
   to.insert(to.end(), address.ipv6, address.ipv6 + (is_ipv6 ? 16 : 4));
 }
 
-// RFC 8158, 4.4: NAT44 session create and delete. IPv6 toward IPv6 has no events of its own; 1 and 2 are the
-// translation that is created and deleted, whatever its IP version.
+// RFC 8158, 4.4: NAT44 session create and delete. IPv6 toward IPv6 has no events of its own; 1 and
+// 2 are the translation that is created and deleted, whatever its IP version.
 std::uint8_t nat_event(const Connection& c) {
   const bool ends = c.event == SLUICE_RECORD_ENDS;
   if (c.is_ipv6) return ends ? 2 : 1;

@@ -1,8 +1,8 @@
 // IPFIX messages (RFC 7011) with the NAT events of RFC 8158. Pure.
 //
-// A connection that begins is a "session create", one that ends a "session delete", one that goes on
-// after all a create again. There are templates for IPv4 and IPv6, of which the number says what a
-// record has; a collector that comes later knows them from the next message that has them.
+// A connection that begins is a "session create", one that ends a "session delete", one that goes
+// on after all a create again. There are templates for IPv4 and IPv6, of which the number says what
+// a record has; a collector that comes later knows them from the next message that has them.
 #pragma once
 
 #include <cstddef>

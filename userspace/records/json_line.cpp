@@ -34,8 +34,8 @@ std::string_view date_and_time(std::int64_t seconds) {
 
 }  // namespace
 
-// Its values need no escaping but the names, which have it already; so it is not put together by a JSON
-// library, which takes three times as long.
+// Its values need no escaping but the names, which have it already; so it is not put together by a
+// JSON library, which takes three times as long.
 void append_json_line(std::string& out, const Connection& c, std::string_view names,
                       std::int64_t wall_offset) {
   const auto wall = static_cast<std::int64_t>(c.nanoseconds) + wall_offset;

@@ -1,7 +1,7 @@
 #include "records/names.hpp"
 
-#include <boost/json/serialize.hpp>
 #include <boost/json/object.hpp>
+#include <boost/json/serialize.hpp>
 
 namespace sluice::records {
 namespace {

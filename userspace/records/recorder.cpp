@@ -144,8 +144,8 @@ const std::string& Recorder::names_of(const Connection& connection) {
   const auto key = connection.listener << 14 | connection.member_index;
   const auto [found, is_new] = names_.try_emplace(key);
   if (is_new) {
-    found->second = names_as_json(model_, source_->listener_id(connection),
-                                  source_->member_id(connection));
+    found->second =
+        names_as_json(model_, source_->listener_id(connection), source_->member_id(connection));
   }
   return found->second;
 }

@@ -39,7 +39,8 @@ class Source {
   virtual Result<std::uint64_t> losses() = 0;
 };
 
-// The times at which connections began, by the hash of their tuple, for the duration of those that end.
+// The times at which connections began, by the hash of their tuple, for the duration of those that
+// end.
 class Beginnings {
  public:
   // Some 50 MB. Beyond that the older half is forgotten, and ends have no duration.
@@ -62,16 +63,16 @@ class Recorder {
   struct Settings {
     std::optional<RotatingFile::Settings> file = {};
     std::vector<TcpAddress> collectors = {};  // IPFIX over UDP
-    std::uint32_t domain = 0;            // this node's number for collectors
+    std::uint32_t domain = 0;                 // this node's number for collectors
   };
   // Any thread may read them.
   struct Counts {
-    std::atomic<std::uint64_t> records{0};         // taken from the data plane
-    std::atomic<std::uint64_t> lost{0};            // that found no room there
-    std::atomic<std::uint64_t> unwritten{0};       // that the file didn't take
-    std::atomic<std::uint64_t> datagrams{0};       // sent to collectors
-    std::atomic<std::uint64_t> unsent{0};          // datagrams that could not be sent
-    std::atomic<std::uint64_t> file_bytes{0};      // of the present file
+    std::atomic<std::uint64_t> records{0};     // taken from the data plane
+    std::atomic<std::uint64_t> lost{0};        // that found no room there
+    std::atomic<std::uint64_t> unwritten{0};   // that the file didn't take
+    std::atomic<std::uint64_t> datagrams{0};   // sent to collectors
+    std::atomic<std::uint64_t> unsent{0};      // datagrams that could not be sent
+    std::atomic<std::uint64_t> file_bytes{0};  // of the present file
   };
   // Is told once of each fault, and of its end; on the recorder's thread.
   using Log = std::function<void(std::string what)>;

@@ -50,7 +50,8 @@ Result<void> make_directory(const fs::path& directory, std::optional<gid_t> grou
 // Says whether the last line is whole; what a crash has left may not be.
 bool ends_with_newline(int file, std::uint64_t bytes) {
   char last = '\n';
-  return bytes == 0 || (::pread(file, &last, 1, static_cast<off_t>(bytes - 1)) == 1 && last == '\n');
+  return bytes == 0 ||
+         (::pread(file, &last, 1, static_cast<off_t>(bytes - 1)) == 1 && last == '\n');
 }
 
 Result<void> write_all(int file, std::string_view bytes) {
@@ -84,10 +85,11 @@ fs::path RotatingFile::earlier(unsigned number) const {
 
 Result<void> RotatingFile::open_file() {
   const auto& path = settings_.path;
-  UniqueFd file(::open(path.c_str(), O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK,
-                       file_mode));
+  UniqueFd file(::open(
+      path.c_str(), O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, file_mode));
   struct stat status {};
-  if (!file || ::fstat(file.get(), &status) != 0) return fail_on(path, errno, "open it for records");
+  if (!file || ::fstat(file.get(), &status) != 0)
+    return fail_on(path, errno, "open it for records");
   if (!S_ISREG(status.st_mode))
     return fail(ErrorKind::invalid, path.string() + " is not a regular file",
                 "--records-file names a file of its own");
@@ -136,7 +138,8 @@ Result<void> RotatingFile::append(std::string_view lines) {
 }
 
 Result<void> RotatingFile::look_at_path() {
-  struct stat ours {}, there {};
+  struct stat ours {
+  }, there{};
   if (!file_) return open_file();
   if (::fstat(file_.get(), &ours) == 0 && ::stat(settings_.path.c_str(), &there) == 0 &&
       ours.st_dev == there.st_dev && ours.st_ino == there.st_ino)

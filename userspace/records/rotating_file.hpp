@@ -24,8 +24,8 @@ class RotatingFile {
   };
 
   // Opens the file to append to it, or makes it; it is for root and the group `sluice` (0640), if
-  // there is one. Makes the directory, too, in such a way that later files get the group without any
-  // privilege (set-group-ID). Removes earlier files beyond `keep`.
+  // there is one. Makes the directory, too, in such a way that later files get the group without
+  // any privilege (set-group-ID). Removes earlier files beyond `keep`.
   static Result<RotatingFile> open(Settings settings);
 
   // Appends whole lines, at most a quarter of max_bytes. An error means that none of them is in the

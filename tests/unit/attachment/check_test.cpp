@@ -181,6 +181,9 @@ TEST(CheckTest, virtio_wants_a_queue_for_each_cpu_beside_those_that_receive) {
   nic.driver = "virtio_net";
   nic.channels = Channels{.rx = 0, .tx = 0, .combined = 8, .most_combined = 8};
   EXPECT_EQ(judged("queues", nic), "warn: ethtool -L eth0 combined 4");
+  nic.xdp_program = 7;
+  EXPECT_EQ(judged("queues", nic), "ok") << "four of them are the program's";
+  nic.xdp_program = 0;
   nic.channels->combined = 4;
   EXPECT_EQ(judged("queues", nic), "ok");
   nic.channels->most_combined = 4;
