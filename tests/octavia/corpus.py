@@ -600,7 +600,7 @@ def own_attributes(section):
     for attribute, values in (("on_no_member", refusals), ("new_connection_limit", INTEGERS + [-1, -2, 0, 10]),
                               ("syn_authentication", ["auto", "always", "off", "AUTO", "on", "", None, 5]),
                               ("on_idle", ["forget", "reset", "RESET", "x", "", None, 5]),
-                              ("idle_timeout", INTEGERS + [0, 1, 86400, 86401])):
+                              ("idle_timeout", INTEGERS + [0, 86400, 86401, 1])):
         section.post_each(LISTENERS, "listener", listener, attribute, values)
         section.put_each(f"{LISTENERS}/{{listener}}", "listener", attribute, values)
     section.post_each(POOLS, "pool", pool, "forwarding_mode", modes)
