@@ -154,7 +154,7 @@ class Package(unittest.TestCase):
 
         self.machine.run("dpkg", "--purge", "sluice")
         for left in ["/usr/sbin/sluiced", "/usr/bin/sluicectl", "/usr/sbin/sluice-loader", "/var/lib/sluice", "/etc/sluice",
-                     "/run/sluice", "/usr/share/sluice", PIN_DIRECTORY, "/etc/systemd/system/multi-user.target.wants/sluiced.service"]:
+                     "/var/log/sluice", "/run/sluice", "/usr/share/sluice", PIN_DIRECTORY, "/etc/systemd/system/multi-user.target.wants/sluiced.service"]:
             self.assertFalse(self.machine.has(left), left)
         self.machine.run("getent", "group", "sluice", expect=2)
 
