@@ -24,8 +24,9 @@ using kernel::Program;
 
 // A slot's index must leave one bit free, which says to which of the two tables it belongs.
 constexpr std::uint32_t most_flows = 1U << 28;
-// One system call empties so many buckets, which takes some milliseconds.
-constexpr std::uint32_t buckets_at_once = 1U << 14;
+// One system call empties so many buckets, which takes a millisecond or two. Kernels without
+// preemption let nothing else run on that CPU meanwhile but interrupts.
+constexpr std::uint32_t buckets_at_once = 1U << 11;
 // After so many walks in which no flow found a place, the move is given up.
 constexpr int fruitless_walks = 5;
 // A million flows take a few seconds to move within their table.
