@@ -75,6 +75,27 @@ class Resize(support.LabTest):
         self.assertEqual([], lab.finish_client(lines)["broken"])
 
 
+class ResizeMaglev(support.LabTest):
+    def test_connections_stay_with_members_that_get_no_new_ones(self):
+        lab = self.lab
+        lab.hold_vip(VIP)
+        lab.serve()
+        lab.balance(mode="dsr")
+        # A packet whose flow was not found would be adopted: by the other member, which resets its connection.
+        lab.ctl("loadbalancer", "pool", "set", "--lb-algorithm", "MAGLEV", "80_pool")
+        lab.ctl("loadbalancer", "set", "--on-unmatched", "reset", "lb")
+        lines, silent = lab.start_client("echo", VIP, 80, 20), lab.start_client("keep", VIP, 80, 50)
+        self.assertEqual("ready\n", silent.stdout.readline())
+        lab.wait_for_connections(70)
+        lab.ctl("loadbalancer", "member", "set", "--weight", 0, "80_pool", "80_member_1")
+        self.assertIn("connections were moved", lab.loader("attach", "eth0", "--flows", 2000).stdout)
+        self.assertEqual({"member2"}, set(lab.client("who", VIP, 80, 10)))
+        report = lab.finish_client(lines)
+        self.assertEqual([], report["broken"])
+        self.assertIn("member1", report["servers"])
+        self.assertEqual({"answered": 50, "broken": []}, lab.finish_client(silent))
+
+
 class ResizeIpv6(support.LabTest):
     def test_ipv6_connections_move_too(self):
         lab = self.lab

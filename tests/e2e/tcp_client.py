@@ -195,7 +195,18 @@ def try_(address, port, seconds="30"):
     return seen
 
 
+def pace(address, port):
+    """Opens one connection after the other; returns the milliseconds of each handshake."""
+    stop, took = stopped_when_stdin_closes(), []
+    while not stop.is_set():
+        began = time.monotonic()
+        with connect(address, int(port)):
+            took.append((time.monotonic() - began) * 1e3)
+        time.sleep(0.001)
+    return took
+
+
 if __name__ == "__main__":
     command, *arguments = sys.argv[1:]
     print(json.dumps({"who": who, "count": count, "whence": whence, "give": give, "take": take, "echo": echo, "keep": keep,
-                      "try": try_}[command](*arguments)))
+                      "try": try_, "pace": pace}[command](*arguments)))
