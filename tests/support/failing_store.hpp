@@ -41,6 +41,10 @@ class FailingStore : public store::Store {
     for (const auto& id : commit.objects.members.removed) contents.health.erase(id);
     kept.insert(kept.end(), commit.events.begin(), commit.events.end());
     auto& generation = contents.position.generation;
+    if (commit.copy_of) {
+      contents.position = *commit.copy_of;
+      return generation;
+    }
     return generation = std::max(generation + 1, commit.generation_at_least);
   }
   Result<std::vector<model::EventRecord>> events(const model::EventQuery&) override { return kept; }

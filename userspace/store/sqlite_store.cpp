@@ -323,8 +323,23 @@ struct Saved {
   std::size_t events = 0;
 };
 
+// The generation after a commit: a copy has that of the store that it is a copy of.
+std::uint64_t next_generation(const Commit& commit, std::uint64_t present) {
+  if (commit.copy_of) return commit.copy_of->generation;
+  return std::max(present + 1, commit.generation_at_least);
+}
+
+Result<void> save_identity(Connection& connection, const Commit& commit, std::uint64_t generation) {
+  auto update =
+      connection.prepare("UPDATE identity SET generation = ?, store_id = coalesce(?, store_id)");
+  if (!update) return tl::unexpected(update.error());
+  write(*update, 0, generation);
+  write(*update, 1, commit.copy_of ? std::optional(commit.copy_of->store) : std::nullopt);
+  return update->run();
+}
+
 Result<Saved> save_all(Connection& connection, const Commit& commit, const Saved& present) {
-  Saved next{std::max(present.generation + 1, commit.generation_at_least), present.events};
+  Saved next{next_generation(commit, present.generation), present.events};
   auto transaction = Transaction::begin(connection);
   if (!transaction) return tl::unexpected(transaction.error());
   auto done =
@@ -333,8 +348,7 @@ Result<Saved> save_all(Connection& connection, const Commit& commit, const Saved
           .and_then([&] { return save_events(connection, commit.events, present.events, now()); })
           .and_then([&](std::size_t events) {
             next.events = events;
-            return connection.execute(
-                fmt::format("UPDATE identity SET generation = {}", next.generation));
+            return save_identity(connection, commit, next.generation);
           })
           .and_then([&] { return transaction->commit(); });
   if (!done) return tl::unexpected(std::move(done.error()));

@@ -20,19 +20,6 @@
 
 namespace sluice::store {
 
-// One transaction: all of it is stored, or nothing.
-struct Commit {
-  model::Changes objects;
-  std::map<Uuid, std::optional<model::Health>> health;  // by member; nullopt: forget it
-  // The store's generation is raised to at least this.
-  std::uint64_t generation_at_least = 0;
-  std::vector<model::EventRecord> events;  // these changes, and what else happened
-
-  bool empty() const {
-    return objects.empty() && health.empty() && generation_at_least == 0 && events.empty();
-  }
-};
-
 // The store's id and the number of its commits. The data plane notes both, to recognise a store
 // that is older than what it carries.
 struct Position {
@@ -40,6 +27,22 @@ struct Position {
   std::uint64_t generation = 0;  // raised by each commit
 
   bool operator==(const Position&) const = default;
+};
+
+// One transaction: all of it is stored, or nothing.
+struct Commit {
+  model::Changes objects;
+  std::map<Uuid, std::optional<model::Health>> health;  // by member; nullopt: forget it
+  // The store's generation is raised to at least this.
+  std::uint64_t generation_at_least = 0;
+  std::vector<model::EventRecord> events;  // these changes, and what else happened
+  // Makes the store a copy of another at this position; unset: it counts its own commits.
+  std::optional<Position> copy_of = {};
+
+  bool empty() const {
+    return objects.empty() && health.empty() && generation_at_least == 0 && events.empty() &&
+           !copy_of;
+  }
 };
 
 // A store keeps the newest events, at most so many, and none that are older than this.

@@ -1,7 +1,8 @@
 // Values: the form of each type of attribute in a column. Private to store/.
 //
 // `write` binds a value to a parameter, `read` sets it from a column and says whether the column
-// held one that the type knows (a word of an enum, an address).
+// held one that the type knows (a word of an enum, an address). The row is a Statement of SQLite or
+// a JsonRow (object_json.cpp).
 #pragma once
 
 #include <concepts>
@@ -10,7 +11,6 @@
 
 #include "model/names.hpp"
 #include "model/objects.hpp"
-#include "store/sqlite.hpp"
 
 namespace sluice::store {
 
@@ -53,58 +53,58 @@ template <typename T>
 concept Word = std::is_enum_v<T>;
 
 template <std::integral T>
-void write(Statement& statement, int at, const T& value) {
+void write(auto& statement, int at, const T& value) {
   statement.bind(at, static_cast<std::int64_t>(value));
 }
 template <std::integral T>
-bool read(const Statement& statement, int at, T& value) {
+bool read(const auto& statement, int at, T& value) {
   const auto stored = statement.integer(at);
   value = static_cast<T>(stored);
   return static_cast<std::int64_t>(value) == stored;
 }
 
-inline void write(Statement& statement, int at, const std::string& value) {
+void write(auto& statement, int at, const std::string& value) {
   statement.bind(at, std::string_view(value));
 }
-inline bool read(const Statement& statement, int at, std::string& value) {
+bool read(const auto& statement, int at, std::string& value) {
   value = statement.text(at);
   return true;
 }
 
-inline void write(Statement& statement, int at, const Uuid& value) {
+void write(auto& statement, int at, const Uuid& value) {
   statement.bind(at, std::string_view(to_string(value)));
 }
-inline bool read(const Statement& statement, int at, Uuid& value) {
+bool read(const auto& statement, int at, Uuid& value) {
   const auto parsed = parse_uuid(statement.text(at));
   if (parsed) value = *parsed;
   return parsed.has_value();
 }
 
-inline void write(Statement& statement, int at, const IpAddress& value) {
+void write(auto& statement, int at, const IpAddress& value) {
   statement.bind(at, std::string_view(value.to_string()));
 }
-inline bool read(const Statement& statement, int at, IpAddress& value) {
+bool read(const auto& statement, int at, IpAddress& value) {
   const auto parsed = parse_ip_address(statement.text(at));
   if (parsed) value = *parsed;
   return parsed.has_value();
 }
 
-inline void write(Statement& statement, int at, const model::Timestamp& value) {
+void write(auto& statement, int at, const model::Timestamp& value) {
   statement.bind(at, std::int64_t{value.time_since_epoch().count()});
 }
-inline bool read(const Statement& statement, int at, model::Timestamp& value) {
+bool read(const auto& statement, int at, model::Timestamp& value) {
   value = model::Timestamp(std::chrono::microseconds(statement.integer(at)));
   return true;
 }
 
 // Blank-separated: "10.0.0.0/8 192.0.2.1/32".
-inline void write(Statement& statement, int at, const std::vector<IpNetwork>& value) {
+void write(auto& statement, int at, const std::vector<IpNetwork>& value) {
   std::string text;
   for (const auto& network : value)
     text.append(text.empty() ? "" : " ").append(network.to_string());
   statement.bind(at, std::string_view(text));
 }
-inline bool read(const Statement& statement, int at, std::vector<IpNetwork>& value) {
+bool read(const auto& statement, int at, std::vector<IpNetwork>& value) {
   value.clear();
   std::istringstream text(statement.text(at));
   for (std::string word; text >> word;) {
@@ -116,7 +116,7 @@ inline bool read(const Statement& statement, int at, std::vector<IpNetwork>& val
 }
 
 // Blank-separated, each with its subnet if it has one: "2001:db8::16/9e4daf63-... 192.0.2.1/".
-inline void write(Statement& statement, int at, const std::vector<model::AdditionalVip>& value) {
+void write(auto& statement, int at, const std::vector<model::AdditionalVip>& value) {
   std::string text;
   for (const auto& vip : value) {
     text.append(text.empty() ? "" : " ").append(vip.address.to_string()).append("/");
@@ -124,7 +124,7 @@ inline void write(Statement& statement, int at, const std::vector<model::Additio
   }
   statement.bind(at, std::string_view(text));
 }
-inline bool read(const Statement& statement, int at, std::vector<model::AdditionalVip>& value) {
+bool read(const auto& statement, int at, std::vector<model::AdditionalVip>& value) {
   value.clear();
   std::istringstream text(statement.text(at));
   for (std::string word; text >> word;) {
@@ -138,18 +138,18 @@ inline bool read(const Statement& statement, int at, std::vector<model::Addition
 }
 
 template <Word T>
-void write(Statement& statement, int at, const T& value) {
+void write(auto& statement, int at, const T& value) {
   statement.bind(at, model::name(value));
 }
 template <Word T>
-bool read(const Statement& statement, int at, T& value) {
+bool read(const auto& statement, int at, T& value) {
   const auto parsed = parse_word(statement.text(at), T{});
   if (parsed) value = *parsed;
   return parsed.has_value();
 }
 
 template <typename T>
-void write(Statement& statement, int at, const std::optional<T>& value) {
+void write(auto& statement, int at, const std::optional<T>& value) {
   if (value) {
     write(statement, at, *value);
   } else {
@@ -157,7 +157,7 @@ void write(Statement& statement, int at, const std::optional<T>& value) {
   }
 }
 template <typename T>
-bool read(const Statement& statement, int at, std::optional<T>& value) {
+bool read(const auto& statement, int at, std::optional<T>& value) {
   value.reset();
   return statement.is_null(at) || read(statement, at, value.emplace());
 }

@@ -7,6 +7,7 @@
 #include <fstream>
 
 #include "model/edit.hpp"
+#include "store/object_json.hpp"
 #include "store/schema.hpp"
 #include "store/sqlite_store.hpp"
 #include "tests/support/commits.hpp"
@@ -586,6 +587,62 @@ TEST_F(StoreTest, EveryCommitRaisesTheGenerationAndTheStoreStaysTheSame) {
   auto again = opened();
   EXPECT_EQ(again.load().value().position, (Position{first.store, 7}));
   EXPECT_EQ(again.commit({}).value(), 8U);
+}
+
+// What other nodes read of an object is all but what each finds out for itself.
+template <typename T>
+void expect_the_same_from_json(const model::Table<T>& table) {
+  for (const auto& [id, object] : table) {
+    auto read = from_json<T>(to_json(object));
+    ASSERT_TRUE(read);
+    EXPECT_EQ(read->provisioning_status, T{}.provisioning_status);
+    EXPECT_EQ(to_json(*read), to_json(object));
+    read->provisioning_status = object.provisioning_status;
+    read->provisioning_error = object.provisioning_error;
+    if constexpr (std::same_as<T, model::LoadBalancer>) read->change_failed = object.change_failed;
+    EXPECT_EQ(*read, object);
+  }
+}
+
+TEST(ObjectJson, HasEveryAttribute) {
+  const auto model = full_model();
+  expect_the_same_from_json(model.load_balancers);
+  expect_the_same_from_json(model.listeners);
+  expect_the_same_from_json(model.pools);
+  expect_the_same_from_json(model.members);
+  expect_the_same_from_json(model.health_monitors);
+  expect_the_same_from_json(model.floating_ips);
+  EXPECT_EQ(quotas_from_json(quotas_to_json(model.quotas)), model.quotas);
+  const model::DrainedNodes nodes{{"lb1", model::Timestamp(std::chrono::seconds(7))}};
+  EXPECT_EQ(drained_nodes_from_json(drained_nodes_to_json(nodes)), nodes);
+}
+
+TEST(ObjectJson, KeepsWhatItDoesNotKnowAndRefusesWhatItCannotRead) {
+  auto json = to_json(full_model().pools.begin()->second);
+  json["of_a_newer_version"] = 1;
+  const auto read = from_json<model::Pool>(json);
+  ASSERT_TRUE(read);
+  EXPECT_EQ(to_json(*read, json), json);
+  json["lb_algorithm"] = "of a newer version";
+  EXPECT_FALSE(from_json<model::Pool>(json));
+  json["lb_algorithm"] = 7;
+  EXPECT_FALSE(from_json<model::Pool>(json));
+  json.erase("lb_algorithm");
+  EXPECT_EQ(from_json<model::Pool>(json)->lb_algorithm, model::Pool{}.lb_algorithm);
+}
+
+TEST_F(StoreTest, ACopyHasThePositionOfItsOriginal) {
+  const Position original{new_uuid(), 7};
+  {
+    auto store = opened();
+    Commit commit;
+    commit.copy_of = original;
+    EXPECT_EQ(store.commit(commit).value(), 7U);
+  }
+  EXPECT_EQ(opened().load()->position, original);
+  auto store = opened();
+  EXPECT_EQ(store.commit({}).value(), 8U) << "whoever goes on alone counts from there";
+  EXPECT_EQ(store.load()->position, (Position{original.store, 8}));
 }
 
 }  // namespace
