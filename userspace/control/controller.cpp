@@ -79,6 +79,17 @@ model::HealthTable without_unprobed(model::HealthTable health, const model::Mode
   return health;
 }
 
+model::Timestamp now() {
+  return std::chrono::floor<model::Timestamp::duration>(std::chrono::system_clock::now());
+}
+
+// Writes the time of a change into what it has changed, for other nodes to take it over as it is.
+void stamp(model::Model& model, const model::Changes& changes, model::Timestamp now) {
+  model::for_each_kind(model, changes, [&](auto& objects, const auto& changed) {
+    for (const auto& [id, object] : changed.put) objects.change(id)->updated_at = now;
+  });
+}
+
 struct Repair {
   const DataPlaneState& found;
 
@@ -190,7 +201,11 @@ Result<void> Controller::transaction(const Request& changes, Ending ending) {
 // refused may submit again at once, but that request waits until this group has gone to the store.
 void Controller::proceed() {
   if (std::exchange(proceeding_, true)) return;
-  while (!committing_ && !staged_ && (unsaved_ || !waiting_.empty())) {
+  while (!committing_ && !staged_ && (outdated_ || unsaved_ || !waiting_.empty())) {
+    if (outdated_) {
+      fetch_changes();
+      continue;
+    }
     unsaved_ = false;
     auto group = carry_out_waiting();
     auto missing = missing_in_store(group);
@@ -236,6 +251,10 @@ Controller::Group Controller::carry_out_waiting() {
   }
   group.next = std::move(*staged_);
   group.changes = model::changes_between(group.before, group.next);
+  if (writer_->is_shared()) {
+    stamp(group.next, group.changes, now());
+    group.changes = model::changes_between(group.before, group.next);
+  }
   group.events = std::exchange(recorded_, {});
   staged_.reset();
   before_request_.reset();
@@ -325,8 +344,40 @@ void Controller::committed(Group group, const Missing& stored, Result<std::uint6
     notify();
   }
   note_position();
-  for (const auto& one : group.accepted) one.done({});
+  answer(std::move(group));
   proceed();
+}
+
+void Controller::answer(Group group) const {
+  if (group.changes.empty()) {
+    for (const auto& one : group.accepted) one.done({});
+    return;
+  }
+  before_answer_(stored_.position.generation, [accepted = std::move(group.accepted)] {
+    for (const auto& one : accepted) one.done({});
+  });
+}
+
+void Controller::changed_elsewhere() {
+  outdated_ = true;
+  proceed();
+}
+
+// Takes over what somebody else has stored. If it can't be read, whoever told of it will tell
+// again.
+void Controller::fetch_changes() {
+  outdated_ = false;
+  committing_ = true;  // until it is there, nothing goes to the store
+  committing_since_ = std::chrono::steady_clock::now();
+  writer_->load([this](Result<store::Contents> contents) {
+    committing_ = false;
+    if (contents) {
+      take_over(std::move(*contents));
+    } else {
+      event("read what another node has stored: " + contents.error().text());
+    }
+    proceed();
+  });
 }
 
 // Reads what somebody else has stored. Until it is there, nothing else goes to the store.
@@ -340,6 +391,7 @@ void Controller::clashed(Group group, const Missing& stored, const Error& error)
       for (const auto& one : group.accepted) one.done(tl::unexpected(contents.error()));
       return proceed();
     }
+    outdated_ = false;
     take_over(std::move(*contents));
     // Health and statuses alone aren't worth an endless race: the next drift check tries again.
     if (clashes_ >= most_clashes) {
@@ -589,9 +641,10 @@ Attempt Controller::bring_in_line(Verify verify) {
 void Controller::settle(const Attempt& attempt) {
   static const DataPlaneState nothing;
   bool changed = false;
-  auto lines = settle_provisioning(
-      model_, attempt, actual_ ? std::as_const(*actual_) : nothing,
-      std::chrono::floor<model::Timestamp::duration>(std::chrono::system_clock::now()), &changed);
+  auto lines =
+      settle_provisioning(model_, attempt, actual_ ? std::as_const(*actual_) : nothing,
+                          writer_->is_shared() ? std::nullopt : std::optional(now()), &changed);
+  if (!attempt.unreadable && !lost_) applied_generation_ = stored_.position.generation;
   if (attempt.unreadable) event("read the data plane: " + attempt.unreadable->text());
   for (auto& line : lines) event(std::move(line));
   if (changed) unsaved_ = true;

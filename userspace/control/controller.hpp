@@ -8,7 +8,8 @@
 // with the next commit.
 //
 // Somebody else may change the store, too. A commit that clashes with that is given up, the newer
-// state is taken over, and the requests are carried out again on it.
+// state is taken over, and the requests are carried out again on it. Without a commit of ours the
+// newer state is taken over as soon as changed_elsewhere() tells of it.
 //
 // If applying fails, the objects that were pending become ERROR with the reason, and the next
 // change or drift check tries again.
@@ -87,6 +88,17 @@ class Controller {
   // `changes` must fail if one of them did. A rehearsal only tells whether they would be permitted.
   enum class Ending { commit, rehearse };
   Result<void> transaction(const Request& changes, Ending ending = Ending::commit);
+
+  // Says that somebody else has changed the store, which is read and taken over as soon as it has
+  // no commit of ours.
+  void changed_elsewhere();
+
+  // The generation of the store up to which the data plane was made equal to it, read back.
+  std::uint64_t applied_generation() const { return applied_generation_; }
+  // Is asked before changes of this generation, which are stored and applied, are answered; calls
+  // its second argument when they may be.
+  using BeforeAnswer = std::function<void(std::uint64_t, std::function<void()>)>;
+  void set_before_answer(BeforeAnswer before_answer) { before_answer_ = std::move(before_answer); }
 
   // Stores the events in the same commit as the request's changes, so that neither is there without
   // the other. Only within a request.
@@ -203,6 +215,8 @@ class Controller {
   void clashed(Group group, const Missing& stored, const Error& error);
   void carry_out_again(Group group);
   void take_over(store::Contents contents);
+  void fetch_changes();
+  void answer(Group group) const;
   void note_stored(const Missing& stored, std::uint64_t generation);
   void take_notes_back(const Group& group, const store::Commit& commit);
   void forget_surplus_notes();
@@ -237,7 +251,9 @@ class Controller {
   bool proceeding_ = false;  // within proceed()
   bool committing_ = false;  // the store has a commit that it has not answered
   std::chrono::steady_clock::time_point committing_since_;
-  bool unsaved_ = false;  // model_ or health_ may be ahead of stored_
+  bool unsaved_ = false;   // model_ or health_ may be ahead of stored_
+  bool outdated_ = false;  // somebody else has changed the store since stored_
+  std::uint64_t applied_generation_ = 0;
   std::uint64_t commits_ = 0;
   int clashes_ = 0;                        // in a row
   std::uint64_t generation_at_least_ = 0;  // of the next commit; 0: the store counts
@@ -253,6 +269,7 @@ class Controller {
   std::vector<std::function<void()>> observers_;
   std::vector<std::function<void(const std::string&)>> listeners_;
   std::vector<std::string> unheard_;
+  BeforeAnswer before_answer_ = [](std::uint64_t, const std::function<void()>& go_on) { go_on(); };
   std::function<Hook()> hook_ = [] { return Hook::none; };
 };
 

@@ -132,7 +132,7 @@ std::string title(std::string_view kind, const model::Object& object) {
 // now.
 struct Settling {
   const Attempt& attempt;
-  const model::Timestamp now;
+  const std::optional<model::Timestamp> now;
   std::vector<std::string> lines = {};
   bool any_news = false;
 
@@ -142,7 +142,7 @@ struct Settling {
                       object.provisioning_error != reason;
     if (is_pending(object)) {
       note_failure(object, !attempt.unreadable || attempt.counts_as_refused);
-      object.updated_at = now;
+      if (now) object.updated_at = now;
     }
     any_news = any_news || news;
     object.provisioning_status = ProvisioningStatus::error;
@@ -158,7 +158,7 @@ struct Settling {
     if (!is_pending(object)) lines.push_back(title(kind_of(object), object) + " is ACTIVE again");
     object.provisioning_status = ProvisioningStatus::active;
     object.provisioning_error.clear();
-    object.updated_at = now;
+    if (now) object.updated_at = now;
     note_failure(object, false);
     return any_news = true;
   }
@@ -167,8 +167,8 @@ struct Settling {
 }  // namespace
 
 std::vector<std::string> settle_provisioning(model::Model& model, const Attempt& attempt,
-                                             const DataPlaneState& actual, model::Timestamp now,
-                                             bool* changed) {
+                                             const DataPlaneState& actual,
+                                             std::optional<model::Timestamp> now, bool* changed) {
   const auto reasons = attempt.unreadable ? all_pending(model, *attempt.unreadable)
                                           : reasons_of(model, attempt.refusals, actual);
   Settling settling{attempt, now};

@@ -27,13 +27,15 @@ struct Attempt {
 // entry it refused becomes ERROR with the reason, and so does its load balancer; if the refusal
 // belongs to no object any more (a removal), the load balancers that are pending become ERROR. If
 // the data plane is unreadable, whatever is pending becomes ERROR. updated_at of an object that
-// settles is `now`, because the real service writes the row then and clients wait for it. A load
-// balancer that was pending when it was refused is marked change_failed. One that became ERROR on
+// settles is `now`, because the real service writes the row then and clients wait for it; nullopt:
+// whoever made the change has set it. A load balancer that was
+// pending when it was refused is marked change_failed. One that became ERROR on
 // its own, or because nothing could be read, is not, so it takes the changes that mend it. Returns
 // one line per object that became ERROR or ACTIVE again. `changed` (may be null) is set if any
 // object has changed.
 std::vector<std::string> settle_provisioning(model::Model& model, const Attempt& attempt,
-                                             const DataPlaneState& actual, model::Timestamp now,
+                                             const DataPlaneState& actual,
+                                             std::optional<model::Timestamp> now,
                                              bool* changed = nullptr);
 
 // Says whether any object is not ACTIVE.

@@ -17,6 +17,9 @@ class Writer {
   using Done = std::function<void(Result<std::uint64_t>)>;
 
   virtual ~Writer() = default;
+  // Says whether other nodes store their changes where this one does. Then a change's updated_at is
+  // a part of it, and each node finds out provisioning status for itself.
+  virtual bool is_shared() const { return false; }
   // Commits, in the order of the calls. `done` is called on the caller's thread, within the call or
   // later.
   virtual void commit(Commit commit, Done done) = 0;

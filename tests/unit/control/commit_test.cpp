@@ -471,5 +471,43 @@ TEST_F(CommitTest, NotesDoNotWaitForADiskThatHangsAndComeInTheirOrder) {
   EXPECT_THAT(numbers_of(store.kept), ElementsAre(1, 2));
 }
 
+TEST_F(CommitTest, WhatSomebodyElseHasStoredIsTakenOverWithoutAChangeOfOurs) {
+  build();
+  store.contents.model.load_balancers.change(walkthrough.lb)->name = "from another node";
+  store.contents.position.generation++;
+  controller->changed_elsewhere();
+  EXPECT_EQ(name(), "from another node");
+  EXPECT_EQ(controller->applied_generation(), store.contents.position.generation);
+  expect_consistent();
+}
+
+TEST_F(CommitTest, WhatSomebodyElseHasStoredWaitsForACommitOfOurs) {
+  build();
+  writer.hold = true;
+  add_member("10.0.0.7");
+  controller->changed_elsewhere();
+  EXPECT_TRUE(controller->committing());
+  writer.let_through();
+  EXPECT_THAT(answers, ElementsAre("ok"));
+  EXPECT_TRUE(controller->model().members.contains(added));
+  expect_consistent();
+}
+
+TEST_F(CommitTest, AnAnswerWaitsForWhoeverMustKnowOfTheChange) {
+  build();
+  std::function<void()> let_go;
+  std::uint64_t generation = 0;
+  controller->set_before_answer([&](std::uint64_t of_change, std::function<void()> go_on) {
+    generation = of_change;
+    let_go = std::move(go_on);
+  });
+  add_member("10.0.0.7");
+  EXPECT_THAT(answers, IsEmpty());
+  EXPECT_THAT(ring(), Contains(added)) << "it is applied";
+  EXPECT_EQ(generation, controller->applied_generation());
+  let_go();
+  EXPECT_THAT(answers, ElementsAre("ok"));
+}
+
 }  // namespace
 }  // namespace sluice::control
