@@ -1,0 +1,29 @@
+// Keys: the names of a fleet's keys in etcd. They are read by other versions and may not change.
+//
+//   PREFIXv1/generation          {"store": UUID, "generation": N, "request": UUID, "node": NAME}
+//   PREFIXv1/commits/NODE        the id of the node's last request that was committed
+//   PREFIXv1/objects/KIND/UUID   an object (store/object_json.hpp), with "generation": N
+//   PREFIXv1/quotas, PREFIXv1/drained_nodes
+//   PREFIXv1/nodes/NODE          a live node (roster.hpp), under a lease
+#pragma once
+
+#include <string>
+
+namespace sluice::fleet {
+
+struct Keys {
+  std::string prefix = "/sluice/";
+
+  std::string all() const { return prefix + "v1/"; }
+  std::string generation() const { return all() + "generation"; }
+  std::string commit_of(const std::string& node) const { return all() + "commits/" + node; }
+  std::string objects() const { return all() + "objects/"; }
+  std::string quotas() const { return all() + "quotas"; }
+  std::string drained_nodes() const { return all() + "drained_nodes"; }
+  std::string nodes() const { return all() + "nodes/"; }
+  std::string rehearsal(std::size_t number) const {
+    return all() + "rehearsal/" + std::to_string(number);
+  }
+};
+
+}  // namespace sluice::fleet
