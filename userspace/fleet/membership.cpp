@@ -1,0 +1,139 @@
+#include "fleet/membership.hpp"
+
+#include <chrono>
+#include <iterator>
+#include <utility>
+
+namespace sluice::fleet {
+namespace {
+
+// A client that reads at once what it has changed, at any node, shall find it there.
+constexpr auto longest_wait_for_others = std::chrono::milliseconds(300);
+
+std::string_view word(Standing standing) {
+  switch (standing) {
+    case Standing::connecting:
+      return "CONNECTING";
+    case Standing::following:
+      return "FOLLOWING";
+    case Standing::cut_off:
+      return "CUT_OFF";
+    case Standing::refused:
+      return "REFUSED";
+  }
+  return "";
+}
+
+// Adds the objects of one table that the data plane has refused.
+template <typename T>
+void add_errors(NodeEntry& entry, const model::Table<T>& table) {
+  for (const auto* object : table.with(model::Facet::unsettled)) {
+    if (object->provisioning_status != model::ProvisioningStatus::error) continue;
+    entry.errors_count++;
+    if (entry.errors.size() < most_errors)
+      entry.errors.emplace(object->id, object->provisioning_error);
+  }
+}
+
+}  // namespace
+
+Membership::Membership(Etcd& etcd, store::Writer& copy, const store::Contents& contents,
+                       Settings settings, Event event)
+    : etcd_(etcd),
+      settings_(std::move(settings)),
+      event_(std::move(event)),
+      writer_(etcd, copy, contents,
+              {.keys = settings_.keys,
+               .node = settings_.node,
+               .accept_older_state = settings_.accept_older_state}),
+      roster_(settings_.keys),
+      presence_(etcd, settings_.keys, event_) {}
+
+void Membership::start(control::Controller& controller) {
+  controller_ = &controller;
+  controller.on_change([this] { show(); });
+  controller.set_before_answer([this](std::uint64_t generation, std::function<void()> go_on) {
+    show();
+    wait_for_others(generation, std::move(go_on));
+  });
+  writer_.start({.changed_elsewhere = [this] { controller_->changed_elsewhere(); },
+                 .nodes_read =
+                     [this](std::int64_t revision, const std::vector<KeyValue>& all) {
+                       roster_.reset(revision, all);
+                       answer_those_that_may();
+                     },
+                 .nodes_changed =
+                     [this](const std::vector<Change>& changes) {
+                       roster_.follow(changes);
+                       answer_those_that_may();
+                     },
+                 .standing_changed = [this] { show(); },
+                 .event = event_});
+  show();
+}
+
+void Membership::wait_for_others(std::uint64_t generation, std::function<void()> go_on) {
+  if (roster_.have_applied(generation, settings_.node)) return go_on();
+  waiting_.push_back({generation, std::move(go_on)});
+  etcd_.after(longest_wait_for_others, [this, generation] {
+    while (!waiting_.empty() && waiting_.front().generation <= generation) {
+      const auto late = std::move(waiting_.front());
+      waiting_.pop_front();
+      late.go_on();
+    }
+  });
+}
+
+void Membership::answer_those_that_may() {
+  while (!waiting_.empty() && roster_.have_applied(waiting_.front().generation, settings_.node)) {
+    const auto next = std::move(waiting_.front());
+    waiting_.pop_front();
+    next.go_on();
+  }
+}
+
+// Tells the others how far this node is.
+void Membership::show() {
+  const auto& model = controller_->model();
+  NodeEntry entry{.name = settings_.node,
+                  .instance = settings_.instance,
+                  .version = settings_.version,
+                  .applied = controller_->applied_generation(),
+                  .errors = {},
+                  .errors_count = 0};
+  // Before it has read etcd's state, it has applied another one.
+  if (writer_.standing() != Standing::following) entry.applied = 0;
+  add_errors(entry, model.load_balancers);
+  add_errors(entry, model.listeners);
+  add_errors(entry, model.pools);
+  add_errors(entry, model.members);
+  add_errors(entry, model.health_monitors);
+  add_errors(entry, model.floating_ips);
+  presence_.show(std::move(entry));
+}
+
+control::FleetState Membership::state() const {
+  control::FleetState state{.name = settings_.keys.prefix,
+                            .state = std::string(word(writer_.standing())),
+                            .reason = writer_.reason(),
+                            .generation = 0,
+                            .nodes = {}};
+  if (const auto& head = writer_.mirror().head()) state.generation = head->generation;
+  for (const auto& [name, node] : roster_.nodes()) {
+    state.nodes.push_back({.name = name,
+                           .version = node.version,
+                           .is_this = name == settings_.node,
+                           .applied = node.applied,
+                           .errors = node.errors_count});
+  }
+  return state;
+}
+
+// While etcd can't be reached, nobody knows how the others are.
+control::Elsewhere Membership::elsewhere(const Uuid& object) const {
+  if (writer_.standing() != Standing::following) return {};
+  return {.pending = !roster_.have_applied(writer_.mirror().generation_of(object), settings_.node),
+          .error = roster_.error_of(object, settings_.node)};
+}
+
+}  // namespace sluice::fleet

@@ -1,0 +1,88 @@
+#include "fleet/presence.hpp"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+namespace sluice::fleet {
+
+void Presence::show(NodeEntry entry) {
+  entry_ = std::move(entry);
+  if (!std::exchange(is_begun_, true)) etcd_.after(time_between_renewals, [this] { renew(); });
+  proceed();
+}
+
+// Does the next thing that is missing: a lease, or the key's value.
+void Presence::proceed() {
+  if (is_busy_) return;
+  if (lease_ != 0 && written_ == entry_.text()) return;
+  is_busy_ = true;
+  if (lease_ != 0) return write();
+  etcd_.grant(life, [this](const Answer<std::int64_t>& lease) {
+    if (!lease) return try_again();
+    lease_ = *lease;
+    is_busy_ = false;
+    proceed();
+  });
+}
+
+void Presence::try_again() {
+  etcd_.after(pause, [this] {
+    is_busy_ = false;
+    proceed();
+  });
+}
+
+// Compares what is there, so that two nodes of one name notice each other.
+void Presence::write() {
+  const auto key = keys_.nodes() + entry_.name;
+  auto value = entry_.text();
+  Transaction transaction{.key = key,
+                          .expected = present_,
+                          .puts = {{key, value, lease_}},
+                          .removals = {},
+                          .read_otherwise = {key}};
+  etcd_.transact(std::move(transaction),
+                 [this, value = std::move(value)](const Answer<TransactionReply>& answer) {
+                   written(value, answer);
+                 });
+}
+
+void Presence::written(const std::string& value, const Answer<TransactionReply>& answer) {
+  if (!answer) {
+    if (answer.error().text.find("lease not found") != std::string::npos) lease_ = 0;
+    return try_again();
+  }
+  if (!answer->happened) return found_another(*answer);
+  present_ = written_ = value;
+  is_busy_ = false;
+  proceed();
+}
+
+// The key has another value than was thought: of an earlier run, or of another node.
+void Presence::found_another(const TransactionReply& reply) {
+  present_ = reply.read.empty() ? std::nullopt : std::optional(reply.read.front().value);
+  const auto other = present_ ? NodeEntry::parse(*present_) : std::nullopt;
+  if (!other || other->instance == entry_.instance) return write();
+  present_.reset();  // it is left to the other one, as long as that lives
+  written_.clear();
+  if (!std::exchange(told_of_another_, true)) {
+    event_(fmt::format("another machine calls itself {}, too: nobody will see this one (--node)",
+                       entry_.name));
+  }
+  try_again();
+}
+
+void Presence::renew() {
+  etcd_.after(time_between_renewals, [this] { renew(); });
+  if (lease_ == 0) return;
+  etcd_.renew(lease_, [this](const Answer<bool>& alive) {
+    if (!alive || *alive) return;
+    lease_ = 0;
+    present_.reset();
+    written_.clear();
+    proceed();
+  });
+}
+
+}  // namespace sluice::fleet

@@ -1,0 +1,87 @@
+#include "fleet/roster.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <boost/json/object.hpp>
+#include <boost/json/parse.hpp>
+#include <boost/json/serialize.hpp>
+
+namespace sluice::fleet {
+namespace json = boost::json;
+
+std::string NodeEntry::text() const {
+  json::object told;
+  for (const auto& [object, error] : errors) told.emplace(to_string(object), error);
+  return json::serialize(json::object{{"name", name},
+                                      {"instance", instance},
+                                      {"version", version},
+                                      {"applied", applied},
+                                      {"errors", std::move(told)},
+                                      {"errors_count", errors_count}});
+}
+
+std::optional<NodeEntry> NodeEntry::parse(const std::string& text) {
+  boost::system::error_code error;
+  const auto value = json::parse(text, error);
+  if (error || !value.is_object()) return std::nullopt;
+  const auto& object = value.get_object();
+  const auto text_at = [&](std::string_view name) {
+    const auto* found = object.if_contains(name);
+    return found && found->is_string() ? std::string(found->get_string()) : std::string();
+  };
+  const auto number_at = [&](std::string_view name) {
+    const auto* found = object.if_contains(name);
+    return found && found->is_int64() ? static_cast<std::uint64_t>(found->get_int64()) : 0;
+  };
+  NodeEntry entry{
+      text_at("name"),          text_at("instance"), text_at("version"), number_at("applied"), {},
+      number_at("errors_count")};
+  if (const auto* errors = object.if_contains("errors"); errors && errors->is_object()) {
+    for (const auto& [id, why] : errors->get_object()) {
+      const auto uuid = parse_uuid(id);
+      if (uuid && why.is_string()) entry.errors.emplace(*uuid, std::string(why.get_string()));
+    }
+  }
+  return entry;
+}
+
+void Roster::reset(std::int64_t revision, const std::vector<KeyValue>& all) {
+  revision_ = revision;
+  nodes_.clear();
+  for (const auto& [key, value, modified] : all) {
+    if (!key.starts_with(keys_.nodes())) continue;
+    if (auto entry = NodeEntry::parse(value))
+      nodes_.insert_or_assign(key.substr(keys_.nodes().size()), std::move(*entry));
+  }
+}
+
+void Roster::follow(const std::vector<Change>& changes) {
+  for (const auto& [entry, removed] : changes) {
+    if (entry.modified <= revision_ || !entry.key.starts_with(keys_.nodes())) continue;
+    const auto name = entry.key.substr(keys_.nodes().size());
+    auto parsed = removed ? std::nullopt : NodeEntry::parse(entry.value);
+    if (parsed) {
+      nodes_.insert_or_assign(name, std::move(*parsed));
+    } else {
+      nodes_.erase(name);
+    }
+  }
+}
+
+bool Roster::have_applied(std::uint64_t generation, const std::string& but) const {
+  return std::ranges::all_of(nodes_, [&](const auto& node) {
+    return node.first == but || node.second.applied >= generation;
+  });
+}
+
+std::string Roster::error_of(const Uuid& object, const std::string& but) const {
+  for (const auto& [name, node] : nodes_) {
+    const auto found = node.errors.find(object);
+    if (name != but && found != node.errors.end())
+      return fmt::format("{}: {}", name, found->second);
+  }
+  return {};
+}
+
+}  // namespace sluice::fleet

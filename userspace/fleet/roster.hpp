@@ -1,0 +1,53 @@
+// Roster: the live nodes of a fleet, each as it describes itself under its key. Pure.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/uuid.hpp"
+#include "fleet/etcd.hpp"
+#include "fleet/keys.hpp"
+
+namespace sluice::fleet {
+
+// What a node writes under its key. Attributes may be added, and none may change its meaning.
+struct NodeEntry {
+  std::string name;
+  std::string instance;  // of the machine: two with one name are a mistake
+  std::string version;
+  std::uint64_t applied = 0;           // the generation up to which its maps were read back
+  std::map<Uuid, std::string> errors;  // by object: why its data plane refused it
+  std::size_t errors_count = 0;        // also those that there was no room for
+
+  std::string text() const;
+  static std::optional<NodeEntry> parse(const std::string& text);
+  bool operator==(const NodeEntry&) const = default;
+};
+
+// A node tells of so many errors.
+constexpr std::size_t most_errors = 50;
+
+class Roster {
+ public:
+  explicit Roster(Keys keys) : keys_(std::move(keys)) {}
+
+  // All keys as of a revision.
+  void reset(std::int64_t revision, const std::vector<KeyValue>& all);
+  void follow(const std::vector<Change>& changes);
+
+  const std::map<std::string, NodeEntry>& nodes() const { return nodes_; }
+  // Whether all others have applied this generation.
+  bool have_applied(std::uint64_t generation, const std::string& but) const;
+  // "lb2: map is full"; empty: no other node has refused the object.
+  std::string error_of(const Uuid& object, const std::string& but) const;
+
+ private:
+  Keys keys_;
+  std::int64_t revision_ = 0;  // of the last reading
+  std::map<std::string, NodeEntry> nodes_;
+};
+
+}  // namespace sluice::fleet
