@@ -65,7 +65,9 @@ struct Kind<model::FloatingIp> {
 
 inline View view(const Call& call) {
   auto& controller = call.context.controller;
-  return {controller.model(), controller.health(), controller.full_listeners()};
+  View view{controller.model(), controller.health(), controller.full_listeners()};
+  view.fleet = call.context.fleet;
+  return view;
 }
 
 inline model::Timestamp now() {

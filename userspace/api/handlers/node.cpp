@@ -2,6 +2,9 @@
 //
 //   GET /v1/node                                  what it announces to routers, and why not
 //   PUT /v1/node {"node": {"drained": true}}      drains it, or ends that
+//   GET /v1/nodes                                 the live nodes of its fleet
+//   GET /v1/cluster                               whether it follows the fleet's state, and why not
+//   POST /v1/cluster/restore                      makes this node's state the fleet's (routes.cpp)
 //
 // A drain is a part of the desired state: it is stored, and outlives a restart.
 #include "api/handlers/collection.hpp"
@@ -57,7 +60,50 @@ Reply shown(const Call& call) {
   return {200, json::object{{"node", render_node(call.context)}}};
 }
 
+json::object render_nodes_entry(const Context& context, const control::NodeState& node) {
+  return {{"name", node.name},
+          {"version", node.version},
+          {"this_node", node.is_this},
+          {"applied_generation", node.applied},
+          {"errors", node.errors},
+          {"drained", context.controller.model().drained_nodes.contains(node.name)}};
+}
+
 }  // namespace
+
+Result<Reply> list_nodes(const Call& call) {
+  json::array nodes;
+  if (const auto* fleet = call.context.fleet) {
+    for (const auto& node : fleet->state().nodes)
+      nodes.push_back(render_nodes_entry(call.context, node));
+  } else {
+    control::NodeState alone;
+    alone.name = call.context.node;
+    alone.is_this = true;
+    alone.applied = call.context.controller.applied_generation();
+    nodes.push_back(render_nodes_entry(call.context, alone));
+  }
+  return Reply{200, json::object{{"nodes", std::move(nodes)}}};
+}
+
+Result<Reply> show_cluster(const Call& call) {
+  if (call.request.method == "POST" && !call.context.fleet)
+    return fail(ErrorKind::conflict, "This node is alone.", "start sluiced with --cluster");
+  json::object cluster{{"prefix", nullptr},
+                       {"state", "ALONE"},
+                       {"reason", "sluiced was started without --cluster"},
+                       {"generation", call.context.controller.applied_generation()},
+                       {"nodes", 1}};
+  if (const auto* fleet = call.context.fleet) {
+    const auto state = fleet->state();
+    cluster = {{"prefix", state.name},
+               {"state", state.state},
+               {"reason", state.reason},
+               {"generation", state.generation},
+               {"nodes", state.nodes.size()}};
+  }
+  return Reply{200, json::object{{"cluster", std::move(cluster)}}};
+}
 
 Result<Reply> show_node(const Call& call) {
   return shown(call);

@@ -124,6 +124,9 @@ constexpr Route routes[] = {
     {"GET", "/v1/entrance", show_entrance},
     {"GET", "/v1/node", show_node},
     {"PUT", "/v1/node", update_node},
+    {"GET", "/v1/nodes", list_nodes},
+    {"GET", "/v1/cluster", show_cluster},
+    {"POST", "/v1/cluster/restore", show_cluster},  // when it is done
     {"GET", "/v1/drops", list_drops},
     {"GET", "/v1/events", list_events},
     {"GET", "/v1/counters", list_counters},
@@ -260,7 +263,7 @@ auto guarded(const Request& request, const Answer& answer) -> decltype(answer())
 bool may_change_model(const Request& request) {
   if (request.method == "GET" || request.method == "HEAD") return false;
   return !request.target.starts_with("/v1/") || request.target.starts_with("/v1/batch") ||
-         request.target.starts_with("/v1/restore") || request.target.starts_with("/v1/node");
+         request.target.starts_with("/v1/restore") || path_of(request.target) == "/v1/node";
 }
 
 // After so many allocated addresses that turned out to be taken, the subnet is given up.
@@ -392,10 +395,32 @@ void submit_with_backup(const Context& context, Request request,
       });
 }
 
+// Marks answers of a node that does not follow the fleet's state: what they show may be old.
+std::function<void(Response)> marked(const control::Fleet& fleet,
+                                     std::function<void(Response)> done) {
+  return [&fleet, done = std::move(done)](Response response) {
+    const auto state = fleet.state();
+    if (state.state != "FOLLOWING") response.headers.emplace_back("X-Sluice-Fleet", state.state);
+    done(std::move(response));
+  };
+}
+
+// Makes this node's state the fleet's, and then answers with what has become of that.
+void restore_cluster(const Context& context, const Request& request,
+                     std::function<void(Response)> done) {
+  context.fleet->restore([context, request, done = std::move(done)](const Result<void>& restored) {
+    done(restored ? dispatch_guarded(context, request).response : fault(restored.error()));
+  });
+}
+
 }  // namespace
 
 void answer(const Context& context, const Request& request, std::function<void(Response)> done) {
+  if (context.fleet) done = marked(*context.fleet, std::move(done));
   if (asks_for_events(request)) return answer_with_events(context, request, std::move(done));
+  if (context.fleet && request.method == "POST" && request.who.role == Role::admin &&
+      path_of(request.target) == "/v1/cluster/restore")
+    return restore_cluster(context, request, std::move(done));
   if (!may_change_model(request)) {
     auto dispatched = dispatch_guarded(context, request);
     if (dispatched.inspect)

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <boost/json/serialize.hpp>
+#include <cerrno>
 
 #include "base/printable.hpp"
 #include "base/uuid.hpp"
@@ -12,8 +13,10 @@
 namespace sluice::api {
 namespace {
 
-unsigned status_of(ErrorKind kind) {
-  switch (kind) {
+unsigned status_of(const Error& error) {
+  // The service's state is elsewhere, and it can't be reached.
+  if (error.kind == ErrorKind::system && error.system_errno == EHOSTUNREACH) return 503;
+  switch (error.kind) {
     case ErrorKind::invalid:
       return 400;
     case ErrorKind::not_found:
@@ -40,7 +43,7 @@ std::string quotable(std::string text) {
 
 Response fault(const Error& error) {
   Response response;
-  response.status = status_of(error.kind);
+  response.status = status_of(error);
   response.request_id = new_request_id();
   if (response.status == 500) response.internal_error = error.text();
   response.body = boost::json::serialize(boost::json::object{

@@ -15,6 +15,7 @@
 #include "base/result.hpp"
 #include "base/turn_times.hpp"
 #include "control/controller.hpp"
+#include "control/fleet.hpp"
 #include "control/vip_routes.hpp"
 
 namespace sluice::api {
@@ -79,6 +80,7 @@ struct Context {
   std::string node = {};                           // this node's name
   EventSearch* event_search = nullptr;  // set by the handler of GET /v1/events; may be null
   const TurnTimes* turns = nullptr;     // the event loop's; null: there is none
+  control::Fleet* fleet = nullptr;      // null: this node is alone
 };
 
 // A request with its route's parameters.

@@ -59,13 +59,28 @@ json::string word(Enum value) {
   return json::string(model::name(value));
 }
 
+struct Provisioning {
+  std::string_view status;
+  std::string error;
+};
+
+// In a fleet an object is ACTIVE when it is at all live nodes.
+Provisioning provisioning(const View& view, const model::Object& object) {
+  const Provisioning here{model::name(object.provisioning_status), object.provisioning_error};
+  if (!view.fleet || object.provisioning_status != model::ProvisioningStatus::active) return here;
+  auto elsewhere = view.fleet->elsewhere(object.id);
+  if (!elsewhere.error.empty()) return {"ERROR", std::move(elsewhere.error)};
+  return elsewhere.pending ? Provisioning{"PENDING_UPDATE", ""} : here;
+}
+
 // The attributes of every object, with the project under both of its names. The reason of ERROR is
 // an addition of ours; the real service doesn't tell it.
-json::object common(const model::Object& object, model::OperatingStatus status) {
+json::object common(const View& view, const model::Object& object, model::OperatingStatus status) {
+  const auto provisioned = provisioning(view, object);
   json::object out{
       {"id", render(object.id)},
       {"name", object.name},
-      {"provisioning_status", word(object.provisioning_status)},
+      {"provisioning_status", provisioned.status},
       {"operating_status", word(status)},
       {"admin_state_up", object.admin_state_up},
       {"project_id", object.project_id},
@@ -74,9 +89,7 @@ json::object common(const model::Object& object, model::OperatingStatus status) 
       {"updated_at", or_null(object.updated_at)},
       {"tags", json::array(object.tags.begin(), object.tags.end())},
   };
-  if (!object.provisioning_error.empty()) {
-    out.emplace("provisioning_error", object.provisioning_error);
-  }
+  if (!provisioned.error.empty()) out.emplace("provisioning_error", provisioned.error);
   return out;
 }
 
@@ -114,7 +127,7 @@ void append(json::object& object, json::object more) {
 }  // namespace
 
 json::object render(const View& view, const model::LoadBalancer& object) {
-  auto out = common(object, operating_status(view.relations, view.health, object, view.full));
+  auto out = common(view, object, operating_status(view.relations, view.health, object, view.full));
   append(out, {
                   {"description", object.description},
                   {"vip_address", render(object.vip_address)},
@@ -134,7 +147,7 @@ json::object render(const View& view, const model::LoadBalancer& object) {
 }
 
 json::object render(const View& view, const model::Listener& object) {
-  auto out = common(object, operating_status(view.relations, view.health, object, view.full));
+  auto out = common(view, object, operating_status(view.relations, view.health, object, view.full));
   append(out, {
                   {"description", object.description},
                   {"protocol", word(object.protocol)},
@@ -167,7 +180,7 @@ json::object render(const View& view, const model::Listener& object) {
 }
 
 json::object render(const View& view, const model::Pool& object) {
-  auto out = common(object, operating_status(view.relations, view.health, object));
+  auto out = common(view, object, operating_status(view.relations, view.health, object));
   append(out, {
                   {"description", object.description},
                   {"protocol", word(object.protocol)},
@@ -196,7 +209,7 @@ json::object render(const View& view, const model::Pool& object) {
 }
 
 json::object render(const View& view, const model::Member& object) {
-  auto out = common(object, operating_status(view.relations, view.health, object));
+  auto out = common(view, object, operating_status(view.relations, view.health, object));
   append(out, {
                   {"address", as_typed(object.address, object.typed_address)},
                   {"protocol_port", object.protocol_port},
@@ -213,8 +226,8 @@ json::object render(const View& view, const model::Member& object) {
   return out;
 }
 
-json::object render(const View&, const model::HealthMonitor& object) {
-  auto out = common(object, operating_status(object));
+json::object render(const View& view, const model::HealthMonitor& object) {
+  auto out = common(view, object, operating_status(object));
   const bool http = model::asks_for_page(object.type);
   const auto http_only = [&](const std::string& text) {
     return http ? json::value(text) : json::value(nullptr);
@@ -324,25 +337,27 @@ json::object render_tree(const View& view, const model::LoadBalancer& object) {
 
 namespace {
 
-json::object status_entry(const model::Object& object, model::OperatingStatus status) {
+json::object status_entry(const View& view, const model::Object& object,
+                          model::OperatingStatus status) {
   return {
       {"id", render(object.id)},
       {"name", object.name},
       {"operating_status", word(status)},
-      {"provisioning_status", word(object.provisioning_status)},
+      {"provisioning_status", provisioning(view, object).status},
   };
 }
 
 json::object status_entry(const View& view, const model::Pool& pool) {
-  auto out = status_entry(pool, operating_status(view.relations, view.health, pool));
+  auto out = status_entry(view, pool, operating_status(view.relations, view.health, pool));
   if (const auto* monitor = view.relations.monitor_of(pool.id)) {
-    auto entry = status_entry(*monitor, operating_status(*monitor));
+    auto entry = status_entry(view, *monitor, operating_status(*monitor));
     entry.emplace("type", word(monitor->type));
     out.emplace("health_monitor", std::move(entry));
   }
   json::array members;
   for (const auto* member : view.relations.members_of(pool.id)) {
-    auto entry = status_entry(*member, operating_status(view.relations, view.health, *member));
+    auto entry =
+        status_entry(view, *member, operating_status(view.relations, view.health, *member));
     entry.emplace("address", as_typed(member->address, member->typed_address));
     entry.emplace("protocol_port", member->protocol_port);
     members.push_back(std::move(entry));
@@ -356,7 +371,7 @@ json::object status_entry(const View& view, const model::Pool& pool) {
 json::object render_status_tree(const View& view, const model::LoadBalancer& object) {
   json::array listeners;
   for (const auto* listener : view.relations.listeners_of(object.id)) {
-    auto entry = status_entry(*listener,
+    auto entry = status_entry(view, *listener,
                               operating_status(view.relations, view.health, *listener, view.full));
     json::array pools;
     if (listener->default_pool_id) {
@@ -367,7 +382,7 @@ json::object render_status_tree(const View& view, const model::LoadBalancer& obj
     listeners.push_back(std::move(entry));
   }
   auto root =
-      status_entry(object, operating_status(view.relations, view.health, object, view.full));
+      status_entry(view, object, operating_status(view.relations, view.health, object, view.full));
   root.emplace("listeners", std::move(listeners));
   return {{"statuses", json::object{{"loadbalancer", std::move(root)}}}};
 }

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "control/fleet.hpp"
 #include "model/objects.hpp"
 #include "model/relations.hpp"
 #include "model/status.hpp"
@@ -25,6 +26,7 @@ struct View {
   const model::HealthTable& health;
   model::FullListeners full;
   model::Relations relations;
+  const control::Fleet* fleet = nullptr;  // null: this node is alone
 };
 
 boost::json::object render(const View& view, const model::LoadBalancer& object);

@@ -13,6 +13,7 @@
 #include "api/server/http_listener.hpp"
 #include "base/turn_times.hpp"
 #include "control/controller.hpp"
+#include "control/fleet.hpp"
 #include "control/vip_routes.hpp"
 #include "records/recorder.hpp"
 
@@ -59,6 +60,8 @@ struct Options {
   // Of the recorder, for the metrics; null: nothing is recorded. Must outlive the server.
   const records::Recorder::Counts* records = nullptr;
   std::string node = {};  // its name
+  // The other nodes with the same desired state; null: there are none. Must outlive the server.
+  control::Fleet* fleet = nullptr;
 };
 
 class Server {

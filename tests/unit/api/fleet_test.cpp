@@ -1,0 +1,90 @@
+// A fleet: what the API shows of the other nodes.
+#include <gmock/gmock.h>
+
+#include "api_fixture.hpp"
+
+namespace sluice::api {
+namespace {
+
+class TwoNodes : public control::Fleet {
+ public:
+  control::FleetState now{.name = "/sluice/",
+                          .state = "FOLLOWING",
+                          .reason = "",
+                          .generation = 7,
+                          .nodes = {{.name = "lb1", .version = "1", .is_this = true, .applied = 7},
+                                    {.name = "lb2", .version = "1", .applied = 6, .errors = 1}}};
+  control::Elsewhere there;
+  Result<void> restored;
+
+  control::FleetState state() const override { return now; }
+  control::Elsewhere elsewhere(const Uuid&) const override { return there; }
+  void restore(std::function<void(Result<void>)> done) override { done(restored); }
+};
+
+class FleetTest : public ApiTest {
+ protected:
+  Answer ask(const std::string& method, const std::string& target) {
+    Context context{controller(), "project", events_};
+    context.fleet = &fleet_;
+    Request request{method, target, ""};
+    request.who = who_;
+    Answer answer;
+    api::answer(context, request,
+                [&](Response response) { answer.response = std::move(response); });
+    answer.status = answer.response.status;
+    if (!answer.response.body.empty()) answer.json = boost::json::parse(answer.response.body);
+    return answer;
+  }
+  std::string provisioning_status(const std::string& id) {
+    const auto shown = ask("GET", "/v2.0/lbaas/loadbalancers/" + id);
+    return std::string(shown.json.at("loadbalancer").at("provisioning_status").as_string());
+  }
+
+  TwoNodes fleet_;
+};
+
+TEST_F(FleetTest, an_object_is_active_when_it_is_at_all_nodes) {
+  const auto id = create_load_balancer();
+  EXPECT_EQ(provisioning_status(id), "ACTIVE");
+  fleet_.there = {.pending = true, .error = ""};
+  EXPECT_EQ(provisioning_status(id), "PENDING_UPDATE");
+  const auto changed =
+      put("/v2.0/lbaas/loadbalancers/" + id, R"({"loadbalancer": {"name": "another"}})");
+  EXPECT_EQ(changed.status, 200U) << "what other nodes lack refuses no change";
+  fleet_.there = {.pending = true, .error = "lb2: members: map is full"};
+  EXPECT_EQ(provisioning_status(id), "ERROR");
+  const auto shown = ask("GET", "/v2.0/lbaas/loadbalancers/" + id);
+  EXPECT_EQ(shown.json.at("loadbalancer").at("provisioning_error"), "lb2: members: map is full");
+}
+
+TEST_F(FleetTest, answers_of_a_node_that_does_not_follow_are_marked) {
+  EXPECT_TRUE(ask("GET", "/v1/cluster").response.headers.empty());
+  fleet_.now.state = "CUT_OFF";
+  const auto shown = ask("GET", "/v2.0/lbaas/loadbalancers");
+  ASSERT_EQ(shown.response.headers.size(), 1U);
+  EXPECT_EQ(shown.response.headers[0],
+            (std::pair<std::string, std::string>{"X-Sluice-Fleet", "CUT_OFF"}));
+}
+
+TEST_F(FleetTest, nodes_are_listed_and_a_state_restored) {
+  const auto nodes = ask("GET", "/v1/nodes").json.at("nodes").as_array();
+  ASSERT_EQ(nodes.size(), 2U);
+  EXPECT_EQ(nodes[1].at("applied_generation"), 6);
+  EXPECT_EQ(ask("GET", "/v1/cluster").json.at("cluster").at("nodes"), 2);
+  EXPECT_EQ(ask("POST", "/v1/cluster/restore").status, 200U);
+  fleet_.restored = fail(ErrorKind::conflict, "This node follows the state in etcd already.");
+  EXPECT_EQ(ask("POST", "/v1/cluster/restore").status, 409U);
+  fleet_.restored =
+      tl::unexpected(Error{ErrorKind::system, "etcd can't be reached", "", EHOSTUNREACH});
+  EXPECT_EQ(ask("POST", "/v1/cluster/restore").status, 503U);
+}
+
+TEST_F(FleetTest, a_node_alone_is_a_fleet_of_one) {
+  EXPECT_EQ(get("/v1/nodes").json.at("nodes").as_array().size(), 1U);
+  EXPECT_EQ(get("/v1/cluster").json.at("cluster").at("state"), "ALONE");
+  EXPECT_EQ(post("/v1/cluster/restore", "").status, 409U);
+}
+
+}  // namespace
+}  // namespace sluice::api
