@@ -12,6 +12,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <ctime>
+#include <fstream>
 #include <iostream>
 #include <optional>
 
@@ -26,6 +27,8 @@
 #include "dataplane/bpf_data_plane.hpp"
 #include "dataplane/hash_key.hpp"
 #include "dataplane/slow_lane.hpp"
+#include "fleet/etcd_client.hpp"
+#include "fleet/membership.hpp"
 #include "kernel/pin_lock.hpp"
 #include "kernel/program.hpp"
 #include "logging.hpp"
@@ -264,6 +267,29 @@ Result<void> announce(std::optional<control::VipRoutes>& vip_routes, boost::asio
   return {};
 }
 
+// Tells machines apart whose nodes have one name by mistake.
+std::string machine_id() {
+  std::ifstream file("/etc/machine-id");
+  std::string id;
+  return std::getline(file, id) ? id : to_string(new_uuid());
+}
+
+// Joins the nodes that have their desired state in etcd, with --cluster. The file in the state
+// directory is a copy then.
+void join(std::optional<fleet::EtcdClient>& etcd, std::optional<fleet::Membership>& membership,
+          boost::asio::io_context& loop, store::Writer& copy, const store::Contents& stored,
+          const Options& options) {
+  if (options.cluster.members.empty()) return;
+  etcd.emplace(loop.get_executor(), options.cluster);
+  membership.emplace(*etcd, copy, stored,
+                     fleet::Membership::Settings{.keys = {.prefix = options.cluster_prefix},
+                                                 .node = options.node,
+                                                 .instance = machine_id(),
+                                                 .version = std::string(version),
+                                                 .accept_older_state = options.accept_older_state},
+                     [](const std::string& line) { spdlog::warn("fleet: {}", line); });
+}
+
 void log_ready(const Options& options, const control::Controller& controller) {
   const auto& model = controller.model();
   spdlog::info(
@@ -313,8 +339,12 @@ Result<void> run(const Options& options) {
   auto vrrp_fifo = open_vrrp_fifo(loop, options);
   if (!vrrp_fifo) return tl::unexpected(std::move(vrrp_fifo.error()));
   using Age = control::Controller::Age;
+  std::optional<fleet::EtcdClient> etcd;
+  std::optional<fleet::Membership> membership;
+  join(etcd, membership, loop, writer, *stored, options);
+  auto& shared_or_own = membership ? membership->writer() : writer;
   auto started =
-      control::Controller::start(std::move(*stored), writer, **data_plane,
+      control::Controller::start(std::move(*stored), shared_or_own, **data_plane,
                                  options.accept_older_state ? Age::accept_older : Age::check,
                                  *vrrp_fifo && !(*vrrp_fifo)->is_active());
   if (!started) return fail(std::move(started.error()), options.state_directory.string());
@@ -367,7 +397,9 @@ Result<void> run(const Options& options) {
                                                  .events = &events,
                                                  .vip_routes = vip_routes ? &*vip_routes : nullptr,
                                                  .records = recording->counts(),
-                                                 .node = options.node});
+                                                 .node = options.node,
+                                                 .fleet = membership ? &*membership : nullptr});
+  if (membership) membership->start(*controller);
   TestHook hook(loop, *controller, options.test_hook);
   Maintenance maintenance(loop, *controller, events, [&] {
     follower.catch_up();

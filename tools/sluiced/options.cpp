@@ -75,6 +75,19 @@ po::options_description settings() {
        "attach to these NICs, unless that is done already")  //
       ("node", po::value<Text>()->default_value("", "the host name")->value_name("NAME"),
        "this node's name, by which it is drained")  //
+      ("cluster", po::value<Text>()->default_value("", "none")->value_name("URL[,URL...]"),
+       "be one of several nodes with one desired state, which is kept in the etcd with these "
+       "members")  //
+      ("cluster-ca", po::value<Text>()->default_value("", "the system's")->value_name("FILE"),
+       "who signs the members' certificates (PEM)")  //
+      ("cluster-certificate", po::value<Text>()->default_value("", "none")->value_name("FILE"),
+       "the certificate to show to the members (PEM); with a user, it has no common name")  //
+      ("cluster-key", po::value<Text>()->default_value("", "none")->value_name("FILE"),
+       "its key (PEM)")  //
+      ("cluster-credentials", po::value<Text>()->default_value("", "none")->value_name("FILE"),
+       "a file with USER:PASSWORD of an etcd user")  //
+      ("cluster-prefix", po::value<Text>()->default_value("/sluice/")->value_name("PREFIX"),
+       "what the fleet's keys begin with; fleets that share an etcd have different ones")  //
       ("vrrp-fifo", po::value<Text>()->default_value("", "none")->value_name("PATH"),
        "answer ARP, neighbour solicitations and pings for VIPs only while keepalived says by this "
        "FIFO (vrrp_notify_fifo) that this node is the master")  //
@@ -115,7 +128,8 @@ po::options_description settings_and_command_line_only() {
       // This option is not for the configuration file: a daemon that always starts so will lose a
       // VIP one day.
       ("accept-older-state", po::bool_switch(),
-       "for this start, accept a store that is older than the contents of the data plane")  //
+       "for this start, accept a store that is older than the contents of the data plane, or an "
+       "etcd that is older than the store")  //
       ("hash-password", po::bool_switch(),
        "read a password from standard input and print what stands for it in the token file")  //
       ("help,h", "this text")                                                                 //
@@ -147,6 +161,7 @@ void print_help() {
       "                                        # OS_ENDPOINT=http://127.0.0.1:9876\n"
       "  sluiced --records-file /var/log/sluice/records/connections.json --records-collector "
       "192.0.2.1:4739\n"
+      "  sluiced --cluster https://10.0.0.1:2379,https://10.0.0.2:2379,https://10.0.0.3:2379\n"
       "  sluiced --state-dir ./state --socket ./api.sock --log-level debug\n",
       list.str());
 }
@@ -261,6 +276,36 @@ std::string read_records(const po::variables_map& values, RecordOptions& records
   return {};
 }
 
+// Reads the options about etcd.
+std::optional<ExitCode> read_cluster(const po::variables_map& values, Options& options) {
+  auto& cluster = options.cluster;
+  options.cluster_prefix = values["cluster-prefix"].as<Text>();
+  if (!options.cluster_prefix.ends_with('/'))
+    return wrong(fmt::format("--cluster-prefix '{}' does not end with /", options.cluster_prefix));
+  cluster.ca = values["cluster-ca"].as<Text>();
+  cluster.certificate = values["cluster-certificate"].as<Text>();
+  cluster.key = values["cluster-key"].as<Text>();
+  const auto credentials = values["cluster-credentials"].as<Text>();
+  const auto& members = values["cluster"].as<Text>();
+  if (members.empty()) {
+    if (cluster.ca.empty() && cluster.certificate.empty() && cluster.key.empty() &&
+        credentials.empty())
+      return std::nullopt;
+    return wrong(
+        "--cluster-ca, --cluster-certificate, --cluster-key and --cluster-credentials need "
+        "--cluster");
+  }
+  if (cluster.certificate.empty() != cluster.key.empty())
+    return wrong("--cluster-certificate and --cluster-key need each other");
+  auto parsed = fleet::parse_members(members);
+  if (!parsed) return wrong("--cluster: " + parsed.error().text());
+  cluster.members = std::move(*parsed);
+  if (credentials.empty()) return std::nullopt;
+  if (auto read = fleet::read_credentials(credentials, cluster); !read)
+    return wrong("--cluster-credentials: " + read.error().text());
+  return std::nullopt;
+}
+
 std::variant<Options, ExitCode> to_options(const po::variables_map& values) {
   Options options;
   options.state_directory = values["state-dir"].as<Text>();
@@ -281,6 +326,7 @@ std::variant<Options, ExitCode> to_options(const po::variables_map& values) {
   if (values.count("interface")) options.interfaces = values["interface"].as<Texts>();
   options.node = values["node"].as<Text>();
   if (options.node.empty()) options.node = boost::asio::ip::host_name();
+  if (const auto exit_code = read_cluster(values, options)) return *exit_code;
   options.vrrp_fifo = values["vrrp-fifo"].as<Text>();
   options.announce_routes = values["announce-routes"].as<bool>();
   options.announce_ipv6_in_main_table = values["announce-ipv6-in-main-table"].as<bool>();

@@ -13,6 +13,7 @@
 
 #include "api/server/endpoints.hpp"
 #include "base/tcp_address.hpp"
+#include "fleet/etcd_client.hpp"
 #include "model/networks.hpp"
 
 namespace sluice::daemon {
@@ -42,6 +43,8 @@ struct Options {
   std::optional<std::uint32_t> flows;  // unset: what is pinned, or the default
   std::vector<std::string> interfaces;
   std::string node;                 // its name
+  fleet::EtcdAccess cluster;        // no members: this node is alone
+  std::string cluster_prefix;       // of the fleet's keys
   std::filesystem::path vrrp_fifo;  // empty: this node always answers for its VIPs
   bool announce_routes = false;
   bool announce_ipv6_in_main_table = false;

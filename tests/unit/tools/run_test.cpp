@@ -351,6 +351,20 @@ TEST_F(RunTest, TheNodeIsShownAndDrained) {
   EXPECT_EQ(exchange.requests.back().body, R"({"node":{"drained":false}})");
 }
 
+TEST_F(RunTest, NodesOfAFleetAreListedAndTheirStateRestored) {
+  exchange.answer(200, R"({"nodes":[{"name":"lb1","version":"1","this_node":true,
+      "applied_generation":7,"errors":0,"drained":false}]})");
+  EXPECT_EQ(run({"node", "list", "-f", "value", "-c", "name", "-c", "applied_generation"}).output,
+            "lb1 7\n");
+  const auto cluster =
+      R"({"cluster":{"prefix":"/sluice/","state":"REFUSED","reason":"etcd is empty",
+      "generation":7,"nodes":1}})";
+  exchange.answer(200, cluster).answer(200, cluster);
+  EXPECT_THAT(run({"cluster", "status"}).output, HasSubstr("| etcd is empty"));
+  EXPECT_EQ(run({"cluster", "restore", "-f", "value", "-c", "state"}).output, "REFUSED\n");
+  EXPECT_EQ(exchange.lines().back(), "POST /v1/cluster/restore");
+}
+
 TEST_F(RunTest, AnOptionWinsOverTheEnvironment) {
   environment = {{"SLUICE_SOCKET", "/from/environment"},
                  {"SLUICE_ENDPOINT", "http://10.0.0.1:9876"},

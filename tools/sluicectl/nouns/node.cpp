@@ -26,6 +26,20 @@ Result<Answer> show_node(const Call& call) {
   return to_record(*node, resource);
 }
 
+Result<Answer> list_nodes(const Call& call) {
+  const auto nodes = call.client.list("/v1/nodes", "nodes");
+  if (!nodes) return tl::unexpected(about("list nodes", nodes.error()));
+  Listing listing{call.verb.columns, {}};
+  for (const auto& item : *nodes) {
+    const auto* node = item.if_object();
+    if (!node) continue;
+    std::vector<Cell> row;
+    for (const auto& column : call.verb.columns) row.push_back(to_cell(*node, column));
+    listing.rows.push_back(std::move(row));
+  }
+  return listing;
+}
+
 Result<Answer> set_drained(const Call& call, bool drained) {
   const auto& resource = node_resource();
   const auto node =
@@ -47,6 +61,13 @@ Noun make_noun() {
             .summary = "this machine, as one of several behind a router",
             .resource = &node_resource()};
   noun.verbs = {
+      {.name = "list",
+       .summary = "the live nodes with the same desired state (see sluiced --cluster), and how far "
+                  "each has applied it",
+       .output = Output::listing,
+       .columns = {"name", "version", "this_node", "applied_generation", "errors", "drained"},
+       .run = list_nodes,
+       .examples = {"sluicectl node list", "sluicectl node list -f value -c name"}},
       {.name = "show",
        .summary = "what it announces to routers (see sluiced --announce-routes), or why not",
        .output = Output::record,
