@@ -49,6 +49,29 @@ class Authentication(support.LabTest):
     def reason(self, label):
         return self.lab.reasons().get(label, 0)
 
+    def served(self):
+        """Connections that the members have served."""
+        ask = (support.PYTHON, support.HERE / "tcp_client.py", "count", "127.0.0.1", 80)
+        return sum(int(self.lab.run(f"member{member}", *ask).stdout) for member in (1, 2))
+
+    def served_in(self, flood, until):
+        """Clients connect one after the other until that is true; ends the flood. All but one of a hundred are served in 3 s."""
+        clock = support.FairClock()
+        tries = self.lab.start_client("try", VIP, 80)
+        wait_for(until, 30, "enough clients in the flood")
+        seen = self.lab.finish_client(tries)
+        clock.stop()
+        self.assertIsNone(flood.poll(), "the flood has ended by itself")
+        flood.terminate()
+        flood.wait()
+
+        times = [time for time, _ in seen]
+        late = [began for began, ended in zip(times, times[1:]) if clock.between(began, ended) > 3]
+        failed = [what for _, what in seen if what.startswith("error")]
+        print(f"{len(seen)} clients in the flood, {len(failed)} failed, {len(late)} took more than 3 s; {self.lab.reasons()}")
+        self.assertLessEqual(len(failed) + len(late), len(seen) / 100)
+        return seen
+
     def test_clients_behind_a_firewall_are_served_in_a_flood(self):
         lab = self.lab
         lab.serve()
@@ -59,25 +82,28 @@ class Authentication(support.LabTest):
         flood = self.flood()
         wait_for(lambda: self.reason("syn_answered") > SHARE, 20, "a flood that is answered")
         created = self.reason("flow_created")
-        clock = support.FairClock()
-        tries = lab.start_client("try", VIP, 80)
-        wait_for(lambda: self.reason("syn_proven") > 200, 30, "two hundred clients that have reset an answer")
-        seen = lab.finish_client(tries)
-        clock.stop()
-        self.assertIsNone(flood.poll(), "the flood has ended by itself")
-        flood.terminate()
-        flood.wait()
-
-        times = [time for time, _ in seen]
-        late = [began for began, ended in zip(times, times[1:]) if clock.between(began, ended) > 3]
-        failed = [what for _, what in seen if what.startswith("error")]
-        print(f"{len(seen)} clients in the flood, {len(failed)} failed, {len(late)} took more than 3 s; {lab.reasons()}")
-        self.assertLessEqual(len(failed) + len(late), len(seen) / 100)
+        seen = self.served_in(flood, lambda: self.reason("syn_proven") > 200)
         self.assertEqual([], lab.finish_client(lines)["broken"])
         # Of 200 answers or resets that were taken for invalid each would be counted; a late segment may be, now and then.
         self.assertLess(self.taken_for_invalid(), len(seen) / 20)
         # Nothing is remembered of forged SYNs; a few open connections whenever less than half of the share is taken.
         self.assertLess(self.reason("flow_created") - created, len(seen) + 2 * SHARE)
+
+    def test_clients_are_served_in_a_flood_in_the_name_of_live_hosts(self):
+        """What these reset without having asked proves that they are there, so each forged SYN opens a connection."""
+        lab = self.lab
+        lab.serve()
+        lab.balance()
+        self.put_up_firewall()
+        lab.run("stranger", "ip", "route", "add", "local", "198.18.0.0/15", "dev", "lo")
+        lines = lab.start_client("echo", VIP, 80, 10)
+        lab.wait_for_connections(10)
+        flood = lab.spawn("stranger", support.PYTHON, support.HERE / "live_flood.py", VIP, 80)
+        wait_for(lambda: self.reason("syn_proven") > SHARE, 20, "hosts that reset what they have not asked for")
+        created, served = self.reason("flow_created"), self.served()
+        seen = self.served_in(flood, lambda: self.served() - served > 100)
+        self.assertGreater(self.reason("flow_created") - created, len(seen) + SHARE, "the flood opens connections")
+        self.assertEqual([], lab.finish_client(lines)["broken"])
 
 
 if __name__ == "__main__":
