@@ -71,7 +71,7 @@ static __always_inline __u32 ring_at(void *ring, __u32 position)
 	return element ? *element : SLUICE_NO_INDEX;
 }
 
-/* Says whether so many of the member's connections are confirmed. A call, because members without a limit needn't ask. */
+/* Says whether so many of the member's connections are confirmed. A function, because few members have a limit. */
 __noinline int member_has(__u32 index, __u32 connections)
 {
 	return confirmed_connections(bpf_map_lookup_elem(&member_confirmed, &index),
