@@ -1,5 +1,5 @@
-// Checksums that a sender leaves for its NIC to finish, as into a veth: what can't be finished here is
-// refused and said so, not forwarded broken.
+// Checksums that a sender leaves for its NIC to finish, as into a veth: what can't be finished here
+// is refused and said so, not forwarded broken.
 #include <bpf/bpf.h>
 
 #include "maps/interface.h"

@@ -234,8 +234,8 @@ TEST_P(Sessions, AnSctpPortIsTakenFromAnAssociationThatIsOverOrWaitsForItsClient
   EXPECT_EQ(claim(net_of_clients, 3), "flow_created");
 }
 
-// A member in TIME_WAIT answers a SYN whose number is behind the old connection's by a challenge (RFC
-// 9293, 3.10.7.4), which its client resets before it sends the SYN again.
+// A member in TIME_WAIT answers a SYN whose number is behind the old connection's by a challenge
+// (RFC 9293, 3.10.7.4), which its client resets before it sends the SYN again.
 TEST_P(Sessions, AMembersChallengeTheClientsResetAndItsNextSynGoTheSameWay) {
   const auto syn = from_client();
   ASSERT_EQ(receive(syn).reason, "flow_created");
