@@ -154,7 +154,7 @@ class Page(support.LabTest):
         wait_for(lambda: page.run("return document.querySelectorAll('#rows .title').length") == 4, 5, "four rows")
         self.assertEqual([HOSTILE] * 4, page.run("return [...document.querySelectorAll('#rows .title')].map((one) => one.textContent)"))
         page.run("document.querySelectorAll('#rows tr[data-id]').forEach((row) => row.click())")  # their details
-        self.assertIn("/<img/onerror=alert(1)>", page.text("#rows"))
+        wait_for(lambda: "/<img/onerror=alert(1)>" in page.text("#rows"), 5, "the monitor's path")
         for view in ("connections", "explain", "events", "packets"):
             page.run("location.hash = arguments[0]", f"#{view}")
             wait_for(lambda: page.run("return !document.getElementById(arguments[0]).hidden", view), 3, view)

@@ -312,8 +312,11 @@ void Model::sweep() {
     if (flow.forgotten || !member.is_gone()) continue;
     if (member.is_given_up()) flow.lost = true;
     if (member.standing == Standing::drained_out && flow.at_client.protocol == tcp &&
-        !flow.is_over())
+        !flow.is_over()) {
       flow.lost_by_member = true;
+      // What was learned from the client's frame is gone; the kernel's next hop is what is left.
+      if (const auto back = way_to(configuration_, flow.at_client.source)) flow.client_way = *back;
+    }
     if (flow.at_client.protocol == udp) forget(i);
   }
 }

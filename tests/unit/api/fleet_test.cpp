@@ -81,7 +81,9 @@ TEST_F(FleetTest, nodes_are_listed_and_a_state_restored) {
 }
 
 TEST_F(FleetTest, a_node_alone_is_a_fleet_of_one) {
-  EXPECT_EQ(get("/v1/nodes").json.at("nodes").as_array().size(), 1U);
+  const auto nodes = get("/v1/nodes").json.at("nodes").as_array();
+  ASSERT_EQ(nodes.size(), 1U);
+  EXPECT_FALSE(nodes.front().at("version").as_string().empty());
   EXPECT_EQ(get("/v1/cluster").json.at("cluster").at("state"), "ALONE");
   EXPECT_EQ(post("/v1/cluster/restore", "").status, 409U);
 }

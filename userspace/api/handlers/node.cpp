@@ -9,6 +9,7 @@
 // A drain is a part of the desired state: it is stored, and outlives a restart.
 #include "api/handlers/collection.hpp"
 #include "api/handlers/handlers.hpp"
+#include "base/version.hpp"
 #include "model/edit.hpp"
 
 namespace sluice::api {
@@ -79,6 +80,7 @@ Result<Reply> list_nodes(const Call& call) {
   } else {
     control::NodeState alone;
     alone.name = call.context.node;
+    alone.version = version;
     alone.is_this = true;
     alone.applied = call.context.controller.applied_generation();
     nodes.push_back(render_nodes_entry(call.context, alone));
