@@ -36,7 +36,7 @@ class Scheduler {
   std::uint64_t below(std::uint64_t limit) { return dice_() % limit; }
   bool chance(unsigned percent) { return below(100) < percent; }
   Time between(int least, int most) {
-    return Time(least + static_cast<int>(below(static_cast<std::uint64_t>(most - least + 1))));
+    return Time(least + static_cast<int>(below(static_cast<std::uint64_t>(most - least) + 1)));
   }
 
  private:

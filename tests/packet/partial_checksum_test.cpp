@@ -12,7 +12,7 @@ namespace {
 using reference::address_of;
 using reference::be16;
 using reference::be32;
-using reference::operator+;
+using reference::operator+;  // NOLINT(misc-unused-using-decls): used between operands
 
 class PartialChecksum : public Traffic, public ::testing::WithParamInterface<std::tuple<int, L4>> {
  protected:
