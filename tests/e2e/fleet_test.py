@@ -15,11 +15,15 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import unittest
 
 import support
 from support import program, wait_for
+
+sys.path.insert(0, str(support.ROOT / "tests/monitoring"))
+import shipped
 
 NODES = {"lb1": 11, "lb2": 12, "lb3": 13}
 SUBNET = "9e4daf63-0000-4000-8000-000000000001"
@@ -154,6 +158,9 @@ class Fleet(unittest.TestCase):
         except OSError:
             return False
 
+    def metrics(self, host):
+        return self.run_on(host, "curl", "-sS", "--unix-socket", self.directory / f"{host}.sock", "http://localhost/metrics")
+
     def ask(self, host, method, path, body=None):
         """Returns status, body and what X-Sluice-Fleet says."""
         connection = Connection(self.directory / f"{host}.sock")
@@ -207,6 +214,9 @@ class Fleet(unittest.TestCase):
             self.wait_for_state(host, "FOLLOWING")
         wait_for(lambda: len(self.ask("lb1", "GET", "/v1/nodes")[1]["nodes"]) == 3, 20, "three nodes live")
 
+        wait_for(lambda: "\nsluice_fleet_nodes 3\n" in self.metrics("lb2"), 20, "Prometheus is told of three nodes")
+        self.assertEqual(shipped.of_fleets(shipped.documented()), shipped.of_fleets(shipped.found_in(self.metrics("lb2"))))
+
         # What is created at one node is at all, and its VIP answered for by each node's data plane.
         balancer = self.create("lb1", "loadbalancer", name="web", vip_subnet_id=SUBNET)
         self.wait_for_active(f"loadbalancers/{balancer['id']}")
@@ -247,6 +257,7 @@ class Fleet(unittest.TestCase):
         self.kill(f"etcd-{second}")
         for host in NODES:
             self.wait_for_state(host, "CUT_OFF")
+        self.assertIn("\nsluice_fleet_following 0\n", self.metrics("lb1"))
         status, body, marked = self.ask("lb1", "GET", "/v2.0/lbaas/loadbalancers")
         self.assertEqual((200, count, "CUT_OFF"), (status, len(body["loadbalancers"]), marked))
         status, body, _ = self.ask("lb2", "POST", "/v2.0/lbaas/loadbalancers", {"loadbalancer": {"vip_subnet_id": SUBNET}})

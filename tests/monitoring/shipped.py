@@ -53,6 +53,20 @@ LABELS_OF = {
 }
 
 
+def found_in(page):
+    """Returns the metrics of a page in Prometheus' text format, as documented() does; no labels: None."""
+    types = dict(re.findall(r"^# TYPE (\w+) (\w+)$", page, flags=re.M))
+    labels = {}
+    for name, braces in re.findall(r"^(\w+?)(?:_bucket|_sum|_count)?(\{.*\})? [-+.\deInf]+$", page, flags=re.M):
+        labels.setdefault(name, set()).update(set(re.findall(r'(\w+)="', braces)) - {"le"})
+    return {name: (kind, labels.get(name)) for name, kind in types.items()}
+
+
+def of_fleets(metrics):
+    """Returns those that only nodes of a fleet have."""
+    return {name: what for name, what in metrics.items() if name.startswith("sluice_fleet_")}
+
+
 def documented():
     """Returns the README's table of metrics: name -> (type, set of labels)."""
     table = {}

@@ -1,6 +1,7 @@
 // A fleet: what the API shows of the other nodes.
 #include <gmock/gmock.h>
 
+#include "api/handlers/metrics.hpp"
 #include "api_fixture.hpp"
 
 namespace sluice::api {
@@ -78,6 +79,30 @@ TEST_F(FleetTest, nodes_are_listed_and_a_state_restored) {
   fleet_.restored =
       tl::unexpected(Error{ErrorKind::system, "etcd can't be reached", "", EHOSTUNREACH});
   EXPECT_EQ(ask("POST", "/v1/cluster/restore").status, 503U);
+}
+
+TEST_F(FleetTest, metrics_tell_how_far_each_node_is) {
+  const auto samples = [this] {
+    std::string found;
+    std::istringstream lines(metrics(controller(), {.fleet = &fleet_}));
+    for (std::string line; std::getline(lines, line);) {
+      if (line.starts_with("sluice_fleet_")) found += line.substr(13) + '\n';
+    }
+    return found;
+  };
+  const std::string others =
+      "generation 7\n"
+      "nodes 2\n"
+      "node_applied_generation{peer=\"lb1\"} 7\n"
+      "node_applied_generation{peer=\"lb2\"} 6\n"
+      "node_errors{peer=\"lb1\"} 0\n"
+      "node_errors{peer=\"lb2\"} 1\n";
+  EXPECT_EQ(samples(), "following 1\n" + others);
+  for (const auto* state : {"CONNECTING", "CUT_OFF", "REFUSED"}) {
+    fleet_.now.state = state;
+    EXPECT_EQ(samples(), "following 0\n" + others) << state;
+  }
+  EXPECT_EQ(metrics(controller()).find("fleet"), std::string::npos) << "of a node alone";
 }
 
 TEST_F(FleetTest, a_node_alone_is_a_fleet_of_one) {

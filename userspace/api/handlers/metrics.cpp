@@ -139,6 +139,7 @@ class Scrape {
     statuses();
     interfaces();
     announcements();
+    fleet();
     tables();
     store();
     turns();
@@ -374,6 +375,29 @@ class Scrape {
     text_.family("sluice_node_drained", "gauge", "1: the node is being drained, or is drained.");
     text_.sample("sluice_node_drained", {{"node", node}},
                  model_.drained_nodes.contains(node) ? 1 : 0);
+  }
+
+  // How this node stands to its fleet, and what it knows of the live nodes, itself among them.
+  // While it doesn't follow, that is what it knew last.
+  void fleet() {
+    if (!sources_.fleet) return;
+    const auto state = sources_.fleet->state();
+    text_.family("sluice_fleet_following", "gauge",
+                 "1: this node follows the desired state in etcd, 0: it doesn't.");
+    text_.sample("sluice_fleet_following", "", state.state == "FOLLOWING" ? 1 : 0);
+    text_.family("sluice_fleet_generation", "gauge",
+                 "Generation of the fleet's desired state; each change is a new one.");
+    text_.sample("sluice_fleet_generation", "", state.generation);
+    text_.family("sluice_fleet_nodes", "gauge", "Nodes of the fleet that live.");
+    text_.sample("sluice_fleet_nodes", "", state.nodes.size());
+    text_.family("sluice_fleet_node_applied_generation", "gauge",
+                 "Generation that the node has applied and read back; 0: it doesn't follow yet.");
+    for (const auto& node : state.nodes)
+      text_.sample("sluice_fleet_node_applied_generation", {{"peer", node.name}}, node.applied);
+    text_.family("sluice_fleet_node_errors", "gauge",
+                 "Objects that the node's data plane has refused.");
+    for (const auto& node : state.nodes)
+      text_.sample("sluice_fleet_node_errors", {{"peer", node.name}}, node.errors);
   }
 
   // The event loop's turns, for which an eviction may have to wait, and the longest one.

@@ -9,6 +9,7 @@
 #include "api/language/events.hpp"
 #include "base/turn_times.hpp"
 #include "control/controller.hpp"
+#include "control/fleet.hpp"
 #include "control/vip_routes.hpp"
 #include "records/recorder.hpp"
 
@@ -19,6 +20,7 @@ struct MetricsSources {
   const TurnTimes* turns = nullptr;  // the event loop's
   const Events* events = nullptr;
   const control::VipRoutes* vip_routes = nullptr;  // how this node announces its VIPs
+  const control::Fleet* fleet = nullptr;           // the other nodes
   const records::Recorder::Counts* records = nullptr;
   std::string_view version = {}, revision = {};  // of the program
   // When the API's certificate ends.

@@ -119,6 +119,7 @@ struct Server::State {
         sources{.turns = settings.turns,
                 .events = &events,
                 .vip_routes = settings.vip_routes,
+                .fleet = settings.fleet,
                 .records = settings.records,
                 .version = settings.version,
                 .revision = settings.revision,
