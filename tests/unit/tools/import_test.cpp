@@ -38,7 +38,7 @@ const Sample all_samples[] = {
     {"keepalived.conf",
      "keepalived.yaml",
      import_keepalived,
-     {"lb_algo wlc", "protocol TCP", "weight 1", "SSL_GET { url { path / } connect_timeout 2 }",
+     {"lb_algo wlc", "protocol TCP", "SSL_GET { url { path / } connect_timeout 2 }",
       "SSL_GET { url { path / } connect_timeout 2 }"}},  // the members' monitors are alike
     {"haproxy.cfg", "haproxy.yaml", import_haproxy, {"global", "mode tcp", "timeout server 5m"}},
     {"nginx.conf", "nginx.yaml", import_nginx, {}}};

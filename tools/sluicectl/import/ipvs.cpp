@@ -134,17 +134,18 @@ class Importer {
     if (server.unweighted && weight > 1)
       draft_.lose(line, fmt::format("weight {}", weight), "its scheduler ignores weights");
     for (const auto* taken : {"-r", "-m", "-i", "-g", "-w"}) options.erase(taken);
-    for (const auto* threshold : {"-x", "-y"})
-      if (options[threshold] == "0" || options[threshold].empty()) options.erase(threshold);
+    if (const auto most = number(options["-x"]).value_or(0); most > 0)
+      set(member, "max_connections", most);
+    options.erase("-x");
+    if (options["-y"] == "0" || options["-y"].empty()) options.erase("-y");
     lose_rest(line, options);
     server.pool.children.push_back(std::move(member));
   }
 
   void lose_rest(Directive& line, const Options& options) {
     for (const auto& [name, value] : options) {
-      const auto* why = name == "-o"     ? "each datagram as a connection of its own isn't possible"
-                        : name == "-x"   ? "members have no limit of connections"
-                        : name == "-y"   ? "members have no limit of connections"
+      const auto* why = name == "-o"   ? "each datagram as a connection of its own isn't possible"
+                        : name == "-y" ? "a member gets connections again below its max_connections"
                         : name == "--pe" ? "the payload is not read"
                                          : "unknown here";
       draft_.lose(line, value.empty() ? name : name + " " + value, why);

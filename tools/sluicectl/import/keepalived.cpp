@@ -190,8 +190,7 @@ class Importer {
         {"ops", "each datagram as a connection of its own isn't possible"},
         {"ha_suspend", "probes don't depend on the VIP"},
         {"inhibit_on_failure", "on_member_down says what becomes of a failed member's connections"},
-        {"uthreshold", "members have no limit of connections"},
-        {"lthreshold", "members have no limit of connections"},
+        {"lthreshold", "a member gets connections again below its max_connections"},
         {"persistence_engine", "the payload is not read"}};
     const auto found = reasons.find(line.name());
     draft_.lose(line, found == reasons.end() ? "unknown here" : found->second);
@@ -211,6 +210,9 @@ class Importer {
         const bool ignored = ignores_weights(server.scheduler) && weight > 1;
         if (ignored) draft_.lose(line, "the scheduler ignores weights");
         set_weight(draft_, line, member, ignored ? 1 : weight);
+      } else if (line.name() == "uthreshold") {
+        if (const auto most = number(line.word(1)).value_or(0); most > 0)
+          set(member, "max_connections", most);
       } else if (line.has_block && std::exchange(checked, true)) {
         draft_.lose(line, "a pool has one health monitor");
       } else if (line.has_block) {

@@ -217,8 +217,13 @@ class Importer {
     for (std::size_t at = 2; at < line.words.size(); ++at) {
       const auto word = line.word(at);
       const auto weight = word.starts_with("weight=") ? number(word.substr(7)) : std::nullopt;
+      const auto most = word.starts_with("max_conns=") ? number(word.substr(10)) : std::nullopt;
       if (weight && *weight <= 256)
         set(item, "weight", *weight);
+      else if (most && *most > 0)
+        set(item, "max_connections", *most);
+      else if (most)
+        continue;  // 0: no limit
       else if (word == "backup")
         set(item, "backup", true);
       else if (word == "down")
@@ -232,7 +237,6 @@ class Importer {
   static std::string reason_of(const std::string& word) {
     if (word.starts_with("max_fails") || word.starts_with("fail_timeout"))
       return "a health monitor takes members out: add a healthmonitor to the pool";
-    if (word.starts_with("max_conns")) return "members have no limit of connections";
     if (word.starts_with("weight")) return "256 is the highest weight";
     return word == "resolve" ? "names are not resolved" : "unknown here";
   }
