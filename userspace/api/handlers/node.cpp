@@ -9,6 +9,7 @@
 // A drain is a part of the desired state: it is stored, and outlives a restart.
 #include "api/handlers/collection.hpp"
 #include "api/handlers/handlers.hpp"
+#include "api/language/fleet.hpp"
 #include "base/version.hpp"
 #include "model/edit.hpp"
 
@@ -61,29 +62,20 @@ Reply shown(const Call& call) {
   return {200, json::object{{"node", render_node(call.context)}}};
 }
 
-json::object render_nodes_entry(const Context& context, const control::NodeState& node) {
-  return {{"name", node.name},
-          {"version", node.version},
-          {"this_node", node.is_this},
-          {"applied_generation", node.applied},
-          {"errors", node.errors},
-          {"drained", context.controller.model().drained_nodes.contains(node.name)}};
-}
-
 }  // namespace
 
 Result<Reply> list_nodes(const Call& call) {
   json::array nodes;
+  const auto& model = call.context.controller.model();
   if (const auto* fleet = call.context.fleet) {
-    for (const auto& node : fleet->state().nodes)
-      nodes.push_back(render_nodes_entry(call.context, node));
+    for (const auto& node : fleet->state().nodes) nodes.push_back(render(node, model));
   } else {
     control::NodeState alone;
     alone.name = call.context.node;
     alone.version = version;
     alone.is_this = true;
     alone.applied = call.context.controller.applied_generation();
-    nodes.push_back(render_nodes_entry(call.context, alone));
+    nodes.push_back(render(alone, model));
   }
   return Reply{200, json::object{{"nodes", std::move(nodes)}}};
 }
@@ -96,14 +88,7 @@ Result<Reply> show_cluster(const Call& call) {
                        {"reason", "sluiced was started without --cluster"},
                        {"generation", call.context.controller.applied_generation()},
                        {"nodes", 1}};
-  if (const auto* fleet = call.context.fleet) {
-    const auto state = fleet->state();
-    cluster = {{"prefix", state.name},
-               {"state", state.state},
-               {"reason", state.reason},
-               {"generation", state.generation},
-               {"nodes", state.nodes.size()}};
-  }
+  if (const auto* fleet = call.context.fleet) cluster = render(fleet->state());
   return Reply{200, json::object{{"cluster", std::move(cluster)}}};
 }
 
