@@ -105,6 +105,15 @@ TEST_F(FleetTest, metrics_tell_how_far_each_node_is) {
   EXPECT_EQ(metrics(controller()).find("fleet"), std::string::npos) << "of a node alone";
 }
 
+TEST_F(FleetTest, counters_tell_how_the_fleet_is) {
+  fleet_.now.state = "CUT_OFF";
+  fleet_.now.reason = "no quorum";
+  const auto health = ask("GET", "/v1/counters").json.at("counters").at("health");
+  EXPECT_EQ(health.at("fleet"), ask("GET", "/v1/cluster").json.at("cluster"));
+  const auto alone = get("/v1/counters").json.at("counters").at("health");
+  EXPECT_FALSE(alone.as_object().contains("fleet"));
+}
+
 TEST_F(FleetTest, a_node_alone_is_a_fleet_of_one) {
   const auto nodes = get("/v1/nodes").json.at("nodes").as_array();
   ASSERT_EQ(nodes.size(), 1U);

@@ -108,6 +108,22 @@ TEST(Rates, AStoreThatHangsIsSeen) {
   EXPECT_EQ(health(before, later), "") << "an older sluiced doesn't tell";
 }
 
+TEST(Rates, AFleetHasALineAboveTheTables) {
+  const auto first_line = [](const std::string& fleet) {
+    const auto now = snapshot(R"({"listeners": [], "members": [], "reasons": [], "health": {)" +
+                              fleet + R"("store": {"failure": ""}}})");
+    const auto text = text_of(compare(nullptr, now, 0));
+    return text.substr(0, text.find('\n'));
+  };
+  EXPECT_EQ(first_line(R"("fleet": {"state": "FOLLOWING", "reason": "", "generation": 12,
+                                    "nodes": 3},)"),
+            "fleet: FOLLOWING, generation 12, 3 nodes");
+  EXPECT_EQ(first_line(R"("fleet": {"state": "CUT_OFF", "reason": "no\u001b[2Jquorum\n",
+                                    "generation": 12, "nodes": 1},)"),
+            "fleet: CUT_OFF, generation 12, 1 node: no\\x1b[2Jquorum\\x0a");
+  EXPECT_EQ(first_line("").find("fleet"), std::string::npos) << "of a node alone";
+}
+
 TEST(Rates, ASystemWithNothingInItHasAScreenToo) {
   const auto nothing = snapshot(R"({"listeners": [], "members": [], "reasons": []})");
   EXPECT_NE(text_of(compare(&nothing, nothing, 1)), "");

@@ -7,6 +7,7 @@
 #include <boost/json/array.hpp>
 #include <boost/json/value_to.hpp>
 
+#include "base/printable.hpp"
 #include "sluicectl/output/table.hpp"
 
 namespace sluice::ctl {
@@ -112,6 +113,10 @@ void read_health(Snapshot& snapshot, const json::object& health) {
     snapshot.store_failure = text_at(*store, "failure");
     snapshot.store_waits_seconds = decimal_at(*store, "waits_seconds");
   }
+  if (const auto* fleet = object_at("fleet")) {
+    snapshot.fleet = Snapshot::Fleet{text_at(*fleet, "state"), text_at(*fleet, "reason"),
+                                     number_at(*fleet, "nodes"), number_at(*fleet, "generation")};
+  }
   const auto* tables = array_at(health, "tables");
   if (!tables) return;
   read_all(*tables, [&](const auto& one) {
@@ -132,6 +137,14 @@ std::string loop_text(const Snapshot::Loop* before, const Snapshot::Loop& now, d
   }
   return text + fmt::format("longest {:.0f} ms, {} over 100 ms since the start",
                             1000 * now.longest_turn_seconds, now.slow_turns);
+}
+
+// The reason is what etcd or a library said, so it may hold anything.
+std::string fleet_text(const Snapshot::Fleet& fleet) {
+  auto text = fmt::format("{}, generation {}, {} {}", fleet.state, fleet.generation, fleet.nodes,
+                          fleet.nodes == 1 ? "node" : "nodes");
+  if (!fleet.reason.empty()) text += ": " + fleet.reason;
+  return printable(text);
 }
 
 std::vector<HealthLine> health_of(const Snapshot* before, const Snapshot& now, double seconds) {
@@ -198,6 +211,7 @@ Screen compare(const Snapshot* before, const Snapshot& now, double seconds) {
     screen.members.push_back(load_of(before ? &before->members : nullptr, one, seconds));
   screen.reasons = drops(before, now, seconds);
   screen.health = health_of(before, now, seconds);
+  if (now.fleet) screen.fleet = fleet_text(*now.fleet);
   return screen;
 }
 
@@ -216,7 +230,8 @@ std::string short_number(const Rate& rate) {
 }
 
 std::string text_of(const Screen& screen) {
-  std::string text = table_of(screen.listeners, "listener", "load balancer");
+  std::string text = screen.fleet.empty() ? "" : fmt::format("fleet: {}\n", screen.fleet);
+  text += table_of(screen.listeners, "listener", "load balancer");
   text += table_of(screen.members, "member", "pool");
   TextTable table({"dropped because of", "packets/s", "packets"});
   table.align_right(1);

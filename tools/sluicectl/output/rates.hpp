@@ -40,6 +40,12 @@ struct Snapshot {
     std::int64_t connections = 0, capacity = 0;
   };
   std::vector<Table> tables;  // of connections
+  // Several nodes with one desired state; a node alone tells of none.
+  struct Fleet {
+    std::string state, reason;
+    std::int64_t nodes = 0, generation = 0;
+  };
+  std::optional<Fleet> fleet;
 };
 // Reads an answer; ErrorKind::internal if it has another shape.
 Result<Snapshot> read_snapshot(const boost::json::object& counters);
@@ -61,6 +67,7 @@ struct HealthLine {
   std::string subject, text;
 };
 struct Screen {
+  std::string fleet;                     // its line above the tables; empty: the node is alone
   std::vector<Load> listeners, members;  // in the order of the answer
   std::vector<ReasonRate> reasons;       // of drops that happened, fastest first
   std::vector<HealthLine> health;

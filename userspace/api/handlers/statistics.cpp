@@ -4,6 +4,7 @@
 
 #include "api/handlers/collection.hpp"
 #include "api/handlers/handlers.hpp"
+#include "api/language/fleet.hpp"
 #include "model/names.hpp"
 #include "model/vips.hpp"
 
@@ -95,7 +96,7 @@ Result<boost::json::array> count_members(const Call& call) {
 // A turn for which an eviction waits noticeably.
 constexpr auto slow_turn = std::chrono::milliseconds(100);
 
-// How sluiced itself is, and the flow tables.
+// How sluiced itself is, its fleet, and the flow tables.
 Result<boost::json::object> health_of(const Call& call) {
   const auto seconds = [](auto time) { return std::chrono::duration<double>(time).count(); };
   boost::json::object health;
@@ -112,6 +113,7 @@ Result<boost::json::object> health_of(const Call& call) {
   health["store"] = boost::json::object{
       {"failure", controller.store_failure()},
       {"waits_seconds", since ? seconds(std::chrono::steady_clock::now() - *since) : 0.0}};
+  if (const auto* fleet = call.context.fleet) health["fleet"] = render(fleet->state());
   const auto tables = call.context.controller.data_plane().flow_tables();
   if (!tables) return tl::unexpected(tables.error());
   boost::json::array shown;
