@@ -19,11 +19,11 @@ HOSTILE = """<img src=x onerror="alert('name')"></script><script>alert('name')</
 
 
 class Page(support.LabTest):
-    def start(self):
+    def start(self, *options):
         token = self.lab.directory / "token"
         token.write_text(TOKEN + "\n")
         token.chmod(0o600)
-        self.lab.start_controller("--listen", "127.0.0.1:9876", "--token-file", token)
+        self.lab.start_controller("--listen", "127.0.0.1:9876", "--token-file", token, *options)
 
     def open_page(self, **options):
         page = browser.Browser(self.lab, **options)
@@ -134,6 +134,37 @@ class Page(support.LabTest):
                 page.press("t")
             self.assertLessEqual(page.run("return document.documentElement.scrollWidth"), width, "nothing is cut off")
             self.keep(page, f"{theme}-{width}")
+
+    def test_a_fleet_is_seen_on_it_and_a_node_is_a_text_whatever_it_is_called(self):
+        for tool in ("etcd", "etcdctl"):
+            if support.missing(tool):
+                self.skipTest(f"{tool} is not installed (run: sudo scripts/install-deps --routing)")
+        lab = self.lab
+        lab.attach()
+        lab.start("lb", "etcd", "etcd", "--data-dir", lab.directory / "etcd", "--log-level", "error")
+
+        def put(key, value):
+            return lab.run("lb", "env", "ETCDCTL_API=3", "etcdctl", "put", key, value, check=False).returncode == 0
+
+        wait_for(lambda: put("/ready", "1"), 30, "etcd answers")
+        self.start("--cluster", "http://127.0.0.1:2379", "--node", "lb1")
+        page = self.open_page()
+        self.sign_in(page)
+        wait_for(lambda: "FOLLOWING fleet of 1 node," in (page.text("#standing") or ""), 30, "the fleet's line")
+        put(f"/sluice/v1/nodes/{HOSTILE}", json.dumps({"name": HOSTILE, "version": HOSTILE, "applied": 0, "errors_count": 2}))
+        lab.ctl("loadbalancer", "create", "--vip-address", VIP, "--name", "lb")
+        wait_for(lambda: f"behind: {HOSTILE}" in page.text("#standing"), 10, "who lags")
+        self.assertIn("2 errors", page.text("#standing"))
+        page.click("#standing")
+        self.assertIn("lb1this node", page.run("return document.querySelector('#fleet tbody').textContent"))
+        self.assertEqual(["lb1", HOSTILE], sorted(page.run("return [...document.querySelectorAll('#fleet .title')].map((one) => one.textContent)"),
+                                                  key=len))
+        self.assertIsNone(page.dialog())
+        self.keep(page, "fleet")
+        lab.kill("lb", "etcd")
+        wait_for(lambda: all(word in page.text("#standing") for word in ("CUT_OFF", "127.0.0.1:2379")), 30, "cut off, and why")
+        self.keep(page, "fleet-cut-off")
+        self.check_nothing_was_refused(page)
 
     @staticmethod
     def lacks(page):

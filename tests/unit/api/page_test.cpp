@@ -255,6 +255,44 @@ TEST_F(SurveyTest, a_data_plane_that_cannot_be_read_is_a_problem_that_is_named) 
   EXPECT_NE(text(whole().at("problem")).find("no NIC"), std::string::npos);
 }
 
+// A node that has lost etcd after it has heard of another one.
+class Known : public control::Fleet {
+ public:
+  control::FleetState now{.name = "/sluice/",
+                          .state = "FOLLOWING",
+                          .reason = "",
+                          .generation = 7,
+                          .nodes = {{.name = "lb1", .version = "1", .is_this = true, .applied = 7},
+                                    {.name = "<lb2>", .version = "2", .applied = 6, .errors = 1}}};
+
+  control::FleetState state() const override { return now; }
+  control::Elsewhere elsewhere(const Uuid&) const override { return {}; }
+  void restore(std::function<void(Result<void>)>) override {}
+};
+
+TEST_F(SurveyTest, a_fleet_is_told_when_it_is_other_than_before) {
+  EXPECT_FALSE(whole().contains("fleet")) << "of a node alone";
+  EXPECT_FALSE(changes().contains("fleet"));
+  Known fleet;
+  Survey survey(controller(), events_, "1", &fleet);
+  survey.look();
+  const auto told = json::parse(survey.whole()).at("fleet");
+  EXPECT_EQ(text(told.at("cluster").at("state")), "FOLLOWING");
+  const auto& other = told.at("nodes").at(1);
+  EXPECT_EQ(text(other.at("name")), "<lb2>");
+  EXPECT_EQ(text(other.at("version")), "2");
+  EXPECT_EQ(other.at("applied_generation"), 6);
+  EXPECT_EQ(other.at("errors"), 1);
+  EXPECT_EQ(other.at("drained"), false);
+  EXPECT_FALSE(json::parse(survey.changes()).as_object().contains("fleet"))
+      << "nothing has changed";
+  fleet.now.state = "CUT_OFF";
+  fleet.now.reason = "no quorum";
+  const auto cluster = json::parse(survey.changes()).at("fleet").at("cluster");
+  EXPECT_EQ(text(cluster.at("reason")), "no quorum");
+  EXPECT_FALSE(json::parse(survey.changes()).as_object().contains("fleet")) << "it was told";
+}
+
 TEST_F(SurveyTest, whatever_a_name_has_arrives_as_it_is) {
   const std::string name = R"(</script><img src=x onerror=alert(1)>"\)";
   ASSERT_EQ(put("/v2/lbaas/pools/" + pool_,

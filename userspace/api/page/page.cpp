@@ -85,9 +85,9 @@ void protect(Response& response) {
 
 struct Page::State : std::enable_shared_from_this<State> {
   State(asio::io_context& io, control::Controller& controller, Events& events_, std::string version,
-        Forward forward_, May may_go_on_)
+        const control::Fleet* fleet, Forward forward_, May may_go_on_)
       : events(events_),
-        survey(controller, events_, std::move(version)),
+        survey(controller, events_, std::move(version), fleet),
         forward(std::move(forward_)),
         may_go_on(std::move(may_go_on_)),
         step(io),
@@ -240,8 +240,8 @@ void Page::State::stop() {
 }
 
 Page::Page(asio::io_context& context, control::Controller& controller, Events& events,
-           std::string version, Forward forward, May may_go_on)
-    : state_(std::make_shared<State>(context, controller, events, std::move(version),
+           std::string version, const control::Fleet* fleet, Forward forward, May may_go_on)
+    : state_(std::make_shared<State>(context, controller, events, std::move(version), fleet,
                                      std::move(forward), std::move(may_go_on))) {
   state_->survey.read_counters(steady_clock::now());
   state_->keep_history();

@@ -20,6 +20,7 @@
 #include "api/language/events.hpp"
 #include "api/language/message.hpp"
 #include "control/controller.hpp"
+#include "control/fleet.hpp"
 
 namespace sluice::api {
 
@@ -32,9 +33,9 @@ class Page {
   // Says whether the reader of `live` may go on: sessions end.
   using May = std::function<bool(const Request&)>;
 
-  // Both controller and events must outlive the page.
+  // Controller, events and fleet must outlive the page. `fleet`: null if this node is alone.
   Page(boost::asio::io_context& context, control::Controller& controller, Events& events,
-       std::string version, Forward forward, May may_go_on);
+       std::string version, const control::Fleet* fleet, Forward forward, May may_go_on);
   Page(const Page&) = delete;
   Page& operator=(const Page&) = delete;
   ~Page();  // ends its readers

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <iterator>
 
+#include "api/language/fleet.hpp"
 #include "base/tcp_address.hpp"
 #include "model/names.hpp"
 #include "model/status.hpp"
@@ -330,6 +331,15 @@ void Survey::write_events(std::string& out, const std::vector<const Event*>& fou
   });
 }
 
+// Empty: this node is alone.
+std::string Survey::fleet_text() const {
+  if (!fleet_) return {};
+  const auto fleet = fleet_->state();
+  json::array nodes;
+  for (const auto& node : fleet.nodes) nodes.push_back(render(node, controller_.model()));
+  return json::serialize(json::object{{"cluster", render(fleet)}, {"nodes", std::move(nodes)}});
+}
+
 std::string Survey::whole() {
   std::string out = "{";
   write(out, "version", version_);
@@ -356,6 +366,8 @@ std::string Survey::whole() {
     write(text, "rate", reason.rate);
     text += '}';
   });
+  told_fleet_ = fleet_text();
+  if (fleet_) out.append(",\"fleet\":").append(told_fleet_);
   write_events(out, events_.find({.limit = most_events}));
   told_event_ = events_.last();
   all_told();
@@ -386,6 +398,10 @@ std::string Survey::changes() {
     fmt::format_to(std::back_inserter(text), "[{},{},{}]", &reason - reasons_.data(),
                    reason.count.packets, reason.rate);
   });
+  if (auto fleet = fleet_text(); fleet != told_fleet_) {
+    told_fleet_ = std::move(fleet);
+    out.append(",\"fleet\":").append(told_fleet_);
+  }
   const auto found = events_.find({.after = told_event_, .limit = most_events});
   if (!found.empty()) told_event_ = found.back()->number;
   write_events(out, found);

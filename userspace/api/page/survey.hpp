@@ -26,14 +26,16 @@
 #include "api/language/events.hpp"
 #include "api/page/tracks.hpp"
 #include "control/controller.hpp"
+#include "control/fleet.hpp"
 
 namespace sluice::api {
 
 class Survey {
  public:
-  // `version`: sluiced's, as the page shows it.
-  Survey(control::Controller& controller, const Events& events, std::string version = {})
-      : controller_(controller), events_(events), version_(std::move(version)) {}
+  // `version`: sluiced's, as the page shows it. `fleet`: null if this node is alone.
+  Survey(control::Controller& controller, const Events& events, std::string version = {},
+         const control::Fleet* fleet = nullptr)
+      : controller_(controller), events_(events), version_(std::move(version)), fleet_(fleet) {}
 
   // Reads the counters. A data plane that can't be read is a problem that the texts name.
   void read_counters(Tracks::Time now);
@@ -42,11 +44,12 @@ class Survey {
   bool look();
 
   // {"version", "time", "step", "problem", "states", "interfaces", "rows", "history", "reasons",
-  // "events"}
+  // "events"}, and in a fleet "fleet": {"cluster", "nodes"}, as /v1/cluster and /v1/nodes have them
   std::string whole();
   // {"time", "problem", "rows": [[index, numbers...]], "reasons": [[index, packets, rate]],
-  // "events", "points": [[index, opened, bytes]]}: what differs from the last call of either, which
-  // all readers must have. `points` is there when a step of the history has ended.
+  // "events", "points": [[index, opened, bytes]], "fleet"}: what differs from the last call of
+  // either, which all readers must have. `points` is there when a step of the history has ended,
+  // `fleet` when it is other than before.
   std::string changes();
 
   Tracks::Time last_reading() const { return tracks_.last_reading(); }
@@ -80,6 +83,7 @@ class Survey {
   void judge();
   void read_reasons(double seconds);
   void note_changes();
+  std::string fleet_text() const;
   void all_told();
 
   void write_row(std::string& out, const Row& row);
@@ -93,6 +97,7 @@ class Survey {
   control::Controller& controller_;
   const Events& events_;
   std::string version_;
+  const control::Fleet* fleet_;
   Tracks tracks_;
   model::Model model_;  // that the rows were made of
   std::vector<Row> rows_;
@@ -100,6 +105,7 @@ class Survey {
   std::vector<Reason> reasons_;
   std::string problem_;  // why the data plane can't be read; empty: none
   std::unordered_map<std::string, Change> member_changes_;  // by member id
+  std::string told_fleet_;                                  // as readers have it
   std::uint64_t noted_event_ = 0;                           // the last one that was looked at
   std::uint64_t told_event_ = 0;                            // the last one that readers have
   std::uint64_t told_steps_ = 0;

@@ -131,7 +131,7 @@ struct Server::State {
     if (!endpoints.tcp) return;
     access = endpoints.tcp->access;
     page.emplace(
-        io, controller, events, std::string(options.version),
+        io, controller, events, std::string(options.version), context.fleet,
         [this](const Request& request, Page::Done done) {
           answer(context, request, std::move(done));
         },

@@ -4,6 +4,7 @@ import * as connections from "./connections.js";
 import {ask, byId, setClass, setText} from "./dom.js";
 import * as events from "./events.js";
 import * as explain from "./explain.js";
+import * as fleet from "./fleet.js";
 import * as packets from "./packets.js";
 import {state, takeChanges, takeWhole} from "./state.js";
 
@@ -35,6 +36,7 @@ function draw(changes) {
   const problem = byId("problem");
   setText(problem, state.problem);
   problem.hidden = !state.problem;
+  fleet.draw();
   balancers.drawTotals();
   if (view() === "balancers") {
     if (!changes) balancers.layOut();
