@@ -83,7 +83,7 @@ class Api(support.LabTest):
         self.assertEqual("ERROR", self.status_of(balancer))
         self.hook.unlink()
         self.assertEqual(202, self.send("PUT", f"/lbaas/loadbalancers/{balancer}/failover")[0])
-        self.assertEqual("ACTIVE", self.status_of(balancer))
+        wait_for(lambda: self.status_of(balancer) == "ACTIVE", 30, "ACTIVE when the program is loaded anew")
 
     def test_a_restart_keeps_everything_and_the_subnets_their_ids(self):
         subnet = self.id_of("subnets")

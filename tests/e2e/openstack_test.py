@@ -102,7 +102,7 @@ class OpenStackClient(Walk):
             openstack loadbalancer member set --weight 5 web m
             openstack loadbalancer listener set --connection-limit 100 http
             openstack loadbalancer listener unset --connection-limit http
-            openstack loadbalancer failover lb2
+            openstack loadbalancer failover --wait lb2
         """)
         self.assertEqual("lb2 office", self.value("loadbalancer list --tags red -f value -c name -c provider")
                          .replace("sluice", "office"))

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """The daemon needs no system call that its unit's SystemCallFilter forbids: loading, attaching, all kinds of probes, a
-question, a capture and a restart, watched by strace."""
+question, a failover, a capture and a restart, watched by strace."""
 
 import os
 import pathlib
@@ -54,7 +54,8 @@ class SystemCalls(support.LabTest):
                         "--max-retries", 1, pool)
         lab.ctl("explain", "--from", "192.0.2.7:50514", "--to", f"{support.VIP}:81")
         lab.ctl("flows", "list")
-        lab.ctl("events")
+        lab.ctl("loadbalancer", "failover", "--wait", "lb")
+        self.assertIn("data plane reloaded", lab.ctl("events").stdout)
         wait_for(lambda: lab.member_statuses("p81") and "ONLINE" in str(lab.member_statuses("p81")), 15, "probes")
         strace = lab.service_pid("lb", "sluiced")
         for child in pathlib.Path(f"/proc/{strace}/task/{strace}/children").read_text().split():

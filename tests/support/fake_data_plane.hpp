@@ -96,6 +96,18 @@ class FakeDataPlane : public control::DataPlane, public control::Inspection {
     done(expire_flows());
   }
   Result<control::ExpiryReport> expire_flows() override { return control::ExpiryReport{}; }
+  // Reloads within the call, unless a test holds reloads up; then the test ends them.
+  bool hold_reloads = false;
+  std::vector<std::function<void(Result<control::Reloaded>)>> held_reloads;
+  std::uint32_t program = 1;
+  void reload(std::function<void(Result<control::Reloaded>)> done) override {
+    if (!hold_reloads) return done(reload());
+    held_reloads.push_back(std::move(done));
+  }
+  Result<control::Reloaded> reload() override {
+    const auto old = program++;
+    return control::Reloaded{old, program, {"eth0"}};
+  }
   std::vector<control::TableFill> tables;
   Result<std::vector<control::TableFill>> flow_tables() override { return tables; }
   Result<void> renew_next_hops() override { return {}; }

@@ -6,6 +6,7 @@
 // detach goes in reverse.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -93,7 +94,9 @@ struct UpgradeReport {
   std::vector<std::string> interfaces;
 };
 // Replaces the programs by this build's under live traffic, on all NICs or none. Refuses maps that
-// this build can't use.
-Result<UpgradeReport> upgrade(const std::filesystem::path& pin_directory);
+// this build can't use. While somebody else attaches, detaches or upgrades it waits for `patience`,
+// and fails with ErrorKind::conflict then.
+Result<UpgradeReport> upgrade(const std::filesystem::path& pin_directory,
+                              std::chrono::milliseconds patience = std::chrono::seconds(30));
 
 }  // namespace sluice::attachment

@@ -12,12 +12,13 @@
 
 namespace sluice::attachment {
 
-Result<UpgradeReport> upgrade(const std::filesystem::path& pin_directory) {
+Result<UpgradeReport> upgrade(const std::filesystem::path& pin_directory,
+                              std::chrono::milliseconds patience) {
   const kernel::PinDirectory pins(pin_directory);
   if (auto pinned = pins.require_pinned(); !pinned) {
     return tl::unexpected(std::move(pinned.error()));
   }
-  const auto lock = kernel::lock_for_change(pins.path());
+  const auto lock = kernel::lock_for_change(pins.path(), patience);
   if (!lock) return tl::unexpected(lock.error());
   if (auto finished = finish_resize(pins); !finished)
     return tl::unexpected(std::move(finished.error()));

@@ -90,6 +90,13 @@ void stamp(model::Model& model, const model::Changes& changes, model::Timestamp 
   });
 }
 
+std::string about_reload(const Reloaded& done) {
+  return fmt::format("data plane reloaded: program {} replaced by {} ({})", done.old_program,
+                     done.new_program,
+                     done.interfaces.empty() ? "no interface is attached"
+                                             : fmt::format("{}", fmt::join(done.interfaces, ", ")));
+}
+
 struct Repair {
   const DataPlaneState& found;
 
@@ -167,11 +174,14 @@ Result<void> Controller::change(const Edit& edit) {
   return or_as_before([&] { return edit(*staged_); });
 }
 
-// Restores `staged_` if `edit` fails.
+// Restores `staged_` and `reloads_` if `edit` fails.
 Result<void> Controller::or_as_before(const std::function<Result<void>()>& edit) {
   auto before = *staged_;
+  const auto reloads_before = reloads_.size();
   auto done = edit();
-  if (!done) staged_ = std::move(before);
+  if (done) return done;
+  staged_ = std::move(before);
+  reloads_.resize(reloads_before);
   return done;
 }
 
@@ -231,13 +241,15 @@ void Controller::proceed() {
 // Runs the waiting requests, each on the result of those before it. A request that is refused is
 // answered at once and leaves no trace.
 Controller::Group Controller::carry_out_waiting() {
-  Group group{.changes = {}, .before = model_, .next = model_, .accepted = {}, .events = {}};
+  Group group{
+      .changes = {}, .before = model_, .next = model_, .accepted = {}, .events = {}, .reloads = {}};
   if (waiting_.empty()) return group;
   std::vector<std::function<void()>> refusals;
   staged_ = model_;
   for (auto& waiting : std::exchange(waiting_, {})) {
     before_request_ = *staged_;
     const auto recorded_before = recorded_.size();
+    const auto reloads_before = reloads_.size();
     auto outcome = waiting.request();
     if (outcome) outcome = permit(*staged_);
     if (outcome) {
@@ -245,6 +257,7 @@ Controller::Group Controller::carry_out_waiting() {
     } else {
       staged_ = *before_request_;
       recorded_.resize(recorded_before);
+      reloads_.resize(reloads_before);
       refusals.push_back(
           [done = std::move(waiting.done), outcome = std::move(outcome)] { done(outcome); });
     }
@@ -256,6 +269,7 @@ Controller::Group Controller::carry_out_waiting() {
     group.changes = model::changes_between(group.before, group.next);
   }
   group.events = std::exchange(recorded_, {});
+  group.reloads = std::exchange(reloads_, {});
   staged_.reset();
   before_request_.reset();
   for (const auto& refuse : refusals) refuse();
@@ -304,6 +318,10 @@ void Controller::record(std::vector<model::EventRecord> events) {
                    std::make_move_iterator(events.end()));
 }
 
+void Controller::reload_for(const Uuid& load_balancer) {
+  if (staged_) reloads_.push_back(load_balancer);
+}
+
 void Controller::note(model::EventRecord event) {
   notes_.push_back(std::move(event));
   forget_surplus_notes();
@@ -340,11 +358,14 @@ void Controller::committed(Group group, const Missing& stored, Result<std::uint6
       model::apply(model_, group.changes);
     }
     prune_health(before);
+    awaiting_reload_.insert(group.reloads.begin(), group.reloads.end());
+    if (!group.reloads.empty()) actual_.reset();  // what an earlier attempt has left is read
     if (hook_() != Hook::hold) settle(bring_in_line(Verify::read_back));
     notify();
   }
   note_position();
   answer(std::move(group));
+  start_reload();
   proceed();
 }
 
@@ -637,8 +658,25 @@ Attempt Controller::bring_in_line(Verify verify) {
   return attempt;
 }
 
+// Loads the data plane's program anew, if anybody waits for that. Who comes later waits for the one
+// that is under way.
+void Controller::start_reload() {
+  if (awaiting_reload_.empty() || std::exchange(reloading_, true)) return;
+  data_plane_->reload([this](const Result<Reloaded>& outcome) { reloaded(outcome); });
+}
+
+void Controller::reloaded(const Result<Reloaded>& outcome) {
+  reloading_ = false;
+  awaiting_reload_.clear();
+  event(outcome ? about_reload(*outcome) : "data plane not reloaded: " + outcome.error().text());
+  if (hook_() != Hook::hold) settle(bring_in_line(Verify::read_back));
+  notify();
+  proceed();
+}
+
 // Writes the attempt's outcome into the objects' provisioning status.
-void Controller::settle(const Attempt& attempt) {
+void Controller::settle(Attempt attempt) {
+  attempt.unfinished = awaiting_reload_;
   static const DataPlaneState nothing;
   bool changed = false;
   auto lines =

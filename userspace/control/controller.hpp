@@ -20,6 +20,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -100,6 +101,12 @@ class Controller {
   using BeforeAnswer = std::function<void(std::uint64_t, std::function<void()>)>;
   void set_before_answer(BeforeAnswer before_answer) { before_answer_ = std::move(before_answer); }
 
+  // Only within a request that has changed this load balancer: once the change is stored, the data
+  // plane is read back and mended, and then its program is loaded anew (DataPlane::reload). The
+  // load balancer is PENDING_UPDATE until that is over, and an event tells how it went. Load
+  // balancers that ask for it at about the same time share one reload.
+  void reload_for(const Uuid& load_balancer);
+
   // Stores the events in the same commit as the request's changes, so that neither is there without
   // the other. Only within a request.
   void record(std::vector<model::EventRecord> events);
@@ -153,9 +160,6 @@ class Controller {
   void set_standby(bool standby);
   bool is_standby() const { return standby_; }
 
-  // Makes the next attempt to apply read the data plane first.
-  void distrust_data_plane() { actual_.reset(); }
-
   // Continues with this data plane and makes it equal to the desired state. It must outlive the
   // controller or the next call.
   void adopt(DataPlane& data_plane);
@@ -197,6 +201,7 @@ class Controller {
     model::Model before, next;  // what they begin with, and their result
     std::vector<Waiting> accepted;
     std::vector<model::EventRecord> events;
+    std::vector<Uuid> reloads;  // the load balancers of reload_for()
   };
   // A commit, and what the store contains after it.
   struct Missing {
@@ -228,7 +233,9 @@ class Controller {
   Knowledge known();
   Attempt nothing_of_it(const Error& why);
   std::vector<Operation> missing_operations();
-  void settle(const Attempt& attempt);
+  void settle(Attempt attempt);
+  void start_reload();
+  void reloaded(const Result<Reloaded>& outcome);
   void prune_health(const model::Model& before);
   void notify();
   void event(std::string line);
@@ -271,6 +278,9 @@ class Controller {
   std::vector<std::string> unheard_;
   BeforeAnswer before_answer_ = [](std::uint64_t, const std::function<void()>& go_on) { go_on(); };
   std::function<Hook()> hook_ = [] { return Hook::none; };
+  std::vector<Uuid> reloads_;       // within a request: by its group so far
+  std::set<Uuid> awaiting_reload_;  // load balancers
+  bool reloading_ = false;          // the data plane has not ended its reload
 };
 
 }  // namespace sluice::control

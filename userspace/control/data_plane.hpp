@@ -267,6 +267,10 @@ class DataPlane {
 
   // The attached NICs of this network namespace.
   virtual Result<std::vector<AttachedInterface>> interfaces() = 0;
+
+  // Runs a reload (Inspection::reload) on the slow lane, before what waits. `done` is called once,
+  // perhaps within the call.
+  virtual void reload(std::function<void(Result<Reloaded>)> done) = 0;
 };
 
 }  // namespace sluice::control

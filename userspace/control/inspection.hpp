@@ -9,6 +9,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -24,6 +25,12 @@ struct ExpiryReport {
   std::uint32_t expired = 0;  // removed by this sweep
   // Why the ends of connections that are over were not made to speak, so that they can't be reset.
   std::optional<Error> unprobed = {};
+};
+
+// Ids of programs in the kernel, and the NICs that run the new one.
+struct Reloaded {
+  std::uint32_t old_program = 0, new_program = 0;
+  std::vector<std::string> interfaces;
 };
 
 // The functions may be ErrorKind::unsupported.
@@ -58,6 +65,12 @@ class Inspection {
     return no_capture(capture);
   }
   virtual Result<void> stop_capture(const Uuid& capture) { return no_capture(capture); }
+
+  // Loads the program anew over the same maps, and exchanges it under live traffic on all NICs or
+  // none. Connections stay, because they are in the maps.
+  virtual Result<Reloaded> reload() {
+    return fail(ErrorKind::unsupported, "This data plane has no program to load anew.");
+  }
 
  protected:
   static tl::unexpected<Error> no_capture(const Uuid& id) {

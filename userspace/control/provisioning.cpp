@@ -155,6 +155,7 @@ struct Settling {
   template <typename T>
   bool accept(T& object) {
     if (attempt.unreadable) return false;
+    if (is_pending(object) && attempt.unfinished.contains(object.id)) return false;
     if (!is_pending(object)) lines.push_back(title(kind_of(object), object) + " is ACTIVE again");
     object.provisioning_status = ProvisioningStatus::active;
     object.provisioning_error.clear();

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,8 @@ struct Attempt {
   std::optional<Error> unreadable;  // it could not be read, so its state is unknown
   // An unreadable state counts as a change that was refused (for a test's hook).
   bool counts_as_refused = false;
+  // Load balancers that stay PENDING_* although the data plane holds their entries.
+  std::set<Uuid> unfinished = {};
 };
 
 // Makes PENDING_* and ERROR objects whose entries the data plane holds ACTIVE. An object whose

@@ -81,6 +81,7 @@ class DataPlaneOverMaps : public BpfDataPlane {
   bool inspect(control::Inspecting work, const control::Asker& asker) override;
   bool wants_sweep() override { return inspection_->wants_sweep(); }
   void expire_flows(std::function<void(Result<control::ExpiryReport>)> done) override;
+  void reload(std::function<void(Result<control::Reloaded>)> done) override;
   Result<std::vector<control::AttachedInterface>> interfaces() override;
 
   const kernel::Program& program() const override { return program_; }

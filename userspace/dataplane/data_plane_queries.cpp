@@ -137,6 +137,13 @@ void DataPlaneOverMaps::expire_flows(std::function<void(Result<control::ExpiryRe
   });
 }
 
+void DataPlaneOverMaps::reload(std::function<void(Result<control::Reloaded>)> done) {
+  if (lane_ == nullptr) return done(inspection_->reload());
+  lane_->go_first([done = std::move(done), inspection = inspection_] {
+    return [done, reloaded = inspection->reload()] { done(reloaded); };
+  });
+}
+
 // ---- interfaces ----
 
 Result<std::vector<control::AttachedInterface>> DataPlaneOverMaps::interfaces() {

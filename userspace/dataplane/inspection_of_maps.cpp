@@ -4,11 +4,13 @@
 #include <bpf/libbpf.h>
 #include <fmt/format.h>
 
+#include <chrono>
 #include <string>
 #include <unordered_set>
 #include <utility>
 #include <vector>
 
+#include "attachment/attachment.hpp"
 #include "dataplane/explain.hpp"
 #include "dataplane/flow_list.hpp"
 #include "kernel/libbpf_log.hpp"
@@ -55,6 +57,26 @@ Result<control::ExpiryReport> InspectionOfMaps::expire_flows() {
   control::ExpiryReport report{sweep.live, sweep.expired};
   if (auto probed = prober_.probe(program_); !probed) report.unprobed = std::move(probed.error());
   return report;
+}
+
+// Does what `sluice-loader upgrade` does. program_ stays: it holds the same maps, and programs are
+// run from their pins. A capture ends, and says why when it is asked.
+Result<control::Reloaded> InspectionOfMaps::reload() {
+  if (!pins_) return Inspection::reload();
+  const auto nics = attachment::attachments(pins_->path());
+  if (!nics) return tl::unexpected(nics.error());
+  for (const auto& nic : *nics) {
+    if (!nic.shared) continue;
+    // libxdp finds the programs of a NIC by their ids, for which sluiced kept no capability.
+    return fail(ErrorKind::unsupported,
+                nic.interface + " is attached with --shared, where sluiced can't exchange programs",
+                "sluice-loader upgrade");
+  }
+  // Our own event loop takes the lock for moments, and sweeps wait behind us.
+  auto report = attachment::upgrade(pins_->path(), std::chrono::seconds(1));
+  if (!report) return tl::unexpected(std::move(report.error()));
+  return control::Reloaded{report->old_program_id, report->new_program_id,
+                           std::move(report->interfaces)};
 }
 
 Result<std::vector<control::Flow>> InspectionOfMaps::flows(const control::FlowFilter& filter,

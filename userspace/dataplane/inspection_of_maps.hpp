@@ -1,4 +1,4 @@
-// InspectionOfMaps: flows, sweeps, explanations and captures over the BPF maps. Private to
+// InspectionOfMaps: flows, sweeps, reloads, explanations and captures over the BPF maps. Private to
 // dataplane/.
 //
 // It shares nothing with the thread that changes the maps but the maps themselves and their
@@ -27,6 +27,7 @@ class InspectionOfMaps final : public control::Inspection {
       : shared_program_(std::move(program)), pins_(std::move(pins)) {}
 
   Result<control::ExpiryReport> expire_flows() override;
+  Result<control::Reloaded> reload() override;
   Result<std::vector<control::Flow>> flows(const control::FlowFilter& filter,
                                            std::size_t limit) override;
   Result<std::uint64_t> flush_flows(const control::FlowFilter& filter) override;

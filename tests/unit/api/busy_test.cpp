@@ -89,6 +89,23 @@ TEST_F(Busy, after_a_change_that_failed_only_failover_and_deletion_are_taken) {
   EXPECT_EQ(put(member_url_, R"({"member": {"weight": 3}})").status, 200U);
 }
 
+TEST_F(Busy, a_failover_is_accepted_at_once_and_over_when_the_program_is_loaded) {
+  std::string told;
+  controller().on_event([&](const std::string& line) { told = line; });
+  data_plane_.hold_reloads = true;
+  const auto answer = put(url_ + "/failover", "");
+  EXPECT_EQ(answer.status, 202U);
+  EXPECT_EQ(answer.response.body, "");
+  EXPECT_EQ(provisioning_status(url_, "loadbalancer"), "PENDING_UPDATE");
+  EXPECT_EQ(refusal(put(member_url_, R"({"member": {"weight": 3}})")),
+            "409 Load Balancer " + load_balancer_ + " is immutable and cannot be updated.");
+  ASSERT_EQ(data_plane_.held_reloads.size(), 1U);
+  data_plane_.held_reloads.front()(data_plane_.reload());
+  EXPECT_EQ(provisioning_status(url_, "loadbalancer"), "ACTIVE");
+  EXPECT_EQ(told, "data plane reloaded: program 1 replaced by 2 (eth0)");
+  EXPECT_EQ(put(member_url_, R"({"member": {"weight": 3}})").status, 200U);
+}
+
 TEST_F(Busy, a_load_balancer_whose_change_failed_can_be_deleted) {
   hook_ = control::Hook::fail;
   put(member_url_, R"({"member": {"weight": 2}})");

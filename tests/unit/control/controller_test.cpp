@@ -5,6 +5,8 @@
 #include <stdlib.h>
 
 #include <filesystem>
+#include <optional>
+#include <utility>
 
 #include "control/reconciler.hpp"
 #include "model/names.hpp"
@@ -18,6 +20,7 @@ namespace {
 
 using model::Health;
 using test::ip;
+using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
@@ -91,6 +94,21 @@ class ControllerTest : public testing::Test {
     };
   }
 
+  Result<void> fail_over(std::optional<Uuid> load_balancer = std::nullopt) {
+    const auto id = load_balancer.value_or(walkthrough.lb);
+    return request([&]() -> Result<void> {
+      controller->reload_for(id);
+      return controller->change([&](model::Model& model) {
+        return model::touch_load_balancer(model, id, now += std::chrono::seconds(1));
+      });
+    });
+  }
+  // Ends the reload that the data plane holds up.
+  void end_reload(Result<Reloaded> outcome) {
+    ASSERT_EQ(data_plane.held_reloads.size(), 1U);
+    std::exchange(data_plane.held_reloads, {}).front()(std::move(outcome));
+  }
+
   const model::Model& model() const { return controller->model(); }
   template <typename T>
   std::string status(const model::Table<T>& objects, const Uuid& id) const {
@@ -108,6 +126,7 @@ class ControllerTest : public testing::Test {
   std::unique_ptr<Controller> controller;
   std::vector<std::string> events;
   test::Walkthrough walkthrough;
+  model::Timestamp now = walkthrough.now;  // of the last failover
   Uuid added, monitor;
 };
 
@@ -244,6 +263,103 @@ TEST_F(ControllerTest, AfterAChangeThatWasRefusedFailoverTriesAgainAndOtherChang
   EXPECT_EQ(status(model().members, refused), "ACTIVE");
   EXPECT_EQ(status(model().load_balancers, walkthrough.lb), "ACTIVE");
   EXPECT_EQ(data_plane.state, desired());
+}
+
+TEST_F(ControllerTest, UntilItsReloadIsOverALoadBalancerIsPendingAndAnEventTellsHowItWent) {
+  build();
+  data_plane.hold_reloads = true;
+  data_plane.state.vips.clear();
+  ASSERT_TRUE(fail_over());
+  EXPECT_EQ(data_plane.state, desired()) << "mended before, whatever becomes of the reload";
+  EXPECT_EQ(status(model().load_balancers, walkthrough.lb), "PENDING_UPDATE");
+  EXPECT_EQ(status(model().pools, walkthrough.pool), "ACTIVE");
+  EXPECT_TRUE(controller->repair_drift());
+  EXPECT_EQ(status(model().load_balancers, walkthrough.lb), "PENDING_UPDATE");
+  EXPECT_EQ(fail_over().error().kind, ErrorKind::conflict) << "it is busy";
+
+  end_reload(Reloaded{12, 15, {"eth0", "eth1"}});
+  EXPECT_EQ(status(model().load_balancers, walkthrough.lb), "ACTIVE");
+  EXPECT_EQ(sluice::test::model_in(*store), model());
+  EXPECT_THAT(events, ElementsAre("data plane reloaded: program 12 replaced by 15 (eth0, eth1)"));
+}
+
+TEST_F(ControllerTest, ALoadBalancerWhoseReloadFailedIsActiveUnlessMendingFailed) {
+  build();
+  data_plane.hold_reloads = true;
+  ASSERT_TRUE(fail_over());
+  end_reload(tl::unexpected(full));
+  EXPECT_EQ(status(model().load_balancers, walkthrough.lb), "ACTIVE");
+  EXPECT_THAT(events, ElementsAre("data plane not reloaded: " + full.text()));
+
+  data_plane.state.vips.clear();
+  data_plane.veto = [](const Operation&) -> Result<void> { return tl::unexpected(full); };
+  ASSERT_TRUE(fail_over());
+  end_reload(Reloaded{12, 15, {}});
+  EXPECT_THAT(status(model().load_balancers, walkthrough.lb), HasSubstr("ERROR"));
+  EXPECT_THAT(events, Contains("data plane reloaded: program 12 replaced by 15 (no interface is "
+                               "attached)"));
+}
+
+TEST_F(ControllerTest, LoadBalancersThatFailOverTogetherShareOneReload) {
+  build();
+  Uuid other{};
+  ASSERT_TRUE(change([&](auto& model) -> Result<void> {
+    model::LoadBalancer load_balancer;
+    load_balancer.vip_address = ip("10.0.0.99");
+    other = model::add(model, load_balancer, walkthrough.now).value();
+    return {};
+  }));
+  data_plane.hold_reloads = true;
+  ASSERT_TRUE(fail_over());
+  ASSERT_TRUE(fail_over(other));
+  EXPECT_EQ(data_plane.held_reloads.size(), 1U);
+  end_reload(Reloaded{12, 15, {"eth0"}});
+  EXPECT_EQ(status(model().load_balancers, walkthrough.lb), "ACTIVE");
+  EXPECT_EQ(status(model().load_balancers, other), "ACTIVE");
+  ASSERT_TRUE(fail_over(other));
+  EXPECT_EQ(data_plane.held_reloads.size(), 1U) << "the next one reloads again";
+  end_reload(Reloaded{15, 18, {"eth0"}});
+}
+
+TEST_F(ControllerTest, WhatIsRefusedOrRehearsedReloadsNothing) {
+  build();
+  const auto touch = [&]() -> Result<void> {
+    auto changed = controller->change([&](model::Model& model) {
+      return model::touch_load_balancer(model, walkthrough.lb, walkthrough.now);
+    });
+    controller->reload_for(walkthrough.lb);
+    return changed;
+  };
+  const auto ignore = [](const Result<void>&) {};
+  const auto add = [&](model::Model& model) -> Result<void> {
+    walkthrough.add_member(model, "10.0.0.7");
+    return {};
+  };
+  // Requests that come during another one become one group.
+  EXPECT_TRUE(request([&]() -> Result<void> {
+    controller->submit(
+        [&]() -> Result<void> {
+          (void)touch();
+          return tl::unexpected(full);
+        },
+        ignore);
+    controller->submit([&] { return controller->transaction(touch, Controller::Ending::rehearse); },
+                       ignore);
+    controller->submit([&] { return controller->change(add); }, ignore);
+    return {};
+  }));
+  EXPECT_EQ(data_plane.state.members.size(), 3U) << "an accepted change of somebody else";
+  EXPECT_EQ(data_plane.program, 1U);
+  EXPECT_TRUE(request([&] { return controller->transaction(touch); }));
+  EXPECT_EQ(data_plane.program, 2U);
+}
+
+TEST_F(ControllerTest, ARestartDuringAReloadEndsIt) {
+  build();
+  data_plane.hold_reloads = true;
+  ASSERT_TRUE(fail_over());
+  start();
+  EXPECT_EQ(status(model().load_balancers, walkthrough.lb), "ACTIVE");
 }
 
 TEST_F(ControllerTest, ARefusedMemberDoesNotKeepADeadOneInTheRing) {

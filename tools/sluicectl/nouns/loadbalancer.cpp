@@ -84,7 +84,9 @@ Verb listing() {
 
 Verb failing_over() {
   Verb verb{.name = "failover",
-            .summary = "write everything to the data plane anew, also out of ERROR"};
+            .summary =
+                "write everything to the data plane anew, also out of ERROR, and load its "
+                "program anew, which loses no connection"};
   verb.positionals = {target};
   verb.options = {wait_option()};
   verb.run = failover;

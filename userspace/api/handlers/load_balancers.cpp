@@ -115,17 +115,16 @@ Result<Reply> show_load_balancer_status(const Call& call) {
   return Reply{200, render_status_tree(view(call), **found)};
 }
 
-// Applies the desired state again, which is what an object in ERROR waits for; there is no second
-// amphora to fail over to.
+// Does what can be done on one node, which has no second amphora to fail over to: applies the
+// desired state again, which is what an object in ERROR waits for, and loads the program anew.
 Result<Reply> fail_over(const Call& call) {
   const auto found = find<LoadBalancer>(call, call.ids[0]);
   if (!found) return tl::unexpected(found.error());
-  auto& controller = call.context.controller;
   auto changed = change(call, [id = (*found)->id](model::Model& model) {
     return model::touch_load_balancer(model, id, now());
   });
   if (!changed) return tl::unexpected(changed.error());
-  controller.distrust_data_plane();
+  call.context.controller.reload_for((*found)->id);
   return Reply{202, std::nullopt};
 }
 
