@@ -9,17 +9,12 @@
 import concurrent.futures
 import http.client
 import json
-import os
-import pathlib
-import shutil
-import signal
 import socket
 import subprocess
 import sys
-import tempfile
-import unittest
 
 import support
+from hosts import HostsTest
 from support import program, wait_for
 
 sys.path.insert(0, str(support.ROOT / "tests/monitoring"))
@@ -43,62 +38,17 @@ class Connection(http.client.HTTPConnection):
         self.sock.connect(self.path)
 
 
-class Fleet(unittest.TestCase):
+class Fleet(HostsTest):
+    SUBJECT, SWITCH, NODES = "fleet", "switch", NODES
+
     def setUp(self):
         for tool in ("etcd", "etcdctl", "openssl"):
             if support.missing(tool):
                 self.skipTest(f"{tool} is not installed (run: sudo scripts/install-deps --routing)")
-        self.prefix = f"e2e-{os.getpid()}-fleet"
-        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="sluice-fleet-", dir="/run"))
-        self.processes = {}
-        self.addCleanup(self.down)
-        for host in ("switch", *NODES):
-            subprocess.run(["ip", "netns", "add", f"{self.prefix}-{host}"], check=True)
-            self.run_on(host, "ip", "link", "set", "lo", "up")
-        self.run_on("switch", "ip", "link", "add", "br0", "type", "bridge")
-        self.run_on("switch", "ip", "link", "set", "br0", "up")
+        self.make_hosts()
         for host, number in NODES.items():
-            subprocess.run(["ip", "link", "add", f"to-{host}", "netns", f"{self.prefix}-switch", "type", "veth",
-                            "peer", "eth0", "netns", f"{self.prefix}-{host}"], check=True)
-            self.run_on("switch", "ip", "link", "set", f"to-{host}", "master", "br0", "up")
-            self.run_on(host, "ip", "link", "set", "eth0", "up")
-            self.run_on(host, "ip", "address", "add", f"10.0.0.{number}/24", "dev", "eth0")
-            self.run_on(host, program("sluice-loader"), "attach", "eth0", "--mode", "generic", "--flows", "4096",
-                        "--pin-dir", self.pins(host))
-
-    def down(self):
-        result = self._outcome.result
-        failed = any(test is self for test, _ in result.failures + result.errors)
-        for name, process in self.processes.items():
-            if process.poll() is None:
-                process.send_signal(signal.SIGKILL)
-            process.wait()
-            if failed:
-                print(f"--- {name} ---\n{(self.directory / name).with_suffix('.log').read_text()[-3000:]}")
-        for host in NODES:
-            self.run_on(host, program("sluice-loader"), "detach", "--all", "--pin-dir", self.pins(host), check=False)
-        for host in ("switch", *NODES):
-            subprocess.run(["ip", "netns", "del", f"{self.prefix}-{host}"], check=False)
-        shutil.rmtree(self.directory)
-
-    def run_on(self, host, *words, check=True):
-        done = subprocess.run(["nsenter", f"--net=/run/netns/{self.prefix}-{host}", "--", *map(str, words)], text=True,
-                              capture_output=True, stdin=subprocess.DEVNULL, timeout=60 * support.PATIENCE)
-        if check and done.returncode != 0:
-            raise AssertionError(f"on {host}: {words}: exit {done.returncode}\n{done.stdout}{done.stderr}")
-        return done.stdout
-
-    def spawn(self, name, host, *words):
-        with open(self.directory / f"{name}.log", "a") as log:
-            self.processes[name] = subprocess.Popen(["nsenter", f"--net=/run/netns/{self.prefix}-{host}", "--", *map(str, words)],
-                                                    stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-
-    def kill(self, name):
-        self.processes[name].send_signal(signal.SIGKILL)
-        self.processes[name].wait()
-
-    def pins(self, host):
-        return f"/sys/fs/bpf/sluice-{self.prefix}-{host}"
+            self.address(host, "eth0", f"10.0.0.{number}/24")
+            self.attach(host)
 
     def make_certificates(self):
         """A CA, a certificate for the members, and one without a common name for Sluice."""
@@ -246,7 +196,7 @@ class Fleet(unittest.TestCase):
         leader = next(one for one in json.loads(status)
                       if one["Status"]["leader"] == one["Status"]["header"]["member_id"])["Endpoint"]
         dead = next(host for host, number in NODES.items() if f"10.0.0.{number}:" in leader)
-        self.kill(f"etcd-{dead}")
+        self.end(f"etcd-{dead}")
         for host in NODES:
             another = self.create(host, "loadbalancer", vip_subnet_id=SUBNET, name=f"without-{dead}-{host}")
             self.wait_for_active(f"loadbalancers/{another['id']}")
@@ -254,7 +204,7 @@ class Fleet(unittest.TestCase):
         # Another one dies: no quorum. Reading goes on and is marked, changes are refused, and a node that starts serves.
         count = len(self.shown("lb1", "loadbalancers")["loadbalancers"])
         second = next(host for host in NODES if host != dead)
-        self.kill(f"etcd-{second}")
+        self.end(f"etcd-{second}")
         for host in NODES:
             self.wait_for_state(host, "CUT_OFF")
         self.assertIn("\nsluice_fleet_following 0\n", self.metrics("lb1"))
@@ -263,7 +213,7 @@ class Fleet(unittest.TestCase):
         status, body, _ = self.ask("lb2", "POST", "/v2.0/lbaas/loadbalancers", {"loadbalancer": {"vip_subnet_id": SUBNET}})
         self.assertEqual(503, status)
         self.assertIn(f"10.0.0.{NODES[dead]}:2379: ", body["faultstring"])
-        self.kill("sluiced-lb3")
+        self.end("sluiced-lb3")
         self.start_sluiced("lb3")
         self.wait_for_state("lb3", "CUT_OFF")
         self.assertEqual(count, len(self.shown("lb3", "loadbalancers")["loadbalancers"]))
@@ -278,7 +228,7 @@ class Fleet(unittest.TestCase):
         self.wait_for_active(f"loadbalancers/{last['id']}")
 
         # A node that dies is missed, and counts no more.
-        self.kill("sluiced-lb2")
+        self.end("sluiced-lb2")
         wait_for(lambda: [node["name"] for node in self.ask("lb1", "GET", "/v1/nodes")[1]["nodes"]] == ["lb1", "lb3"], 30,
                  "lb2 is missed")
         self.ask("lb1", "DELETE", f"/v2.0/lbaas/loadbalancers/{last['id']}")
@@ -290,9 +240,9 @@ class Fleet(unittest.TestCase):
         for host in NODES:
             self.wait_for_state(host, "REFUSED")
             self.assertEqual(count, len(self.shown(host, "loadbalancers")["loadbalancers"]))
-        shown = self.run_on("lb1", program("sluicectl"), "--socket", self.directory / "lb1.sock", "cluster", "status")
+        shown = self.ctl("lb1", "cluster", "status")
         self.assertIn("etcd is empty below /sluice/v1/", shown)
-        self.run_on("lb1", program("sluicectl"), "--socket", self.directory / "lb1.sock", "cluster", "restore")
+        self.ctl("lb1", "cluster", "restore")
         for host in NODES:
             self.wait_for_state(host, "FOLLOWING")
         after = self.create("lb2", "loadbalancer", vip_subnet_id=SUBNET, name="after")

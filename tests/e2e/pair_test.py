@@ -5,15 +5,10 @@
                      └─ two 10.0.0.12: Sluice and keepalived, priority 99
 """
 
-import os
-import pathlib
-import shutil
 import signal
-import subprocess
-import tempfile
-import unittest
 
 import support
+from hosts import HostsTest
 from support import ROOT, program, wait_for
 
 EXAMPLE = ROOT / "tools/package/examples/keepalived.conf"
@@ -21,65 +16,17 @@ VIP, VIP6 = "10.0.0.16", "2001:db8::16"
 NODES = {"one": 11, "two": 12}
 
 
-class Pair(unittest.TestCase):
+class Pair(HostsTest):
+    SUBJECT, SWITCH, NODES, GENTLY = "pair", "client", NODES, ("keepalived",)
+
     def setUp(self):
         if support.missing("keepalived"):
             self.skipTest("keepalived is not installed (run: sudo scripts/install-deps --routing)")
-        self.prefix = f"e2e-{os.getpid()}-pair"
-        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="sluice-pair-", dir="/run"))
-        self.processes = {}
-        self.addCleanup(self.down)
-        for host in ("client", *NODES):
-            subprocess.run(["ip", "netns", "add", f"{self.prefix}-{host}"], check=True)
-            self.run_on(host, "sysctl", "-qw", "net.ipv6.conf.all.accept_dad=0", "net.ipv6.conf.default.accept_dad=0")
-            self.run_on(host, "ip", "link", "set", "lo", "up")
-        self.run_on("client", "ip", "link", "add", "br0", "type", "bridge")
-        self.address("client", "br0", 2)
+        self.make_hosts()
+        self.address("client", "br0", "10.0.0.2/24", "2001:db8::2/64")
         for host, number in NODES.items():
-            subprocess.run(["ip", "link", "add", f"to-{host}", "netns", f"{self.prefix}-client", "type", "veth",
-                            "peer", "eth0", "netns", f"{self.prefix}-{host}"], check=True)
-            self.run_on("client", "ip", "link", "set", f"to-{host}", "master", "br0", "up")
-            self.address(host, "eth0", number)
-            self.run_on(host, program("sluice-loader"), "attach", "eth0", "--mode", "generic", "--flows", "4096",
-                        "--pin-dir", self.pins(host))
-
-    def down(self):
-        result = self._outcome.result
-        failed = any(test is self for test, _ in result.failures + result.errors)
-        for name, process in self.processes.items():
-            if process.poll() is None:
-                process.send_signal(signal.SIGTERM if name.startswith("keepalived") else signal.SIGKILL)
-            process.wait()
-            if failed:
-                print(f"--- {name} ---\n{(self.directory / name).with_suffix('.log').read_text()[-3000:]}")
-        for host in NODES:
-            self.run_on(host, program("sluice-loader"), "detach", "--all", "--pin-dir", self.pins(host), check=False)
-        for host in ("client", *NODES):
-            subprocess.run(["ip", "netns", "del", f"{self.prefix}-{host}"], check=False)
-        shutil.rmtree(self.directory)
-
-    def address(self, host, interface, number):
-        self.run_on(host, "ip", "link", "set", interface, "up")
-        self.run_on(host, "ip", "address", "add", f"10.0.0.{number}/24", "dev", interface)
-        self.run_on(host, "ip", "address", "add", f"2001:db8::{number}/64", "dev", interface, "nodad")
-
-    def run_on(self, host, *words, check=True):
-        done = subprocess.run(["nsenter", f"--net=/run/netns/{self.prefix}-{host}", "--", *map(str, words)], text=True,
-                              capture_output=True, stdin=subprocess.DEVNULL, timeout=60 * support.PATIENCE)
-        if check and done.returncode != 0:
-            raise AssertionError(f"on {host}: {words}: exit {done.returncode}\n{done.stdout}{done.stderr}")
-        return done.stdout
-
-    def spawn(self, name, host, *words):
-        with open(self.directory / f"{name}.log", "a") as log:
-            self.processes[name] = subprocess.Popen(["nsenter", f"--net=/run/netns/{self.prefix}-{host}", "--", *map(str, words)],
-                                                    stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-
-    def pins(self, host):
-        return f"/sys/fs/bpf/sluice-{self.prefix}-{host}"
-
-    def ctl(self, host, *words, check=True):
-        return self.run_on(host, program("sluicectl"), "--socket", self.directory / f"{host}.sock", *words, check=check)
+            self.address(host, "eth0", f"10.0.0.{number}/24", f"2001:db8::{number}/64")
+            self.attach(host)
 
     def start_sluiced(self, host):
         self.spawn(f"sluiced-{host}", host, program("sluiced"), "--state-dir", self.directory / f"state-{host}", "--socket",
@@ -96,10 +43,6 @@ class Pair(unittest.TestCase):
         configuration.write_text(text)
         self.spawn(f"keepalived-{host}", host, "keepalived", "--dont-fork", "--log-console", "--vrrp", "-f", configuration, "-p",
                    self.directory / f"{host}.pid", "-r", self.directory / f"{host}-vrrp.pid")
-
-    def end(self, name, how=signal.SIGTERM):
-        self.processes[name].send_signal(how)
-        self.processes[name].wait()
 
     def mac(self, host):
         return self.run_on(host, "ip", "-brief", "link", "show", "eth0").split()[2]
@@ -134,13 +77,13 @@ class Pair(unittest.TestCase):
                  if (self.directory / "two.fifo.state").exists() else False, 10, "two is the standby")
 
         # The client hears of a takeover without asking; keepalived that ends in order hands over at once.
-        self.end("keepalived-one")
+        self.end("keepalived-one", signal.SIGTERM)
         wait_for(lambda: self.neighbor(VIP) == "two" and self.neighbor(VIP6) == "two", 10, "two has announced itself")
         self.wait_for_master("two")
         wait_for(lambda: "this node is the VRRP master" in self.ctl("two", "events"), 5, "the event")
 
         # A restart of sluiced changes nothing, although keepalived says nothing anew.
-        self.end("sluiced-two", signal.SIGKILL)
+        self.end("sluiced-two")
         self.start_sluiced("two")
         wait_for(lambda: self.answers() == {"two"}, 5, "two still answers, and nobody else")
 

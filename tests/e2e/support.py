@@ -82,6 +82,12 @@ def wait_for(condition, seconds, what):
         time.sleep(0.05)
 
 
+def has_failed(test):
+    """Says whether this test has failed so far: for its clean-up, which runs after it."""
+    result = test._outcome.result
+    return any(one is test for one, _ in result.failures + result.errors)
+
+
 class FairClock:
     """Time as a process sees it that needs the CPU rarely: it advances by a hundredth of a second whenever a thread has
     slept for as long, however late the scheduler wakes it.
@@ -411,8 +417,7 @@ class LabTest(unittest.TestCase):
         self.addCleanup(self._show_logs_of_a_failure)  # cleanups run last in, first out
 
     def _show_logs_of_a_failure(self):
-        result = self._outcome.result
-        if any(test is self for test, _ in result.failures + result.errors):
+        if has_failed(self):
             for log in sorted((self.lab.directory / "log").glob("lb.*")):
                 lines = log.read_text().splitlines()[-40:]
                 print(f"--- the end of {log.name} ---", *lines, sep="\n", file=sys.stderr)

@@ -39,13 +39,9 @@ class Boot(unittest.TestCase):
     def setUp(self):
         self.guest = guest.Guest(guest.make_image(self.release, dependencies(self.new)))
         self.addCleanup(self.guest.end)
-        self.addCleanup(lambda: print(self.guest.console.read_text()[-1500:]) if self.has_failed() else None)
+        self.addCleanup(lambda: print(self.guest.console.read_text()[-1500:]) if support.has_failed(self) else None)
         self.members = {}
         self.addCleanup(lambda: [self.kill_member(name) for name in list(self.members)])
-
-    def has_failed(self):
-        result = self._outcome.result
-        return any(test is self for test, _ in result.failures + result.errors)
 
     def step(self, sentence):
         print(f"{time.strftime('%H:%M:%S')} {sentence}", file=sys.stderr, flush=True)
