@@ -26,23 +26,23 @@ std::string text_of(int family, const void* address) {
   return inet_ntop(family == 4 ? AF_INET : AF_INET6, address, text, sizeof text);
 }
 
+template <typename Whole>
+void read_addresses(Record& record, int family, const void* data, std::size_t bytes) {
+  const auto* r = static_cast<const Whole*>(data);
+  EXPECT_EQ(bytes, sizeof *r);
+  record.client = text_of(family, &r->client);
+  record.vip = text_of(family, &r->vip);
+  record.snat = text_of(family, &r->snat);
+  record.member = text_of(family, &r->member);
+}
+
 int keep(void* records, void* data, std::size_t bytes) {
   Record record;
   std::memcpy(&record.head, data, sizeof record.head);
   if (record.head.family == 4) {
-    const auto* r = static_cast<const sluice_record4*>(data);
-    EXPECT_EQ(bytes, sizeof *r);
-    record.client = text_of(4, &r->client);
-    record.vip = text_of(4, &r->vip);
-    record.snat = text_of(4, &r->snat);
-    record.member = text_of(4, &r->member);
+    read_addresses<sluice_record4>(record, 4, data, bytes);
   } else {
-    const auto* r = static_cast<const sluice_record6*>(data);
-    EXPECT_EQ(bytes, sizeof *r);
-    record.client = text_of(6, &r->client);
-    record.vip = text_of(6, &r->vip);
-    record.snat = text_of(6, &r->snat);
-    record.member = text_of(6, &r->member);
+    read_addresses<sluice_record6>(record, 6, data, bytes);
   }
   static_cast<std::vector<Record>*>(records)->push_back(record);
   return 0;

@@ -62,6 +62,10 @@ class ApiTest : public testing::Test {
 
   Answer send(Request request) {
     const Context context{*controller_, "0123456789abcdef0123456789abcdef", events_, {}, holders_};
+    return send_in(context, std::move(request));
+  }
+  // The same in another context than the usual one.
+  Answer send_in(const Context& context, Request request) {
     request.who = who_;
     Answer answer;
     api::answer(context, request,

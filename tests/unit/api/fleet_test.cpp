@@ -3,46 +3,24 @@
 
 #include "api/handlers/metrics.hpp"
 #include "api_fixture.hpp"
+#include "tests/support/fake_fleet.hpp"
 
 namespace sluice::api {
 namespace {
-
-class TwoNodes : public control::Fleet {
- public:
-  control::FleetState now{.name = "/sluice/",
-                          .state = "FOLLOWING",
-                          .reason = "",
-                          .generation = 7,
-                          .nodes = {{.name = "lb1", .version = "1", .is_this = true, .applied = 7},
-                                    {.name = "lb2", .version = "1", .applied = 6, .errors = 1}}};
-  control::Elsewhere there;
-  Result<void> restored;
-
-  control::FleetState state() const override { return now; }
-  control::Elsewhere elsewhere(const Uuid&) const override { return there; }
-  void restore(std::function<void(Result<void>)> done) override { done(restored); }
-};
 
 class FleetTest : public ApiTest {
  protected:
   Answer ask(const std::string& method, const std::string& target) {
     Context context{controller(), "project", events_};
     context.fleet = &fleet_;
-    Request request{method, target, ""};
-    request.who = who_;
-    Answer answer;
-    api::answer(context, request,
-                [&](Response response) { answer.response = std::move(response); });
-    answer.status = answer.response.status;
-    if (!answer.response.body.empty()) answer.json = boost::json::parse(answer.response.body);
-    return answer;
+    return send_in(context, {method, target, ""});
   }
   std::string provisioning_status(const std::string& id) {
     const auto shown = ask("GET", "/v2.0/lbaas/loadbalancers/" + id);
     return std::string(shown.json.at("loadbalancer").at("provisioning_status").as_string());
   }
 
-  TwoNodes fleet_;
+  test::FakeFleet fleet_;
 };
 
 TEST_F(FleetTest, an_object_is_active_when_it_is_at_all_nodes) {

@@ -17,13 +17,7 @@ class NodeTest : public ApiTest {
     Context context{controller(), "project", events_};
     context.vip_routes = &vip_routes_;
     context.node = "lb1";
-    Request request{method, "/v1/node", body};
-    Answer answer;
-    api::answer(context, request,
-                [&](Response response) { answer.response = std::move(response); });
-    answer.status = answer.response.status;
-    if (!answer.response.body.empty()) answer.json = boost::json::parse(answer.response.body);
-    return answer;
+    return send_in(context, {method, "/v1/node", body});
   }
   static std::string state(const Answer& answer) {
     return std::string(answer.json.at("node").at("state").as_string());

@@ -13,6 +13,7 @@
 #include "api/server/server.hpp"
 #include "api/server/sessions.hpp"
 #include "api_fixture.hpp"
+#include "tests/support/fake_fleet.hpp"
 
 namespace sluice::api {
 namespace {
@@ -255,25 +256,12 @@ TEST_F(SurveyTest, a_data_plane_that_cannot_be_read_is_a_problem_that_is_named) 
   EXPECT_NE(text(whole().at("problem")).find("no NIC"), std::string::npos);
 }
 
-// A node that has lost etcd after it has heard of another one.
-class Known : public control::Fleet {
- public:
-  control::FleetState now{.name = "/sluice/",
-                          .state = "FOLLOWING",
-                          .reason = "",
-                          .generation = 7,
-                          .nodes = {{.name = "lb1", .version = "1", .is_this = true, .applied = 7},
-                                    {.name = "<lb2>", .version = "2", .applied = 6, .errors = 1}}};
-
-  control::FleetState state() const override { return now; }
-  control::Elsewhere elsewhere(const Uuid&) const override { return {}; }
-  void restore(std::function<void(Result<void>)>) override {}
-};
-
 TEST_F(SurveyTest, a_fleet_is_told_when_it_is_other_than_before) {
   EXPECT_FALSE(whole().contains("fleet")) << "of a node alone";
   EXPECT_FALSE(changes().contains("fleet"));
-  Known fleet;
+  test::FakeFleet fleet;
+  fleet.now.nodes[1].name = "<lb2>";
+  fleet.now.nodes[1].version = "2";
   Survey survey(controller(), events_, "1", &fleet);
   survey.look();
   const auto told = json::parse(survey.whole()).at("fleet");

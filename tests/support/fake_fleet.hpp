@@ -1,0 +1,25 @@
+// A fleet of two nodes, as the first one knows it: the other one is behind by a change, of which its
+// data plane has refused an object. Tests set what they need otherwise.
+#pragma once
+
+#include "control/fleet.hpp"
+
+namespace sluice::test {
+
+class FakeFleet : public control::Fleet {
+ public:
+  control::FleetState now{.name = "/sluice/",
+                          .state = "FOLLOWING",
+                          .reason = "",
+                          .generation = 7,
+                          .nodes = {{.name = "lb1", .version = "1", .is_this = true, .applied = 7},
+                                    {.name = "lb2", .version = "1", .applied = 6, .errors = 1}}};
+  control::Elsewhere there;
+  Result<void> restored;  // the outcome of restore()
+
+  control::FleetState state() const override { return now; }
+  control::Elsewhere elsewhere(const Uuid&) const override { return there; }
+  void restore(std::function<void(Result<void>)> done) override { done(restored); }
+};
+
+}  // namespace sluice::test
