@@ -123,6 +123,14 @@ static __always_inline void count_half_open(int family, __u64 state, __s32 chang
 	count_share(bpf_map_lookup_elem(&member_half_open, &member), change);
 }
 
+/* Adds to a counter of this CPU with one instruction. The programs that sweep, flush and put connections run in a
+ * process's context, where packets interrupt them at any place and count on the same CPU. A count that got lost so
+ * would never be made up for, and the listener or member would seem to have connections for ever. */
+static __always_inline void count_whole(__u64 *counter, __s64 change)
+{
+	__sync_fetch_and_add(counter, change);
+}
+
 /* Counts a connection before it can be found, so that no other CPU counts its end before its beginning; `change` -1
  * undoes that if it could not be created. The half-open counter goes first and the active one second, and in reverse
  * at the end, so that their difference is never too large, see confirmed_connections(). */
@@ -132,9 +140,9 @@ __noinline int count_flow_opened(int family, __u64 state, __s32 change)
 	struct sluice_counters *member = counters_of_member(state);
 
 	if (listener)
-		listener->flows_opened += (__s64)change;
+		count_whole(&listener->flows_opened, change);
 	if (member)
-		member->flows_opened += (__s64)change;
+		count_whole(&member->flows_opened, change);
 	if (change < 0)
 		count_active(state, change);
 	if (sluice_flow_is_confirmed(state))
@@ -155,12 +163,14 @@ __noinline int count_flow_ended(int family, __u64 state)
 	bool established = sluice_flow_is_confirmed(state);
 
 	if (listener) {
-		++listener->flows_ended;
-		listener->flows_failed += !established;
+		count_whole(&listener->flows_ended, 1);
+		if (!established)
+			count_whole(&listener->flows_failed, 1);
 	}
 	if (member) {
-		++member->flows_ended;
-		member->flows_failed += !established;
+		count_whole(&member->flows_ended, 1);
+		if (!established)
+			count_whole(&member->flows_failed, 1);
 	}
 	count_active(state, -1);
 	if (established)

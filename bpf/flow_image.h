@@ -420,32 +420,9 @@ static __always_inline int put_result(int error, int when_taken)
 	}
 }
 
-/* Counts a connection that was not counted here, as count_flow_opened() does. A packet may interrupt this and count
- * on the same CPU, so each of its counters is changed by one instruction. */
-static __always_inline void count_image(int family, const struct sluice_flow_image *r, __s32 change)
-{
-	__u64 state = image_state(r);
-	struct sluice_counters *of_listener = counters_of_listener(state), *of_member = counters_of_member(state);
-
-	if (sluice_flow_is_closed(state))
-		return;
-	if (of_listener)
-		__sync_fetch_and_add(&of_listener->flows_opened, (__s64)change);
-	if (of_member)
-		__sync_fetch_and_add(&of_member->flows_opened, (__s64)change);
-	if (change < 0)
-		count_active(state, change);
-	if (sluice_flow_is_confirmed(state))
-		count_confirmed(state, change);
-	else
-		count_half_open(family, state, change);
-	if (change > 0)
-		count_active(state, change);
-}
-
 static __always_inline int put_image(int family, const struct sluice_flow_image *r, __u32 own)
 {
-	bool direct = r->flags & SLUICE_IMAGE_DIRECT;
+	bool direct = r->flags & SLUICE_IMAGE_DIRECT, counts = !own && !sluice_flow_is_closed(image_state(r));
 	int result = family == FAMILY4 ? put_check4(r, own) : put_check6(r, own);
 
 	if (result)
@@ -455,13 +432,13 @@ static __always_inline int put_image(int family, const struct sluice_flow_image 
 		if (result)
 			return result;
 	}
-	if (!own)
-		count_image(family, r, 1);
+	if (counts)
+		count_flow_opened(family, image_state(r), 1);
 	result = put_result(family == FAMILY4 ? put_slot4(r, false) : put_slot6(r, false), SLUICE_PUT_EXISTS);
 	if (!result)
 		return SLUICE_PUT_DONE;
-	if (!own)
-		count_image(family, r, -1);
+	if (counts)
+		count_flow_opened(family, image_state(r), -1);
 	if (!direct && family == FAMILY4)
 		put_withdraw4(r);
 	else if (!direct)
