@@ -1,5 +1,5 @@
-// A fleet of two nodes, as the first one knows it: the other one is behind by a change, of which its
-// data plane has refused an object. Tests set what they need otherwise.
+// A fleet of two nodes, as the first one knows it: the other one is behind by a change, of which
+// its data plane has refused an object. Tests set what they need otherwise.
 #pragma once
 
 #include "control/fleet.hpp"
