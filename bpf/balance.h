@@ -7,6 +7,7 @@
 
 #include "bpf/clock.h"
 #include "bpf/counters.h"
+#include "bpf/journey.h"
 #include "bpf/packet.h"
 #include "bpf/siphash.h"
 #include "maps/counters.h"
@@ -88,9 +89,16 @@ static __always_inline bool member_is_full(__u32 index)
 	return member && member->max_connections && member_has(index, member->max_connections);
 }
 
+/* `passed_over`: the member that has not answered this client in time (connect_time.h), as if it were full. */
+static __always_inline bool member_is_out(__u32 index, __u32 passed_over)
+{
+	return index == passed_over || member_is_full(index);
+}
+
 struct ring_walk {
 	__u32 pool;
 	__u32 position; /* where it begins */
+	__u32 passed_over;
 	__u32 found;
 };
 
@@ -103,26 +111,31 @@ static long ring_walk_step(__u32 n, struct ring_walk *walk)
 	if (!length || n >= length)
 		return 1;
 	member = SLUICE_RING_MEMBER(ring_at(ring, (walk->position + n) % length));
-	if (member_is_full(member))
+	if (member_is_out(member, walk->passed_over))
 		return 0;
 	walk->found = member;
 	return 1;
 }
 
 /* Returns the member at this position of the ring, or the next one that is not full. */
-static __always_inline __u32 choose_along(__u32 pool, void *ring, __u32 position)
+static __always_inline __u32 choose_along(__u32 pool, void *ring, __u32 position, __u32 passed_over)
 {
-	struct ring_walk walk = {.pool = pool, .position = position, .found = MEMBERS_FULL};
+	struct ring_walk walk = {
+		.pool = pool,
+		.position = position,
+		.passed_over = passed_over,
+		.found = MEMBERS_FULL,
+	};
 	__u32 member = SLUICE_RING_MEMBER(ring_at(ring, position));
 
-	if (!member_is_full(member))
+	if (!member_is_out(member, passed_over))
 		return member;
 	bpf_loop(SPILL_SLOTS, ring_walk_step, &walk, 0);
 	return walk.found;
 }
 
 /* Returns the member with the fewest connections for its weight; among several, the first one after the cursor. */
-static __always_inline __u32 choose_least(void *ring, __u32 length, __u64 cursor)
+static __always_inline __u32 choose_least(void *ring, __u32 length, __u64 cursor, __u32 passed_over)
 {
 	__u64 least = 0, weight_of_least = 1;
 	__u32 best = SLUICE_NO_INDEX;
@@ -135,7 +148,7 @@ static __always_inline __u32 choose_least(void *ring, __u32 length, __u64 cursor
 
 		if (!active)
 			continue;
-		if (member_is_full(member)) {
+		if (member_is_out(member, passed_over)) {
 			full = true;
 			continue;
 		}
@@ -150,7 +163,7 @@ static __always_inline __u32 choose_least(void *ring, __u32 length, __u64 cursor
 }
 
 /* Chooses a member by the pool's algorithm; returns SLUICE_NO_INDEX without members, or MEMBERS_FULL. */
-__noinline __u32 choose_by_ring(__u32 pool, __u32 algorithm, const struct tuple *t)
+__noinline __u32 choose_by_ring(__u32 pool, __u32 algorithm, const struct tuple *t, __u32 passed_over)
 {
 	void *ring = bpf_map_lookup_elem(&pool_rings, &pool);
 	__u64 *cursor = bpf_map_lookup_elem(&pool_cursors, &pool);
@@ -163,13 +176,13 @@ __noinline __u32 choose_by_ring(__u32 pool, __u32 algorithm, const struct tuple 
 		return SLUICE_NO_INDEX;
 	switch (algorithm) {
 	case SLUICE_LEAST_CONNECTIONS:
-		return choose_least(ring, length, __sync_fetch_and_add(cursor, 1));
+		return choose_least(ring, length, __sync_fetch_and_add(cursor, 1), passed_over);
 	case SLUICE_SOURCE_IP:
-		return choose_along(pool, ring, keyed_hash_of_source(t, false) % length);
+		return choose_along(pool, ring, keyed_hash_of_source(t, false) % length, passed_over);
 	case SLUICE_SOURCE_IP_PORT:
-		return choose_along(pool, ring, keyed_hash_of_source(t, true) % length);
+		return choose_along(pool, ring, keyed_hash_of_source(t, true) % length, passed_over);
 	default: /* one atomic add, exact across CPUs; masked, as the ring may change before the algorithm does */
-		return choose_along(pool, ring, __sync_fetch_and_add(cursor, 1) % length);
+		return choose_along(pool, ring, __sync_fetch_and_add(cursor, 1) % length, passed_over);
 	}
 }
 
@@ -194,7 +207,8 @@ static __always_inline __u64 half_of_id(const struct sluice_member *member)
 
 /* Returns the member to which this client's connections go, if it still takes any. From a full one the client moves for
  * good. */
-static __always_inline __u32 choose_by_persistence(const struct sluice_source *client, const struct sluice_pool *pool)
+static __always_inline __u32 choose_by_persistence(const struct sluice_source *client, const struct sluice_pool *pool,
+						   __u32 passed_over)
 {
 	const struct sluice_persistence *last = bpf_map_lookup_elem(&persistence, client);
 	const struct sluice_member *member;
@@ -204,7 +218,8 @@ static __always_inline __u32 choose_by_persistence(const struct sluice_source *c
 		return SLUICE_NO_INDEX;
 	index = last->member;
 	member = bpf_map_lookup_elem(&members, &index);
-	if (!member || !(member->flags & SLUICE_MEMBER_USABLE) || half_of_id(member) != last->id || member_is_full(index))
+	if (!member || !(member->flags & SLUICE_MEMBER_USABLE) || half_of_id(member) != last->id ||
+	    member_is_out(index, passed_over))
 		return SLUICE_NO_INDEX;
 	return index;
 }
@@ -220,18 +235,29 @@ static __always_inline void remember_choice(const struct sluice_source *client, 
 	bpf_map_update_elem(&persistence, client, &choice, BPF_ANY);
 }
 
+/* A member that is passed over gets the connection nevertheless if no other one takes it. */
+static __always_inline __u32 choose_by_algorithm(__u32 pool_index, const struct sluice_pool *pool, const struct tuple *t,
+						 __u32 passed_over)
+{
+	__u32 member = choose_by_ring(pool_index, pool->algorithm, t, passed_over);
+
+	if (member == MEMBERS_FULL && passed_over != NOT_PASSED_OVER)
+		member = choose_by_ring(pool_index, pool->algorithm, t, NOT_PASSED_OVER);
+	return member;
+}
+
 static __always_inline __u32 choose_member(int family, __u32 pool_index, const struct sluice_pool *pool,
-					   const struct tuple *t)
+					   const struct tuple *t, __u32 passed_over)
 {
 	struct sluice_source client = {.object = pool_index, .family = family};
 	__u32 member;
 
 	if (!pool->persistence_seconds)
-		return choose_by_ring(pool_index, pool->algorithm, t);
+		return choose_by_algorithm(pool_index, pool, t, passed_over);
 	client.address = address_prefix(family, &t->source, pool->persistence_bits);
-	member = choose_by_persistence(&client, pool);
+	member = choose_by_persistence(&client, pool, passed_over);
 	if (member == SLUICE_NO_INDEX)
-		member = choose_by_ring(pool_index, pool->algorithm, t);
+		member = choose_by_algorithm(pool_index, pool, t, passed_over);
 	if (member < MEMBERS_FULL)
 		remember_choice(&client, member);
 	return member;

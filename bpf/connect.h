@@ -13,6 +13,7 @@
 #include "bpf/admit.h"
 #include "bpf/authenticate.h"
 #include "bpf/balance.h"
+#include "bpf/connect_time.h"
 #include "bpf/ethernet.h"
 #include "bpf/forward.h"
 #include "bpf/fragment.h"
@@ -327,7 +328,7 @@ static __always_inline int plan_connection(int family, struct xdp_md *ctx)
 		return SLUICE_REASON_NO_MEMBER;
 	c->mode = mode = pool->forwarding_mode;
 	c->forgettable = answers_directly(mode) && chooses_by_hash(pool) && !pool->persistence_seconds;
-	index = choose_member(family, c->pool, pool, &journey->packet.tuple);
+	index = choose_member(family, c->pool, pool, &journey->packet.tuple, journey->passed_over);
 	if (index == MEMBERS_FULL)
 		return SLUICE_REASON_MEMBER_FULL;
 	c->member = index;
@@ -522,7 +523,8 @@ static __always_inline int forward_first(int family, struct xdp_md *ctx, __u32 w
 		fragment_remember(family, p);
 	count_flow_packet(flow->state, ETH_HLEN + p->l3_bytes);
 	if (p->signals & SIGNAL_OPENS && !(flow->state & SLUICE_FLOW_REPLIED))
-		handshake_begins(flow->state, handshake_name(family, &p->tuple));
+		handshake_begins(flow->state, handshake_name(family, &p->tuple),
+				 SLUICE_LISTENER_CONNECT(c->listener_flags));
 	return transmit(family, p, ctx, flow, &way,
 			way.hop ? why : SLUICE_REASON_NEXT_HOP_UNRESOLVED);
 }
@@ -675,7 +677,7 @@ static __always_inline int ask_for_connection(int family, struct packet *p, stru
 	}
 	if (!listener || !may_begin(p, listener, &adopted)) {
 		why = listener ? SLUICE_REASON_NO_FLOW : SLUICE_REASON_NO_LISTENER;
-		return vip->flags & SLUICE_VIP_REJECTS ? reject(family, p, ctx, why) : why;
+		return vip->flags & SLUICE_VIP_REJECTS || is_late_answer(family) ? reject(family, p, ctx, why) : why;
 	}
 	if (ttl(family, ctx, p) <= 1)
 		return time_exceeded(family, p, ctx, NULL);

@@ -27,13 +27,13 @@ static __always_inline struct sluice_member_handshakes *handshakes_of(__u64 stat
 }
 
 /* Starts the clock when the client's SYN goes to the member. */
-__noinline int handshake_begins(__u64 state, __u32 name)
+__noinline int handshake_begins(__u64 state, __u32 name, __u32 limited)
 {
 	struct sluice_member_handshakes *h = handshakes_of(state);
 	__u32 now = clock_jiffies();
 
 	silence_begins(state);
-	record_handshake_begins(state, name);
+	record_handshake_begins(state, name, limited);
 	if (!h || now == h->began_jiffies)
 		return 0;
 	if (h->connection && now - h->began_jiffies < HANDSHAKE_GIVEN_UP_SECONDS * clock_hz)

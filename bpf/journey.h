@@ -46,7 +46,9 @@ struct journey {
 	struct tuple fast;   /* on the fast path */
 	struct flow flow;
 	struct oldest_search oldest;
+	__u32 passed_over; /* the member that has not answered in time; NOT_PASSED_OVER: none */
 };
+#define NOT_PASSED_OVER (~0U)
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

@@ -47,13 +47,13 @@ static __always_inline __u32 microseconds_now(void)
 	return bpf_ktime_get_ns() / 1000;
 }
 
-/* `name`: see handshake_name(). */
-static __always_inline void record_handshake_begins(__u64 state, __u32 name)
+/* `name`: see handshake_name(). `limited`: the member has a time in which to answer. */
+static __always_inline void record_handshake_begins(__u64 state, __u32 name, __u32 limited)
 {
 	__u32 mark = handshake_mark(state, name);
 	struct sluice_record_handshake *h;
 
-	if (!records_one_of(state) || !(h = handshake_at(mark)))
+	if ((!limited && !records_one_of(state)) || !(h = handshake_at(mark)))
 		return;
 	WRITE_ONCE(h->microseconds, microseconds_now());
 	WRITE_ONCE(h->mark, mark | 1);

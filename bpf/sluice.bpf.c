@@ -117,7 +117,7 @@ static __always_inline int packet_with_ports(int family, struct packet *p, struc
 		return UNDECIDED;
 	if (p->defect != UNDECIDED)
 		return p->defect;
-	if (may_open_anew(p, flow) && flow_gives_way(family, flow) &&
+	if (may_open_anew(p, flow) && (flow_gives_way(family, flow) || member_is_too_slow(family)) &&
 	    flow_forget(family, &p->tuple, flow, SLUICE_RECORD_REPLACED))
 		return UNDECIDED;
 	if (is_first_answer(p, flow) && checksum_is_partial(ctx))
@@ -164,6 +164,7 @@ static __always_inline int decide(int family, struct xdp_md *ctx, __u32 l3_offse
 		return SLUICE_REASON_NOT_OURS;
 	p = &journey->packet;
 	__builtin_memset(p, 0, sizeof(*p));
+	journey->passed_over = NOT_PASSED_OVER;
 	if ((why = receive(p, ctx, l3_offset)) != UNDECIDED)
 		return why;
 	if (!parse_ip(family, p, ctx))

@@ -37,6 +37,11 @@ SLUICE_STATIC_ASSERT(sizeof(struct sluice_listener6_key) == 24);
 /* SYNs have to be authenticated (bpf/authenticate.h) while the half-open share is more than half full, or always. */
 #define SLUICE_LISTENER_AUTHENTICATES 4U
 #define SLUICE_LISTENER_AUTHENTICATES_ALWAYS 8U
+/* The upper half of the flags: how long a member may take to answer a connection's SYN or INIT, in tenths of a second.
+ * The next one after that goes to another member. 0: as long as the client tries. */
+#define SLUICE_LISTENER_CONNECT_SHIFT 16
+#define SLUICE_LISTENER_CONNECT_MAX 36000U /* microseconds modulo 2^32 tell an hour */
+#define SLUICE_LISTENER_CONNECT(flags) ((flags) >> SLUICE_LISTENER_CONNECT_SHIFT)
 
 #define SLUICE_NO_LIMIT 0xffffffffU
 

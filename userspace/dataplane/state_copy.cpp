@@ -20,15 +20,9 @@ using kernel::RawMap;
 
 // Says whether the map decides nothing or is copied in another way.
 bool is_left_out(const std::string& name, std::uint32_t type) {
-  static constexpr std::array<std::string_view, 9> names{"flows4",
-                                                         "flows6",
-                                                         "flow_table",
-                                                         "member_failures",
-                                                         "member_handshakes",
-                                                         "store_position",
-                                                         "proof_numbers",
-                                                         "listener_records",
-                                                         "record_handshakes"};
+  static constexpr std::array<std::string_view, 8> names{
+      "flows4",         "flows6",        "flow_table",      "member_failures", "member_handshakes",
+      "store_position", "proof_numbers", "listener_records"};
   return type == BPF_MAP_TYPE_RINGBUF || type == BPF_MAP_TYPE_PERCPU_ARRAY ||
          std::find(names.begin(), names.end(), name) != names.end();
 }
