@@ -23,6 +23,17 @@ class TwoEqualMembers(support.LabTest):
         self.assertEqual([500, 500], [self.lab.accepted(member) for member in (1, 2)])
 
 
+class AMemberThatDoesNotAnswer(support.LabTest):
+    def test_is_left_for_another_one_when_the_client_asks_again(self):
+        self.lab.serve()
+        self.lab.balance()
+        self.lab.ctl("loadbalancer", "listener", "set", "--timeout-member-connect", "900", "80_listener")
+        self.lab.run("member1", "ip", "link", "set", "eth0", "down")
+        for asked_again in 1, 2:  # it is the first one's turn again, because the second one was chosen in its place
+            self.assertEqual(["member2"], self.lab.client("who", VIP, 80, 1, timeout=10))
+            self.assertEqual(asked_again, self.lab.syns_sent_again())
+
+
 class WeightedMembers(support.LabTest):
     members = 3
 

@@ -106,6 +106,9 @@ struct ListenerEntry {
   model::SynAuthentication syn_authentication = model::SynAuthentication::automatic;
   std::uint32_t idle_seconds = 0;  // of silence that end a connection; 0: the usual
   bool idle_resets = false;        // both ends are reset then
+  // In which a member has to answer a SYN or INIT, in tenths of a second; the client's next one
+  // after that goes to another member. 0: as long as the client tries.
+  std::uint32_t connect_tenths = 0;
 
   bool operator==(const ListenerEntry&) const = default;
 };

@@ -195,6 +195,14 @@ std::uint32_t idle_seconds(const model::Listener& listener) {
   return std::min(seconds, static_cast<std::uint32_t>(model::idle_timeout_range.highest));
 }
 
+// The time in which a member has to answer, in tenths of a second; 0: as long as the client tries.
+std::uint32_t connect_tenths(const model::Listener& listener) {
+  const auto ms = listener.timeout_member_connect_ms;
+  if (ms == model::default_connect_timeout_ms || ms == 0) return 0;
+  if (transport(listener.protocol) == model::Protocol::udp) return 0;
+  return std::min<std::uint32_t>(ms / 100 + (ms % 100 != 0 ? 1 : 0), model::longest_connect_tenths);
+}
+
 struct Address {
   IpAddress address;
   bool up = true;
@@ -248,6 +256,7 @@ void add_listener(DataPlaneState& state, const model::Model& model,
                                    : model::SynAuthentication::off;
     entry.idle_seconds = idle_seconds(listener);
     entry.idle_resets = listener.on_idle == model::IdleEnd::reset;
+    entry.connect_tenths = connect_tenths(listener);
     const auto pool = listener.default_pool_id.value_or(Uuid{});
     if (has_entry(model, pool, address)) entry.pool = pool;
   }

@@ -249,6 +249,7 @@ sluice_listener to_map(const control::ListenerEntry& entry, std::uint32_t index,
   if (!entry.allowed_cidrs.empty()) listener.flags |= SLUICE_LISTENER_RESTRICTED;
   if (entry.resets) listener.flags |= SLUICE_LISTENER_RESETS;
   listener.flags |= flags_of(entry.syn_authentication);
+  listener.flags |= entry.connect_tenths << SLUICE_LISTENER_CONNECT_SHIFT;
   listener.connection_limit = limit_to_map(entry.connection_limit);
   listener.new_connection_limit = limit_to_map(entry.new_connection_limit);
   if (entry.snat_source.is_v4()) listener.snat_source = to_be32(entry.snat_source);
@@ -272,6 +273,7 @@ control::ListenerEntry from_map(const sluice_listener& listener) {
   entry.new_connection_limit = limit_from_map(listener.new_connection_limit);
   entry.resets = (listener.flags & SLUICE_LISTENER_RESETS) != 0;
   entry.syn_authentication = syn_authentication_of(listener.flags);
+  entry.connect_tenths = SLUICE_LISTENER_CONNECT(listener.flags);
   return entry;
 }
 

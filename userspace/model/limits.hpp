@@ -28,6 +28,8 @@ inline constexpr Range idle_timeout_range{1, 86'400};  // seconds; a day
 // The longest of connections whose answers don't pass here: what the stamp of one slot of the data
 // plane tells, 3.5 hours.
 inline constexpr std::uint32_t longest_direct_idle_timeout = 12'600;
+// A longer timeout_member_connect is as long as this, an hour: what the data plane can tell.
+inline constexpr std::uint32_t longest_connect_tenths = 36'000;
 inline constexpr Range max_connections_range{1, 2'147'483'647};
 inline constexpr Range drain_timeout_range{0, 604'800};     // seconds; a week
 inline constexpr Range slow_start_range{0, 86'400};         // seconds; a day

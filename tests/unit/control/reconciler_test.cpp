@@ -82,6 +82,22 @@ TEST_F(Reconciler, AListenersIdleTimeIsItsOwnOrTheLargerDataTimeoutThatWasSet) {
   EXPECT_EQ(desired().listeners.at(udp_80).idle_seconds, 0U) << "they are TCP's";
 }
 
+TEST_F(Reconciler, AMemberHasTimeToAnswerOnlyIfThatWasSet) {
+  const auto listener = [&] { return model.listeners.change(walkthrough.listener); };
+  const auto tenths = [&] { return desired().listeners.at(port_80).connect_tenths; };
+  EXPECT_EQ(tenths(), 0U) << "5 s, the API's default, is no wish";
+  listener()->timeout_member_connect_ms = 1'001;
+  EXPECT_EQ(tenths(), 11U) << "none is passed over before its time";
+  listener()->timeout_member_connect_ms = 2'073'600'000;
+  EXPECT_EQ(tenths(), 36'000U) << "as long as can be told";
+  listener()->timeout_member_connect_ms = 0;
+  EXPECT_EQ(tenths(), 0U);
+  listener()->timeout_member_connect_ms = 1'000;
+  listener()->protocol = model::Protocol::udp;
+  const ListenerKey udp_80{ip("10.0.0.16"), 80, model::Protocol::udp};
+  EXPECT_EQ(desired().listeners.at(udp_80).connect_tenths, 0U) << "UDP opens nothing";
+}
+
 TEST_F(Reconciler, OnlyTcpsSynsAreAuthenticated) {
   EXPECT_EQ(desired().listeners.at(port_80).syn_authentication,
             model::SynAuthentication::automatic);

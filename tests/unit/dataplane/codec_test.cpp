@@ -69,6 +69,16 @@ TEST(Codec, AListenersIdleTimeAndItsEndShareAWord) {
   }
 }
 
+TEST(Codec, TheTimeInWhichAMemberHasToAnswerIsBesideTheFlags) {
+  for (const std::uint32_t tenths : {0U, 1U, 50U, model::longest_connect_tenths}) {
+    control::ListenerEntry entry;
+    entry.resets = tenths != 50;
+    entry.connect_tenths = tenths;
+    EXPECT_EQ(from_map(to_map(entry, 7, 8)), entry);
+  }
+  EXPECT_EQ(SLUICE_LISTENER_CONNECT_MAX, model::longest_connect_tenths);
+}
+
 TEST(Codec, TheLongestIdleTimeThatMayBeAskedForIsTheLongestThatTheDataPlaneCanTell) {
   EXPECT_EQ(SLUICE_MAX_LONG_IDLE_SECONDS, model::idle_timeout_range.highest);
   EXPECT_EQ(SLUICE_MAX_IDLE_SECONDS, model::longest_direct_idle_timeout);

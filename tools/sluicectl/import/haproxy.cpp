@@ -29,7 +29,8 @@ struct Settings {
   std::string algorithm = "ROUND_ROBIN";
   bool sticky = false;
   std::int64_t connections = -1;
-  std::int64_t client_timeout = 0, server_timeout = 0, tunnel_timeout = 0, check_timeout = 0;
+  std::int64_t client_timeout = 0, server_timeout = 0, tunnel_timeout = 0, check_timeout = 0,
+               connect_timeout = 0;
   std::string check = "TCP", method = {}, path = {}, host = {}, codes = {};
   std::string default_backend = {};
   ServerSettings server = {};
@@ -224,11 +225,12 @@ class Importer {
     const std::map<std::string, std::int64_t*> known{{"client", &out.client_timeout},
                                                      {"server", &out.server_timeout},
                                                      {"tunnel", &out.tunnel_timeout},
-                                                     {"check", &out.check_timeout}};
+                                                     {"check", &out.check_timeout},
+                                                     {"connect", &out.connect_timeout}};
     const auto found = known.find(line.word(1));
     const auto value = milliseconds(line.word(2), 1);
     if (found == known.end() || !value)
-      return draft_.lose(line, "the client's own TCP waits for members; see 'timeout client'");
+      return draft_.lose(line, "nothing waits here but for members; see 'timeout client'");
     *found->second = *value;
   }
 
@@ -369,6 +371,7 @@ class Importer {
       if (section.settings.connections >= 0)
         set(listener, "connection_limit", section.settings.connections);
       set_idle_timeout(bind, listener, section.settings, from.settings);
+      set_connect_timeout(listener, from.settings.connect_timeout);
       draft_.add(bind, vip, std::move(listener), pool_of(from, place->port));
     }
   }
@@ -384,6 +387,13 @@ class Importer {
       draft_.lose(bind, fmt::format("its idle timeout of {} s", timeout / 1000),
                   "86400 s are the longest");
     set(listener, "idle_timeout", std::max<std::int64_t>(std::min(timeout, longest) / 1000, 1));
+  }
+
+  // The API's default means that none was set.
+  static void set_connect_timeout(Item& listener, std::int64_t milliseconds) {
+    constexpr std::int64_t none = 5000;
+    if (milliseconds == 0) return;
+    set(listener, "timeout_member_connect", milliseconds == none ? none + 1 : milliseconds);
   }
 
   Item pool_of(const Section& from, std::int64_t port) {

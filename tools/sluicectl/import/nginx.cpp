@@ -87,7 +87,7 @@ class Importer {
 
   void other(Directive& line) {
     static const std::map<std::string, std::string> reasons{
-        {"proxy_connect_timeout", "the client's own TCP waits for members"},
+        {"proxy_connect_timeout", "a listener's timeout_member_connect is the like"},
         {"proxy_next_upstream", "the client retransmits its SYN, to another member if one fails"},
         {"proxy_responses", "UDP sessions end when both sides are silent"},
         {"proxy_requests", "UDP sessions end when both sides are silent"},

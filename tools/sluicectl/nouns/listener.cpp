@@ -78,7 +78,9 @@ Options changeable() {
       option(Kind::integer, "timeout-client-data", "MS",
              "of TCP, where no idle timeout is given; the larger of this and the member's counts, "
              "50000 is none"),
-      option(Kind::integer, "timeout-member-connect", "MS", "time for a member to answer"),
+      option(Kind::integer, "timeout-member-connect", "MS",
+             "for a member to answer a SYN or INIT; the client's next one then goes to another; "
+             "5000 is none"),
       option(Kind::integer, "timeout-member-data", "MS", "the same of the member"),
       option(Kind::integer, "timeout-tcp-inspect", "MS", "accepted, without effect at layer 4"),
   };
