@@ -57,6 +57,7 @@ enum sluice_flow_put_result {
 	SLUICE_PUT_NO_LISTENER, /* the listener with this index at this address has another id, or there is none */
 	SLUICE_PUT_NO_MEMBER,  /* the same for the member */
 	SLUICE_PUT_UNFIT,      /* damaged, or this build's tables can't hold it */
+	SLUICE_PUT_REFRESHED,  /* a replica that is there already has its stamps now */
 	SLUICE_PUT_RESULTS
 };
 

@@ -108,6 +108,8 @@ const char* to_string(sluice_flow_put_result result) {
       return "its listener is not known here";
     case SLUICE_PUT_NO_MEMBER:
       return "its member is not known here";
+    case SLUICE_PUT_REFRESHED:
+      return "the replica is there already";
     default:
       return "the flow table can't hold it";
   }
