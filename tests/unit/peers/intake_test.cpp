@@ -1,0 +1,129 @@
+#include "peers/intake.hpp"
+
+#include <gtest/gtest.h>
+
+#include "example.hpp"
+#include "fake_replicas.hpp"
+
+namespace sluice::peers {
+namespace {
+
+using namespace std::chrono_literals;
+
+class IntakeTest : public testing::Test {
+ protected:
+  void apply() { ASSERT_TRUE(intake_.apply(replicas_, now_)); }
+  bool has(std::uint16_t number) {
+    return replicas_.replicas.contains(FakeReplicas::name(connection(number)));
+  }
+
+  FakeReplicas replicas_;
+  Intake intake_{1, 100};
+  std::shared_ptr<Holdings> peer_ = std::make_shared<Holdings>(1);
+  Time now_{};
+};
+
+TEST_F(IntakeTest, PutsAndEndsManyAtATime) {
+  for (std::uint16_t i = 0; i < 10; ++i) intake_.add(peer_, begins(i));
+  apply();
+  EXPECT_EQ(10U, replicas_.replicas.size());
+  for (std::uint16_t i = 0; i < 9; ++i) intake_.add(peer_, ends(i));
+  apply();
+  EXPECT_EQ(1U, replicas_.replicas.size());
+  EXPECT_EQ(1, replicas_.puts);
+  EXPECT_EQ(1, replicas_.ends);
+  EXPECT_EQ(1U, peer_->connections.size());
+}
+
+TEST_F(IntakeTest, OfOneConnectionTheLastChangeCounts) {
+  intake_.add(peer_, begins(1));
+  intake_.add(peer_, ends(1));
+  intake_.add(peer_, ends(2));
+  intake_.add(peer_, begins(2));
+  apply();
+  EXPECT_FALSE(has(1));
+  EXPECT_TRUE(has(2));
+}
+
+// The next connection has the ports of one whose end comes with it.
+TEST_F(IntakeTest, EndsComeFirst) {
+  intake_.add(peer_, begins(1));
+  apply();
+  auto next = begins(2);
+  next.image.source_port = connection(1).source_port;
+  intake_.add(peer_, next);
+  intake_.add(peer_, ends(1));
+  apply();
+  EXPECT_TRUE(has(2));
+}
+
+TEST_F(IntakeTest, WhatCannotBePutYetIsTriedAgain) {
+  replicas_.unknown = {1};
+  intake_.add(peer_, begins(1));
+  apply();
+  EXPECT_EQ(1U, intake_.waiting());
+  replicas_.unknown = {};
+  apply();
+  EXPECT_FALSE(has(1)) << "not at once";
+  now_ += 60ms;
+  apply();
+  EXPECT_TRUE(has(1));
+  EXPECT_EQ(0U, intake_.waiting());
+}
+
+TEST_F(IntakeTest, WhatEndedMeanwhileIsNotPut) {
+  replicas_.unknown = {1};
+  intake_.add(peer_, begins(1));
+  apply();
+  replicas_.unknown = {};
+  intake_.add(peer_, ends(1));
+  now_ += 10s;
+  apply();
+  EXPECT_FALSE(has(1));
+}
+
+TEST_F(IntakeTest, GivesUpInTheEnd) {
+  replicas_.unknown = {1};
+  intake_.add(peer_, begins(1));
+  for (int i = 0; i < 200; ++i, now_ += 50ms) apply();
+  EXPECT_EQ(0U, intake_.waiting());
+  EXPECT_EQ(8, replicas_.puts);
+  EXPECT_EQ(1U, peer_->refused[SLUICE_PUT_NO_LISTENER]);
+}
+
+TEST_F(IntakeTest, APeerHasItsShareAndNoMore) {
+  const auto other = std::make_shared<Holdings>(1);
+  for (std::uint16_t i = 0; i < 100; ++i) intake_.add(peer_, begins(i));
+  apply();
+  intake_.add(peer_, begins(100));
+  intake_.add(peer_, begins(5));  // is there already
+  intake_.add(other, begins(200));
+  apply();
+  EXPECT_FALSE(has(100));
+  EXPECT_TRUE(has(5));
+  EXPECT_TRUE(has(200));
+  EXPECT_EQ(1U, peer_->over_share);
+  intake_.add(peer_, ends(7));
+  intake_.add(peer_, begins(101));
+  apply();
+  EXPECT_TRUE(has(101));
+}
+
+// A round of telling everything: what is not told has ended unheard.
+TEST_F(IntakeTest, SweepsWhatWasNotToldAgain) {
+  for (std::uint16_t i = 0; i < 10; ++i) intake_.add(peer_, begins(i, i % 2 == 0 ? 4 : 6));
+  apply();
+  ++peer_->round;
+  for (std::uint16_t i = 0; i < 4; ++i) intake_.add(peer_, begins(i, i % 2 == 0 ? 4 : 6));
+  apply();
+  intake_.add(peer_, begins(4));
+  intake_.sweep(*peer_);
+  apply();
+  EXPECT_EQ(5U, replicas_.replicas.size());
+  EXPECT_TRUE(has(4)) << "was told again, although it was not put again yet";
+  EXPECT_FALSE(has(6));
+  EXPECT_EQ(5U, peer_->connections.size());
+}
+
+}  // namespace
+}  // namespace sluice::peers

@@ -1,0 +1,380 @@
+#include "peers/exchange.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "base/printable.hpp"
+#include "peers/tuple_hash.hpp"
+
+namespace sluice::peers {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto between_greetings = 500ms;
+constexpr auto between_answers = 50ms;  // to greetings
+// How often a peer hears how this node stands: when there is nothing new, when something was told
+// on either side, when something is missing.
+constexpr auto keepalive = 200ms, acknowledging = 20ms, repairing = 10ms;
+constexpr auto silence = 1s;
+constexpr auto forgetting = 60s;  // of a silent peer that isn't one of the configured any more
+constexpr auto between_looks = 100ms;
+constexpr auto between_walks = 1s;
+constexpr auto between_complaints = 60s;
+constexpr auto grace = 3s;
+
+constexpr std::size_t changes_at_a_time = 4096, most_readings = 16;  // in a tick
+constexpr unsigned most_steps = 8;                                   // of a walk, in a tick
+
+const char* explain(Refusal why) {
+  switch (why) {
+    case Refusal::version:
+      return "they are of a release that this one doesn't understand";
+    case Refusal::key:
+      return "they are sealed with a key that this node doesn't have (--peer-key-file)";
+    case Refusal::forged:
+      return "their seal is broken: somebody else sends in its name, or changes what it sends";
+    default:
+      return nullptr;
+  }
+}
+
+}  // namespace
+
+Exchange::Exchange(Keys keys, Settings settings, Callbacks callbacks)
+    : keys_(std::move(keys)),
+      settings_(std::move(settings)),
+      callbacks_(std::move(callbacks)),
+      intake_(settings_.seed, settings_.share) {}
+
+// Another data plane has none of the replicas, and its connections may be others than were told.
+void Exchange::use(dataplane::Replicas* replicas) {
+  if (is_walking_) end_walk(false, {});
+  replicas_ = replicas;
+  intake_.forget();
+  for (auto& [address, peer] : peers_) {
+    peer.holdings->connections.clear();
+    peer.incoming.want_everything();
+    peer.wants_everything = true;
+  }
+  if (!replicas_) return;
+  note_fault(replicas_->tell_changes(true));
+  if (const auto lost = replicas_->lost()) lost_ = *lost;
+}
+
+void Exchange::set_peers(const std::vector<Address>& addresses, Time now) {
+  for (auto& [address, peer] : peers_) peer.is_configured = false;
+  for (const auto& address : addresses) {
+    auto [at, is_new] = peers_.try_emplace(address, keys_, settings_);
+    at->second.is_configured = true;
+    if (is_new) at->second.heard = now;
+  }
+  is_grace_due_ = true;
+}
+
+void Exchange::exchange_keys(const Keys& keys) {
+  keys_ = keys;
+  for (auto& [address, peer] : peers_) peer.session.exchange(keys);
+}
+
+void Exchange::routes_changed() {
+  is_grace_due_ = true;
+}
+
+void Exchange::objects_changed() {
+  for (auto& [address, peer] : peers_) {
+    const auto& refused = peer.holdings->refused;
+    const auto homeless = refused[SLUICE_PUT_NO_LISTENER] + refused[SLUICE_PUT_NO_MEMBER];
+    if (homeless != std::exchange(peer.homeless, homeless)) peer.incoming.want_everything();
+  }
+}
+
+void Exchange::receive(const Address& from, View datagram, Time now) {
+  const auto found = peers_.find(from);
+  if (found == peers_.end()) {
+    ++strangers_;
+    return;
+  }
+  auto& peer = found->second;
+  const auto opened = peer.session.open(datagram);
+  if (!opened) return refuse(from, peer, opened.error(), now);
+  if (opened->is_new) begin_session(from, peer);
+  ++peer.received_datagrams;
+  hear(from, peer, opened->body, now);
+}
+
+void Exchange::refuse(const Address& address, Peer& peer, Refusal why, Time now) {
+  if (why == Refusal::greeting) {
+    if (now - peer.greeted < between_answers) return;
+    peer.greeted = now;
+    return greet(address, peer, *peer.session.greeting());
+  }
+  ++peer.refused[static_cast<std::size_t>(why)];
+  const auto* explanation = explain(why);
+  if (!explanation || (peer.complained && now - *peer.complained < between_complaints)) return;
+  peer.complained = now;
+  callbacks_.log(fmt::format("peer {}: datagrams are refused: {}", address, explanation));
+}
+
+void Exchange::greet(const Address& address, Peer& peer, const Salt& to) {
+  auto body = begin_body(to);
+  append_hello(body, settings_.name);
+  send(address, peer, body);
+}
+
+// The peer's process is another one than before.
+void Exchange::begin_session(const Address& address, Peer& peer) {
+  callbacks_.log(fmt::format("peer {}: connections are told from now on", address));
+  peer.incoming = Incoming();
+  peer.stream = 0;
+  peer.wanted = 0;
+  peer.wants_everything = true;
+  if (std::exchange(peer.is_silent, false)) is_grace_due_ = true;
+}
+
+void Exchange::hear(const Address& address, Peer& peer, const Body& body, Time now) {
+  peer.heard = now;
+  if (body.name) peer.name = printable(*body.name);
+  if (std::exchange(peer.is_silent, false)) {
+    is_grace_due_ = true;
+    callbacks_.log(fmt::format("peer {} ({}) is heard of again", address, peer.name));
+  }
+  if (const auto& told = body.acknowledgement) {
+    if (told->wanted > std::exchange(peer.wanted, told->wanted)) peer.wants_everything = true;
+    peer.outgoing.acknowledged(*told);
+  }
+  for (const auto& batch : body.batches) take(peer, batch);
+  if (!body.status) return;
+  peer.incoming.heard(*body.status);
+  follow_stream(peer);
+}
+
+// With another stream the peer tells everything anew, so what it doesn't tell has ended.
+void Exchange::follow_stream(Peer& peer) {
+  if (peer.incoming.stream() != std::exchange(peer.stream, peer.incoming.stream())) {
+    ++peer.holdings->round;
+    peer.is_swept = false;
+  }
+  if (!peer.incoming.is_complete() || peer.incoming.misses_any()) return;
+  if (!std::exchange(peer.is_swept, true)) intake_.sweep(*peer.holdings);
+}
+
+void Exchange::take(Peer& peer, const Batch& batch) {
+  if (peer.incoming.take(batch.stream, batch.sequence) != Incoming::Verdict::fresh) return;
+  follow_stream(peer);
+  peer.has_news = true;
+  peer.received += batch.changes.size();
+  for (const auto& change : batch.changes) {
+    const auto seed = settings_.seed;
+    if (peer.incoming.may_apply(tuple_hash(change.image, seed),
+                                member_side_hash(change.image, seed),
+                                change.event == dataplane::FlowEvent::ends, batch.sequence))
+      intake_.add(peer.holdings, change);
+  }
+}
+
+void Exchange::settle(Time now) {
+  if (!replicas_) return intake_.forget();
+  if (std::exchange(is_grace_due_, false)) note_fault(replicas_->grace(grace));
+  note_fault(intake_.apply(*replicas_, now));
+}
+
+void Exchange::send(const Address& address, Peer& peer, View body) {
+  if (callbacks_.send(address, peer.session.seal(body))) {
+    ++peer.sent_datagrams;
+  } else {
+    ++peer.unsent;
+  }
+}
+
+void Exchange::tick(Time now) {
+  if (now >= next_look_) {
+    next_look_ = now + between_looks;
+    look_for_silence(now);
+    look_at_losses(now);
+  }
+  if (replicas_) {
+    read_changes();
+    walk(now);
+  }
+  for (auto& [address, peer] : peers_) tell(address, peer, now);
+  settle(now);
+}
+
+void Exchange::look_for_silence(Time now) {
+  for (auto& [address, peer] : peers_) {
+    if (peer.is_silent || now - peer.heard < silence) continue;
+    peer.is_silent = is_grace_due_ = true;
+    if (peer.outgoing.is_walking()) peer.wants_everything = true;
+    callbacks_.log(
+        fmt::format("peer {} ({}) has not been heard of for a second", address, peer.name));
+  }
+  std::erase_if(peers_, [&](const auto& entry) {
+    const auto& peer = entry.second;
+    return !peer.is_configured && peer.is_silent && now - peer.heard > forgetting;
+  });
+}
+
+// The changes that found no room are told by a walk. It can't tell which connections ended: their
+// replicas idle away.
+void Exchange::look_at_losses(Time now) {
+  if (!replicas_) return;
+  const auto lost = replicas_->lost();
+  if (!lost) return note_fault(tl::unexpected(lost.error()));
+  if (*lost <= std::exchange(lost_, *lost)) return;
+  callbacks_.log("changes of connections were lost: peers are told all connections again");
+  next_walk_ = std::max(next_walk_, now + between_walks);
+  for (auto& [address, peer] : peers_) peer.wants_everything = true;
+}
+
+// Empties the ring, whether or not anybody is there to be told.
+void Exchange::read_changes() {
+  for (std::size_t i = 0; i < most_readings; ++i) {
+    const auto changes = replicas_->take(changes_at_a_time);
+    if (!changes) return note_fault(tl::unexpected(changes.error()));
+    for (auto& [address, peer] : peers_) {
+      for (const auto& change : *changes) peer.outgoing.add(change);
+    }
+    if (changes->size() < changes_at_a_time) return;
+  }
+}
+
+bool Exchange::is_walk_wanted() const {
+  return std::ranges::any_of(peers_, [](const auto& entry) {
+    const auto& peer = entry.second;
+    return peer.wants_everything && !peer.is_silent && peer.session.is_established();
+  });
+}
+
+void Exchange::begin_walk(Time now) {
+  for (auto& [address, peer] : peers_) {
+    if (!peer.wants_everything || peer.is_silent || !peer.session.is_established()) continue;
+    peer.wants_everything = false;
+    peer.outgoing.begin_stream();
+    ++peer.resynchronisations;
+  }
+  is_walking_ = true;
+  cursor_ = 0;
+  next_walk_ = now + between_walks;
+}
+
+void Exchange::end_walk(bool is_complete, Time now) {
+  is_walking_ = false;
+  next_walk_ = now + between_walks;
+  for (auto& [address, peer] : peers_) {
+    if (!peer.outgoing.is_walking()) continue;
+    if (is_complete) {
+      peer.outgoing.end_walk();
+    } else {
+      peer.wants_everything = true;
+    }
+  }
+}
+
+void Exchange::walk(Time now) {
+  if (!is_walking_ && is_walk_wanted() && now >= next_walk_) begin_walk(now);
+  for (unsigned step = 0; is_walking_ && step < most_steps; ++step) {
+    std::vector<Outgoing*> listeners;
+    for (auto& [address, peer] : peers_) {
+      if (!peer.outgoing.is_walking() || peer.wants_everything) continue;
+      if (!peer.outgoing.has_room_for_walk()) return;
+      listeners.push_back(&peer.outgoing);
+    }
+    if (listeners.empty()) return end_walk(false, now);
+    if (const auto read = replicas_->walk(cursor_, walked_); !read) {
+      note_fault(read);
+      return end_walk(false, now);
+    }
+    for (const auto& image : walked_) {
+      for (auto* outgoing : listeners) outgoing->add({dataplane::FlowEvent::begins, image});
+    }
+    if (cursor_ == 0) end_walk(true, now);
+  }
+}
+
+void Exchange::tell(const Address& address, Peer& peer, Time now) {
+  if (!peer.session.is_established() || peer.is_silent) {
+    if (now - peer.told < between_greetings) return;
+    peer.told = now;
+    return greet(address, peer, peer.session.to());
+  }
+  auto& outgoing = peer.outgoing;
+  outgoing.close_batches();
+  outgoing.send([&](const Bytes& part) {
+    auto body = begin_body(peer.session.to());
+    body.insert(body.end(), part.begin(), part.end());
+    send(address, peer, body);
+  });
+  if (outgoing.needs_new_stream()) peer.wants_everything = true;
+  tell_standing(address, peer, now);
+}
+
+// Acknowledges, and says what should have come.
+void Exchange::tell_standing(const Address& address, Peer& peer, Time now) {
+  const auto pause = peer.incoming.misses_any()                             ? repairing
+                     : peer.has_news || peer.outgoing.batches_behind() != 0 ? acknowledging
+                                                                            : keepalive;
+  if (now - peer.told < pause) return;
+  peer.told = now;
+  peer.has_news = false;
+  auto body = begin_body(peer.session.to());
+  append_hello(body, settings_.name);
+  append(body, peer.outgoing.status());
+  append(body, peer.incoming.acknowledgement());
+  send(address, peer, body);
+}
+
+// Says a fault once, and its end.
+void Exchange::note_fault(const Result<void>& result) {
+  if (result) return;
+  auto text = result.error().text();
+  if (text == last_fault_) return;
+  callbacks_.log("connections of peers: " + text);
+  last_fault_ = std::move(text);
+}
+
+std::string Exchange::word(const Peer& peer) const {
+  if (!peer.session.is_established()) return "CONNECTING";
+  if (peer.is_silent) return "SILENT";
+  const bool is_telling = peer.wants_everything || peer.outgoing.status().is_walking;
+  return is_telling || !peer.incoming.is_complete() ? "RESYNCHRONISING" : "FOLLOWING";
+}
+
+control::PeersState Exchange::state() const {
+  control::PeersState state{.lost = lost_, .strangers = strangers_, .peers = {}};
+  for (const auto& [address, peer] : peers_) {
+    control::PeerState one{.address = address,
+                           .name = peer.name,
+                           .state = word(peer),
+                           .behind = peer.outgoing.records_behind(),
+                           .sent = peer.outgoing.records(),
+                           .sent_datagrams = peer.sent_datagrams,
+                           .repaired = peer.outgoing.repaired(),
+                           .unsent = peer.unsent,
+                           .received = peer.received,
+                           .received_datagrams = peer.received_datagrams,
+                           .missing = peer.incoming.missing(),
+                           .replicas = peer.holdings->connections.size(),
+                           .resynchronisations = peer.resynchronisations,
+                           .refused_datagrams = {},
+                           .refused_records = {}};
+    for (std::size_t i = 0; i < refusals; ++i) {
+      const auto why = static_cast<Refusal>(i);
+      if (why != Refusal::greeting) one.refused_datagrams.emplace(to_string(why), peer.refused[i]);
+    }
+    const auto& refused = peer.holdings->refused;
+    one.refused_records = {{"no_listener", refused[SLUICE_PUT_NO_LISTENER]},
+                           {"no_member", refused[SLUICE_PUT_NO_MEMBER]},
+                           {"no_room", refused[SLUICE_PUT_NO_ROOM]},
+                           {"port_taken", refused[SLUICE_PUT_PORT_TAKEN]},
+                           {"share", peer.holdings->over_share},
+                           {"unfit", refused[SLUICE_PUT_UNFIT]},
+                           {"other", refused[SLUICE_PUT_LOCKED] + refused[SLUICE_PUT_NOT_TRIED]}};
+    state.peers.push_back(std::move(one));
+  }
+  return state;
+}
+
+}  // namespace sluice::peers
