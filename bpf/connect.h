@@ -310,7 +310,8 @@ static __always_inline struct connection *connection_get(void)
 	return bpf_map_lookup_elem(&local_connection, &zero);
 }
 
-/* Chooses a member, and finds the ways there and back. Returns UNDECIDED, or why there can be no connection. */
+/* Chooses a member, and finds the ways there and back. Returns UNDECIDED, NEXT_SHAKE if the member's pool is a PROXYV2
+ * pool, or why there can be no connection. */
 static __always_inline int plan_connection(int family, struct xdp_md *ctx)
 {
 	const struct journey *journey = journey_get();
@@ -345,7 +346,7 @@ static __always_inline int plan_connection(int family, struct xdp_md *ctx)
 			return why;
 		describe_reverse(c, c->query.index);
 	}
-	return UNDECIDED;
+	return member->flags & SLUICE_MEMBER_PROXY ? NEXT_SHAKE : UNDECIDED;
 }
 
 __noinline int plan_connection4(struct xdp_md *ctx)

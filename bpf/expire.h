@@ -330,6 +330,7 @@ static __always_inline void flow_expire_all(struct sluice_flow_expire *result)
 		bpf_loop(SLUICE_MAX_MEMBERS, sweep_member, &s, 0);
 		bpf_loop(SLUICE_MAX_NEXT_HOPS, sweep_next_hop, &s, 0);
 	}
+	proxy_sweep(s.now_jiffies);
 	result->now_ticks = s.now_ticks;
 	result->live = s.live;
 	result->expired = s.expired;

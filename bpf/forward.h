@@ -154,14 +154,16 @@ __noinline int watch_member6(const struct tuple *reverse_key)
 	return reverse_key && watch_member_in(FAMILY6, reverse_key);
 }
 
-/* Would this packet confirm the connection, but for its number? See proof.h. */
+/* Would this packet confirm the connection, but for its number? See proof.h. A connection of a PROXYV2 pool is confirmed by
+ * the member alone (proxy.h). */
 static __always_inline bool lacks_proof(int family, struct xdp_md *ctx, const struct packet *p, const struct flow *forward,
 					__u32 event)
 {
 	struct journey *journey = journey_get();
 
 	if (!journey || p->protocol == IPPROTO_UDP || !waits_for_client(sluice_flow_phase(forward->state)) ||
-	    event == EVENT_ABORTS || !is_translated(family, &p->tuple, forward) || shows_number(family, ctx, p))
+	    event == EVENT_ABORTS || !is_translated(family, &p->tuple, forward) ||
+	    (shows_number(family, ctx, p) && !flow_is_proxied(forward->state)))
 		return false;
 	flow_twin_to(&journey->twin, forward);
 	if (family == FAMILY4)

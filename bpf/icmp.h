@@ -19,6 +19,7 @@
 #include "bpf/journey.h"
 #include "bpf/parse.h"
 #include "bpf/protocols.h"
+#include "bpf/proxy.h"
 #include "bpf/vip.h"
 #include "maps/reasons.h"
 
@@ -241,6 +242,8 @@ static __always_inline int deliver_error(int family, struct packet *p, struct xd
 		lower_ttl(family, ctx, p);
 	if (is_translated(family, turned, flow))
 		change = translate_quote(family, ctx, quote, turned, flow, p->l3_offset + p->l3_bytes);
+	if (quote->protocol == IPPROTO_TCP && to_client(flow) && !(flow->state & SLUICE_FLOW_ESTABLISHED))
+		change += family == FAMILY4 ? show_quoted4(ctx, quote->l4_offset) : show_quoted6(ctx, quote->l4_offset);
 	translate_message(family, ctx, p, flow, change);
 	if (!send_by(family, p, ctx, &way))
 		return SLUICE_REASON_NO_HEADROOM;

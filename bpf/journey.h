@@ -18,6 +18,8 @@
 #define NEXT_LOOK_IF_OVER (-8) /* it is in a flow that may be over */
 #define NEXT_PASS_MEMBER (-9) /* it opens a connection, but not to a VIP: perhaps to a member that would mistake it */
 #define NEXT_ANSWER_SYN (-7) /* it is a SYN that has to be authenticated */
+#define NEXT_SHAKE (-10) /* it may be part of a handshake with a PROXYV2 pool's member */
+#define NEXT_CONFIRM (-11) /* it acknowledges the header: the connection is confirmed */
 #define NEXT_OVER_LIMIT (-6) /* it confirmed a connection beyond the limit: reset the client */
 
 /* A packet's copy of its flow, and the slot's index for later changes. */
@@ -37,6 +39,18 @@ struct oldest_search {
 	__u32 count; /* how many there are */
 };
 
+/* What is made of a segment of a handshake with a PROXYV2 pool's member (proxy.h). */
+struct proxy_work {
+	__u64 change; /* of its checksum */
+	__u32 first;  /* the number of the client's first byte */
+	__u32 bytes;  /* the header's length */
+	__u32 window_shift;
+	bool is_signed;
+	bool is_syn;
+	bool of_member;
+	__u8 headers[256]; /* while they are moved */
+};
+
 /* All that the stages share about the packet under way. It lies in a map because three calls deep it is too much for the
  * stack; one per CPU suffices, since programs of this kind don't interrupt each other. */
 struct journey {
@@ -47,6 +61,7 @@ struct journey {
 	struct flow flow;
 	struct oldest_search oldest;
 	__u32 passed_over; /* the member that has not answered in time; NOT_PASSED_OVER: none */
+	struct proxy_work proxy;
 };
 #define NOT_PASSED_OVER (~0U)
 

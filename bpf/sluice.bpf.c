@@ -13,6 +13,7 @@
 #include "bpf/move.h"
 #include "bpf/parse.h"
 #include "bpf/protocols.h"
+#include "bpf/proxy.h"
 #include "bpf/flow_image.h"
 /* Packets don't use this map; it only lives as long as the others. */
 #include "maps/store_position.h"
@@ -126,7 +127,11 @@ static __always_inline int packet_with_ports(int family, struct packet *p, struc
 		fragment_remember(family, p);
 	if (flow_is_given_up(flow))
 		return NEXT_GIVE_UP;
-	return SLUICE_STATE_GET(flow->state, HOP) || p->protocol != IPPROTO_TCP ? NEXT_FORWARD : NEXT_LOOK_IF_OVER;
+	if (p->protocol != IPPROTO_TCP)
+		return NEXT_FORWARD;
+	if (!SLUICE_STATE_GET(flow->state, HOP))
+		return NEXT_LOOK_IF_OVER;
+	return shakes_hands(p, flow) ? NEXT_SHAKE : NEXT_FORWARD;
 }
 
 /* Returns NEXT_ERROR for an ICMP error, UNDECIDED for other packets. */
@@ -261,20 +266,41 @@ static __always_inline int make_connection(int family)
 	return reason_of_failure();
 }
 
+/* Sends a packet of a known flow on. */
+static __always_inline int forward_known(int family, struct xdp_md *ctx, int next)
+{
+	if (next == NEXT_SHAKE)
+		next = family == FAMILY4 ? shake4(ctx) : shake6(ctx);
+	if (next == NEXT_CONFIRM)
+		next = family == FAMILY4 ? confirm4(ctx) : confirm6(ctx);
+	if (next == NEXT_FORWARD)
+		next = family == FAMILY4 ? forward4(ctx) : forward6(ctx);
+	return next;
+}
+
 /* Opens the connection that was asked for. */
 static __always_inline int open_connection(int family, struct xdp_md *ctx)
 {
 	int why = family == FAMILY4 ? plan_connection4(ctx) : plan_connection6(ctx);
+	bool proxied = why == NEXT_SHAKE;
 
+	if (proxied)
+		why = family == FAMILY4 ? admit_syn4(ctx) : admit_syn6(ctx);
 	if (why == UNDECIDED)
 		why = make_connection(family);
-	if (why == SLUICE_REASON_FLOW_CREATED || why == SLUICE_REASON_FORWARDED_WITHOUT_FLOW)
+	if (why == SLUICE_REASON_FLOW_CREATED || why == SLUICE_REASON_FORWARDED_WITHOUT_FLOW) {
+		if (proxied)
+			family == FAMILY4 ? lower_syn4(ctx) : lower_syn6(ctx);
 		return family == FAMILY4 ? forward_first4(ctx, why) : forward_first6(ctx, why);
-	if (why != OPENED_MEANWHILE)
+	}
+	if (why != OPENED_MEANWHILE) {
+		if (proxied)
+			forget_pending();
 		return family == FAMILY4 ? refuse4(ctx, why) : refuse6(ctx, why);
+	}
 	if (!find_again(family))
 		return SLUICE_REASON_NO_FLOW;
-	return family == FAMILY4 ? forward4(ctx) : forward6(ctx);
+	return forward_known(family, ctx, NEXT_SHAKE);
 }
 
 /* Runs the stages one after the other. They are called from here, not from each other, because all open calls share
@@ -284,9 +310,8 @@ static __always_inline int ip_packet(int family, struct xdp_md *ctx, __u32 l3_of
 	int next = family == FAMILY4 ? decide4(ctx, l3_offset) : decide6(ctx, l3_offset);
 
 	if (next == NEXT_LOOK_IF_OVER)
-		next = flow_is_over(family) ? NEXT_GIVE_UP : NEXT_FORWARD;
-	if (next == NEXT_FORWARD)
-		next = family == FAMILY4 ? forward4(ctx) : forward6(ctx);
+		next = flow_is_over(family) ? NEXT_GIVE_UP : NEXT_SHAKE;
+	next = forward_known(family, ctx, next);
 	switch (next) {
 	case NEXT_OVER_LIMIT:
 		return family == FAMILY4 ? end_one_too_many4(ctx) : end_one_too_many6(ctx);

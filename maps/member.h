@@ -34,6 +34,9 @@
 /* Its pool keeps connections to members that are down. Only the controller reads this: a member that is removed
  * while it is down is given up unless this is set, even if there are no others. */
 #define SLUICE_MEMBER_KEEPS 256U
+/* The protocol of its pool is PROXYV2: its connections begin with a header that names the client (bpf/proxy.h). Only of
+ * fullnat. */
+#define SLUICE_MEMBER_PROXY 512U
 
 struct sluice_member {
 	struct sluice_id id;

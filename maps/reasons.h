@@ -143,7 +143,19 @@
 	  "(a veth, a container): turn that off at the sender (ethtool -K IF tx off).") \
 	X(TUPLE_IN_USE, DROP, "tuple_in_use",                                                      \
 	  "A client opens a connection to a member's own address from the port of its connection to that member through " \
-	  "a VIP of a dnat pool: the member could not tell them apart.")
+	  "a VIP of a dnat pool: the member could not tell them apart.") \
+	X(PROXY_FULL, DROP, "proxy_full", \
+	  "There are as many connections of PROXYV2 pools whose member has not acknowledged its PROXY header as can be " \
+	  "remembered.") \
+	X(PROXY_SYN, DROP, "proxy_syn", \
+	  "A SYN to a PROXYV2 pool leaves no place for the PROXY header: it carries data (TCP Fast Open) or a signature (TCP " \
+	  "MD5, TCP-AO), is a fragment, or is none that a client sends.") \
+	X(PROXY_HEADER, DROP, "proxy_header", \
+	  "A client's packet to a PROXYV2 pool, whose member has not acknowledged the PROXY header, can't carry it: it is a " \
+	  "fragment, begins before the client's first byte, or came when the handshake was not seen.") \
+	X(PROXY_ANSWER, DROP, "proxy_answer", \
+	  "A SYN-ACK of a PROXYV2 pool's member is for a connection that is open already, is a fragment, or came in on another " \
+	  "NIC than the one that leads to the member.")
 
 #define SLUICE_REASON_ENUM(name, verdict, label, sentence) SLUICE_REASON_##name,
 enum sluice_reason { SLUICE_REASONS(SLUICE_REASON_ENUM) SLUICE_REASON_COUNT };

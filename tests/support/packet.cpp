@@ -69,11 +69,12 @@ Bytes l4_header(const Packet& p) {
   } else {
     put32(out, p.sequence);
     put32(out, p.acknowledgement);
-    put8(out, 0x50);
+    put8(out, static_cast<unsigned>((20 + p.options.size()) / 4 << 4));
     put8(out, p.flags);
     put16(out, p.window);
     put16(out, 0);
-    put16(out, 0);
+    put16(out, p.urgent);
+    put(out, p.options);
   }
   return out;
 }

@@ -36,6 +36,8 @@ struct Packet {
   std::uint8_t flags = ACK;                               // TCP
   std::uint32_t sequence = 1000, acknowledgement = 1001;  // of one like it
   std::uint16_t window = 502;
+  std::uint16_t urgent = 0;               // TCP: counts if `flags` has URG
+  Bytes options;                          // TCP, a multiple of 4
   std::uint8_t chunk = 1;                 // SCTP: the first chunk's type
   std::optional<std::uint32_t> tag;       // SCTP: instead of none for INIT, and some for others
   std::uint8_t type = 0, code = 0;        // ICMP

@@ -62,7 +62,8 @@ TEST(Versions, OnlyWhatCameLaterMayBeMissing) {
                                                 "listener_records",
                                                 "record_losses",
                                                 "record_handshakes",
-                                                "member_confirmed"}));
+                                                "member_confirmed",
+                                                "proxy_pending"}));
 }
 
 TEST(Versions, WithoutAMapOfVersionsAllAreTheFirst) {

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* The pending connections of PROXYV2 pools: found, added, removed. See maps/proxy.h and proxy.h. */
+#ifndef SLUICE_BPF_PROXY_PENDING_H
+#define SLUICE_BPF_PROXY_PENDING_H
+
+#include "bpf/clock.h"
+#include "bpf/packet.h"
+#include "maps/flow.h"
+#include "maps/member.h"
+#include "maps/proxy.h"
+
+/* A client's tuple is the key as it is. */
+SLUICE_STATIC_ASSERT(sizeof(struct tuple) == sizeof(struct sluice_proxy_key));
+
+/* Says whether this flow's member is of a PROXYV2 pool. */
+static __always_inline bool flow_is_proxied(__u64 state)
+{
+	__u32 index = SLUICE_STATE_GET(state, MEMBER);
+	const struct sluice_member *member = bpf_map_lookup_elem(&members, &index);
+
+	return member && member->flags & SLUICE_MEMBER_PROXY;
+}
+
+static __always_inline struct sluice_proxy_pending *proxy_find(const struct tuple *client)
+{
+	return bpf_map_lookup_elem(&proxy_pending, client);
+}
+
+static __always_inline void proxy_forget(const struct tuple *client)
+{
+	bpf_map_delete_elem(&proxy_pending, client);
+}
+
+/* Removes the entry of a connection that is removed, given its forward slot's state. */
+static __always_inline void proxy_forget_removed(const struct tuple *client, __u64 state)
+{
+	if (!sluice_flow_is_confirmed(state) && SLUICE_STATE_GET(state, PROTOCOL) == SLUICE_FLOW_TCP &&
+	    flow_is_proxied(state))
+		proxy_forget(client);
+}
+
+/* Adds or changes an entry; the client's first byte has the number `first`. False: there is no room. */
+__noinline int proxy_expect(const struct tuple *client, __u32 first, __u32 flags)
+{
+	struct sluice_proxy_pending fresh = {.first = first, .jiffies = clock_jiffies(), .flags = flags}, *known;
+
+	if (!client)
+		return false;
+	known = proxy_find(client);
+	if (!known)
+		return !bpf_map_update_elem(&proxy_pending, client, &fresh, BPF_ANY);
+	known->jiffies = fresh.jiffies;
+	if (known->first == first) {
+		known->flags |= flags;
+		return true;
+	}
+	/* The member has answered another SYN, and only its answer counts. */
+	if (known->flags & SLUICE_PROXY_ANSWERED && !(flags & SLUICE_PROXY_ANSWERED))
+		return true;
+	known->flags = flags;
+	known->first = first;
+	return true;
+}
+
+/* Removes an entry that nobody has used for long. */
+static long proxy_sweep_one(void *map, const struct tuple *client, const struct sluice_proxy_pending *entry,
+			    const __u32 *now_jiffies)
+{
+	if ((__s32)(*now_jiffies - entry->jiffies) > (__s32)(SLUICE_PROXY_PENDING_SECONDS * clock_hz))
+		bpf_map_delete_elem(map, client);
+	return 0;
+}
+
+static __always_inline void proxy_sweep(__u32 now_jiffies)
+{
+	bpf_for_each_map_elem(&proxy_pending, proxy_sweep_one, &now_jiffies, 0);
+}
+
+#endif
