@@ -28,6 +28,15 @@ class Records(support.LabTest):
         wait_for(lambda: self.lab.run("lb", "ss", "-Hlun", "sport = :4739").stdout, 10, "nfcapd")
         return directory
 
+    def start_syslog(self):
+        """Starts a server that writes each datagram as a line."""
+        file = self.lab.directory / "syslog"
+        code = (f"import socket\nserver = socket.socket(type=socket.SOCK_DGRAM)\nserver.bind(('127.0.0.1', 514))\n"
+                f"with open('{file}', 'wb', buffering=0) as log:\n while True: log.write(server.recv(65536) + b'\\n')")
+        self.lab.start("lb", "syslog", support.PYTHON, "-c", code)
+        wait_for(lambda: self.lab.run("lb", "ss", "-Hlun", "sport = :514").stdout, 10, "the syslog server")
+        return file
+
     def collected(self, directory):
         self.lab.stop("lb", "nfcapd")
         (file,) = wait_for(lambda: [name for name in directory.glob("nfcapd.2*")], 10, "nfcapd's file")
@@ -52,7 +61,9 @@ class Records(support.LabTest):
         directory = self.start_collector() if witness else None
         lab.serve()
         lab.serve_udp(53)
-        lab.balance(options=["--records-file", self.file, "--records-collector", COLLECTOR, *METRICS])
+        syslog = self.start_syslog()
+        lab.balance(options=["--records-file", self.file, "--records-collector", COLLECTOR, "--records-syslog",
+                             "127.0.0.1:514", "--node", "lb1", *METRICS])
         lab.add_service("lb", 53, 53, protocol="UDP")
         lab.ctl("loadbalancer", "create", "--name", "lb6", "--vip-address", VIP6)
         lab.add_service("lb6", 81, 80, ipv6=True)
@@ -75,6 +86,9 @@ class Records(support.LabTest):
             self.assertGreater(line["duration_us"], 0)
         self.assertEqual(18, self.metric("sluice_records_total"))
         self.assertEqual(0, self.metric('sluice_records_lost_total{reason="ring_full"}'))
+        messages = wait_for(lambda: len(lines := syslog.read_text().splitlines()) == 18 and lines, 5, "18 messages")
+        self.assertEqual(self.file.read_text().splitlines(), [re.sub(r"^<30>1 \S+Z lb1 sluiced \d+ connection - ", "", message)
+                                                              for message in messages])
         mode = os.stat(self.file)
         self.assertEqual(0o640, stat.S_IMODE(mode.st_mode))
 
@@ -131,7 +145,8 @@ class Records(support.LabTest):
     def test_what_makes_no_sense_is_refused(self):
         for options, words in [(["--records-max-size", "0"], "--records-max-size '0' is not a number from 1"),
                                (["--records-sample", "many"], "--records-sample 'many' is not a number"),
-                               (["--records-collector", "localhost"], "--records-collector 'localhost'")]:
+                               (["--records-collector", "localhost"], "--records-collector 'localhost'"),
+                               (["--records-syslog", "remote"], "--records-syslog 'remote' is not an address and port (local")]:
             result = self.lab.run("lb", support.program("sluiced"), *options, check=False)
             self.assertEqual(2, result.returncode)
             self.assertIn(words, result.stderr)

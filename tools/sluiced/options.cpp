@@ -106,6 +106,9 @@ po::options_description settings() {
        "earlier files to keep, PATH.1 to PATH.N; none takes more than --records-max-size")  //
       ("records-collector", po::value<Texts>()->composing()->value_name("ADDR:PORT"),
        "send the same as IPFIX over UDP to this collector; may be given many times")  //
+      ("records-syslog", po::value<Texts>()->composing()->value_name("local|ADDR:PORT"),
+       "send the lines as syslog messages, daemon.info: to this host's (local), or over UDP (RFC "
+       "5424); may be given many times")  //
       ("records-sample", po::value<Text>()->default_value("1")->value_name("N"),
        "record one of N connections")  //
       ("subnet", po::value<Texts>()->composing()->value_name("NAME,cidr=..."),
@@ -253,6 +256,24 @@ std::optional<std::uint32_t> number_of(const po::variables_map& values, const ch
   return number;
 }
 
+// Reads the addresses of servers, over UDP; `local`, if it is given, is set by that word. Returns
+// what is wrong with them; empty: nothing.
+std::string read_servers(const po::variables_map& values, const char* name, const char* example,
+                         std::vector<TcpAddress>& addresses, bool* local = nullptr) {
+  if (!values.count(name)) return {};
+  for (const auto& text : values[name].as<Texts>()) {
+    if (local && text == "local") {
+      *local = true;
+      continue;
+    }
+    const auto address = parse_tcp_address(text);
+    if (!address || address->port == 0)
+      return fmt::format("--{} '{}' is not an address and port ({})", name, text, example);
+    addresses.push_back(*address);
+  }
+  return {};
+}
+
 // Returns what is wrong with the options for records; empty: nothing.
 std::string read_records(const po::variables_map& values, RecordOptions& records) {
   constexpr std::uint32_t most_mib = 1U << 20, most_files = 1000, most_sparse = 1U << 20;
@@ -265,15 +286,10 @@ std::string read_records(const po::variables_map& values, RecordOptions& records
   records.max_bytes = std::uint64_t{*size} << 20;
   records.keep = *keep;
   records.one_of = *one_of;
-  if (!values.count("records-collector")) return {};
-  for (const auto& text : values["records-collector"].as<Texts>()) {
-    const auto address = parse_tcp_address(text);
-    if (!address || address->port == 0)
-      return fmt::format("--records-collector '{}' is not an address and port (192.0.2.1:4739)",
-                         text);
-    records.collectors.push_back(*address);
-  }
-  return {};
+  complaint = read_servers(values, "records-collector", "192.0.2.1:4739", records.collectors);
+  if (!complaint.empty()) return complaint;
+  return read_servers(values, "records-syslog", "local, or 192.0.2.1:514", records.syslogs,
+                      &records.local_syslog);
 }
 
 // Reads the options about etcd.

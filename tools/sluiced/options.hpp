@@ -26,9 +26,13 @@ struct RecordOptions {
   std::uint64_t max_bytes = std::uint64_t{64} << 20;  // of one file
   unsigned keep = 9;                                  // earlier files
   std::vector<TcpAddress> collectors;                 // IPFIX over UDP
+  bool local_syslog = false;                          // this host's
+  std::vector<TcpAddress> syslogs;                    // over UDP
   std::uint32_t one_of = 1;                           // so many connections
 
-  bool is_wanted() const { return !file.empty() || !collectors.empty(); }
+  bool is_wanted() const {
+    return !file.empty() || !collectors.empty() || local_syslog || !syslogs.empty();
+  }
 };
 
 struct Options {

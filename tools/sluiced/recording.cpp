@@ -24,8 +24,12 @@ Result<Recording> Recording::open(boost::asio::io_context& loop, const Options& 
   const auto& wanted = options.records;
   Recording recording(wanted.is_wanted() ? wanted.one_of : 0);
   if (!wanted.is_wanted()) return recording;
-  records::Recorder::Settings settings{
-      .file = {}, .collectors = wanted.collectors, .domain = domain_of(options.node)};
+  records::Recorder::Settings settings{.file = {},
+                                       .collectors = wanted.collectors,
+                                       .local_syslog = wanted.local_syslog,
+                                       .syslogs = wanted.syslogs,
+                                       .host = options.node,
+                                       .domain = domain_of(options.node)};
   if (!wanted.file.empty()) {
     settings.file = {.path = wanted.file, .max_bytes = wanted.max_bytes, .keep = wanted.keep};
   }

@@ -60,6 +60,16 @@ Result<std::unique_ptr<Recorder>> Recorder::open(const Settings& settings, Log l
     if (!collector) return tl::unexpected(std::move(collector.error()));
     recorder->collectors_.push_back(std::move(*collector));
   }
+  if (settings.local_syslog) {
+    auto syslog = Syslog::open_local();
+    if (!syslog) return tl::unexpected(std::move(syslog.error()));
+    recorder->syslogs_.push_back(std::move(*syslog));
+  }
+  for (const auto& server : settings.syslogs) {
+    auto syslog = Syslog::open(server, settings.host);
+    if (!syslog) return tl::unexpected(std::move(syslog.error()));
+    recorder->syslogs_.push_back(std::move(*syslog));
+  }
   return recorder;
 }
 
@@ -109,12 +119,12 @@ void Recorder::round() {
     }
   }
   if (!source_) return;
-  const auto wall = nanoseconds_of(CLOCK_REALTIME);
-  const auto wall_offset = wall - nanoseconds_of(CLOCK_BOOTTIME);
+  wall_ = nanoseconds_of(CLOCK_REALTIME);
+  const auto wall_offset = wall_ - nanoseconds_of(CLOCK_BOOTTIME);
   note_fault(source_->consume([&](auto record) { take(record, wall_offset); }), last_source_fault_);
   write_lines();
   const auto now = std::chrono::steady_clock::now();
-  for (auto& collector : collectors_) collector.flush(wall, now);
+  for (auto& collector : collectors_) collector.flush(wall_, now);
   if (now - looked_around_ < between_looks) return;
   looked_around_ = now;
   look_around();
@@ -134,7 +144,7 @@ void Recorder::take(std::span<const std::byte> record, std::int64_t wall_offset)
     connection->began_nanoseconds = is_final ? beginnings_.take(hash) : beginnings_.find(hash);
   }
   for (auto& collector : collectors_) collector.add(*connection, wall_offset);
-  if (!file_) return;
+  if (!wants_lines()) return;
   append_json_line(lines_, *connection, names_of(*connection), wall_offset);
   ++lines_count_;
   if (lines_.size() >= lines_at_a_time) write_lines();
@@ -151,13 +161,16 @@ const std::string& Recorder::names_of(const Connection& connection) {
 }
 
 void Recorder::write_lines() {
-  if (!file_ || lines_.empty()) return;
-  const auto wrote = file_->append(lines_);
-  if (!wrote) counts_.unwritten.fetch_add(lines_count_, std::memory_order_relaxed);
-  note_fault(wrote, last_file_fault_);
+  if (lines_.empty()) return;
+  for (auto& syslog : syslogs_) syslog.send(lines_, wall_);
+  if (file_) {
+    const auto wrote = file_->append(lines_);
+    if (!wrote) counts_.unwritten.fetch_add(lines_count_, std::memory_order_relaxed);
+    note_fault(wrote, last_file_fault_);
+    counts_.file_bytes.store(file_->bytes(), std::memory_order_relaxed);
+  }
   lines_.clear();
   lines_count_ = 0;
-  counts_.file_bytes.store(file_->bytes(), std::memory_order_relaxed);
 }
 
 void Recorder::look_around() {
@@ -167,6 +180,10 @@ void Recorder::look_around() {
   for (const auto& collector : collectors_) {
     datagrams += collector.datagrams();
     unsent += collector.failures();
+  }
+  for (const auto& syslog : syslogs_) {
+    datagrams += syslog.messages();
+    unsent += syslog.failures();
   }
   counts_.datagrams.store(datagrams, std::memory_order_relaxed);
   counts_.unsent.store(unsent, std::memory_order_relaxed);

@@ -1,5 +1,5 @@
-// Recorder: a thread that takes the data plane's records of connections, and writes them to a file
-// and to collectors. The event loop never waits for it, nor it for the event loop.
+// Recorder: a thread that takes the data plane's records of connections, and writes them to a file,
+// to collectors and to syslog. The event loop never waits for it, nor it for the event loop.
 #pragma once
 
 #include <atomic>
@@ -21,6 +21,7 @@
 #include "records/connection.hpp"
 #include "records/ipfix_collector.hpp"
 #include "records/rotating_file.hpp"
+#include "records/syslog.hpp"
 
 namespace sluice::records {
 
@@ -63,6 +64,9 @@ class Recorder {
   struct Settings {
     std::optional<RotatingFile::Settings> file = {};
     std::vector<TcpAddress> collectors = {};  // IPFIX over UDP
+    bool local_syslog = false;                // this host's
+    std::vector<TcpAddress> syslogs = {};     // over UDP
+    std::string host = {};                    // this node's name, for these
     std::uint32_t domain = 0;                 // this node's number for collectors
   };
   // Any thread may read them.
@@ -70,7 +74,7 @@ class Recorder {
     std::atomic<std::uint64_t> records{0};     // taken from the data plane
     std::atomic<std::uint64_t> lost{0};        // that found no room there
     std::atomic<std::uint64_t> unwritten{0};   // that the file didn't take
-    std::atomic<std::uint64_t> datagrams{0};   // sent to collectors
+    std::atomic<std::uint64_t> datagrams{0};   // sent to collectors and syslog
     std::atomic<std::uint64_t> unsent{0};      // datagrams that could not be sent
     std::atomic<std::uint64_t> file_bytes{0};  // of the present file
   };
@@ -99,6 +103,7 @@ class Recorder {
   void run();
   void take(std::span<const std::byte> record, std::int64_t wall_offset);
   const std::string& names_of(const Connection& connection);
+  bool wants_lines() const { return file_ || !syslogs_.empty(); }
   void write_lines();
   void look_around();  // once a second
   void note_fault(const Result<void>& result, std::string& last);
@@ -107,6 +112,7 @@ class Recorder {
   Counts counts_;
   std::optional<RotatingFile> file_;
   std::vector<IpfixCollector> collectors_;
+  std::vector<Syslog> syslogs_;
 
   std::mutex mutex_;  // guards what other threads hand over
   std::condition_variable news_;
@@ -121,6 +127,7 @@ class Recorder {
   std::unordered_map<std::uint32_t, std::string> names_;  // by listener and member, for a second
   std::string lines_;
   std::uint64_t lines_count_ = 0;
+  std::int64_t wall_ = 0;  // nanoseconds since 1970, at the round's beginning
   std::chrono::steady_clock::time_point looked_around_{};
   std::string last_file_fault_, last_source_fault_;
   std::thread thread_;  // last: it uses all of the above

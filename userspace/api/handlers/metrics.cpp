@@ -447,7 +447,7 @@ class Scrape {
     text_.sample(lost, {{"reason", "ring_full"}}, counts.lost.load());
     text_.sample(lost, {{"reason", "file"}}, counts.unwritten.load());
     constexpr std::string_view datagrams = "sluice_record_datagrams_total";
-    text_.family(datagrams, "counter", "IPFIX messages for collectors of records.");
+    text_.family(datagrams, "counter", "Messages for collectors of records, and for syslog.");
     text_.sample(datagrams, {{"result", "sent"}}, counts.datagrams.load());
     text_.sample(datagrams, {{"result", "failed"}}, counts.unsent.load());
   }
