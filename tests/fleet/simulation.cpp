@@ -65,11 +65,17 @@ void Simulation::start(Node& node, bool accept_older_state) {
     return;
   }
   node.controller = std::move(*started);
+  const auto log = [&node](const std::string& line) { node.log.push_back(line); };
+  node.controller->on_event(log);
   node.writer->start({.changed_elsewhere = [&node] { node.controller->changed_elsewhere(); },
                       .nodes_read = {},
                       .nodes_changed = {},
-                      .standing_changed = {},
-                      .event = [&node](const std::string& line) { node.log.push_back(line); }});
+                      .standing_changed =
+                          [&node] {
+                            if (node.writer->standing() == Standing::following)
+                              node.controller->store_takes_changes();
+                          },
+                      .event = [log](Tone, const std::string& line) { log(line); }});
 }
 
 void Simulation::crash(Node& node) {

@@ -15,6 +15,7 @@ namespace {
 using testing::Contains;
 using testing::HasSubstr;
 using testing::IsEmpty;
+using testing::Not;
 
 std::uint64_t number_from(const char* variable, std::uint64_t otherwise) {
   const auto* text = std::getenv(variable);
@@ -106,6 +107,23 @@ TEST_F(Fleet, AHealthOfMembersIsStoredWithoutQuorumToo) {
   node(1).controller->note({.kind = "health"});
   node(1).controller->store_notes();
   EXPECT_EQ(node(1).disk.commits, commits + 1);
+  EXPECT_TRUE(node(1).controller->store_failure().empty());
+}
+
+TEST_F(Fleet, ThatHealthIsStoredDoesNotMeanThatChangesAre) {
+  wait(100);
+  simulation.etcd.has_quorum = false;
+  simulation.create(node(1));
+  wait(20'000);
+  ASSERT_EQ(last_answer(), Asked::Told::unknown);
+  node(1).controller->note({.kind = "health"});
+  node(1).controller->store_notes();
+  wait(1000);
+  EXPECT_THAT(node(1).log, Not(Contains("the store takes changes again")));
+  EXPECT_FALSE(node(1).controller->store_failure().empty());
+  simulation.etcd.has_quorum = true;
+  wait(5000);
+  EXPECT_THAT(node(1).log, Contains("the store takes changes again"));
   EXPECT_TRUE(node(1).controller->store_failure().empty());
 }
 

@@ -16,10 +16,16 @@ class FakeFleet : public control::Fleet {
                                     {.name = "lb2", .version = "1", .applied = 6, .errors = 1}}};
   control::Elsewhere there;
   Result<void> restored;  // the outcome of restore()
+  Result<void> removed;   // the outcome of remove_node()
+  std::vector<std::string> removed_nodes;
 
   control::FleetState state() const override { return now; }
   control::Elsewhere elsewhere(const Uuid&) const override { return there; }
   void restore(std::function<void(Result<void>)> done) override { done(restored); }
+  void remove_node(const std::string& name, std::function<void(Result<void>)> done) override {
+    removed_nodes.push_back(name);
+    done(removed);
+  }
 };
 
 }  // namespace sluice::test

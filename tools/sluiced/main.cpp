@@ -247,8 +247,8 @@ Result<void> forget_announcements() {
 
 // Begins to announce VIPs, with --announce-routes.
 Result<void> announce(std::optional<control::VipRoutes>& vip_routes, boost::asio::io_context& loop,
-                      control::Controller& controller, api::Events& events,
-                      const Options& options) {
+                      control::Controller& controller, api::Events& events, const Options& options,
+                      std::function<void()> changed) {
   if (!options.announce_routes) return forget_announcements();
   auto routes = network::Routes::open();
   if (!routes) return tl::unexpected(routes.error());
@@ -263,7 +263,8 @@ Result<void> announce(std::optional<control::VipRoutes>& vip_routes, boost::asio
           .note =
               [&events](std::string what) {
                 events.add(api::about_member("attachment", std::move(what), nullptr));
-              }});
+              },
+          .changed = std::move(changed)});
   return {};
 }
 
@@ -287,7 +288,11 @@ void join(std::optional<fleet::EtcdClient>& etcd, std::optional<fleet::Membershi
                                                  .instance = machine_id(),
                                                  .version = std::string(version),
                                                  .accept_older_state = options.accept_older_state},
-                     [](const std::string& line) { spdlog::warn("fleet: {}", line); });
+                     [](fleet::Tone tone, const std::string& line) {
+                       spdlog::log(
+                           tone == fleet::Tone::news ? spdlog::level::info : spdlog::level::warn,
+                           "fleet: {}", line);
+                     });
 }
 
 void log_ready(const Options& options, const control::Controller& controller) {
@@ -366,7 +371,11 @@ Result<void> run(const Options& options) {
   recording->follow(**data_plane);
   recording->start(*controller);
   std::optional<control::VipRoutes> vip_routes;
-  if (auto announced = announce(vip_routes, loop, *controller, events, options); !announced)
+  const auto show_others = [&] {
+    if (membership) membership->show();
+  };
+  if (auto announced = announce(vip_routes, loop, *controller, events, options, show_others);
+      !announced)
     return announced;
   const auto look_at_routes = [&] {
     if (vip_routes) vip_routes->look();
@@ -399,7 +408,9 @@ Result<void> run(const Options& options) {
                                                  .records = recording->counts(),
                                                  .node = options.node,
                                                  .fleet = membership ? &*membership : nullptr});
-  if (membership) membership->start(*controller);
+  if (membership)
+    membership->start(
+        *controller, [&] { return vip_routes ? vip_routes->announcing() : control::Announcing{}; });
   TestHook hook(loop, *controller, options.test_hook);
   Maintenance maintenance(loop, *controller, events, [&] {
     follower.catch_up();

@@ -16,6 +16,8 @@
 namespace sluice::control {
 namespace {
 
+constexpr auto store_has_recovered = "the store takes changes again";
+
 // The operations that are still to do after an attempt, each with the data plane's reason.
 std::vector<Refusal> still_missing(const DataPlaneState& desired, const DataPlaneState& actual,
                                    std::vector<Refusal> refusals) {
@@ -468,8 +470,16 @@ void Controller::note_stored(const Missing& stored, std::uint64_t generation) {
   stored_.health = stored.health;
   stored_.position.generation = generation;
   generation_at_least_ = 0;
-  if (!store_failure_.empty()) event("the store takes changes again");
-  store_failure_.clear();
+  if (writer_->takes_changes() && !std::exchange(store_failure_, {}).empty())
+    event(store_has_recovered);
+}
+
+// What it has missed is stored now.
+void Controller::store_takes_changes() {
+  if (std::exchange(store_failure_, {}).empty()) return;
+  event(store_has_recovered);
+  unsaved_ = true;
+  proceed();
 }
 
 // The commit's health and statuses go into the next one, which isn't begun for them alone: a disk

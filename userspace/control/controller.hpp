@@ -129,6 +129,8 @@ class Controller {
   std::uint64_t commits() const { return commits_; }
   // Why the store refused the last commit that it answered; empty: it took it.
   const std::string& store_failure() const { return store_failure_; }
+  // Says that the store takes changes, as if it had taken one.
+  void store_takes_changes();
 
   // The writer, for backups, which it makes and reads between commits.
   store::Writer& store_writer() { return *writer_; }

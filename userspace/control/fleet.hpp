@@ -11,11 +11,23 @@
 
 namespace sluice::control {
 
-// One node, as it says itself. Only live ones are known: who does not renew its entry is gone.
+// What a node announces to routers.
+struct Announcing {
+  // LOCAL (VIPs are not announced to routers), ANNOUNCING, DRAINING, DRAINED, or WITHDRAWN (for
+  // another reason, which is told); empty: an older version doesn't say.
+  std::string state = "LOCAL";
+  std::string reason;              // why no VIP is announced; empty: they are
+  std::size_t ipv4 = 0, ipv6 = 0;  // VIPs
+
+  bool operator==(const Announcing&) const = default;
+};
+
+// A live node, as it says itself.
 struct NodeState {
   std::string name;
   std::string version;
   bool is_this = false;
+  Announcing announcing = {};
   std::uint64_t applied = 0;  // the generation up to which its maps were read back
   std::size_t errors = 0;     // objects that its data plane refused
 };
@@ -31,7 +43,8 @@ struct FleetState {
   std::string state;  // FOLLOWING, CONNECTING, CUT_OFF or REFUSED
   std::string reason;
   std::uint64_t generation = 0;
-  std::vector<NodeState> nodes;  // by name
+  std::vector<NodeState> nodes;        // by name
+  std::vector<std::string> gone = {};  // nodes that have been here and do not renew their entries
 };
 
 class Fleet {
@@ -43,6 +56,8 @@ class Fleet {
   // Makes this node's state that of the fleet, in place of what etcd has, if that is older, another
   // fleet's, or nothing.
   virtual void restore(std::function<void(Result<void>)> done) = 0;
+  // Forgets a node that is gone; ErrorKind::conflict if it lives.
+  virtual void remove_node(const std::string& name, std::function<void(Result<void>)> done) = 0;
 };
 
 }  // namespace sluice::control

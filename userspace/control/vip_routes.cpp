@@ -19,15 +19,21 @@ constexpr std::size_t steps_per_turn = 32;
 
 }  // namespace
 
-DrainState drain_state(const model::Model& model, const std::string& node,
-                       std::chrono::system_clock::time_point now) {
-  const auto found = model.drained_nodes.find(node);
-  if (found == model.drained_nodes.end()) return {};
-  const auto left = found->second + until_withdrawal - now;
+void DrainProgress::follow(bool is_wanted) {
+  is_wanted_ = is_wanted;
+  if (!is_wanted) withdrawal_.reset();
+}
+
+void DrainProgress::raised(Time now) {
+  if (is_wanted_ && !withdrawal_) withdrawal_ = now + until_withdrawal;
+}
+
+DrainState DrainProgress::state(Time now) const {
+  if (!is_wanted_) return {};
+  if (!withdrawal_) return {.drain = Drain::draining, .left = until_withdrawal};
+  const auto left = *withdrawal_ - now;
   if (left <= left.zero()) return {.drain = Drain::drained};
-  // The clock may have been set back.
-  return {.drain = Drain::draining,
-          .left = std::min<milliseconds>(std::chrono::ceil<milliseconds>(left), until_withdrawal)};
+  return {.drain = Drain::draining, .left = std::chrono::ceil<milliseconds>(left)};
 }
 
 VipRoutes::VipRoutes(boost::asio::io_context& loop, Controller& controller, network::Routes routes,
@@ -75,12 +81,10 @@ std::optional<VipRoutes::Wish> VipRoutes::wish() {
   const auto missing = missing_interface();
   if (!held || !missing) return std::nullopt;
   if (!missing->empty()) return Wish{{}, *missing};
-  const auto drain =
-      drain_state(controller_.model(), settings_.node, std::chrono::system_clock::now());
+  const auto drain = drain_state();
   if (drain.drain == Drain::drained)
     return Wish{.vips = {}, .reason = "the node is drained", .drained = true};
   if (drain.drain == Drain::none) return Wish{std::move(*held)};
-  look_when_withdrawn(drain.left);
   return Wish{.vips = std::move(*held), .metric = network::draining_metric};
 }
 
@@ -91,13 +95,60 @@ void VipRoutes::look_when_withdrawn(milliseconds left) {
   });
 }
 
+// A process that starts into a drain goes on with it: it announces nothing that an earlier one has
+// withdrawn, and routers that were told of the raised metric need not be told again.
+void VipRoutes::follow_drain() {
+  drain_.follow(is_drain_wanted());
+  if (has_looked_) return;
+  const auto found = routes_.read();
+  if (!found) return;
+  has_looked_ = true;
+  if (!is_drain_wanted()) return;
+  const auto since = controller_.model().drained_nodes.at(node());
+  const bool is_old = std::chrono::system_clock::now() - since >= until_withdrawal;
+  const bool is_preferred =
+      std::ranges::count(found->sound, network::normal_metric, &network::Announcement::metric) != 0;
+  if (found->sound.empty() || (is_old && !is_preferred))
+    drain_.is_over(std::chrono::steady_clock::now());
+}
+
+DrainState VipRoutes::drain_state() const {
+  if (!is_drain_wanted()) return {};
+  auto progress = drain_;
+  progress.follow(true);
+  return progress.state(std::chrono::steady_clock::now());
+}
+
+// One of: ANNOUNCING, DRAINING, DRAINED, WITHDRAWN (for another reason, which is told).
+Announcing VipRoutes::announcing() const {
+  const auto drain = drain_state().drain;
+  Announcing shown{
+      .state = "ANNOUNCING", .reason = {}, .ipv4 = standing_.ipv4, .ipv6 = standing_.ipv6};
+  const bool is_over = standing_.drained && drain == Drain::none;
+  if (!is_over) shown.reason = standing_.reason;
+  if (drain == Drain::drained) {
+    shown.state = "DRAINED";
+  } else if (!shown.reason.empty()) {
+    shown.state = "WITHDRAWN";
+  } else if (drain == Drain::draining) {
+    shown.state = "DRAINING";
+  }
+  return shown;
+}
+
+std::optional<milliseconds> VipRoutes::until_withdrawn() const {
+  const auto drain = drain_state();
+  return drain.drain == Drain::draining ? std::optional(drain.left) : std::nullopt;
+}
+
 void VipRoutes::bring_in_line() {
+  follow_drain();
   const auto wished = wish();
   if (!wished) return;
   const auto wanted =
       network::announcements(wished->vips, wished->metric, settings_.ipv6_in_main_table);
   tell(*wished);
-  if (!unsure_ && wanted == last_) return;
+  if (!unsure_ && wanted == last_) return raised();
   const auto found = routes_.read();
   if (!found) return failed(found.error());
   unsure_ = false;
@@ -122,7 +173,15 @@ void VipRoutes::proceed() {
   }
   if (!left_.empty()) return unsure_ = true, schedule(milliseconds(0));
   if (unsure_) return schedule(while_somebody_changes);
+  raised();
   if (!std::exchange(told_failure_, "").empty()) spdlog::info("VIPs are announced again");
+}
+
+// The kernel has the routes as they are wanted; from now on routers that shall avoid this node
+// know.
+void VipRoutes::raised() {
+  drain_.raised(std::chrono::steady_clock::now());
+  if (const auto left = until_withdrawn()) look_when_withdrawn(*left);
 }
 
 void VipRoutes::failed(const Error& error) {
@@ -135,10 +194,13 @@ void VipRoutes::failed(const Error& error) {
 void VipRoutes::tell(const Wish& wish) {
   const auto ipv6 = static_cast<std::size_t>(
       std::ranges::count_if(wish.vips, [](const auto& vip) { return vip.is_v6(); }));
-  standing_ = {.ipv4 = wish.vips.size() - ipv6,
-               .ipv6 = ipv6,
-               .reason = wish.reason,
-               .drained = wish.drained};
+  Standing standing{.ipv4 = wish.vips.size() - ipv6,
+                    .ipv6 = ipv6,
+                    .reason = wish.reason,
+                    .drained = wish.drained,
+                    .drain = drain_state().drain};
+  const bool is_news = standing != std::exchange(standing_, standing);
+  if (is_news) callbacks_.changed();
   if (told_reason_ == wish.reason) return;
   if (!wish.reason.empty()) {
     spdlog::warn("no VIP is announced: {}", wish.reason);

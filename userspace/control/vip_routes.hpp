@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "control/controller.hpp"
+#include "control/fleet.hpp"
 #include "network/routes.hpp"
 
 namespace sluice::control {
@@ -33,8 +34,26 @@ struct DrainState {
   Drain drain = Drain::none;
   std::chrono::milliseconds left{0};  // while draining: until the routes are withdrawn
 };
-DrainState drain_state(const model::Model& model, const std::string& node,
-                       std::chrono::system_clock::time_point now);
+
+// How far a drain is. The routers' time begins when the kernel has the routes with the raised
+// metric, and is measured by this node's clock: whoever has asked for the drain has another one.
+// Pure.
+class DrainProgress {
+ public:
+  using Time = std::chrono::steady_clock::time_point;
+
+  // The drain is wanted, or not any more.
+  void follow(bool is_wanted);
+  // The kernel has the routes with the raised metric. Only the first time counts.
+  void raised(Time now);
+  // The time is over: routers have been told by an earlier process, or nothing was announced.
+  void is_over(Time now) { withdrawal_ = now; }
+  DrainState state(Time now) const;
+
+ private:
+  bool is_wanted_ = false;
+  std::optional<Time> withdrawal_;  // nullopt: the metric is not raised yet
+};
 
 class VipRoutes {
  public:
@@ -49,6 +68,8 @@ class VipRoutes {
     std::function<bool()> somebody_changes;
     // Gets an event for operators.
     std::function<void(std::string what)> note;
+    // Is called when announcing() may have changed.
+    std::function<void()> changed = [] {};
   };
 
   // The controller must outlive this.
@@ -60,13 +81,10 @@ class VipRoutes {
   // Brings the routes in line soon, whatever the kernel has made of them.
   void look();
 
-  // What is announced now.
-  struct Standing {
-    std::size_t ipv4 = 0, ipv6 = 0;  // VIPs
-    std::string reason;              // why no VIP is announced; empty: they are
-    bool drained = false;            // the reason is a drain
-  };
-  const Standing& standing() const { return standing_; }
+  // What is announced now. A drain that was just asked for, or ended, counts already.
+  Announcing announcing() const;
+  // While draining: until the routes are withdrawn.
+  std::optional<std::chrono::milliseconds> until_withdrawn() const;
   const std::string& node() const { return settings_.node; }
 
  private:
@@ -77,11 +95,23 @@ class VipRoutes {
     std::uint32_t metric = network::normal_metric;
     bool drained = false;
   };
+  // What is announced, as far as was told.
+  struct Standing {
+    std::size_t ipv4 = 0, ipv6 = 0;  // VIPs
+    std::string reason;              // why no VIP is announced; empty: they are
+    bool drained = false;            // the reason is a drain
+    Drain drain = Drain::none;
+    bool operator==(const Standing&) const = default;
+  };
+  bool is_drain_wanted() const { return controller_.model().drained_nodes.contains(node()); }
+  DrainState drain_state() const;
+  void follow_drain();
   std::optional<Wish> wish();
   Result<std::string> missing_interface() const;
   void schedule(std::chrono::milliseconds pause);
   void bring_in_line();
   void proceed();
+  void raised();
   void look_when_withdrawn(std::chrono::milliseconds left);
   void tell(const Wish& wish);
   void failed(const Error& error);
@@ -97,6 +127,8 @@ class VipRoutes {
   network::Announcements last_;           // that were wanted
   std::vector<network::RouteStep> left_;  // the last is the next
   Standing standing_;
+  DrainProgress drain_;
+  bool has_looked_ = false;  // at the routes of an earlier process
   std::string told_failure_;
   std::optional<std::string> told_reason_;
 };

@@ -214,7 +214,8 @@ void ClusterWriter::write_copy(store::Commit commit, std::function<void()> then)
                  const auto failure = outcome ? std::string() : outcome.error().text();
                  if (failure != copy_failure_)
                    event(outcome ? "the copy of the fleet's state is written again"
-                                 : "write the copy of the fleet's state: " + failure);
+                                 : "write the copy of the fleet's state: " + failure,
+                         outcome ? Tone::news : Tone::trouble);
                  copy_failure_ = failure;
                  then();
                });
@@ -361,8 +362,7 @@ void ClusterWriter::changed(const Header& header, std::vector<Change> changes) {
         at, changes.end(), [&](const Change& change) { return change.entry.modified != revision; });
     std::vector<Change> of_state;
     for (; at != end; ++at) {
-      (at->entry.key.starts_with(settings_.keys.nodes()) ? of_nodes : of_state)
-          .push_back(std::move(*at));
+      (settings_.keys.is_of_nodes(at->entry.key) ? of_nodes : of_state).push_back(std::move(*at));
     }
     watched_ = std::max(watched_, revision);
     if (!of_state.empty() && standing_ != Standing::refused) follow(revision, of_state);
@@ -478,7 +478,7 @@ void ClusterWriter::set_standing(Standing standing, std::string reason) {
   standing_ = standing;
   reason_ = std::move(reason);
   if (!news) return;
-  if (standing == Standing::following) event("follows the fleet's state in etcd");
+  if (standing == Standing::following) event("follows the fleet's state in etcd", Tone::news);
   if (standing == Standing::cut_off)
     event("etcd can't be reached, so nothing can be changed: " + reason_);
   if (standing == Standing::refused) event("etcd's state is not taken over: " + reason_);

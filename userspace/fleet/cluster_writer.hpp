@@ -55,7 +55,7 @@ class ClusterWriter final : public store::Writer {
     std::function<void(const std::vector<Change>&)> nodes_changed;
     std::function<void()> standing_changed;
     // One line for the log.
-    std::function<void(const std::string&)> event;
+    std::function<void(Tone, const std::string&)> event;
   };
 
   // `contents`: what the copy has.
@@ -68,6 +68,7 @@ class ClusterWriter final : public store::Writer {
   void start(Callbacks callbacks);
 
   bool is_shared() const override { return true; }
+  bool takes_changes() const override { return standing_ == Standing::following; }
   void commit(store::Commit commit, Done done) override;
   void load(LoadDone done) override;
   void events(model::EventQuery query, EventsDone done) override {
@@ -132,8 +133,8 @@ class ClusterWriter final : public store::Writer {
   bool is_another_cluster(const Header& header);
   void set_standing(Standing standing, std::string reason);
   void put_restored(const Reading& found, const std::function<void(Result<void>)>& done);
-  void event(const std::string& line) const {
-    if (callbacks_.event) callbacks_.event(line);
+  void event(const std::string& line, Tone tone = Tone::trouble) const {
+    if (callbacks_.event) callbacks_.event(tone, line);
   }
 
   Etcd& etcd_;

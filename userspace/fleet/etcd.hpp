@@ -15,6 +15,9 @@
 
 namespace sluice::fleet {
 
+// How a line of the log is meant.
+enum class Tone { news, trouble };
+
 struct KeyValue {
   std::string key, value;
   std::int64_t modified = 0;  // the revision of its last change

@@ -5,6 +5,7 @@
 //   PREFIXv1/objects/KIND/UUID   an object (store/object_json.hpp), with "generation": N
 //   PREFIXv1/quotas, PREFIXv1/drained_nodes
 //   PREFIXv1/nodes/NODE          a live node (roster.hpp), under a lease
+//   PREFIXv1/known_nodes/NODE    its name; it stays when the node dies, until it is removed
 #pragma once
 
 #include <string>
@@ -21,6 +22,11 @@ struct Keys {
   std::string quotas() const { return all() + "quotas"; }
   std::string drained_nodes() const { return all() + "drained_nodes"; }
   std::string nodes() const { return all() + "nodes/"; }
+  std::string known_nodes() const { return all() + "known_nodes/"; }
+  // Says whether the key is about nodes, and not a part of the desired state.
+  bool is_of_nodes(const std::string& key) const {
+    return key.starts_with(nodes()) || key.starts_with(known_nodes());
+  }
   std::string rehearsal(std::size_t number) const {
     return all() + "rehearsal/" + std::to_string(number);
   }

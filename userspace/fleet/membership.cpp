@@ -1,5 +1,7 @@
 #include "fleet/membership.hpp"
 
+#include <fmt/format.h>
+
 #include <chrono>
 #include <iterator>
 #include <utility>
@@ -49,8 +51,10 @@ Membership::Membership(Etcd& etcd, store::Writer& copy, const store::Contents& c
       roster_(settings_.keys),
       presence_(etcd, settings_.keys, event_) {}
 
-void Membership::start(control::Controller& controller) {
+void Membership::start(control::Controller& controller,
+                       std::function<control::Announcing()> announcing) {
   controller_ = &controller;
+  announcing_ = std::move(announcing);
   controller.on_change([this] { show(); });
   controller.set_before_answer([this](std::uint64_t generation, std::function<void()> go_on) {
     show();
@@ -67,7 +71,7 @@ void Membership::start(control::Controller& controller) {
                        roster_.follow(changes);
                        answer_those_that_may();
                      },
-                 .standing_changed = [this] { show(); },
+                 .standing_changed = [this] { standing_changed(); },
                  .event = event_});
   show();
 }
@@ -92,15 +96,45 @@ void Membership::answer_those_that_may() {
   }
 }
 
-// Tells the others how far this node is.
+void Membership::standing_changed() {
+  if (writer_.standing() == Standing::following) controller_->store_takes_changes();
+  show();
+}
+
+// Who is live keeps its key in etcd, which the removal compares, so that nobody is removed who has
+// come back in this moment.
+void Membership::remove_node(const std::string& name, std::function<void(Result<void>)> done) {
+  const auto lives = [name] {
+    return fail(ErrorKind::conflict, fmt::format("Node {} is live, so it can't be removed.", name),
+                fmt::format("stop sluiced on {}, and try again ten seconds later", name));
+  };
+  if (roster_.nodes().contains(name)) return done(lives());
+  if (writer_.standing() != Standing::following)
+    return done(tl::unexpected(unavailable("nothing was removed: " + writer_.reason())));
+  const auto& keys = settings_.keys;
+  Transaction transaction{.key = keys.nodes() + name,
+                          .expected = {},
+                          .puts = {},
+                          .removals = {keys.known_nodes() + name, keys.commit_of(name)},
+                          .read_otherwise = {}};
+  etcd_.transact(std::move(transaction), [lives, done = std::move(done)](
+                                             const Answer<TransactionReply>& answer) {
+    if (!answer) return done(tl::unexpected(unavailable("remove a node: " + answer.error().text)));
+    if (!answer->happened) return done(lives());
+    done({});
+  });
+}
+
 void Membership::show() {
+  if (!controller_) return;
   const auto& model = controller_->model();
   NodeEntry entry{.name = settings_.node,
                   .instance = settings_.instance,
                   .version = settings_.version,
                   .applied = controller_->applied_generation(),
                   .errors = {},
-                  .errors_count = 0};
+                  .errors_count = 0,
+                  .announcing = announcing_()};
   // Before it has read etcd's state, it has applied another one.
   if (writer_.standing() != Standing::following) entry.applied = 0;
   add_errors(entry, model.load_balancers);
@@ -117,12 +151,14 @@ control::FleetState Membership::state() const {
                             .state = std::string(word(writer_.standing())),
                             .reason = writer_.reason(),
                             .generation = 0,
-                            .nodes = {}};
+                            .nodes = {},
+                            .gone = roster_.gone()};
   if (const auto& head = writer_.mirror().head()) state.generation = head->generation;
   for (const auto& [name, node] : roster_.nodes()) {
     state.nodes.push_back({.name = name,
                            .version = node.version,
                            .is_this = name == settings_.node,
+                           .announcing = node.announcing,
                            .applied = node.applied,
                            .errors = node.errors_count});
   }

@@ -42,6 +42,8 @@ void Presence::write() {
                           .puts = {{key, value, lease_}},
                           .removals = {},
                           .read_otherwise = {key}};
+  if (written_.empty())  // under no lease: it outlives the node
+    transaction.puts.push_back({keys_.known_nodes() + entry_.name, "{}"});
   etcd_.transact(std::move(transaction),
                  [this, value = std::move(value)](const Answer<TransactionReply>& answer) {
                    written(value, answer);
@@ -67,7 +69,8 @@ void Presence::found_another(const TransactionReply& reply) {
   present_.reset();  // it is left to the other one, as long as that lives
   written_.clear();
   if (!std::exchange(told_of_another_, true)) {
-    event_(fmt::format("another machine calls itself {}, too: nobody will see this one (--node)",
+    event_(Tone::trouble,
+           fmt::format("another machine calls itself {}, too: nobody will see this one (--node)",
                        entry_.name));
   }
   try_again();

@@ -15,7 +15,7 @@ namespace sluice::fleet {
 class Presence {
  public:
   // `event`: gets a line for the log.
-  Presence(Etcd& etcd, Keys keys, std::function<void(const std::string&)> event)
+  Presence(Etcd& etcd, Keys keys, std::function<void(Tone, const std::string&)> event)
       : etcd_(etcd), keys_(std::move(keys)), event_(std::move(event)) {}
   Presence(const Presence&) = delete;
   Presence& operator=(const Presence&) = delete;
@@ -37,7 +37,7 @@ class Presence {
 
   Etcd& etcd_;
   Keys keys_;
-  std::function<void(const std::string&)> event_;
+  std::function<void(Tone, const std::string&)> event_;
   NodeEntry entry_;
   std::int64_t lease_ = 0;              // 0: none
   std::optional<std::string> present_;  // the key's value, as far as is known

@@ -18,7 +18,11 @@ std::string NodeEntry::text() const {
                                       {"version", version},
                                       {"applied", applied},
                                       {"errors", std::move(told)},
-                                      {"errors_count", errors_count}});
+                                      {"errors_count", errors_count},
+                                      {"announcing", announcing.state},
+                                      {"announcing_reason", announcing.reason},
+                                      {"announced_ipv4_vips", announcing.ipv4},
+                                      {"announced_ipv6_vips", announcing.ipv6}});
 }
 
 std::optional<NodeEntry> NodeEntry::parse(const std::string& text) {
@@ -34,9 +38,14 @@ std::optional<NodeEntry> NodeEntry::parse(const std::string& text) {
     const auto* found = object.if_contains(name);
     return found && found->is_int64() ? static_cast<std::uint64_t>(found->get_int64()) : 0;
   };
-  NodeEntry entry{
-      text_at("name"),          text_at("instance"), text_at("version"), number_at("applied"), {},
-      number_at("errors_count")};
+  NodeEntry entry{text_at("name"),
+                  text_at("instance"),
+                  text_at("version"),
+                  number_at("applied"),
+                  {},
+                  number_at("errors_count"),
+                  {text_at("announcing"), text_at("announcing_reason"),
+                   number_at("announced_ipv4_vips"), number_at("announced_ipv6_vips")}};
   if (const auto* errors = object.if_contains("errors"); errors && errors->is_object()) {
     for (const auto& [id, why] : errors->get_object()) {
       const auto uuid = parse_uuid(id);
@@ -49,22 +58,38 @@ std::optional<NodeEntry> NodeEntry::parse(const std::string& text) {
 void Roster::reset(std::int64_t revision, const std::vector<KeyValue>& all) {
   revision_ = revision;
   nodes_.clear();
-  for (const auto& [key, value, modified] : all) {
-    if (!key.starts_with(keys_.nodes())) continue;
-    if (auto entry = NodeEntry::parse(value))
-      nodes_.insert_or_assign(key.substr(keys_.nodes().size()), std::move(*entry));
+  known_.clear();
+  for (const auto& [key, value, modified] : all) take(key, value);
+}
+
+void Roster::take(const std::string& key, const std::string& value) {
+  if (key.starts_with(keys_.known_nodes())) known_.insert(key.substr(keys_.known_nodes().size()));
+  if (!key.starts_with(keys_.nodes())) return;
+  auto entry = NodeEntry::parse(value);
+  if (!entry) return drop(key);
+  nodes_.insert_or_assign(key.substr(keys_.nodes().size()), std::move(*entry));
+}
+
+void Roster::drop(const std::string& key) {
+  if (key.starts_with(keys_.known_nodes())) known_.erase(key.substr(keys_.known_nodes().size()));
+  if (key.starts_with(keys_.nodes())) nodes_.erase(key.substr(keys_.nodes().size()));
+}
+
+std::vector<std::string> Roster::gone() const {
+  std::vector<std::string> names;
+  for (const auto& name : known_) {
+    if (!nodes_.contains(name)) names.push_back(name);
   }
+  return names;
 }
 
 void Roster::follow(const std::vector<Change>& changes) {
   for (const auto& [entry, removed] : changes) {
-    if (entry.modified <= revision_ || !entry.key.starts_with(keys_.nodes())) continue;
-    const auto name = entry.key.substr(keys_.nodes().size());
-    auto parsed = removed ? std::nullopt : NodeEntry::parse(entry.value);
-    if (parsed) {
-      nodes_.insert_or_assign(name, std::move(*parsed));
+    if (entry.modified <= revision_) continue;
+    if (removed) {
+      drop(entry.key);
     } else {
-      nodes_.erase(name);
+      take(entry.key, entry.value);
     }
   }
 }

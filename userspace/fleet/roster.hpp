@@ -4,10 +4,12 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "base/uuid.hpp"
+#include "control/fleet.hpp"
 #include "fleet/etcd.hpp"
 #include "fleet/keys.hpp"
 
@@ -21,6 +23,7 @@ struct NodeEntry {
   std::uint64_t applied = 0;           // the generation up to which its maps were read back
   std::map<Uuid, std::string> errors;  // by object: why its data plane refused it
   std::size_t errors_count = 0;        // also those that there was no room for
+  control::Announcing announcing = {};
 
   std::string text() const;
   static std::optional<NodeEntry> parse(const std::string& text);
@@ -39,15 +42,21 @@ class Roster {
   void follow(const std::vector<Change>& changes);
 
   const std::map<std::string, NodeEntry>& nodes() const { return nodes_; }
+  // The nodes that have been here, and are gone.
+  std::vector<std::string> gone() const;
   // Whether all others have applied this generation.
   bool have_applied(std::uint64_t generation, const std::string& but) const;
   // "lb2: map is full"; empty: no other node has refused the object.
   std::string error_of(const Uuid& object, const std::string& but) const;
 
  private:
+  void take(const std::string& key, const std::string& value);
+  void drop(const std::string& key);
+
   Keys keys_;
   std::int64_t revision_ = 0;  // of the last reading
   std::map<std::string, NodeEntry> nodes_;
+  std::set<std::string> known_;
 };
 
 }  // namespace sluice::fleet

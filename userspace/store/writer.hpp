@@ -20,6 +20,9 @@ class Writer {
   // Says whether other nodes store their changes where this one does. Then a change's updated_at is
   // a part of it, and each node finds out provisioning status for itself.
   virtual bool is_shared() const { return false; }
+  // Says whether changes of objects may be stored now, as far as is known. Otherwise that health or
+  // events were stored says nothing about it.
+  virtual bool takes_changes() const { return true; }
   // Commits, in the order of the calls. `done` is called on the caller's thread, within the call or
   // later.
   virtual void commit(Commit commit, Done done) = 0;

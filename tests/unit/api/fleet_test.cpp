@@ -10,10 +10,11 @@ namespace {
 
 class FleetTest : public ApiTest {
  protected:
-  Answer ask(const std::string& method, const std::string& target) {
+  Answer ask(const std::string& method, const std::string& target, const std::string& body = "") {
     Context context{controller(), "project", events_};
     context.fleet = &fleet_;
-    return send_in(context, {method, target, ""});
+    context.node = "lb1";
+    return send_in(context, {method, target, body});
   }
   std::string provisioning_status(const std::string& id) {
     const auto shown = ask("GET", "/v2.0/lbaas/loadbalancers/" + id);
@@ -57,6 +58,50 @@ TEST_F(FleetTest, nodes_are_listed_and_a_state_restored) {
   fleet_.restored =
       tl::unexpected(Error{ErrorKind::system, "etcd can't be reached", "", EHOSTUNREACH});
   EXPECT_EQ(ask("POST", "/v1/cluster/restore").status, 503U);
+}
+
+TEST_F(FleetTest, any_node_drains_any_other) {
+  fleet_.now.nodes[1].announcing = {"ANNOUNCING", "", 2, 1};
+  const auto drain = R"({"node": {"drained": true}})", undrain = R"({"node": {"drained": false}})";
+  const auto state = [](const Answer& answer) { return answer.json.at("node").at("state"); };
+  EXPECT_EQ(state(ask("GET", "/v1/nodes/lb2")), "ANNOUNCING");
+  const auto asked = ask("PUT", "/v1/nodes/lb2", drain);
+  ASSERT_EQ(asked.status, 200U) << asked.response.body;
+  EXPECT_EQ(state(asked), "DRAINING") << "before it has begun";
+  EXPECT_TRUE(controller().model().drained_nodes.contains("lb2"));
+  fleet_.now.nodes[1].announcing = {"DRAINED", "the node is drained", 0, 0};
+  EXPECT_EQ(state(ask("GET", "/v1/nodes/lb2")), "DRAINED");
+  EXPECT_EQ(ask("GET", "/v1/nodes").json.at("nodes").at(1).at("state"), "DRAINED");
+  EXPECT_EQ(state(ask("PUT", "/v1/nodes/lb2", undrain)), "ANNOUNCING");
+  EXPECT_TRUE(controller().model().drained_nodes.empty());
+
+  // The errors name the node, and what to do.
+  const auto unknown = ask("PUT", "/v1/nodes/lb9", drain);
+  EXPECT_EQ(unknown.status, 404U);
+  EXPECT_THAT(unknown.response.body,
+              testing::HasSubstr("No node is called lb9. (there are: lb1, lb2)"));
+  EXPECT_EQ(ask("GET", "/v1/nodes/lb9").status, 404U);
+  fleet_.now.nodes[1].announcing = {};
+  const auto local = ask("PUT", "/v1/nodes/lb2", drain);
+  EXPECT_EQ(local.status, 409U);
+  EXPECT_THAT(local.response.body, testing::HasSubstr("Node lb2 does not announce its VIPs"));
+  EXPECT_THAT(local.response.body, testing::HasSubstr("--announce-routes"));
+}
+
+TEST_F(FleetTest, a_node_that_is_gone_is_shown_drained_and_removed) {
+  fleet_.now.nodes.pop_back();
+  fleet_.now.gone = {"lb2"};
+  EXPECT_EQ(ask("GET", "/v1/nodes").json.at("nodes").at(1).at("state"), "GONE");
+  const auto drained = ask("PUT", "/v1/nodes/lb2", R"({"node": {"drained": true}})");
+  EXPECT_EQ(drained.status, 200U) << "for when it comes back";
+  EXPECT_EQ(drained.json.at("node").at("state"), "GONE");
+  EXPECT_EQ(ask("DELETE", "/v1/nodes/lb9").status, 404U);
+  EXPECT_EQ(ask("DELETE", "/v1/nodes/lb2").status, 204U);
+  EXPECT_EQ(fleet_.removed_nodes, std::vector<std::string>{"lb2"});
+  EXPECT_TRUE(controller().model().drained_nodes.empty());
+  fleet_.removed = fail(ErrorKind::conflict, "Node lb1 is live, so it can't be removed.");
+  EXPECT_EQ(ask("DELETE", "/v1/nodes/lb1").status, 409U);
+  EXPECT_EQ(del("/v1/nodes/lb2").status, 409U) << "of a node alone";
 }
 
 TEST_F(FleetTest, metrics_tell_how_far_each_node_is) {

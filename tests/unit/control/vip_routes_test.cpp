@@ -3,8 +3,6 @@
 
 #include <gtest/gtest.h>
 
-#include "model/edit.hpp"
-
 namespace sluice::control {
 namespace {
 
@@ -13,29 +11,43 @@ using std::chrono::seconds;
 
 class DrainTest : public testing::Test {
  protected:
-  DrainTest() { model::drain_node(model, "lb1", since); }
+  DrainState after(milliseconds time) const { return progress.state(begin + time); }
 
-  DrainState after(milliseconds time) const { return drain_state(model, "lb1", since + time); }
-
-  const model::Timestamp since{std::chrono::microseconds(1'700'000'000'000'000)};
-  model::Model model;
+  const DrainProgress::Time begin{seconds(1000)};
+  DrainProgress progress;
 };
 
-TEST_F(DrainTest, AnotherNodeIsNotDrained) {
-  EXPECT_EQ(drain_state(model, "lb2", since).drain, Drain::none);
+TEST_F(DrainTest, NobodyIsDrainedUnasked) {
+  progress.raised(begin);
+  EXPECT_EQ(after(seconds(20)).drain, Drain::none);
 }
 
-TEST_F(DrainTest, RoutersHaveTenSecondsToPreferOthers) {
-  EXPECT_EQ(after(milliseconds(0)).drain, Drain::draining);
+TEST_F(DrainTest, RoutersHaveTenSecondsFromWhenTheMetricIsRaised) {
+  progress.follow(true);
+  EXPECT_EQ(after(seconds(60)).drain, Drain::draining) << "the kernel has the old metric yet";
+  EXPECT_EQ(after(seconds(60)).left, until_withdrawal);
+  progress.raised(begin);
+  progress.raised(begin + seconds(9));  // a look at the routes later
   EXPECT_EQ(after(milliseconds(0)).left, seconds(10));
   EXPECT_EQ(after(milliseconds(9'999)).drain, Drain::draining);
   EXPECT_EQ(after(milliseconds(9'999)).left, milliseconds(1));
   EXPECT_EQ(after(seconds(10)).drain, Drain::drained);
 }
 
-TEST_F(DrainTest, AClockThatWasSetBackMakesItNoLonger) {
-  EXPECT_EQ(after(-seconds(3600)).drain, Drain::draining);
-  EXPECT_EQ(after(-seconds(3600)).left, until_withdrawal);
+TEST_F(DrainTest, WhatAnEarlierProcessHasWithdrawnStaysWithdrawn) {
+  progress.follow(true);
+  progress.is_over(begin);
+  progress.raised(begin);
+  EXPECT_EQ(after(milliseconds(0)).drain, Drain::drained);
+}
+
+TEST_F(DrainTest, TheNextDrainBeginsAnew) {
+  progress.follow(true);
+  progress.raised(begin);
+  progress.follow(false);
+  EXPECT_EQ(after(seconds(20)).drain, Drain::none);
+  progress.follow(true);
+  EXPECT_EQ(after(seconds(20)).drain, Drain::draining);
 }
 
 }  // namespace

@@ -102,7 +102,8 @@ TEST(Roster, IgnoresWhatIsOlderThanItsReading) {
                         .version = "1",
                         .applied = 3,
                         .errors = {{new_uuid(), "full"}},
-                        .errors_count = 1};
+                        .errors_count = 1,
+                        .announcing = {"DRAINED", "the node is drained", 2, 1}};
   EXPECT_EQ(NodeEntry::parse(entry.text()), entry);
   Roster roster(keys);
   const KeyValue key{keys.nodes() + "lb1", entry.text(), 5};
@@ -115,6 +116,20 @@ TEST(Roster, IgnoresWhatIsOlderThanItsReading) {
   EXPECT_EQ(roster.error_of(entry.errors.begin()->first, "lb2"), "lb1: full");
   roster.follow({{{key.key, "", 7}, true}});
   EXPECT_TRUE(roster.nodes().empty());
+  EXPECT_EQ(NodeEntry::parse("{}")->announcing.state, "") << "an older version tells nothing";
+}
+
+TEST(Roster, KnowsWhoIsGone) {
+  const Keys keys;
+  const auto entry = NodeEntry().text();
+  Roster roster(keys);
+  roster.reset(1, {{keys.known_nodes() + "lb1", "{}", 1},
+                   {keys.known_nodes() + "lb2", "{}", 1},
+                   {keys.nodes() + "lb1", entry, 1}});
+  EXPECT_EQ(roster.gone(), std::vector<std::string>{"lb2"});
+  roster.follow(
+      {{{keys.nodes() + "lb1", "", 2}, true}, {{keys.known_nodes() + "lb2", "", 2}, true}});
+  EXPECT_EQ(roster.gone(), std::vector<std::string>{"lb1"});
 }
 
 }  // namespace

@@ -349,6 +349,19 @@ TEST_F(RunTest, TheNodeIsShownAndDrained) {
   EXPECT_EQ(exchange.requests.back().body, R"({"node":{"drained":true}})");
   run({"node", "undrain"});
   EXPECT_EQ(exchange.requests.back().body, R"({"node":{"drained":false}})");
+
+  exchange.answer(200, draining).answer(200, draining).answer(200, draining).answer(204, "");
+  run({"node", "show", "lb 2"});
+  EXPECT_EQ(exchange.lines().back(), "GET /v1/nodes/lb%202");
+  run({"node", "drain", "lb2"});
+  EXPECT_EQ(exchange.lines().back(), "PUT /v1/nodes/lb2");
+  run({"node", "undrain", "lb2"});
+  EXPECT_EQ(exchange.lines().back(), "PUT /v1/nodes/lb2");
+  EXPECT_EQ(run({"node", "remove", "lb2"}).code, ExitCode::done);
+  EXPECT_EQ(exchange.lines().back(), "DELETE /v1/nodes/lb2");
+  EXPECT_EQ(run({"node", "remove"}).code, ExitCode::usage);
+  EXPECT_EQ(run({"node", "drain", "lb2", "lb3"}).code, ExitCode::usage);
+  EXPECT_THAT(run({"node", "drain", "--help"}).output, HasSubstr("node drain [NODE]"));
 }
 
 TEST_F(RunTest, NodesOfAFleetAreListedAndTheirStateRestored) {

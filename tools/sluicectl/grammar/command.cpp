@@ -7,6 +7,11 @@ std::string Invocation::value(const std::string& option) const {
   return all.empty() ? std::string() : all.back();
 }
 
+std::string Invocation::positional(const std::string& name) const {
+  const auto found = positionals.find(name);
+  return found == positionals.end() ? std::string() : found->second;
+}
+
 const std::vector<std::string>& Invocation::values(const std::string& option) const {
   static const std::vector<std::string> none;
   const auto found = options.find(option);

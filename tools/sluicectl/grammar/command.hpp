@@ -86,6 +86,10 @@ struct Positional {
   Role role = Role::plain;
   const Resource* resource = nullptr;
   std::string attribute = {};  // of Role::attribute
+  bool is_optional = false;    // so are those after it
+
+  // As help shows it: "[NODE]" if it may be left out.
+  std::string shown() const { return is_optional ? "[" + name + "]" : name; }
 };
 
 // The kind of a verb's answer.
@@ -127,6 +131,8 @@ struct Invocation {
   std::map<std::string, std::vector<std::string>> options;  // by Option::name; flags map to {}
 
   bool has(const std::string& option) const { return options.contains(option); }
+  // The positional's value; empty if it was left out.
+  std::string positional(const std::string& name) const;
   // The last value given for the option; empty when there is none.
   std::string value(const std::string& option) const;
   const std::vector<std::string>& values(const std::string& option) const;

@@ -180,7 +180,8 @@ std::optional<std::string> assign_positionals(const Words& words, Invocation& in
     if (words[i].empty()) return wanted[i].name + " is empty";
     invocation.positionals[wanted[i].name] = words[i];
   }
-  if (words.size() < wanted.size()) return wanted[words.size()].name + " is missing";
+  if (words.size() < wanted.size() && !wanted[words.size()].is_optional)
+    return wanted[words.size()].name + " is missing";
   return std::nullopt;
 }
 

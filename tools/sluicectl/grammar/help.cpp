@@ -101,7 +101,7 @@ std::string signature(const Noun& noun, const Verb& verb) {
   std::string out = noun.full_name();
   if (!verb.name.empty()) out += " " + verb.name;
   if (!verb.options.empty()) out += " [OPTION...]";
-  for (const auto& positional : verb.positionals) out += " " + positional.name;
+  for (const auto& positional : verb.positionals) out += " " + positional.shown();
   return out;
 }
 

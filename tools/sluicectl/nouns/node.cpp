@@ -1,4 +1,4 @@
-// sluicectl node: this machine as one of several that announce VIPs to routers.
+// sluicectl node: the machines behind a router, of which this is one.
 #include <boost/json.hpp>
 
 #include "sluicectl/grammar/options.hpp"
@@ -12,17 +12,30 @@ const Resource& node_resource() {
   static const Resource resource = {
       .singular = "node",
       .wrapper = "node",
-      .path = "/v1/node",
+      .collection = "nodes",
+      .path = "/v1/nodes",
       .command = "node",
       .rows = {"name", "state", "announced_ipv4_vips", "announced_ipv6_vips", "connections"},
       .optional_rows = {"reason", "seconds_until_withdrawal"}};
   return resource;
 }
 
+// The path of the node that was named; of this one if none was.
+std::string path_of(const Call& call) {
+  const auto name = call.invocation.positional("NODE");
+  return name.empty() ? "/v1/node" : node_resource().path + "/" + escaped(name);
+}
+
+// "drain node lb2"
+std::string doing(const Call& call, const std::string& what) {
+  const auto name = call.invocation.positional("NODE");
+  return what + " node" + (name.empty() ? "" : " " + name);
+}
+
 Result<Answer> show_node(const Call& call) {
   const auto& resource = node_resource();
-  const auto node = call.client.fetch(resource.path, resource.wrapper);
-  if (!node) return tl::unexpected(about("show node", node.error()));
+  const auto node = call.client.fetch(path_of(call), resource.wrapper);
+  if (!node) return tl::unexpected(about(doing(call, "show"), node.error()));
   return to_record(*node, resource);
 }
 
@@ -43,8 +56,8 @@ Result<Answer> list_nodes(const Call& call) {
 Result<Answer> set_drained(const Call& call, bool drained) {
   const auto& resource = node_resource();
   const auto node =
-      call.client.send("PUT", resource.path, resource.wrapper, {{"drained", drained}});
-  if (!node) return tl::unexpected(about(drained ? "drain node" : "undrain node", node.error()));
+      call.client.send("PUT", path_of(call), resource.wrapper, {{"drained", drained}});
+  if (!node) return tl::unexpected(about(doing(call, drained ? "drain" : "undrain"), node.error()));
   return to_record(*node, resource);
 }
 
@@ -56,34 +69,54 @@ Result<Answer> undrain_node(const Call& call) {
   return set_drained(call, false);
 }
 
+Result<Answer> remove_node(const Call& call) {
+  const auto done = call.client.request("DELETE", path_of(call));
+  if (!done) return tl::unexpected(about(doing(call, "remove"), done.error()));
+  return Answer{};
+}
+
 Noun make_noun() {
-  Noun noun{.name = "node",
-            .summary = "this machine, as one of several behind a router",
-            .resource = &node_resource()};
+  const Positional any{.name = "NODE", .resource = &node_resource(), .is_optional = true};
+  auto one = any;
+  one.is_optional = false;
+  Noun noun{
+      .name = "node",
+      .summary = "the machines behind a router that are one load balancer; without NODE this one",
+      .resource = &node_resource()};
   noun.verbs = {
       {.name = "list",
-       .summary = "the live nodes with the same desired state (see sluiced --cluster), and how far "
-                  "each has applied it",
+       .summary =
+           "the nodes with the same desired state (see sluiced --cluster), what each announces, "
+           "and how far it has applied the state; those that are GONE until they are removed",
        .output = Output::listing,
-       .columns = {"name", "version", "this_node", "applied_generation", "errors", "drained"},
+       .columns = {"name", "state", "version", "this_node", "applied_generation", "errors",
+                   "drained"},
        .run = list_nodes,
        .examples = {"sluicectl node list", "sluicectl node list -f value -c name"}},
       {.name = "show",
        .summary = "what it announces to routers (see sluiced --announce-routes), or why not",
+       .positionals = {any},
        .output = Output::record,
        .run = show_node,
-       .examples = {"sluicectl node show", "sluicectl node show -f value -c state"}},
+       .examples = {"sluicectl node show", "sluicectl node show lb2 -f value -c state"}},
       {.name = "drain",
        .summary = "have routers prefer other nodes, and withdraw the VIPs ten seconds later; also "
                   "after a restart, until 'undrain'",
+       .positionals = {any},
        .output = Output::record,
        .run = drain_node,
-       .examples = {"sluicectl node drain"}},
+       .examples = {"sluicectl node drain", "sluicectl node drain lb2"}},
       {.name = "undrain",
        .summary = "announce the VIPs again",
+       .positionals = {any},
        .output = Output::record,
        .run = undrain_node,
-       .examples = {"sluicectl node undrain"}}};
+       .examples = {"sluicectl node undrain", "sluicectl node undrain lb2"}},
+      {.name = "remove",
+       .summary = "forget a node that is gone for good, and its drain",
+       .positionals = {one},
+       .run = remove_node,
+       .examples = {"sluicectl node remove lb3"}}};
   return noun;
 }
 

@@ -367,10 +367,10 @@ class Scrape {
   // The VIPs that routers are told of, and whether the node is being drained or is drained.
   void announcements() {
     if (!sources_.vip_routes) return;
-    const auto& standing = sources_.vip_routes->standing();
+    const auto announced = sources_.vip_routes->announcing();
     text_.family("sluice_vips_announced", "gauge", "VIPs that this node announces to routers.");
-    text_.sample("sluice_vips_announced", {{"ip_version", "4"}}, standing.ipv4);
-    text_.sample("sluice_vips_announced", {{"ip_version", "6"}}, standing.ipv6);
+    text_.sample("sluice_vips_announced", {{"ip_version", "4"}}, announced.ipv4);
+    text_.sample("sluice_vips_announced", {{"ip_version", "6"}}, announced.ipv6);
     const auto& node = sources_.vip_routes->node();
     text_.family("sluice_node_drained", "gauge", "1: the node is being drained, or is drained.");
     text_.sample("sluice_node_drained", {{"node", node}},

@@ -2,11 +2,17 @@
 //
 //   GET /v1/node                                  what it announces to routers, and why not
 //   PUT /v1/node {"node": {"drained": true}}      drains it, or ends that
-//   GET /v1/nodes                                 the live nodes of its fleet
+//   GET /v1/nodes                                 the nodes of its fleet
+//   GET and PUT /v1/nodes/NAME                    the same as /v1/node for any of them
+//   DELETE /v1/nodes/NAME                         forgets one that is gone (routes.cpp)
 //   GET /v1/cluster                               whether it follows the fleet's state, and why not
 //   POST /v1/cluster/restore                      makes this node's state the fleet's (routes.cpp)
 //
 // A drain is a part of the desired state: it is stored, and outlives a restart.
+#include <fmt/format.h>
+
+#include <algorithm>
+
 #include "api/handlers/collection.hpp"
 #include "api/handlers/handlers.hpp"
 #include "api/language/fleet.hpp"
@@ -17,49 +23,109 @@ namespace sluice::api {
 namespace json = boost::json;
 namespace {
 
-// Why no VIP is announced; empty: they are. A drain that has just ended is none any more, although
-// the routes come back only in the loop's next turns.
-std::string reason_of(const control::VipRoutes::Standing& standing,
-                      const control::DrainState& state) {
-  const bool over = standing.drained && state.drain == control::Drain::none;
-  return over ? std::string() : standing.reason;
+// The live node of that name, or null.
+const control::NodeState* find_node(const control::FleetState& fleet, std::string_view name) {
+  const auto found = std::ranges::find(fleet.nodes, name, &control::NodeState::name);
+  return found == fleet.nodes.end() ? nullptr : &*found;
 }
 
-// One of: LOCAL (VIPs are not announced to routers), ANNOUNCING, DRAINING, DRAINED, WITHDRAWN (for
-// another reason, which is told).
-std::string_view state_of(const Context& context, const control::DrainState& state) {
-  if (!context.vip_routes) return "LOCAL";
-  if (state.drain == control::Drain::drained) return "DRAINED";
-  if (!reason_of(context.vip_routes->standing(), state).empty()) return "WITHDRAWN";
-  return state.drain == control::Drain::draining ? "DRAINING" : "ANNOUNCING";
+// Without --cluster this node is the only one.
+control::FleetState fleet_of(const Call& call) {
+  if (const auto* fleet = call.context.fleet) return fleet->state();
+  control::NodeState alone{.name = call.context.node,
+                           .version = std::string(version),
+                           .is_this = true,
+                           .applied = call.context.controller.applied_generation()};
+  if (const auto* routes = call.context.vip_routes) alone.announcing = routes->announcing();
+  control::FleetState state;
+  state.nodes.push_back(std::move(alone));
+  return state;
 }
 
-json::object render_node(const Context& context) {
-  auto& controller = context.controller;
-  const auto drain =
-      control::drain_state(controller.model(), context.node, std::chrono::system_clock::now());
-  const auto standing =
-      context.vip_routes ? context.vip_routes->standing() : control::VipRoutes::Standing{};
-  json::object node{{"name", context.node},
-                    {"state", state_of(context, drain)},
-                    {"reason", reason_of(standing, drain)},
-                    {"announced_ipv4_vips", standing.ipv4},
-                    {"announced_ipv6_vips", standing.ipv6},
-                    {"seconds_until_withdrawal", nullptr},
-                    {"connections", nullptr}};
-  if (drain.drain == control::Drain::draining)
-    node["seconds_until_withdrawal"] = std::chrono::ceil<std::chrono::seconds>(drain.left).count();
-  if (const auto counters = controller.data_plane().all_counters()) {
-    std::uint64_t connections = 0;
-    for (const auto& [id, of_listener] : counters->listeners)
-      connections += of_listener.active_flows();
-    node["connections"] = connections;
-  }
+json::value connections_of(control::DataPlane& data_plane) {
+  const auto counters = data_plane.all_counters();
+  if (!counters) return nullptr;
+  std::uint64_t connections = 0;
+  for (const auto& [id, of_listener] : counters->listeners)
+    connections += of_listener.active_flows();
+  return connections;
+}
+
+// Adds what the node announces. What has just been asked for counts already.
+void add_announcing(json::object& node, const control::Announcing& announcing, bool drained) {
+  node["state"] = announcing_state(announcing, drained);
+  node["reason"] = announcing.reason;
+  node["announced_ipv4_vips"] = announcing.ipv4;
+  node["announced_ipv6_vips"] = announcing.ipv6;
+}
+
+json::object render_this_node(const Call& call) {
+  const auto& context = call.context;
+  const auto* routes = context.vip_routes;
+  json::object node{{"name", context.node}};
+  add_announcing(node, routes ? routes->announcing() : control::Announcing{},
+                 context.controller.model().drained_nodes.contains(context.node));
+  node["seconds_until_withdrawal"] = nullptr;
+  if (const auto left = routes ? routes->until_withdrawn() : std::nullopt)
+    node["seconds_until_withdrawal"] = std::chrono::ceil<std::chrono::seconds>(*left).count();
+  node["connections"] = connections_of(context.controller.data_plane());
   return node;
 }
 
-Reply shown(const Call& call) {
-  return {200, json::object{{"node", render_node(call.context)}}};
+// What another node has told, or that it is gone.
+json::object render_other_node(const control::NodeState* live, const std::string& name,
+                               bool drained) {
+  json::object node{{"name", name}};
+  if (live) {
+    add_announcing(node, live->announcing, drained);
+  } else {
+    add_announcing(node, {.state = "GONE", .reason = "it does not renew its entry in etcd"},
+                   drained);
+  }
+  node["seconds_until_withdrawal"] = nullptr;
+  node["connections"] = nullptr;
+  return node;
+}
+
+bool is_known(const Call& call, const control::FleetState& fleet, const std::string& name) {
+  return find_node(fleet, name) || std::ranges::count(fleet.gone, name) != 0 ||
+         call.context.controller.model().drained_nodes.contains(name);
+}
+
+tl::unexpected<Error> unknown_node(const control::FleetState& fleet, const std::string& name) {
+  std::vector<std::string> names;
+  for (const auto& node : fleet.nodes) names.push_back(node.name);
+  names.insert(names.end(), fleet.gone.begin(), fleet.gone.end());
+  return fail(ErrorKind::not_found, fmt::format("No node is called {}.", name),
+              fmt::format("there are: {}", fmt::join(names, ", ")));
+}
+
+// The node of the path; that of this daemon if it has none.
+std::string name_in(const Call& call) {
+  return call.ids.empty() ? call.context.node : call.ids[0];
+}
+
+Result<Reply> shown(const Call& call, const std::string& name) {
+  if (name == call.context.node) return Reply{200, json::object{{"node", render_this_node(call)}}};
+  const auto fleet = fleet_of(call);
+  if (!is_known(call, fleet, name)) return unknown_node(fleet, name);
+  const bool drained = call.context.controller.model().drained_nodes.contains(name);
+  return Reply{200,
+               json::object{{"node", render_other_node(find_node(fleet, name), name, drained)}}};
+}
+
+// A node that announces nothing to routers has nothing to withdraw. One that is gone is drained
+// when it comes back.
+Result<void> can_be_drained(const Call& call, const control::FleetState& fleet,
+                            const std::string& name) {
+  const auto* node = find_node(fleet, name);
+  const bool is_local = name == call.context.node ? !call.context.vip_routes
+                                                  : node && node->announcing.state == "LOCAL";
+  if (!is_local) return {};
+  return fail(ErrorKind::conflict,
+              fmt::format("{} does not announce its VIPs to routers, so it can't be drained.",
+                          name.empty() ? "This node" : "Node " + name),
+              "start its sluiced with --announce-routes");
 }
 
 }  // namespace
@@ -67,16 +133,9 @@ Reply shown(const Call& call) {
 Result<Reply> list_nodes(const Call& call) {
   json::array nodes;
   const auto& model = call.context.controller.model();
-  if (const auto* fleet = call.context.fleet) {
-    for (const auto& node : fleet->state().nodes) nodes.push_back(render(node, model));
-  } else {
-    control::NodeState alone;
-    alone.name = call.context.node;
-    alone.version = version;
-    alone.is_this = true;
-    alone.applied = call.context.controller.applied_generation();
-    nodes.push_back(render(alone, model));
-  }
+  const auto fleet = fleet_of(call);
+  for (const auto& node : fleet.nodes) nodes.push_back(render(node, model));
+  for (const auto& name : fleet.gone) nodes.push_back(render_gone(name, model));
   return Reply{200, json::object{{"nodes", std::move(nodes)}}};
 }
 
@@ -93,21 +152,21 @@ Result<Reply> show_cluster(const Call& call) {
 }
 
 Result<Reply> show_node(const Call& call) {
-  return shown(call);
+  return shown(call, name_in(call));
 }
 
 Result<Reply> update_node(const Call& call) {
+  const auto name = name_in(call);
+  const auto fleet = fleet_of(call);
+  if (name != call.context.node && !is_known(call, fleet, name)) return unknown_node(fleet, name);
   const auto body = unwrap(call.request, "node", "node");
   if (!body) return tl::unexpected(body.error());
-  const auto& name = call.context.node;
   bool drained = call.context.controller.model().drained_nodes.contains(name);
   Attributes in(*body, Purpose::update, "node");
   in.boolean("drained", drained, false);
   if (auto done = in.finish(); !done) return tl::unexpected(done.error());
-  if (drained && !call.context.vip_routes) {
-    return fail(ErrorKind::conflict,
-                "This node does not announce its VIPs to routers, so it can't be drained.",
-                "start sluiced with --announce-routes");
+  if (drained) {
+    if (auto can = can_be_drained(call, fleet, name); !can) return tl::unexpected(can.error());
   }
   auto changed = change(call, [&](model::Model& model) -> Result<void> {
     if (drained) {
@@ -118,7 +177,18 @@ Result<Reply> update_node(const Call& call) {
     return {};
   });
   if (!changed) return tl::unexpected(changed.error());
-  return shown(call);
+  return shown(call, name);
+}
+
+// Takes back a drain of the node. The rest that is known of it is gone already (routes.cpp).
+Result<Reply> remove_node(const Call& call) {
+  const auto name = call.ids[0];
+  if (!call.context.fleet)
+    return fail(ErrorKind::conflict, "This node is alone.", "start sluiced with --cluster");
+  return remove(call, [&](model::Model& model) -> Result<void> {
+    model::undrain_node(model, name);
+    return {};
+  });
 }
 
 }  // namespace sluice::api

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <boost/json/serialize.hpp>
 #include <boost/url/parse.hpp>
 #include <boost/url/url_view.hpp>
@@ -125,6 +126,9 @@ constexpr Route routes[] = {
     {"GET", "/v1/node", show_node},
     {"PUT", "/v1/node", update_node},
     {"GET", "/v1/nodes", list_nodes},
+    {"GET", "/v1/nodes/{}", show_node},
+    {"PUT", "/v1/nodes/{}", update_node},
+    {"DELETE", "/v1/nodes/{}", remove_node},  // after what else is known of it
     {"GET", "/v1/cluster", show_cluster},
     {"POST", "/v1/cluster/restore", show_cluster},  // when it is done
     {"GET", "/v1/drops", list_drops},
@@ -263,7 +267,7 @@ auto guarded(const Request& request, const Answer& answer) -> decltype(answer())
 bool may_change_model(const Request& request) {
   if (request.method == "GET" || request.method == "HEAD") return false;
   return !request.target.starts_with("/v1/") || request.target.starts_with("/v1/batch") ||
-         request.target.starts_with("/v1/restore") || path_of(request.target) == "/v1/node";
+         request.target.starts_with("/v1/restore") || request.target.starts_with("/v1/node");
 }
 
 // After so many allocated addresses that turned out to be taken, the subnet is given up.
@@ -413,6 +417,31 @@ void restore_cluster(const Context& context, const Request& request,
   });
 }
 
+// The node of a request that forgets one; nullopt: it's another request.
+std::optional<std::string> node_to_remove(const Request& request) {
+  const auto url = boost::urls::parse_origin_form(request.target);
+  if (request.method != "DELETE" || !url) return std::nullopt;
+  auto ids = match("/v1/nodes/{}", split_path(*url));
+  return ids ? std::optional(std::move(ids->front())) : std::nullopt;
+}
+
+// Forgets a node that is gone, and then takes back its drain, which is a part of the desired state.
+void remove_node_of_fleet(const Context& context, const Request& request, const std::string& name,
+                          std::function<void(Response)> done) {
+  const auto state = context.fleet->state();
+  const bool is_live = std::ranges::count(state.nodes, name, &control::NodeState::name) != 0;
+  const bool is_known = is_live || std::ranges::count(state.gone, name) != 0 ||
+                        context.controller.model().drained_nodes.contains(name);
+  if (!is_known)
+    return done(fault({ErrorKind::not_found, fmt::format("No node is called {}.", name),
+                       "sluicectl node list shows them", 0}));
+  context.fleet->remove_node(
+      name, [context, request, done = std::move(done)](const Result<void>& removed) mutable {
+        if (!removed) return done(fault(removed.error()));
+        submit(context, request, std::move(done));
+      });
+}
+
 }  // namespace
 
 void answer(const Context& context, const Request& request, std::function<void(Response)> done) {
@@ -421,6 +450,9 @@ void answer(const Context& context, const Request& request, std::function<void(R
   if (context.fleet && request.method == "POST" && request.who.role == Role::admin &&
       path_of(request.target) == "/v1/cluster/restore")
     return restore_cluster(context, request, std::move(done));
+  if (const auto node = node_to_remove(request);
+      node && context.fleet && request.who.role == Role::admin)
+    return remove_node_of_fleet(context, request, *node, std::move(done));
   if (!may_change_model(request)) {
     auto dispatched = dispatch_guarded(context, request);
     if (dispatched.inspect)

@@ -11,9 +11,28 @@ boost::json::object render(const control::FleetState& fleet) {
 }
 
 boost::json::object render(const control::NodeState& node, const model::Model& model) {
-  return {{"name", node.name},         {"version", node.version},
-          {"this_node", node.is_this}, {"applied_generation", node.applied},
-          {"errors", node.errors},     {"drained", model.drained_nodes.contains(node.name)}};
+  const bool drained = model.drained_nodes.contains(node.name);
+  return {{"name", node.name},       {"state", announcing_state(node.announcing, drained)},
+          {"version", node.version}, {"this_node", node.is_this},
+          {"errors", node.errors},   {"applied_generation", node.applied},
+          {"drained", drained}};
+}
+
+std::string announcing_state(const control::Announcing& announcing, bool drained) {
+  const auto& told = announcing.state;
+  if (drained && told == "ANNOUNCING") return "DRAINING";
+  if (!drained && (told == "DRAINING" || told == "DRAINED")) return "ANNOUNCING";
+  return told;
+}
+
+boost::json::object render_gone(const std::string& node, const model::Model& model) {
+  return {{"name", node},
+          {"state", "GONE"},
+          {"version", nullptr},
+          {"this_node", false},
+          {"errors", nullptr},
+          {"applied_generation", nullptr},
+          {"drained", model.drained_nodes.contains(node)}};
 }
 
 }  // namespace sluice::api

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <boost/json/object.hpp>
+#include <string>
 
 #include "control/fleet.hpp"
 #include "model/objects.hpp"
@@ -12,5 +13,9 @@ namespace sluice::api {
 boost::json::object render(const control::FleetState& fleet);
 // A live node. Whether it is drained is desired state.
 boost::json::object render(const control::NodeState& node, const model::Model& model);
+// What a node announces, from when a drain was asked for or ended, which the node tells later.
+std::string announcing_state(const control::Announcing& announcing, bool drained);
+// A node that has been here and does not live.
+boost::json::object render_gone(const std::string& node, const model::Model& model);
 
 }  // namespace sluice::api
