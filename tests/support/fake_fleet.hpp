@@ -17,10 +17,21 @@ class FakeFleet : public control::Fleet {
   control::Elsewhere there;
   Result<void> restored;  // the outcome of restore()
   Result<void> removed;   // the outcome of remove_node()
+  model::HealthTable judged;
+  std::vector<control::HealthOpinion> found;  // of each member
+  control::FleetCounts counts;                // of the others
+  std::set<Uuid> asked;                       // the listeners of the last count()
   std::vector<std::string> removed_nodes;
 
   control::FleetState state() const override { return now; }
   control::Elsewhere elsewhere(const Uuid&) const override { return there; }
+  const model::HealthTable& health() const override { return judged; }
+  std::vector<control::HealthOpinion> opinions(const Uuid&) const override { return found; }
+  void count(std::set<Uuid> listeners, bool,
+             std::function<void(control::FleetCounts)> done) override {
+    asked = std::move(listeners);
+    done(counts);
+  }
   void restore(std::function<void(Result<void>)> done) override { done(restored); }
   void remove_node(const std::string& name, std::function<void(Result<void>)> done) override {
     removed_nodes.push_back(name);

@@ -3,11 +3,16 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
+#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "base/result.hpp"
 #include "base/uuid.hpp"
+#include "control/data_plane.hpp"
+#include "model/objects.hpp"
 
 namespace sluice::control {
 
@@ -38,6 +43,26 @@ struct Elsewhere {
   std::string error;     // "lb2: members: map is full"; empty: none
 };
 
+// What a node counts: connections of all its listeners, and the counters of those that were asked
+// for.
+struct NodeCounts {
+  std::uint64_t connections = 0;
+  std::map<Uuid, Counters> listeners;
+  bool operator==(const NodeCounts&) const = default;
+};
+
+struct FleetCounts {
+  std::map<std::string, NodeCounts> nodes;  // by name, without this one
+  std::vector<std::string>
+      missing;  // have not answered; what they last told is in `nodes` none the less
+};
+
+// How a member is for one node.
+struct HealthOpinion {
+  std::string node;
+  std::optional<model::Health> health;  // nullopt: not probed yet
+};
+
 struct FleetState {
   std::string name;   // the prefix of its keys
   std::string state;  // FOLLOWING, CONNECTING, CUT_OFF or REFUSED
@@ -53,6 +78,15 @@ class Fleet {
 
   virtual FleetState state() const = 0;
   virtual Elsewhere elsewhere(const Uuid& object) const = 0;
+  // The health of members by majority of the live nodes; this node's own while it doesn't know
+  // theirs. Valid until the next event of the loop.
+  virtual const model::HealthTable& health() const = 0;
+  // What each live node has found, by name; those of older versions don't tell.
+  virtual std::vector<HealthOpinion> opinions(const Uuid& member) const = 0;
+  // Asks the other live nodes what they count, which takes a second at most. `connections`: also
+  // the sum of all their connections.
+  virtual void count(std::set<Uuid> listeners, bool connections,
+                     std::function<void(FleetCounts)> done) = 0;
   // Makes this node's state that of the fleet, in place of what etcd has, if that is older, another
   // fleet's, or nothing.
   virtual void restore(std::function<void(Result<void>)> done) = 0;

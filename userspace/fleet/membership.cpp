@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 #include <iterator>
 #include <utility>
@@ -11,6 +12,9 @@ namespace {
 
 // A client that reads at once what it has changed, at any node, shall find it there.
 constexpr auto longest_wait_for_others = std::chrono::milliseconds(300);
+
+// Changes of health are gathered for so long, so that many of them cost a few writes.
+constexpr auto gather_health = std::chrono::milliseconds(200);
 
 std::string_view word(Standing standing) {
   switch (standing) {
@@ -49,31 +53,56 @@ Membership::Membership(Etcd& etcd, store::Writer& copy, const store::Contents& c
                .node = settings_.node,
                .accept_older_state = settings_.accept_older_state}),
       roster_(settings_.keys),
-      presence_(etcd, settings_.keys, event_) {}
+      views_(settings_.keys),
+      presence_(etcd, settings_.keys, event_),
+      inquiry_(
+          settings_.keys, settings_.node,
+          static_cast<std::uint64_t>(std::chrono::system_clock::now().time_since_epoch() /
+                                     std::chrono::milliseconds(1)),
+          {.write = [this](const std::string& key,
+                           std::string value) { presence_.tell(key, std::move(value)); },
+           .others = [this] { return other_nodes(); },
+           .count = [this](const Question& question) { return count_here(question); },
+           .after = [this](std::chrono::milliseconds wait,
+                           std::function<void()> then) { etcd_.after(wait, std::move(then)); }}) {}
 
 void Membership::start(control::Controller& controller,
                        std::function<control::Announcing()> announcing) {
   controller_ = &controller;
   announcing_ = std::move(announcing);
-  controller.on_change([this] { show(); });
+  controller.on_change([this] {
+    show();
+    tell_health_soon();
+  });
   controller.set_before_answer([this](std::uint64_t generation, std::function<void()> go_on) {
     show();
     wait_for_others(generation, std::move(go_on));
   });
-  writer_.start({.changed_elsewhere = [this] { controller_->changed_elsewhere(); },
-                 .nodes_read =
-                     [this](std::int64_t revision, const std::vector<KeyValue>& all) {
-                       roster_.reset(revision, all);
-                       answer_those_that_may();
-                     },
-                 .nodes_changed =
-                     [this](const std::vector<Change>& changes) {
-                       roster_.follow(changes);
-                       answer_those_that_may();
-                     },
-                 .standing_changed = [this] { standing_changed(); },
-                 .event = event_});
+  writer_.start(
+      {.changed_elsewhere = [this] { controller_->changed_elsewhere(); },
+       .nodes_read = [this](std::int64_t revision,
+                            const std::vector<KeyValue>& all) { nodes_read(revision, all); },
+       .nodes_changed = [this](const std::vector<Change>& changes) { nodes_changed(changes); },
+       .standing_changed = [this] { standing_changed(); },
+       .event = event_});
   show();
+  tell_health_soon();
+}
+
+void Membership::nodes_read(std::int64_t revision, const std::vector<KeyValue>& all) {
+  roster_.reset(revision, all);
+  views_.reset(revision, all);
+  is_judged_ = false;
+  inquiry_.reset(all);
+  answer_those_that_may();
+}
+
+void Membership::nodes_changed(const std::vector<Change>& changes) {
+  roster_.follow(changes);
+  views_.follow(changes);
+  is_judged_ = false;
+  inquiry_.follow(changes);
+  answer_those_that_may();
 }
 
 void Membership::wait_for_others(std::uint64_t generation, std::function<void()> go_on) {
@@ -97,6 +126,7 @@ void Membership::answer_those_that_may() {
 }
 
 void Membership::standing_changed() {
+  is_judged_ = false;
   if (writer_.standing() == Standing::following) controller_->store_takes_changes();
   show();
 }
@@ -144,6 +174,80 @@ void Membership::show() {
   add_errors(entry, model.health_monitors);
   add_errors(entry, model.floating_ips);
   presence_.show(std::move(entry));
+}
+
+void Membership::tell_health_soon() {
+  if (std::exchange(health_is_due_, true)) return;
+  etcd_.after(gather_health, [this] {
+    health_is_due_ = false;
+    presence_.tell(settings_.keys.health() + settings_.node,
+                   view_of(controller_->model(), controller_->health()).text());
+  });
+}
+
+std::set<std::string> Membership::other_nodes() const {
+  std::set<std::string> names;
+  for (const auto& [name, node] : roster_.nodes()) {
+    if (name != settings_.node) names.insert(name);
+  }
+  return names;
+}
+
+std::vector<const HealthView*> Membership::other_views() const {
+  std::vector<const HealthView*> views;
+  if (writer_.standing() != Standing::following) return views;
+  for (const auto& [name, view] : views_.all()) {
+    if (name != settings_.node && roster_.nodes().contains(name)) views.push_back(&view);
+  }
+  return views;
+}
+
+const model::HealthTable& Membership::health() const {
+  const auto& own = controller_->health();
+  if (is_judged_ && judged_from_.shares_all_with(own)) return judged_;
+  judged_ = majority(own, other_views());
+  judged_from_ = own;
+  is_judged_ = true;
+  return judged_;
+}
+
+std::vector<control::HealthOpinion> Membership::opinions(const Uuid& member) const {
+  std::vector<control::HealthOpinion> opinions;
+  const auto* own = controller_->health().lookup(member);
+  opinions.push_back({settings_.node, own ? std::optional(*own) : std::nullopt});
+  if (writer_.standing() == Standing::following) {
+    for (const auto& [name, view] : views_.all()) {
+      if (name == settings_.node || !roster_.nodes().contains(name)) continue;
+      control::HealthOpinion opinion{name, model::Health::up};
+      if (view.down.contains(member)) opinion.health = model::Health::down;
+      if (view.unknown.contains(member)) opinion.health.reset();
+      opinions.push_back(std::move(opinion));
+    }
+  }
+  std::ranges::sort(opinions, {}, &control::HealthOpinion::node);
+  return opinions;
+}
+
+// While etcd is not there, nobody can be asked.
+void Membership::count(std::set<Uuid> listeners, bool connections,
+                       std::function<void(control::FleetCounts)> done) {
+  if (writer_.standing() == Standing::following)
+    return inquiry_.ask(std::move(listeners), connections, std::move(done));
+  const auto others = other_nodes();
+  done({.nodes = {}, .missing = {others.begin(), others.end()}});
+}
+
+control::NodeCounts Membership::count_here(const Question& question) const {
+  control::NodeCounts counts;
+  auto& data_plane = controller_->data_plane();
+  for (const auto& id : question.listeners) {
+    if (const auto counters = data_plane.listener_counters(id)) counts.listeners[id] = *counters;
+  }
+  if (!question.connections) return counts;
+  if (const auto all = data_plane.all_counters()) {
+    for (const auto& [id, counters] : all->listeners) counts.connections += counters.active_flows();
+  }
+  return counts;
 }
 
 control::FleetState Membership::state() const {

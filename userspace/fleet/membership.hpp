@@ -4,11 +4,15 @@
 
 #include <functional>
 #include <list>
+#include <set>
 #include <string>
+#include <vector>
 
 #include "control/controller.hpp"
 #include "control/fleet.hpp"
 #include "fleet/cluster_writer.hpp"
+#include "fleet/health_views.hpp"
+#include "fleet/inquiry.hpp"
 #include "fleet/presence.hpp"
 #include "fleet/roster.hpp"
 
@@ -37,6 +41,10 @@ class Membership final : public control::Fleet {
 
   control::FleetState state() const override;
   control::Elsewhere elsewhere(const Uuid& object) const override;
+  const model::HealthTable& health() const override;
+  std::vector<control::HealthOpinion> opinions(const Uuid& member) const override;
+  void count(std::set<Uuid> listeners, bool connections,
+             std::function<void(control::FleetCounts)> done) override;
   void restore(std::function<void(Result<void>)> done) override {
     writer_.restore(std::move(done));
   }
@@ -51,13 +59,25 @@ class Membership final : public control::Fleet {
   void wait_for_others(std::uint64_t generation, std::function<void()> go_on);
   void answer_those_that_may();
   void standing_changed();
+  void nodes_read(std::int64_t revision, const std::vector<KeyValue>& all);
+  void nodes_changed(const std::vector<Change>& changes);
+  std::set<std::string> other_nodes() const;
+  std::vector<const HealthView*> other_views() const;
+  control::NodeCounts count_here(const Question& question) const;
+  void tell_health_soon();
 
   Etcd& etcd_;
   Settings settings_;
   Event event_;
   ClusterWriter writer_;
   Roster roster_;
+  HealthViews views_;
   Presence presence_;
+  Inquiry inquiry_;
+  bool health_is_due_ = false;  // it will be told soon
+  // The judgement on `judged_from_` and the others' views.
+  mutable model::HealthTable judged_, judged_from_;
+  mutable bool is_judged_ = false;
   control::Controller* controller_ = nullptr;
   std::function<control::Announcing()> announcing_ = [] { return control::Announcing{}; };
   std::list<Waiting> waiting_;

@@ -12,10 +12,15 @@ void Presence::show(NodeEntry entry) {
   proceed();
 }
 
+void Presence::tell(const std::string& key, std::string value) {
+  told_[key] = std::move(value);
+  if (is_begun_) proceed();
+}
+
 // Does the next thing that is missing: a lease, or the key's value.
 void Presence::proceed() {
   if (is_busy_) return;
-  if (lease_ != 0 && written_ == entry_.text()) return;
+  if (lease_ != 0 && written_ == entry_.text() && written_texts_ == told_) return;
   is_busy_ = true;
   if (lease_ != 0) return write();
   etcd_.grant(life, [this](const Answer<std::int64_t>& lease) {
@@ -44,19 +49,33 @@ void Presence::write() {
                           .read_otherwise = {key}};
   if (written_.empty())  // under no lease: it outlives the node
     transaction.puts.push_back({keys_.known_nodes() + entry_.name, "{}"});
+  for (const auto& [name, text] : told_) {
+    const auto known = written_texts_.find(name);
+    if (known == written_texts_.end() || known->second != text)
+      transaction.puts.push_back({name, text, lease_});
+  }
   etcd_.transact(std::move(transaction),
-                 [this, value = std::move(value)](const Answer<TransactionReply>& answer) {
-                   written(value, answer);
-                 });
+                 [this, value = std::move(value), told = told_](
+                     const Answer<TransactionReply>& answer) { written(value, told, answer); });
 }
 
-void Presence::written(const std::string& value, const Answer<TransactionReply>& answer) {
+void Presence::forget_what_is_written() {
+  written_.clear();
+  written_texts_.clear();
+}
+
+void Presence::written(const std::string& value, const Texts& told,
+                       const Answer<TransactionReply>& answer) {
   if (!answer) {
-    if (answer.error().text.find("lease not found") != std::string::npos) lease_ = 0;
+    if (answer.error().text.find("lease not found") != std::string::npos) {
+      lease_ = 0;
+      forget_what_is_written();
+    }
     return try_again();
   }
   if (!answer->happened) return found_another(*answer);
   present_ = written_ = value;
+  written_texts_ = told;
   is_busy_ = false;
   proceed();
 }
@@ -64,10 +83,11 @@ void Presence::written(const std::string& value, const Answer<TransactionReply>&
 // The key has another value than was thought: of an earlier run, or of another node.
 void Presence::found_another(const TransactionReply& reply) {
   present_ = reply.read.empty() ? std::nullopt : std::optional(reply.read.front().value);
+  if (!present_) forget_what_is_written();  // somebody has removed it, and perhaps the others
   const auto other = present_ ? NodeEntry::parse(*present_) : std::nullopt;
   if (!other || other->instance == entry_.instance) return write();
   present_.reset();  // it is left to the other one, as long as that lives
-  written_.clear();
+  forget_what_is_written();
   if (!std::exchange(told_of_another_, true)) {
     event_(Tone::trouble,
            fmt::format("another machine calls itself {}, too: nobody will see this one (--node)",
@@ -83,7 +103,7 @@ void Presence::renew() {
     if (!alive || *alive) return;
     lease_ = 0;
     present_.reset();
-    written_.clear();
+    forget_what_is_written();
     proceed();
   });
 }

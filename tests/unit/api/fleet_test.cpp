@@ -104,6 +104,67 @@ TEST_F(FleetTest, a_node_that_is_gone_is_shown_drained_and_removed) {
   EXPECT_EQ(del("/v1/nodes/lb2").status, 409U) << "of a node alone";
 }
 
+TEST_F(FleetTest, statistics_are_the_fleets_sum) {
+  const auto balancer = create_load_balancer();
+  const auto listener = create_listener(balancer);
+  const auto id = *parse_uuid(listener);
+  data_plane_.listener_counts[id] = {.bytes_in = 1, .flows_opened = 3, .flows_ended = 1};
+  fleet_.counts.nodes["lb2"].listeners[id] = {.bytes_in = 20, .flows_opened = 5};
+  for (const auto& target :
+       {"/v2.0/lbaas/listeners/" + listener, "/v2.0/lbaas/loadbalancers/" + balancer}) {
+    const auto shown = ask("GET", target + "/stats");
+    EXPECT_EQ(shown.json.at("stats").at("bytes_in"), 21) << target;
+    EXPECT_EQ(shown.json.at("stats").at("active_connections"), 7);
+    EXPECT_TRUE(shown.response.headers.empty());
+    EXPECT_EQ(fleet_.asked, std::set<Uuid>{id});
+    EXPECT_EQ(get(target + "/stats").json.at("stats").at("bytes_in"), 1) << "of a node alone";
+  }
+  fleet_.counts.missing = {"lb2", "lb3"};
+  const auto headers = ask("GET", "/v2.0/lbaas/listeners/" + listener + "/stats").response.headers;
+  ASSERT_EQ(headers.size(), 1U);
+  EXPECT_EQ(headers[0], (std::pair<std::string, std::string>{"X-Sluice-Fleet-Missing", "lb2,lb3"}));
+  EXPECT_EQ(ask("GET", "/v2.0/lbaas/listeners/" + to_string(new_uuid()) + "/stats").status, 404U);
+}
+
+TEST_F(FleetTest, another_node_is_asked_for_its_connections) {
+  fleet_.counts.nodes["lb2"].connections = 40;
+  EXPECT_EQ(ask("GET", "/v1/nodes/lb2").json.at("node").at("connections"), 40);
+  fleet_.counts.missing = {"lb2"};
+  EXPECT_TRUE(ask("GET", "/v1/nodes/lb2").json.at("node").at("connections").is_null());
+}
+
+TEST_F(FleetTest, a_members_status_is_the_majoritys_and_each_nodes_is_shown) {
+  const auto listener = create_listener(create_load_balancer());
+  const auto pool = create_pool(listener);
+  const auto member = create_member(pool);
+  const auto path = "/v2.0/lbaas/pools/" + pool + "/members/" + member;
+  const auto shown = [&] { return ask("GET", path).json.at("member").as_object(); };
+  EXPECT_FALSE(shown().contains("operating_status_by_node")) << "without a monitor";
+  create_monitor(pool);
+  const auto id = *parse_uuid(member);
+  controller().set_health({{id, model::Health::up}});
+  fleet_.judged = {{id, model::Health::down}};
+  fleet_.found = {{"lb1", model::Health::up}, {"lb2", model::Health::down}, {"lb3", std::nullopt}};
+  EXPECT_EQ(shown().at("operating_status"), "ERROR");
+  EXPECT_EQ(shown().at("operating_status_by_node"),
+            (boost::json::object{{"lb1", "ONLINE"}, {"lb2", "ERROR"}, {"lb3", "OFFLINE"}}));
+  EXPECT_EQ(ask("GET", "/v2.0/lbaas/pools/" + pool).json.at("pool").at("operating_status"),
+            "ERROR");
+  EXPECT_FALSE(get(path).json.at("member").as_object().contains("operating_status_by_node"));
+}
+
+TEST_F(FleetTest, the_status_in_metrics_is_the_fleets) {
+  create_load_balancer();
+  const auto status = [this] {
+    const auto text = metrics(controller(), {.fleet = &fleet_});
+    const auto at = text.find("provisioning_status=\"");
+    return text.substr(at + 21, text.find('"', at + 21) - at - 21);
+  };
+  EXPECT_EQ(status(), "ACTIVE");
+  fleet_.there = {.pending = true, .error = ""};
+  EXPECT_EQ(status(), "PENDING_UPDATE");
+}
+
 TEST_F(FleetTest, metrics_tell_how_far_each_node_is) {
   const auto samples = [this] {
     std::string found;
@@ -125,7 +186,7 @@ TEST_F(FleetTest, metrics_tell_how_far_each_node_is) {
     fleet_.now.state = state;
     EXPECT_EQ(samples(), "following 0\n" + others) << state;
   }
-  EXPECT_EQ(metrics(controller()).find("fleet"), std::string::npos) << "of a node alone";
+  EXPECT_EQ(metrics(controller()).find("sluice_fleet_"), std::string::npos) << "of a node alone";
 }
 
 TEST_F(FleetTest, counters_tell_how_the_fleet_is) {

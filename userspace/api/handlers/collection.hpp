@@ -65,8 +65,10 @@ struct Kind<model::FloatingIp> {
 
 inline View view(const Call& call) {
   auto& controller = call.context.controller;
-  View view{controller.model(), controller.health(), controller.full_listeners()};
-  view.fleet = call.context.fleet;
+  const auto* fleet = call.context.fleet;
+  View view{controller.model(), fleet ? fleet->health() : controller.health(),
+            controller.full_listeners()};
+  view.fleet = fleet;
   return view;
 }
 

@@ -9,6 +9,7 @@
 #include <initializer_list>
 #include <iterator>
 
+#include "api/language/fleet.hpp"
 #include "model/names.hpp"
 #include "model/status.hpp"
 #include "model/supported.hpp"
@@ -280,15 +281,17 @@ class Scrape {
   // One sample per load balancer with the status as a label, because operators alert on the word.
   void statuses() {
     text_.family("sluice_load_balancer_status", "gauge",
-                 "1, with the operating and provisioning status as labels.");
+                 "1, with the operating and provisioning status as labels; in a fleet the "
+                 "fleet's.");
+    const auto& health = sources_.fleet ? sources_.fleet->health() : health_;
     for (const auto& [id, object] : model_.load_balancers) {
-      const auto operating = model::operating_status(relations_, health_, object, full_);
+      const auto operating = model::operating_status(relations_, health, object, full_);
       text_.sample("sluice_load_balancer_status",
                    {{"id", to_string(id)},
                     {"load_balancer", object.name},
                     {"vip", model::vips_text(object)},
                     {"operating_status", model::name(operating)},
-                    {"provisioning_status", model::name(object.provisioning_status)}},
+                    {"provisioning_status", provisioning(sources_.fleet, object).status}},
                    1);
     }
   }

@@ -151,8 +151,22 @@ Result<Reply> show_cluster(const Call& call) {
   return Reply{200, json::object{{"cluster", std::move(cluster)}}};
 }
 
+// Another node is asked how many connections it has.
 Result<Reply> show_node(const Call& call) {
-  return shown(call, name_in(call));
+  const auto name = name_in(call);
+  auto reply = shown(call, name);
+  if (!reply || !call.context.fleet || name == call.context.node) return reply;
+  Reply later;
+  later.asked = std::make_shared<Reply::Asked>();
+  later.asked->connections = true;
+  later.asked->reply = [name, shown = std::move(*reply)](const control::FleetCounts& counts) {
+    auto with_connections = shown;
+    const auto found = counts.nodes.find(name);
+    if (found != counts.nodes.end() && std::ranges::count(counts.missing, name) == 0)
+      with_connections.body->at("node").at("connections") = found->second.connections;
+    return Result<Reply>(with_connections);
+  };
+  return later;
 }
 
 Result<Reply> update_node(const Call& call) {

@@ -211,14 +211,16 @@ std::optional<Response> missing_parent(const Call& call, std::string_view patter
 // The outcome of a request: its answer, or work for the slow lane that finds it.
 struct Dispatched {
   Dispatched(Response response_) : response(std::move(response_)) {}  // NOLINT: the usual case
-  explicit Dispatched(Reply to_be_found) : inspect(std::move(to_be_found.inspect)) {}
+  explicit Dispatched(Reply to_be_found)
+      : inspect(std::move(to_be_found.inspect)), asked(std::move(to_be_found.asked)) {}
 
   Response response;
   std::function<Result<Reply>(control::Inspection&)> inspect;
+  std::shared_ptr<Reply::Asked> asked;
 };
 
 Dispatched answered(Result<Reply> reply) {
-  if (reply && reply->inspect) return Dispatched(std::move(*reply));
+  if (reply && (reply->inspect || reply->asked)) return Dispatched(std::move(*reply));
   return finished(std::move(reply));
 }
 
@@ -374,6 +376,22 @@ void answer_after_inspection(const Context& context, const Request& request, Dis
         http_fault(503, "Too many requests that take long are waiting already: try again later."));
 }
 
+// Answers when the other nodes of the fleet have told what they count. The header names those that
+// have not.
+void answer_when_others_have(const Context& context, const Request& request,
+                             const std::shared_ptr<Reply::Asked>& asked,
+                             std::function<void(Response)> done) {
+  context.fleet->count(
+      asked->listeners, asked->connections,
+      [request, asked, done = std::move(done)](const control::FleetCounts& counts) {
+        auto response = guarded(request, [&] { return finished(asked->reply(counts)); });
+        if (!counts.missing.empty())
+          response.headers.emplace_back("X-Sluice-Fleet-Missing",
+                                        fmt::format("{}", fmt::join(counts.missing, ",")));
+        done(std::move(response));
+      });
+}
+
 // Answers with the file, which the store's thread makes.
 void answer_with_backup(const Context& context, Response permitted,
                         std::function<void(Response)> done) {
@@ -457,6 +475,8 @@ void answer(const Context& context, const Request& request, std::function<void(R
     auto dispatched = dispatch_guarded(context, request);
     if (dispatched.inspect)
       return answer_after_inspection(context, request, std::move(dispatched), std::move(done));
+    if (dispatched.asked)
+      return answer_when_others_have(context, request, dispatched.asked, std::move(done));
     if (dispatched.response.status == 200 && request.method == "GET" &&
         path_of(request.target) == "/v1/backup")
       return answer_with_backup(context, std::move(dispatched.response), std::move(done));
@@ -469,7 +489,9 @@ void answer(const Context& context, const Request& request, std::function<void(R
 }
 
 Response handle(const Context& context, const Request& request) {
-  return dispatch_guarded(context, request).response;
+  auto dispatched = dispatch_guarded(context, request);
+  if (!dispatched.asked) return std::move(dispatched.response);
+  return guarded(request, [&] { return finished(dispatched.asked->reply({})); });
 }
 
 }  // namespace sluice::api

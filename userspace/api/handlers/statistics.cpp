@@ -1,6 +1,8 @@
 #include <fmt/format.h>
 
 #include <chrono>
+#include <memory>
+#include <set>
 
 #include "api/handlers/collection.hpp"
 #include "api/handlers/handlers.hpp"
@@ -144,25 +146,54 @@ Result<Reply> list_counters(const Call& call) {
                                                      }}}};
 }
 
+namespace {
+
+// The sum over these listeners, here and at the other nodes.
+Result<Reply> sum_of(control::Controller& controller, const std::set<Uuid>& listeners,
+                     const control::FleetCounts& others) {
+  control::Counters sum;
+  for (const auto& id : listeners) {
+    const auto counters = controller.data_plane().listener_counters(id);
+    if (!counters) return fail(counters.error(), "counters of listener " + to_string(id));
+    add(sum, *counters);
+    for (const auto& [name, counts] : others.nodes) {
+      const auto found = counts.listeners.find(id);
+      if (found != counts.listeners.end()) add(sum, found->second);
+    }
+  }
+  return rendered(sum);
+}
+
+// In a fleet the other nodes are asked first.
+Result<Reply> sum_over_fleet(const Call& call, std::set<Uuid> listeners) {
+  auto& controller = call.context.controller;
+  if (!call.context.fleet) return sum_of(controller, listeners, {});
+  Reply reply;
+  reply.asked = std::make_shared<Reply::Asked>();
+  reply.asked->listeners = listeners;
+  reply.asked->reply = [&controller,
+                        listeners = std::move(listeners)](const control::FleetCounts& others) {
+    return sum_of(controller, listeners, others);
+  };
+  return reply;
+}
+
+}  // namespace
+
 Result<Reply> show_listener_statistics(const Call& call) {
   const auto listener = find<model::Listener>(call, call.ids[0]);
   if (!listener) return tl::unexpected(listener.error());
-  const auto counters = call.context.controller.data_plane().listener_counters((*listener)->id);
-  if (!counters) return fail(counters.error(), "counters of listener " + call.ids[0]);
-  return rendered(*counters);
+  return sum_over_fleet(call, {(*listener)->id});
 }
 
 Result<Reply> show_load_balancer_statistics(const Call& call) {
   const auto owner = find<model::LoadBalancer>(call, call.ids[0]);
   if (!owner) return tl::unexpected(owner.error());
-  control::Counters sum;
+  std::set<Uuid> listeners;
   for (const auto& [id, listener] : call.context.controller.model().listeners) {
-    if (listener.load_balancer_id != (*owner)->id) continue;
-    const auto counters = call.context.controller.data_plane().listener_counters(id);
-    if (!counters) return fail(counters.error(), "counters of listener " + to_string(id));
-    add(sum, *counters);
+    if (listener.load_balancer_id == (*owner)->id) listeners.insert(id);
   }
-  return rendered(sum);
+  return sum_over_fleet(call, std::move(listeners));
 }
 
 }  // namespace sluice::api

@@ -1,6 +1,16 @@
 #include "api/language/fleet.hpp"
 
+#include "model/names.hpp"
+
 namespace sluice::api {
+
+Provisioning provisioning(const control::Fleet* fleet, const model::Object& object) {
+  const Provisioning here{model::name(object.provisioning_status), object.provisioning_error};
+  if (!fleet || object.provisioning_status != model::ProvisioningStatus::active) return here;
+  auto elsewhere = fleet->elsewhere(object.id);
+  if (!elsewhere.error.empty()) return {"ERROR", std::move(elsewhere.error)};
+  return elsewhere.pending ? Provisioning{"PENDING_UPDATE", ""} : here;
+}
 
 boost::json::object render(const control::FleetState& fleet) {
   return {{"prefix", fleet.name},

@@ -3,11 +3,20 @@
 
 #include <boost/json/object.hpp>
 #include <string>
+#include <string_view>
 
 #include "control/fleet.hpp"
 #include "model/objects.hpp"
 
 namespace sluice::api {
+
+// An object's provisioning status, and the reason of ERROR. In a fleet (null: there is none) it is
+// ACTIVE when it is at all live nodes.
+struct Provisioning {
+  std::string_view status;
+  std::string error;
+};
+Provisioning provisioning(const control::Fleet* fleet, const model::Object& object);
 
 // The fleet as one of its nodes sees it.
 boost::json::object render(const control::FleetState& fleet);

@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -101,6 +102,13 @@ struct Reply {
   // If set, the reply is what this function returns. It runs on the slow lane and may touch nothing
   // that belongs to the event loop.
   std::function<Result<Reply>(control::Inspection&)> inspect = {};
+  // If set, the reply is what this function makes of what the other nodes of the fleet count.
+  struct Asked {
+    std::set<Uuid> listeners;
+    bool connections = false;
+    std::function<Result<Reply>(const control::FleetCounts&)> reply;
+  };
+  std::shared_ptr<Asked> asked = {};
   // If set in a reply of `inspect`, the reply is what this function returns. It runs on the event
   // loop and may look at the model.
   std::function<Result<Reply>()> afterwards = {};

@@ -6,6 +6,7 @@
 #include <boost/json/array.hpp>
 #include <chrono>
 
+#include "api/language/fleet.hpp"
 #include "model/names.hpp"
 #include "model/status.hpp"
 #include "model/vips.hpp"
@@ -59,18 +60,19 @@ json::string word(Enum value) {
   return json::string(model::name(value));
 }
 
-struct Provisioning {
-  std::string_view status;
-  std::string error;
-};
-
-// In a fleet an object is ACTIVE when it is at all live nodes.
 Provisioning provisioning(const View& view, const model::Object& object) {
-  const Provisioning here{model::name(object.provisioning_status), object.provisioning_error};
-  if (!view.fleet || object.provisioning_status != model::ProvisioningStatus::active) return here;
-  auto elsewhere = view.fleet->elsewhere(object.id);
-  if (!elsewhere.error.empty()) return {"ERROR", std::move(elsewhere.error)};
-  return elsewhere.pending ? Provisioning{"PENDING_UPDATE", ""} : here;
+  return api::provisioning(view.fleet, object);
+}
+
+// {"lb1": "ONLINE", "lb2": "ERROR"}
+json::object by_node(const control::Fleet& fleet, const View& view, const model::Member& member) {
+  json::object shown;
+  for (const auto& [node, health] : fleet.opinions(member.id)) {
+    model::HealthTable table;
+    if (health) table.insert_or_assign(member.id, *health);
+    shown.emplace(node, word(operating_status(view.relations, table, member)));
+  }
+  return shown;
 }
 
 // The attributes of every object, with the project under both of its names. The reason of ERROR is
@@ -220,6 +222,8 @@ json::object render(const View& view, const model::Member& object) {
                   {"monitor_address", or_null(object.monitor_address)},
                   {"monitor_port", or_null(object.monitor_port)},
               });
+  if (view.fleet && model::probed(view.relations, object))
+    out.emplace("operating_status_by_node", by_node(*view.fleet, view, object));
   if (object.monitor_address) {
     out["monitor_address"] = as_typed(*object.monitor_address, object.typed_monitor_address);
   }

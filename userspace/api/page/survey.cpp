@@ -146,7 +146,7 @@ bool Survey::look() {
   }
   count();
   judge();
-  return other_rows;
+  return provision() || other_rows;
 }
 
 int Survey::add(Kind kind, int parent, const Uuid& id) {
@@ -206,7 +206,7 @@ void Survey::count() {
 
 void Survey::judge() {
   const model::Relations relations(model_);
-  const auto& health = controller_.health();
+  const auto& health = fleet_ ? fleet_->health() : controller_.health();
   const auto full = controller_.full_listeners();
   const auto& suspects = controller_.suspects();
   for (auto& row : rows_) {
@@ -229,6 +229,35 @@ void Survey::judge() {
         break;
     }
   }
+}
+
+// In a fleet provisioning status also follows from the other nodes. Returns whether it is another
+// one.
+bool Survey::provision() {
+  bool is_other = false;
+  const auto set = [&](Row& row, const model::Object& object) {
+    auto now = provisioning(fleet_, object);
+    is_other = is_other || row.provisioning != now.status || row.error != now.error;
+    row.provisioning = now.status;
+    row.error = std::move(now.error);
+  };
+  for (auto& row : rows_) {
+    switch (row.kind) {
+      case Kind::load_balancer:
+        set(row, model_.load_balancers.at(row.id));
+        break;
+      case Kind::listener:
+        set(row, model_.listeners.at(row.id));
+        break;
+      case Kind::pool:
+        set(row, model_.pools.at(row.id));
+        break;
+      case Kind::member:
+        set(row, model_.members.at(row.id));
+        break;
+    }
+  }
+  return is_other;
 }
 
 // ---- writing ----
@@ -276,8 +305,8 @@ void Survey::write_row(std::string& out, const Row& row) {
     write(out, "id", to_string(object.id));
     write(out, "name", object.name);
     if (!object.admin_state_up) write(out, "disabled", 1);
-    write(out, "provisioning", model::name(object.provisioning_status));
-    if (!object.provisioning_error.empty()) write(out, "error", object.provisioning_error);
+    write(out, "provisioning", row.provisioning);
+    if (!row.error.empty()) write(out, "error", row.error);
     write(out, "created", milliseconds(object.created_at));
     write_attributes(out, object);
   };

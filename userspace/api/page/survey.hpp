@@ -63,6 +63,7 @@ class Survey {
     Uuid id;
     Numbers numbers{};
     Numbers told{};  // as readers have them
+    std::string provisioning = {}, error = {};
   };
   struct Reason {
     control::ReasonCount count;
@@ -81,6 +82,7 @@ class Survey {
   int add(Kind kind, int parent, const Uuid& id);
   void count();
   void judge();
+  bool provision();
   void read_reasons(double seconds);
   void note_changes();
   std::string fleet_text() const;

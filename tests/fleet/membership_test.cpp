@@ -1,0 +1,258 @@
+// Nodes that tell each other how they are: drains, health by majority, counters, and nodes that go.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "fleet/membership.hpp"
+#include "model/edit.hpp"
+#include "tests/fleet/fake_etcd.hpp"
+#include "tests/fleet/scheduler.hpp"
+#include "tests/support/failing_store.hpp"
+#include "tests/support/fake_data_plane.hpp"
+
+namespace sluice::fleet::test {
+namespace {
+
+using model::Health;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+model::Timestamp now() {
+  return std::chrono::floor<model::Timestamp::duration>(std::chrono::system_clock::now());
+}
+
+struct Machine {
+  std::string name;
+  sluice::test::FailingStore disk;
+  sluice::test::FakeDataPlane data_plane;
+  control::Announcing announcing;
+  std::unique_ptr<FakeClient> client;
+  std::unique_ptr<store::DirectWriter> copy;
+  std::unique_ptr<Membership> membership;
+  std::unique_ptr<control::Controller> controller;
+};
+
+class MembershipTest : public testing::Test {
+ protected:
+  MembershipTest() {
+    for (const auto* name : {"lb1", "lb2", "lb3"}) {
+      machines.push_back(std::make_unique<Machine>());
+      machines.back()->name = name;
+      machines.back()->disk.contents.position.store = new_uuid();
+      start(*machines.back());
+    }
+    wait(500);
+  }
+  ~MembershipTest() override {
+    for (const auto& machine : machines) stop(*machine);
+  }
+
+  void start(Machine& machine) {
+    machine.client = std::make_unique<FakeClient>(scheduler, etcd, weather);
+    machine.copy = std::make_unique<store::DirectWriter>(machine.disk);
+    machine.membership = std::make_unique<Membership>(
+        *machine.client, *machine.copy, machine.disk.contents,
+        Membership::Settings{
+            .keys = keys, .node = machine.name, .instance = machine.name, .version = "1"},
+        [](Tone, const std::string&) {});
+    machine.controller = std::move(*control::Controller::start(
+        machine.disk.contents, machine.membership->writer(), machine.data_plane));
+    machine.membership->start(*machine.controller, [&machine] { return machine.announcing; });
+  }
+  static void stop(Machine& machine) {
+    machine.client.reset();
+    machine.controller.reset();
+    machine.membership.reset();
+    machine.copy.reset();
+  }
+
+  void wait(int milliseconds) { scheduler.run_until(scheduler.now() + Time(milliseconds)); }
+  Machine& machine(std::size_t number) { return *machines[number - 1]; }
+  control::Fleet& fleet(std::size_t number) { return *machine(number).membership; }
+
+  // Makes the change at the first node.
+  void change(const control::Controller::Edit& edit) {
+    auto& controller = *machine(1).controller;
+    Result<void> outcome = fail(ErrorKind::internal, "not answered");
+    controller.submit([&] { return controller.change(edit); },
+                      [&](const Result<void>& done) { outcome = done; });
+    wait(1000);
+    ASSERT_TRUE(outcome) << outcome.error().text();
+  }
+  // A load balancer with a listener and a member that is probed.
+  void build() {
+    change([this](model::Model& model) -> Result<void> {
+      model::LoadBalancer balancer;
+      balancer.vip_address = boost::asio::ip::make_address("10.0.0.16");
+      model::Listener of_port_80;
+      of_port_80.load_balancer_id = *model::add(model, balancer, now());
+      of_port_80.protocol_port = 80;
+      listener = *model::add(model, of_port_80, now());
+      model::Member server;
+      server.pool_id = *model::add(model, model::Pool{}, listener, now());
+      server.address = boost::asio::ip::make_address("10.0.0.4");
+      server.protocol_port = 80;
+      member = *model::add(model, server, now());
+      model::HealthMonitor monitor;
+      monitor.pool_id = server.pool_id;
+      monitor.delay_seconds = 5;
+      monitor.timeout_seconds = 2;
+      const auto added = model::add(model, monitor, now());
+      return added ? Result<void>() : tl::unexpected(added.error());
+    });
+  }
+  void find(std::size_t number, Health health) {
+    machine(number).controller->set_health({{member, health}});
+    wait(500);
+  }
+
+  const Keys keys;
+  Scheduler scheduler{7};
+  FakeEtcd etcd{scheduler};
+  Weather weather;
+  std::vector<std::unique_ptr<Machine>> machines;
+  Uuid listener{}, member{};
+};
+
+TEST_F(MembershipTest, AMemberIsDownWhenMostNodesSaySo) {
+  build();
+  for (std::size_t number = 1; number <= 3; number++) find(number, Health::up);
+  find(2, Health::down);
+  for (std::size_t number = 1; number <= 3; number++)
+    EXPECT_EQ(fleet(number).health().at(member), Health::up) << number;
+  const auto opinions = fleet(1).opinions(member);
+  ASSERT_EQ(opinions.size(), 3U);
+  EXPECT_EQ(opinions[0].health, Health::up);
+  EXPECT_EQ(opinions[1].node, "lb2");
+  EXPECT_EQ(opinions[1].health, Health::down);
+  find(3, Health::down);
+  for (std::size_t number = 1; number <= 3; number++)
+    EXPECT_EQ(fleet(number).health().at(member), Health::down) << number;
+  EXPECT_EQ(machine(1).controller->health().at(member), Health::up) << "its data plane has its own";
+
+  // Who dies has no say any more, and neither has anybody while etcd is away.
+  stop(machine(3));
+  wait(15'000);
+  EXPECT_EQ(fleet(1).health().at(member), Health::up) << "one of two";
+  find(1, Health::down);
+  EXPECT_EQ(fleet(1).health().at(member), Health::down);
+  find(2, Health::up);
+  etcd.has_quorum = false;
+  wait(10'000);
+  EXPECT_EQ(fleet(1).health().at(member), Health::down);
+  EXPECT_EQ(fleet(1).opinions(member).size(), 1U);
+}
+
+TEST_F(MembershipTest, AHealthThatNobodyChangesIsNotWritten) {
+  build();
+  for (std::size_t number = 1; number <= 3; number++) find(number, Health::up);
+  const auto revision = etcd.header().revision;
+  for (int round = 0; round < 100; round++) {
+    machine(1).controller->set_health({{member, Health::up}});
+    wait(100);
+  }
+  EXPECT_EQ(etcd.header().revision, revision);
+  // However often it changes, five writes a second are the most.
+  for (int round = 0; round < 100; round++) {
+    machine(1).controller->set_health({{member, round % 2 == 0 ? Health::down : Health::up}});
+    wait(10);
+  }
+  wait(1000);
+  EXPECT_LE(etcd.header().revision, revision + 6);
+}
+
+TEST_F(MembershipTest, CountersAreTheSumOfTheNodes) {
+  build();
+  machine(2).data_plane.listener_counts[listener] = {
+      .bytes_in = 200, .flows_opened = 20, .flows_ended = 5};
+  machine(3).data_plane.listener_counts[listener] = {.bytes_in = 3000, .flows_opened = 30};
+  std::vector<control::FleetCounts> told;
+  const auto ask = [&] {
+    fleet(1).count({listener}, true,
+                   [&](const control::FleetCounts& counts) { told.push_back(counts); });
+  };
+  ask();
+  ask();  // shares the next question
+  wait(900);
+  ASSERT_EQ(told.size(), 2U);
+  for (const auto& counts : told) {
+    EXPECT_THAT(counts.missing, IsEmpty());
+    EXPECT_EQ(counts.nodes.at("lb2").listeners.at(listener).bytes_in, 200U);
+    EXPECT_EQ(counts.nodes.at("lb2").connections, 15U);
+    EXPECT_EQ(counts.nodes.at("lb3").listeners.at(listener).flows_opened, 30U);
+  }
+
+  // A node that does not answer is missing; what it told before stands, so that sums don't fall.
+  machine(3).client->partitioned = true;
+  machine(2).data_plane.listener_counts[listener].bytes_in = 201;
+  ask();
+  wait(1500);
+  ASSERT_EQ(told.size(), 3U);
+  EXPECT_THAT(told.back().missing, ElementsAre("lb3"));
+  EXPECT_EQ(told.back().nodes.at("lb2").listeners.at(listener).bytes_in, 201U);
+  EXPECT_EQ(told.back().nodes.at("lb3").listeners.at(listener).bytes_in, 3000U);
+
+  // One that is gone counts no more, and nobody is waited for without etcd.
+  wait(15'000);
+  ask();
+  wait(900);
+  EXPECT_THAT(told.back().missing, IsEmpty());
+  EXPECT_FALSE(told.back().nodes.contains("lb3"));
+  etcd.has_quorum = false;
+  wait(10'000);
+  ask();
+  EXPECT_THAT(told.back().missing, ElementsAre("lb2"));
+}
+
+TEST_F(MembershipTest, ALiveNodeIsNotRemovedAndADeadOneLeavesNothing) {
+  build();
+  std::optional<Result<void>> removed;
+  const auto remove = [&] {
+    removed.reset();
+    fleet(1).remove_node("lb3", [&](Result<void> done) { removed = std::move(done); });
+    wait(500);
+  };
+  remove();
+  ASSERT_TRUE(removed);
+  EXPECT_THAT(removed->error().text(), HasSubstr("Node lb3 is live"));
+  stop(machine(3));
+  wait(15'000);
+  EXPECT_THAT(fleet(2).state().gone, ElementsAre("lb3"));
+  remove();
+  EXPECT_TRUE(removed && *removed);
+  EXPECT_THAT(fleet(2).state().gone, IsEmpty());
+  for (const auto& [key, entry] : etcd.keys()) EXPECT_FALSE(key.ends_with("lb3")) << key;
+
+  // It comes back, and is known again.
+  start(machine(3));
+  wait(1000);
+  EXPECT_EQ(fleet(1).state().nodes.size(), 3U);
+  stop(machine(3));
+  wait(15'000);
+  EXPECT_THAT(fleet(1).state().gone, ElementsAre("lb3"));
+}
+
+TEST_F(MembershipTest, WhatANodeAnnouncesIsSeenAtAll) {
+  machine(2).announcing = {"DRAINING", "", 3, 1};
+  machine(2).membership->show();
+  wait(500);
+  EXPECT_EQ(fleet(1).state().nodes[1].announcing, machine(2).announcing);
+}
+
+TEST_F(MembershipTest, KeysThatSomebodyHasRemovedComeBackWithTheNextChange) {
+  build();
+  find(2, Health::down);
+  Transaction removal{.key = "x", .expected = {}, .puts = {}, .removals = {}, .read_otherwise = {}};
+  for (const auto& [key, entry] : etcd.keys()) {
+    if (key.ends_with("/lb2")) removal.removals.push_back(key);
+  }
+  ASSERT_TRUE(etcd.transact(removal)->happened);
+  machine(2).announcing.ipv4 = 7;
+  machine(2).membership->show();
+  wait(3000);
+  EXPECT_TRUE(etcd.keys().contains(keys.health() + "lb2"));
+  EXPECT_TRUE(etcd.keys().contains(keys.known_nodes() + "lb2"));
+}
+
+}  // namespace
+}  // namespace sluice::fleet::test
