@@ -168,6 +168,47 @@ TEST(Manifest, OnAnEmptySystemEverythingIsMadeAndRefersToWhatWasMadeBefore) {
                   R"("floating_ip_address":"172.24.4.10"}})"));
 }
 
+// A fleet gets the steps load balancer by load balancer.
+TEST(Manifest, PartsReferToTheirOwnStepsOnly) {
+  const auto there = state_of(walkthrough_lists());
+  const auto of = [](const std::string& name, const std::string& vip) {
+    return "  - name: " + name + "\n    vip_address: " + vip + R"(
+    pools:
+      - name: pool
+        protocol: TCP
+        lb_algorithm: ROUND_ROBIN
+    listeners:
+      - protocol: TCP
+        protocol_port: 80
+        default_pool: pool
+    floating_ips:
+      - 172.24.4.)" +
+           vip.substr(vip.rfind('.') + 1) + "\n";
+  };
+  const auto wanted = read("loadbalancers:\n" + of("a", "10.0.0.20") + of("b", "10.0.0.21"));
+  const auto steps = plan("lb.yaml", wanted, there);
+  ASSERT_TRUE(steps) << steps.error().text();
+  std::vector<std::string> found;
+  for (const auto& part : parts_of(*steps)) {
+    found.push_back("== " + part.title);
+    for (const auto& step : part.steps) {
+      auto line = std::string(step.request.at("path").as_string());
+      const auto* body = step.request.if_contains("body");
+      const auto all = body ? json::serialize(*body) : std::string();
+      for (auto at = all.find('$'); at != all.npos; at = all.find('$', at + 1))
+        line += " " + all.substr(at, all.find('"', at) - at);
+      found.push_back(line);
+    }
+  }
+  EXPECT_THAT(
+      found, ElementsAre("== floating IPs", "/v2/floatingips/f-id",  //
+                         "== load balancer lb_test_1", "/v2/lbaas/loadbalancers/lb-id?cascade=true",
+                         "== load balancer a", "/v2/lbaas/loadbalancers", "/v2/lbaas/pools $0",
+                         "/v2/lbaas/listeners $0 $1", "/v2/floatingips $0.vip_port_id",
+                         "== load balancer b", "/v2/lbaas/loadbalancers", "/v2/lbaas/pools $0",
+                         "/v2/lbaas/listeners $0 $1", "/v2/floatingips $0.vip_port_id"));
+}
+
 TEST(Manifest, WhatTheFileDoesNotNameIsRemoved) {
   const auto there = state_of(walkthrough_lists());
   EXPECT_THAT(requests("loadbalancers: []", there),

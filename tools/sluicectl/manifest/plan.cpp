@@ -7,9 +7,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
+#include <charconv>
+#include <map>
 #include <set>
+#include <utility>
 
 #include "base/ip_address.hpp"
 #include "sluicectl/manifest/file.hpp"
@@ -86,17 +90,23 @@ class Planner {
   Result<std::vector<Step>> steps() {
     if (auto done = match_children(wanted_, there_); !done) return tl::unexpected(done.error());
     if (auto done = match_floating_ips(); !done) return tl::unexpected(done.error());
+    begin_part(Step::Rank::removed_floating_ips, nullptr);
     remove_floating_ips();
-    remove_below(there_);
+    remove_load_balancers();
     for (const auto* balancer : wanted_.all(load_balancer_shape())) {
+      begin_part(Step::Rank::load_balancer, balancer);
       put(*balancer, wanted_, {});
       for (const auto* pool : balancer->all(pool_shape())) put_pool(*pool, *balancer);
       for (const auto* listener : balancer->all(listener_shape()))
         if (auto done = put_listener(*listener, *balancer); !done)
           return tl::unexpected(done.error());
     }
-    for (const auto& [address, place] : floating_wanted_)
+    for (const auto& [address, place] : floating_wanted_) {
+      const bool reserved = place.owner->shape == &document_shape();
+      begin_part(reserved ? Step::Rank::reserved_floating_ips : Step::Rank::load_balancer,
+                 reserved ? nullptr : place.owner);
       put_floating_ip(*place.item, *place.owner);
+    }
     return std::move(steps_);
   }
 
@@ -199,6 +209,21 @@ class Planner {
       if (!floating_wanted_.contains(address)) remove(*place.item, *place.owner, {});
   }
 
+  // Removes those that the manifest doesn't have, and what it doesn't have of the others.
+  void remove_load_balancers() {
+    for (const auto* balancer : there_.all(load_balancer_shape())) {
+      if (!matched_.contains(balancer)) {
+        begin_part(Step::Rank::removed_load_balancer, balancer);
+        remove(*balancer, there_, "?cascade=true");
+        continue;
+      }
+      const auto of_it =
+          std::ranges::find(matches_, balancer, [](const auto& pair) { return pair.second; });
+      begin_part(Step::Rank::load_balancer, of_it->first);
+      remove_below(*balancer);
+    }
+  }
+
   // Removes the deepest first within what stays; an object that is removed takes its children
   // along.
   void remove_below(const Item& owner) {
@@ -207,15 +232,23 @@ class Planner {
       if (matched_.contains(&item)) {
         remove_below(item);
       } else {
-        remove(item, owner, item.shape == &load_balancer_shape() ? "?cascade=true" : "");
+        remove(item, owner, "");
       }
     }
   }
 
   void remove(const Item& item, const Item& owner, const std::string& query) {
     const auto path = with_parent(item.shape->collection, owner.id) + "/" + item.id + query;
-    steps_.push_back(
-        {{{"method", "DELETE"}, {"path", path}}, "- " + item.title() + in(&owner), nullptr});
+    add({{"method", "DELETE"}, {"path", path}}, "- " + item.title() + in(&owner), nullptr);
+  }
+
+  void begin_part(Step::Rank rank, const Item* load_balancer) {
+    rank_ = rank;
+    part_ = load_balancer;
+  }
+
+  void add(json::object request, std::string text, const Item* cause) {
+    steps_.push_back({std::move(request), std::move(text), cause, rank_, part_});
   }
 
   // ---- creation and change ----
@@ -240,8 +273,7 @@ class Planner {
     for (const auto& [name, value] : item.fields)
       if (name != "default_pool") more[name] = value.value;
     ids_[&item] = fmt::format("${}", steps_.size());
-    steps_.push_back(
-        {request("POST", path, item, std::move(more)), "+ " + item.title() + in(&owner), &item});
+    add(request("POST", path, item, std::move(more)), "+ " + item.title() + in(&owner), &item);
   }
 
   void change(const Item& item, const Item& there, const Item& owner, const std::string& path,
@@ -260,9 +292,8 @@ class Planner {
       texts.push_back(fmt::format("default_pool {} -> {}", shown(there.value("default_pool")),
                                   shown(item.value("default_pool"))));
     if (more.empty()) return;
-    steps_.push_back({request("PUT", path + "/" + there.id, item, std::move(more)),
-                      fmt::format("~ {}{}: {}", item.title(), in(&owner), fmt::join(texts, ", ")),
-                      &item});
+    add(request("PUT", path + "/" + there.id, item, std::move(more)),
+        fmt::format("~ {}{}: {}", item.title(), in(&owner), fmt::join(texts, ", ")), &item);
   }
 
   // Says whether the field is a part of the item's key, which is equal even if an address is
@@ -327,14 +358,13 @@ class Planner {
     json::object attributes{{"port_id", reserved ? json::value() : json::value(port_of(owner))}};
     if (there != floating_there_.end()) {
       const auto path = item.shape->collection + "/" + there->second.item->id;
-      steps_.push_back({request("PUT", path, item, std::move(attributes)),
-                        "~ " + item.title() + in(&owner), &item});
-      return;
+      return add(request("PUT", path, item, std::move(attributes)),
+                 "~ " + item.title() + in(&owner), &item);
     }
     attributes["floating_ip_address"] = item.value("floating_ip_address");
     if (reserved) attributes.erase("port_id");
-    steps_.push_back({request("POST", item.shape->collection, item, std::move(attributes)),
-                      "+ " + item.title() + in(&owner), &item});
+    add(request("POST", item.shape->collection, item, std::move(attributes)),
+        "+ " + item.title() + in(&owner), &item);
   }
 
   // The port that stands for the load balancer's VIP.
@@ -352,9 +382,76 @@ class Planner {
   std::map<const Item*, std::string> ids_;
   FloatingIps floating_wanted_, floating_there_;
   std::vector<Step> steps_;
+  Step::Rank rank_ = Step::Rank::load_balancer;  // of the steps that are added
+  const Item* part_ = nullptr;
 };
 
+using Numbers = std::map<std::size_t, std::size_t>;  // of steps: before and now
+
+// "$3.vip_port_id" with another number; other text stays as it is.
+std::string renumbered(std::string_view text, const Numbers& numbers) {
+  const auto end = std::min(text.find('.'), text.size());
+  std::size_t number = 0;
+  if (!text.starts_with('$')) return std::string(text);
+  const auto [rest, error] = std::from_chars(text.data() + 1, text.data() + end, number);
+  const auto found = numbers.find(number);
+  if (error != std::errc() || rest != text.data() + end || found == numbers.end())
+    return std::string(text);
+  return fmt::format("${}{}", found->second, text.substr(end));
+}
+
+void renumber(json::value& value, const Numbers& numbers) {
+  if (auto* text = value.if_string()) {
+    value = renumbered(*text, numbers);
+  } else if (auto* array = value.if_array()) {
+    for (auto& item : *array) renumber(item, numbers);
+  } else if (auto* object = value.if_object()) {
+    for (auto& [key, item] : *object) renumber(item, numbers);
+  }
+}
+
+void renumber_request(json::object& request, const Numbers& numbers) {
+  std::vector<std::string> segments;
+  std::string_view path = request.at("path").as_string();
+  for (std::size_t at = 0; at <= path.size();) {
+    const auto end = std::min(path.find('/', at), path.size());
+    segments.push_back(renumbered(path.substr(at, end - at), numbers));
+    at = end + 1;
+  }
+  request["path"] = fmt::format("{}", fmt::join(segments, "/"));
+  if (auto* body = request.if_contains("body")) renumber(*body, numbers);
+}
+
+std::string title_of(const Step& step) {
+  return step.part ? step.part->title() : "floating IPs";
+}
+
 }  // namespace
+
+std::vector<Part> parts_of(const std::vector<Step>& steps) {
+  std::map<const Item*, std::size_t> first;  // where a part begins
+  for (std::size_t at = 0; at < steps.size(); at++) first.emplace(steps[at].part, at);
+  std::vector<std::size_t> order(steps.size());
+  for (std::size_t at = 0; at < order.size(); at++) order[at] = at;
+  std::ranges::stable_sort(order, {}, [&](std::size_t at) {
+    return std::pair(steps[at].rank, first.at(steps[at].part));
+  });
+  std::vector<Part> parts;
+  Numbers numbers;
+  const Step* before = nullptr;
+  for (const auto at : order) {
+    auto step = steps[at];
+    if (!before || before->rank != step.rank || before->part != step.part) {
+      parts.push_back({title_of(step), {}});
+      numbers.clear();
+    }
+    before = &steps[at];
+    numbers[at] = parts.back().steps.size();
+    renumber_request(step.request, numbers);
+    parts.back().steps.push_back(std::move(step));
+  }
+  return parts;
+}
 
 Result<std::vector<Step>> plan(const std::string& file, const Item& wanted, const Item& there) {
   return Planner(file, wanted, there).steps();

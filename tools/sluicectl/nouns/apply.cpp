@@ -37,14 +37,15 @@ std::string field_in(const Item& item, const std::string& fault) {
   return item.shape->scalar;
 }
 
-Error refused(const std::string& file, const std::vector<Step>& steps, Client::Refusal refusal) {
+Error refused(const std::string& file, const std::vector<Step>& steps, Client::Refusal refusal,
+              const std::string& how_far) {
   if (!refusal.request || *refusal.request >= steps.size())
     return about("apply " + file, std::move(refusal.error));
   const auto& step = steps[*refusal.request];
   const auto fault = refusal.error.text();
   const auto where = step.cause ? place(file, *step.cause, field_in(*step.cause, fault))
                                 : fmt::format("{}: {}: ", file, step.text);
-  return {refusal.error.kind, where + fault, "nothing was changed", 0};
+  return {refusal.error.kind, where + fault, how_far, 0};
 }
 
 // Checks that the changes have reached the data plane.
@@ -66,6 +67,56 @@ Result<void> check_provisioning(Client& client) {
       "sluiced's log tells more");
 }
 
+Result<Answer> applied(Client& client, std::string report) {
+  if (auto reached = check_provisioning(client); !reached) return tl::unexpected(reached.error());
+  return Answer{std::move(report)};
+}
+
+json::array requests_of(const std::vector<Step>& steps) {
+  json::array requests;
+  for (const auto& step : steps) requests.push_back(step.request);
+  return requests;
+}
+
+std::string report_of(const std::vector<Step>& steps) {
+  std::string report;
+  for (const auto& step : steps) report += step.text + "\n";
+  return report;
+}
+
+// Says whether the state is shared by several nodes. An older server, or one that doesn't tell this
+// user, takes everything at once.
+bool is_shared(Client& client) {
+  const auto cluster = client.fetch("/v1/cluster", "cluster");
+  if (!cluster) return false;
+  const auto* state = cluster->if_contains("state");
+  return state && *state != "ALONE";
+}
+
+// "changed before: load balancer a; not changed: load balancers b, c"
+std::string how_far(const std::vector<Part>& parts, std::size_t refused) {
+  std::vector<std::string> before, not_changed;
+  for (std::size_t at = 0; at < parts.size(); at++)
+    (at < refused ? before : not_changed).push_back(parts[at].title);
+  if (before.empty()) return "nothing was changed";
+  return fmt::format("changed before: {}; not changed: {}", fmt::join(before, ", "),
+                     fmt::join(not_changed, ", "));
+}
+
+// In a fleet each load balancer is a transaction of its own, because etcd's have a limit, and the
+// first one that is refused ends it.
+Result<Answer> apply_in_parts(Client& client, const std::string& file,
+                              const std::vector<Part>& parts) {
+  std::string report;
+  for (std::size_t at = 0; at < parts.size(); at++) {
+    const auto& steps = parts[at].steps;
+    if (const auto done = client.batch(requests_of(steps), false); !done)
+      return tl::unexpected(refused(file, steps, done.error(), how_far(parts, at)));
+    report += report_of(steps);
+  }
+  return applied(client, std::move(report));
+}
+
 Result<Answer> apply(const Call& call) {
   const auto file = call.invocation.value("file");
   const auto text = read_input(file);
@@ -78,19 +129,14 @@ Result<Answer> apply(const Call& call) {
   if (!steps) return tl::unexpected(steps.error());
   if (steps->empty()) return Answer{std::string("nothing to change\n")};
 
-  json::array requests;
-  std::string report;
-  for (const auto& step : *steps) {
-    requests.push_back(step.request);
-    report += step.text + "\n";
-  }
   const bool dry_run = call.invocation.has("dry-run");
-  const auto done = call.client.batch(std::move(requests), dry_run);
-  if (!done) return tl::unexpected(refused(file, *steps, done.error()));
-  if (dry_run) return Answer{report};
-  if (auto reached = check_provisioning(call.client); !reached)
-    return tl::unexpected(reached.error());
-  return Answer{report};
+  const auto parts = parts_of(*steps);
+  if (!dry_run && parts.size() > 1 && is_shared(call.client))
+    return apply_in_parts(call.client, file, parts);
+  const auto done = call.client.batch(requests_of(*steps), dry_run);
+  if (!done) return tl::unexpected(refused(file, *steps, done.error(), "nothing was changed"));
+  if (dry_run) return Answer{report_of(*steps)};
+  return applied(call.client, report_of(*steps));
 }
 
 Result<Answer> export_state(const Call& call) {
