@@ -29,8 +29,10 @@ std::size_t count(std::string_view text, std::string_view word) {
   return found;
 }
 
-model::Timestamp now() {
-  return std::chrono::floor<model::Timestamp::duration>(std::chrono::system_clock::now());
+// What the node's clock says.
+model::Timestamp now(const Node& node) {
+  return std::chrono::floor<model::Timestamp::duration>(std::chrono::system_clock::now()) +
+         node.clock_skew;
 }
 
 }  // namespace
@@ -40,6 +42,7 @@ Simulation::Simulation(std::uint64_t seed, std::size_t count) : scheduler(seed),
   for (std::size_t number = 0; number < count; number++) {
     nodes.push_back(std::make_unique<Node>());
     nodes.back()->name = fmt::format("lb{}", number + 1);
+    nodes.back()->clock_skew = std::chrono::seconds(scheduler.below(7200)) - std::chrono::hours(1);
     nodes.back()->disk.contents.position.store = new_uuid();
     start(*nodes.back());
   }
@@ -112,42 +115,45 @@ void Simulation::ask(Node& node, Asked what, control::Controller::Edit edit) {
 // Takes the lowest address that is free, as an allocation does.
 void Simulation::create(Node& node) {
   const auto number = fmt::format("<{}>", asked.size());
-  ask(node, {Asked::Kind::create, number, number}, [number](model::Model& model) -> Result<void> {
-    std::set<IpAddress> taken;
-    for (const auto& [id, other] : model.load_balancers) taken.insert(other.vip_address);
-    std::size_t free = 1;
-    while (taken.contains(address(free))) free++;
-    model::LoadBalancer load_balancer;
-    load_balancer.name = number;
-    load_balancer.vip_address = address(free);
-    const auto id = model::add(model, load_balancer, now());
-    if (!id) return tl::unexpected(id.error());
-    model::Listener listener;
-    listener.load_balancer_id = *id;
-    listener.protocol_port = 80;
-    const auto added = model::add(model, listener, now());
-    return added ? Result<void>() : tl::unexpected(added.error());
-  });
+  const auto time = now(node);
+  ask(node, {Asked::Kind::create, number, number},
+      [number, time](model::Model& model) -> Result<void> {
+        std::set<IpAddress> taken;
+        for (const auto& [id, other] : model.load_balancers) taken.insert(other.vip_address);
+        std::size_t free = 1;
+        while (taken.contains(address(free))) free++;
+        model::LoadBalancer load_balancer;
+        load_balancer.name = number;
+        load_balancer.vip_address = address(free);
+        const auto id = model::add(model, load_balancer, time);
+        if (!id) return tl::unexpected(id.error());
+        model::Listener listener;
+        listener.load_balancer_id = *id;
+        listener.protocol_port = 80;
+        const auto added = model::add(model, listener, time);
+        return added ? Result<void>() : tl::unexpected(added.error());
+      });
 }
 
 void Simulation::append(Node& node, const std::string& name) {
   const auto number = fmt::format("<{}>", asked.size());
   ask(node, {Asked::Kind::append, name, number},
-      [name, number](model::Model& model) -> Result<void> {
+      [name, number, time = now(node)](model::Model& model) -> Result<void> {
         const auto* found = find(model, name);
         if (!found) return fail(ErrorKind::not_found, "it is gone");
         auto load_balancer = *found;
         load_balancer.description += number;
-        return model::replace(model, load_balancer, now());
+        return model::replace(model, load_balancer, time);
       });
 }
 
 void Simulation::remove(Node& node, const std::string& name) {
-  ask(node, {Asked::Kind::remove, name, ""}, [name](model::Model& model) -> Result<void> {
-    const auto* found = find(model, name);
-    if (!found) return fail(ErrorKind::not_found, "it is gone");
-    return model::remove_load_balancer(model, found->id, true, now());
-  });
+  ask(node, {Asked::Kind::remove, name, ""},
+      [name, time = now(node)](model::Model& model) -> Result<void> {
+        const auto* found = find(model, name);
+        if (!found) return fail(ErrorKind::not_found, "it is gone");
+        return model::remove_load_balancer(model, found->id, true, time);
+      });
 }
 
 void Simulation::ask_something() {

@@ -23,6 +23,7 @@ namespace sluice::fleet::test {
 // What outlives a crash of a node: its disk, and its kernel's maps; and what does not.
 struct Node {
   std::string name;
+  std::chrono::seconds clock_skew{0};
   sluice::test::FailingStore disk;
   sluice::test::FakeDataPlane data_plane;
   std::unique_ptr<FakeClient> client;
