@@ -135,7 +135,7 @@ class Lab:
     made = 0
     live = []
 
-    def __init__(self, members=2, topology="flat"):
+    def __init__(self, members=2, topology="flat", options=()):
         Lab.made += 1
         self.name = f"e2e-{os.getpid()}-{Lab.made}"
         self.members = members
@@ -146,7 +146,7 @@ class Lab:
         self.state = self.directory / "state"
         self.processes = []
         Lab.live.append(self)
-        self._lab("up", "--members", str(members), "--topology", topology, "--pin-dir", str(self.pins))
+        self._lab("up", "--members", str(members), "--topology", topology, "--pin-dir", str(self.pins), *options)
 
     def __enter__(self):
         return self

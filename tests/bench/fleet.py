@@ -1,0 +1,132 @@
+#!/usr/bin/python3
+"""Measures a fleet of three nodes in a lab: what a change costs with etcd, beside SQLite; how long clients of a node that dies
+wait for the first packet through another one; and how long a change takes to all nodes' maps."""
+
+import argparse
+import http.client
+import json
+import os
+import pathlib
+import platform
+import socket
+import statistics
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests/e2e"))
+os.environ.setdefault("SLUICE_BUILD_DIR", str(ROOT / "build/release"))
+import support  # noqa: E402
+from fleet_lab import NODES, VIP, FleetLab, missing  # noqa: E402
+from measure import background, percentile  # noqa: E402
+
+PORT = 53
+SILENCE_MS = 60  # what the clients' own machine may cause
+SETTLE_SECONDS = 2
+
+
+class Connection(http.client.HTTPConnection):
+    """HTTP over a unix socket."""
+
+    def __init__(self, path):
+        super().__init__("localhost", timeout=60)
+        self.path = str(path)
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.connect(self.path)
+
+    def ask(self, method, path, body=None):
+        self.request(method, path, json.dumps(body) if body else None, {"Content-Type": "application/json"})
+        answer = self.getresponse()
+        text = answer.read()
+        return answer.status, json.loads(text) if text else None
+
+
+def shown(name, milliseconds):
+    print(f"{name:52} | {statistics.median(milliseconds):8.1f} {percentile(milliseconds, 0.99):8.1f} | {len(milliseconds)}", flush=True)
+    return {"what": name, "median_ms": statistics.median(milliseconds), "p99_ms": percentile(milliseconds, 0.99),
+            "all_ms": milliseconds}
+
+
+def timed(do):
+    begin = time.monotonic()
+    value = do()
+    return (time.monotonic() - begin) * 1000, value
+
+
+def changes(name, path, count):
+    """Changes a load balancer again and again; returns how long the answers took, and how many were not ACTIVE at once."""
+    connection = Connection(path)
+    _, body = connection.ask("POST", "/v2/lbaas/loadbalancers", {"loadbalancer": {"vip_address": "198.51.100.99"}})
+    target = f"/v2/lbaas/loadbalancers/{body['loadbalancer']['id']}"
+    times, late = [], 0
+    for number in range(count):
+        while connection.ask("GET", target)[1]["loadbalancer"]["provisioning_status"] != "ACTIVE":
+            late += 1
+            time.sleep(0.01)
+        took, (status, body) = timed(lambda number=number: connection.ask("PUT", target, {"loadbalancer": {"description": str(number)}}))
+        if status != 200:
+            raise RuntimeError(f"{status}: {body}")
+        times.append(took)
+    reads = [timed(lambda: connection.ask("GET", target))[0] for _ in range(count)]
+    connection.ask("DELETE", target)
+    return [shown(f"a change, {name}", times), shown(f"a read, {name}", reads)], late
+
+
+def latency(options):
+    with FleetLab() as lab:
+        lab.start("lb1", "alone", support.program("sluiced"), "--interface", "eth0", "--flows", "65536", "--state-dir",
+                  lab.directory / "state", "--socket", lab.directory / "alone.sock", "--pin-dir", lab.pins)
+        support.wait_for((lab.directory / "alone.sock").exists, 10, "sluiced answers")
+        time.sleep(SETTLE_SECONDS)
+        alone, _ = changes("one node, SQLite", lab.directory / "alone.sock", options.changes)
+        lab.stop("lb1", "alone")
+        lab.run("lb1", support.program("sluice-loader"), "detach", "--all", "--pin-dir", lab.pins)
+        lab.start_nodes()
+        time.sleep(SETTLE_SECONDS)
+        fleet, late = changes("three nodes, etcd: in all nodes' maps", lab.directory / "lb1.sock", options.changes)
+        print(f"  ({late} times a change was not at all nodes when it was answered)")
+        return alone + fleet
+
+
+def death(options, bfd):
+    """Each round a node dies. Returns how long the flows that went through it were without an answer."""
+    gaps = []
+    for _ in range(options.rounds):
+        with FleetLab(bfd) as lab:
+            lab.start_nodes()
+            lab.serve_udp(PORT)
+            lab.make_service("UDP", PORT)
+            lab.wait_for_hops(*NODES)
+            client = lab.spawn("client", "chrt", "--fifo", "10", support.PYTHON, ROOT / "tests/bench/fleet_client.py", VIP, PORT, 48)
+            time.sleep(SETTLE_SECONDS)
+            # Its carrier stays, so that nobody is told: neither by the link nor by TCP.
+            lab.run("switch", "tc", "qdisc", "add", "dev", "lb3-eth0", "root", "netem", "loss", "100%")
+            lab.run("lb3", "tc", "qdisc", "add", "dev", "eth0", "root", "netem", "loss", "100%")
+            lab.wait_for_hops("lb1", "lb2")
+            time.sleep(SETTLE_SECONDS)
+            found = lab.finish_client(client)
+            gaps += [gap for gap in found["longest_ms"] if gap > SILENCE_MS]
+    return shown(f"a node dies, BFD {bfd} ms x 3: its flows are silent", gaps)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, prog="scripts/bench fleet")
+    parser.add_argument("--changes", type=int, default=200)
+    parser.add_argument("--rounds", type=int, default=3, help="of a node's death, with each interval (default 3)")
+    parser.add_argument("--bfd", type=int, nargs="*", default=[300, 50], help="intervals in ms (default 300 50)")
+    parser.add_argument("--json")
+    options = parser.parse_args()
+    if missing():
+        sys.exit(missing())
+    print(f"{platform.release()}, {os.cpu_count()} CPUs, {background():.2f} of them busy with something else")
+    print(f"{'':52} | {'median':>8} {'p99':>8} | count   (ms)")
+    results = latency(options)
+    for bfd in options.bfd:
+        results.append(death(options, bfd))
+    if options.json:
+        pathlib.Path(options.json).write_text(json.dumps(results))
+
+
+main()

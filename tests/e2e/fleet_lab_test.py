@@ -1,0 +1,130 @@
+#!/usr/bin/python3
+"""Three nodes behind a router that spreads connections over them (scripts/lab up --topology fleet): what an operator does
+to a node, and what becomes of a node, without a lost connection."""
+
+import support
+from fleet_lab import NODES, VIP, FleetLab, missing
+from support import wait_for
+
+CLIENTS = 3
+
+
+class FleetLabTest(support.LabTest):
+    def setUp(self):
+        reason = missing()
+        if reason:
+            self.skipTest(reason)
+        self.lab = FleetLab()
+        self.addCleanup(self.lab.down)
+        self.addCleanup(self._show_logs_of_a_failure)
+
+    def start_clients(self):
+        return [self.lab.start_client("try", VIP, 80) for _ in range(CLIENTS)]
+
+    def finish(self, clients):
+        """Ends the clients; none of their connections may have failed. Returns who answered, in order."""
+        tries = sorted(one for client in clients for one in self.lab.finish_client(client))
+        self.assertGreater(len(tries), 20)
+        self.assertEqual([], [one for one in tries if one[1] not in ("member1", "member2")])
+        return [server for _, server in tries]
+
+    def wait_for_member(self, host, member, **wanted):
+        def is_so():
+            shown = self.lab.shown(host, "loadbalancer", "member", "show", "pool", member)
+            return all(shown.get(name) == value for name, value in wanted.items())
+        wait_for(is_so, 20, f"{member} at {host}: {wanted}")
+
+    def test_nodes_are_drained_die_and_lose_their_etcds_without_a_lost_connection(self):
+        lab = self.lab
+        lab.start_nodes()
+
+        # What is made at any node is ACTIVE at all, and the router has three next hops.
+        lab.serve()
+        lab.make_service()
+        lab.on("lb2", "loadbalancer", "healthmonitor", "create", "--delay", "1", "--timeout", "1", "--max-retries", "1",
+               "--max-retries-down", "2", "--type", "TCP", "pool")
+        for host in NODES:
+            wait_for(lambda host=host: lab.shown(host, "loadbalancer", "show", "web")["provisioning_status"] == "ACTIVE", 20,
+                     f"ACTIVE at {host}")
+        lab.wait_for_hops("lb1", "lb2", "lb3")
+        for member in ("member1", "member2"):
+            for host in NODES:
+                self.wait_for_member(host, member, operating_status="ONLINE")
+
+        # A node is drained from another one, and comes back.
+        clients = self.start_clients()
+        self.assertEqual("DRAINING", lab.shown("lb2", "node", "drain", "lb1")["state"])
+        lab.wait_for_hops("lb2", "lb3")
+        self.assertEqual("DRAINING", lab.state_of("lb1", "lb3"))
+        wait_for(lambda: lab.state_of("lb1", "lb2") == "DRAINED", 20, "lb1 is drained")
+        self.assertEqual("", lab.run("lb1", "ip", "route", "show", "table", "142").stdout)
+        lab.kill("lb1", "sluiced")
+        lab.start_node("lb1")
+        self.assertEqual("DRAINED", lab.state_of("lb1"))
+        self.assertEqual({"lb2", "lb3"}, lab.next_hops(VIP))
+        lab.on("lb3", "node", "undrain", "lb1")
+        lab.wait_for_hops("lb1", "lb2", "lb3")
+
+        # One node can't reach a member: the fleet can, and tells who can't.
+        lab.run("lb2", "ip", "route", "add", "blackhole", "192.0.2.101")
+        seen = "lb1=ONLINE\nlb2=ERROR\nlb3=ONLINE"
+        for host in NODES:
+            self.wait_for_member(host, "member1", operating_status="ONLINE", operating_status_by_node=seen)
+        lab.run("lb2", "ip", "route", "del", "blackhole", "192.0.2.101")
+        self.wait_for_member("lb1", "member1", operating_status_by_node=seen.replace("ERROR", "ONLINE"))
+        self.finish(clients)
+
+        # Statistics are the sum, wherever one asks.
+        sums = [lab.shown(host, "loadbalancer", "stats", "show", "web") for host in NODES]
+        self.assertEqual([sums[0]] * 3, sums)
+        self.assertGreater(int(sums[0]["total_connections"]), 20)
+
+        # A node dies, with all that runs on it.
+        clients = self.start_clients()
+        lab.kill_node("lb3")
+        lab.wait_for_hops("lb1", "lb2")
+        wait_for(lambda: lab.state_of("lb3") == "GONE", 30, "lb3 is missed")
+        refused = lab.try_on("lb1", "node", "remove", "lb2")
+        self.assertEqual(1, refused.returncode)
+        self.assertIn("Node lb2 is live", refused.stderr)
+        lab.on("lb1", "node", "remove", "lb3")
+        wait_for(lambda: "lb3" not in lab.on("lb2", "node", "list"), 10, "lb3 is forgotten")
+
+        # What a file says is made load balancer by load balancer, until one is refused.
+        manifest = lab.directory / "lb.yaml"
+        exported = lab.on("lb1", "export")
+        manifest.write_text(f"""{exported}
+  - name: second
+    vip_address: 198.51.100.17
+  - name: third
+    vip_address: 198.51.100.18
+    pools: [{{name: p, protocol: TCP, lb_algorithm: ROUND_ROBIN, healthmonitor: {{type: TCP, delay: 1, timeout: 1, max_retries: 11}}}}]
+""")
+        refused = lab.try_on("lb2", "apply", "-f", manifest)
+        self.assertEqual(1, refused.returncode)
+        self.assertIn("(changed before: load balancer second; not changed: load balancer third)", refused.stderr)
+        self.assertIn("second", lab.on("lb1", "loadbalancer", "list"))
+        self.assertNotIn("third", lab.on("lb1", "loadbalancer", "list"))
+
+        # All etcds are killed: traffic, probes and evictions go on.
+        for host in ("lb1", "lb2"):
+            lab.kill(host, "etcd")
+        for host in ("lb1", "lb2"):
+            wait_for(lambda host=host: lab.shown(host, "cluster", "status")["state"] == "CUT_OFF", 30, f"{host} is cut off")
+        self.finish(clients)
+        lab.stop("member1", "tcp80")
+        for host in ("lb1", "lb2"):
+            self.wait_for_member(host, "member1", operating_status="ERROR")
+        clients = self.start_clients()
+        wait_for(lambda: int(lab.client("count", "192.0.2.102", 80)) > 0, 10, "member2 answers")
+        self.assertEqual({"member2"}, set(self.finish_after(clients, 30)))
+
+    def finish_after(self, clients, count):
+        """Lets the clients go on until the members have had so many more connections."""
+        before = int(self.lab.client("count", "192.0.2.102", 80))
+        wait_for(lambda: int(self.lab.client("count", "192.0.2.102", 80)) > before + count, 20, "connections go on")
+        return self.finish(clients)
+
+
+if __name__ == "__main__":
+    support.main()
