@@ -310,7 +310,8 @@ void Model::sweep() {
     auto& flow = flows_[i];
     const auto& member = configuration_.members[flow.member];
     if (flow.forgotten || !member.is_gone()) continue;
-    if (member.is_given_up()) flow.lost = true;
+    // One that is over keeps its next hop, and may go on after all.
+    if (member.is_given_up() && !flow.is_over()) flow.lost = true;
     if (member.standing == Standing::drained_out && flow.at_client.protocol == tcp &&
         !flow.is_over()) {
       flow.lost_by_member = true;
