@@ -3,6 +3,8 @@
 #ifndef SLUICE_BPF_ADMIT_H
 #define SLUICE_BPF_ADMIT_H
 
+#include <bpf/bpf_endian.h>
+
 #include "bpf/clock.h"
 #include "bpf/counters.h"
 #include "bpf/flow_table.h"
@@ -54,12 +56,12 @@ static __always_inline __u8 ip_protocol_of(__u32 flow_protocol)
 						  : IPPROTO_SCTP;
 }
 
-static __always_inline const struct sluice_listener *listener_find(int family, const struct tuple *client)
+static __always_inline const struct sluice_listener *listener_at(int family, const struct tuple *client, __be16 port)
 {
 	if (family == FAMILY4) {
 		struct sluice_listener4_key key = {
 			.address = client->destination.ipv4,
-			.port = client->destination_port,
+			.port = port,
 			.protocol = ip_protocol_of(client->protocol),
 		};
 
@@ -67,11 +69,59 @@ static __always_inline const struct sluice_listener *listener_find(int family, c
 	}
 	struct sluice_listener6_key key = {
 		.address = client->destination,
-		.port = client->destination_port,
+		.port = port,
 		.protocol = ip_protocol_of(client->protocol),
 	};
 
 	return bpf_map_lookup_elem(&listeners6, &key);
+}
+
+/* Finds the range that has the client's destination port. Returns its first port, in network byte order, and its
+ * listener's index from bit 16 on; 0: there is none. */
+__noinline int range_begin(int family, const struct tuple *client)
+{
+	struct sluice_ranges_key key = {.family = family};
+	const struct sluice_port_range *found;
+	const struct sluice_ranges *all;
+	__u64 port;
+	__u32 at = 0;
+
+	if (!client)
+		return 0;
+	key.address = client->destination;
+	key.protocol = ip_protocol_of(client->protocol);
+	all = bpf_map_lookup_elem(&listener_ranges, &key);
+	if (!all)
+		return 0;
+	port = bpf_ntohs(client->destination_port);
+	/* The last range that begins at the port or below it. Without branches, because the verifier would follow all
+	 * ways through the table: a difference below zero has its highest bit set. */
+	for (__u32 step = SLUICE_RANGES_ROOM / 2; step; step /= 2) {
+		__u64 next = at + step, begin = all->ranges[next % SLUICE_RANGES_ROOM].first;
+		__u64 is_one = (next - all->count) & (begin - port - 1);
+
+		at += step & -(__u32)(is_one >> 63);
+	}
+	found = &all->ranges[at % SLUICE_RANGES_ROOM];
+	if (port < found->first || port > found->last)
+		return 0;
+	return (found->listener & SLUICE_STATE_LISTENER_MASK) << 16 | bpf_htons(found->first);
+}
+
+/* Finds the listener of the client's destination, first by its port alone. A range may outlive its listener for a
+ * moment, so what it leads to is compared. */
+static __always_inline const struct sluice_listener *listener_find(int family, const struct tuple *client)
+{
+	const struct sluice_listener *listener = listener_at(family, client, client->destination_port);
+	__u32 range;
+
+	if (listener)
+		return listener;
+	range = range_begin(family, client);
+	if (!range)
+		return NULL;
+	listener = listener_at(family, client, range);
+	return listener && listener->index == range >> 16 ? listener : NULL;
 }
 
 /* Takes a connection that is confirmed now off its address's authenticated ones (authenticate.h). */

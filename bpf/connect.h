@@ -149,7 +149,8 @@ static __always_inline void describe_forward(int family, struct connection *c, c
 		return;
 	}
 	c->forward.new_destination = member->address;
-	c->forward.new_destination_port = member->port;
+	if (member->port)
+		c->forward.new_destination_port = member->port;
 }
 
 static __always_inline __u32 source_port_hash(const struct tuple *client)
@@ -337,7 +338,7 @@ static __always_inline int plan_connection(int family, struct xdp_md *ctx)
 	if (!member || !!(member->flags & SLUICE_MEMBER_IPV6) != (family == FAMILY6))
 		return SLUICE_REASON_NO_MEMBER;
 	describe_forward(family, c, member, mode);
-	if (c->tuple.protocol == SLUICE_FLOW_SCTP && member->port != c->tuple.destination_port)
+	if (c->tuple.protocol == SLUICE_FLOW_SCTP && member->port && member->port != c->tuple.destination_port)
 		return SLUICE_REASON_SCTP_PORTS;
 	if ((why = find_way_to_member(family, ctx, c, member, mode)) != UNDECIDED)
 		return why;

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* `listeners4`, `listeners6`: the addresses and ports to which clients connect, and their pools. `allowed_sources`: the
- * networks that may connect. `source_rates`: recent connections by source. `proven_sources`: those whose SYNs were
- * authenticated. `listener_idle`: how long connections may be silent.
+/* `listeners4`, `listeners6`: the addresses and ports to which clients connect, and their pools. `listener_ranges`: the
+ * ports of listeners that have more than one. `allowed_sources`: the networks that may connect. `source_rates`: recent
+ * connections by source. `proven_sources`: those whose SYNs were authenticated. `listener_idle`: how long connections
+ * may be silent.
  *
  * The controller writes `listeners*` after the pool and the allowed sources that they name; the data plane reads
- * them when a packet for a VIP has no flow. A listener has one entry per address (VIP, floating IPs); they share the
- * index. */
+ * them when a packet for a VIP has no flow. A listener has one entry per address (VIP, floating IPs), under its first
+ * port if it has several; they share the index. */
 #ifndef SLUICE_LISTENER_H
 #define SLUICE_LISTENER_H
 
 #include "types.h"
+#include "vip.h" /* SLUICE_MAX_VIPS */
 
 #define SLUICE_MAX_LISTENERS 4096 /* distinct listeners: the range of `index` */
 #define SLUICE_MAX_LISTENER_ENTRIES 16384
@@ -58,6 +60,34 @@ struct sluice_listener {
 	__be32 snat_source;
 };
 SLUICE_STATIC_ASSERT(sizeof(struct sluice_listener) == 40);
+
+/* `listener_ranges`: the ranges of ports of one address and protocol, lowest first, without overlaps but while the
+ * controller exchanges some. A range leads to its listener's entry in `listeners*`, under its first port. The
+ * controller writes a range before that entry and removes it after it, so the entry may be gone or another listener's:
+ * the data plane compares the index there with the range's. It looks here only if the port is no key of `listeners*`.
+ * Half of the room is for ranges that are being exchanged. */
+#define SLUICE_MAX_RANGES 64 /* of one address and protocol; the data plane looks at 7 of them */
+#define SLUICE_RANGES_ROOM (2 * SLUICE_MAX_RANGES)
+#define SLUICE_MAX_RANGES_ENTRIES (SLUICE_MAX_VIPS * 2 * 3) /* IP versions, protocols; allocated when needed */
+struct sluice_ranges_key {
+	union sluice_address address; /* IPv4: in the first four bytes */
+	__u8 family;                  /* 4 or 6 */
+	__u8 protocol;                /* IPPROTO_* */
+	__u8 zero[6];
+};
+SLUICE_STATIC_ASSERT(sizeof(struct sluice_ranges_key) == 24);
+
+struct sluice_port_range {
+	__u16 first; /* host byte order */
+	__u16 last;
+	__u32 listener; /* its index */
+};
+
+struct sluice_ranges {
+	__u32 count;
+	struct sluice_port_range ranges[SLUICE_RANGES_ROOM];
+};
+SLUICE_STATIC_ASSERT(sizeof(struct sluice_ranges) == 1028);
 
 /* The controller writes `listener_idle` before the listener: seconds, by index; 0: the defaults of maps/flow.h. Only
  * the sweep and the slow path read it, so that an established connection's packets don't pay for it. Both read it
@@ -125,6 +155,14 @@ struct {
 	__type(key, struct sluice_listener6_key);
 	__type(value, struct sluice_listener);
 } listeners6 SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH); /* not a trie: sleepable programs (flow_walk, flow_put) look here, too */
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, SLUICE_MAX_RANGES_ENTRIES);
+	__type(key, struct sluice_ranges_key);
+	__type(value, struct sluice_ranges);
+} listener_ranges SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);

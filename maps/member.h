@@ -41,7 +41,7 @@
 struct sluice_member {
 	struct sluice_id id;
 	union sluice_address address;
-	__be16 port;
+	__be16 port; /* 0: packets keep the port to which the client connected */
 	__u16 flags;
 	__u32 max_connections; /* the confirmed connections that it may have when it gets another one; 0: any number */
 };

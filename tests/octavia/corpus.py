@@ -603,6 +603,9 @@ def own_attributes(section):
                               ("idle_timeout", INTEGERS + [0, 86400, 86401, 1])):
         section.post_each(LISTENERS, "listener", listener, attribute, values)
         section.put_each(f"{LISTENERS}/{{listener}}", "listener", attribute, values)
+    section.post_each(LISTENERS, "listener", {**listener, "protocol_port": 5}, "protocol_port_range",
+                      INTEGERS + [4, 79, 80, 65535, 65536])
+    section.put_each(f"{LISTENERS}/{{listener}}", "listener", "protocol_port_range", [None, 90])
     section.post_each(POOLS, "pool", pool, "forwarding_mode", modes)
     section.put_each(f"{POOLS}/{{pool}}", "pool", "forwarding_mode", modes)
     downs = ["keep", "reset", "drop", "KEEP", "", None, 5]

@@ -224,6 +224,18 @@ void Differential::add_services(reference::Configuration& c, int family) {
     add_listener(c, family, 17, L4::tcp, port, add_pool(c, Mode::dnat, {all.near}, 8080));
   for (const std::uint16_t port : {5088, 5089, 5090, 5091})
     add_listener(c, family, 16, L4::sctp, port, add_pool(c, Mode::fullnat, {all.near}, port));
+  // These have many ports; the members keep them, or have one of their own.
+  const auto many_ports = [&](int on, Mode mode, L4 protocol, std::uint16_t first,
+                              std::uint16_t at_member) {
+    add_listener(c, family, on, protocol, first, add_pool(c, mode, usual, at_member));
+    c.listeners[{address_of(address(family, on)), first, static_cast<std::uint8_t>(protocol)}]
+        .last_port = static_cast<std::uint16_t>(first + 3);
+  };
+  many_ports(16, Mode::fullnat, L4::tcp, 30000, 0);
+  many_ports(17, Mode::dnat, L4::udp, 30000, 0);
+  many_ports(17, Mode::dnat, L4::tcp, 31000, 8080);
+  many_ports(18, Mode::dsr, L4::sctp, 30000, 0);
+  many_ports(19, Mode::ipip, L4::udp, 30000, 0);
   // Only one client may connect.
   add_listener(c, family, 16, L4::tcp, 86, add_pool(c, Mode::fullnat, usual, 8080));
   c.listeners[{address_of(address(family, 16)), 86, 6}].allowed =
@@ -330,7 +342,12 @@ void Differential::write_configuration() {
       value.flags |= SLUICE_LISTENER_RESTRICTED;
       allow(value.index, reference::text_of(*described.allowed), vip.size() == 4 ? 32 : 128);
     }
-    put_listener(reference::text_of(vip), port, static_cast<L4>(protocol), value);
+    const auto l4 = static_cast<L4>(protocol);
+    if (described.last_port) {
+      put_listener(reference::text_of(vip), port, described.last_port, l4, value);
+    } else {
+      put_listener(reference::text_of(vip), port, l4, value);
+    }
   }
 }
 

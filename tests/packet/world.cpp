@@ -323,6 +323,20 @@ void World::put_listener(const std::string& address, std::uint16_t port, L4 prot
   }
 }
 
+void World::put_listener(const std::string& address, std::uint16_t first, std::uint16_t last,
+                         L4 protocol, const sluice_listener& value) {
+  put_listener(address, first, protocol, value);
+  const sluice_ranges_key key{to_address(address),
+                              static_cast<__u8>(is_v6(address) ? 6 : 4),
+                              static_cast<__u8>(protocol),
+                              {}};
+  sluice_ranges ranges{};
+  bpf_map_lookup_elem(map("listener_ranges"), &key, &ranges);
+  ASSERT_LT(ranges.count, SLUICE_RANGES_ROOM);
+  ranges.ranges[ranges.count++] = {first, last, value.index};
+  put(map("listener_ranges"), key, ranges);
+}
+
 void World::set_idle_time(std::uint32_t listener, std::uint32_t seconds) {
   put(map("listener_idle"), listener, seconds);
 }

@@ -97,6 +97,9 @@ class World : public ::testing::Test {
   }
   void put_listener(const std::string& address, std::uint16_t port, L4 protocol,
                     const sluice_listener& value);
+  // The same with the ports from `first` to `last`; ranges of an address come in this order.
+  void put_listener(const std::string& address, std::uint16_t first, std::uint16_t last,
+                    L4 protocol, const sluice_listener& value);
   // Without limits.
   static sluice_listener listener(std::uint32_t pool, std::uint32_t index = 0);
   void allow(std::uint32_t listener, const std::string& network, unsigned bits);

@@ -137,6 +137,9 @@ Packet Generator::client_packet(const Service& service) {
   p.source_port = many_clients_ && chance(80) ? static_cast<std::uint16_t>(20000 + below(20000))
                                               : any_of(client_ports);
   p.destination_port = chance(97) ? port : static_cast<std::uint16_t>(port + 1);
+  // One of the range's ports, or one beside it.
+  if (const auto last = configuration().listeners.at(service).last_port)
+    p.destination_port = static_cast<std::uint16_t>(port - 1 + below(last - port + 3U));
   vary(p);
   return p;
 }

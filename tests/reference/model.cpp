@@ -753,8 +753,23 @@ std::optional<Way> Model::way_to_client(const Arrival& a) const {
   return way;
 }
 
-Fate Model::open(const Arrival& a, const Listener& listener, bool adopted) {
+// The service with the packet's port, or with a range that has it.
+const Service* Model::service_for(const View& view) const {
+  const auto& listeners = configuration_.listeners;
+  const auto exact = listeners.find({view.destination, view.destination_port, view.protocol});
+  if (exact != listeners.end()) return &exact->first;
+  for (const auto& [service, listener] : listeners) {
+    const auto& [address, port, protocol] = service;
+    if (address == view.destination && protocol == view.protocol && port <= view.destination_port &&
+        view.destination_port <= listener.last_port)
+      return &service;
+  }
+  return nullptr;
+}
+
+Fate Model::open(const Arrival& a, const Service& service, bool adopted) {
   const auto& v = a.view;
+  const auto& listener = configuration_.listeners.at(service);
   const auto member = choose(listener.pool, a);
   if (!member) {
     const auto* why = usable_members(listener.pool).empty() ? "no_member" : "member_full";
@@ -762,7 +777,8 @@ Fate Model::open(const Arrival& a, const Listener& listener, bool adopted) {
   }
   const auto& chosen = configuration_.members[*member];
   const auto mode = configuration_.pools[listener.pool].mode;
-  if (v.protocol == sctp && chosen.port != v.destination_port) return dropped("sctp_ports");
+  if (v.protocol == sctp && chosen.port && chosen.port != v.destination_port)
+    return dropped("sctp_ports");
   const bool direct = mode == Mode::dsr || mode == Mode::ipip;
   const auto back = way_to_client(a);
   if (!way_to(configuration_, chosen.address) || (!direct && !back)) return dropped("no_route");
@@ -773,7 +789,7 @@ Fate Model::open(const Arrival& a, const Listener& listener, bool adopted) {
     return dropped("half_open_full");
   Flow flow;
   flow.mode = mode;
-  flow.service = {v.destination, v.destination_port, v.protocol};
+  flow.service = service;
   flow.member = *member;
   flow.at_client = flow.at_member = *tuple_of(v);
   flow.adopted = adopted;
@@ -782,7 +798,7 @@ Fate Model::open(const Arrival& a, const Listener& listener, bool adopted) {
   if (mode == Mode::fullnat) flow.at_member.source = v.destination;
   if (!direct) {
     flow.at_member.destination = chosen.address;
-    flow.at_member.destination_port = chosen.port;
+    if (chosen.port) flow.at_member.destination_port = chosen.port;
   }
   const bool crowded = is_crowded(flow);
   for (int slots = direct ? 1 : 2; crowded && slots > 0; --slots) one_gave_way(v.source, false);
@@ -815,13 +831,11 @@ Fate Model::for_vip(const Arrival& a, const Vip& vip) {
     return answer ? answered(*answer, "echo_answered") : dropped("unsupported_protocol");
   }
   if (!is_balanced(v.protocol)) return dropped("unsupported_protocol");
-  const auto service =
-      configuration_.listeners.find({v.destination, v.destination_port, v.protocol});
-  if (service == configuration_.listeners.end())
-    return vip.rejects ? rejected(a.frame, v, "no_listener") : dropped("no_listener");
-  const auto& listener = service->second;
+  const auto* service = service_for(v);
+  if (!service) return vip.rejects ? rejected(a.frame, v, "no_listener") : dropped("no_listener");
+  const auto& listener = configuration_.listeners.at(*service);
   const auto& pool = configuration_.pools[listener.pool];
-  if (v.protocol == tcp && (v.opens || v.aborts) && authenticates(service->first, listener)) {
+  if (v.protocol == tcp && (v.opens || v.aborts) && authenticates(*service, listener)) {
     if (const auto fate = authenticate(a, listener)) return *fate;
   }
   const bool opens = v.protocol == udp || v.opens;
@@ -829,10 +843,9 @@ Fate Model::for_vip(const Arrival& a, const Vip& vip) {
       !opens && pool.hashes() && pool.mode != Mode::fullnat && !v.accepts && !v.ends && !v.aborts;
   if (!opens && !adopted) return vip.rejects ? rejected(a.frame, v, "no_flow") : dropped("no_flow");
   if (v.ttl <= 1) return time_exceeded(a.frame, v, v.destination);
-  if (const auto why = refusal(service->first, listener, v.source); !why.empty())
-    return dropped(why);
+  if (const auto why = refusal(*service, listener, v.source); !why.empty()) return dropped(why);
   if (is_unfinished(a.frame, v)) return dropped("partial_checksum");
-  return open(a, listener, adopted);
+  return open(a, *service, adopted);
 }
 
 // A client's packet to a member's own address must not look there like its connection through a

@@ -69,6 +69,8 @@ enum class Authentication { off, crowded, always };
 
 struct Listener {
   std::size_t pool = 0;
+  std::uint16_t last_port =
+      0;  // of a range that begins with the service's port; 0: that port alone
   Authentication authentication = Authentication::off;
   bool resets = false;               // tells clients that there is no member
   std::optional<Address> allowed;    // the only client that may open connections
@@ -98,7 +100,7 @@ struct Route {
   std::optional<Way> way;  // nothing: there is none
   bool on_link = false;    // the next hop is the address itself; its MAC is a neighbour's
 };
-// A service: address, port, IP protocol.
+// A service: address, port (of a range the first one), IP protocol.
 using Service = std::tuple<Address, std::uint16_t, std::uint8_t>;
 
 struct Configuration {
@@ -217,7 +219,8 @@ class Model {
   std::optional<Fate> icmp_error(const Arrival& a);
   Fate for_vip(const Arrival& a, const Vip& vip);
   Fate for_others(const Arrival& a);
-  Fate open(const Arrival& a, const Listener& listener, bool adopted);
+  Fate open(const Arrival& a, const Service& service, bool adopted);
+  const Service* service_for(const View& view) const;
 
   std::optional<Direction> find(const Tuple& tuple) const;
   std::optional<Tuple> tuple_of(const View& view) const;

@@ -37,9 +37,10 @@ struct VipEntry {
 
 struct MemberEntry {
   IpAddress address;
-  std::uint16_t port = 0;  // host byte order
-  bool usable = false;     // is in its pool's ring
-  bool failed = false;     // its monitor says that it is down
+  std::uint16_t port =
+      0;                // host byte order; 0: packets keep the port to which the client connected
+  bool usable = false;  // is in its pool's ring
+  bool failed = false;  // its monitor says that it is down
   model::ForwardingMode forwarding_mode = model::ForwardingMode::fullnat;  // its pool's
   bool given_up =
       false;           // failed, or drained for long enough: clients that still send to it are told
@@ -79,7 +80,7 @@ struct PoolEntry {
 
 struct ListenerKey {
   IpAddress address;
-  std::uint16_t port = 0;                           // host byte order
+  std::uint16_t port = 0;                           // the first one, host byte order
   model::Protocol protocol = model::Protocol::tcp;  // a transport()
 
   auto operator<=>(const ListenerKey& other) const {
@@ -109,6 +110,7 @@ struct ListenerEntry {
   // In which a member has to answer a SYN or INIT, in tenths of a second; the client's next one
   // after that goes to another member. 0: as long as the client tries.
   std::uint32_t connect_tenths = 0;
+  std::uint16_t last_port = 0;  // of a range that begins with the key's port; 0: that port alone
 
   bool operator==(const ListenerEntry&) const = default;
 };

@@ -257,6 +257,9 @@ void add_listener(DataPlaneState& state, const model::Model& model,
     entry.idle_seconds = idle_seconds(listener);
     entry.idle_resets = listener.on_idle == model::IdleEnd::reset;
     entry.connect_tenths = connect_tenths(listener);
+    if (model::last_port(listener) != listener.protocol_port) {
+      entry.last_port = model::last_port(listener);
+    }
     const auto pool = listener.default_pool_id.value_or(Uuid{});
     if (has_entry(model, pool, address)) entry.pool = pool;
   }

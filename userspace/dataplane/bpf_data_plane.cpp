@@ -60,7 +60,7 @@ Result<void> DataPlaneOverMaps::recover_listeners() {
   for (const auto& [key, listener] : *entries) {
     if (auto done = recover_listener(key, listener); !done) return done;
   }
-  return {};
+  return listener_ranges_.remove_strangers(*entries);
 }
 
 Result<void> DataPlaneOverMaps::recover_listener(const control::ListenerKey& key,
@@ -134,6 +134,9 @@ Result<DataPlaneState> DataPlaneOverMaps::read() {
     auto& entry = state.listeners[key] = from_map(listener);
     entry.pool = pool_of(key, listener.pool);
     if (listener.index < idle->size()) read_idle_word((*idle)[listener.index].second, entry);
+    const auto last_port = listener_ranges_.last_port(key, listener.index);
+    if (!last_port) return tl::unexpected(last_port.error());
+    entry.last_port = *last_port;
     const auto networks = allowed->find(listener.index);
     if (listener.flags & SLUICE_LISTENER_RESTRICTED && networks != allowed->end()) {
       entry.allowed_cidrs = networks->second;
@@ -192,6 +195,10 @@ Result<std::optional<sluice_listener>> DataPlaneOverMaps::find_listener(
 // Reading a listener's allowed networks takes reading those of all listeners.
 DataPlaneOverMaps::Held DataPlaneOverMaps::held(const control::PutListener& put) const {
   if (!put.entry.allowed_cidrs.empty()) return std::optional<bool>();
+  const auto index = listener_indices_.find(put.entry.listener);
+  if (!index) return std::optional(false);
+  const auto last_port = listener_ranges_.last_port(put.key, *index);
+  if (!last_port) return tl::unexpected(last_port.error());
   return judged(find_listener(put.key), [&](const std::optional<sluice_listener>& found) {
     if (!found || found->flags & SLUICE_LISTENER_RESTRICTED) return false;
     auto entry = from_map(*found);
@@ -199,6 +206,7 @@ DataPlaneOverMaps::Held DataPlaneOverMaps::held(const control::PutListener& put)
     const bool same_pool =
         put.entry.pool.is_nil() ? found->pool == SLUICE_NO_INDEX : pool && found->pool == *pool;
     entry.pool = put.entry.pool;
+    entry.last_port = *last_port;
     return same_pool && entry == put.entry;
   });
 }

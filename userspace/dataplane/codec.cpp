@@ -277,6 +277,13 @@ control::ListenerEntry from_map(const sluice_listener& listener) {
   return entry;
 }
 
+sluice_ranges_key ranges_key(const control::ListenerKey& key) {
+  return {to_map(key.address),
+          static_cast<__u8>(key.address.is_v4() ? 4 : 6),
+          ip_protocol(key.protocol),
+          {}};
+}
+
 sluice_allowed_key to_map(std::uint32_t listener, const IpNetwork& network) {
   sluice_allowed_key key{};
   key.listener = listener;

@@ -43,11 +43,15 @@ Result<control::ListenerKey> from_map(const sluice_listener6_key& key);
 
 sluice_listener to_map(const control::ListenerEntry& entry, std::uint32_t index,
                        std::uint32_t pool);
-// The result lacks pool and allowed_cidrs, which are in other maps, and the source of IPv6 flows.
+// The result lacks pool, allowed_cidrs and last_port, which are in other maps, and the source of
+// IPv6 flows.
 control::ListenerEntry from_map(const sluice_listener& listener);
 // The part of an entry that is in `listener_idle`.
 std::uint32_t idle_word(const control::ListenerEntry& entry);
 void read_idle_word(std::uint32_t word, control::ListenerEntry& entry);
+
+// The key of `listener_ranges` for this listener's address and protocol.
+sluice_ranges_key ranges_key(const control::ListenerKey& key);
 
 sluice_allowed_key to_map(std::uint32_t listener, const IpNetwork& network);
 IpNetwork from_map(const sluice_allowed_key& key);

@@ -223,6 +223,7 @@ Result<void> DataPlaneOverMaps::run(const control::PutListener& put) {
   if (!index) return tl::unexpected(index.error());
 
   auto written = allowed_sources_.add(*index, put.entry.allowed_cidrs);
+  if (written) written = listener_ranges_.set(put.key, *index, put.entry.last_port);
   if (written) written = listener_idle_.put(*index, idle_word(put.entry));
   if (written) {
     written = write_listener(put.key, to_map(put.entry, *index, pool.value_or(SLUICE_NO_INDEX)));
@@ -242,6 +243,7 @@ Result<void> DataPlaneOverMaps::run(const control::RemoveListener& remove) {
   const auto erased = remove.key.address.is_v4() ? listeners4_.erase(to_map4(remove.key))
                                                  : listeners6_.erase(to_map6(remove.key));
   if (!erased) return tl::unexpected(erased.error());
+  if (auto done = listener_ranges_.set(remove.key, 0, 0); !done) return done;
   const auto former = note_entry(remove.key, Uuid{});
   return former.is_nil() ? Result<void>() : release_listener_if_unused(former);
 }

@@ -22,6 +22,7 @@
 #include "dataplane/bpf_data_plane.hpp"
 #include "dataplane/index_table.hpp"
 #include "dataplane/inspection_of_maps.hpp"
+#include "dataplane/listener_ranges.hpp"
 #include "dataplane/rings.hpp"
 #include "dataplane/slow_lane.hpp"
 #include "kernel/map.hpp"
@@ -155,6 +156,7 @@ class DataPlaneOverMaps : public BpfDataPlane {
   kernel::Map<sluice_address, sluice_vip> vips6_{program_, "vips6"};
   kernel::Map<sluice_listener4_key, sluice_listener> listeners4_{program_, "listeners4"};
   kernel::Map<sluice_listener6_key, sluice_listener> listeners6_{program_, "listeners6"};
+  ListenerRanges listener_ranges_{program_};
   AllowedSources allowed_sources_{program_};
   kernel::ArrayMap<sluice_pool> pools_{program_, "pools"};
   kernel::ArrayMap<sluice_member> members_{program_, "members"};

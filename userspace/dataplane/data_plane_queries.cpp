@@ -20,6 +20,7 @@ model::Supported DataPlaneOverMaps::supported() const {
   supported.room = {.vips = SLUICE_MAX_VIPS,
                     .listeners = SLUICE_MAX_LISTENERS,
                     .listener_entries = SLUICE_MAX_LISTENER_ENTRIES,
+                    .port_ranges = SLUICE_MAX_RANGES,
                     .pools = SLUICE_MAX_POOLS,
                     .members = SLUICE_MAX_MEMBERS};
   return supported;

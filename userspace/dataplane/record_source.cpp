@@ -10,6 +10,7 @@
 
 #include "base/fd.hpp"
 #include "dataplane/codec.hpp"
+#include "dataplane/listener_ranges.hpp"
 #include "kernel/libbpf_log.hpp"
 #include "kernel/map.hpp"
 #include "kernel/object.hpp"
@@ -43,6 +44,7 @@ class SourceOverMaps : public records::Source {
         losses_(program, "record_losses"),
         listeners4_(program, "listeners4"),
         listeners6_(program, "listeners6"),
+        ranges_(program, "listener_ranges"),
         members_(program, "members") {}
 
   Result<void> open() {
@@ -82,25 +84,34 @@ class SourceOverMaps : public records::Source {
     (*static_cast<SourceOverMaps*>(self)->take_)({static_cast<const std::byte*>(data), size});
     return 0;
   }
+  // Calls `look` with the connection's port, and if that has no entry with the first port of the
+  // range that has it.
+  template <typename Look>
+  Listener by_port(const records::Connection& c, Look look) const {
+    if (auto found = look(c.vip.port); !found || *found) return found;
+    const auto ranges =
+        ranges_.map.lookup({c.vip.address, static_cast<__u8>(c.is_ipv6 ? 6 : 4), c.protocol, {}});
+    if (!ranges) return tl::unexpected(ranges.error());
+    if (!*ranges) return std::optional<sluice_listener>();
+    const auto first = range_with(**ranges, c.vip.port);
+    return first ? look(*first) : std::optional<sluice_listener>();
+  }
   Listener listener4(const records::Connection& c) const {
-    sluice_listener4_key key{};
-    key.address = c.vip.address.ipv4;
-    key.port = htons(c.vip.port);
-    key.protocol = c.protocol;
-    return listeners4_.map.lookup(key);
+    return by_port(c, [&](std::uint16_t port) {
+      return listeners4_.map.lookup({c.vip.address.ipv4, htons(port), c.protocol, 0});
+    });
   }
   Listener listener6(const records::Connection& c) const {
-    sluice_listener6_key key{};
-    key.address = c.vip.address;
-    key.port = htons(c.vip.port);
-    key.protocol = c.protocol;
-    return listeners6_.map.lookup(key);
+    return by_port(c, [&](std::uint16_t port) {
+      return listeners6_.map.lookup({c.vip.address, htons(port), c.protocol, {}});
+    });
   }
 
   UniqueFd records_;
   Own<kernel::CounterMap<std::uint64_t>> losses_;
   Own<kernel::Map<sluice_listener4_key, sluice_listener>> listeners4_;
   Own<kernel::Map<sluice_listener6_key, sluice_listener>> listeners6_;
+  Own<kernel::Map<sluice_ranges_key, sluice_ranges>> ranges_;
   Own<kernel::Map<std::uint32_t, sluice_member>> members_;
   std::unique_ptr<ring_buffer, CloseRing> ring_;
   const Take* take_ = nullptr;

@@ -204,11 +204,21 @@ Result<void> check_on_idle(const Listener& listener) {
                            "Only ends of TCP connections can be reset.");
 }
 
+Result<void> check_range_of_ports(const Listener& listener) {
+  if (auto ok = check_range("protocol_port_range", last_port(listener), port_range); !ok) return ok;
+  if (last_port(listener) >= listener.protocol_port) return {};
+  return invalid_attribute(
+      "protocol_port_range", std::to_string(last_port(listener)),
+      fmt::format("Value is the last port of the range, which begins with protocol_port {}.",
+                  listener.protocol_port));
+}
+
 Result<void> check(const Listener& listener) {
   return first_failure({
       check_common(listener),
       check_length("description", listener.description),
       check_range("protocol_port", listener.protocol_port, port_range),
+      check_range_of_ports(listener),
       check_range("connection_limit", listener.connection_limit, connection_limit_range),
       check_range("new_connection_limit", listener.new_connection_limit, connection_limit_range),
       check_range("idle_timeout", listener.idle_timeout_seconds.value_or(1), idle_timeout_range),
@@ -231,7 +241,7 @@ Result<void> check(const Member& member) {
   return first_failure({
       check_common(member),
       check_member_address("member address", member.address),
-      check_range("protocol_port", member.protocol_port, port_range),
+      check_range("protocol_port", member.protocol_port, member_port_range),
       check_range("weight", member.weight, weight_range),
       check_range("max_connections", member.max_connections.value_or(1), max_connections_range),
       member.monitor_address

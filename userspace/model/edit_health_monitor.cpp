@@ -43,13 +43,22 @@ Result<void> check_on_pool(const HealthMonitor& monitor, const Pool& pool) {
   return {};
 }
 
+Result<void> check_members(const Model& model, const HealthMonitor& monitor) {
+  for (const auto* member : model.members.with(Facet::parent, monitor.pool_id)) {
+    if (auto ok = check_port_to_probe(*member, &monitor); !ok) return ok;
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<Uuid> add(Model& model, HealthMonitor monitor, Timestamp now) {
   const auto pool = find(model.pools, monitor.pool_id);
   if (!pool) return tl::unexpected(pool.error());
   begin(monitor, (*pool)->project_id, now);
-  if (auto ok = first_failure({check_on_pool(monitor, **pool), check_quota(model, monitor)}); !ok) {
+  if (auto ok = first_failure({check_on_pool(monitor, **pool), check_members(model, monitor),
+                               check_quota(model, monitor)});
+      !ok) {
     return tl::unexpected(std::move(ok.error()));
   }
   if (monitor_of(model, monitor.pool_id) != nullptr) {

@@ -9,19 +9,26 @@
 namespace sluice::model {
 namespace {
 
-// Checks that no other listener of the load balancer has the port with the same protocol on the
-// wire: TCP, HTTP and HTTPS exclude each other.
-Result<void> check_port_is_free(const Model& model, const Listener& listener) {
+// Checks that no other listener of the load balancer has one of the ports with the same protocol on
+// the wire: TCP, HTTP and HTTPS exclude each other.
+Result<void> check_ports_are_free(const Model& model, const Listener& listener) {
   for (const auto* sibling : model.listeners.with(Facet::parent, listener.load_balancer_id)) {
     const auto& other = *sibling;
     if (transport(other.protocol) != transport(listener.protocol) ||
-        other.protocol_port != listener.protocol_port) {
+        last_port(other) < listener.protocol_port || last_port(listener) < other.protocol_port) {
       continue;
     }
+    if (!listener.protocol_port_range && !other.protocol_port_range) {
+      return fail(ErrorKind::conflict,
+                  fmt::format("Another Listener on this Load Balancer is already using protocol {} "
+                              "and protocol_port {}",
+                              name(other.protocol), listener.protocol_port));
+    }
     return fail(ErrorKind::conflict,
-                fmt::format("Another Listener on this Load Balancer is already using protocol {} "
-                            "and protocol_port {}",
-                            name(other.protocol), listener.protocol_port));
+                fmt::format("Another Listener on this Load Balancer, {}, is already using protocol "
+                            "{} and protocol_port {}",
+                            other.name.empty() ? to_string(other.id) : other.name,
+                            name(other.protocol), ports_text(other)));
   }
   return {};
 }
@@ -61,7 +68,7 @@ Result<Uuid> add(Model& model, Listener listener, Timestamp now) {
   begin(listener, (*owner)->project_id, now);
   if (auto ok =
           first_failure({check(listener), check_default_pool(model, listener),
-                         check_port_is_free(model, listener),
+                         check_ports_are_free(model, listener),
                          check_allowed_cidrs(**owner, listener), check_quota(model, listener)});
       !ok) {
     return tl::unexpected(std::move(ok.error()));
@@ -83,6 +90,7 @@ Result<void> replace(Model& model, Listener listener, Timestamp now) {
   if (listener.load_balancer_id != old.load_balancer_id) return fixed("loadbalancer_id");
   if (listener.protocol != old.protocol) return fixed("protocol");
   if (listener.protocol_port != old.protocol_port) return fixed("protocol_port");
+  if (listener.protocol_port_range != old.protocol_port_range) return fixed("protocol_port_range");
   const auto& owner = model.load_balancers.at(old.load_balancer_id);
   if (auto ok = first_failure({check(listener), check_allowed_cidrs(owner, listener),
                                check_default_pool(model, listener)});

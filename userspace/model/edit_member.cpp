@@ -3,6 +3,7 @@
 #include "model/checks.hpp"
 #include "model/edit.hpp"
 #include "model/edit_steps.hpp"
+#include "model/status.hpp"
 #include "model/vips.hpp"
 
 namespace sluice::model {
@@ -56,7 +57,9 @@ Result<Uuid> add(Model& model, Member member, Timestamp now) {
   if (!pool) return tl::unexpected(pool.error());
   begin(member, (*pool)->project_id, now);
   if (auto ok = first_failure({check(member), check_not_a_vip(model, member),
-                               check_not_on_pool(model, member), check_quota(model, member)});
+                               check_not_on_pool(model, member),
+                               check_port_to_probe(member, monitor_of(model, member.pool_id)),
+                               check_quota(model, member)});
       !ok) {
     return tl::unexpected(std::move(ok.error()));
   }
@@ -77,7 +80,10 @@ Result<void> replace(Model& model, Member member, Timestamp now) {
   if (member.address != old.address) return fixed("address");
   if (member.protocol_port != old.protocol_port) return fixed("protocol_port");
   if (member.subnet_id != old.subnet_id) return fixed("subnet_id");
-  if (auto ok = check(member); !ok) return ok;
+  const auto* monitor = monitor_of(model, member.pool_id);
+  if (auto ok = first_failure({check(member), check_port_to_probe(member, monitor)}); !ok) {
+    return ok;
+  }
 
   time_drain(member, old, model.pools.at(old.pool_id), now);
   mark_pool(model, old.pool_id);

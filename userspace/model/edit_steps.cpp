@@ -152,6 +152,18 @@ Result<void> check_idle_end_fits(const Listener& listener, const Pool& pool) {
                           longest_direct_idle_timeout, name(pool.forwarding_mode)));
 }
 
+Result<void> check_port_to_probe(const Member& member, const HealthMonitor* monitor) {
+  if (member.protocol_port != 0 || member.monitor_port || !monitor ||
+      monitor->type == MonitorType::ping) {
+    return {};
+  }
+  return fail(
+      ErrorKind::invalid,
+      fmt::format("Validation failure: Member {} keeps the client's port (protocol_port 0), "
+                  "so the {} health monitor of its pool needs its monitor_port.",
+                  member.address.to_string(), name(monitor->type)));
+}
+
 void erase_pool(Model& model, Uuid pool, Timestamp now) {
   for (const auto& id : ids(model.listeners.with(Facet::default_pool, pool))) {
     const auto listener = model.listeners.change(id);

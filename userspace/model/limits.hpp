@@ -21,6 +21,7 @@ struct Range {
 };
 
 inline constexpr Range port_range{1, 65535};
+inline constexpr Range member_port_range{0, 65535};  // 0: the port to which the client connected
 inline constexpr Range weight_range{0, 256};
 inline constexpr Range retries_range{1, 10};  // max_retries and max_retries_down
 inline constexpr Range connection_limit_range{-1, 2'147'483'647};

@@ -1,6 +1,7 @@
 #include "model/names.hpp"
 
 #include <array>
+#include <string>
 #include <utility>
 
 namespace sluice::model {
@@ -161,6 +162,11 @@ std::optional<MonitorType> parse_monitor_type(std::string_view text) {
 }
 std::optional<Health> parse_health(std::string_view text) {
   return parse(healths, text);
+}
+
+std::string ports_text(const Listener& listener) {
+  const auto first = std::to_string(listener.protocol_port);
+  return listener.protocol_port_range ? first + "-" + std::to_string(last_port(listener)) : first;
 }
 
 }  // namespace sluice::model

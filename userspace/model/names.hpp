@@ -3,6 +3,7 @@
 #pragma once
 
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include "model/objects.hpp"
@@ -22,6 +23,9 @@ std::string_view name(MemberDownMode value);
 std::string_view name(SessionPersistence value);
 std::string_view name(MonitorType value);
 std::string_view name(Health value);
+
+// A listener's ports: "80" or "30000-30099".
+std::string ports_text(const Listener& listener);
 
 // The service's names of its objects, as errors say them: "Load Balancer 2b2a... not found."
 constexpr std::string_view kind_of(const LoadBalancer&) {

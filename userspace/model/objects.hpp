@@ -105,7 +105,8 @@ struct Listener : Object {
   std::string description;
   Uuid load_balancer_id{};
   Protocol protocol = Protocol::tcp;
-  std::uint16_t protocol_port = 0;  // host byte order
+  std::uint16_t protocol_port = 0;                   // host byte order; of a range: the first one
+  std::optional<std::uint16_t> protocol_port_range;  // the last one; unset: there is one port
   std::optional<Uuid> default_pool_id;
   std::vector<IpNetwork> allowed_cidrs;  // who may connect; empty: everybody
   std::int32_t connection_limit = -1;
@@ -124,6 +125,11 @@ struct Listener : Object {
 
   bool operator==(const Listener&) const = default;
 };
+
+// The last port of a listener's range; of a listener with one port that one.
+constexpr std::uint16_t last_port(const Listener& listener) {
+  return listener.protocol_port_range.value_or(listener.protocol_port);
+}
 
 struct Pool : Object {
   std::string description;
@@ -150,9 +156,9 @@ struct Pool : Object {
 struct Member : Object {
   Uuid pool_id{};
   IpAddress address;
-  std::uint16_t protocol_port = 0;
-  std::uint16_t weight = 1;  // 0..256; 0 drains
-  bool backup = false;       // serves only while every other member is down
+  std::uint16_t protocol_port = 0;  // 0: the port to which the client connected
+  std::uint16_t weight = 1;         // 0..256; 0 drains
+  bool backup = false;              // serves only while every other member is down
   std::optional<std::string> subnet_id;
   std::optional<IpAddress> monitor_address;
   std::optional<std::uint16_t> monitor_port;

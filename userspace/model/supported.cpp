@@ -56,19 +56,38 @@ Result<void> check(const Supported& supported, const Model& model, const Floatin
 // compute it can't change them.
 Result<void> check_sctp_port(const Supported& supported, const Listener& listener,
                              const Member& member) {
-  if (supported.sctp_ports || listener.protocol != Protocol::sctp ||
-      listener.protocol_port == member.protocol_port) {
+  const bool same = last_port(listener) == listener.protocol_port &&
+                    listener.protocol_port == member.protocol_port;
+  if (supported.sctp_ports || listener.protocol != Protocol::sctp || member.protocol_port == 0 ||
+      same) {
     return {};
   }
-  return unsupported_option(
-      fmt::format("SCTP ports cannot be translated: listener {} has port {}, member {} has {}; "
-                  "give both the same",
-                  to_string(listener.id), listener.protocol_port, member.address.to_string(),
-                  member.protocol_port));
+  return unsupported_option(fmt::format(
+      "SCTP ports cannot be translated: listener {} has port {}, member {} has {}; "
+      "give both the same{}",
+      to_string(listener.id), ports_text(listener), member.address.to_string(),
+      member.protocol_port, listener.protocol_port_range ? ", which is port 0 of the member" : ""));
+}
+
+Result<void> check_room_for_range(const Supported& supported, const Model& model,
+                                  const Listener& object) {
+  if (!object.protocol_port_range) return {};
+  std::size_t ranges = 0;
+  for (const auto* other : model.listeners.with(Facet::parent, object.load_balancer_id)) {
+    ranges +=
+        other->protocol_port_range && transport(other->protocol) == transport(object.protocol);
+  }
+  if (ranges <= supported.room.port_ranges) return {};
+  return fail(ErrorKind::forbidden,
+              fmt::format("Quota has been met for resources: {}", kind_of(object)),
+              fmt::format("the data plane has room for {} ranges of ports for each load balancer "
+                          "and protocol",
+                          supported.room.port_ranges));
 }
 
 Result<void> check(const Supported& supported, const Model& model, const Listener& object) {
   if (auto ok = check_transport(supported, object.protocol); !ok) return ok;
+  if (auto ok = check_room_for_range(supported, model, object); !ok) return ok;
   if (object.default_pool_id) {
     for (const auto* member : model.members.with(Facet::parent, *object.default_pool_id)) {
       if (auto ok = check_sctp_port(supported, object, *member); !ok) return ok;

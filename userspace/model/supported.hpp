@@ -21,6 +21,7 @@ struct Room {
   std::size_t vips = plenty;  // floating IPs included
   std::size_t listeners = plenty;
   std::size_t listener_entries = plenty;  // one per listener and address of its load balancer
+  std::size_t port_ranges = plenty;       // of one load balancer and transport()
   std::size_t pools = plenty;
   std::size_t members = plenty;
 };

@@ -68,6 +68,7 @@ void columns(Visitor& visit, T& object) {
   visit("load_balancer_id", object.load_balancer_id);
   visit("protocol", object.protocol);
   visit("protocol_port", object.protocol_port);
+  visit("protocol_port_range", object.protocol_port_range);
   visit("default_pool_id", object.default_pool_id);
   visit("allowed_cidrs", object.allowed_cidrs);
   visit("connection_limit", object.connection_limit);

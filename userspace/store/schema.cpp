@@ -267,6 +267,10 @@ ALTER TABLE pools ADD COLUMN slow_start_seconds INTEGER;
                                       // 13 -> 14: idle times that end with resets.
                                       R"sql(
 ALTER TABLE listeners ADD COLUMN on_idle TEXT NOT NULL DEFAULT 'forget';
+)sql",
+                                      // 14 -> 15: listeners with several ports.
+                                      R"sql(
+ALTER TABLE listeners ADD COLUMN protocol_port_range INTEGER;
 )sql"};
 
 constexpr int has_identity = 6;

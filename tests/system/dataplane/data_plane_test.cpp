@@ -2,6 +2,7 @@
 // same maps finds everything again, and indices go to new objects only when no flow is left on
 // them.
 #include "dataplane/bpf_data_plane.hpp"
+#include "dataplane/codec.hpp"
 #include "dataplane/reasons.hpp"
 
 #include <arpa/inet.h>
@@ -375,6 +376,86 @@ TEST_F(DataPlaneTest, IPv6AndEveryLimitAreReadBack) {
   apply(RemovePool{pool6});
   apply(RemoveMember{first});
   EXPECT_EQ(read(), DataPlaneState{});
+}
+
+// The ranges that packets of this address and protocol meet.
+std::vector<std::pair<int, int>> ranges_in(int map, const control::ListenerKey& at) {
+  const auto key = ranges_key(at);
+  sluice_ranges ranges{};
+  std::vector<std::pair<int, int>> all;
+  if (bpf_map_lookup_elem(map, &key, &ranges) != 0) return all;
+  for (__u32 i = 0; i < ranges.count; ++i)
+    all.emplace_back(ranges.ranges[i].first, ranges.ranges[i].last);
+  return all;
+}
+
+TEST_F(DataPlaneTest, RangesOfPortsComeChangeAndGoWithTheirListeners) {
+  put_everything();
+  using Ranges = std::vector<std::pair<int, int>>;
+  const auto at = [&](std::uint16_t port, const IpAddress& address) {
+    return ListenerKey{address, port, model::Protocol::udp};
+  };
+  const auto ranges = [&](const IpAddress& address) {
+    return ranges_in(map("listener_ranges"), at(1, address));
+  };
+  const auto entry = [&](std::uint16_t last) {
+    control::ListenerEntry result{new_uuid(), {}, vip};
+    result.last_port = last;
+    return result;
+  };
+  const auto index_of = [&](const Uuid& id) {
+    for (const auto port : {30000, 40000}) {
+      const auto key4 = to_map4(at(static_cast<std::uint16_t>(port), vip));
+      sluice_listener found{};
+      if (bpf_map_lookup_elem(map("listeners4"), &key4, &found) == 0 && from_map(found.id) == id)
+        return found.index;
+    }
+    return ~0U;
+  };
+  const auto late = entry(40099), early = entry(30099);
+  const auto before = read();
+  apply(PutListener{at(40000, vip), late});
+  apply(PutListener{at(30000, vip), early});
+  const auto ipv6 = ip("2001:db8::16");
+  auto of_ipv6 = entry(65535);
+  of_ipv6.snat_source = {};
+  apply(PutListener{at(1, ipv6), of_ipv6});
+  EXPECT_EQ(ranges(vip), (Ranges{{30000, 30099}, {40000, 40099}}));
+  EXPECT_EQ(ranges(ipv6), (Ranges{{1, 65535}}));
+  EXPECT_EQ(read().listeners.at(at(40000, vip)), late);
+  EXPECT_EQ(plane->holds({PutListener{at(40000, vip), late}}).value(), true);
+  EXPECT_EQ(plane->holds({PutListener{at(40000, vip), entry(40098)}}).value(), false);
+  // Somebody has taken a range away, and a process that ended between two writes left some too
+  // many.
+  auto key_of_ipv6 = ranges_key(at(1, ipv6));
+  ASSERT_EQ(bpf_map_delete_elem(map("listener_ranges"), &key_of_ipv6), 0);
+  const auto key_of_vip = ranges_key(at(1, vip));
+  sluice_ranges damaged{};
+  damaged.count = 3;
+  damaged.ranges[0] = {1, 100, 0};
+  damaged.ranges[1] = {30000, 30099, 4095};
+  damaged.ranges[2] = {40000, 40099, index_of(late.listener)};
+  ASSERT_EQ(bpf_map_update_elem(map("listener_ranges"), &key_of_vip, &damaged, BPF_ANY), 0);
+  auto key_of_nobody = ranges_key({ip("10.0.0.99"), 1, model::Protocol::tcp});
+  ASSERT_EQ(bpf_map_update_elem(map("listener_ranges"), &key_of_nobody, &damaged, BPF_ANY), 0);
+  restart();
+  EXPECT_EQ(ranges(vip), (Ranges{{40000, 40099}}));
+  EXPECT_NE(bpf_map_lookup_elem(map("listener_ranges"), &key_of_nobody, &damaged), 0);
+  EXPECT_EQ(read().listeners.at(at(40000, vip)), late);
+  EXPECT_EQ(read().listeners.at(at(1, ipv6)).last_port, 0) << "so it is put again";
+  apply(PutListener{at(1, ipv6), of_ipv6});
+  EXPECT_EQ(ranges(ipv6), (Ranges{{1, 65535}}));
+
+  apply(PutListener{at(30000, vip), entry(30009)});
+  EXPECT_EQ(ranges(vip), (Ranges{{30000, 30009}, {40000, 40099}}));
+  apply(PutListener{at(40000, vip), entry(0)});
+  EXPECT_EQ(ranges(vip), (Ranges{{30000, 30009}}));
+  apply(RemoveListener{at(30000, vip)});
+  apply(RemoveListener{at(40000, vip)});
+  apply(RemoveListener{at(1, ipv6)});
+  EXPECT_EQ(ranges(vip), Ranges());
+  EXPECT_NE(bpf_map_lookup_elem(map("listener_ranges"), &key_of_vip, &damaged), 0);
+  EXPECT_EQ(read(), before);
 }
 
 TEST_F(DataPlaneTest, APoolHasAnEntryForEachIpVersion) {

@@ -214,6 +214,20 @@ INSTANTIATE_TEST_SUITE_P(
             409,
             "Another Listener on this Load Balancer is already using protocol TCP and "
             "protocol_port 80"},
+        Row{"last_port_below_the_first", "POST", LISTENERS,
+            R"({"listener": {"loadbalancer_id": "{lb}", "protocol": "TCP", "protocol_port": 99,
+                             "protocol_port_range": 98}})",
+            400,
+            "field/attribute protocol_port_range. Value: '98'. Value is the last port of the "
+            "range, "
+            "which begins with protocol_port 99."},
+        Row{"last_port_too_high", "POST", LISTENERS,
+            R"({"listener": {"loadbalancer_id": "{lb}", "protocol": "TCP", "protocol_port": 99,
+                             "protocol_port_range": 65536}})",
+            400, "protocol_port_range. Value: '65536'. Value should be lower or equal to 65535"},
+        Row{"new_range", "PUT", LISTENERS "/{listener}",
+            R"({"listener": {"protocol_port_range": 99}})", 400,
+            "Unknown attribute for argument listener_.listener: protocol_port_range"},
         Row{"new_port", "PUT", LISTENERS "/{listener}", R"({"listener": {"protocol_port": 81}})",
             400, "Unknown attribute for argument listener_.listener: protocol_port"},
         Row{"connection_limit", "PUT", LISTENERS "/{listener}",
@@ -325,8 +339,9 @@ INSTANTIATE_TEST_SUITE_P(
         Row{"metadata_address", "POST", MEMBERS,
             R"({"member": {"address": "169.254.169.254", "protocol_port": 80}})", 400,
             "169.254.169.254 is not a valid option for member address"},
-        Row{"port_0", "POST", MEMBERS, R"({"member": {"address": "10.0.0.5", "protocol_port": 0}})",
-            400, "Value should be greater or equal to 1"},
+        Row{"port_below_0", "POST", MEMBERS,
+            R"({"member": {"address": "10.0.0.5", "protocol_port": -1}})", 400,
+            "Value should be greater or equal to 0"},
         Row{"weight_257", "PUT", MEMBERS "/{member}", R"({"member": {"weight": 257}})", 400,
             "Invalid input for field/attribute weight. Value: '257'. Value should be lower or "
             "equal to 256"},

@@ -98,6 +98,19 @@ TEST_F(Reconciler, AMemberHasTimeToAnswerOnlyIfThatWasSet) {
   EXPECT_EQ(desired().listeners.at(udp_80).connect_tenths, 0U) << "UDP opens nothing";
 }
 
+TEST_F(Reconciler, ARangeHasOneEntryForEachAddressUnderItsFirstPort) {
+  walkthrough.add_floating_ip(model, "203.0.113.9");
+  const auto ports = desired().listeners.size();
+  EXPECT_EQ(desired().listeners.at(port_80).last_port, 0);
+  model.listeners.change(walkthrough.listener)->protocol_port_range = 99;
+  const auto state = desired();
+  EXPECT_EQ(state.listeners.size(), ports);
+  EXPECT_EQ(state.listeners.at(port_80).last_port, 99);
+  EXPECT_EQ(state.listeners.at({ip("203.0.113.9"), 80, model::Protocol::tcp}).last_port, 99);
+  model.listeners.change(walkthrough.listener)->protocol_port_range = 80;
+  EXPECT_EQ(desired().listeners.at(port_80).last_port, 0) << "a range of one port is a port";
+}
+
 TEST_F(Reconciler, OnlyTcpsSynsAreAuthenticated) {
   EXPECT_EQ(desired().listeners.at(port_80).syn_authentication,
             model::SynAuthentication::automatic);

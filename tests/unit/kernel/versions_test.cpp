@@ -63,7 +63,8 @@ TEST(Versions, OnlyWhatCameLaterMayBeMissing) {
                                                 "record_losses",
                                                 "record_handshakes",
                                                 "member_confirmed",
-                                                "proxy_pending"}));
+                                                "proxy_pending",
+                                                "listener_ranges"}));
 }
 
 TEST(Versions, WithoutAMapOfVersionsAllAreTheFirst) {

@@ -133,6 +133,67 @@ TEST_F(Edit, ASecondListenerOnThePortIsAConflict) {
   EXPECT_TRUE(add(model, listener_on(80), now));
 }
 
+TEST_F(Edit, RangesOfPortsExcludeEachOtherAndOthersInThem) {
+  const auto range = [&](std::uint16_t first, std::uint16_t last) {
+    auto object = listener_on(first);
+    object.protocol_port_range = last;
+    return object;
+  };
+  auto passive = range(30000, 30099);
+  passive.name = "passive";
+  ASSERT_TRUE(add(model, passive, now));
+  for (const auto& other : {listener_on(30000), listener_on(30099), range(29000, 30000),
+                            range(30099, 31000), range(30010, 30020), range(1, 65535)}) {
+    auto outcome = add(model, other, now);
+    if (other.protocol_port == 1) {  // the fixture's listener on port 443 is in it, too
+      EXPECT_EQ(outcome.error().kind, ErrorKind::conflict);
+      continue;
+    }
+    refused(std::move(outcome), ErrorKind::conflict,
+            "Another Listener on this Load Balancer, passive, is already using protocol TCP and "
+            "protocol_port 30000-30099");
+  }
+  refused(add(model, range(440, 450), now), ErrorKind::conflict,
+          "Another Listener on this Load Balancer, " + to_string(listener) +
+              ", is already using protocol TCP and protocol_port 443");
+  EXPECT_TRUE(add(model, range(30100, 30100), now));
+  EXPECT_TRUE(add(model, range(444, 29999), now));
+  auto datagrams = range(1, 65535);
+  datagrams.protocol = Protocol::udp;
+  EXPECT_TRUE(add(model, datagrams, now)) << "of another protocol";
+  refused(add(model, range(81, 80), now), ErrorKind::invalid,
+          "Invalid input for field/attribute protocol_port_range. Value: '80'. Value is the last "
+          "port of the range, which begins with protocol_port 81.");
+}
+
+TEST_F(Edit, AMemberThatKeepsTheClientsPortIsProbedOnAPortOfItsOwn) {
+  const std::string sentence =
+      "Validation failure: Member 10.0.0.6 keeps the client's port (protocol_port 0), so the TCP "
+      "health monitor of its pool needs its monitor_port.";
+  auto keeps = member_at("10.0.0.6", 0);
+  const auto id = add(model, keeps, now).value();
+  refused(add(model, monitor(), now), ErrorKind::invalid, sentence);
+  auto probed = model.members.at(id);
+  probed.monitor_port = 21;
+  ASSERT_TRUE(replace(model, probed, now));
+  ASSERT_TRUE(add(model, monitor(), now));
+  probed.monitor_port.reset();
+  const auto taken_away = replace(model, probed, now);
+  ASSERT_FALSE(taken_away);
+  EXPECT_EQ(taken_away.error().message, sentence);
+  keeps.address = ip("10.0.0.7");
+  EXPECT_FALSE(add(model, keeps, now));
+  keeps.monitor_port = 21;
+  EXPECT_TRUE(add(model, keeps, now));
+}
+
+TEST_F(Edit, APingNeedsNoPort) {
+  ASSERT_TRUE(add(model, member_at("10.0.0.6", 0), now));
+  auto ping = monitor();
+  ping.type = MonitorType::ping;
+  EXPECT_TRUE(add(model, ping, now));
+}
+
 TEST_F(Edit, ThePortOfAnotherLoadBalancerIsFree) {
   LoadBalancer second;
   second.vip_address = ip("10.0.0.17");
@@ -204,7 +265,7 @@ TEST_F(Edit, OutOfRangeAttributesAreNamedWithTheirValue) {
   refused(add(model, heavy, now), ErrorKind::invalid,
           "Invalid input for field/attribute weight. Value: '257'. "
           "Value should be lower or equal to 256");
-  refused(add(model, member_at("10.0.0.6", 0), now), ErrorKind::invalid,
+  refused(add(model, listener_on(0), now), ErrorKind::invalid,
           "Invalid input for field/attribute protocol_port. Value: '0'. "
           "Value should be greater or equal to 1");
   auto hasty = monitor();

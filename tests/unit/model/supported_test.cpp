@@ -137,6 +137,51 @@ TEST_F(SupportedTest, AnSctpMemberOnAnotherPortThanItsListenerIsRefused) {
                                  " has port 80, member 10.0.0.4 has 81; give both the same");
 }
 
+TEST_F(SupportedTest, SctpMembersOfARangeKeepThePort) {
+  few_ = Supported();
+  Pool pool;
+  pool.load_balancer_id = lb_;
+  pool.protocol = Protocol::sctp;
+  auto object = listener(Protocol::sctp);
+  object.protocol_port_range = 90;
+  object.default_pool_id = add(after_, pool, std::nullopt, {}).value();
+  const auto listener_id = add(after_, object, {}).value();
+  Member member;
+  member.pool_id = *object.default_pool_id;
+  member.address = ip("10.0.0.4");
+  ASSERT_TRUE(add(after_, member, {}));
+  ASSERT_TRUE(check_supported(few_, before_, after_));
+  member.protocol_port = 80;
+  EXPECT_EQ(refusal(member), "SCTP ports cannot be translated: listener " + to_string(listener_id) +
+                                 " has port 80-90, member 10.0.0.4 has 80; give both the same, "
+                                 "which is port 0 of the member");
+}
+
+TEST_F(SupportedTest, MoreRangesThanTheDataPlaneHasRoomForAreRefused) {
+  few_ = Supported();
+  few_.room.port_ranges = 2;
+  for (const std::uint16_t first : {1000, 2000}) {
+    auto object = listener(Protocol::tcp);
+    object.protocol_port = first;
+    object.protocol_port_range = first + 9;
+    ASSERT_TRUE(add(after_, object, {}));
+    ASSERT_TRUE(check_supported(few_, before_, after_));
+  }
+  auto object = listener(Protocol::udp);
+  object.protocol_port_range = 90;
+  ASSERT_TRUE(add(after_, object, {}));
+  EXPECT_TRUE(check_supported(few_, before_, after_)) << "of another protocol";
+  object = listener(Protocol::tcp);
+  object.protocol_port = 3000;
+  object.protocol_port_range = 3009;
+  ASSERT_TRUE(add(after_, object, {}));
+  const auto refused = check_supported(few_, before_, after_);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().text(),
+            "Quota has been met for resources: Listener (the data plane has room for 2 ranges of "
+            "ports for each load balancer and protocol)");
+}
+
 TEST_F(SupportedTest, WhatWasThereBeforeIsNotAskedAgain) {
   ASSERT_TRUE(add(before_, listener(Protocol::udp), {}));
   after_ = before_;

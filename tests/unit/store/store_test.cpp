@@ -77,7 +77,8 @@ model::Model full_model() {
   set_common(listener, "80_listener");
   listener.description = "http";
   listener.load_balancer_id = lb.id;
-  listener.protocol_port = 65535;
+  listener.protocol_port = 65534;
+  listener.protocol_port_range = 65535;
   listener.protocol = model::Protocol::udp;
   listener.default_pool_id = pool.id;
   listener.allowed_cidrs = {parse_ip_network("10.0.0.0/8").value(),
@@ -407,6 +408,7 @@ constexpr const char* to_schema_8 =
     "ALTER TABLE members DROP COLUMN max_connections; ALTER TABLE pools DROP COLUMN "
     "slow_start_seconds;"
     "ALTER TABLE listeners DROP COLUMN on_idle;"
+    "ALTER TABLE listeners DROP COLUMN protocol_port_range;"
     "ALTER TABLE listeners DROP COLUMN syn_authentication; PRAGMA user_version = 8";
 
 TEST_F(StoreTest, WhatIsMigratedIsKeptAsItWas) {
@@ -419,6 +421,7 @@ TEST_F(StoreTest, WhatIsMigratedIsKeptAsItWas) {
   const auto listeners = model.listeners;
   for (auto [id, listener] : listeners) {
     listener.on_idle = model::IdleEnd::forget;
+    listener.protocol_port_range.reset();
     model.listeners.put(std::move(listener));
   }
   const auto pools = model.pools;

@@ -143,6 +143,24 @@ TEST_F(RunTest, CreatingAListenerSendsWhatWasTypedAndPrintsTheAnswer) {
             R"("name":"80_listener"}})");
 }
 
+TEST_F(RunTest, ManyPortsAreTypedAsOneWord) {
+  exchange.answer(200, one_load_balancer).answer(201, R"({"listener":{"id":"x"}})");
+  const auto create = [&](const char* ports) {
+    return run({"listener", "create", "--protocol", "udp", "--protocol-port", ports, "lb"});
+  };
+  EXPECT_EQ(create("30000-30099").code, ExitCode::done);
+  EXPECT_EQ(exchange.requests[1].body,
+            R"({"listener":{"loadbalancer_id":"lb-id","protocol":"UDP","protocol_port":30000,)"
+            R"("protocol_port_range":30099}})");
+  for (const auto* wrong : {"", "-", "30000-", "-30000-", "30000:30099", "30000-30099x", "ftp"}) {
+    const auto outcome = create(wrong);
+    EXPECT_NE(outcome.code, ExitCode::done) << wrong;
+    EXPECT_THAT(outcome.error, testing::HasSubstr(std::string("--protocol-port wants a port or "
+                                                              "FIRST-LAST, not '") +
+                                                  wrong + "'"));
+  }
+}
+
 TEST_F(RunTest, MembersLiveBelowTheirPool) {
   exchange.answer(200, one_pool)
       .answer(200, R"({"members":[{"id":"m-id"}]})")

@@ -26,6 +26,11 @@ std::optional<std::string> not_a_number(const Option& option, const std::string&
   return fmt::format("--{} wants a number, not '{}'", option.name, text);
 }
 
+std::optional<std::string> not_ports(const Option& option, const std::string& text) {
+  if (option.kind != Kind::ports || ports_in(text)) return std::nullopt;
+  return fmt::format("--{} wants a port or FIRST-LAST, not '{}'", option.name, text);
+}
+
 std::optional<std::string> not_pairs(const Option& option, const std::string& text) {
   if (option.kind != Kind::pairs && option.kind != Kind::pairs_list) return std::nullopt;
   bool good = !text.empty();
@@ -87,13 +92,28 @@ std::optional<std::string> nothing_to_change(const Verb& verb, const Invocation&
 
 }  // namespace
 
+std::optional<Ports> ports_in(std::string_view text) {
+  Ports ports;
+  const auto* end = text.data() + text.size();
+  auto [stop, error] = std::from_chars(text.data(), end, ports.first);
+  if (error != std::errc()) return std::nullopt;
+  if (stop == end) return ports;
+  if (*stop != '-') return std::nullopt;
+  std::int64_t last = 0;
+  const auto second = std::from_chars(stop + 1, end, last);
+  if (second.ec != std::errc() || second.ptr != end || last < 0) return std::nullopt;
+  ports.last = last;
+  return ports;
+}
+
 std::optional<std::string> problem(const Invocation& invocation) {
   const auto& verb = *invocation.verb;
   Words missing;
   for (const auto& option : verb.options) {
     if (option.mandatory && !invocation.has(option.name)) missing.push_back("--" + option.name);
     for (const auto& value : invocation.values(option.name))
-      if (auto wrong = not_a_number(option, value); wrong || (wrong = not_pairs(option, value)))
+      if (auto wrong = not_a_number(option, value);
+          wrong || (wrong = not_ports(option, value)) || (wrong = not_pairs(option, value)))
         return wrong;
   }
   if (missing.size() == 1) return missing.front() + " is missing";

@@ -39,6 +39,7 @@ struct Resource {
 enum class Kind {
   text,
   integer,
+  ports,  // "80", or "FIRST-LAST", whose second number is sent as another attribute: NAME_range
   decimal,
   upper,       // a word of the API's enums: upper-cased before it is sent
   lower,       // likewise, lower-cased

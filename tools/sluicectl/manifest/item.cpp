@@ -95,6 +95,7 @@ const Shape& listener_shape() {
                                       description,
                                       given("protocol", Type::upper),
                                       given("protocol_port", Type::integer),
+                                      fixed("protocol_port_range", Type::integer),
                                       {"default_pool", Type::text},
                                       {"connection_limit", Type::integer, -1},
                                       {"new_connection_limit", Type::integer, -1},

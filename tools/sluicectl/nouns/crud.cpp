@@ -6,6 +6,7 @@
 #include <charconv>
 #include <cstdlib>
 
+#include "sluicectl/grammar/checks.hpp"
 #include "sluicectl/nouns/cells.hpp"
 #include "sluicectl/output/json_text.hpp"
 #include "sluicectl/transport/client.hpp"
@@ -131,6 +132,8 @@ Result<json::value> attribute_value(const Call& call, const Option& option,
   switch (option.kind) {
     case Kind::integer:
       return json::value(integer(typed));
+    case Kind::ports:
+      return json::value(ports_in(typed)->first);
     case Kind::decimal:
       return json::value(std::strtod(typed.c_str(), nullptr));
     case Kind::upper:
@@ -182,6 +185,9 @@ Result<json::object> attributes(const Call& call, const std::string& target) {
     auto value = attribute_value(call, option, target);
     if (!value) return tl::unexpected(value.error());
     out[option.attribute] = std::move(*value);
+    if (option.kind != Kind::ports) continue;
+    if (const auto last = ports_in(call.invocation.value(option.name))->last)
+      out[option.attribute + "_range"] = *last;
   }
   return out;
 }

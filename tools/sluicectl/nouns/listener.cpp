@@ -41,8 +41,8 @@ const Resource& listener_resource() {
                "tls_versions",
                "alpn_protocols",
                "tags"},
-      .optional_rows = {"new_connection_limit", "on_no_member", "syn_authentication",
-                        "idle_timeout", "on_idle", "provisioning_error"},
+      .optional_rows = {"protocol_port_range", "new_connection_limit", "on_no_member",
+                        "syn_authentication", "idle_timeout", "on_idle", "provisioning_error"},
       .columns = {"id", "default_pool_id", "name", "project_id", "protocol", "protocol_port",
                   "admin_state_up"}};
   return resource;
@@ -111,11 +111,14 @@ Noun make_noun() {
                   {{"LOADBALANCER", Role::attribute, &load_balancer_resource(), "loadbalancer_id"}},
                   Options{mandatory(option(Kind::upper, "protocol", "PROTOCOL",
                                            "TCP, UDP, SCTP, HTTP or HTTPS")),
-                          mandatory(option(Kind::integer, "protocol-port", "PORT",
-                                           "the port that clients connect to"))} +
+                          mandatory(option(Kind::ports, "protocol-port", "PORT[-LAST]",
+                                           "the port that clients connect to, or the first and the "
+                                           "last of many"))} +
                       changeable(),
                   {"sluicectl loadbalancer listener create --name 80_listener --protocol TCP "
-                   "--protocol-port 80 lb_test_1"}),
+                   "--protocol-port 80 lb_test_1",
+                   "sluicectl listener create --protocol UDP --protocol-port 30000-30099 "
+                   "--default-pool rtp_pool lb_test_1"}),
       list_verb(
           "all listeners", {},
           {reference("loadbalancer", load_balancer_resource(), "only those of this load balancer",

@@ -59,7 +59,8 @@ Noun make_noun() {
           "add a server to a pool", {pool()},
           Options{
               mandatory(option(Kind::text, "address", "ADDRESS", "the server's IP address")),
-              mandatory(option(Kind::integer, "protocol-port", "PORT", "the server's port")),
+              mandatory(option(Kind::integer, "protocol-port", "PORT",
+                               "the server's port; 0: the one that the client connected to")),
               reference("subnet-id", subnet_resource(), "the subnet of the address", "subnet_id")} +
               changeable(),
           {"sluicectl loadbalancer member create --name 80_member_1 --address 10.0.0.4 "

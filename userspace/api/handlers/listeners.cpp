@@ -97,6 +97,7 @@ void read_mutable(Attributes& in, Listener& out) {
 void read_new(Attributes& in, Listener& out) {
   in.required_choice("protocol", out.protocol, words::listener_protocols, model::parse_protocol);
   in.required_integer("protocol_port", out.protocol_port, model::port_range);
+  in.optional_integer("protocol_port_range", out.protocol_port_range, model::port_range);
   read_mutable(in, out);
   in.unsupported("l7policies", "a layer-4 load balancer doesn't read requests");
 }

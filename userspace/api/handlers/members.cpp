@@ -85,7 +85,7 @@ Endpoints endpoints_of(const model::Model& model, const Uuid& pool) {
 Member read_entry(Attributes& in, const Endpoints& existing) {
   Member entry;
   in.required_address("address", entry.address);
-  in.required_integer("protocol_port", entry.protocol_port, model::port_range);
+  in.required_integer("protocol_port", entry.protocol_port, model::member_port_range);
   const auto found = existing.find({entry.address, entry.protocol_port});
   if (found != existing.end()) {
     const auto& old = *found->second;
@@ -153,7 +153,7 @@ bool asks_for_addition_only(const Call& call) {
 
 void read_new(Attributes& in, Member& out) {
   in.required_address("address", out.address, &out.typed_address);
-  in.required_integer("protocol_port", out.protocol_port, model::port_range);
+  in.required_integer("protocol_port", out.protocol_port, model::member_port_range);
   read_mutable(in, out);
   // The subnet is stored without being checked: only the members' network knows it.
   std::optional<Uuid> subnet;

@@ -173,7 +173,7 @@ class Scrape {
                        {"listener", listener.name},
                        {"load_balancer", name_of(model_.load_balancers, listener.load_balancer_id)},
                        {"protocol", model::name(listener.protocol)},
-                       {"port", fmt::format_int(listener.protocol_port).c_str()}}),
+                       {"port", model::ports_text(listener)}}),
            counters_of(all.listeners, id)});
     }
     write(text_, "listener", counted);

@@ -49,9 +49,8 @@ boost::json::object counted(const model::Object& object, const control::Counters
           {"bytes_out", sum.bytes_out}};
 }
 
-std::string socket_text(const IpAddress& address, std::uint16_t port) {
-  return address.is_v6() ? "[" + address.to_string() + "]:" + std::to_string(port)
-                         : address.to_string() + ":" + std::to_string(port);
+std::string socket_text(const IpAddress& address, const std::string& ports) {
+  return (address.is_v6() ? "[" + address.to_string() + "]:" : address.to_string() + ":") + ports;
 }
 
 template <typename T>
@@ -74,7 +73,7 @@ Result<boost::json::array> count_listeners(const Call& call) {
     one["owner"] = called(shown.model.load_balancers, owner.id);
     std::vector<std::string> sockets;
     for (const auto& vip : model::vips(owner))
-      sockets.push_back(socket_text(vip, listener->protocol_port));
+      sockets.push_back(socket_text(vip, model::ports_text(*listener)));
     one["address"] = fmt::format("{}", fmt::join(sockets, ", "));
     all.push_back(std::move(one));
   }
@@ -89,7 +88,7 @@ Result<boost::json::array> count_members(const Call& call) {
     if (!sum) return tl::unexpected(sum.error());
     auto one = counted(*member, *sum, operating_status(shown.model, shown.health, *member));
     one["owner"] = called(shown.model.pools, member->pool_id);
-    one["address"] = socket_text(member->address, member->protocol_port);
+    one["address"] = socket_text(member->address, std::to_string(member->protocol_port));
     all.push_back(std::move(one));
   }
   return all;

@@ -154,6 +154,7 @@ json::object render(const View& view, const model::Listener& object) {
                   {"description", object.description},
                   {"protocol", word(object.protocol)},
                   {"protocol_port", object.protocol_port},
+                  {"protocol_port_range", or_null(object.protocol_port_range)},
                   {"connection_limit", object.connection_limit},
                   {"new_connection_limit", object.new_connection_limit},
                   {"on_no_member", word(object.on_no_member)},

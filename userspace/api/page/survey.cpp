@@ -268,7 +268,9 @@ void Survey::write_attributes(std::string& out, const model::LoadBalancer& objec
 
 void Survey::write_attributes(std::string& out, const model::Listener& object) const {
   write(out, "protocol", model::name(object.protocol));
-  write(out, "address", fmt::format("port {}", object.protocol_port));
+  write(out, "address",
+        fmt::format("{} {}", object.protocol_port_range ? "ports" : "port",
+                    model::ports_text(object)));
   if (object.connection_limit >= 0) write(out, "limit", object.connection_limit);
   if (object.new_connection_limit >= 0) write(out, "rate_limit", object.new_connection_limit);
   if (!object.default_pool_id) return;
