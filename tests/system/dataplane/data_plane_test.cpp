@@ -418,7 +418,7 @@ TEST_F(DataPlaneTest, RangesOfPortsComeChangeAndGoWithTheirListeners) {
   apply(PutListener{at(30000, vip), early});
   const auto ipv6 = ip("2001:db8::16");
   auto of_ipv6 = entry(65535);
-  of_ipv6.snat_source = {};
+  of_ipv6.snat_source = IpAddress{};
   apply(PutListener{at(1, ipv6), of_ipv6});
   EXPECT_EQ(ranges(vip), (Ranges{{30000, 30099}, {40000, 40099}}));
   EXPECT_EQ(ranges(ipv6), (Ranges{{1, 65535}}));

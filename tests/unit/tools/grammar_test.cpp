@@ -102,9 +102,12 @@ TEST(Grammar, RefusesWhatIsTooMuch) {
 
 TEST(Grammar, NumbersAreNumbers) {
   for (const auto* wrong : {"eighty", "80x", "", "8.0", "99999999999999999999"})
+    EXPECT_THAT(refusal({"listener", "set", "--connection-limit", wrong, "l"}),
+                StartsWith("--connection-limit wants a number, not '" + std::string(wrong) + "'"));
+  for (const auto* wrong : {"eighty", "80x", "", "80-", "80-90-100"})
     EXPECT_THAT(
         refusal({"listener", "create", "--protocol", "TCP", "--protocol-port", wrong, "lb"}),
-        StartsWith("--protocol-port wants a number, not '" + std::string(wrong) + "'"));
+        StartsWith("--protocol-port wants a port or FIRST-LAST, not '" + std::string(wrong) + "'"));
   EXPECT_THAT(refusal({"healthmonitor", "set", "--http-version", "one", "h"}),
               StartsWith("--http-version wants a number"));
 }
