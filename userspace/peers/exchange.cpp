@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/printable.hpp"
+#include "peers/namesakes.hpp"
 #include "peers/tuple_hash.hpp"
 
 namespace sluice::peers {
@@ -47,13 +48,14 @@ Exchange::Exchange(Keys keys, Settings settings, Callbacks callbacks)
     : keys_(std::move(keys)),
       settings_(std::move(settings)),
       callbacks_(std::move(callbacks)),
-      intake_(settings_.seed, settings_.share) {}
+      intake_(settings_.seed) {}
 
 // Another data plane has none of the replicas, and its connections may be others than were told.
-void Exchange::use(dataplane::Replicas* replicas) {
+void Exchange::use(dataplane::Replicas* replicas, std::size_t share) {
   if (is_walking_) end_walk(false, {});
   replicas_ = replicas;
   intake_.forget();
+  intake_.set_share(share);
   for (auto& [address, peer] : peers_) {
     peer.holdings->connections.clear();
     peer.incoming.want_everything();
@@ -65,13 +67,16 @@ void Exchange::use(dataplane::Replicas* replicas) {
 }
 
 void Exchange::set_peers(const std::vector<Address>& addresses, Time now) {
-  for (auto& [address, peer] : peers_) peer.is_configured = false;
+  for (auto& [address, peer] : peers_) {
+    const bool stays = std::ranges::find(addresses, address) != addresses.end();
+    if (peer.is_configured != std::exchange(peer.is_configured, stays)) is_grace_due_ = true;
+  }
   for (const auto& address : addresses) {
     auto [at, is_new] = peers_.try_emplace(address, keys_, settings_);
-    at->second.is_configured = true;
-    if (is_new) at->second.heard = now;
+    if (!is_new) continue;
+    at->second.heard = now;
+    is_grace_due_ = true;
   }
-  is_grace_due_ = true;
 }
 
 void Exchange::exchange_keys(const Keys& keys) {
@@ -83,7 +88,8 @@ void Exchange::routes_changed() {
   is_grace_due_ = true;
 }
 
-void Exchange::objects_changed() {
+void Exchange::know(model::Model model) {
+  model_ = std::move(model);
   for (auto& [address, peer] : peers_) {
     const auto& refused = peer.holdings->refused;
     const auto homeless = refused[SLUICE_PUT_NO_LISTENER] + refused[SLUICE_PUT_NO_MEMBER];
@@ -98,7 +104,7 @@ void Exchange::receive(const Address& from, View datagram, Time now) {
     return;
   }
   auto& peer = found->second;
-  const auto opened = peer.session.open(datagram);
+  auto opened = peer.session.open(datagram);
   if (!opened) return refuse(from, peer, opened.error(), now);
   if (opened->is_new) begin_session(from, peer);
   ++peer.received_datagrams;
@@ -134,7 +140,7 @@ void Exchange::begin_session(const Address& address, Peer& peer) {
   if (std::exchange(peer.is_silent, false)) is_grace_due_ = true;
 }
 
-void Exchange::hear(const Address& address, Peer& peer, const Body& body, Time now) {
+void Exchange::hear(const Address& address, Peer& peer, Body& body, Time now) {
   peer.heard = now;
   if (body.name) peer.name = printable(*body.name);
   if (std::exchange(peer.is_silent, false)) {
@@ -145,7 +151,7 @@ void Exchange::hear(const Address& address, Peer& peer, const Body& body, Time n
     if (told->wanted > std::exchange(peer.wanted, told->wanted)) peer.wants_everything = true;
     peer.outgoing.acknowledged(*told);
   }
-  for (const auto& batch : body.batches) take(peer, batch);
+  for (auto& batch : body.batches) take(peer, batch);
   if (!body.status) return;
   peer.incoming.heard(*body.status);
   follow_stream(peer);
@@ -161,13 +167,14 @@ void Exchange::follow_stream(Peer& peer) {
   if (!std::exchange(peer.is_swept, true)) intake_.sweep(*peer.holdings);
 }
 
-void Exchange::take(Peer& peer, const Batch& batch) {
+void Exchange::take(Peer& peer, Batch& batch) {
   if (peer.incoming.take(batch.stream, batch.sequence) != Incoming::Verdict::fresh) return;
   follow_stream(peer);
   peer.has_news = true;
   peer.received += batch.changes.size();
-  for (const auto& change : batch.changes) {
+  for (auto& change : batch.changes) {
     const auto seed = settings_.seed;
+    find_namesakes(model_, change.image);
     if (peer.incoming.may_apply(tuple_hash(change.image, seed),
                                 member_side_hash(change.image, seed),
                                 change.event == dataplane::FlowEvent::ends, batch.sequence))

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "control/peers.hpp"
+#include "model/objects.hpp"
 #include "peers/incoming.hpp"
 #include "peers/intake.hpp"
 #include "peers/outgoing.hpp"
@@ -25,8 +26,7 @@ using Address = std::string;  // "10.0.0.2:9877"
 class Exchange {
  public:
   struct Settings {
-    std::string name;               // of this node
-    std::size_t share = 1U << 19U;  // connections that each peer may have here
+    std::string name;  // of this node
     std::size_t kept = Outgoing::most_kept;
     std::uint64_t seed = 0;  // of hashes; secret
   };
@@ -40,17 +40,18 @@ class Exchange {
 
   Exchange(Keys keys, Settings settings, Callbacks callbacks);
 
-  // The data plane from now on. It must live until the next call.
-  void use(dataplane::Replicas* replicas);
+  // The data plane from now on, and how many connections each peer may have in it. It must live
+  // until the next call.
+  void use(dataplane::Replicas* replicas, std::size_t share);
   // From now on these are the peers. One that is left out is a peer as long as it speaks.
   void set_peers(const std::vector<Address>& peers, Time now);
   void exchange_keys(const Keys& keys);
   // Packets may come to other nodes than before: those that no connection is known for yet are not
   // answered for a while.
   void routes_changed();
-  // Listeners or members are others than before: connections that could not be put for lack of
-  // theirs are asked for again.
-  void objects_changed();
+  // The listeners and members from now on. Connections that could not be put for lack of theirs are
+  // asked for again.
+  void know(model::Model model);
 
   void receive(const Address& from, View datagram, Time now);
   // Carries out what has come. To be called when there is nothing more to receive at present.
@@ -88,8 +89,8 @@ class Exchange {
 
   void refuse(const Address& address, Peer& peer, Refusal why, Time now);
   void begin_session(const Address& address, Peer& peer);
-  void hear(const Address& address, Peer& peer, const Body& body, Time now);
-  void take(Peer& peer, const Batch& batch);
+  void hear(const Address& address, Peer& peer, Body& body, Time now);
+  void take(Peer& peer, Batch& batch);
   void follow_stream(Peer& peer);
   void send(const Address& address, Peer& peer, View body);
   void look_for_silence(Time now);
@@ -109,6 +110,7 @@ class Exchange {
   Settings settings_;
   Callbacks callbacks_;
   dataplane::Replicas* replicas_ = nullptr;
+  model::Model model_;
   std::map<Address, Peer> peers_;
   Intake intake_;
   bool is_grace_due_ = false;

@@ -32,8 +32,10 @@ struct Holdings {
 
 class Intake {
  public:
-  // `share`: so many connections each peer may have here.
-  Intake(std::uint64_t seed, std::size_t share) : seed_(seed), share_(share) {}
+  explicit Intake(std::uint64_t seed) : seed_(seed) {}
+
+  // So many connections each peer may have here.
+  void set_share(std::size_t share) { share_ = share; }
 
   std::uint64_t hash(const sluice_flow_image& image) const;
   void add(const std::shared_ptr<Holdings>& from, const dataplane::FlowChange& change);
@@ -66,7 +68,7 @@ class Intake {
   void settle(std::uint64_t hash, Pending pending, Time now);
 
   std::uint64_t seed_;
-  std::size_t share_;
+  std::size_t share_ = 0;
   PendingByHash puts_;
   std::unordered_map<std::uint64_t, sluice_flow_image> ends_;
   PendingByHash later_;

@@ -6,7 +6,9 @@
 #include <cstring>
 #include <string>
 
+#include "base/uuid.hpp"
 #include "dataplane/replicas.hpp"
+#include "model/objects.hpp"
 #include "peers/keys.hpp"
 
 namespace sluice::peers {
@@ -52,6 +54,32 @@ inline dataplane::FlowChange begins(std::uint16_t number, std::uint8_t family = 
 }
 inline dataplane::FlowChange ends(std::uint16_t number, std::uint8_t family = 4) {
   return {dataplane::FlowEvent::ends, connection(number, family)};
+}
+
+// The load balancer of IPv4 connections, as another node may have it.
+inline model::Model load_balancer_of_connections() {
+  model::Model model;
+  model::LoadBalancer balancer;
+  balancer.id = new_uuid();
+  balancer.vip_address = *parse_ip_address("10.0.0.16");
+  model::Pool pool;
+  pool.id = new_uuid();
+  pool.load_balancer_id = balancer.id;
+  model::Listener listener;
+  listener.id = new_uuid();
+  listener.load_balancer_id = balancer.id;
+  listener.protocol_port = 80;
+  listener.default_pool_id = pool.id;
+  model::Member member;
+  member.id = new_uuid();
+  member.pool_id = pool.id;
+  member.address = *parse_ip_address("10.9.0.7");
+  member.protocol_port = 8080;
+  model.load_balancers.put(balancer);
+  model.pools.put(pool);
+  model.listeners.put(listener);
+  model.members.put(member);
+  return model;
 }
 
 inline Keys keys(const std::string& digits = std::string(64, 'a')) {

@@ -51,7 +51,7 @@ class Lab {
             .send = [this, name](const Address& to,
                                  const Bytes& bytes) { return post(name, to, bytes); },
             .log = [&node](std::string line) { node.log.push_back(line); }});
-    node.exchange->use(node.replicas.get());
+    node.exchange->use(node.replicas.get(), 1U << 20U);
     tell_peers(name);
   }
   void tell_peers(const std::string& name) {
@@ -250,7 +250,7 @@ TEST(Exchange, ANodeWhoseMapsAreOthersIsToldEverything) {
   lab["a"].replicas->begin(connection(1));
   ASSERT_TRUE(lab.run_until([&] { return lab.all_follow() && lab.holds_all("b", "a"); }));
   auto other = std::make_unique<FakeReplicas>();
-  lab["b"].exchange->use(other.get());
+  lab["b"].exchange->use(other.get(), 1U << 20U);
   lab["b"].replicas = std::move(other);
   EXPECT_FALSE(lab.holds_all("b", "a"));
   EXPECT_TRUE(lab.run_until([&] { return lab.holds_all("b", "a"); }));
@@ -283,12 +283,26 @@ TEST(Exchange, ConnectionsWithoutListenerAreAskedForWhenObjectsChange) {
   lab.run(20s);
   EXPECT_EQ(1U, lab.state("b", "a").refused_records.at("no_listener"));
   b.replicas->unknown = {};
-  b.exchange->objects_changed();
+  b.exchange->know({});
   EXPECT_TRUE(lab.run_until([&] { return lab.holds_all("b", "a"); }));
   const auto before = lab.state("a", "b").resynchronisations;
-  b.exchange->objects_changed();
+  b.exchange->know({});
   lab.run(5s);
   EXPECT_EQ(before, lab.state("a", "b").resynchronisations) << "nothing is missing any more";
+}
+
+// Two nodes without etcd, at which the same load balancer was made.
+TEST(Exchange, ConnectionsAreThoseOfTheListenerAtTheSameAddress) {
+  Lab lab(3);
+  lab.add("a");
+  auto& b = lab.add("b");
+  const auto model = load_balancer_of_connections();
+  b.exchange->know(model);
+  lab["a"].replicas->begin(connection(1));
+  ASSERT_TRUE(lab.run_until([&] { return lab.holds_all("b", "a"); }));
+  const auto& replica = b.replicas->replicas.begin()->second;
+  EXPECT_TRUE(std::ranges::equal(replica.listener_id.bytes, model.listeners.begin()->first));
+  EXPECT_TRUE(std::ranges::equal(replica.member_id.bytes, model.members.begin()->first));
 }
 
 TEST(Exchange, ChangesThatFoundNoRoomAreTold) {

@@ -12,13 +12,14 @@ using namespace std::chrono_literals;
 
 class IntakeTest : public testing::Test {
  protected:
+  IntakeTest() { intake_.set_share(100); }
   void apply() { ASSERT_TRUE(intake_.apply(replicas_, now_)); }
   bool has(std::uint16_t number) {
     return replicas_.replicas.contains(FakeReplicas::name(connection(number)));
   }
 
   FakeReplicas replicas_;
-  Intake intake_{1, 100};
+  Intake intake_{1};
   std::shared_ptr<Holdings> peer_ = std::make_shared<Holdings>(1);
   Time now_{};
 };
