@@ -131,18 +131,30 @@ static __always_inline void count_whole(__u64 *counter, __s64 change)
 	__sync_fetch_and_add(counter, change);
 }
 
+/* Counts what this node has carried: replicas are not among it, see maps/replica.h. */
+static __always_inline void count_carried(__u64 state, __s32 opened, __s32 ended, __s32 failed)
+{
+	struct sluice_counters *of[] = {counters_of_listener(state), counters_of_member(state)};
+
+	for (int i = 0; i < 2; i++) {
+		if (!of[i])
+			continue;
+		if (opened)
+			count_whole(&of[i]->flows_opened, opened);
+		if (ended)
+			count_whole(&of[i]->flows_ended, ended);
+		if (failed)
+			count_whole(&of[i]->flows_failed, failed);
+	}
+}
+
 /* Counts a connection before it can be found, so that no other CPU counts its end before its beginning; `change` -1
  * undoes that if it could not be created. The half-open counter goes first and the active one second, and in reverse
  * at the end, so that their difference is never too large, see confirmed_connections(). */
 __noinline int count_flow_opened(int family, __u64 state, __s32 change)
 {
-	struct sluice_counters *listener = counters_of_listener(state);
-	struct sluice_counters *member = counters_of_member(state);
-
-	if (listener)
-		count_whole(&listener->flows_opened, change);
-	if (member)
-		count_whole(&member->flows_opened, change);
+	if (!sluice_flow_is_replica(state))
+		count_carried(state, change, 0, 0);
 	if (change < 0)
 		count_active(state, change);
 	if (sluice_flow_is_confirmed(state))
@@ -158,20 +170,10 @@ __noinline int count_flow_opened(int family, __u64 state, __s32 change)
  * before that. */
 __noinline int count_flow_ended(int family, __u64 state)
 {
-	struct sluice_counters *listener = counters_of_listener(state);
-	struct sluice_counters *member = counters_of_member(state);
 	bool established = sluice_flow_is_confirmed(state);
 
-	if (listener) {
-		count_whole(&listener->flows_ended, 1);
-		if (!established)
-			count_whole(&listener->flows_failed, 1);
-	}
-	if (member) {
-		count_whole(&member->flows_ended, 1);
-		if (!established)
-			count_whole(&member->flows_failed, 1);
-	}
+	if (!sluice_flow_is_replica(state))
+		count_carried(state, 0, 1, !established);
 	count_active(state, -1);
 	if (established)
 		count_confirmed(state, -1);
@@ -186,6 +188,8 @@ __noinline int count_flow_ended(int family, __u64 state)
  * must never go down. */
 __noinline int count_flow_gains(int family, __u64 before, __u64 after, __s32 change)
 {
+	if (sluice_flow_is_replica(before) && !sluice_flow_is_replica(after))
+		count_carried(after, change, 0, 0);
 	if (sluice_flow_is_closed(after))
 		return 0;
 	if (sluice_flow_is_closed(before))
@@ -200,6 +204,10 @@ __noinline int count_flow_losses(int family, __u64 before, __u64 after)
 {
 	if (sluice_flow_is_closed(before))
 		return 0;
+	if (sluice_flow_is_replica(after) && !sluice_flow_is_replica(before))
+		count_carried(before, 0, 1, 0);
+	if (sluice_flow_is_replica(before) && !sluice_flow_is_replica(after))
+		before |= SLUICE_PHASE_OPEN; /* it was counted as opened here */
 	if (sluice_flow_is_closed(after))
 		count_flow_ended(family, before);
 	else if (!sluice_flow_is_confirmed(before) && sluice_flow_is_confirmed(after))

@@ -22,6 +22,8 @@ struct sweep {
 	__u32 expired;
 	__u32 first;   /* bucket of the chunk under way */
 	__u32 buckets; /* of the table under way */
+	__u32 turn;    /* the tick of this sweep, not modulo anything */
+	__u32 refresh; /* the ticks since the last sweep that told the fleet who is alive; 0: nobody is told */
 };
 
 /* Removes a reverse slot without a forward one, which an insertion that failed half-way has left. */
@@ -215,6 +217,60 @@ static __always_inline void care_for_end(int family, __u32 index, __u64 state, s
 	--s->live;
 }
 
+/* Tells the other nodes of the fleet that a connection lives, if it had packets since its last turn. */
+static __always_inline int sweep_refresh(int family, __u32 index, __u32 period)
+{
+	struct tuple key, twin;
+	struct flow flow;
+	__u32 silence;
+	__u64 reverse;
+	__s32 other;
+
+	if (!flow_take_any(family, index, &key, &flow))
+		return 0;
+	twin = flow_twin(&flow);
+	reverse = flow_find_state(family, &twin, &other);
+	silence = reverse ? sluice_flow_silence(flow.state, reverse, clock_ticks()) : flow_idle_ticks(flow.state, clock_ticks());
+	if (silence <= period + 1)
+		record_refresh(family, &key, &twin, flow.state, (silence << clock_tick_shift) / clock_hz);
+	return 0;
+}
+
+__noinline int sweep_refresh4(__u32 index, __u32 period)
+{
+	return sweep_refresh(FAMILY4, index, period);
+}
+
+__noinline int sweep_refresh6(__u32 index, __u32 period)
+{
+	return sweep_refresh(FAMILY6, index, period);
+}
+
+/* A connection has its turn once in each period, which is half of its idle time. Turns are spread evenly over the period,
+ * by the slot's place, so that the changes of a sweep don't overrun their ring. */
+static __always_inline bool has_turn(__u32 index, __u32 period, const struct sweep *s)
+{
+	return s->refresh >= period || (s->turn + index * 0x9e3779b1U) % period < s->refresh;
+}
+
+static __always_inline void care_for_replicas(int family, __u32 index, __u64 state, const struct sweep *s)
+{
+	__u32 period;
+
+	if (!s->refresh || state & SLUICE_FLOW_TO_CLIENT || !sluice_flow_is_confirmed(state) ||
+	    sluice_flow_is_closed(state) || sluice_flow_is_replica(state))
+		return;
+	period = (refresh_seconds(confirmed_seconds(state)) * clock_hz) >> clock_tick_shift;
+	if (!period)
+		period = 1;
+	if (!has_turn(index, period, s))
+		return;
+	if (family == FAMILY4)
+		sweep_refresh4(index, period);
+	else
+		sweep_refresh6(index, period);
+}
+
 static __noinline void sweep_slot4(__u32 index, struct sweep *s)
 {
 	sweep_slot(FAMILY4, index, s);
@@ -242,6 +298,7 @@ static __always_inline long sweep_bucket(int family, __u32 number, struct sweep 
 			sweep_slot6(number * bucket_slots(family) + n, s);
 		care_for_end(family, number * bucket_slots(family) + n, READ_ONCE(*state), s);
 		s->expired += care_for_stamp(family, number * bucket_slots(family) + n, READ_ONCE(*state), s->now_ticks);
+		care_for_replicas(family, number * bucket_slots(family) + n, READ_ONCE(*state), s);
 	}
 	return 0;
 }
@@ -317,12 +374,43 @@ static __always_inline bool sweep_table(int family, struct sweep *s)
 	return flow_area(family) == area;
 }
 
+/* Notes how many ticks have passed since the last sweep that told the fleet, and that this one does. The first one after
+ * telling began tells nothing: a node that was told nothing yet is told everything (flow_walk). */
+static __always_inline void sweep_begins_to_tell(struct sweep *s)
+{
+	__u64 *refreshed = fleet_number(SLUICE_FLEET_REFRESHED), tick = bpf_jiffies64() >> clock_tick_shift;
+
+	if (!refreshed)
+		return;
+	if (!changes_are_told() || flow_move_phase) {
+		WRITE_ONCE(*refreshed, 0);
+		return;
+	}
+	if (*refreshed)
+		s->refresh = tick - *refreshed;
+	s->turn = tick;
+	WRITE_ONCE(*refreshed, tick);
+}
+
+static __always_inline void grace_is_over(void)
+{
+	__u64 *until = fleet_number(SLUICE_FLEET_GRACE_UNTIL), then = until ? READ_ONCE(*until) : 0;
+
+	if (then && then <= bpf_ktime_get_boot_ns())
+		__sync_val_compare_and_swap(until, then, 0);
+}
+
 /* Walks once over both tables. A callback's context must be on the stack, hence the copy. */
 static __always_inline void flow_expire_all(struct sluice_flow_expire *result)
 {
 	struct sweep s = {.now_ticks = clock_ticks(), .now_jiffies = clock_jiffies()};
-	bool saw_all = sweep_table(FAMILY4, &s);
-	__u32 live4 = s.live;
+	bool saw_all;
+	__u32 live4;
+
+	grace_is_over();
+	sweep_begins_to_tell(&s);
+	saw_all = sweep_table(FAMILY4, &s);
+	live4 = s.live;
 
 	saw_all = sweep_table(FAMILY6, &s) && saw_all;
 	/* Only a sweep that saw every flow knows which next hops are unused. */

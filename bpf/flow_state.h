@@ -66,6 +66,8 @@ static const __u8 after_client[PHASES][FLOW_EVENTS] = {
 	[PHASE(REFUSED)] = {STAYS(REFUSED)},
 	[PHASE(BROKEN_OFF)] = {STAYS(BROKEN_OFF), [EVENT_PACKET] = PHASE(OPEN), [EVENT_DATA] = PHASE(OPEN),
 			       [EVENT_ENDS] = PHASE(CLIENT_ENDED)},
+	[PHASE(REPLICA)] = {STAYS(REPLICA), [EVENT_PACKET] = PHASE(OPEN), [EVENT_DATA] = PHASE(OPEN),
+			    [EVENT_ENDS] = PHASE(CLIENT_ENDED), [EVENT_ABORTS] = PHASE(CLIENT_RESET)},
 };
 static const __u8 after_member[PHASES][FLOW_EVENTS] = {
 	/* In an adopted connection the member has accepted before. */
@@ -85,6 +87,9 @@ static const __u8 after_member[PHASES][FLOW_EVENTS] = {
 				 [EVENT_ENDS] = PHASE(MEMBER_ENDED)},
 	[PHASE(REFUSED)] = {STAYS(REFUSED), [EVENT_ACCEPTS] = PHASE(ANSWERED)},
 	[PHASE(BROKEN_OFF)] = {STAYS(BROKEN_OFF), [EVENT_ACCEPTS] = PHASE(ANSWERED), [EVENT_DATA] = PHASE(OPEN)},
+	[PHASE(REPLICA)] = {STAYS(REPLICA), [EVENT_PACKET] = PHASE(OPEN), [EVENT_DATA] = PHASE(OPEN),
+			    [EVENT_ANSWERS] = PHASE(OPEN), [EVENT_ENDS] = PHASE(MEMBER_ENDED),
+			    [EVENT_ABORTS] = PHASE(MEMBER_RESET)},
 };
 #pragma clang diagnostic pop
 
@@ -203,19 +208,34 @@ static __always_inline __u32 listener_idle_at_most(__u64 state, __u32 usual)
 	return own < usual ? own : usual;
 }
 
+/* Returns the time after which a confirmed connection of this listener and protocol is idle. */
+static __always_inline __u32 confirmed_seconds(__u64 state)
+{
+	return listener_idle_seconds(state, SLUICE_STATE_GET(state, PROTOCOL) == SLUICE_FLOW_UDP
+						    ? SLUICE_TIMEOUT_UDP_REPLIED_SECONDS
+						    : SLUICE_TIMEOUT_ESTABLISHED_SECONDS);
+}
+
+/* How often the node that carries a connection with this idle time tells the others that it lives. */
+static __always_inline __u32 refresh_seconds(__u32 idle_seconds)
+{
+	return idle_seconds / 2 < SLUICE_REFRESH_SECONDS ? idle_seconds / 2 : SLUICE_REFRESH_SECONDS;
+}
+
 static __always_inline __u32 flow_timeout_seconds(__u64 state)
 {
+	__u32 confirmed = confirmed_seconds(state);
+
+	if (sluice_flow_is_replica(state))
+		return confirmed + refresh_seconds(confirmed);
 	if (sluice_flow_is_closed(state))
 		return reset_by_one(state) ? SLUICE_TIMEOUT_RESET_SECONDS : SLUICE_TIMEOUT_CLOSED_SECONDS;
 	if (state & SLUICE_FLOW_CLOSED)
 		return listener_idle_at_most(state, SLUICE_TIMEOUT_CLOSING_SECONDS);
 	if (SLUICE_STATE_GET(state, PROTOCOL) == SLUICE_FLOW_UDP)
-		return state & SLUICE_FLOW_ESTABLISHED
-			       ? listener_idle_seconds(state, SLUICE_TIMEOUT_UDP_REPLIED_SECONDS)
-			       : listener_idle_at_most(state, SLUICE_TIMEOUT_UDP_SECONDS);
-	if (state & SLUICE_FLOW_ESTABLISHED)
-		return listener_idle_seconds(state, SLUICE_TIMEOUT_ESTABLISHED_SECONDS);
-	return SLUICE_TIMEOUT_HALF_OPEN_SECONDS;
+		return state & SLUICE_FLOW_ESTABLISHED ? confirmed
+						       : listener_idle_at_most(state, SLUICE_TIMEOUT_UDP_SECONDS);
+	return state & SLUICE_FLOW_ESTABLISHED ? confirmed : SLUICE_TIMEOUT_HALF_OPEN_SECONDS;
 }
 
 /* Returns the age of a slot's last packet. */

@@ -325,6 +325,9 @@ static __always_inline int renew_next_hop(int family, struct xdp_md *ctx, const 
 	why = next_hop_resolve(ctx, q);
 	if (why != UNDECIDED || q->index == SLUICE_STATE_GET(flow->state, HOP))
 		return why;
+	/* With a next hop its packets would take the fast path, which leaves the phase as it is. An ICMP error comes here. */
+	if (!to_client(flow) && sluice_flow_is_replica(flow->state))
+		return why;
 	state = (flow->state & SLUICE_STATE_CLEAR(HOP)) | SLUICE_STATE_PUT(HOP, q->index);
 	flow_replace_state(family, key, flow, state);
 	return why;

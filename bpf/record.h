@@ -9,6 +9,7 @@
 #include "bpf/packet.h"
 #include "maps/member.h"
 #include "maps/record.h"
+#include "maps/replica.h"
 
 /* One of so many of the listener's connections is recorded; 0: none. */
 static __always_inline __u32 records_one_of(__u64 state)
@@ -79,20 +80,40 @@ static __always_inline __u32 handshake_took(__u64 state, __u32 name)
 	return h && READ_ONCE(h->mark) == mark ? READ_ONCE(h->microseconds) : 0;
 }
 
-static __always_inline int record_is_lost(void)
+static __always_inline __u64 *fleet_number(__u32 which)
+{
+	return bpf_map_lookup_elem(&fleet, &which);
+}
+
+static __always_inline bool changes_are_told(void)
+{
+	const __u64 *tells = fleet_number(SLUICE_FLEET_TELLS);
+
+	return tells && *tells;
+}
+
+/* For whom a record is: each has a ring, so that none waits for the other. */
+enum record_reader {
+	RECORD_EXPORTED, /* who keeps records of connections (userspace/records) */
+	RECORD_TOLD,     /* the other nodes of the fleet (maps/replica.h) */
+};
+
+static __always_inline int record_is_lost(enum record_reader reader)
 {
 	__u32 zero = 0;
-	__u64 *lost = bpf_map_lookup_elem(&record_losses, &zero);
+	__u64 *lost = reader == RECORD_TOLD ? bpf_map_lookup_elem(&flow_change_losses, &zero)
+					    : bpf_map_lookup_elem(&record_losses, &zero);
 
 	if (lost)
 		++*lost;
 	return 0;
 }
 
-static __always_inline void *record_reserve(int family)
+static __always_inline void *record_reserve(int family, enum record_reader reader)
 {
-	return family == FAMILY4 ? bpf_ringbuf_reserve(&records, sizeof(struct sluice_record4), 0)
-				 : bpf_ringbuf_reserve(&records, sizeof(struct sluice_record6), 0);
+	__u64 bytes = family == FAMILY4 ? sizeof(struct sluice_record4) : sizeof(struct sluice_record6);
+
+	return reader == RECORD_TOLD ? bpf_ringbuf_reserve(&flow_changes, bytes, 0) : bpf_ringbuf_reserve(&records, bytes, 0);
 }
 
 static __always_inline void record_describe(int family, struct sluice_record *r, __u64 state, __u32 event, __u32 end)
@@ -174,16 +195,30 @@ static __always_inline void record_twin(int family, void *record, const struct t
 	}
 }
 
-/* What a change of the phase means; 0: nothing that is recorded. */
+/* What a change of the phase means to those who keep records; 0: nothing. A replica begins here when it is taken over. */
 static __always_inline __u32 record_event_of(__u64 before, __u64 after)
 {
-	if (sluice_flow_is_closed(after))
-		return sluice_flow_is_confirmed(before) && !sluice_flow_is_closed(before) ? SLUICE_RECORD_ENDS : 0;
+	bool counted = sluice_flow_is_confirmed(before) && !sluice_flow_is_replica(before);
+
+	if (sluice_flow_is_closed(after) || sluice_flow_is_replica(after))
+		return counted && !sluice_flow_is_closed(before) ? SLUICE_RECORD_ENDS : 0;
 	if (!sluice_flow_is_confirmed(after))
 		return 0;
-	if (!sluice_flow_is_confirmed(before))
+	if (!counted)
 		return SLUICE_RECORD_BEGINS;
 	return sluice_flow_is_closed(before) ? SLUICE_RECORD_RESUMES : 0;
+}
+
+/* What it means to the other nodes. They may have removed their replica when one end seemed to have ended it. */
+static __always_inline __u32 told_event_of(__u64 before, __u64 after)
+{
+	if (sluice_flow_is_replica(after) || !changes_are_told())
+		return 0;
+	if (sluice_flow_is_replica(before) && sluice_flow_is_closed(after))
+		return SLUICE_RECORD_ENDS;
+	if (sluice_flow_phase(after) == SLUICE_PHASE_OPEN && sluice_flow_phase(before) == SLUICE_PHASE_CLIENT_ENDED)
+		return SLUICE_RECORD_RESUMES;
+	return record_event_of(before, after);
 }
 
 static __always_inline __u32 client_name(int family, const struct tuple *client)
@@ -191,26 +226,35 @@ static __always_inline __u32 client_name(int family, const struct tuple *client)
 	return client->source.words[family == FAMILY4 ? 0 : 3] ^ tuple_ports(client);
 }
 
-static __always_inline int record_change_in(int family, const struct tuple *client, __s32 index, __u64 before,
-					    __u64 after, __u32 end)
+static __always_inline int record_change_for(enum record_reader reader, int family, const struct tuple *client, void *slot,
+					     __u64 after, __u32 event, __u32 end)
 {
-	__u32 event = record_event_of(before, after);
-	struct sluice_record *r;
-	void *slot;
+	struct sluice_record *r = record_reserve(family, reader);
 
-	if (!event || !is_recorded(family, client, after))
-		return 0;
-	slot = flow_slot(family, index);
-	r = slot ? record_reserve(family) : NULL;
 	if (!r)
-		return record_is_lost();
+		return record_is_lost(reader);
 	record_describe(family, r, after, event, end);
-	if (event == SLUICE_RECORD_BEGINS)
+	if (event == SLUICE_RECORD_BEGINS && reader == RECORD_EXPORTED)
 		r->handshake_microseconds = handshake_took(after, client_name(family, client));
 	record_client(family, r, client);
 	record_slot(family, r, slot, client, after);
 	record_direct_member(family, r, after);
 	bpf_ringbuf_submit(r, BPF_RB_NO_WAKEUP);
+	return 0;
+}
+
+static __always_inline int record_change_in(int family, const struct tuple *client, __s32 index, __u64 before,
+					    __u64 after, __u32 end)
+{
+	__u32 event = record_event_of(before, after), told = told_event_of(before, after);
+	void *slot = event || told ? flow_slot(family, index) : NULL;
+
+	if (!slot)
+		return 0;
+	if (event && is_recorded(family, client, after))
+		record_change_for(RECORD_EXPORTED, family, client, slot, after, event, end);
+	if (told)
+		record_change_for(RECORD_TOLD, family, client, slot, after, told, end);
 	return 0;
 }
 
@@ -247,21 +291,31 @@ static __always_inline __u32 end_by_member(__u64 state, __u32 end)
 	return member->flags & SLUICE_MEMBER_FAILED ? SLUICE_RECORD_MEMBER_DOWN : end;
 }
 
-static __always_inline int record_removal_in(int family, const struct tuple *client, const struct tuple *twin, __u64 state,
-					     __u32 end)
+static __always_inline int record_removal_for(enum record_reader reader, int family, const struct tuple *client,
+					      const struct tuple *twin, __u64 state, __u32 end)
 {
-	struct sluice_record *r;
+	struct sluice_record *r = record_reserve(family, reader);
 
-	if (!sluice_flow_is_confirmed(state) || sluice_flow_is_closed(state) || !is_recorded(family, client, state))
-		return 0;
-	r = record_reserve(family);
 	if (!r)
-		return record_is_lost();
+		return record_is_lost(reader);
 	record_describe(family, r, state, SLUICE_RECORD_ENDS, end_by_member(state, end));
 	record_client(family, r, client);
 	record_twin(family, r, twin);
 	record_direct_member(family, r, state);
 	bpf_ringbuf_submit(r, BPF_RB_NO_WAKEUP);
+	return 0;
+}
+
+/* A replica's removal is nobody's news, and one that lives on another node has not ended. */
+static __always_inline int record_removal_in(int family, const struct tuple *client, const struct tuple *twin, __u64 state,
+					     __u32 end)
+{
+	if (!sluice_flow_is_confirmed(state) || sluice_flow_is_closed(state) || sluice_flow_is_replica(state))
+		return 0;
+	if (is_recorded(family, client, state))
+		record_removal_for(RECORD_EXPORTED, family, client, twin, state, end);
+	if (end != SLUICE_RECORD_MOVED && changes_are_told())
+		record_removal_for(RECORD_TOLD, family, client, twin, state, end);
 	return 0;
 }
 
@@ -283,6 +337,42 @@ static __always_inline void record_removal(int family, const struct tuple *clien
 		record_removal4(client, twin, state, end);
 	else
 		record_removal6(client, twin, state, end);
+}
+
+static __always_inline int record_refresh_in(int family, const struct tuple *client, const struct tuple *twin, __u64 state,
+					     __u32 idle_seconds)
+{
+	struct sluice_record *r = record_reserve(family, RECORD_TOLD);
+
+	if (!r)
+		return record_is_lost(RECORD_TOLD);
+	record_describe(family, r, state, SLUICE_RECORD_REFRESHED, SLUICE_RECORD_NO_END);
+	r->handshake_microseconds = idle_seconds;
+	record_client(family, r, client);
+	record_twin(family, r, twin);
+	record_direct_member(family, r, state);
+	bpf_ringbuf_submit(r, BPF_RB_NO_WAKEUP);
+	return 0;
+}
+
+__noinline int record_refresh4(const struct tuple *client, const struct tuple *twin, __u64 state, __u32 idle_seconds)
+{
+	return client && twin ? record_refresh_in(FAMILY4, client, twin, state, idle_seconds) : 0;
+}
+
+__noinline int record_refresh6(const struct tuple *client, const struct tuple *twin, __u64 state, __u32 idle_seconds)
+{
+	return client && twin ? record_refresh_in(FAMILY6, client, twin, state, idle_seconds) : 0;
+}
+
+/* Tells the other nodes that the connection lives, and for how many seconds it has been silent. */
+static __always_inline void record_refresh(int family, const struct tuple *client, const struct tuple *twin, __u64 state,
+					   __u32 idle_seconds)
+{
+	if (family == FAMILY4)
+		record_refresh4(client, twin, state, idle_seconds);
+	else
+		record_refresh6(client, twin, state, idle_seconds);
 }
 
 #endif

@@ -15,6 +15,7 @@
 #include "bpf/protocols.h"
 #include "bpf/proxy.h"
 #include "bpf/flow_image.h"
+#include "bpf/replica.h"
 /* Packets don't use this map; it only lives as long as the others. */
 #include "maps/store_position.h"
 #include "maps/versions.h"
@@ -447,6 +448,17 @@ int flow_put(struct sluice_flow_batch *batch)
 		flow_put_batch(FAMILY6, batch);
 	else
 		flow_put_batch(FAMILY4, batch);
+	return 0;
+}
+
+/* Puts and ends connections that other nodes carry; see struct sluice_flow_batch. */
+SEC("syscall")
+int flow_replicas(struct sluice_flow_batch *batch)
+{
+	if (batch->family == FAMILY6)
+		flow_replicas_batch(FAMILY6, batch);
+	else
+		flow_replicas_batch(FAMILY4, batch);
 	return 0;
 }
 

@@ -113,6 +113,8 @@ enum sluice_flow_protocol { SLUICE_FLOW_TCP = 1, SLUICE_FLOW_UDP = 2, SLUICE_FLO
 #define SLUICE_PHASE_MEMBER_RESET (SLUICE_FLOW_ESTABLISHED | SLUICE_FLOW_MEMBER_FIN)
 #define SLUICE_PHASE_REFUSED SLUICE_FLOW_CLOSED          /* reset before the member's answer */
 #define SLUICE_PHASE_BROKEN_OFF SLUICE_FLOW_MEMBER_FIN   /* and between that and the client's */
+/* Another node has its packets (replica.h). Counts as confirmed; an older version takes it for one that opens. */
+#define SLUICE_PHASE_REPLICA SLUICE_FLOW_ESTABLISHED
 #define SLUICE_FLOW_CLOSED (SLUICE_FLOW_CLIENT_FIN | SLUICE_FLOW_MEMBER_FIN)
 #define SLUICE_PHASE_BITS (SLUICE_PHASE_OPEN | SLUICE_FLOW_CLOSED)
 
@@ -143,6 +145,12 @@ static inline int sluice_flow_is_confirmed(__u64 state)
 
 	return phase & SLUICE_FLOW_ESTABLISHED ||
 	       (phase & SLUICE_FLOW_CLIENT_FIN && phase != SLUICE_PHASE_REFUSED);
+}
+
+/* Says whether no packet of the connection, given its forward slot's state, has come to this node (replica.h). */
+static inline int sluice_flow_is_replica(__u64 state)
+{
+	return sluice_flow_phase(state) == SLUICE_PHASE_REPLICA;
 }
 
 /* Set in both slots with dnat, dsr and ipip: the client's address is the same on both sides. */

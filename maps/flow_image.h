@@ -39,7 +39,8 @@ struct sluice_flow_image {
 	__u16 member_idle;
 	__u8 family;   /* 4 or 6 */
 	__u8 protocol; /* enum sluice_flow_protocol */
-	__u8 phase;    /* 1: replied, 2: established, 4: the client's FIN, 8: the member's; see SLUICE_PHASE_* in flow.h */
+	/* 1: replied, 2: established, 4: the client's FIN, 8: the member's; see SLUICE_PHASE_* in flow.h. 2 alone: a replica */
+	__u8 phase;
 	__u8 flags;
 	__u8 result; /* enum sluice_flow_put_result, written by flow_put */
 	__u8 zero[7];
@@ -69,6 +70,11 @@ enum sluice_batch_status {
 	SLUICE_BATCH_BEGIN_ANEW, /* flow_walk: flows were moved to buckets that it has passed */
 };
 
+enum sluice_replicas_request {
+	SLUICE_REPLICAS_PUT, /* inserts or refreshes them; their phase is that of a replica */
+	SLUICE_REPLICAS_END, /* removes them, because they have ended where they lived */
+};
+
 #define SLUICE_BATCH_IMAGES 256
 
 /* flow_walk: reads one family's connections that exist from the walk's beginning to its end, and perhaps others. A
@@ -76,7 +82,9 @@ enum sluice_batch_status {
  * connection twice. Whoever runs it sets `next` to 0 for the first run and leaves `next` and `change` as they are
  * until `next` is 0 again.
  *
- * flow_put: inserts the first `count` images, all of `family`. */
+ * flow_put: inserts the first `count` images, all of `family`.
+ *
+ * flow_replicas: does with the first `count` images, all of `family`, what `request` says. */
 struct sluice_flow_batch {
 	__u32 version; /* flow_walk: out. flow_put: in */
 	__u32 family;  /* 4 or 6 */
@@ -87,7 +95,7 @@ struct sluice_flow_batch {
 	__u32 next;    /* flow_walk */
 	__u32 change;  /* flow_walk */
 	__u32 status;  /* out: enum sluice_batch_status */
-	__u32 zero;
+	__u32 request; /* flow_replicas: enum sluice_replicas_request */
 	struct sluice_flow_image images[SLUICE_BATCH_IMAGES];
 };
 SLUICE_STATIC_ASSERT(sizeof(struct sluice_flow_batch) == 32 + 128 * SLUICE_BATCH_IMAGES);

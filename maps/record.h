@@ -23,6 +23,7 @@ enum sluice_record_event {
 	SLUICE_RECORD_ENDS = 2,
 	/* Packets have refuted its end (bpf/flow_state.h), so it will end again. */
 	SLUICE_RECORD_RESUMES = 3,
+	SLUICE_RECORD_REFRESHED = 4, /* it lives; in `flow_changes` only (replica.h) */
 };
 
 /* How it ended: X(name, word, sentence). Add at the end. */
@@ -37,7 +38,8 @@ enum sluice_record_event {
 	X(OVER_LIMIT, "over_limit", "the listener had its connection_limit when it was confirmed")     \
 	X(MEMBER_DOWN, "member_down", "its member was down")                                           \
 	X(MEMBER_REMOVED, "member_removed", "its member was removed")                                  \
-	X(DRAINED, "drained", "its member takes no new connections, and its time to drain was over or it was silent")
+	X(DRAINED, "drained", "its member takes no new connections, and its time to drain was over or it was silent") \
+	X(MOVED, "moved", "its packets go through another node of the fleet now")
 
 #define SLUICE_RECORD_END_NAME(name, word, sentence) SLUICE_RECORD_##name,
 enum sluice_record_end { SLUICE_RECORD_NO_END, SLUICE_RECORD_ENDS_LIST(SLUICE_RECORD_END_NAME) SLUICE_RECORD_END_COUNT };
@@ -51,7 +53,8 @@ struct sluice_record {
 	__u8 family;       /* 4 or 6 */
 	__u8 end;          /* enum sluice_record_end; 0 unless it ends */
 	__u8 zero;
-	/* From the SYN or INIT to the member's answer; 0: not known. Only where the connection begins. */
+	/* From the SYN or INIT to the member's answer; 0: not known. Only where the connection begins. (REFRESHED: seconds
+	 * since its last packet.) */
 	__u32 handshake_microseconds;
 	__be16 client_port;
 	__be16 vip_port;

@@ -94,6 +94,7 @@ struct Over {
     return SLUICE_STATE_GET(state, PROTOCOL) == SLUICE_FLOW_TCP &&
            !(state & SLUICE_FLOW_TO_CLIENT) && !SLUICE_STATE_GET(state, HOP) &&
            sluice_flow_is_confirmed(state) && !sluice_flow_is_closed(state) &&
+           !sluice_flow_is_replica(state) &&
            (listeners[SLUICE_STATE_GET(state, LISTENER)] ||
             members[SLUICE_STATE_GET(state, MEMBER)]);
   }

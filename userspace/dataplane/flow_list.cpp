@@ -37,6 +37,7 @@ model::Protocol protocol_of(std::uint64_t state) {
 const char* state_text(std::uint64_t state) {
   if (sluice_flow_is_closed(state)) return "closed";
   if (state & SLUICE_FLOW_CLOSED) return "closing";
+  if (sluice_flow_is_replica(state)) return "replica";
   return sluice_flow_is_confirmed(state) ? "established" : "opening";
 }
 

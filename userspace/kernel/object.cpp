@@ -140,8 +140,8 @@ Result<void> Object::reuse_configuration(const Program& program) {
 }
 
 void Object::leave_out_requests() {
-  for (auto* program :
-       {expire_program(), flush_program(), rehome_program(), walk_program(), put_program()})
+  for (auto* program : {expire_program(), flush_program(), rehome_program(), walk_program(),
+                        put_program(), replicas_program()})
     bpf_program__set_autoload(program, false);
 }
 
@@ -206,6 +206,9 @@ bpf_program* Object::walk_program() const {
 }
 bpf_program* Object::put_program() const {
   return skeleton_->progs.flow_put;
+}
+bpf_program* Object::replicas_program() const {
+  return skeleton_->progs.flow_replicas;
 }
 bpf_program* Object::move_program() const {
   return skeleton_->progs.flow_move;

@@ -65,6 +65,7 @@ class Object {
   bpf_program* rehome_program() const;
   bpf_program* walk_program() const;
   bpf_program* put_program() const;
+  bpf_program* replicas_program() const;
   bpf_program* move_program() const;  // loaded only where set_move() said that flows move now
 
  private:

@@ -274,6 +274,10 @@ Result<Program> Program::load_to_move(const Program& maps, const Program& other,
   return program;
 }
 
+Result<void> run_replicas(int program_fd, sluice_flow_batch& batch) {
+  return run_request(program_fd, "flow_replicas", batch);
+}
+
 Result<void> Program::move_flows(sluice_flow_move& request) const {
   return run_request(move_.get(), "flow_move", request);
 }
@@ -348,7 +352,8 @@ Result<Program> Program::open_pinned(const std::filesystem::path& pin_directory,
   }
   for (auto [fd, name] : {std::pair{&program.rehome_, "flow_rehome"},
                           {&program.walk_, "flow_walk"},
-                          {&program.put_, "flow_put"}}) {
+                          {&program.put_, "flow_put"},
+                          {&program.replicas_, "flow_replicas"}}) {
     if (auto opened = open_pin(pins.program(name))) *fd = std::move(*opened);
   }
   return program;
@@ -394,13 +399,16 @@ void Program::take_programs(const Object& object) {
   rehome_ = duplicate(bpf_program__fd(object.rehome_program()));
   walk_ = duplicate(bpf_program__fd(object.walk_program()));
   put_ = duplicate(bpf_program__fd(object.put_program()));
+  replicas_ = duplicate(bpf_program__fd(object.replicas_program()));
 }
 
 std::vector<Program::Named> Program::programs() const {
   std::vector<Named> all{
       {xdp_fd(), "sluice_xdp"}, {expire_fd(), "flow_expire"}, {flush_fd(), "flow_flush"}};
-  for (const auto& later :
-       {Named{rehome_fd(), "flow_rehome"}, {walk_fd(), "flow_walk"}, {put_fd(), "flow_put"}}) {
+  for (const auto& later : {Named{rehome_fd(), "flow_rehome"},
+                            {walk_fd(), "flow_walk"},
+                            {put_fd(), "flow_put"},
+                            {replicas_fd(), "flow_replicas"}}) {
     if (later.fd >= 0) all.push_back(later);
   }
   return all;

@@ -97,6 +97,7 @@ class Program {
   int rehome_fd() const { return rehome_.get(); }
   int walk_fd() const { return walk_.get(); }
   int put_fd() const { return put_.get(); }
+  int replicas_fd() const { return replicas_.get(); }
   // All programs, with the names of their pins.
   struct Named {
     int fd;
@@ -128,14 +129,16 @@ class Program {
   UniqueFd rehome_;
   UniqueFd walk_;
   UniqueFd put_;
+  UniqueFd replicas_;
   UniqueFd move_;  // only of those that move flows now
   std::map<std::string, UniqueFd, std::less<>> maps_;
 };
 
 // Runs flow_rehome once, as `request` says (maps/flow.h).
 Result<void> rehome_flows(int program_fd, sluice_flow_rehome& request);
-// Runs flow_walk or flow_put once, as `batch` says (maps/flow_image.h).
+// Runs flow_walk, flow_put or flow_replicas once, as `batch` says (maps/flow_image.h).
 Result<void> walk_flows(int program_fd, sluice_flow_batch& batch);
 Result<void> put_flows(int program_fd, sluice_flow_batch& batch);
+Result<void> run_replicas(int program_fd, sluice_flow_batch& batch);
 
 }  // namespace sluice::kernel

@@ -64,7 +64,10 @@ TEST(Versions, OnlyWhatCameLaterMayBeMissing) {
                                                 "record_handshakes",
                                                 "member_confirmed",
                                                 "proxy_pending",
-                                                "listener_ranges"}));
+                                                "listener_ranges",
+                                                "fleet",
+                                                "flow_changes",
+                                                "flow_change_losses"}));
 }
 
 TEST(Versions, WithoutAMapOfVersionsAllAreTheFirst) {
