@@ -26,12 +26,16 @@ Result<Counters> DataPlaneOverMaps::counters(const kernel::CounterMap<sluice_cou
 
 Result<std::uint32_t> DataPlaneOverMaps::index_for(IndexTable& table,
                                                    const kernel::CounterMap<sluice_counters>& map,
+                                                   const kernel::ArrayMap<std::uint32_t>& active,
                                                    const Zero& zero, const Uuid& object,
                                                    std::string_view full) {
   if (const auto index = table.find(object)) return *index;
+  // The second number has replicas of other nodes' connections, too (maps/replica.h).
   const auto without_flows = [&](std::uint32_t index) {
     const auto sum = counters(map, index);
-    return sum && sum->active_flows() == 0;
+    if (!sum || sum->active_flows() != 0) return false;
+    const auto now = active.lookup(index);
+    return now && now->value_or(0) == 0;
   };
   const auto allocation = table.allocate(object, without_flows);
   if (!allocation) return fail(ErrorKind::conflict, std::string(full));
@@ -95,7 +99,7 @@ Result<void> DataPlaneOverMaps::run(const control::PutMember& put) {
     return member_handshakes_.put(index, {});
   };
   const auto index =
-      index_for(member_indices_, member_counters_, zero, put.id,
+      index_for(member_indices_, member_counters_, member_active_, zero, put.id,
                 fmt::format("map members is full: its {} entries are in use or still have flows",
                             SLUICE_MAX_MEMBERS));
   if (!index) return tl::unexpected(index.error());
@@ -216,7 +220,7 @@ Result<void> DataPlaneOverMaps::run(const control::PutListener& put) {
     return listener_active_.put(index, 0);
   };
   const auto index =
-      index_for(listener_indices_, listener_counters_, zero, put.entry.listener,
+      index_for(listener_indices_, listener_counters_, listener_active_, zero, put.entry.listener,
                 fmt::format("map listener_counters is full: its {} entries are in use or still "
                             "have flows",
                             SLUICE_MAX_LISTENERS));

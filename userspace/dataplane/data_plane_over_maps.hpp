@@ -132,7 +132,8 @@ class DataPlaneOverMaps : public BpfDataPlane {
   // The object's index, or a new one whose counters start at zero; `zero` resets further counters.
   using Zero = std::function<Result<void>(std::uint32_t index)>;
   Result<std::uint32_t> index_for(IndexTable& table, const kernel::CounterMap<sluice_counters>& map,
-                                  const Zero& zero, const Uuid& object, std::string_view full);
+                                  const kernel::ArrayMap<std::uint32_t>& active, const Zero& zero,
+                                  const Uuid& object, std::string_view full);
   Result<std::uint32_t> pool_index_for(const control::PoolKey& pool);
   // The listener entries of both families' maps.
   Result<std::vector<std::pair<control::ListenerKey, sluice_listener>>> listener_entries() const;

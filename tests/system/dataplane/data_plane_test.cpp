@@ -312,6 +312,11 @@ TEST_F(DataPlaneTest, ARemovedMemberKeepsItsIndexWhileFlowsAreLeftAlsoAcrossARes
   EXPECT_THAT(full.error().message, HasSubstr("16384"));
 
   count_flows("member_counters", 0, 3, 3);
+  // Another node's connection, which this one has never carried.
+  const std::uint32_t index = 0, replica = 1, none = 0;
+  ASSERT_EQ(bpf_map_update_elem(map("member_active"), &index, &replica, BPF_ANY), 0);
+  EXPECT_FALSE(plane->apply(PutMember{new_uuid(), {ip("10.0.0.9"), 80, true}}));
+  ASSERT_EQ(bpf_map_update_elem(map("member_active"), &index, &none, BPF_ANY), 0);
   const auto heir = new_uuid();
   apply(PutMember{heir, {ip("10.0.0.9"), 80, true}});
   EXPECT_EQ(*plane->member_counters(heir), Counters{});  // not its predecessor's
