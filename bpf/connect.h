@@ -579,9 +579,19 @@ static __always_inline bool describe_connection(struct xdp_md *ctx, const struct
 	return true;
 }
 
+/* Says whether nodes or routes of the fleet have just changed: then the connection of a packet without a flow may have
+ * moved here faster than the word of it (maps/replica.h). */
+static __always_inline bool in_grace(void)
+{
+	const __u64 *until = fleet_number(SLUICE_FLEET_GRACE_UNTIL), then = until ? READ_ONCE(*until) : 0;
+
+	return then && bpf_ktime_get_boot_ns() < then;
+}
+
 /* Says whether this packet may begin a flow. Packets that open a connection may. One from the middle may, too, if
  * every load balancer chooses its member alike; it sets *adopted. Only the ends know whether there is such a
- * connection, so it counts as unconfirmed. */
+ * connection, so it counts as unconfirmed. One whose answers pass us has a source port, which its node tells, so that
+ * is waited for. */
 static __always_inline bool may_begin(const struct packet *p, const struct sluice_listener *listener, bool *adopted)
 {
 	const struct sluice_pool *pool;
@@ -592,6 +602,8 @@ static __always_inline bool may_begin(const struct packet *p, const struct sluic
 		return true;
 	pool = bpf_map_lookup_elem(&pools, &index);
 	if (!pool || !keeps_client(pool->forwarding_mode) || !chooses_by_hash(pool))
+		return false;
+	if (!answers_directly(pool->forwarding_mode) && in_grace())
 		return false;
 	*adopted = true;
 	return !(p->signals & (SIGNAL_ACCEPTS | SIGNAL_ENDS | SIGNAL_ABORTS));
@@ -678,6 +690,8 @@ static __always_inline int ask_for_connection(int family, struct packet *p, stru
 		}
 	}
 	if (!listener || !may_begin(p, listener, &adopted)) {
+		if (!(p->signals & SIGNAL_OPENS) && in_grace())
+			return SLUICE_REASON_IN_GRACE;
 		why = listener ? SLUICE_REASON_NO_FLOW : SLUICE_REASON_NO_LISTENER;
 		return vip->flags & SLUICE_VIP_REJECTS || is_late_answer(family) ? reject(family, p, ctx, why) : why;
 	}

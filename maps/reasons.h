@@ -155,7 +155,10 @@
 	  "fragment, begins before the client's first byte, or came when the handshake was not seen.") \
 	X(PROXY_ANSWER, DROP, "proxy_answer", \
 	  "A SYN-ACK of a PROXYV2 pool's member is for a connection that is open already, is a fragment, or came in on another " \
-	  "NIC than the one that leads to the member.")
+	  "NIC than the one that leads to the member.") \
+	X(IN_GRACE, DROP, "in_grace",                                                              \
+	  "A packet from the middle of a connection that is not known here, right after nodes or routes of the fleet have " \
+	  "changed: another node may be about to tell of it, so it gets no reset, and its sender sends it again.")
 
 #define SLUICE_REASON_ENUM(name, verdict, label, sentence) SLUICE_REASON_##name,
 enum sluice_reason { SLUICE_REASONS(SLUICE_REASON_ENUM) SLUICE_REASON_COUNT };

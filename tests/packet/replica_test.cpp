@@ -568,6 +568,46 @@ TEST_P(ReplicaTcp, AForgedResetIsTakenBack) {
   EXPECT_EQ(state_of_flow(), "established");
 }
 
+// Routes have changed: the connection's packets are faster than the word of it.
+TEST_P(ReplicaTcp, InGraceNobodyIsResetForWhatMayBeToldSoon) {
+  const auto image = connection_of_another(protocol());
+  put_vip(net().vip, true, SLUICE_VIP_REJECTS);
+  EXPECT_EQ(receive(from_client(protocol(), ACK)).reason, "rejected");
+  EXPECT_EQ(receive(from_member(1, protocol(), ACK)).reason, "rejected");
+  ASSERT_TRUE(replicas_->grace(60s));
+  EXPECT_EQ(receive(from_client(protocol(), ACK)).reason, "in_grace");
+  EXPECT_EQ(receive(from_member(1, protocol(), ACK)).reason, "in_grace");
+  EXPECT_EQ(receive(from_member(1, L4::udp, ACK)).reason, "in_grace");
+  EXPECT_EQ(receive(from_client(protocol(), SYN, 41000)).reason, "flow_created");
+  expire();
+  EXPECT_EQ(receive(from_client(protocol(), ACK)).reason, "in_grace") << "the sweep leaves it on";
+  ASSERT_EQ(put(image), SLUICE_PUT_DONE);
+  EXPECT_EQ(receive(from_client(protocol(), ACK)).reason, "forwarded");
+  forget_flows();
+  ASSERT_TRUE(replicas_->grace(1ms));
+  std::this_thread::sleep_for(2ms);
+  EXPECT_EQ(receive(from_client(protocol(), ACK)).reason, "rejected");
+  const std::uint32_t until = SLUICE_FLEET_GRACE_UNTIL;
+  std::uint64_t value = 0;
+  expire();
+  ASSERT_EQ(bpf_map_lookup_elem(map("fleet"), &until, &value), 0);
+  EXPECT_EQ(value, 0U) << "the sweep forgets what is over";
+}
+
+TEST_P(ReplicaTcp, InGracePoolsThatHashAdoptOnlyWhatNobodyTells) {
+  for (const auto mode : {SLUICE_DNAT, SLUICE_DSR}) {
+    use(mode, protocol());
+    put_pool(pool(), mode, {member_index(1)}, SLUICE_SOURCE_IP_PORT);
+    EXPECT_EQ(receive(from_client(protocol(), ACK)).reason, "flow_created");
+    forget_flows();
+    ASSERT_TRUE(replicas_->grace(60s));
+    EXPECT_EQ(receive(from_client(protocol(), ACK)).reason,
+              mode == SLUICE_DNAT ? "in_grace" : "flow_created");
+    forget_flows();
+    ASSERT_TRUE(replicas_->grace(0ms));
+  }
+}
+
 // Pools that hash find the member of such a connection on any node.
 TEST_P(ReplicaTcp, OfAPoolThatHashesAndWhoseMembersAnswerDirectlyNobodyIsTold) {
   answers_directly_ = true;
