@@ -232,6 +232,57 @@ TEST_F(MembershipTest, ALiveNodeIsNotRemovedAndADeadOneLeavesNothing) {
   EXPECT_THAT(fleet(1).state().gone, ElementsAre("lb3"));
 }
 
+// The others' list without an attribute or a word, as a version has it that does not know them yet.
+TEST_F(MembershipTest, WhatAnOlderNodeDoesNotKnowIsRefusedWithItsName) {
+  build();
+  const auto key = keys.features() + "lb2";
+  const auto known = etcd.keys().at(key).value;
+  EXPECT_EQ(known, etcd.keys().at(keys.features() + "lb1").value);
+  const auto tell = [&](const std::string& list) {
+    const auto expected = etcd.keys().at(key).value;
+    ASSERT_TRUE(etcd.transact({.key = key,
+                               .expected = expected,
+                               .puts = {{key, list}},
+                               .removals = {},
+                               .read_otherwise = {}})
+                    ->happened);
+    wait(200);
+  };
+  const auto without = [&](const std::string& text) {
+    auto list = known;
+    const auto at = list.find(text);
+    EXPECT_NE(at, list.npos) << text;
+    return list.erase(at, text.size());
+  };
+  const auto& before = machine(1).controller->model();
+  auto after = before;
+  const auto id = (*before.load_balancers.begin()).first;
+  auto balancer = before.load_balancers.at(id);
+  const auto refusal = [&] {
+    const auto permitted = fleet(1).permits(before, after);
+    return permitted ? std::string() : permitted.error().text();
+  };
+
+  tell(without(R"("on_unmatched":["drop","reset"],)"));
+  balancer.name = "another";
+  after.load_balancers.put(balancer);
+  EXPECT_EQ(refusal(), "") << "the attribute has its default";
+  balancer.on_unmatched = model::RefusalMode::reset;
+  after.load_balancers.put(balancer);
+  EXPECT_THAT(refusal(),
+              HasSubstr("Node lb2 has an older version, which does not know on_unmatched."));
+  EXPECT_THAT(refusal(), HasSubstr("upgrade lb2"));
+
+  tell(without(R"(,"reset")"));  // of the first attribute that has it
+  const auto listener_now = before.listeners.at(listener);
+  auto resets = listener_now;
+  resets.on_no_member = model::RefusalMode::reset;
+  after.listeners.put(resets);
+  EXPECT_NE(refusal(), "");
+  tell(known);
+  EXPECT_EQ(refusal(), "");
+}
+
 TEST_F(MembershipTest, WhatANodeAnnouncesIsSeenAtAll) {
   machine(2).announcing = {"DRAINING", "", 3, 1};
   machine(2).membership->show();

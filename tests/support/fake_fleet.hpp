@@ -25,6 +25,10 @@ class FakeFleet : public control::Fleet {
 
   control::FleetState state() const override { return now; }
   control::Elsewhere elsewhere(const Uuid&) const override { return there; }
+  Result<void> permitted;  // the outcome of permits()
+  Result<void> permits(const model::Model&, const model::Model&) const override {
+    return permitted;
+  }
   const model::HealthTable& health() const override { return judged; }
   std::vector<control::HealthOpinion> opinions(const Uuid&) const override { return found; }
   void count(std::set<Uuid> listeners, bool,

@@ -78,6 +78,8 @@ class Fleet {
 
   virtual FleetState state() const = 0;
   virtual Elsewhere elsewhere(const Uuid& object) const = 0;
+  // ErrorKind::conflict if a live node's version does not know what the change needs.
+  virtual Result<void> permits(const model::Model& before, const model::Model& after) const = 0;
   // The health of members by majority of the live nodes; this node's own while it doesn't know
   // theirs. Valid until the next event of the loop.
   virtual const model::HealthTable& health() const = 0;

@@ -7,6 +7,8 @@
 //   PREFIXv1/nodes/NODE          a live node (roster.hpp), under a lease
 //   PREFIXv1/known_nodes/NODE    its name; it stays when the node dies, until it is removed
 //   PREFIXv1/health/NODE         which members it finds down (health_views.hpp), under its lease
+//   PREFIXv1/features/NODE       the attributes and words that its version knows (features.hpp),
+//                                under its lease
 //   PREFIXv1/questions/NODE, PREFIXv1/answers/NODE/OTHER
 //                                what it has asked the others, and what OTHER answers it
 //                                (inquiry.hpp), under the writer's lease
@@ -30,10 +32,11 @@ struct Keys {
   // Says whether the key is about nodes, and not a part of the desired state.
   bool is_of_nodes(const std::string& key) const {
     return key.starts_with(nodes()) || key.starts_with(known_nodes()) ||
-           key.starts_with(health()) || key.starts_with(questions()) ||
-           key.starts_with(all() + "answers/");
+           key.starts_with(health()) || key.starts_with(features()) ||
+           key.starts_with(questions()) || key.starts_with(all() + "answers/");
   }
   std::string health() const { return all() + "health/"; }
+  std::string features() const { return all() + "features/"; }
   std::string questions() const { return all() + "questions/"; }
   std::string question_of(const std::string& node) const { return questions() + node; }
   std::string answers_to(const std::string& node) const { return all() + "answers/" + node + "/"; }

@@ -54,6 +54,7 @@ Membership::Membership(Etcd& etcd, store::Writer& copy, const store::Contents& c
                .accept_older_state = settings_.accept_older_state}),
       roster_(settings_.keys),
       views_(settings_.keys),
+      features_(settings_.keys),
       presence_(etcd, settings_.keys, event_),
       inquiry_(
           settings_.keys, settings_.node,
@@ -85,6 +86,7 @@ void Membership::start(control::Controller& controller,
        .nodes_changed = [this](const std::vector<Change>& changes) { nodes_changed(changes); },
        .standing_changed = [this] { standing_changed(); },
        .event = event_});
+  presence_.tell(settings_.keys.features() + settings_.node, known_features());
   show();
   tell_health_soon();
 }
@@ -92,6 +94,7 @@ void Membership::start(control::Controller& controller,
 void Membership::nodes_read(std::int64_t revision, const std::vector<KeyValue>& all) {
   roster_.reset(revision, all);
   views_.reset(revision, all);
+  features_.reset(revision, all);
   is_judged_ = false;
   inquiry_.reset(all);
   answer_those_that_may();
@@ -100,6 +103,7 @@ void Membership::nodes_read(std::int64_t revision, const std::vector<KeyValue>& 
 void Membership::nodes_changed(const std::vector<Change>& changes) {
   roster_.follow(changes);
   views_.follow(changes);
+  features_.follow(changes);
   is_judged_ = false;
   inquiry_.follow(changes);
   answer_those_that_may();
@@ -200,6 +204,16 @@ std::vector<const HealthView*> Membership::other_views() const {
     if (name != settings_.node && roster_.nodes().contains(name)) views.push_back(&view);
   }
   return views;
+}
+
+Result<void> Membership::permits(const model::Model& before, const model::Model& after) const {
+  const auto lacks = features_.lacking_at(other_nodes(), model::changes_between(before, after));
+  if (lacks.empty()) return {};
+  const auto node = lacks.substr(0, lacks.find(':'));
+  return fail(ErrorKind::conflict,
+              fmt::format("Node {} has an older version, which does not know {}.", node,
+                          lacks.substr(node.size() + 2)),
+              fmt::format("upgrade {}, or remove it from the fleet, and try again", node));
 }
 
 const model::HealthTable& Membership::health() const {

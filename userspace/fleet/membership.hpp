@@ -11,6 +11,7 @@
 #include "control/controller.hpp"
 #include "control/fleet.hpp"
 #include "fleet/cluster_writer.hpp"
+#include "fleet/features.hpp"
 #include "fleet/health_views.hpp"
 #include "fleet/inquiry.hpp"
 #include "fleet/presence.hpp"
@@ -41,6 +42,7 @@ class Membership final : public control::Fleet {
 
   control::FleetState state() const override;
   control::Elsewhere elsewhere(const Uuid& object) const override;
+  Result<void> permits(const model::Model& before, const model::Model& after) const override;
   const model::HealthTable& health() const override;
   std::vector<control::HealthOpinion> opinions(const Uuid& member) const override;
   void count(std::set<Uuid> listeners, bool connections,
@@ -72,6 +74,7 @@ class Membership final : public control::Fleet {
   ClusterWriter writer_;
   Roster roster_;
   HealthViews views_;
+  Features features_;
   Presence presence_;
   Inquiry inquiry_;
   bool health_is_due_ = false;  // it will be told soon

@@ -14,25 +14,6 @@ namespace {
 
 namespace json = boost::json;
 
-constexpr std::string_view word(const model::LoadBalancer*) {
-  return "loadbalancer";
-}
-constexpr std::string_view word(const model::Listener*) {
-  return "listener";
-}
-constexpr std::string_view word(const model::Pool*) {
-  return "pool";
-}
-constexpr std::string_view word(const model::Member*) {
-  return "member";
-}
-constexpr std::string_view word(const model::HealthMonitor*) {
-  return "healthmonitor";
-}
-constexpr std::string_view word(const model::FloatingIp*) {
-  return "floatingip";
-}
-
 std::optional<json::object> parse_object(const std::string& text) {
   boost::system::error_code error;
   auto value = json::parse(text, error);
@@ -97,7 +78,7 @@ bool with_table(model::Model& model, std::string_view below, Visit visit) {
   bool found = false;
   model::Changes unused;
   model::for_each_kind(model, unused, [&]<typename T>(model::Table<T>& table, auto&) {
-    if (word(static_cast<const T*>(nullptr)) != below.substr(0, slash)) return;
+    if (kind_word<T>() != below.substr(0, slash)) return;
     found = true;
     visit(table, *id);
   });
@@ -215,9 +196,8 @@ Result<void> Mirror::reset(std::int64_t revision, const std::vector<KeyValue>& a
   model::Changes unused;
   model::for_each_kind(state.model, unused, [&]<typename T>(model::Table<T>& table, auto&) {
     model::erase_if(table, [&](const auto& entry) {
-      return !keys.contains(fmt::format("{}{}/{}", keys_.objects(),
-                                        word(static_cast<const T*>(nullptr)),
-                                        to_string(entry.first)));
+      return !keys.contains(
+          fmt::format("{}{}/{}", keys_.objects(), kind_word<T>(), to_string(entry.first)));
     });
   });
   for (const auto& entry : all) {
@@ -246,8 +226,7 @@ Mirror::Operations Mirror::operations(const model::Changes& changes,
       model_, changes,
       [&]<typename T>(const model::Table<T>& table, const model::ChangesOf<T>& changed) {
         const auto key_of = [&](const Uuid& id) {
-          return fmt::format("{}{}/{}", keys_.objects(), word(static_cast<const T*>(nullptr)),
-                             to_string(id));
+          return fmt::format("{}{}/{}", keys_.objects(), kind_word<T>(), to_string(id));
         };
         for (const auto& id : changed.removed) operations.removals.push_back(key_of(id));
         for (const auto& [id, object] : changed.put) {

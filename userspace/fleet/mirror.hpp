@@ -10,6 +10,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/persistent_map.hpp"
@@ -20,6 +21,34 @@
 #include "model/objects.hpp"
 
 namespace sluice::fleet {
+
+// KIND in the keys of objects.
+template <typename T>
+constexpr std::string_view kind_word();
+template <>
+constexpr std::string_view kind_word<model::LoadBalancer>() {
+  return "loadbalancer";
+}
+template <>
+constexpr std::string_view kind_word<model::Listener>() {
+  return "listener";
+}
+template <>
+constexpr std::string_view kind_word<model::Pool>() {
+  return "pool";
+}
+template <>
+constexpr std::string_view kind_word<model::Member>() {
+  return "member";
+}
+template <>
+constexpr std::string_view kind_word<model::HealthMonitor>() {
+  return "healthmonitor";
+}
+template <>
+constexpr std::string_view kind_word<model::FloatingIp>() {
+  return "floatingip";
+}
 
 // The value of the key `generation`. No two commits write the same one.
 struct Head {

@@ -81,7 +81,36 @@ bool read_tags(const json::object& in, std::vector<std::string>& tags) {
   return true;
 }
 
+template <typename T>
+json::value known_words(const T&) {
+  return nullptr;
+}
+
+// The words of an enum are those of its first values.
+template <Word T>
+json::value known_words(const T&) {
+  json::array words;
+  for (int value = 0; model::name(static_cast<T>(value)) != "?"; value++)
+    words.emplace_back(model::name(static_cast<T>(value)));
+  return words;
+}
+template <Word T>
+json::value known_words(const std::optional<T>&) {
+  return known_words(T{});
+}
+
 }  // namespace
+
+template <typename T>
+json::object known_attributes() {
+  json::object known{{"tags", nullptr}};
+  const auto note = [&](const char* name, const auto& value) {
+    if (!is_found_out_by_each_node(name)) known[name] = known_words(value);
+  };
+  const T object{};
+  columns(note, object);
+  return known;
+}
 
 template <typename T>
 json::object to_json(const T& object, json::object kept) {
@@ -97,6 +126,12 @@ std::optional<T> from_json(const json::object& json) {
   return object;
 }
 
+template json::object known_attributes<model::LoadBalancer>();
+template json::object known_attributes<model::Listener>();
+template json::object known_attributes<model::Pool>();
+template json::object known_attributes<model::Member>();
+template json::object known_attributes<model::HealthMonitor>();
+template json::object known_attributes<model::FloatingIp>();
 template json::object to_json(const model::LoadBalancer&, json::object);
 template json::object to_json(const model::Listener&, json::object);
 template json::object to_json(const model::Pool&, json::object);

@@ -19,6 +19,11 @@ boost::json::object to_json(const T& object, boost::json::object kept = {});
 template <typename T>
 std::optional<T> from_json(const boost::json::object& json);
 
+// The attributes that this version reads and writes: null for those with any value, an array of
+// words for the others.
+template <typename T>
+boost::json::object known_attributes();
+
 boost::json::object quotas_to_json(const model::Quotas& quotas);
 std::optional<model::Quotas> quotas_from_json(const boost::json::object& json);
 boost::json::object drained_nodes_to_json(const model::DrainedNodes& nodes);

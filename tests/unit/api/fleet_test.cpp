@@ -104,6 +104,17 @@ TEST_F(FleetTest, a_node_that_is_gone_is_shown_drained_and_removed) {
   EXPECT_EQ(del("/v1/nodes/lb2").status, 409U) << "of a node alone";
 }
 
+TEST_F(FleetTest, what_an_older_node_does_not_know_is_refused) {
+  const auto body = R"({"loadbalancer": {"vip_address": "10.0.0.16"}})";
+  fleet_.permitted = fail(ErrorKind::conflict, "Node lb2 has an older version.");
+  const auto refused = ask("POST", "/v2.0/lbaas/loadbalancers", body);
+  EXPECT_EQ(refused.status, 409U);
+  EXPECT_THAT(refused.response.body, testing::HasSubstr("Node lb2 has an older version."));
+  EXPECT_EQ(controller().model().load_balancers.size(), 0U);
+  fleet_.permitted = {};
+  EXPECT_EQ(ask("POST", "/v2.0/lbaas/loadbalancers", body).status, 201U);
+}
+
 TEST_F(FleetTest, statistics_are_the_fleets_sum) {
   const auto balancer = create_load_balancer();
   const auto listener = create_listener(balancer);

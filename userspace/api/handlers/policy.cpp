@@ -60,12 +60,13 @@ Result<void> check_project(const Call& call, std::string_view project) {
 Result<void> change(const Call& call, const control::Controller::Edit& edit) {
   auto& controller = call.context.controller;
   const auto& who = call.request.who;
-  if (who.role != Role::member) return controller.change(edit);
+  const auto* fleet = call.context.fleet;
+  if (who.role != Role::member && !fleet) return controller.change(edit);
   return controller.change([&](model::Model& model) -> Result<void> {
     const auto before = model;
     if (auto done = edit(model); !done) return done;
-    if (touches_others(before, model, who.project)) return forbidden();
-    return {};
+    if (who.role == Role::member && touches_others(before, model, who.project)) return forbidden();
+    return fleet ? fleet->permits(before, model) : Result<void>();
   });
 }
 
