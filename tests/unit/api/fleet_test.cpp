@@ -72,7 +72,9 @@ TEST_F(FleetTest, any_node_drains_any_other) {
   fleet_.now.nodes[1].announcing = {"DRAINED", "the node is drained", 0, 0};
   EXPECT_EQ(state(ask("GET", "/v1/nodes/lb2")), "DRAINED");
   EXPECT_EQ(ask("GET", "/v1/nodes").json.at("nodes").at(1).at("state"), "DRAINED");
-  EXPECT_EQ(state(ask("PUT", "/v1/nodes/lb2", undrain)), "ANNOUNCING");
+  const auto ended = ask("PUT", "/v1/nodes/lb2", undrain);
+  EXPECT_EQ(state(ended), "ANNOUNCING");
+  EXPECT_EQ(ended.json.at("node").at("reason"), "") << "before it has heard";
   EXPECT_TRUE(controller().model().drained_nodes.empty());
 
   // The errors name the node, and what to do.

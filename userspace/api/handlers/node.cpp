@@ -54,7 +54,8 @@ json::value connections_of(control::DataPlane& data_plane) {
 // Adds what the node announces. What has just been asked for counts already.
 void add_announcing(json::object& node, const control::Announcing& announcing, bool drained) {
   node["state"] = announcing_state(announcing, drained);
-  node["reason"] = announcing.reason;
+  const bool is_over = !drained && announcing.state == "DRAINED";
+  node["reason"] = is_over ? std::string() : announcing.reason;
   node["announced_ipv4_vips"] = announcing.ipv4;
   node["announced_ipv6_vips"] = announcing.ipv6;
 }
