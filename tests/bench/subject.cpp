@@ -229,8 +229,10 @@ void Subject::configure() {
 
 std::uint64_t Subject::reason(std::uint32_t why) const {
   std::vector<std::uint64_t> cpus(libbpf_num_possible_cpus());
-  check(bpf_map_lookup_elem(loaded_.map_fd("reason_counters"), &why, cpus.data()) == 0,
-        "read a counter");
+  const bool is_later = why >= SLUICE_FIRST_REASONS;
+  const int counters = loaded_.map_fd(is_later ? "later_reason_counters" : "reason_counters");
+  const std::uint32_t place = is_later ? why - SLUICE_FIRST_REASONS : why;
+  check(bpf_map_lookup_elem(counters, &place, cpus.data()) == 0, "read a counter");
   return std::accumulate(cpus.begin(), cpus.end(), std::uint64_t{0});
 }
 

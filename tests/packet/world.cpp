@@ -176,7 +176,9 @@ int World::map(const char* name) const {
 std::map<std::string, std::uint64_t> World::reason_counts() {
   std::map<std::string, std::uint64_t> counts;
   for (std::uint32_t i = 0; i < SLUICE_REASON_COUNT; ++i) {
-    for (auto packets : per_cpu<std::uint64_t>(map("reason_counters"), i))
+    const bool is_later = i >= SLUICE_FIRST_REASONS;
+    const int counters = map(is_later ? "later_reason_counters" : "reason_counters");
+    for (auto packets : per_cpu<std::uint64_t>(counters, is_later ? i - SLUICE_FIRST_REASONS : i))
       counts[labels[i]] += packets;
   }
   return counts;
