@@ -279,14 +279,18 @@ bool Model::gives_way(const Flow& flow, const View& v) const {
          member.is_gone() || (!flow.established && !member.is_usable());
 }
 
+// Where the way is not resolved there is no next hop that a sweep would have to clear.
 bool Model::is_given_up(const Flow& flow) const {
-  return flow.lost && !flow.is_over() && configuration_.members[flow.member].is_given_up();
+  const auto& member = configuration_.members[flow.member];
+  const auto way = way_to(configuration_, member.address);
+  return (flow.lost || (way && !way->resolved)) && !flow.is_over() && member.is_given_up();
 }
 
 // Says whether the member is reset at its next packet: it is alive, but has been drained for long
 // enough.
 bool Model::is_over_for_member(const Flow& flow) const {
-  return flow.lost_by_member && !flow.is_over() &&
+  const bool unresolved = flow.at_client.protocol == tcp && !flow.client_way.resolved;
+  return (flow.lost_by_member || unresolved) && !flow.is_over() &&
          configuration_.members[flow.member].standing == Standing::drained_out;
 }
 
