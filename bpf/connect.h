@@ -102,7 +102,7 @@ static __always_inline bool keeps_client(__u32 mode)
 
 static __always_inline bool answers_directly(__u32 mode)
 {
-	return mode == SLUICE_DSR || mode == SLUICE_IPIP;
+	return mode == SLUICE_DSR || mode == SLUICE_IPIP || mode == SLUICE_GUE;
 }
 
 static __always_inline bool chooses_by_hash(const struct sluice_pool *pool)
@@ -211,12 +211,12 @@ static __always_inline int claim_source_port(int family, struct connection *c)
 
 /* Finds the member's next hop; returns UNDECIDED even if its MAC is not known yet. */
 static __always_inline int find_way_to_member(int family, struct xdp_md *ctx, struct connection *c,
-					      const struct sluice_member *member, __u32 mode)
+					      const struct sluice_member *member)
 {
 	const struct sluice_next_hop *hop = next_hop_of_member(c->member, member, &c->query.index);
 	int why;
 
-	c->tunnel = mode == SLUICE_IPIP ? family : 0;
+	c->tunnel = member_tunnel(family, member);
 	if (c->tunnel)
 		c->tunnel_end = member->address;
 	if (hop) {
@@ -340,7 +340,7 @@ static __always_inline int plan_connection(int family, struct xdp_md *ctx)
 	describe_forward(family, c, member, mode);
 	if (c->tuple.protocol == SLUICE_FLOW_SCTP && member->port && member->port != c->tuple.destination_port)
 		return SLUICE_REASON_SCTP_PORTS;
-	if ((why = find_way_to_member(family, ctx, c, member, mode)) != UNDECIDED)
+	if ((why = find_way_to_member(family, ctx, c, member)) != UNDECIDED)
 		return why;
 	if (!answers_directly(mode)) {
 		if ((why = find_way_to_client(family, ctx, c)) != UNDECIDED)

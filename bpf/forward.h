@@ -309,7 +309,7 @@ static __always_inline void ask_for_flow(int family, struct next_hop_query *q, c
 	q->tunnel = 0;
 	if (member && member->flags & (SLUICE_MEMBER_DSR | SLUICE_MEMBER_IPIP)) {
 		q->destination = member->address;
-		q->tunnel = member->flags & SLUICE_MEMBER_IPIP ? family : 0;
+		q->tunnel = member_tunnel(family, member);
 	}
 }
 

@@ -10,12 +10,15 @@
 #include <linux/in.h>
 #include <linux/ip.h>
 #include <linux/ipv6.h>
+#include <linux/udp.h>
 #include <bpf/bpf_endian.h>
 
+#include "bpf/balance.h"
 #include "bpf/checksum.h"
 #include "bpf/ethernet.h"
 #include "bpf/next_hop.h"
 #include "bpf/protocols.h"
+#include "maps/tunnel.h"
 
 #define TUNNEL_TTL 64 /* RFC 1700's default for packets that start here */
 
@@ -62,64 +65,128 @@ static __always_inline __be16 tunnel_id(const struct iphdr *inner)
 	return bpf_htons(bpf_ntohs(inner->id) ^ (__u16)((fragment & IPV4_FRAGMENT_OFFSET) * 0x9e37));
 }
 
-/* Writes the outer header of an IPv4 packet in an IPv4 packet (RFC 2003); the inner one follows. */
-static __always_inline void write_tunnel4(struct iphdr *outer, const struct iphdr *inner, __be32 source,
+/* Writes the outer header of an IPv4 packet in an IPv4 packet (RFC 2003), or in a UDP datagram; `bytes` is what comes
+ * before the inner header. */
+static __always_inline void write_tunnel4(struct iphdr *outer, const struct iphdr *inner, __u32 bytes, __be32 source,
 					  __be32 destination)
 {
 	*outer = (struct iphdr){
 		.version = 4,
 		.ihl = 5,
 		.tos = inner->tos,
-		.tot_len = bpf_htons(bpf_ntohs(inner->tot_len) + sizeof(*outer)),
+		.tot_len = bpf_htons(bpf_ntohs(inner->tot_len) + bytes),
 		.id = tunnel_id(inner),
 		.frag_off = inner->frag_off & bpf_htons(IPV4_DONT_FRAGMENT),
 		.ttl = TUNNEL_TTL,
-		.protocol = IPPROTO_IPIP,
+		.protocol = bytes == sizeof(*outer) ? IPPROTO_IPIP : IPPROTO_UDP,
 		.saddr = source,
 		.daddr = destination,
 	};
 	outer->check = ipv4_header_checksum(outer);
 }
 
-/* Writes the outer header of an IPv6 packet in an IPv6 packet (RFC 2473). */
-static __always_inline void write_tunnel6(struct ipv6hdr *outer, const struct ipv6hdr *inner,
+/* The same of an IPv6 packet (RFC 2473). */
+static __always_inline void write_tunnel6(struct ipv6hdr *outer, const struct ipv6hdr *inner, __u32 bytes,
 					  const union sluice_address *source,
 					  const union sluice_address *destination)
 {
 	/* This word has version and traffic class. */
 	*(__be32 *)outer = *(const __be32 *)inner & bpf_htonl(0xfff00000);
-	outer->payload_len = bpf_htons(bpf_ntohs(inner->payload_len) + sizeof(*inner));
-	outer->nexthdr = IPPROTO_IPV6;
+	outer->payload_len = bpf_htons(bpf_ntohs(inner->payload_len) + bytes);
+	outer->nexthdr = bytes == sizeof(*outer) ? IPPROTO_IPV6 : IPPROTO_UDP;
 	outer->hop_limit = TUNNEL_TTL;
 	address_store(FAMILY6, &outer->saddr, source);
 	address_store(FAMILY6, &outer->daddr, destination);
 }
 
-/* Puts a tunnel's header between the Ethernet header and the packet. Its source is the host's address on the
- * interface by which it leaves. It can't be the VIP, which the member holds, too, and would take for a forgery of
- * its own address. A packet that is left to the kernel over IPv4 has the client as source, because the kernel drops
- * packets that seem to come from itself. */
+/* The UDP header of a tunnel. It has no checksum, over IPv6 neither: what is in it has its own, which covers its addresses,
+ * so a datagram that goes astray is noticed (RFC 6935, RFC 6936). */
+static __always_inline void write_tunnel_udp(struct udphdr *udp, __u32 bytes, __u64 hash)
+{
+	*udp = (struct udphdr){
+		.source = bpf_htons(SLUICE_GUE_FIRST_SOURCE_PORT | (hash & 0x3fff)),
+		.dest = bpf_htons(SLUICE_GUE_PORT),
+		.len = bpf_htons(bytes),
+	};
+}
+
+/* Hashes the connection, so that its packets stay together and members' NICs tell it from others. */
+static __always_inline __u64 tunnel_hash(const struct tuple *t)
+{
+	__u64 h = mix(t->source.halves[0] + tuple_ports(t)) + t->source.halves[1];
+
+	return mix(h ^ t->destination.words[0] ^ t->destination.words[3]);
+}
+
+/* Chooses the tunnel's source: one of the prefix of tunnel_sources, or else the host's address on the interface by which
+ * the packet leaves. It can't be the VIP, which the member holds, too, and would take for a forgery of its own
+ * address. A packet that is left to the kernel over IPv4 has the client as source, because the kernel drops packets that
+ * seem to come from itself. */
+static __always_inline union sluice_address tunnel_source(int family, const struct sluice_interface *interface, __u64 hash,
+							  bool spread)
+{
+	__u32 which = family == FAMILY6;
+	const struct sluice_tunnel_source *from = bpf_map_lookup_elem(&tunnel_sources, &which);
+	union sluice_address source = {};
+
+	if (family == FAMILY4)
+		source.ipv4 = interface->ipv4;
+	else
+		source = interface->ipv6;
+	if (!spread || !from || !(from->mask.words[0] | from->mask.words[2] | from->mask.words[3]))
+		return source;
+	if (family == FAMILY4) {
+		source.ipv4 = from->prefix.ipv4 | ((__u32)hash & from->mask.ipv4);
+		return source;
+	}
+	source.halves[0] = from->prefix.halves[0];
+	source.halves[1] = from->prefix.halves[1] | (hash & from->mask.halves[1]);
+	return source;
+}
+
+/* Puts a tunnel's headers between the Ethernet header and the packet. */
 static __always_inline bool encapsulate(int family, struct xdp_md *ctx, __u32 l3_offset, __u32 ifindex,
 					const union sluice_address *destination, bool left_to_kernel)
 {
-	__u32 outer_bytes = ip_header_bytes(family), slot = ifindex % SLUICE_MAX_INTERFACES;
+	__u32 ip_bytes = ip_header_bytes(family), bytes = ip_bytes, slot = ifindex % SLUICE_MAX_INTERFACES;
 	const struct sluice_interface *interface = bpf_map_lookup_elem(&interfaces, &slot);
-	void *data, *data_end, *outer;
-	struct iphdr *inner;
+	const struct journey *journey = journey_get();
+	void *data, *data_end, *outer, *inner;
+	const struct sluice_member *member;
+	union sluice_address source;
+	__u32 index;
+	__u64 hash;
+	bool udp;
 
 	l3_offset &= 31;
-	if (!interface || bpf_xdp_adjust_head(ctx, -(int)outer_bytes) || !move_to_front(ctx, outer_bytes, l3_offset))
+	if (!interface || !journey)
+		return false;
+	index = SLUICE_STATE_GET(journey->flow.state, MEMBER);
+	member = bpf_map_lookup_elem(&members, &index);
+	udp = member && member->flags & SLUICE_MEMBER_GUE;
+	if (udp)
+		bytes += sizeof(struct udphdr);
+	hash = tunnel_hash(&journey->packet.tuple);
+	source = tunnel_source(family, interface, hash, !udp);
+	if (bpf_xdp_adjust_head(ctx, -(int)bytes) || !move_to_front(ctx, bytes, l3_offset))
 		return false;
 	data = (void *)(long)ctx->data;
 	data_end = (void *)(long)ctx->data_end;
 	outer = data + l3_offset;
-	if (outer + 2 * outer_bytes > data_end)
+	inner = outer + bytes;
+	if (outer + ip_bytes + sizeof(struct udphdr) > data_end || inner + ip_bytes > data_end)
 		return false;
-	inner = outer + outer_bytes;
 	if (family == FAMILY4)
-		write_tunnel4(outer, inner, left_to_kernel ? inner->saddr : interface->ipv4, destination->ipv4);
+		write_tunnel4(outer, inner, bytes, left_to_kernel ? ((struct iphdr *)inner)->saddr : source.ipv4,
+			      destination->ipv4);
 	else
-		write_tunnel6(outer, outer + outer_bytes, &interface->ipv6, destination);
+		write_tunnel6(outer, inner, bytes, &source, destination);
+	if (udp)
+		write_tunnel_udp(outer + ip_bytes,
+				 family == FAMILY4 ? bpf_ntohs(((struct iphdr *)inner)->tot_len) + sizeof(struct udphdr)
+						   : bpf_ntohs(((struct ipv6hdr *)inner)->payload_len) + ip_bytes +
+							     sizeof(struct udphdr),
+				 hash);
 	return true;
 }
 

@@ -9,6 +9,7 @@
 #include <linux/in.h>
 #include <linux/ip.h>
 #include <linux/ipv6.h>
+#include <linux/udp.h>
 
 #include "bpf/address_filter.h"
 #include "bpf/clock.h"
@@ -118,13 +119,22 @@ __noinline int next_hop_index(const struct sluice_next_hop *content)
 	return 0;
 }
 
+/* Returns the tunnel to the member, as struct sluice_next_hop has it; 0: there is none. */
+static __always_inline __u32 member_tunnel(int family, const struct sluice_member *member)
+{
+	if (!(member->flags & SLUICE_MEMBER_IPIP))
+		return 0;
+	return member->flags & SLUICE_MEMBER_GUE ? (__u32)family | SLUICE_TUNNEL_UDP : (__u32)family;
+}
+
 /* Hashes a member's address and forwarding mode, on which its next hop depends. */
 static __always_inline __u64 member_hash(const struct sluice_member *member)
 {
 	__u64 h = (member->address.halves[0] ^ 0x9e3779b97f4a7c15ULL) * 0xbf58476d1ce4e5b9ULL;
 
 	h = (h ^ h >> 31 ^ member->address.halves[1]) * 0x94d049bb133111ebULL;
-	return (h ^ h >> 29) + (member->flags & (SLUICE_MEMBER_IPV6 | SLUICE_MEMBER_DSR | SLUICE_MEMBER_IPIP));
+	return (h ^ h >> 29) + (member->flags & (SLUICE_MEMBER_IPV6 | SLUICE_MEMBER_DSR | SLUICE_MEMBER_IPIP |
+						  SLUICE_MEMBER_GUE));
 }
 
 /* Returns the generation in the lower half, the index in the upper one. */
@@ -187,7 +197,7 @@ struct next_hop_query {
 	union sluice_address destination;
 	__u32 family;
 	__u32 ingress_ifindex;
-	__u32 tunnel; /* in: 0, or the IP version of the tunnel that ends at `destination` */
+	__u32 tunnel; /* in: 0, or the tunnel that ends at `destination`, see struct sluice_next_hop */
 	/* In: an index that was valid before, or 0. Out: the index to use, 0 when the table has no room. */
 	__u32 index;
 	struct sluice_next_hop hop; /* out: the next hop itself */
@@ -288,7 +298,11 @@ static __always_inline void next_hop_leave_by(struct sluice_next_hop *hop, __u32
 
 static __always_inline __u32 tunnel_bytes(__u32 tunnel)
 {
-	return tunnel == 0 ? 0 : tunnel == FAMILY4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr);
+	__u32 udp = tunnel & SLUICE_TUNNEL_UDP ? sizeof(struct udphdr) : 0;
+
+	if (tunnel == 0)
+		return 0;
+	return udp + (SLUICE_TUNNEL_FAMILY(tunnel) == FAMILY4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr));
 }
 
 static __always_inline void next_hop_request(const struct next_hop_query *q, const struct bpf_fib_lookup *fib)

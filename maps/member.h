@@ -24,7 +24,7 @@
 #define SLUICE_MEMBER_FAILED 8U
 /* The forwarding mode of its pool, on which its next hop depends. If none is set: fullnat. */
 #define SLUICE_MEMBER_DSR 16U
-#define SLUICE_MEMBER_IPIP 32U
+#define SLUICE_MEMBER_IPIP 32U /* in a tunnel: ipip, or with SLUICE_MEMBER_GUE gue */
 #define SLUICE_MEMBER_DNAT 64U
 /* It is down, its pool has other members, and the pool resets such connections; or its time to drain is over. The
  * next sweep removes its UDP flows and clears the next hop of the others, and a client's next packet is answered
@@ -37,6 +37,8 @@
 /* The protocol of its pool is PROXYV2: its connections begin with a header that names the client (bpf/proxy.h). Only of
  * fullnat. */
 #define SLUICE_MEMBER_PROXY 512U
+/* The tunnel has a UDP header, too. */
+#define SLUICE_MEMBER_GUE 1024U
 
 struct sluice_member {
 	struct sluice_id id;

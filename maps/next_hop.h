@@ -24,7 +24,7 @@ struct sluice_next_hop {
 	__u32 used; /* SLUICE_NEXT_HOP_*, or when a flow was last known to refer to the entry: jiffies | 1 */
 	__u16 mtu;  /* the longest IP packet that may go this way, without the tunnel's header; 65535: not known */
 	__u8 tags;
-	__u8 tunnel; /* 0, or the IP version of the tunnel's header: 4 or 6 */
+	__u8 tunnel; /* 0, or the IP version of the tunnel's header: 4 or 6; SLUICE_TUNNEL_UDP: a UDP header follows it */
 	struct sluice_tag tag[SLUICE_MAX_TAGS]; /* outermost first */
 	__u32 zero;
 	union sluice_address tunnel_destination;
@@ -32,6 +32,8 @@ struct sluice_next_hop {
 };
 SLUICE_STATIC_ASSERT(sizeof(struct sluice_next_hop) == 64);
 
+#define SLUICE_TUNNEL_UDP 16
+#define SLUICE_TUNNEL_FAMILY(tunnel) ((tunnel) & 15)
 #define SLUICE_NEXT_HOP_SPECIAL 0x80000000U
 #define SLUICE_NEXT_HOP_FREE 0
 #define SLUICE_NEXT_HOP_BEING_FREED 2

@@ -26,6 +26,7 @@ enum sluice_forwarding_mode {
 	SLUICE_DNAT = 1,    /* destination rewritten; the client's address is kept */
 	SLUICE_DSR = 2,     /* the destination MAC only; the member holds the VIP and answers directly */
 	SLUICE_IPIP = 3,    /* an outer IP header to the member is put in front; the member answers directly */
+	SLUICE_GUE = 4,     /* the same with a UDP header between the two (GUE, variant 1) */
 };
 
 enum sluice_algorithm {

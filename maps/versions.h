@@ -63,10 +63,11 @@
 	X(record_handshakes, 1, 0)    \
 	X(member_confirmed, 1, 0)     \
 	X(proxy_pending, 1, 0)        \
-	X(listener_ranges, 1, 0)    \
+	X(listener_ranges, 1, 0)      \
 	X(fleet, 1, 0)                \
 	X(flow_changes, 1, 0)         \
-	X(flow_change_losses, 1, 0)
+	X(flow_change_losses, 1, 0)   \
+	X(tunnel_sources, 1, 0)
 
 #define SLUICE_MAP_INDEX(name, version, oldest) SLUICE_MAP_##name,
 enum sluice_map_index { SLUICE_MAPS(SLUICE_MAP_INDEX) SLUICE_MAP_COUNT };

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Members that answer clients directly: dsr on the same link, ipip behind another subnet."""
+"""Members that answer clients directly: dsr on the same link, ipip and gue behind another subnet."""
 
 import support
 from support import VIP, VIP6, alternates
@@ -18,10 +18,10 @@ class Dsr(support.LabTest):
         self.assertEqual(0, lab.reasons().get("replied", 0), "nothing comes back through the load balancer")
 
 
-class Ipip(support.LabTest):
+class Tunnels(support.LabTest):
     topology = "gateway"
 
-    def test_members_elsewhere_answer_themselves(self):
+    def start_endpoints(self):
         lab = self.lab
         for vip in (VIP, VIP6):
             lab.hold_vip(vip)
@@ -31,17 +31,49 @@ class Ipip(support.LabTest):
         for member in (1, 2):
             lab.start(f"member{member}", "ipip", support.PYTHON, support.HERE / "ipip_endpoint.py")
             support.wait_for(lambda: "ready" in lab.log(f"member{member}", "ipip"), 5, "the tunnel's end")
-        lab.serve()
-        lab.balance(mode="ipip")
-        self.assertTrue(alternates(lab.client("who", VIP, 80, 30)))
+
+    def sources(self):
+        """The outer sources that the members' NICs have seen."""
+        return {line.split(" ", 1)[1] for member in (1, 2) for line in self.lab.log(f"member{member}", "ipip").splitlines()
+                if line.startswith("source ")}
+
+    def serve_through(self, mode, vip):
+        """Sets up a load balancer in this mode and uses it; returns the outer sources that have come."""
+        lab = self.lab
+        before = self.sources()
+        lab.ctl("loadbalancer", "create", "--name", "lb", "--vip-address", vip)
+        lab.add_service("lb", 80, 80, mode=mode, ipv6=vip == VIP6)
+        self.assertTrue(alternates(lab.client("who", vip, 80, 30)))
         # Full-sized segments don't fit into the tunnel; the client gets an error and sends smaller ones.
-        self.assertTrue(lab.client("take", VIP, 80, 2_000_000)["intact"])
-        self.assertGreater(lab.reasons().get("too_big_sent", 0), 0)
-        self.assertEqual(0, lab.reasons().get("replied", 0))
+        self.assertTrue(lab.client("take", vip, 80, 1_000_000)["intact"])
         lab.ctl("loadbalancer", "delete", "--cascade", "lb")
-        lab.ctl("loadbalancer", "create", "--name", "lb", "--vip-address", VIP6)
-        lab.add_service("lb", 80, 80, mode="ipip", ipv6=True)
-        self.assertTrue(alternates(lab.client("who", VIP6, 80, 30)))
+        return self.sources() - before
+
+    def test_members_elsewhere_answer_themselves(self):
+        lab = self.lab
+        self.start_endpoints()
+        lab.serve()
+        lab.attach()
+        lab.start_controller()
+        self.assertEqual(1, len(self.serve_through("ipip", VIP)), "the load balancer's own address")
+        self.assertGreater(lab.reasons().get("too_big_sent", 0), 0)
+        self.assertEqual(1, len(self.serve_through("ipip", VIP6)))
+        for vip in (VIP, VIP6):
+            # 31 connections, of which some have the same port.
+            ports = self.serve_through("gue", vip)
+            self.assertGreaterEqual(len(ports), 28, "each connection has a UDP source port of its own")
+        self.assertEqual(0, lab.reasons().get("replied", 0))
+
+    def test_outer_sources_are_spread_over_a_network(self):
+        lab = self.lab
+        self.start_endpoints()
+        lab.serve()
+        lab.attach()
+        lab.start_controller("--tunnel-source", "172.16.0.0/16", "--tunnel-source", "100::/64")
+        for vip, begin in ((VIP, "172.16."), (VIP6, "100::")):
+            sources = self.serve_through("ipip", vip)
+            self.assertGreaterEqual(len(sources), 28, sources)
+            self.assertEqual([], [source for source in sources if not source.startswith(begin)])
 
 
 if __name__ == "__main__":

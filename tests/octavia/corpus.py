@@ -590,7 +590,7 @@ def lists(section):
 def own_attributes(section):
     """Our own attributes: the real service must refuse them, and ours must accept good values and name bad ones."""
     refusals = ["drop", "reset", "DROP", "x", "", None, 5]
-    modes = ["fullnat", "dnat", "dsr", "ipip", "DNAT", "nat", "", None, 5]
+    modes = ["fullnat", "dnat", "dsr", "ipip", "gue", "DNAT", "nat", "", None, 5]
     section.post_each(LBS, "loadbalancer", {"name": "own", "vip_subnet_id": SUBNET, "vip_address": "10.0.0.16"},
                       "on_unmatched", refusals)
     section.walkthrough()

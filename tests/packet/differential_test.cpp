@@ -236,6 +236,10 @@ void Differential::add_services(reference::Configuration& c, int family) {
   many_ports(17, Mode::dnat, L4::tcp, 31000, 8080);
   many_ports(18, Mode::dsr, L4::sctp, 30000, 0);
   many_ports(19, Mode::ipip, L4::udp, 30000, 0);
+  // In tunnels with a UDP header.
+  c.vips[address_of(address(family, 22))] = {};
+  const auto in_udp = add_pool(c, Mode::gue, usual, 8080);
+  for (const L4 protocol : {L4::tcp, L4::udp}) add_listener(c, family, 22, protocol, 80, in_udp);
   // Only one client may connect.
   add_listener(c, family, 16, L4::tcp, 86, add_pool(c, Mode::fullnat, usual, 8080));
   c.listeners[{address_of(address(family, 16)), 86, 6}].allowed =
@@ -272,7 +276,7 @@ reference::Configuration Differential::describe() {
 
 sluice_forwarding_mode map_value(reference::Mode mode) {
   static const sluice_forwarding_mode modes[] = {SLUICE_FULLNAT, SLUICE_DNAT, SLUICE_DSR,
-                                                 SLUICE_IPIP};
+                                                 SLUICE_IPIP, SLUICE_GUE};
   return modes[static_cast<int>(mode)];
 }
 

@@ -1,4 +1,11 @@
 // Members that answer directly: dsr (same link) and ipip (anywhere).
+#include <arpa/inet.h>
+#include <bpf/bpf.h>
+
+#include <algorithm>
+#include <set>
+
+#include "maps/tunnel.h"
 #include "packet/traffic.hpp"
 
 namespace sluice::test {
@@ -74,6 +81,91 @@ TEST_P(Direct, IpipPutsAHeaderInFrontAndTheMemberMayBeAnywhere) {
   EXPECT_EQ(out.reason, "forwarded");
   EXPECT_TRUE(
       same_frame(out.frame, in_tunnel(sent_on(later, dmz_mac, dmz_gateway_mac), net().far_member)));
+}
+
+std::uint16_t word(const Bytes& frame, std::size_t at) {
+  return static_cast<std::uint16_t>(frame[at] << 8 | frame[at + 1]);
+}
+
+TEST_P(Direct, GuePutsAUdpHeaderBetweenTheTwoAndTheMemberMayBeAnywhere) {
+  use_mode(SLUICE_GUE, protocol(), {net().far_member});
+  const std::size_t udp = family() == 4 ? 34 : 54;
+  std::uint16_t source_port = 0;
+  for (const std::uint8_t flags : {SYN, ACK, ACK}) {
+    const auto packet = from_client(protocol(), flags);
+    const auto out = receive(packet);
+    EXPECT_EQ(out.reason, flags == SYN ? "flow_created" : "forwarded");
+    EXPECT_EQ(out.action, static_cast<std::uint32_t>(XDP_REDIRECT));
+    auto expected = in_tunnel(sent_on(packet, dmz_mac, dmz_gateway_mac), net().far_member);
+    ASSERT_EQ(out.frame.size(), expected.size() + 8);
+    // The UDP header: a port of the connection's own, the tunnel's port, the length, no checksum.
+    EXPECT_GE(word(out.frame, udp), 0xc000);
+    if (source_port == 0) source_port = word(out.frame, udp);
+    EXPECT_EQ(word(out.frame, udp), source_port) << "all its packets take one queue";
+    EXPECT_EQ(word(out.frame, udp + 2), 6080);
+    EXPECT_EQ(word(out.frame, udp + 4), out.frame.size() - udp);
+    EXPECT_EQ(word(out.frame, udp + 6), 0);
+    // The IP header tells of UDP, and of eight bytes more.
+    EXPECT_EQ(out.frame[family() == 4 ? 23 : 20], 17);
+    const std::size_t length = family() == 4 ? 16 : 18;
+    EXPECT_EQ(word(out.frame, length), word(expected, length) + 8);
+    if (family() == 4) {
+      EXPECT_EQ(internet_checksum(Bytes(out.frame.begin() + 14, out.frame.begin() + 34)), 0);
+    }
+    // All else is as in a tunnel without it.
+    auto rest = out.frame;
+    rest.erase(rest.begin() + static_cast<std::ptrdiff_t>(udp),
+               rest.begin() + static_cast<std::ptrdiff_t>(udp) + 8);
+    for (const std::size_t at : {length, length + 1}) rest[at] = expected[at];
+    rest[family() == 4 ? 23 : 20] = expected[family() == 4 ? 23 : 20];
+    if (family() == 4) std::copy_n(expected.begin() + 24, 2, rest.begin() + 24);
+    EXPECT_TRUE(same_frame(rest, expected));
+  }
+}
+
+TEST_P(Direct, GueTellsTheMtuThatTheTunnelLeaves) {
+  use_mode(SLUICE_GUE, protocol(), {net().narrow_member});
+  ASSERT_EQ(receive(from_client(protocol())).reason, "flow_created");
+  auto large = from_client(protocol(), ACK);
+  large.data = Bytes(1400);
+  const auto out = receive(large);
+  EXPECT_EQ(out.reason, "too_big_sent");
+  const std::size_t mtu = family() == 4 ? 14 + 20 + 6 : 14 + 40 + 6;
+  EXPECT_EQ(out.frame[mtu] << 8 | out.frame[mtu + 1], family() == 4 ? 1372 : 1352);
+}
+
+// What tells connections apart in front of a member: the UDP source port, or the outer source.
+TEST_P(Direct, ConnectionsInTunnelsDifferAndEachStaysAsItIs) {
+  const std::size_t udp = family() == 4 ? 34 : 54, source = family() == 4 ? 26 : 22;
+  const std::size_t bytes = family() == 4 ? 4 : 16;
+  sluice_tunnel_source from{};
+  inet_pton(family() == 4 ? AF_INET : AF_INET6,
+            family() == 4 ? "172.16.0.0" : "100::", &from.prefix);
+  inet_pton(family() == 4 ? AF_INET : AF_INET6,
+            family() == 4 ? "0.0.255.255" : "::ffff:ffff:ffff:ffff", &from.mask);
+  const std::uint32_t which = family() == 4 ? 0 : 1;
+  ASSERT_EQ(bpf_map_update_elem(map("tunnel_sources"), &which, &from, BPF_EXIST), 0);
+  for (const auto mode : {SLUICE_GUE, SLUICE_IPIP}) {
+    use_mode(mode, protocol(), {net().far_member});
+    std::set<Bytes> seen;
+    for (std::uint16_t port = 41000; port < 41032; ++port) {
+      const auto mark = [&](std::uint8_t flags) {
+        const auto frame = receive(from_client(protocol(), flags, port)).frame;
+        const auto at =
+            frame.begin() + static_cast<std::ptrdiff_t>(mode == SLUICE_GUE ? udp : source);
+        return Bytes(at, at + static_cast<std::ptrdiff_t>(mode == SLUICE_GUE ? 2 : bytes));
+      };
+      const auto first = mark(SYN);
+      EXPECT_EQ(mark(ACK), first);
+      if (mode == SLUICE_IPIP) {
+        EXPECT_EQ(Bytes(first.begin(), first.begin() + 2),
+                  family() == 4 ? (Bytes{172, 16}) : (Bytes{1, 0}));
+      }
+      seen.insert(first);
+    }
+    EXPECT_GE(seen.size(), 30U) << "of 32 connections";
+    forget_flows();
+  }
 }
 
 TEST_P(Direct, IpipFollowsANewGenerationOfNextHops) {

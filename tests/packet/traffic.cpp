@@ -128,6 +128,8 @@ std::uint32_t mode_flags(sluice_forwarding_mode mode) {
       return SLUICE_MEMBER_DSR;
     case SLUICE_IPIP:
       return SLUICE_MEMBER_IPIP;
+    case SLUICE_GUE:
+      return SLUICE_MEMBER_IPIP | SLUICE_MEMBER_GUE;
     case SLUICE_DNAT:
       return SLUICE_MEMBER_DNAT;
     default:

@@ -256,7 +256,7 @@ Arrives Generator::of_flow() {
   std::string interface;
   const auto& flow = any_of(model_.flows());
   // Direct answers of members don't pass us.
-  const bool direct = flow.mode == Mode::dsr || flow.mode == Mode::ipip;
+  const bool direct = is_direct(flow.mode);
   auto p = packet_of(flow, chance(direct ? 10 : 50), &interface);
   // To the member's own address, where it could be taken for the connection through the VIP.
   if (flow.mode == Mode::dnat && p.source == text_of(flow.at_client.source) && chance(12)) {

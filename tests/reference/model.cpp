@@ -36,7 +36,7 @@ bool may_change_ports(const Flow& flow) {
 
 // Says whether nothing ever proves that the client receives answers.
 bool is_unproven(const Flow& flow) {
-  return flow.at_client.protocol == udp || flow.mode == Mode::dsr || flow.mode == Mode::ipip;
+  return flow.at_client.protocol == udp || is_direct(flow.mode);
 }
 
 // The checksum's offset in the L4 header; 0: it is not changed on the way.
@@ -89,16 +89,43 @@ std::uint32_t tunnel_id(std::uint32_t id, std::uint32_t fragment) {
   return fragment & 0x4000U ? 0 : (id ^ (fragment & 0x1fffU) * 0x9e37U) & 0xffffU;
 }
 
-// Makes an outer header (RFC 2003, RFC 2473).
-Bytes tunnel_header(const Bytes& frame, const View& v, const Address& from, const Address& to) {
+std::uint64_t mixed(std::uint64_t h) {
+  h ^= h >> 33;
+  h *= 0xff51afd7ed558ccdULL;
+  h ^= h >> 33;
+  h *= 0xc4ceb9fe1a85ec53ULL;
+  return h ^ h >> 33;
+}
+
+// The source port of a tunnel's UDP header, by which NICs tell connections apart.
+std::uint32_t tunnel_port(const Tuple& t) {
+  std::uint64_t source[2]{}, ports = 0;
+  std::uint32_t destination[4]{};
+  std::memcpy(source, t.source.data(), t.source.size());
+  std::memcpy(destination, t.destination.data(), t.destination.size());
+  const auto in_memory = be16(t.source_port) + be16(t.destination_port);
+  std::memcpy(&ports, in_memory.data(), in_memory.size());
+  const auto h = mixed(source[0] + ports) + source[1];
+  return 0xc000U | (mixed(h ^ destination[0] ^ destination[3]) & 0x3fffU);
+}
+
+// Makes an outer header (RFC 2003, RFC 2473), and behind it a UDP header if it has a port.
+Bytes tunnel_header(const Bytes& frame, const View& v, const Address& from, const Address& to,
+                    std::optional<std::uint32_t> port) {
+  const std::uint32_t ip_bytes = v.family == 6 ? 40U : 20U, udp_bytes = port ? 8U : 0U;
+  const std::uint32_t inner =
+      read16(frame, v.l3 + (v.family == 6 ? 4 : 2)) + (v.family == 6 ? 40U : 0U);
+  const auto protocol = static_cast<std::uint8_t>(port ? 17 : v.family == 6 ? 41 : 4);
+  Bytes udp;
+  if (port) udp = be16(*port) + be16(6080) + be16(inner + udp_bytes) + be16(0);
   if (v.family == 6)
     return Bytes{frame[v.l3], static_cast<std::uint8_t>(frame[v.l3 + 1] & 0xf0), 0, 0} +
-           be16(read16(frame, v.l3 + 4) + 40U) + Bytes{41, 64} + from + to;
-  Bytes header = Bytes{0x45, frame[v.l3 + 1]} + be16(read16(frame, v.l3 + 2) + 20U) +
+           be16(inner + udp_bytes) + Bytes{protocol, 64} + from + to + udp;
+  Bytes header = Bytes{0x45, frame[v.l3 + 1]} + be16(inner + ip_bytes + udp_bytes) +
                  be16(tunnel_id(read16(frame, v.l3 + 4), read16(frame, v.l3 + 6))) +
-                 be16(read16(frame, v.l3 + 6) & 0x4000U) + Bytes{64, 4, 0, 0} + from + to;
+                 be16(read16(frame, v.l3 + 6) & 0x4000U) + Bytes{64, protocol, 0, 0} + from + to;
   write16(header, 10, internet_checksum(header));
-  return header;
+  return header + udp;
 }
 
 Bytes ethernet_header(const Way& way, int family) {
@@ -340,7 +367,7 @@ void Model::track(Flow& flow, bool to_client, const View& v) {
   if (to_client && !flow.established && (v.accepts || v.confirms) && v.told)
     proof = flow.told = v.told;
   // What only a client that hears its member can know, or a member that has seen that it does.
-  const bool direct = flow.mode == Mode::dsr || flow.mode == Mode::ipip;
+  const bool direct = is_direct(flow.mode);
   const bool member_is_sure = to_client && flow.replied && !v.ends && !v.accepts &&
                               (v.data || (v.protocol == sctp && v.confirms));
   const bool proven = to_client ? member_is_sure : direct || (proof != 0 && v.shown == proof);
@@ -381,9 +408,10 @@ Model::Translation Model::translation(const Flow& flow, bool to_client) const {
   if (to_client) return {flow.at_client.turned(), flow.client_way, {}};
   const auto& member = configuration_.members[flow.member].address;
   Translation t{flow.at_member, *way_to(configuration_, member), {}};
-  if (flow.mode == Mode::ipip) {
+  if (flow.mode == Mode::ipip || flow.mode == Mode::gue) {
     t.tunnel = member;
-    t.way.mtu -= member.size() == 4 ? 20 : 40;
+    t.in_udp = flow.mode == Mode::gue;
+    t.way.mtu -= (member.size() == 4 ? 20 : 40) + (t.in_udp ? 8 : 0);
   }
   return t;
 }
@@ -395,7 +423,11 @@ Fate Model::send(const Arrival& a, Bytes frame, const Translation& t,
   const auto& from = configuration_.interfaces.at(t.way.resolved ? t.way.interface : a.interface);
   Bytes tunnel;
   const auto& own = v.family == 6 ? from.ipv6 : t.way.resolved ? from.ipv4 : v.source;
-  if (t.tunnel) tunnel = tunnel_header(frame, v, own, *t.tunnel);
+  if (t.tunnel) {
+    const auto tuple = tuple_of(v).value_or(Tuple{v.source, v.destination});
+    tunnel = tunnel_header(frame, v, own, *t.tunnel,
+                           t.in_udp ? std::optional(tunnel_port(tuple)) : std::nullopt);
+  }
   const Bytes packet = tunnel + piece(frame, v.l3, frame.size() - v.l3);
   if (!t.way.resolved) return passed(piece(frame, 0, v.l3) + packet, reason);
   return {t.way.interface == a.interface ? Action::transmit : Action::redirect, reason,
@@ -783,7 +815,7 @@ Fate Model::open(const Arrival& a, const Service& service, bool adopted) {
   const auto mode = configuration_.pools[listener.pool].mode;
   if (v.protocol == sctp && chosen.port && chosen.port != v.destination_port)
     return dropped("sctp_ports");
-  const bool direct = mode == Mode::dsr || mode == Mode::ipip;
+  const bool direct = is_direct(mode);
   const auto back = way_to_client(a);
   if (!way_to(configuration_, chosen.address) || (!direct && !back)) return dropped("no_route");
   // If none in its window can be evicted, the limit may be exceeded, up to half as many again.

@@ -34,7 +34,11 @@ struct Way {
   bool resolved = true;  // false: its MAC is not known
 };
 
-enum class Mode { fullnat, dnat, dsr, ipip };
+enum class Mode { fullnat, dnat, dsr, ipip, gue };
+// Says whether members answer clients directly.
+constexpr bool is_direct(Mode mode) {
+  return mode != Mode::fullnat && mode != Mode::dnat;
+}
 
 // A member's standing: it takes connections; it is drained; it is down, and its clients are left
 // alone or reset; the time of its drain is over; it was removed.
@@ -212,6 +216,7 @@ class Model {
     Tuple to;
     Way way;
     std::optional<Address> tunnel;
+    bool in_udp = false;
   };
 
   // The steps in the contract's order; each returns a fate, or nullopt to let the next one decide.

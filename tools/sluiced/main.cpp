@@ -80,7 +80,8 @@ Result<void> attach(const Options& options) {
   return {};
 }
 
-// Opens the pinned data plane, or loads one, and sets the hash key by which members are chosen.
+// Opens the pinned data plane, or loads one, and sets what it takes from the configuration: the
+// hash key by which members are chosen, and the sources of tunnels.
 Result<std::unique_ptr<dataplane::BpfDataPlane>> open_data_plane(const Options& options,
                                                                  dataplane::SlowLane& lane) {
   auto data_plane = dataplane::BpfDataPlane::open(
@@ -89,6 +90,8 @@ Result<std::unique_ptr<dataplane::BpfDataPlane>> open_data_plane(const Options& 
   const auto hash_key = dataplane::read_or_make_hash_key(options.hash_key_file);
   if (!hash_key) return tl::unexpected(hash_key.error());
   if (auto set = (*data_plane)->set_hash_key(*hash_key); !set)
+    return tl::unexpected(std::move(set.error()));
+  if (auto set = (*data_plane)->set_tunnel_sources(options.tunnel_sources); !set)
     return tl::unexpected(std::move(set.error()));
   return data_plane;
 }

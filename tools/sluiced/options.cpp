@@ -71,6 +71,9 @@ po::options_description settings() {
        po::value<Text>()->default_value("", "STATE-DIR/hash-key")->value_name("FILE"),
        "secret that SOURCE_IP, SOURCE_IP_PORT and MAGLEV choose members with (32 hex digits); made "
        "if it is not there. Nodes that shall choose alike have the same")  //
+      ("tunnel-source", po::value<Texts>()->composing()->value_name("PREFIX"),
+       "spread the outer source addresses of ipip tunnels over this network, so that members' NICs "
+       "use all their queues (one of each IP version; IPv4 /8 to /30, IPv6 /64 to /126)")  //
       ("interface", po::value<Texts>()->multitoken()->composing()->value_name("IF..."),
        "attach to these NICs, unless that is done already")  //
       ("node", po::value<Text>()->default_value("", "the host name")->value_name("NAME"),
@@ -322,6 +325,25 @@ std::optional<ExitCode> read_cluster(const po::variables_map& values, Options& o
   return std::nullopt;
 }
 
+// Reads --tunnel-source.
+std::optional<ExitCode> read_tunnel_sources(const po::variables_map& values, Options& options) {
+  if (!values.count("tunnel-source")) return std::nullopt;
+  for (const auto& text : values["tunnel-source"].as<Texts>()) {
+    const auto network = parse_ip_network(text);
+    if (!network) return wrong("--tunnel-source: " + network.error().text());
+    const auto bits = network->prefix_length;
+    if (network->is_v6() ? bits < 64 || bits > 126 : bits < 8 || bits > 30)
+      return wrong(
+          fmt::format("--tunnel-source '{}': IPv4 /8 to /30 and IPv6 /64 to /126 are taken", text));
+    for (const auto& other : options.tunnel_sources) {
+      if (other.is_v6() == network->is_v6())
+        return wrong("--tunnel-source: give one prefix of each IP version");
+    }
+    options.tunnel_sources.push_back(*network);
+  }
+  return std::nullopt;
+}
+
 std::variant<Options, ExitCode> to_options(const po::variables_map& values) {
   Options options;
   options.state_directory = values["state-dir"].as<Text>();
@@ -339,6 +361,7 @@ std::variant<Options, ExitCode> to_options(const po::variables_map& values) {
   options.pin_directory = values["pin-dir"].as<Text>();
   options.hash_key_file = values["hash-key-file"].as<Text>();
   if (options.hash_key_file.empty()) options.hash_key_file = options.state_directory / "hash-key";
+  if (const auto exit_code = read_tunnel_sources(values, options)) return *exit_code;
   if (values.count("interface")) options.interfaces = values["interface"].as<Texts>();
   options.node = values["node"].as<Text>();
   if (options.node.empty()) options.node = boost::asio::ip::host_name();

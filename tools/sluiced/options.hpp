@@ -43,8 +43,9 @@ struct Options {
   model::Networks networks;  // to allocate addresses from
   std::string project_id;    // the default for requests that name none
   std::filesystem::path hash_key_file;
-  std::filesystem::path test_hook;     // empty: none
-  std::optional<std::uint32_t> flows;  // unset: what is pinned, or the default
+  std::vector<IpNetwork> tunnel_sources;  // at most one of each IP version
+  std::filesystem::path test_hook;        // empty: none
+  std::optional<std::uint32_t> flows;     // unset: what is pinned, or the default
   std::vector<std::string> interfaces;
   std::string node;                 // its name
   fleet::EtcdAccess cluster;        // no members: this node is alone

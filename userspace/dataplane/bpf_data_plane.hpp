@@ -67,6 +67,9 @@ class BpfDataPlane : public control::DataPlane {
       const std::vector<attachment::InterfaceSlots::Vlan>& vlans) = 0;
   // Sets the key by which SOURCE_IP, SOURCE_IP_PORT and MAGLEV choose members.
   virtual Result<void> set_hash_key(const sluice_hash_key& key) = 0;
+  // The networks, at most one of each IP version, over which the outer sources of ipip tunnels are
+  // spread. Without one they are the host's own address.
+  virtual Result<void> set_tunnel_sources(const std::vector<IpNetwork>& networks) = 0;
 };
 
 }  // namespace sluice::dataplane

@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 
 #include <algorithm>
+#include <cstring>
 
 namespace sluice::dataplane {
 namespace {
@@ -85,6 +86,8 @@ sluice_forwarding_mode to_map(ForwardingMode mode) {
       return SLUICE_DSR;
     case ForwardingMode::ipip:
       return SLUICE_IPIP;
+    case ForwardingMode::gue:
+      return SLUICE_GUE;
     case ForwardingMode::fullnat:
       break;
   }
@@ -99,6 +102,8 @@ ForwardingMode mode_from_map(std::uint8_t mode) {
       return ForwardingMode::dsr;
     case SLUICE_IPIP:
       return ForwardingMode::ipip;
+    case SLUICE_GUE:
+      return ForwardingMode::gue;
     default:
       return ForwardingMode::fullnat;
   }
@@ -113,12 +118,14 @@ std::uint16_t member_flags(const control::MemberEntry& entry) {
   if (entry.address.is_v6()) flags |= SLUICE_MEMBER_IPV6;
   if (entry.forwarding_mode == ForwardingMode::dsr) flags |= SLUICE_MEMBER_DSR;
   if (entry.forwarding_mode == ForwardingMode::ipip) flags |= SLUICE_MEMBER_IPIP;
+  if (entry.forwarding_mode == ForwardingMode::gue) flags |= SLUICE_MEMBER_IPIP | SLUICE_MEMBER_GUE;
   if (entry.forwarding_mode == ForwardingMode::dnat) flags |= SLUICE_MEMBER_DNAT;
   return static_cast<std::uint16_t>(flags);
 }
 
 ForwardingMode mode_from_flags(std::uint16_t flags) {
   if (flags & SLUICE_MEMBER_DSR) return ForwardingMode::dsr;
+  if (flags & SLUICE_MEMBER_GUE) return ForwardingMode::gue;
   if (flags & SLUICE_MEMBER_IPIP) return ForwardingMode::ipip;
   return flags & SLUICE_MEMBER_DNAT ? ForwardingMode::dnat : ForwardingMode::fullnat;
 }
@@ -305,6 +312,17 @@ IpNetwork from_map(const sluice_allowed_key& key) {
   if (!address.is_v4_mapped() || bits < mapped_prefix) return {address, bits};
   return {boost::asio::ip::make_address_v4(boost::asio::ip::v4_mapped, address),
           bits - mapped_prefix};
+}
+
+sluice_tunnel_source to_map(const IpNetwork& prefix) {
+  sluice_tunnel_source source{};
+  source.prefix = to_map(prefix.address);
+  const unsigned bits = prefix.is_v6() ? 128 : 32;
+  std::uint8_t mask[16]{};
+  for (unsigned bit = prefix.prefix_length; bit < bits; ++bit)
+    mask[bit / 8] = static_cast<std::uint8_t>(mask[bit / 8] | 0x80 >> bit % 8);
+  std::memcpy(&source.mask, mask, sizeof mask);
+  return source;
 }
 
 void add(control::Counters& sum, const sluice_counters& one) {

@@ -11,6 +11,7 @@
 #include "maps/listener.h"
 #include "maps/member.h"
 #include "maps/pool.h"
+#include "maps/tunnel.h"
 #include "maps/vip.h"
 
 namespace sluice::dataplane {
@@ -55,6 +56,8 @@ sluice_ranges_key ranges_key(const control::ListenerKey& key);
 
 sluice_allowed_key to_map(std::uint32_t listener, const IpNetwork& network);
 IpNetwork from_map(const sluice_allowed_key& key);
+
+sluice_tunnel_source to_map(const IpNetwork& prefix);
 
 // Adds one CPU's counters.
 void add(control::Counters& sum, const sluice_counters& one);

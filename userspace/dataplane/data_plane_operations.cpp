@@ -58,6 +58,15 @@ Result<std::uint32_t> DataPlaneOverMaps::pool_index_for(const control::PoolKey& 
               fmt::format("map pools is full: it holds {} entries", SLUICE_MAX_POOLS));
 }
 
+Result<void> DataPlaneOverMaps::set_tunnel_sources(const std::vector<IpNetwork>& networks) {
+  sluice_tunnel_source sources[SLUICE_TUNNEL_SOURCES]{};
+  for (const auto& network : networks) sources[network.is_v6() ? 1 : 0] = to_map(network);
+  for (std::uint32_t which = 0; which < SLUICE_TUNNEL_SOURCES; ++which) {
+    if (auto put = tunnel_sources_.put(which, sources[which]); !put) return put;
+  }
+  return {};
+}
+
 // ---- operations ----
 
 Result<void> DataPlaneOverMaps::run(const control::PutVip& put) {

@@ -34,6 +34,7 @@
 #include "maps/pool.h"
 #include "maps/store_position.h"
 #include "maps/suspicion.h"
+#include "maps/tunnel.h"
 #include "maps/vip.h"
 
 namespace sluice::dataplane {
@@ -94,6 +95,7 @@ class DataPlaneOverMaps : public BpfDataPlane {
     return slots_.set_vlans(vlans);
   }
   Result<void> set_hash_key(const sluice_hash_key& key) override { return hash_key_.put(0, key); }
+  Result<void> set_tunnel_sources(const std::vector<IpNetwork>& networks) override;
 
  private:
   Result<void> run(const control::PutVip& put);
@@ -168,6 +170,7 @@ class DataPlaneOverMaps : public BpfDataPlane {
   kernel::ArrayMap<std::uint32_t> listener_active_{program_, "listener_active"};
   kernel::ArrayMap<std::uint32_t> member_active_{program_, "member_active"};
   kernel::ArrayMap<sluice_hash_key> hash_key_{program_, "hash_key"};
+  kernel::ArrayMap<sluice_tunnel_source> tunnel_sources_{program_, "tunnel_sources"};
   kernel::ArrayMap<std::uint32_t> listener_half_open_{program_, "listener_half_open"};
   kernel::ArrayMap<std::uint32_t> listener_confirmed_{program_, "listener_confirmed"};
   kernel::ArrayMap<std::uint32_t> listener_idle_{program_, "listener_idle"};

@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "dataplane/codec.hpp"
+#include "maps/tunnel.h"
 
 namespace sluice::dataplane {
 namespace {
@@ -116,7 +117,13 @@ std::optional<Addressed> addressed(const Bytes& frame) {
   at += 2;
   const std::size_t header = v4 ? sizeof(iphdr) : sizeof(ipv6hdr), address = v4 ? 4 : 16;
   if (!holds(header)) return std::nullopt;
-  if (frame[at + (v4 ? 9 : 6)] == (v4 ? IPPROTO_IPIP : IPPROTO_IPV6)) at += header;
+  const auto protocol = frame[at + (v4 ? 9 : 6)];
+  if (protocol == (v4 ? IPPROTO_IPIP : IPPROTO_IPV6)) {
+    at += header;
+  } else if (protocol == IPPROTO_UDP && holds(header + 4) &&
+             word(frame, at + header + 2) == SLUICE_GUE_PORT) {
+    at += header + sizeof(udphdr);
+  }
   if (!holds(header + 4)) return std::nullopt;
   const std::size_t source_at = at + (v4 ? 12 : 8), ports_at = at + header;
   sluice_address source{}, destination{};

@@ -134,9 +134,7 @@ Result<void> check_protocols_fit(Protocol listener, Protocol pool) {
 }
 
 Result<void> check_idle_end_fits(const Listener& listener, const Pool& pool) {
-  const bool direct =
-      pool.forwarding_mode == ForwardingMode::dsr || pool.forwarding_mode == ForwardingMode::ipip;
-  if (!direct) return {};
+  if (!answers_directly(pool.forwarding_mode)) return {};
   if (listener.on_idle == IdleEnd::reset) {
     return fail(ErrorKind::invalid,
                 fmt::format("Validation failure: The on_idle reset of listener {} is not possible "

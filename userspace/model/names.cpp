@@ -39,11 +39,12 @@ constexpr Words<Algorithm, 5> algorithms{{
     {Algorithm::source_ip_port, "SOURCE_IP_PORT"},
     {Algorithm::maglev, "MAGLEV"},
 }};
-constexpr Words<ForwardingMode, 4> forwarding_modes{{
+constexpr Words<ForwardingMode, 5> forwarding_modes{{
     {ForwardingMode::fullnat, "fullnat"},
     {ForwardingMode::dnat, "dnat"},
     {ForwardingMode::dsr, "dsr"},
     {ForwardingMode::ipip, "ipip"},
+    {ForwardingMode::gue, "gue"},
 }};
 constexpr Words<RefusalMode, 2> refusal_modes{{
     {RefusalMode::drop, "drop"},

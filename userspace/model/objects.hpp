@@ -27,7 +27,7 @@ enum class ProvisioningStatus { active, error, pending_create, pending_update, p
 // the payload: see transport().
 enum class Protocol { tcp, udp, sctp, http, https };
 enum class Algorithm { round_robin, least_connections, source_ip, source_ip_port, maglev };
-enum class ForwardingMode { fullnat, dnat, dsr, ipip };
+enum class ForwardingMode { fullnat, dnat, dsr, ipip, gue };
 enum class RefusalMode { drop, reset };  // reset: clients are told, by TCP RST or ICMP
 // Of a listener's new connections: automatic while more than half of its half-open share is taken.
 enum class IdleEnd { forget, reset };
@@ -45,6 +45,11 @@ constexpr Protocol transport(Protocol protocol) {
 // codes.
 constexpr bool asks_for_page(MonitorType type) {
   return type == MonitorType::http || type == MonitorType::https;
+}
+
+// Says whether members answer clients directly, past the load balancer.
+constexpr bool answers_directly(ForwardingMode mode) {
+  return mode == ForwardingMode::dsr || mode == ForwardingMode::ipip || mode == ForwardingMode::gue;
 }
 
 inline constexpr std::string_view default_provider = "sluice";

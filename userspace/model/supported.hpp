@@ -37,7 +37,8 @@ struct Supported {
                                     Algorithm::source_ip, Algorithm::source_ip_port,
                                     Algorithm::maglev};
   std::set<ForwardingMode> forwarding_modes = {ForwardingMode::fullnat, ForwardingMode::dnat,
-                                               ForwardingMode::dsr, ForwardingMode::ipip};
+                                               ForwardingMode::dsr, ForwardingMode::ipip,
+                                               ForwardingMode::gue};
   std::set<MonitorType> monitor_types = {
       MonitorType::http, MonitorType::https,     MonitorType::ping,       MonitorType::tcp,
       MonitorType::sctp, MonitorType::tls_hello, MonitorType::udp_connect};

@@ -315,7 +315,7 @@ INSTANTIATE_TEST_SUITE_P(
             400, "Value should be one of: keep, reset"},
         Row{"odd_forwarding_mode", "PUT", POOLS "/{pool}",
             R"({"pool": {"forwarding_mode": "DNAT"}})", 400,
-            "Value should be one of: fullnat, dnat, dsr, ipip"},
+            "Value should be one of: fullnat, dnat, dsr, ipip, gue"},
         Row{"tls", "PUT", POOLS "/{pool}", R"({"pool": {"tls_enabled": true}})", 501,
             "tls_enabled"},
         Row{"new_protocol", "PUT", POOLS "/{pool}", R"({"pool": {"protocol": "TCP"}})", 400,

@@ -161,8 +161,8 @@ TEST(Codec, AMemberThatIsDownComesBackAsItWas) {
 TEST(Codec, APoolComesBackAsItWas) {
   using model::Algorithm;
   using model::ForwardingMode;
-  for (const auto mode :
-       {ForwardingMode::fullnat, ForwardingMode::dnat, ForwardingMode::dsr, ForwardingMode::ipip}) {
+  for (const auto mode : {ForwardingMode::fullnat, ForwardingMode::dnat, ForwardingMode::dsr,
+                          ForwardingMode::ipip, ForwardingMode::gue}) {
     for (const auto algorithm : {Algorithm::round_robin, Algorithm::least_connections,
                                  Algorithm::source_ip, Algorithm::source_ip_port}) {
       control::PoolEntry entry;

@@ -67,7 +67,8 @@ TEST(Versions, OnlyWhatCameLaterMayBeMissing) {
                                                 "listener_ranges",
                                                 "fleet",
                                                 "flow_changes",
-                                                "flow_change_losses"}));
+                                                "flow_change_losses",
+                                                "tunnel_sources"}));
 }
 
 TEST(Versions, WithoutAMapOfVersionsAllAreTheFirst) {

@@ -17,7 +17,7 @@ const std::map<std::string, Words>& vocabulary() {
       {"protocol", {"TCP", "UDP", "SCTP", "HTTP", "HTTPS"}},
       {"lb_algorithm",
        {"ROUND_ROBIN", "LEAST_CONNECTIONS", "SOURCE_IP", "SOURCE_IP_PORT", "MAGLEV"}},
-      {"forwarding_mode", {"fullnat", "dnat", "dsr", "ipip"}},
+      {"forwarding_mode", {"fullnat", "dnat", "dsr", "ipip", "gue"}},
       {"on_member_down", {"keep", "reset"}},
       {"on_no_member", {"drop", "reset"}},
       {"on_unmatched", {"drop", "reset"}},

@@ -53,7 +53,7 @@ Options changeable() {
       option(Kind::text, "description", "TEXT", "what it is for"),
       option(Kind::lower, "forwarding-mode", "MODE",
              "fullnat (default): members answer to the VIP; dnat: members route through here; "
-             "dsr, ipip: members answer clients directly"),
+             "dsr, ipip, gue: members answer clients directly"),
       option(Kind::lower, "on-member-down", "keep|reset",
              "connections of a member that is down: reset (default) tells its clients at their "
              "next packet if another member can take over; keep lets them be"),

@@ -18,7 +18,7 @@ inline constexpr std::array session_persistences = {"SOURCE_IP"sv, "HTTP_COOKIE"
 inline constexpr std::array algorithms = {"LEAST_CONNECTIONS"sv, "ROUND_ROBIN"sv, "SOURCE_IP"sv,
                                           "SOURCE_IP_PORT"sv,
                                           "MAGLEV"sv};  // the last is Sluice's own
-inline constexpr std::array forwarding_modes = {"fullnat"sv, "dnat"sv, "dsr"sv, "ipip"sv};
+inline constexpr std::array forwarding_modes = {"fullnat"sv, "dnat"sv, "dsr"sv, "ipip"sv, "gue"sv};
 inline constexpr std::array refusal_modes = {"drop"sv, "reset"sv};
 inline constexpr std::array idle_ends = {"forget"sv, "reset"sv};
 inline constexpr std::array syn_authentications = {"auto"sv, "always"sv, "off"sv};
