@@ -186,6 +186,20 @@ __noinline __u32 choose_by_ring(__u32 pool, __u32 algorithm, const struct tuple 
 	}
 }
 
+/* Returns the member that all fragments of a datagram lead to. */
+__noinline __u32 choose_by_id(__u32 pool, const struct tuple *t, __u32 fragment_id)
+{
+	void *ring = bpf_map_lookup_elem(&pool_rings, &pool);
+	__u32 length;
+
+	if (!ring || !t)
+		return SLUICE_NO_INDEX;
+	length = ring_length(ring);
+	if (length == 0)
+		return SLUICE_NO_INDEX;
+	return SLUICE_RING_MEMBER(ring_at(ring, (hash_source(t, false) ^ mix(fragment_id) >> 32) % length));
+}
+
 /* Returns the leading bits of an address; the others are zero. */
 static __always_inline union sluice_address address_prefix(int family, const union sluice_address *address, __u32 bits)
 {

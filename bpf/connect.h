@@ -311,8 +311,24 @@ static __always_inline struct connection *connection_get(void)
 	return bpf_map_lookup_elem(&local_connection, &zero);
 }
 
+/* Says whether the datagrams of this pool's listener are scheduled one by one. Answers that come back through here need
+ * a flow. */
+static __always_inline bool is_per_packet(const struct connection *c)
+{
+	return c->listener_flags & SLUICE_LISTENER_PER_PACKET && answers_directly(c->mode);
+}
+
+/* The fragments of a datagram have to go to one member, so they go where its id leads, whatever the algorithm. */
+static __always_inline __u32 choose_for(int family, const struct connection *c, const struct sluice_pool *pool,
+					const struct packet *p, __u32 passed_over)
+{
+	if (p->fragment == FRAGMENT_NONE || pool->persistence_seconds || !is_per_packet(c))
+		return choose_member(family, c->pool, pool, &p->tuple, passed_over);
+	return choose_by_id(c->pool, &p->tuple, p->fragment_id);
+}
+
 /* Chooses a member, and finds the ways there and back. Returns UNDECIDED, NEXT_SHAKE if the member's pool is a PROXYV2
- * pool, or why there can be no connection. */
+ * pool, DATAGRAM_FORWARDED if the packet goes there and no flow is made, or why there can be no connection. */
 static __always_inline int plan_connection(int family, struct xdp_md *ctx)
 {
 	const struct journey *journey = journey_get();
@@ -330,7 +346,7 @@ static __always_inline int plan_connection(int family, struct xdp_md *ctx)
 		return SLUICE_REASON_NO_MEMBER;
 	c->mode = mode = pool->forwarding_mode;
 	c->forgettable = answers_directly(mode) && chooses_by_hash(pool) && !pool->persistence_seconds;
-	index = choose_member(family, c->pool, pool, &journey->packet.tuple, journey->passed_over);
+	index = choose_for(family, c, pool, &journey->packet, journey->passed_over);
 	if (index == MEMBERS_FULL)
 		return SLUICE_REASON_MEMBER_FULL;
 	c->member = index;
@@ -347,6 +363,8 @@ static __always_inline int plan_connection(int family, struct xdp_md *ctx)
 			return why;
 		describe_reverse(c, c->query.index);
 	}
+	if (is_per_packet(c))
+		return SLUICE_REASON_DATAGRAM_FORWARDED;
 	return member->flags & SLUICE_MEMBER_PROXY ? NEXT_SHAKE : UNDECIDED;
 }
 
@@ -677,9 +695,11 @@ static __always_inline int ask_for_connection(int family, struct packet *p, stru
 					      const struct sluice_vip *vip)
 {
 	const struct sluice_listener *listener = listener_find(family, &p->tuple);
-	bool adopted;
+	bool adopted, later = p->fragment == FRAGMENT_LATER;
 	int why;
 
+	if (later && !(listener && listener->flags & SLUICE_LISTENER_PER_PACKET))
+		return SLUICE_REASON_FRAGMENT_WITHOUT_FIRST;
 	if (listener && p->protocol == IPPROTO_TCP && p->signals & (SIGNAL_OPENS | SIGNAL_ABORTS) &&
 	    authenticates(family, listener)) {
 		why = family == FAMILY4 ? authenticate4(ctx) : authenticate6(ctx);
@@ -698,7 +718,7 @@ static __always_inline int ask_for_connection(int family, struct packet *p, stru
 	if (ttl(family, ctx, p) <= 1)
 		return time_exceeded(family, p, ctx, NULL);
 	why = admit(family, listener, &p->tuple.source);
-	if (why == UNDECIDED && checksum_matters(ctx, listener) && checksum_is_partial(ctx))
+	if (why == UNDECIDED && !later && checksum_matters(ctx, listener) && checksum_is_partial(ctx))
 		why = SLUICE_REASON_PARTIAL_CHECKSUM;
 	if (why != UNDECIDED) {
 		count_flow_refused(listener->index);

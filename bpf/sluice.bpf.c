@@ -96,13 +96,15 @@ static __always_inline int packet_without_flow(int family, struct packet *p, str
 		return SLUICE_REASON_MARTIAN_SOURCE;
 	if (!header_sum_is_right(family, ctx, p))
 		return SLUICE_REASON_IPV4_CHECKSUM;
-	if (p->fragment == FRAGMENT_LATER || (p->fragment && p->protocol == icmp_protocol(family)))
+	/* Later fragments whose ports are known may be of a datagram that has no flow. */
+	if (p->fragment && (p->protocol == icmp_protocol(family) || (p->fragment == FRAGMENT_LATER && p->protocol != IPPROTO_UDP)))
 		return SLUICE_REASON_FRAGMENT_WITHOUT_FIRST;
 	if (p->protocol == icmp_protocol(family))
 		return vip->flags & SLUICE_VIP_STANDBY ? SLUICE_REASON_VIP_STANDBY : answer_echo(family, p, ctx);
 	/* A packet without a defect has known ports. */
 	if (!p->tuple.protocol)
-		return SLUICE_REASON_UNSUPPORTED_PROTOCOL;
+		return p->fragment == FRAGMENT_LATER ? SLUICE_REASON_FRAGMENT_WITHOUT_FIRST
+						      : SLUICE_REASON_UNSUPPORTED_PROTOCOL;
 	return ask_for_connection(family, p, ctx, vip);
 }
 
@@ -289,7 +291,8 @@ static __always_inline int open_connection(int family, struct xdp_md *ctx)
 		why = family == FAMILY4 ? admit_syn4(ctx) : admit_syn6(ctx);
 	if (why == UNDECIDED)
 		why = make_connection(family);
-	if (why == SLUICE_REASON_FLOW_CREATED || why == SLUICE_REASON_FORWARDED_WITHOUT_FLOW) {
+	if (why == SLUICE_REASON_FLOW_CREATED || why == SLUICE_REASON_FORWARDED_WITHOUT_FLOW ||
+	    why == SLUICE_REASON_DATAGRAM_FORWARDED) {
 		if (proxied)
 			family == FAMILY4 ? lower_syn4(ctx) : lower_syn6(ctx);
 		return family == FAMILY4 ? forward_first4(ctx, why) : forward_first6(ctx, why);

@@ -158,7 +158,9 @@
 	  "NIC than the one that leads to the member.") \
 	X(IN_GRACE, DROP, "in_grace",                                                              \
 	  "A packet from the middle of a connection that is not known here, right after nodes or routes of the fleet have " \
-	  "changed: another node may be about to tell of it, so it gets no reset, and its sender sends it again.")
+	  "changed: another node may be about to tell of it, so it gets no reset, and its sender sends it again.") \
+	X(DATAGRAM_FORWARDED, FORWARD, "datagram_forwarded",                                       \
+	  "A datagram was sent to a member by itself: its listener schedules packets (udp_scheduling), not sessions.")
 
 #define SLUICE_REASON_ENUM(name, verdict, label, sentence) SLUICE_REASON_##name,
 enum sluice_reason { SLUICE_REASONS(SLUICE_REASON_ENUM) SLUICE_REASON_COUNT };

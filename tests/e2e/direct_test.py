@@ -1,6 +1,8 @@
 #!/usr/bin/python3
 """Members that answer clients directly: dsr on the same link, ipip and gue behind another subnet."""
 
+import json
+
 import support
 from support import VIP, VIP6, alternates
 
@@ -16,6 +18,30 @@ class Dsr(support.LabTest):
         self.assertEqual("203.0.113.10", lab.client("whence", VIP, 80))
         self.assertTrue(lab.client("give", VIP, 80, 5_000_000)["intact"])
         self.assertEqual(0, lab.reasons().get("replied", 0), "nothing comes back through the load balancer")
+
+
+    def test_datagrams_of_one_socket_go_to_each_member(self):
+        lab = self.lab
+        lab.hold_vip(VIP)
+        lab.serve_udp(514)
+        lab.attach()
+        lab.start_controller()
+        lab.ctl("loadbalancer", "create", "--name", "lb", "--vip-address", VIP)
+        lab.add_service("lb", 514, 514, mode="dsr", protocol="UDP")
+        lab.ctl("loadbalancer", "listener", "set", "--udp-scheduling", "packet", "514_listener")
+        code = ("import json, socket\n"
+                f"s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.connect(('{VIP}', 514)); s.settimeout(30)\n"
+                "def ask(size):\n"
+                " s.send(bytes(size)); answer = s.recv(65536); name = answer.split(b' ')[0]\n"
+                " assert answer[len(name) + 1:] == bytes(size); return name.decode()\n"
+                "print(json.dumps([[ask(size) for _ in range(20)] for size in (10, 4000)]))\n")
+        small, fragmented = json.loads(lab.run("client", support.PYTHON, "-c", code).stdout)
+        self.assertTrue(alternates(small), small)
+        self.assertEqual({"member1", "member2"}, set(fragmented), "by their ids, and none has lost a fragment")
+        self.assertEqual([], lab.rows("flows", "list"))
+        self.assertGreaterEqual(lab.reasons()["datagram_forwarded"], 20 + 3 * 20)
+        refused = lab.ctl("loadbalancer", "pool", "set", "--forwarding-mode", "dnat", "514_pool", check=False)
+        self.assertIn("without a flow nothing tells to whom", refused.stderr)
 
 
 class Tunnels(support.LabTest):

@@ -603,6 +603,9 @@ def own_attributes(section):
                               ("idle_timeout", INTEGERS + [0, 86400, 86401, 1])):
         section.post_each(LISTENERS, "listener", listener, attribute, values)
         section.put_each(f"{LISTENERS}/{{listener}}", "listener", attribute, values)
+    section.post_each(LISTENERS, "listener", {**listener, "protocol": "UDP"}, "udp_scheduling",
+                      ["session", "packet", "PACKET", "x", "", None, 5])
+    section.put_each(f"{LISTENERS}/{{listener}}", "listener", "udp_scheduling", ["session", "packet", None])
     section.post_each(LISTENERS, "listener", {**listener, "protocol_port": 5}, "protocol_port_range",
                       INTEGERS + [4, 79, 80, 65535, 65536])
     section.put_each(f"{LISTENERS}/{{listener}}", "listener", "protocol_port_range", [None, 90])

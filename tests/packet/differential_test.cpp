@@ -240,6 +240,11 @@ void Differential::add_services(reference::Configuration& c, int family) {
   c.vips[address_of(address(family, 22))] = {};
   const auto in_udp = add_pool(c, Mode::gue, usual, 8080);
   for (const L4 protocol : {L4::tcp, L4::udp}) add_listener(c, family, 22, protocol, 80, in_udp);
+  // These schedule each datagram.
+  for (const auto& [on, mode] : {std::pair{18, Mode::dsr}, std::pair{22, Mode::gue}}) {
+    add_listener(c, family, on, L4::udp, 514, add_pool(c, mode, usual, 514));
+    c.listeners[{address_of(address(family, on)), 514, IPPROTO_UDP}].per_packet = true;
+  }
   // Only one client may connect.
   add_listener(c, family, 16, L4::tcp, 86, add_pool(c, Mode::fullnat, usual, 8080));
   c.listeners[{address_of(address(family, 16)), 86, 6}].allowed =
@@ -338,6 +343,7 @@ void Differential::write_configuration() {
     auto value = listener(static_cast<std::uint32_t>(described.pool), index++);
     if (vip.size() == 4) std::memcpy(&value.snat_source, vip.data(), vip.size());
     if (described.resets) value.flags |= SLUICE_LISTENER_RESETS;
+    if (described.per_packet) value.flags |= SLUICE_LISTENER_PER_PACKET;
     value.flags |= flags_of(described.authentication);
     if (described.source_limit)
       value.new_connection_limit = static_cast<std::uint32_t>(*described.source_limit);

@@ -12,22 +12,23 @@
 namespace sluice::test {
 namespace {
 
-constexpr std::uint16_t first = 30000, last = 30099;
-constexpr std::uint32_t index = 9;
+constexpr std::uint16_t first_port = 30000, last_port = 30099;
+constexpr std::uint32_t range_listener = 9;
 
 class RangeTest : public Traffic {
  protected:
   virtual L4 protocol() const = 0;
 
-  // The pool of the protocol in this mode, whose members keep the port, behind the ports `first` to
-  // `last` of the VIP.
+  // The pool of the protocol in this mode, whose members keep the port, behind the ports
+  // `first_port` to `last_port` of the VIP.
   void open_ports(sluice_forwarding_mode mode, std::uint16_t member_port = 0) {
     use_mode(mode, protocol());
     for (const int member : {1, 2}) {
       put_member(member_index(member, protocol()), member == 1 ? net().member1 : net().member2,
                  member_port, true, mode_flags(mode));
     }
-    put_listener(net().vip, first, last, protocol(), listener(pool(protocol()), index));
+    put_listener(net().vip, first_port, last_port, protocol(),
+                 listener(pool(protocol()), range_listener));
   }
   Packet to_port(std::uint16_t port, std::uint8_t flags = SYN,
                  std::uint16_t source_port = 40000) const {
@@ -49,15 +50,15 @@ class RangeTest : public Traffic {
   }
 };
 
-using Case = std::tuple<int, L4, sluice_forwarding_mode>;
+using RangeCase = std::tuple<int, L4, sluice_forwarding_mode>;
 
-class RangeInMode : public RangeTest, public ::testing::WithParamInterface<Case> {
+class RangeInMode : public RangeTest, public ::testing::WithParamInterface<RangeCase> {
  protected:
   int family() const override { return std::get<0>(GetParam()); }
   L4 protocol() const override { return std::get<1>(GetParam()); }
   static sluice_forwarding_mode mode() { return std::get<2>(GetParam()); }
 };
-std::string name_of(const ::testing::TestParamInfo<Case>& info) {
+std::string range_name(const ::testing::TestParamInfo<RangeCase>& info) {
   static const char* const modes[] = {"Fullnat", "Dnat", "Dsr", "Ipip"};
   const auto [family, protocol, mode] = info.param;
   const std::string name = protocol == L4::tcp ? "Tcp" : protocol == L4::udp ? "Udp" : "Sctp";
@@ -67,12 +68,13 @@ INSTANTIATE_TEST_SUITE_P(
     , RangeInMode,
     ::testing::Combine(::testing::Values(4, 6), ::testing::Values(L4::tcp, L4::udp, L4::sctp),
                        ::testing::Values(SLUICE_FULLNAT, SLUICE_DNAT, SLUICE_DSR, SLUICE_IPIP)),
-    name_of);
+    range_name);
 
 TEST_P(RangeInMode, EachOfItsPortsLeadsToTheSamePortOfAMember) {
   open_ports(mode());
   std::uint64_t opened = 0;
-  for (const std::uint16_t port : {first, static_cast<std::uint16_t>(first + 63), last}) {
+  for (const std::uint16_t port :
+       {first_port, static_cast<std::uint16_t>(first_port + 63), last_port}) {
     put_pool(pool(protocol()), mode(), {member_index(1, protocol())});
     const auto sent = to_port(port);
     const auto out = receive(sent);
@@ -84,10 +86,10 @@ TEST_P(RangeInMode, EachOfItsPortsLeadsToTheSamePortOfAMember) {
     }
     EXPECT_TRUE(same_frame(frame, kept(sent, mode()).bytes())) << port;
     EXPECT_EQ(receive(to_port(port, ACK)).reason, "forwarded");
-    EXPECT_EQ(listener_counters(index).flows_opened, ++opened);
+    EXPECT_EQ(listener_counters(range_listener).flows_opened, ++opened);
   }
-  EXPECT_EQ(reason(first - 1), "no_listener");
-  EXPECT_EQ(reason(last + 1), "no_listener");
+  EXPECT_EQ(reason(first_port - 1), "no_listener");
+  EXPECT_EQ(reason(last_port + 1), "no_listener");
 }
 
 class Range : public RangeTest, public ::testing::WithParamInterface<std::tuple<int, L4>> {
@@ -144,7 +146,7 @@ TEST_P(Range, AllPortsAreOneRange) {
   open_ports(SLUICE_FULLNAT);
   const auto vip = family() == 4 ? "10.0.0.30" : "2001:db8::30";
   put_vip(vip);
-  put_listener(vip, 1, 65535, protocol(), listener(pool(protocol()), index));
+  put_listener(vip, 1, 65535, protocol(), listener(pool(protocol()), range_listener));
   for (const std::uint16_t port : {1, 2, 127, 128, 30000, 32768, 65534, 65535}) {
     auto p = to_port(port, SYN, 41000);
     p.destination = vip;
@@ -183,10 +185,10 @@ TEST_P(Range, OfManyTheRightOneIsFound) {
 // Between two writes of the controller a range may lead to another listener's port, or to none.
 TEST_P(Range, ARangeWhoseListenerIsGoneLeadsNowhere) {
   open_ports(SLUICE_FULLNAT);
-  put_listener(net().vip, first, protocol(), listener(pool(protocol()), 8));
+  put_listener(net().vip, first_port, protocol(), listener(pool(protocol()), 8));
   EXPECT_EQ(reason(30050), "no_listener");
-  EXPECT_EQ(reason(first), "flow_created");
-  put_listener(net().vip, first, protocol(), listener(pool(protocol()), index));
+  EXPECT_EQ(reason(first_port), "flow_created");
+  put_listener(net().vip, first_port, protocol(), listener(pool(protocol()), range_listener));
   EXPECT_EQ(reason(30050), "flow_created");
 }
 
@@ -196,17 +198,17 @@ TEST_P(Range, APortOfItsOwnWins) {
   EXPECT_EQ(reason(30050), "flow_created");
   EXPECT_EQ(reason(30051), "flow_created");
   EXPECT_EQ(listener_counters(8).flows_opened, 1U);
-  EXPECT_EQ(listener_counters(index).flows_opened, 1U);
+  EXPECT_EQ(listener_counters(range_listener).flows_opened, 1U);
 }
 
 TEST_P(Range, ItsNetworksAndLimitsCountForAllItsPorts) {
   open_ports(SLUICE_FULLNAT);
-  auto limited = listener(pool(protocol()), index);
+  auto limited = listener(pool(protocol()), range_listener);
   limited.flags |= SLUICE_LISTENER_RESTRICTED;
   limited.connection_limit = 1;
-  put_listener(net().vip, first, protocol(), limited);
+  put_listener(net().vip, first_port, protocol(), limited);
   EXPECT_EQ(reason(30050), "not_allowed");
-  allow(index, family() == 4 ? "203.0.113.0" : "2001:db8:c::", family() == 4 ? 24 : 48);
+  allow(range_listener, family() == 4 ? "203.0.113.0" : "2001:db8:c::", family() == 4 ? 24 : 48);
   put_pool(pool(protocol()), SLUICE_FULLNAT, {member_index(1, protocol())});
   ASSERT_EQ(reason(30050), "flow_created");
   ASSERT_EQ(reason(30051, 40001), "flow_created") << "nobody has confirmed the first one";
@@ -265,9 +267,9 @@ TEST_P(Range, AClientOfOnePoolIsAtOneMemberOnAllPorts) {
 
 TEST_P(Range, AConnectionIsAnImageThatAnotherTableTakes) {
   open_ports(SLUICE_FULLNAT);
-  auto named = listener(pool(protocol()), index);
+  auto named = listener(pool(protocol()), range_listener);
   named.id.bytes[0] = 7;
-  put_listener(net().vip, first, protocol(), named);
+  put_listener(net().vip, first_port, protocol(), named);
   ASSERT_EQ(reason(30050), "flow_created");
   auto batch = std::make_unique<sluice_flow_batch>();
   const auto run = [&](int program) {
@@ -287,17 +289,18 @@ TEST_P(Range, AConnectionIsAnImageThatAnotherTableTakes) {
 
 TEST_P(Range, ItsRecordsNameIt) {
   open_ports(SLUICE_FULLNAT);
-  auto named = listener(pool(protocol()), index);
+  auto named = listener(pool(protocol()), range_listener);
   named.id.bytes[0] = 7;
-  put_listener(net().vip, first, protocol(), named);
+  put_listener(net().vip, first_port, protocol(), named);
   const auto source = dataplane::open_records(program());
   ASSERT_TRUE(source) << source.error().text();
   records::Connection c{};
   c.is_ipv6 = family() == 6;
   c.protocol = static_cast<std::uint8_t>(protocol());
-  c.listener = index;
+  c.listener = range_listener;
   inet_pton(family() == 4 ? AF_INET : AF_INET6, net().vip.c_str(), &c.vip.address);
-  for (const auto& [port, known] : {std::pair{first, true}, {30050, true}, {last + 1, false}}) {
+  for (const auto& [port, known] :
+       {std::pair{first_port, true}, {30050, true}, {last_port + 1, false}}) {
     c.vip.port = static_cast<std::uint16_t>(port);
     EXPECT_EQ((*source)->listener_id(c).is_nil(), !known) << port;
   }

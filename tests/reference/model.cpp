@@ -1,6 +1,9 @@
 #include "reference/model.hpp"
 
+#include <arpa/inet.h>
+
 #include <algorithm>
+#include <cstring>
 
 #include "reference/answers.hpp"
 
@@ -790,23 +793,36 @@ std::optional<Way> Model::way_to_client(const Arrival& a) const {
 }
 
 // The service with the packet's port, or with a range that has it.
-const Service* Model::service_for(const View& view) const {
+const Service* Model::service_for(const Tuple& tuple) const {
   const auto& listeners = configuration_.listeners;
-  const auto exact = listeners.find({view.destination, view.destination_port, view.protocol});
+  const auto exact = listeners.find({tuple.destination, tuple.destination_port, tuple.protocol});
   if (exact != listeners.end()) return &exact->first;
   for (const auto& [service, listener] : listeners) {
     const auto& [address, port, protocol] = service;
-    if (address == view.destination && protocol == view.protocol && port <= view.destination_port &&
-        view.destination_port <= listener.last_port)
+    if (address == tuple.destination && protocol == tuple.protocol &&
+        port <= tuple.destination_port && tuple.destination_port <= listener.last_port)
       return &service;
   }
   return nullptr;
 }
 
+// The fragments of a datagram go to one member, which its id says.
+std::optional<std::size_t> Model::choose_for_datagram(std::size_t pool, const Arrival& a) {
+  const auto ring = usable_members(pool);
+  if (a.view.fragment == Fragment::none || ring.empty()) return choose(pool, a);
+  std::uint64_t source[2]{};
+  std::memcpy(source, a.view.source.data(), a.view.source.size());
+  const bool v4 = a.view.source.size() == 4;  // the id as it lies in the packet
+  const std::uint32_t id = v4 ? htons(static_cast<std::uint16_t>(a.view.id)) : htonl(a.view.id);
+  const auto hash = (mixed(mixed(source[0]) + source[1]) >> 32) ^ (mixed(id) >> 32);
+  return ring[static_cast<std::uint32_t>(hash) % ring.size()];
+}
+
 Fate Model::open(const Arrival& a, const Service& service, bool adopted) {
   const auto& v = a.view;
   const auto& listener = configuration_.listeners.at(service);
-  const auto member = choose(listener.pool, a);
+  const auto member =
+      listener.per_packet ? choose_for_datagram(listener.pool, a) : choose(listener.pool, a);
   if (!member) {
     const auto* why = usable_members(listener.pool).empty() ? "no_member" : "member_full";
     return listener.resets ? rejected(a.frame, v, why) : dropped(why);
@@ -818,6 +834,14 @@ Fate Model::open(const Arrival& a, const Service& service, bool adopted) {
   const bool direct = is_direct(mode);
   const auto back = way_to_client(a);
   if (!way_to(configuration_, chosen.address) || (!direct && !back)) return dropped("no_route");
+  if (listener.per_packet) {
+    Flow passing;
+    passing.mode = mode;
+    passing.member = *member;
+    passing.at_client = passing.at_member = *tuple_of(v);
+    remember_fragment(v);
+    return forward(a, translation(passing, false), "datagram_forwarded", false);
+  }
   // If none in its window can be evicted, the limit may be exceeded, up to half as many again.
   const auto limit = room_of(v.source).half_open;
   if (half_open(v.source) >= limit && !one_gave_way(v.source, true) &&
@@ -859,7 +883,11 @@ Fate Model::for_vip(const Arrival& a, const Vip& vip) {
   if (!vip.up) return dropped("vip_down");
   if (is_martian(v.source) || is_vip(v.source)) return dropped("martian_source");
   if (!v.header_sum_right) return dropped("ipv4_checksum");
-  if (v.fragment == Fragment::later || (v.fragment == Fragment::first && v.is_icmp()))
+  const auto known = tuple_of(v);
+  const auto* service = known ? service_for(*known) : nullptr;
+  const bool per_packet = service && configuration_.listeners.at(*service).per_packet;
+  if ((v.fragment == Fragment::later && !per_packet) ||
+      (v.fragment == Fragment::first && v.is_icmp()))
     return dropped("fragment_without_first");
   if (v.is_icmp()) {
     if (vip.standby) return dropped("vip_standby");
@@ -867,7 +895,6 @@ Fate Model::for_vip(const Arrival& a, const Vip& vip) {
     return answer ? answered(*answer, "echo_answered") : dropped("unsupported_protocol");
   }
   if (!is_balanced(v.protocol)) return dropped("unsupported_protocol");
-  const auto* service = service_for(v);
   if (!service) return vip.rejects ? rejected(a.frame, v, "no_listener") : dropped("no_listener");
   const auto& listener = configuration_.listeners.at(*service);
   const auto& pool = configuration_.pools[listener.pool];
@@ -880,7 +907,8 @@ Fate Model::for_vip(const Arrival& a, const Vip& vip) {
   if (!opens && !adopted) return vip.rejects ? rejected(a.frame, v, "no_flow") : dropped("no_flow");
   if (v.ttl <= 1) return time_exceeded(a.frame, v, v.destination);
   if (const auto why = refusal(*service, listener, v.source); !why.empty()) return dropped(why);
-  if (is_unfinished(a.frame, v)) return dropped("partial_checksum");
+  if (v.fragment != Fragment::later && is_unfinished(a.frame, v))
+    return dropped("partial_checksum");
   return open(a, *service, adopted);
 }
 

@@ -77,6 +77,7 @@ struct Listener {
       0;  // of a range that begins with the service's port; 0: that port alone
   Authentication authentication = Authentication::off;
   bool resets = false;               // tells clients that there is no member
+  bool per_packet = false;           // schedules datagrams, without flows
   std::optional<Address> allowed;    // the only client that may open connections
   std::optional<std::size_t> limit;  // of connections that are confirmed and not over
   // The number of connections that a source may open. The model has no time, so the number is never
@@ -225,7 +226,8 @@ class Model {
   Fate for_vip(const Arrival& a, const Vip& vip);
   Fate for_others(const Arrival& a);
   Fate open(const Arrival& a, const Service& service, bool adopted);
-  const Service* service_for(const View& view) const;
+  const Service* service_for(const Tuple& tuple) const;
+  std::optional<std::size_t> choose_for_datagram(std::size_t pool, const Arrival& a);
 
   std::optional<Direction> find(const Tuple& tuple) const;
   std::optional<Tuple> tuple_of(const View& view) const;

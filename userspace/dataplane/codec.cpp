@@ -255,6 +255,7 @@ sluice_listener to_map(const control::ListenerEntry& entry, std::uint32_t index,
   listener.pool = pool;
   if (!entry.allowed_cidrs.empty()) listener.flags |= SLUICE_LISTENER_RESTRICTED;
   if (entry.resets) listener.flags |= SLUICE_LISTENER_RESETS;
+  if (entry.per_packet) listener.flags |= SLUICE_LISTENER_PER_PACKET;
   listener.flags |= flags_of(entry.syn_authentication);
   listener.flags |= entry.connect_tenths << SLUICE_LISTENER_CONNECT_SHIFT;
   listener.connection_limit = limit_to_map(entry.connection_limit);
@@ -279,6 +280,7 @@ control::ListenerEntry from_map(const sluice_listener& listener) {
   entry.connection_limit = limit_from_map(listener.connection_limit);
   entry.new_connection_limit = limit_from_map(listener.new_connection_limit);
   entry.resets = (listener.flags & SLUICE_LISTENER_RESETS) != 0;
+  entry.per_packet = (listener.flags & SLUICE_LISTENER_PER_PACKET) != 0;
   entry.syn_authentication = syn_authentication_of(listener.flags);
   entry.connect_tenths = SLUICE_LISTENER_CONNECT(listener.flags);
   return entry;

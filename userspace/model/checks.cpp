@@ -204,6 +204,14 @@ Result<void> check_on_idle(const Listener& listener) {
                            "Only ends of TCP connections can be reset.");
 }
 
+Result<void> check_udp_scheduling(const Listener& listener) {
+  if (listener.udp_scheduling == UdpScheduling::session || listener.protocol == Protocol::udp) {
+    return {};
+  }
+  return invalid_attribute("udp_scheduling", name(listener.udp_scheduling),
+                           "Only datagrams of UDP can be scheduled one by one.");
+}
+
 Result<void> check_range_of_ports(const Listener& listener) {
   if (auto ok = check_range("protocol_port_range", last_port(listener), port_range); !ok) return ok;
   if (last_port(listener) >= listener.protocol_port) return {};
@@ -223,6 +231,7 @@ Result<void> check(const Listener& listener) {
       check_range("new_connection_limit", listener.new_connection_limit, connection_limit_range),
       check_range("idle_timeout", listener.idle_timeout_seconds.value_or(1), idle_timeout_range),
       check_on_idle(listener),
+      check_udp_scheduling(listener),
       check_range("timeout_client_data", listener.timeout_client_data_ms, timeout_range_ms),
       check_range("timeout_member_connect", listener.timeout_member_connect_ms, timeout_range_ms),
       check_range("timeout_member_data", listener.timeout_member_data_ms, timeout_range_ms),

@@ -41,7 +41,8 @@ Result<void> check_default_pool(const Model& model, const Listener& listener) {
       pool != model.pools.end() && pool->second.load_balancer_id == listener.load_balancer_id;
   if (!ours) return not_found(kind_of(Pool{}), *listener.default_pool_id);
   return first_failure({check_protocols_fit(listener.protocol, pool->second.protocol),
-                        check_idle_end_fits(listener, pool->second)});
+                        check_idle_end_fits(listener, pool->second),
+                        check_scheduling_fits(listener, pool->second)});
 }
 
 // Checks that the clients' addresses have the IP version of a VIP.

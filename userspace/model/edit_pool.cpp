@@ -10,8 +10,9 @@ Result<Uuid> add(Model& model, Pool pool, std::optional<Uuid> listener, Timestam
     const auto found = find(model.listeners, *listener);
     if (!found) return tl::unexpected(found.error());
     front = *found;
-    if (auto fits = first_failure({check_protocols_fit(front->protocol, pool.protocol),
-                                   check_idle_end_fits(*front, pool)});
+    if (auto fits =
+            first_failure({check_protocols_fit(front->protocol, pool.protocol),
+                           check_idle_end_fits(*front, pool), check_scheduling_fits(*front, pool)});
         !fits) {
       return tl::unexpected(std::move(fits.error()));
     }
@@ -49,7 +50,11 @@ Result<void> replace(Model& model, Pool pool, Timestamp now) {
   if (pool.protocol != old.protocol) return immutable(kind_of(old), old.id, "protocol");
   if (auto ok = check(pool); !ok) return ok;
   for (const auto* listener : model.listeners.with(Facet::default_pool, pool.id)) {
-    if (auto ok = check_idle_end_fits(*listener, pool); !ok) return ok;
+    if (auto ok = first_failure(
+            {check_idle_end_fits(*listener, pool), check_scheduling_fits(*listener, pool)});
+        !ok) {
+      return ok;
+    }
   }
 
   carry_over(pool, old, now);

@@ -150,6 +150,17 @@ Result<void> check_idle_end_fits(const Listener& listener, const Pool& pool) {
                           longest_direct_idle_timeout, name(pool.forwarding_mode)));
 }
 
+Result<void> check_scheduling_fits(const Listener& listener, const Pool& pool) {
+  if (listener.udp_scheduling == UdpScheduling::session || answers_directly(pool.forwarding_mode)) {
+    return {};
+  }
+  return fail(ErrorKind::invalid,
+              fmt::format("Validation failure: The udp_scheduling packet of listener {} is not "
+                          "possible with forwarding_mode {}: the answers of its members come back "
+                          "through here, and without a flow nothing tells to whom.",
+                          to_string(listener.id), name(pool.forwarding_mode)));
+}
+
 Result<void> check_port_to_probe(const Member& member, const HealthMonitor* monitor) {
   if (member.protocol_port != 0 || member.monitor_port || !monitor ||
       monitor->type == MonitorType::ping) {

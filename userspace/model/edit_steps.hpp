@@ -63,6 +63,9 @@ Result<void> check_protocols_fit(Protocol listener, Protocol pool);
 // pass here end after longest_direct_idle_timeout, and their members can't be reset.
 Result<void> check_idle_end_fits(const Listener& listener, const Pool& pool);
 
+// Refuses datagrams that are scheduled one by one with a pool whose members answer through here.
+Result<void> check_scheduling_fits(const Listener& listener, const Pool& pool);
+
 // Refuses a member that keeps the client's port and has no monitor_port where a monitor would need
 // one. PING needs none.
 Result<void> check_port_to_probe(const Member& member, const HealthMonitor* monitor);

@@ -50,6 +50,10 @@ constexpr Words<RefusalMode, 2> refusal_modes{{
     {RefusalMode::drop, "drop"},
     {RefusalMode::reset, "reset"},
 }};
+constexpr Words<UdpScheduling, 2> udp_schedulings{{
+    {UdpScheduling::session, "session"},
+    {UdpScheduling::packet, "packet"},
+}};
 constexpr Words<IdleEnd, 2> idle_ends{{
     {IdleEnd::forget, "forget"},
     {IdleEnd::reset, "reset"},
@@ -112,6 +116,9 @@ std::string_view name(ForwardingMode value) {
 std::string_view name(RefusalMode value) {
   return word(refusal_modes, value);
 }
+std::string_view name(UdpScheduling value) {
+  return word(udp_schedulings, value);
+}
 std::string_view name(IdleEnd value) {
   return word(idle_ends, value);
 }
@@ -145,6 +152,9 @@ std::optional<ForwardingMode> parse_forwarding_mode(std::string_view text) {
 }
 std::optional<RefusalMode> parse_refusal_mode(std::string_view text) {
   return parse(refusal_modes, text);
+}
+std::optional<UdpScheduling> parse_udp_scheduling(std::string_view text) {
+  return parse(udp_schedulings, text);
 }
 std::optional<IdleEnd> parse_idle_end(std::string_view text) {
   return parse(idle_ends, text);

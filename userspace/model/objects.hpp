@@ -31,6 +31,7 @@ enum class ForwardingMode { fullnat, dnat, dsr, ipip, gue };
 enum class RefusalMode { drop, reset };  // reset: clients are told, by TCP RST or ICMP
 // Of a listener's new connections: automatic while more than half of its half-open share is taken.
 enum class IdleEnd { forget, reset };
+enum class UdpScheduling { session, packet };  // packet: each datagram by itself, without a flow
 enum class SynAuthentication { automatic, always, off };
 enum class MemberDownMode { keep, reset };  // reset: its clients are told, if others can take over
 enum class SessionPersistence { source_ip };  // the other types are cookies
@@ -118,6 +119,7 @@ struct Listener : Object {
   std::int32_t new_connection_limit = -1;  // per second and client address; -1: none
   RefusalMode on_no_member = RefusalMode::drop;
   SynAuthentication syn_authentication = SynAuthentication::automatic;  // TCP only
+  UdpScheduling udp_scheduling = UdpScheduling::session;
   IdleEnd on_idle = IdleEnd::forget;  // whether both ends are reset when the idle time is over; TCP
   std::optional<std::uint32_t> idle_timeout_seconds;  // for any protocol; unset: the usual one
   std::uint32_t timeout_client_data_ms = default_data_timeout_ms;

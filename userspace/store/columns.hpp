@@ -75,6 +75,7 @@ void columns(Visitor& visit, T& object) {
   visit("new_connection_limit", object.new_connection_limit);
   visit("on_no_member", object.on_no_member);
   visit("syn_authentication", object.syn_authentication);
+  visit("udp_scheduling", object.udp_scheduling);
   visit("on_idle", object.on_idle);
   visit("idle_timeout_seconds", object.idle_timeout_seconds);
   visit("data_timeouts_count", object.data_timeouts_count);

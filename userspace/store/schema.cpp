@@ -271,6 +271,10 @@ ALTER TABLE listeners ADD COLUMN on_idle TEXT NOT NULL DEFAULT 'forget';
                                       // 14 -> 15: listeners with several ports.
                                       R"sql(
 ALTER TABLE listeners ADD COLUMN protocol_port_range INTEGER;
+)sql",
+                                      // 15 -> 16: listeners that schedule datagrams.
+                                      R"sql(
+ALTER TABLE listeners ADD COLUMN udp_scheduling TEXT NOT NULL DEFAULT 'session';
 )sql"};
 
 constexpr int has_identity = 6;

@@ -30,6 +30,9 @@ inline auto parse_word(std::string_view text, model::ForwardingMode) {
 inline auto parse_word(std::string_view text, model::RefusalMode) {
   return model::parse_refusal_mode(text);
 }
+inline auto parse_word(std::string_view text, model::UdpScheduling) {
+  return model::parse_udp_scheduling(text);
+}
 inline auto parse_word(std::string_view text, model::IdleEnd) {
   return model::parse_idle_end(text);
 }

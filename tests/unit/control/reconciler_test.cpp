@@ -98,6 +98,12 @@ TEST_F(Reconciler, AMemberHasTimeToAnswerOnlyIfThatWasSet) {
   EXPECT_EQ(desired().listeners.at(udp_80).connect_tenths, 0U) << "UDP opens nothing";
 }
 
+TEST_F(Reconciler, AListenerSchedulesDatagramsIfItSaysSo) {
+  EXPECT_FALSE(desired().listeners.at(port_80).per_packet);
+  model.listeners.change(walkthrough.listener)->udp_scheduling = model::UdpScheduling::packet;
+  EXPECT_TRUE(desired().listeners.at(port_80).per_packet);
+}
+
 TEST_F(Reconciler, ARangeHasOneEntryForEachAddressUnderItsFirstPort) {
   walkthrough.add_floating_ip(model, "203.0.113.9");
   const auto ports = desired().listeners.size();

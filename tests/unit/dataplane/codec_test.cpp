@@ -50,6 +50,7 @@ TEST(Codec, AListenersLimitsComeBackAsTheyWere) {
   entry.connection_limit = 5;
   entry.new_connection_limit = 0;
   entry.resets = true;
+  entry.per_packet = true;
   EXPECT_EQ(from_map(to_map(entry, 7, 8)), entry);
   for (const auto syns : {model::SynAuthentication::automatic, model::SynAuthentication::always}) {
     entry.syn_authentication = syns;

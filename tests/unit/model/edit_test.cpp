@@ -187,6 +187,40 @@ TEST_F(Edit, AMemberThatKeepsTheClientsPortIsProbedOnAPortOfItsOwn) {
   EXPECT_TRUE(add(model, keeps, now));
 }
 
+TEST_F(Edit, DatagramsAreScheduledOnlyWhereAnswersPassBy) {
+  auto scheduled = listener_on(514);
+  scheduled.udp_scheduling = UdpScheduling::packet;
+  refused(
+      add(model, scheduled, now), ErrorKind::invalid,
+      "Invalid input for field/attribute udp_scheduling. Value: 'packet'. Only datagrams of UDP "
+      "can be scheduled one by one.");
+  scheduled.protocol = Protocol::udp;
+  const auto id = add(model, scheduled, now).value();
+  const auto sentence = [&](const char* mode) {
+    return "Validation failure: The udp_scheduling packet of listener " + to_string(id) +
+           " is not possible with forwarding_mode " + mode +
+           ": the answers of its members come back through here, and without a flow nothing tells "
+           "to "
+           "whom.";
+  };
+  Pool udp;
+  udp.protocol = Protocol::udp;
+  refused(add(model, udp, id, now), ErrorKind::invalid, sentence("fullnat"));
+  udp.forwarding_mode = ForwardingMode::gue;
+  const auto pool_id = add(model, udp, id, now).value();
+  auto changed = model.pools.at(pool_id);
+  changed.forwarding_mode = ForwardingMode::dnat;
+  const auto outcome = replace(model, changed, now);
+  ASSERT_FALSE(outcome);
+  EXPECT_EQ(outcome.error().message, sentence("dnat"));
+  auto sessions = model.listeners.at(id);
+  sessions.udp_scheduling = UdpScheduling::session;
+  ASSERT_TRUE(replace(model, sessions, now));
+  ASSERT_TRUE(replace(model, changed, now));
+  sessions.udp_scheduling = UdpScheduling::packet;
+  EXPECT_FALSE(replace(model, sessions, now));
+}
+
 TEST_F(Edit, APingNeedsNoPort) {
   ASSERT_TRUE(add(model, member_at("10.0.0.6", 0), now));
   auto ping = monitor();

@@ -87,6 +87,7 @@ model::Model full_model() {
   listener.new_connection_limit = 7;
   listener.on_no_member = model::RefusalMode::reset;
   listener.syn_authentication = model::SynAuthentication::off;
+  listener.udp_scheduling = model::UdpScheduling::packet;
   listener.on_idle = model::IdleEnd::reset;
   listener.idle_timeout_seconds = 600;
   listener.data_timeouts_count = false;
@@ -409,6 +410,7 @@ constexpr const char* to_schema_8 =
     "slow_start_seconds;"
     "ALTER TABLE listeners DROP COLUMN on_idle;"
     "ALTER TABLE listeners DROP COLUMN protocol_port_range;"
+    "ALTER TABLE listeners DROP COLUMN udp_scheduling;"
     "ALTER TABLE listeners DROP COLUMN syn_authentication; PRAGMA user_version = 8";
 
 TEST_F(StoreTest, WhatIsMigratedIsKeptAsItWas) {
@@ -421,6 +423,7 @@ TEST_F(StoreTest, WhatIsMigratedIsKeptAsItWas) {
   const auto listeners = model.listeners;
   for (auto [id, listener] : listeners) {
     listener.on_idle = model::IdleEnd::forget;
+    listener.udp_scheduling = model::UdpScheduling::session;
     listener.protocol_port_range.reset();
     model.listeners.put(std::move(listener));
   }

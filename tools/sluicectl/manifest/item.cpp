@@ -101,6 +101,7 @@ const Shape& listener_shape() {
                                       {"new_connection_limit", Type::integer, -1},
                                       {"on_no_member", Type::lower, "drop"},
                                       {"syn_authentication", Type::lower, "auto"},
+                                      {"udp_scheduling", Type::lower, "session"},
                                       {"on_idle", Type::lower, "forget"},
                                       {"allowed_cidrs", Type::cidrs},
                                       {"idle_timeout", Type::integer},

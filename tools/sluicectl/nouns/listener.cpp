@@ -42,7 +42,8 @@ const Resource& listener_resource() {
                "alpn_protocols",
                "tags"},
       .optional_rows = {"protocol_port_range", "new_connection_limit", "on_no_member",
-                        "syn_authentication", "idle_timeout", "on_idle", "provisioning_error"},
+                        "syn_authentication", "idle_timeout", "udp_scheduling", "on_idle",
+                        "provisioning_error"},
       .columns = {"id", "default_pool_id", "name", "project_id", "protocol", "protocol_port",
                   "admin_state_up"}};
   return resource;
@@ -72,6 +73,9 @@ Options changeable() {
              "only clients from there may connect (repeat for more)", "allowed_cidrs"),
       option(Kind::integer, "idle-timeout", "SECONDS",
              "how long a connection may be silent, 1 to 86400 (TCP and SCTP 7440, UDP 120)"),
+      option(Kind::text, "udp-scheduling", "session|packet",
+             "of UDP: session (default) keeps a client's port at one member; packet sends each "
+             "datagram to the next one (dsr, ipip and gue)"),
       option(Kind::text, "on-idle", "forget|reset",
              "what becomes of a TCP connection then: forget (default) tells nobody; reset resets "
              "both ends"),
@@ -96,6 +100,7 @@ Options defaults() {
           flag(Kind::flag_null, "syn-authentication", "auto"),
           flag(Kind::flag_null, "allowed-cidrs", "every client may connect"),
           flag(Kind::flag_null, "idle-timeout", "as long as usual"),
+          flag(Kind::flag_null, "udp-scheduling", "session"),
           flag(Kind::flag_null, "on-idle", "forget"),
           flag(Kind::flag_null, "timeout-client-data", "50000"),
           flag(Kind::flag_null, "timeout-member-connect", "5000"),

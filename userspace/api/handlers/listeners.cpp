@@ -83,6 +83,8 @@ void read_mutable(Attributes& in, Listener& out) {
             std::optional(Listener{}.on_no_member));
   in.choice("syn_authentication", out.syn_authentication, words::syn_authentications,
             model::parse_syn_authentication, std::optional(Listener{}.syn_authentication));
+  in.choice("udp_scheduling", out.udp_scheduling, words::udp_schedulings,
+            model::parse_udp_scheduling, std::optional(Listener{}.udp_scheduling));
   in.choice("on_idle", out.on_idle, words::idle_ends, model::parse_idle_end,
             std::optional(Listener{}.on_idle));
   in.optional_id("default_pool_id", out.default_pool_id);

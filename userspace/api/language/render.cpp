@@ -159,6 +159,7 @@ json::object render(const View& view, const model::Listener& object) {
                   {"new_connection_limit", object.new_connection_limit},
                   {"on_no_member", word(object.on_no_member)},
                   {"syn_authentication", word(object.syn_authentication)},
+                  {"udp_scheduling", word(object.udp_scheduling)},
                   {"on_idle", word(object.on_idle)},
                   {"default_pool_id", or_null(object.default_pool_id)},
                   {"loadbalancers", json::array{id_only(object.load_balancer_id)}},
