@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <system_error>
@@ -18,7 +19,8 @@ struct ProbeResult {
            // member
   };
   Verdict verdict = Verdict::none;
-  std::string reason;  // "HTTP 200", "connection refused", "timeout after 1 s"
+  std::string reason;                  // "HTTP 200", "connection refused", "timeout after 1 s"
+  std::uint32_t weight_percent = 100;  // what a healthy member asks for of its weight
 };
 
 // Judges an errno of a probe's socket: it is about the member, or about this machine.
@@ -33,6 +35,10 @@ class Probe {
   Probe& operator=(const Probe&) = delete;
   virtual ~Probe() = default;  // ends it at once; `done` isn't called then
 
+  // How much longer it may take although its time is over, because it had to wait for its turn.
+  virtual std::chrono::steady_clock::duration extra_time(std::chrono::milliseconds /*time*/) const {
+    return {};
+  }
   // The result of a probe that isn't done when its time is over.
   virtual ProbeResult timed_out(std::chrono::milliseconds time) const;
 

@@ -13,6 +13,15 @@ tl::unexpected<Error> invalid_attribute(std::string_view attribute, std::string_
       fmt::format("Invalid input for field/attribute {}. Value: '{}'. {}", attribute, value, why));
 }
 
+bool is_name_of_check(std::string_view text) {
+  const auto is_word = [](char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+  };
+  return !text.empty() && text.size() <= max_check_name_length && is_word(text.front()) &&
+         std::all_of(text.begin(), text.end(),
+                     [&](char c) { return is_word(c) || c == '.' || c == '_' || c == '-'; });
+}
+
 Result<void> check_range(std::string_view attribute, std::int64_t value, Range range) {
   if (value < range.lowest) {
     return invalid_attribute(attribute, fmt::to_string(value),

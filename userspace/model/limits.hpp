@@ -43,6 +43,12 @@ inline constexpr std::size_t max_text_length =
     255;  // names, descriptions, tags, URL paths, domains
 inline constexpr std::size_t max_project_id_length = 36;
 
+// Names of the checks of EXTERNAL monitors.
+inline constexpr std::size_t max_check_name_length = 64;
+inline constexpr std::string_view name_of_check_rule =
+    "Value should have 1 to 64 letters, digits, '.', '_' and '-', and begin with a letter or digit";
+bool is_name_of_check(std::string_view text);
+
 // "Invalid input for field/attribute weight. Value: '257'. <why>", ErrorKind::invalid.
 tl::unexpected<Error> invalid_attribute(std::string_view attribute, std::string_view value,
                                         std::string_view why);

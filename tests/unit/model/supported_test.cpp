@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "model/edit.hpp"
+#include "model/limits.hpp"
 
 namespace sluice::model {
 namespace {
@@ -99,6 +100,14 @@ TEST_F(SupportedTest, MonitorTypesAreRefusedByName) {
   monitor.pool_id = pool_;
   monitor.type = MonitorType::ping;
   EXPECT_EQ(refusal(monitor), "type PING is not supported by this version (supported: HTTP, TCP)");
+}
+
+TEST(NamesOfChecks, AreWords) {
+  for (const auto* good : {"a", "9", "deep-check_2.sh", "A"}) EXPECT_TRUE(is_name_of_check(good));
+  for (const auto* bad : {"", "-c", ".", "../x", "/bin/sh", "a b", "a=b", "a\n", "\xc3\xa4"})
+    EXPECT_FALSE(is_name_of_check(bad)) << bad;
+  EXPECT_TRUE(is_name_of_check(std::string(max_check_name_length, 'x')));
+  EXPECT_FALSE(is_name_of_check(std::string(max_check_name_length + 1, 'x')));
 }
 
 TEST_F(SupportedTest, Ipv6IsRefused) {
