@@ -292,7 +292,7 @@ static __always_inline bool flow_forget_in(int family, __s32 forward_index, cons
 		count_flow_ended(family, forward_state);
 		record_removal(family, forward_key, reverse_key, forward_state, end);
 	}
-	proxy_forget_removed(forward_key, forward_state);
+	proxy_forget_removed(family, forward_key, forward_state);
 	/* Once more if it was just moved, or a packet changed it. */
 	for (int i = 0; i < FLOW_FORGET_ROUNDS; i++) {
 		index = flow_search(family, reverse_key);

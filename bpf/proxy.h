@@ -237,7 +237,8 @@ static __always_inline struct proxy_work *begin_work(struct journey *journey, in
 	return work;
 }
 
-/* Looks at a SYN before it opens a connection, or goes to the member once more. UNDECIDED: it may. */
+/* Looks at a SYN before it opens a connection, or goes to the member once more, and takes the Fast Open option out.
+ * UNDECIDED: it may. */
 static __always_inline int admit_syn(int family, struct xdp_md *ctx)
 {
 	struct journey *journey = journey_get();
@@ -253,12 +254,12 @@ static __always_inline int admit_syn(int family, struct xdp_md *ctx)
 	if (!tcp || p->fragment != FRAGMENT_NONE || p->signals & SIGNAL_DATA)
 		return SLUICE_REASON_PROXY_SYN;
 	first = bpf_ntohl(tcp->seq) + 1;
-	work = begin_work(journey, family, false, false);
-	work->first = first; /* no client's SYN has a SACK option */
+	work = begin_work(journey, family, true, false);
 	treat_options(ctx, p, tcp->doff * 4);
-	if (work->is_signed || work->change)
+	apply_change(ctx, p, work);
+	if (work->is_signed)
 		return SLUICE_REASON_PROXY_SYN;
-	return proxy_expect(&p->tuple, first, 0) ? UNDECIDED : SLUICE_REASON_PROXY_FULL;
+	return proxy_expect(family, &p->tuple, first, 0) ? UNDECIDED : SLUICE_REASON_PROXY_FULL;
 }
 
 __noinline int admit_syn4(struct xdp_md *ctx)
@@ -272,13 +273,12 @@ __noinline int admit_syn6(struct xdp_md *ctx)
 }
 
 /* Forgets the SYN's entry, because its connection was not made. */
-__noinline int forget_pending(void)
+static __always_inline void forget_pending(int family)
 {
 	const struct journey *journey = journey_get();
 
 	if (journey)
-		proxy_forget(&journey->packet.tuple);
-	return 0;
+		proxy_forget(family, &journey->packet.tuple);
 }
 
 /* Makes the header's place in front of the client's first byte. */
@@ -295,7 +295,6 @@ static __always_inline int lower_syn(int family, struct xdp_md *ctx)
 		return 0;
 	work = begin_work(journey, family, true, false);
 	set_number(work, &tcp->seq, bpf_ntohl(tcp->seq) - work->bytes);
-	treat_options(ctx, &journey->packet, tcp->doff * 4);
 	apply_change(ctx, &journey->packet, work);
 	return 0;
 }
@@ -441,8 +440,12 @@ static __always_inline int send_header(int family, struct xdp_md *ctx, struct jo
 {
 	const struct sluice_next_hop *hop =
 		next_hop_valid(SLUICE_STATE_GET(journey->flow.state, HOP), next_hop_generation());
+	__u32 index = SLUICE_STATE_GET(journey->flow.state, MEMBER), unused;
+	const struct sluice_member *member = member_of(journey->flow.state);
 	struct packet *p = &journey->packet;
 
+	if (!hop && member)
+		hop = next_hop_of_member(index, member, &unused);
 	if (hop && p->l3_bytes + proxy_bytes(family) > hop->mtu) {
 		if (pending->flags & SLUICE_PROXY_SENT)
 			return NEXT_FORWARD;
@@ -475,7 +478,7 @@ static __always_inline int shake_client(int family, struct xdp_md *ctx, struct j
 		family == FAMILY4 ? lower_syn4(ctx) : lower_syn6(ctx);
 		return NEXT_FORWARD;
 	}
-	pending = proxy_find(&p->tuple);
+	pending = proxy_find(family, &p->tuple);
 	work = begin_work(journey, family, false, false);
 	if (tcp->rst)
 		return reset_by_client(ctx, journey, tcp, pending);
@@ -510,18 +513,18 @@ static __always_inline int accepted_by_member(int family, struct xdp_md *ctx, st
 		return SLUICE_REASON_PROXY_ANSWER;
 	work->first = bpf_ntohl(tcp->ack_seq) + work->bytes;
 	if (sluice_flow_is_confirmed(state)) {
-		pending = proxy_find(&journey->twin);
+		pending = proxy_find(family, &journey->twin);
 		if (pending && pending->first == work->first)
 			return REPLACED;
 		return SLUICE_REASON_PROXY_ANSWER;
 	}
-	if (!proxy_expect(&journey->twin, work->first, SLUICE_PROXY_ANSWERED))
+	if (!proxy_expect(family, &journey->twin, work->first, SLUICE_PROXY_ANSWERED))
 		return SLUICE_REASON_PROXY_FULL;
 	set_number(work, &tcp->ack_seq, work->first);
 	set_window(work, tcp, work->bytes);
 	treat_options(ctx, p, tcp->doff * 4);
 	apply_change(ctx, p, work);
-	pending = proxy_find(&journey->twin);
+	pending = proxy_find(family, &journey->twin);
 	if (pending)
 		pending->window_shift = work->window_shift;
 	return NEXT_FORWARD;
@@ -549,9 +552,9 @@ static __always_inline int confirm(int family, struct xdp_md *ctx)
 	state = flow_find_state(family, client, &index);
 	if (!state || !sluice_flow_is_confirmed(state))
 		return NEXT_FORWARD;
-	pending = proxy_find(client);
+	pending = proxy_find(family, client);
 	has_ended = pending && pending->flags & SLUICE_PROXY_ENDED;
-	proxy_forget(client);
+	proxy_forget(family, client);
 	if (has_ended)
 		flow_advance(family, client, index, state, EVENT_ENDS, false);
 	return NEXT_FORWARD;
@@ -572,7 +575,7 @@ static __always_inline int answered_by_member(int family, struct xdp_md *ctx, st
 {
 	struct packet *p = &journey->packet;
 	struct tcphdr *tcp = packet_at(ctx, p->l4_offset, sizeof(*tcp));
-	const struct sluice_proxy_pending *pending = proxy_find(&journey->twin);
+	const struct sluice_proxy_pending *pending = proxy_find(family, &journey->twin);
 	struct proxy_work *work = begin_work(journey, family, false, true);
 	bool is_reset;
 	__s32 missing;
@@ -631,13 +634,15 @@ static __always_inline __u64 show_quoted(int family, struct xdp_md *ctx, __u32 l
 	__be32 *quoted = packet_at(ctx, l4_offset + 4, sizeof(*quoted)), before;
 	const struct sluice_proxy_pending *pending;
 	struct journey *journey = journey_get();
-	__s32 missing;
+	__s32 missing, index;
+	__u64 state;
 
 	if (!journey || !quoted || !flow_is_proxied(journey->flow.state))
 		return 0;
 	flow_twin_to(&journey->twin, &journey->flow);
-	pending = proxy_find(&journey->twin);
-	if (!pending)
+	state = flow_find_state(family, &journey->twin, &index);
+	pending = proxy_find(family, &journey->twin);
+	if (!pending || !state || sluice_flow_is_confirmed(state))
 		return 0;
 	before = *quoted;
 	missing = pending->first - bpf_ntohl(before);

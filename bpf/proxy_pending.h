@@ -9,8 +9,23 @@
 #include "maps/member.h"
 #include "maps/proxy.h"
 
-/* A client's tuple is the key as it is. */
+/* An IPv6 client's tuple is the key as it is. In IPv4 only the first word of a tuple's addresses is written, so that the
+ * rest may be of an IPv6 packet that came before; the map compares all of it. */
 SLUICE_STATIC_ASSERT(sizeof(struct tuple) == sizeof(struct sluice_proxy_key));
+
+static __always_inline struct sluice_proxy_key proxy_key4(const struct tuple *client)
+{
+	struct sluice_proxy_key key;
+
+	/* An initializer that names one member of a union leaves the rest of its bytes as they are. */
+	__builtin_memset(&key, 0, sizeof(key));
+	key.client.ipv4 = client->source.ipv4;
+	key.vip.ipv4 = client->destination.ipv4;
+	key.client_port = client->source_port;
+	key.vip_port = client->destination_port;
+	key.protocol = SLUICE_FLOW_TCP;
+	return key;
+}
 
 /* Says whether this flow's member is of a PROXYV2 pool. */
 static __always_inline bool flow_is_proxied(__u64 state)
@@ -21,34 +36,51 @@ static __always_inline bool flow_is_proxied(__u64 state)
 	return member && member->flags & SLUICE_MEMBER_PROXY;
 }
 
-static __always_inline struct sluice_proxy_pending *proxy_find(const struct tuple *client)
+static __always_inline struct sluice_proxy_pending *proxy_find(int family, const struct tuple *client)
 {
-	return bpf_map_lookup_elem(&proxy_pending, client);
+	struct sluice_proxy_key key;
+
+	if (family == FAMILY6)
+		return bpf_map_lookup_elem(&proxy_pending, client);
+	key = proxy_key4(client);
+	return bpf_map_lookup_elem(&proxy_pending, &key);
 }
 
-static __always_inline void proxy_forget(const struct tuple *client)
+/* Not inlined, because its callers have no stack left for a key. */
+__noinline int proxy_forget4(const struct tuple *client)
 {
-	bpf_map_delete_elem(&proxy_pending, client);
+	struct sluice_proxy_key key;
+
+	if (!client)
+		return 0;
+	key = proxy_key4(client);
+	return bpf_map_delete_elem(&proxy_pending, &key);
+}
+
+static __always_inline void proxy_forget(int family, const struct tuple *client)
+{
+	if (family == FAMILY4)
+		proxy_forget4(client);
+	else
+		bpf_map_delete_elem(&proxy_pending, client);
 }
 
 /* Removes the entry of a connection that is removed, given its forward slot's state. */
-static __always_inline void proxy_forget_removed(const struct tuple *client, __u64 state)
+static __always_inline void proxy_forget_removed(int family, const struct tuple *client, __u64 state)
 {
 	if (!sluice_flow_is_confirmed(state) && SLUICE_STATE_GET(state, PROTOCOL) == SLUICE_FLOW_TCP &&
 	    flow_is_proxied(state))
-		proxy_forget(client);
+		proxy_forget(family, client);
 }
 
-/* Adds or changes an entry; the client's first byte has the number `first`. False: there is no room. */
-__noinline int proxy_expect(const struct tuple *client, __u32 first, __u32 flags)
+/* Changes an entry, or adds one. */
+static __always_inline bool proxy_expect_by(const void *key, __u32 first, __u32 flags)
 {
-	struct sluice_proxy_pending fresh = {.first = first, .jiffies = clock_jiffies(), .flags = flags}, *known;
+	struct sluice_proxy_pending fresh = {.first = first, .jiffies = clock_jiffies(), .flags = flags};
+	struct sluice_proxy_pending *known = bpf_map_lookup_elem(&proxy_pending, key);
 
-	if (!client)
-		return false;
-	known = proxy_find(client);
 	if (!known)
-		return !bpf_map_update_elem(&proxy_pending, client, &fresh, BPF_ANY);
+		return !bpf_map_update_elem(&proxy_pending, key, &fresh, BPF_ANY);
 	known->jiffies = fresh.jiffies;
 	if (known->first == first) {
 		known->flags |= flags;
@@ -62,8 +94,29 @@ __noinline int proxy_expect(const struct tuple *client, __u32 first, __u32 flags
 	return true;
 }
 
+__noinline int proxy_expect4(const struct tuple *client, __u32 first, __u32 flags)
+{
+	struct sluice_proxy_key key;
+
+	if (!client)
+		return false;
+	key = proxy_key4(client);
+	return proxy_expect_by(&key, first, flags);
+}
+
+__noinline int proxy_expect6(const struct tuple *client, __u32 first, __u32 flags)
+{
+	return client && proxy_expect_by(client, first, flags);
+}
+
+/* Notes that the client's first byte has the number `first`. False: there is no room. */
+static __always_inline bool proxy_expect(int family, const struct tuple *client, __u32 first, __u32 flags)
+{
+	return family == FAMILY4 ? proxy_expect4(client, first, flags) : proxy_expect6(client, first, flags);
+}
+
 /* Removes an entry that nobody has used for long. */
-static long proxy_sweep_one(void *map, const struct tuple *client, const struct sluice_proxy_pending *entry,
+static long proxy_sweep_one(void *map, const struct sluice_proxy_key *client, const struct sluice_proxy_pending *entry,
 			    const __u32 *now_jiffies)
 {
 	if ((__s32)(*now_jiffies - entry->jiffies) > (__s32)(SLUICE_PROXY_PENDING_SECONDS * clock_hz))

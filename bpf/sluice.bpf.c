@@ -299,7 +299,7 @@ static __always_inline int open_connection(int family, struct xdp_md *ctx)
 	}
 	if (why != OPENED_MEANWHILE) {
 		if (proxied)
-			forget_pending();
+			forget_pending(family);
 		return family == FAMILY4 ? refuse4(ctx, why) : refuse6(ctx, why);
 	}
 	if (!find_again(family))

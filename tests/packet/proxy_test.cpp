@@ -144,6 +144,36 @@ TEST_P(Proxy, TheHandshakesAckCarriesTheHeaderAndAllThatFollowsIsUnchanged) {
   expect(answer, at_client(answer), "replied");
 }
 
+// What an IPv6 packet left behind in the journey's addresses once made IPv4 entries of it.
+TEST_P(Proxy, ConnectionsOfTheOtherIpVersionInBetweenChangeNothing) {
+  const auto& other = names(10 - family());
+  put_member(900, other.member2, 8080);
+  put_pool(90, SLUICE_FULLNAT, {900});
+  put_vip(other.vip);
+  put_listener(other.vip, 80, L4::tcp, listener(90, 10));
+  std::uint16_t port = 50000;
+  const auto in_between = [&] {
+    auto syn = from_client(L4::tcp, SYN, ++port);
+    syn.source = other.client;
+    syn.destination = other.vip;
+    EXPECT_EQ(receive(syn).reason, "flow_created");
+    auto answer = from_member(2, L4::tcp, SYN | ACK, port);
+    answer.source = other.member2;
+    answer.destination = other.vip;
+    EXPECT_EQ(receive(answer).reason, "replied");
+  };
+  in_between();
+  const auto syn = client_sends(SYN, syn_number);
+  EXPECT_EQ(receive(syn).reason, "flow_created");
+  in_between();
+  member_accepts();
+  in_between();
+  send_header();
+  in_between();
+  acknowledge_header();
+  EXPECT_EQ(pending(), 0U);
+}
+
 TEST_P(Proxy, EveryPacketAtTheFirstByteCarriesTheHeaderUntilTheMemberHasAcknowledgedIt) {
   open();
   send_header();
