@@ -206,6 +206,13 @@ void Differential::add_services(reference::Configuration& c, int family) {
     for (const L4 protocol : {L4::tcp, L4::udp})
       add_listener(c, family, 16, protocol, static_cast<std::uint16_t>(100 + others), filled);
   }
+  // Their connections begin with a header; of the second listener's one at a time.
+  for (const std::uint16_t port : {130, 131}) {
+    const auto proxied = add_pool(c, Mode::fullnat, usual, 8080);
+    c.pools[proxied].proxied = true;
+    add_listener(c, family, 16, L4::tcp, port, proxied);
+    if (port == 131) c.listeners[{address_of(address(family, 16)), port, 6}].limit = 1;
+  }
   // These authenticate SYNs, always or while crowded.
   using reference::Authentication;
   const auto authenticate = [&](int on, L4 protocol, std::uint16_t port, Mode mode,
@@ -323,7 +330,8 @@ void Differential::write_pool(std::size_t number) {
     const auto slot = static_cast<std::uint32_t>(pool.members[i]);
     const auto weight = pool.weights.empty() ? 0 : pool.weights[i];
     put_member(slot, reference::text_of(member.address), member.port, member.is_usable(),
-               mode_flags(map_value(pool.mode)) | flags_of(member.standing),
+               mode_flags(map_value(pool.mode)) | flags_of(member.standing) |
+                   (pool.proxied ? SLUICE_MEMBER_PROXY : 0),
                static_cast<std::uint32_t>(member.most.value_or(0)));
     if (member.is_usable()) ring.push_back(SLUICE_RING_WEIGHTED(slot, weight));
   }
@@ -559,7 +567,7 @@ TEST_F(Differential, TheDataPlaneDoesWhatTheModelDoes) {
   // Both NICs are known and in native mode and leave room before a frame, and all flows have room.
   for (const char* out_of_reach :
        {"unknown_interface", "malformed_ethernet", "no_headroom", "flow_table_full",
-        "half_open_full", "forwarded_without_flow", "egress_not_native"})
+        "half_open_full", "forwarded_without_flow", "egress_not_native", "proxy_full"})
     reasons.erase(out_of_reach);
   // The model doesn't know PROXYV2 pools yet.
   for (const char* unknown : {"proxy_full", "proxy_syn", "proxy_header", "proxy_answer"})

@@ -19,6 +19,7 @@
 #include "maps/interface.h"
 #include "maps/listener.h"
 #include "maps/member.h"
+#include "maps/proxy.h"
 #include "maps/runtime.h"
 #include "maps/vip.h"
 
@@ -491,6 +492,9 @@ void World::forget_flows() {
   sluice_fragment_key key{};
   while (bpf_map_get_next_key(map("fragments"), nullptr, &key) == 0)
     bpf_map_delete_elem(map("fragments"), &key);
+  sluice_proxy_key proxied{};
+  while (bpf_map_get_next_key(map("proxy_pending"), nullptr, &proxied) == 0)
+    bpf_map_delete_elem(map("proxy_pending"), &proxied);
   sluice_source source{};
   while (bpf_map_get_next_key(map("source_rates"), nullptr, &source) == 0)
     bpf_map_delete_elem(map("source_rates"), &source);

@@ -145,10 +145,18 @@ Packet Generator::client_packet(const Service& service) {
 }
 
 Arrives Generator::opening() {
-  auto p = client_packet(any_of(configuration().listeners).first);
+  const auto* service = &any_of(configuration().listeners);
+  // Handshakes with members that want a header have many ways to go.
+  for (auto tries = chance(12) ? 60 : 0; tries > 0 && !is_proxied(service->second); --tries)
+    service = &any_of(configuration().listeners);
+  auto p = client_packet(service->first);
   if (chance(80)) {
     p.flags = SYN;
     p.chunk = 1;
+  }
+  if (is_proxied(service->second)) {
+    if (chance(90)) p.data.clear();
+    if (chance(40)) p.options = tcp_options(p.sequence);
   }
   // The same client connects once more.
   const auto& flows = model_.flows();
@@ -225,6 +233,66 @@ Arrives Generator::after_answer() {
   return whole_or_fragment(p, "lan0");
 }
 
+// Options of a handshake, some of them damaged or where they don't belong.
+Bytes Generator::tcp_options(std::uint32_t around) {
+  const auto number = [&] { return be32(around + below(80) - 60); };
+  Bytes options;
+  for (auto some = 1 + below(4); some > 0; --some) {
+    switch (below(8)) {
+      case 0:
+        options = options + Bytes{2, 4} + be16(chance(80) ? 1460 : below(100));
+        break;
+      case 1:
+        options = options + Bytes{3, 3, static_cast<std::uint8_t>(below(18))};
+        break;
+      case 2:
+        options = options + Bytes{5, 10} + number() + number();
+        break;
+      case 3:
+        options = options + Bytes{5, 18} + number() + number() + number() + number();
+        break;
+      case 4:
+        options = options + Bytes{34, 6, 1, 2, 3, 4};
+        break;
+      case 5:
+        options = options + Bytes{8, 10, 0, 0, 0, 1, 0, 0, 0, 2};
+        break;
+      case 6:
+        if (chance(20))
+          options = options + Bytes{static_cast<std::uint8_t>(chance(50) ? 19 : 29), 4, 1, 2};
+        break;
+      default:
+        options = options + Bytes{static_cast<std::uint8_t>(chance(90) ? 1 : below(256))};
+    }
+  }
+  options.resize(std::min<std::size_t>(options.size() + 3, 40) / 4 * 4, 1);
+  return options;
+}
+
+// Gives a packet of a PROXYV2 pool's connection numbers that matter while the header is pending.
+void Generator::shake(Packet& p, const Flow& flow, bool from_member) {
+  const auto header = flow.at_client.source.size() == 4 ? 28U : 52U;
+  const auto known = model_.pending(flow.at_client);
+  const auto first = known ? known->first : static_cast<std::uint32_t>(random_());
+  static const std::uint8_t flags[] = {ACK,        ACK, ACK,       ACK | PSH, FIN | ACK,
+                                       ACK | 0x20, RST, RST | ACK, SYN,       SYN | ACK};
+  p.flags = any_of(flags);
+  if (from_member) {
+    if (!flow.replied && chance(80)) p.flags = SYN | ACK;
+    p.acknowledgement =
+        p.flags & SYN ? first - header : first - (chance(50) ? 0 : below(header + 2)) + below(3);
+    if (chance(5)) p.acknowledgement += below(100000);
+    p.window = static_cast<std::uint16_t>(chance(20) ? below(60) : below(65536));
+  } else {
+    p.sequence =
+        p.flags == SYN ? first - 1 : first + (chance(60) ? 0 : below(header + 4) - header - 2);
+    if (p.flags == SYN && chance(90)) p.data.clear();
+    p.urgent = static_cast<std::uint16_t>(below(65536));
+  }
+  if (chance(50)) p.data.clear();
+  if (chance(40)) p.options = tcp_options(first);
+}
+
 Packet Generator::packet_of(const Flow& flow, bool from_member, std::string* interface) {
   const auto tuple = from_member ? flow.at_member.turned() : flow.at_client;
   Packet p;
@@ -239,6 +307,7 @@ Packet Generator::packet_of(const Flow& flow, bool from_member, std::string* int
     p.acknowledgement = flow.told;
     if (p.protocol == L4::sctp && p.chunk != 1) p.tag = flow.told;
   }
+  if (flow.proxied && chance(90)) shake(p, flow, from_member);
   const auto way = from_member
                        ? *way_to(configuration(), configuration().members[flow.member].address)
                        : flow.client_way;
@@ -268,7 +337,7 @@ Arrives Generator::of_flow() {
     return whole_or_fragment(p, interface);
   }
   // Most connections are orderly, so that most flows live long enough to be seen in every state.
-  if (chance(60)) {
+  if (chance(60) && !flow.proxied) {
     p.flags = ACK;
     p.chunk = 0;
   }

@@ -42,6 +42,9 @@ class Generator {
   }
   const Configuration& configuration() const { return model_.configuration(); }
 
+  bool is_proxied(const Listener& listener) const {
+    return configuration().pools[listener.pool].proxied;
+  }
   Arrives opening();
   void share_a_port(Packet& packet);
   Arrives syn_to_authenticate();
@@ -52,6 +55,8 @@ class Generator {
   Arrives somebody_elses();
   Packet client_packet(const Service& service);
   // The flow's packet as the client or the member sends it, and its interface.
+  Bytes tcp_options(std::uint32_t around);
+  void shake(Packet& packet, const Flow& flow, bool from_member);
   Packet packet_of(const Flow& flow, bool from_member, std::string* interface);
   void address(Packet& packet, const std::string& interface);
   void vary(Packet& packet);

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "reference/answers.hpp"
+#include "reference/proxy.hpp"
 
 namespace sluice::test::reference {
 namespace {
@@ -274,6 +275,7 @@ void Model::forget_everything() {
   opened_by_.clear();
   proofs_.clear();
   asked_.clear();
+  pending_.clear();
   lags_.clear();
   authenticated_.clear();
 }
@@ -358,6 +360,7 @@ void Model::sweep() {
 
 void Model::forget(std::size_t flow) {
   flows_[flow].forgotten = true;
+  if (flows_[flow].proxied && !flows_[flow].established) pending_.erase(flows_[flow].at_client);
   slots_.erase(flows_[flow].at_client);
   slots_.erase(flows_[flow].at_member.turned());
 }
@@ -373,7 +376,9 @@ void Model::track(Flow& flow, bool to_client, const View& v) {
   const bool direct = is_direct(flow.mode);
   const bool member_is_sure = to_client && flow.replied && !v.ends && !v.accepts &&
                               (v.data || (v.protocol == sctp && v.confirms));
-  const bool proven = to_client ? member_is_sure : direct || (proof != 0 && v.shown == proof);
+  const bool proven = flow.proxied ? false  // see shake_member()
+                      : to_client  ? member_is_sure
+                                   : direct || (proof != 0 && v.shown == proof);
   if (v.protocol == udp) {
     flow.established = flow.established || to_client || flow.replied;
     flow.replied = flow.replied || to_client;
@@ -477,9 +482,12 @@ std::optional<Fate> Model::known_flow(const Arrival& a) {
   const auto t = translation(flow, direction->to_client);
   if (v.ttl <= 1)
     return time_exceeded(a.frame, v, direction->to_client ? t.to.source : v.destination);
-  if (t.way.resolved) (direction->to_client ? flow.lost_by_member : flow.lost) = false;
   const bool was_established = flow.established;
-  if (believes(a, flow, direction->to_client)) track(flow, direction->to_client, v);
+  Bytes shaken = a.frame;
+  if (const auto fate = shake(a, *direction, t, shaken)) return *fate;
+  const Arrival now{shaken, a.interface, look_at(shaken)};
+  if (t.way.resolved) (direction->to_client ? flow.lost_by_member : flow.lost) = false;
+  if (believes(a, flow, direction->to_client)) track(flow, direction->to_client, now.view);
   const bool confirmed_now = !was_established && flow.established && !flow.is_over();
   if (confirmed_now) source_confirms(flow);
   if (confirmed_now && is_above_limit(flow)) {
@@ -487,7 +495,183 @@ std::optional<Fate> Model::known_flow(const Arrival& a) {
     return direction->to_client ? dropped("connection_limit")
                                 : rejected(a.frame, v, "connection_limit");
   }
-  return forward(a, t, direction->to_client ? "replied" : "forwarded", direction->to_client);
+  return forward(now, t, direction->to_client ? "replied" : "forwarded", direction->to_client);
+}
+
+std::optional<Pending> Model::pending(const Tuple& client) const {
+  const auto known = pending_.find(client);
+  return known == pending_.end() ? std::nullopt : std::optional(known->second);
+}
+
+// Only the member's answer changes which SYN counts.
+void Model::expect(const Tuple& client, std::uint32_t first, bool answered) {
+  auto& known = pending_[client];
+  if (known.first == first) {
+    known.answered = known.answered || answered;
+  } else if (answered || !known.answered) {
+    known.first = first;
+    known.answered = answered;
+    known.sent = known.ended = false;
+  }
+}
+
+namespace {
+
+// TCP options (IANA).
+constexpr std::uint8_t mss = 2, window_scale = 3, sack = 5, md5 = 19, authentication = 29,
+                       fast_open = 34;
+
+Bytes nothing_instead(const Bytes& option) {
+  return Bytes(option.size(), 1);
+}
+
+bool is_before(std::uint32_t a, std::uint32_t b) {
+  return static_cast<std::int32_t>(a - b) < 0;
+}
+
+std::uint32_t read32(const Bytes& bytes, std::size_t at) {
+  return std::uint32_t{read16(bytes, at)} << 16 | read16(bytes, at + 2);
+}
+
+// A SACK of what the client never sent is none.
+void erase_sacks_before(Segment& segment, std::uint32_t first) {
+  segment.change_options(sack, [&](const Bytes& option) {
+    for (std::size_t at = 2; at + 8 <= option.size(); at += 8)
+      if (is_before(read32(option, at), first)) return nothing_instead(option);
+    return option;
+  });
+}
+
+}  // namespace
+
+// A SYN goes to the member with its number lowered by the header.
+std::optional<Fate> Model::admit_syn(const Arrival& a, Bytes& frame) {
+  const auto& v = a.view;
+  if (v.fragment != Fragment::none || v.data) return dropped("proxy_syn");
+  Segment segment(frame, v);
+  if (segment.has_option(md5) || segment.has_option(authentication)) return dropped("proxy_syn");
+  segment.change_options(fast_open, nothing_instead);
+  expect(*tuple_of(v), segment.sequence() + 1, false);
+  segment.set_sequence(segment.sequence() -
+                       static_cast<std::uint32_t>(proxy_header_bytes(v.family)));
+  return {};
+}
+
+std::optional<Fate> Model::shake(const Arrival& a, Direction direction, const Translation& t,
+                                 Bytes& frame) {
+  const auto& flow = flows_[direction.flow];
+  if (!flow.proxied || a.view.protocol != tcp) return {};
+  const bool begins = direction.to_client ? a.view.accepts : a.view.opens;
+  if (flow.established && !begins) return {};
+  return direction.to_client ? shake_member(a, direction.flow, frame)
+                             : shake_client(a, direction.flow, t, frame);
+}
+
+std::optional<Fate> Model::shake_client(const Arrival& a, std::size_t index, const Translation& t,
+                                        Bytes& frame) {
+  const auto& v = a.view;
+  const auto client = flows_[index].at_client;
+  const auto bytes = static_cast<std::uint32_t>(proxy_header_bytes(v.family));
+  if (v.fragment != Fragment::none) return dropped("proxy_header");
+  if (v.opens) return admit_syn(a, frame);
+  Segment segment(frame, v);
+  const auto known = pending_.find(client);
+  if (v.aborts) {
+    if (known != pending_.end() && !known->second.sent && segment.sequence() == known->second.first)
+      segment.set_sequence(known->second.first - bytes);
+    return {};
+  }
+  if (segment.flags() & SYN) return dropped("proxy_syn");
+  if (known == pending_.end() || !known->second.answered) return dropped("proxy_header");
+  const auto& listener = configuration_.listeners.at(flows_[index].service);
+  const auto told = proofs_[client];
+  if (listener.limit && confirmed(flows_[index].service) >= *listener.limit && told &&
+      v.shown == told) {
+    forget(index);
+    return rejected(a.frame, v, "connection_limit");
+  }
+  auto& pending = known->second;
+  const auto distance = static_cast<std::int32_t>(segment.sequence() - pending.first);
+  const bool fin = segment.flags() & FIN;
+  if (distance < -1 || (distance == -1 && (v.data || fin))) return dropped("proxy_header");
+  pending.ended = pending.ended || fin;
+  if (distance > 0) return {};
+  if (t.way.resolved && v.l3_bytes + bytes > t.way.mtu) {
+    if (pending.sent) return {};
+    if (v.family == 6 || read16(a.frame, v.l3 + 6) & 0x4000)
+      return too_big(a.frame, v, v.destination, t.way.mtu - bytes);
+  }
+  pending.sent = true;
+  if (v.l4 + segment.header_bytes() > 256) return dropped("no_headroom");
+  segment.set_sequence(pending.first - bytes);
+  segment.insert(proxy_header(v), v.l4_bytes);
+  return {};
+}
+
+std::optional<Fate> Model::member_accepts(const Arrival& a, std::size_t index, Bytes& frame) {
+  const auto& v = a.view;
+  auto& flow = flows_[index];
+  const auto bytes = static_cast<std::uint32_t>(proxy_header_bytes(v.family));
+  if (!believes(a, flow, true) || v.fragment != Fragment::none) return dropped("proxy_answer");
+  Segment segment(frame, v);
+  const auto first = segment.acknowledgement() + bytes;
+  if (flow.established) {
+    const auto known = pending(flow.at_client);
+    if (known && known->first == first) forget(index);
+    return dropped("proxy_answer");
+  }
+  expect(flow.at_client, first, true);
+  segment.set_acknowledgement(first);
+  segment.shrink_window(bytes);
+  segment.change_options(fast_open, nothing_instead);
+  auto& pending = pending_[flow.at_client];
+  pending.window_shift = 0;
+  segment.change_options(window_scale, [&](const Bytes& option) {
+    if (option.size() == 3) pending.window_shift = std::min<unsigned>(option[2], 14);
+    return option;
+  });
+  segment.change_options(mss, [&](const Bytes& option) {
+    if (option.size() != 4 || read16(option, 2) <= bytes) return option;
+    return Bytes{mss, 4} + be16(read16(option, 2) - bytes);
+  });
+  return {};
+}
+
+std::optional<Fate> Model::shake_member(const Arrival& a, std::size_t index, Bytes& frame) {
+  const auto& v = a.view;
+  auto& flow = flows_[index];
+  if (v.fragment == Fragment::later) return {};
+  if (v.accepts) return member_accepts(a, index, frame);
+  const auto known = pending_.find(flow.at_client);
+  Segment segment(frame, v);
+  if (known == pending_.end() || !(segment.flags() & ACK)) return {};
+  const auto pending = known->second;
+  const auto missing = static_cast<std::int32_t>(pending.first - segment.acknowledgement());
+  if (missing > static_cast<std::int32_t>(proxy_header_bytes(v.family))) return {};
+  if (missing > 0) {
+    segment.set_acknowledgement(pending.first);
+    const auto unit = 1U << pending.window_shift;
+    if (!v.aborts) segment.shrink_window((static_cast<std::uint32_t>(missing) + unit - 1) / unit);
+  }
+  erase_sacks_before(segment, pending.first);
+  if (missing > 0 || v.aborts || !pending.answered || !flow.replied || !believes(a, flow, true))
+    return {};
+  flow.established = true;
+  flow.refused = false;
+  pending_.erase(flow.at_client);
+  if (pending.ended) flow.client_end = End::fin;
+  return {};
+}
+
+// Shows a client the number that it gave the packet which an error quotes.
+void Model::show_quoted(Bytes& frame, std::size_t l4, const Flow& flow, bool to_client) const {
+  const auto known = pending(flow.at_client);
+  if (!flow.proxied || !to_client || flow.established || !known) return;
+  const auto bytes =
+      static_cast<std::int32_t>(proxy_header_bytes(flow.at_client.source.size() == 4 ? 4 : 6));
+  const auto missing = static_cast<std::int32_t>(known->first - read32(frame, l4 + 4));
+  if (missing <= 0 || missing > bytes + 1) return;
+  replace(frame, l4 + 4, be32(missing > bytes ? known->first - 1 : known->first));
 }
 
 std::optional<Fate> Model::icmp_error(const Arrival& a) {
@@ -518,6 +702,7 @@ std::optional<Fate> Model::icmp_error(const Arrival& a) {
   Bytes frame = a.frame;
   if (t.way.resolved || t.tunnel) lower_ttl(frame, v);
   translate_quote(frame, v, quote, t.to.turned());
+  show_quoted(frame, quote.l4, flow, direction->to_client);
   // The error's source becomes the VIP, except toward members that see the client's address.
   const auto source = direction->to_client || flow.mode == Mode::fullnat ? t.to.source : v.source;
   const Bytes before = frame;
@@ -842,17 +1027,27 @@ Fate Model::open(const Arrival& a, const Service& service, bool adopted) {
     remember_fragment(v);
     return forward(a, translation(passing, false), "datagram_forwarded", false);
   }
+  const bool proxied = configuration_.pools[listener.pool].proxied;
+  Bytes frame = a.frame;
+  if (proxied) {
+    if (const auto fate = admit_syn(a, frame)) return *fate;
+  }
+  const auto failed = [&](const char* why) {
+    if (proxied) pending_.erase(*tuple_of(v));
+    return dropped(why);
+  };
   // If none in its window can be evicted, the limit may be exceeded, up to half as many again.
   const auto limit = room_of(v.source).half_open;
   if (half_open(v.source) >= limit && !one_gave_way(v.source, true) &&
       half_open(v.source) >= limit + limit / 2)
-    return dropped("half_open_full");
+    return failed("half_open_full");
   Flow flow;
   flow.mode = mode;
   flow.service = service;
   flow.member = *member;
   flow.at_client = flow.at_member = *tuple_of(v);
   flow.adopted = adopted;
+  flow.proxied = proxied;
   flow.replied = direct;
   if (back) flow.client_way = *back;
   if (mode == Mode::fullnat) flow.at_member.source = v.destination;
@@ -866,15 +1061,16 @@ Fate Model::open(const Arrival& a, const Service& service, bool adopted) {
   if (!direct) {
     unconfirmed_port_makes_way(flow);
     const auto port = source_port(flow);
-    if (!port) return dropped(is_full && may_change_ports(flow) ? "flow_table_full" : "no_port");
+    if (!port) return failed(is_full && may_change_ports(flow) ? "flow_table_full" : "no_port");
     flow.at_member.source_port = *port;
   }
-  if (is_full) return dropped("flow_table_full");
+  if (is_full) return failed("flow_table_full");
   if (!direct) slots_[flow.at_member.turned()] = {flows_.size(), true};
   slots_[flow.at_client] = {flows_.size(), false};
   flows_.push_back(flow);
   remember_fragment(v);
-  return forward(a, translation(flow, false), "flow_created", false);
+  return forward({frame, a.interface, look_at(frame)}, translation(flow, false), "flow_created",
+                 false);
 }
 
 Fate Model::for_vip(const Arrival& a, const Vip& vip) {

@@ -63,6 +63,7 @@ struct Pool {
   std::vector<std::size_t> members;
   Algorithm algorithm = Algorithm::round_robin;
   std::vector<std::size_t> weights{};  // least connections: of each member
+  bool proxied = false;                // of protocol PROXYV2
   bool hashes() const {
     return algorithm == Algorithm::source_ip || algorithm == Algorithm::source_ip_port;
   }
@@ -144,6 +145,7 @@ struct Flow {
   std::size_t member = 0;
   Way client_way;
   bool adopted = false;  // it began before we saw it
+  bool proxied = false;  // of a PROXYV2 pool
   bool replied = false, established = false;
   std::uint32_t told = 0;  // by its member; what its client can show only if it hears that
   bool refused = false;    // reset before it was established
@@ -177,6 +179,15 @@ using Choices = std::function<std::optional<Choice>(const Tuple& at_client)>;
 // has not been answered.
 using SynAnswer = std::function<std::optional<std::uint32_t>()>;
 
+// A connection of a PROXYV2 pool whose member has not acknowledged the header.
+struct Pending {
+  std::uint32_t first = 0;  // the number of the client's first byte
+  bool answered = false;    // by the member's SYN-ACK
+  bool sent = false;        // the header was
+  bool ended = false;       // by the client's FIN
+  unsigned window_shift = 0;
+};
+
 // A SYN that was answered instead of forwarded.
 struct Asked {
   std::uint32_t sequence = 0;
@@ -201,6 +212,7 @@ class Model {
   // The last SYN of each client that was asked to prove that it hears us.
   const std::map<Tuple, Asked>& asked() const { return asked_; }
   std::optional<std::uint32_t> proof(const Tuple& client) const;
+  std::optional<Pending> pending(const Tuple& client) const;
   std::size_t flows_that_made_way() const { return made_way_; }  // ever
 
  private:
@@ -228,6 +240,17 @@ class Model {
   Fate open(const Arrival& a, const Service& service, bool adopted);
   const Service* service_for(const Tuple& tuple) const;
   std::optional<std::size_t> choose_for_datagram(std::size_t pool, const Arrival& a);
+
+  // Steps of a handshake with a PROXYV2 pool's member; they change the frame.
+  std::optional<Fate> shake(const Arrival& a, Direction direction, const Translation& t,
+                            Bytes& frame);
+  std::optional<Fate> shake_client(const Arrival& a, std::size_t flow, const Translation& t,
+                                   Bytes& frame);
+  std::optional<Fate> shake_member(const Arrival& a, std::size_t flow, Bytes& frame);
+  std::optional<Fate> member_accepts(const Arrival& a, std::size_t flow, Bytes& frame);
+  std::optional<Fate> admit_syn(const Arrival& a, Bytes& frame);
+  void show_quoted(Bytes& frame, std::size_t l4, const Flow& flow, bool to_client) const;
+  void expect(const Tuple& client, std::uint32_t first, bool answered);
 
   std::optional<Direction> find(const Tuple& tuple) const;
   std::optional<Tuple> tuple_of(const View& view) const;
@@ -285,6 +308,7 @@ class Model {
   // The last number that a client's member has told it, or that a reset of its had.
   std::map<Tuple, std::uint32_t> proofs_;
   std::map<Tuple, Asked> asked_;
+  std::map<Tuple, Pending> pending_;
   std::map<Tuple, std::vector<std::uint32_t>> lags_;  // of the answers to a client's SYNs
   std::map<Address, std::size_t> authenticated_;      // connections that are not confirmed
   std::size_t answered_syns_ = 0;                     // ever
