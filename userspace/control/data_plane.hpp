@@ -46,6 +46,7 @@ struct MemberEntry {
       false;           // failed, or drained for long enough: clients that still send to it are told
   bool keeps = false;  // its pool leaves clients of members that are down alone
   std::uint32_t max_connections = 0;  // 0: any number
+  bool proxied = false;  // its pool is a PROXYV2 pool: its connections begin with a header
 
   bool operator==(const MemberEntry&) const = default;
 };

@@ -151,6 +151,7 @@ void add_pool(DataPlaneState& state, const model::Model& model, const model::Poo
               pool.forwarding_mode};
     wanted.keeps = pool.on_member_down != model::MemberDownMode::reset;
     wanted.max_connections = member->max_connections.value_or(0);
+    wanted.proxied = pool.protocol == model::Protocol::proxyv2;
     wanted.given_up = known.overdue.contains(member->id);
   }
   if (!pool.admin_state_up) return;

@@ -120,6 +120,7 @@ std::uint16_t member_flags(const control::MemberEntry& entry) {
   if (entry.forwarding_mode == ForwardingMode::ipip) flags |= SLUICE_MEMBER_IPIP;
   if (entry.forwarding_mode == ForwardingMode::gue) flags |= SLUICE_MEMBER_IPIP | SLUICE_MEMBER_GUE;
   if (entry.forwarding_mode == ForwardingMode::dnat) flags |= SLUICE_MEMBER_DNAT;
+  if (entry.proxied) flags |= SLUICE_MEMBER_PROXY;
   return static_cast<std::uint16_t>(flags);
 }
 
@@ -163,7 +164,8 @@ control::MemberEntry from_map(const sluice_member& member) {
           mode_from_flags(member.flags),
           (member.flags & SLUICE_MEMBER_GIVEN_UP) != 0,
           (member.flags & SLUICE_MEMBER_KEEPS) != 0,
-          member.max_connections};
+          member.max_connections,
+          (member.flags & SLUICE_MEMBER_PROXY) != 0};
 }
 
 sluice_member removed(sluice_member member) {

@@ -81,8 +81,10 @@ class Probing final : public Agenda::Alarm {
   }
 
   void start() {
-    auto started = prober_.start(target_.address, target_.port, *target_.settings,
-                                 [this](const ProbeResult& result) { done(result); });
+    auto started = prober_.start(
+        target_.address, target_.port, *target_.settings,
+        [this](const ProbeResult& result) { done(result); },
+        target_.proxied ? Preface::proxy : Preface::none);
     if (!started) return done(started.error());
     probe_ = std::move(*started);
     agenda_.set(*this, Clock::now() + time_limit_);

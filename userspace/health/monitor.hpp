@@ -24,6 +24,7 @@ struct Target {
   IpAddress address;       // monitor_address or address
   std::uint16_t port = 0;  // monitor_port or protocol_port, host byte order
   std::shared_ptr<const model::HealthMonitor> settings;  // one for all members of a pool
+  bool proxied = false;                                  // of a PROXYV2 pool
   std::optional<model::Health> known;  // state before the first result (from the store)
 };
 

@@ -14,9 +14,19 @@ namespace {
 
 using Started = tl::expected<std::unique_ptr<Probe>, ProbeResult>;
 
-template <typename T>
-Started connect(std::unique_ptr<T> probe, Poller& poller, const Endpoint& member) {
-  if (auto result = probe->connect(poller, member)) return tl::unexpected(std::move(*result));
+// The signature, version 2 and LOCAL, no addresses, and the length of none.
+constexpr std::string_view proxy_local("\r\n\r\n\0\r\nQUIT\n\x20\0\0\0", 16);
+
+std::string_view bytes_of(Preface preface) {
+  return preface == Preface::proxy ? proxy_local : std::string_view();
+}
+
+template <typename T, typename... More>
+Started connect(std::unique_ptr<T> probe, Poller& poller, const Endpoint& member,
+                const More&... more) {
+  if (auto result = probe->connect(poller, member, more...)) {
+    return tl::unexpected(std::move(*result));
+  }
   return probe;
 }
 
@@ -45,18 +55,21 @@ Prober::Prober(boost::asio::any_io_executor executor)
 Prober::~Prober() = default;
 
 Started Prober::start(const IpAddress& address, std::uint16_t port,
-                      const model::HealthMonitor& settings, Probe::Done done) {
+                      const model::HealthMonitor& settings, Probe::Done done, Preface preface) {
   using model::MonitorType;
   auto& poller = shared_->poller;
   const Endpoint member(address, port);
+  const auto first = bytes_of(preface);
   switch (settings.type) {
     case MonitorType::http:
-      return connect(make_http_probe(member, settings, nullptr, std::move(done)), poller, member);
+      return connect(make_http_probe(member, settings, nullptr, std::move(done)), poller, member,
+                     first);
     case MonitorType::https:
       return connect(make_http_probe(member, settings, &shared_->tls, std::move(done)), poller,
-                     member);
+                     member, first);
     case MonitorType::tls_hello:
-      return connect(make_tls_hello_probe(shared_->tls_hello, std::move(done)), poller, member);
+      return connect(make_tls_hello_probe(shared_->tls_hello, std::move(done)), poller, member,
+                     first);
     case MonitorType::tcp:
       return connect(make_tcp_probe(std::move(done)), poller, member);
     case MonitorType::udp_connect:

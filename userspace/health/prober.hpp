@@ -13,6 +13,11 @@
 
 namespace sluice::health {
 
+// What comes before a TCP-based probe's own bytes: nothing, or the header by which a PROXYV2 pool's
+// member knows that nobody's connection follows (PROXY protocol, version 2, 2.2: the command
+// LOCAL). A probe that only connects sends nothing, so its member's application never sees it.
+enum class Preface { none, proxy };
+
 class Prober {
  public:
   explicit Prober(boost::asio::any_io_executor executor);
@@ -24,7 +29,8 @@ class Prober {
   tl::expected<std::unique_ptr<Probe>, ProbeResult> start(const IpAddress& address,
                                                           std::uint16_t port,
                                                           const model::HealthMonitor& settings,
-                                                          Probe::Done done);
+                                                          Probe::Done done,
+                                                          Preface preface = Preface::none);
 
  private:
   struct Shared;

@@ -1,5 +1,6 @@
 #include "health/stream_probe.hpp"
 
+#include <fmt/format.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
 
@@ -50,7 +51,9 @@ class TlsHelloProbe final : public StreamProbe {
 
 }  // namespace
 
-std::optional<ProbeResult> StreamProbe::connect(Poller& poller, const Endpoint& member) {
+std::optional<ProbeResult> StreamProbe::connect(Poller& poller, const Endpoint& member,
+                                                std::string_view preface) {
+  preface_ = preface;
   socket_ = Socket(member.protocol().family(), SOCK_STREAM, IPPROTO_TCP);
   if (!socket_) return failure(errno);
   // These options are best effort: without them there are more packets.
@@ -97,6 +100,11 @@ std::optional<ProbeResult> StreamProbe::receive(std::uint32_t events) {
 
 std::optional<ProbeResult> StreamProbe::send(std::string_view bytes) {
   if (bytes.empty()) return std::nullopt;
+  std::string both;
+  if (!preface_.empty()) {
+    both = fmt::format("{}{}", std::exchange(preface_, {}), bytes);
+    bytes = both;  // in one packet
+  }
   const int error =
       socket_.send({reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()});
   if (error != 0) return broken(failure(error));

@@ -22,8 +22,10 @@ class StreamProbe : public Probe, private Poller::Handler {
  public:
   using Probe::Probe;
 
-  // Connects; returns a result if the probe can't begin.
-  std::optional<ProbeResult> connect(Poller& poller, const Endpoint& member);
+  // Connects; returns a result if the probe can't begin. `preface` is sent before the first bytes
+  // of the probe's own, if it sends any; it outlives the probe.
+  std::optional<ProbeResult> connect(Poller& poller, const Endpoint& member,
+                                     std::string_view preface = {});
 
   ProbeResult timed_out(std::chrono::milliseconds time) const override;
 
@@ -45,6 +47,7 @@ class StreamProbe : public Probe, private Poller::Handler {
   std::optional<ProbeResult> receive(std::uint32_t events);
 
   Socket socket_;
+  std::string_view preface_;  // what of it was not sent yet
   bool connected_ = false;
 };
 

@@ -19,6 +19,7 @@ void add_targets(std::vector<Target>& result, const Model& model, const model::H
                       .address = member->monitor_address.value_or(member->address),
                       .port = member->monitor_port.value_or(member->protocol_port),
                       .settings = settings,
+                      .proxied = owner->protocol == model::Protocol::proxyv2,
                       .known = known ? std::optional(*known) : std::nullopt});
   }
 }

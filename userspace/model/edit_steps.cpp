@@ -124,7 +124,8 @@ Result<void> check_address_is_free(const Model& model, const IpAddress& address,
 Result<void> check_protocols_fit(Protocol listener, Protocol pool) {
   const bool fits = listener == pool ||
                     (listener == Protocol::tcp && transport(pool) == Protocol::tcp) ||
-                    (listener == Protocol::https && pool == Protocol::tcp);
+                    (listener == Protocol::https && pool == Protocol::tcp) ||
+                    (transport(listener) == Protocol::tcp && pool == Protocol::proxyv2);
   if (fits) return {};
   return fail(
       ErrorKind::invalid,

@@ -25,12 +25,13 @@ constexpr Words<OperatingStatus, 6> operating_statuses{{
     {OperatingStatus::draining, "DRAINING"},
     {OperatingStatus::no_monitor, "NO_MONITOR"},
 }};
-constexpr Words<Protocol, 5> protocols{{
+constexpr Words<Protocol, 6> protocols{{
     {Protocol::tcp, "TCP"},
     {Protocol::udp, "UDP"},
     {Protocol::sctp, "SCTP"},
     {Protocol::http, "HTTP"},
     {Protocol::https, "HTTPS"},
+    {Protocol::proxyv2, "PROXYV2"},
 }};
 constexpr Words<Algorithm, 5> algorithms{{
     {Algorithm::round_robin, "ROUND_ROBIN"},

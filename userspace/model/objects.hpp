@@ -24,8 +24,8 @@ namespace sluice::model {
 
 enum class ProvisioningStatus { active, error, pending_create, pending_update, pending_delete };
 // The protocol of a listener or pool. HTTP and HTTPS are TCP to a load balancer that does not read
-// the payload: see transport().
-enum class Protocol { tcp, udp, sctp, http, https };
+// the payload: see transport(). PROXYV2, of pools only, is TCP whose first bytes name the client.
+enum class Protocol { tcp, udp, sctp, http, https, proxyv2 };
 enum class Algorithm { round_robin, least_connections, source_ip, source_ip_port, maglev };
 enum class ForwardingMode { fullnat, dnat, dsr, ipip, gue };
 enum class RefusalMode { drop, reset };  // reset: clients are told, by TCP RST or ICMP

@@ -106,6 +106,13 @@ Result<void> check(const Supported& supported, const Model&, const Pool& object)
       !ok) {
     return ok;
   }
+  if (object.protocol == Protocol::proxyv2) {
+    if (auto ok = check_word(supported.proxyv2_modes, object.forwarding_mode,
+                             "protocol PROXYV2 with forwarding_mode");
+        !ok) {
+      return ok;
+    }
+  }
   if (supported.session_persistence || !object.session_persistence) return {};
   return unsupported_option("session_persistence is not supported by this version");
 }
@@ -217,6 +224,7 @@ Supported Supported::everything() {
   Supported all;
   all.sctp_ports = true;
   all.translation = true;
+  all.proxyv2_modes = all.forwarding_modes;
   return all;
 }
 

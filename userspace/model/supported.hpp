@@ -39,6 +39,7 @@ struct Supported {
   std::set<ForwardingMode> forwarding_modes = {ForwardingMode::fullnat, ForwardingMode::dnat,
                                                ForwardingMode::dsr, ForwardingMode::ipip,
                                                ForwardingMode::gue};
+  std::set<ForwardingMode> proxyv2_modes = {ForwardingMode::fullnat};  // of pools of PROXYV2
   std::set<MonitorType> monitor_types = {
       MonitorType::http, MonitorType::https,     MonitorType::ping,       MonitorType::tcp,
       MonitorType::sctp, MonitorType::tls_hello, MonitorType::udp_connect};

@@ -291,7 +291,9 @@ INSTANTIATE_TEST_SUITE_P(
         Row{"proxy_protocol", "POST", POOLS,
             R"({"pool": {"loadbalancer_id": "{lb}", "protocol": "PROXY",
                          "lb_algorithm": "ROUND_ROBIN"}})",
-            501, "protocol PROXY needs more than packets (supported: TCP, HTTP, HTTPS, UDP, SCTP)"},
+            501,
+            "protocol PROXY needs more than packets (supported: TCP, HTTP, HTTPS, "
+            "PROXYV2, UDP, SCTP)"},
         Row{"session_persistence", "PUT", POOLS "/{pool}",
             R"({"pool": {"session_persistence": {"type": "SOURCE_IP"}}})", 501,
             "session_persistence"},

@@ -45,6 +45,12 @@ TEST_F(Reconciler, TheWalkthroughBecomesAVipAListenerAPoolAndTwoMembers) {
   EXPECT_EQ(state.members.at(walkthrough.b), (MemberEntry{ip("10.0.0.6"), 80, true}));
 }
 
+TEST_F(Reconciler, MembersOfAProxyv2PoolGetTheHeader) {
+  EXPECT_FALSE(desired().members.at(walkthrough.a).proxied);
+  model.pools.change(walkthrough.pool)->protocol = model::Protocol::proxyv2;
+  EXPECT_TRUE(desired().members.at(walkthrough.a).proxied);
+}
+
 TEST_F(Reconciler, AMemberWhoseTimeToDrainIsOverIsGivenUpAndNobodyElse) {
   a()->weight = 0;
   EXPECT_FALSE(desired().members.at(walkthrough.a).given_up);

@@ -115,8 +115,9 @@ TEST(Codec, AVipIsUpOrDown) {
 TEST(Codec, AMemberComesBackAsItWas) {
   for (const char* address : {"10.0.0.4", "2001:db8::4"}) {
     for (const bool usable : {true, false}) {
-      const control::MemberEntry entry{*parse_ip_address(address), 8080, usable, !usable,
-                                       model::ForwardingMode::ipip};
+      control::MemberEntry entry{*parse_ip_address(address), 8080, usable, !usable,
+                                 model::ForwardingMode::ipip};
+      entry.proxied = usable;
       const auto member = to_map(some_id, entry);
       EXPECT_EQ(from_map(member), entry);
       EXPECT_FALSE(is_removed(member));

@@ -26,11 +26,12 @@ class Probe : public testing::Test {
   }
 
   ProbeResult run(boost::asio::ip::tcp::endpoint endpoint, const model::HealthMonitor& settings,
-                  std::chrono::milliseconds timeout = 60s) {
+                  std::chrono::milliseconds timeout = 60s, Preface preface = Preface::none) {
     std::optional<ProbeResult> result;
     const auto start = std::chrono::steady_clock::now();
-    auto probe = prober.start(endpoint.address(), endpoint.port(), settings,
-                              [&](ProbeResult value) { result = std::move(value); });
+    auto probe = prober.start(
+        endpoint.address(), endpoint.port(), settings,
+        [&](ProbeResult value) { result = std::move(value); }, preface);
     if (!probe) return probe.error();
     boost::asio::steady_timer timer(context, timeout);
     timer.async_wait([&](const boost::system::error_code& error) {
@@ -55,6 +56,15 @@ TEST_F(Probe, AnAnswerWithTheExpectedCodeIsHealthy) {
   const auto result = ask("HTTP/1.0 200 OK\r\nContent-Length: 8\r\n\r\nhealthy!");
   EXPECT_EQ(result.verdict, Verdict::healthy);
   EXPECT_EQ(result.reason, "HTTP 200");
+}
+
+TEST_F(Probe, AMemberThatWantsAProxyHeaderIsToldThatTheRequestIsNobodys) {
+  using namespace std::string_literals;
+  TestServer server(context, answer("HTTP/1.0 200 OK\r\n\r\n"));
+  EXPECT_EQ(run(server.endpoint(), http, 60s, Preface::proxy).reason, "HTTP 200");
+  EXPECT_THAT(server.last_request(),
+              StartsWith("\r\n\r\n\0\r\nQUIT\n\x20\0\0\0GET / HTTP/1.0\r\n"s));
+  EXPECT_EQ(run(server.endpoint(), tcp, 60s, Preface::proxy).reason, "connected");
 }
 
 TEST_F(Probe, AnotherCodeIsAFailureThatNamesBoth) {

@@ -445,6 +445,10 @@ TEST_F(Edit, APoolsProtocolFitsItsListeners) {
   EXPECT_TRUE(fits(Protocol::https, Protocol::tcp));
   EXPECT_TRUE(fits(Protocol::udp, Protocol::udp));
   EXPECT_TRUE(fits(Protocol::sctp, Protocol::sctp));
+  for (const auto front : {Protocol::tcp, Protocol::http, Protocol::https})
+    EXPECT_TRUE(fits(front, Protocol::proxyv2));
+  for (const auto front : {Protocol::udp, Protocol::sctp})
+    EXPECT_FALSE(fits(front, Protocol::proxyv2));
   EXPECT_FALSE(fits(Protocol::http, Protocol::tcp));
   EXPECT_FALSE(fits(Protocol::http, Protocol::https));
   EXPECT_FALSE(fits(Protocol::tcp, Protocol::udp));

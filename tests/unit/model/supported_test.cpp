@@ -89,6 +89,19 @@ TEST_F(SupportedTest, ForwardingModesAreRefusedByName) {
             "forwarding_mode dsr is not supported by this version (supported: fullnat)");
 }
 
+TEST_F(SupportedTest, ModesInWhichMembersGetNoProxyHeaderAreRefusedByName) {
+  few_.forwarding_modes = Supported{}.forwarding_modes;
+  Pool pool;
+  pool.protocol = Protocol::proxyv2;
+  pool.forwarding_mode = ForwardingMode::dsr;
+  EXPECT_EQ(refusal(pool),
+            "protocol PROXYV2 with forwarding_mode dsr is not supported by this version "
+            "(supported: fullnat)");
+  pool.forwarding_mode = ForwardingMode::fullnat;
+  after_ = before_;
+  EXPECT_EQ(refusal(pool), "accepted");
+}
+
 TEST_F(SupportedTest, PersistenceIsRefused) {
   Pool pool;
   pool.session_persistence = SessionPersistence::source_ip;

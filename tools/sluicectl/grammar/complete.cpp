@@ -14,7 +14,7 @@ using Words = std::vector<std::string>;
 // The words of the API's enums, by attribute. They only save typing: the server decides.
 const std::map<std::string, Words>& vocabulary() {
   static const std::map<std::string, Words> words = {
-      {"protocol", {"TCP", "UDP", "SCTP", "HTTP", "HTTPS"}},
+      {"protocol", {"TCP", "UDP", "SCTP", "HTTP", "HTTPS", "PROXYV2"}},
       {"lb_algorithm",
        {"ROUND_ROBIN", "LEAST_CONNECTIONS", "SOURCE_IP", "SOURCE_IP_PORT", "MAGLEV"}},
       {"forwarding_mode", {"fullnat", "dnat", "dsr", "ipip", "gue"}},

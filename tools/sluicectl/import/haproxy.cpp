@@ -306,8 +306,8 @@ class Importer {
     if (name.find("ssl") != name.npos || name == "verify" || name == "ca-file" || name == "sni")
       return "TLS passes through unread";
     if (name.starts_with("send-proxy"))
-      return "nothing is put into the stream: clients' addresses reach members with "
-             "--forwarding-mode dnat, dsr or ipip";
+      return "a pool of protocol PROXYV2 sends version 2 to all its members; clients' addresses "
+             "reach them with --forwarding-mode dnat, dsr or ipip, too";
     if (name == "maxconn" || name == "minconn" || name == "maxqueue")
       return "nothing waits in a queue: beyond a member's max_connections others get them";
     if (name == "slowstart") return "it is the pool's here: slow_start";

@@ -92,8 +92,8 @@ class Importer {
         {"proxy_responses", "UDP sessions end when both sides are silent"},
         {"proxy_requests", "UDP sessions end when both sides are silent"},
         {"proxy_protocol",
-         "nothing is put into the stream: clients' addresses reach members with "
-         "--forwarding-mode dnat, dsr or ipip"},
+         "version 1 is not sent: a pool of protocol PROXYV2 sends version 2; clients' addresses "
+         "reach members with --forwarding-mode dnat, dsr or ipip, too"},
         {"proxy_bind", "clients' addresses reach members with --forwarding-mode dnat, dsr or ipip"},
         {"limit_conn", "--connection-limit is for all clients, --new-connection-limit for each"},
         {"limit_conn_zone",

@@ -77,13 +77,13 @@ Option algorithm() {
 Verb creating() {
   auto verb = create_verb(
       "make a pool for a listener or a load balancer", {},
-      Options{
-          reference("listener", listener_resource(), "become this listener's default pool",
-                    "listener_id"),
-          reference("loadbalancer", load_balancer_resource(),
-                    "belong to it, for a listener to come", "loadbalancer_id"),
-          mandatory(option(Kind::upper, "protocol", "PROTOCOL", "TCP, UDP, SCTP, HTTP or HTTPS")),
-          mandatory(algorithm())} +
+      Options{reference("listener", listener_resource(), "become this listener's default pool",
+                        "listener_id"),
+              reference("loadbalancer", load_balancer_resource(),
+                        "belong to it, for a listener to come", "loadbalancer_id"),
+              mandatory(option(Kind::upper, "protocol", "PROTOCOL",
+                               "TCP, UDP, SCTP, HTTP, HTTPS or PROXYV2")),
+              mandatory(algorithm())} +
           changeable(),
       {"sluicectl loadbalancer pool create --name 80_pool --listener 80_listener --protocol TCP "
        "--lb-algorithm ROUND_ROBIN"});
