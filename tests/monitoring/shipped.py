@@ -67,6 +67,11 @@ def of_fleets(metrics):
     return {name: what for name, what in metrics.items() if name.startswith("sluice_fleet_")}
 
 
+def of_peers(metrics):
+    """Returns those that only nodes with peers have."""
+    return {name: what for name, what in metrics.items() if name.startswith("sluice_peer_")}
+
+
 def documented():
     """Returns the README's table of metrics: name -> (type, set of labels)."""
     table = {}

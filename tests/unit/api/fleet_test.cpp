@@ -202,6 +202,48 @@ TEST_F(FleetTest, metrics_tell_how_far_each_node_is) {
   EXPECT_EQ(metrics(controller()).find("sluice_fleet_"), std::string::npos) << "of a node alone";
 }
 
+// A node that is told of connections.
+struct FakePeers : control::Peers {
+  control::PeersState state() const override {
+    control::PeersState state{.lost = 7, .strangers = 8, .peers = {}};
+    auto& peer = state.peers.emplace_back();
+    peer.address = "10.0.0.2:9877";
+    peer.name = "lb2";
+    peer.state = "FOLLOWING";
+    peer.behind = 3;
+    peer.replicas = 5;
+    peer.refused_datagrams = {{"forged", 2}};
+    peer.refused_records = {{"share", 4}};
+    return state;
+  }
+};
+
+TEST_F(FleetTest, peers_are_listed) {
+  FakePeers peers;
+  Context context{controller(), "project", events_};
+  context.peers = &peers;
+  const auto listed = send_in(context, {"GET", "/v1/peers", ""}).json.at("peers").as_array();
+  ASSERT_EQ(listed.size(), 1U);
+  EXPECT_EQ(listed[0].at("address"), "10.0.0.2:9877");
+  EXPECT_EQ(listed[0].at("state"), "FOLLOWING");
+  EXPECT_EQ(listed[0].at("refused_datagrams").at("forged"), 2);
+  EXPECT_TRUE(get("/v1/peers").json.at("peers").as_array().empty()) << "of a node alone";
+}
+
+TEST_F(FleetTest, metrics_tell_how_peers_are) {
+  FakePeers peers;
+  const auto text = metrics(controller(), {.peers = &peers});
+  for (const auto* sample :
+       {"sluice_peer_following{peer=\"10.0.0.2:9877\"} 1\n",
+        "sluice_peer_behind_records{peer=\"10.0.0.2:9877\"} 3\n",
+        "sluice_peer_replicas{peer=\"10.0.0.2:9877\"} 5\n",
+        "sluice_peer_refused_datagrams_total{peer=\"10.0.0.2:9877\",reason=\"forged\"} 2\n",
+        "sluice_peer_refused_records_total{peer=\"10.0.0.2:9877\",reason=\"share\"} 4\n",
+        "sluice_peer_changes_lost_total 7\n", "sluice_peer_stranger_datagrams_total 8\n"})
+    EXPECT_THAT(text, testing::HasSubstr(sample));
+  EXPECT_EQ(metrics(controller()).find("sluice_peer_"), std::string::npos) << "of a node alone";
+}
+
 TEST_F(FleetTest, counters_tell_how_the_fleet_is) {
   fleet_.now.state = "CUT_OFF";
   fleet_.now.reason = "no quorum";

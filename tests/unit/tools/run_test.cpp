@@ -382,6 +382,13 @@ TEST_F(RunTest, TheNodeIsShownAndDrained) {
   EXPECT_THAT(run({"node", "drain", "--help"}).output, HasSubstr("node drain [NODE]"));
 }
 
+TEST_F(RunTest, PeersAreListed) {
+  exchange.answer(200, R"({"peers":[{"address":"10.0.0.2:9877","name":"lb2","state":"FOLLOWING",
+      "behind":3,"missing":0,"replicas":5,"sent":7,"received":9}]})");
+  EXPECT_EQ(run({"peer", "list", "-f", "value"}).output, "10.0.0.2:9877 lb2 FOLLOWING 3 0 5 7 9\n");
+  EXPECT_EQ(exchange.lines().back(), "GET /v1/peers");
+}
+
 TEST_F(RunTest, NodesOfAFleetAreListedAndTheirStateRestored) {
   exchange.answer(200, R"({"nodes":[{"name":"lb1","version":"1","this_node":true,
       "applied_generation":7,"errors":0,"drained":false}]})");

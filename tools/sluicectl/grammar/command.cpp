@@ -20,15 +20,13 @@ const std::vector<std::string>& Invocation::values(const std::string& option) co
 
 const std::vector<const Noun*>& nouns() {
   static const std::vector<const Noun*> all = {
-      &load_balancer_noun(), &listener_noun(),       &pool_noun(),
-      &member_noun(),        &health_monitor_noun(), &provider_noun(),
-      &quota_noun(),         &network_noun(),        &subnet_noun(),
-      &floating_ip_noun(),   &apply_noun(),          &export_noun(),
-      &import_noun(),        &backup_noun(),         &restore_noun(),
-      &openrc_noun(),        &clouds_yaml_noun(),    &node_noun(),
-      &cluster_noun(),       &flows_noun(),          &drops_noun(),
-      &events_noun(),        &explain_noun(),        &capture_noun(),
-      &top_noun(),           &bundle_noun()};
+      &load_balancer_noun(),  &listener_noun(),    &pool_noun(),    &member_noun(),
+      &health_monitor_noun(), &provider_noun(),    &quota_noun(),   &network_noun(),
+      &subnet_noun(),         &floating_ip_noun(), &apply_noun(),   &export_noun(),
+      &import_noun(),         &backup_noun(),      &restore_noun(), &openrc_noun(),
+      &clouds_yaml_noun(),    &node_noun(),        &cluster_noun(), &peer_noun(),
+      &flows_noun(),          &drops_noun(),       &events_noun(),  &explain_noun(),
+      &capture_noun(),        &top_noun(),         &bundle_noun()};
   return all;
 }
 

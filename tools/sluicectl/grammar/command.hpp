@@ -187,6 +187,7 @@ const Noun& subnet_noun();
 const Noun& floating_ip_noun();
 const Noun& node_noun();
 const Noun& cluster_noun();
+const Noun& peer_noun();
 const Noun& drops_noun();
 const Noun& events_noun();
 const Noun& flows_noun();

@@ -76,6 +76,7 @@ Result<Reply> show_node(const Call& call);
 Result<Reply> update_node(const Call& call);
 Result<Reply> remove_node(const Call& call);
 Result<Reply> list_nodes(const Call& call);
+Result<Reply> list_peers(const Call& call);
 Result<Reply> show_cluster(const Call& call);
 Result<Reply> list_drops(const Call& call);
 Result<Reply> list_events(const Call& call);

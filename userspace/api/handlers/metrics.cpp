@@ -146,6 +146,7 @@ class Scrape {
     turns();
     events();
     records();
+    peers();
     build();
     text_.family("sluice_scrape_errors", "gauge", "Parts of this page that could not be read.");
     text_.sample("sluice_scrape_errors", "", errors_);
@@ -453,6 +454,67 @@ class Scrape {
     text_.family(datagrams, "counter", "Messages for collectors of records, and for syslog.");
     text_.sample(datagrams, {{"result", "sent"}}, counts.datagrams.load());
     text_.sample(datagrams, {{"result", "failed"}}, counts.unsent.load());
+  }
+
+  using OfPeer = std::uint64_t control::PeerState::*;
+  void of_peers(const control::PeersState& state, std::string_view name, std::string_view type,
+                std::string_view help, OfPeer value) {
+    text_.family(name, type, help);
+    for (const auto& peer : state.peers) text_.sample(name, {{"peer", peer.address}}, peer.*value);
+  }
+  void refusals_of_peers(const control::PeersState& state, std::string_view name,
+                         std::string_view help,
+                         std::map<std::string, std::uint64_t> control::PeerState::*refused) {
+    text_.family(name, "counter", help);
+    for (const auto& peer : state.peers) {
+      for (const auto& [reason, count] : peer.*refused)
+        text_.sample(name, {{"peer", peer.address}, {"reason", reason}}, count);
+    }
+  }
+
+  // The nodes that tell each other of connections.
+  void peers() {
+    if (!sources_.peers) return;
+    using Peer = control::PeerState;
+    const auto state = sources_.peers->state();
+    text_.family("sluice_peer_following", "gauge",
+                 "1: the peer and this node have each other's connections, 0: not all of them.");
+    for (const auto& peer : state.peers) {
+      text_.sample("sluice_peer_following", {{"peer", peer.address}},
+                   peer.state == "FOLLOWING" ? 1 : 0);
+    }
+    of_peers(state, "sluice_peer_behind_records", "gauge",
+             "Records that the peer has not acknowledged yet.", &Peer::behind);
+    of_peers(state, "sluice_peer_missing_batches", "gauge",
+             "Batches that the peer has sent, and that have not come.", &Peer::missing);
+    of_peers(state, "sluice_peer_replicas", "gauge",
+             "Connections of the peer that this node has been told of.", &Peer::replicas);
+    of_peers(state, "sluice_peer_sent_records_total", "counter",
+             "Records of connections that were written for the peer.", &Peer::sent);
+    of_peers(state, "sluice_peer_received_records_total", "counter",
+             "Records of connections that came from the peer.", &Peer::received);
+    of_peers(state, "sluice_peer_sent_datagrams_total", "counter", "Datagrams sent to the peer.",
+             &Peer::sent_datagrams);
+    of_peers(state, "sluice_peer_unsent_datagrams_total", "counter",
+             "Datagrams for the peer that the socket did not take.", &Peer::unsent);
+    of_peers(state, "sluice_peer_repaired_datagrams_total", "counter",
+             "Batches that the peer asked for again.", &Peer::repaired);
+    of_peers(state, "sluice_peer_received_datagrams_total", "counter",
+             "Datagrams of the peer that were taken.", &Peer::received_datagrams);
+    of_peers(state, "sluice_peer_resynchronisations_total", "counter",
+             "How often the peer was told all connections.", &Peer::resynchronisations);
+    refusals_of_peers(state, "sluice_peer_refused_datagrams_total",
+                      "Datagrams in the peer's name that were refused.", &Peer::refused_datagrams);
+    refusals_of_peers(state, "sluice_peer_refused_records_total",
+                      "Connections of the peer that this node could not take.",
+                      &Peer::refused_records);
+    text_.family("sluice_peer_changes_lost_total", "counter",
+                 "Changes of connections for which the data plane found no room until sluiced read "
+                 "them; peers are told all connections then.");
+    text_.sample("sluice_peer_changes_lost_total", "", state.lost);
+    text_.family("sluice_peer_stranger_datagrams_total", "counter",
+                 "Datagrams of addresses that are no peer's.");
+    text_.sample("sluice_peer_stranger_datagrams_total", "", state.strangers);
   }
 
   void failed() { ++errors_; }

@@ -10,6 +10,7 @@
 #include "base/turn_times.hpp"
 #include "control/controller.hpp"
 #include "control/fleet.hpp"
+#include "control/peers.hpp"
 #include "control/vip_routes.hpp"
 #include "records/recorder.hpp"
 
@@ -22,6 +23,7 @@ struct MetricsSources {
   const control::VipRoutes* vip_routes = nullptr;  // how this node announces its VIPs
   const control::Fleet* fleet = nullptr;           // the other nodes
   const records::Recorder::Counts* records = nullptr;
+  const control::Peers* peers = nullptr;         // that are told of connections
   std::string_view version = {}, revision = {};  // of the program
   // When the API's certificate ends.
   std::optional<std::chrono::system_clock::time_point> certificate_end = {};

@@ -5,6 +5,7 @@
 //   GET /v1/nodes                                 the nodes of its fleet
 //   GET and PUT /v1/nodes/NAME                    the same as /v1/node for any of them
 //   DELETE /v1/nodes/NAME                         forgets one that is gone (routes.cpp)
+//   GET /v1/peers                                 the nodes that it tells of connections
 //   GET /v1/cluster                               whether it follows the fleet's state, and why not
 //   POST /v1/cluster/restore                      makes this node's state the fleet's (routes.cpp)
 //
@@ -138,6 +139,14 @@ Result<Reply> list_nodes(const Call& call) {
   for (const auto& node : fleet.nodes) nodes.push_back(render(node, model));
   for (const auto& name : fleet.gone) nodes.push_back(render_gone(name, model));
   return Reply{200, json::object{{"nodes", std::move(nodes)}}};
+}
+
+Result<Reply> list_peers(const Call& call) {
+  json::array peers;
+  if (call.context.peers) {
+    for (const auto& peer : call.context.peers->state().peers) peers.push_back(render(peer));
+  }
+  return Reply{200, json::object{{"peers", std::move(peers)}}};
 }
 
 Result<Reply> show_cluster(const Call& call) {

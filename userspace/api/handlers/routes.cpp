@@ -129,6 +129,7 @@ constexpr Route routes[] = {
     {"GET", "/v1/nodes/{}", show_node},
     {"PUT", "/v1/nodes/{}", update_node},
     {"DELETE", "/v1/nodes/{}", remove_node},  // after what else is known of it
+    {"GET", "/v1/peers", list_peers},
     {"GET", "/v1/cluster", show_cluster},
     {"POST", "/v1/cluster/restore", show_cluster},  // when it is done
     {"GET", "/v1/drops", list_drops},

@@ -45,4 +45,26 @@ boost::json::object render_gone(const std::string& node, const model::Model& mod
           {"drained", model.drained_nodes.contains(node)}};
 }
 
+boost::json::object render(const control::PeerState& peer) {
+  boost::json::object refused_datagrams, refused_records;
+  for (const auto& [reason, count] : peer.refused_datagrams)
+    refused_datagrams.emplace(reason, count);
+  for (const auto& [reason, count] : peer.refused_records) refused_records.emplace(reason, count);
+  return {{"address", peer.address},
+          {"name", peer.name},
+          {"state", peer.state},
+          {"behind", peer.behind},
+          {"missing", peer.missing},
+          {"replicas", peer.replicas},
+          {"sent", peer.sent},
+          {"received", peer.received},
+          {"sent_datagrams", peer.sent_datagrams},
+          {"received_datagrams", peer.received_datagrams},
+          {"repaired_datagrams", peer.repaired},
+          {"unsent_datagrams", peer.unsent},
+          {"resynchronisations", peer.resynchronisations},
+          {"refused_datagrams", std::move(refused_datagrams)},
+          {"refused_records", std::move(refused_records)}};
+}
+
 }  // namespace sluice::api

@@ -1,4 +1,4 @@
-// Fleet: shows a fleet and its nodes as /v1/cluster and /v1/nodes do.
+// Fleet: shows a fleet, its nodes and peers as /v1/cluster, /v1/nodes and /v1/peers do.
 #pragma once
 
 #include <boost/json/object.hpp>
@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "control/fleet.hpp"
+#include "control/peers.hpp"
 #include "model/objects.hpp"
 
 namespace sluice::api {
@@ -26,5 +27,7 @@ boost::json::object render(const control::NodeState& node, const model::Model& m
 std::string announcing_state(const control::Announcing& announcing, bool drained);
 // A node that has been here and does not live.
 boost::json::object render_gone(const std::string& node, const model::Model& model);
+// A node that is told of connections.
+boost::json::object render(const control::PeerState& peer);
 
 }  // namespace sluice::api

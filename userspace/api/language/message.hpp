@@ -17,6 +17,7 @@
 #include "base/turn_times.hpp"
 #include "control/controller.hpp"
 #include "control/fleet.hpp"
+#include "control/peers.hpp"
 #include "control/vip_routes.hpp"
 
 namespace sluice::api {
@@ -79,9 +80,10 @@ struct Context {
   AddressClaims* claims = nullptr;                 // of the present request
   const control::VipRoutes* vip_routes = nullptr;  // null: VIPs are not announced to routers
   std::string node = {};                           // this node's name
-  EventSearch* event_search = nullptr;  // set by the handler of GET /v1/events; may be null
-  const TurnTimes* turns = nullptr;     // the event loop's; null: there is none
-  control::Fleet* fleet = nullptr;      // null: this node is alone
+  EventSearch* event_search = nullptr;    // set by the handler of GET /v1/events; may be null
+  const TurnTimes* turns = nullptr;       // the event loop's; null: there is none
+  control::Fleet* fleet = nullptr;        // null: this node is alone
+  const control::Peers* peers = nullptr;  // null: nobody is told of connections
 };
 
 // A request with its route's parameters.

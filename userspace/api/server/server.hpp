@@ -14,6 +14,7 @@
 #include "base/turn_times.hpp"
 #include "control/controller.hpp"
 #include "control/fleet.hpp"
+#include "control/peers.hpp"
 #include "control/vip_routes.hpp"
 #include "records/recorder.hpp"
 
@@ -62,6 +63,8 @@ struct Options {
   std::string node = {};  // its name
   // The other nodes with the same desired state; null: there are none. Must outlive the server.
   control::Fleet* fleet = nullptr;
+  // The nodes that are told of connections; null: none. Must outlive the server.
+  const control::Peers* peers = nullptr;
 };
 
 class Server {
