@@ -40,6 +40,7 @@
 #include "network/watcher.hpp"
 #include "notice_reader.hpp"
 #include "options.hpp"
+#include "peering.hpp"
 #include "pin_watch.hpp"
 #include "privileges.hpp"
 #include "recording.hpp"
@@ -225,7 +226,7 @@ Result<std::optional<network::VrrpFifo>> open_vrrp_fifo(boost::asio::io_context&
 
 // Answers for the VIPs, or stops to, as keepalived says.
 void obey(network::VrrpFifo& fifo, control::Controller& controller, control::Follower& follower,
-          api::Events& events) {
+          Peering& peering, api::Events& events) {
   fifo.listen({.changed =
                    [&](bool active) {
                      const auto* what =
@@ -235,6 +236,7 @@ void obey(network::VrrpFifo& fifo, control::Controller& controller, control::Fol
                      spdlog::info("{}", what);
                      events.add(api::about_member("attachment", what, nullptr));
                      controller.set_standby(!active);
+                     peering.routes_changed();
                      follower.catch_up();  // announces at once
                    },
                .claimed = [&] { follower.announce_again(); }});
@@ -285,17 +287,19 @@ void join(std::optional<fleet::EtcdClient>& etcd, std::optional<fleet::Membershi
           const Options& options) {
   if (options.cluster.members.empty()) return;
   etcd.emplace(loop.get_executor(), options.cluster);
-  membership.emplace(*etcd, copy, stored,
-                     fleet::Membership::Settings{.keys = {.prefix = options.cluster_prefix},
-                                                 .node = options.node,
-                                                 .instance = machine_id(),
-                                                 .version = std::string(version),
-                                                 .accept_older_state = options.accept_older_state},
-                     [](fleet::Tone tone, const std::string& line) {
-                       spdlog::log(
-                           tone == fleet::Tone::news ? spdlog::level::info : spdlog::level::warn,
-                           "fleet: {}", line);
-                     });
+  membership.emplace(
+      *etcd, copy, stored,
+      fleet::Membership::Settings{
+          .keys = {.prefix = options.cluster_prefix},
+          .node = options.node,
+          .instance = machine_id(),
+          .version = std::string(version),
+          .peer = options.peers.is_wanted() ? options.peers.listen.to_string() : std::string(),
+          .accept_older_state = options.accept_older_state},
+      [](fleet::Tone tone, const std::string& line) {
+        spdlog::log(tone == fleet::Tone::news ? spdlog::level::info : spdlog::level::warn,
+                    "fleet: {}", line);
+      });
 }
 
 void log_ready(const Options& options, const control::Controller& controller) {
@@ -337,6 +341,8 @@ Result<void> run(const Options& options) {
 
   auto recording = Recording::open(loop, options);
   if (!recording) return tl::unexpected(std::move(recording.error()));
+  auto peering = Peering::open(loop, options);
+  if (!peering) return tl::unexpected(std::move(peering.error()));
 
   // Capabilities belong to a thread: they go before there are others, which inherit what is left.
   if (auto dropped = drop_privileges(); !dropped) return dropped;
@@ -368,11 +374,13 @@ Result<void> run(const Options& options) {
                              [&](std::string_view kind, std::string what, const Uuid* member) {
                                events.add(event_about(controller->model(), kind, what, member));
                              });
-  if (*vrrp_fifo) obey(**vrrp_fifo, *controller, follower, events);
+  if (*vrrp_fifo) obey(**vrrp_fifo, *controller, follower, *peering, events);
   NoticeReader notice_reader(loop, **data_plane, *neighbors, follower);
   std::vector<std::uint32_t> warned_vlans;
   recording->follow(**data_plane);
   recording->start(*controller);
+  peering->follow(**data_plane);
+  peering->start(*controller, membership ? &*membership : nullptr);
   std::optional<control::VipRoutes> vip_routes;
   const auto show_others = [&] {
     if (membership) membership->show();
@@ -410,7 +418,8 @@ Result<void> run(const Options& options) {
                                                  .vip_routes = vip_routes ? &*vip_routes : nullptr,
                                                  .records = recording->counts(),
                                                  .node = options.node,
-                                                 .fleet = membership ? &*membership : nullptr});
+                                                 .fleet = membership ? &*membership : nullptr,
+                                                 .peers = peering->peers()});
   if (membership)
     membership->start(
         *controller, [&] { return vip_routes ? vip_routes->announcing() : control::Announcing{}; });
@@ -427,6 +436,7 @@ Result<void> run(const Options& options) {
          (*data_plane).swap(*present);  // the old one lives until nobody uses it
          notice_reader.read(**data_plane);
          recording->follow(**data_plane);
+         peering->follow(**data_plane);
          controller->adopt(**data_plane);
          warned_vlans.clear();
          renew_next_hops(**data_plane, *neighbors, warned_vlans);

@@ -17,6 +17,7 @@
 #include "kernel/pins.hpp"
 #include "kernel/program.hpp"
 #include "model/limits.hpp"
+#include "peers/channel.hpp"
 
 namespace sluice::daemon {
 namespace {
@@ -91,6 +92,14 @@ po::options_description settings() {
        "a file with USER:PASSWORD of an etcd user")  //
       ("cluster-prefix", po::value<Text>()->default_value("/sluice/")->value_name("PREFIX"),
        "what the fleet's keys begin with; fleets that share an etcd have different ones")  //
+      ("peer", po::value<Texts>()->composing()->value_name("ADDR[:PORT]"),
+       "tell this node of connections, so that they survive this one, and hear of its own; beside "
+       "those of --cluster; may be given many times")  //
+      ("peer-listen", po::value<Text>()->default_value("", "[::]:9877")->value_name("ADDR[:PORT]"),
+       "hear of connections at this address, over UDP; nodes of --cluster are told it")  //
+      ("peer-key-file", po::value<Text>()->default_value("", "none")->value_name("FILE"),
+       "the secret that peers share (64 hex digits; mode 0600): they take connections of nobody "
+       "else. Two of them, on a line each, while it is exchanged")  //
       ("vrrp-fifo", po::value<Text>()->default_value("", "none")->value_name("PATH"),
        "answer ARP, neighbour solicitations and pings for VIPs only while keepalived says by this "
        "FIFO (vrrp_notify_fifo) that this node is the master")  //
@@ -295,6 +304,48 @@ std::string read_records(const po::variables_map& values, RecordOptions& records
                       &records.local_syslog);
 }
 
+// Parses ADDRESS[:PORT].
+Result<TcpAddress> parse_peer(const std::string& text) {
+  if (const auto address = parse_ip_address(text)) return TcpAddress{*address, peers::default_port};
+  auto address = parse_tcp_address(text);
+  if (!address || address->port == 0) {
+    return fail(ErrorKind::invalid,
+                fmt::format("'{}' is not an address, or address and port (192.0.2.1, "
+                            "192.0.2.1:{}, [2001:db8::1]:{})",
+                            text, peers::default_port, peers::default_port));
+  }
+  return address;
+}
+
+// Returns what is wrong with the options about peers; empty: nothing. To be called after
+// read_cluster().
+std::string read_peers(const po::variables_map& values, const Options& options, PeerOptions& read) {
+  read.key_file = values["peer-key-file"].as<Text>();
+  const auto& listen = values["peer-listen"].as<Text>();
+  const auto texts = values.count("peer") ? values["peer"].as<Texts>() : Texts();
+  if (!read.is_wanted()) {
+    const bool is_needed = !texts.empty() || !listen.empty();
+    return is_needed ? "--peer and --peer-listen need --peer-key-file" : "";
+  }
+  const auto parsed = parse_peer(listen.empty() ? "::" : listen);
+  if (!parsed) return "--peer-listen: " + parsed.error().text();
+  read.listen = *parsed;
+  for (const auto& text : texts) {
+    const auto peer = parse_peer(text);
+    if (!peer) return "--peer: " + peer.error().text();
+    if (peer->address.is_v6() && read.listen.address.is_v4())
+      return fmt::format("--peer '{}' is IPv6, --peer-listen '{}' is not", text, listen);
+    if (peer->address.is_unspecified()) return fmt::format("--peer '{}' is nobody's address", text);
+    read.addresses.push_back(*peer);
+  }
+  if (options.cluster.members.empty())
+    return texts.empty() ? "--peer-key-file needs --peer or --cluster" : "";
+  if (read.listen.address.is_unspecified())
+    return "with --cluster, --peer-key-file needs --peer-listen with an address that other nodes "
+           "reach";
+  return {};
+}
+
 // Reads the options about etcd.
 std::optional<ExitCode> read_cluster(const po::variables_map& values, Options& options) {
   auto& cluster = options.cluster;
@@ -366,6 +417,8 @@ std::variant<Options, ExitCode> to_options(const po::variables_map& values) {
   options.node = values["node"].as<Text>();
   if (options.node.empty()) options.node = boost::asio::ip::host_name();
   if (const auto exit_code = read_cluster(values, options)) return *exit_code;
+  if (const auto complaint = read_peers(values, options, options.peers); !complaint.empty())
+    return wrong(complaint);
   options.vrrp_fifo = values["vrrp-fifo"].as<Text>();
   options.announce_routes = values["announce-routes"].as<bool>();
   options.announce_ipv6_in_main_table = values["announce-ipv6-in-main-table"].as<bool>();

@@ -35,6 +35,15 @@ struct RecordOptions {
   }
 };
 
+// The nodes that tell each other of their connections.
+struct PeerOptions {
+  std::filesystem::path key_file;     // empty: nobody is told anything
+  std::vector<TcpAddress> addresses;  // beside those of the fleet
+  TcpAddress listen;                  // over UDP, as all of these
+
+  bool is_wanted() const { return !key_file.empty(); }
+};
+
 struct Options {
   std::filesystem::path state_directory;
   bool accept_older_state = false;  // even if the data plane's is newer
@@ -47,9 +56,10 @@ struct Options {
   std::filesystem::path test_hook;        // empty: none
   std::optional<std::uint32_t> flows;     // unset: what is pinned, or the default
   std::vector<std::string> interfaces;
-  std::string node;                 // its name
-  fleet::EtcdAccess cluster;        // no members: this node is alone
-  std::string cluster_prefix;       // of the fleet's keys
+  std::string node;            // its name
+  fleet::EtcdAccess cluster;   // no members: this node is alone
+  std::string cluster_prefix;  // of the fleet's keys
+  PeerOptions peers;
   std::filesystem::path vrrp_fifo;  // empty: this node always answers for its VIPs
   bool announce_routes = false;
   bool announce_ipv6_in_main_table = false;

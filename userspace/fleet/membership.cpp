@@ -98,6 +98,7 @@ void Membership::nodes_read(std::int64_t revision, const std::vector<KeyValue>& 
   is_judged_ = false;
   inquiry_.reset(all);
   answer_those_that_may();
+  when_nodes_change_();
 }
 
 void Membership::nodes_changed(const std::vector<Change>& changes) {
@@ -107,6 +108,12 @@ void Membership::nodes_changed(const std::vector<Change>& changes) {
   is_judged_ = false;
   inquiry_.follow(changes);
   answer_those_that_may();
+  when_nodes_change_();
+}
+
+void Membership::on_nodes_change(std::function<void()> changed) {
+  when_nodes_change_ = std::move(changed);
+  when_nodes_change_();
 }
 
 void Membership::wait_for_others(std::uint64_t generation, std::function<void()> go_on) {
@@ -168,7 +175,8 @@ void Membership::show() {
                   .applied = controller_->applied_generation(),
                   .errors = {},
                   .errors_count = 0,
-                  .announcing = announcing_()};
+                  .announcing = announcing_(),
+                  .peer = settings_.peer};
   // Before it has read etcd's state, it has applied another one.
   if (writer_.standing() != Standing::following) entry.applied = 0;
   add_errors(entry, model.load_balancers);

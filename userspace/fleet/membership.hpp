@@ -24,6 +24,7 @@ class Membership final : public control::Fleet {
   struct Settings {
     Keys keys;
     std::string node, instance, version;
+    std::string peer = {};  // where this node hears of others' connections; empty: nowhere
     bool accept_older_state = false;
   };
   // Gets a line for the log.
@@ -39,6 +40,11 @@ class Membership final : public control::Fleet {
   void start(control::Controller& controller, std::function<control::Announcing()> announcing);
   // Tells the other nodes how this one is.
   void show();
+
+  // Calls back when the live nodes may be others than before, and once at the beginning.
+  void on_nodes_change(std::function<void()> changed);
+  const Roster& roster() const { return roster_; }
+  const std::string& node() const { return settings_.node; }
 
   control::FleetState state() const override;
   control::Elsewhere elsewhere(const Uuid& object) const override;
@@ -84,6 +90,7 @@ class Membership final : public control::Fleet {
   control::Controller* controller_ = nullptr;
   std::function<control::Announcing()> announcing_ = [] { return control::Announcing{}; };
   std::list<Waiting> waiting_;
+  std::function<void()> when_nodes_change_ = [] {};
 };
 
 }  // namespace sluice::fleet

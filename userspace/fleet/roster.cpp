@@ -22,7 +22,8 @@ std::string NodeEntry::text() const {
                                       {"announcing", announcing.state},
                                       {"announcing_reason", announcing.reason},
                                       {"announced_ipv4_vips", announcing.ipv4},
-                                      {"announced_ipv6_vips", announcing.ipv6}});
+                                      {"announced_ipv6_vips", announcing.ipv6},
+                                      {"peer", peer}});
 }
 
 std::optional<NodeEntry> NodeEntry::parse(const std::string& text) {
@@ -45,7 +46,8 @@ std::optional<NodeEntry> NodeEntry::parse(const std::string& text) {
                   {},
                   number_at("errors_count"),
                   {text_at("announcing"), text_at("announcing_reason"),
-                   number_at("announced_ipv4_vips"), number_at("announced_ipv6_vips")}};
+                   number_at("announced_ipv4_vips"), number_at("announced_ipv6_vips")},
+                  text_at("peer")};
   if (const auto* errors = object.if_contains("errors"); errors && errors->is_object()) {
     for (const auto& [id, why] : errors->get_object()) {
       const auto uuid = parse_uuid(id);

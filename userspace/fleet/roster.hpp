@@ -24,6 +24,7 @@ struct NodeEntry {
   std::map<Uuid, std::string> errors;  // by object: why its data plane refused it
   std::size_t errors_count = 0;        // also those that there was no room for
   control::Announcing announcing = {};
+  std::string peer = {};  // where it hears of others' connections, "10.0.0.1:9877"; empty: nowhere
 
   std::string text() const;
   static std::optional<NodeEntry> parse(const std::string& text);

@@ -1,0 +1,76 @@
+#include "peering.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <boost/asio/post.hpp>
+#include <set>
+
+#include "dataplane/replicas.hpp"
+
+namespace sluice::daemon {
+namespace {
+
+// The connections of one peer may have a half of the flow tables here.
+constexpr std::size_t peers_part = 2;
+
+// The addresses at which the other nodes of a fleet hear of connections.
+std::vector<TcpAddress> addresses_in(const fleet::Roster& roster, const std::string& this_node) {
+  std::vector<TcpAddress> addresses;
+  for (const auto& [name, node] : roster.nodes()) {
+    if (name == this_node || node.peer.empty()) continue;
+    if (const auto address = parse_tcp_address(node.peer)) {
+      addresses.push_back(*address);
+    } else {
+      spdlog::warn("fleet: {} has no address for peers: {}", name, address.error().text());
+    }
+  }
+  return addresses;
+}
+
+}  // namespace
+
+Result<Peering> Peering::open(boost::asio::io_context& loop, const Options& options) {
+  Peering peering;
+  const auto& wanted = options.peers;
+  if (!wanted.is_wanted()) return peering;
+  auto channel = peers::Channel::open(
+      {.listen = wanted.listen, .key_file = wanted.key_file, .name = options.node},
+      [&loop](std::string line) {
+        boost::asio::post(loop, [line = std::move(line)] { spdlog::info("{}", line); });
+      });
+  if (!channel) return tl::unexpected(std::move(channel.error()));
+  peering.channel_ = std::move(*channel);
+  peering.peers_ = wanted.addresses;
+  return peering;
+}
+
+void Peering::follow(const dataplane::BpfDataPlane& data_plane) {
+  const auto& program = data_plane.program();
+  auto replicas = dataplane::open_replicas(program);
+  if (!replicas) {
+    if (channel_) spdlog::error("tell peers of connections: {}", replicas.error().text());
+    return;
+  }
+  const auto room = std::size_t{program.flow_capacity()} + program.flow_capacity6();
+  if (channel_) return channel_->follow(std::move(*replicas), room / peers_part);
+  // An earlier sluiced may have had it tell.
+  if (const auto off = (*replicas)->tell_changes(false); !off)
+    spdlog::error("tell nobody of connections: {}", off.error().text());
+}
+
+void Peering::start(control::Controller& controller, fleet::Membership* membership) {
+  if (!channel_) return;
+  channel_->know(controller.model());
+  controller.on_change([this, &controller] { channel_->know(controller.model()); });
+  channel_->set_peers(peers_);
+  if (membership) {
+    membership->on_nodes_change([this, membership] {
+      auto peers = addresses_in(membership->roster(), membership->node());
+      peers.insert(peers.end(), peers_.begin(), peers_.end());
+      channel_->set_peers(peers);
+    });
+  }
+  channel_->start();
+}
+
+}  // namespace sluice::daemon
