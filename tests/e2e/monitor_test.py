@@ -1,6 +1,12 @@
 #!/usr/bin/python3
-"""A health monitor of each type finds a real server up, down when it dies, and up when it is back."""
+"""A health monitor of each type finds a real server up, down when it dies, and up when it is back; one of type EXTERNAL
+believes a program."""
 
+import collections
+import os
+import pathlib
+import pwd
+import signal
 import subprocess
 
 import support
@@ -115,6 +121,151 @@ class Monitors(support.LabTest):
         lab.start_controller()
         self.assertEqual({"tcp": "ONLINE", "http": "ERROR"},
                          {pool: lab.member_statuses(pool)[pool] for pool in ("tcp", "http")})
+
+
+CHECK = r"""#!/bin/sh
+# Does what the file of its member says.
+read -r does < {directory}/$1
+case $does in
+  up) echo "uid $(id -u), $(grep -c '^Cap[A-Z][a-z]*:.0000000000000000$' /proc/self/status) times no capability" ;;
+  down) echo "replication is broken"; exit 1 ;;
+  hang) trap '' TERM; sleep {mark}; sleep {mark} ;;
+  weight) echo "weight 25%"; echo cold ;;
+  hostile) printf '\033[2Jall is \342\200\256well\n'; exit 1 ;;
+  flood) yes ;;
+  fork) echo "weight 30%"; sleep {mark} & (setsid sleep {mark} &) ;;
+esac
+"""
+NODE = ["--node", "lb1", "--check-user", "nobody"]
+MONITOR = ["--delay", 1, "--timeout", 2, "--max-retries", 1, "--max-retries-down", 1, "--type", "external"]
+
+
+def processes(words):
+    """Returns the processes whose command line has these words."""
+    found = []
+    for entry in pathlib.Path("/proc").iterdir():
+        try:
+            if entry.name.isdigit() and words in entry.joinpath("cmdline").read_text().replace("\0", " "):
+                found.append(int(entry.name))
+        except OSError:
+            continue  # it has just ended
+    return found
+
+
+def children(pid):
+    return [int(child) for child in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def name_of(pid):
+    return pathlib.Path(f"/proc/{pid}/comm").read_text().strip()
+
+
+class External(support.LabTest):
+    """A monitor runs a program of root's as another user, and believes what it says."""
+
+    members = 2
+
+    def setUp(self):
+        super().setUp()
+        lab = self.lab
+        self.mark = f"{1_000_000 + os.getpid()}.5"  # of this test's processes
+        self.check = lab.directory / "check"
+        self.check.write_text(CHECK.format(directory=lab.directory, mark=self.mark))
+        self.check.chmod(0o755)
+        lab.directory.chmod(0o755)
+        self.say("up", 1)
+        self.say("up", 2)
+
+    def say(self, what, member=1):
+        self.lab.directory.joinpath(self.lab.address(member)).write_text(f"{what}\n")
+
+    def wait_for_line(self, words):
+        wait_for(lambda: words in self.lab.log("lb", "sluiced"), 10, f"the log says: {words}")
+
+    def status(self):
+        return self.lab.member_statuses("80_pool")["80_member_1"]
+
+    def test_a_program_decides(self):
+        lab = self.lab
+        lab.serve()
+        lab.balance(options=[*NODE, "--check", f"deep={self.check}"])
+        for check, why in (("/bin/sh", "Value should have 1 to 64 letters"), ("shallow", "Value should be one of: deep")):
+            refused = lab.ctl("loadbalancer", "healthmonitor", "create", *MONITOR, "--check", check, "80_pool",
+                              check=False)
+            self.assertIn(f"Value: '{check}'. {why}", refused.stderr)
+        lab.ctl("loadbalancer", "healthmonitor", "create", "--name", "m", *MONITOR, "--check", "deep", "80_pool")
+        self.assertEqual("deep", lab.rows("loadbalancer", "healthmonitor", "show", "m")["check"])
+        wait_for(lambda: set(lab.member_statuses("80_pool").values()) == {"ONLINE"}, 5, "both are up")
+        self.wait_for_line(f"is up: uid {pwd.getpwnam('nobody').pw_uid}, 5 times no capability")
+
+        self.say("down")
+        self.wait_for_line("is down: replication is broken (exit status 1)")
+        wait_for(lambda: self.status() == "ERROR", 5, "it is down")
+
+        self.say("weight")
+        wait_for(lambda: self.status() == "ONLINE", 5, "it is up")
+        show = ["loadbalancer", "member", "show", "80_pool", "80_member_1"]
+        wait_for(lambda: lab.rows(*show).get("weight_percent") == 25, 5, "it takes a quarter")
+        answers = lab.client("who", support.VIP, 80, 20)
+        self.assertEqual({"member1": 4, "member2": 16}, collections.Counter(answers))
+        self.say("up")
+        wait_for(lambda: "weight_percent" not in lab.rows(*show), 5, "it takes all again")
+        self.assertIn("now takes 100 % of its weight", lab.log("lb", "sluiced"))
+
+        self.say("fork")
+        wait_for(lambda: lab.rows(*show).get("weight_percent") == 30, 5, "it has forked")
+        wait_for(lambda: not processes(self.mark), 5, "nothing is left of a program that ended")
+        for does, reason in (("hostile", "is down: \\x1b[2Jall is \\u202ewell (exit status 1)"),
+                             ("flood", "is down: wrote more than 64 KiB of output"),
+                             ("hang", "is down: timeout after 2 s")):
+            self.say("up")
+            wait_for(lambda: self.status() == "ONLINE", 5, "it is up")
+            self.say(does)
+            self.wait_for_line(reason)
+        self.say("up")
+        wait_for(lambda: self.status() == "ONLINE", 5, "it is up")
+        wait_for(lambda: not processes(self.mark), 5, "nothing is left of a program that hung")
+
+    def test_the_helper_comes_back_and_a_missing_check_is_told(self):
+        lab = self.lab
+        lab.balance(options=[*NODE, "--check", f"deep={self.check}"])
+        lab.ctl("loadbalancer", "healthmonitor", "create", "--name", "m", *MONITOR, "--check", "deep", "80_pool")
+        wait_for(lambda: set(lab.member_statuses("80_pool").values()) == {"ONLINE"}, 5, "both are up")
+        self.say("hang")
+        wait_for(lambda: processes(self.mark), 5, "a program runs")
+        guardian, = children(lab.service_pid("lb", "sluiced"))
+        launcher, = [child for child in children(guardian) if name_of(child) == "sluiced-checks"]
+        os.kill(launcher, signal.SIGKILL)
+        self.say("down", 2)
+        self.wait_for_line("is down: replication is broken (exit status 1)")
+        self.say("up", 2)
+        wait_for(lambda: lab.member_statuses("80_pool")["80_member_2"] == "ONLINE", 5, "the new helper works")
+        lab.kill("lb", "sluiced")
+        wait_for(lambda: not processes(self.mark), 5, "all ends with sluiced")
+
+        lab.start_controller(*NODE)
+        monitor = lab.rows("loadbalancer", "healthmonitor", "show", "m")
+        self.assertEqual("ERROR", monitor["provisioning_status"])
+        self.assertIn("node lb1 declares no check 'deep'", monitor["provisioning_error"])
+        self.assertEqual("ACTIVE", lab.value("loadbalancer", "show", "lb", "provisioning_status"))
+        lab.stop("lb", "sluiced")
+        lab.start_controller(*NODE, "--check", f"deep={self.check}")
+        self.assertEqual("ACTIVE", lab.value("loadbalancer", "healthmonitor", "show", "m", "provisioning_status"))
+
+    def test_a_program_that_others_could_change_is_refused(self):
+        def refusal(*options, user="nobody"):
+            return self.lab.run("lb", support.program("sluiced"), "--state-dir", self.lab.state, "--socket",
+                                self.lab.socket, "--pin-dir", self.lab.pins, "--check-user", user, *options,
+                                check=False).stderr
+        check = ["--check", f"deep={self.check}"]
+        self.check.chmod(0o775)
+        self.assertIn(f"sluiced: check 'deep': {self.check} is writable by others than root", refusal(*check))
+        self.check.chmod(0o644)
+        self.assertIn(f"sluiced: check 'deep': {self.check} is not executable", refusal(*check))
+        self.check.unlink()
+        self.assertIn(f"sluiced: check 'deep': {self.check}: No such file or directory", refusal(*check))
+        self.assertIn("checks must not run as 'root'", refusal(*check, user="root"))
+        self.assertIn("is not NAME=/path/to/program", refusal("--check", "/bin/true"))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import support
 from support import wait_for
 
 UNIT = support.ROOT / "tools/sluiced/sluiced.service.in"
-MONITORS = {"tcp": ["tcp", "http", "https", "ping", "tls-hello"], "udp": ["udp-connect", "sctp"]}
+MONITORS = {"tcp": ["tcp", "http", "https", "ping", "tls-hello", "external"], "udp": ["udp-connect", "sctp"]}
 
 
 def allowed(name):
@@ -37,7 +37,7 @@ class SystemCalls(support.LabTest):
         calls = lab.directory / "calls"
         lab.start("lb", "sluiced", "strace", "-f", "-qq", "-c", "-U", "name", "-o", calls, support.program("sluiced"),
                   "--state-dir", lab.state, "--socket", lab.socket, "--pin-dir", lab.pins, "--flows", "1024",
-                  "--interface", "eth0", "--listen", "127.0.0.1:9876")
+                  "--interface", "eth0", "--listen", "127.0.0.1:9876", "--check", "true=/bin/true", "--check-user", "nobody")
         wait_for(lambda: lab.ctl("loadbalancer", "list", check=False).returncode == 0, 30, "sluiced answers")
         lab.ctl("loadbalancer", "create", "--name", "lb", "--vip-address", support.VIP)
         port = 80
@@ -50,8 +50,9 @@ class SystemCalls(support.LabTest):
                 lab.ctl("loadbalancer", "pool", "create", "--name", pool, "--protocol", protocol, "--lb-algorithm",
                         "round_robin", "--listener", f"l{port}")
                 lab.ctl("loadbalancer", "member", "create", "--address", "10.0.0.4", "--protocol-port", 80, pool)
+                check = ["--check", "true"] if monitor == "external" else []
                 lab.ctl("loadbalancer", "healthmonitor", "create", "--type", monitor, "--delay", 3, "--timeout", 1,
-                        "--max-retries", 1, pool)
+                        "--max-retries", 1, *check, pool)
         lab.ctl("explain", "--from", "192.0.2.7:50514", "--to", f"{support.VIP}:81")
         lab.ctl("flows", "list")
         lab.ctl("loadbalancer", "failover", "--wait", "lb")

@@ -29,6 +29,8 @@
 #include "dataplane/slow_lane.hpp"
 #include "fleet/etcd_client.hpp"
 #include "fleet/membership.hpp"
+#include "health/check_helper.hpp"
+#include "health/external_prober.hpp"
 #include "kernel/pin_lock.hpp"
 #include "kernel/program.hpp"
 #include "logging.hpp"
@@ -312,8 +314,27 @@ void log_ready(const Options& options, const control::Controller& controller) {
       options.pin_directory.string());
 }
 
+// Forks the helper that runs the programs of --check; without any there is none.
+Result<UniqueFd> start_checks(const CheckOptions& checks) {
+  if (checks.programs.empty()) return UniqueFd();
+  const auto user = health::find_check_user(checks.user);
+  if (!user) return tl::unexpected(user.error());
+  return health::start_check_helper(
+      {.programs = checks.programs, .user = *user, .at_once = checks.at_once, .permit = {}});
+}
+
+// Tells the controller which checks the API may name.
+void declare_checks(control::Controller& controller, const Options& options) {
+  control::Controller::Checks checks{.names = {}, .node = options.node};
+  for (const auto& [name, path] : options.checks.programs) checks.names.insert(name);
+  controller.set_checks(std::move(checks));
+}
+
 Result<void> run(const Options& options) {
   if (auto permitted = require_privileges(); !permitted) return permitted;
+  // The helper is forked first: it has nothing open, one thread and all privileges.
+  const auto check_helper = start_checks(options.checks);
+  if (!check_helper) return tl::unexpected(check_helper.error());
   raise_descriptor_limit();
   boost::asio::io_context loop(1);  // outlives all that it calls
 
@@ -364,16 +385,21 @@ Result<void> run(const Options& options) {
   if (!started) return fail(std::move(started.error()), options.state_directory.string());
   const auto controller = std::move(*started);
   controller->set_networks(options.networks);
+  declare_checks(*controller, options);
 
   // Probes, neighbours and announcements follow the model. The kernel reports changed next hops,
   // the data plane missing ones.
   auto neighbors = network::NeighborKeeper::start(loop.get_executor());
   if (!neighbors) return tl::unexpected(std::move(neighbors.error()));
   events.keep_with([&](const api::Event& event) { controller->note(api::record_of(event)); });
-  control::Follower follower(loop, *controller, *neighbors,
-                             [&](std::string_view kind, std::string what, const Uuid* member) {
-                               events.add(event_about(controller->model(), kind, what, member));
-                             });
+  std::optional<health::ExternalProber> checks;
+  if (*check_helper) checks.emplace(loop.get_executor(), *check_helper, options.checks.at_once);
+  control::Follower follower(
+      loop, *controller, *neighbors,
+      [&](std::string_view kind, std::string what, const Uuid* member) {
+        events.add(event_about(controller->model(), kind, what, member));
+      },
+      checks ? &*checks : nullptr);
   if (*vrrp_fifo) obey(**vrrp_fifo, *controller, follower, *peering, events);
   NoticeReader notice_reader(loop, **data_plane, *neighbors, follower);
   std::vector<std::uint32_t> warned_vlans;

@@ -28,6 +28,7 @@ using Text = std::string;
 using Texts = std::vector<std::string>;
 
 constexpr unsigned help_width = 100;
+constexpr std::uint32_t most_checks_at_once = 1024;
 
 // The options of both the command line and the file.
 po::options_description settings() {
@@ -123,6 +124,12 @@ po::options_description settings() {
        "5424); may be given many times")  //
       ("records-sample", po::value<Text>()->default_value("1")->value_name("N"),
        "record one of N connections")  //
+      ("check", po::value<Texts>()->composing()->value_name("NAME=PATH"),
+       "health monitors of type EXTERNAL may name this program; may be given many times")  //
+      ("check-user", po::value<Text>()->default_value("sluice-check")->value_name("USER"),
+       "the user that these programs run as; never root")  //
+      ("checks-at-once", po::value<Text>()->default_value("32")->value_name("N"),
+       "so many of them run at once; further ones wait for their turn")  //
       ("subnet", po::value<Texts>()->composing()->value_name("NAME,cidr=..."),
        "take VIPs and floating IPs from this subnet; may be given many times, see below")  //
       ("project-id", po::value<Text>()->default_value(api::no_project_id)->value_name("ID"),
@@ -395,6 +402,29 @@ std::optional<ExitCode> read_tunnel_sources(const po::variables_map& values, Opt
   return std::nullopt;
 }
 
+// Returns what is wrong with the options for checks; empty: nothing.
+std::string read_checks(const po::variables_map& values, CheckOptions& checks) {
+  checks.user = values["check-user"].as<Text>();
+  std::string complaint;
+  const auto at_once = number_of(values, "checks-at-once", 1, most_checks_at_once, complaint);
+  if (!at_once) return complaint;
+  checks.at_once = *at_once;
+  if (!values.count("check")) return "";
+  for (const auto& line : values["check"].as<Texts>()) {
+    const auto equals = line.find('=');
+    const auto name = line.substr(0, equals);
+    if (equals == Text::npos || !model::is_name_of_check(name)) {
+      return fmt::format(
+          "--check '{}' is not NAME=/path/to/program, with a name of 1 to {} letters, digits, '.', "
+          "'_' and '-'",
+          line, model::max_check_name_length);
+    }
+    if (!checks.programs.emplace(name, line.substr(equals + 1)).second)
+      return fmt::format("--check names '{}' twice", name);
+  }
+  return "";
+}
+
 std::variant<Options, ExitCode> to_options(const po::variables_map& values) {
   Options options;
   options.state_directory = values["state-dir"].as<Text>();
@@ -433,6 +463,8 @@ std::variant<Options, ExitCode> to_options(const po::variables_map& values) {
     }
   }
   if (const auto complaint = read_records(values, options.records); !complaint.empty())
+    return wrong(complaint);
+  if (const auto complaint = read_checks(values, options.checks); !complaint.empty())
     return wrong(complaint);
   if (values.count("subnet")) {
     for (const auto& line : values["subnet"].as<Texts>()) {

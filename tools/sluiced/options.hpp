@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <variant>
@@ -44,6 +45,13 @@ struct PeerOptions {
   bool is_wanted() const { return !key_file.empty(); }
 };
 
+// Checks of EXTERNAL monitors.
+struct CheckOptions {
+  std::map<std::string, std::string> programs;  // path by name
+  std::string user;                             // who runs them
+  unsigned at_once = 32;
+};
+
 struct Options {
   std::filesystem::path state_directory;
   bool accept_older_state = false;  // even if the data plane's is newer
@@ -64,6 +72,7 @@ struct Options {
   bool announce_routes = false;
   bool announce_ipv6_in_main_table = false;
   RecordOptions records;
+  CheckOptions checks;
   spdlog::level::level_enum log_level = spdlog::level::info;
 };
 

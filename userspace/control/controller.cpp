@@ -191,7 +191,9 @@ Result<void> Controller::or_as_before(const std::function<Result<void>()>& edit)
 // earlier requests of the group were checked then, and make no object busy.
 Result<void> Controller::permit(const model::Model& next) const {
   if (auto free = model::refuse_busy(model_, next); !free) return free;
-  return model::check_supported(data_plane_->supported(), before_request(), next);
+  auto supported = data_plane_->supported();
+  if (checks_) supported.checks = checks_->names;
+  return model::check_supported(supported, before_request(), next);
 }
 
 Result<void> Controller::transaction(const Request& changes, Ending ending) {
@@ -516,6 +518,43 @@ void Controller::set_suspects(Suspects suspects) {
   proceed();
 }
 
+void Controller::set_reduced(Reduced reduced) {
+  if (reduced == reduced_) return;
+  reduced_ = std::move(reduced);
+  settle(bring_in_line(Verify::trust));
+  proceed();
+}
+
+void Controller::set_checks(Checks checks) {
+  checks_ = std::move(checks);
+  judged_monitors_ = {};
+  unknown_checks_.clear();
+  settle(bring_in_line(Verify::trust));
+  notify();
+  proceed();
+}
+
+// Returns the monitors that nobody here can carry out. Only those that have changed since the last
+// time are looked at.
+const std::map<Uuid, std::string>& Controller::unknown_checks() {
+  if (!checks_) return unknown_checks_;
+  using Monitors = model::Table<model::HealthMonitor>;
+  Monitors::for_each_difference(
+      judged_monitors_, model_.health_monitors, [&](const Uuid& id, const auto*, const auto* now) {
+        unknown_checks_.erase(id);
+        if (now && now->type == model::MonitorType::external &&
+            !checks_->names.contains(now->check)) {
+          unknown_checks_.emplace(
+              id, fmt::format("node {} declares no check '{}' (check = {}=/path/to/program in its "
+                              "sluiced.conf)",
+                              checks_->node, now->check, now->check));
+        }
+        return true;
+      });
+  judged_monitors_ = model_.health_monitors;
+  return unknown_checks_;
+}
+
 void Controller::set_overdue(Overdue overdue) {
   if (overdue == overdue_) return;
   overdue_ = std::move(overdue);
@@ -610,7 +649,7 @@ Result<std::vector<std::string>> Controller::repair_drift() {
 // Returns what the desired state depends on beside the model, at this moment.
 Knowledge Controller::known() {
   slow_start_.follow(model_, health_, clock_());
-  return {health_, suspects_, overdue_, slow_start_.shares(), standby_};
+  return {health_, suspects_, overdue_, slow_start_.shares(), standby_, reduced_};
 }
 
 // The outcome without a data plane that packets meet: each of its objects counts as refused.
@@ -687,6 +726,7 @@ void Controller::reloaded(const Result<Reloaded>& outcome) {
 // Writes the attempt's outcome into the objects' provisioning status.
 void Controller::settle(Attempt attempt) {
   attempt.unfinished = awaiting_reload_;
+  attempt.impossible = unknown_checks();
   static const DataPlaneState nothing;
   bool changed = false;
   auto lines =

@@ -149,6 +149,19 @@ class Controller {
   // the members' drain_until.
   void set_overdue(Overdue overdue);
 
+  // Gives these members only a part of their weight from now on, as their checks ask. It is not
+  // stored: after a restart their next probes tell it again.
+  void set_reduced(Reduced reduced);
+  const Reduced& reduced() const { return reduced_; }
+
+  // The checks that EXTERNAL monitors may name: those that this node declares. A stored monitor
+  // that names another one is ERROR, alone: nobody probes its members, which stay as they are.
+  struct Checks {
+    std::set<std::string> names;
+    std::string node;  // for the reason
+  };
+  void set_checks(Checks checks);
+
   // Gives members that are starting slowly their present share of the connections. Returns when
   // there will be something to do again; nullopt: nobody is starting.
   std::optional<SlowStart::Time> continue_slow_starts();
@@ -234,6 +247,7 @@ class Controller {
   Attempt bring_in_line(Verify verify);
   Knowledge known();
   Attempt nothing_of_it(const Error& why);
+  const std::map<Uuid, std::string>& unknown_checks();
   std::vector<Operation> missing_operations();
   void settle(Attempt attempt);
   void start_reload();
@@ -249,6 +263,10 @@ class Controller {
   model::HealthTable health_;
   Suspects suspects_;
   Overdue overdue_;
+  Reduced reduced_;
+  std::optional<Checks> checks_;                        // unset: the daemon has not told yet
+  model::Table<model::HealthMonitor> judged_monitors_;  // by unknown_checks()
+  std::map<Uuid, std::string> unknown_checks_;          // by monitor: the reason
   SlowStart slow_start_;
   std::function<SlowStart::Time()> clock_ = std::chrono::steady_clock::now;
   bool standby_ = false;

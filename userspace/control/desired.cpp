@@ -144,6 +144,7 @@ EntryKeys Desired::follow(const Model& model, const Knowledge& known) {
   add_differences(members, suspects_, known.suspects);
   add_differences(members, overdue_, known.overdue);
   add_differences(members, starting_, known.starting);
+  add_differences(members, reduced_, known.reduced);
 
   auto sources = touched(model_, model, members);
   if (standby_ != known.standby) {
@@ -160,6 +161,7 @@ EntryKeys Desired::follow(const Model& model, const Knowledge& known) {
   suspects_ = known.suspects;
   overdue_ = known.overdue;
   starting_ = known.starting;
+  reduced_ = known.reduced;
   standby_ = known.standby;
   return keys;
 }

@@ -34,6 +34,7 @@ class Desired {
   Suspects suspects_;
   Overdue overdue_;
   Starting starting_;
+  Reduced reduced_;
   bool standby_ = false;
 };
 

@@ -68,7 +68,7 @@ bool same_member_addresses(const model::Model& before, const model::Model& after
 }  // namespace
 
 Follower::Follower(boost::asio::io_context& loop, Controller& controller,
-                   network::NeighborKeeper& neighbors, Note note)
+                   network::NeighborKeeper& neighbors, Note note, health::ExternalProber* checks)
     : controller_(controller),
       neighbors_(neighbors),
       note_(std::move(note)),
@@ -78,7 +78,8 @@ Follower::Follower(boost::asio::io_context& loop, Controller& controller,
           [this](const Uuid& member, const std::string& reason) {
             spdlog::warn("members can't be probed and stay as they are, first of all {}: {}",
                          describe_member(controller_.model(), member), reason);
-          }),
+          },
+          std::chrono::seconds(1), checks),
       timer_(loop),
       drain_timer_(loop),
       slow_start_timer_(loop) {
@@ -174,10 +175,15 @@ void Follower::link_changed(std::uint32_t interface_index) {
 
 void Follower::health_changed(const std::vector<health::Monitor::Change>& changes) {
   model::HealthTable states;
-  for (const auto& [member, health, suspected, reason] : changes) {
+  for (const auto& [member, health, suspected, weight_percent, reason] : changes) {
     states[member] = health;
     const auto who = describe_member(controller_.model(), member);
-    if (suspected) {
+    if (weight_percent) {
+      const auto what =
+          fmt::format("{} now takes {} % of its weight: {}", who, *weight_percent, reason);
+      spdlog::info("{}", what);
+      note_("health", what, &member);
+    } else if (suspected) {
       spdlog::warn(
           "{} seems to be dead: {}; until it answers a probe, new connections go to others of its "
           "pool, if there are any",
@@ -192,6 +198,7 @@ void Follower::health_changed(const std::vector<health::Monitor::Change>& change
       someone_failed_ = true;
     }
   }
+  controller_.set_reduced(monitor_.reduced());  // first: who comes up has its weight then
   controller_.set_health(states);
   controller_.set_suspects(monitor_.suspects());
 }
@@ -205,6 +212,7 @@ void Follower::probe_members() {
   auto change = health::target_change(followed_, controller_.model(), controller_.health());
   if (change.members.empty()) return;
   monitor_.change_targets(std::move(change));
+  controller_.set_reduced(monitor_.reduced());
   controller_.set_suspects(monitor_.suspects());
 }
 

@@ -170,8 +170,9 @@ struct Settling {
 std::vector<std::string> settle_provisioning(model::Model& model, const Attempt& attempt,
                                              const DataPlaneState& actual,
                                              std::optional<model::Timestamp> now, bool* changed) {
-  const auto reasons = attempt.unreadable ? all_pending(model, *attempt.unreadable)
-                                          : reasons_of(model, attempt.refusals, actual);
+  auto reasons = attempt.unreadable ? all_pending(model, *attempt.unreadable)
+                                    : reasons_of(model, attempt.refusals, actual);
+  reasons.insert(attempt.impossible.begin(), attempt.impossible.end());
   Settling settling{attempt, now};
   for_each_table(model, [&](auto& table) {
     for (const auto& id : to_settle(table, reasons)) {

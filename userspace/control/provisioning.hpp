@@ -1,6 +1,7 @@
 // Provisioning: writes the outcome of an attempt to apply into the objects.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -24,6 +25,8 @@ struct Attempt {
   bool counts_as_refused = false;
   // Load balancers that stay PENDING_* although the data plane holds their entries.
   std::set<Uuid> unfinished = {};
+  // Monitors that this node can't carry out, and why: ERROR, and nothing but them.
+  std::map<Uuid, std::string> impossible = {};
 };
 
 // Makes PENDING_* and ERROR objects whose entries the data plane holds ACTIVE. An object whose

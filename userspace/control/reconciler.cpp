@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <numeric>
 #include <tuple>
 
 #include "balancing/maglev.hpp"
@@ -25,14 +26,20 @@ std::vector<balancing::Share> without_suspects(std::vector<balancing::Share> sha
   return rest.empty() ? shares : rest;
 }
 
+std::uint32_t percent_of(const Reduced& reduced, const Uuid& member) {
+  const auto found = reduced.find(member);
+  return found == reduced.end() ? whole_weight : found->second;
+}
+
 // Returns the members that take new connections with their shares. Backups serve only if every
-// other member is down, disabled or drained (weight 0).
+// other member is down, disabled or drained (weight 0, be it by its check).
 std::vector<balancing::Share> shares(const std::vector<const model::Member*>& members,
                                      const Knowledge& known) {
   for (const bool backup : {false, true}) {
     std::vector<balancing::Share> result;
     for (const auto* member : members) {
-      if (member->backup == backup && member->weight > 0 && usable(known.health, *member)) {
+      if (member->backup == backup && member->weight > 0 && usable(known.health, *member) &&
+          percent_of(known.reduced, member->id) > 0) {
         result.push_back({member->id, member->weight});
       }
     }
@@ -61,6 +68,40 @@ std::vector<balancing::Share> as_started(std::vector<balancing::Share> shares,
     return shares;
   }
   for (auto& share : shares) share.weight *= part(share.member);
+  return shares;
+}
+
+// Weights are compared in 64 bits by the data plane, and stand in 16 bits of a slot.
+constexpr std::uint32_t largest_weight = 4096;  // 256 in sixteenths, as a slow start has it
+
+// Gives members whose checks ask for less their part of their weight. Where nobody's does, or all
+// have the same part, rings are as ever.
+std::vector<balancing::Share> as_checked(std::vector<balancing::Share> shares,
+                                         const Reduced& reduced) {
+  if (shares.empty() || reduced.empty()) return shares;
+  const auto first = percent_of(reduced, shares.front().member);
+  if (std::ranges::all_of(
+          shares, [&](const auto& one) { return percent_of(reduced, one.member) == first; })) {
+    return shares;
+  }
+  std::uint32_t divisor = 0;
+  for (auto& share : shares) {
+    share.weight *= percent_of(reduced, share.member);
+    divisor = std::gcd(divisor, share.weight);
+  }
+  for (auto& share : shares) share.weight /= divisor;
+  return shares;
+}
+
+// Scales weights down, so that the largest has its place; none becomes 0.
+std::vector<balancing::Share> fitted(std::vector<balancing::Share> shares) {
+  std::uint64_t largest = largest_weight;
+  for (const auto& share : shares) largest = std::max<std::uint64_t>(largest, share.weight);
+  if (largest == largest_weight) return shares;
+  for (auto& share : shares) {
+    const auto scaled = std::uint64_t{share.weight} * largest_weight / largest;
+    share.weight = std::max<std::uint32_t>(1, static_cast<std::uint32_t>(scaled));
+  }
   return shares;
 }
 
@@ -125,9 +166,9 @@ PoolEntry pool_entry(const model::Pool& pool, bool ipv6, const Members& members,
   entry.algorithm = algorithm_of(pool);
   set_persistence(entry, pool, ipv6);
   const auto own = of_version(members, ipv6);
-  auto taking = shares(own, known);
+  auto taking = as_checked(shares(own, known), known.reduced);
   if (starts_slowly(entry.algorithm)) taking = as_started(std::move(taking), known.starting);
-  fill_ring(entry, taking, own.size());
+  fill_ring(entry, fitted(std::move(taking)), own.size());
   return entry;
 }
 
@@ -300,9 +341,9 @@ void append(Operations& operations, Operations&& more) {
 
 DataPlaneState desired_state(const model::Model& model, const model::HealthTable& health,
                              const Suspects& suspects, const Overdue& overdue, bool standby,
-                             const Starting& starting) {
+                             const Starting& starting, const Reduced& reduced) {
   DataPlaneState state;
-  const Knowledge known{health, suspects, overdue, starting, standby};
+  const Knowledge known{health, suspects, overdue, starting, standby, reduced};
   for (const auto& [id, pool] : model.pools) add_pool(state, model, pool, known);
   for (const auto& [id, owner] : model.load_balancers) add_addresses(state, model, owner, standby);
   for (const auto& [id, listener] : model.listeners) add_listener(state, model, listener);

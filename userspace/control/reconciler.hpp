@@ -17,6 +17,12 @@ using Suspects = std::set<Uuid>;
 // Members whose time to drain is over, so that their connections are ended.
 using Overdue = std::set<Uuid>;
 
+// Members whose EXTERNAL check asks for less than their weight: for so many percent of it. With 0
+// they get no new connections.
+using Reduced = std::map<Uuid, std::uint32_t>;
+inline constexpr std::uint32_t whole_weight = 100;
+inline const Reduced nobody_reduced;
+
 // What the desired state depends on beside the model: the state of the members, and whether another
 // node answers for the VIPs.
 struct Knowledge {
@@ -25,6 +31,7 @@ struct Knowledge {
   const Overdue& overdue;
   const Starting& starting;
   bool standby = false;
+  const Reduced& reduced = nobody_reduced;
 };
 
 // Objects of a model from which entries of the data plane come: from a load balancer its addresses,
@@ -51,7 +58,8 @@ EntryKeys keys_of(const model::Model& model, const Sources& sources);
 // balancer's VIPs are down. Rings have the usable members only, or backups if no other is usable.
 DataPlaneState desired_state(const model::Model& model, const model::HealthTable& health,
                              const Suspects& suspects = {}, const Overdue& overdue = {},
-                             bool standby = false, const Starting& starting = {});
+                             bool standby = false, const Starting& starting = {},
+                             const Reduced& reduced = nobody_reduced);
 
 // Operations that turn `actual` into `desired`, in an order that never exposes a half-built state:
 // members before the rings that name them, pools before listeners, listeners before VIPs; removal

@@ -27,7 +27,7 @@ auto probe_of(const Target& target) {
   return std::tie(target.member, target.address, target.port, settings.type, settings.delay_seconds,
                   settings.timeout_seconds, settings.max_retries, settings.max_retries_down,
                   settings.http_method, settings.url_path, settings.expected_codes,
-                  settings.http_version, settings.domain_name);
+                  settings.http_version, settings.domain_name, settings.check);
 }
 
 // A change within this time after another is reported together with it.
@@ -37,8 +37,8 @@ constexpr auto gather = std::chrono::milliseconds(20);
 // is under way.
 class Probing final : public Agenda::Alarm {
  public:
-  // `changed`: the result has changed the member's state.
-  using Result = std::function<void(const Probing&, const ProbeResult&, bool changed)>;
+  enum class News { none, weight, state };  // what the result has changed of the member
+  using Result = std::function<void(const Probing&, const ProbeResult&, News news)>;
 
   Probing(Target target, Agenda& agenda, Prober& prober, const Result& result, Milliseconds second)
       : target_(std::move(target)),
@@ -58,6 +58,7 @@ class Probing final : public Agenda::Alarm {
   const Target& target() const { return target_; }
   std::optional<model::Health> health() const { return state_.state(); }
   bool suspected() const { return suspicion_.keeps_away(); }
+  std::uint32_t weight_percent() const { return weight_percent_; }
 
   // Returns true if this made the member suspected.
   bool suspect(bool many) {
@@ -73,11 +74,10 @@ class Probing final : public Agenda::Alarm {
 
  private:
   void ring() override {
-    if (probe_) {
-      done(probe_->timed_out(time_limit_));
-    } else {
-      start();
-    }
+    if (!probe_) return start();
+    const auto extra = probe_->extra_time(time_limit_);
+    if (extra > extra.zero()) return agenda_.set(*this, Clock::now() + extra);
+    done(probe_->timed_out(time_limit_));
   }
 
   void start() {
@@ -96,18 +96,22 @@ class Probing final : public Agenda::Alarm {
     // The member keeps its place among the others, also when the machine has slept through some
     // probes.
     while (next_ <= now) next_ += std::exchange(gap_, delay_);
-    const bool changed = learn(result, now);
+    const auto news = learn(result, now);
     agenda_.set(*this, std::min(next_, suspicion_.next_probe(now).value_or(next_)));
-    result_(*this, result, changed);
+    result_(*this, result, news);
   }
 
-  bool learn(const ProbeResult& result, Clock::time_point now) {
+  News learn(const ProbeResult& result, Clock::time_point now) {
     using Verdict = ProbeResult::Verdict;
     const bool before = suspected();
     const bool changed = result.verdict != Verdict::none &&
                          state_.record(result.verdict == Verdict::healthy).has_value();
     suspicion_.hear(result.verdict, health() == model::Health::up, now);
-    return changed || suspected() != before;
+    const auto weight_before = weight_percent_;
+    if (result.verdict == Verdict::healthy) weight_percent_ = result.weight_percent;
+    const bool weighs = weight_percent_ != weight_before;
+    if (changed || suspected() != before) return News::state;
+    return weighs ? News::weight : News::none;
   }
 
   Target target_;
@@ -120,6 +124,7 @@ class Probing final : public Agenda::Alarm {
   Milliseconds gap_;
   RiseFall state_;
   Suspicion suspicion_;
+  std::uint32_t weight_percent_ = 100;
   std::unique_ptr<Probe> probe_;
 };
 
@@ -127,14 +132,16 @@ class Probing final : public Agenda::Alarm {
 
 // Handlers on the loop share the state: they may outlive the Monitor.
 struct Monitor::State : std::enable_shared_from_this<Monitor::State> {
-  State(asio::any_io_executor executor_, Report report_, Trouble trouble_, Milliseconds second_)
+  State(asio::any_io_executor executor_, Report report_, Trouble trouble_, Milliseconds second_,
+        ExternalProber* checks)
       : executor(std::move(executor_)),
         report(std::move(report_)),
         trouble(std::move(trouble_)),
-        second(second_) {}
+        second(second_),
+        prober(executor, checks) {}
 
-  void record(const Probing& probing, const ProbeResult& result, bool changed);
-  void report_soon(const Probing& probing, const std::string& reason);
+  void record(const Probing& probing, const ProbeResult& result, Probing::News news);
+  void report_soon(const Probing& probing, const std::string& reason, Probing::News news);
   void tell();
 
   asio::any_io_executor executor;
@@ -148,24 +155,26 @@ struct Monitor::State : std::enable_shared_from_this<Monitor::State> {
   bool telling = false;  // tell() is to come
   asio::steady_timer pause{executor};
   Agenda agenda{executor};
-  Prober prober{executor};
-  const Probing::Result on_result = [this](const auto& probing, const auto& result, bool changed) {
-    record(probing, result, changed);
+  Prober prober;
+  const Probing::Result on_result = [this](const auto& probing, const auto& result, auto news) {
+    record(probing, result, news);
   };
   std::unordered_map<Uuid, std::unique_ptr<Probing>, boost::hash<Uuid>> running;
 };
 
-void Monitor::State::record(const Probing& probing, const ProbeResult& result, bool changed) {
+void Monitor::State::record(const Probing& probing, const ProbeResult& result, Probing::News news) {
   if (result.verdict == ProbeResult::Verdict::none) {
     const auto& member = probing.target().member;
     if (trouble && told_troubles.insert(result.reason).second) trouble(member, result.reason);
   }
-  if (changed) report_soon(probing, result.reason);
+  if (news != Probing::News::none) report_soon(probing, result.reason, news);
 }
 
-void Monitor::State::report_soon(const Probing& probing, const std::string& reason) {
+void Monitor::State::report_soon(const Probing& probing, const std::string& reason,
+                                 Probing::News news) {
   const auto& member = probing.target().member;
-  changes.push_back({member, probing.health().value(), probing.suspected(), reason});
+  changes.push_back({member, probing.health().value(), probing.suspected(), {}, reason});
+  if (news == Probing::News::weight) changes.back().weight_percent = probing.weight_percent();
   if (std::exchange(telling, true)) return;
   asio::post(executor, [self = shared_from_this()] { self->tell(); });
 }
@@ -179,9 +188,9 @@ void Monitor::State::tell() {
 }
 
 Monitor::Monitor(asio::any_io_executor executor, Report report, Trouble trouble,
-                 std::chrono::milliseconds second)
+                 std::chrono::milliseconds second, ExternalProber* checks)
     : state_(std::make_shared<State>(std::move(executor), std::move(report), std::move(trouble),
-                                     second)) {}
+                                     second, checks)) {}
 
 Monitor::~Monitor() {
   if (state_) set_targets({});
@@ -221,7 +230,15 @@ void Monitor::change_targets(TargetChange change) {
 void Monitor::suspect(const Uuid& member, bool many, const std::string& reason) {
   const auto probing = state_->running.find(member);
   if (probing != state_->running.end() && probing->second->suspect(many))
-    state_->report_soon(*probing->second, reason);
+    state_->report_soon(*probing->second, reason, Probing::News::state);
+}
+
+std::map<Uuid, std::uint32_t> Monitor::reduced() const {
+  std::map<Uuid, std::uint32_t> result;
+  for (const auto& [member, probing] : state_->running) {
+    if (probing->weight_percent() < 100) result.emplace(member, probing->weight_percent());
+  }
+  return result;
 }
 
 std::set<Uuid> Monitor::suspects() const {

@@ -9,6 +9,7 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <chrono>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -40,6 +41,8 @@ struct TargetChange {
 TargetChange target_change(const model::Model& before, const model::Model& after,
                            const model::HealthTable& health);
 
+class ExternalProber;
+
 class Monitor {
  public:
   // A member's new state, and the reason of the last result ("connection refused", "HTTP 500,
@@ -48,6 +51,8 @@ class Monitor {
     Uuid member{};
     model::Health health{};
     bool suspected = false;  // up, but new connections should be kept away from it
+    // Set if nothing else has changed: what its check asks for of its weight.
+    std::optional<std::uint32_t> weight_percent = {};
     std::string reason;
   };
   // Is called on the executor: at once for the first change, and in a burst every 20 ms with all
@@ -56,9 +61,11 @@ class Monitor {
   // Is called once per reason when this machine can't probe ("Too many open files"), which says
   // nothing about the member. It must not change the targets.
   using Trouble = std::function<void(const Uuid& member, const std::string& reason)>;
-  // `second` is the length of a second of the settings; tests shorten it.
+  // `second` is the length of a second of the settings; tests shorten it. `checks` carries out
+  // EXTERNAL monitors and must outlive the Monitor; null: there are none.
   Monitor(boost::asio::any_io_executor executor, Report report, Trouble trouble = {},
-          std::chrono::milliseconds second = std::chrono::seconds(1));
+          std::chrono::milliseconds second = std::chrono::seconds(1),
+          ExternalProber* checks = nullptr);
   ~Monitor();  // stops all probes; nothing is reported from then on
   Monitor(Monitor&&) noexcept = default;
   Monitor& operator=(Monitor&&) = delete;
@@ -73,6 +80,8 @@ class Monitor {
   void suspect(const Uuid& member, bool many, const std::string& reason);
   // Members that new connections should be kept away from now.
   std::set<Uuid> suspects() const;
+  // Members whose checks ask for less than their weight: for so many percent of it.
+  std::map<Uuid, std::uint32_t> reduced() const;
 
  private:
   struct State;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "health/external_prober.hpp"
 #include "health/http_probe.hpp"
 #include "health/pinger.hpp"
 #include "health/poller.hpp"
@@ -40,17 +41,19 @@ std::string make_tls_hello(TlsContext& context) {
 }  // namespace
 
 struct Prober::Shared {
-  explicit Shared(boost::asio::any_io_executor executor) : poller(std::move(executor)) {}
+  Shared(boost::asio::any_io_executor executor, ExternalProber* checks_)
+      : poller(std::move(executor)), checks(checks_) {}
 
   Poller poller;
   Pinger pinger{poller};
   SctpProber sctp{poller};
+  ExternalProber* checks;
   TlsContext tls;
   std::string tls_hello = make_tls_hello(tls);
 };
 
-Prober::Prober(boost::asio::any_io_executor executor)
-    : shared_(std::make_unique<Shared>(std::move(executor))) {}
+Prober::Prober(boost::asio::any_io_executor executor, ExternalProber* checks)
+    : shared_(std::make_unique<Shared>(std::move(executor), checks)) {}
 
 Prober::~Prober() = default;
 
@@ -78,6 +81,11 @@ Started Prober::start(const IpAddress& address, std::uint16_t port,
       return shared_->pinger.start(address, std::move(done));
     case MonitorType::sctp:
       return shared_->sctp.start(member, std::move(done));
+    case MonitorType::external:
+      if (!shared_->checks)
+        return tl::unexpected(ProbeResult{ProbeResult::Verdict::none, "no check is declared here"});
+      return shared_->checks->start(settings.check, member, settings.timeout_seconds,
+                                    std::move(done));
   }
   return tl::unexpected(ProbeResult{ProbeResult::Verdict::none, "unknown type of monitor"});
 }

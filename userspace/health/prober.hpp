@@ -18,9 +18,12 @@ namespace sluice::health {
 // LOCAL). A probe that only connects sends nothing, so its member's application never sees it.
 enum class Preface { none, proxy };
 
+class ExternalProber;
+
 class Prober {
  public:
-  explicit Prober(boost::asio::any_io_executor executor);
+  // `checks` carries out EXTERNAL monitors; null: nobody does.
+  explicit Prober(boost::asio::any_io_executor executor, ExternalProber* checks = nullptr);
   ~Prober();  // after all its probes
 
   // Starts a probe from the host's own address. `done` is called once, on the executor and never

@@ -92,6 +92,22 @@ Result<void> check_http_version(const HealthMonitor& monitor) {
   return {};
 }
 
+// A check's name is a word of a configuration file and of a log's line.
+Result<void> check_name_of_check(const HealthMonitor& monitor) {
+  if (monitor.type != MonitorType::external) {
+    if (monitor.check.empty()) return {};
+    return fail(ErrorKind::invalid,
+                fmt::format("check is not a valid option for health monitors of type {}",
+                            name(monitor.type)));
+  }
+  if (monitor.check.empty()) {
+    return fail(ErrorKind::invalid,
+                "Validation failure: A health monitor of type EXTERNAL must name a check.");
+  }
+  if (is_name_of_check(monitor.check)) return {};
+  return invalid_attribute("check", monitor.check, name_of_check_rule);
+}
+
 Result<void> check_http_method(const std::string& method) {
   for (const auto* known :
        {"GET", "HEAD", "POST", "PUT", "DELETE", "TRACE", "OPTIONS", "CONNECT", "PATCH"}) {
@@ -273,6 +289,7 @@ Result<void> check(const HealthMonitor& monitor) {
       check_expected_codes(monitor.expected_codes),
       monitor.domain_name ? check_domain_name(*monitor.domain_name) : Result<void>{},
       check_http_version(monitor),
+      check_name_of_check(monitor),
 
   });
 }

@@ -21,6 +21,7 @@ Result<void> check_type(MonitorType type, Protocol pool_protocol) {
                             "UDP/SCTP.",
                             name(type)));
   }
+  if (type == MonitorType::external) return {};  // the program knows what it asks
   if (datagrams && !for_datagrams_only && type != MonitorType::tcp && type != MonitorType::http) {
     return fail(ErrorKind::invalid,
                 fmt::format("Validation failure: The associated pool protocol is {}, so only a "

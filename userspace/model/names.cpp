@@ -70,7 +70,7 @@ constexpr Words<MemberDownMode, 2> member_down_modes{{
 }};
 constexpr Words<SessionPersistence, 1> session_persistences{
     {{SessionPersistence::source_ip, "SOURCE_IP"}}};
-constexpr Words<MonitorType, 7> monitor_types{{
+constexpr Words<MonitorType, 8> monitor_types{{
     {MonitorType::http, "HTTP"},
     {MonitorType::https, "HTTPS"},
     {MonitorType::ping, "PING"},
@@ -78,6 +78,7 @@ constexpr Words<MonitorType, 7> monitor_types{{
     {MonitorType::tls_hello, "TLS-HELLO"},
     {MonitorType::udp_connect, "UDP-CONNECT"},
     {MonitorType::sctp, "SCTP"},
+    {MonitorType::external, "EXTERNAL"},
 }};
 constexpr Words<Health, 2> healths{{{Health::up, "up"}, {Health::down, "down"}}};
 

@@ -35,7 +35,8 @@ enum class UdpScheduling { session, packet };  // packet: each datagram by itsel
 enum class SynAuthentication { automatic, always, off };
 enum class MemberDownMode { keep, reset };  // reset: its clients are told, if others can take over
 enum class SessionPersistence { source_ip };  // the other types are cookies
-enum class MonitorType { http, https, ping, tcp, tls_hello, udp_connect, sctp };
+// `external` runs a program that the node's configuration names.
+enum class MonitorType { http, https, ping, tcp, tls_hello, udp_connect, sctp, external };
 
 // The protocol on the wire: TCP, UDP or SCTP.
 constexpr Protocol transport(Protocol protocol) {
@@ -198,6 +199,7 @@ struct HealthMonitor : Object {
   std::string expected_codes = "200";       // "200", "200,202" or "200-204"
   std::optional<std::string> http_version;  // "1.0" or "1.1"; unset means 1.0
   std::optional<std::string> domain_name;   // the Host header of 1.1, and TLS's server name
+  std::string check;  // only of EXTERNAL monitors: the name of a check that each node declares
 
   bool operator==(const HealthMonitor&) const = default;
 };

@@ -130,7 +130,12 @@ Result<void> check(const Supported& supported, const Model& model, const Member&
 }
 
 Result<void> check(const Supported& supported, const Model&, const HealthMonitor& object) {
-  return check_word(supported.monitor_types, object.type, "type");
+  if (auto ok = check_word(supported.monitor_types, object.type, "type"); !ok) return ok;
+  if (object.type != MonitorType::external || supported.checks.contains(object.check)) return {};
+  const auto known = supported.checks.empty() ? "This node declares no checks"
+                                              : fmt::format("Value should be one of: {}",
+                                                            fmt::join(supported.checks, ", "));
+  return invalid_attribute("check", object.check, known);
 }
 
 template <typename T>

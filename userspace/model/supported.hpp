@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <set>
+#include <string>
 #include <string_view>
 
 #include "base/result.hpp"
@@ -41,8 +42,9 @@ struct Supported {
                                                ForwardingMode::gue};
   std::set<ForwardingMode> proxyv2_modes = {ForwardingMode::fullnat};  // of pools of PROXYV2
   std::set<MonitorType> monitor_types = {
-      MonitorType::http, MonitorType::https,     MonitorType::ping,       MonitorType::tcp,
-      MonitorType::sctp, MonitorType::tls_hello, MonitorType::udp_connect};
+      MonitorType::http, MonitorType::https,     MonitorType::ping,        MonitorType::tcp,
+      MonitorType::sctp, MonitorType::tls_hello, MonitorType::udp_connect, MonitorType::external};
+  std::set<std::string> checks;  // that EXTERNAL monitors may name: those that this node declares
   bool session_persistence = true;
   bool allowed_cidrs = true;
   bool ipv6 = true;

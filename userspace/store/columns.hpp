@@ -132,6 +132,7 @@ void columns(Visitor& visit, T& object) {
   visit("expected_codes", object.expected_codes);
   visit("http_version", object.http_version);
   visit("domain_name", object.domain_name);
+  visit("check_name", object.check);
 }
 
 template <typename Visitor, Of<model::FloatingIp> T>

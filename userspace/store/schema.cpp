@@ -275,6 +275,10 @@ ALTER TABLE listeners ADD COLUMN protocol_port_range INTEGER;
                                       // 15 -> 16: listeners that schedule datagrams.
                                       R"sql(
 ALTER TABLE listeners ADD COLUMN udp_scheduling TEXT NOT NULL DEFAULT 'session';
+)sql",
+                                      // 16 -> 17: monitors that run a program, by its name.
+                                      R"sql(
+ALTER TABLE health_monitors ADD COLUMN check_name TEXT NOT NULL DEFAULT '';
 )sql"};
 
 constexpr int has_identity = 6;

@@ -533,6 +533,57 @@ TEST_F(ControllerTest, AMemberThatIsUpAgainHasASmallShareFromItsFirstRingOn) {
   EXPECT_FALSE(controller->continue_slow_starts()) << "a restart starts nobody";
 }
 
+TEST_F(ControllerTest, AMemberWhoseCheckAsksForLessHasASmallerShare) {
+  build();
+  controller->set_reduced({{walkthrough.a, 50}});
+  EXPECT_EQ(ring().size(), 3U);
+  EXPECT_EQ(std::ranges::count(ring(), walkthrough.a), 1);
+  EXPECT_THAT(controller->repair_drift().value(), IsEmpty()) << "that is how it should be";
+  controller->set_reduced({});
+  EXPECT_THAT(ring(), ElementsAre(walkthrough.a, walkthrough.b));
+}
+
+TEST_F(ControllerTest,
+       ACheckThatThisNodeDoesNotDeclareIsRefusedAndAStoredOneIsAnErrorOfItsMonitor) {
+  build();
+  const auto name_check = [&](const char* check) {
+    return change([&](auto& model) -> Result<void> {
+      model::HealthMonitor external;
+      external.pool_id = walkthrough.pool;
+      external.type = model::MonitorType::external;
+      external.check = check;
+      const auto added = model::add(model, external, {});
+      if (!added) return tl::unexpected(added.error());
+      monitor = *added;
+      return {};
+    });
+  };
+  EXPECT_EQ(name_check("deep").error().message,
+            "Invalid input for field/attribute check. Value: 'deep'. This node declares no checks");
+  controller->set_checks({{"deep", "deeper"}, "lb1"});
+  EXPECT_EQ(name_check("shallow").error().message,
+            "Invalid input for field/attribute check. Value: 'shallow'. Value should be one of: "
+            "deep, deeper");
+  ASSERT_TRUE(name_check("deep"));
+  const auto monitors = [&]() -> const auto& {
+    return controller->model().health_monitors;
+  };
+  EXPECT_EQ(monitors().at(monitor).provisioning_status, model::ProvisioningStatus::active);
+
+  start();
+  controller->set_checks({{"deeper"}, "lb1"});
+  EXPECT_EQ(monitors().at(monitor).provisioning_status, model::ProvisioningStatus::error);
+  EXPECT_EQ(
+      monitors().at(monitor).provisioning_error,
+      "node lb1 declares no check 'deep' (check = deep=/path/to/program in its sluiced.conf)");
+  EXPECT_EQ(controller->model().load_balancers.at(walkthrough.lb).provisioning_status,
+            model::ProvisioningStatus::active);
+  ASSERT_TRUE(add_member("10.0.0.7")) << "all else goes on";
+  EXPECT_EQ(monitors().at(monitor).provisioning_status, model::ProvisioningStatus::error);
+  controller->set_checks({{"deep"}, "lb1"});
+  EXPECT_EQ(monitors().at(monitor).provisioning_status, model::ProvisioningStatus::active);
+}
+
 TEST_F(ControllerTest, HealthSurvivesARestart) {
   build();
   add_monitor();

@@ -43,19 +43,22 @@ class Changing {
       case 8:
         starting[id(member, number(24))] = 1 + number(full_share);
         if (chance(50)) starting.erase(starting.begin());
+        reduced[id(member, number(24))] = number(100);
+        if (chance(50)) reduced.erase(reduced.begin());
         return;
       default:
         return change_member(number(24));
     }
   }
 
-  Knowledge known() const { return {health, suspects, overdue, starting, standby}; }
+  Knowledge known() const { return {health, suspects, overdue, starting, standby, reduced}; }
 
   model::Model model;
   model::HealthTable health;
   Suspects suspects;
   Overdue overdue;
   Starting starting;
+  Reduced reduced;
   bool standby = false;
 
  private:
@@ -177,8 +180,9 @@ TEST(DesiredProperty, StaysWhatTheWholeModelGivesAndTellsAllThatChanged) {
     for (int step = 0; step < 60; ++step) {
       for (unsigned i = 0; i <= seed % 4; ++i) changing.change();
       const auto changed = desired.follow(changing.model, changing.known());
-      const auto whole = desired_state(changing.model, changing.health, changing.suspects,
-                                       changing.overdue, changing.standby, changing.starting);
+      const auto whole =
+          desired_state(changing.model, changing.health, changing.suspects, changing.overdue,
+                        changing.standby, changing.starting, changing.reduced);
       ASSERT_EQ(desired.state(), whole) << "seed " << seed << ", step " << step;
       ASSERT_EQ(diff(part_of(whole, changed), part_of(before, changed)), diff(whole, before))
           << "seed " << seed << ", step " << step;

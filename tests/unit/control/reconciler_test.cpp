@@ -51,6 +51,28 @@ TEST_F(Reconciler, MembersOfAProxyv2PoolGetTheHeader) {
   EXPECT_TRUE(desired().members.at(walkthrough.a).proxied);
 }
 
+TEST_F(Reconciler, AMemberWhoseCheckAsksForLessHasSoManyPercentOfItsWeight) {
+  const auto entry = [&](const Reduced& reduced) {
+    return desired_state(model, health, {}, {}, false, {}, reduced).pools.at(walkthrough.pool);
+  };
+  const auto slots_of_a = [&](const PoolEntry& pool) {
+    return std::ranges::count(pool.ring, walkthrough.a);
+  };
+  EXPECT_EQ(entry({{walkthrough.a, 25}}).ring.size(), 5U);
+  EXPECT_EQ(slots_of_a(entry({{walkthrough.a, 25}})), 1);
+  EXPECT_THAT(entry({{walkthrough.a, 50}, {walkthrough.b, 50}}).ring,
+              ElementsAre(walkthrough.a, walkthrough.b))
+      << "all alike";
+  EXPECT_THAT(entry({{walkthrough.a, 0}}).ring, ElementsAre(walkthrough.b));
+  EXPECT_THAT(entry({{walkthrough.a, 0}, {walkthrough.b, 0}}).ring, IsEmpty());
+
+  // Slots of least connections have 16 bits for a weight, however it came about.
+  model.pools.change(walkthrough.pool)->lb_algorithm = model::Algorithm::least_connections;
+  a()->weight = 256;
+  b()->weight = 255;
+  EXPECT_THAT(entry({{walkthrough.a, 99}, {walkthrough.b, 1}}).weights, ElementsAre(4096, 41));
+}
+
 TEST_F(Reconciler, AMemberWhoseTimeToDrainIsOverIsGivenUpAndNobodyElse) {
   a()->weight = 0;
   EXPECT_FALSE(desired().members.at(walkthrough.a).given_up);

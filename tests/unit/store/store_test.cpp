@@ -411,6 +411,7 @@ constexpr const char* to_schema_8 =
     "ALTER TABLE listeners DROP COLUMN on_idle;"
     "ALTER TABLE listeners DROP COLUMN protocol_port_range;"
     "ALTER TABLE listeners DROP COLUMN udp_scheduling;"
+    "ALTER TABLE health_monitors DROP COLUMN check_name;"
     "ALTER TABLE listeners DROP COLUMN syn_authentication; PRAGMA user_version = 8";
 
 TEST_F(StoreTest, WhatIsMigratedIsKeptAsItWas) {

@@ -24,7 +24,7 @@ const std::map<std::string, Words>& vocabulary() {
       {"on_idle", {"forget", "reset"}},
       {"udp_scheduling", {"session", "packet"}},
       {"syn_authentication", {"auto", "always", "off"}},
-      {"type", {"HTTP", "HTTPS", "TCP", "TLS-HELLO", "PING", "UDP-CONNECT", "SCTP"}},
+      {"type", {"HTTP", "HTTPS", "TCP", "TLS-HELLO", "PING", "UDP-CONNECT", "SCTP", "EXTERNAL"}},
       {"http_method",
        {"GET", "HEAD", "POST", "PUT", "DELETE", "TRACE", "OPTIONS", "CONNECT", "PATCH"}},
       {"http_version", {"1.0", "1.1"}},

@@ -170,6 +170,7 @@ const Shape& health_monitor_shape() {
                                       {"expected_codes", Type::text, "200"},
                                       {"http_version", Type::decimal},
                                       {"domain_name", Type::text},
+                                      {"check", Type::text},
                                       enabled,
                                       tags}};
   return shape;

@@ -31,7 +31,7 @@ const Resource& health_monitor_resource() {
                "http_version",
                "domain_name",
                "tags"},
-      .optional_rows = {"provisioning_error"},
+      .optional_rows = {"check", "provisioning_error"},
       .columns = {"id", "name", "project_id", "type", "admin_state_up"}};
   return resource;
 }
@@ -61,7 +61,9 @@ Options changeable() {
           option(Kind::upper, "http-method", "METHOD", "how HTTP asks (default GET)"),
           option(Kind::decimal, "http-version", "VERSION", "1.0 or 1.1"),
           option(Kind::text, "expected-codes", "CODES", "200 (default), 200,202 or 200-204"),
-          option(Kind::text, "domain-name", "NAME", "the Host of HTTP 1.1")};
+          option(Kind::text, "domain-name", "NAME", "the Host of HTTP 1.1"),
+          option(Kind::text, "check", "NAME",
+                 "the program that EXTERNAL runs, as the node declares it (sluiced --check)")};
 }
 
 Options defaults() {
@@ -78,11 +80,14 @@ Noun make_noun() {
   noun.verbs = {
       create_verb(
           "probe the members of a pool", {{"POOL", Role::attribute, &pool_resource(), "pool_id"}},
-          Options{mandatory(option(Kind::upper, "type", "TYPE",
-                                   "HTTP, HTTPS, TCP, TLS-HELLO, PING, UDP-CONNECT or SCTP"))} +
+          Options{mandatory(
+              option(Kind::upper, "type", "TYPE",
+                     "HTTP, HTTPS, TCP, TLS-HELLO, PING, UDP-CONNECT, SCTP or EXTERNAL"))} +
               mandatory_timing() + changeable(),
           {"sluicectl loadbalancer healthmonitor create --name 80_healthcheck --delay 60 "
-           "--timeout 20 --max-retries 2 --url-path /health --type http 80_pool"}),
+           "--timeout 20 --max-retries 2 --url-path /health --type http 80_pool",
+           "sluicectl loadbalancer healthmonitor create --delay 10 --timeout 5 --max-retries 1 "
+           "--type external --check replication db_pool"}),
       list_verb("all health monitors", {}),
       show_verb({target}),
       set_verb("change a health monitor", {target}, timing() + changeable()),

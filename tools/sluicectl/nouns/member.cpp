@@ -15,7 +15,7 @@ const Resource& member_resource() {
                "project_id", "protocol_port", "provisioning_status", "subnet_id", "updated_at",
                "weight", "monitor_port", "monitor_address", "backup", "tags"},
       .optional_rows = {"max_connections", "connections_left", "drain_seconds_left",
-                        "slow_start_seconds_left", "provisioning_error",
+                        "slow_start_seconds_left", "weight_percent", "provisioning_error",
                         "operating_status_by_node"},
       .columns = {"id", "name", "project_id", "provisioning_status", "address", "protocol_port",
                   "operating_status", "weight"}};

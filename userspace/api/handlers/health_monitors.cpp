@@ -58,6 +58,7 @@ void read_mutable(Attributes& in, HealthMonitor& out) {
   in.integer("max_retries_down", out.max_retries_down, model::retries_range,
              defaults.max_retries_down);
   in.tags("tags", out.tags);
+  in.text("check", out.check, model::max_text_length);
   read_http(in, out);
 }
 

@@ -59,6 +59,13 @@ void show_slow_start(const Call& call, const Member& member, json::object& shown
   shown["slow_start_seconds_left"] = std::chrono::ceil<std::chrono::seconds>(*left).count();
 }
 
+// Shows what its check leaves of its weight.
+void show_reduced(const Call& call, const Member& member, json::object& shown) {
+  const auto& reduced = call.context.controller.reduced();
+  const auto found = reduced.find(member.id);
+  if (found != reduced.end()) shown["weight_percent"] = found->second;
+}
+
 // Finds the member that the path names, in the pool that the path names.
 Result<const Member*> find_in_pool(const Call& call) {
   const auto pool = find<Pool>(call, call.ids[0]);
@@ -190,6 +197,7 @@ Result<Reply> show_member(const Call& call) {
   auto rendered = render(view(call), **member);
   show_drain(call, **member, rendered);
   show_slow_start(call, **member, rendered);
+  show_reduced(call, **member, rendered);
   return shown<Member>(call, std::move(rendered));
 }
 

@@ -252,6 +252,7 @@ json::object render(const View& view, const model::HealthMonitor& object) {
                   {"pools", json::array{id_only(object.pool_id)}},
               });
   // The API shows a number.
+  if (object.type == model::MonitorType::external) out.emplace("check", object.check);
   if (object.http_version) out["http_version"] = *object.http_version == "1.1" ? 1.1 : 1.0;
   return out;
 }

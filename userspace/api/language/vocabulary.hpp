@@ -24,8 +24,9 @@ inline constexpr std::array udp_schedulings = {"session"sv, "packet"sv};
 inline constexpr std::array idle_ends = {"forget"sv, "reset"sv};
 inline constexpr std::array syn_authentications = {"auto"sv, "always"sv, "off"sv};
 inline constexpr std::array member_down_modes = {"keep"sv, "reset"sv};
-inline constexpr std::array monitor_types = {"HTTP"sv,      "HTTPS"sv,       "PING"sv, "TCP"sv,
-                                             "TLS-HELLO"sv, "UDP-CONNECT"sv, "SCTP"sv};
+inline constexpr std::array monitor_types = {"HTTP"sv, "HTTPS"sv,     "PING"sv,
+                                             "TCP"sv,  "TLS-HELLO"sv, "UDP-CONNECT"sv,
+                                             "SCTP"sv, "EXTERNAL"sv};  // the last is Sluice's own
 inline constexpr std::array http_methods = {"GET"sv,     "HEAD"sv,    "POST"sv,
                                             "PUT"sv,     "DELETE"sv,  "TRACE"sv,
                                             "OPTIONS"sv, "CONNECT"sv, "PATCH"sv};
