@@ -43,12 +43,18 @@ static __always_inline __u32 flow_silence_far(int family, const struct tuple *tw
 	return family == FAMILY4 ? flow_silence4(twin, forward) : flow_silence6(twin, forward);
 }
 
+/* Says whether the flow goes to its member as the image's connection does. */
+static __always_inline bool goes_alike(int family, const struct flow *flow, const struct sluice_flow_image *r)
+{
+	return flow->new_source_port == r->source_port && flow->new_destination_port == r->member_port &&
+	       address_equal(family, &flow->new_source, &r->source) &&
+	       address_equal(family, &flow->new_destination, &r->member);
+}
+
 /* Says whether the flow is the image's connection, not one that had its tuple before. */
 static __always_inline bool is_of_image(int family, const struct flow *flow, const struct sluice_flow_image *r)
 {
-	return !((flow->state ^ image_state(r)) & FLOW_IDENTITY) && flow->new_source_port == r->source_port &&
-	       flow->new_destination_port == r->member_port && address_equal(family, &flow->new_source, &r->source) &&
-	       address_equal(family, &flow->new_destination, &r->member);
+	return !((flow->state ^ image_state(r)) & FLOW_IDENTITY) && goes_alike(family, flow, r);
 }
 
 static __always_inline __u32 seconds_to_ticks(__u32 seconds)
@@ -183,21 +189,26 @@ static __always_inline int replica_put(int family, const struct sluice_flow_imag
 	return result;
 }
 
-/* The connection has ended on the node that it lived on. One of this node's own that has had packets lately stays: the
+/* The connection has ended on the node that it lived on. Indices don't count here. An image without a member's port
+ * names a replica by its client's side alone: its node, which was asked for all its connections, has not told it.
+ *
+ * One of this node's own that has had packets lately stays: the
  * end may be forged, or it may go through both nodes. But it is taken for one that its client has ended, so it is
  * removed when it is silent for SLUICE_TIMEOUT_CLOSING_SECONDS, and data of its client takes that back. */
 static __always_inline int replica_end(int family, const struct sluice_flow_image *r)
 {
 	struct tuple key = image_key(r), twin;
+	bool is_replica;
 	struct flow flow;
 
-	if (!image_fits(family, r))
-		return SLUICE_PUT_UNFIT;
-	if (!flow_find_far(family, &key, &flow) || !is_of_image(family, &flow, r) || sluice_flow_is_closed(flow.state) ||
+	if (!flow_find_far(family, &key, &flow) || flow.state & SLUICE_FLOW_TO_CLIENT || sluice_flow_is_closed(flow.state) ||
 	    !sluice_flow_is_confirmed(flow.state))
 		return SLUICE_PUT_EXISTS;
+	is_replica = sluice_flow_is_replica(flow.state);
+	if (r->member_port ? !goes_alike(family, &flow, r) : !is_replica)
+		return SLUICE_PUT_EXISTS;
 	twin = flow_twin(&flow);
-	if (sluice_flow_is_replica(flow.state) || flow_silence_far(family, &twin, flow.state) > LATELY_TICKS) {
+	if (is_replica || flow_silence_far(family, &twin, flow.state) > LATELY_TICKS) {
 		flow_forget_both(family, &key, &flow, &twin, SLUICE_RECORD_MOVED);
 		return SLUICE_PUT_DONE;
 	}

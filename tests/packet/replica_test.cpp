@@ -286,6 +286,30 @@ TEST_P(Replica, LeavesAsQuietlyAsItCame) {
   EXPECT_TRUE(changes().empty()) << "nobody is told of a replica";
 }
 
+// The node that it lives on was asked for all its connections and has not told it.
+TEST_P(Replica, IsEndedByItsClientsSideAlone) {
+  const auto image = connection_of_another(protocol());
+  sluice_flow_image side{};
+  side.family = image.family;
+  side.protocol = image.protocol;
+  side.client = image.client;
+  side.vip = image.vip;
+  side.client_port = image.client_port;
+  side.vip_port = image.vip_port;
+  ASSERT_EQ(put(image), SLUICE_PUT_DONE);
+  auto other = image;
+  other.source_port = htons(41000);
+  end(other);
+  EXPECT_EQ(state_of_flow(), "replica") << "another one from the same port";
+  end(side);
+  EXPECT_EQ(state_of_flow(), "");
+  ASSERT_EQ(put(image), SLUICE_PUT_DONE);
+  client(ACK);
+  make_all_older(60);
+  end(side);
+  EXPECT_EQ(state_of_flow(), "established") << "this node's own";
+}
+
 TEST_P(Replica, OutlivesItsIdleTimeByHalf) {
   const auto image = connection_of_another(protocol());
   const std::uint32_t idle = protocol() == L4::udp ? SLUICE_TIMEOUT_UDP_REPLIED_SECONDS

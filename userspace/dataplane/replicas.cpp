@@ -398,7 +398,7 @@ Result<void> ReplicasOverMaps::run(std::span<sluice_flow_image* const> images,
     for (auto* image : images) {
       if (image->family != family) continue;
       image->result = SLUICE_PUT_NO_MEMBER;
-      if (objects_.set_indices(*image)) ready.push_back(image);
+      if (request == SLUICE_REPLICAS_END || objects_.set_indices(*image)) ready.push_back(image);
     }
     for (auto* image : ready) image->result = SLUICE_PUT_NOT_TRIED;
     for (std::span<sluice_flow_image*> left = ready; !left.empty();) {

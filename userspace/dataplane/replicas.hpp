@@ -57,8 +57,9 @@ class Replicas {
   // exists already and is a replica is refreshed (SLUICE_PUT_REFRESHED), one that has had packets
   // here lately stays as it is (SLUICE_PUT_EXISTS).
   virtual Result<void> put(std::span<sluice_flow_image> images) = 0;
-  // Ends replicas that ended where they lived. A connection that this node has carried packets of
-  // in the last seconds stays, but not for long if it is silent.
+  // Ends replicas that ended where they lived. An image may have only family, protocol and the
+  // client's side (client, vip and their ports), and the rest zero. A connection that this node has
+  // carried packets of in the last seconds stays, but not for long if it is silent.
   virtual Result<void> end(std::span<const sluice_flow_image> images) = 0;
   // Reads one more part of this node's own (not replicated) confirmed connections into `images`
   // (replacing what is there; it may be empty although more follow), for a peer that joins;
