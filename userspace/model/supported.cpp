@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "model/checks.hpp"
+#include "model/limits.hpp"
 #include "model/names.hpp"
 #include "model/vips.hpp"
 

@@ -44,7 +44,8 @@ struct Supported {
   std::set<MonitorType> monitor_types = {
       MonitorType::http, MonitorType::https,     MonitorType::ping,        MonitorType::tcp,
       MonitorType::sctp, MonitorType::tls_hello, MonitorType::udp_connect, MonitorType::external};
-  std::set<std::string> checks;  // that EXTERNAL monitors may name: those that this node declares
+  std::set<std::string> checks =
+      {};  // that EXTERNAL monitors may name: those that this node declares
   bool session_persistence = true;
   bool allowed_cidrs = true;
   bool ipv6 = true;
