@@ -2,6 +2,7 @@
 """sluicectl prints what the unmodified openstack client prints of the same objects, byte for byte (YAML: by meaning)."""
 
 import json
+import re
 
 import yaml
 
@@ -76,7 +77,8 @@ class Columns(support.LabTest):
         for words in SHOWS:
             with self.subTest(command=" ".join(words)):
                 theirs, ours = self.both(words)
-                ours = "".join(line for line in ours.splitlines(True) if not any(row in line for row in OURS))
+                row_of_ours = re.compile(rf"""(^\| |"|^ *)({'|'.join(OURS)})( +\||":)""")
+                ours = "".join(line for line in ours.splitlines(True) if not row_of_ours.search(line))
                 self.assertEqual(theirs, ours)
         for words in (SHOWS[0], SHOWS[3]):
             with self.subTest(command=" ".join(words)):
