@@ -642,6 +642,28 @@ TEST_P(ReplicaTcp, OfAPoolThatHashesAndWhoseMembersAnswerDirectlyNobodyIsTold) {
   EXPECT_TRUE(walk().empty());
 }
 
+TEST_P(ReplicaTcp, OfAListenerWithARangeOfPortsIsToldAndKnown) {
+  auto value = listener(pool(), listener_index);
+  value.id.bytes[0] = 7;
+  put_listener(net().vip, 30000, 30099, protocol(), value);
+  const auto to_port = [&](std::uint8_t flags) {
+    auto p = from_client(protocol(), flags);
+    p.destination_port = 30042;
+    return p;
+  };
+  EXPECT_EQ(receive(to_port(SYN)).reason, "flow_created");
+  member(SYN | ACK);
+  receive(to_port(ACK));
+  member(ACK);
+  const auto image = only_change(FlowEvent::begins);
+  EXPECT_EQ(ntohs(image.vip_port), 30042);
+  EXPECT_EQ(image.listener_id.bytes[0], 7);
+  EXPECT_EQ(walk().size(), 1U);
+  forget_flows();
+  ASSERT_EQ(put(image), SLUICE_PUT_DONE);
+  EXPECT_EQ(receive(to_port(ACK)).reason, "forwarded");
+}
+
 TEST_P(ReplicaTcp, ASynMeetsItsMember) {
   const auto image = connection_of_another(protocol());
   ASSERT_EQ(put(image), SLUICE_PUT_DONE);

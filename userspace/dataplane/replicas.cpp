@@ -18,6 +18,7 @@
 #include "base/fd.hpp"
 #include "dataplane/codec.hpp"
 #include "dataplane/flow_images.hpp"
+#include "dataplane/listener_ranges.hpp"
 #include "kernel/libbpf_log.hpp"
 #include "kernel/map.hpp"
 #include "kernel/program.hpp"
@@ -70,6 +71,7 @@ class Objects {
   explicit Objects(const kernel::Program& program)
       : listeners4_(program, "listeners4"),
         listeners6_(program, "listeners6"),
+        ranges_(program, "listener_ranges"),
         members_(program, "members"),
         pools_(program, "pools") {}
 
@@ -123,18 +125,20 @@ class Objects {
       if (!found || !*found || (*found)->index != image.listener_index) return std::nullopt;
       return *found;
     };
-    if (image.family == 4) {
-      sluice_listener4_key key{};
-      key.address = image.vip.ipv4;
-      key.port = image.vip_port;
-      key.protocol = static_cast<std::uint8_t>(protocol);
-      return judged(listeners4_.map.lookup(key));
-    }
-    sluice_listener6_key key{};
-    key.address = image.vip;
-    key.port = image.vip_port;
-    key.protocol = static_cast<std::uint8_t>(protocol);
-    return judged(listeners6_.map.lookup(key));
+    const auto with_port = [&](std::uint16_t port) {
+      if (image.family == 4) {
+        return judged(
+            listeners4_.map.lookup({image.vip.ipv4, htons(port), static_cast<__u8>(protocol), 0}));
+      }
+      return judged(
+          listeners6_.map.lookup({image.vip, htons(port), static_cast<__u8>(protocol), {}}));
+    };
+    const auto port = ntohs(image.vip_port);
+    if (auto found = with_port(port)) return found;
+    const auto ranges =
+        ranges_.map.lookup({image.vip, image.family, static_cast<__u8>(protocol), {}});
+    const auto first = ranges && *ranges ? range_with(**ranges, port) : std::nullopt;
+    return first ? with_port(*first) : std::nullopt;
   }
   bool set_known_indices(sluice_flow_image& image) const {
     const auto listener = listener_indices_.find(bytes_of(image.listener_id));
@@ -163,6 +167,7 @@ class Objects {
 
   Own<kernel::Map<sluice_listener4_key, sluice_listener>> listeners4_;
   Own<kernel::Map<sluice_listener6_key, sluice_listener>> listeners6_;
+  Own<kernel::Map<sluice_ranges_key, sluice_ranges>> ranges_;
   Own<kernel::ArrayMap<sluice_member>> members_;
   Own<kernel::ArrayMap<sluice_pool>> pools_;
   std::map<std::uint32_t, std::optional<sluice_listener>> listeners_by_index_;
