@@ -60,6 +60,9 @@ class Peers(HostsTest):
         self.address("client", "br0", "10.0.0.2/24", "2001:db8::2/64")
         for host, number in self.NODES.items():
             self.address(host, "eth0", f"10.0.0.{number}/24", f"2001:db8::{number}/64")
+        # Sluice gets whole checksums, as from a wire.
+        for host, device in [("client", "br0"), *(("client", f"to-{host}") for host in self.NODES), ("member", "eth0")]:
+            self.run_on(host, "ethtool", "-K", device, "tx", "off")
         self.key = self.directory / "key"
         self.key.write_text("5" * 64 + "\n")
         self.key.chmod(0o600)
@@ -92,8 +95,12 @@ class Peers(HostsTest):
     def start_client(self):
         self.client = subprocess.Popen(self.command("client", "python3", "-c", CLIENT), stdin=subprocess.PIPE,
                                        stdout=subprocess.PIPE, text=True)
-        self.addCleanup(self.client.kill)
+        self.addCleanup(self.end_client)
         return self.client.stdout.readline()
+
+    def end_client(self):
+        self.client.kill()
+        self.client.communicate()
 
     def ask(self):
         self.client.stdin.write("again\n")
