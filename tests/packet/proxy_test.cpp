@@ -1,7 +1,9 @@
 // PROXY protocol, version 2: a connection to a PROXYV2 pool's member begins with a header that
 // names the client. Numbers here: the client's SYN is 1000, so its first byte F is 1001; the
 // member's SYN is 5000.
+#include <arpa/inet.h>
 #include <bpf/bpf.h>
+#include <sys/socket.h>
 
 #include "maps/proxy.h"
 #include "packet/traffic.hpp"
