@@ -1,8 +1,8 @@
 #!/usr/bin/python3
-"""UDP echo: udp_echo.py serve PORT | ask ADDRESS PORT SOCKETS SIZE | talk ADDRESS PORT
+"""UDP echo: udp_echo.py serve PORT | ask ADDRESS PORT SOCKETS SIZE [FIRST] | talk ADDRESS PORT
 
 A datagram is returned with the server's host name and a space before it. `ask` sends one datagram of SIZE bytes
-from each of SOCKETS new sockets and prints, as JSON, who answered each (null: nobody within half a minute, or something
+from each of SOCKETS new sockets (of the ports from FIRST on) and prints, as JSON, who answered each (null: nobody within half a minute, or something
 else than what was sent). `talk` sends a datagram every 20 ms, ten per socket, the last of each longer than the MTU, until
 stdin is closed, and prints how many were asked, answered, and answered with something else.
 """
@@ -30,12 +30,13 @@ def serve(port):
         server.sendmsg([name + b" " + data], asked, 0, peer)
 
 
-def ask(address, port, sockets, size):
+def ask(address, port, sockets, size, first=0):
     answers = []
     for number in range(sockets):
         data = random.Random(number).randbytes(size)
         with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as client:
             client.settimeout(30)
+            client.bind(("", first and first + number))
             client.connect((address, port))
             try:
                 client.send(data)
@@ -76,4 +77,4 @@ if __name__ == "__main__":
     elif sys.argv[1] == "talk":
         talk(sys.argv[2], int(sys.argv[3]))
     else:
-        ask(sys.argv[2], *map(int, sys.argv[3:6]))
+        ask(sys.argv[2], *map(int, sys.argv[3:7]))
