@@ -97,11 +97,15 @@ __noinline int range_begin(int family, const struct tuple *client)
 	/* The last range that begins at the port or below it. Without branches, because the verifier would follow all
 	 * ways through the table: a difference below zero has its highest bit set. */
 	for (__u32 step = SLUICE_RANGES_ROOM / 2; step; step /= 2) {
-		__u64 next = at + step, begin = all->ranges[next % SLUICE_RANGES_ROOM].first;
-		__u64 is_one = (next - all->count) & (begin - port - 1);
+		__u64 next = at + step, place = next, begin, is_one;
 
+		/* The compiler knows that it is small and would leave out the mask, which the verifier of 6.1 needs. */
+		asm volatile("" : "+r"(place));
+		begin = all->ranges[place % SLUICE_RANGES_ROOM].first;
+		is_one = (next - all->count) & (begin - port - 1);
 		at += step & -(__u32)(is_one >> 63);
 	}
+	asm volatile("" : "+r"(at));
 	found = &all->ranges[at % SLUICE_RANGES_ROOM];
 	if (port < found->first || port > found->last)
 		return 0;
