@@ -333,11 +333,13 @@ static __always_inline __u64 describe_client(int family, const struct tuple *cli
 /* Moves the packet's headers (`bytes`, from the frame's first on) toward the front by the header's length. */
 static __always_inline bool make_room(struct xdp_md *ctx, struct proxy_work *work, __u32 bytes, __u32 room)
 {
-	if (bytes == 0 || bytes > sizeof(work->headers) || bpf_xdp_adjust_head(ctx, -(int)room))
+	__u32 last = bytes - 1;
+
+	if (last >= sizeof(work->headers) || bpf_xdp_adjust_head(ctx, -(int)room))
 		return false;
-	asm volatile("" : "+r"(bytes));
-	if (bytes == 0 || bytes > sizeof(work->headers))
-		return false;
+	/* Between 1 and the buffer's size, in a way that the verifier of 6.1 follows, too: compilers join comparisons. */
+	asm volatile("" : "+r"(last));
+	bytes = last % sizeof(work->headers) + 1;
 	return !bpf_xdp_load_bytes(ctx, room, work->headers, bytes) && !bpf_xdp_store_bytes(ctx, 0, work->headers, bytes);
 }
 

@@ -13,18 +13,18 @@
  * rest may be of an IPv6 packet that came before; the map compares all of it. */
 SLUICE_STATIC_ASSERT(sizeof(struct tuple) == sizeof(struct sluice_proxy_key));
 
-static __always_inline struct sluice_proxy_key proxy_key4(const struct tuple *client)
+static __always_inline void proxy_key_of(int family, const struct tuple *client, struct sluice_proxy_key *key)
 {
-	struct sluice_proxy_key key;
-
-	/* An initializer that names one member of a union leaves the rest of its bytes as they are. */
-	__builtin_memset(&key, 0, sizeof(key));
-	key.client.ipv4 = client->source.ipv4;
-	key.vip.ipv4 = client->destination.ipv4;
-	key.client_port = client->source_port;
-	key.vip_port = client->destination_port;
-	key.protocol = SLUICE_FLOW_TCP;
-	return key;
+	__builtin_memset(key, 0, sizeof(*key));
+	key->client.words[0] = client->source.words[0];
+	key->vip.words[0] = client->destination.words[0];
+	for (int i = 1; i < 4 && family == FAMILY6; i++) {
+		key->client.words[i] = client->source.words[i];
+		key->vip.words[i] = client->destination.words[i];
+	}
+	key->client_port = client->source_port;
+	key->vip_port = client->destination_port;
+	key->protocol = SLUICE_FLOW_TCP;
 }
 
 /* Says whether this flow's member is of a PROXYV2 pool. */
@@ -36,33 +36,26 @@ static __always_inline bool flow_is_proxied(__u64 state)
 	return member && member->flags & SLUICE_MEMBER_PROXY;
 }
 
+/* `client` lies in a map: kernel 6.1 takes no other memory that a function was given as a key. */
 static __always_inline struct sluice_proxy_pending *proxy_find(int family, const struct tuple *client)
 {
 	struct sluice_proxy_key key;
 
 	if (family == FAMILY6)
 		return bpf_map_lookup_elem(&proxy_pending, client);
-	key = proxy_key4(client);
+	proxy_key_of(family, client, &key);
 	return bpf_map_lookup_elem(&proxy_pending, &key);
 }
 
 /* Not inlined, because its callers have no stack left for a key. */
-__noinline int proxy_forget4(const struct tuple *client)
+__noinline int proxy_forget(int family, const struct tuple *client)
 {
 	struct sluice_proxy_key key;
 
 	if (!client)
 		return 0;
-	key = proxy_key4(client);
+	proxy_key_of(family, client, &key);
 	return bpf_map_delete_elem(&proxy_pending, &key);
-}
-
-static __always_inline void proxy_forget(int family, const struct tuple *client)
-{
-	if (family == FAMILY4)
-		proxy_forget4(client);
-	else
-		bpf_map_delete_elem(&proxy_pending, client);
 }
 
 /* Removes the entry of a connection that is removed, given its forward slot's state. */
@@ -73,14 +66,18 @@ static __always_inline void proxy_forget_removed(int family, const struct tuple 
 		proxy_forget(family, client);
 }
 
-/* Changes an entry, or adds one. */
-static __always_inline bool proxy_expect_by(const void *key, __u32 first, __u32 flags)
+/* Adds or changes an entry; the client's first byte has the number `first`. False: there is no room. */
+__noinline int proxy_expect(int family, const struct tuple *client, __u32 first, __u32 flags)
 {
-	struct sluice_proxy_pending fresh = {.first = first, .jiffies = clock_jiffies(), .flags = flags};
-	struct sluice_proxy_pending *known = bpf_map_lookup_elem(&proxy_pending, key);
+	struct sluice_proxy_pending fresh = {.first = first, .jiffies = clock_jiffies(), .flags = flags}, *known;
+	struct sluice_proxy_key key;
 
+	if (!client)
+		return false;
+	proxy_key_of(family, client, &key);
+	known = bpf_map_lookup_elem(&proxy_pending, &key);
 	if (!known)
-		return !bpf_map_update_elem(&proxy_pending, key, &fresh, BPF_ANY);
+		return !bpf_map_update_elem(&proxy_pending, &key, &fresh, BPF_ANY);
 	known->jiffies = fresh.jiffies;
 	if (known->first == first) {
 		known->flags |= flags;
@@ -92,27 +89,6 @@ static __always_inline bool proxy_expect_by(const void *key, __u32 first, __u32 
 	known->flags = flags;
 	known->first = first;
 	return true;
-}
-
-__noinline int proxy_expect4(const struct tuple *client, __u32 first, __u32 flags)
-{
-	struct sluice_proxy_key key;
-
-	if (!client)
-		return false;
-	key = proxy_key4(client);
-	return proxy_expect_by(&key, first, flags);
-}
-
-__noinline int proxy_expect6(const struct tuple *client, __u32 first, __u32 flags)
-{
-	return client && proxy_expect_by(client, first, flags);
-}
-
-/* Notes that the client's first byte has the number `first`. False: there is no room. */
-static __always_inline bool proxy_expect(int family, const struct tuple *client, __u32 first, __u32 flags)
-{
-	return family == FAMILY4 ? proxy_expect4(client, first, flags) : proxy_expect6(client, first, flags);
 }
 
 /* Removes an entry that nobody has used for long. */
