@@ -456,35 +456,28 @@ __noinline int put_image6(const struct sluice_flow_image *r, __u32 own)
 	return r ? put_image(FAMILY6, r, own) : SLUICE_PUT_UNFIT;
 }
 
-static __always_inline long put_next(int family, __u32 n, struct sluice_flow_batch *batch)
+static long put_next(__u32 n, struct sluice_flow_batch **to_put)
 {
+	struct sluice_flow_batch *batch = *to_put;
 	struct sluice_flow_image *r;
 
 	if (n >= SLUICE_BATCH_IMAGES)
 		return 1;
 	r = &batch->images[n];
-	r->result = family == FAMILY4 ? put_image4(r, batch->own) : put_image6(r, batch->own);
+	r->result = batch->family == FAMILY6 ? put_image6(r, batch->own) : put_image4(r, batch->own);
 	return 0;
-}
-
-static long put_next4(__u32 n, struct sluice_flow_batch **batch)
-{
-	return put_next(FAMILY4, n, *batch);
-}
-
-static long put_next6(__u32 n, struct sluice_flow_batch **batch)
-{
-	return put_next(FAMILY6, n, *batch);
 }
 
 __noinline int put_all(struct sluice_flow_batch *batch)
 {
 	if (batch)
-		bpf_loop(batch->count, batch->family == FAMILY6 ? put_next6 : put_next4, &batch, 0);
+		bpf_loop(batch->count, put_next, &batch, 0);
 	return 0;
 }
 
-static __always_inline void flow_put_batch(int family, struct sluice_flow_batch *batch)
+/* Has `all` carry out the batch while no flow is moved. */
+static __always_inline void flow_batch_in_stillness(int family, struct sluice_flow_batch *batch,
+						    int (*all)(struct sluice_flow_batch *batch))
 {
 	batch->status = SLUICE_BATCH_VERSION;
 	if (batch->version != SLUICE_FLOW_IMAGE_VERSION)
@@ -492,9 +485,17 @@ static __always_inline void flow_put_batch(int family, struct sluice_flow_batch 
 	batch->status = SLUICE_BATCH_BUSY;
 	if (!area_keep_still(family))
 		return;
-	put_all(batch);
+	all(batch);
 	area_let_move(family);
 	batch->status = SLUICE_BATCH_DONE;
+}
+
+static __always_inline void flow_batch_run(struct sluice_flow_batch *batch, int (*all)(struct sluice_flow_batch *batch))
+{
+	if (batch->family == FAMILY6)
+		flow_batch_in_stillness(FAMILY6, batch, all);
+	else
+		flow_batch_in_stillness(FAMILY4, batch, all);
 }
 
 #endif

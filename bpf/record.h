@@ -291,19 +291,29 @@ static __always_inline __u32 end_by_member(__u64 state, __u32 end)
 	return member->flags & SLUICE_MEMBER_FAILED ? SLUICE_RECORD_MEMBER_DOWN : end;
 }
 
-static __always_inline int record_removal_for(enum record_reader reader, int family, const struct tuple *client,
-					      const struct tuple *twin, __u64 state, __u32 end)
+/* Records an event of a connection that is found by its two tuples alone: its flow may be gone. `idle_seconds`: for how
+ * long it has been silent, where it is refreshed. */
+static __always_inline int record_from_tuples(enum record_reader reader, int family, const struct tuple *client,
+					      const struct tuple *twin, __u64 state, __u32 event, __u32 end,
+					      __u32 idle_seconds)
 {
 	struct sluice_record *r = record_reserve(family, reader);
 
 	if (!r)
 		return record_is_lost(reader);
-	record_describe(family, r, state, SLUICE_RECORD_ENDS, end_by_member(state, end));
+	record_describe(family, r, state, event, end);
+	r->handshake_microseconds = idle_seconds;
 	record_client(family, r, client);
 	record_twin(family, r, twin);
 	record_direct_member(family, r, state);
 	bpf_ringbuf_submit(r, BPF_RB_NO_WAKEUP);
 	return 0;
+}
+
+static __always_inline int record_removal_for(enum record_reader reader, int family, const struct tuple *client,
+					      const struct tuple *twin, __u64 state, __u32 end)
+{
+	return record_from_tuples(reader, family, client, twin, state, SLUICE_RECORD_ENDS, end_by_member(state, end), 0);
 }
 
 /* A replica's removal is nobody's news, and one that lives on another node has not ended. */
@@ -342,17 +352,8 @@ static __always_inline void record_removal(int family, const struct tuple *clien
 static __always_inline int record_refresh_in(int family, const struct tuple *client, const struct tuple *twin, __u64 state,
 					     __u32 idle_seconds)
 {
-	struct sluice_record *r = record_reserve(family, RECORD_TOLD);
-
-	if (!r)
-		return record_is_lost(RECORD_TOLD);
-	record_describe(family, r, state, SLUICE_RECORD_REFRESHED, SLUICE_RECORD_NO_END);
-	r->handshake_microseconds = idle_seconds;
-	record_client(family, r, client);
-	record_twin(family, r, twin);
-	record_direct_member(family, r, state);
-	bpf_ringbuf_submit(r, BPF_RB_NO_WAKEUP);
-	return 0;
+	return record_from_tuples(RECORD_TOLD, family, client, twin, state, SLUICE_RECORD_REFRESHED, SLUICE_RECORD_NO_END,
+				  idle_seconds);
 }
 
 __noinline int record_refresh4(const struct tuple *client, const struct tuple *twin, __u64 state, __u32 idle_seconds)

@@ -228,48 +228,26 @@ __noinline int replica_end6(const struct sluice_flow_image *r)
 	return r ? replica_end(FAMILY6, r) : SLUICE_PUT_UNFIT;
 }
 
-static __always_inline long replica_next(int family, __u32 n, struct sluice_flow_batch *batch)
+static long replica_next(__u32 n, struct sluice_flow_batch **to_carry_out)
 {
+	struct sluice_flow_batch *batch = *to_carry_out;
 	struct sluice_flow_image *r;
 
 	if (n >= SLUICE_BATCH_IMAGES)
 		return 1;
 	r = &batch->images[n];
 	if (batch->request == SLUICE_REPLICAS_END)
-		r->result = family == FAMILY4 ? replica_end4(r) : replica_end6(r);
+		r->result = batch->family == FAMILY6 ? replica_end6(r) : replica_end4(r);
 	else
-		r->result = replica_put(family, r);
+		r->result = batch->family == FAMILY6 ? replica_put(FAMILY6, r) : replica_put(FAMILY4, r);
 	return 0;
-}
-
-static long replica_next4(__u32 n, struct sluice_flow_batch **batch)
-{
-	return replica_next(FAMILY4, n, *batch);
-}
-
-static long replica_next6(__u32 n, struct sluice_flow_batch **batch)
-{
-	return replica_next(FAMILY6, n, *batch);
 }
 
 __noinline int replicas_all(struct sluice_flow_batch *batch)
 {
 	if (batch)
-		bpf_loop(batch->count, batch->family == FAMILY6 ? replica_next6 : replica_next4, &batch, 0);
+		bpf_loop(batch->count, replica_next, &batch, 0);
 	return 0;
-}
-
-static __always_inline void flow_replicas_batch(int family, struct sluice_flow_batch *batch)
-{
-	batch->status = SLUICE_BATCH_VERSION;
-	if (batch->version != SLUICE_FLOW_IMAGE_VERSION)
-		return;
-	batch->status = SLUICE_BATCH_BUSY;
-	if (!area_keep_still(family))
-		return;
-	replicas_all(batch);
-	area_let_move(family);
-	batch->status = SLUICE_BATCH_DONE;
 }
 
 #endif

@@ -447,10 +447,7 @@ int flow_walk(struct sluice_flow_batch *batch)
 SEC("syscall")
 int flow_put(struct sluice_flow_batch *batch)
 {
-	if (batch->family == FAMILY6)
-		flow_put_batch(FAMILY6, batch);
-	else
-		flow_put_batch(FAMILY4, batch);
+	flow_batch_run(batch, put_all);
 	return 0;
 }
 
@@ -458,10 +455,7 @@ int flow_put(struct sluice_flow_batch *batch)
 SEC("syscall")
 int flow_replicas(struct sluice_flow_batch *batch)
 {
-	if (batch->family == FAMILY6)
-		flow_replicas_batch(FAMILY6, batch);
-	else
-		flow_replicas_batch(FAMILY4, batch);
+	flow_batch_run(batch, replicas_all);
 	return 0;
 }
 
