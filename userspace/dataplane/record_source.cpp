@@ -11,6 +11,7 @@
 #include "base/fd.hpp"
 #include "dataplane/codec.hpp"
 #include "dataplane/listener_ranges.hpp"
+#include "dataplane/own_map.hpp"
 #include "kernel/libbpf_log.hpp"
 #include "kernel/map.hpp"
 #include "kernel/object.hpp"
@@ -23,19 +24,6 @@ namespace {
 
 constexpr const char* older = "the data plane's program is older than records";
 constexpr const char* upgrade = "run: sluice-loader upgrade";
-
-struct CloseRing {
-  void operator()(ring_buffer* ring) const { ring_buffer__free(ring); }
-};
-
-// A map with a descriptor of its own.
-template <typename Map>
-struct Own {
-  Own(const kernel::Program& program, const char* name)
-      : fd(duplicate(program.map_fd(name))), map(fd.get(), name) {}
-  UniqueFd fd;
-  Map map;
-};
 
 class SourceOverMaps : public records::Source {
  public:
@@ -108,12 +96,12 @@ class SourceOverMaps : public records::Source {
   }
 
   UniqueFd records_;
-  Own<kernel::CounterMap<std::uint64_t>> losses_;
-  Own<kernel::Map<sluice_listener4_key, sluice_listener>> listeners4_;
-  Own<kernel::Map<sluice_listener6_key, sluice_listener>> listeners6_;
-  Own<kernel::Map<sluice_ranges_key, sluice_ranges>> ranges_;
-  Own<kernel::Map<std::uint32_t, sluice_member>> members_;
-  std::unique_ptr<ring_buffer, CloseRing> ring_;
+  OwnMap<kernel::CounterMap<std::uint64_t>> losses_;
+  OwnMap<kernel::Map<sluice_listener4_key, sluice_listener>> listeners4_;
+  OwnMap<kernel::Map<sluice_listener6_key, sluice_listener>> listeners6_;
+  OwnMap<kernel::Map<sluice_ranges_key, sluice_ranges>> ranges_;
+  OwnMap<kernel::Map<std::uint32_t, sluice_member>> members_;
+  Ring ring_;
   const Take* take_ = nullptr;
 };
 

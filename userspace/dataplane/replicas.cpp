@@ -19,6 +19,7 @@
 #include "dataplane/codec.hpp"
 #include "dataplane/flow_images.hpp"
 #include "dataplane/listener_ranges.hpp"
+#include "dataplane/own_map.hpp"
 #include "kernel/libbpf_log.hpp"
 #include "kernel/map.hpp"
 #include "kernel/program.hpp"
@@ -44,19 +45,6 @@ std::uint8_t phase_of(std::uint64_t state) {
 std::uint64_t state_of(std::uint8_t phase) {
   return phase * SLUICE_FLOW_REPLIED;
 }
-
-struct CloseRing {
-  void operator()(ring_buffer* ring) const { ring_buffer__free(ring); }
-};
-
-// A map with a descriptor of its own.
-template <typename Map>
-struct Own {
-  Own(const kernel::Program& program, const char* name)
-      : fd(duplicate(program.map_fd(name))), map(fd.get(), name) {}
-  UniqueFd fd;
-  Map map;
-};
 
 using IdBytes = std::array<std::uint8_t, sizeof(sluice_id)>;
 IdBytes bytes_of(const sluice_id& id) {
@@ -165,11 +153,11 @@ class Objects {
     }
   }
 
-  Own<kernel::Map<sluice_listener4_key, sluice_listener>> listeners4_;
-  Own<kernel::Map<sluice_listener6_key, sluice_listener>> listeners6_;
-  Own<kernel::Map<sluice_ranges_key, sluice_ranges>> ranges_;
-  Own<kernel::ArrayMap<sluice_member>> members_;
-  Own<kernel::ArrayMap<sluice_pool>> pools_;
+  OwnMap<kernel::Map<sluice_listener4_key, sluice_listener>> listeners4_;
+  OwnMap<kernel::Map<sluice_listener6_key, sluice_listener>> listeners6_;
+  OwnMap<kernel::Map<sluice_ranges_key, sluice_ranges>> ranges_;
+  OwnMap<kernel::ArrayMap<sluice_member>> members_;
+  OwnMap<kernel::ArrayMap<sluice_pool>> pools_;
   std::map<std::uint32_t, std::optional<sluice_listener>> listeners_by_index_;
   std::map<std::uint32_t, std::optional<sluice_member>> members_by_index_;
   std::map<IdBytes, std::uint32_t> listener_indices_, member_indices_;
@@ -344,9 +332,9 @@ class ReplicasOverMaps : public Replicas {
 
   Objects objects_;
   UniqueFd replicas_, walk_, changes_;
-  Own<kernel::CounterMap<std::uint64_t>> losses_;
-  Own<kernel::ArrayMap<std::uint64_t>> fleet_;
-  std::unique_ptr<ring_buffer, CloseRing> ring_;
+  OwnMap<kernel::CounterMap<std::uint64_t>> losses_;
+  OwnMap<kernel::ArrayMap<std::uint64_t>> fleet_;
+  Ring ring_;
   std::unique_ptr<sluice_flow_batch> batch_ = std::make_unique<sluice_flow_batch>();
   std::unique_ptr<sluice_flow_batch> walked_ = std::make_unique<sluice_flow_batch>();
   bool indices_are_outdated_ = false;  // found by the last run

@@ -1,36 +1,18 @@
 #include "records/ipfix_collector.hpp"
 
-#include <netinet/in.h>
-#include <sys/socket.h>
-
-#include <boost/asio/ip/udp.hpp>
-#include <cerrno>
+#include "records/datagrams.hpp"
 
 namespace sluice::records {
 
 Result<IpfixCollector> IpfixCollector::open(const TcpAddress& address, std::uint32_t domain) {
-  const boost::asio::ip::udp::endpoint endpoint(address.address, address.port);
-  UniqueFd socket(
-      ::socket(endpoint.data()->sa_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  // There may be no way to it yet: then datagrams fail until there is one.
-  if (!socket ||
-      (::connect(socket.get(), endpoint.data(), static_cast<socklen_t>(endpoint.size())) != 0 &&
-       errno != ENETUNREACH && errno != EHOSTUNREACH))
-    return fail_errno(errno, "open a socket to the collector " + address.to_string());
-  return IpfixCollector(std::move(socket), domain);
+  auto socket = udp_socket_to(address, "the collector");
+  if (!socket) return tl::unexpected(std::move(socket.error()));
+  return IpfixCollector(std::move(*socket), domain);
 }
 
 void IpfixCollector::send(const Bytes& message) {
-  // A collector that is not there is told by an earlier datagram's error, which must not cost this
-  // one.
-  for (int i = 0; i < 2; ++i) {
-    if (::send(socket_.get(), message.data(), message.size(), MSG_NOSIGNAL) >= 0) {
-      ++datagrams_;
-      return;
-    }
-    if (errno != ECONNREFUSED) break;
-  }
-  ++failures_;
+  const iovec part{const_cast<std::uint8_t*>(message.data()), message.size()};
+  ++(send_datagram(socket_.get(), std::span(&part, 1)) ? datagrams_ : failures_);
 }
 
 void IpfixCollector::add(const Connection& connection, std::int64_t wall_offset) {

@@ -3,16 +3,15 @@
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
 #include <sys/un.h>
 #include <syslog.h>
 #include <unistd.h>
 
 #include <array>
-#include <boost/asio/ip/udp.hpp>
 #include <cerrno>
-#include <cstring>
 #include <ctime>
+
+#include "records/datagrams.hpp"
 
 namespace sluice::records {
 namespace {
@@ -53,33 +52,19 @@ Result<Syslog> Syslog::open_local(std::string path) {
 }
 
 Result<Syslog> Syslog::open(const TcpAddress& server, std::string host) {
-  const boost::asio::ip::udp::endpoint endpoint(server.address, server.port);
-  UniqueFd socket(
-      ::socket(endpoint.data()->sa_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  // There may be no way to it yet: then messages fail until there is one.
-  if (!socket ||
-      (::connect(socket.get(), endpoint.data(), static_cast<socklen_t>(endpoint.size())) != 0 &&
-       errno != ENETUNREACH && errno != EHOSTUNREACH))
-    return fail_errno(errno, "open a socket to the syslog server " + server.to_string());
-  return Syslog(std::move(socket), {}, std::move(host));
+  auto socket = udp_socket_to(server, "the syslog server");
+  if (!socket) return tl::unexpected(std::move(socket.error()));
+  return Syslog(std::move(*socket), {}, std::move(host));
 }
 
 bool Syslog::send_one(std::string_view head, std::string_view line) {
-  std::array<iovec, 2> parts{{{const_cast<char*>(head.data()), head.size()},
-                              {const_cast<char*>(line.data()), line.size()}}};
-  msghdr message{};
-  message.msg_iov = parts.data();
-  message.msg_iovlen = parts.size();
-  // A server that is not there is told by an earlier message's error, which must not cost this one;
-  // a syslog that was restarted has another socket behind the path.
-  for (int i = 0; i < 2; ++i) {
-    if (::sendmsg(socket_.get(), &message, MSG_NOSIGNAL) >= 0) return true;
-    if (path_.empty() ? errno != ECONNREFUSED
-                      : (errno != ECONNREFUSED && errno != ENOTCONN && errno != EDESTADDRREQ) ||
-                            !connect_local(socket_.get(), path_))
-      break;
-  }
-  return false;
+  const std::array<iovec, 2> parts{{{const_cast<char*>(head.data()), head.size()},
+                                    {const_cast<char*>(line.data()), line.size()}}};
+  if (send_datagram(socket_.get(), parts)) return true;
+  // A syslog that was restarted has another socket behind the path.
+  const bool is_gone = errno == ECONNREFUSED || errno == ENOTCONN || errno == EDESTADDRREQ;
+  return !path_.empty() && is_gone && connect_local(socket_.get(), path_) &&
+         send_datagram(socket_.get(), parts);
 }
 
 void Syslog::send(std::string_view lines, std::int64_t wall_nanoseconds) {
