@@ -49,6 +49,18 @@ class Direct : public AllProtocols {
     }
     return frame;
   }
+  // The MTU that a sender is told whose packet does not fit into the tunnel to a member behind a
+  // narrow way.
+  int told_mtu(sluice_forwarding_mode mode) {
+    use_mode(mode, protocol(), {net().narrow_member});
+    EXPECT_EQ(receive(from_client(protocol())).reason, "flow_created");
+    auto large = from_client(protocol(), ACK);
+    large.data = Bytes(1400);
+    const auto out = receive(large);
+    EXPECT_EQ(out.reason, "too_big_sent");
+    const std::size_t at = family() == 4 ? 14 + 20 + 6 : 14 + 40 + 6;
+    return out.frame[at] << 8 | out.frame[at + 1];
+  }
 };
 FOR_ALL_PROTOCOLS(Direct);
 
@@ -124,14 +136,7 @@ TEST_P(Direct, GuePutsAUdpHeaderBetweenTheTwoAndTheMemberMayBeAnywhere) {
 }
 
 TEST_P(Direct, GueTellsTheMtuThatTheTunnelLeaves) {
-  use_mode(SLUICE_GUE, protocol(), {net().narrow_member});
-  ASSERT_EQ(receive(from_client(protocol())).reason, "flow_created");
-  auto large = from_client(protocol(), ACK);
-  large.data = Bytes(1400);
-  const auto out = receive(large);
-  EXPECT_EQ(out.reason, "too_big_sent");
-  const std::size_t mtu = family() == 4 ? 14 + 20 + 6 : 14 + 40 + 6;
-  EXPECT_EQ(out.frame[mtu] << 8 | out.frame[mtu + 1], family() == 4 ? 1372 : 1352);
+  EXPECT_EQ(told_mtu(SLUICE_GUE), family() == 4 ? 1372 : 1352);
 }
 
 // What tells connections apart in front of a member: the UDP source port, or the outer source.
@@ -178,14 +183,7 @@ TEST_P(Direct, IpipFollowsANewGenerationOfNextHops) {
 }
 
 TEST_P(Direct, IpipTellsTheMtuThatTheTunnelLeaves) {
-  use_mode(SLUICE_IPIP, protocol(), {net().narrow_member});
-  ASSERT_EQ(receive(from_client(protocol())).reason, "flow_created");
-  auto large = from_client(protocol(), ACK);
-  large.data = Bytes(1400);
-  const auto out = receive(large);
-  EXPECT_EQ(out.reason, "too_big_sent");
-  const std::size_t mtu = family() == 4 ? 14 + 20 + 6 : 14 + 40 + 6;
-  EXPECT_EQ(out.frame[mtu] << 8 | out.frame[mtu + 1], family() == 4 ? 1380 : 1360);
+  EXPECT_EQ(told_mtu(SLUICE_IPIP), family() == 4 ? 1380 : 1360);
 }
 
 // The kernel drops packets that arrive from one of its own addresses, so such a tunnel starts at

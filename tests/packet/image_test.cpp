@@ -14,7 +14,7 @@
 
 #include "dataplane/flow_images.hpp"
 #include "dataplane/flow_list.hpp"
-#include "packet/traffic.hpp"
+#include "packet/identified.hpp"
 
 namespace sluice::test {
 namespace {
@@ -22,20 +22,7 @@ namespace {
 using dataplane::Counted;
 using Images = std::vector<sluice_flow_image>;
 
-constexpr std::uint32_t listener_index = 9;
-
-// What counts a listener's connections.
-struct Counts {
-  std::uint64_t opened = 0, ended = 0;
-  std::uint32_t active = 0, confirmed = 0, half_open = 0;
-  bool operator==(const Counts&) const = default;
-};
-std::ostream& operator<<(std::ostream& out, const Counts& c) {
-  return out << c.opened << " opened, " << c.ended << " ended, " << c.active << " active, "
-             << c.confirmed << " confirmed, " << c.half_open << " half-open";
-}
-
-class ImageTest : public Traffic {
+class ImageTest : public Identified {
  protected:
   void SetUp() override {
     Traffic::SetUp();
@@ -48,27 +35,6 @@ class ImageTest : public Traffic {
   void TearDown() override {
     forget_flows();
     Traffic::TearDown();
-  }
-
-  // Lets the protocol's listener and its members have ids, as the controller's have.
-  void name_objects(L4 protocol, sluice_forwarding_mode mode) {
-    use_mode(mode, protocol);
-    auto value = listener(pool(protocol), listener_index);
-    value.id.bytes[0] = static_cast<std::uint8_t>(protocol);
-    put_listener(net().vip, listener_port(protocol), protocol, value);
-    for (const int number : {1, 2})
-      change_member(number, protocol, [&](sluice_member& member) {
-        member.id.bytes[0] = static_cast<std::uint8_t>(number);
-        member.id.bytes[15] = static_cast<std::uint8_t>(protocol);
-      });
-  }
-  template <typename Change>
-  void change_member(int number, L4 protocol, Change change) {
-    const auto index = member_index(number, protocol);
-    sluice_member member{};
-    ASSERT_EQ(bpf_map_lookup_elem(map("members"), &index, &member), 0) << std::strerror(errno);
-    change(member);
-    ASSERT_EQ(bpf_map_update_elem(map("members"), &index, &member, BPF_ANY), 0);
   }
 
   Images walk() {
@@ -114,16 +80,6 @@ class ImageTest : public Traffic {
   }
   std::uint32_t family_number() const { return static_cast<std::uint32_t>(family()); }
 
-  Counts counts() {
-    const auto counters = listener_counters(listener_index);
-    return {counters.flows_opened, counters.flows_ended, number_in("listener_active"),
-            number_in("listener_confirmed"), number_in("listener_half_open")};
-  }
-  std::uint32_t number_in(const char* name) {
-    std::uint32_t value = 0;
-    EXPECT_EQ(bpf_map_lookup_elem(map(name), &listener_index, &value), 0);
-    return value;
-  }
   std::uint64_t half_open() {
     const std::uint32_t which = family() == 4 ? 0 : 1;
     sluice_half_open value{};

@@ -14,7 +14,7 @@
 #include "dataplane/flow_list.hpp"
 #include "dataplane/replicas.hpp"
 #include "maps/replica.h"
-#include "packet/traffic.hpp"
+#include "packet/identified.hpp"
 
 namespace sluice::test {
 namespace {
@@ -25,21 +25,9 @@ using dataplane::Replicas;
 using Images = std::vector<sluice_flow_image>;
 using namespace std::chrono_literals;
 
-constexpr std::uint32_t listener_index = 9;
-
-struct Counts {
-  std::uint64_t opened = 0, ended = 0;
-  std::uint32_t active = 0, confirmed = 0, half_open = 0;
-  bool operator==(const Counts&) const = default;
-};
-std::ostream& operator<<(std::ostream& out, const Counts& c) {
-  return out << c.opened << " opened, " << c.ended << " ended, " << c.active << " active, "
-             << c.confirmed << " confirmed, " << c.half_open << " half-open";
-}
-
 // One data plane stands for two nodes: what a connection was told as is put into it again after its
 // tables were emptied.
-class ReplicaTest : public Traffic {
+class ReplicaTest : public Identified {
  protected:
   void SetUp() override {
     Traffic::SetUp();
@@ -63,23 +51,11 @@ class ReplicaTest : public Traffic {
     return {.flows = 1U << 12, .flows6 = 1U << 12};
   }
 
-  // All connections of the protocol go to member 1. Listener and members have ids, as the
-  // controller's have.
+  // All connections of the protocol go to member 1.
   void use(sluice_forwarding_mode mode, L4 protocol) {
-    use_mode(mode, protocol);
+    name_objects(protocol, mode);
     keeps_client_ = mode != SLUICE_FULLNAT;
     put_pool(pool(protocol), mode, {member_index(1, protocol)});
-    auto value = listener(pool(protocol), listener_index);
-    value.id.bytes[0] = static_cast<std::uint8_t>(protocol);
-    put_listener(net().vip, listener_port(protocol), protocol, value);
-    for (const int number : {1, 2}) {
-      const auto index = member_index(number, protocol);
-      sluice_member member{};
-      ASSERT_EQ(bpf_map_lookup_elem(map("members"), &index, &member), 0) << std::strerror(errno);
-      member.id.bytes[0] = static_cast<std::uint8_t>(number);
-      member.id.bytes[15] = static_cast<std::uint8_t>(protocol);
-      ASSERT_EQ(bpf_map_update_elem(map("members"), &index, &member, BPF_ANY), 0);
-    }
   }
   std::vector<FlowChange> changes() {
     auto taken = replicas_->take(1U << 20);
@@ -153,17 +129,6 @@ class ReplicaTest : public Traffic {
     EXPECT_TRUE(dataplane::for_each_flow(program(), {}, {}, visit));
     return state;
   }
-  Counts counts() {
-    const auto counters = listener_counters(listener_index);
-    return {counters.flows_opened, counters.flows_ended, number_in("listener_active"),
-            number_in("listener_confirmed"), number_in("listener_half_open")};
-  }
-  std::uint32_t number_in(const char* name) {
-    std::uint32_t value = 0;
-    EXPECT_EQ(bpf_map_lookup_elem(map(name), &listener_index, &value), 0);
-    return value;
-  }
-
   std::unique_ptr<Replicas> replicas_;
   bool keeps_client_ = false, answers_directly_ = false;
 };
