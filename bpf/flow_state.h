@@ -121,9 +121,7 @@ static __always_inline __u64 state_after(__u64 state, __u32 event, bool of_membe
 	return (state & ~SLUICE_PHASE_BITS) | next * SLUICE_FLOW_REPLIED;
 }
 
-/* Looks at a forward flow once more, which another CPU has changed, and finds it if it was moved. Returns its state; 0: it
- * is gone. */
-static __always_inline __u64 flow_look_again(int family, const struct tuple *key, __s32 *index)
+static __always_inline __u64 flow_look_again_in(int family, const struct tuple *key, __s32 *index)
 {
 	for (int i = 0; i < 2; i++) {
 		void *slot = flow_slot(family, *index);
@@ -134,6 +132,23 @@ static __always_inline __u64 flow_look_again(int family, const struct tuple *key
 		*index = flow_search(family, key);
 	}
 	return 0;
+}
+
+__noinline __u64 flow_look_again4(const struct tuple *key, __s32 *index)
+{
+	return key && index ? flow_look_again_in(FAMILY4, key, index) : 0;
+}
+
+__noinline __u64 flow_look_again6(const struct tuple *key, __s32 *index)
+{
+	return key && index ? flow_look_again_in(FAMILY6, key, index) : 0;
+}
+
+/* Looks at a forward flow once more, which another CPU has changed, and finds it if it was moved. Returns its state; 0: it
+ * is gone. */
+static __always_inline __u64 flow_look_again(int family, const struct tuple *key, __s32 *index)
+{
+	return family == FAMILY4 ? flow_look_again4(key, index) : flow_look_again6(key, index);
 }
 
 /* How a connection has ended that this event of an end has closed. */
@@ -149,8 +164,6 @@ static __always_inline __u32 end_by(__u32 event, bool of_member)
 static __always_inline __u64 flow_advance(int family, const struct tuple *key, __s32 index, __u64 state, __u32 event,
 					  bool of_member)
 {
-	if (!key)
-		return state;
 	for (int i = 0; i < FLOW_STATE_ROUNDS; i++) {
 		__u64 next = state_after(state, event, of_member), now;
 
@@ -170,6 +183,16 @@ static __always_inline __u64 flow_advance(int family, const struct tuple *key, _
 		state = now;
 	}
 	return state;
+}
+
+__noinline __u64 flow_advance_by_client4(const struct tuple *key, __s32 index, __u64 state, __u32 event)
+{
+	return key ? flow_advance(FAMILY4, key, index, state, event, false) : state;
+}
+
+__noinline __u64 flow_advance_by_client6(const struct tuple *key, __s32 index, __u64 state, __u32 event)
+{
+	return key ? flow_advance(FAMILY6, key, index, state, event, false) : state;
 }
 
 /* Says whether a confirmed connection was reset by one end only, so that the reset may be forged. */
