@@ -5,13 +5,14 @@
 #include <gtest/gtest.h>
 #include <linux/if_link.h>
 #include <net/if.h>
-#include <sys/mman.h>
 
 #include <cerrno>
 #include <cstring>
 #include <set>
 #include <string_view>
 #include <tuple>
+
+#include "packet/whole_map.hpp"
 
 namespace sluice::test {
 namespace {
@@ -106,22 +107,13 @@ struct Loaded::Map {
     }
     return last;
   }
-  void clear() const {
-    const auto bytes = std::size_t{info.max_entries} * info.value_size;
-    void* const memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
-    ASSERT_NE(memory, MAP_FAILED) << info.name << ": " << std::strerror(errno);
-    std::memset(memory, 0, bytes);
-    munmap(memory, bytes);
-  }
   void make_new() const {
     if (is_scattered()) {
-      clear();
+      clear_array(fd.get());
     } else if (is_array()) {
       restore(cleaned());
     } else if (is_hash()) {
-      std::vector<std::uint8_t> key(info.key_size);
-      while (bpf_map_get_next_key(fd.get(), nullptr, key.data()) == 0)
-        bpf_map_delete_elem(fd.get(), key.data());
+      empty_hash(fd.get());
     } else if (ring) {
       ring_buffer__consume(ring.get());
     }
@@ -178,11 +170,7 @@ Result<void> Loaded::find_maps() {
 
 void Loaded::make_new() {
   for (const auto& map : maps_) map->make_new();
-  for (const auto& [pool, ring] : rings_) {
-    const std::vector<std::uint8_t> zero(sizeof(std::uint32_t));
-    for (std::uint32_t i = 0; i <= ring.capacity; ++i)
-      bpf_map_update_elem(ring.fd.get(), &i, zero.data(), BPF_EXIST);
-  }
+  for (const auto& [pool, ring] : rings_) clear_array(ring.fd.get());
 }
 
 Result<void> Loaded::attach(const std::string& interface) {

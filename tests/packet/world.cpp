@@ -22,6 +22,7 @@
 #include "maps/proxy.h"
 #include "maps/runtime.h"
 #include "maps/vip.h"
+#include "packet/whole_map.hpp"
 
 namespace sluice::test {
 namespace {
@@ -362,8 +363,7 @@ void World::put_pool(std::uint32_t pool, sluice_forwarding_mode mode,
     put(map("pool_rings"), pool, kept.fd.get());
   }
   put(kept.fd.get(), std::uint32_t{SLUICE_RING_LENGTH}, static_cast<std::uint32_t>(ring.size()));
-  for (std::uint32_t i = 0; i < ring.size(); ++i)
-    put(kept.fd.get(), SLUICE_RING_FIRST + i, ring[i]);
+  write_entries(kept.fd.get(), SLUICE_RING_FIRST, ring);
   sluice_pool value{};
   value.forwarding_mode = mode;
   value.algorithm = algorithm;
@@ -466,38 +466,13 @@ void World::change_states(const std::function<void(__u64& state)>& change) {
   }
 }
 
-namespace {
-
-template <typename Value>
-void clear_array(int map, const Value& value = {}) {
-  for (std::uint32_t i = 0; bpf_map_update_elem(map, &i, &value, BPF_EXIST) == 0; ++i) {
-  }
-}
-
-}  // namespace
-
 void World::forget_flows() {
-  clear_array<sluice_bucket4>(map("flows4"));
-  clear_array<sluice_bucket6>(map("flows6"));
-  clear_array<sluice_half_open>(map("half_open"));
-  clear_array<std::uint64_t>(map("flow_areas"));
-  clear_array<std::uint64_t>(map("pool_cursors"));
-  clear_array<std::uint32_t>(map("listener_active"));
-  clear_array<std::uint32_t>(map("member_active"));
-  clear_array<std::uint32_t>(map("listener_half_open"));
-  clear_array<std::uint32_t>(map("listener_confirmed"));
-  clear_array<std::uint32_t>(map("member_confirmed"));
-  clear_array<std::uint32_t>(map("listener_idle"));
-  clear_array<std::uint32_t>(map("member_half_open"));
-  sluice_fragment_key key{};
-  while (bpf_map_get_next_key(map("fragments"), nullptr, &key) == 0)
-    bpf_map_delete_elem(map("fragments"), &key);
-  sluice_proxy_key proxied{};
-  while (bpf_map_get_next_key(map("proxy_pending"), nullptr, &proxied) == 0)
-    bpf_map_delete_elem(map("proxy_pending"), &proxied);
-  sluice_source source{};
-  while (bpf_map_get_next_key(map("source_rates"), nullptr, &source) == 0)
-    bpf_map_delete_elem(map("source_rates"), &source);
+  for (const auto* name :
+       {"flows4", "flows6", "half_open", "flow_areas", "pool_cursors", "listener_active",
+        "member_active", "listener_half_open", "listener_confirmed", "member_confirmed",
+        "listener_idle", "member_half_open"})
+    clear_array(map(name));
+  for (const auto* name : {"fragments", "proxy_pending", "source_rates"}) empty_hash(map(name));
 }
 
 sluice_flow_expire World::expire() {
