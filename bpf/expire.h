@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* The sweep: removes idle connections, UDP flows of members that are down, removed or silent, and next hops that no flow
+/* The sweep, in slices: removes idle connections, UDP flows of members that are down, removed or silent, and next hops that no flow
  * names any more. It clears the next hop of flows whose member is given up; their packets then take the slow path, where
  * they are reset. While flows are moved it removes nothing.
  *
@@ -15,15 +15,19 @@
 /* An unused next hop is freed after this time, when no packet that was just taking it can still be under way. */
 #define NEXT_HOP_GRACE_SECONDS 10
 
+/* A slice looks at its clock after so many buckets, which take some microseconds, and has no more than the most. */
+#define SWEEP_BUCKETS_BETWEEN_LOOKS 32
+#define SWEEP_MOST_BUCKETS (1U << 20)
+
 struct sweep {
 	__u32 now_ticks;
 	__u32 now_jiffies;
 	__u32 live;
 	__u32 expired;
-	__u32 first;   /* bucket of the chunk under way */
-	__u32 buckets; /* of the table under way */
+	__u32 first;   /* the slice's first bucket */
 	__u32 turn;    /* the tick of this sweep, not modulo anything */
 	__u32 refresh; /* the ticks since the last sweep that told the fleet who is alive; 0: nobody is told */
+	__u64 until;   /* the slice ends then, in bpf_ktime_get_ns() */
 };
 
 /* Removes a reverse slot without a forward one, which an insertion that failed half-way has left. */
@@ -303,37 +307,19 @@ static __always_inline long sweep_bucket(int family, __u32 number, struct sweep 
 	return 0;
 }
 
+static __always_inline bool slice_is_over(__u32 number, const struct sweep *s)
+{
+	return number % SWEEP_BUCKETS_BETWEEN_LOOKS == SWEEP_BUCKETS_BETWEEN_LOOKS - 1 && bpf_ktime_get_ns() >= s->until;
+}
+
 static long sweep_bucket4(__u32 number, struct sweep *s)
 {
-	return sweep_bucket(FAMILY4, s->first + number, s);
+	return sweep_bucket(FAMILY4, s->first + number, s) || slice_is_over(number, s);
 }
 
 static long sweep_bucket6(__u32 number, struct sweep *s)
 {
-	return sweep_bucket(FAMILY6, s->first + number, s);
-}
-
-/* Tables may be larger than bpf_loop()'s limit of 2^23 rounds, so they are swept in chunks. */
-#define SWEEP_CHUNK (1U << 20)
-
-static __always_inline __u32 chunk_buckets(struct sweep *s, __u32 number)
-{
-	s->first = number * SWEEP_CHUNK;
-	return s->buckets - s->first < SWEEP_CHUNK ? s->buckets - s->first : SWEEP_CHUNK;
-}
-
-static long sweep_chunk4(__u32 number, struct sweep *s)
-{
-	__u32 buckets = chunk_buckets(s, number);
-
-	return bpf_loop(buckets, sweep_bucket4, s, 0) != buckets;
-}
-
-static long sweep_chunk6(__u32 number, struct sweep *s)
-{
-	__u32 buckets = chunk_buckets(s, number);
-
-	return bpf_loop(buckets, sweep_bucket6, s, 0) != buckets;
+	return sweep_bucket(FAMILY6, s->first + number, s) || slice_is_over(number, s);
 }
 
 static long sweep_member(__u32 index, struct sweep *s)
@@ -361,17 +347,29 @@ static __always_inline __u32 buckets_in_use(int family, __u64 area)
 	return SLUICE_FLOW_BUCKETS(sluice_area_homes(homes, shift < old ? shift : old));
 }
 
-/* False: some flows were not seen. */
-static __always_inline bool sweep_table(int family, struct sweep *s)
+/* Sweeps buckets until the slice is over. True: those were the table's last ones. */
+static __always_inline bool sweep_table(int family, struct sweep *s, struct sluice_flow_expire *r)
 {
 	__u64 area = flow_area(family);
-	__u32 chunks;
+	__u32 buckets = buckets_in_use(family, area), left;
+	long done;
 
-	s->buckets = buckets_in_use(family, area);
-	chunks = (s->buckets + SWEEP_CHUNK - 1) / SWEEP_CHUNK;
-	if (family == FAMILY4 ? bpf_loop(chunks, sweep_chunk4, s, 0) != chunks : bpf_loop(chunks, sweep_chunk6, s, 0) != chunks)
+	if (!r->next)
+		r->area = area;
+	s->first = r->next;
+	left = r->next < buckets ? buckets - r->next : 0;
+	if (left > SWEEP_MOST_BUCKETS)
+		left = SWEEP_MOST_BUCKETS;
+	done = family == FAMILY4 ? bpf_loop(left, sweep_bucket4, s, 0) : bpf_loop(left, sweep_bucket6, s, 0);
+	/* Flows may have moved to where this sweep has been. */
+	if (flow_area(family) != r->area)
+		r->missed = 1;
+	if (done > 0 && r->next + done < buckets) {
+		r->next += done;
 		return false;
-	return flow_area(family) == area;
+	}
+	r->next = 0;
+	return true;
 }
 
 /* Notes how many ticks have passed since the last sweep that told the fleet, and that this one does. The first one after
@@ -400,29 +398,52 @@ static __always_inline void grace_is_over(void)
 		__sync_val_compare_and_swap(until, then, 0);
 }
 
-/* Walks once over both tables. A callback's context must be on the stack, hence the copy. */
-static __always_inline void flow_expire_all(struct sluice_flow_expire *result)
+static __always_inline void sweep_next_hops(struct sweep *s, __u32 began)
 {
-	struct sweep s = {.now_ticks = clock_ticks(), .now_jiffies = clock_jiffies()};
-	bool saw_all;
-	__u32 live4;
+	bpf_loop(SLUICE_MAX_MEMBERS, sweep_member, s, 0);
+	s->now_jiffies = began;
+	bpf_loop(SLUICE_MAX_NEXT_HOPS, sweep_next_hop, s, 0);
+}
 
-	grace_is_over();
-	sweep_begins_to_tell(&s);
-	saw_all = sweep_table(FAMILY4, &s);
-	live4 = s.live;
+/* One slice of a walk over both tables and what goes with them. A callback's context must be on the stack, hence the
+ * copies. */
+static __always_inline void flow_expire_some(struct sluice_flow_expire *request)
+{
+	struct sluice_flow_expire r = *request;
+	struct sweep s = {
+		.now_ticks = clock_ticks(),
+		.now_jiffies = clock_jiffies(),
+		.turn = r.turn,
+		.refresh = r.refresh,
+		.until = r.slice_us ? bpf_ktime_get_ns() + r.slice_us * 1000ULL : ~0ULL,
+	};
 
-	saw_all = sweep_table(FAMILY6, &s) && saw_all;
-	/* Only a sweep that saw every flow knows which next hops are unused. */
-	if (saw_all && !flow_move_phase) {
-		bpf_loop(SLUICE_MAX_MEMBERS, sweep_member, &s, 0);
-		bpf_loop(SLUICE_MAX_NEXT_HOPS, sweep_next_hop, &s, 0);
+	if (r.stage == SLUICE_SWEEP_BEGINS) {
+		grace_is_over();
+		sweep_begins_to_tell(&s);
+		r.turn = s.turn;
+		r.refresh = s.refresh;
+		r.began = s.now_jiffies;
+		r.stage = SLUICE_SWEEP_FLOWS4;
 	}
-	proxy_sweep(s.now_jiffies);
-	result->now_ticks = s.now_ticks;
-	result->live = s.live;
-	result->expired = s.expired;
-	result->live6 = s.live - live4;
+	if (r.stage == SLUICE_SWEEP_FLOWS4) {
+		if (sweep_table(FAMILY4, &s, &r))
+			r.stage = SLUICE_SWEEP_FLOWS6;
+	} else if (r.stage == SLUICE_SWEEP_FLOWS6) {
+		if (sweep_table(FAMILY6, &s, &r))
+			r.stage = SLUICE_SWEEP_NEXT_HOPS;
+		r.live6 += s.live;
+	} else {
+		/* Only a sweep that saw every flow knows which next hops are unused. */
+		if (!r.missed && !flow_move_phase)
+			sweep_next_hops(&s, r.began);
+		r.stage = SLUICE_SWEEP_OVER;
+	}
+	r.hz = clock_hz;
+	r.now_ticks = s.now_ticks;
+	r.live += s.live;
+	r.expired += s.expired;
+	*request = r;
 }
 
 static __always_inline bool flush(int family, const struct sluice_flow_flush *request)

@@ -91,18 +91,4 @@ __noinline int proxy_expect(int family, const struct tuple *client, __u32 first,
 	return true;
 }
 
-/* Removes an entry that nobody has used for long. */
-static long proxy_sweep_one(void *map, const struct sluice_proxy_key *client, const struct sluice_proxy_pending *entry,
-			    const __u32 *now_jiffies)
-{
-	if ((__s32)(*now_jiffies - entry->jiffies) > (__s32)(SLUICE_PROXY_PENDING_SECONDS * clock_hz))
-		bpf_map_delete_elem(map, client);
-	return 0;
-}
-
-static __always_inline void proxy_sweep(__u32 now_jiffies)
-{
-	bpf_for_each_map_elem(&proxy_pending, proxy_sweep_one, &now_jiffies, 0);
-}
-
 #endif

@@ -400,11 +400,11 @@ int sluice_capture(struct xdp_md *ctx)
 	return action;
 }
 
-/* Sweeps the flow tables once; run by the controller, see struct sluice_flow_expire. */
+/* Sweeps a slice of the flow tables; run by the controller, see struct sluice_flow_expire. */
 SEC("syscall")
-int flow_expire(struct sluice_flow_expire *result)
+int flow_expire(struct sluice_flow_expire *request)
 {
-	flow_expire_all(result);
+	flow_expire_some(request);
 	return 0;
 }
 

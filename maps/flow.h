@@ -328,15 +328,36 @@ enum sluice_area_hold {
 	SLUICE_AREA_RELEASE, /* no longer */
 };
 
-/* Argument and result of the `flow_expire` program (SEC("syscall"), run by sluiced every few seconds
- * and by tests): one walk over the table that removes idle flows and frees next hops that no flow uses. */
+/* What a sweep does next. It begins and ends with 0. */
+enum sluice_sweep_stage {
+	SLUICE_SWEEP_BEGINS,
+	SLUICE_SWEEP_OVER = SLUICE_SWEEP_BEGINS,
+	SLUICE_SWEEP_FLOWS4,
+	SLUICE_SWEEP_FLOWS6,
+	SLUICE_SWEEP_NEXT_HOPS,
+};
+
+/* Argument and result of the `flow_expire` program (SEC("syscall"), run by sluiced every few seconds and by tests): a
+ * slice of a walk over the tables that removes idle flows and frees next hops that no flow uses. A kernel without full
+ * preemption runs nothing else on this CPU meanwhile, hence slices. Whoever sweeps sets `slice_us`, and runs the
+ * program with what the run before has left until `stage` is SLUICE_SWEEP_OVER. (Programs from before there were slices
+ * know the first four only, and are over after one run.) */
 struct sluice_flow_expire {
 	__u32 now_ticks; /* out: the clock that slots use */
-	__u32 live;      /* out: connections that stay */
-	__u32 expired;   /* out: connections removed */
+	__u32 live;      /* out: connections that stay, of those seen so far */
+	__u32 expired;   /* out: connections removed so far */
 	__u32 live6;     /* out: those of `live` that are IPv6 */
+	__u32 slice_us;  /* in: a run that sweeps flows ends after this time; 0: takes as long as it takes */
+	__u32 stage;     /* enum sluice_sweep_stage */
+	__u32 next;      /* the bucket that comes next */
+	__u32 began;     /* jiffies at the sweep's begin */
+	__u32 turn;      /* the tick then */
+	__u32 refresh;   /* how many ticks of connections' turns to be told to the fleet this sweep has */
+	__u64 area;      /* of the table under way, when its first bucket was swept */
+	__u32 missed;    /* 1: flows may have moved to where the sweep had been */
+	__u32 hz;        /* out: jiffies per second */
 };
-SLUICE_STATIC_ASSERT(sizeof(struct sluice_flow_expire) == 16);
+SLUICE_STATIC_ASSERT(sizeof(struct sluice_flow_expire) == 56);
 
 /* Argument and result of the `flow_flush` program (SEC("syscall")): removes one connection. */
 struct sluice_flow_flush {

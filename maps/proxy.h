@@ -3,7 +3,7 @@
  * (bpf/proxy.h).
  *
  * Only the data plane uses it. An entry comes with the client's SYN, which is refused if there is no room, and goes
- * when the member has acknowledged the header, when the connection is removed, or in a sweep, once it was not used
+ * when the member has acknowledged the header, when the connection is removed, or when sluiced sweeps and it was not used
  * for SLUICE_PROXY_PENDING_SECONDS. Nothing is evicted: an unconfirmed connection without an entry gets none of its
  * client's packets through to the member. */
 #ifndef SLUICE_PROXY_H

@@ -28,6 +28,7 @@
 #include <fmt/format.h>
 #include <netinet/in.h>
 #include <sched.h>
+#include <time.h>
 
 #include <algorithm>
 #include <atomic>
@@ -42,7 +43,10 @@
 #include <random>
 #include <thread>
 
+#include "dataplane/inspection_of_maps.hpp"
+#include "dataplane/pending_sweep.hpp"
 #include "maps/flow.h"
+#include "maps/proxy.h"
 #include "maps/reasons.h"
 #include "tests/bench/walker.hpp"
 
@@ -94,9 +98,17 @@ struct Row {
   std::optional<Spread> ours_over_it;
 };
 
+// Of sweeps over a table with so many flows: nanoseconds.
+struct SweepCost {
+  std::string table;
+  std::uint32_t flows;
+  Spread whole;
+  Spread longest_slice;  // of each sweep, in CPU time: what else the machine does is not in it
+};
+
 struct Results {
   std::vector<Row> rows;
-  std::vector<Row> sweeps;                               // ns for a whole sweep
+  std::vector<SweepCost> sweeps;
   std::vector<std::pair<std::string, double>> scalings;  // of what, by what
 };
 
@@ -107,6 +119,7 @@ struct Settings {
   int rounds;
   std::uint32_t packets;
   bool whole_table;
+  bool only_sweeps;
   std::optional<OtherObject> other;
   Wires* wires;
 
@@ -226,25 +239,74 @@ Row measure_tx(const Walker& walker, const Settings& settings) {
   return {"floor: XDP_TX, MAC swap", walker.flows(), spread(raw), spread(net), {}};
 }
 
-sluice_flow_expire sweep_once(const Subject& subject) {
-  sluice_flow_expire result{};
-  LIBBPF_OPTS(bpf_test_run_opts, options, .ctx_in = &result, .ctx_size_in = sizeof result);
-  check(bpf_prog_test_run_opts(subject.loaded().expire.get(), &options) == 0, "sweep");
-  return result;
+std::chrono::nanoseconds cpu_time() {
+  timespec now{};
+  check(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now) == 0, "ask for the CPU time");
+  return std::chrono::seconds(now.tv_sec) + std::chrono::nanoseconds(now.tv_nsec);
 }
 
-// Measures one sweep over the whole table (flow_expire) with all these flows in it, none of them
-// idle, in ns per sweep.
-Row sweep(const Subject& subject, std::uint32_t flows, const Settings& settings) {
-  std::vector<double> took;
+struct Sweep {
+  sluice_flow_expire result{};
+  std::chrono::nanoseconds longest_slice{};
+};
+
+// In slices, as sluiced does it. (Another version's program may do it in one.)
+Sweep sweep_once(const Subject& subject) {
+  Sweep sweep;
+  sweep.result.slice_us = dataplane::sweep_slice.count();
+  LIBBPF_OPTS(bpf_test_run_opts, options, .ctx_in = &sweep.result,
+              .ctx_size_in = sizeof sweep.result);
+  do {
+    const auto began = cpu_time();
+    check(bpf_prog_test_run_opts(subject.loaded().expire.get(), &options) == 0, "sweep");
+    sweep.longest_slice = std::max(sweep.longest_slice, cpu_time() - began);
+  } while (sweep.result.stage != SLUICE_SWEEP_OVER);
+  return sweep;
+}
+
+// Takes all places of `proxy_pending`.
+void fill_proxy_pending(const Subject& subject) {
+  const int map = subject.loaded().map_fd("proxy_pending");
+  if (map < 0) return;  // an older version
+  sluice_proxy_key key{};
+  sluice_proxy_pending pending{};
+  pending.jiffies = sweep_once(subject).result.began;
+  for (std::uint32_t i = 0; i < SLUICE_MAX_PROXY_PENDING; ++i) {
+    key.protocol = i;
+    check(bpf_map_update_elem(map, &key, &pending, BPF_ANY) == 0, "fill proxy_pending");
+  }
+}
+
+double longest_step_over_pending(const Subject& subject, const sluice_flow_expire& sweep) {
+  const int map = subject.loaded().map_fd("proxy_pending");
+  if (map < 0) return 0;
+  dataplane::PendingSweep pending(map, sweep.began, sweep.hz);
+  std::chrono::nanoseconds longest{};
+  for (bool goes_on = true; goes_on;) {
+    const auto began = cpu_time();
+    const auto proceeded = pending.proceed();
+    check(proceeded.has_value(), "go through proxy_pending");
+    goes_on = *proceeded;
+    longest = std::max(longest, cpu_time() - began);
+  }
+  return static_cast<double>(longest.count());
+}
+
+// Measures sweeps over the whole table (flow_expire) with all these flows in it, none of them idle.
+SweepCost measure_sweeps(const Subject& subject, std::uint32_t flows, const Settings& settings) {
+  std::vector<double> took, slices;
+  fill_proxy_pending(subject);
   for (int round = 0; round < settings.rounds; ++round) {
     const auto begin = std::chrono::steady_clock::now();
-    const auto result = sweep_once(subject);
+    const auto sweep = sweep_once(subject);
     const std::chrono::duration<double, std::nano> ns = std::chrono::steady_clock::now() - begin;
-    if (result.live != flows) die(fmt::format("a sweep saw {} of {} flows", result.live, flows));
+    if (sweep.result.live != flows)
+      die(fmt::format("a sweep saw {} of {} flows", sweep.result.live, flows));
     took.push_back(ns.count());
+    slices.push_back(static_cast<double>(sweep.longest_slice.count()));
+    slices.back() = std::max(slices.back(), longest_step_over_pending(subject, sweep.result));
   }
-  return {"sweep", flows, spread(took), spread(took), {}};
+  return {subject.kind().name(), flows, spread(took), spread(slices)};
 }
 
 // Measures reading one line per flow without any program: a walk through `lines` cache lines that
@@ -467,6 +529,11 @@ void bench(const Kind& kind, const Settings& settings, Results& results) {
     pin_to(0);
     // The table has room to spare, because half-open flows are evicted from a full window.
     const auto all = subjects(kind, std::max(SLUICE_DEFAULT_FLOWS, flows + flows / 3), settings);
+    if (settings.only_sweeps) {
+      establish(all, flows, settings);
+      results.sweeps.push_back(measure_sweeps(*all.front(), flows, settings));
+      continue;
+    }
     auto own = measure_creation(all, flows, settings);
     append(own, measure_established(all, flows, settings));
     if (settings.has(Mode::overlapping)) append(own, measure_strangers(all, flows, settings));
@@ -481,8 +548,7 @@ void bench(const Kind& kind, const Settings& settings, Results& results) {
       results.rows.push_back(row);
     }
     const auto& ours = *all.front();
-    results.sweeps.push_back(sweep(ours, flows, settings));
-    results.sweeps.back().name = kind.name();
+    results.sweeps.push_back(measure_sweeps(ours, flows, settings));
     if (settings.has(Mode::overlapping) && std::thread::hardware_concurrency() >= 2) {
       const Walker to_member(kind, client_tuples(kind, kind.vip(), 0, flows), ack);
       results.scalings.emplace_back(fmt::format("{}, {} flows", kind.name(), flows),
@@ -499,7 +565,7 @@ Results bench(const Settings& settings) {
       bench({family, protocol}, settings, results);
     }
   }
-  if (results.rows.empty()) {
+  if (results.rows.empty() && results.sweeps.empty()) {
     die("there is no '" + settings.only + "': IPv4 or IPv6, then TCP or UDP");
   }
   return results;
@@ -535,8 +601,12 @@ void print(const Results& results) {
              size.at("instructions").as_uint64(), size.at("jited_bytes").as_uint64(),
              size.at("verified_instructions").as_uint64());
   for (const auto& row : results.sweeps) {
-    fmt::print("sweep over the table with {} {} flows: {:.1f} ms\n", row.flows, row.name,
-               row.net.median / 1e6);
+    fmt::print(
+        "sweep over the table with {} {} flows: {:.1f} ms; its longest slice {:.3f} ms of CPU "
+        "time, "
+        "{:.3f} of all sweeps\n",
+        row.flows, row.table, row.whole.median / 1e6, row.longest_slice.median / 1e6,
+        row.longest_slice.max / 1e6);
   }
   for (const auto& [flows, factor] : results.scalings) {
     fmt::print("two CPUs over one, {}: {:.2f}\n", flows, factor);
@@ -549,8 +619,10 @@ void write_json(const std::string& path, const Results& results) {
     return boost::json::object{{"min", s.min}, {"median", s.median}, {"max", s.max}};
   };
   for (const auto& row : results.sweeps) {
-    sweeps.push_back(
-        boost::json::object{{"table", row.name}, {"flows", row.flows}, {"ns", numbers(row.net)}});
+    sweeps.push_back(boost::json::object{{"table", row.table},
+                                         {"flows", row.flows},
+                                         {"ns", numbers(row.whole)},
+                                         {"longest_slice_cpu_ns", numbers(row.longest_slice)}});
   }
   for (const auto& row : results.rows) {
     list.push_back(boost::json::object{{"packet", row.name},
@@ -596,7 +668,9 @@ int run(int argc, char** argv) {
       ("program", po::value(&other.program)->default_value("sluice_xdp"),
        "its XDP program")  //
       ("whole-table", po::bool_switch(&settings.whole_table),
-       "flows have their homes in the whole table, as before sluiced's first sweep")          //
+       "flows have their homes in the whole table, as before sluiced's first sweep")  //
+      ("sweeps", po::bool_switch(&settings.only_sweeps),
+       "measures no packets, only sweeps over the table")                                     //
       ("rounds", po::value(&settings.rounds)->default_value(7), "rounds per figure")          //
       ("packets", po::value(&settings.packets)->default_value(1 << 20), "packets per round")  //
       ("json", po::value(&json), "also write the figures to this file");

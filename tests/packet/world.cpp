@@ -14,6 +14,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "dataplane/pending_sweep.hpp"
 #include "maps/address_filter.h"
 #include "maps/fragment.h"
 #include "maps/interface.h"
@@ -475,13 +476,24 @@ void World::forget_flows() {
   for (const auto* name : {"fragments", "proxy_pending", "source_rates"}) empty_hash(map(name));
 }
 
+void World::expire_slice(sluice_flow_expire& slice) {
+  const auto ran = kernel::sweep_flows(loaded_->program().expire_fd(), slice);
+  if (!ran) ADD_FAILURE() << ran.error().text();
+}
+
 sluice_flow_expire World::expire() {
-  sluice_flow_expire sweep{};
-  // The kernel writes a syscall program's context back to ctx_in and refuses ctx_out.
-  LIBBPF_OPTS(bpf_test_run_opts, options, .ctx_in = &sweep, .ctx_size_in = sizeof sweep);
-  EXPECT_EQ(bpf_prog_test_run_opts(loaded_->program().expire_fd(), &options), 0)
-      << std::strerror(errno);
-  return sweep;
+  sluice_flow_expire slice{};
+  slice.slice_us = 1;
+  do expire_slice(slice);
+  while (slice.stage != SLUICE_SWEEP_OVER && !HasFailure());
+  dataplane::PendingSweep pending(loaded_->program().map_fd("proxy_pending"), slice.began,
+                                  slice.hz);
+  for (bool goes_on = true; goes_on && !HasFailure();) {
+    const auto proceeded = pending.proceed();
+    EXPECT_TRUE(proceeded) << proceeded.error().text();
+    goes_on = proceeded && *proceeded;
+  }
+  return slice;
 }
 
 unsigned World::flush_all(int family) {

@@ -134,7 +134,10 @@ class World : public ::testing::Test {
   void make_members_silent(std::uint32_t seconds);
   // Lets `change` change the state of every slot that holds a flow.
   void change_states(const std::function<void(__u64& state)>& change);
+  // A sweep, in slices as short as can be.
   sluice_flow_expire expire();
+  // One slice of a sweep, which goes on where `slice` says.
+  void expire_slice(sluice_flow_expire& slice);
   // Runs flow_flush for every connection of this IP version; returns how many it has removed.
   unsigned flush_all(int family);
   // Runs flow_rehome once.

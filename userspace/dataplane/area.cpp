@@ -20,8 +20,9 @@ constexpr int sweeps_until_it_shrinks = 12;
 // With so few it costs nothing to shrink at once.
 constexpr std::uint64_t few_connections = 1024;
 
-// A run goes through so many buckets: a millisecond where nothing moves, some where all does.
-constexpr std::uint32_t buckets_at_once = 1U << 12;
+// A run goes through so many buckets. Where all flows move that takes less than the millisecond for
+// which a kernel without full preemption may be kept from other work.
+constexpr std::uint32_t buckets_at_once = 1U << 9;
 // The rest is moved after the next sweep.
 constexpr auto longest_walk = std::chrono::seconds(1);
 

@@ -2,10 +2,10 @@
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
-#include <fmt/format.h>
 
 #include <chrono>
 #include <string>
+#include <thread>
 #include <unordered_set>
 #include <utility>
 #include <vector>
@@ -13,7 +13,7 @@
 #include "attachment/attachment.hpp"
 #include "dataplane/explain.hpp"
 #include "dataplane/flow_list.hpp"
-#include "kernel/libbpf_log.hpp"
+#include "dataplane/pending_sweep.hpp"
 #include "maps/flow.h"
 
 namespace sluice::dataplane {
@@ -30,31 +30,58 @@ tl::unexpected<Error> over() {
               "try again in a second");
 }
 
+std::uint32_t program_id(int program) {
+  bpf_prog_info info{};
+  std::uint32_t length = sizeof info;
+  return bpf_obj_get_info_by_fd(program, &info, &length) == 0 ? info.id : 0;
+}
+
 }  // namespace
+
+// Begins anew when the program is exchanged meanwhile, because the new one may have other tables.
+// Ends early when it is given up.
+Result<sluice_flow_expire> InspectionOfMaps::sweep() const {
+  sluice_flow_expire slice{};
+  std::uint32_t swept_by = 0;
+  do {
+    const auto pinned = pinned_program(pins_, "flow_expire");
+    const int program = pinned ? pinned.get() : program_.expire_fd();
+    if (const auto id = program_id(program); id != std::exchange(swept_by, id)) {
+      slice = {};
+      slice.slice_us = static_cast<std::uint32_t>(sweep_slice.count());
+    }
+    if (auto ran = kernel::sweep_flows(program, slice); !ran)
+      return tl::unexpected(std::move(ran.error()));
+    std::this_thread::yield();
+  } while (slice.stage != SLUICE_SWEEP_OVER && !given_up_);
+  return slice;
+}
+
+Result<void> InspectionOfMaps::sweep_pending(const sluice_flow_expire& swept) const {
+  if (swept.hz == 0) return {};  // a program from before there were slices has done it
+  PendingSweep pending(program_.map_fd("proxy_pending"), swept.began, swept.hz);
+  for (bool goes_on = true; goes_on && !given_up_;) {
+    const auto proceeded = pending.proceed();
+    if (!proceeded) return tl::unexpected(proceeded.error());
+    goes_on = *proceeded;
+  }
+  return {};
+}
 
 Result<control::ExpiryReport> InspectionOfMaps::expire_flows() {
   if (capture_ && capture_->is_abandoned()) capture_.reset();
   rehearsal_.let_go_if_unused();
-  const auto pinned = pinned_program(pins_, "flow_expire");
-  const int program = pinned ? pinned.get() : program_.expire_fd();
-
-  sluice_flow_expire sweep{};
-  // The kernel writes the result back into ctx_in; it takes no ctx_out for such programs.
-  LIBBPF_OPTS(bpf_test_run_opts, run, .ctx_in = &sweep, .ctx_size_in = sizeof sweep);
-  if (bpf_prog_test_run_opts(program, &run) != 0) {
-    return kernel::fail_bpf(errno, "run program flow_expire");
-  }
-  if (run.retval != 0) {
-    return fail(ErrorKind::internal, fmt::format("program flow_expire returned {}",
-                                                 static_cast<std::int32_t>(run.retval)));
-  }
-  connections_ = {sweep.live - sweep.live6, sweep.live6};
+  const auto swept = sweep();
+  if (!swept) return tl::unexpected(swept.error());
+  if (given_up_) return control::ExpiryReport{};
+  if (auto done = sweep_pending(*swept); !done) return tl::unexpected(std::move(done.error()));
+  connections_ = {swept->live - swept->live6, swept->live6};
   swept_ = true;
-  areas_.note_load(sweep.live - sweep.live6, sweep.live6);
+  areas_.note_load(swept->live - swept->live6, swept->live6);
   const auto rehome = pinned_program(pins_, "flow_rehome");
   if (auto fitted = areas_.fit(rehome ? rehome.get() : program_.rehome_fd(), program_); !fitted)
     return tl::unexpected(std::move(fitted.error()));
-  control::ExpiryReport report{sweep.live, sweep.expired};
+  control::ExpiryReport report{swept->live, swept->expired};
   if (auto probed = prober_.probe(program_); !probed) report.unprobed = std::move(probed.error());
   return report;
 }

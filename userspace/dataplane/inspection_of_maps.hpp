@@ -6,6 +6,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <memory>
 #include <optional>
 
@@ -17,8 +18,14 @@
 #include "dataplane/rehearsal.hpp"
 #include "kernel/pins.hpp"
 #include "kernel/program.hpp"
+#include "maps/flow.h"
 
 namespace sluice::dataplane {
+
+// How long a run of the sweep goes on before it looks at its clock for the last time. A kernel
+// without full preemption runs nothing else on the CPU meanwhile, and BFD and packets should not
+// wait for more than a millisecond.
+inline constexpr std::chrono::microseconds sweep_slice{500};
 
 class InspectionOfMaps final : public control::Inspection {
  public:
@@ -51,6 +58,9 @@ class InspectionOfMaps final : public control::Inspection {
   }
 
  private:
+  Result<sluice_flow_expire> sweep() const;
+  Result<void> sweep_pending(const sluice_flow_expire& swept) const;
+
   const std::shared_ptr<const kernel::Program> shared_program_;
   const kernel::Program& program_ = *shared_program_;
   const std::optional<kernel::PinDirectory> pins_;  // unset: not pinned

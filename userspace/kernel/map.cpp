@@ -45,38 +45,30 @@ namespace {
 // A hash bucket must fit into one round (ENOSPC otherwise); our buckets have a handful of entries.
 constexpr std::uint32_t round_entries = 4096;
 
-// The position of a walk over a map: opaque to us, at most a key long (24 bytes in
-// allowed_sources).
-struct Cursor {
-  std::uint64_t opaque[4] = {};
-  bool started = false;
-};
+}  // namespace
 
-// Reads the next entries, at most `room`; returns 0 and sets `done` after the last ones.
-Result<std::uint32_t> read_round(const RawMap& map, Cursor& cursor, void* keys, void* values,
-                                 bool& done, std::uint32_t room = round_entries) {
+Result<std::uint32_t> RawMap::read_round(Cursor& cursor, void* keys, void* values,
+                                         std::uint32_t room) const {
   std::uint32_t count = room;
-  const int result = bpf_map_lookup_batch(map.fd(), cursor.started ? cursor.opaque : nullptr,
+  const int result = bpf_map_lookup_batch(fd_, cursor.started ? cursor.opaque : nullptr,
                                           cursor.opaque, keys, values, &count, nullptr);
   cursor.started = true;
-  done = result != 0 && errno == ENOENT;
-  if (result != 0 && !done) return fail_bpf(errno, "read map " + map.name());
+  cursor.done = result != 0 && errno == ENOENT;
+  if (result != 0 && !cursor.done) return fail_bpf(errno, "read map " + name_);
   return count;
 }
-
-}  // namespace
 
 Result<RawMap::Batch> RawMap::read_all(std::uint32_t key_size, std::uint32_t value_size,
                                        std::uint32_t most) const {
   Batch all;
   Cursor cursor;
-  for (bool done = false; !done && all.count < most;) {
+  while (!cursor.done && all.count < most) {
     const auto round = std::min(round_entries, most - all.count);
     const std::size_t room = all.count + round;
     all.keys.resize(room * key_size);
     all.values.resize(room * value_size);
-    const auto count = read_round(*this, cursor, &all.keys[std::size_t{all.count} * key_size],
-                                  &all.values[std::size_t{all.count} * value_size], done, round);
+    const auto count = read_round(cursor, &all.keys[std::size_t{all.count} * key_size],
+                                  &all.values[std::size_t{all.count} * value_size], round);
     if (!count) return tl::unexpected(count.error());
     all.count += *count;
   }
@@ -90,8 +82,8 @@ Result<std::uint64_t> RawMap::count() const {
   std::vector<std::byte> values(std::size_t{round_entries} * info->layout.value_size);
   std::uint64_t total = 0;
   Cursor cursor;
-  for (bool done = false; !done;) {
-    const auto count = read_round(*this, cursor, keys.data(), values.data(), done);
+  while (!cursor.done) {
+    const auto count = read_round(cursor, keys.data(), values.data(), round_entries);
     if (!count) return tl::unexpected(count.error());
     total += *count;
   }

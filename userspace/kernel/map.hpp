@@ -40,6 +40,15 @@ class RawMap {
   // Stops after `most` entries.
   Result<Batch> read_all(std::uint32_t key_size, std::uint32_t value_size,
                          std::uint32_t most = UINT32_MAX) const;
+  // A walk over a map in rounds, each of which is one system call.
+  struct Cursor {
+    std::uint64_t opaque[4] = {};  // at most a key long (24 bytes in allowed_sources)
+    bool started = false;
+    bool done = false;  // there are no more entries
+  };
+  // Reads at most `room` entries, in which a hash bucket must fit; returns how many.
+  Result<std::uint32_t> read_round(Cursor& cursor, void* keys, void* values,
+                                   std::uint32_t room) const;
   Result<void> put_bytes(const void* key, const void* value) const;
   Result<bool> erase_bytes(const void* key) const;
 

@@ -286,6 +286,10 @@ Result<void> rehome_flows(int program_fd, sluice_flow_rehome& request) {
   return run_request(program_fd, "flow_rehome", request);
 }
 
+Result<void> sweep_flows(int program_fd, sluice_flow_expire& slice) {
+  return run_request(program_fd, "flow_expire", slice);
+}
+
 Result<void> walk_flows(int program_fd, sluice_flow_batch& batch) {
   return run_request(program_fd, "flow_walk", batch);
 }

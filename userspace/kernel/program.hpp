@@ -17,6 +17,7 @@
 
 struct sluice_flow_table;
 struct sluice_flow_move;
+struct sluice_flow_expire;
 struct sluice_flow_rehome;
 struct sluice_flow_batch;
 
@@ -136,6 +137,8 @@ class Program {
 
 // Runs flow_rehome once, as `request` says (maps/flow.h).
 Result<void> rehome_flows(int program_fd, sluice_flow_rehome& request);
+// Runs flow_expire once: one slice of a sweep (maps/flow.h).
+Result<void> sweep_flows(int program_fd, sluice_flow_expire& slice);
 // Runs flow_walk, flow_put or flow_replicas once, as `batch` says (maps/flow_image.h).
 Result<void> walk_flows(int program_fd, sluice_flow_batch& batch);
 Result<void> put_flows(int program_fd, sluice_flow_batch& batch);
