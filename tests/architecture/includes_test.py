@@ -7,6 +7,7 @@ userspace/ is a layer, each tool is one, and so are bpf/ and maps/; rooms inside
 Nothing depends on tests; tests may include everything.
 """
 
+import collections
 import pathlib
 import re
 import tempfile
@@ -106,19 +107,20 @@ def cycle(graph):
 
 def strangers(root):
     """Returns a line per include of libbpf, libxdp or a skeleton by a layer that must not know them."""
-    found, skeleton_users = [], []
+    found, skeleton_users = [], collections.defaultdict(list)
     for path in sources(root):
         layer = layer_of_file(path)
         for quoted, angled in INCLUDE.findall((root / path).read_text()):
             include = quoted or angled
             if include.endswith(".skel.h"):
-                skeleton_users.append(str(path))
+                skeleton_users[include].append(str(path))
                 if layer != KNOWS_SKELETON:
-                    found.append(f"{path}: includes {include}; only {KNOWS_SKELETON} knows the skeleton")
+                    found.append(f"{path}: includes {include}; only {KNOWS_SKELETON} knows the skeletons")
             if angled.split("/")[0] in ("bpf", "xdp") and layer not in KNOWS_LIBBPF:
                 found.append(f"{path}: includes <{angled}>; only {', '.join(sorted(KNOWS_LIBBPF))} know libbpf and libxdp")
-    if len(skeleton_users) > 1:
-        found.append(f"the skeleton is included by more than one file: {', '.join(skeleton_users)}")
+    for include, users in skeleton_users.items():
+        if len(users) > 1:
+            found.append(f"{include} is included by more than one file: {', '.join(users)}")
     return found
 
 

@@ -3,6 +3,7 @@
 #include <charconv>
 
 #include "attachment/attachment.hpp"
+#include "attachment/host.hpp"
 #include "attachment/look.hpp"
 #include "kernel/program.hpp"
 #include "options.hpp"
@@ -11,16 +12,20 @@ namespace sluice::loader {
 namespace {
 
 constexpr Help help = {
-    "attach IF... [options]",
+    "attach IF... | --host [options]",
     "Attaches Sluice to all of these network interfaces or to none; those that are attached\n"
     "already stay as they are.\n"
     "Says first what `sluice-loader check` would warn of.\n"
     "Loads and pins program and maps when that has not been done yet. With another --flows than "
     "before the\n"
-    "flow table is resized, and keeps its connections.",
+    "flow table is resized, and keeps its connections.\n"
+    "With --host the processes of this host reach its VIPs, too: their sockets are given a "
+    "member's "
+    "address.",
     "  sluice-loader attach eth0 eth1\n"
     "  sluice-loader attach eth0 --mode native --flows 4194304\n"
-    "  sluice-loader attach eth0 --shared     # beside other XDP programs, through libxdp\n"};
+    "  sluice-loader attach eth0 --shared     # beside other XDP programs, through libxdp\n"
+    "  sluice-loader attach eth0 --host       # VIPs work from this host, too\n"};
 
 std::optional<attachment::AttachMode> parse_mode(const std::string& text) {
   if (text == "auto") return attachment::AttachMode::automatic;
@@ -81,6 +86,19 @@ void print(const attachment::AttachReport& report, const std::string& pin_direct
   }
 }
 
+int attach_this_host(const std::string& pin_directory,
+                     std::optional<std::filesystem::path> cgroup) {
+  const auto attached = attachment::attach_host(pin_directory, std::move(cgroup));
+  if (!attached) return fail_with(attached.error());
+  if (attached->empty()) {
+    fmt::print("host: already attached\n");
+  } else {
+    fmt::print("host: processes of this network namespace in cgroup {} reach VIPs\n",
+               attached->string());
+  }
+  return done;
+}
+
 }  // namespace
 
 int run_attach(const Arguments& arguments) {
@@ -90,14 +108,20 @@ int run_attach(const Arguments& arguments) {
       "shared", "through libxdp's dispatcher, so that other XDP programs can run on the NIC too")(
       "flows", po::value<std::string>()->value_name("N"),
       "connections that the flow table has room for (default 1048576); a table that is in use is "
-      "resized under traffic");
+      "resized under traffic")(
+      "host", "let this host's own processes (of this network namespace) connect to VIPs")(
+      "cgroup", po::value<std::string>()->value_name("PATH"),
+      "with --host: only processes in this cgroup (version 2); default: all");
   const auto parsed = parse(arguments, help, options, true);
   if (parsed.exit_code) return *parsed.exit_code;
 
   attachment::AttachRequest request;
   request.pin_directory = parsed.pin_directory();
   request.interfaces = parsed.interfaces();
-  if (request.interfaces.empty()) return fail_usage("an interface is missing", "attach");
+  const bool host = parsed.values.count("host") > 0;
+  const bool has_cgroup = parsed.values.count("cgroup") > 0;
+  if (has_cgroup && !host) return fail_usage("--cgroup needs --host", "attach");
+  if (request.interfaces.empty() && !host) return fail_usage("an interface is missing", "attach");
   const auto& mode_text = parsed.values["mode"].as<std::string>();
   const auto mode = parse_mode(mode_text);
   if (!mode) {
@@ -114,11 +138,16 @@ int run_attach(const Arguments& arguments) {
           "attach");
     }
   }
-  warn_of(request);
-  const auto report = attachment::attach(request);
-  if (!report) return fail_with(report.error());
-  print(*report, parsed.pin_directory());
-  return done;
+  if (!request.interfaces.empty()) {
+    warn_of(request);
+    const auto report = attachment::attach(request);
+    if (!report) return fail_with(report.error());
+    print(*report, parsed.pin_directory());
+  }
+  if (!host) return done;
+  std::optional<std::filesystem::path> cgroup;
+  if (has_cgroup) cgroup = parsed.values["cgroup"].as<std::string>();
+  return attach_this_host(parsed.pin_directory(), std::move(cgroup));
 }
 
 }  // namespace sluice::loader

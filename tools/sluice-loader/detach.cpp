@@ -4,6 +4,7 @@
 #include <thread>
 
 #include "attachment/attachment.hpp"
+#include "attachment/host.hpp"
 #include "network/routes.hpp"
 #include "options.hpp"
 
@@ -11,13 +12,13 @@ namespace sluice::loader {
 namespace {
 
 constexpr Help help = {
-    "detach IF... | --all [options]",
+    "detach IF... | --host | --all [options]",
     "Takes Sluice off network interfaces. The maps stay pinned, so a later attach goes on with the "
     "same\n"
     "configuration and connections. --all takes it off everywhere and removes the maps too. Routes "
     "that\n"
     "announce VIPs (sluiced --announce-routes) go a second earlier, so that routers send packets\n"
-    "elsewhere by then.",
+    "elsewhere by then. --host undoes attach --host; so does --all.",
     "  sluice-loader detach eth0\n"
     "  sluice-loader detach --all\n"};
 
@@ -47,7 +48,8 @@ void print(const std::vector<attachment::DetachedNic>& nics) {
 
 int run_detach(const Arguments& arguments) {
   po::options_description options("Options");
-  options.add_options()("all", "every interface, and remove all programs, maps and their content");
+  options.add_options()("host", "this host's own processes no longer reach VIPs")(
+      "all", "every interface, and remove all programs, maps and their content");
   const auto parsed = parse(arguments, help, options, true);
   if (parsed.exit_code) return *parsed.exit_code;
   const bool all = parsed.values.count("all") > 0;
@@ -56,7 +58,15 @@ int run_detach(const Arguments& arguments) {
     return fail_usage("--all and interface '" + interfaces.front() + "' exclude each other",
                       "detach");
   }
-  if (!all && interfaces.empty()) return fail_usage("an interface or --all is missing", "detach");
+  const bool host = parsed.values.count("host") > 0;
+  if (!all && !host && interfaces.empty())
+    return fail_usage("an interface, --host or --all is missing", "detach");
+  if (host && !all) {
+    const auto detached = attachment::detach_host(parsed.pin_directory());
+    if (!detached) return fail_with(detached.error());
+    fmt::print("host: {}\n", *detached ? "detached" : "was not attached");
+    if (interfaces.empty()) return done;
+  }
 
   const auto detached = all ? attachment::detach_all(parsed.pin_directory(), withdraw_vips)
                             : attachment::detach(parsed.pin_directory(), interfaces, withdraw_vips);

@@ -9,14 +9,15 @@
 namespace sluice::loader {
 namespace {
 
-constexpr Help help = {"status [options]",
-                       "Shows the interfaces that Sluice is attached to, their programs, and the "
-                       "maps with their fill.\n"
-                       "Formats: table; json (one object with \"interfaces\" and \"maps\"); value "
-                       "(the interfaces, a line each).",
-                       "  sluice-loader status\n"
-                       "  sluice-loader status -f value -c interface -c mode\n"
-                       "  sluice-loader status -f json\n"};
+constexpr Help help = {
+    "status [options]",
+    "Shows the interfaces that Sluice is attached to, their programs, and the "
+    "maps with their fill.\n"
+    "Formats: table; json (one object with \"interfaces\", \"maps\" and \"host\"); value "
+    "(the interfaces, a line each).",
+    "  sluice-loader status\n"
+    "  sluice-loader status -f value -c interface -c mode\n"
+    "  sluice-loader status -f json\n"};
 
 std::string mode_text(const attachment::Attachment& nic) {
   if (nic.shared) {
@@ -50,6 +51,21 @@ Table maps(const attachment::Status& status) {
   return table;
 }
 
+// Nothing where --host was not asked for.
+std::string about_host(const attachment::Status& status) {
+  if (!status.host) return "";
+  return fmt::format(
+      "host: {} connections and UDP sessions of this host's own processes were led to members, {} "
+      "refused\n",
+      status.host->connected, status.host->refused);
+}
+
+std::string host_json(const attachment::Status& status) {
+  if (!status.host) return "null";
+  return fmt::format("{{\"connected\": {}, \"refused\": {}}}", status.host->connected,
+                     status.host->refused);
+}
+
 }  // namespace
 
 int run_status(const Arguments& arguments) {
@@ -77,12 +93,13 @@ int run_status(const Arguments& arguments) {
   if (format == "value") {
     fmt::print("{}", nics->as_values());
   } else if (format == "json" && chosen.empty()) {
-    fmt::print("{{\"interfaces\": {},\n\"maps\": {}}}\n", nics->as_json(), maps(*status).as_json());
+    fmt::print("{{\"interfaces\": {},\n\"maps\": {},\n\"host\": {}}}\n", nics->as_json(),
+               maps(*status).as_json(), host_json(*status));
   } else if (format == "json") {
     fmt::print("{}\n", nics->as_json());
   } else {
     fmt::print("{}", nics->as_table());
-    if (chosen.empty()) fmt::print("{}", maps(*status).as_table());
+    if (chosen.empty()) fmt::print("{}{}", maps(*status).as_table(), about_host(*status));
   }
   return done;
 }

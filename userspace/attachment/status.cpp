@@ -100,6 +100,9 @@ Result<Status> status(const std::filesystem::path& pin_directory) {
     if (!one) return tl::unexpected(std::move(one.error()));
     result.maps.push_back(std::move(*one));
   }
+  auto host = host_status(pins);
+  if (!host) return tl::unexpected(std::move(host.error()));
+  result.host = *host;
   return result;
 }
 

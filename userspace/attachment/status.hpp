@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "attachment/attachment.hpp"
+#include "attachment/host.hpp"
 #include "base/result.hpp"
 #include "kernel/kernel_info.hpp"
 
@@ -29,6 +30,7 @@ struct MapStatus {
 struct Status {
   std::vector<NicStatus> nics;
   std::vector<MapStatus> maps;
+  std::optional<HostStatus> host;  // set: this host's own sockets reach VIPs
 };
 
 // ErrorKind::not_found when nothing is pinned there.

@@ -1,5 +1,6 @@
 // upgrade(): see attachment.hpp for the contract.
 #include "attachment/attachment.hpp"
+#include "attachment/host.hpp"
 #include "attachment/interface_slots.hpp"
 #include "attachment/resize.hpp"
 #include "attachment/swap.hpp"
@@ -49,6 +50,7 @@ Result<UpgradeReport> upgrade(const std::filesystem::path& pin_directory,
   if (auto replaced = pins.replace_programs(*fresh); !replaced) {
     return tl::unexpected(std::move(replaced.error()));
   }
+  if (auto host = upgrade_host(pins, *fresh); !host) return tl::unexpected(std::move(host.error()));
   return UpgradeReport{before->id, after->id, before->tag, after->tag, std::move(*swapped)};
 }
 
