@@ -405,45 +405,43 @@ static __always_inline void sweep_next_hops(struct sweep *s, __u32 began)
 	bpf_loop(SLUICE_MAX_NEXT_HOPS, sweep_next_hop, s, 0);
 }
 
-/* One slice of a walk over both tables and what goes with them. A callback's context must be on the stack, hence the
- * copies. */
-static __always_inline void flow_expire_some(struct sluice_flow_expire *request)
+/* One slice of a walk over both tables and what goes with them. A callback's context must be on the stack;
+ * the request is left where it is, because with a copy of it the stack would be deeper than kernel 6.1 permits. */
+static __always_inline void flow_expire_some(struct sluice_flow_expire *r)
 {
-	struct sluice_flow_expire r = *request;
 	struct sweep s = {
 		.now_ticks = clock_ticks(),
 		.now_jiffies = clock_jiffies(),
-		.turn = r.turn,
-		.refresh = r.refresh,
-		.until = r.slice_us ? bpf_ktime_get_ns() + r.slice_us * 1000ULL : ~0ULL,
+		.turn = r->turn,
+		.refresh = r->refresh,
+		.until = r->slice_us ? bpf_ktime_get_ns() + r->slice_us * 1000ULL : ~0ULL,
 	};
 
-	if (r.stage == SLUICE_SWEEP_BEGINS) {
+	if (r->stage == SLUICE_SWEEP_BEGINS) {
 		grace_is_over();
 		sweep_begins_to_tell(&s);
-		r.turn = s.turn;
-		r.refresh = s.refresh;
-		r.began = s.now_jiffies;
-		r.stage = SLUICE_SWEEP_FLOWS4;
+		r->turn = s.turn;
+		r->refresh = s.refresh;
+		r->began = s.now_jiffies;
+		r->stage = SLUICE_SWEEP_FLOWS4;
 	}
-	if (r.stage == SLUICE_SWEEP_FLOWS4) {
-		if (sweep_table(FAMILY4, &s, &r))
-			r.stage = SLUICE_SWEEP_FLOWS6;
-	} else if (r.stage == SLUICE_SWEEP_FLOWS6) {
-		if (sweep_table(FAMILY6, &s, &r))
-			r.stage = SLUICE_SWEEP_NEXT_HOPS;
-		r.live6 += s.live;
+	if (r->stage == SLUICE_SWEEP_FLOWS4) {
+		if (sweep_table(FAMILY4, &s, r))
+			r->stage = SLUICE_SWEEP_FLOWS6;
+	} else if (r->stage == SLUICE_SWEEP_FLOWS6) {
+		if (sweep_table(FAMILY6, &s, r))
+			r->stage = SLUICE_SWEEP_NEXT_HOPS;
+		r->live6 += s.live;
 	} else {
 		/* Only a sweep that saw every flow knows which next hops are unused. */
-		if (!r.missed && !flow_move_phase)
-			sweep_next_hops(&s, r.began);
-		r.stage = SLUICE_SWEEP_OVER;
+		if (!r->missed && !flow_move_phase)
+			sweep_next_hops(&s, r->began);
+		r->stage = SLUICE_SWEEP_OVER;
 	}
-	r.hz = clock_hz;
-	r.now_ticks = s.now_ticks;
-	r.live += s.live;
-	r.expired += s.expired;
-	*request = r;
+	r->hz = clock_hz;
+	r->now_ticks = s.now_ticks;
+	r->live += s.live;
+	r->expired += s.expired;
 }
 
 static __always_inline bool flush(int family, const struct sluice_flow_flush *request)

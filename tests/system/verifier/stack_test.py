@@ -33,31 +33,38 @@ def section_numbers(path):
 
 
 def look_at(path):
-    """name -> (bytes of stack, names of the functions that it calls)."""
+    """name -> (bytes of stack, names of the functions that it calls, or has called back by bpf_loop() and the like)."""
     sections, known = section_numbers(path), functions(path)
 
     def function_at(section, address):
         return next(name for number, begin, end, name in known if number == section and begin <= address < end)
 
     stacks = {name: [0, set()] for *_, name in known}
-    section, current, target = None, None, None
-    for line in run("llvm-objdump", "-d", "-r", "--no-show-raw-insn", path).splitlines():
+    section, current, handed, called = None, None, None, None
+    for line in run("llvm-objdump", "-d", "-r", path).splitlines():
         if match := re.match(r"Disassembly of section (\S+):", line):
             section = sections[match[1]]
-        elif match := re.match(r" *(\d+):\t(.*)", line):
-            address, code = int(match[1]) * 8, match[2]
+        elif match := re.match(r" *(\d+):\t((?:[0-9a-f]{2} ?)+)\t(.*)", line):
+            address, raw, code = int(match[1]) * 8, match[2].split(), match[3]
+            if called:  # without a relocation: a static function of the same section
+                stacks[current][1].add(function_at(section, called))
             current = function_at(section, address)
             for offset in re.findall(r"r10 - (0x[0-9a-f]+|\d+)", code):
                 stacks[current][0] = max(stacks[current][0], int(offset, 0))
-            # The instruction has a local function's address, in units of 8 bytes from the next instruction on.
-            target = re.match(r"call (-?\d+|-?0x[0-9a-f]+)$", code)
             if match := re.search(r"r(\d+) \+= (-\d+)", code):
                 stacks[current][0] = max(stacks[current][0], 0 if int(match[2]) < -512 else -int(match[2]))
-        elif target and (match := re.search(r"R_BPF_64_32\s+(\S+)", line)):
-            name = match[1]
-            if name == ".text":
-                name = function_at(sections[".text"], (int(target[1], 0) + 1) * 8)
-            stacks[current][1].add(name)
+            # A call of a function and not of a helper has a 1 for its source register, and the distance, in instructions.
+            distance = int.from_bytes(bytes.fromhex("".join(raw[4:8])), "little", signed=True)
+            called = address + 8 * (distance + 1) if raw[:2] == ["85", "10"] else None
+            handed = re.match(r"r\d+ = (\d+|0x[0-9a-f]+) ll$", code)  # the address of a callback, or of data
+        elif called is not None and (match := re.search(r"R_BPF_64_32\s+(\S+)", line)):
+            # A local function's is relative to its section.
+            stacks[current][1].add(function_at(sections[".text"], 8 * (distance + 1)) if match[1] == ".text" else match[1])
+            called = None
+        elif handed and (match := re.search(r"R_BPF_64_64\s+(\S+)", line)):
+            name = function_at(sections[".text"], int(handed[1], 0)) if match[1] == ".text" else match[1]
+            if name in stacks:
+                stacks[current][1].add(name)
     return stacks
 
 
