@@ -89,6 +89,17 @@ class Authentication(support.LabTest):
         # Nothing is remembered of forged SYNs; a few open connections whenever less than half of the share is taken.
         self.assertLess(self.reason("flow_created") - created, len(seen) + 2 * SHARE)
 
+    def test_clients_far_away_are_served_in_a_flood(self):
+        """They are on the Internet, 1, 20 and 100 ms away."""
+        lab = self.lab
+        lab.serve()
+        lab.balance()
+        self.put_up_firewall()
+        for milliseconds in (1, 20, 100):
+            lab.shape("router", "wan", "delay", f"{milliseconds}ms")
+            flood, proven = self.flood(), self.reason("syn_proven")
+            self.served_in(flood, lambda: self.reason("syn_proven") - proven > 100)
+
     def test_clients_are_served_in_a_flood_in_the_name_of_live_hosts(self):
         """What these reset without having asked proves that they are there, so each forged SYN opens a connection."""
         lab = self.lab

@@ -340,6 +340,12 @@ class Lab:
         """Adds the host `stranger`, STRANGER, which answers to forged sources go to."""
         self._lab("add-stranger")
 
+    def shape(self, host, nic, *how):
+        """Packets that leave by this NIC are delayed, reordered or lost (tc-netem(8)). Ends the test where the kernel can't."""
+        done = self.run(host, "tc", "qdisc", "replace", "dev", nic, "root", "netem", *how, check=False)
+        if done.returncode != 0:
+            raise unittest.SkipTest(f"this kernel has no netem (scripts/vm-test boots one that has): {done.stderr.strip()}")
+
     def replace_nic(self):
         """Deletes the lb's eth0 and creates it again."""
         self._lab("replace-nic")

@@ -7,6 +7,8 @@
 # all was run.
 set -u
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8
+mount -t cgroup2 none /sys/fs/cgroup # for host_client_test.py
+export SLUICE_PROXY_MEGABYTES=100
 preset=$1 filter=$2
 shift 2
 subjects=("$@")
