@@ -158,6 +158,17 @@ TEST(Import, NothingThatIsTypedEndsAComment) {
               HasSubstr("#   1: frob a\\x0aloadbalancers: [b]\\x1b: it is about the process\n"));
 }
 
+TEST(Import, ServersThatAreToldOfTheirClientsAreAPoolOfProtocolProxyv2) {
+  constexpr auto listen = "listen a\n  bind 10.0.0.1:80\n  server a 10.0.0.4:80 send-proxy-v2\n";
+  EXPECT_THAT(made(import_haproxy, listen), HasSubstr("protocol: PROXYV2\n"));
+  EXPECT_THAT(made(import_haproxy, std::string(listen) + "  server b 10.0.0.5:80\n"),
+              testing::AllOf(HasSubstr("#   1: listen: send-proxy-v2: not all of its servers"),
+                             Not(HasSubstr("protocol: PROXYV2"))));
+  EXPECT_THAT(
+      made(import_haproxy, "listen a\n  bind 10.0.0.1:80\n  server a 10.0.0.4:80 send-proxy\n"),
+      HasSubstr("#   3: server: send-proxy: a pool sends version 2 alone"));
+}
+
 TEST(Import, MembersOfTheOtherIpVersionAreLeftOut) {
   EXPECT_THAT(made(import_haproxy, "listen a\n  bind [2001:db8::1]:80\n  server a 10.0.0.4:80\n"),
               testing::AllOf(HasSubstr("#   2: bind: member 10.0.0.4: there is no translation: "

@@ -18,7 +18,7 @@ constexpr const char* no_counterpart = "it has no counterpart on layer 4";
 // How one server is probed and weighed; default-server changes what the following ones begin with.
 struct ServerSettings {
   std::int64_t weight = 1, interval = 2000, rise = 2, fall = 3;
-  bool check = false, backup = false, disabled = false;
+  bool check = false, backup = false, disabled = false, proxy = false;
   std::int64_t check_port = 0;
   std::string check_address = {};
 };
@@ -297,6 +297,10 @@ class Importer {
         out.check_port = *count;
       else if (name == "addr")
         out.check_address = value;
+      else if (name == "send-proxy-v2" || name == "no-send-proxy-v2")
+        out.proxy = name == "send-proxy-v2";
+      else if (name == "check-send-proxy" && out.proxy)
+        continue;  // a PROXYV2 pool's monitor begins with the header, too
       else
         draft_.lose(line, value.empty() ? name : name + " " + value, reason_of(name));
     }
@@ -306,8 +310,8 @@ class Importer {
     if (name.find("ssl") != name.npos || name == "verify" || name == "ca-file" || name == "sni")
       return "TLS passes through unread";
     if (name.starts_with("send-proxy"))
-      return "a pool of protocol PROXYV2 sends version 2 to all its members; clients' addresses "
-             "reach them with --forwarding-mode dnat, dsr or ipip, too";
+      return "a pool sends version 2 alone (send-proxy-v2), and without TLS; clients' addresses "
+             "reach members with --forwarding-mode dnat, dsr or ipip, too";
     if (name == "maxconn" || name == "minconn" || name == "maxqueue")
       return "nothing waits in a queue: beyond a member's max_connections others get them";
     if (name == "slowstart") return "it is the pool's here: slow_start";
@@ -396,9 +400,22 @@ class Importer {
     set(listener, "timeout_member_connect", milliseconds == none ? none + 1 : milliseconds);
   }
 
+  // A pool's members are all told of their clients, or none.
+  std::string_view protocol_of(const Section& from) {
+    const auto told = std::count_if(from.servers.begin(), from.servers.end(),
+                                    [](const auto& one) { return one.second.proxy; });
+    if (told == 0) return "TCP";
+    if (static_cast<std::size_t>(told) == from.servers.size()) return "PROXYV2";
+    if (mixed_.insert(&from).second)
+      draft_.lose(
+          *from.head, "send-proxy-v2",
+          "not all of its servers have it: make them a pool of protocol PROXYV2 of their own");
+    return "TCP";
+  }
+
   Item pool_of(const Section& from, std::int64_t port) {
     const auto& settings = from.settings;
-    auto pool = make_pool(from.head->word(1), "TCP", settings.algorithm, "fullnat");
+    auto pool = make_pool(from.head->word(1), protocol_of(from), settings.algorithm, "fullnat");
     if (settings.sticky)
       set(pool, "session_persistence", boost::json::object{{"type", "SOURCE_IP"}});
     const ServerSettings* checked = nullptr;
@@ -449,6 +466,7 @@ class Importer {
   Settings defaults_;
   std::vector<Section> sections_;
   std::set<const Section*> used_;
+  std::set<const Section*> mixed_;  // some of its servers are told of their clients
 };
 
 }  // namespace
