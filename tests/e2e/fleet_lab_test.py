@@ -112,6 +112,18 @@ class FleetLabTest(support.LabTest):
         for host in ("lb1", "lb2"):
             wait_for(lambda host=host: lab.shown(host, "cluster", "status")["state"] == "CUT_OFF", 30, f"{host} is cut off")
         self.finish(clients)
+        self.assertEqual({"lb1", "lb2"}, lab.next_hops(VIP))
+
+        # A node that starts now waits before it announces anything, but not for ever.
+        lab.kill("lb1", "sluiced")
+        for family in ("-4", "-6"):
+            lab.run("lb1", "ip", family, "route", "flush", "table", "142")
+        lab.wait_for_hops("lb2")
+        lab.start_node("lb1")
+        joining = lab.shown("lb1", "node", "show")
+        self.assertEqual(("JOINING", "waits for the fleet's state"), (joining["state"], joining["reason"]))
+        lab.wait_for_hops("lb1", "lb2")
+        self.assertIn("VIPs are announced without the fleet's state", lab.on("lb1", "events"))
         lab.stop("member1", "tcp80")
         for host in ("lb1", "lb2"):
             self.wait_for_member(host, "member1", operating_status="ERROR")

@@ -72,7 +72,7 @@ class Peers(HostsTest):
                     self.pins(host))
         self.spawn(f"sluiced-{host}", host, program("sluiced"), "--state-dir", self.directory / f"state-{host}", "--socket",
                    self.directory / f"{host}.sock", "--pin-dir", self.pins(host), "--interface", "eth0", "--vrrp-fifo",
-                   self.directory / f"{host}.fifo", "--peer", peer, "--peer-key-file", self.key, "--node", host)
+                   self.directory / f"{host}.fifo", "--peer", peer, "--peer-key-file", self.key, "--node", host, "--announce-routes")
         wait_for(lambda: self.ctl(host, "loadbalancer", "list", check=False), 10, "sluiced answers")
 
     def say(self, host, state):
@@ -113,6 +113,8 @@ class Peers(HostsTest):
     def test_connections_survive_their_node(self):
         self.spawn("member", "member", "python3", "-c", SERVER)
         self.start_sluiced("one", "10.0.0.12")
+        # It waits for a peer's connections, for a while.
+        self.assertIn("waits for the connections of 10.0.0.12:9877 before VIPs are announced", (self.directory / "sluiced-one.log").read_text())
         self.start_sluiced("two", "10.0.0.11:9877")
         for host in NODES:
             self.make_load_balancers(host)
@@ -121,6 +123,8 @@ class Peers(HostsTest):
         for host in NODES:
             wait_for(lambda: self.peer(host, "state") == "FOLLOWING", 20, f"{host} follows")
         self.assertEqual("two", self.peer("one", "name"))
+        for host in NODES:
+            wait_for(lambda: "ANNOUNCING" in self.ctl(host, "node", "show"), 10, f"{host} has joined")
         wait_for(lambda: self.run_on("client", "ping", "-c", "1", "-W", "1", VIP, check=False).count("1 received"), 10,
                  "one answers for the VIP")
 

@@ -283,6 +283,42 @@ TEST_F(MembershipTest, WhatAnOlderNodeDoesNotKnowIsRefusedWithItsName) {
   EXPECT_EQ(refusal(), "");
 }
 
+TEST_F(MembershipTest, ANodeThatStartsLacksTheFleetsStateUntilItsMapsHoldIt) {
+  build();
+  const auto lacking = [this] {
+    std::vector<std::string> names;
+    for (const auto& one : machines) {
+      if (!one->membership->lacks().empty()) names.push_back(one->name);
+    }
+    return names;
+  };
+  EXPECT_THAT(lacking(), IsEmpty());
+
+  // All start at once, and one of them with an older state.
+  machine(3).client->partitioned = true;
+  change([this](model::Model& model) -> Result<void> {
+    auto other = model.listeners.at(listener);
+    other.name = "renamed";
+    return model::replace(model, other, now());
+  });
+  for (const auto& one : machines) stop(*one);
+  wait(15'000);
+  for (const auto& one : machines) start(*one);
+  EXPECT_THAT(lacking(), ElementsAre("lb1", "lb2", "lb3"));
+  wait(500);
+  EXPECT_THAT(lacking(), IsEmpty());
+
+  // They start without etcd, and get it later.
+  for (const auto& one : machines) stop(*one);
+  etcd.has_quorum = false;
+  for (const auto& one : machines) start(*one);
+  wait(15'000);
+  EXPECT_THAT(lacking(), ElementsAre("lb1", "lb2", "lb3"));
+  etcd.has_quorum = true;
+  wait(5000);
+  EXPECT_THAT(lacking(), IsEmpty());
+}
+
 TEST_F(MembershipTest, WhatANodeAnnouncesIsSeenAtAll) {
   machine(2).announcing = {"DRAINING", "", 3, 1};
   machine(2).membership->show();

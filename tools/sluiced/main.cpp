@@ -255,7 +255,7 @@ Result<void> forget_announcements() {
 // Begins to announce VIPs, with --announce-routes.
 Result<void> announce(std::optional<control::VipRoutes>& vip_routes, boost::asio::io_context& loop,
                       control::Controller& controller, api::Events& events, const Options& options,
-                      std::function<void()> changed) {
+                      std::function<void()> changed, std::function<std::string()> lacks) {
   if (!options.announce_routes) return forget_announcements();
   auto routes = network::Routes::open();
   if (!routes) return tl::unexpected(routes.error());
@@ -271,7 +271,8 @@ Result<void> announce(std::optional<control::VipRoutes>& vip_routes, boost::asio
               [&events](std::string what) {
                 events.add(api::about_member("attachment", std::move(what), nullptr));
               },
-          .changed = std::move(changed)});
+          .changed = std::move(changed),
+          .lacks = std::move(lacks)});
   return {};
 }
 
@@ -411,7 +412,11 @@ Result<void> run(const Options& options) {
   const auto show_others = [&] {
     if (membership) membership->show();
   };
-  if (auto announced = announce(vip_routes, loop, *controller, events, options, show_others);
+  const auto lacks = [&] {
+    const auto of_fleet = membership ? membership->lacks() : std::string();
+    return of_fleet.empty() ? peering->lacks() : of_fleet;
+  };
+  if (auto announced = announce(vip_routes, loop, *controller, events, options, show_others, lacks);
       !announced)
     return announced;
   const auto look_at_routes = [&] {

@@ -2,6 +2,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <boost/asio/post.hpp>
 #include <set>
 
@@ -62,15 +63,23 @@ void Peering::start(control::Controller& controller, fleet::Membership* membersh
   if (!channel_) return;
   channel_->know(controller.model());
   controller.on_change([this, &controller] { channel_->know(controller.model()); });
-  channel_->set_peers(peers_);
+  present_ = peers_;
+  channel_->set_peers(present_);
   if (membership) {
     membership->on_nodes_change([this, membership] {
-      auto peers = addresses_in(membership->roster(), membership->node());
-      peers.insert(peers.end(), peers_.begin(), peers_.end());
-      channel_->set_peers(peers);
+      present_ = addresses_in(membership->roster(), membership->node());
+      present_.insert(present_.end(), peers_.begin(), peers_.end());
+      channel_->set_peers(present_);
     });
   }
   channel_->start();
+}
+
+std::string Peering::lacks() const {
+  if (!channel_ || present_.empty()) return {};
+  const auto peers = channel_->state().peers;
+  if (std::ranges::count(peers, "FOLLOWING", &control::PeerState::state) != 0) return {};
+  return "the connections of " + present_.front().to_string();
 }
 
 }  // namespace sluice::daemon

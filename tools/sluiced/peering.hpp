@@ -28,13 +28,18 @@ class Peering {
     if (channel_) channel_->routes_changed();
   }
 
+  // What this node lacks of its peers' connections, in words; empty: it has all of one peer's, or
+  // has no peers.
+  std::string lacks() const;
+
   // Null: nobody is told anything.
   const control::Peers* peers() const { return channel_.get(); }
 
  private:
   Peering() = default;
 
-  std::vector<TcpAddress> peers_;
+  std::vector<TcpAddress> peers_;    // of the options
+  std::vector<TcpAddress> present_;  // and of the fleet
   std::unique_ptr<peers::Channel> channel_;
 };
 

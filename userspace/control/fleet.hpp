@@ -18,10 +18,11 @@ namespace sluice::control {
 
 // What a node announces to routers.
 struct Announcing {
-  // LOCAL (VIPs are not announced to routers), ANNOUNCING, DRAINING, DRAINED, or WITHDRAWN (for
-  // another reason, which is told); empty: an older version doesn't say.
+  // LOCAL (VIPs are not announced to routers), ANNOUNCING, JOINING (it has just started, and waits
+  // before it announces what it doesn't yet), DRAINING, DRAINED, or WITHDRAWN (for another reason,
+  // which is told); empty: an older version doesn't say.
   std::string state = "LOCAL";
-  std::string reason;              // why no VIP is announced; empty: they are
+  std::string reason;              // why no VIP is announced, or none is added; empty: they are
   std::size_t ipv4 = 0, ipv6 = 0;  // VIPs
 
   bool operator==(const Announcing&) const = default;

@@ -14,6 +14,7 @@ using std::chrono::milliseconds;
 // As in the Follower: a script with a hundred commands causes a few looks.
 constexpr milliseconds gather{20};
 constexpr milliseconds while_somebody_changes{100};
+constexpr milliseconds while_joining{100};
 // A route takes the kernel up to some milliseconds, and probes wait behind it.
 constexpr std::size_t steps_per_turn = 32;
 
@@ -36,6 +37,11 @@ DrainState DrainProgress::state(Time now) const {
   return {.drain = Drain::draining, .left = std::chrono::ceil<milliseconds>(left)};
 }
 
+bool Joining::waits(Time now, const std::string& lacks) {
+  is_over_ = is_over_ || lacks.empty() || now - started_ >= longest;
+  return !is_over_;
+}
+
 VipRoutes::VipRoutes(boost::asio::io_context& loop, Controller& controller, network::Routes routes,
                      Settings settings, Callbacks callbacks)
     : controller_(controller),
@@ -46,6 +52,9 @@ VipRoutes::VipRoutes(boost::asio::io_context& loop, Controller& controller, netw
       withdrawal_(loop) {
   controller_.on_change([this] { schedule(gather); });
   look();
+  // From its first word on, this node says that it joins, if it does.
+  follow_drain();
+  is_joining();
 }
 
 void VipRoutes::look() {
@@ -84,8 +93,35 @@ std::optional<VipRoutes::Wish> VipRoutes::wish() {
   const auto drain = drain_state();
   if (drain.drain == Drain::drained)
     return Wish{.vips = {}, .reason = "the node is drained", .drained = true};
+  if (is_joining()) return std::nullopt;
   if (drain.drain == Drain::none) return Wish{std::move(*held)};
   return Wish{.vips = std::move(*held), .metric = network::draining_metric};
+}
+
+// While it joins, what is announced stays as it is.
+bool VipRoutes::is_joining() {
+  const auto lacks = callbacks_.lacks();
+  const bool waits = joining_.waits(std::chrono::steady_clock::now(), lacks);
+  const auto told = std::exchange(standing_.lacks, waits ? lacks : std::string());
+  if (told == standing_.lacks) {
+    if (waits) schedule(while_joining);
+    return waits;
+  }
+  if (waits) {
+    standing_.ipv4 = left_ipv4_;
+    standing_.ipv6 = left_ipv6_;
+    spdlog::info("waits for {} before VIPs are announced, {} s at most", lacks,
+                 Joining::longest.count());
+    schedule(while_joining);
+  } else if (!lacks.empty()) {
+    const auto what =
+        fmt::format("VIPs are announced without {}, for which the node has waited for {} s", lacks,
+                    Joining::longest.count());
+    spdlog::warn("{}", what);
+    callbacks_.note(what);
+  }
+  callbacks_.changed();
+  return waits;
 }
 
 void VipRoutes::look_when_withdrawn(milliseconds left) {
@@ -99,10 +135,17 @@ void VipRoutes::look_when_withdrawn(milliseconds left) {
 // withdrawn, and routers that were told of the raised metric need not be told again.
 void VipRoutes::follow_drain() {
   drain_.follow(is_drain_wanted());
+  // It was drained while it was away: what it does not announce it need not withdraw.
+  const bool announces = left_ipv4_ + left_ipv6_ != 0;
+  if (has_looked_ && !joining_.is_over() && is_drain_wanted() && !announces)
+    drain_.is_over(std::chrono::steady_clock::now());
   if (has_looked_) return;
   const auto found = routes_.read();
   if (!found) return;
   has_looked_ = true;
+  for (const auto& one : found->sound) {
+    if (!one.in_main_table) ++(one.network.is_v6() ? left_ipv6_ : left_ipv4_);
+  }
   if (!is_drain_wanted()) return;
   const auto since = controller_.model().drained_nodes.at(node());
   const bool is_old = std::chrono::system_clock::now() - since >= until_withdrawal;
@@ -119,7 +162,8 @@ DrainState VipRoutes::drain_state() const {
   return progress.state(std::chrono::steady_clock::now());
 }
 
-// One of: ANNOUNCING, DRAINING, DRAINED, WITHDRAWN (for another reason, which is told).
+// One of: ANNOUNCING, JOINING, DRAINING, DRAINED, WITHDRAWN (the latter and JOINING with what is
+// the matter).
 Announcing VipRoutes::announcing() const {
   const auto drain = drain_state().drain;
   Announcing shown{
@@ -130,6 +174,9 @@ Announcing VipRoutes::announcing() const {
     shown.state = "DRAINED";
   } else if (!shown.reason.empty()) {
     shown.state = "WITHDRAWN";
+  } else if (!standing_.lacks.empty()) {
+    shown.state = "JOINING";
+    shown.reason = "waits for " + standing_.lacks;
   } else if (drain == Drain::draining) {
     shown.state = "DRAINING";
   }
@@ -198,7 +245,8 @@ void VipRoutes::tell(const Wish& wish) {
                     .ipv6 = ipv6,
                     .reason = wish.reason,
                     .drained = wish.drained,
-                    .drain = drain_state().drain};
+                    .drain = drain_state().drain,
+                    .lacks = standing_.lacks};
   const bool is_news = standing != std::exchange(standing_, standing);
   if (is_news) callbacks_.changed();
   if (told_reason_ == wish.reason) return;

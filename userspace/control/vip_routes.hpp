@@ -55,6 +55,25 @@ class DrainProgress {
   std::optional<Time> withdrawal_;  // nullopt: the metric is not raised yet
 };
 
+// A node that starts waits before it announces VIPs that it doesn't announce yet: a router would
+// send it packets of others' connections, and of VIPs that it doesn't know. What is announced
+// already stays, so a restart is not noticed. It waits ten seconds at most, and only once: a node
+// that loses the others later goes on announcing. Pure.
+class Joining {
+ public:
+  using Time = std::chrono::steady_clock::time_point;
+  static constexpr std::chrono::seconds longest{10};
+
+  explicit Joining(Time started) : started_(started) {}
+  // Says whether the node still waits, given what it lacks (empty: nothing).
+  bool waits(Time now, const std::string& lacks);
+  bool is_over() const { return is_over_; }
+
+ private:
+  Time started_;
+  bool is_over_ = false;
+};
+
 class VipRoutes {
  public:
   struct Settings {
@@ -70,6 +89,8 @@ class VipRoutes {
     std::function<void(std::string what)> note;
     // Is called when announcing() may have changed.
     std::function<void()> changed = [] {};
+    // What this node, which has just started, lacks before it should announce; empty: nothing.
+    std::function<std::string()> lacks = [] { return std::string(); };
   };
 
   // The controller must outlive this.
@@ -101,12 +122,14 @@ class VipRoutes {
     std::string reason;              // why no VIP is announced; empty: they are
     bool drained = false;            // the reason is a drain
     Drain drain = Drain::none;
+    std::string lacks = {};  // what a node that joins waits for; empty: it has joined
     bool operator==(const Standing&) const = default;
   };
   bool is_drain_wanted() const { return controller_.model().drained_nodes.contains(node()); }
   DrainState drain_state() const;
   void follow_drain();
   std::optional<Wish> wish();
+  bool is_joining();
   Result<std::string> missing_interface() const;
   void schedule(std::chrono::milliseconds pause);
   void bring_in_line();
@@ -128,7 +151,9 @@ class VipRoutes {
   std::vector<network::RouteStep> left_;  // the last is the next
   Standing standing_;
   DrainProgress drain_;
-  bool has_looked_ = false;  // at the routes of an earlier process
+  Joining joining_{std::chrono::steady_clock::now()};
+  bool has_looked_ = false;                    // at the routes of an earlier process
+  std::size_t left_ipv4_ = 0, left_ipv6_ = 0;  // VIPs that it has left announced
   std::string told_failure_;
   std::optional<std::string> told_reason_;
 };

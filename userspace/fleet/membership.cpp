@@ -116,6 +116,13 @@ void Membership::on_nodes_change(std::function<void()> changed) {
   when_nodes_change_();
 }
 
+std::string Membership::lacks() const {
+  const auto& head = writer_.mirror().head();
+  const bool has_all = controller_ && writer_.standing() == Standing::following &&
+                       (!head || controller_->applied_generation() >= head->generation);
+  return has_all ? std::string() : "the fleet's state";
+}
+
 void Membership::wait_for_others(std::uint64_t generation, std::function<void()> go_on) {
   if (roster_.have_applied(generation, settings_.node)) return go_on();
   waiting_.push_back({generation, std::move(go_on)});

@@ -45,6 +45,9 @@ class Membership final : public control::Fleet {
   void on_nodes_change(std::function<void()> changed);
   const Roster& roster() const { return roster_; }
   const std::string& node() const { return settings_.node; }
+  // What this node lacks of the fleet's state, in words; empty: it has read it, and its maps hold
+  // it.
+  std::string lacks() const;
 
   control::FleetState state() const override;
   control::Elsewhere elsewhere(const Uuid& object) const override;

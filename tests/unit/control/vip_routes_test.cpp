@@ -1,4 +1,4 @@
-// When a node that is drained withdraws its VIPs.
+// When a node that starts announces its VIPs, and when one that is drained withdraws them.
 #include "control/vip_routes.hpp"
 
 #include <gtest/gtest.h>
@@ -48,6 +48,32 @@ TEST_F(DrainTest, TheNextDrainBeginsAnew) {
   EXPECT_EQ(after(seconds(20)).drain, Drain::none);
   progress.follow(true);
   EXPECT_EQ(after(seconds(20)).drain, Drain::draining);
+}
+
+class JoiningTest : public testing::Test {
+ protected:
+  bool waits_after(milliseconds time, const std::string& lacks) {
+    return joining.waits(begin + time, lacks);
+  }
+
+  const Joining::Time begin{seconds(1000)};
+  Joining joining{begin};
+};
+
+TEST_F(JoiningTest, ANodeThatLacksNothingAnnouncesAtOnce) {
+  EXPECT_FALSE(waits_after(milliseconds(0), ""));
+}
+
+TEST_F(JoiningTest, ANodeWaitsForWhatItLacksButNotForLongerThanTenSeconds) {
+  EXPECT_TRUE(waits_after(milliseconds(0), "the fleet's state"));
+  EXPECT_TRUE(waits_after(milliseconds(9'999), "the connections of lb2"));
+  EXPECT_FALSE(waits_after(seconds(10), "the connections of lb2"));
+}
+
+TEST_F(JoiningTest, WhoHasJoinedWaitsForNothingAnyMore) {
+  EXPECT_TRUE(waits_after(seconds(1), "the fleet's state"));
+  EXPECT_FALSE(waits_after(seconds(2), ""));
+  EXPECT_FALSE(waits_after(seconds(3), "the fleet's state")) << "it has lost the others later";
 }
 
 }  // namespace
