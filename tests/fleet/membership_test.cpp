@@ -326,6 +326,22 @@ TEST_F(MembershipTest, WhatANodeAnnouncesIsSeenAtAll) {
   EXPECT_EQ(fleet(1).state().nodes[1].announcing, machine(2).announcing);
 }
 
+// Nobody changes the desired state, so nothing else shows that the watch is silent.
+TEST_F(MembershipTest, AfterACutWhatOtherNodesSayComesAgain) {
+  build();
+  etcd.has_quorum = false;
+  wait(15'000);  // longer than the leases
+  etcd.has_quorum = true;
+  wait(15'000);
+  EXPECT_EQ(fleet(1).state().nodes.size(), 3U);
+  machine(2).announcing = {"DRAINING", "", 3, 1};
+  machine(2).membership->show();
+  find(3, Health::down);
+  ASSERT_EQ(fleet(1).state().nodes.size(), 3U);
+  EXPECT_EQ(fleet(1).state().nodes[1].announcing, machine(2).announcing);
+  EXPECT_EQ(fleet(1).opinions(member)[2].health, Health::down);
+}
+
 TEST_F(MembershipTest, KeysThatSomebodyHasRemovedComeBackWithTheNextChange) {
   build();
   find(2, Health::down);

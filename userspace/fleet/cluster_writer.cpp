@@ -251,9 +251,9 @@ void ClusterWriter::read_all() {
 void ClusterWriter::was_read(Answer<Reading> answer) {
   if (!answer) return set_standing(Standing::cut_off, answer.error().text);
   const bool another = is_another_cluster(answer->header);
-  if (another) {
-    must_reach_ = 0;
-    watching_ = false;  // the old one will be silent for ever
+  if (another) must_reach_ = 0;
+  if (another || standing_ == Standing::cut_off) {
+    watching_ = false;  // the old one may be silent for ever
     watches_++;
   }
   if (!another && standing_ != Standing::refused && answer->header.revision < mirror_.revision()) {
