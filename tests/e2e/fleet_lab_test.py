@@ -74,6 +74,23 @@ class FleetLabTest(support.LabTest):
         self.wait_for_member("lb1", "member1", operating_status_by_node=seen.replace("ERROR", "ONLINE"))
         self.finish(clients)
 
+        # A node without any member leaves the load balancer to the others, as long as one of them has one.
+        blackholes = [f"192.0.2.{100 + number}" for number in (1, 2)]
+        lab.on("lb3", "loadbalancer", "set", "--announce", "healthy", "web")
+        for host, hops in (("lb2", ("lb1", "lb3")), ("lb1", ("lb3",)), ("lb3", NODES)):
+            for member in blackholes:
+                lab.run(host, "ip", "route", "add", "blackhole", member)
+            lab.wait_for_hops(*hops)
+        self.assertIn("is left to other nodes: it has no usable member here", lab.on("lb2", "events"))
+        for host in NODES:
+            for member in blackholes:
+                lab.run(host, "ip", "route", "del", "blackhole", member)
+        for host in NODES:
+            for member in ("member1", "member2"):
+                self.wait_for_member(host, member, operating_status_by_node="lb1=ONLINE\nlb2=ONLINE\nlb3=ONLINE")
+        lab.wait_for_hops(*NODES)
+        lab.on("lb1", "loadbalancer", "set", "--announce", "always", "web")
+
         # Statistics are the sum, wherever one asks.
         sums = [lab.shown(host, "loadbalancer", "stats", "show", "web") for host in NODES]
         self.assertEqual([sums[0]] * 3, sums)

@@ -114,7 +114,8 @@ class Peers(HostsTest):
         self.spawn("member", "member", "python3", "-c", SERVER)
         self.start_sluiced("one", "10.0.0.12")
         # It waits for a peer's connections, for a while.
-        self.assertIn("waits for the connections of 10.0.0.12:9877 before VIPs are announced", (self.directory / "sluiced-one.log").read_text())
+        said = (self.directory / "sluiced-one.log").read_text()
+        self.assertIn("waits for the connections of 10.0.0.12:9877 before VIPs are announced", said)
         self.start_sluiced("two", "10.0.0.11:9877")
         for host in NODES:
             self.make_load_balancers(host)

@@ -143,6 +143,49 @@ TEST_F(MembershipTest, AMemberIsDownWhenMostNodesSaySo) {
   EXPECT_EQ(fleet(1).opinions(member).size(), 1U);
 }
 
+TEST_F(MembershipTest, ALoadBalancerIsServedElsewhereWhileAnotherNodeAnnouncesAndFindsAMember) {
+  build();
+  const auto& model = machine(1).controller->model();
+  const auto balancer = model.load_balancers.at(model.listeners.at(listener).load_balancer_id);
+  const auto announces = [&](std::size_t number, const std::string& state) {
+    machine(number).announcing.state = state;
+    machine(number).membership->show();
+    wait(500);
+  };
+  const auto is_served = [&](std::size_t number) {
+    return machine(number).membership->is_served_elsewhere(balancer);
+  };
+  for (std::size_t number = 1; number <= 3; number++) {
+    find(number, Health::up);
+    announces(number, "ANNOUNCING");
+  }
+  EXPECT_TRUE(is_served(1));
+  find(2, Health::down);
+  find(3, Health::down);
+  EXPECT_FALSE(is_served(1)) << "it is the last one";
+  EXPECT_TRUE(is_served(2));
+  find(1, Health::down);
+  EXPECT_FALSE(is_served(2)) << "nobody has a member, so all announce";
+
+  find(3, Health::up);
+  EXPECT_TRUE(is_served(1));
+  for (const auto* state : {"JOINING", "DRAINING", "DRAINED", "WITHDRAWN", "LOCAL"}) {
+    announces(3, state);
+    EXPECT_FALSE(is_served(1)) << state;
+  }
+  announces(3, "ANNOUNCING");
+  EXPECT_TRUE(is_served(1));
+  etcd.has_quorum = false;
+  wait(10'000);
+  EXPECT_FALSE(is_served(1)) << "nobody knows";
+  etcd.has_quorum = true;
+  wait(15'000);
+  EXPECT_TRUE(is_served(1));
+  stop(machine(3));
+  wait(15'000);
+  EXPECT_FALSE(is_served(1));
+}
+
 TEST_F(MembershipTest, AHealthThatNobodyChangesIsNotWritten) {
   build();
   for (std::size_t number = 1; number <= 3; number++) find(number, Health::up);

@@ -593,8 +593,12 @@ def own_attributes(section):
     modes = ["fullnat", "dnat", "dsr", "ipip", "gue", "DNAT", "nat", "", None, 5]
     section.post_each(LBS, "loadbalancer", {"name": "own", "vip_subnet_id": SUBNET, "vip_address": "10.0.0.16"},
                       "on_unmatched", refusals)
+    announcements = ["always", "healthy", "HEALTHY", "never", "", None, 5]
+    section.post_each(LBS, "loadbalancer", {"name": "own", "vip_subnet_id": SUBNET, "vip_address": "10.0.0.17"},
+                      "announce", announcements)
     section.walkthrough()
     section.put_each(f"{LBS}/{{lb}}", "loadbalancer", "on_unmatched", refusals)
+    section.put_each(f"{LBS}/{{lb}}", "loadbalancer", "announce", announcements)
     listener = {"protocol": "TCP", "protocol_port": 81, "loadbalancer_id": "{lb}"}
     pool = {"protocol": "TCP", "lb_algorithm": "ROUND_ROBIN", "loadbalancer_id": "{lb}"}
     for attribute, values in (("on_no_member", refusals), ("new_connection_limit", INTEGERS + [-1, -2, 0, 10]),

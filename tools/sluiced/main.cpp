@@ -255,7 +255,7 @@ Result<void> forget_announcements() {
 // Begins to announce VIPs, with --announce-routes.
 Result<void> announce(std::optional<control::VipRoutes>& vip_routes, boost::asio::io_context& loop,
                       control::Controller& controller, api::Events& events, const Options& options,
-                      std::function<void()> changed, std::function<std::string()> lacks) {
+                      fleet::Membership* membership, std::function<std::string()> lacks) {
   if (!options.announce_routes) return forget_announcements();
   auto routes = network::Routes::open();
   if (!routes) return tl::unexpected(routes.error());
@@ -271,8 +271,16 @@ Result<void> announce(std::optional<control::VipRoutes>& vip_routes, boost::asio
               [&events](std::string what) {
                 events.add(api::about_member("attachment", std::move(what), nullptr));
               },
-          .changed = std::move(changed),
+          .changed =
+              [membership] {
+                if (membership) membership->show();
+              },
+          .is_served_elsewhere =
+              [membership](const model::LoadBalancer& object) {
+                return membership && membership->is_served_elsewhere(object);
+              },
           .lacks = std::move(lacks)});
+  if (membership) membership->on_nodes_change([&vip_routes] { vip_routes->others_changed(); });
   return {};
 }
 
@@ -409,14 +417,12 @@ Result<void> run(const Options& options) {
   peering->follow(**data_plane);
   peering->start(*controller, membership ? &*membership : nullptr);
   std::optional<control::VipRoutes> vip_routes;
-  const auto show_others = [&] {
-    if (membership) membership->show();
-  };
   const auto lacks = [&] {
     const auto of_fleet = membership ? membership->lacks() : std::string();
     return of_fleet.empty() ? peering->lacks() : of_fleet;
   };
-  if (auto announced = announce(vip_routes, loop, *controller, events, options, show_others, lacks);
+  if (auto announced = announce(vip_routes, loop, *controller, events, options,
+                                membership ? &*membership : nullptr, lacks);
       !announced)
     return announced;
   const auto look_at_routes = [&] {

@@ -604,13 +604,14 @@ void Controller::lose_data_plane(const Error& why) {
   proceed();
 }
 
-std::optional<std::vector<IpAddress>> Controller::held_vips() const {
-  std::vector<IpAddress> held;
+std::optional<std::map<IpAddress, Uuid>> Controller::held_vips() const {
+  std::map<IpAddress, Uuid> held;
   if (lost_) return held;
   if (!actual_) return std::nullopt;
   for (const auto& [address, entry] : desired_.state().vips) {
     const auto found = actual_->vips.find(address);
-    if (entry.up && found != actual_->vips.end() && found->second == entry) held.push_back(address);
+    if (entry.up && found != actual_->vips.end() && found->second == entry)
+      held.emplace(address, entry.load_balancer);
   }
   return held;
 }

@@ -185,7 +185,7 @@ class Controller {
 
   // The VIPs that the data plane holds, up and as desired, as far as it was read back; nullopt:
   // that is not known at the moment. Of a data plane that is lost nothing is held.
-  std::optional<std::vector<IpAddress>> held_vips() const;
+  std::optional<std::map<IpAddress, Uuid>> held_vips() const;
 
   // Compares the maps with the desired state and repairs them; returns one line per repair for the
   // log.

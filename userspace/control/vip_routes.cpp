@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "model/status.hpp"
+
 namespace sluice::control {
 namespace {
 
@@ -62,6 +64,10 @@ void VipRoutes::look() {
   schedule(gather);
 }
 
+void VipRoutes::others_changed() {
+  if (!left_to_others_.empty()) schedule(gather);
+}
+
 void VipRoutes::schedule(milliseconds pause) {
   if (std::exchange(scheduled_, true)) return;
   timer_.expires_after(pause);
@@ -84,6 +90,43 @@ Result<std::string> VipRoutes::missing_interface() const {
   return std::string();
 }
 
+// Where no node has a usable member, all announce as ever: clients are refused sooner than they
+// would give up.
+bool VipRoutes::is_left_to_others(const Uuid& load_balancer) {
+  const auto& model = controller_.model();
+  const auto* object = model.load_balancers.lookup(load_balancer);
+  if (!object || object->announce != model::Announce::healthy) return false;
+  const auto known = left_to_others_.find(load_balancer);
+  if (known != left_to_others_.end()) return known->second;
+  const auto is_down = [this](const Uuid& member) {
+    const auto* health = controller_.health().lookup(member);
+    return health && *health == model::Health::down;
+  };
+  const bool left = !model::has_usable_member(model::Relations(model), *object, is_down) &&
+                    callbacks_.is_served_elsewhere(*object);
+  left_to_others_.emplace(load_balancer, left);
+  return left;
+}
+
+// Takes away the VIPs that are left to others.
+std::vector<IpAddress> VipRoutes::announced_of(const std::map<IpAddress, Uuid>& held) {
+  const auto before = std::exchange(left_to_others_, {});
+  std::vector<IpAddress> announced;
+  for (const auto& [address, load_balancer] : held) {
+    if (!is_left_to_others(load_balancer)) announced.push_back(address);
+  }
+  for (const auto& [id, left] : left_to_others_) {
+    const auto earlier = before.find(id);
+    if (left == (earlier != before.end() && earlier->second)) continue;
+    const auto what = fmt::format(
+        "load balancer {} {}", to_string(id),
+        left ? "is left to other nodes: it has no usable member here" : "is announced again");
+    spdlog::info("{}", what);
+    callbacks_.note(what);
+  }
+  return announced;
+}
+
 std::optional<VipRoutes::Wish> VipRoutes::wish() {
   if (controller_.is_lost()) return Wish{{}, "packets do not meet the data plane"};
   auto held = controller_.held_vips();
@@ -94,8 +137,9 @@ std::optional<VipRoutes::Wish> VipRoutes::wish() {
   if (drain.drain == Drain::drained)
     return Wish{.vips = {}, .reason = "the node is drained", .drained = true};
   if (is_joining()) return std::nullopt;
-  if (drain.drain == Drain::none) return Wish{std::move(*held)};
-  return Wish{.vips = std::move(*held), .metric = network::draining_metric};
+  auto vips = announced_of(*held);
+  if (drain.drain == Drain::none) return Wish{std::move(vips)};
+  return Wish{.vips = std::move(vips), .metric = network::draining_metric};
 }
 
 // While it joins, what is announced stays as it is.

@@ -14,6 +14,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -89,6 +90,10 @@ class VipRoutes {
     std::function<void(std::string what)> note;
     // Is called when announcing() may have changed.
     std::function<void()> changed = [] {};
+    // Says whether another live node announces the VIPs of this load balancer and has usable
+    // members for it.
+    std::function<bool(const model::LoadBalancer&)> is_served_elsewhere =
+        [](const model::LoadBalancer&) { return false; };
     // What this node, which has just started, lacks before it should announce; empty: nothing.
     std::function<std::string()> lacks = [] { return std::string(); };
   };
@@ -101,6 +106,8 @@ class VipRoutes {
 
   // Brings the routes in line soon, whatever the kernel has made of them.
   void look();
+  // Other nodes may have other members than before.
+  void others_changed();
 
   // What is announced now. A drain that was just asked for, or ended, counts already.
   Announcing announcing() const;
@@ -129,6 +136,8 @@ class VipRoutes {
   DrainState drain_state() const;
   void follow_drain();
   std::optional<Wish> wish();
+  std::vector<IpAddress> announced_of(const std::map<IpAddress, Uuid>& held);
+  bool is_left_to_others(const Uuid& load_balancer);
   bool is_joining();
   Result<std::string> missing_interface() const;
   void schedule(std::chrono::milliseconds pause);
@@ -146,7 +155,9 @@ class VipRoutes {
   boost::asio::steady_timer timer_;
   boost::asio::steady_timer withdrawal_;
   bool scheduled_ = false;
-  bool unsure_ = true;                    // the kernel may have other routes than last_
+  std::map<Uuid, bool>
+      left_to_others_;  // load balancers that are announced by healthy nodes; true: by others
+  bool unsure_ = true;  // the kernel may have other routes than last_
   network::Announcements last_;           // that were wanted
   std::vector<network::RouteStep> left_;  // the last is the next
   Standing standing_;

@@ -7,6 +7,8 @@
 #include <iterator>
 #include <utility>
 
+#include "model/status.hpp"
+
 namespace sluice::fleet {
 namespace {
 
@@ -98,7 +100,7 @@ void Membership::nodes_read(std::int64_t revision, const std::vector<KeyValue>& 
   is_judged_ = false;
   inquiry_.reset(all);
   answer_those_that_may();
-  when_nodes_change_();
+  nodes_may_be_others();
 }
 
 void Membership::nodes_changed(const std::vector<Change>& changes) {
@@ -108,12 +110,32 @@ void Membership::nodes_changed(const std::vector<Change>& changes) {
   is_judged_ = false;
   inquiry_.follow(changes);
   answer_those_that_may();
-  when_nodes_change_();
+  nodes_may_be_others();
 }
 
 void Membership::on_nodes_change(std::function<void()> changed) {
-  when_nodes_change_ = std::move(changed);
-  when_nodes_change_();
+  when_nodes_change_.push_back(std::move(changed));
+  when_nodes_change_.back()();
+}
+
+void Membership::nodes_may_be_others() const {
+  for (const auto& changed : when_nodes_change_) changed();
+}
+
+// While etcd can't be reached, nobody knows how the others are.
+bool Membership::is_served_elsewhere(const model::LoadBalancer& object) const {
+  if (writer_.standing() != Standing::following) return false;
+  const auto generation = writer_.mirror().generation_of(object.id);
+  const model::Relations relations(controller_->model());
+  return std::ranges::any_of(views_.all(), [&](const auto& view) {
+    const auto node = roster_.nodes().find(view.first);
+    return view.first != settings_.node && node != roster_.nodes().end() &&
+           node->second.announcing.state == "ANNOUNCING" && node->second.applied >= generation &&
+           !node->second.errors.contains(object.id) &&
+           model::has_usable_member(relations, object, [&](const Uuid& member) {
+             return view.second.down.contains(member);
+           });
+  });
 }
 
 std::string Membership::lacks() const {
@@ -147,6 +169,7 @@ void Membership::standing_changed() {
   is_judged_ = false;
   if (writer_.standing() == Standing::following) controller_->store_takes_changes();
   show();
+  nodes_may_be_others();
 }
 
 // Who is live keeps its key in etcd, which the removal compares, so that nobody is removed who has

@@ -41,8 +41,12 @@ class Membership final : public control::Fleet {
   // Tells the other nodes how this one is.
   void show();
 
-  // Calls back when the live nodes may be others than before, and once at the beginning.
+  // Calls back when the live nodes, or what they say, may be others than before, and once at the
+  // beginning.
   void on_nodes_change(std::function<void()> changed);
+  // Says whether another live node announces the VIPs of this load balancer and has usable members
+  // for it.
+  bool is_served_elsewhere(const model::LoadBalancer& object) const;
   const Roster& roster() const { return roster_; }
   const std::string& node() const { return settings_.node; }
   // What this node lacks of the fleet's state, in words; empty: it has read it, and its maps hold
@@ -76,6 +80,7 @@ class Membership final : public control::Fleet {
   std::vector<const HealthView*> other_views() const;
   control::NodeCounts count_here(const Question& question) const;
   void tell_health_soon();
+  void nodes_may_be_others() const;
 
   Etcd& etcd_;
   Settings settings_;
@@ -93,7 +98,7 @@ class Membership final : public control::Fleet {
   control::Controller* controller_ = nullptr;
   std::function<control::Announcing()> announcing_ = [] { return control::Announcing{}; };
   std::list<Waiting> waiting_;
-  std::function<void()> when_nodes_change_ = [] {};
+  std::vector<std::function<void()>> when_nodes_change_;
 };
 
 }  // namespace sluice::fleet

@@ -47,6 +47,10 @@ constexpr Words<ForwardingMode, 5> forwarding_modes{{
     {ForwardingMode::ipip, "ipip"},
     {ForwardingMode::gue, "gue"},
 }};
+constexpr Words<Announce, 2> announces{{
+    {Announce::always, "always"},
+    {Announce::healthy, "healthy"},
+}};
 constexpr Words<RefusalMode, 2> refusal_modes{{
     {RefusalMode::drop, "drop"},
     {RefusalMode::reset, "reset"},
@@ -115,6 +119,9 @@ std::string_view name(Algorithm value) {
 std::string_view name(ForwardingMode value) {
   return word(forwarding_modes, value);
 }
+std::string_view name(Announce value) {
+  return word(announces, value);
+}
 std::string_view name(RefusalMode value) {
   return word(refusal_modes, value);
 }
@@ -151,6 +158,9 @@ std::optional<Algorithm> parse_algorithm(std::string_view text) {
 }
 std::optional<ForwardingMode> parse_forwarding_mode(std::string_view text) {
   return parse(forwarding_modes, text);
+}
+std::optional<Announce> parse_announce(std::string_view text) {
+  return parse(announces, text);
 }
 std::optional<RefusalMode> parse_refusal_mode(std::string_view text) {
   return parse(refusal_modes, text);

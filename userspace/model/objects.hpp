@@ -28,6 +28,9 @@ enum class ProvisioningStatus { active, error, pending_create, pending_update, p
 enum class Protocol { tcp, udp, sctp, http, https, proxyv2 };
 enum class Algorithm { round_robin, least_connections, source_ip, source_ip_port, maglev };
 enum class ForwardingMode { fullnat, dnat, dsr, ipip, gue };
+// When a node announces the VIPs to routers. healthy: not while it has no usable member and another
+// live node has one.
+enum class Announce { always, healthy };
 enum class RefusalMode { drop, reset };  // reset: clients are told, by TCP RST or ICMP
 // Of a listener's new connections: automatic while more than half of its half-open share is taken.
 enum class IdleEnd { forget, reset };
@@ -94,6 +97,7 @@ struct LoadBalancer : Object {
   std::optional<std::string> vip_network_id;
   // The treatment of packets for its VIPs that match no listener and no connection.
   RefusalMode on_unmatched = RefusalMode::drop;
+  Announce announce = Announce::always;
   // The data plane has refused a change, so the load balancer takes no other one until it is failed
   // over or deleted. An ERROR without a change leaves this false.
   bool change_failed = false;

@@ -91,6 +91,19 @@ bool usable(const HealthTable& health, const Member& member) {
   return member.admin_state_up && health_of(health, member) != Health::down;
 }
 
+bool has_usable_member(const Relations& relations, const LoadBalancer& object,
+                       const std::function<bool(const Uuid&)>& is_down) {
+  const auto& pools = relations.model().pools;
+  return std::ranges::any_of(relations.listeners_of(object.id), [&](const Listener* listener) {
+    if (!listener->admin_state_up || !listener->default_pool_id) return false;
+    const auto* pool = pools.lookup(*listener->default_pool_id);
+    if (!pool || !pool->admin_state_up) return false;
+    return std::ranges::any_of(relations.members_of(pool->id), [&](const Member* member) {
+      return member->admin_state_up && member->weight > 0 && !is_down(member->id);
+    });
+  });
+}
+
 bool probed(const Relations& relations, const Member& member) {
   if (!member.admin_state_up) return false;
   const auto& pools = relations.model().pools;

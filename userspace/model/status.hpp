@@ -5,6 +5,7 @@
 // model/README.md.
 #pragma once
 
+#include <functional>
 #include <set>
 
 #include "model/objects.hpp"
@@ -37,6 +38,11 @@ OperatingStatus operating_status(const Model& model, const HealthTable& health, 
 // weight and backup). A member that was never probed is usable, because only a result may take
 // members away.
 bool usable(const HealthTable& health, const Member& member);
+
+// Says whether a new connection of the load balancer finds a member: an enabled listener's default
+// pool has a usable one with a weight. `is_down` has the health of a member, by its id.
+bool has_usable_member(const Relations& relations, const LoadBalancer& object,
+                       const std::function<bool(const Uuid&)>& is_down);
 
 // Says whether the member is probed: it, its pool and the pool's monitor are enabled. Only such a
 // member has health.

@@ -57,6 +57,7 @@ void columns(Visitor& visit, T& object) {
   visit("vip_subnet_id", object.vip_subnet_id);
   visit("vip_network_id", object.vip_network_id);
   visit("on_unmatched", object.on_unmatched);
+  visit("announce", object.announce);
   visit("provider", object.provider);
   visit("change_failed", object.change_failed);
 }

@@ -279,6 +279,11 @@ ALTER TABLE listeners ADD COLUMN udp_scheduling TEXT NOT NULL DEFAULT 'session';
                                       // 16 -> 17: monitors that run a program, by its name.
                                       R"sql(
 ALTER TABLE health_monitors ADD COLUMN check_name TEXT NOT NULL DEFAULT '';
+)sql",
+                                      // 17 -> 18: load balancers that only nodes with
+                                      // members announce.
+                                      R"sql(
+ALTER TABLE load_balancers ADD COLUMN announce TEXT NOT NULL DEFAULT 'always';
 )sql"};
 
 constexpr int has_identity = 6;

@@ -27,6 +27,9 @@ inline auto parse_word(std::string_view text, model::Algorithm) {
 inline auto parse_word(std::string_view text, model::ForwardingMode) {
   return model::parse_forwarding_mode(text);
 }
+inline auto parse_word(std::string_view text, model::Announce) {
+  return model::parse_announce(text);
+}
 inline auto parse_word(std::string_view text, model::RefusalMode) {
   return model::parse_refusal_mode(text);
 }

@@ -732,7 +732,7 @@ TEST_F(ControllerTest, OnlyVipsThatTheDataPlaneTookAndThatAreUpAreHeld) {
   build();
   const auto vip = controller->model().load_balancers.begin()->second.vip_address;
   const auto id = controller->model().load_balancers.begin()->first;
-  EXPECT_THAT(controller->held_vips(), testing::Optional(testing::Contains(vip)));
+  EXPECT_THAT(controller->held_vips(), testing::Optional(testing::Contains(testing::Key(vip))));
 
   const auto enable = [&](bool enabled) {
     return change([&](auto& model) -> Result<void> {
@@ -743,22 +743,24 @@ TEST_F(ControllerTest, OnlyVipsThatTheDataPlaneTookAndThatAreUpAreHeld) {
     });
   };
   ASSERT_TRUE(enable(false));
-  EXPECT_THAT(controller->held_vips(), testing::Optional(testing::Not(testing::Contains(vip))));
+  EXPECT_THAT(controller->held_vips(),
+              testing::Optional(testing::Not(testing::Contains(testing::Key(vip)))));
   data_plane.veto = [](const Operation& operation) -> Result<void> {
     if (std::holds_alternative<PutVip>(operation)) return tl::unexpected(full);
     return {};
   };
   ASSERT_TRUE(enable(true));
-  EXPECT_THAT(controller->held_vips(), testing::Optional(testing::Not(testing::Contains(vip))))
+  EXPECT_THAT(controller->held_vips(),
+              testing::Optional(testing::Not(testing::Contains(testing::Key(vip)))))
       << "the data plane has refused it";
   data_plane.veto = {};
   ASSERT_TRUE(controller->repair_drift());
-  EXPECT_THAT(controller->held_vips(), testing::Optional(testing::Contains(vip)));
+  EXPECT_THAT(controller->held_vips(), testing::Optional(testing::Contains(testing::Key(vip))));
 
   controller->lose_data_plane({ErrorKind::not_found, "the pins are gone", "", 0});
   EXPECT_THAT(controller->held_vips(), testing::Optional(IsEmpty()));
   controller->adopt(data_plane);
-  EXPECT_THAT(controller->held_vips(), testing::Optional(testing::Contains(vip)));
+  EXPECT_THAT(controller->held_vips(), testing::Optional(testing::Contains(testing::Key(vip))));
 }
 
 TEST_F(ControllerTest, AStandbyKeepsEverythingButDoesNotAnswerForItsVips) {

@@ -45,6 +45,14 @@ class Status : public testing::Test {
   OperatingStatus pool() { return operating_status(model, health, model.pools.at(pool_id)); }
   OperatingStatus a() { return operating_status(model, health, model.members.at(a_id)); }
 
+  bool has_usable_member() {
+    return model::has_usable_member(Relations(model), model.load_balancers.at(lb_id),
+                                    [&](const Uuid& member) {
+                                      const auto* known = health.lookup(member);
+                                      return known && *known == Health::down;
+                                    });
+  }
+
   Uuid lb_id = new_uuid(), listener_id = new_uuid(), pool_id = new_uuid(), monitor_id = new_uuid();
   Uuid a_id = new_uuid(), b_id = new_uuid();
   Model model;
@@ -202,6 +210,28 @@ TEST_F(Status, MembersOfAPoolComeInOrderOfCreation) {
   ASSERT_EQ(members.size(), 2u);
   EXPECT_EQ(members[0]->id, b_id);
   EXPECT_EQ(members[1]->id, a_id);
+}
+
+TEST_F(Status, ALoadBalancerHasAUsableMemberWhenANewConnectionFindsOne) {
+  monitor();
+  EXPECT_TRUE(has_usable_member()) << "nobody was probed yet";
+  health[a_id] = Health::down;
+  EXPECT_TRUE(has_usable_member());
+  health[b_id] = Health::down;
+  EXPECT_FALSE(has_usable_member());
+  health[b_id] = Health::up;
+  model.members.change(b_id)->weight = 0;
+  EXPECT_FALSE(has_usable_member());
+  model.members.change(b_id)->weight = 1;
+  model.members.change(b_id)->admin_state_up = false;
+  EXPECT_FALSE(has_usable_member());
+  model.members.change(b_id)->admin_state_up = true;
+  EXPECT_TRUE(has_usable_member());
+  model.pools.change(pool_id)->admin_state_up = false;
+  EXPECT_FALSE(has_usable_member());
+  model.pools.change(pool_id)->admin_state_up = true;
+  model.listeners.change(listener_id)->default_pool_id.reset();
+  EXPECT_FALSE(has_usable_member());
 }
 
 }  // namespace

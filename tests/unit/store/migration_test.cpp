@@ -109,6 +109,7 @@ TEST_F(Migration, AStoreOfSchema4KeepsEveryAttributeAndItsPoolsKeepConnections) 
   ASSERT_EQ(load_balancer.additional_vips.size(), 2U);
   EXPECT_EQ(load_balancer.additional_vips[0].subnet_id, "private-subnet6");
   EXPECT_EQ(load_balancer.on_unmatched, model::RefusalMode::reset);
+  EXPECT_EQ(load_balancer.announce, model::Announce::always);
   EXPECT_EQ(model.pools.at(id(2)).on_member_down, model::MemberDownMode::keep);
 }
 

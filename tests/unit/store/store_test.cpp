@@ -55,6 +55,7 @@ model::Model full_model() {
   lb.vip_subnet_id = "private-subnet";
   lb.vip_network_id = "private";
   lb.on_unmatched = model::RefusalMode::reset;
+  lb.announce = model::Announce::healthy;
   lb.provider = "octavia";
   lb.change_failed = true;
   lb.additional_vips = {{ip("2001:db8::16"), "private-subnet6"}, {ip("192.0.2.16"), std::nullopt}};
@@ -412,6 +413,7 @@ constexpr const char* to_schema_8 =
     "ALTER TABLE listeners DROP COLUMN protocol_port_range;"
     "ALTER TABLE listeners DROP COLUMN udp_scheduling;"
     "ALTER TABLE health_monitors DROP COLUMN check_name;"
+    "ALTER TABLE load_balancers DROP COLUMN announce;"
     "ALTER TABLE listeners DROP COLUMN syn_authentication; PRAGMA user_version = 8";
 
 TEST_F(StoreTest, WhatIsMigratedIsKeptAsItWas) {
@@ -427,6 +429,11 @@ TEST_F(StoreTest, WhatIsMigratedIsKeptAsItWas) {
     listener.udp_scheduling = model::UdpScheduling::session;
     listener.protocol_port_range.reset();
     model.listeners.put(std::move(listener));
+  }
+  const auto balancers = model.load_balancers;
+  for (auto [id, balancer] : balancers) {
+    balancer.announce = model::Announce::always;
+    model.load_balancers.put(std::move(balancer));
   }
   const auto pools = model.pools;
   for (auto [id, pool] : pools) {

@@ -22,6 +22,7 @@ const std::map<std::string, Words>& vocabulary() {
       {"on_no_member", {"drop", "reset"}},
       {"on_unmatched", {"drop", "reset"}},
       {"on_idle", {"forget", "reset"}},
+      {"announce", {"always", "healthy"}},
       {"udp_scheduling", {"session", "packet"}},
       {"syn_authentication", {"auto", "always", "off"}},
       {"type", {"HTTP", "HTTPS", "TCP", "TLS-HELLO", "PING", "UDP-CONNECT", "SCTP", "EXTERNAL"}},

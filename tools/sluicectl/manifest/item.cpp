@@ -80,6 +80,7 @@ const Shape& load_balancer_shape() {
                  fixed("additional_vips", Type::maps),
                  fixed("project_id", Type::text, "00000000000000000000000000000000"),
                  {"on_unmatched", Type::lower, "drop"},
+                 {"announce", Type::lower, "always"},
                  enabled,
                  tags},
       .children = {&listener_shape(), &pool_shape(), &floating_ip_shape()}};

@@ -23,7 +23,7 @@ const Resource& load_balancer_resource() {
                "vip_port_id",         "vip_qos_policy_id",
                "vip_subnet_id",       "tags",
                "additional_vips"},
-      .optional_rows = {"on_unmatched", "provisioning_error"},
+      .optional_rows = {"announce", "on_unmatched", "provisioning_error"},
       .columns = {"id", "name", "project_id", "vip_address", "provisioning_status",
                   "operating_status", "provider"}};
   return resource;
@@ -48,7 +48,10 @@ Options changeable() {
       option(Kind::text, "description", "TEXT", "what it is for"),
       option(Kind::text, "on-unmatched", "drop|reset",
              "whether senders of packets that match no listener and no connection are told: TCP "
-             "by RST, others by ICMP")};
+             "by RST, others by ICMP"),
+      option(Kind::text, "announce", "always|healthy",
+             "whether a node goes on announcing its VIPs to routers while it has no usable member "
+             "and another live node of the fleet has one")};
 }
 
 Verb creating() {
@@ -105,7 +108,8 @@ Noun make_noun() {
                 "sluicectl loadbalancer set --on-unmatched reset lb_test_1"}),
       unset_verb({target}, {flag(Kind::flag_null, "name", "no name"),
                             flag(Kind::flag_null, "description", "no description"),
-                            flag(Kind::flag_null, "on-unmatched", "drop")}),
+                            flag(Kind::flag_null, "on-unmatched", "drop"),
+                            flag(Kind::flag_null, "announce", "always")}),
       delete_verb("remove a load balancer", {target},
                   {flag(Kind::local, "cascade", "with its listeners, pools, members and monitors")},
                   {"sluicectl loadbalancer delete --cascade lb_test_1"}),

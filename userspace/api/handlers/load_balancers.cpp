@@ -25,6 +25,8 @@ void read_mutable(Attributes& in, LoadBalancer& out) {
   in.tags("tags", out.tags);
   in.choice("on_unmatched", out.on_unmatched, words::refusal_modes, model::parse_refusal_mode,
             std::optional(LoadBalancer{}.on_unmatched));
+  in.choice("announce", out.announce, words::announces, model::parse_announce,
+            std::optional(LoadBalancer{}.announce));
   in.unsupported("vip_qos_policy_id", "there is no quality of service here");
 }
 

@@ -138,6 +138,7 @@ json::object render(const View& view, const model::LoadBalancer& object) {
                   {"vip_network_id", or_null(object.vip_network_id)},
                   {"vip_qos_policy_id", nullptr},
                   {"on_unmatched", word(object.on_unmatched)},
+                  {"announce", word(object.announce)},
                   {"additional_vips", additional_vips(object)},
                   {"listeners", ids_of(view.relations.listeners_of(object.id))},
                   {"pools", ids_of(view.relations.pools_of(object.id))},

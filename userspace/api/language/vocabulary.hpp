@@ -21,6 +21,7 @@ inline constexpr std::array algorithms = {"LEAST_CONNECTIONS"sv, "ROUND_ROBIN"sv
 inline constexpr std::array forwarding_modes = {"fullnat"sv, "dnat"sv, "dsr"sv, "ipip"sv, "gue"sv};
 inline constexpr std::array refusal_modes = {"drop"sv, "reset"sv};
 inline constexpr std::array udp_schedulings = {"session"sv, "packet"sv};
+inline constexpr std::array announces = {"always"sv, "healthy"sv};
 inline constexpr std::array idle_ends = {"forget"sv, "reset"sv};
 inline constexpr std::array syn_authentications = {"auto"sv, "always"sv, "off"sv};
 inline constexpr std::array member_down_modes = {"keep"sv, "reset"sv};
