@@ -141,6 +141,14 @@ class Routes(HostsTest):
         for vip in VIPS:
             self.wait_for_hops(vip, ["bird"])
 
+        # A BGP daemon that dies takes its node out, and brings it back without sluiced's help.
+        self.end("bird-bird")
+        for vip in VIPS:
+            self.wait_for_hops(vip, [])
+        self.start_bird("bird", "bird.conf")
+        for vip in VIPS:
+            self.wait_for_hops(vip, ["bird"])
+
     def test_a_node_that_is_drained_is_the_last_resort_and_then_withdraws(self):
         self.create_vips()
         for vip in VIPS:
