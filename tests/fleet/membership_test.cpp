@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "fleet/membership.hpp"
+#include "fleet/spread.hpp"
 #include "model/edit.hpp"
 #include "tests/fleet/fake_etcd.hpp"
 #include "tests/fleet/scheduler.hpp"
@@ -34,10 +35,10 @@ struct Machine {
 
 class MembershipTest : public testing::Test {
  protected:
-  MembershipTest() {
-    for (const auto* name : {"lb1", "lb2", "lb3"}) {
+  explicit MembershipTest(std::size_t count = 3, bool spread = false) : spread_(spread) {
+    for (std::size_t number = 1; number <= count; number++) {
       machines.push_back(std::make_unique<Machine>());
-      machines.back()->name = name;
+      machines.back()->name = "lb" + std::to_string(number);
       machines.back()->disk.contents.position.store = new_uuid();
       start(*machines.back());
     }
@@ -50,11 +51,14 @@ class MembershipTest : public testing::Test {
   void start(Machine& machine) {
     machine.client = std::make_unique<FakeClient>(scheduler, etcd, weather);
     machine.copy = std::make_unique<store::DirectWriter>(machine.disk);
-    machine.membership = std::make_unique<Membership>(
-        *machine.client, *machine.copy, machine.disk.contents,
-        Membership::Settings{
-            .keys = keys, .node = machine.name, .instance = machine.name, .version = "1"},
-        [](Tone, const std::string&) {});
+    machine.membership =
+        std::make_unique<Membership>(*machine.client, *machine.copy, machine.disk.contents,
+                                     Membership::Settings{.keys = keys,
+                                                          .node = machine.name,
+                                                          .instance = machine.name,
+                                                          .version = "1",
+                                                          .spread = spread_},
+                                     [](Tone, const std::string&) {});
     machine.controller = std::move(*control::Controller::start(
         machine.disk.contents, machine.membership->writer(), machine.data_plane));
     machine.membership->start(*machine.controller, [&machine] { return machine.announcing; });
@@ -106,6 +110,7 @@ class MembershipTest : public testing::Test {
     wait(500);
   }
 
+  const bool spread_;
   const Keys keys;
   Scheduler scheduler{7};
   FakeEtcd etcd{scheduler};
@@ -398,6 +403,119 @@ TEST_F(MembershipTest, KeysThatSomebodyHasRemovedComeBackWithTheNextChange) {
   wait(3000);
   EXPECT_TRUE(etcd.keys().contains(keys.health() + "lb2"));
   EXPECT_TRUE(etcd.keys().contains(keys.known_nodes() + "lb2"));
+}
+
+// Five nodes, of which three probe each member.
+class Spread : public MembershipTest {
+ protected:
+  Spread() : MembershipTest(5, true) {}
+
+  std::vector<std::size_t> who_probes() {
+    std::vector<std::size_t> numbers;
+    for (std::size_t number = 1; number <= machines.size(); number++) {
+      if (machine(number).membership && machine(number).membership->probes(member))
+        numbers.push_back(number);
+    }
+    return numbers;
+  }
+  std::vector<std::size_t> others() {
+    std::vector<std::size_t> numbers;
+    const auto probing = who_probes();
+    for (std::size_t number = 1; number <= machines.size(); number++) {
+      if (std::ranges::count(probing, number) == 0) numbers.push_back(number);
+    }
+    return numbers;
+  }
+  std::optional<Health> in_data_plane(std::size_t number) {
+    const auto* health = machine(number).controller->health().lookup(member);
+    return health ? std::optional(*health) : std::nullopt;
+  }
+};
+
+TEST_F(Spread, ThreeNodesProbeAMemberAndTheirMajorityIsTakenOverByTheOthers) {
+  build();
+  const auto probing = who_probes();
+  ASSERT_EQ(probing.size(), 3U);
+  EXPECT_EQ(in_data_plane(others()[0]), std::nullopt) << "nobody has probed it yet";
+  for (const auto number : probing) find(number, Health::up);
+  wait(1000);
+  for (const auto number : others()) EXPECT_EQ(in_data_plane(number), Health::up);
+
+  find(probing[0], Health::down);
+  wait(1000);
+  for (const auto number : others()) EXPECT_EQ(in_data_plane(number), Health::up) << "one of three";
+  find(probing[2], Health::down);
+  wait(1000);
+  for (const auto number : others()) EXPECT_EQ(in_data_plane(number), Health::down);
+  EXPECT_EQ(in_data_plane(probing[1]), Health::up) << "it believes its own probes";
+  for (std::size_t number = 1; number <= 5; number++) {
+    EXPECT_EQ(fleet(number).health().at(member), Health::down) << number;
+    const auto opinions = fleet(number).opinions(member);
+    ASSERT_EQ(opinions.size(), 3U) << number;
+    EXPECT_EQ(opinions[1].node, machine(probing[1]).name);
+    EXPECT_EQ(opinions[1].health, Health::up);
+  }
+}
+
+TEST_F(Spread, WhoeverComesForANodeThatIsGoneGoesOnFromWhatWasKnown) {
+  build();
+  const auto probing = who_probes();
+  for (const auto number : probing) find(number, Health::down);
+  wait(1000);
+  stop(machine(probing[0]));
+  wait(15'000);
+  const auto now_probing = who_probes();
+  ASSERT_EQ(now_probing.size(), 3U);
+  EXPECT_THAT(now_probing, testing::IsSupersetOf({probing[1], probing[2]}));
+  for (const auto number : now_probing) EXPECT_EQ(in_data_plane(number), Health::down) << number;
+
+  // Without etcd each node is on its own.
+  etcd.has_quorum = false;
+  wait(10'000);
+  EXPECT_EQ(who_probes().size(), 4U);
+  etcd.has_quorum = true;
+  wait(15'000);
+  EXPECT_EQ(who_probes(), now_probing);
+}
+
+TEST_F(Spread, ProgramsOfExternalMonitorsAreRunByEveryNode) {
+  build();
+  machine(1).controller->set_checks({.names = {"disk"}, .node = "lb1"});
+  change([](model::Model& model) -> Result<void> {
+    auto monitor = (*model.health_monitors.begin()).second;
+    monitor.type = model::MonitorType::external;
+    monitor.check = "disk";
+    model.health_monitors.put(monitor);
+    return {};
+  });
+  EXPECT_EQ(who_probes().size(), 5U);
+}
+
+TEST(Probers, EachMemberHasThreeAndANodeThatGoesChangesOnlyItsOwn) {
+  std::set<std::string> nodes;
+  for (int number = 1; number <= 8; number++) nodes.insert("lb" + std::to_string(number));
+  auto fewer = nodes;
+  fewer.erase("lb5");
+  std::map<std::string, int> shares;
+  int moved = 0;
+  for (int i = 0; i < 8000; i++) {
+    const auto member = new_uuid();
+    const auto before = probers(member, nodes), after = probers(member, fewer);
+    ASSERT_EQ(before.size(), 3U);
+    for (const auto& node : before) shares[node]++;
+    if (std::ranges::count(before, "lb5") == 0) {
+      ASSERT_EQ(before, after);
+    } else {
+      ASSERT_NE(before, after);
+      moved++;
+    }
+  }
+  EXPECT_EQ(moved, shares["lb5"]);
+  for (const auto& [node, share] : shares) EXPECT_NEAR(share, 3000, 300) << node;
+  EXPECT_THAT(probers(new_uuid(), {"a", "b"}), ElementsAre("a", "b"));
+  // Nodes of other releases must find the same ones.
+  EXPECT_THAT(probers(*parse_uuid("00000000-0000-0000-0000-000000000001"), nodes),
+              ElementsAre("lb1", "lb2", "lb5"));
 }
 
 }  // namespace

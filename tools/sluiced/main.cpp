@@ -306,7 +306,8 @@ void join(std::optional<fleet::EtcdClient>& etcd, std::optional<fleet::Membershi
           .instance = machine_id(),
           .version = std::string(version),
           .peer = options.peers.is_wanted() ? options.peers.listen.to_string() : std::string(),
-          .accept_older_state = options.accept_older_state},
+          .accept_older_state = options.accept_older_state,
+          .spread = options.spread_probes},
       [](fleet::Tone tone, const std::string& line) {
         spdlog::log(tone == fleet::Tone::news ? spdlog::level::info : spdlog::level::warn,
                     "fleet: {}", line);
@@ -457,6 +458,11 @@ Result<void> run(const Options& options) {
                                                  .node = options.node,
                                                  .fleet = membership ? &*membership : nullptr,
                                                  .peers = peering->peers()});
+  if (membership && options.spread_probes) {
+    membership->on_share_change([&] {
+      follower.probe_only([&](const Uuid& member) { return membership->probes(member); });
+    });
+  }
   if (membership)
     membership->start(
         *controller, [&] { return vip_routes ? vip_routes->announcing() : control::Announcing{}; });

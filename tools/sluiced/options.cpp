@@ -93,6 +93,10 @@ po::options_description settings() {
        "a file with USER:PASSWORD of an etcd user")  //
       ("cluster-prefix", po::value<Text>()->default_value("/sluice/")->value_name("PREFIX"),
        "what the fleet's keys begin with; fleets that share an etcd have different ones")  //
+      (
+          "probe", po::value<Text>()->default_value("every")->value_name("every|spread"),
+          "with --cluster: probe every member, or have each probed by three of the nodes that "
+          "spread")  //
       ("peer", po::value<Texts>()->composing()->value_name("ADDR[:PORT]"),
        "tell this node of connections, so that they survive this one, and hear of its own; beside "
        "those of --cluster; may be given many times")  //
@@ -364,6 +368,11 @@ std::optional<ExitCode> read_cluster(const po::variables_map& values, Options& o
   cluster.key = values["cluster-key"].as<Text>();
   const auto credentials = values["cluster-credentials"].as<Text>();
   const auto& members = values["cluster"].as<Text>();
+  const auto& probe = values["probe"].as<Text>();
+  if (probe != "every" && probe != "spread")
+    return wrong(fmt::format("--probe '{}' is neither every nor spread", probe));
+  options.spread_probes = probe == "spread";
+  if (options.spread_probes && members.empty()) return wrong("--probe spread needs --cluster");
   if (members.empty()) {
     if (cluster.ca.empty() && cluster.certificate.empty() && cluster.key.empty() &&
         credentials.empty())

@@ -211,7 +211,20 @@ void Follower::suspect(const Uuid& member, bool many, const std::string& what) {
 void Follower::probe_members() {
   auto change = health::target_change(followed_, controller_.model(), controller_.health());
   if (change.members.empty()) return;
+  std::erase_if(change.targets,
+                [this](const auto& target) { return !probed_here_(target.member); });
   monitor_.change_targets(std::move(change));
+  controller_.set_reduced(monitor_.reduced());
+  controller_.set_suspects(monitor_.suspects());
+}
+
+// Probes that go on are not disturbed. Who is probed here from now on has the health that others
+// have found.
+void Follower::probe_only(std::function<bool(const Uuid& member)> probed_here) {
+  probed_here_ = std::move(probed_here);
+  auto targets = health::targets(controller_.model(), controller_.health());
+  std::erase_if(targets, [this](const auto& target) { return !probed_here_(target.member); });
+  monitor_.set_targets(std::move(targets));
   controller_.set_reduced(monitor_.reduced());
   controller_.set_suspects(monitor_.suspects());
 }

@@ -39,6 +39,10 @@ class Follower {
   // Notes a link that is new, up again, or has another MAC.
   void link_changed(std::uint32_t interface_index);
 
+  // From now on this node probes only the members for which `probed_here` says so. It is called
+  // again for members that are new.
+  void probe_only(std::function<bool(const Uuid& member)> probed_here);
+
   // Notes that new connections to a member fail: `what` they are ("refused", "not answered"), and
   // whether `many` failed within a second.
   void suspect(const Uuid& member, bool many, const std::string& what);
@@ -63,6 +67,7 @@ class Follower {
   Note note_;
   network::Announcer announcer_;
   health::Monitor monitor_;
+  std::function<bool(const Uuid& member)> probed_here_ = [](const Uuid&) { return true; };
   boost::asio::steady_timer timer_;
   boost::asio::steady_timer drain_timer_;
   boost::asio::steady_timer slow_start_timer_;

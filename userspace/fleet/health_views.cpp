@@ -33,7 +33,14 @@ std::set<Uuid> members_at(const json::object& object, std::string_view name) {
 }  // namespace
 
 std::string HealthView::text() const {
-  return json::serialize(json::object{{"down", to_json(down)}, {"unknown", to_json(unknown)}});
+  json::object told{{"down", to_json(down)}, {"unknown", to_json(unknown)}};
+  if (applied) told["applied"] = *applied;
+  return json::serialize(told);
+}
+
+bool HealthView::knows(const Uuid& member, std::uint64_t generation) const {
+  return down.contains(member) ||
+         (!unknown.contains(member) && (!applied || *applied >= generation));
 }
 
 std::optional<HealthView> HealthView::parse(const std::string& text) {
@@ -41,7 +48,11 @@ std::optional<HealthView> HealthView::parse(const std::string& text) {
   const auto value = json::parse(text, error);
   if (error || !value.is_object()) return std::nullopt;
   const auto& object = value.get_object();
-  return HealthView{members_at(object, "down"), members_at(object, "unknown")};
+  HealthView view{members_at(object, "down"), members_at(object, "unknown")};
+  const auto* applied = object.if_contains("applied");
+  if (applied && applied->is_int64())
+    view.applied = static_cast<std::uint64_t>(applied->get_int64());
+  return view;
 }
 
 HealthView view_of(const model::Model& model, const model::HealthTable& health) {

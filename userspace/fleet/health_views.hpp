@@ -24,6 +24,13 @@ namespace sluice::fleet {
 struct HealthView {
   std::set<Uuid> down;
   std::set<Uuid> unknown;  // not probed yet
+  // The generation of the model whose members these are. Nodes that leave members to others tell
+  // it, because what they don't name might be a member that they had not heard of. The others
+  // don't, so that a change without another result costs no write.
+  std::optional<std::uint64_t> applied = {};
+
+  // Says whether the node has a result for a member that was last changed in this generation.
+  bool knows(const Uuid& member, std::uint64_t generation) const;
 
   std::string text() const;
   static std::optional<HealthView> parse(const std::string& text);

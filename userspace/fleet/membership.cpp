@@ -7,6 +7,7 @@
 #include <iterator>
 #include <utility>
 
+#include "fleet/spread.hpp"
 #include "model/status.hpp"
 
 namespace sluice::fleet {
@@ -17,6 +18,8 @@ constexpr auto longest_wait_for_others = std::chrono::milliseconds(300);
 
 // Changes of health are gathered for so long, so that many of them cost a few writes.
 constexpr auto gather_health = std::chrono::milliseconds(200);
+// So are those that others tell.
+constexpr auto gather_others_health = std::chrono::milliseconds(100);
 
 std::string_view word(Standing standing) {
   switch (standing) {
@@ -76,6 +79,7 @@ void Membership::start(control::Controller& controller,
   controller.on_change([this] {
     show();
     tell_health_soon();
+    take_over_health_soon();
   });
   controller.set_before_answer([this](std::uint64_t generation, std::function<void()> go_on) {
     show();
@@ -97,7 +101,6 @@ void Membership::nodes_read(std::int64_t revision, const std::vector<KeyValue>& 
   roster_.reset(revision, all);
   views_.reset(revision, all);
   features_.reset(revision, all);
-  is_judged_ = false;
   inquiry_.reset(all);
   answer_those_that_may();
   nodes_may_be_others();
@@ -107,10 +110,13 @@ void Membership::nodes_changed(const std::vector<Change>& changes) {
   roster_.follow(changes);
   views_.follow(changes);
   features_.follow(changes);
-  is_judged_ = false;
   inquiry_.follow(changes);
   answer_those_that_may();
   nodes_may_be_others();
+  const auto is_of_health = [this](const Change& change) {
+    return change.entry.key.starts_with(settings_.keys.health());
+  };
+  if (std::ranges::any_of(changes, is_of_health)) take_over_health_soon();
 }
 
 void Membership::on_nodes_change(std::function<void()> changed) {
@@ -118,7 +124,21 @@ void Membership::on_nodes_change(std::function<void()> changed) {
   when_nodes_change_.back()();
 }
 
-void Membership::nodes_may_be_others() const {
+void Membership::nodes_may_be_others() {
+  is_judged_ = false;
+  std::set<std::string> spreading;
+  if (writer_.standing() == Standing::following) {
+    if (settings_.spread) spreading.insert(settings_.node);
+    for (const auto& [name, node] : roster_.nodes()) {
+      if (node.spreads && name != settings_.node) spreading.insert(name);
+    }
+  }
+  if (spreading != spreading_) {
+    spreading_ = std::move(spreading);
+    probers_.clear();
+    when_shares_change_();
+    take_over_health_soon();
+  }
   for (const auto& changed : when_nodes_change_) changed();
 }
 
@@ -166,7 +186,6 @@ void Membership::answer_those_that_may() {
 }
 
 void Membership::standing_changed() {
-  is_judged_ = false;
   if (writer_.standing() == Standing::following) controller_->store_takes_changes();
   show();
   nodes_may_be_others();
@@ -206,7 +225,8 @@ void Membership::show() {
                   .errors = {},
                   .errors_count = 0,
                   .announcing = announcing_(),
-                  .peer = settings_.peer};
+                  .peer = settings_.peer,
+                  .spreads = settings_.spread};
   // Before it has read etcd's state, it has applied another one.
   if (writer_.standing() != Standing::following) entry.applied = 0;
   add_errors(entry, model.load_balancers);
@@ -222,9 +242,95 @@ void Membership::tell_health_soon() {
   if (std::exchange(health_is_due_, true)) return;
   etcd_.after(gather_health, [this] {
     health_is_due_ = false;
-    presence_.tell(settings_.keys.health() + settings_.node,
-                   view_of(controller_->model(), controller_->health()).text());
+    auto view = view_of(controller_->model(), controller_->health());
+    if (settings_.spread) view.applied = controller_->applied_generation();
+    presence_.tell(settings_.keys.health() + settings_.node, view.text());
   });
+}
+
+// Programs of EXTERNAL monitors are the nodes' own, and tell weights as well: every node runs its
+// own.
+std::vector<std::string> Membership::voters(const Uuid& member) const {
+  const auto& model = controller_->model();
+  const auto* object = model.members.lookup(member);
+  const auto* monitor = object ? model::monitor_of(model, object->pool_id) : nullptr;
+  const bool is_shared = monitor && monitor->type != model::MonitorType::external;
+  std::vector<std::string> names(spreading_.begin(), spreading_.end());
+  if (is_shared && names.size() > probers_of_a_member) {
+    auto& known = probers_[member];
+    if (known.empty()) known = probers(member, spreading_);
+    names = known;
+  }
+  for (const auto& [name, node] : roster_.nodes()) {
+    if (!spreading_.contains(name) && views_.all().contains(name)) names.push_back(name);
+  }
+  return names;
+}
+
+// While etcd can't be reached, each node is on its own.
+bool Membership::probes(const Uuid& member) const {
+  if (!settings_.spread || spreading_.empty()) return true;
+  return std::ranges::count(voters(member), settings_.node) != 0;
+}
+
+std::size_t Membership::votes_that_it_is_down(const Uuid& member,
+                                              const std::vector<std::string>& voters) const {
+  const auto* own = controller_->health().lookup(member);
+  return static_cast<std::size_t>(std::ranges::count_if(voters, [&](const std::string& name) {
+    if (name == settings_.node) return own && *own == model::Health::down;
+    const auto view = views_.all().find(name);
+    return view != views_.all().end() && view->second.down.contains(member);
+  }));
+}
+
+// As majority() does, but of those who probe the member.
+model::HealthTable Membership::judgement_of_voters() const {
+  const auto& own = controller_->health();
+  std::set<Uuid> suspects;
+  for (const auto& [id, health] : own) {
+    if (health == model::Health::down) suspects.insert(id);
+  }
+  for (const auto& [name, view] : views_.all()) suspects.insert(view.down.begin(), view.down.end());
+  auto judged = own;
+  for (const auto& id : suspects) {
+    const auto asked = voters(id);
+    const bool is_down = 2 * votes_that_it_is_down(id, asked) > asked.size();
+    if (is_down || own.lookup(id))
+      judged.insert_or_assign(id, is_down ? model::Health::down : model::Health::up);
+  }
+  return judged;
+}
+
+void Membership::take_over_health_soon() {
+  if (spreading_.size() <= probers_of_a_member || !settings_.spread ||
+      std::exchange(taking_over_, true))
+    return;
+  etcd_.after(gather_others_health, [this] {
+    taking_over_ = false;
+    take_over_health();
+  });
+}
+
+// Gives the controller the health of members that other nodes probe, by their majority.
+void Membership::take_over_health() {
+  if (spreading_.empty()) return;
+  const auto& model = controller_->model();
+  const model::Relations relations(model);
+  model::HealthTable news;
+  for (const auto& [id, member] : model.members) {
+    if (!model::probed(relations, member)) continue;
+    const auto asked = voters(id);
+    if (std::ranges::count(asked, settings_.node) != 0) continue;
+    const auto generation = writer_.mirror().generation_of(id);
+    const auto knows = [&, id = id](const std::string& name) {
+      const auto view = views_.all().find(name);
+      return view != views_.all().end() && view->second.knows(id, generation);
+    };
+    if (std::ranges::none_of(asked, knows)) continue;
+    const bool is_down = 2 * votes_that_it_is_down(id, asked) > asked.size();
+    news.emplace(id, is_down ? model::Health::down : model::Health::up);
+  }
+  controller_->set_health(news);
 }
 
 std::set<std::string> Membership::other_nodes() const {
@@ -257,7 +363,7 @@ Result<void> Membership::permits(const model::Model& before, const model::Model&
 const model::HealthTable& Membership::health() const {
   const auto& own = controller_->health();
   if (is_judged_ && judged_from_.shares_all_with(own)) return judged_;
-  judged_ = majority(own, other_views());
+  judged_ = spreading_.empty() ? majority(own, other_views()) : judgement_of_voters();
   judged_from_ = own;
   is_judged_ = true;
   return judged_;
@@ -275,6 +381,11 @@ std::vector<control::HealthOpinion> Membership::opinions(const Uuid& member) con
       if (view.unknown.contains(member)) opinion.health.reset();
       opinions.push_back(std::move(opinion));
     }
+  }
+  if (!spreading_.empty()) {
+    const auto asked = voters(member);
+    std::erase_if(opinions,
+                  [&](const auto& one) { return std::ranges::count(asked, one.node) == 0; });
   }
   std::ranges::sort(opinions, {}, &control::HealthOpinion::node);
   return opinions;

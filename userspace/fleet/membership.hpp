@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <list>
+#include <map>
 #include <set>
 #include <string>
 #include <vector>
@@ -26,6 +27,7 @@ class Membership final : public control::Fleet {
     std::string node, instance, version;
     std::string peer = {};  // where this node hears of others' connections; empty: nowhere
     bool accept_older_state = false;
+    bool spread = false;  // this node leaves members to other nodes that do so, too
   };
   // Gets a line for the log.
   using Event = std::function<void(Tone, const std::string&)>;
@@ -49,6 +51,9 @@ class Membership final : public control::Fleet {
   bool is_served_elsewhere(const model::LoadBalancer& object) const;
   const Roster& roster() const { return roster_; }
   const std::string& node() const { return settings_.node; }
+  // Says whether this node probes the member. Others may become its own when the live nodes change.
+  bool probes(const Uuid& member) const;
+  void on_share_change(std::function<void()> changed) { when_shares_change_ = std::move(changed); }
   // What this node lacks of the fleet's state, in words; empty: it has read it, and its maps hold
   // it.
   std::string lacks() const;
@@ -80,7 +85,13 @@ class Membership final : public control::Fleet {
   std::vector<const HealthView*> other_views() const;
   control::NodeCounts count_here(const Question& question) const;
   void tell_health_soon();
-  void nodes_may_be_others() const;
+  std::vector<std::string> voters(const Uuid& member) const;
+  std::size_t votes_that_it_is_down(const Uuid& member,
+                                    const std::vector<std::string>& voters) const;
+  model::HealthTable judgement_of_voters() const;
+  void take_over_health_soon();
+  void take_over_health();
+  void nodes_may_be_others();
 
   Etcd& etcd_;
   Settings settings_;
@@ -91,7 +102,11 @@ class Membership final : public control::Fleet {
   Features features_;
   Presence presence_;
   Inquiry inquiry_;
-  bool health_is_due_ = false;  // it will be told soon
+  bool health_is_due_ = false;                                // it will be told soon
+  bool taking_over_ = false;                                  // others' health, soon
+  std::set<std::string> spreading_;                           // the live nodes that share members
+  mutable std::map<Uuid, std::vector<std::string>> probers_;  // of these, as far as was asked
+  std::function<void()> when_shares_change_ = [] {};
   // The judgement on `judged_from_` and the others' views.
   mutable model::HealthTable judged_, judged_from_;
   mutable bool is_judged_ = false;

@@ -23,7 +23,8 @@ std::string NodeEntry::text() const {
                                       {"announcing_reason", announcing.reason},
                                       {"announced_ipv4_vips", announcing.ipv4},
                                       {"announced_ipv6_vips", announcing.ipv6},
-                                      {"peer", peer}});
+                                      {"peer", peer},
+                                      {"probe", spreads ? "spread" : "every"}});
 }
 
 std::optional<NodeEntry> NodeEntry::parse(const std::string& text) {
@@ -47,7 +48,8 @@ std::optional<NodeEntry> NodeEntry::parse(const std::string& text) {
                   number_at("errors_count"),
                   {text_at("announcing"), text_at("announcing_reason"),
                    number_at("announced_ipv4_vips"), number_at("announced_ipv6_vips")},
-                  text_at("peer")};
+                  text_at("peer"),
+                  text_at("probe") == "spread"};
   if (const auto* errors = object.if_contains("errors"); errors && errors->is_object()) {
     for (const auto& [id, why] : errors->get_object()) {
       const auto uuid = parse_uuid(id);

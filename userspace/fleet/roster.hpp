@@ -25,6 +25,7 @@ struct NodeEntry {
   std::size_t errors_count = 0;        // also those that there was no room for
   control::Announcing announcing = {};
   std::string peer = {};  // where it hears of others' connections, "10.0.0.1:9877"; empty: nowhere
+  bool spreads = false;   // it leaves members to other nodes that do so, too (spread.hpp)
 
   std::string text() const;
   static std::optional<NodeEntry> parse(const std::string& text);
