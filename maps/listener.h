@@ -41,6 +41,8 @@ SLUICE_STATIC_ASSERT(sizeof(struct sluice_listener6_key) == 24);
 #define SLUICE_LISTENER_AUTHENTICATES_ALWAYS 8U
 /* Each datagram is scheduled by itself, and no flow is kept. UDP, and members that answer directly. */
 #define SLUICE_LISTENER_PER_PACKET 16U
+/* Its connections are not recorded. For the controller, which fills `listener_records` (record.h) by it. */
+#define SLUICE_LISTENER_UNRECORDED 32U
 /* The upper half of the flags: how long a member may take to answer a connection's SYN or INIT, in tenths of a second.
  * The next one after that goes to another member. 0: as long as the client tries. */
 #define SLUICE_LISTENER_CONNECT_SHIFT 16

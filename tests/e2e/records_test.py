@@ -128,6 +128,25 @@ class Records(support.LabTest):
         lab.client("who", VIP, 80, 2)
         self.assertEqual(6, len(self.wait_for_lines(6, event="end")))
 
+    def test_a_listener_is_recorded_or_not_as_it_says(self):
+        lab = self.lab
+        lab.serve()
+        lab.balance(options=["--records-file", self.file])
+        lab.add_service("lb", 81, 80)
+        self.assertEqual("True", lab.value("loadbalancer", "listener", "show", "81_listener", "records"))
+        lab.ctl("loadbalancer", "listener", "set", "--no-records", "80_listener")
+        for port in (80, 81):
+            lab.client("who", VIP, port, 2)
+        lab.stop("lb", "sluiced")
+        lab.start_controller("--records-file", self.file)
+        for port in (80, 81):
+            lab.client("who", VIP, port, 2)
+        lab.ctl("loadbalancer", "listener", "unset", "--records", "80_listener")
+        lab.client("who", VIP, 80, 2)
+        lab.stop("lb", "sluiced")  # it writes what there is
+        self.assertEqual({"81_listener": 4, "80_listener": 2},
+                         collections.Counter(line["listener"] for line in self.lines() if line["event"] == "end"))
+
     def test_a_full_file_is_followed_by_others_up_to_the_quota(self):
         lab = self.lab
         lab.serve()

@@ -610,6 +610,7 @@ def own_attributes(section):
     section.post_each(LISTENERS, "listener", {**listener, "protocol": "UDP"}, "udp_scheduling",
                       ["session", "packet", "PACKET", "x", "", None, 5])
     section.put_each(f"{LISTENERS}/{{listener}}", "listener", "udp_scheduling", ["session", "packet", None])
+    section.put_each(f"{LISTENERS}/{{listener}}", "listener", "records", [True, False, "x", None])
     section.post_each(LISTENERS, "listener", {**listener, "protocol_port": 5}, "protocol_port_range",
                       INTEGERS + [4, 79, 80, 65535, 65536])
     section.put_each(f"{LISTENERS}/{{listener}}", "listener", "protocol_port_range", [None, 90])

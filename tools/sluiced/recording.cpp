@@ -41,12 +41,11 @@ Result<Recording> Recording::open(boost::asio::io_context& loop, const Options& 
   return recording;
 }
 
-void Recording::follow(const dataplane::BpfDataPlane& data_plane) {
-  const auto& program = data_plane.program();
-  if (auto set = dataplane::record_one_of(program, one_of_); !set)
+void Recording::follow(dataplane::BpfDataPlane& data_plane) {
+  if (auto set = data_plane.record_one_of(one_of_); !set)
     return spdlog::error("record connections: {}", set.error().text());
   if (!recorder_) return;
-  auto source = dataplane::open_records(program);
+  auto source = dataplane::open_records(data_plane.program());
   if (!source) return spdlog::error("record connections: {}", source.error().text());
   recorder_->read(std::move(*source));
 }

@@ -18,7 +18,7 @@ class Recording {
 
   // Takes the data plane's records from now on, or has it write none. A data plane that can't
   // record is told in the log.
-  void follow(const dataplane::BpfDataPlane& data_plane);
+  void follow(dataplane::BpfDataPlane& data_plane);
   // Starts the thread that writes. The controller must outlive this.
   void start(control::Controller& controller);
 

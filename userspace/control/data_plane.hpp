@@ -111,6 +111,7 @@ struct ListenerEntry {
   // In which a member has to answer a SYN or INIT, in tenths of a second; the client's next one
   // after that goes to another member. 0: as long as the client tries.
   std::uint32_t connect_tenths = 0;
+  bool recorded = true;         // its connections are, if any are
   bool per_packet = false;      // each datagram is scheduled by itself
   std::uint16_t last_port = 0;  // of a range that begins with the key's port; 0: that port alone
 

@@ -299,6 +299,7 @@ void add_listener(DataPlaneState& state, const model::Model& model,
     entry.idle_seconds = idle_seconds(listener);
     entry.idle_resets = listener.on_idle == model::IdleEnd::reset;
     entry.connect_tenths = connect_tenths(listener);
+    entry.recorded = listener.records;
     entry.per_packet = listener.udp_scheduling == model::UdpScheduling::packet;
     if (model::last_port(listener) != listener.protocol_port) {
       entry.last_port = model::last_port(listener);

@@ -70,6 +70,9 @@ class BpfDataPlane : public control::DataPlane {
   // The networks, at most one of each IP version, over which the outer sources of ipip tunnels are
   // spread. Without one they are the host's own address.
   virtual Result<void> set_tunnel_sources(const std::vector<IpNetwork>& networks) = 0;
+  // Has one of so many connections of every listener recorded, but for those listeners that say
+  // otherwise; 0: none. A program that is older than records has none anyway.
+  virtual Result<void> record_one_of(std::uint32_t connections) = 0;
 };
 
 }  // namespace sluice::dataplane

@@ -258,6 +258,7 @@ sluice_listener to_map(const control::ListenerEntry& entry, std::uint32_t index,
   if (!entry.allowed_cidrs.empty()) listener.flags |= SLUICE_LISTENER_RESTRICTED;
   if (entry.resets) listener.flags |= SLUICE_LISTENER_RESETS;
   if (entry.per_packet) listener.flags |= SLUICE_LISTENER_PER_PACKET;
+  if (!entry.recorded) listener.flags |= SLUICE_LISTENER_UNRECORDED;
   listener.flags |= flags_of(entry.syn_authentication);
   listener.flags |= entry.connect_tenths << SLUICE_LISTENER_CONNECT_SHIFT;
   listener.connection_limit = limit_to_map(entry.connection_limit);
@@ -283,6 +284,7 @@ control::ListenerEntry from_map(const sluice_listener& listener) {
   entry.new_connection_limit = limit_from_map(listener.new_connection_limit);
   entry.resets = (listener.flags & SLUICE_LISTENER_RESETS) != 0;
   entry.per_packet = (listener.flags & SLUICE_LISTENER_PER_PACKET) != 0;
+  entry.recorded = (listener.flags & SLUICE_LISTENER_UNRECORDED) == 0;
   entry.syn_authentication = syn_authentication_of(listener.flags);
   entry.connect_tenths = SLUICE_LISTENER_CONNECT(listener.flags);
   return entry;

@@ -6,8 +6,10 @@
 
 #include <algorithm>
 #include <cstring>
+#include <vector>
 
 #include "dataplane/codec.hpp"
+#include "dataplane/record_source.hpp"
 #include "kernel/libbpf_log.hpp"
 
 namespace sluice::dataplane {
@@ -65,6 +67,22 @@ Result<void> DataPlaneOverMaps::set_tunnel_sources(const std::vector<IpNetwork>&
     if (auto put = tunnel_sources_.put(which, sources[which]); !put) return put;
   }
   return {};
+}
+
+Result<void> DataPlaneOverMaps::record_one_of(std::uint32_t connections) {
+  const auto entries = listener_entries();
+  if (!entries) return tl::unexpected(entries.error());
+  std::vector<std::uint32_t> one_of(SLUICE_MAX_LISTENERS, connections);
+  for (const auto& [key, listener] : *entries) {
+    if (!from_map(listener).recorded) one_of[listener.index] = 0;
+  }
+  record_one_of_ = connections;
+  return write_one_of(program_, one_of);
+}
+
+Result<void> DataPlaneOverMaps::write_recorded(std::uint32_t index, bool recorded) {
+  if (listener_records_.fd() < 0) return {};  // a program that is older than records
+  return listener_records_.put(index, recorded ? record_one_of_ : 0);
 }
 
 // ---- operations ----
@@ -238,6 +256,7 @@ Result<void> DataPlaneOverMaps::run(const control::PutListener& put) {
   auto written = allowed_sources_.add(*index, put.entry.allowed_cidrs);
   if (written) written = listener_ranges_.set(put.key, *index, put.entry.last_port);
   if (written) written = listener_idle_.put(*index, idle_word(put.entry));
+  if (written) written = write_recorded(*index, put.entry.recorded);
   if (written) {
     written = write_listener(put.key, to_map(put.entry, *index, pool.value_or(SLUICE_NO_INDEX)));
   }

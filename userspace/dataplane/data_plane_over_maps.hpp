@@ -96,6 +96,7 @@ class DataPlaneOverMaps : public BpfDataPlane {
   }
   Result<void> set_hash_key(const sluice_hash_key& key) override { return hash_key_.put(0, key); }
   Result<void> set_tunnel_sources(const std::vector<IpNetwork>& networks) override;
+  Result<void> record_one_of(std::uint32_t connections) override;
 
  private:
   Result<void> run(const control::PutVip& put);
@@ -140,6 +141,7 @@ class DataPlaneOverMaps : public BpfDataPlane {
   // The listener entries of both families' maps.
   Result<std::vector<std::pair<control::ListenerKey, sluice_listener>>> listener_entries() const;
   Result<void> write_listener(const control::ListenerKey& key, const sluice_listener& listener);
+  Result<void> write_recorded(std::uint32_t index, bool recorded);
   // Notes the entry's listener (nil: none) and returns the previous one.
   Uuid note_entry(const control::ListenerKey& key, const Uuid& listener);
   Result<void> release_listener_if_unused(const Uuid& listener);
@@ -174,6 +176,7 @@ class DataPlaneOverMaps : public BpfDataPlane {
   kernel::ArrayMap<std::uint32_t> listener_half_open_{program_, "listener_half_open"};
   kernel::ArrayMap<std::uint32_t> listener_confirmed_{program_, "listener_confirmed"};
   kernel::ArrayMap<std::uint32_t> listener_idle_{program_, "listener_idle"};
+  kernel::ArrayMap<std::uint32_t> listener_records_{program_, "listener_records"};
   kernel::ArrayMap<std::uint32_t> member_half_open_{program_, "member_half_open"};
   kernel::ArrayMap<std::uint32_t> member_confirmed_{program_, "member_confirmed"};
   kernel::ArrayMap<std::uint32_t> member_silences_{program_, "member_silences"};
@@ -185,6 +188,7 @@ class DataPlaneOverMaps : public BpfDataPlane {
   IndexTableOf<control::PoolKey> pool_indices_{SLUICE_MAX_POOLS};
   std::set<control::PoolKey> expected_pools_;  // with an index and perhaps a ring, but no entry yet
   IndexTable listener_indices_{SLUICE_MAX_LISTENERS};
+  std::uint32_t record_one_of_ = 0;
   std::map<control::ListenerKey, Uuid> listener_of_entry_;
   std::map<Uuid, std::size_t> entries_of_listener_;  // their number; absent: none
 

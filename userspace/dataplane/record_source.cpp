@@ -114,17 +114,17 @@ Result<std::unique_ptr<records::Source>> open_records(const kernel::Program& pro
   return source;
 }
 
-Result<void> record_one_of(const kernel::Program& program, std::uint32_t connections) {
+Result<void> write_one_of(const kernel::Program& program,
+                          const std::vector<std::uint32_t>& one_of) {
   const int map = program.map_fd("listener_records");
   if (map < 0) {
-    if (connections == 0) return {};
+    if (std::ranges::all_of(one_of, [](auto connections) { return connections == 0; })) return {};
     return fail(ErrorKind::unsupported, older, upgrade);
   }
-  std::vector<std::uint32_t> indices(SLUICE_MAX_LISTENERS);
+  std::vector<std::uint32_t> indices(one_of.size());
   std::iota(indices.begin(), indices.end(), 0U);
-  const std::vector<std::uint32_t> values(SLUICE_MAX_LISTENERS, connections);
-  std::uint32_t count = SLUICE_MAX_LISTENERS;
-  if (bpf_map_update_batch(map, indices.data(), values.data(), &count, nullptr) != 0)
+  auto count = static_cast<std::uint32_t>(one_of.size());
+  if (bpf_map_update_batch(map, indices.data(), one_of.data(), &count, nullptr) != 0)
     return kernel::fail_bpf(errno, "write map listener_records");
   return {};
 }

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <vector>
 
 #include "base/result.hpp"
 #include "records/recorder.hpp"
@@ -17,8 +18,8 @@ namespace sluice::dataplane {
 // and go on when the program is replaced. An error if the program is older than records.
 Result<std::unique_ptr<records::Source>> open_records(const kernel::Program& program);
 
-// Has one of so many connections of every listener recorded; 0: none. A program that is older than
-// records has none anyway.
-Result<void> record_one_of(const kernel::Program& program, std::uint32_t connections);
+// Writes `listener_records`: of how many connections one is recorded, by listener index. A program
+// that is older than records has none anyway.
+Result<void> write_one_of(const kernel::Program& program, const std::vector<std::uint32_t>& one_of);
 
 }  // namespace sluice::dataplane

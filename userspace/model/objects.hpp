@@ -125,6 +125,7 @@ struct Listener : Object {
   RefusalMode on_no_member = RefusalMode::drop;
   SynAuthentication syn_authentication = SynAuthentication::automatic;  // TCP only
   UdpScheduling udp_scheduling = UdpScheduling::session;
+  bool records = true;  // whether its connections are recorded, where the node records any
   IdleEnd on_idle = IdleEnd::forget;  // whether both ends are reset when the idle time is over; TCP
   std::optional<std::uint32_t> idle_timeout_seconds;  // for any protocol; unset: the usual one
   std::uint32_t timeout_client_data_ms = default_data_timeout_ms;

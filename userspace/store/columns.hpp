@@ -78,6 +78,7 @@ void columns(Visitor& visit, T& object) {
   visit("syn_authentication", object.syn_authentication);
   visit("udp_scheduling", object.udp_scheduling);
   visit("on_idle", object.on_idle);
+  visit("records", object.records);
   visit("idle_timeout_seconds", object.idle_timeout_seconds);
   visit("data_timeouts_count", object.data_timeouts_count);
   visit("timeout_client_data_ms", object.timeout_client_data_ms);

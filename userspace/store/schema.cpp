@@ -284,6 +284,10 @@ ALTER TABLE health_monitors ADD COLUMN check_name TEXT NOT NULL DEFAULT '';
                                       // members announce.
                                       R"sql(
 ALTER TABLE load_balancers ADD COLUMN announce TEXT NOT NULL DEFAULT 'always';
+)sql",
+                                      // 18 -> 19: listeners whose connections are not recorded.
+                                      R"sql(
+ALTER TABLE listeners ADD COLUMN records INTEGER NOT NULL DEFAULT 1;
 )sql"};
 
 constexpr int has_identity = 6;

@@ -166,6 +166,32 @@ TEST_F(DataPlaneTest, WhatSomeOperationsPutThereIsReadBackWithoutReadingEverythi
   EXPECT_EQ(holds(entry), false) << "it lets in fewer clients";
 }
 
+TEST_F(DataPlaneTest, AListenerThatSaysSoIsNotRecordedWhicheverIsSaidFirst) {
+  const auto one_of = [&] {
+    std::uint32_t value = 0;
+    const auto index = listener_index();
+    EXPECT_EQ(bpf_map_lookup_elem(map("listener_records"), &index, &value), 0);
+    return value;
+  };
+  put_everything();
+  EXPECT_EQ(one_of(), 0U) << "nobody keeps records";
+  ASSERT_TRUE(plane->record_one_of(4));
+  EXPECT_EQ(one_of(), 4U);
+  PutListener entry{key, {listener, pool, vip}};
+  entry.entry.recorded = false;
+  apply(entry);
+  EXPECT_EQ(one_of(), 0U);
+  EXPECT_EQ(read().listeners.at(key), entry.entry);
+  restart();
+  ASSERT_TRUE(plane->record_one_of(2));
+  EXPECT_EQ(one_of(), 0U);
+  entry.entry.recorded = true;
+  apply(entry);
+  EXPECT_EQ(one_of(), 2U);
+  ASSERT_TRUE(plane->record_one_of(0));
+  EXPECT_EQ(one_of(), 0U);
+}
+
 TEST_F(DataPlaneTest, AnEntryThatSomebodyElseTookAwayIsMissed) {
   put_everything();
   const auto address = to_be32(vip);

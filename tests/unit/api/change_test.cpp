@@ -188,6 +188,15 @@ TEST_F(Change, a_member_is_drained_by_a_time_that_its_pool_or_the_request_says) 
   EXPECT_FALSE(member().drain_until);
 }
 
+TEST_F(Change, a_listener_says_whether_its_connections_are_recorded) {
+  EXPECT_EQ(get(listener_url_)["listener"].at("records"), true);
+  EXPECT_EQ(put(listener_url_, R"({"listener": {"records": false}})")["listener"].at("records"),
+            false);
+  EXPECT_EQ(put(listener_url_, R"({"listener": {"records": "some"}})").status, 400U);
+  EXPECT_EQ(put(listener_url_, R"({"listener": {"records": null}})")["listener"].at("records"),
+            true);
+}
+
 TEST_F(Change, a_listener_resets_idle_connections_if_they_are_of_tcp) {
   EXPECT_EQ(get(listener_url_)["listener"].at("on_idle"), "forget");
   EXPECT_EQ(put(listener_url_, R"({"listener": {"on_idle": "reset"}})")["listener"].at("on_idle"),

@@ -132,6 +132,12 @@ TEST_F(Reconciler, AListenerSchedulesDatagramsIfItSaysSo) {
   EXPECT_TRUE(desired().listeners.at(port_80).per_packet);
 }
 
+TEST_F(Reconciler, AListenerIsRecordedUnlessItSaysOtherwise) {
+  EXPECT_TRUE(desired().listeners.at(port_80).recorded);
+  model.listeners.change(walkthrough.listener)->records = false;
+  EXPECT_FALSE(desired().listeners.at(port_80).recorded);
+}
+
 TEST_F(Reconciler, ARangeHasOneEntryForEachAddressUnderItsFirstPort) {
   walkthrough.add_floating_ip(model, "203.0.113.9");
   const auto ports = desired().listeners.size();

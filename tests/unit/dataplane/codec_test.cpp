@@ -51,6 +51,7 @@ TEST(Codec, AListenersLimitsComeBackAsTheyWere) {
   entry.new_connection_limit = 0;
   entry.resets = true;
   entry.per_packet = true;
+  entry.recorded = false;
   EXPECT_EQ(from_map(to_map(entry, 7, 8)), entry);
   for (const auto syns : {model::SynAuthentication::automatic, model::SynAuthentication::always}) {
     entry.syn_authentication = syns;

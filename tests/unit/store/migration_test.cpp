@@ -127,6 +127,7 @@ TEST_F(Migration, AStoreOfSchema5KeepsEveryAttributeAndNewOnesHaveTheirDefaults)
   EXPECT_EQ(listener.on_idle, model::IdleEnd::forget);
   EXPECT_FALSE(listener.protocol_port_range);
   EXPECT_EQ(listener.udp_scheduling, model::UdpScheduling::session);
+  EXPECT_TRUE(listener.records);
   EXPECT_EQ(listener.syn_authentication, model::SynAuthentication::off) << "as before the upgrade";
   EXPECT_FALSE(model.pools.at(id(2)).drain_timeout_seconds);
   EXPECT_FALSE(model.pools.at(id(2)).slow_start_seconds);

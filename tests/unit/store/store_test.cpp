@@ -90,6 +90,7 @@ model::Model full_model() {
   listener.syn_authentication = model::SynAuthentication::off;
   listener.udp_scheduling = model::UdpScheduling::packet;
   listener.on_idle = model::IdleEnd::reset;
+  listener.records = false;
   listener.idle_timeout_seconds = 600;
   listener.data_timeouts_count = false;
   listener.timeout_client_data_ms = 1;
@@ -412,6 +413,7 @@ constexpr const char* to_schema_8 =
     "ALTER TABLE listeners DROP COLUMN on_idle;"
     "ALTER TABLE listeners DROP COLUMN protocol_port_range;"
     "ALTER TABLE listeners DROP COLUMN udp_scheduling;"
+    "ALTER TABLE listeners DROP COLUMN records;"
     "ALTER TABLE health_monitors DROP COLUMN check_name;"
     "ALTER TABLE load_balancers DROP COLUMN announce;"
     "ALTER TABLE listeners DROP COLUMN syn_authentication; PRAGMA user_version = 8";
@@ -427,6 +429,7 @@ TEST_F(StoreTest, WhatIsMigratedIsKeptAsItWas) {
   for (auto [id, listener] : listeners) {
     listener.on_idle = model::IdleEnd::forget;
     listener.udp_scheduling = model::UdpScheduling::session;
+    listener.records = true;
     listener.protocol_port_range.reset();
     model.listeners.put(std::move(listener));
   }

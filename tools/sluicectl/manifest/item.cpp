@@ -104,6 +104,7 @@ const Shape& listener_shape() {
                                       {"syn_authentication", Type::lower, "auto"},
                                       {"udp_scheduling", Type::lower, "session"},
                                       {"on_idle", Type::lower, "forget"},
+                                      {"records", Type::boolean, true},
                                       {"allowed_cidrs", Type::cidrs},
                                       {"idle_timeout", Type::integer},
                                       {"timeout_client_data", Type::integer, 50000},

@@ -43,7 +43,7 @@ const Resource& listener_resource() {
                "tags"},
       .optional_rows = {"protocol_port_range", "new_connection_limit", "on_no_member",
                         "syn_authentication", "idle_timeout", "udp_scheduling", "on_idle",
-                        "provisioning_error"},
+                        "records", "provisioning_error"},
       .columns = {"id", "default_pool_id", "name", "project_id", "protocol", "protocol_port",
                   "admin_state_up"}};
   return resource;
@@ -79,6 +79,9 @@ Options changeable() {
       option(Kind::text, "on-idle", "forget|reset",
              "what becomes of a TCP connection then: forget (default) tells nobody; reset resets "
              "both ends"),
+      flag(Kind::flag_true, "records",
+           "record its connections (default), where the node has a file or collector for that"),
+      flag(Kind::flag_false, "no-records", "don't record its connections", "records"),
       option(Kind::integer, "timeout-client-data", "MS",
              "of TCP, where no idle timeout is given; the larger of this and the member's counts, "
              "50000 is none"),
@@ -102,28 +105,34 @@ Options defaults() {
           flag(Kind::flag_null, "idle-timeout", "as long as usual"),
           flag(Kind::flag_null, "udp-scheduling", "session"),
           flag(Kind::flag_null, "on-idle", "forget"),
+          flag(Kind::flag_null, "records", "recorded"),
           flag(Kind::flag_null, "timeout-client-data", "50000"),
           flag(Kind::flag_null, "timeout-member-connect", "5000"),
           flag(Kind::flag_null, "timeout-member-data", "50000"),
           flag(Kind::flag_null, "timeout-tcp-inspect", "0")};
 }
 
+Verb one_word_on_records(Verb verb) {
+  return with_groups(std::move(verb), {exclusive({"records", "no-records"})});
+}
+
 Noun make_noun() {
   Noun noun{.name = "listener", .summary = "ports of a VIP", .under_loadbalancer = true};
   noun.resource = &listener_resource();
   noun.verbs = {
-      create_verb("open a port on a load balancer's VIP",
-                  {{"LOADBALANCER", Role::attribute, &load_balancer_resource(), "loadbalancer_id"}},
-                  Options{mandatory(option(Kind::upper, "protocol", "PROTOCOL",
-                                           "TCP, UDP, SCTP, HTTP or HTTPS")),
-                          mandatory(option(Kind::ports, "protocol-port", "PORT[-LAST]",
-                                           "the port that clients connect to, or the first and the "
-                                           "last of many"))} +
-                      changeable(),
-                  {"sluicectl loadbalancer listener create --name 80_listener --protocol TCP "
-                   "--protocol-port 80 lb_test_1",
-                   "sluicectl listener create --protocol UDP --protocol-port 30000-30099 "
-                   "--default-pool rtp_pool lb_test_1"}),
+      one_word_on_records(create_verb(
+          "open a port on a load balancer's VIP",
+          {{"LOADBALANCER", Role::attribute, &load_balancer_resource(), "loadbalancer_id"}},
+          Options{mandatory(
+                      option(Kind::upper, "protocol", "PROTOCOL", "TCP, UDP, SCTP, HTTP or HTTPS")),
+                  mandatory(option(Kind::ports, "protocol-port", "PORT[-LAST]",
+                                   "the port that clients connect to, or the first and the "
+                                   "last of many"))} +
+              changeable(),
+          {"sluicectl loadbalancer listener create --name 80_listener --protocol TCP "
+           "--protocol-port 80 lb_test_1",
+           "sluicectl listener create --protocol UDP --protocol-port 30000-30099 "
+           "--default-pool rtp_pool lb_test_1"})),
       list_verb(
           "all listeners", {},
           {reference("loadbalancer", load_balancer_resource(), "only those of this load balancer",
@@ -131,8 +140,8 @@ Noun make_noun() {
            option(Kind::text, "project", "PROJECT", "only those of this project", "project_id")},
           {"sluicectl loadbalancer listener list", "sluicectl listener list -f json"}),
       show_verb({target}),
-      set_verb("change a listener", {target}, changeable(),
-               {"sluicectl listener set --default-pool 80_pool 80_listener"}),
+      one_word_on_records(set_verb("change a listener", {target}, changeable(),
+                                   {"sluicectl listener set --default-pool 80_pool 80_listener"})),
       unset_verb({target}, defaults()),
       delete_verb("close the port", {target}),
       stats_verb({target})};

@@ -87,6 +87,7 @@ void read_mutable(Attributes& in, Listener& out) {
             model::parse_udp_scheduling, std::optional(Listener{}.udp_scheduling));
   in.choice("on_idle", out.on_idle, words::idle_ends, model::parse_idle_end,
             std::optional(Listener{}.on_idle));
+  in.boolean("records", out.records, Listener{}.records);
   in.optional_id("default_pool_id", out.default_pool_id);
   in.networks("allowed_cidrs", out.allowed_cidrs);
   in.tags("tags", out.tags);

@@ -162,6 +162,7 @@ json::object render(const View& view, const model::Listener& object) {
                   {"syn_authentication", word(object.syn_authentication)},
                   {"udp_scheduling", word(object.udp_scheduling)},
                   {"on_idle", word(object.on_idle)},
+                  {"records", object.records},
                   {"default_pool_id", or_null(object.default_pool_id)},
                   {"loadbalancers", json::array{id_only(object.load_balancer_id)}},
                   {"l7policies", json::array()},
