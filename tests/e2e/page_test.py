@@ -4,6 +4,7 @@
 Screenshots are kept in the build directory, in tests/e2e/page."""
 
 import datetime
+import hashlib
 import json
 import sys
 
@@ -12,6 +13,7 @@ import support
 from support import BUILD, FairClock, VIP, wait_for
 
 TOKEN = "b3f0c7c1d2e94a5f8a6b7c8d9e0f1a2b"
+PROJECT, MEMBERS_TOKEN = "eac679e4896146e6827ce29d755fe289", "ci-ci-ci-ci-ci-ci"
 PAGE = "http://127.0.0.1:9876/ui/"
 PICTURES = BUILD / "tests/e2e/page"
 # What a page that puts names in as markup would run. The last one is for scripts that build others of strings.
@@ -21,7 +23,8 @@ HOSTILE = """<img src=x onerror="alert('name')"></script><script>alert('name')</
 class Page(support.LabTest):
     def start(self, *options):
         token = self.lab.directory / "token"
-        token.write_text(TOKEN + "\n")
+        lines = [("alice admin", TOKEN), (f"ci member {PROJECT}", MEMBERS_TOKEN)]
+        token.write_text("".join(f"{who} sha256:{hashlib.sha256(secret.encode()).hexdigest()}\n" for who, secret in lines))
         token.chmod(0o600)
         self.lab.start_controller("--listen", "127.0.0.1:9876", "--token-file", token, *options)
 
@@ -134,6 +137,27 @@ class Page(support.LabTest):
                 page.press("t")
             self.assertLessEqual(page.run("return document.documentElement.scrollWidth"), width, "nothing is cut off")
             self.keep(page, f"{theme}-{width}")
+
+    def test_a_projects_member_sees_its_project_alone(self):
+        lab = self.lab
+        lab.attach()
+        self.start()
+        lab.ctl("loadbalancer", "create", "--vip-address", VIP, "--name", "lb_theirs")
+        lab.ctl("loadbalancer", "create", "--vip-address", "10.0.0.17", "--name", "lb_ours", "--project", PROJECT)
+        page = self.open_page()
+        self.sign_in(page, MEMBERS_TOKEN)
+        wait_for(lambda: self.rows(page) == {"lb_ours": "ONLINE"}, 5, "its load balancer")
+        lab.ctl("loadbalancer", "set", "--name", "lb_theirs_2", "lb_theirs")
+        lab.ctl("loadbalancer", "set", "--name", "lb_ours_2", "lb_ours")
+        wait_for(lambda: self.rows(page) == {"lb_ours_2": "ONLINE"}, 5, "what becomes of it")
+        self.assertEqual(["Load balancers", "Events"],
+                         page.run("return [...document.querySelectorAll('nav a')].filter((one) => one.offsetParent).map((one) => one.textContent)"))
+        page.run("location.hash = '#packets'")
+        page.press("2")  # the second view that it has
+        wait_for(lambda: "lb_ours" in (page.text("#events") or ""), 3, "its events")
+        self.assertNotIn("theirs", page.run("return document.documentElement.textContent"))
+        self.keep(page, "project")
+        self.check_nothing_was_refused(page)
 
     def test_a_fleet_is_seen_on_it_and_a_node_is_a_text_whatever_it_is_called(self):
         for tool in ("etcd", "etcdctl"):

@@ -9,6 +9,7 @@
 
 #include "api/language/feed.hpp"
 #include "api/page/page.hpp"
+#include "api/page/readings.hpp"
 #include "api/page/survey.hpp"
 #include "api/server/server.hpp"
 #include "api/server/sessions.hpp"
@@ -88,6 +89,13 @@ TEST(SessionsTest, a_cookie_is_found_among_others_and_made_for_the_page_only) {
 
 // ---- what is told ----
 
+Event event_of_project(const std::string& project, const std::string& message) {
+  auto event = about_member("health", message, nullptr);
+  event.peer = "192.0.2.1";
+  event.project = project;
+  return event;
+}
+
 class SurveyTest : public ApiTest {
  protected:
   SurveyTest() {
@@ -115,12 +123,13 @@ class SurveyTest : public ApiTest {
 
   std::string balancer_, listener_, pool_;
   std::vector<std::string> members_;
-  Survey survey_{controller(), events_};
+  Readings readings_{controller(), events_};
+  Survey survey_{controller(), events_, readings_};
   const Tracks::Time begin_ = steady_clock::now();
 };
 
 TEST_F(SurveyTest, rows_stand_below_their_parents_and_have_what_operators_look_for) {
-  survey_.read_counters(begin_);
+  readings_.read_counters(begin_);
   const auto told = whole();
   const auto& rows = told.at("rows").as_array();
   ASSERT_EQ(rows.size(), 5U);
@@ -139,11 +148,11 @@ TEST_F(SurveyTest, rows_stand_below_their_parents_and_have_what_operators_look_f
 
 TEST_F(SurveyTest, rates_are_those_between_two_readings_and_parents_have_the_sums) {
   of_member(0) = {.flows_opened = 1000, .flows_ended = 990};
-  survey_.read_counters(begin_);
+  readings_.read_counters(begin_);
   EXPECT_EQ(number(whole(), 3, 2), 0) << "what was counted before is no rate";
   of_member(0) = {.bytes_in = 500, .flows_opened = 1010, .flows_ended = 995};
   of_member(1) = {.bytes_in = 700, .flows_opened = 5, .flows_ended = 2, .flows_failed = 1};
-  survey_.read_counters(begin_ + seconds(1));
+  readings_.read_counters(begin_ + seconds(1));
   const auto told = whole();
   EXPECT_EQ(number(told, 3, 1), 15) << "connections now";
   EXPECT_EQ(number(told, 3, 2), 100) << "opened, in tenths";
@@ -156,18 +165,18 @@ TEST_F(SurveyTest, rates_are_those_between_two_readings_and_parents_have_the_sum
 
 TEST_F(SurveyTest, counters_that_begin_again_are_no_rate) {
   of_member(0) = {.flows_opened = 1000};
-  survey_.read_counters(begin_);
+  readings_.read_counters(begin_);
   of_member(0) = {.flows_opened = 10};
-  survey_.read_counters(begin_ + seconds(1));
+  readings_.read_counters(begin_ + seconds(1));
   EXPECT_EQ(number(whole(), 3, 2), 0);
 }
 
 TEST_F(SurveyTest, changes_have_only_what_differs_from_what_was_told) {
-  survey_.read_counters(begin_);
+  readings_.read_counters(begin_);
   whole();
   EXPECT_TRUE(changes().at("rows").as_array().empty());
   of_member(1).flows_opened = 3;
-  survey_.read_counters(begin_ + seconds(1));
+  readings_.read_counters(begin_ + seconds(1));
   const auto told = changes();
   const auto& rows = told.at("rows").as_array();
   ASSERT_EQ(rows.size(), 2U) << "the member and its pool";
@@ -179,7 +188,7 @@ TEST_F(SurveyTest, changes_have_only_what_differs_from_what_was_told) {
 
 TEST_F(SurveyTest, a_member_that_goes_down_is_told_with_its_reason) {
   create_monitor(pool_);
-  survey_.read_counters(begin_);
+  readings_.read_counters(begin_);
   whole();
   events_.add(about_member("health", "member web is down: connection refused",
                            controller().model().members.lookup(id(members_[0]))));
@@ -200,7 +209,7 @@ TEST_F(SurveyTest, a_suspected_member_and_one_that_drains_are_told_as_such) {
   put("/v2/lbaas/pools/" + pool_, R"({"pool": {"drain_timeout": 60}})");
   put("/v2/lbaas/pools/" + pool_ + "/members/" + members_[1], R"({"member": {"weight": 0}})");
   of_member(1) = {.flows_opened = 4};
-  survey_.read_counters(begin_);
+  readings_.read_counters(begin_);
   const auto told = whole();
   EXPECT_EQ(number(told, 3, 0) & 8, 8);
   EXPECT_EQ(text(told.at("states").at(static_cast<std::size_t>(number(told, 4, 0)))), "DRAINING");
@@ -209,10 +218,10 @@ TEST_F(SurveyTest, a_suspected_member_and_one_that_drains_are_told_as_such) {
 }
 
 TEST_F(SurveyTest, a_page_that_is_opened_later_has_the_last_ten_minutes) {
-  survey_.read_counters(begin_);
+  readings_.read_counters(begin_);
   for (int i = 1; i <= 70; ++i) {
     of_member(0).flows_opened += static_cast<std::uint64_t>(10 * i);
-    survey_.read_counters(begin_ + i * Tracks::step);
+    readings_.read_counters(begin_ + i * Tracks::step);
   }
   const auto told = whole();
   const auto& history = told.at("history").as_array();
@@ -223,7 +232,7 @@ TEST_F(SurveyTest, a_page_that_is_opened_later_has_the_last_ten_minutes) {
   EXPECT_EQ(opened.front().to_number<int>(), 110) << "the eleventh step, in tenths";
   EXPECT_EQ(opened.back().to_number<int>(), 700);
   of_member(0).flows_opened += 50;
-  survey_.read_counters(begin_ + 71 * Tracks::step);
+  readings_.read_counters(begin_ + 71 * Tracks::step);
   const auto next = changes();
   ASSERT_TRUE(next.contains("points"));
   EXPECT_EQ(json::serialize(next.at("points")), "[[3,50,0]]");
@@ -233,26 +242,26 @@ TEST_F(SurveyTest, handshake_times_are_those_of_the_last_minutes) {
   of_member(0) = {};
   auto& times = data_plane_.handshakes[id(members_[0])];
   times.buckets = {{1'000'000, 100}, {2'000'000, 0}, {4'000'000, 0}, {UINT64_MAX, 0}};
-  survey_.read_counters(begin_);
+  readings_.read_counters(begin_);
   EXPECT_EQ(number(whole(), 3, 6), 0) << "they are older than the first reading";
   times.buckets[1].answers = 98;
   times.buckets[2].answers = 2;
-  survey_.read_counters(begin_ + seconds(1));
+  readings_.read_counters(begin_ + seconds(1));
   const auto told = whole();
   EXPECT_EQ(number(told, 3, 6), 2000);
   EXPECT_EQ(number(told, 3, 7), 4000);
-  survey_.read_counters(begin_ + seconds(301));
-  survey_.read_counters(begin_ + seconds(602));
+  readings_.read_counters(begin_ + seconds(301));
+  readings_.read_counters(begin_ + seconds(602));
   EXPECT_EQ(number(whole(), 3, 6), 0) << "nothing was answered for ten minutes";
 }
 
 TEST_F(SurveyTest, a_data_plane_that_cannot_be_read_is_a_problem_that_is_named) {
   data_plane_.read_error = Error{ErrorKind::internal, "the maps are gone", {}, 0};
-  survey_.read_counters(begin_);
+  readings_.read_counters(begin_);
   EXPECT_EQ(text(whole().at("problem")), "the maps are gone");
   data_plane_.read_error.reset();
   data_plane_.attached.clear();
-  survey_.read_counters(begin_ + seconds(1));
+  readings_.read_counters(begin_ + seconds(1));
   EXPECT_NE(text(whole().at("problem")).find("no NIC"), std::string::npos);
 }
 
@@ -262,7 +271,7 @@ TEST_F(SurveyTest, a_fleet_is_told_when_it_is_other_than_before) {
   test::FakeFleet fleet;
   fleet.now.nodes[1].name = "<lb2>";
   fleet.now.nodes[1].version = "2";
-  Survey survey(controller(), events_, "1", &fleet);
+  Survey survey(controller(), events_, readings_, {}, "1", &fleet);
   survey.look();
   const auto told = json::parse(survey.whole()).at("fleet");
   EXPECT_EQ(text(told.at("cluster").at("state")), "FOLLOWING");
@@ -287,8 +296,45 @@ TEST_F(SurveyTest, whatever_a_name_has_arrives_as_it_is) {
                 json::serialize(json::object{{"pool", json::object{{"name", name}}}}))
                 .status,
             200U);
-  survey_.read_counters(begin_);
+  readings_.read_counters(begin_);
   EXPECT_EQ(text(whole().at("rows").at(2).at("name")), name);
+}
+
+TEST_F(SurveyTest, a_project_has_its_own_rows_and_events_and_nothing_of_the_node) {
+  who_ = {.name = "ci", .role = Role::member, .project = "ours"};
+  create_load_balancer("10.0.0.17", "lb-ours");
+  test::FakeFleet fleet;
+  Survey survey(controller(), events_, readings_, "ours", "1", &fleet);
+  readings_.read_counters(begin_);
+  survey.look();
+  const auto whole_text = survey.whole();
+  const auto told = json::parse(whole_text).as_object();
+  EXPECT_EQ(text(told.at("project")), "ours");
+  ASSERT_EQ(told.at("rows").as_array().size(), 1U);
+  EXPECT_EQ(text(told.at("rows").at(0).at("name")), "lb-ours");
+  ASSERT_EQ(told.at("events").as_array().size(), 1U);
+  EXPECT_EQ(text(told.at("events").at(0).at("object").at("name")), "lb-ours");
+  EXPECT_TRUE(told.at("reasons").as_array().empty());
+  for (const auto* of_the_node : {"interfaces", "fleet"}) EXPECT_FALSE(told.contains(of_the_node));
+  for (const auto& others : {balancer_, listener_, pool_, members_[0]})
+    EXPECT_EQ(whole_text.find(others), std::string::npos);
+
+  data_plane_.attached.clear();
+  data_plane_.reasons[0].packets = 8;
+  of_member(0).flows_opened = 3;
+  events_.add(event_of_project("theirs", "theirs"));
+  events_.add(event_of_project("ours", "its own"));
+  readings_.read_counters(begin_ + seconds(1));
+  EXPECT_FALSE(survey.look());
+  const auto changes = json::parse(survey.changes()).as_object();
+  EXPECT_TRUE(changes.at("rows").as_array().empty());
+  EXPECT_TRUE(changes.at("reasons").as_array().empty());
+  ASSERT_EQ(changes.at("events").as_array().size(), 1U);
+  EXPECT_EQ(text(changes.at("events").at(0).at("message")), "its own");
+  EXPECT_EQ(text(changes.at("events").at(0).at("peer")), "");
+  EXPECT_EQ(text(changes.at("problem")).find("NIC"), std::string::npos);
+  EXPECT_NE(text(changes.at("problem")), "") << "that something is wrong is told";
+  EXPECT_TRUE(json::parse(survey.changes()).at("events").as_array().empty()) << "it was told";
 }
 
 // ---- the server ----
@@ -461,17 +507,35 @@ TEST_F(PageServerTest, a_wrong_token_opens_nothing_and_is_told_without_the_token
   EXPECT_EQ(denied_[0].find("guess"), std::string::npos);
 }
 
-TEST_F(PageServerTest, a_members_token_is_not_let_in) {
-  // SHA-256 of "ci-ci-ci-ci-ci-ci".
-  start("ci member eac679e4896146e6827ce29d755fe289 sha256:" + [] {
-    std::string hash;
-    for (const auto byte : Secret::digest_of("ci-ci-ci-ci-ci-ci"))
-      hash += fmt::format("{:02x}", byte);
-    return hash;
-  }() + "\n");
-  EXPECT_TRUE(has_status(ask("POST /ui/session", R"({"token": "ci-ci-ci-ci-ci-ci"})"), 403));
-  cookie_ = "X-Auth-Token: ci-ci-ci-ci-ci-ci\r\n";
-  EXPECT_TRUE(has_status(ask("GET /ui/data/snapshot"), 403));
+TEST_F(PageServerTest, a_projects_member_follows_its_project_and_nothing_else) {
+  const std::string project = "eac679e4896146e6827ce29d755fe289", secret = "ci-ci-ci-ci-ci-ci";
+  create_load_balancer("10.0.0.16", "lb-theirs");
+  who_ = {.name = "ci", .role = Role::member, .project = project};
+  create_load_balancer("10.0.0.17", "lb-ours");
+  std::string hash;
+  for (const auto byte : Secret::digest_of(secret)) hash += fmt::format("{:02x}", byte);
+  start("ci member " + project + " sha256:" + hash + "\n");
+  sign_in(secret);
+  auto socket = send("GET /ui/data/live");
+  std::string buffer;
+  auto heard = read_event(socket, buffer);
+  EXPECT_NE(heard.find("lb-ours"), std::string::npos);
+  asio::post(io_, [this, project] {
+    events_.add(event_of_project("theirs", "of theirs"));
+    events_.add(event_of_project(project, "of ours"));
+  });
+  for (int i = 0; i < 5 && heard.find("of ours") == std::string::npos; ++i)
+    heard += read_event(socket, buffer);
+  EXPECT_NE(heard.find("of ours"), std::string::npos) << heard;
+  const auto snapshot = ask("GET /ui/data/snapshot"), events = ask("GET /ui/data/events");
+  EXPECT_NE(snapshot.find("lb-ours"), std::string::npos);
+  EXPECT_TRUE(has_status(events, 200));
+  for (const auto& told : {heard, snapshot, events}) {
+    EXPECT_EQ(told.find("theirs"), std::string::npos) << told;
+  }
+  for (const auto* of_the_node : {"flows", "clients", "explain"}) {
+    EXPECT_TRUE(has_status(ask(std::string("GET /ui/data/") + of_the_node), 403)) << of_the_node;
+  }
 }
 
 TEST_F(PageServerTest, without_tokens_every_local_process_reads_it) {

@@ -5,11 +5,13 @@
 #include <algorithm>
 #include <boost/asio/steady_timer.hpp>
 #include <chrono>
+#include <map>
 #include <vector>
 
 #include "api/language/fault.hpp"
 #include "api/language/feed.hpp"
 #include "api/page/files.hpp"
+#include "api/page/readings.hpp"
 #include "api/page/survey.hpp"
 
 namespace sluice::api {
@@ -59,6 +61,11 @@ Response redirect() {
   return response;
 }
 
+// Whose objects the caller is shown; unset: everybody's.
+Survey::Project project_of(const Identity& who) {
+  return who.role == Role::member ? Survey::Project(who.project) : std::nullopt;
+}
+
 // A server-sent event.
 Feed::Text event_text(std::string_view name, std::string_view json) {
   return std::make_shared<const std::string>(fmt::format("event: {}\ndata: {}\n\n", name, json));
@@ -84,10 +91,13 @@ void protect(Response& response) {
 }
 
 struct Page::State : std::enable_shared_from_this<State> {
-  State(asio::io_context& io, control::Controller& controller, Events& events_, std::string version,
-        const control::Fleet* fleet, Forward forward_, May may_go_on_)
-      : events(events_),
-        survey(controller, events_, std::move(version), fleet),
+  State(asio::io_context& io, control::Controller& controller_, Events& events_,
+        std::string version_, const control::Fleet* fleet_, Forward forward_, May may_go_on_)
+      : controller(controller_),
+        events(events_),
+        version(std::move(version_)),
+        fleet(fleet_),
+        readings(controller_, events_),
         forward(std::move(forward_)),
         may_go_on(std::move(may_go_on_)),
         step(io),
@@ -98,36 +108,60 @@ struct Page::State : std::enable_shared_from_this<State> {
     std::weak_ptr<Feed> feed;  // its connection keeps it
     Request request;
   };
+  // What the readers of one project are told, or those who are shown everything.
+  struct View {
+    Survey survey;
+    std::vector<Reader> readers;
+  };
 
+  View& view_of(const Identity& who);
+  std::size_t readers() const;
   void keep_history();
   void count_up();
   void listen();
   void tell_soon();
-  void tell(const Feed::Text& text);
-  void refresh();
+  void refresh(View& view);
+  void refresh_all();
   void drop_readers();
-  std::string whole();
+  std::string whole(View& view);
+  Response snapshot(const Request& request);
   Response begin_feed(const Request& request);
   void stop();
 
+  control::Controller& controller;
   Events& events;
-  Survey survey;
+  std::string version;
+  const control::Fleet* fleet;
+  Readings readings;
+  std::map<Survey::Project, View> views;  // that have readers
   Forward forward;
   May may_go_on;
-  asio::steady_timer step;  // of the history
-  asio::steady_timer tick;  // each second while there are readers
-  asio::steady_timer soon;  // after an event
-  std::vector<Reader> readers;
+  asio::steady_timer step;          // of the history
+  asio::steady_timer tick;          // each second while there are readers
+  asio::steady_timer soon;          // after an event
   steady_clock::time_point told{};  // when readers were last told something
   bool ticking = false, listening = false, telling_soon = false, stopped = false;
 };
+
+Page::State::View& Page::State::view_of(const Identity& who) {
+  const auto project = project_of(who);
+  return views
+      .try_emplace(project, View{{controller, events, readings, project, version, fleet}, {}})
+      .first->second;
+}
+
+std::size_t Page::State::readers() const {
+  std::size_t sum = 0;
+  for (const auto& [project, view] : views) sum += view.readers.size();
+  return sum;
+}
 
 void Page::State::keep_history() {
   step.expires_after(Tracks::step);
   step.async_wait([weak = weak_from_this()](const boost::system::error_code& error) {
     const auto self = weak.lock();
     if (error || !self || self->stopped) return;
-    self->survey.read_counters(steady_clock::now());
+    self->readings.read_counters(steady_clock::now());
     self->keep_history();
   });
 }
@@ -142,9 +176,9 @@ void Page::State::count_up() {
     if (error || !self || self->stopped) return;
     self->ticking = false;
     self->drop_readers();
-    if (self->readers.empty()) return;
-    self->survey.read_counters(steady_clock::now());
-    self->refresh();
+    if (self->views.empty()) return;
+    self->readings.read_counters(steady_clock::now());
+    self->refresh_all();
     self->count_up();
   });
 }
@@ -157,7 +191,7 @@ void Page::State::listen() {
     const auto self = weak.lock();
     if (!self || self->stopped) return;
     self->listening = false;
-    if (!told_one || self->readers.empty()) return;
+    if (!told_one || self->views.empty()) return;
     self->tell_soon();
     self->listen();
   });
@@ -172,49 +206,56 @@ void Page::State::tell_soon() {
     const auto self = weak.lock();
     if (error || !self || self->stopped) return;
     self->telling_soon = false;
-    self->refresh();
+    self->refresh_all();
   });
 }
 
-void Page::State::tell(const Feed::Text& text) {
-  for (const auto& reader : readers) {
+// Tells the readers what is other than before.
+void Page::State::refresh(View& view) {
+  const auto text = view.survey.look() ? event_text("whole", view.survey.whole())
+                                       : event_text("changes", view.survey.changes());
+  for (const auto& reader : view.readers) {
     if (const auto feed = reader.feed.lock()) feed->send(text);
   }
 }
 
-// Tells the readers what is other than before.
-void Page::State::refresh() {
+void Page::State::refresh_all() {
   told = steady_clock::now();
-  if (survey.look()) {
-    tell(event_text("whole", survey.whole()));
-  } else {
-    tell(event_text("changes", survey.changes()));
-  }
+  for (auto& [project, view] : views) refresh(view);
 }
 
 // Forgets readers that have gone, and ends those whose session has ended.
 void Page::State::drop_readers() {
-  std::erase_if(readers, [&](const Reader& reader) {
-    const auto feed = reader.feed.lock();
-    if (!feed || feed->is_over()) return true;
-    if (may_go_on(reader.request)) return false;
-    feed->end();
-    return true;
-  });
+  for (auto& [project, view] : views) {
+    std::erase_if(view.readers, [&](const Reader& reader) {
+      const auto feed = reader.feed.lock();
+      if (!feed || feed->is_over()) return true;
+      if (may_go_on(reader.request)) return false;
+      feed->end();
+      return true;
+    });
+  }
+  std::erase_if(views, [](const auto& one) { return one.second.readers.empty(); });
 }
 
 // Everything, for one who begins. The others are told first, because what they know is what the
 // next changes are compared with.
-std::string Page::State::whole() {
+std::string Page::State::whole(View& view) {
   const auto now = steady_clock::now();
-  if (now - survey.last_reading() > fresh) survey.read_counters(now);
-  refresh();
-  return survey.whole();
+  if (now - readings.tracks().last_reading() > fresh) readings.read_counters(now);
+  refresh(view);
+  return view.survey.whole();
+}
+
+Response Page::State::snapshot(const Request& request) {
+  auto response = answer_with(whole(view_of(request.who)), "application/json");
+  drop_readers();
+  return response;
 }
 
 Response Page::State::begin_feed(const Request& request) {
   drop_readers();
-  if (readers.size() >= most_readers) {
+  if (readers() >= most_readers) {
     auto response = http_fault(
         503, fmt::format("{} pages are followed already: try again later.", most_readers));
     response.headers.emplace_back("Retry-After", "10");
@@ -222,8 +263,9 @@ Response Page::State::begin_feed(const Request& request) {
   }
   auto response = answer_with({}, "text/event-stream");
   response.feed = std::make_shared<Feed>();
-  response.feed->send(event_text("whole", whole()));
-  readers.push_back({response.feed, request});
+  auto& view = view_of(request.who);
+  response.feed->send(event_text("whole", whole(view)));
+  view.readers.push_back({response.feed, request});
   count_up();
   listen();
   return response;
@@ -234,8 +276,10 @@ void Page::State::stop() {
   step.cancel();
   tick.cancel();
   soon.cancel();
-  for (const auto& reader : readers) {
-    if (const auto feed = reader.feed.lock()) feed->end();
+  for (const auto& [project, view] : views) {
+    for (const auto& reader : view.readers) {
+      if (const auto feed = reader.feed.lock()) feed->end();
+    }
   }
 }
 
@@ -243,7 +287,7 @@ Page::Page(asio::io_context& context, control::Controller& controller, Events& e
            std::string version, const control::Fleet* fleet, Forward forward, May may_go_on)
     : state_(std::make_shared<State>(context, controller, events, std::move(version), fleet,
                                      std::move(forward), std::move(may_go_on))) {
-  state_->survey.read_counters(steady_clock::now());
+  state_->readings.read_counters(steady_clock::now());
   state_->keep_history();
 }
 
@@ -273,13 +317,8 @@ void Page::answer(const Request& request, Done done) {
     return protected_done(file ? file_answer(request, *file)
                                : http_fault(404, "The page has no such file."));
   }
-  if (request.who.role == Role::member) {
-    return protected_done(http_fault(403, "The page shows the whole node, not one project."));
-  }
   const auto what = path.substr(data.size());
-  if (what == "snapshot") {
-    return protected_done(answer_with(state_->whole(), "application/json"));
-  }
+  if (what == "snapshot") return protected_done(state_->snapshot(request));
   if (what == "live" && request.method == "GET") {
     return protected_done(state_->begin_feed(request));
   }

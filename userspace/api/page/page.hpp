@@ -7,6 +7,9 @@
 //                               an event
 //   GET /ui/data/flows, clients, explain, events     the routes of that name under /v1
 //
+// A project's member is shown the objects and events of that project, and nothing of the node; the
+// routes under /v1 know themselves what a member may ask.
+//
 // While nobody reads `live` or asks for snapshots, counters are read each ten seconds, for the
 // history. Otherwise they are read once a second, however many look, and all get the same text.
 // `live` has at most 32 readers at a time (503 for the next one), and a reader that does not keep

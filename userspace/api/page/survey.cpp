@@ -86,58 +86,8 @@ void write_list(std::string& out, std::string_view name, const Items& items, Wri
 
 // ---- reading ----
 
-void Survey::read_counters(Tracks::Time now) {
-  const auto before = tracks_.last_reading();
-  auto& data_plane = controller_.data_plane();
-  const auto all = data_plane.all_counters();
-  problem_ = all ? "" : all.error().text();
-  if (!all) return;
-  const auto attached = data_plane.interfaces();
-  if (!attached) {
-    problem_ = attached.error().text();
-  } else if (attached->empty()) {
-    problem_ = "attached to no NIC, so nothing is balanced";
-  }
-  tracks_.read(*all, now);
-  if (tracks_.last_reading() != before) {
-    read_reasons(before == Tracks::Time() ? 0
-                                          : std::chrono::duration<double>(now - before).count());
-  }
-}
-
-// `seconds`: since the previous reading; 0: there was none.
-void Survey::read_reasons(double seconds) {
-  auto counts = controller_.data_plane().reason_counters();
-  if (!counts) return;
-  reasons_.resize(counts->size());
-  for (std::size_t i = 0; i < counts->size(); ++i) {
-    auto& reason = reasons_[i];
-    const auto packets = (*counts)[i].packets, before = reason.count.packets;
-    reason.rate = seconds == 0 || packets < before
-                      ? 0
-                      : tenths(static_cast<double>(packets - before) / seconds);
-    reason.count = std::move((*counts)[i]);
-  }
-}
-
-// Members' changes of state are among the events, those before a restart too.
-void Survey::note_changes() {
-  for (const auto* event : events_.find({.after = noted_event_, .limit = Events::capacity})) {
-    noted_event_ = event->number;
-    const auto* id = event->kind == "health" ? event->object.if_contains("id") : nullptr;
-    if (!id || !id->is_string()) continue;
-    member_changes_[std::string(id->get_string())] = {event->time, event->message};
-  }
-  const auto& members = controller_.model().members;
-  if (member_changes_.size() <= 2 * members.size() + Events::capacity) return;
-  std::erase_if(member_changes_, [&](const auto& one) {
-    const auto id = parse_uuid(one.first);
-    return !id || !members.contains(*id);
-  });
-}
-
 bool Survey::look() {
-  note_changes();
+  readings_.note_changes();
   const bool other_rows = !looked_ || !(model_ == controller_.model());
   if (other_rows) {
     model_ = controller_.model();
@@ -166,6 +116,7 @@ void Survey::find_rows() {
   pool_rows_.clear();
   const model::Relations relations(model_);
   model_.load_balancers.walk(model::Facet::any, {}, [&](const model::LoadBalancer& balancer) {
+    if (project_ && balancer.project_id != *project_) return true;
     const auto at = add(Kind::load_balancer, -1, balancer.id);
     for (const auto* listener : relations.listeners_of(balancer.id)) {
       const auto listener_at = add(Kind::listener, at, listener->id);
@@ -183,8 +134,9 @@ void Survey::find_rows() {
 void Survey::count() {
   for (auto& row : rows_) row.numbers = {};
   for (const auto& row : rows_) {
-    const auto* track =
-        row.kind == Kind::listener || row.kind == Kind::member ? tracks_.find(row.id) : nullptr;
+    const auto* track = row.kind == Kind::listener || row.kind == Kind::member
+                            ? readings_.tracks().find(row.id)
+                            : nullptr;
     if (!track) continue;
     const auto& [opened, unserved, bytes_in, bytes_out] = track->rates;
     const Numbers numbers = {0,
@@ -294,10 +246,10 @@ void Survey::write_attributes(std::string& out, const model::Member& object) con
   if (object.weight != 1) write(out, "weight", object.weight);
   if (object.backup) write(out, "backup", 1);
   if (object.drain_until) write(out, "drain_until", milliseconds(*object.drain_until));
-  const auto change = member_changes_.find(to_string(object.id));
-  if (change == member_changes_.end()) return;
-  write(out, "changed", milliseconds(change->second.time));
-  write(out, "change", change->second.text);
+  const auto* change = readings_.last_change(object.id);
+  if (!change) return;
+  write(out, "changed", milliseconds(change->time));
+  write(out, "change", change->text);
 }
 
 void Survey::write_row(std::string& out, const Row& row) {
@@ -333,17 +285,18 @@ void Survey::write_row(std::string& out, const Row& row) {
 // Writes the last ten minutes of listeners and members: [index, [opened...], [bytes...]], without
 // those of which there is nothing to tell. Pages add up the others.
 void Survey::write_history(std::string& out) {
+  const auto& tracks = readings_.tracks();
   const auto write_points = [&](const std::array<float, Track::points>& points, float unit) {
     out += ",[";
     for (std::size_t i = 0; i < points.size(); ++i) {
-      const auto value = points[(tracks_.oldest() + i) % points.size()];
+      const auto value = points[(tracks.oldest() + i) % points.size()];
       if (i != 0) out += ',';
       out.append(fmt::format_int(std::llround(value * unit)).c_str());
     }
     out += ']';
   };
   write_list(out, "history", rows_, [&](std::string&, const Row& row) {
-    const auto* track = tracks_.find(row.id);
+    const auto* track = readings_.tracks().find(row.id);
     const auto any = [](float value) { return value > 0; };
     if (!track ||
         !(std::ranges::any_of(track->opened, any) || std::ranges::any_of(track->bytes, any))) {
@@ -356,15 +309,28 @@ void Survey::write_history(std::string& out) {
   });
 }
 
-void Survey::write_events(std::string& out, const std::vector<const Event*>& found) {
-  write_list(out, "events", found, [](std::string& text, const Event* event) {
-    text += json::serialize(render(*event));
+// Events since `after`; unset: the newest ones. Where others called from is nothing for a project's
+// members.
+void Survey::write_events(std::string& out, std::optional<std::uint64_t> after) {
+  const auto found = events_.find({.after = after, .limit = most_events, .project_id = project_});
+  write_list(out, "events", found, [&](std::string& text, const Event* event) {
+    auto told = render(*event);
+    if (project_) told["peer"] = "";
+    text += json::serialize(told);
   });
+  const bool are_all = !after || found.size() < most_events;
+  told_event_ = are_all ? events_.last() : found.back()->number;
 }
 
-// Empty: this node is alone.
+// What is wrong with the node is its operators' business, but not that something is.
+std::string Survey::problem() const {
+  if (!project_ || readings_.problem().empty()) return readings_.problem();
+  return "this node has a problem, which its operators are shown";
+}
+
+// Empty: this node is alone, or its fleet is nothing for whom this is for.
 std::string Survey::fleet_text() const {
-  if (!fleet_) return {};
+  if (!fleet_ || project_) return {};
   const auto fleet = fleet_->state();
   json::array nodes;
   for (const auto& node : fleet.nodes) nodes.push_back(render(node, controller_.model()));
@@ -376,19 +342,20 @@ std::string Survey::whole() {
   write(out, "version", version_);
   write(out, "time", now_in_milliseconds());
   write(out, "step", std::chrono::seconds(Tracks::step).count());
-  write(out, "problem", problem_);
+  write(out, "problem", problem());
+  if (project_) write(out, "project", *project_);
   write_list(out, "states", states, [](std::string& text, model::OperatingStatus status) {
     text.append("\"").append(model::name(status)).append("\"");
   });
   const auto attached = controller_.data_plane().interfaces();
-  if (attached) {
+  if (attached && !project_) {
     write_list(out, "interfaces", *attached, [](std::string& text, const auto& one) {
       text += json::serialize(json::string(one.name));
     });
   }
   write_list(out, "rows", rows_, [&](std::string& text, const Row& row) { write_row(text, row); });
   write_history(out);
-  write_list(out, "reasons", reasons_, [](std::string& text, const Reason& reason) {
+  write_list(out, "reasons", reasons(), [](std::string& text, const Readings::Reason& reason) {
     text += '{';
     write(text, "label", reason.count.label);
     write(text, "verdict", reason.count.verdict);
@@ -398,9 +365,8 @@ std::string Survey::whole() {
     text += '}';
   });
   told_fleet_ = fleet_text();
-  if (fleet_) out.append(",\"fleet\":").append(told_fleet_);
-  write_events(out, events_.find({.limit = most_events}));
-  told_event_ = events_.last();
+  if (!told_fleet_.empty()) out.append(",\"fleet\":").append(told_fleet_);
+  write_events(out, {});
   all_told();
   return out += '}';
 }
@@ -408,38 +374,37 @@ std::string Survey::whole() {
 // What readers have is the base of the next changes().
 void Survey::all_told() {
   for (auto& row : rows_) row.told = row.numbers;
-  for (auto& reason : reasons_) {
-    reason.told = reason.count.packets;
-    reason.told_rate = reason.rate;
-  }
-  told_steps_ = tracks_.steps();
+  told_reasons_.clear();
+  for (const auto& reason : reasons())
+    told_reasons_.emplace_back(reason.count.packets, reason.rate);
+  told_steps_ = readings_.tracks().steps();
 }
 
 std::string Survey::changes() {
   std::string out = "{";
   write(out, "time", now_in_milliseconds());
-  write(out, "problem", problem_);
+  write(out, "problem", problem());
   write_list(out, "rows", rows_, [&](std::string& text, const Row& row) {
     if (row.told == row.numbers) return;
     fmt::format_to(std::back_inserter(text), "[{},{}]", &row - rows_.data(),
                    fmt::join(row.numbers, ","));
   });
-  write_list(out, "reasons", reasons_, [&](std::string& text, const Reason& reason) {
-    if (reason.told == reason.count.packets && reason.told_rate == reason.rate) return;
-    fmt::format_to(std::back_inserter(text), "[{},{},{}]", &reason - reasons_.data(),
-                   reason.count.packets, reason.rate);
+  write_list(out, "reasons", reasons(), [&](std::string& text, const Readings::Reason& reason) {
+    const auto at = static_cast<std::size_t>(&reason - reasons().data());
+    const std::pair now(reason.count.packets, reason.rate);
+    if (at < told_reasons_.size() && told_reasons_[at] == now) return;
+    fmt::format_to(std::back_inserter(text), "[{},{},{}]", at, now.first, now.second);
   });
   if (auto fleet = fleet_text(); fleet != told_fleet_) {
     told_fleet_ = std::move(fleet);
     out.append(",\"fleet\":").append(told_fleet_);
   }
-  const auto found = events_.find({.after = told_event_, .limit = most_events});
-  if (!found.empty()) told_event_ = found.back()->number;
-  write_events(out, found);
-  if (told_steps_ != tracks_.steps()) {
-    const auto newest = (tracks_.oldest() + Track::points - 1) % Track::points;
+  write_events(out, told_event_);
+  const auto& tracks = readings_.tracks();
+  if (told_steps_ != tracks.steps()) {
+    const auto newest = (tracks.oldest() + Track::points - 1) % Track::points;
     write_list(out, "points", rows_, [&](std::string& text, const Row& row) {
-      const auto* track = tracks_.find(row.id);
+      const auto* track = readings_.tracks().find(row.id);
       if (!track || (track->opened[newest] == 0 && track->bytes[newest] == 0)) return;
       fmt::format_to(std::back_inserter(text), "[{},{},{}]", &row - rows_.data(),
                      std::llround(track->opened[newest] * 10), std::llround(track->bytes[newest]));

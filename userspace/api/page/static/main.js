@@ -9,18 +9,21 @@ import * as packets from "./packets.js";
 import {state, takeChanges, takeWhole} from "./state.js";
 
 const views = ["balancers", "packets", "connections", "explain", "events"];
+const ofProjects = ["balancers", "events"];  // what a project's member may see; the others show the node
 const silence = 3500;     // milliseconds without news, after which what is shown is called old
 const pollEvery = 5000;   // where there is no place for another stream
 let stream = null, polling = null;
 
 // ---- views ----
 
-const view = () => views.find((name) => location.hash.slice(1).split("/")[0] === name) || "balancers";
+const offered = () => state.project ? ofProjects : views;
+const view = () => offered().find((name) => location.hash.slice(1).split("/")[0] === name) || "balancers";
 
 function show() {
   const id = location.hash.split("/")[1];
   for (const name of views) byId(name).hidden = name !== view();
   for (const link of document.querySelectorAll("nav a")) {
+    link.hidden = !offered().includes(link.hash.slice(1));
     if (link.hash === `#${view()}`) link.setAttribute("aria-current", "page"); else link.removeAttribute("aria-current");
   }
   if (view() === "connections") {
@@ -59,8 +62,11 @@ function drawRows(rows) {
 // ---- news ----
 
 function heardWhole(whole) {
+  const before = state.project;
   takeWhole(whole);
-  setText(byId("version"), state.version + (state.interfaces.length ? ` on ${state.interfaces.join(", ")}` : ""));
+  setText(byId("version"), state.version + (state.interfaces.length ? ` on ${state.interfaces.join(", ")}` : "") +
+    (state.project ? `, project ${state.project}` : ""));
+  if (state.project !== before) show();
   connections.offerOwners();
   explain.offerAddresses();
   draw();
@@ -144,7 +150,7 @@ function onKey(event) {
     if (event.key === "Escape") event.target.blur();
     return;
   }
-  if (views[event.key - 1]) location.hash = views[event.key - 1];
+  if (offered()[event.key - 1]) location.hash = offered()[event.key - 1];
   else if (event.key === "t") turnTheme();
   else if (event.key === "/" && ["balancers", "events"].includes(view())) {
     event.preventDefault();

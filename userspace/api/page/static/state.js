@@ -3,7 +3,7 @@
 // `whole` replaces everything, `changes` only what differs; userspace/api/page/survey.hpp says what is in them.
 const points = 60;
 
-export const state = {rows: [], reasons: [], events: [], states: [], offset: 0, problem: "", fleet: null, heard: 0};
+export const state = {rows: [], reasons: [], events: [], states: [], offset: 0, problem: "", project: "", fleet: null, heard: 0};
 
 // Where a row's numbers stand.
 export const at = {state: 0, now: 1, opened: 2, bytesIn: 3, bytesOut: 4, lost: 5, half: 6, most: 7, total: 8};
@@ -36,6 +36,7 @@ export function takeWhole(whole) {
   state.offset = whole.time - Date.now();
   state.heard = Date.now();
   Object.assign(state, {states: whole.states, version: whole.version, problem: whole.problem, fleet: whole.fleet || null,
+    project: whole.project || "",
     interfaces: whole.interfaces || [], reasons: whole.reasons, events: whole.events.reverse()});
   state.rows = whole.rows;
   state.rows.forEach((row, index) => {
