@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""The commands of tools/TROUBLESHOOTING.md do what the page says that they do: they look, and succeed."""
+"""The commands of tools/TROUBLESHOOTING.md do what the page says that they do: they look, and succeed. So do those of
+sluicectl in tools/README.md, from the first load balancer on."""
 
 import os
 import re
@@ -7,6 +8,13 @@ import re
 import support
 
 PAGE = support.ROOT / "tools/TROUBLESHOOTING.md"
+README = support.ROOT / "tools/README.md"
+# What the operators of the README have already when they type a command: a part of it, and the commands before it.
+BEFORE = {"import haproxy": ["loadbalancer delete --cascade lb_test_1"],
+          "--name ftp_pool": ["loadbalancer create --vip-address 10.0.0.16 --name lb_test_1"],
+          "--default-pool syslog_pool": ["pool create --name syslog_pool --loadbalancer lb_test_1 --protocol UDP"
+                                         " --lb-algorithm ROUND_ROBIN --forwarding-mode dsr"],
+          "--type external": ["pool create --name db_pool --loadbalancer lb_test_1 --protocol TCP --lb-algorithm ROUND_ROBIN"]}
 
 
 def blocks():
@@ -17,7 +25,30 @@ def blocks():
             for block in re.findall(r"^```\n(.*?)^```", text, flags=re.M | re.S) for command in block.splitlines()]
 
 
+def examples():
+    """Returns the commands of sluicectl in the README's examples, in its order."""
+    return [line for block in re.findall(r"^```\n(.*?)^```", README.read_text(), flags=re.M | re.S)
+            for line in block.replace("\\\n", " ").splitlines() if line.startswith("sluicectl ")]
+
+
 class Page(support.LabTest):
+    def test_each_example_of_the_readme_works(self):
+        lab = self.lab
+        lab.attach()
+        lab.start_controller("--check", "replication=/bin/true", "--check-user", "nobody")
+        (lab.directory / "haproxy.cfg").write_text("listen web\n bind 10.0.0.16:80\n mode tcp\n server one 10.0.0.4:80\n")
+        environment = dict(os.environ, PATH=f"{support.BUILD / 'tools/sluicectl'}:{os.environ['PATH']}",
+                           SLUICE_SOCKET=str(lab.socket))
+        self.assertGreater(len(examples()), 10)
+        for example in examples():
+            for part, commands in BEFORE.items():
+                for command in commands if part in example else []:
+                    lab.ctl(*command.split())
+            with self.subTest(example):
+                done = lab.run("lb", "sh", "-c", example.replace("/etc/haproxy/", ""), check=False, env=environment,
+                               cwd=lab.directory)
+                self.assertEqual((0, ""), (done.returncode, done.stderr))
+
     def test_each_command_of_the_page_succeeds(self):
         lab = self.lab
         lab.serve()
