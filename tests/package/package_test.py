@@ -20,6 +20,8 @@ import support
 PACKAGE = support.ROOT / "tools/package"
 CONFIGURATION = "/etc/sluice/sluiced.conf"
 PIN_DIRECTORY = "/sys/fs/bpf/sluice"
+UNIT = "/usr/lib/systemd/system/sluiced.service"
+MOST_EXPOSED = 5.0  # systemd's score from 0 to 10: forwarding, raw sockets, BPF and pins are what Sluice is for
 # Options of sluiced for a single start or for tests, which don't belong in the file.
 NOT_CONFIGURED = {"config", "accept-older-state", "hash-password", "help", "version", "test-hook"}
 
@@ -118,8 +120,8 @@ class Package(unittest.TestCase):
             self.machine.run("sh", "-c", f"cat > {name}", stdin=content)
         return self.machine.run("dpkg", "-i", name)
 
-    def start_controller(self):
-        controller = self.machine.start("sluiced", "--config", CONFIGURATION)
+    def start_controller(self, *command):
+        controller = self.machine.start(*(command or ("sluiced", "--config", CONFIGURATION)))
         self.addCleanup(self.stop, controller)
         answers = lambda: self.machine.run("sluicectl", "loadbalancer", "list", expect=None).returncode == 0
         support.wait_for(answers, 10, "sluiced answers")
@@ -163,7 +165,8 @@ class Package(unittest.TestCase):
         self.assertIn("/etc/sluice/token", told.stdout)
         self.assertEqual("640 root:sluice", self.machine.run("stat", "-c", "%a %U:%G", "/etc/sluice/token").stdout.strip())
         self.machine.run("ip", "link", "set", "lo", "up")
-        self.start_controller()
+        self.start_as_the_unit_does_with_options_of_an_older_installation()
+        self.assertIn("sluice_build_info", self.machine.run("curl", "-sS", "http://127.0.0.1:9100/metrics").stdout)
 
         def status(path, *headers):
             return self.machine.run("curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", *headers,
@@ -180,6 +183,29 @@ class Package(unittest.TestCase):
         # An upgrade keeps the token.
         self.install(self.newer)
         self.assertEqual(token, self.machine.run("cat", "/etc/sluice/token").stdout)
+
+    def start_as_the_unit_does_with_options_of_an_older_installation(self):
+        unit = self.machine.run("cat", UNIT).stdout
+        environment = re.search(r"^EnvironmentFile=-(.*)$", unit, flags=re.M).group(1)
+        command = re.search(r"^ExecStart=(.*)$", unit, flags=re.M).group(1)
+        self.machine.run("sh", "-c", f"echo 'SLUICED_OPTIONS=\"--metrics 127.0.0.1:9100\"' > {environment}")
+        self.start_controller("sh", "-c", f". {environment}; exec {command}")
+
+    def test_its_unit_is_confined(self):
+        if support.missing("systemd-analyze"):
+            self.skipTest("systemd-analyze is not installed")
+        self.install(self.package)
+        told = self.machine.run("systemd-analyze", "security", "--offline=yes", f"--threshold={round(MOST_EXPOSED * 10)}", UNIT,
+                                expect=None)
+        self.assertEqual(0, told.returncode, told.stdout + told.stderr)
+        self.assertIn("Overall exposure level", told.stdout)
+
+    def test_nothing_of_the_build_is_left_in_it(self):
+        unpacked = pathlib.Path(self.directory.name) / "all"
+        subprocess.run(["dpkg-deb", "-x", self.package, unpacked], check=True)
+        left = [file.relative_to(unpacked) for file in unpacked.rglob("*")
+                if file.is_file() and os.fsencode(support.ROOT) in file.read_bytes()]
+        self.assertEqual([], left)
 
     def test_an_upgrade_keeps_traffic_going_and_the_operators_configuration(self):
         self.install(self.package)
