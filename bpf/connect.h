@@ -22,6 +22,7 @@
 #include "bpf/protocols.h"
 #include "bpf/vip.h"
 #include "maps/reasons.h"
+#include "maps/snat.h"
 
 /* Source ports toward members: first the client's own, then hashed ones from the range that ordinary hosts use. */
 #define SNAT_PORT_FIRST 1024
@@ -68,6 +69,7 @@ struct connection {
 	__be32 snat_source;
 	__u32 listener_flags;
 	__u32 adopted; /* it began before we saw it */
+	__u32 sources; /* how many addresses its member may see (maps/snat.h) */
 	/* Out. */
 	__u32 member;
 	struct flow_entry forward;
@@ -82,6 +84,8 @@ struct connection {
 	__u32 claimed; /* the reverse slot was inserted, but the forward one could not be */
 	/* The state of the attempts. */
 	__u32 pressed;   /* 1 << TOO_MANY_*: evictions that were tried once */
+	__u32 evictions; /* how often something made way */
+	__u32 sources_tried; /* source addresses that had no port left */
 	__u32 first_try; /* the first source port worth trying */
 	struct port_search search;
 };
@@ -93,6 +97,13 @@ struct {
 	__type(key, __u32);
 	__type(value, struct connection);
 } local_connection SEC(".maps");
+
+static __always_inline struct connection *connection_get(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&local_connection, &zero);
+}
 
 /* Says whether the member sees the client's address. */
 static __always_inline bool keeps_client(__u32 mode)
@@ -158,6 +169,38 @@ static __always_inline __u32 source_port_hash(const struct tuple *client)
 	return mix(hash_source(client, true) ^ (__u64)client->destination_port << 32 ^ flow_hash_seed);
 }
 
+/* Chooses the source address that the member sees. All connections together use the addresses alike, and one whose
+ * search for a port has failed takes the next. The hash is not the one that the port begins at, because their remainders
+ * would go together. False: there is none but the VIP. */
+static __always_inline int choose_source(int family)
+{
+	struct connection *c = connection_get();
+	const struct sluice_snat_sources *all;
+	struct sluice_snat_key key = {.family = family};
+	__u32 count, at;
+
+	if (!c)
+		return false;
+	key.listener = c->listener;
+	all = bpf_map_lookup_elem(&snat_sources, &key);
+	count = all ? all->count : 0;
+	if (!all || !count)
+		return false;
+	at = (((__u64)(source_port_hash(&c->tuple) * 0x9e3779b1U) * count) >> 32) + c->sources_tried;
+	at %= count;
+	asm volatile("" : "+r"(at));
+	if (at >= SLUICE_MAX_SNAT_SOURCES)
+		return false;
+	c->sources = count;
+	c->forward.new_source = all->addresses[at];
+	return true;
+}
+
+__noinline int choose_source4(void)
+{
+	return choose_source(FAMILY4);
+}
+
 /* Returns the source port for this try. The stride walks through all ports, because it is a prime above 7 and their
  * number is 64512 = 2^10 * 63. */
 static __always_inline __be16 source_port_at(__be16 own, __u32 hash, __u32 try)
@@ -182,7 +225,7 @@ static __always_inline bool too_many_of_member(const struct connection *c)
 	__u32 index = c->member;
 	const __u32 *now = bpf_map_lookup_elem(&member_half_open, &index);
 
-	return c->mode == SLUICE_FULLNAT && now && (__s32)*now >= (__s32)SNAT_HALF_OPEN_SHARE;
+	return c->mode == SLUICE_FULLNAT && now && (__s32)*now >= (__s32)(SNAT_HALF_OPEN_SHARE * c->sources);
 }
 
 /* Claims a source port by inserting the reverse slot under it. If the port may not change, the client's own is the
@@ -304,13 +347,6 @@ static __always_inline bool too_many_half_open(int family, const struct connecti
 	return now && now->flows >= limit;
 }
 
-static __always_inline struct connection *connection_get(void)
-{
-	__u32 zero = 0;
-
-	return bpf_map_lookup_elem(&local_connection, &zero);
-}
-
 /* Says whether the datagrams of this pool's listener are scheduled one by one. Answers that come back through here need
  * a flow. */
 static __always_inline bool is_per_packet(const struct connection *c)
@@ -354,6 +390,8 @@ static __always_inline int plan_connection(int family, struct xdp_md *ctx)
 	if (!member || !!(member->flags & SLUICE_MEMBER_IPV6) != (family == FAMILY6))
 		return SLUICE_REASON_NO_MEMBER;
 	describe_forward(family, c, member, mode);
+	if (family == FAMILY4 && mode == SLUICE_FULLNAT && c->listener_flags & SLUICE_LISTENER_SNAT)
+		choose_source4();
 	if (c->tuple.protocol == SLUICE_FLOW_SCTP && member->port && member->port != c->tuple.destination_port)
 		return SLUICE_REASON_SCTP_PORTS;
 	if ((why = find_way_to_member(family, ctx, c, member)) != UNDECIDED)
@@ -470,6 +508,19 @@ static __always_inline void make_way_for_half_open(int family, const struct tupl
 		       now && now->flows >= limit + limit / 2 ? RECLAIM_HALF_OPEN : RECLAIM_OVER_SHARE);
 }
 
+/* Turns to the next source address, whose ports were not tried yet. */
+static __always_inline bool next_source(int family, struct connection *c)
+{
+	if (c->error != -KERNEL_EEXIST || c->sources_tried + 1 >= c->sources)
+		return false;
+	c->sources_tried++;
+	c->first_try = 0;
+	if (family != FAMILY4 || !choose_source4())
+		return false;
+	c->reverse.key.destination = c->forward.new_source;
+	return true;
+}
+
 static __always_inline int make_way_for(int family)
 {
 	struct connection *c = connection_get();
@@ -477,6 +528,10 @@ static __always_inline int make_way_for(int family)
 	bool crowded, freed;
 
 	if (!c)
+		return false;
+	if (next_source(family, c))
+		return true;
+	if (c->evictions++ >= MAKE_WAY_ROUNDS)
 		return false;
 	key = c->claimed || c->error > 0 ? &c->forward.key : &c->reverse.key;
 	switch (c->error) {
@@ -503,8 +558,8 @@ static __always_inline int make_way_for(int family)
 	}
 }
 
-/* Removes what stood in the way of the connection that was last tried on this CPU: one that is over and not swept
- * yet, or a half-open one. False: it is not worth trying again. */
+/* Avoids or removes what stood in the way of the connection that was last tried on this CPU: it gets another source
+ * address, or one that is over and not swept yet, or a half-open one, is removed. False: it is not worth trying again. */
 __noinline int make_way4(void)
 {
 	return make_way_for(FAMILY4);
@@ -590,7 +645,10 @@ static __always_inline bool describe_connection(struct xdp_md *ctx, const struct
 	c->pool = listener->pool;
 	c->snat_source = listener->snat_source;
 	c->adopted = adopted;
+	c->sources = 1;
 	c->pressed = 0;
+	c->evictions = 0;
+	c->sources_tried = 0;
 	c->first_try = 0;
 	c->listener_flags = listener->flags;
 	describe_client_hop(ctx, p, &c->client_hop);

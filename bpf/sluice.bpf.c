@@ -253,15 +253,17 @@ __noinline int find_again(int family)
 				 : flow_find_far(FAMILY6, &journey->packet.tuple, &journey->flow);
 }
 
-/* Creates the planned connection, and tries again whenever something was evicted for it. */
+/* Creates the planned connection, and tries again whenever something was evicted for it, or it has got another source
+ * address. */
 static __always_inline int make_connection(int family)
 {
-	for (int i = 0; i <= MAKE_WAY_ROUNDS; i++) {
+#pragma clang loop unroll(disable)
+	for (int i = 0; i < SLUICE_MAX_SNAT_SOURCES + MAKE_WAY_ROUNDS; i++) {
 		int why = family == FAMILY4 ? create_flow4() : create_flow6();
 
 		if (why != UNDECIDED)
 			return why;
-		if (reason_of_failure() == OPENED_MEANWHILE || i == MAKE_WAY_ROUNDS)
+		if (reason_of_failure() == OPENED_MEANWHILE)
 			break;
 		if (!(family == FAMILY4 ? make_way4() : make_way6()))
 			break;

@@ -43,6 +43,8 @@ SLUICE_STATIC_ASSERT(sizeof(struct sluice_listener6_key) == 24);
 #define SLUICE_LISTENER_PER_PACKET 16U
 /* Its connections are not recorded. For the controller, which fills `listener_records` (record.h) by it. */
 #define SLUICE_LISTENER_UNRECORDED 32U
+/* Connections to members of fullnat pools get their source from `snat_sources` (snat.h). */
+#define SLUICE_LISTENER_SNAT 64U
 /* The upper half of the flags: how long a member may take to answer a connection's SYN or INIT, in tenths of a second.
  * The next one after that goes to another member. 0: as long as the client tries. */
 #define SLUICE_LISTENER_CONNECT_SHIFT 16
@@ -58,9 +60,9 @@ struct sluice_listener {
 	__u32 flags;
 	__u32 connection_limit;     /* connections at a time; SLUICE_NO_LIMIT */
 	__u32 new_connection_limit; /* connections per second from one source address; SLUICE_NO_LIMIT */
-	/* The source address of IPv4 fullnat flows: the load balancer's VIP, even for connections through a floating
-	 * IP, because members can reach the VIP without a gateway. IPv6 flows use the address to which the client
-	 * connected. */
+	/* The source address of IPv4 fullnat flows without SNAT addresses: the load balancer's VIP, even for connections
+	 * through a floating IP, because members can reach the VIP without a gateway. IPv6 flows use the address to which
+	 * the client connected. */
 	__be32 snat_source;
 };
 SLUICE_STATIC_ASSERT(sizeof(struct sluice_listener) == 40);

@@ -63,7 +63,7 @@
 	X(NO_MEMBER, DROP, "no_member", "The listener has no usable member.")                      \
 	X(NO_PORT, DROP, "no_port",                                                                \
 	  "No source port toward the chosen member is free, nor held by a connection that makes "  \
-	  "way: add members or VIPs.")                                                             \
+	  "way: add members, or SNAT addresses to the load balancer.")                              \
 	X(SCTP_PORTS, DROP, "sctp_ports",                                                          \
 	  "The member's SCTP port is not the listener's, and SCTP ports can't be translated.")     \
 	X(FLOW_TABLE_FULL, DROP, "flow_table_full",                                                \

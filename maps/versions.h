@@ -67,7 +67,8 @@
 	X(fleet, 1, 0)                \
 	X(flow_changes, 1, 0)         \
 	X(flow_change_losses, 1, 0)   \
-	X(tunnel_sources, 1, 0)
+	X(tunnel_sources, 1, 0)      \
+	X(snat_sources, 1, 0)
 
 #define SLUICE_MAP_INDEX(name, version, oldest) SLUICE_MAP_##name,
 enum sluice_map_index { SLUICE_MAPS(SLUICE_MAP_INDEX) SLUICE_MAP_COUNT };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* `vips4`, `vips6`: the addresses for which Sluice answers (VIPs and floating IPs).
+/* `vips4`, `vips6`: the addresses for which Sluice answers (VIPs, floating IPs and SNAT addresses).
  *
  * The controller writes an address last when it adds a load balancer, and removes it first; the data plane reads it
  * for packets without a flow. The controller refuses VIPs beyond the capacity. */
@@ -19,6 +19,9 @@
 /* Another node of this link answers ARP, neighbour solicitations and pings for the address: this one does not. It carries
  * packets that come all the same. */
 #define SLUICE_VIP_STANDBY 4U
+/* A SNAT address (snat.h): it has no listeners, so a packet for it that is in no flow is dropped as no_listener. Only the
+ * controller reads this. */
+#define SLUICE_VIP_SNAT 8U
 
 struct sluice_vip {
 	struct sluice_id load_balancer;

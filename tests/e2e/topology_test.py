@@ -16,6 +16,30 @@ class SameNic(support.LabTest):
         self.lab.serve()
         self.lab.balance()
         self.assertEqual(VIP, self.lab.client_as_seen_by_member())
+        self.members_see_snat_addresses_in_its_place()
+
+    def members_see_snat_addresses_in_its_place(self):
+        lab, sources = self.lab, ["10.0.0.18", "10.0.0.19"]
+        balancer = ("loadbalancer", "set", "lb_test_1")
+        refused = lab.ctl(*balancer, "--snat-address", "10.0.0.1", check=False)
+        self.assertEqual(1, refused.returncode)
+        self.assertIn("10.0.0.1 is the gateway", refused.stderr)
+        lab.ctl(*balancer, *(word for source in sources for word in ("--snat-address", source)))
+        self.assertEqual(sources, lab.value("loadbalancer", "show", "lb_test_1", "snat_addresses").splitlines())
+        self.assertEqual(set(sources), {lab.client_as_seen_by_member() for _ in range(20)})
+        explained = json.loads(lab.ctl("explain", "--from", f"{CLIENT}:50514", "--to", f"{VIP}:80", "-f", "json").stdout)
+        self.assertIn(explained["source"].rpartition(":")[0], sources)
+        for source in sources:
+            lab.run("member1", "ping", "-c", "1", "-W", "2", source)
+        file = lab.directory / "exported.yaml"
+        file.write_text(lab.ctl("export").stdout)
+        self.assertEqual("nothing to change\n", lab.ctl("apply", "-f", file).stdout)
+        # Open connections keep the address that is taken away, new ones have the VIP again.
+        held = lab.start_client("echo", VIP, 80, 4)
+        lab.wait_for_connections(4)
+        lab.ctl("loadbalancer", "unset", "--snat-addresses", "lb_test_1")
+        self.assertEqual(VIP, lab.client_as_seen_by_member())
+        self.assertEqual([], lab.finish_client(held)["broken"])
 
     def test_a_client_in_the_members_own_subnet_is_balanced_too(self):
         self.lab.serve()

@@ -252,6 +252,19 @@ void Differential::add_services(reference::Configuration& c, int family) {
     add_listener(c, family, on, L4::udp, 514, add_pool(c, mode, usual, 514));
     c.listeners[{address_of(address(family, on)), 514, IPPROTO_UDP}].per_packet = true;
   }
+  // Members see these sources in place of the VIP, each of which has ports of its own.
+  const auto with_sources = [&](L4 protocol, std::uint16_t port) {
+    auto& sources =
+        c.listeners.at({address_of(address(family, 16)), port, static_cast<std::uint8_t>(protocol)})
+            .sources;
+    for (const int number : {30, 31}) sources.push_back(address_of(address(family, number)));
+  };
+  if (family == 4) {
+    for (const int number : {30, 31}) c.vips[address_of(address(family, number))] = {};
+    for (const std::uint16_t port : {92, 96}) with_sources(L4::udp, port);
+    for (const std::uint16_t port : {92, 110, 130}) with_sources(L4::tcp, port);
+    for (const std::uint16_t port : {5088, 5089}) with_sources(L4::sctp, port);
+  }
   // Only one client may connect.
   add_listener(c, family, 16, L4::tcp, 86, add_pool(c, Mode::fullnat, usual, 8080));
   c.listeners[{address_of(address(family, 16)), 86, 6}].allowed =
@@ -360,6 +373,12 @@ void Differential::write_configuration() {
       value.flags |= SLUICE_LISTENER_RESTRICTED;
       allow(value.index, reference::text_of(*described.allowed), vip.size() == 4 ? 32 : 128);
     }
+    if (!described.sources.empty()) {
+      value.flags |= SLUICE_LISTENER_SNAT;
+      std::vector<std::string> sources;
+      for (const auto& source : described.sources) sources.push_back(reference::text_of(source));
+      put_snat_sources(value.index, sources);
+    }
     const auto l4 = static_cast<L4>(protocol);
     if (described.last_port) {
       put_listener(reference::text_of(vip), port, described.last_port, l4, value);
@@ -385,19 +404,20 @@ bool is_slot_of(const Slot& slot, const Tuple& tuple) {
          SLUICE_STATE_GET(slot.state, PROTOCOL) == flow_protocol(tuple.protocol);
 }
 
-// `destination`: the place of an address of so many bytes.
-Choice choice_in(const void* destination, __be16 source_port, std::size_t bytes) {
-  const auto* first = static_cast<const std::uint8_t*>(destination);
-  return {ntohs(source_port), {first, first + bytes}};
+// The place of an address of so many bytes.
+reference::Address address_at(const void* place, std::size_t bytes) {
+  const auto* first = static_cast<const std::uint8_t*>(place);
+  return {first, first + bytes};
 }
 
 std::optional<Choice> Differential::chosen_for(const Tuple& at_client) {
   for (const auto& [bucket, place, slot] : flows())
     if (at_client.source.size() == 4 && is_slot_of(slot, at_client))
-      return choice_in(&slot.new_destination, slot.new_source_port, 4);
+      return Choice{ntohs(slot.new_source_port), address_at(&slot.new_destination, 4),
+                    address_at(&slot.new_source, 4)};
   for (const auto& slot : flows6())
     if (at_client.source.size() == 16 && is_slot_of(slot, at_client))
-      return choice_in(&slot.other, slot.new_source_port, 16);
+      return Choice{ntohs(slot.new_source_port), address_at(&slot.other, 16), {}};
   return {};
 }
 

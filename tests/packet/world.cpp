@@ -302,6 +302,16 @@ sluice_listener World::listener(std::uint32_t pool, std::uint32_t index) {
   return value;
 }
 
+void World::put_snat_sources(std::uint32_t listener, const std::vector<std::string>& addresses) {
+  const sluice_snat_key key{listener, is_v6(addresses.front()) ? 6U : 4U};
+  sluice_snat_sources sources{};
+  for (const auto& address : addresses) {
+    put_vip(address, true, SLUICE_VIP_SNAT);
+    sources.addresses[sources.count++] = to_address(address);
+  }
+  put(map("snat_sources"), key, sources);
+}
+
 void World::allow(std::uint32_t listener, const std::string& network, unsigned bits) {
   sluice_allowed_key key{};
   key.listener = listener;

@@ -35,6 +35,7 @@
 #include "maps/listener.h"
 #include "maps/member.h"
 #include "maps/pool.h"
+#include "maps/snat.h"
 #include "maps/vip.h"
 #include "packet/loaded.hpp"
 #include "support/packet.hpp"
@@ -102,6 +103,8 @@ class World : public ::testing::Test {
                     L4 protocol, const sluice_listener& value);
   // Without limits.
   static sluice_listener listener(std::uint32_t pool, std::uint32_t index = 0);
+  // The sources that members of fullnat pools see. The listener needs SLUICE_LISTENER_SNAT.
+  void put_snat_sources(std::uint32_t listener, const std::vector<std::string>& addresses);
   void allow(std::uint32_t listener, const std::string& network, unsigned bits);
   // Sets how long the listener's connections may be silent; 0: as usual.
   void set_idle_time(std::uint32_t listener, std::uint32_t seconds);

@@ -174,6 +174,10 @@ Arrives Generator::opening() {
     }
   }
   if (chance(8)) share_a_port(p);
+  // Some address of ours, which may have no listener.
+  if (const auto& ours = any_of(configuration().vips).first;
+      chance(2) && ours.size() == address_of(p.source).size())
+    p.destination = text_of(ours);
   const std::string interface = chance(95) ? "lan0" : "dmz0";
   address(p, interface);
   return whole_or_fragment(p, interface);

@@ -960,6 +960,21 @@ std::optional<std::uint16_t> Model::source_port(const Flow& flow) const {
   return chosen->source_port;
 }
 
+// One of the listener's sources, as the data plane has chosen. If it has made no flow, none of them
+// may have had the client's port free.
+Address Model::source_toward_member(const Listener& listener, const Flow& flow) const {
+  const auto& sources = listener.sources;
+  if (sources.empty()) return flow.at_client.destination;
+  const auto chosen = choices_(flow.at_client);
+  const auto fits = [&](const Address& source) {
+    auto tuple = flow.at_member;
+    tuple.source = source;
+    return chosen ? chosen->source == source : !find(tuple.turned());
+  };
+  const auto found = std::ranges::find_if(sources, fits);
+  return found == sources.end() ? sources.front() : *found;
+}
+
 // Until the kernel knows the client, answers go to the MAC from which its frame came, if they leave
 // by that interface. The data plane answers ARP for the VIP, so the kernel may never have heard of
 // a client on the link.
@@ -1050,11 +1065,11 @@ Fate Model::open(const Arrival& a, const Service& service, bool adopted) {
   flow.proxied = proxied;
   flow.replied = direct;
   if (back) flow.client_way = *back;
-  if (mode == Mode::fullnat) flow.at_member.source = v.destination;
   if (!direct) {
     flow.at_member.destination = chosen.address;
     if (chosen.port) flow.at_member.destination_port = chosen.port;
   }
+  if (mode == Mode::fullnat) flow.at_member.source = source_toward_member(listener, flow);
   const bool crowded = is_crowded(flow);
   for (int slots = direct ? 1 : 2; crowded && slots > 0; --slots) one_gave_way(v.source, false);
   const bool is_full = crowded && !choices_(flow.at_client);

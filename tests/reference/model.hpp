@@ -80,6 +80,7 @@ struct Listener {
   bool resets = false;               // tells clients that there is no member
   bool per_packet = false;           // schedules datagrams, without flows
   std::optional<Address> allowed;    // the only client that may open connections
+  std::vector<Address> sources{};    // that members of fullnat pools see; none: the VIP
   std::optional<std::size_t> limit;  // of connections that are confirmed and not over
   // The number of connections that a source may open. The model has no time, so the number is never
   // reset.
@@ -172,6 +173,7 @@ struct Fate {
 struct Choice {
   std::uint16_t source_port = 0;  // toward the member
   Address destination;            // the member's, if packets are addressed to it
+  Address source;                 // toward the member
 };
 using Choices = std::function<std::optional<Choice>(const Tuple& at_client)>;
 
@@ -290,6 +292,7 @@ class Model {
   bool is_crowded(const Flow& flow) const;
   bool one_gave_way(const Address& client, bool half_open);
   std::optional<std::uint16_t> source_port(const Flow& flow) const;
+  Address source_toward_member(const Listener& listener, const Flow& flow) const;
   Fate forward(const Arrival& a, const Translation& t, const std::string& reason, bool to_client);
   Fate send(const Arrival& a, Bytes frame, const Translation& t, const std::string& reason) const;
   bool is_vip(const Address& address) const { return configuration_.vips.count(address) > 0; }

@@ -93,10 +93,9 @@ po::options_description settings() {
        "a file with USER:PASSWORD of an etcd user")  //
       ("cluster-prefix", po::value<Text>()->default_value("/sluice/")->value_name("PREFIX"),
        "what the fleet's keys begin with; fleets that share an etcd have different ones")  //
-      (
-          "probe", po::value<Text>()->default_value("every")->value_name("every|spread"),
-          "with --cluster: probe every member, or have each probed by three of the nodes that "
-          "spread")  //
+      ("probe", po::value<Text>()->default_value("every")->value_name("every|spread"),
+       "with --cluster: probe every member, or have each probed by three of the nodes that "
+       "spread")  //
       ("peer", po::value<Texts>()->composing()->value_name("ADDR[:PORT]"),
        "tell this node of connections, so that they survive this one, and hear of its own; beside "
        "those of --cluster; may be given many times")  //

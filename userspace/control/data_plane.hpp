@@ -31,6 +31,7 @@ struct VipEntry {
   bool up = true;        // false: the address stays ours, but its packets are dropped
   bool resets = false;   // tells clients of ports without listener, and of unknown connections
   bool standby = false;  // another node of the link answers ARP, ND and pings
+  bool snat = false;     // a SNAT address, which has no listeners
 
   bool operator==(const VipEntry&) const = default;
 };
@@ -100,7 +101,7 @@ struct ListenerKey {
 struct ListenerEntry {
   Uuid listener{};
   Uuid pool{};            // its entry of the address's IP version; nil: no default pool
-  IpAddress snat_source;  // source of IPv4 fullnat flows: the load balancer's VIP
+  IpAddress snat_source;  // of IPv4 fullnat flows without SNAT addresses: the load balancer's VIP
   std::vector<IpNetwork> allowed_cidrs = {};  // sorted, without repetition; empty: everybody
   std::int32_t connection_limit = -1;         // -1: none
   std::int32_t new_connection_limit = -1;     // per second and source address; -1: none
@@ -114,6 +115,7 @@ struct ListenerEntry {
   bool recorded = true;         // its connections are, if any are
   bool per_packet = false;      // each datagram is scheduled by itself
   std::uint16_t last_port = 0;  // of a range that begins with the key's port; 0: that port alone
+  std::vector<IpAddress> snat_addresses = {};  // sources of fullnat flows; none: the VIP
 
   bool operator==(const ListenerEntry&) const = default;
 };

@@ -44,7 +44,8 @@ void touch_load_balancers(Sources& sources, const Model& before, const Model& af
         if (!same_vips) {
           add_all(sources.pools, &Model::pools, before, after, Facet::parent, id);
         } else if (old->admin_state_up == now->admin_state_up &&
-                   old->on_unmatched == now->on_unmatched) {
+                   old->on_unmatched == now->on_unmatched &&
+                   old->snat_addresses == now->snat_addresses) {
           return;
         }
         touch_addresses(sources, before, after, id);

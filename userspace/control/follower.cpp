@@ -23,7 +23,7 @@ std::vector<IpAddress> active_vips(const model::Model& model) {
   std::vector<IpAddress> vips;
   for (const auto& [id, load_balancer] : model.load_balancers) {
     if (!is_active(load_balancer)) continue;
-    for (const auto& address : model::vips(load_balancer)) vips.push_back(address);
+    for (const auto& address : model::own_addresses(load_balancer)) vips.push_back(address);
   }
   for (const auto& [id, floating_ip] : model.floating_ips) {
     if (!floating_ip.load_balancer_id) continue;
@@ -51,7 +51,8 @@ bool same_vips(const model::Model& before, const model::Model& after) {
   };
   return all_alike(before.load_balancers, after.load_balancers,
                    [&](const model::LoadBalancer& old, const model::LoadBalancer& now) {
-                     return same_activity(old, now) && model::vips(old) == model::vips(now);
+                     return same_activity(old, now) &&
+                            model::own_addresses(old) == model::own_addresses(now);
                    }) &&
          all_alike(before.floating_ips, after.floating_ips,
                    [&](const model::FloatingIp& old, const model::FloatingIp& now) {

@@ -250,6 +250,14 @@ struct Address {
   bool up = true;
 };
 
+// The load balancer's SNAT addresses are answered for like VIPs.
+void add_snat_addresses(DataPlaneState& state, const model::LoadBalancer& owner, bool resets,
+                        bool standby) {
+  for (const auto& address : owner.snat_addresses) {
+    state.vips[address] = {owner.id, owner.admin_state_up, resets, standby, true};
+  }
+}
+
 // Returns the addresses that reach the load balancer: its VIPs and its floating IPs.
 std::vector<Address> addresses(const model::Model& model, const model::LoadBalancer& owner) {
   std::vector<Address> result;
@@ -266,6 +274,7 @@ void add_addresses(DataPlaneState& state, const model::Model& model,
   for (const auto& [address, up] : addresses(model, owner)) {
     state.vips[address] = {owner.id, up, resets, standby};
   }
+  add_snat_addresses(state, owner, resets, standby);
 }
 
 // Tells whether the pool has an entry for connections to this address.
@@ -289,6 +298,7 @@ void add_listener(DataPlaneState& state, const model::Model& model,
     entry.listener = listener.id;
     // IPv6 flows use the address that the client connected to.
     if (address.is_v4()) entry.snat_source = snat_source(owner, address);
+    entry.snat_addresses = model::snat_of_version(owner, address.is_v6());
     entry.allowed_cidrs = canonical(listener.allowed_cidrs);
     entry.connection_limit = listener.connection_limit;
     entry.new_connection_limit = listener.new_connection_limit;
@@ -367,6 +377,7 @@ EntryKeys keys_of(const model::Model& model, const Sources& sources) {
   EntryKeys keys;
   for_each(model.load_balancers, sources.load_balancers, [&](const auto& owner) {
     for (const auto& [address, up] : addresses(model, owner)) keys.vips.insert(address);
+    keys.vips.insert(owner.snat_addresses.begin(), owner.snat_addresses.end());
   });
   for_each(model.listeners, sources.listeners, [&](const model::Listener& listener) {
     const auto& owner = model.load_balancers.at(listener.load_balancer_id);
@@ -384,15 +395,19 @@ EntryKeys keys_of(const model::Model& model, const Sources& sources) {
 }
 
 std::vector<Operation> diff(const DataPlaneState& desired, const DataPlaneState& actual) {
-  Operations vips_away, members_in, pools_in, listeners_in, vips_up;
-  Operations listeners_out, pools_out, members_out;
+  Operations vips_away, snat_in, members_in, pools_in, listeners_in, vips_up;
+  Operations listeners_out, pools_out, members_out, snat_out;
 
   compare(
       desired.vips, actual.vips,
       [&](const IpAddress& address, const VipEntry& entry) {
-        (entry.up ? vips_up : vips_away).push_back(PutVip{address, entry});
+        // A SNAT address is answered for before a connection gets it, and for as long as one may.
+        auto& part = entry.snat ? snat_in : entry.up ? vips_up : vips_away;
+        part.push_back(PutVip{address, entry});
       },
-      [&](const IpAddress& address) { vips_away.push_back(RemoveVip{address}); });
+      [&](const IpAddress& address) {
+        (actual.vips.at(address).snat ? snat_out : vips_away).push_back(RemoveVip{address});
+      });
   compare(
       desired.listeners, actual.listeners,
       [&](const ListenerKey& key, const ListenerEntry& entry) {
@@ -417,8 +432,8 @@ std::vector<Operation> diff(const DataPlaneState& desired, const DataPlaneState&
       [&](const Uuid& id) { members_out.push_back(RemoveMember{id}); });
 
   Operations operations = std::move(vips_away);
-  for (auto* part : {&members_in, &pools_in, &listeners_in, &vips_up, &listeners_out, &pools_out,
-                     &members_out}) {
+  for (auto* part : {&snat_in, &members_in, &pools_in, &listeners_in, &vips_up, &listeners_out,
+                     &pools_out, &members_out, &snat_out}) {
     append(operations, std::move(*part));
   }
   return operations;

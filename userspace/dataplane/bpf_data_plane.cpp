@@ -105,6 +105,12 @@ DataPlaneOverMaps::listener_entries() const {
   return result;
 }
 
+Result<std::vector<IpAddress>> DataPlaneOverMaps::sources_of(
+    const control::ListenerKey& key, const sluice_listener& listener) const {
+  if (!(listener.flags & SLUICE_LISTENER_SNAT)) return std::vector<IpAddress>();
+  return snat_sources_.get(listener.index, key.address.is_v6());
+}
+
 Result<DataPlaneState> DataPlaneOverMaps::read() {
   const auto vips4 = vips4_.entries();
   if (!vips4) return tl::unexpected(vips4.error());
@@ -137,6 +143,9 @@ Result<DataPlaneState> DataPlaneOverMaps::read() {
     const auto last_port = listener_ranges_.last_port(key, listener.index);
     if (!last_port) return tl::unexpected(last_port.error());
     entry.last_port = *last_port;
+    auto sources = sources_of(key, listener);
+    if (!sources) return tl::unexpected(std::move(sources.error()));
+    entry.snat_addresses = std::move(*sources);
     const auto networks = allowed->find(listener.index);
     if (listener.flags & SLUICE_LISTENER_RESTRICTED && networks != allowed->end()) {
       entry.allowed_cidrs = networks->second;
@@ -199,6 +208,8 @@ DataPlaneOverMaps::Held DataPlaneOverMaps::held(const control::PutListener& put)
   if (!index) return std::optional(false);
   const auto last_port = listener_ranges_.last_port(put.key, *index);
   if (!last_port) return tl::unexpected(last_port.error());
+  const auto sources = snat_sources_.get(*index, put.key.address.is_v6());
+  if (!sources) return tl::unexpected(sources.error());
   return judged(find_listener(put.key), [&](const std::optional<sluice_listener>& found) {
     if (!found || found->flags & SLUICE_LISTENER_RESTRICTED) return false;
     auto entry = from_map(*found);
@@ -207,6 +218,7 @@ DataPlaneOverMaps::Held DataPlaneOverMaps::held(const control::PutListener& put)
         put.entry.pool.is_nil() ? found->pool == SLUICE_NO_INDEX : pool && found->pool == *pool;
     entry.pool = put.entry.pool;
     entry.last_port = *last_port;
+    if (found->flags & SLUICE_LISTENER_SNAT) entry.snat_addresses = *sources;
     return same_pool && entry == put.entry;
   });
 }

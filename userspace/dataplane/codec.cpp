@@ -136,14 +136,15 @@ ForwardingMode mode_from_flags(std::uint16_t flags) {
 static_assert(sizeof(Uuid) == SLUICE_ID_BYTES);
 
 sluice_vip to_map(const control::VipEntry& entry) {
-  return {to_map(entry.load_balancer), (entry.up ? SLUICE_VIP_UP : 0) |
-                                           (entry.resets ? SLUICE_VIP_REJECTS : 0) |
-                                           (entry.standby ? SLUICE_VIP_STANDBY : 0)};
+  return {to_map(entry.load_balancer),
+          (entry.up ? SLUICE_VIP_UP : 0) | (entry.resets ? SLUICE_VIP_REJECTS : 0) |
+              (entry.standby ? SLUICE_VIP_STANDBY : 0) | (entry.snat ? SLUICE_VIP_SNAT : 0)};
 }
 
 control::VipEntry from_map(const sluice_vip& vip) {
   return {from_map(vip.load_balancer), (vip.flags & SLUICE_VIP_UP) != 0,
-          (vip.flags & SLUICE_VIP_REJECTS) != 0, (vip.flags & SLUICE_VIP_STANDBY) != 0};
+          (vip.flags & SLUICE_VIP_REJECTS) != 0, (vip.flags & SLUICE_VIP_STANDBY) != 0,
+          (vip.flags & SLUICE_VIP_SNAT) != 0};
 }
 
 sluice_member to_map(const Uuid& id, const control::MemberEntry& entry) {
@@ -259,6 +260,7 @@ sluice_listener to_map(const control::ListenerEntry& entry, std::uint32_t index,
   if (entry.resets) listener.flags |= SLUICE_LISTENER_RESETS;
   if (entry.per_packet) listener.flags |= SLUICE_LISTENER_PER_PACKET;
   if (!entry.recorded) listener.flags |= SLUICE_LISTENER_UNRECORDED;
+  if (!entry.snat_addresses.empty()) listener.flags |= SLUICE_LISTENER_SNAT;
   listener.flags |= flags_of(entry.syn_authentication);
   listener.flags |= entry.connect_tenths << SLUICE_LISTENER_CONNECT_SHIFT;
   listener.connection_limit = limit_to_map(entry.connection_limit);

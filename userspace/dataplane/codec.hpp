@@ -44,8 +44,8 @@ Result<control::ListenerKey> from_map(const sluice_listener6_key& key);
 
 sluice_listener to_map(const control::ListenerEntry& entry, std::uint32_t index,
                        std::uint32_t pool);
-// The result lacks pool, allowed_cidrs and last_port, which are in other maps, and the source of
-// IPv6 flows.
+// The result lacks pool, allowed_cidrs, last_port and snat_addresses, which are in other maps, and
+// the source of IPv6 flows.
 control::ListenerEntry from_map(const sluice_listener& listener);
 // The part of an entry that is in `listener_idle`.
 std::uint32_t idle_word(const control::ListenerEntry& entry);

@@ -224,6 +224,9 @@ Result<void> DataPlaneOverMaps::release_listener_if_unused(const Uuid& listener)
   if (!index) return {};
   // The index may soon belong to another listener.
   auto cleared = allowed_sources_.remove_others(*index, {});
+  for (const bool ipv6 : {false, true}) {
+    if (cleared) cleared = snat_sources_.set(*index, ipv6, {});
+  }
   listener_indices_.release(listener);
   return cleared;
 }
@@ -257,9 +260,15 @@ Result<void> DataPlaneOverMaps::run(const control::PutListener& put) {
   if (written) written = listener_ranges_.set(put.key, *index, put.entry.last_port);
   if (written) written = listener_idle_.put(*index, idle_word(put.entry));
   if (written) written = write_recorded(*index, put.entry.recorded);
+  const auto set_sources = [&] {
+    return snat_sources_.set(*index, put.key.address.is_v6(), put.entry.snat_addresses);
+  };
+  // The listener's flag says that there are some.
+  if (written && !put.entry.snat_addresses.empty()) written = set_sources();
   if (written) {
     written = write_listener(put.key, to_map(put.entry, *index, pool.value_or(SLUICE_NO_INDEX)));
   }
+  if (written && put.entry.snat_addresses.empty()) written = set_sources();
   if (!written) {
     (void)release_listener_if_unused(put.entry.listener);
     return written;

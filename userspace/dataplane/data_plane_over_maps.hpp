@@ -25,6 +25,7 @@
 #include "dataplane/listener_ranges.hpp"
 #include "dataplane/rings.hpp"
 #include "dataplane/slow_lane.hpp"
+#include "dataplane/snat_sources.hpp"
 #include "kernel/map.hpp"
 #include "kernel/program.hpp"
 #include "maps/counters.h"
@@ -140,6 +141,9 @@ class DataPlaneOverMaps : public BpfDataPlane {
   Result<std::uint32_t> pool_index_for(const control::PoolKey& pool);
   // The listener entries of both families' maps.
   Result<std::vector<std::pair<control::ListenerKey, sluice_listener>>> listener_entries() const;
+  // The entry's SNAT addresses, if it says that it has some.
+  Result<std::vector<IpAddress>> sources_of(const control::ListenerKey& key,
+                                            const sluice_listener& listener) const;
   Result<void> write_listener(const control::ListenerKey& key, const sluice_listener& listener);
   Result<void> write_recorded(std::uint32_t index, bool recorded);
   // Notes the entry's listener (nil: none) and returns the previous one.
@@ -163,6 +167,7 @@ class DataPlaneOverMaps : public BpfDataPlane {
   kernel::Map<sluice_listener6_key, sluice_listener> listeners6_{program_, "listeners6"};
   ListenerRanges listener_ranges_{program_};
   AllowedSources allowed_sources_{program_};
+  SnatSources snat_sources_{program_};
   kernel::ArrayMap<sluice_pool> pools_{program_, "pools"};
   kernel::ArrayMap<sluice_member> members_{program_, "members"};
   std::optional<AddressFilters> address_filters_;  // set by recover()

@@ -203,13 +203,37 @@ Result<void> check_additional_vips(const LoadBalancer& load_balancer) {
   return {};
 }
 
+Result<void> check_snat_addresses(const LoadBalancer& load_balancer) {
+  const auto all = own_addresses(load_balancer);
+  for (const auto& address : load_balancer.snat_addresses) {
+    if (auto ok = check_own_address("snat_addresses", address); !ok) return ok;
+    if (address.is_v6()) {
+      return invalid_attribute("snat_addresses", address.to_string(),
+                               "SNAT addresses are IPv4 addresses");
+    }
+    if (std::ranges::count(all, address) == 1) continue;
+    return fail(ErrorKind::invalid,
+                fmt::format("Validation failure: SNAT address {} is given more than once, or is a "
+                            "VIP, too.",
+                            address.to_string()));
+  }
+  for (const bool ipv6 : {false, true}) {
+    if (snat_of_version(load_balancer, ipv6).size() <= max_snat_addresses) continue;
+    return fail(ErrorKind::invalid,
+                fmt::format("Validation failure: a load balancer has at most {} SNAT addresses of "
+                            "an IP version.",
+                            max_snat_addresses));
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<void> check(const LoadBalancer& load_balancer) {
   return first_failure({check_common(load_balancer),
                         check_length("description", load_balancer.description),
                         check_own_address("vip_address", load_balancer.vip_address),
-                        check_additional_vips(load_balancer)});
+                        check_additional_vips(load_balancer), check_snat_addresses(load_balancer)});
 }
 
 Result<void> check_on_idle(const Listener& listener) {

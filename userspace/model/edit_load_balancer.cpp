@@ -24,9 +24,10 @@ void erase_children(Model& model, const Uuid& load_balancer, Timestamp now) {
   }
 }
 
-Result<void> check_vips_are_free(const Model& model, const LoadBalancer& load_balancer) {
-  for (const auto& address : vips(load_balancer)) {
-    if (auto free = check_address_is_free(model, address, {}); !free) return free;
+Result<void> check_are_free(const Model& model, const std::vector<IpAddress>& addresses,
+                            const Uuid& self) {
+  for (const auto& address : addresses) {
+    if (auto free = check_address_is_free(model, address, self); !free) return free;
   }
   return {};
 }
@@ -35,7 +36,8 @@ Result<void> check_vips_are_free(const Model& model, const LoadBalancer& load_ba
 
 Result<Uuid> add(Model& model, LoadBalancer load_balancer, Timestamp now) {
   begin(load_balancer, {}, now);
-  if (auto ok = first_failure({check(load_balancer), check_vips_are_free(model, load_balancer),
+  if (auto ok = first_failure({check(load_balancer),
+                               check_are_free(model, own_addresses(load_balancer), {}),
                                check_quota(model, load_balancer)});
       !ok) {
     return tl::unexpected(std::move(ok.error()));
@@ -59,7 +61,12 @@ Result<void> replace(Model& model, LoadBalancer load_balancer, Timestamp now) {
   if (load_balancer.vip_subnet_id != old.vip_subnet_id) return fixed("vip_subnet_id");
   if (load_balancer.vip_network_id != old.vip_network_id) return fixed("vip_network_id");
   if (load_balancer.provider != old.provider) return fixed("provider");
-  if (auto ok = check(load_balancer); !ok) return ok;
+  if (auto ok =
+          first_failure({check(load_balancer),
+                         check_are_free(model, load_balancer.snat_addresses, load_balancer.id)});
+      !ok) {
+    return ok;
+  }
 
   carry_over(load_balancer, old, now);
   model.load_balancers.put(std::move(load_balancer));

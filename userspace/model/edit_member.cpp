@@ -23,7 +23,7 @@ Result<void> check_not_on_pool(const Model& model, const Member& member) {
   return {};
 }
 
-// A member behind one of our own VIPs would make packets go round in circles.
+// A member behind one of our own addresses would make packets go round in circles.
 Result<void> check_not_a_vip(const Model& model, const Member& member) {
   const auto refuse = [&](std::string_view kind, const Uuid& id) {
     return fail(ErrorKind::invalid,
@@ -32,7 +32,7 @@ Result<void> check_not_a_vip(const Model& model, const Member& member) {
   };
   const auto address = subject(member.address);
   for (const auto* owner : model.load_balancers.with(Facet::address, address)) {
-    if (has_vip(*owner, member.address)) return refuse(kind_of(*owner), owner->id);
+    if (has_address(*owner, member.address)) return refuse(kind_of(*owner), owner->id);
   }
   for (const auto* owner : model.floating_ips.with(Facet::address, address)) {
     if (owner->address == member.address) return refuse(kind_of(*owner), owner->id);

@@ -110,7 +110,7 @@ Result<void> check_address_is_free(const Model& model, const IpAddress& address,
   };
   const auto subject = model::subject(address);
   for (const auto* other : model.load_balancers.with(Facet::address, subject)) {
-    if (other->id != self && has_vip(*other, address)) return taken(kind_of(*other), other->id);
+    if (other->id != self && has_address(*other, address)) return taken(kind_of(*other), other->id);
   }
   for (const auto* other : model.floating_ips.with(Facet::address, subject)) {
     if (other->id != self && other->address == address) return taken(kind_of(*other), other->id);

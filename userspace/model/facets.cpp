@@ -30,7 +30,9 @@ Uuid subject(const IpAddress& address) {
 
 Facets facets(const LoadBalancer& object) {
   auto facets = common(object);
-  for (const auto& address : vips(object)) facets.push_back({Facet::address, subject(address)});
+  for (const auto& address : own_addresses(object)) {
+    facets.push_back({Facet::address, subject(address)});
+  }
   if (!object.additional_vips.empty()) facets.push_back({Facet::several_vips});
   return facets;
 }

@@ -43,6 +43,9 @@ inline constexpr std::size_t max_text_length =
     255;  // names, descriptions, tags, URL paths, domains
 inline constexpr std::size_t max_project_id_length = 36;
 
+// SNAT addresses of a load balancer, of either IP version.
+inline constexpr std::size_t max_snat_addresses = 16;
+
 // Names of the checks of EXTERNAL monitors.
 inline constexpr std::size_t max_check_name_length = 64;
 inline constexpr std::string_view name_of_check_rule =

@@ -118,7 +118,7 @@ bool is_taken(const Model& model, const IpAddress& address) {
   const auto asked = subject(address);
   const auto has = [&](const auto& object) { return object.address == address; };
   return any_with(model.load_balancers, asked,
-                  [&](const LoadBalancer& object) { return has_vip(object, address); }) ||
+                  [&](const LoadBalancer& object) { return has_address(object, address); }) ||
          any_with(model.floating_ips, asked, has) || any_with(model.members, asked, has);
 }
 

@@ -92,6 +92,8 @@ struct LoadBalancer : Object {
   std::string provider{default_provider};
   IpAddress vip_address;
   std::vector<AdditionalVip> additional_vips;
+  // The sources that members of fullnat pools see, in place of the VIP of their IP version.
+  std::vector<IpAddress> snat_addresses;
   Uuid vip_port_id{};  // names the VIP where the Networking API wants a port
   std::optional<std::string> vip_subnet_id;
   std::optional<std::string> vip_network_id;

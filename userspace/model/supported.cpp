@@ -154,7 +154,7 @@ Result<void> check_changed(const Supported& supported, const Model& model, const
 
 namespace {
 
-// Floating IPs that lead to a load balancer, and all VIPs.
+// Floating IPs that lead to a load balancer, and all VIPs and SNAT addresses.
 std::size_t addresses(const Model& model) {
   return model.load_balancers.count_all(Facet::address) +
          model.floating_ips.count_all(Facet::parent);
@@ -187,11 +187,12 @@ bool any_new(const Table<T>& before, const Table<T>& after) {
   return any;
 }
 
-// Most changes ask for no room. VIPs of a load balancer stay as they were made.
+// Most changes ask for no room.
 bool takes_room(const Model& before, const Model& after) {
   return any_new(before.load_balancers, after.load_balancers) ||
          any_new(before.listeners, after.listeners) || any_new(before.pools, after.pools) ||
-         any_new(before.members, after.members) || before.floating_ips != after.floating_ips;
+         any_new(before.members, after.members) || addresses(before) != addresses(after) ||
+         before.floating_ips != after.floating_ips;
 }
 
 Result<void> check_room(std::size_t room, std::size_t before, std::size_t after,
@@ -215,7 +216,7 @@ Result<void> check_room(const Room& room, const Model& before, const Model& afte
   if (!takes_room(before, after)) return {};
   return first_failure(
       {check_room(room.vips, addresses(before), addresses(after), kind_of(LoadBalancer{}),
-                  "VIPs and floating IPs"),
+                  "VIPs, floating IPs and SNAT addresses"),
        check_room(room.listeners, before.listeners.size(), after.listeners.size(),
                   kind_of(Listener{}), "listeners"),
        check_room(room.listener_entries, listener_entries(before), listener_entries(after),

@@ -19,7 +19,7 @@ namespace sluice::model {
 // The numbers of objects for which the data plane has room; without limits by default.
 struct Room {
   static constexpr std::size_t plenty = static_cast<std::size_t>(-1);
-  std::size_t vips = plenty;  // floating IPs included
+  std::size_t vips = plenty;  // floating IPs and SNAT addresses included
   std::size_t listeners = plenty;
   std::size_t listener_entries = plenty;  // one per listener and address of its load balancer
   std::size_t port_ranges = plenty;       // of one load balancer and transport()

@@ -35,7 +35,7 @@ enum class Facet : std::uint8_t {
   any,           // every object: for walks in order of creation
   parent,        // of listeners, pools and floating IPs a load balancer, of the others a pool
   default_pool,  // of listeners
-  address,       // of members; of load balancers all VIPs, of floating IPs their own
+  address,       // of members; of load balancers VIPs and SNAT addresses, of floating IPs their own
   unsettled,     // not ACTIVE
   limited,       // listeners with a connection_limit
   draining,      // members with an end of their draining

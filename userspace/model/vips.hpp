@@ -1,4 +1,5 @@
-// VIPs: vip_address and the additional VIPs of a load balancer as one list.
+// VIPs: vip_address and the additional VIPs of a load balancer as one list; its SNAT addresses,
+// which are answered for like VIPs.
 #pragma once
 
 #include <optional>
@@ -15,6 +16,12 @@ std::vector<IpAddress> vips(const LoadBalancer& load_balancer);
 // The first VIP of that IP version; nullopt: there is none.
 std::optional<IpAddress> vip_of_version(const LoadBalancer& load_balancer, bool ipv6);
 bool has_vip(const LoadBalancer& load_balancer, const IpAddress& address);
+// Its SNAT addresses of that IP version.
+std::vector<IpAddress> snat_of_version(const LoadBalancer& load_balancer, bool ipv6);
+// Its VIPs, then its SNAT addresses.
+std::vector<IpAddress> own_addresses(const LoadBalancer& load_balancer);
+// Says whether it is a VIP or a SNAT address of the load balancer.
+bool has_address(const LoadBalancer& load_balancer, const IpAddress& address);
 // "10.0.0.16" or "10.0.0.16, 2001:db8::16", for texts.
 std::string vips_text(const LoadBalancer& load_balancer);
 

@@ -60,6 +60,7 @@ void columns(Visitor& visit, T& object) {
   visit("announce", object.announce);
   visit("provider", object.provider);
   visit("change_failed", object.change_failed);
+  visit("snat_addresses", object.snat_addresses);
 }
 
 template <typename Visitor, Of<model::Listener> T>

@@ -288,6 +288,10 @@ ALTER TABLE load_balancers ADD COLUMN announce TEXT NOT NULL DEFAULT 'always';
                                       // 18 -> 19: listeners whose connections are not recorded.
                                       R"sql(
 ALTER TABLE listeners ADD COLUMN records INTEGER NOT NULL DEFAULT 1;
+)sql",
+                                      // 19 -> 20: source addresses toward members.
+                                      R"sql(
+ALTER TABLE load_balancers ADD COLUMN snat_addresses TEXT NOT NULL DEFAULT '';
 )sql"};
 
 constexpr int has_identity = 6;

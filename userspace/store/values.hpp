@@ -121,6 +121,24 @@ bool read(const auto& statement, int at, std::vector<IpNetwork>& value) {
   return true;
 }
 
+// Blank-separated: "10.0.0.18 10.0.0.19".
+void write(auto& statement, int at, const std::vector<IpAddress>& value) {
+  std::string text;
+  for (const auto& address : value)
+    text.append(text.empty() ? "" : " ").append(address.to_string());
+  statement.bind(at, std::string_view(text));
+}
+bool read(const auto& statement, int at, std::vector<IpAddress>& value) {
+  value.clear();
+  std::istringstream text(statement.text(at));
+  for (std::string word; text >> word;) {
+    const auto address = parse_ip_address(word);
+    if (!address) return false;
+    value.push_back(*address);
+  }
+  return true;
+}
+
 // Blank-separated, each with its subnet if it has one: "2001:db8::16/9e4daf63-... 192.0.2.1/".
 void write(auto& statement, int at, const std::vector<model::AdditionalVip>& value) {
   std::string text;

@@ -22,6 +22,7 @@
 #include "maps/pool.h"
 #include "maps/reasons.h"
 #include "maps/runtime.h"
+#include "maps/snat.h"
 #include "maps/vip.h"
 
 namespace sluice::dataplane {
@@ -408,6 +409,36 @@ TEST_F(DataPlaneTest, IPv6AndEveryLimitAreReadBack) {
   apply(RemovePool{pool6});
   apply(RemoveMember{first});
   EXPECT_EQ(read(), DataPlaneState{});
+}
+
+TEST_F(DataPlaneTest, SnatAddressesComeChangeAndGoWithTheirListeners) {
+  put_everything();
+  const ListenerKey at{vip, 443, model::Protocol::tcp};
+  control::ListenerEntry entry{new_uuid(), {}, vip};
+  entry.snat_addresses = {ip("10.0.0.18"), ip("10.0.0.19")};
+  const auto before = read();
+  apply(PutVip{ip("10.0.0.18"), {load_balancer, true, false, false, true}});
+  apply(PutListener{at, entry});
+  EXPECT_EQ(read().listeners.at(at), entry);
+  EXPECT_TRUE(read().vips.at(ip("10.0.0.18")).snat);
+  EXPECT_EQ(plane->holds({PutListener{at, entry}}).value(), true);
+  restart();
+  EXPECT_EQ(read().listeners.at(at), entry);
+  entry.snat_addresses.pop_back();
+  EXPECT_EQ(plane->holds({PutListener{at, entry}}).value(), false);
+  apply(PutListener{at, entry});
+  EXPECT_EQ(read().listeners.at(at), entry);
+  entry.snat_addresses.clear();
+  apply(PutListener{at, entry});
+  EXPECT_EQ(read().listeners.at(at), entry);
+  sluice_snat_key key{};
+  EXPECT_NE(bpf_map_get_next_key(map("snat_sources"), nullptr, &key), 0) << "nothing is left";
+  entry.snat_addresses = {ip("10.0.0.18")};
+  apply(PutListener{at, entry});
+  apply(RemoveListener{at});
+  apply(RemoveVip{ip("10.0.0.18")});
+  EXPECT_NE(bpf_map_get_next_key(map("snat_sources"), nullptr, &key), 0);
+  EXPECT_EQ(read(), before);
 }
 
 // The ranges that packets of this address and protocol meet.

@@ -98,6 +98,28 @@ TEST_F(AddressClaim, nobody_is_asked_where_no_attached_nic_has_the_subnet) {
   EXPECT_TRUE(fake_.inquiries.empty());
 }
 
+TEST_F(AddressClaim, a_snat_address_is_judged_like_a_vip_when_it_is_new) {
+  const auto made =
+      post_load_balancer(R"("vip_address": "10.0.0.16", "snat_addresses": ["10.0.0.18"])");
+  ASSERT_EQ(made.status, 201);
+  EXPECT_EQ(made["loadbalancer"].at("snat_addresses").at(0), "10.0.0.18");
+  const auto url =
+      "/v2.0/lbaas/loadbalancers/" + std::string(made["loadbalancer"].at("id").get_string());
+  const auto set = [&](const std::string& attributes) {
+    return put(url, R"({"loadbalancer": {)" + attributes + "}}");
+  };
+  fake_.answering[ip("10.0.0.18")] = "in use: we answer for it ourselves";
+  EXPECT_EQ(set(R"("snat_addresses": ["10.0.0.18", "10.0.0.19"])").status, 200);
+  EXPECT_EQ(set(R"("snat_addresses": ["10.0.0.18", "10.0.0.4"])").status, 409);
+  EXPECT_EQ(set(R"("snat_addresses": ["10.0.0.9"])").status, 409);
+  EXPECT_EQ(set(R"("snat_addresses": ["10.0.0.4"], "force": true)").status, 200);
+  EXPECT_EQ(set(R"("snat_addresses": "10.0.0.18")").status, 400);
+  EXPECT_EQ(set(R"("snat_addresses": ["somewhere"])").status, 400);
+  const auto cleared = set(R"("snat_addresses": null)");
+  EXPECT_EQ(cleared.status, 200);
+  EXPECT_TRUE(cleared["loadbalancer"].at("snat_addresses").get_array().empty());
+}
+
 TEST_F(AddressClaim, additional_vips_are_judged_with_the_first_one_in_one_inquiry) {
   const auto with = [](const std::string& more) {
     return R"("vip_address": "10.0.0.16", "additional_vips": [{"ip_address": ")" + more + "\"}]";

@@ -108,6 +108,9 @@ class Changing {
       object.additional_vips = {{ip(("2001:db8::" + std::to_string(1 + which)).c_str()), {}}};
     }
     if (chance(30)) object.on_unmatched = model::RefusalMode::reset;
+    for (const char* prefix : {"10.0.1.", "10.0.2."}) {
+      if (chance(30)) object.snat_addresses.push_back(ip((prefix + std::to_string(which)).c_str()));
+    }
     model.load_balancers.put(object);
   }
   void change_floating_ip(unsigned which) {

@@ -188,6 +188,39 @@ TEST_F(Reconciler, WithVipsOfBothVersionsAPoolServesEachWithTheMembersOfThatVers
   EXPECT_THAT(desired().pools.at({walkthrough.pool, true}).ring, IsEmpty());
 }
 
+TEST_F(Reconciler, SnatAddressesAreAnsweredForAndConnectionsOfAllItsAddressesGetThem) {
+  walkthrough.add_floating_ip(model, "203.0.113.9");
+  model.load_balancers.change(walkthrough.lb)->additional_vips = {
+      {ip("2001:db8::16"), std::nullopt}};
+  model.load_balancers.change(walkthrough.lb)->snat_addresses = {ip("10.0.0.18"), ip("10.0.0.19")};
+  auto state = desired();
+  EXPECT_EQ(state.vips.at(ip("10.0.0.18")), (VipEntry{walkthrough.lb, true, false, false, true}));
+  EXPECT_FALSE(state.vips.at(ip("10.0.0.16")).snat);
+  for (const auto& [key, entry] : state.listeners) {
+    if (key.address.is_v6()) {
+      EXPECT_THAT(entry.snat_addresses, IsEmpty());
+    } else {
+      EXPECT_THAT(entry.snat_addresses, ElementsAre(ip("10.0.0.18"), ip("10.0.0.19")));
+    }
+  }
+  model.load_balancers.change(walkthrough.lb)->admin_state_up = false;
+  EXPECT_FALSE(desired().vips.at(ip("10.0.0.18")).up);
+}
+
+TEST_F(Reconciler, ASnatAddressIsAnsweredForBeforeAConnectionGetsItAndAfterTheLastCould) {
+  const auto before = desired();
+  model.load_balancers.change(walkthrough.lb)->snat_addresses = {ip("10.0.0.18")};
+  const auto with = desired();
+  const auto coming = diff(with, before);
+  ASSERT_THAT(coming, testing::SizeIs(2));
+  EXPECT_TRUE(std::holds_alternative<PutVip>(coming.front()));
+  EXPECT_TRUE(std::holds_alternative<PutListener>(coming.back()));
+  const auto going = diff(before, with);
+  ASSERT_THAT(going, testing::SizeIs(2));
+  EXPECT_TRUE(std::holds_alternative<PutListener>(going.front()));
+  EXPECT_TRUE(std::holds_alternative<RemoveVip>(going.back()));
+}
+
 TEST_F(Reconciler, ALoadBalancerThatTellsClientsDoesSoOnAllItsAddresses) {
   model.load_balancers.change(walkthrough.lb)->on_unmatched = model::RefusalMode::reset;
   walkthrough.add_floating_ip(model, "203.0.113.9");

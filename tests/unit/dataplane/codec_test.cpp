@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "maps/listener.h"
+#include "maps/snat.h"
 #include "model/limits.hpp"
 
 namespace sluice::dataplane {
@@ -58,6 +59,9 @@ TEST(Codec, AListenersLimitsComeBackAsTheyWere) {
     EXPECT_EQ(from_map(to_map(entry, 7, 8)), entry);
   }
 }
+
+// The model refuses what the map has no room for.
+static_assert(model::max_snat_addresses == SLUICE_MAX_SNAT_SOURCES);
 
 TEST(Codec, AListenersIdleTimeAndItsEndShareAWord) {
   for (const bool resets : {false, true}) {

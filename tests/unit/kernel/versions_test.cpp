@@ -68,7 +68,8 @@ TEST(Versions, OnlyWhatCameLaterMayBeMissing) {
                                                 "fleet",
                                                 "flow_changes",
                                                 "flow_change_losses",
-                                                "tunnel_sources"}));
+                                                "tunnel_sources",
+                                                "snat_sources"}));
 }
 
 TEST(Versions, WithoutAMapOfVersionsAllAreTheFirst) {

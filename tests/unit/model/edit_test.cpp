@@ -345,6 +345,45 @@ TEST_F(Edit, AVipIsAUnicastAddressThatNobodyElseHas) {
           "IP address 203.0.113.9 is already in use by Floating IP " + to_string(fip));
 }
 
+TEST_F(Edit, ASnatAddressIsAUnicastAddressThatNobodyElseHas) {
+  const auto with = [&](const std::vector<std::string>& addresses) {
+    auto object = model.load_balancers.at(lb);
+    object.snat_addresses.clear();
+    for (const auto& address : addresses) object.snat_addresses.push_back(ip(address.c_str()));
+    const auto replaced = replace(model, object, now);
+    return replaced ? std::string() : replaced.error().message;
+  };
+  EXPECT_EQ(with({"10.0.0.18", "10.0.0.19"}), "");
+  EXPECT_EQ(with({"10.0.0.18", "10.0.0.20"}), "") << "one that it has, and another one";
+  EXPECT_EQ(with({"127.0.0.1"}),
+            "Invalid input for field/attribute snat_addresses. Value: '127.0.0.1'. "
+            "Value should be a unicast address");
+  for (const auto* twice : {"10.0.0.18", "10.0.0.16"}) {
+    EXPECT_EQ(with({"10.0.0.18", twice}), "Validation failure: SNAT address " + std::string(twice) +
+                                              " is given more than once, or is a VIP, too.");
+  }
+  EXPECT_EQ(with({"10.0.0.4"}),
+            "IP address 10.0.0.4 is already in use by Member " + to_string(member));
+  std::vector<std::string> many;
+  for (int i = 1; i <= 17; ++i) many.push_back("10.0.1." + std::to_string(i));
+  EXPECT_EQ(with(many),
+            "Validation failure: a load balancer has at most 16 SNAT addresses of an IP version.");
+  many.pop_back();
+  EXPECT_EQ(with(many), "");
+  // Nobody else can have them.
+  const auto taken = "IP address 10.0.1.1 is already in use by Load Balancer " + to_string(lb);
+  LoadBalancer other;
+  other.vip_address = ip("10.0.1.1");
+  refused(add(model, other, now), ErrorKind::conflict, taken);
+  other.vip_address = ip("10.0.0.90");
+  other.snat_addresses = {ip("10.0.1.1")};
+  refused(add(model, other, now), ErrorKind::conflict, taken);
+  refused(add(model, floating_ip("10.0.1.1"), now), ErrorKind::conflict, taken);
+  refused(add(model, member_at("10.0.1.1", 80), now), ErrorKind::invalid,
+          "10.0.1.1 is not a valid option for member address: it belongs to Load Balancer " +
+              to_string(lb));
+}
+
 TEST_F(Edit, AFloatingIpCanMoveToAnotherLoadBalancerAndBothChange) {
   const auto id = add(model, floating_ip("203.0.113.9"), now).value();
   LoadBalancer second;

@@ -59,6 +59,7 @@ model::Model full_model() {
   lb.provider = "octavia";
   lb.change_failed = true;
   lb.additional_vips = {{ip("2001:db8::16"), "private-subnet6"}, {ip("192.0.2.16"), std::nullopt}};
+  lb.snat_addresses = {ip("10.0.0.18"), ip("2001:db8::18")};
 
   model::Pool pool;
   set_common(pool, "80_pool");
@@ -416,10 +417,15 @@ constexpr const char* to_schema_8 =
     "ALTER TABLE listeners DROP COLUMN records;"
     "ALTER TABLE health_monitors DROP COLUMN check_name;"
     "ALTER TABLE load_balancers DROP COLUMN announce;"
+    "ALTER TABLE load_balancers DROP COLUMN snat_addresses;"
     "ALTER TABLE listeners DROP COLUMN syn_authentication; PRAGMA user_version = 8";
 
 TEST_F(StoreTest, WhatIsMigratedIsKeptAsItWas) {
   auto model = full_model();
+  const auto load_balancers = model.load_balancers;
+  for (const auto& [id, object] : load_balancers) {
+    model.load_balancers.change(id)->snat_addresses.clear();  // schema 8 has no place for them
+  }
   const auto members = model.members;
   for (auto [id, member] : members) {
     member.max_connections.reset();  // schema 8 has no place for it

@@ -257,6 +257,21 @@ TEST(Manifest, CidrsAndTagsAreSets) {
   EXPECT_THAT(texts(text, state_of(lists)), IsEmpty());
 }
 
+TEST(Manifest, SnatAddressesAreComparedWhateverTheirOrderAndSpelling) {
+  auto lists = walkthrough_lists();
+  const auto with = [](const std::string& addresses) {
+    return replaced(walkthrough, "vip_address: 10.0.0.16",
+                    "vip_address: 10.0.0.16\n    snat_addresses: [" + addresses + "]");
+  };
+  lists.bodies["loadbalancers"] = replaced(lists.bodies["loadbalancers"], R"("vip_subnet_id":null)",
+                                           R"("vip_subnet_id":null, "snat_addresses":[])");
+  EXPECT_THAT(texts(walkthrough, state_of(lists)), IsEmpty());
+  lists.bodies["loadbalancers"] = replaced(lists.bodies["loadbalancers"], R"("snat_addresses":[])",
+                                           R"("snat_addresses":["10.0.0.18","2001:db8::18"])");
+  EXPECT_THAT(texts(with("'2001:DB8:0::18', 10.0.0.18"), state_of(lists)), IsEmpty());
+  EXPECT_THAT(texts(with("10.0.0.18"), state_of(lists)), ElementsAre(HasSubstr("snat_addresses")));
+}
+
 TEST(Manifest, AnAdditionalVipWhoseAddressTheFileLeavesOutIsRightWhateverItIs) {
   auto lists = walkthrough_lists();
   lists.bodies["loadbalancers"] = replaced(lists.bodies["loadbalancers"], R"("vip_subnet_id":null)",

@@ -70,6 +70,7 @@ std::string_view wanted_by(Type type) {
       return "is neither true nor false";
     case Type::list:
     case Type::cidrs:
+    case Type::addresses:
       return "is not a list";
     case Type::maps:
       return "is not a list of maps";
@@ -99,7 +100,7 @@ std::optional<json::value> map_from(const YAML::Node& node) {
 
 std::optional<json::value> value_from(const Field& field, const YAML::Node& node) {
   if (node.IsNull()) return json::value();
-  if (field.type == Type::list || field.type == Type::cidrs) {
+  if (is_list(field.type)) {
     if (!node.IsSequence()) return std::nullopt;
     json::array array;
     for (const auto& item : node) {

@@ -23,6 +23,12 @@ std::string canonical_cidr(const std::string& text) {
   return text;  // the server will say what is wrong with it
 }
 
+std::string canonical_address(const std::string& text) {
+  boost::system::error_code error;
+  const auto address = ip::make_address(text, error);
+  return error ? text : address.to_string();
+}
+
 json::value sorted(json::array array) {
   std::sort(array.begin(), array.end(),
             [](const auto& a, const auto& b) { return json::serialize(a) < json::serialize(b); });
@@ -81,6 +87,7 @@ const Shape& load_balancer_shape() {
                  fixed("project_id", Type::text, "00000000000000000000000000000000"),
                  {"on_unmatched", Type::lower, "drop"},
                  {"announce", Type::lower, "always"},
+                 {"snat_addresses", Type::addresses},
                  enabled,
                  tags},
       .children = {&listener_shape(), &pool_shape(), &floating_ip_shape()}};
@@ -234,14 +241,20 @@ std::string pool_reference(const Item& load_balancer, const Item& pool) {
   return wanted.empty() || same > 1 ? pool.id : wanted;
 }
 
+bool is_list(Type type) {
+  return type == Type::list || type == Type::cidrs || type == Type::addresses;
+}
+
 json::value canonical(const Field& field, json::value value) {
   if (field.type == Type::map && value.is_object()) return without_nulls(value.get_object());
   if (field.type == Type::maps && value.is_array()) return each_without_nulls(value.get_array());
-  if ((field.type != Type::list && field.type != Type::cidrs) || !value.is_array()) return value;
+  if (!is_list(field.type) || !value.is_array()) return value;
   auto& array = value.get_array();
-  if (field.type == Type::cidrs)
-    for (auto& item : array)
-      if (item.is_string()) item = canonical_cidr(std::string(item.get_string()));
+  for (auto& item : array) {
+    if (!item.is_string()) continue;
+    if (field.type == Type::cidrs) item = canonical_cidr(std::string(item.get_string()));
+    if (field.type == Type::addresses) item = canonical_address(std::string(item.get_string()));
+  }
   return sorted(std::move(array));
 }
 

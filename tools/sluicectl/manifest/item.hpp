@@ -10,7 +10,22 @@
 namespace sluice::ctl {
 
 // The form of a field in the file and in the API.
-enum class Type { text, upper, lower, integer, decimal, boolean, list, cidrs, map, maps };
+enum class Type {
+  text,
+  upper,
+  lower,
+  integer,
+  decimal,
+  boolean,
+  list,
+  cidrs,
+  addresses,
+  map,
+  maps
+};
+
+// A list of single values.
+bool is_list(Type type);
 
 struct Field {
   std::string name;
@@ -66,7 +81,8 @@ struct Item {
 // not unique.
 std::string pool_reference(const Item& load_balancer, const Item& pool);
 
-// The value in its canonical form: CIDRs without host bits, tags in order, maps without nulls.
+// The value in its canonical form: CIDRs without host bits, addresses in their usual form, tags in
+// order, maps without nulls.
 boost::json::value canonical(const Field& field, boost::json::value value);
 
 // Adds the value to the item's fields unless it equals the fallback.

@@ -23,7 +23,7 @@ const Resource& load_balancer_resource() {
                "vip_port_id",         "vip_qos_policy_id",
                "vip_subnet_id",       "tags",
                "additional_vips"},
-      .optional_rows = {"announce", "on_unmatched", "provisioning_error"},
+      .optional_rows = {"announce", "on_unmatched", "snat_addresses", "provisioning_error"},
       .columns = {"id", "name", "project_id", "vip_address", "provisioning_status",
                   "operating_status", "provider"}};
   return resource;
@@ -42,6 +42,9 @@ Options vip_options() {
   };
 }
 
+constexpr const char* force_help =
+    "even if this host, a gateway or a neighbour has one of the addresses";
+
 Options changeable() {
   return {
       option(Kind::text, "name", "NAME", "its name"),
@@ -51,7 +54,12 @@ Options changeable() {
              "by RST, others by ICMP"),
       option(Kind::text, "announce", "always|healthy",
              "whether a node goes on announcing its VIPs to routers while it has no usable member "
-             "and another live node of the fleet has one")};
+             "and another live node of the fleet has one"),
+      option(
+          Kind::list, "snat-address", "ADDRESS",
+          "the source that members of fullnat pools see in place of the VIP, for more connections "
+          "to each (repeat for more)",
+          "snat_addresses")};
 }
 
 Verb creating() {
@@ -63,8 +71,7 @@ Verb creating() {
                      "a further VIP (repeat for more)", "additional_vips"),
               option(Kind::text, "provider", "PROVIDER", "sluice, the only one"),
               option(Kind::text, "project", "PROJECT", "the project's id", "project_id"),
-              flag(Kind::flag_true, "force",
-                   "even if this host, a gateway or a neighbour has the VIP")},
+              flag(Kind::flag_true, "force", force_help)},
       {"sluicectl loadbalancer create --vip-address 10.0.0.16 --name lb_test_1",
        "sluicectl loadbalancer create --vip-subnet-id private-subnet --name lb_test_1"});
   return with_groups(
@@ -103,13 +110,17 @@ Noun make_noun() {
       creating(),
       listing(),
       show_verb({target}, {"sluicectl loadbalancer show lb_test_1 -f value -c vip_address"}),
-      set_verb("change a load balancer", {target}, changeable(),
+      set_verb("change a load balancer", {target},
+               changeable() + Options{flag(Kind::flag_true, "force", force_help)},
                {"sluicectl loadbalancer set --disable lb_test_1",
-                "sluicectl loadbalancer set --on-unmatched reset lb_test_1"}),
+                "sluicectl loadbalancer set --on-unmatched reset lb_test_1",
+                "sluicectl loadbalancer set --snat-address 10.0.0.18 --snat-address 10.0.0.19 "
+                "lb_test_1"}),
       unset_verb({target}, {flag(Kind::flag_null, "name", "no name"),
                             flag(Kind::flag_null, "description", "no description"),
                             flag(Kind::flag_null, "on-unmatched", "drop"),
-                            flag(Kind::flag_null, "announce", "always")}),
+                            flag(Kind::flag_null, "announce", "always"),
+                            flag(Kind::flag_null, "snat-addresses", "the VIP is the source")}),
       delete_verb("remove a load balancer", {target},
                   {flag(Kind::local, "cascade", "with its listeners, pools, members and monitors")},
                   {"sluicectl loadbalancer delete --cascade lb_test_1"}),

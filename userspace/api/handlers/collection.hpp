@@ -205,14 +205,22 @@ Result<Reply> create(const Call& call, Add add, std::string_view operating_statu
   return answer(call, 201, table.at(id), {"PENDING_CREATE", operating_status});
 }
 
-// PUT: `edited` is the object with the new attributes.
-template <typename T>
-Result<Reply> update(const Call& call, const T& edited) {
-  auto changed =
-      change(call, [&](model::Model& model) { return model::replace(model, edited, now()); });
+// PUT: `edited` is the object with the new attributes; `then` may refuse it after the model has
+// not.
+template <typename T, typename Then>
+Result<Reply> update(const Call& call, const T& edited, Then then) {
+  auto changed = change(call, [&](model::Model& model) -> Result<void> {
+    if (auto replaced = model::replace(model, edited, now()); !replaced) return replaced;
+    return then(model);
+  });
   if (!changed) return tl::unexpected(changed.error());
   const auto& table = call.context.controller.model().*Kind<T>::table;
   return answer(call, 200, table.at(edited.id), {"PENDING_UPDATE", {}});
+}
+
+template <typename T>
+Result<Reply> update(const Call& call, const T& edited) {
+  return update(call, edited, [](const model::Model&) { return Result<void>(); });
 }
 
 // DELETE: `remove` takes the object out of the model.

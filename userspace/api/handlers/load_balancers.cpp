@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 
 #include "api/handlers/address_claims.hpp"
 #include "api/handlers/collection.hpp"
@@ -27,6 +28,7 @@ void read_mutable(Attributes& in, LoadBalancer& out) {
             std::optional(LoadBalancer{}.on_unmatched));
   in.choice("announce", out.announce, words::announces, model::parse_announce,
             std::optional(LoadBalancer{}.announce));
+  in.addresses("snat_addresses", out.snat_addresses);
   in.unsupported("vip_qos_policy_id", "there is no quality of service here");
 }
 
@@ -42,6 +44,14 @@ void read_provider(Attributes& in, LoadBalancer& out) {
     return;
   }
   in.refuse({ErrorKind::invalid, fmt::format("Provider '{}' is not enabled.", provider), {}, 0});
+}
+
+std::vector<IpAddress> new_snat_addresses(const LoadBalancer& old, const LoadBalancer& now) {
+  std::vector<IpAddress> added;
+  std::ranges::copy_if(now.snat_addresses, std::back_inserter(added), [&](const auto& address) {
+    return std::ranges::count(old.snat_addresses, address) == 0;
+  });
+  return added;
 }
 
 // Refuses flavors and availability zones: there are none, so any name is unknown.
@@ -85,7 +95,7 @@ Result<Reply> create_load_balancer(const Call& call) {
     const auto added = add_tree(model, draft, now());
     if (!added) return tl::unexpected(added.error());
     id = *added;
-    return take_addresses(call, model::vips(draft.load_balancer), vip.force);
+    return take_addresses(call, model::own_addresses(draft.load_balancer), vip.force);
   });
   if (!changed) return tl::unexpected(changed.error());
   return wrapped<LoadBalancer>(
@@ -96,10 +106,15 @@ Result<Reply> update_load_balancer(const Call& call) {
   const auto found = find<LoadBalancer>(call, call.ids[0]);
   if (!found) return tl::unexpected(found.error());
   LoadBalancer object = **found;
-  auto read = read_body<LoadBalancer>(call, Purpose::update,
-                                      [&](Attributes& in) { read_mutable(in, object); });
+  bool force = false;
+  auto read = read_body<LoadBalancer>(call, Purpose::update, [&](Attributes& in) {
+    read_mutable(in, object);
+    in.boolean("force", force, false);
+  });
   if (!read) return tl::unexpected(read.error());
-  return update(call, object);
+  return update(call, object, [&, old = **found](const model::Model&) {
+    return take_addresses(call, new_snat_addresses(old, object), force);
+  });
 }
 
 Result<Reply> delete_load_balancer(const Call& call) {

@@ -376,6 +376,23 @@ void Attributes::networks(std::string_view name, std::vector<IpNetwork>& target)
   target = std::move(networks);
 }
 
+void Attributes::addresses(std::string_view name, std::vector<IpAddress>& target) {
+  const auto* value = take(name);
+  if (!value || error_) return;
+  std::vector<IpAddress> addresses;
+  if (!value->is_null() && !value->is_array()) {
+    return refuse(invalid_input(name, quoted(*value), "Value not a valid list"));
+  }
+  for (const auto& entry : value->is_array() ? value->get_array() : json::array{}) {
+    const auto address = parse_ip_address(entry.is_string() ? entry.get_string() : "");
+    if (!address) {
+      return refuse(invalid_input(name, quoted(*value), "Value should be IPv4 or IPv6 format"));
+    }
+    addresses.push_back(*address);
+  }
+  target = std::move(addresses);
+}
+
 void Attributes::nest(std::string_view name, const json::value& value, const ReadNested& read) {
   if (!value.is_object()) {
     return refuse(invalid_input(name, quoted(value), "Value should be an object"));

@@ -86,6 +86,8 @@ class Attributes {
   void optional_address(std::string_view name, std::optional<IpAddress>& target,
                         std::string* typed = nullptr);
   void networks(std::string_view name, std::vector<IpNetwork>& target);
+  // Repetitions are left to the object's check.
+  void addresses(std::string_view name, std::vector<IpAddress>& target);
   void required_id(std::string_view name, Uuid& target);
   void optional_id(std::string_view name, std::optional<Uuid>& target);
 

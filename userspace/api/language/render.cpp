@@ -111,6 +111,12 @@ json::array additional_vips(const model::LoadBalancer& object) {
   return shown;
 }
 
+json::array addresses(const std::vector<IpAddress>& all) {
+  json::array shown;
+  for (const auto& address : all) shown.emplace_back(render(address));
+  return shown;
+}
+
 json::value persistence(const model::Pool& pool) {
   if (!pool.session_persistence) return nullptr;
   const auto& timeout = pool.persistence_timeout_seconds;
@@ -140,6 +146,7 @@ json::object render(const View& view, const model::LoadBalancer& object) {
                   {"on_unmatched", word(object.on_unmatched)},
                   {"announce", word(object.announce)},
                   {"additional_vips", additional_vips(object)},
+                  {"snat_addresses", addresses(object.snat_addresses)},
                   {"listeners", ids_of(view.relations.listeners_of(object.id))},
                   {"pools", ids_of(view.relations.pools_of(object.id))},
                   {"provider", object.provider},

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* `snat_sources`: the source addresses that members of fullnat pools see, if the load balancer has SNAT addresses. Each
+ * has ports of its own, so n of them permit n times as many connections to one member.
+ *
+ * The controller writes the addresses into `vips*` first (SLUICE_VIP_SNAT), so that they are answered for, then this, then
+ * the listener with SLUICE_LISTENER_SNAT, and removes them in the other order. The data plane reads it for new
+ * connections of such listeners; an open one has its source in its slots, so it keeps an address that is removed here. */
+#ifndef SLUICE_SNAT_H
+#define SLUICE_SNAT_H
+
+#include "listener.h"
+#include "types.h"
+
+#define SLUICE_MAX_SNAT_SOURCES 16 /* of a load balancer and IP version */
+
+struct sluice_snat_key {
+	__u32 listener; /* index */
+	__u32 family;   /* 4 or 6: of the connection to the member */
+};
+SLUICE_STATIC_ASSERT(sizeof(struct sluice_snat_key) == 8);
+
+struct sluice_snat_sources {
+	__u32 count;
+	__u32 zero;
+	union sluice_address addresses[SLUICE_MAX_SNAT_SOURCES]; /* IPv4: in the first four bytes */
+};
+SLUICE_STATIC_ASSERT(sizeof(struct sluice_snat_sources) == 264);
+
+#ifdef __bpf__
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 2 * SLUICE_MAX_LISTENERS);
+	__type(key, struct sluice_snat_key);
+	__type(value, struct sluice_snat_sources);
+} snat_sources SEC(".maps");
+#endif
+
+#endif
