@@ -35,11 +35,9 @@ static __always_inline __u64 mix(__u64 h)
 }
 
 /* An unkeyed hash, for choices from whose prediction nobody gains anything. */
-static __always_inline __u32 hash_source(const struct tuple *t, bool with_port)
+static __always_inline __u32 hash_source(const struct tuple *t)
 {
-	__u64 h = mix(t->source.halves[0]) + t->source.halves[1];
-
-	return mix(h ^ (with_port ? (__u64)t->source_port << 48 : 0)) >> 32;
+	return mix(mix(t->source.halves[0]) + t->source.halves[1]) >> 32;
 }
 
 /* Returns SipHash-1-3 (Aumasson and Bernstein; the kernel's hsiphash) of the client's address, and of its port if
@@ -197,7 +195,7 @@ __noinline __u32 choose_by_id(__u32 pool, const struct tuple *t, __u32 fragment_
 	length = ring_length(ring);
 	if (length == 0)
 		return SLUICE_NO_INDEX;
-	return SLUICE_RING_MEMBER(ring_at(ring, (hash_source(t, false) ^ mix(fragment_id) >> 32) % length));
+	return SLUICE_RING_MEMBER(ring_at(ring, (hash_source(t) ^ mix(fragment_id) >> 32) % length));
 }
 
 /* Returns the leading bits of an address; the others are zero. */

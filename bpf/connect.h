@@ -164,9 +164,11 @@ static __always_inline void describe_forward(int family, struct connection *c, c
 		c->forward.new_destination_port = member->port;
 }
 
+/* The ports must not meet bits of the address before these are mixed: an IPv6 client's last ones are as many as its
+ * port has, and clients of one network would search alike. */
 static __always_inline __u32 source_port_hash(const struct tuple *client)
 {
-	return mix(hash_source(client, true) ^ (__u64)client->destination_port << 32 ^ flow_hash_seed);
+	return mix(hash_source(client) ^ (__u64)tuple_ports(client) << 32 ^ flow_hash_seed);
 }
 
 /* Chooses the source address that the member sees. All connections together use the addresses alike, and one whose
