@@ -171,6 +171,15 @@ static __always_inline __u32 source_port_hash(const struct tuple *client)
 	return mix(hash_source(client) ^ (__u64)tuple_ports(client) << 32 ^ flow_hash_seed);
 }
 
+/* Says whether connections to this IPv6 address may have a SNAT address (maps/snat.h). */
+static __always_inline bool is_snat_vip(const struct connection *c)
+{
+	__u32 listener = c->listener;
+	const union sluice_address *vip = bpf_map_lookup_elem(&snat_vips, &listener);
+
+	return vip && address_equal(FAMILY6, vip, &c->tuple.destination);
+}
+
 /* Chooses the source address that the member sees. All connections together use the addresses alike, and one whose
  * search for a port has failed takes the next. The hash is not the one that the port begins at, because their remainders
  * would go together. False: there is none but the VIP. */
@@ -181,7 +190,7 @@ static __always_inline int choose_source(int family)
 	struct sluice_snat_key key = {.family = family};
 	__u32 count, at;
 
-	if (!c)
+	if (!c || (family == FAMILY6 && !is_snat_vip(c)))
 		return false;
 	key.listener = c->listener;
 	all = bpf_map_lookup_elem(&snat_sources, &key);
@@ -195,12 +204,40 @@ static __always_inline int choose_source(int family)
 		return false;
 	c->sources = count;
 	c->forward.new_source = all->addresses[at];
+	if (family == FAMILY6)
+		c->forward.state |= SLUICE_FLOW_KEEPS_CLIENT;
 	return true;
 }
 
 __noinline int choose_source4(void)
 {
 	return choose_source(FAMILY4);
+}
+
+__noinline int choose_source6(void)
+{
+	return choose_source(FAMILY6);
+}
+
+/* Says whether the connection's slots hold a SNAT address in IPv6's way (struct sluice_flow6). */
+static __always_inline bool has_snat6(int family, const struct connection *c)
+{
+	return family == FAMILY6 && c->mode == SLUICE_FULLNAT && c->forward.state & SLUICE_FLOW_KEEPS_CLIENT;
+}
+
+/* Gives the connection another entry for its next hop, one that the fast path leaves alone. */
+__noinline int leave_fast_path(void)
+{
+	struct connection *c = connection_get();
+	struct sluice_next_hop *hop;
+
+	if (!c || !c->hop.ifindex)
+		return false;
+	hop = &c->query.hop;
+	next_hop_copy(hop, &c->hop);
+	hop->generation = next_hop_generation() | SLUICE_NEXT_HOP_SPECIAL;
+	c->forward.state = (c->forward.state & SLUICE_STATE_CLEAR(HOP)) | SLUICE_STATE_PUT(HOP, next_hop_index(hop));
+	return true;
 }
 
 /* Returns the source port for this try. The stride walks through all ports, because it is a prime above 7 and their
@@ -276,6 +313,7 @@ static __always_inline int find_way_to_member(int family, struct xdp_md *ctx, st
 	c->query.ingress_ifindex = ctx->ingress_ifindex;
 	c->query.tunnel = c->tunnel;
 	c->query.index = 0;
+	c->query.not_fast = 0;
 	why = next_hop_resolve(ctx, &c->query);
 	next_hop_copy(&c->hop, &c->query.hop);
 	c->forward.state |= SLUICE_STATE_PUT(HOP, c->query.index);
@@ -301,6 +339,7 @@ static __always_inline int find_way_to_client(int family, struct xdp_md *ctx, st
 	q->ingress_ifindex = q->hop.ifindex;
 	q->tunnel = 0;
 	q->index = 0;
+	q->not_fast = has_snat6(family, c);
 	why = next_hop_resolve(ctx, q);
 	if (why == SLUICE_REASON_NEXT_HOP_UNRESOLVED && leaves_alike(&c->client_hop, &q->hop)) {
 		next_hop_copy(&q->hop, &c->client_hop);
@@ -392,12 +431,14 @@ static __always_inline int plan_connection(int family, struct xdp_md *ctx)
 	if (!member || !!(member->flags & SLUICE_MEMBER_IPV6) != (family == FAMILY6))
 		return SLUICE_REASON_NO_MEMBER;
 	describe_forward(family, c, member, mode);
-	if (family == FAMILY4 && mode == SLUICE_FULLNAT && c->listener_flags & SLUICE_LISTENER_SNAT)
-		choose_source4();
+	if (mode == SLUICE_FULLNAT && c->listener_flags & SLUICE_LISTENER_SNAT)
+		family == FAMILY4 ? choose_source4() : choose_source6();
 	if (c->tuple.protocol == SLUICE_FLOW_SCTP && member->port && member->port != c->tuple.destination_port)
 		return SLUICE_REASON_SCTP_PORTS;
 	if ((why = find_way_to_member(family, ctx, c, member)) != UNDECIDED)
 		return why;
+	if (has_snat6(family, c))
+		leave_fast_path();
 	if (!answers_directly(mode)) {
 		if ((why = find_way_to_client(family, ctx, c)) != UNDECIDED)
 			return why;
@@ -517,7 +558,7 @@ static __always_inline bool next_source(int family, struct connection *c)
 		return false;
 	c->sources_tried++;
 	c->first_try = 0;
-	if (family != FAMILY4 || !choose_source4())
+	if (!(family == FAMILY4 ? choose_source4() : choose_source6()))
 		return false;
 	c->reverse.key.destination = c->forward.new_source;
 	return true;

@@ -97,7 +97,7 @@ static __always_inline bool image_forward(int family, __u32 index, struct sluice
 	r->family = family;
 	r->protocol = key.protocol;
 	r->phase = PHASE_INDEX(sluice_flow_phase(flow.state));
-	r->flags = flow.state & SLUICE_FLOW_KEEPS_CLIENT ? SLUICE_IMAGE_KEEPS_CLIENT : 0;
+	r->flags = flow.state & SLUICE_FLOW_KEEPS_CLIENT && !snat_member(family, flow.state) ? SLUICE_IMAGE_KEEPS_CLIENT : 0;
 	if (address_equal(family, &flow.new_destination, &key.destination))
 		r->flags |= SLUICE_IMAGE_DIRECT;
 	return true;
@@ -263,6 +263,31 @@ static __always_inline void flow_walk_some(int family, struct sluice_flow_batch 
 	area_let_move(family);
 }
 
+/* Says whether the member sees a SNAT address, which an IPv6 slot has room for in its own way. */
+static __always_inline bool image_has_snat6(const struct sluice_flow_image *r)
+{
+	return r->family == FAMILY6 && !(r->flags & SLUICE_IMAGE_KEEPS_CLIENT) &&
+	       !address_equal(FAMILY6, &r->source, &r->vip);
+}
+
+/* Says whether an IPv6 slot can hold the image's source, which depends on the member and the listener: they say what the
+ * slot leaves out. */
+static __always_inline bool image_source_fits6(const struct sluice_flow_image *r)
+{
+	__u32 listener = r->listener_index;
+	__u64 keeps = SLUICE_STATE_PUT(MEMBER, r->member_index) | SLUICE_FLOW_KEEPS_CLIENT;
+	const struct sluice_member *member = snat_member(FAMILY6, keeps);
+	const union sluice_address *vip;
+
+	if (r->flags & SLUICE_IMAGE_KEEPS_CLIENT)
+		return !member && address_equal(FAMILY6, &r->source, &r->client);
+	if (!image_has_snat6(r))
+		return true;
+	vip = bpf_map_lookup_elem(&snat_vips, &listener);
+	return member && vip && address_equal(FAMILY6, &member->address, &r->member) &&
+	       address_equal(FAMILY6, vip, &r->vip);
+}
+
 /* Says whether the tables' slots can hold the connection, see struct sluice_flow6. */
 static __always_inline bool image_fits(int family, const struct sluice_flow_image *r)
 {
@@ -276,9 +301,9 @@ static __always_inline bool image_fits(int family, const struct sluice_flow_imag
 		       address_equal(family, &r->source, &r->client) && address_equal(family, &r->member, &r->vip);
 	if (address_equal(family, &r->member, &r->vip))
 		return false;
-	if (keeps_client || family == FAMILY6)
-		return address_equal(family, &r->source, keeps_client ? &r->client : &r->vip);
-	return true;
+	if (family == FAMILY6)
+		return image_source_fits6(r);
+	return !keeps_client || address_equal(family, &r->source, &r->client);
 }
 
 /* Says whether listener and member are those of these names. */
@@ -304,7 +329,7 @@ static __always_inline __u64 image_state(const struct sluice_flow_image *r)
 {
 	return SLUICE_STATE_PUT(LISTENER, r->listener_index) | SLUICE_STATE_PUT(MEMBER, r->member_index) |
 	       SLUICE_STATE_PUT(PROTOCOL, r->protocol) | (r->phase * SLUICE_FLOW_REPLIED & SLUICE_PHASE_BITS) |
-	       (r->flags & SLUICE_IMAGE_KEEPS_CLIENT ? SLUICE_FLOW_KEEPS_CLIENT : 0);
+	       (r->flags & SLUICE_IMAGE_KEEPS_CLIENT || image_has_snat6(r) ? SLUICE_FLOW_KEEPS_CLIENT : 0);
 }
 
 /* Says whether the table has room for one more of this kind, as for a new connection. */

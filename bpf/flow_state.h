@@ -500,8 +500,9 @@ static __always_inline bool flow_gives_way(int family, const struct flow *forwar
 	return flow_is_idle(family, &twin, forward->state);
 }
 
-/* Copies a slot without comparing a key. False: it holds no flow, or it changed meanwhile. */
-static __always_inline bool flow_take_any(int family, __s32 index, struct tuple *key, struct flow *flow)
+/* Copies a slot without comparing a key, for whoever puts it into another slot: of a flow with a SNAT address in IPv6 it
+ * has the addresses of dnat, which a slot holds alike. False: it holds no flow, or it changed meanwhile. */
+static __always_inline bool flow_take_raw(int family, __s32 index, struct tuple *key, struct flow *flow)
 {
 	void *slot = flow_slot(family, index);
 
@@ -509,6 +510,15 @@ static __always_inline bool flow_take_any(int family, __s32 index, struct tuple 
 		return false;
 	*key = slot_key(family, slot);
 	return key->protocol && flow_take(family, slot, index, key, flow);
+}
+
+/* The same, with its addresses. */
+static __always_inline bool flow_take_any(int family, __s32 index, struct tuple *key, struct flow *flow)
+{
+	if (!flow_take_raw(family, index, key, flow))
+		return false;
+	flow_set_snat(family, flow);
+	return true;
 }
 
 /* The connections that a new one may evict. */

@@ -86,7 +86,9 @@
 #include "bpf/journey.h"
 #include "bpf/packet.h"
 #include "maps/flow.h"
+#include "maps/member.h"
 #include "maps/runtime.h"
+#include "maps/snat.h"
 
 /* Copied from struct sluice_flow_table before load, so that the verifier knows them as constants. */
 const volatile __u64 flow_hash_seed = 0;
@@ -392,6 +394,50 @@ static __always_inline void flow_set_addresses(int family, struct flow *flow, co
 	}
 }
 
+/* Returns the member of an IPv6 slot whose source is a SNAT address, NULL for other slots; see struct sluice_flow6. */
+static __always_inline const struct sluice_member *snat_member(int family, __u64 state)
+{
+	__u32 index = SLUICE_STATE_GET(state, MEMBER);
+	const struct sluice_member *member;
+
+	if (family == FAMILY4 || !(state & SLUICE_FLOW_KEEPS_CLIENT))
+		return NULL;
+	member = bpf_map_lookup_elem(&members, &index);
+	return member && !(member->flags & (SLUICE_MEMBER_DSR | SLUICE_MEMBER_IPIP | SLUICE_MEMBER_DNAT)) ? member : NULL;
+}
+
+/* flow_set_addresses() takes a slot with a SNAT address for one of dnat. Puts its addresses right. */
+__noinline int flow_set_snat6(struct flow *flow)
+{
+	const struct sluice_member *member;
+	const union sluice_address *vip;
+	__u32 listener;
+
+	if (!flow)
+		return 0;
+	member = snat_member(FAMILY6, flow->state);
+	if (!member)
+		return 0;
+	if (!(flow->state & SLUICE_FLOW_TO_CLIENT)) {
+		flow->new_source = flow->new_destination;
+		flow->new_destination = member->address;
+		return 0;
+	}
+	listener = SLUICE_STATE_GET(flow->state, LISTENER);
+	vip = bpf_map_lookup_elem(&snat_vips, &listener);
+	flow->new_destination = flow->new_source;
+	if (vip)
+		flow->new_source = *vip;
+	return 0;
+}
+
+/* For callers that may meet slots with SNAT addresses, which are all but the fast path. */
+static __always_inline void flow_set_snat(int family, struct flow *flow)
+{
+	if (family == FAMILY6 && flow->state & SLUICE_FLOW_KEEPS_CLIENT)
+		flow_set_snat6(flow);
+}
+
 /* Returns the state of this tuple's flow; 0: the slot does not hold it. */
 static __always_inline __u64 slot_look(int family, void *slot, const struct tuple *t)
 {
@@ -539,8 +585,8 @@ static __always_inline bool flow_take_at(int family, __s32 index, const struct t
 	return slot && flow_take(family, slot, index, t, flow);
 }
 
-/* Fills *flow if the tuple is of a known one. For where a call doesn't matter. */
-static __always_inline bool flow_find_far(int family, const struct tuple *t, struct flow *flow)
+/* Fills *flow if the tuple is of a known one. If its source is a SNAT address in IPv6, its addresses are wrong. */
+static __always_inline bool flow_find_any(int family, const struct tuple *t, struct flow *flow)
 {
 	__s32 index = flow_search(family, t);
 
@@ -552,8 +598,18 @@ static __always_inline bool flow_find_far(int family, const struct tuple *t, str
 	return flow_take_at(family, flow_search(family, t), t, flow);
 }
 
+/* Fills *flow if the tuple is of a known one. For where a call doesn't matter. */
+static __always_inline bool flow_find_far(int family, const struct tuple *t, struct flow *flow)
+{
+	if (!flow_find_any(family, t, flow))
+		return false;
+	flow_set_snat(family, flow);
+	return true;
+}
+
 /* The same, fastest for a flow that is in its home bucket, as most are. False may also be the answer for a flow that is in
- * another area than the one whose shift this is. */
+ * another area than the one whose shift this is. The addresses of a flow with a SNAT address are wrong in IPv6: its next
+ * hop is none for the fast path. */
 static __always_inline bool flow_find(int family, const struct tuple *t, __u32 area_shift, struct flow *flow)
 {
 	__u32 home = sluice_area_home(tuple_home(family, t), area_shift), n;
@@ -572,7 +628,7 @@ static __always_inline bool flow_find(int family, const struct tuple *t, __u32 a
 	if (!journey)
 		return false;
 	journey->fast = *t;
-	return flow_find_far(family, &journey->fast, flow);
+	return flow_find_any(family, &journey->fast, flow);
 }
 
 /* Finds a flow without copying it, for callers that need only its state, which is 0 if there is none, and its slot's
@@ -792,11 +848,24 @@ static __always_inline __u64 entry_ports(const struct flow_entry *e)
 	return (__u64)e->new_destination_port << 48 | (__u64)e->new_source_port << 32 | tuple_ports(&e->key);
 }
 
+/* Returns the new address that an IPv6 slot has room for; see struct sluice_flow6. */
+static __always_inline const union sluice_address *entry_other(const struct flow_entry *e)
+{
+	bool is_new_source;
+
+	if (!(e->state & SLUICE_FLOW_KEEPS_CLIENT))
+		return &e->new_destination;
+	if (e->state & SLUICE_FLOW_TO_CLIENT)
+		is_new_source = address_equal(FAMILY6, &e->new_destination, &e->key.destination);
+	else
+		is_new_source = !address_equal(FAMILY6, &e->new_source, &e->key.source);
+	return is_new_source ? &e->new_source : &e->new_destination;
+}
+
 /* New tuple before key, key before state: see the head of this file. */
 static __always_inline void slot_publish(int family, void *slot, const struct flow_entry *e)
 {
-	bool keeps_client = e->state & SLUICE_FLOW_KEEPS_CLIENT, to_client = e->state & SLUICE_FLOW_TO_CLIENT;
-	const union sluice_address *other = keeps_client && to_client ? &e->new_source : &e->new_destination;
+	const union sluice_address *other = family == FAMILY6 ? entry_other(e) : NULL;
 	struct flow_words4 *w4 = slot;
 	struct flow_words6 *w6 = slot;
 

@@ -310,6 +310,7 @@ static __always_inline void ask_for_flow(int family, struct next_hop_query *q, c
 	q->destination = flow->new_destination;
 	q->index = SLUICE_STATE_GET(flow->state, HOP);
 	q->tunnel = 0;
+	q->not_fast = snat_member(family, flow->state) != NULL;
 	if (member && member->flags & (SLUICE_MEMBER_DSR | SLUICE_MEMBER_IPIP)) {
 		q->destination = member->address;
 		q->tunnel = member_tunnel(family, member);

@@ -170,7 +170,7 @@ static __always_inline void translate_message(int family, struct xdp_md *ctx, co
 	/* The error's source becomes the VIP (RFC 5508, REQ-5 c): the receiver may not know routers on the other
 	 * side, and a router that is on both sides would take its own address for a forgery. Only a member that sees
 	 * the client's address sees the routers' addresses, too. */
-	bool named = to_client(flow) || !(flow->state & SLUICE_FLOW_KEEPS_CLIENT);
+	bool named = to_client(flow) || !(flow->state & SLUICE_FLOW_KEEPS_CLIENT) || snat_member(family, flow->state);
 	bool direct = address_equal(family, &p->tuple.destination, &flow->new_destination);
 	__u64 change = 0;
 

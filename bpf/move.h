@@ -116,7 +116,7 @@ static __always_inline bool move_slot(int family, __s32 index)
 	struct flow flow;
 	__s32 copy;
 
-	if (!flow_take_any(family, index, &e.key, &flow))
+	if (!flow_take_raw(family, index, &e.key, &flow))
 		return false;
 	e.new_source = flow.new_source;
 	e.new_destination = flow.new_destination;

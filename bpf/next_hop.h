@@ -200,6 +200,8 @@ struct next_hop_query {
 	__u32 tunnel; /* in: 0, or the tunnel that ends at `destination`, see struct sluice_next_hop */
 	/* In: an index that was valid before, or 0. Out: the index to use, 0 when the table has no room. */
 	__u32 index;
+	__u32 not_fast; /* in: 1: packets to it must not take the fast path */
+	__u32 zero;
 	struct sluice_next_hop hop; /* out: the next hop itself */
 	struct bpf_fib_lookup fib;
 };
@@ -332,7 +334,7 @@ static __always_inline void next_hop_settle(struct next_hop_query *q)
 	if (q->tunnel)
 		q->hop.tunnel_destination = q->destination;
 	q->hop.generation = next_hop_generation();
-	if (q->hop.tags || q->hop.tunnel)
+	if (q->hop.tags || q->hop.tunnel || q->not_fast)
 		q->hop.generation |= SLUICE_NEXT_HOP_SPECIAL;
 	q->index = next_hop_index(&q->hop);
 }

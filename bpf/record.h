@@ -162,6 +162,7 @@ static __always_inline void record_slot(int family, void *record, void *slot, co
 {
 	const struct sluice_flow4 *slot4 = slot;
 	const struct sluice_flow6 *slot6 = slot;
+	const struct sluice_member *member;
 	struct sluice_record4 *r4 = record;
 	struct sluice_record6 *r6 = record;
 
@@ -173,8 +174,10 @@ static __always_inline void record_slot(int family, void *record, void *slot, co
 	} else {
 		r6->head.snat_port = slot6->new_source_port;
 		r6->head.member_port = slot6->new_destination_port;
-		r6->snat = state & SLUICE_FLOW_KEEPS_CLIENT ? client->source : client->destination;
-		r6->member = slot6->other;
+		member = snat_member(family, state);
+		r6->snat = member ? slot6->other
+				  : state & SLUICE_FLOW_KEEPS_CLIENT ? client->source : client->destination;
+		r6->member = member ? member->address : slot6->other;
 	}
 }
 

@@ -51,6 +51,12 @@ SLUICE_STATIC_ASSERT(sizeof(struct sluice_bucket4) == 64);
  *     otherwise (fullnat), the VIP is the source toward the member:
  *       to the member          destination (the VIP)   other (the member)
  *       to the client          destination (the VIP)   other (the client)
+ *
+ * With a SNAT address (snat.h) as the source none of them is. Such slots have SLUICE_FLOW_KEEPS_CLIENT and a fullnat
+ * member, which nothing else has. The address that doesn't fit follows from an index in the state, and their next hop
+ * is none that the fast path takes, which knows nothing of them:
+ *       to the member          other (the SNAT address) the member's, in `members`
+ *       to the client          the listener's, in `snat_vips`   other (the client)
  */
 struct sluice_flow6 {
 	union sluice_address source;
@@ -153,7 +159,8 @@ static inline int sluice_flow_is_replica(__u64 state)
 	return sluice_flow_phase(state) == SLUICE_PHASE_REPLICA;
 }
 
-/* Set in both slots with dnat, dsr and ipip: the client's address is the same on both sides. */
+/* Set in both slots with dnat, dsr and ipip: the client's address is the same on both sides. (IPv6 and fullnat: the
+ * source is a SNAT address, see struct sluice_flow6.) */
 #define SLUICE_FLOW_KEEPS_CLIENT (1ULL << 56)
 
 /* The bits of a flow. Without a protocol the slot has no flow: it is being filled or emptied (CLAIMED), or it is

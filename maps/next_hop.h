@@ -15,8 +15,8 @@
 
 struct sluice_next_hop {
 	/* This is 0, which is never the present generation, while the entry is free or being written.
-	 * SLUICE_NEXT_HOP_SPECIAL marks frames with tags or a tunnel header, so that the fast path takes the entry
-	 * for outdated. */
+	 * SLUICE_NEXT_HOP_SPECIAL marks frames with tags or a tunnel header, and flows that it can't translate (SNAT
+	 * addresses in IPv6), so that the fast path takes the entry for outdated. */
 	__u32 generation;
 	__u32 ifindex; /* of the NIC */
 	__u8 destination_mac[SLUICE_MAC_BYTES];

@@ -27,7 +27,7 @@
 	X(persistence, 1, 1)          \
 	X(members, 1, 1)              \
 	X(flows4, 2, 1)               \
-	X(flows6, 2, 1)               \
+	X(flows6, 3, 1)               \
 	X(half_open, 1, 1)            \
 	X(fragments, 1, 1)            \
 	X(interfaces, 1, 1)           \
@@ -68,7 +68,8 @@
 	X(flow_changes, 1, 0)         \
 	X(flow_change_losses, 1, 0)   \
 	X(tunnel_sources, 1, 0)      \
-	X(snat_sources, 1, 0)
+	X(snat_sources, 1, 0)        \
+	X(snat_vips, 1, 0)
 
 #define SLUICE_MAP_INDEX(name, version, oldest) SLUICE_MAP_##name,
 enum sluice_map_index { SLUICE_MAPS(SLUICE_MAP_INDEX) SLUICE_MAP_COUNT };

@@ -120,6 +120,7 @@ struct Settings {
   std::uint32_t packets;
   bool whole_table;
   bool only_sweeps;
+  bool snat;
   std::optional<OtherObject> other;
   Wires* wires;
 
@@ -562,7 +563,7 @@ Results bench(const Settings& settings) {
   for (const int family : {4, 6}) {
     for (const int protocol : {IPPROTO_TCP, IPPROTO_UDP}) {
       if (!settings.only.empty() && Kind{family, protocol}.name() != settings.only) continue;
-      bench({family, protocol}, settings, results);
+      bench({family, protocol, settings.snat}, settings, results);
     }
   }
   if (results.rows.empty() && results.sweeps.empty()) {
@@ -670,7 +671,9 @@ int run(int argc, char** argv) {
       ("whole-table", po::bool_switch(&settings.whole_table),
        "flows have their homes in the whole table, as before sluiced's first sweep")  //
       ("sweeps", po::bool_switch(&settings.only_sweeps),
-       "measures no packets, only sweeps over the table")                                     //
+       "measures no packets, only sweeps over the table")  //
+      ("snat", po::bool_switch(&settings.snat),
+       "members see SNAT addresses in place of the VIP")                                      //
       ("rounds", po::value(&settings.rounds)->default_value(7), "rounds per figure")          //
       ("packets", po::value(&settings.packets)->default_value(1 << 20), "packets per round")  //
       ("json", po::value(&json), "also write the figures to this file");

@@ -26,6 +26,7 @@
 #include "maps/member.h"
 #include "maps/pool.h"
 #include "maps/runtime.h"
+#include "maps/snat.h"
 #include "maps/vip.h"
 
 namespace sluice::bench {
@@ -214,6 +215,7 @@ void Subject::configure() {
   sluice_listener listener{};
   listener.snat_source = vip.ipv4;
   listener.connection_limit = listener.new_connection_limit = SLUICE_NO_LIMIT;
+  if (kind_.snat) use_snat_addresses(listener);
   const auto protocol = static_cast<std::uint8_t>(kind_.protocol);
   sluice_vip up{};
   up.flags = SLUICE_VIP_UP;
@@ -225,6 +227,16 @@ void Subject::configure() {
     fill("vips6", vip, up);
   }
   fill("runtime", zero, runtime);
+}
+
+void Subject::use_snat_addresses(sluice_listener& listener) {
+  sluice_snat_sources sources{};
+  for (; sources.count < 4; ++sources.count)
+    sources.addresses[sources.count] =
+        numbered(kind_.family, 0x0a000020, "2001:db8:20::", sources.count);
+  fill("snat_sources", sluice_snat_key{listener.index, static_cast<__u32>(kind_.family)}, sources);
+  if (kind_.family == 6) fill("snat_vips", listener.index, ip(kind_.vip()));
+  listener.flags |= SLUICE_LISTENER_SNAT;
 }
 
 std::uint64_t Subject::reason(std::uint32_t why) const {

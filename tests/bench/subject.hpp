@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "maps/listener.h"
 #include "maps/types.h"
 #include "tests/bench/loaded.hpp"
 #include "tests/bench/packet_cost.h"
@@ -20,11 +21,13 @@ namespace sluice::bench {
 struct Kind {
   int family = 4;
   int protocol = IPPROTO_TCP;
+  bool snat = false;  // members see SNAT addresses in place of the VIP
 
   const char* vip() const { return family == 4 ? "10.0.0.16" : "2001:db8::16"; }
   const char* nobody() const { return family == 4 ? "10.0.0.17" : "2001:db8::17"; }
   std::string name() const {
-    return fmt::format("IPv{} {}", family, protocol == IPPROTO_TCP ? "TCP" : "UDP");
+    return fmt::format("IPv{} {}{}", family, protocol == IPPROTO_TCP ? "TCP" : "UDP",
+                       snat ? " SNAT" : "");
   }
 };
 
@@ -66,6 +69,7 @@ class Subject {
  private:
   void touch_tables();
   void configure();
+  void use_snat_addresses(sluice_listener& listener);
   template <typename Key, typename Value>
   void fill(const char* map, const Key& key, const Value& value);
   template <typename Bucket>

@@ -127,6 +127,7 @@ class Differential : public World {
   void start_again();
   bool comes_out_as_expected(const Step& step);
   std::optional<Choice> chosen_for(const Tuple& at_client);
+  Choice choice_in(const sluice_flow6& slot) const;
   std::optional<std::uint32_t> acknowledged_by_answer() const;
   void forget_authentication();
 
@@ -259,12 +260,10 @@ void Differential::add_services(reference::Configuration& c, int family) {
             .sources;
     for (const int number : {30, 31}) sources.push_back(address_of(address(family, number)));
   };
-  if (family == 4) {
-    for (const int number : {30, 31}) c.vips[address_of(address(family, number))] = {};
-    for (const std::uint16_t port : {92, 96}) with_sources(L4::udp, port);
-    for (const std::uint16_t port : {92, 110, 130}) with_sources(L4::tcp, port);
-    for (const std::uint16_t port : {5088, 5089}) with_sources(L4::sctp, port);
-  }
+  for (const int number : {30, 31}) c.vips[address_of(address(family, number))] = {};
+  for (const std::uint16_t port : {92, 96}) with_sources(L4::udp, port);
+  for (const std::uint16_t port : {92, 110, 130}) with_sources(L4::tcp, port);
+  for (const std::uint16_t port : {5088, 5089}) with_sources(L4::sctp, port);
   // Only one client may connect.
   add_listener(c, family, 16, L4::tcp, 86, add_pool(c, Mode::fullnat, usual, 8080));
   c.listeners[{address_of(address(family, 16)), 86, 6}].allowed =
@@ -410,14 +409,24 @@ reference::Address address_at(const void* place, std::size_t bytes) {
   return {first, first + bytes};
 }
 
+// Says what the slot says and what it leaves out (maps/flow.h).
+Choice Differential::choice_in(const sluice_flow6& slot) const {
+  const auto& member = model_->configuration().members[SLUICE_STATE_GET(slot.state, MEMBER)];
+  const auto other = address_at(&slot.other, sizeof slot.other);
+  const bool has_snat = slot.state & SLUICE_FLOW_KEEPS_CLIENT &&
+                        model_->configuration().vips.count(other) > 0 &&
+                        other != address_at(&slot.destination, sizeof slot.destination);
+  return {ntohs(slot.new_source_port), has_snat ? member.address : other,
+          has_snat ? other : reference::Address()};
+}
+
 std::optional<Choice> Differential::chosen_for(const Tuple& at_client) {
   for (const auto& [bucket, place, slot] : flows())
     if (at_client.source.size() == 4 && is_slot_of(slot, at_client))
       return Choice{ntohs(slot.new_source_port), address_at(&slot.new_destination, 4),
                     address_at(&slot.new_source, 4)};
   for (const auto& slot : flows6())
-    if (at_client.source.size() == 16 && is_slot_of(slot, at_client))
-      return Choice{ntohs(slot.new_source_port), address_at(&slot.other, 16), {}};
+    if (at_client.source.size() == 16 && is_slot_of(slot, at_client)) return choice_in(slot);
   return {};
 }
 

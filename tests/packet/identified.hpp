@@ -33,12 +33,14 @@ class Identified : public Traffic {
             number_in("listener_confirmed"), number_in("listener_half_open")};
   }
 
-  // Gives the protocol's listener and its members ids, in a pool of this mode.
+  // Gives the protocol's listener and its members ids, in a pool of this mode; and a SNAT address,
+  // if `snat_` is one.
   void name_objects(L4 protocol, sluice_forwarding_mode mode) {
     use_mode(mode, protocol);
     auto value = listener(pool(protocol), listener_index);
     value.id.bytes[0] = static_cast<std::uint8_t>(protocol);
     put_listener(net().vip, listener_port(protocol), protocol, value);
+    if (!snat_.empty()) use_snat(snat_, protocol, value);
     for (const int number : {1, 2})
       change_member(number, protocol, [&](sluice_member& member) {
         member.id.bytes[0] = static_cast<std::uint8_t>(number);

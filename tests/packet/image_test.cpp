@@ -161,6 +161,30 @@ TEST_P(Image, IsTheConnectionAgainInAnEmptyTable) {
   EXPECT_EQ(walk().front().phase, images.front().phase);
 }
 
+TEST_P(Image, KeepsTheSnatAddress) {
+  snat_ = family() == 4 ? "10.0.0.30" : "2001:db8::30";
+  name_objects(protocol(), SLUICE_FULLNAT);
+  establish(protocol());
+  const auto images = walk();
+  ASSERT_EQ(images.size(), 1U);
+  EXPECT_EQ(images.front().flags, 0);
+  sluice_address source{};
+  inet_pton(family() == 4 ? AF_INET : AF_INET6, snat_.c_str(), &source);
+  EXPECT_EQ(std::memcmp(&images.front().source, &source, sizeof source), 0);
+  forget_flows();
+  ASSERT_EQ(put(images), SLUICE_PUT_DONE);
+  expect_forwarded_both_ways();
+  forget_flows();
+  // An IPv6 slot has no room for the VIP, which the listener knows, nor for the member's address.
+  if (family() == 4) return;
+  auto other = images;
+  other.front().vip = images.front().client;
+  EXPECT_EQ(put(other, Counted::already), SLUICE_PUT_UNFIT);
+  other = images;
+  other.front().member = images.front().client;
+  EXPECT_EQ(put(other), SLUICE_PUT_UNFIT);
+}
+
 TEST_P(Image, KeepsTheClientsAddress) {
   name_objects(protocol(), SLUICE_DNAT);
   establish(protocol(), 40000, true);

@@ -97,7 +97,7 @@ class Recorded : public AllProtocols {
   void expect_ends(const Record& record) {
     EXPECT_EQ(record.client, net().client);
     EXPECT_EQ(record.vip, net().vip);
-    EXPECT_EQ(record.snat, net().vip);
+    EXPECT_EQ(record.snat, snat_.empty() ? net().vip : snat_);
     EXPECT_EQ(record.member, net().member1);
     EXPECT_EQ(ntohs(record.head.client_port), 40000);
     EXPECT_EQ(ntohs(record.head.vip_port), listener_port(protocol()));
@@ -154,6 +154,16 @@ TEST_P(Recorded, AConnectionIsRecordedOnceWhenItIsConfirmed) {
     EXPECT_GE(head.handshake_microseconds, 2000U);
     EXPECT_LE(head.handshake_microseconds, (now() - before) / 1000);
   }
+}
+
+TEST_P(Recorded, TheSourceMayBeASnatAddress) {
+  use_snat(family() == 4 ? "10.0.0.30" : "2001:db8::30", protocol(),
+           listener(pool(protocol()), index));
+  establish(protocol());
+  expect_one(SLUICE_RECORD_BEGINS, SLUICE_RECORD_NO_END);
+  make_all_older(idle_for_long);
+  expire();
+  expect_end(SLUICE_RECORD_IDLE);
 }
 
 TEST_P(Recorded, NothingIsRecordedOfAListenerThatIsNot) {

@@ -167,6 +167,24 @@ TEST_P(Replica, CarriesBothEndsPackets) {
   }
 }
 
+TEST_P(Replica, HasTheSnatAddressOfItsNode) {
+  snat_ = family() == 4 ? "10.0.0.30" : "2001:db8::30";
+  use(SLUICE_FULLNAT, protocol());
+  const auto image = connection_of_another(protocol());
+  EXPECT_EQ(image.flags, 0);
+  for (int times = 0; times < 2; ++times)  // the second time it is there
+    ASSERT_EQ(put(image), times == 0 ? SLUICE_PUT_DONE : SLUICE_PUT_REFRESHED);
+  for (int i = 0; i < 2; ++i) {
+    const auto data = from_client(protocol(), ACK);
+    EXPECT_TRUE(same_frame(receive(data).frame, at_member(data).bytes()));
+    const auto answer = from_member(1, protocol(), ACK);
+    EXPECT_TRUE(same_frame(receive(answer).frame, at_client(answer).bytes()));
+  }
+  EXPECT_EQ(state_of_flow(), "established");
+  const auto told = only_change(FlowEvent::begins);
+  EXPECT_EQ(std::memcmp(&told.source, &image.source, sizeof image.source), 0);
+}
+
 TEST_P(Replica, OfAMemberThatAnswersDirectlyCarriesItsClientsPackets) {
   answers_directly_ = true;
   for (const auto mode : {SLUICE_DSR, SLUICE_IPIP}) {

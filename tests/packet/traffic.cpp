@@ -75,7 +75,7 @@ Packet Traffic::at_member(const Packet& sent, int member, bool keeps_client) con
   Packet p = sent;
   p.source_mac = lan_mac;
   p.destination_mac = member == 1 ? member1_mac : member2_mac;
-  if (!keeps_client) p.source = net().vip;
+  if (!keeps_client) p.source = snat_.empty() ? net().vip : snat_;
   p.destination = member == 1 ? net().member1 : net().member2;
   p.destination_port = member_port(sent.protocol);
   --p.ttl;
@@ -88,7 +88,7 @@ Packet Traffic::from_member(int member, L4 protocol, std::uint8_t flags, std::ui
   p.source_mac = member == 1 ? member1_mac : member2_mac;
   p.destination_mac = lan_mac;
   p.source = member == 1 ? net().member1 : net().member2;
-  p.destination = keeps_client ? net().client : net().vip;
+  p.destination = keeps_client ? net().client : snat_.empty() ? net().vip : snat_;
   p.protocol = protocol;
   p.source_port = member_port(protocol);
   p.destination_port = client_port;
@@ -108,6 +108,13 @@ Packet Traffic::at_client(const Packet& sent, std::uint16_t client_port) const {
   p.destination_port = client_port;
   --p.ttl;
   return p;
+}
+
+void Traffic::use_snat(const std::string& address, L4 protocol, sluice_listener with) {
+  with.flags |= SLUICE_LISTENER_SNAT;
+  put_snat_sources(with.index, {address});
+  put_listener(net().vip, listener_port(protocol), protocol, with);
+  snat_ = address;
 }
 
 void Traffic::establish(L4 protocol, std::uint16_t port, bool keeps_client) {

@@ -43,9 +43,13 @@ class Traffic : public World {
   Packet from_member(int member = 1, L4 protocol = L4::tcp, std::uint8_t flags = SYN | ACK,
                      std::uint16_t client_port = 40000, bool keeps_client = false) const;
   Packet at_client(const Packet& sent, std::uint16_t client_port = 40000) const;
+  // In fullnat members see this address in place of the VIP from now on.
+  void use_snat(const std::string& address, L4 protocol, sluice_listener with);
   // Opens a connection to member 1 with the protocol's full handshake, so that the flow is
   // established.
   void establish(L4 protocol = L4::tcp, std::uint16_t port = 40000, bool keeps_client = false);
+
+  std::string snat_;  // what use_snat() has set
 };
 
 // A test for both IP versions.

@@ -302,7 +302,8 @@ sluice_listener World::listener(std::uint32_t pool, std::uint32_t index) {
   return value;
 }
 
-void World::put_snat_sources(std::uint32_t listener, const std::vector<std::string>& addresses) {
+void World::put_snat_sources(std::uint32_t listener, const std::vector<std::string>& addresses,
+                             const std::string& vip6) {
   const sluice_snat_key key{listener, is_v6(addresses.front()) ? 6U : 4U};
   sluice_snat_sources sources{};
   for (const auto& address : addresses) {
@@ -310,6 +311,7 @@ void World::put_snat_sources(std::uint32_t listener, const std::vector<std::stri
     sources.addresses[sources.count++] = to_address(address);
   }
   put(map("snat_sources"), key, sources);
+  if (is_v6(addresses.front())) put(map("snat_vips"), listener, to_address(vip6));
 }
 
 void World::allow(std::uint32_t listener, const std::string& network, unsigned bits) {

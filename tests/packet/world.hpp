@@ -103,8 +103,10 @@ class World : public ::testing::Test {
                     L4 protocol, const sluice_listener& value);
   // Without limits.
   static sluice_listener listener(std::uint32_t pool, std::uint32_t index = 0);
-  // The sources that members of fullnat pools see. The listener needs SLUICE_LISTENER_SNAT.
-  void put_snat_sources(std::uint32_t listener, const std::vector<std::string>& addresses);
+  // The sources that members of fullnat pools see. The listener needs SLUICE_LISTENER_SNAT. IPv6:
+  // of connections to this VIP.
+  void put_snat_sources(std::uint32_t listener, const std::vector<std::string>& addresses,
+                        const std::string& vip6 = "2001:db8::16");
   void allow(std::uint32_t listener, const std::string& network, unsigned bits);
   // Sets how long the listener's connections may be silent; 0: as usual.
   void set_idle_time(std::uint32_t listener, std::uint32_t seconds);

@@ -101,7 +101,7 @@ struct ListenerKey {
 struct ListenerEntry {
   Uuid listener{};
   Uuid pool{};            // its entry of the address's IP version; nil: no default pool
-  IpAddress snat_source;  // of IPv4 fullnat flows without SNAT addresses: the load balancer's VIP
+  IpAddress snat_source;  // the VIP: the source without SNAT addresses; IPv6: whose flows get them
   std::vector<IpNetwork> allowed_cidrs = {};  // sorted, without repetition; empty: everybody
   std::int32_t connection_limit = -1;         // -1: none
   std::int32_t new_connection_limit = -1;     // per second and source address; -1: none

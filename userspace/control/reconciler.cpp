@@ -296,9 +296,13 @@ void add_listener(DataPlaneState& state, const model::Model& model,
     if (!up) continue;
     auto& entry = state.listeners[key_at(address, listener)];
     entry.listener = listener.id;
-    // IPv6 flows use the address that the client connected to.
-    if (address.is_v4()) entry.snat_source = snat_source(owner, address);
     entry.snat_addresses = model::snat_of_version(owner, address.is_v6());
+    // IPv6 flows use the address that the client connected to, or a SNAT address.
+    if (address.is_v4()) {
+      entry.snat_source = snat_source(owner, address);
+    } else if (!entry.snat_addresses.empty()) {
+      entry.snat_source = model::vip_of_version(owner, true).value_or(address);
+    }
     entry.allowed_cidrs = canonical(listener.allowed_cidrs);
     entry.connection_limit = listener.connection_limit;
     entry.new_connection_limit = listener.new_connection_limit;

@@ -105,10 +105,18 @@ DataPlaneOverMaps::listener_entries() const {
   return result;
 }
 
-Result<std::vector<IpAddress>> DataPlaneOverMaps::sources_of(
-    const control::ListenerKey& key, const sluice_listener& listener) const {
-  if (!(listener.flags & SLUICE_LISTENER_SNAT)) return std::vector<IpAddress>();
-  return snat_sources_.get(listener.index, key.address.is_v6());
+Result<void> DataPlaneOverMaps::read_sources(const control::ListenerKey& key,
+                                             const sluice_listener& listener,
+                                             control::ListenerEntry& entry) const {
+  if (!(listener.flags & SLUICE_LISTENER_SNAT)) return {};
+  auto sources = snat_sources_.get(listener.index, key.address.is_v6());
+  if (!sources) return tl::unexpected(std::move(sources.error()));
+  entry.snat_addresses = std::move(*sources);
+  if (key.address.is_v4()) return {};
+  const auto vip = snat_vips_.lookup(listener.index);
+  if (!vip) return tl::unexpected(vip.error());
+  if (*vip) entry.snat_source = from_map(**vip, true);
+  return {};
 }
 
 Result<DataPlaneState> DataPlaneOverMaps::read() {
@@ -143,9 +151,7 @@ Result<DataPlaneState> DataPlaneOverMaps::read() {
     const auto last_port = listener_ranges_.last_port(key, listener.index);
     if (!last_port) return tl::unexpected(last_port.error());
     entry.last_port = *last_port;
-    auto sources = sources_of(key, listener);
-    if (!sources) return tl::unexpected(std::move(sources.error()));
-    entry.snat_addresses = std::move(*sources);
+    if (auto done = read_sources(key, listener, entry); !done) return tl::unexpected(done.error());
     const auto networks = allowed->find(listener.index);
     if (listener.flags & SLUICE_LISTENER_RESTRICTED && networks != allowed->end()) {
       entry.allowed_cidrs = networks->second;
@@ -208,17 +214,23 @@ DataPlaneOverMaps::Held DataPlaneOverMaps::held(const control::PutListener& put)
   if (!index) return std::optional(false);
   const auto last_port = listener_ranges_.last_port(put.key, *index);
   if (!last_port) return tl::unexpected(last_port.error());
-  const auto sources = snat_sources_.get(*index, put.key.address.is_v6());
-  if (!sources) return tl::unexpected(sources.error());
-  return judged(find_listener(put.key), [&](const std::optional<sluice_listener>& found) {
+  const auto there = find_listener(put.key);
+  if (!there) return tl::unexpected(there.error());
+  control::ListenerEntry sources;
+  if (*there) {
+    if (auto done = read_sources(put.key, **there, sources); !done)
+      return tl::unexpected(done.error());
+  }
+  return judged(there, [&](const std::optional<sluice_listener>& found) {
     if (!found || found->flags & SLUICE_LISTENER_RESTRICTED) return false;
     auto entry = from_map(*found);
+    entry.snat_addresses = sources.snat_addresses;
+    if (put.key.address.is_v6()) entry.snat_source = sources.snat_source;
     const auto pool = pool_indices_.find(put.key.entry_of(put.entry.pool));
     const bool same_pool =
         put.entry.pool.is_nil() ? found->pool == SLUICE_NO_INDEX : pool && found->pool == *pool;
     entry.pool = put.entry.pool;
     entry.last_port = *last_port;
-    if (found->flags & SLUICE_LISTENER_SNAT) entry.snat_addresses = *sources;
     return same_pool && entry == put.entry;
   });
 }

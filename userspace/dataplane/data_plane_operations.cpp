@@ -237,6 +237,15 @@ Result<void> DataPlaneOverMaps::write_listener(const control::ListenerKey& key,
                              : listeners6_.put(to_map6(key), listener);
 }
 
+// An IPv6 VIP stays, because open connections need it.
+Result<void> DataPlaneOverMaps::set_sources(std::uint32_t index, const control::PutListener& put) {
+  const bool ipv6 = put.key.address.is_v6();
+  if (ipv6 && !put.entry.snat_addresses.empty()) {
+    if (auto done = snat_vips_.put(index, to_map(put.entry.snat_source)); !done) return done;
+  }
+  return snat_sources_.set(index, ipv6, put.entry.snat_addresses);
+}
+
 Result<void> DataPlaneOverMaps::run(const control::PutListener& put) {
   const auto pool = pool_indices_.find(put.key.entry_of(put.entry.pool));
   if (!pool && !put.entry.pool.is_nil()) {
@@ -247,6 +256,7 @@ Result<void> DataPlaneOverMaps::run(const control::PutListener& put) {
   const auto zero = [this](std::uint32_t index) -> Result<void> {
     if (auto zeroed = listener_half_open_.put(index, 0); !zeroed) return zeroed;
     if (auto zeroed = listener_confirmed_.put(index, 0); !zeroed) return zeroed;
+    if (auto zeroed = snat_vips_.put(index, {}); !zeroed) return zeroed;
     return listener_active_.put(index, 0);
   };
   const auto index =
@@ -260,15 +270,12 @@ Result<void> DataPlaneOverMaps::run(const control::PutListener& put) {
   if (written) written = listener_ranges_.set(put.key, *index, put.entry.last_port);
   if (written) written = listener_idle_.put(*index, idle_word(put.entry));
   if (written) written = write_recorded(*index, put.entry.recorded);
-  const auto set_sources = [&] {
-    return snat_sources_.set(*index, put.key.address.is_v6(), put.entry.snat_addresses);
-  };
   // The listener's flag says that there are some.
-  if (written && !put.entry.snat_addresses.empty()) written = set_sources();
+  if (written && !put.entry.snat_addresses.empty()) written = set_sources(*index, put);
   if (written) {
     written = write_listener(put.key, to_map(put.entry, *index, pool.value_or(SLUICE_NO_INDEX)));
   }
-  if (written && put.entry.snat_addresses.empty()) written = set_sources();
+  if (written && put.entry.snat_addresses.empty()) written = set_sources(*index, put);
   if (!written) {
     (void)release_listener_if_unused(put.entry.listener);
     return written;

@@ -141,9 +141,10 @@ class DataPlaneOverMaps : public BpfDataPlane {
   Result<std::uint32_t> pool_index_for(const control::PoolKey& pool);
   // The listener entries of both families' maps.
   Result<std::vector<std::pair<control::ListenerKey, sluice_listener>>> listener_entries() const;
-  // The entry's SNAT addresses, if it says that it has some.
-  Result<std::vector<IpAddress>> sources_of(const control::ListenerKey& key,
-                                            const sluice_listener& listener) const;
+  // Reads the entry's SNAT addresses, if the listener says that it has some.
+  Result<void> read_sources(const control::ListenerKey& key, const sluice_listener& listener,
+                            control::ListenerEntry& entry) const;
+  Result<void> set_sources(std::uint32_t index, const control::PutListener& put);
   Result<void> write_listener(const control::ListenerKey& key, const sluice_listener& listener);
   Result<void> write_recorded(std::uint32_t index, bool recorded);
   // Notes the entry's listener (nil: none) and returns the previous one.
@@ -168,6 +169,7 @@ class DataPlaneOverMaps : public BpfDataPlane {
   ListenerRanges listener_ranges_{program_};
   AllowedSources allowed_sources_{program_};
   SnatSources snat_sources_{program_};
+  kernel::ArrayMap<sluice_address> snat_vips_{program_, "snat_vips"};
   kernel::ArrayMap<sluice_pool> pools_{program_, "pools"};
   kernel::ArrayMap<sluice_member> members_{program_, "members"};
   std::optional<AddressFilters> address_filters_;  // set by recover()

@@ -88,6 +88,7 @@ tcphdr header_of(const EndProbe& probe, std::uint32_t sequence, std::uint32_t ac
 // What the slots of connections that may be over have in common.
 struct Over {
   std::vector<bool> listeners, members;  // by index
+  std::vector<sluice_member> described;  // likewise
   bool any = false;
 
   bool operator()(std::uint64_t state) const {
@@ -97,6 +98,10 @@ struct Over {
            !sluice_flow_is_replica(state) &&
            (listeners[SLUICE_STATE_GET(state, LISTENER)] ||
             members[SLUICE_STATE_GET(state, MEMBER)]);
+  }
+  EndProbes probes_of(const sluice_flow4& slot) const { return end_probes(slot); }
+  EndProbes probes_of(const sluice_flow6& slot) const {
+    return end_probes(slot, described.at(SLUICE_STATE_GET(slot.state, MEMBER)));
   }
 };
 
@@ -120,9 +125,11 @@ Result<Over> what_may_be_over(const kernel::Program& program) {
       note<std::uint32_t>(over.listeners, program, "listener_idle", SLUICE_STATE_LISTENER_MASK,
                           [](std::uint32_t word) { return (word & SLUICE_IDLE_RESETS) != 0; });
   if (!listeners) return tl::unexpected(listeners.error());
-  const auto members = note<sluice_member>(
-      over.members, program, "members", SLUICE_STATE_MEMBER_MASK,
-      [](const sluice_member& one) { return (one.flags & SLUICE_MEMBER_GIVEN_UP) != 0; });
+  const auto members = note<sluice_member>(over.members, program, "members",
+                                           SLUICE_STATE_MEMBER_MASK, [&](const sluice_member& one) {
+                                             over.described.push_back(one);
+                                             return (one.flags & SLUICE_MEMBER_GIVEN_UP) != 0;
+                                           });
   if (!members) return tl::unexpected(members.error());
   over.any = *listeners || *members;
   return over;
@@ -138,7 +145,7 @@ Result<void> visit_slots(const kernel::Program& program, const char* map, const 
     for (const auto& place : bucket.slots) {
       if (!over(__atomic_load_n(&place.state, __ATOMIC_ACQUIRE))) continue;
       const auto slot = read_slot(place);
-      if (slot && over(slot->state)) visit(end_probes(*slot));
+      if (slot && over(slot->state)) visit(over.probes_of(*slot));
     }
   }
   return {};
@@ -159,12 +166,20 @@ EndProbes end_probes(const sluice_flow4& slot) {
                          ntohs(slot.new_source_port), ntohs(slot.new_destination_port)});
 }
 
-EndProbes end_probes(const sluice_flow6& slot) {
+EndProbes end_probes(const sluice_flow6& slot, const sluice_member& member) {
   const bool keeps_client = (slot.state & SLUICE_FLOW_KEEPS_CLIENT) != 0;
+  const bool is_fullnat =
+      (member.flags & (SLUICE_MEMBER_DSR | SLUICE_MEMBER_IPIP | SLUICE_MEMBER_DNAT)) == 0;
+  auto source = keeps_client ? slot.source : slot.destination;
+  auto destination = slot.other;
+  if (keeps_client && is_fullnat) {  // a SNAT address
+    source = slot.other;
+    destination = member.address;
+  }
   return probes_between({ipv6(slot.destination), ipv6(slot.source), ntohs(slot.destination_port),
                          ntohs(slot.source_port)},
-                        {ipv6(keeps_client ? slot.source : slot.destination), ipv6(slot.other),
-                         ntohs(slot.new_source_port), ntohs(slot.new_destination_port)});
+                        {ipv6(source), ipv6(destination), ntohs(slot.new_source_port),
+                         ntohs(slot.new_destination_port)});
 }
 
 Bytes packet_of(const EndProbe& probe, std::uint32_t sequence, std::uint32_t acknowledgement) {

@@ -18,6 +18,7 @@
 #include "base/result.hpp"
 #include "kernel/program.hpp"
 #include "maps/flow.h"
+#include "maps/member.h"
 
 namespace sluice::dataplane {
 
@@ -36,7 +37,8 @@ struct EndProbes {
   std::optional<EndProbe> member;
 };
 EndProbes end_probes(const sluice_flow4& slot);
-EndProbes end_probes(const sluice_flow6& slot);
+// `member`: the slot's own; it tells what the slot leaves out (maps/flow.h).
+EndProbes end_probes(const sluice_flow6& slot, const sluice_member& member);
 
 // Returns the packet, from its IP header on; the kernel puts in the IPv4 header's checksum.
 std::vector<std::uint8_t> packet_of(const EndProbe& probe, std::uint32_t sequence,

@@ -182,7 +182,10 @@ sluice_flow_image image_of(const Record& record) {
   image.family = head.family;
   image.protocol = SLUICE_STATE_GET(head.state, PROTOCOL);
   image.phase = phase_of(head.state);
-  if (head.state & SLUICE_FLOW_KEEPS_CLIENT) image.flags |= SLUICE_IMAGE_KEEPS_CLIENT;
+  // In IPv6 the bit may also say that the source is a SNAT address (maps/flow.h).
+  const bool sees_client = std::memcmp(&record.snat, &record.client, sizeof record.snat) == 0;
+  if (head.state & SLUICE_FLOW_KEEPS_CLIENT && sees_client)
+    image.flags |= SLUICE_IMAGE_KEEPS_CLIENT;
   if (head.event == SLUICE_RECORD_REFRESHED) {
     image.client_idle = static_cast<std::uint16_t>(
         std::min<std::uint32_t>(head.handshake_microseconds, UINT16_MAX));

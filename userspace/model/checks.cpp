@@ -207,10 +207,6 @@ Result<void> check_snat_addresses(const LoadBalancer& load_balancer) {
   const auto all = own_addresses(load_balancer);
   for (const auto& address : load_balancer.snat_addresses) {
     if (auto ok = check_own_address("snat_addresses", address); !ok) return ok;
-    if (address.is_v6()) {
-      return invalid_attribute("snat_addresses", address.to_string(),
-                               "SNAT addresses are IPv4 addresses");
-    }
     if (std::ranges::count(all, address) == 1) continue;
     return fail(ErrorKind::invalid,
                 fmt::format("Validation failure: SNAT address {} is given more than once, or is a "

@@ -441,6 +441,18 @@ TEST_F(DataPlaneTest, SnatAddressesComeChangeAndGoWithTheirListeners) {
   EXPECT_EQ(read(), before);
 }
 
+TEST_F(DataPlaneTest, ListenersOfIPv6KnowTheVipWhoseConnectionsHaveSnatAddresses) {
+  put_everything();
+  const ListenerKey at{ip("2001:db8::16"), 443, model::Protocol::tcp};
+  control::ListenerEntry entry{new_uuid(), {}, at.address};
+  entry.snat_addresses = {ip("2001:db8::18")};
+  apply(PutListener{at, entry});
+  EXPECT_EQ(read().listeners.at(at), entry);
+  EXPECT_EQ(plane->holds({PutListener{at, entry}}).value(), true);
+  restart();
+  EXPECT_EQ(read().listeners.at(at), entry);
+}
+
 // The ranges that packets of this address and protocol meet.
 std::vector<std::pair<int, int>> ranges_in(int map, const control::ListenerKey& at) {
   const auto key = ranges_key(at);

@@ -192,13 +192,15 @@ TEST_F(Reconciler, SnatAddressesAreAnsweredForAndConnectionsOfAllItsAddressesGet
   walkthrough.add_floating_ip(model, "203.0.113.9");
   model.load_balancers.change(walkthrough.lb)->additional_vips = {
       {ip("2001:db8::16"), std::nullopt}};
-  model.load_balancers.change(walkthrough.lb)->snat_addresses = {ip("10.0.0.18"), ip("10.0.0.19")};
+  model.load_balancers.change(walkthrough.lb)->snat_addresses = {ip("10.0.0.18"), ip("10.0.0.19"),
+                                                                 ip("2001:db8::18")};
   auto state = desired();
   EXPECT_EQ(state.vips.at(ip("10.0.0.18")), (VipEntry{walkthrough.lb, true, false, false, true}));
   EXPECT_FALSE(state.vips.at(ip("10.0.0.16")).snat);
   for (const auto& [key, entry] : state.listeners) {
     if (key.address.is_v6()) {
-      EXPECT_THAT(entry.snat_addresses, IsEmpty());
+      EXPECT_THAT(entry.snat_addresses, ElementsAre(ip("2001:db8::18")));
+      EXPECT_EQ(entry.snat_source, ip("2001:db8::16"));
     } else {
       EXPECT_THAT(entry.snat_addresses, ElementsAre(ip("10.0.0.18"), ip("10.0.0.19")));
     }

@@ -46,13 +46,22 @@ TEST(EndProbes, GoToBothEndsEachInTheNameThatItKnows) {
   EXPECT_EQ(probes.client, (EndProbe{ip("10.0.0.16"), ip("203.0.0.5"), 80, 40000}));
   EXPECT_EQ(probes.member, (EndProbe{ip("10.0.0.16"), ip("10.9.0.7"), 50000, 8080}));
   auto slot = slot6("2001:db8::7");
+  sluice_member member{};
+  member.address = kernel::to_map(ip("2001:db8::7"));
   const EndProbe client{ip("2001:db8::16"), ip("2001:db8::5"), 80, 40000};
-  EXPECT_EQ(end_probes(slot).client, client);
-  EXPECT_EQ(end_probes(slot).member,
+  EXPECT_EQ(end_probes(slot, member).client, client);
+  EXPECT_EQ(end_probes(slot, member).member,
             (EndProbe{ip("2001:db8::16"), ip("2001:db8::7"), 50000, 8080}));
-  slot.state = SLUICE_FLOW_KEEPS_CLIENT;  // dnat
-  EXPECT_EQ(end_probes(slot).client, client);
-  EXPECT_EQ(end_probes(slot).member, (EndProbe{ip("2001:db8::5"), ip("2001:db8::7"), 50000, 8080}));
+  slot.state = SLUICE_FLOW_KEEPS_CLIENT;
+  member.flags = SLUICE_MEMBER_DNAT;
+  EXPECT_EQ(end_probes(slot, member).client, client);
+  EXPECT_EQ(end_probes(slot, member).member,
+            (EndProbe{ip("2001:db8::5"), ip("2001:db8::7"), 50000, 8080}));
+  member.flags = 0;  // with a SNAT address
+  slot.other = kernel::to_map(ip("2001:db8::18"));
+  EXPECT_EQ(end_probes(slot, member).client, client);
+  EXPECT_EQ(end_probes(slot, member).member,
+            (EndProbe{ip("2001:db8::18"), ip("2001:db8::7"), 50000, 8080}));
 }
 
 TEST(EndProbes, DoNotGoToMembersThatAnswerDirectly) {
@@ -62,7 +71,9 @@ TEST(EndProbes, DoNotGoToMembersThatAnswerDirectly) {
   EXPECT_FALSE(end_probes(slot).member);
   auto direct = slot6("2001:db8::16");
   direct.state = SLUICE_FLOW_KEEPS_CLIENT;
-  EXPECT_FALSE(end_probes(direct).member);
+  sluice_member member{};
+  member.flags = SLUICE_MEMBER_DSR;
+  EXPECT_FALSE(end_probes(direct, member).member);
 }
 
 // Sums 16-bit words in network byte order, with the carries added.
@@ -82,7 +93,7 @@ TEST(EndProbes, AreAcknowledgementsWithoutDataAndWithARightChecksum) {
             (std::vector<std::uint8_t>{10,   0, 0, 16, 203, 0,    0,    5,    0,    80,   0x9c,
                                        0x40, 1, 2, 3,  4,   0xa1, 0xa2, 0xa3, 0xa4, 0x50, 0x10}));
   EXPECT_EQ(sum(four, 12, 6 + 20), 0xffffU) << "with the pseudo header";
-  const auto six = packet_of(end_probes(slot6("2001:db8::7")).client, 1, 2);
+  const auto six = packet_of(end_probes(slot6("2001:db8::7"), {}).client, 1, 2);
   ASSERT_EQ(six.size(), 60U);
   EXPECT_EQ(six[0], 0x60);
   EXPECT_EQ(six[5], 20);

@@ -69,7 +69,8 @@ TEST(Versions, OnlyWhatCameLaterMayBeMissing) {
                                                 "flow_changes",
                                                 "flow_change_losses",
                                                 "tunnel_sources",
-                                                "snat_sources"}));
+                                                "snat_sources",
+                                                "snat_vips"}));
 }
 
 TEST(Versions, WithoutAMapOfVersionsAllAreTheFirst) {

@@ -353,7 +353,7 @@ TEST_F(Edit, ASnatAddressIsAUnicastAddressThatNobodyElseHas) {
     const auto replaced = replace(model, object, now);
     return replaced ? std::string() : replaced.error().message;
   };
-  EXPECT_EQ(with({"10.0.0.18", "10.0.0.19"}), "");
+  EXPECT_EQ(with({"10.0.0.18", "2001:db8::18"}), "");
   EXPECT_EQ(with({"10.0.0.18", "10.0.0.20"}), "") << "one that it has, and another one";
   EXPECT_EQ(with({"127.0.0.1"}),
             "Invalid input for field/attribute snat_addresses. Value: '127.0.0.1'. "
