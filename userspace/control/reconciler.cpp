@@ -240,7 +240,7 @@ std::uint32_t idle_seconds(const model::Listener& listener) {
 // The time in which a member has to answer, in tenths of a second; 0: as long as the client tries.
 std::uint32_t connect_tenths(const model::Listener& listener) {
   const auto ms = listener.timeout_member_connect_ms;
-  if (ms == model::default_connect_timeout_ms || ms == 0) return 0;
+  if (ms == 0 || !model::connect_timeout_counts(listener)) return 0;
   if (transport(listener.protocol) == model::Protocol::udp) return 0;
   return std::min<std::uint32_t>(ms / 100 + (ms % 100 != 0 ? 1 : 0), model::longest_connect_tenths);
 }

@@ -110,8 +110,8 @@ struct LoadBalancer : Object {
 // The API shows this if no data timeout was set, but it has no effect: users of the real service
 // complain that it ends every connection after 50 silent seconds.
 inline constexpr std::uint32_t default_data_timeout_ms = 50000;
-// The API shows this if none was set, but it has no effect: to time every SYN costs new connections
-// a sixth more (bpf/connect_time.h).
+// The API shows this if none was set, but then it has no effect: to time every SYN costs new
+// connections a sixth more (bpf/connect_time.h).
 inline constexpr std::uint32_t default_connect_timeout_ms = 5000;
 
 struct Listener : Object {
@@ -137,9 +137,18 @@ struct Listener : Object {
   // Says whether the data timeouts have an effect. Those that were stored before they were enforced
   // have none until one of them is set again.
   bool data_timeouts_count = true;
+  // Says whether timeout_member_connect was set, so that its default is a wish, too.
+  bool connect_timeout_set = false;
 
   bool operator==(const Listener&) const = default;
 };
+
+// Says whether timeout_member_connect has an effect. What older versions stored has one unless it
+// is the default.
+constexpr bool connect_timeout_counts(const Listener& listener) {
+  return listener.connect_timeout_set ||
+         listener.timeout_member_connect_ms != default_connect_timeout_ms;
+}
 
 // The last port of a listener's range; of a listener with one port that one.
 constexpr std::uint16_t last_port(const Listener& listener) {

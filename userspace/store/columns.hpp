@@ -82,6 +82,7 @@ void columns(Visitor& visit, T& object) {
   visit("records", object.records);
   visit("idle_timeout_seconds", object.idle_timeout_seconds);
   visit("data_timeouts_count", object.data_timeouts_count);
+  visit("connect_timeout_set", object.connect_timeout_set);
   visit("timeout_client_data_ms", object.timeout_client_data_ms);
   visit("timeout_member_connect_ms", object.timeout_member_connect_ms);
   visit("timeout_member_data_ms", object.timeout_member_data_ms);

@@ -292,6 +292,10 @@ ALTER TABLE listeners ADD COLUMN records INTEGER NOT NULL DEFAULT 1;
                                       // 19 -> 20: source addresses toward members.
                                       R"sql(
 ALTER TABLE load_balancers ADD COLUMN snat_addresses TEXT NOT NULL DEFAULT '';
+)sql",
+                                      // 20 -> 21: a connect timeout that is the default, and meant.
+                                      R"sql(
+ALTER TABLE listeners ADD COLUMN connect_timeout_set INTEGER NOT NULL DEFAULT 0;
 )sql"};
 
 constexpr int has_identity = 6;

@@ -219,6 +219,23 @@ TEST_F(Change, a_listeners_idle_timeout_is_its_own_and_data_timeouts_count_from_
   EXPECT_TRUE(listener().data_timeouts_count);
 }
 
+TEST_F(Change, a_listeners_connect_timeout_counts_from_when_it_is_set_also_if_it_is_the_default) {
+  const auto shown = [&](const Answer& answer) {
+    const auto& listener = answer["listener"];
+    return std::pair(listener.at("timeout_member_connect").as_int64(),
+                     listener.at("timeout_member_connect_set").as_bool());
+  };
+  EXPECT_EQ(shown(get(listener_url_)), std::pair(5000L, false));
+  const auto set = [&](const std::string& value) {
+    return shown(put(listener_url_, R"({"listener": {"timeout_member_connect": )" + value + "}}"));
+  };
+  EXPECT_EQ(set("5000"), std::pair(5000L, true));
+  put(listener_url_, R"({"listener": {"name": "web"}})");
+  EXPECT_EQ(shown(get(listener_url_)), std::pair(5000L, true)) << "another change leaves it";
+  EXPECT_EQ(set("null"), std::pair(5000L, false));
+  EXPECT_EQ(set("900"), std::pair(900L, true));
+}
+
 TEST_F(Change, a_pool_changes_its_forwarding_mode_and_back) {
   auto answer = put(pool_url_, R"({"pool": {"forwarding_mode": "dnat"}})");
   EXPECT_EQ(answer["pool"].at("forwarding_mode"), "dnat");

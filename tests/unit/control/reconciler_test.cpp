@@ -114,6 +114,9 @@ TEST_F(Reconciler, AMemberHasTimeToAnswerOnlyIfThatWasSet) {
   const auto listener = [&] { return model.listeners.change(walkthrough.listener); };
   const auto tenths = [&] { return desired().listeners.at(port_80).connect_tenths; };
   EXPECT_EQ(tenths(), 0U) << "5 s, the API's default, is no wish";
+  listener()->connect_timeout_set = true;
+  EXPECT_EQ(tenths(), 50U) << "but it may be one";
+  listener()->connect_timeout_set = false;
   listener()->timeout_member_connect_ms = 1'001;
   EXPECT_EQ(tenths(), 11U) << "none is passed over before its time";
   listener()->timeout_member_connect_ms = 2'073'600'000;

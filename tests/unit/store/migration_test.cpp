@@ -133,6 +133,7 @@ TEST_F(Migration, AStoreOfSchema5KeepsEveryAttributeAndNewOnesHaveTheirDefaults)
   EXPECT_FALSE(model.pools.at(id(2)).slow_start_seconds);
   EXPECT_FALSE(model.members.at(id(4)).drain_until);
   EXPECT_FALSE(model.members.at(id(4)).max_connections);
+  EXPECT_FALSE(listener.connect_timeout_set);
   EXPECT_FALSE(listener.data_timeouts_count) << "they had no effect, and have none by an upgrade";
 }
 

@@ -94,6 +94,7 @@ model::Model full_model() {
   listener.records = false;
   listener.idle_timeout_seconds = 600;
   listener.data_timeouts_count = false;
+  listener.connect_timeout_set = true;
   listener.timeout_client_data_ms = 1;
   listener.timeout_member_connect_ms = 2;
   listener.timeout_member_data_ms = 3;
@@ -412,6 +413,7 @@ constexpr const char* to_schema_8 =
     "ALTER TABLE members DROP COLUMN max_connections; ALTER TABLE pools DROP COLUMN "
     "slow_start_seconds;"
     "ALTER TABLE listeners DROP COLUMN on_idle;"
+    "ALTER TABLE listeners DROP COLUMN connect_timeout_set;"
     "ALTER TABLE listeners DROP COLUMN protocol_port_range;"
     "ALTER TABLE listeners DROP COLUMN udp_scheduling;"
     "ALTER TABLE listeners DROP COLUMN records;"
@@ -434,6 +436,7 @@ TEST_F(StoreTest, WhatIsMigratedIsKeptAsItWas) {
   const auto listeners = model.listeners;
   for (auto [id, listener] : listeners) {
     listener.on_idle = model::IdleEnd::forget;
+    listener.connect_timeout_set = false;
     listener.udp_scheduling = model::UdpScheduling::session;
     listener.records = true;
     listener.protocol_port_range.reset();

@@ -66,6 +66,7 @@ Lists walkthrough_lists() {
       {"listeners", R"([{"id":"l-id","name":"80_listener","description":"","protocol":"TCP",
         "protocol_port":80,"default_pool_id":"p-id","connection_limit":-1,"allowed_cidrs":null,
         "timeout_client_data":50000,"timeout_member_connect":5000,"timeout_member_data":50000,
+        "timeout_member_connect_set":false,
         "timeout_tcp_inspect":0,"admin_state_up":true,"tags":[],
         "loadbalancers":[{"id":"lb-id"}]}])"},
       {"pools", R"([{"id":"p-id","name":"80_pool","description":"","protocol":"TCP",
@@ -153,6 +154,22 @@ TEST(Manifest, AFieldThatIsTakenOutGoesBackToItsDefault) {
   EXPECT_THAT(
       requests(replaced(walkthrough, "            weight: 5\n", ""), state_of(walkthrough_lists())),
       ElementsAre(R"(PUT /v2/lbaas/pools/p-id/members/m2 {"member":{"weight":null}})"));
+}
+
+// The API shows 5000 for a listener without a connect timeout, too.
+TEST(Manifest, AConnectTimeoutThatIsTheDefaultIsExportedOnlyIfItWasSet) {
+  const auto wanted =
+      replaced(walkthrough, "        default_pool: 80_pool\n",
+               "        default_pool: 80_pool\n        timeout_member_connect: 5000\n");
+  EXPECT_THAT(
+      requests(wanted, state_of(walkthrough_lists())),
+      ElementsAre(R"(PUT /v2/lbaas/listeners/l-id {"listener":{"timeout_member_connect":5000}})"));
+  auto lists = walkthrough_lists();
+  lists.bodies["listeners"] = replaced(lists.bodies["listeners"], "_set\":false", "_set\":true");
+  EXPECT_EQ(write_manifest(without_ids(state_of(lists))), wanted);
+  EXPECT_THAT(
+      requests(walkthrough, state_of(lists)),
+      ElementsAre(R"(PUT /v2/lbaas/listeners/l-id {"listener":{"timeout_member_connect":null}})"));
 }
 
 TEST(Manifest, OnAnEmptySystemEverythingIsMadeAndRefersToWhatWasMadeBefore) {

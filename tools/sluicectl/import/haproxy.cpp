@@ -393,11 +393,8 @@ class Importer {
     set(listener, "idle_timeout", std::max<std::int64_t>(std::min(timeout, longest) / 1000, 1));
   }
 
-  // The API's default means that none was set.
   static void set_connect_timeout(Item& listener, std::int64_t milliseconds) {
-    constexpr std::int64_t none = 5000;
-    if (milliseconds == 0) return;
-    set(listener, "timeout_member_connect", milliseconds == none ? none + 1 : milliseconds);
+    if (milliseconds != 0) set(listener, "timeout_member_connect", milliseconds);
   }
 
   // A pool's members are all told of their clients, or none.

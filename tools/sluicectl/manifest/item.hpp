@@ -33,6 +33,7 @@ struct Field {
   boost::json::value fallback = nullptr;  // its value if the file says nothing
   bool mandatory = false;
   bool fixed = false;  // given at creation only: if the file says nothing, any value is right
+  std::string given_if = {};  // what the API shows counts only if this attribute is true there
 };
 
 // One kind of item.

@@ -22,10 +22,17 @@ std::string first_id(const json::object& object, std::string_view key) {
   return first.is_object() ? text_at(first.get_object(), "id") : std::string();
 }
 
+bool counts(const Field& field, const json::object& object) {
+  const auto* given = field.given_if.empty() ? nullptr : object.if_contains(field.given_if);
+  return !given || *given == true;
+}
+
 Item item_of(const Shape& shape, const json::object& object) {
   Item item{&shape, text_at(object, "id"), {}, 0, {}, {}};
-  for (const auto& field : shape.fields)
-    if (const auto* value = object.if_contains(field.name)) put(item, field, {*value, 0, {}});
+  for (const auto& field : shape.fields) {
+    const auto* value = object.if_contains(field.name);
+    if (value && counts(field, object)) put(item, field, {*value, 0, {}});
+  }
   return item;
 }
 

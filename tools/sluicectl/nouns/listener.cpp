@@ -42,8 +42,8 @@ const Resource& listener_resource() {
                "alpn_protocols",
                "tags"},
       .optional_rows = {"protocol_port_range", "new_connection_limit", "on_no_member",
-                        "syn_authentication", "idle_timeout", "udp_scheduling", "on_idle",
-                        "records", "provisioning_error"},
+                        "syn_authentication", "timeout_member_connect_set", "idle_timeout",
+                        "udp_scheduling", "on_idle", "records", "provisioning_error"},
       .columns = {"id", "default_pool_id", "name", "project_id", "protocol", "protocol_port",
                   "admin_state_up"}};
   return resource;
@@ -87,7 +87,7 @@ Options changeable() {
              "50000 is none"),
       option(Kind::integer, "timeout-member-connect", "MS",
              "for a member to answer a SYN or INIT; the client's next one then goes to another; "
-             "5000 is none"),
+             "without it, or with 0, as long as the client tries"),
       option(Kind::integer, "timeout-member-data", "MS", "the same of the member"),
       option(Kind::integer, "timeout-tcp-inspect", "MS", "accepted, without effect at layer 4"),
   };
@@ -107,7 +107,7 @@ Options defaults() {
           flag(Kind::flag_null, "on-idle", "forget"),
           flag(Kind::flag_null, "records", "recorded"),
           flag(Kind::flag_null, "timeout-client-data", "50000"),
-          flag(Kind::flag_null, "timeout-member-connect", "5000"),
+          flag(Kind::flag_null, "timeout-member-connect", "none (5000 is shown)"),
           flag(Kind::flag_null, "timeout-member-data", "50000"),
           flag(Kind::flag_null, "timeout-tcp-inspect", "0")};
 }

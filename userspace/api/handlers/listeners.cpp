@@ -19,6 +19,8 @@ void read_timeouts(Attributes& in, Listener& out) {
   }
   in.integer("timeout_client_data", out.timeout_client_data_ms, model::timeout_range_ms,
              defaults.timeout_client_data_ms);
+  if (in.contains("timeout_member_connect"))
+    out.connect_timeout_set = in.given("timeout_member_connect");
   in.integer("timeout_member_connect", out.timeout_member_connect_ms, model::timeout_range_ms,
              defaults.timeout_member_connect_ms);
   in.integer("timeout_member_data", out.timeout_member_data_ms, model::timeout_range_ms,

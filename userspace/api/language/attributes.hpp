@@ -54,6 +54,8 @@ class Attributes {
   bool creating() const { return purpose_ == Purpose::create; }
   // Says whether there is a value other than null.
   bool given(std::string_view name) const;
+  // Says whether the attribute is there, also as null.
+  bool contains(std::string_view name) const { return object_.contains(name); }
 
   void text(std::string_view name, std::string& target,
             std::size_t longest = model::max_text_length, std::string_view fallback = {});

@@ -178,6 +178,7 @@ json::object render(const View& view, const model::Listener& object) {
                   {"idle_timeout", or_null(object.idle_timeout_seconds)},
                   {"timeout_client_data", object.timeout_client_data_ms},
                   {"timeout_member_connect", object.timeout_member_connect_ms},
+                  {"timeout_member_connect_set", model::connect_timeout_counts(object)},
                   {"timeout_member_data", object.timeout_member_data_ms},
                   {"timeout_tcp_inspect", object.timeout_tcp_inspect_ms},
                   {"default_tls_container_ref", nullptr},
