@@ -7,6 +7,7 @@
 #include "bpf/connect.h"
 #include "bpf/ethernet.h"
 #include "bpf/expire.h"
+#include "bpf/expire_short.h"
 #include "bpf/fast_path.h"
 #include "bpf/icmp.h"
 #include "bpf/journey.h"
@@ -407,6 +408,14 @@ SEC("syscall")
 int flow_expire(struct sluice_flow_expire *request)
 {
 	flow_expire_some(request);
+	return 0;
+}
+
+/* Sweeps flows with short idle times; run by the controller, see struct sluice_flow_expire_short. */
+SEC("syscall")
+int flow_expire_short(struct sluice_flow_expire_short *request)
+{
+	flow_expire_short_some(request);
 	return 0;
 }
 

@@ -175,12 +175,14 @@ static inline int sluice_flow_is_replica(__u64 state)
 #define SLUICE_STATE_PASSED (0x3fULL << 57)
 #define SLUICE_STATE_LOCK (1ULL << 63) /* a flow is being inserted whose home this is */
 
-/* A tick is 2^n jiffies, near 8 seconds. That is fine enough for idle times from half a minute up, and coarse enough
- * that 11 bits reach beyond 4 hours and that a busy flow's cache line is written only once per tick. */
+/* A tick is 2^n jiffies, near 8 seconds. That is fine enough for idle times from a minute up, and coarse enough that 11
+ * bits reach beyond 4 hours and that a busy flow's cache line is written only once per tick. Shorter ones: see the marks
+ * below. */
 #define SLUICE_TICK_SECONDS 8
 
-/* Idle times in seconds after which a flow expires, up to three ticks later. A listener may have its own in place of
- * ESTABLISHED and UDP_REPLIED (`listener_idle`); a shorter one counts for UDP and CLOSING, too. */
+/* Idle times in seconds after which a flow expires, up to three ticks later, or 1.5 s with a listener's own of up to
+ * SLUICE_SHORT_IDLE_SECONDS. A listener may have its own in place of ESTABLISHED and UDP_REPLIED (`listener_idle`); a
+ * shorter one counts for UDP and CLOSING, too. */
 #define SLUICE_TIMEOUT_HALF_OPEN_SECONDS 60    /* longer than five SYN-ACK retransmissions (31 s) */
 #define SLUICE_TIMEOUT_ESTABLISHED_SECONDS 7440 /* RFC 5382 REQ-5: not less than 2 h 4 min */
 #define SLUICE_TIMEOUT_CLOSING_SECONDS 240     /* RFC 5382 REQ-5: transitory, one FIN seen */
@@ -220,13 +222,70 @@ static inline __u32 sluice_flow_laps(__u64 forward, __u64 reverse)
 	return (apart & SLUICE_STATE_SEEN_MASK) == SLUICE_LAP_APART ? sluice_flow_noted_laps(reverse) : 0;
 }
 
-/* Returns the age of the stamp. A packet that was stamped after `now` was read is not 4 hours old, so the top sixteenth
- * of the range counts as the future. */
+/* Marks tell short silences to a sixteenth of a tick, about half a second, and packets don't pay for them. The short sweep,
+ * `flow_expire_short`, replaces the stamp that a packet has left by a mark: the sixteenth in which it did so, modulo 128,
+ * as the low bits of a stamp that lies in the future. The next packet finds a stamp that isn't the present tick, and so
+ * stamps the slot. As long as the mark is there, nothing has come since. It means this for eight ticks, before whose end the
+ * short sweep makes a stamp of it again. The flows of listeners without a short idle time never have one.
+ *
+ * Builds that don't know marks take one for a packet that has just come, and so do we once no short sweep has run for long. */
+#define SLUICE_SHORT_IDLE_SECONDS 60 /* the longest that is told by marks; 50 with 300 jiffies a second */
+#define SLUICE_MARK_BITS 4           /* of a tick */
+#define SLUICE_MARK_SPAN 128U        /* sixteenths until marks repeat */
+#define SLUICE_MARK_LONGEST 120U     /* that they tell: 4 seconds are left for a sweep that is late */
+/* A mark lies so many ticks in the future when it is made, and up to SPAN more, and is eight ticks nearer at its end. */
+#define SLUICE_MARK_AHEAD 13U
+/* A stamp may be two ticks ahead of a clock that was read before. */
+#define SLUICE_STAMP_AHEAD 2U
+
+static inline __u64 sluice_flow_with_stamp(__u64 state, __u32 tick)
+{
+	return (state & SLUICE_STATE_CLEAR(SEEN)) | SLUICE_STATE_PUT(SEEN, tick);
+}
+
+/* Returns the state with a mark that says `sixteenth`, at most eight ticks before `now`, also in sixteenths. */
+static inline __u64 sluice_flow_with_mark(__u64 state, __u32 sixteenth, __u32 now)
+{
+	__u32 first = (now >> SLUICE_MARK_BITS) + SLUICE_MARK_AHEAD;
+
+	return sluice_flow_with_stamp(state, first + ((sixteenth - first) & (SLUICE_MARK_SPAN - 1)));
+}
+
+/* Says how many ticks the stamp lies in the future; 0: it does not. It is not 4 hours old, so the top sixteenth of the range
+ * counts as the future. */
+static inline __u32 sluice_flow_stamp_ahead(__u64 state, __u32 now)
+{
+	__u32 ticks = (SLUICE_STATE_GET(state, SEEN) - now) & SLUICE_STATE_SEEN_MASK;
+
+	return ticks > SLUICE_STATE_SEEN_MASK - SLUICE_STATE_SEEN_MASK / 16 * 15 ? 0 : ticks;
+}
+
+static inline int sluice_flow_is_marked(__u64 state, __u32 now)
+{
+	return sluice_flow_stamp_ahead(state, now) > SLUICE_STAMP_AHEAD;
+}
+
+/* Returns the age of the stamp or mark in ticks. A mark that is more than six ticks old is 0 until it is a stamp again, because
+ * it can't be told from one that was made after `now` was read. */
 static inline __u32 sluice_flow_stamp_age(__u64 state, __u32 now)
 {
-	__u32 ticks = (now - SLUICE_STATE_GET(state, SEEN)) & SLUICE_STATE_SEEN_MASK;
+	__u32 seen = SLUICE_STATE_GET(state, SEEN), ahead = sluice_flow_stamp_ahead(state, now), age;
 
-	return ticks > SLUICE_STATE_SEEN_MASK / 16 * 15 ? 0 : ticks;
+	if (!ahead)
+		return (now - seen) & SLUICE_STATE_SEEN_MASK;
+	age = (now - (seen >> SLUICE_MARK_BITS)) % (SLUICE_MARK_SPAN >> SLUICE_MARK_BITS);
+	return ahead > SLUICE_STAMP_AHEAD && age <= 6 ? age : 0;
+}
+
+/* Returns for how many sixteenths the slot has had no packet, at least. `now` is in sixteenths; so is a stamp's tick over when
+ * its last one is. */
+static inline __u32 sluice_flow_short_silence(__u64 state, __u32 now)
+{
+	__u32 tick = now >> SLUICE_MARK_BITS, age = sluice_flow_stamp_age(state, tick);
+
+	if (sluice_flow_is_marked(state, tick))
+		return (now - SLUICE_STATE_GET(state, SEEN)) % SLUICE_MARK_SPAN;
+	return age ? now - ((tick - age + 1) << SLUICE_MARK_BITS) + 1 : 0;
 }
 
 /* Returns for how many ticks both ends of a connection have been silent. */
@@ -365,6 +424,20 @@ struct sluice_flow_expire {
 	__u32 hz;        /* out: jiffies per second */
 };
 SLUICE_STATIC_ASSERT(sizeof(struct sluice_flow_expire) == 56);
+
+/* Argument and result of the `flow_expire_short` program (SEC("syscall"), run by sluiced several times a second while listeners
+ * have short idle times, or marks are left): a slice of a walk over one table, which marks the slots of such listeners' flows
+ * and ends those that were silent for long enough. Whoever runs it adds up what comes out until `first` is 0 again. */
+struct sluice_flow_expire_short {
+	__u32 family;    /* 4 or 6 */
+	__u32 slice_us;  /* in: a run ends after this time; 0: takes as long as it takes */
+	__u32 first;     /* the bucket that comes next; in: 0, then as it was left; out: 0 when the table is done */
+	__u32 marked;    /* out: slots with a mark: another sweep must follow */
+	__u32 expired;   /* out: connections removed */
+	__u32 over;      /* out: connections whose ends are reset from now on */
+	__u32 now_ticks; /* out: the clock that slots use */
+};
+SLUICE_STATIC_ASSERT(sizeof(struct sluice_flow_expire_short) == 28);
 
 /* Argument and result of the `flow_flush` program (SEC("syscall")): removes one connection. */
 struct sluice_flow_flush {

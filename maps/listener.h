@@ -96,7 +96,7 @@ struct sluice_ranges {
 SLUICE_STATIC_ASSERT(sizeof(struct sluice_ranges) == 1028);
 
 /* The controller writes `listener_idle` before the listener: seconds, by index; 0: the defaults of maps/flow.h. Only
- * the sweep and the slow path read it, so that an established connection's packets don't pay for it. Both read it
+ * the sweeps and the slow path read it, so that an established connection's packets don't pay for it. Both read it
  * each time, so a change affects existing connections, too. The longest time is limited by the flows' clock, whose
  * ticks have at least 6.8 seconds: one slot tells 15/16 of 2^11 ticks, less three ticks and a sweep; two slots tell 7
  * laps of 1536 ticks more (maps/flow.h). A connection with one slot only (dsr, ipip) ends after the shorter time in

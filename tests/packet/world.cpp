@@ -508,6 +508,36 @@ sluice_flow_expire World::expire() {
   return slice;
 }
 
+sluice_flow_expire_short World::expire_short() {
+  sluice_flow_expire_short all{};
+  for (const std::uint32_t family : {4U, 6U}) {
+    sluice_flow_expire_short sweep{};
+    sweep.family = family;
+    sweep.slice_us = 1;
+    do {
+      const auto ran = kernel::expire_short(loaded_->program().expire_short_fd(), sweep);
+      EXPECT_TRUE(ran) << ran.error().text();
+      if (!ran) return all;
+    } while (sweep.first != 0);
+    all.marked += sweep.marked;
+    all.expired += sweep.expired;
+    all.over += sweep.over;
+    tick_of_marks_ = sweep.now_ticks;
+  }
+  return all;
+}
+
+void World::make_marks_older(std::uint32_t sixteenths) {
+  // A mark may be eight ticks nearer than when it was made.
+  constexpr auto nearest = SLUICE_MARK_AHEAD - (SLUICE_MARK_SPAN >> SLUICE_MARK_BITS);
+  change_states([&](__u64& state) {
+    if (!sluice_flow_is_marked(state, tick_of_marks_)) return;
+    auto ahead = (SLUICE_STATE_GET(state, SEEN) - tick_of_marks_) & SLUICE_STATE_SEEN_MASK;
+    ahead += ahead < sixteenths + nearest ? SLUICE_MARK_SPAN - sixteenths : -sixteenths;
+    state = sluice_flow_with_stamp(state, static_cast<__u32>(tick_of_marks_ + ahead));
+  });
+}
+
 unsigned World::flush_all(int family) {
   unsigned flushed = 0;
   const auto flush = [&](std::uint32_t index, std::uint64_t state) {

@@ -143,6 +143,12 @@ class World : public ::testing::Test {
   sluice_flow_expire expire();
   // One slice of a sweep, which goes on where `slice` says.
   void expire_slice(sluice_flow_expire& slice);
+  // One short sweep over both tables.
+  sluice_flow_expire_short expire_short();
+  // Makes every slot that the last short sweep has marked look as if it were marked so much
+  // earlier.
+  void make_marks_older(std::uint32_t sixteenths);
+  std::uint32_t tick() const { return tick_of_marks_; }  // of the last short sweep
   // Runs flow_flush for every connection of this IP version; returns how many it has removed.
   unsigned flush_all(int family);
   // Runs flow_rehome once.
@@ -181,6 +187,7 @@ class World : public ::testing::Test {
   std::map<std::string, std::uint64_t> reason_counts();
   std::uint32_t index_of(const std::string& interface) const;
 
+  std::uint32_t tick_of_marks_ = 0;
   Loaded* loaded_ = nullptr;
   std::uint32_t received_ = 0;
 };

@@ -9,9 +9,13 @@
 namespace sluice::daemon {
 namespace {
 
-// A sweep of a table with 1 Mi connections takes about 80 ms, and no idle time is shorter than a
-// minute.
+// A sweep of a table with 1 Mi connections takes about 80 ms, and idle times of more than a minute
+// are counted in ticks of 8 seconds.
 constexpr auto between_expiry_sweeps = std::chrono::seconds(5);
+// A short idle time ends late by up to two of these and a second.
+constexpr auto between_short_sweeps = std::chrono::milliseconds(250);
+// In a large table short sweeps are rarer, so that they take at most this part of a CPU.
+constexpr int short_sweeps_share = 20;
 // A burst of connections makes a table's area the whole table, where every packet is slow.
 constexpr auto between_looks_at_the_tables = std::chrono::milliseconds(250);
 constexpr auto between_drift_checks = std::chrono::seconds(30);
@@ -29,6 +33,7 @@ Maintenance::Maintenance(boost::asio::io_context& loop, control::Controller& con
   every(between_looks_at_the_tables, [this] {
     if (controller_.data_plane().wants_sweep()) expire_flows();
   });
+  every(between_short_sweeps, [this] { expire_short(); });
   every(between_drift_checks, [this, after_drift_check] {
     repair_drift();
     after_drift_check();
@@ -67,6 +72,25 @@ void Maintenance::expire_flows() {
     if (!error.empty() && error != last_expiry_error_)
       spdlog::error("remove idle flows: {}", error);
     last_expiry_error_ = std::move(error);
+  });
+}
+
+void Maintenance::expire_short() {
+  const auto now = std::chrono::steady_clock::now();
+  if (short_sweeping_ || now < next_short_sweep_) return;
+  if (!controller_.data_plane().wants_short_sweep()) return;
+  short_sweeping_ = true;
+  controller_.data_plane().expire_short([this](const Result<control::ShortExpiryReport>& report) {
+    short_sweeping_ = false;
+    auto error = report ? std::string() : report.error().text();
+    if (report && report->unprobed) error = report->unprobed->text();
+    if (report) {
+      next_short_sweep_ =
+          std::chrono::steady_clock::now() + report->took * (short_sweeps_share - 1);
+    }
+    if (!error.empty() && error != last_short_error_)
+      spdlog::error("remove flows with short idle times: {}", error);
+    last_short_error_ = std::move(error);
   });
 }
 

@@ -4,6 +4,7 @@
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <list>
@@ -25,6 +26,7 @@ class Maintenance {
   void repeat(boost::asio::steady_timer& timer, std::chrono::microseconds interval,
               std::function<void()> work);
   void expire_flows();
+  void expire_short();
   void repair_drift();
   void look_at_the_store();
 
@@ -33,8 +35,9 @@ class Maintenance {
   std::list<boost::asio::steady_timer> timers_;
   std::uint64_t commits_seen_ = 0;
   bool store_hangs_ = false;
-  bool sweeping_ = false;
-  std::string last_expiry_error_;  // so that each error is logged once
+  bool sweeping_ = false, short_sweeping_ = false;
+  std::chrono::steady_clock::time_point next_short_sweep_{};
+  std::string last_expiry_error_, last_short_error_;  // so that each error is logged once
 };
 
 }  // namespace sluice::daemon

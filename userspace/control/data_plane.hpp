@@ -275,6 +275,14 @@ class DataPlane {
   // Runs a sweep there (Inspection::expire_flows), before what waits.
   virtual void expire_flows(std::function<void(Result<ExpiryReport>)> done) = 0;
 
+  // Says whether flows are to be watched more closely than by sweeps, because their listeners' idle
+  // times are short.
+  virtual bool wants_short_sweep() { return false; }
+  // Runs a short sweep there (Inspection::expire_short), before what waits.
+  virtual void expire_short(std::function<void(Result<ShortExpiryReport>)> done) {
+    done(ShortExpiryReport{});
+  }
+
   // The attached NICs of this network namespace.
   virtual Result<std::vector<AttachedInterface>> interfaces() = 0;
 

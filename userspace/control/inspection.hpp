@@ -5,6 +5,7 @@
 // them. DataPlane::inspect() leads there.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -27,6 +28,12 @@ struct ExpiryReport {
   std::optional<Error> unprobed = {};
 };
 
+struct ShortExpiryReport {
+  std::uint32_t expired = 0;           // removed by this sweep
+  std::chrono::nanoseconds took{};     // CPU time
+  std::optional<Error> unprobed = {};  // as above
+};
+
 // Ids of programs in the kernel, and the NICs that run the new one.
 struct Reloaded {
   std::uint32_t old_program = 0, new_program = 0;
@@ -40,6 +47,10 @@ class Inspection {
 
   // Removes idle flows (one sweep), and ends captures and rehearsals that nobody uses any more.
   virtual Result<ExpiryReport> expire_flows() = 0;
+
+  // Removes flows of listeners with short idle times that were silent for so long (one short
+  // sweep).
+  virtual Result<ShortExpiryReport> expire_short() { return ShortExpiryReport{}; }
 
   // Live connections that match the filter, at most `limit`, in no order.
   virtual Result<std::vector<Flow>> flows(const FlowFilter&, std::size_t /*limit*/) {

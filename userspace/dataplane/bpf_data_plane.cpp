@@ -70,6 +70,9 @@ Result<void> DataPlaneOverMaps::recover_listener(const control::ListenerKey& key
                 fmt::format("a listener map names listener index {}", listener.index),
                 "it was written by another version of Sluice");
   }
+  const auto idle = listener_idle_.lookup(listener.index);
+  if (!idle) return tl::unexpected(idle.error());
+  note_idle_time(listener.index, idle->value_or(0));
   const auto id = from_map(listener.id);
   listener_indices_.adopt(listener.index, id);
   note_entry(key, id);

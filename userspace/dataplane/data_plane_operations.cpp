@@ -222,6 +222,7 @@ Result<void> DataPlaneOverMaps::release_listener_if_unused(const Uuid& listener)
   if (entries_of_listener_.contains(listener)) return {};
   const auto index = listener_indices_.find(listener);
   if (!index) return {};
+  short_listeners_.erase(*index);
   // The index may soon belong to another listener.
   auto cleared = allowed_sources_.remove_others(*index, {});
   for (const bool ipv6 : {false, true}) {
@@ -229,6 +230,15 @@ Result<void> DataPlaneOverMaps::release_listener_if_unused(const Uuid& listener)
   }
   listener_indices_.release(listener);
   return cleared;
+}
+
+void DataPlaneOverMaps::note_idle_time(std::uint32_t index, std::uint32_t word) {
+  const auto seconds = SLUICE_IDLE_SECONDS(word);
+  if (seconds != 0 && seconds <= SLUICE_SHORT_IDLE_SECONDS) {
+    short_listeners_.insert(index);
+  } else {
+    short_listeners_.erase(index);
+  }
 }
 
 Result<void> DataPlaneOverMaps::write_listener(const control::ListenerKey& key,
@@ -269,6 +279,7 @@ Result<void> DataPlaneOverMaps::run(const control::PutListener& put) {
   auto written = allowed_sources_.add(*index, put.entry.allowed_cidrs);
   if (written) written = listener_ranges_.set(put.key, *index, put.entry.last_port);
   if (written) written = listener_idle_.put(*index, idle_word(put.entry));
+  if (written) note_idle_time(*index, idle_word(put.entry));
   if (written) written = write_recorded(*index, put.entry.recorded);
   // The listener's flag says that there are some.
   if (written && !put.entry.snat_addresses.empty()) written = set_sources(*index, put);

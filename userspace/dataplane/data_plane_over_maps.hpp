@@ -84,6 +84,10 @@ class DataPlaneOverMaps : public BpfDataPlane {
   bool inspect(control::Inspecting work, const control::Asker& asker) override;
   bool wants_sweep() override { return inspection_->wants_sweep(); }
   void expire_flows(std::function<void(Result<control::ExpiryReport>)> done) override;
+  bool wants_short_sweep() override {
+    return !short_listeners_.empty() || inspection_->flows_are_marked();
+  }
+  void expire_short(std::function<void(Result<control::ShortExpiryReport>)> done) override;
   void reload(std::function<void(Result<control::Reloaded>)> done) override;
   Result<std::vector<control::AttachedInterface>> interfaces() override;
 
@@ -150,6 +154,8 @@ class DataPlaneOverMaps : public BpfDataPlane {
   // Notes the entry's listener (nil: none) and returns the previous one.
   Uuid note_entry(const control::ListenerKey& key, const Uuid& listener);
   Result<void> release_listener_if_unused(const Uuid& listener);
+  // Keeps short_listeners_, given a listener's word in `listener_idle`.
+  void note_idle_time(std::uint32_t index, std::uint32_t word);
   Result<Ring> ring_elements(const control::PutPool& put) const;
   static int keep_request(void* self, void* data, std::size_t size);
   static int keep_suspicion(void* self, void* data, std::size_t size);
@@ -198,6 +204,7 @@ class DataPlaneOverMaps : public BpfDataPlane {
   std::uint32_t record_one_of_ = 0;
   std::map<control::ListenerKey, Uuid> listener_of_entry_;
   std::map<Uuid, std::size_t> entries_of_listener_;  // their number; absent: none
+  std::set<std::uint32_t> short_listeners_;          // indices of those with a short idle time
 
   std::unique_ptr<ring_buffer, CloseRingBuffer> notices_;
   Notices taken_;

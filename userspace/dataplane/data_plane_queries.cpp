@@ -138,6 +138,13 @@ void DataPlaneOverMaps::expire_flows(std::function<void(Result<control::ExpiryRe
   });
 }
 
+void DataPlaneOverMaps::expire_short(std::function<void(Result<control::ShortExpiryReport>)> done) {
+  if (lane_ == nullptr) return done(inspection_->expire_short());
+  lane_->go_first([done = std::move(done), inspection = inspection_] {
+    return [done, report = inspection->expire_short()] { done(report); };
+  });
+}
+
 void DataPlaneOverMaps::reload(std::function<void(Result<control::Reloaded>)> done) {
   if (lane_ == nullptr) return done(inspection_->reload());
   lane_->go_first([done = std::move(done), inspection = inspection_] {

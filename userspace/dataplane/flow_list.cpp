@@ -47,9 +47,7 @@ class TickClock {
   explicit TickClock(std::uint32_t now) : now_(now), seconds_(kernel::tick_seconds()) {}
 
   std::chrono::seconds since(std::uint64_t state) const {
-    const auto ticks = (now_ - SLUICE_STATE_GET(state, SEEN)) & SLUICE_STATE_SEEN_MASK;
-    // The slot was stamped after `now` was read.
-    if (ticks > SLUICE_STATE_SEEN_MASK / 16 * 15) return std::chrono::seconds(0);
+    const auto ticks = sluice_flow_stamp_age(state, now_);
     return std::chrono::seconds(static_cast<std::int64_t>(static_cast<double>(ticks) * seconds_));
   }
 

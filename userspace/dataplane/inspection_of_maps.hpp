@@ -34,6 +34,7 @@ class InspectionOfMaps final : public control::Inspection {
       : shared_program_(std::move(program)), pins_(std::move(pins)) {}
 
   Result<control::ExpiryReport> expire_flows() override;
+  Result<control::ShortExpiryReport> expire_short() override;
   Result<control::Reloaded> reload() override;
   Result<std::vector<control::Flow>> flows(const control::FlowFilter& filter,
                                            std::size_t limit) override;
@@ -45,6 +46,9 @@ class InspectionOfMaps final : public control::Inspection {
 
   // Says whether the flow tables want a sweep soon. Any thread may call it.
   bool wants_sweep() const { return areas_.is_changed(program_); }
+  // Says whether flows may have marks, which only short sweeps take away again: those of listeners
+  // that had a short idle time, or that were there before us. Any thread may call it.
+  bool flows_are_marked() const { return flows_are_marked_; }
   // Makes what is under way fail soon. Any thread may call it.
   void give_up() { given_up_ = true; }
 
@@ -70,6 +74,7 @@ class InspectionOfMaps final : public control::Inspection {
   EndProber prober_;
   std::unique_ptr<Capture> capture_;
   std::atomic<bool> given_up_ = false;
+  std::atomic<bool> flows_are_marked_ = true;
   std::atomic<Connections> connections_;
   std::atomic<bool> swept_ = false;
 };

@@ -141,8 +141,8 @@ Result<void> Object::reuse_configuration(const Program& program) {
 }
 
 void Object::leave_out_requests() {
-  for (auto* program : {expire_program(), flush_program(), rehome_program(), walk_program(),
-                        put_program(), replicas_program()})
+  for (auto* program : {expire_program(), expire_short_program(), flush_program(), rehome_program(),
+                        walk_program(), put_program(), replicas_program()})
     bpf_program__set_autoload(program, false);
 }
 
@@ -195,6 +195,9 @@ bpf_program* Object::xdp_program() const {
 }
 bpf_program* Object::expire_program() const {
   return skeleton_->progs.flow_expire;
+}
+bpf_program* Object::expire_short_program() const {
+  return skeleton_->progs.flow_expire_short;
 }
 bpf_program* Object::flush_program() const {
   return skeleton_->progs.flow_flush;

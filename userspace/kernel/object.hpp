@@ -61,6 +61,7 @@ class Object {
   bpf_map* find_map(std::string_view name) const;
   bpf_program* xdp_program() const;
   bpf_program* expire_program() const;
+  bpf_program* expire_short_program() const;
   bpf_program* flush_program() const;
   bpf_program* rehome_program() const;
   bpf_program* walk_program() const;

@@ -282,6 +282,10 @@ Result<void> Program::move_flows(sluice_flow_move& request) const {
   return run_request(move_.get(), "flow_move", request);
 }
 
+Result<void> expire_short(int program_fd, sluice_flow_expire_short& request) {
+  return run_request(program_fd, "flow_expire_short", request);
+}
+
 Result<void> rehome_flows(int program_fd, sluice_flow_rehome& request) {
   return run_request(program_fd, "flow_rehome", request);
 }
@@ -354,7 +358,8 @@ Result<Program> Program::open_pinned(const std::filesystem::path& pin_directory,
     if (!opened) return tl::unexpected(std::move(opened.error()));
     *fd = std::move(*opened);
   }
-  for (auto [fd, name] : {std::pair{&program.rehome_, "flow_rehome"},
+  for (auto [fd, name] : {std::pair{&program.expire_short_, "flow_expire_short"},
+                          {&program.rehome_, "flow_rehome"},
                           {&program.walk_, "flow_walk"},
                           {&program.put_, "flow_put"},
                           {&program.replicas_, "flow_replicas"}}) {
@@ -400,6 +405,7 @@ void Program::take_programs(const Object& object) {
   xdp_ = duplicate(bpf_program__fd(object.xdp_program()));
   expire_ = duplicate(bpf_program__fd(object.expire_program()));
   flush_ = duplicate(bpf_program__fd(object.flush_program()));
+  expire_short_ = duplicate(bpf_program__fd(object.expire_short_program()));
   rehome_ = duplicate(bpf_program__fd(object.rehome_program()));
   walk_ = duplicate(bpf_program__fd(object.walk_program()));
   put_ = duplicate(bpf_program__fd(object.put_program()));
@@ -409,7 +415,8 @@ void Program::take_programs(const Object& object) {
 std::vector<Program::Named> Program::programs() const {
   std::vector<Named> all{
       {xdp_fd(), "sluice_xdp"}, {expire_fd(), "flow_expire"}, {flush_fd(), "flow_flush"}};
-  for (const auto& later : {Named{rehome_fd(), "flow_rehome"},
+  for (const auto& later : {Named{expire_short_fd(), "flow_expire_short"},
+                            {rehome_fd(), "flow_rehome"},
                             {walk_fd(), "flow_walk"},
                             {put_fd(), "flow_put"},
                             {replicas_fd(), "flow_replicas"}}) {

@@ -18,6 +18,7 @@
 struct sluice_flow_table;
 struct sluice_flow_move;
 struct sluice_flow_expire;
+struct sluice_flow_expire_short;
 struct sluice_flow_rehome;
 struct sluice_flow_batch;
 
@@ -95,6 +96,7 @@ class Program {
   int expire_fd() const { return expire_.get(); }
   int flush_fd() const { return flush_.get(); }
   // -1: pinned by a version that did not have the program.
+  int expire_short_fd() const { return expire_short_.get(); }
   int rehome_fd() const { return rehome_.get(); }
   int walk_fd() const { return walk_.get(); }
   int put_fd() const { return put_.get(); }
@@ -126,6 +128,7 @@ class Program {
 
   UniqueFd xdp_;
   UniqueFd expire_;
+  UniqueFd expire_short_;
   UniqueFd flush_;
   UniqueFd rehome_;
   UniqueFd walk_;
@@ -135,6 +138,8 @@ class Program {
   std::map<std::string, UniqueFd, std::less<>> maps_;
 };
 
+// Runs flow_expire_short once, as `request` says (maps/flow.h).
+Result<void> expire_short(int program_fd, sluice_flow_expire_short& request);
 // Runs flow_rehome once, as `request` says (maps/flow.h).
 Result<void> rehome_flows(int program_fd, sluice_flow_rehome& request);
 // Runs flow_expire once: one slice of a sweep (maps/flow.h).

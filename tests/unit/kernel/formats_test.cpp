@@ -49,6 +49,37 @@ TEST(Formats, TheStateOfAFlowIsTheseBits) {
   EXPECT_FALSE(SLUICE_STATE_IS_FREE(SLUICE_STATE_PUT(PROTOCOL, SLUICE_FLOW_SCTP)));
 }
 
+TEST(Formats, AMarkIsTheSixteenthInWhichItWasMadeInAStampThatLiesInTheFuture) {
+  constexpr std::uint32_t now = 100 * 16 + 5;
+  const auto marked = sluice_flow_with_mark(open_tcp, now, now);
+  EXPECT_EQ(SLUICE_STATE_GET(marked, SEEN), 197U);
+  EXPECT_EQ(marked & SLUICE_STATE_CLEAR(SEEN), open_tcp & SLUICE_STATE_CLEAR(SEEN));
+  EXPECT_FALSE(sluice_flow_is_marked(open_tcp, 100));
+  EXPECT_EQ(sluice_flow_stamp_age(marked, 99), 0U) << "a clock that was read before";
+}
+
+TEST(Formats, AMarkOfAnySixteenthTellsForEightTicksHowLongItHasBeenThere) {
+  for (std::uint32_t made = 0; made < 16 * 4096; made++) {
+    const auto state = sluice_flow_with_mark(open_tcp, made, made);
+    for (const std::uint32_t passed : {0U, 1U, 15U, 16U, 17U, 100U, 120U, 127U}) {
+      const auto now = made + passed, tick = now / 16;
+      ASSERT_TRUE(sluice_flow_is_marked(state, tick)) << made << " " << passed;
+      ASSERT_EQ(sluice_flow_short_silence(state, now), passed) << made;
+      const auto ticks = tick - made / 16;
+      ASSERT_EQ(sluice_flow_stamp_age(state, tick), ticks < 7 ? ticks : 0U)
+          << made << " " << passed;
+      ASSERT_EQ(sluice_flow_stamp_age(state, made / 16 - 1), 0U) << made << ": of the future";
+    }
+  }
+}
+
+TEST(Formats, AStampTellsInSixteenthsHowLongItsTickHasBeenOver) {
+  EXPECT_EQ(sluice_flow_short_silence(open_tcp, 100 * 16 + 15), 0U);
+  EXPECT_EQ(sluice_flow_short_silence(open_tcp, 101 * 16), 1U);
+  EXPECT_EQ(sluice_flow_short_silence(open_tcp, 105 * 16 + 3), 4 * 16 + 4U);
+  EXPECT_EQ(sluice_flow_short_silence(open_tcp, 98 * 16), 0U) << "a clock that was read before";
+}
+
 TEST(Formats, AnIPv4SlotIsTheseBytes) {
   sluice_flow4 slot{};
   slot.source = ip("203.0.0.5").ipv4;
