@@ -58,6 +58,23 @@ TEST_F(NodeTest, a_drain_is_desired_state_until_it_is_ended) {
   EXPECT_TRUE(controller().model().drained_nodes.empty());
 }
 
+TEST_F(NodeTest, one_that_was_drained_while_it_was_away_announces_nothing_when_it_comes_back) {
+  std::string lacks = "the fleet's state";
+  boost::asio::io_context loop;
+  control::VipRoutes routes(loop, controller(), std::move(*network::Routes::open()),
+                            {.node = "lb1", .interfaces = {}},
+                            {.somebody_changes = [] { return false; },
+                             .note = [](const std::string&) {},
+                             .lacks = [&] { return lacks; }});
+  EXPECT_EQ(routes.announcing().state, "JOINING");
+  EXPECT_EQ(routes.announcing().reason, "waits for the fleet's state");
+  // Another node has drained it, which comes with the fleet's state.
+  ASSERT_EQ(send_to_announcer("PUT", R"({"node": {"drained": true}})").status, 200U);
+  lacks.clear();
+  loop.run_for(std::chrono::milliseconds(200));
+  EXPECT_EQ(routes.announcing().state, "DRAINED");
+}
+
 TEST_F(NodeTest, other_attributes_are_refused) {
   EXPECT_EQ(send_to_announcer("PUT", R"({"node": {"drained": "maybe"}})").status, 400U);
   EXPECT_EQ(send_to_announcer("PUT", R"({"node": {"name": "x"}})").status, 400U);
