@@ -191,26 +191,24 @@ static long short_sweep_bucket6(__u32 number, struct short_sweep *s)
 }
 
 /* If the area changes meanwhile, the flows that this sweep has missed are the next one's. */
-static __always_inline void short_sweep_some(int family, struct sluice_flow_expire_short *request)
+static __always_inline void short_sweep_some(int family, struct sluice_flow_expire_short *r)
 {
-	struct sluice_flow_expire_short r = *request;
-	__u32 buckets = buckets_in_use(family, flow_area(family)), left = r.first < buckets ? buckets - r.first : 0;
+	__u32 buckets = buckets_in_use(family, flow_area(family)), left = r->first < buckets ? buckets - r->first : 0;
 	struct short_sweep s = {
-		.until = r.slice_us ? bpf_ktime_get_ns() + r.slice_us * 1000ULL : ~0ULL,
+		.until = r->slice_us ? bpf_ktime_get_ns() + r->slice_us * 1000ULL : ~0ULL,
 		.now = clock_sixteenths(),
-		.first = r.first,
+		.first = r->first,
 	};
 	long done;
 
 	if (left > SWEEP_MOST_BUCKETS)
 		left = SWEEP_MOST_BUCKETS;
 	done = family == FAMILY4 ? bpf_loop(left, short_sweep_bucket4, &s, 0) : bpf_loop(left, short_sweep_bucket6, &s, 0);
-	r.first = done > 0 && r.first + done < buckets ? r.first + done : 0;
-	r.marked += s.marked;
-	r.expired += s.expired;
-	r.over += s.over;
-	r.now_ticks = clock_ticks();
-	*request = r;
+	r->first = done > 0 && r->first + done < buckets ? r->first + done : 0;
+	r->marked += s.marked;
+	r->expired += s.expired;
+	r->over += s.over;
+	r->now_ticks = clock_ticks();
 }
 
 /* While flows are moved to other tables nothing is removed, and marks wait. */
