@@ -116,7 +116,7 @@ TEST_F(QuotaTest, what_the_data_plane_has_no_room_for_is_refused_and_never_an_er
   EXPECT_EQ(
       refusal(post("/v2/lbaas/loadbalancers", R"({"loadbalancer": {"vip_address": "10.0.0.18"}})")),
       "403 Quota has been met for resources: Load Balancer (the data plane has room for 2 "
-      "VIPs and floating IPs)");
+      "VIPs, floating IPs and SNAT addresses)");
   // If an upgrade has left less room, existing objects can still be changed and removed.
   data_plane_.can.room.vips = 1;
   EXPECT_EQ(put("/v2/lbaas/loadbalancers/" + second, R"({"loadbalancer": {"name": "x"}})").status,
