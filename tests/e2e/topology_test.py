@@ -20,12 +20,12 @@ class SameNic(support.LabTest):
 
     def members_see_snat_addresses_in_its_place(self):
         lab, sources = self.lab, ["10.0.0.18", "10.0.0.19"]
-        balancer = ("loadbalancer", "set", "lb_test_1")
+        balancer = ("loadbalancer", "set", "lb")
         refused = lab.ctl(*balancer, "--snat-address", "10.0.0.1", check=False)
         self.assertEqual(1, refused.returncode)
         self.assertIn("10.0.0.1 is the gateway", refused.stderr)
         lab.ctl(*balancer, *(word for source in sources for word in ("--snat-address", source)))
-        self.assertEqual(sources, lab.value("loadbalancer", "show", "lb_test_1", "snat_addresses").splitlines())
+        self.assertEqual(sources, lab.value("loadbalancer", "show", "lb", "snat_addresses").splitlines())
         self.assertEqual(set(sources), {lab.client_as_seen_by_member() for _ in range(20)})
         explained = json.loads(lab.ctl("explain", "--from", f"{CLIENT}:50514", "--to", f"{VIP}:80", "-f", "json").stdout)
         self.assertIn(explained["source"].rpartition(":")[0], sources)
@@ -37,7 +37,7 @@ class SameNic(support.LabTest):
         # Open connections keep the address that is taken away, new ones have the VIP again.
         held = lab.start_client("echo", VIP, 80, 4)
         lab.wait_for_connections(4)
-        lab.ctl("loadbalancer", "unset", "--snat-addresses", "lb_test_1")
+        lab.ctl("loadbalancer", "unset", "--snat-addresses", "lb")
         self.assertEqual(VIP, lab.client_as_seen_by_member())
         self.assertEqual([], lab.finish_client(held)["broken"])
 
