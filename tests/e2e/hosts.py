@@ -1,6 +1,7 @@
 """Hosts on one switch, each a network namespace, for tests of several nodes that have Sluice of their own. (Tests of one
 node use the lab of support.py.)"""
 
+import atexit
 import os
 import pathlib
 import shutil
@@ -25,9 +26,10 @@ class HostsTest(unittest.TestCase):
 
     def make_hosts(self):
         self.prefix = f"e2e-{os.getpid()}-{self.SUBJECT}"
-        self.directory = pathlib.Path(tempfile.mkdtemp(prefix=f"sluice-{self.SUBJECT}-", dir="/run"))
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix=f"sluice-{self.prefix}-", dir="/run"))
         self.processes = {}
         self.addCleanup(self.remove_hosts)
+        atexit.register(self.remove_hosts)  # Ctrl-C ends a test without its clean-up
         for host in (self.SWITCH, *self.NODES):
             subprocess.run(["ip", "netns", "add", f"{self.prefix}-{host}"], check=True)
             self.run_on(host, "sysctl", "-qw", "net.ipv6.conf.all.accept_dad=0", "net.ipv6.conf.default.accept_dad=0")
@@ -41,6 +43,7 @@ class HostsTest(unittest.TestCase):
             self.run_on(host, "ip", "link", "set", "eth0", "up")
 
     def remove_hosts(self):
+        atexit.unregister(self.remove_hosts)
         for name, process in self.processes.items():
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM if name.startswith(self.GENTLY) else signal.SIGKILL)

@@ -7,6 +7,7 @@ the time limit.
 
 import atexit
 import bisect
+import contextlib
 import glob
 import json
 import os
@@ -83,7 +84,9 @@ def wait_for(condition, seconds, what):
 
 
 def has_failed(test):
-    """Says whether this test has failed so far: for its clean-up, which runs after it."""
+    """Says whether this test has failed so far: for its clean-up, which runs after it. One that was interrupted has not."""
+    if test._outcome is None:
+        return False
     result = test._outcome.result
     return any(one is test for one, _ in result.failures + result.errors)
 
@@ -437,6 +440,20 @@ def remove_stale_labs():
             subprocess.run([ROOT / "scripts/lab", "down", "--name", name], check=False)
 
 
+def remove_stale_hosts():
+    """Does so for the hosts of hosts.py. What still runs there was started by such a test."""
+    ended = lambda path: (of := re.match(r"(?:sluice-)?e2e-(\d+)-", path.name)) and not os.path.exists(f"/proc/{of[1]}")
+    for host in filter(ended, pathlib.Path("/run/netns").glob("e2e-*")):
+        found = subprocess.run(["ip", "netns", "pids", host.name], capture_output=True, text=True, check=False)
+        for process in map(int, found.stdout.split()):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+        subprocess.run(["ip", "netns", "del", host.name], check=False)
+    for place in ("/sys/fs/bpf", "/run"):
+        for directory in filter(ended, pathlib.Path(place).glob("sluice-e2e-*")):
+            shutil.rmtree(directory, ignore_errors=True)
+
+
 def _take_down_labs():
     for lab in list(Lab.live):
         try:
@@ -473,4 +490,5 @@ def main():
     signal.signal(signal.SIGALRM, _time_is_up)
     signal.alarm(int(os.environ.get("SLUICE_TEST_SECONDS", "1740")))
     remove_stale_labs()
+    remove_stale_hosts()
     unittest.main(verbosity=2)
