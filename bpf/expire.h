@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* The sweep, in slices: removes idle connections, UDP flows of members that are down, removed or silent, and next hops that no flow
- * names any more. It clears the next hop of flows whose member is given up; their packets then take the slow path, where
- * they are reset. While flows are moved it removes nothing.
+/* The sweep, in slices: removes idle connections, UDP flows of members that are down, removed or silent, and next hops
+ * that no flow names any more. It clears the next hop of flows whose member is given up; their packets then take the
+ * slow path, where they are reset. While flows are moved it removes nothing.
  *
  * flow_flush removes a single connection by request. Both run in a process's context, hold no lock of the table and
  * can be interrupted by packets at any place. */
@@ -307,19 +307,34 @@ static __always_inline long sweep_bucket(int family, __u32 number, struct sweep 
 	return 0;
 }
 
-static __always_inline bool slice_is_over(__u32 number, const struct sweep *s)
+/* `until` is in bpf_ktime_get_ns(). */
+static __always_inline bool slice_is_over(__u32 number, __u64 until)
 {
-	return number % SWEEP_BUCKETS_BETWEEN_LOOKS == SWEEP_BUCKETS_BETWEEN_LOOKS - 1 && bpf_ktime_get_ns() >= s->until;
+	return number % SWEEP_BUCKETS_BETWEEN_LOOKS == SWEEP_BUCKETS_BETWEEN_LOOKS - 1 && bpf_ktime_get_ns() >= until;
+}
+
+/* When a slice ends that may take so long; 0: as long as it takes. */
+static __always_inline __u64 slice_end(__u32 slice_us)
+{
+	return slice_us ? bpf_ktime_get_ns() + slice_us * 1000ULL : ~0ULL;
+}
+
+/* Of so many buckets, those that a slice may have from this one on. */
+static __always_inline __u32 slice_buckets(__u32 first, __u32 buckets)
+{
+	__u32 left = first < buckets ? buckets - first : 0;
+
+	return left > SWEEP_MOST_BUCKETS ? SWEEP_MOST_BUCKETS : left;
 }
 
 static long sweep_bucket4(__u32 number, struct sweep *s)
 {
-	return sweep_bucket(FAMILY4, s->first + number, s) || slice_is_over(number, s);
+	return sweep_bucket(FAMILY4, s->first + number, s) || slice_is_over(number, s->until);
 }
 
 static long sweep_bucket6(__u32 number, struct sweep *s)
 {
-	return sweep_bucket(FAMILY6, s->first + number, s) || slice_is_over(number, s);
+	return sweep_bucket(FAMILY6, s->first + number, s) || slice_is_over(number, s->until);
 }
 
 static long sweep_member(__u32 index, struct sweep *s)
@@ -357,9 +372,7 @@ static __always_inline bool sweep_table(int family, struct sweep *s, struct slui
 	if (!r->next)
 		r->area = area;
 	s->first = r->next;
-	left = r->next < buckets ? buckets - r->next : 0;
-	if (left > SWEEP_MOST_BUCKETS)
-		left = SWEEP_MOST_BUCKETS;
+	left = slice_buckets(r->next, buckets);
 	done = family == FAMILY4 ? bpf_loop(left, sweep_bucket4, s, 0) : bpf_loop(left, sweep_bucket6, s, 0);
 	/* Flows may have moved to where this sweep has been. */
 	if (flow_area(family) != r->area)
@@ -414,7 +427,7 @@ static __always_inline void flow_expire_some(struct sluice_flow_expire *r)
 		.now_jiffies = clock_jiffies(),
 		.turn = r->turn,
 		.refresh = r->refresh,
-		.until = r->slice_us ? bpf_ktime_get_ns() + r->slice_us * 1000ULL : ~0ULL,
+		.until = slice_end(r->slice_us),
 	};
 
 	if (r->stage == SLUICE_SWEEP_BEGINS) {

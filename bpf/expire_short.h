@@ -175,34 +175,27 @@ static __always_inline long short_sweep_bucket(int family, __u32 number, struct 
 	return 0;
 }
 
-static __always_inline bool short_slice_is_over(__u32 number, const struct short_sweep *s)
-{
-	return number % SWEEP_BUCKETS_BETWEEN_LOOKS == SWEEP_BUCKETS_BETWEEN_LOOKS - 1 && bpf_ktime_get_ns() >= s->until;
-}
-
 static long short_sweep_bucket4(__u32 number, struct short_sweep *s)
 {
-	return short_sweep_bucket(FAMILY4, s->first + number, s) || short_slice_is_over(number, s);
+	return short_sweep_bucket(FAMILY4, s->first + number, s) || slice_is_over(number, s->until);
 }
 
 static long short_sweep_bucket6(__u32 number, struct short_sweep *s)
 {
-	return short_sweep_bucket(FAMILY6, s->first + number, s) || short_slice_is_over(number, s);
+	return short_sweep_bucket(FAMILY6, s->first + number, s) || slice_is_over(number, s->until);
 }
 
 /* If the area changes meanwhile, the flows that this sweep has missed are the next one's. */
 static __always_inline void short_sweep_some(int family, struct sluice_flow_expire_short *r)
 {
-	__u32 buckets = buckets_in_use(family, flow_area(family)), left = r->first < buckets ? buckets - r->first : 0;
+	__u32 buckets = buckets_in_use(family, flow_area(family)), left = slice_buckets(r->first, buckets);
 	struct short_sweep s = {
-		.until = r->slice_us ? bpf_ktime_get_ns() + r->slice_us * 1000ULL : ~0ULL,
+		.until = slice_end(r->slice_us),
 		.now = clock_sixteenths(),
 		.first = r->first,
 	};
 	long done;
 
-	if (left > SWEEP_MOST_BUCKETS)
-		left = SWEEP_MOST_BUCKETS;
 	done = family == FAMILY4 ? bpf_loop(left, short_sweep_bucket4, &s, 0) : bpf_loop(left, short_sweep_bucket6, &s, 0);
 	r->first = done > 0 && r->first + done < buckets ? r->first + done : 0;
 	r->marked += s.marked;

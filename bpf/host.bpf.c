@@ -142,6 +142,7 @@ static __always_inline int lead_to_member(int family, struct bpf_sock_addr *ctx,
 	const struct sluice_listener *listener;
 	const struct sluice_member *member;
 	__u32 index = SLUICE_NO_INDEX;
+	bool is_new;
 
 	if (ctx->protocol != IPPROTO_TCP && ctx->protocol != IPPROTO_UDP)
 		return MAY_GO_ON;
@@ -154,7 +155,8 @@ static __always_inline int lead_to_member(int family, struct bpf_sock_addr *ctx,
 	socket = socket_with(ctx, &t.destination, t.destination_port);
 	if (is_datagram)
 		index = member_of_socket(&socket);
-	if (index == SLUICE_NO_INDEX) {
+	is_new = index == SLUICE_NO_INDEX;
+	if (is_new) {
 		t.source_port = bpf_get_prandom_u32();
 		index = choose_for_host(listener->pool, &t);
 		if (index < MEMBERS_FULL)
@@ -163,7 +165,7 @@ static __always_inline int lead_to_member(int family, struct bpf_sock_addr *ctx,
 	member = index < MEMBERS_FULL ? bpf_map_lookup_elem(&members, &index) : NULL;
 	if (!member || member->flags & SLUICE_MEMBER_PROXY || !!(member->flags & SLUICE_MEMBER_IPV6) != (family == FAMILY6))
 		return refuse();
-	if (is_datagram) {
+	if (is_datagram && is_new) {
 		struct sluice_host_member mine = {.index = index, .id = half_of_id(member)};
 
 		bpf_map_update_elem(&host_members, &socket, &mine, BPF_ANY);

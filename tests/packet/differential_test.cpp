@@ -7,7 +7,6 @@
 #include <bpf/bpf.h>
 #include <fmt/format.h>
 #include <linux/bpf.h>
-#include <sys/mman.h>
 
 #include <algorithm>
 #include <chrono>
@@ -17,9 +16,9 @@
 #include <optional>
 #include <set>
 
-#include "maps/proof.h"
 #include "maps/reasons.h"
 #include "packet/traffic.hpp"
+#include "packet/whole_map.hpp"
 #include "reference/generator.hpp"
 
 namespace sluice::test {
@@ -452,15 +451,8 @@ void Differential::SetUp() {
 
 // Forgets what clients have proven in sequences before.
 void Differential::forget_authentication() {
-  sluice_source source{};
-  while (bpf_map_get_next_key(map("proven_sources"), nullptr, &source) == 0)
-    ASSERT_EQ(bpf_map_delete_elem(map("proven_sources"), &source), 0);
-  constexpr std::size_t bytes = SLUICE_PROOFS / 2 * sizeof(sluice_proofs);
-  void* const memory =
-      mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, map("proof_numbers"), 0);
-  ASSERT_NE(memory, MAP_FAILED);
-  std::memset(memory, 0, bytes);
-  munmap(memory, bytes);
+  empty_hash(map("proven_sources"));
+  clear_array(map("proof_numbers"));
 }
 
 void Differential::start_again() {

@@ -7,6 +7,7 @@
 
 #include "maps/proxy.h"
 #include "packet/traffic.hpp"
+#include "packet/whole_map.hpp"
 
 namespace sluice::test {
 namespace {
@@ -124,11 +125,7 @@ class Proxy : public BothFamilies {
       key = next;
     return count;
   }
-  void forget_pending() {
-    sluice_proxy_key key{};
-    while (bpf_map_get_next_key(map("proxy_pending"), nullptr, &key) == 0)
-      bpf_map_delete_elem(map("proxy_pending"), &key);
-  }
+  void forget_pending() { empty_hash(map("proxy_pending")); }
 };
 FOR_BOTH_FAMILIES(Proxy);
 
