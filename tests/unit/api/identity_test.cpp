@@ -56,6 +56,13 @@ TEST(SecretTest, a_line_that_would_take_the_machine_down_or_makes_no_sense_is_no
   }
 }
 
+TEST(IssuedTokensTest, a_token_is_hexadecimal_so_no_command_takes_it_for_an_option) {
+  const auto word = random_word();
+  EXPECT_EQ(word.size(), 64u);
+  EXPECT_EQ(word.find_first_not_of("0123456789abcdef"), std::string::npos) << word;
+  EXPECT_NE(word, random_word());
+}
+
 TEST(IssuedTokensTest, a_token_ends_after_an_hour) {
   IssuedTokens tokens;
   const TokenTime begin;

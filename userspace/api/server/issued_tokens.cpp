@@ -1,5 +1,7 @@
 #include "api/server/issued_tokens.hpp"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <openssl/rand.h>
 
 #include <algorithm>
@@ -12,15 +14,11 @@
 namespace sluice::api {
 
 std::string random_word() {
-  constexpr std::string_view letters =
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-  std::array<unsigned char, 43> bytes;
+  std::array<unsigned char, 32> bytes;
   if (RAND_bytes(bytes.data(), static_cast<int>(bytes.size())) != 1) {
     throw std::runtime_error("no random numbers");
   }
-  std::string word;
-  for (const auto byte : bytes) word += letters[byte % letters.size()];
-  return word;
+  return fmt::format("{:02x}", fmt::join(bytes, ""));
 }
 
 IssuedTokens::Given IssuedTokens::issue(Identity who, std::string method, TokenTime now,

@@ -30,7 +30,8 @@ struct TokenTime {
   std::chrono::system_clock::time_point wall = std::chrono::system_clock::now();
 };
 
-// Makes a word of 256 random bits, in letters that headers and URLs carry.
+// Makes a word of 256 random bits, in hexadecimal digits: headers, URLs and cookies carry them, and
+// none looks like an option where the word is a command's argument (openstack token revoke WORD).
 std::string random_word();
 
 class IssuedTokens {
