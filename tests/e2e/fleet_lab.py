@@ -57,6 +57,14 @@ class FleetLab(support.Lab):
         routes = self.run("router", "ip", "-6" if ":" in vip else "-4", "route", "show", vip).stdout
         return {f"lb{number}" for number in re.findall(r"via (?:inet6 )?(?:192\.0\.2\.|2001:db8:1::)1(\d)\b", routes)}
 
+    def spread_by(self, kind):
+        """Has the router choose next hops in this way: hash-threshold, resilient or modulo."""
+        self._lab("ecmp", kind)
+        in_force = {"hash-threshold": lambda: True, "resilient": lambda: "nhid" in self.run("router", "ip", "route", "show", "table", 143,
+                                                                                           check=False).stdout,
+                    "modulo": lambda: "jhash" in self.run("router", "nft", "list", "ruleset").stdout}
+        wait_for(in_force[kind], 10, f"the router spreads by {kind}")
+
     def wait_for_hops(self, *hosts):
         for vip in (VIP, VIP6):
             wait_for(lambda vip=vip: self.next_hops(vip) == set(hosts), 20, f"the router sends {vip} to {hosts}")

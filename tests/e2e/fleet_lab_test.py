@@ -3,10 +3,36 @@
 to a node, and what becomes of a node, without a lost connection."""
 
 import support
-from fleet_lab import NODES, VIP, FleetLab, missing
+from fleet_lab import NODES, VIP, VIP6, FleetLab, missing
 from support import wait_for
 
 CLIENTS = 3
+
+
+FLOWS = 64
+
+# Answers datagrams to the VIP with this node's name.
+NAMING = """
+import socket, sys
+with socket.socket(socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET, socket.SOCK_DGRAM) as server:
+    server.bind((sys.argv[1], 53))
+    while True: server.sendto(sys.argv[2].encode(), server.recvfrom(99)[1])
+"""
+# Prints who answers a datagram from each of so many ports.
+ASKING = """
+import socket, sys
+for port in range(20000, 20000 + int(sys.argv[2])):
+    with socket.socket(socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.bind(("", port))
+        client.settimeout(1)
+        for _ in range(5):
+            client.sendto(b"who?", (sys.argv[1], 53))
+            try:
+                print(client.recv(9).decode())
+                break
+            except TimeoutError: pass
+        else: print("nobody")
+"""
 
 
 class FleetLabTest(support.LabTest):
@@ -51,7 +77,9 @@ class FleetLabTest(support.LabTest):
             for host in NODES:
                 self.wait_for_member(host, member, operating_status="ONLINE")
 
-        # A node is drained from another one, and comes back.
+        # A node is drained from another one, and comes back; the router moves most connections when it does.
+        if self.can_spread_by("modulo"):
+            lab.spread_by("modulo")
         clients = self.start_clients()
         self.assertEqual("DRAINING", lab.shown("lb2", "node", "drain", "lb1")["state"])
         lab.wait_for_hops("lb2", "lb3")
@@ -97,6 +125,7 @@ class FleetLabTest(support.LabTest):
         self.assertGreater(int(sums[0]["total_connections"]), 20)
 
         # A node dies silently, with all that runs on it: among that the etcd that the others watch, the first one.
+        lab.spread_by("hash-threshold")
         clients = self.start_clients()
         lab.kill_node("lb1")
         lab.wait_for_hops("lb2", "lb3")
@@ -147,6 +176,57 @@ class FleetLabTest(support.LabTest):
         clients = self.start_clients()
         wait_for(lambda: int(lab.client("count", "192.0.2.102", 80)) > 0, 10, "member2 answers")
         self.assertEqual({"member2"}, set(self.finish_after(clients, 30)))
+
+    def can_spread_by(self, kind):
+        """Says whether this machine has what the lab's router needs for it; prints why not."""
+        if kind == "modulo" and support.missing("nft"):
+            print("without a router that spreads by modulo: nftables is not installed (run: sudo scripts/install-deps --routing)")
+            return False
+        words = {"modulo": ["nft", "add", "table", "inet", "try"], "resilient": ["ip", "nexthop", "add", "id", 99, "blackhole"]}[kind]
+        tried = self.lab.run("member1", *words, check=False)
+        if tried.returncode != 0:
+            print(f"without a router that spreads by {kind}: this kernel can't: {tried.stderr.strip()}")
+        return tried.returncode == 0
+
+    def who_answers(self, vip):
+        return self.lab.run("client", "python3", "-c", ASKING, vip, FLOWS).stdout.split()
+
+    def test_a_router_spreads_by_hash_threshold_resilient_groups_or_modulo(self):
+        """Routes are made by hand here; the nodes answer for the VIP themselves."""
+        lab = self.lab
+
+        def route(change, host, vip):
+            family = "-6" if ":" in vip else "-4"
+            lab.run(host, "ip", family, "route", change, vip, "dev", "lo", "proto", 142, "table", 142, "metric", 100)
+
+        for host in NODES:
+            for vip in (VIP, VIP6):
+                lab._lab("hold-vip", host, vip)
+                lab.start(host, f"names{vip.count(':')}", "python3", "-c", NAMING, vip, host)
+                route("add", host, vip)
+        lab.wait_for_hops(*NODES)
+        for kind in ("hash-threshold", "resilient", "modulo"):
+            if kind != "hash-threshold" and not self.can_spread_by(kind):
+                continue
+            lab.spread_by(kind)
+            for vip in (VIP, VIP6):
+                with self.subTest(kind=kind, vip=vip):
+                    before = self.who_answers(vip)
+                    self.assertEqual(set(NODES), set(before))
+                    self.assertEqual(before, self.who_answers(vip))
+                    route("del", "lb1", vip)
+                    wait_for(lambda vip=vip: lab.next_hops(vip) == {"lb2", "lb3"}, 20, "lb1 is withdrawn")
+                    wait_for(lambda vip=vip: "lb1" not in self.who_answers(vip), 10, "nothing goes to lb1")
+                    after = self.who_answers(vip)
+                    moved = sum(was not in ("lb1", now) for was, now in zip(before, after))
+                    if kind == "resilient":
+                        self.assertEqual(0, moved, "connections of other nodes stay")
+                    else:
+                        self.assertGreater(moved, 3, "connections of other nodes move, too")
+                    route("add", "lb1", vip)
+                    wait_for(lambda vip=vip: lab.next_hops(vip) == set(NODES), 20, "lb1 is back")
+                    if kind == "resilient":
+                        self.assertEqual(after, self.who_answers(vip), "a node that joins gets new connections only")
 
     def finish_after(self, clients, count):
         """Lets the clients go on until the members have had so many more connections."""
