@@ -218,4 +218,15 @@ std::optional<Place> parse_place(std::string_view text) {
   return Place{address->is_unspecified() ? "" : address->to_string(), port};
 }
 
+std::optional<PortRange> parse_ports(std::string_view text) {
+  const auto dash = text.rfind('-');
+  const auto front = text.substr(0, dash);
+  const auto bare = number(front);
+  const auto first = bare ? parse_place(fmt::format(":{}", *bare)) : parse_place(front);
+  const auto last = dash == text.npos ? std::nullopt : number(text.substr(dash + 1));
+  if (!first || first->port == 0 || (dash != text.npos && !last)) return std::nullopt;
+  if (last && (*last < first->port || *last > 65535)) return std::nullopt;
+  return PortRange{*first, last.value_or(first->port)};
+}
+
 }  // namespace sluice::ctl

@@ -46,4 +46,12 @@ struct Place {
 // nullopt: neither; host names are no addresses.
 std::optional<Place> parse_place(std::string_view text);
 
+// Where a listener listens: at one port, or at all from the place's to `last`.
+struct PortRange {
+  Place first;
+  std::int64_t last = 0;
+};
+// As parse_place(), also "80" alone and with ranges, "10.0.0.1:8000-8010"; nullopt without a port.
+std::optional<PortRange> parse_ports(std::string_view text);
+
 }  // namespace sluice::ctl

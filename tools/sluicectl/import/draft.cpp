@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cctype>
 
 #include "base/printable.hpp"
 #include "sluicectl/manifest/file.hpp"
@@ -45,6 +46,12 @@ Item make_listener(std::string_view protocol, std::int64_t port) {
   return item;
 }
 
+Item make_listener(std::string_view protocol, const PortRange& ports) {
+  auto item = make_listener(protocol, ports.first.port);
+  if (ports.last > ports.first.port) set(item, "protocol_port_range", ports.last);
+  return item;
+}
+
 Item make_pool(std::string_view name, std::string_view protocol, std::string_view algorithm,
                std::string_view forwarding_mode) {
   auto item = make(pool_shape());
@@ -60,6 +67,15 @@ Item make_member(const Place& place) {
   set(item, "address", place.address);
   set(item, "protocol_port", place.port);
   return item;
+}
+
+std::string name_of_check(std::string_view path) {
+  auto name = std::string(path.substr(path.rfind('/') + 1));
+  std::erase_if(name, [](unsigned char letter) {
+    return !std::isalnum(letter) && letter != '.' && letter != '_' && letter != '-';
+  });
+  constexpr std::size_t longest = 64;  // model/limits.hpp
+  return name.substr(std::min(name.find_first_not_of("._-"), name.size()), longest);
 }
 
 void Draft::comment(const Directive& directive, const std::string& text) {
@@ -81,6 +97,14 @@ void Draft::remark(Directive& directive, const std::string& what) {
   directive.told = true;
   comments_.push_back(
       {directive.line, directive.line, fmt::format("{}: {}", directive.text(), what)});
+}
+
+void Draft::remark_check(Directive& directive, const std::string& name, const std::string& path) {
+  remark(directive,
+         fmt::format(
+             "root declares it on each node, in sluiced.conf: check = {}={}; it is run with the "
+             "member's address and port as its arguments, as the user sluice-check",
+             name, path));
 }
 
 std::string Draft::vip_for(Directive& directive, const Place& place) {

@@ -27,9 +27,14 @@ void set(Item& item, std::string_view field, T&& value) {
 }
 
 Item make_listener(std::string_view protocol, std::int64_t port);
+Item make_listener(std::string_view protocol, const PortRange& ports);
 Item make_pool(std::string_view name, std::string_view protocol, std::string_view algorithm,
                std::string_view forwarding_mode);
 Item make_member(const Place& place);
+
+// The name under which an EXTERNAL monitor knows this program: its file's name. Empty if none can
+// be made of it.
+std::string name_of_check(std::string_view path);
 
 class Draft {
  public:
@@ -40,6 +45,9 @@ class Draft {
   void lose(Directive& directive, const std::string& part, const std::string& why);
   // A comment about an effect of a statement that is in the manifest.
   void remark(Directive& directive, const std::string& what);
+
+  // A comment about a program that a monitor runs: what is to be done on each node.
+  void remark_check(Directive& directive, const std::string& name, const std::string& path);
 
   // Adds a listener with its pool to the load balancer of this VIP. A pool that is there already is
   // shared, another one of the same name gets a new name. Members of the other IP version become

@@ -31,7 +31,7 @@ struct Settings {
   std::int64_t connections = -1;
   std::int64_t client_timeout = 0, server_timeout = 0, tunnel_timeout = 0, check_timeout = 0,
                connect_timeout = 0;
-  std::string check = "TCP", method = {}, path = {}, host = {}, codes = {};
+  std::string check = "TCP", method = {}, path = {}, host = {}, codes = {}, program = {};
   std::string default_backend = {};
   ServerSettings server = {};
 };
@@ -178,6 +178,8 @@ class Importer {
       server_parameters(out.server, line, 1);
     } else if (name == "option") {
       option(out, line);
+    } else if (name == "external-check") {
+      external_check(out, line);
     } else if (name == "http-check") {
       http_check(out, line);
     } else if (name == "stick" && value == "on" && line.word(2) == "src") {
@@ -249,11 +251,22 @@ class Importer {
       out.check = "TLS-HELLO";
     } else if (value == "tcp-check") {
       out.check = "TCP";
+    } else if (value == "external-check") {
+      out.check = "EXTERNAL";
     } else {
       const bool protocol_check = value.ends_with("-check") || value.ends_with("-chk");
-      draft_.lose(line, protocol_check ? "monitors are TCP, HTTP, HTTPS, TLS-HELLO and PING"
-                                       : no_counterpart);
+      draft_.lose(line, protocol_check
+                            ? "monitors are TCP, HTTP, HTTPS, TLS-HELLO, PING and EXTERNAL"
+                            : no_counterpart);
     }
+  }
+
+  void external_check(Settings& out, Directive& line) {
+    if (line.word(1) != "command")
+      return draft_.lose(line, "a check's environment has nothing of the daemon's, and no PATH");
+    out.program = name_of_check(line.word(2));
+    if (out.program.empty()) return draft_.lose(line, "it names no program");
+    draft_.remark_check(line, out.program, line.word(2));
   }
 
   void http_check(Settings& out, Directive& line) {
@@ -363,20 +376,23 @@ class Importer {
       const auto comma = rest.find(',');
       const auto text = rest.substr(0, comma);
       rest.remove_prefix(comma == rest.npos ? rest.size() : comma + 1);
-      const auto place = parse_place(text);
-      if (!place || place->port == 0) {
-        draft_.lose(bind, std::string(text), "it has to be an address and one port");
+      const auto ports = parse_ports(text);
+      if (!ports) {
+        draft_.lose(bind, std::string(text),
+                    "it has to be an address and a port, or a range of ports");
         continue;
       }
-      const auto vip = draft_.vip_for(bind, *place);
+      const auto vip = draft_.vip_for(bind, ports->first);
       if (vip.empty()) continue;
-      auto listener = make_listener("TCP", place->port);
-      set(listener, "name", fmt::format("{}_{}", section.head->word(1), place->port));
+      const auto port = ports->first.port;
+      auto listener = make_listener("TCP", *ports);
+      set(listener, "name", fmt::format("{}_{}", section.head->word(1), port));
       if (section.settings.connections >= 0)
         set(listener, "connection_limit", section.settings.connections);
       set_idle_timeout(bind, listener, section.settings, from.settings);
       set_connect_timeout(listener, from.settings.connect_timeout);
-      draft_.add(bind, vip, std::move(listener), pool_of(from, place->port));
+      // A server without a port gets its connections at the port that the client chose.
+      draft_.add(bind, vip, std::move(listener), pool_of(from, ports->last > port ? 0 : port));
     }
   }
 
@@ -429,7 +445,12 @@ class Importer {
       if (server.check && checked == nullptr) checked = &from.servers[at].second;
       pool.children.push_back(std::move(member));
     }
-    if (checked != nullptr) pool.children.push_back(monitor_of(settings, *checked));
+    if (checked == nullptr) return pool;
+    if (settings.check == "EXTERNAL" && settings.program.empty())
+      draft_.lose(*from.head, "option external-check",
+                  "no 'external-check command' names a program");
+    else
+      pool.children.push_back(monitor_of(settings, *checked));
     return pool;
   }
 
@@ -443,6 +464,7 @@ class Importer {
                                    : delay);
     set(monitor, "max_retries", std::clamp<std::int64_t>(server.rise, 1, 10));
     set(monitor, "max_retries_down", std::clamp<std::int64_t>(server.fall, 1, 10));
+    if (settings.check == "EXTERNAL") set(monitor, "check", settings.program);
     if (settings.check != "HTTP") return monitor;
     set(monitor, "http_method", settings.method.empty() ? "OPTIONS" : settings.method);
     if (!settings.path.empty()) set(monitor, "url_path", settings.path);

@@ -13,7 +13,7 @@ struct VirtualServer {
   Directive* directive;
   Place place;
   std::string protocol;
-  bool unweighted = false;
+  bool unweighted = false, one_packet = false;
   Item pool;
   std::string mode = {};  // the first member's
 };
@@ -101,7 +101,7 @@ class Importer {
       auto node = options.extract(name);
       return node.empty() ? std::string() : node.mapped();
     };
-    const bool persistent = options.contains("-p");
+    const bool persistent = options.contains("-p"), one_packet = options.erase("-o") > 0;
     const auto scheduler = take("-s"), flags = take("-b"), seconds = take("-p"), mask = take("-M");
     const auto algorithm =
         algorithm_of(draft_, line, scheduler.empty() ? "wlc" : scheduler, split(flags, ','));
@@ -112,8 +112,8 @@ class Importer {
     lose_rest(line, options);
     order_.push_back(named.key);
     servers_.insert_or_assign(
-        named.key,
-        VirtualServer{&line, place, named.protocol, ignores_weights(scheduler), std::move(pool)});
+        named.key, VirtualServer{&line, place, named.protocol, ignores_weights(scheduler),
+                                 one_packet, std::move(pool)});
   }
 
   void add_server(Directive& line, const Service& named, Options options) {
@@ -144,8 +144,7 @@ class Importer {
 
   void lose_rest(Directive& line, const Options& options) {
     for (const auto& [name, value] : options) {
-      const auto* why = name == "-o"   ? "each datagram as a connection of its own isn't possible"
-                        : name == "-y" ? "a member gets connections again below its max_connections"
+      const auto* why = name == "-y" ? "a member gets connections again below its max_connections"
                         : name == "--pe" ? "the payload is not read"
                                          : "unknown here";
       draft_.lose(line, value.empty() ? name : name + " " + value, why);
@@ -157,8 +156,10 @@ class Importer {
       draft_.remark(*server.directive,
                     "imported as dnat: members need this host as their gateway, as with IPVS; "
                     "fullnat needs no routes");
-    draft_.add(*server.directive, server.place.address,
-               make_listener(server.protocol, server.place.port), std::move(server.pool));
+    auto listener = make_listener(server.protocol, server.place.port);
+    if (server.one_packet) set_one_packet(draft_, *server.directive, listener, server.mode);
+    draft_.add(*server.directive, server.place.address, std::move(listener),
+               std::move(server.pool));
   }
 
   Draft draft_;

@@ -20,6 +20,7 @@ struct VirtualServer {
   std::int64_t delay = 60;
   Directive* persistent = nullptr;
   Directive* scheduled = nullptr;
+  Directive* one_packet = nullptr;
   std::vector<Item> members = {};
   std::vector<Item> monitors = {};
 };
@@ -123,8 +124,9 @@ class Importer {
         set_persistence(draft_, *server.persistent, pool, server.persistence, server.mask);
       pool.children = server.members;
       if (!server.monitors.empty()) pool.children.push_back(server.monitors.front());
-      draft_.add(statement, place.address, make_listener(server.protocol, place.port),
-                 std::move(pool));
+      auto listener = make_listener(server.protocol, place.port);
+      if (server.one_packet) set_one_packet(draft_, *server.one_packet, listener, server.mode);
+      draft_.add(statement, place.address, std::move(listener), std::move(pool));
     }
   }
 
@@ -150,6 +152,8 @@ class Importer {
       server.virtualhost = value;
     } else if (name == "sh-port" || name == "mh-port") {
       server.flags.push_back(name);
+    } else if (name == "ops") {
+      server.one_packet = &line;
     } else if (name == "sorry_server") {
       sorry_server(server, line);
     } else {
@@ -187,7 +191,7 @@ class Importer {
         {"omega", "nothing is done to members when the daemon ends"},
         {"delay_before_retry", "probes keep their pace"},
         {"warmup", "members are probed spread over a second"},
-        {"ops", "each datagram as a connection of its own isn't possible"},
+        {"user", "all checks run as one user, check-user of sluiced.conf"},
         {"ha_suspend", "probes don't depend on the VIP"},
         {"inhibit_on_failure", "on_member_down says what becomes of a failed member's connections"},
         {"lthreshold", "a member gets connections again below its max_connections"},
@@ -225,15 +229,13 @@ class Importer {
   }
 
   void checker(VirtualServer& server, Item& member, Directive& statement) {
-    static const std::map<std::string, std::string> types{{"TCP_CHECK", "TCP"},
-                                                          {"HTTP_GET", "HTTP"},
-                                                          {"SSL_GET", "HTTPS"},
-                                                          {"PING_CHECK", "PING"},
-                                                          {"UDP_CHECK", "UDP-CONNECT"}};
+    static const std::map<std::string, std::string> types{
+        {"TCP_CHECK", "TCP"},   {"HTTP_GET", "HTTP"},         {"SSL_GET", "HTTPS"},
+        {"PING_CHECK", "PING"}, {"UDP_CHECK", "UDP-CONNECT"}, {"MISC_CHECK", "EXTERNAL"}};
     const auto type = types.find(statement.name());
     if (type == types.end())
-      return draft_.lose(statement,
-                         "monitors are TCP, HTTP, HTTPS, TLS-HELLO, PING, UDP-CONNECT, SCTP");
+      return draft_.lose(
+          statement, "monitors are TCP, HTTP, HTTPS, TLS-HELLO, PING, UDP-CONNECT, SCTP, EXTERNAL");
     auto monitor = make_monitor(type->second, server.delay);
     bool url = false;
     for (auto& line : statement.block) {
@@ -241,6 +243,12 @@ class Importer {
       const auto value = number(line.word(1));
       if (line.name() == "connect_timeout" && value)
         set(monitor, "timeout", *value);
+      else if (line.name() == "misc_path")
+        program(monitor, line);
+      else if (line.name() == "misc_timeout" && value)
+        set(monitor, "timeout", *value);
+      else if (line.name() == "misc_dynamic")
+        draft_.lose(line, "the program prints 'weight N%' instead of ending with a number");
       else if ((line.name() == "retry" || line.name() == "nb_get_retry") && value)
         set(monitor, "max_retries_down", std::clamp<std::int64_t>(*value + 1, 1, 10));
       else if (line.name() == "connect_port" && value)
@@ -257,6 +265,16 @@ class Importer {
         other(line);
     }
     agree(server, statement, std::move(monitor));
+  }
+
+  // "misc_path" is a program and its arguments.
+  void program(Item& monitor, Directive& line) {
+    const auto command = line.word(1);
+    const auto path = command.substr(0, command.find(' '));
+    const auto name = name_of_check(path);
+    if (name.empty()) return draft_.lose(line, "it names no program");
+    set(monitor, "check", name);
+    draft_.remark_check(line, name, path);
   }
 
   // The members' monitors have to be the same one.

@@ -136,14 +136,12 @@ class Importer {
       else if (word != "reuseport" && word != "default_server" && !word.starts_with("backlog"))
         draft_.lose(listen, word, "it has no counterpart on layer 4");
     }
-    const auto text = listen.word(1);
-    const auto port = number(text);
-    const auto place = port ? std::optional(Place{"", *port}) : parse_place(text);
-    if (!place || place->port == 0)
-      return draft_.lose(listen, "it has to be an address and one port");
-    const auto vip = draft_.vip_for(listen, *place);
+    const auto ports = parse_ports(listen.word(1));
+    if (!ports)
+      return draft_.lose(listen, "it has to be an address and a port, or a range of ports");
+    const auto vip = draft_.vip_for(listen, ports->first);
     if (vip.empty()) return;
-    auto item = make_listener(protocol, place->port);
+    auto item = make_listener(protocol, *ports);
     set_idle_timeout(listen, item, server.timeout);
     set_allowed(listen, item, server);
     if (auto pool = pool_of(*server.pass, protocol))
@@ -172,12 +170,15 @@ class Importer {
     const auto target = pass.word(1);
     if (const auto found = upstreams_.find(target); found != upstreams_.end())
       return upstream(*found->second, protocol);
-    const auto place = parse_place(target);
-    if (!place || place->address.empty() || place->port == 0) {
+    constexpr std::string_view as_listened = ":$server_port";  // member port 0
+    const bool kept = target.ends_with(as_listened);
+    const auto place =
+        parse_place(kept ? target.substr(0, target.size() - as_listened.size()) : target);
+    if (!place || place->address.empty() || (place->port == 0) != kept) {
       draft_.lose(pass, "it has to name an upstream, or an address and a port");
       return std::nullopt;
     }
-    auto pool = make_pool(target, protocol, "ROUND_ROBIN", "fullnat");
+    auto pool = make_pool(kept ? place->address : target, protocol, "ROUND_ROBIN", "fullnat");
     pool.children.push_back(make_member(*place));
     return pool;
   }

@@ -49,6 +49,16 @@ void set_persistence(Draft& draft, Directive& directive, Item& pool, const std::
   set(pool, "session_persistence", std::move(persistence));
 }
 
+void set_one_packet(Draft& draft, Directive& directive, Item& listener, const std::string& mode) {
+  if (listener.text("protocol") == "UDP" && (mode == "dsr" || mode == "ipip"))
+    set(listener, "udp_scheduling", "packet");
+  else
+    draft.lose(
+        directive, "one-packet scheduling",
+        "members of dsr and ipip pools have it, for UDP: with other modes the answers need a "
+        "session");
+}
+
 void set_weight(Draft& draft, Directive& directive, Item& member, std::int64_t weight) {
   constexpr std::int64_t highest = 256;
   if (weight > highest)
