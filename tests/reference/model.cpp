@@ -276,8 +276,10 @@ void Model::forget_everything() {
   proofs_.clear();
   asked_.clear();
   pending_.clear();
-  lags_.clear();
   authenticated_.clear();
+  // Room for one more, because the data plane's slow clock may tick once in a sequence.
+  for (auto& [client, lags] : lags_)
+    if (lags.size() > 1) lags.erase(lags.begin());
 }
 
 std::optional<Model::Direction> Model::find(const Tuple& tuple) const {
@@ -378,7 +380,7 @@ void Model::track(Flow& flow, bool to_client, const View& v) {
                               (v.data || (v.protocol == sctp && v.confirms));
   const bool proven = flow.proxied ? false  // see shake_member()
                       : to_client  ? member_is_sure
-                                   : direct || (proof != 0 && v.shown == proof);
+                                   : direct || shows(v, proof);
   if (v.protocol == udp) {
     flow.established = flow.established || to_client || flow.replied;
     flow.replied = flow.replied || to_client;
@@ -404,6 +406,11 @@ void Model::track(Flow& flow, bool to_client, const View& v) {
     }
   }
   if (flow.both_ended()) flow.client_end = flow.member_end = End::fin;
+}
+
+// Says whether the client shows the number that its member told it.
+bool Model::shows(const View& v, std::uint32_t told) const {
+  return told != 0 && v.shown == told && remembers_(told);
 }
 
 // A member's packet is believed only if it comes from the member's side.
@@ -584,9 +591,8 @@ std::optional<Fate> Model::shake_client(const Arrival& a, std::size_t index, con
   if (segment.flags() & SYN) return dropped("proxy_syn");
   if (known == pending_.end() || !known->second.answered) return dropped("proxy_header");
   const auto& listener = configuration_.listeners.at(flows_[index].service);
-  const auto told = proofs_[client];
-  if (listener.limit && confirmed(flows_[index].service) >= *listener.limit && told &&
-      v.shown == told) {
+  if (listener.limit && confirmed(flows_[index].service) >= *listener.limit &&
+      shows(v, proofs_[client])) {
     forget(index);
     return rejected(a.frame, v, "connection_limit");
   }
@@ -865,7 +871,7 @@ std::optional<Fate> Model::authenticate(const Arrival& a, const Listener& listen
   }
   const auto& lags = lags_[client];
   const auto shown = proof(client);
-  if (shown && std::count(lags.begin(), lags.end(), v.sequence - *shown)) {
+  if (shown && std::count(lags.begin(), lags.end(), v.sequence - *shown) && remembers_(*shown)) {
     if (authenticated_[v.source] >= most_of_a_source) return dropped("source_half_open");
     ++authenticated_[v.source];
     return {};

@@ -181,6 +181,10 @@ using Choices = std::function<std::optional<Choice>(const Tuple& at_client)>;
 // has not been answered.
 using SynAnswer = std::function<std::optional<std::uint32_t>()>;
 
+// Says whether the data plane still has this number, which a client is to show. Clients share its
+// places for them, so another client may have taken one (bpf/proof.h).
+using Remembers = std::function<bool(std::uint32_t number)>;
+
 // A connection of a PROXYV2 pool whose member has not acknowledged the header.
 struct Pending {
   std::uint32_t first = 0;  // the number of the client's first byte
@@ -198,10 +202,11 @@ struct Asked {
 
 class Model {
  public:
-  Model(Configuration configuration, Choices choices, SynAnswer syn_answer)
+  Model(Configuration configuration, Choices choices, SynAnswer syn_answer, Remembers remembers)
       : configuration_(std::move(configuration)),
         choices_(std::move(choices)),
-        syn_answer_(std::move(syn_answer)) {}
+        syn_answer_(std::move(syn_answer)),
+        remembers_(std::move(remembers)) {}
 
   Fate receive(const Bytes& frame, const std::string& interface);
   // Sets the member's standing, and sweeps.
@@ -265,6 +270,7 @@ class Model {
   void forget(std::size_t flow);
   std::optional<Way> way_to_client(const Arrival& a) const;
   void track(Flow& flow, bool to_client, const View& view);
+  bool shows(const View& view, std::uint32_t told) const;
   bool believes(const Arrival& a, const Flow& flow, bool to_client) const;
   Translation translation(const Flow& flow, bool to_client) const;
   std::optional<std::size_t> choose(std::size_t pool, const Arrival& a);
@@ -303,6 +309,7 @@ class Model {
   Configuration configuration_;
   Choices choices_;
   SynAnswer syn_answer_;
+  Remembers remembers_;
   std::vector<Flow> flows_;
   std::size_t made_way_ = 0;
   std::map<Tuple, Direction> slots_;  // every tuple that belongs to a flow
@@ -312,9 +319,10 @@ class Model {
   std::map<Tuple, std::uint32_t> proofs_;
   std::map<Tuple, Asked> asked_;
   std::map<Tuple, Pending> pending_;
-  std::map<Tuple, std::vector<std::uint32_t>> lags_;  // of the answers to a client's SYNs
-  std::map<Address, std::size_t> authenticated_;      // connections that are not confirmed
-  std::size_t answered_syns_ = 0;                     // ever
+  // Of the answers to a client's SYNs, ever: the data plane, too, knows them by heart.
+  std::map<Tuple, std::vector<std::uint32_t>> lags_;
+  std::map<Address, std::size_t> authenticated_;  // connections that are not confirmed
+  std::size_t answered_syns_ = 0;                 // ever
   // The choices of hashes by pool, client, client's port (0 if it doesn't matter), usable members,
   // and those of them that are not full.
   std::map<std::tuple<std::size_t, Address, std::uint16_t, std::vector<std::size_t>,
