@@ -279,8 +279,8 @@ static __always_inline __u64 area_wanted(__u64 area, __u32 shift, __u32 hold)
 	return next | SLUICE_AREA_MOVING;
 }
 
-/* One run's part of the walk over the old area. */
-static __always_inline void rehome_some(int family, __u64 area, struct sluice_flow_rehome *r)
+/* One run's part of the walk over the old area. True: the walk is over and has left nothing behind. */
+static __always_inline bool rehome_some(int family, __u64 area, struct sluice_flow_rehome *r)
 {
 	__u32 all = family == FAMILY4 ? flow_homes4 : flow_homes6;
 	__u32 homes = sluice_area_homes(all, SLUICE_AREA_OLD_SHIFT(area)), buckets = SLUICE_FLOW_BUCKETS(homes);
@@ -309,13 +309,17 @@ static __always_inline void rehome_some(int family, __u64 area, struct sluice_fl
 	r->moved = m.moved;
 	r->left = m.left;
 	r->first += buckets;
-	if (r->first >= SLUICE_FLOW_BUCKETS(homes))
-		r->first = 0;
+	/* A run over no buckets does not end the walk that it begins. */
+	if (r->first < SLUICE_FLOW_BUCKETS(homes))
+		return false;
+	r->first = 0;
+	return !r->left;
 }
 
 static __always_inline void rehome(int family, struct sluice_flow_rehome *r)
 {
 	__u64 *word = flow_area_word(family);
+	bool is_over = false;
 	__u64 area, next;
 
 	r->refused = 1;
@@ -331,11 +335,11 @@ static __always_inline void rehome(int family, struct sluice_flow_rehome *r)
 	r->refused = 0;
 	area = next;
 	if (SLUICE_AREA_SHIFT(area) != SLUICE_AREA_OLD_SHIFT(area))
-		rehome_some(family, area, r);
+		is_over = rehome_some(family, area, r);
 	else
 		r->first = r->left = 0;
 	next = area & ~SLUICE_AREA_MOVING;
-	if (!r->first && !r->left && SLUICE_AREA_SHIFT(area) != SLUICE_AREA_OLD_SHIFT(area))
+	if (is_over)
 		next = SLUICE_AREA(SLUICE_AREA_SHIFT(area), SLUICE_AREA_SHIFT(area)) | (next & SLUICE_AREA_HELD) |
 		       ((next & SLUICE_AREA_CHANGES) + SLUICE_AREA_CHANGE);
 	__sync_val_compare_and_swap(word, area, next);

@@ -376,7 +376,7 @@ struct sluice_flow_rehome {
 	__u32 family; /* 4 or 6 */
 	__u32 shift;  /* wanted; 0: the whole table. A change that is not finished goes on, or goes back if that is wanted */
 	__u32 hold;   /* enum sluice_area_hold */
-	__u32 buckets; /* of the old area to go through in this run */
+	__u32 buckets; /* of the old area to go through in this run; 0: just what `hold` says */
 	__u32 first;   /* in: 0, then as it was left; out: 0 when the walk is over */
 	__u32 change;    /* likewise: which change the walk belongs to */
 	__u32 left;      /* likewise: slots whose flows are still in the old area: no room, or packets came between */

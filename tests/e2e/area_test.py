@@ -11,11 +11,19 @@ SMALLEST_SHIFT = 22  # 2^10 homes
 
 
 class Area(support.LabTest):
+    def word(self):
+        dump = self.lab.run("lb", "bpftool", "-j", "map", "lookup", "pinned", self.lab.pins / "maps/flow_areas", "key", *4 * "0")
+        return struct.unpack("<Q", bytes(int(byte, 16) for byte in json.loads(dump.stdout)["value"]))[0]
+
     def area(self):
         """(shift of new flows, shift of older ones); 0 is the whole table."""
-        dump = self.lab.run("lb", "bpftool", "-j", "map", "lookup", "pinned", self.lab.pins / "maps/flow_areas", "key", *4 * "0")
-        word = struct.unpack("<Q", bytes(int(byte, 16) for byte in json.loads(dump.stdout)["value"]))[0]
-        return word & 31, word >> 8 & 31
+        return self.word() & 31, self.word() >> 8 & 31
+
+    def begin_change(self, shift, old_shift):
+        """Names another area, to which nothing has moved yet: as an insertion does that finds its window crowded."""
+        word = (self.word() >> 32) + 1 << 32 | old_shift << 8 | shift
+        self.lab.run("lb", "bpftool", "map", "update", "pinned", self.lab.pins / "maps/flow_areas", "key", *4 * "0", "value",
+                     *map(str, struct.pack("<Q", word)))
 
     def test_it_shrinks_and_grows_under_connections(self):
         lab = self.lab
@@ -43,7 +51,20 @@ class Area(support.LabTest):
         wait_for(lambda: self.area() == (SMALLEST_SHIFT, SMALLEST_SHIFT), 20, "20 connections need no more")
         self.assertIn("connections were moved", lab.loader("attach", "eth0", "--flows", 100_000).stdout)
         wait_for(lambda: self.area() == (SMALLEST_SHIFT, SMALLEST_SHIFT), 20, "the new table's area shrinks, too")
+        self.commands_that_find_it_changing_lose_no_connection()
         self.assertEqual([], lab.finish_client(lines)["broken"])
+
+    def commands_that_find_it_changing_lose_no_connection(self):
+        """Each looks whether a resize was interrupted, and then lets others change the area again."""
+        self.lab.kill("lb", "sluiced")
+        self.begin_change(0, SMALLEST_SHIFT)
+        self.lab.loader("upgrade")
+        self.assertEqual((0, 0), self.area(), "the smallest area is moved in one go")
+        self.begin_change(SMALLEST_SHIFT, 0)
+        self.lab.loader("attach", "eth0")
+        self.assertEqual((SMALLEST_SHIFT, 0), self.area(), "there is more to go through")
+        self.lab.start_controller()
+        wait_for(lambda: self.area() == (SMALLEST_SHIFT, SMALLEST_SHIFT), 20, "sluiced ends the change")
 
 
 if __name__ == "__main__":

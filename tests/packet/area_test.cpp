@@ -145,6 +145,19 @@ TEST_P(Area, AWalkThatLeavesNothingEndsTheChangeWhateverTheOneBeforeLeft) {
   EXPECT_EQ(done.old_shift, smallest);
 }
 
+// A resize that is over, or was never begun, releases the table whatever sluiced is doing to it.
+TEST_P(Area, ARunOverNoBucketsEndsNoChange) {
+  establish_many(60);
+  rehome(smallest, 1);
+  for (const std::uint32_t hold : {SLUICE_AREA_RELEASE, SLUICE_AREA_LEAVE}) {
+    const auto done = rehome(smallest, 0, hold);
+    EXPECT_EQ(done.is_shift, smallest);
+    EXPECT_EQ(done.old_shift, 0U);
+  }
+  for (std::uint16_t i = 0; i < 60; ++i) expect_forwarded_both_ways(first_port + i);
+  EXPECT_EQ(rehome(smallest).old_shift, smallest);
+}
+
 // Whoever holds the whole table goes on until it is that, not only until a walk has ended.
 TEST_P(Area, AChangeUnderWayEndsInItsOwnAreaBeforeTheWholeTableIsHeld) {
   establish_many(100);

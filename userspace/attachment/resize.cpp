@@ -104,12 +104,15 @@ Result<void> hold_whole_table(const Program& program, std::uint32_t family) {
               "try again");
 }
 
+// An area may be changing, and then this run moves flows. It is never one over no buckets: what
+// builds before 0.3.0 have pinned calls a change done after that.
 Result<void> release_tables(const Program& program) {
   if (program.rehome_fd() < 0) return {};
   for (const std::uint32_t family : {4U, 6U}) {
     sluice_flow_rehome request{};
     request.family = family;
     request.hold = SLUICE_AREA_RELEASE;
+    request.buckets = buckets_at_once;
     if (auto run = kernel::rehome_flows(program.rehome_fd(), request); !run) return run;
   }
   return {};
