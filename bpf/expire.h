@@ -27,6 +27,7 @@ struct sweep {
 	__u32 first;   /* the slice's first bucket */
 	__u32 turn;    /* the tick of this sweep, not modulo anything */
 	__u32 refresh; /* the ticks since the last sweep that told the fleet who is alive; 0: nobody is told */
+	__u32 buckets; /* of the table, where it is swept as a whole */
 	__u64 until;   /* the slice ends then, in bpf_ktime_get_ns() */
 };
 
@@ -363,7 +364,7 @@ static __always_inline __u32 buckets_in_use(int family, __u64 area)
 }
 
 /* Sweeps buckets until the slice is over. True: those were the table's last ones. */
-static __always_inline bool sweep_table(int family, struct sweep *s, struct sluice_flow_expire *r)
+static __always_inline bool sweep_table(int family, struct sweep *s, struct sluice_flow_sweep *r)
 {
 	__u64 area = flow_area(family);
 	__u32 buckets = buckets_in_use(family, area), left;
@@ -420,7 +421,7 @@ static __always_inline void sweep_next_hops(struct sweep *s, __u32 began)
 
 /* One slice of a walk over both tables and what goes with them. A callback's context must be on the stack;
  * the request is left where it is, because with a copy of it the stack would be deeper than kernel 6.1 permits. */
-static __always_inline void flow_expire_some(struct sluice_flow_expire *r)
+static __always_inline void flow_sweep_some(struct sluice_flow_sweep *r)
 {
 	struct sweep s = {
 		.now_ticks = clock_ticks(),
@@ -455,6 +456,54 @@ static __always_inline void flow_expire_some(struct sluice_flow_expire *r)
 	r->now_ticks = s.now_ticks;
 	r->live += s.live;
 	r->expired += s.expired;
+}
+
+static long sweep_chunk4(__u32 number, struct sweep *s)
+{
+	__u32 buckets;
+
+	s->first = number * SWEEP_MOST_BUCKETS;
+	buckets = slice_buckets(s->first, s->buckets);
+	return bpf_loop(buckets, sweep_bucket4, s, 0) != buckets;
+}
+
+static long sweep_chunk6(__u32 number, struct sweep *s)
+{
+	__u32 buckets;
+
+	s->first = number * SWEEP_MOST_BUCKETS;
+	buckets = slice_buckets(s->first, s->buckets);
+	return bpf_loop(buckets, sweep_bucket6, s, 0) != buckets;
+}
+
+/* Sweeps the table as a whole. False: some flows were not seen. */
+static __always_inline bool sweep_whole_table(int family, struct sweep *s)
+{
+	__u64 area = flow_area(family);
+	__u32 chunks;
+
+	s->buckets = buckets_in_use(family, area);
+	chunks = (s->buckets + SWEEP_MOST_BUCKETS - 1) / SWEEP_MOST_BUCKETS;
+	if (family == FAMILY4 ? bpf_loop(chunks, sweep_chunk4, s, 0) != chunks : bpf_loop(chunks, sweep_chunk6, s, 0) != chunks)
+		return false;
+	return flow_area(family) == area;
+}
+
+/* A whole sweep for an older sluiced, which belongs to no fleet. */
+static __always_inline void flow_expire_all(struct sluice_flow_expire *result)
+{
+	struct sweep s = {.now_ticks = clock_ticks(), .now_jiffies = clock_jiffies(), .until = ~0ULL};
+	__u32 began = s.now_jiffies, live4;
+	bool saw_all = sweep_whole_table(FAMILY4, &s);
+
+	live4 = s.live;
+	saw_all = sweep_whole_table(FAMILY6, &s) && saw_all;
+	if (saw_all && !flow_move_phase)
+		sweep_next_hops(&s, began);
+	result->now_ticks = s.now_ticks;
+	result->live = s.live;
+	result->expired = s.expired;
+	result->live6 = s.live - live4;
 }
 
 static __always_inline bool flush(int family, const struct sluice_flow_flush *request)

@@ -4,7 +4,7 @@
  * It leaves a mark in each slot that had a packet since it was last here (maps/flow.h, "Marks"), so their cache lines are
  * written once more per short sweep, by the next packet. No other flow and no packet's path changes for it. Where both slots
  * of a connection have been silent for its idle time, the connection is removed, or, if the idle time ends with resets, its
- * stamps are made so old that the slow path and flow_expire (expire.h) take it for what it is: over.
+ * stamps are made so old that the slow path and flow_sweep (expire.h) take it for what it is: over.
  *
  * The time of a packet is known by when the next short sweep found its stamp, so a connection is never ended too early, and
  * with a sweep each 0.25 s at most 1.5 s late.

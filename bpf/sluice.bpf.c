@@ -403,11 +403,19 @@ int sluice_capture(struct xdp_md *ctx)
 	return action;
 }
 
-/* Sweeps a slice of the flow tables; run by the controller, see struct sluice_flow_expire. */
+/* Sweeps a slice of the flow tables; run by the controller, see struct sluice_flow_sweep. */
 SEC("syscall")
-int flow_expire(struct sluice_flow_expire *request)
+int flow_sweep(struct sluice_flow_sweep *request)
 {
-	flow_expire_some(request);
+	flow_sweep_some(request);
+	return 0;
+}
+
+/* Sweeps the flow tables as a whole; run by an older controller, see struct sluice_flow_expire. */
+SEC("syscall")
+int flow_expire(struct sluice_flow_expire *result)
+{
+	flow_expire_all(result);
 	return 0;
 }
 

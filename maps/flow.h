@@ -9,7 +9,7 @@
  * Connections whose members answer directly (DSR, IPIP) have one slot, whose packets keep their tuple.
  *
  * Only the data plane writes them. The reverse slot is filled first, which claims the source port toward the member,
- * and then the forward one. The forward slot is authoritative for the connection's events; `flow_expire` walks the
+ * and then the forward one. The forward slot is authoritative for the connection's events; `flow_sweep` walks the
  * table. When there is no room, new connections are refused and live ones are untouched. */
 #ifndef SLUICE_FLOW_H
 #define SLUICE_FLOW_H
@@ -403,12 +403,12 @@ enum sluice_sweep_stage {
 	SLUICE_SWEEP_NEXT_HOPS,
 };
 
-/* Argument and result of the `flow_expire` program (SEC("syscall"), run by sluiced every few seconds and by tests): a
+/* Argument and result of the `flow_sweep` program (SEC("syscall"), run by sluiced every few seconds and by tests): a
  * slice of a walk over the tables that removes idle flows and frees next hops that no flow uses. A kernel without full
  * preemption runs nothing else on this CPU meanwhile, hence slices. Whoever sweeps sets `slice_us`, and runs the
- * program with what the run before has left until `stage` is SLUICE_SWEEP_OVER. (Programs from before there were slices
- * know the first four only, and are over after one run.) */
-struct sluice_flow_expire {
+ * program with what the run before has left until `stage` is SLUICE_SWEEP_OVER. Where an older version is pinned its
+ * `flow_expire` is run in the same way: it knows the first four only, and is over after one run. */
+struct sluice_flow_sweep {
 	__u32 now_ticks; /* out: the clock that slots use */
 	__u32 live;      /* out: connections that stay, of those seen so far */
 	__u32 expired;   /* out: connections removed so far */
@@ -423,7 +423,18 @@ struct sluice_flow_expire {
 	__u32 missed;    /* 1: flows may have moved to where the sweep had been */
 	__u32 hz;        /* out: jiffies per second */
 };
-SLUICE_STATIC_ASSERT(sizeof(struct sluice_flow_expire) == 56);
+SLUICE_STATIC_ASSERT(sizeof(struct sluice_flow_sweep) == 56);
+
+/* Argument and result of the `flow_expire` program (SEC("syscall")): a whole sweep in one run. The sluiced of version 0.2.0
+ * runs it, also with this version's programs under it, until it is replaced, too. The kernel refuses a request that is
+ * shorter than the program's, so this one may not grow. */
+struct sluice_flow_expire {
+	__u32 now_ticks; /* out: the same as in struct sluice_flow_sweep */
+	__u32 live;
+	__u32 expired;
+	__u32 live6;
+};
+SLUICE_STATIC_ASSERT(sizeof(struct sluice_flow_expire) == 16);
 
 /* Argument and result of the `flow_expire_short` program (SEC("syscall"), run by sluiced several times a second while listeners
  * have short idle times, or marks are left): a slice of a walk over one table, which marks the slots of such listeners' flows

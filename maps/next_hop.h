@@ -3,7 +3,7 @@
  *
  * Only the data plane writes it. An entry is immutable once `generation` is set and belongs to one generation
  * (runtime.next_hop_generation): when the controller raises that, flows find theirs outdated and resolve again. The
- * table is set-associative; `flow_expire` frees an entry when nothing refers to it any more. If a set is full the
+ * table is set-associative; `flow_sweep` frees an entry when nothing refers to it any more. If a set is full the
  * flow has no next hop (index 0), and each of its packets asks the kernel's FIB, which is slower, but never wrong. */
 #ifndef SLUICE_NEXT_HOP_H
 #define SLUICE_NEXT_HOP_H

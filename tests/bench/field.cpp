@@ -227,7 +227,7 @@ void Field::pass(std::uint32_t seconds) {
     make_older<sluice_bucket6>("flows6", ticks);
   }
   // An older version's program is over after one run.
-  sluice_flow_expire slice{};
+  sluice_flow_sweep slice{};
   LIBBPF_OPTS(bpf_test_run_opts, options, .ctx_in = &slice, .ctx_size_in = sizeof slice);
   do check(bpf_prog_test_run_opts(loaded_.expire.get(), &options) == 0, "sweep");
   while (slice.stage != SLUICE_SWEEP_OVER);

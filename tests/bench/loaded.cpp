@@ -93,8 +93,8 @@ void choose_programs(const OtherObject& other, const bpf_object* object) {
   bpf_object__for_each_program(program, object) {
     const std::string_view name = bpf_program__name(program);
     const bool is_measured = name == other.program;
-    bpf_program__set_autoload(program,
-                              is_measured || name == "flow_expire" || name == "flow_flush");
+    bpf_program__set_autoload(program, is_measured || name == "flow_sweep" ||
+                                           name == "flow_expire" || name == "flow_flush");
     if (is_measured)
       bpf_program__set_flags(program, bpf_program__flags(program) | BPF_F_XDP_HAS_FRAGS);
   }
@@ -112,7 +112,7 @@ Loaded load_ours(const kernel::LoadOptions& options) {
   if (!program) die(program.error().text());
   Loaded loaded;
   loaded.xdp = duplicate(program->xdp_fd());
-  loaded.expire = duplicate(program->expire_fd());
+  loaded.expire = duplicate(program->sweep_fd());
   loaded.flush = duplicate(program->flush_fd());
   loaded.rehome = duplicate(program->rehome_fd());
   for (const auto& [name, fd] : program->maps()) loaded.maps.emplace(name, duplicate(fd.get()));
@@ -141,7 +141,9 @@ Loaded load_other(const OtherObject& other, const sluice_flow_table& table) {
   if (bpf_object__load(object.get()) != 0) die("load " + other.file + ": " + log.last_line());
   Loaded loaded;
   loaded.xdp = keep_program(object.get(), other.program.c_str());
-  loaded.expire = keep_program(object.get(), "flow_expire");
+  loaded.expire = keep_program(object.get(), "flow_sweep");
+  if (!loaded.expire)
+    loaded.expire = keep_program(object.get(), "flow_expire");  // an older version
   loaded.flush = keep_program(object.get(), "flow_flush");
   keep_maps(loaded, object.get());
   put(loaded.map_fd("flow_table"), std::uint32_t{0}, table);

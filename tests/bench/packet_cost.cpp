@@ -247,7 +247,7 @@ std::chrono::nanoseconds cpu_time() {
 }
 
 struct Sweep {
-  sluice_flow_expire result{};
+  sluice_flow_sweep result{};
   std::chrono::nanoseconds longest_slice{};
 };
 
@@ -278,7 +278,7 @@ void fill_proxy_pending(const Subject& subject) {
   }
 }
 
-double longest_step_over_pending(const Subject& subject, const sluice_flow_expire& sweep) {
+double longest_step_over_pending(const Subject& subject, const sluice_flow_sweep& sweep) {
   const int map = subject.loaded().map_fd("proxy_pending");
   if (map < 0) return 0;
   dataplane::PendingSweep pending(map, sweep.began, sweep.hz);
@@ -293,7 +293,7 @@ double longest_step_over_pending(const Subject& subject, const sluice_flow_expir
   return static_cast<double>(longest.count());
 }
 
-// Measures sweeps over the whole table (flow_expire) with all these flows in it, none of them idle.
+// Measures sweeps over the whole table (flow_sweep) with all these flows in it, none of them idle.
 SweepCost measure_sweeps(const Subject& subject, std::uint32_t flows, const Settings& settings) {
   std::vector<double> took, slices;
   fill_proxy_pending(subject);

@@ -1,5 +1,10 @@
 // The sweep over the flow table goes in slices, between which packets come.
+#include <bpf/bpf.h>
+
+#include <cerrno>
 #include <cstdint>
+#include <cstring>
+#include <vector>
 
 #include "maps/flow.h"
 #include "packet/traffic.hpp"
@@ -26,20 +31,20 @@ class Sweep : public BothFamilies {
     BothFamilies::TearDown();
   }
 
-  static sluice_flow_expire begin(std::uint32_t slice_us) {
-    sluice_flow_expire slice{};
+  static sluice_flow_sweep begin(std::uint32_t slice_us) {
+    sluice_flow_sweep slice{};
     slice.slice_us = slice_us;
     return slice;
   }
   // Goes on until a slice of this family's table is over and another one follows.
-  void expire_half(sluice_flow_expire& slice) {
+  void expire_half(sluice_flow_sweep& slice) {
     const std::uint32_t stage = family() == 4 ? SLUICE_SWEEP_FLOWS4 : SLUICE_SWEEP_FLOWS6;
     do expire_slice(slice);
     while (slice.stage != SLUICE_SWEEP_OVER && (slice.stage != stage || slice.next == 0));
     ASSERT_EQ(slice.stage, stage);
   }
   // Returns how many slices there were.
-  unsigned expire_rest(sluice_flow_expire& slice) {
+  unsigned expire_rest(sluice_flow_sweep& slice) {
     unsigned slices = 0;
     do expire_slice(slice);
     while (++slices < 100000 && slice.stage != SLUICE_SWEEP_OVER);
@@ -95,6 +100,30 @@ TEST_P(Sweep, FlowsThatMoveBetweenSlicesMayHaveBeenMissed) {
   expire_rest(sweep);
   EXPECT_EQ(sweep.missed, 0U);
   EXPECT_EQ(sweep.live, many);
+}
+
+// The kernel refuses a request that is shorter than what the program reads or writes of it. These
+// are as long as sluiced sent them before 0.3.0.
+TEST_P(Sweep, RequestsOfOlderVersionsAreStillCarriedOut) {
+  const auto run = [](int program, std::size_t bytes) {
+    std::vector<std::uint32_t> request(bytes / sizeof(std::uint32_t));
+    LIBBPF_OPTS(bpf_test_run_opts, options, .ctx_in = request.data(),
+                .ctx_size_in = static_cast<__u32>(bytes));
+    EXPECT_EQ(bpf_prog_test_run_opts(program, &options), 0) << std::strerror(errno);
+    return request;
+  };
+  run(program().rehome_fd(), 48);
+  run(program().flush_fd(), 24);
+  enum : std::size_t { live = 1, expired = 2, live6 = 3 };
+  auto swept = run(program().expire_fd(), 16);
+  EXPECT_EQ(swept[live], many);
+  EXPECT_EQ(swept[live6], family() == 4 ? 0U : many);
+  EXPECT_EQ(swept[expired], 0U);
+  make_all_older(8000);
+  swept = run(program().expire_fd(), 16);
+  EXPECT_EQ(swept[live], 0U);
+  EXPECT_EQ(swept[expired], many);
+  EXPECT_EQ(listener_counters(9).flows_ended, many);
 }
 
 }  // namespace

@@ -488,13 +488,13 @@ void World::forget_flows() {
   for (const auto* name : {"fragments", "proxy_pending", "source_rates"}) empty_hash(map(name));
 }
 
-void World::expire_slice(sluice_flow_expire& slice) {
-  const auto ran = kernel::sweep_flows(loaded_->program().expire_fd(), slice);
+void World::expire_slice(sluice_flow_sweep& slice) {
+  const auto ran = kernel::sweep_flows(loaded_->program().sweep_fd(), slice);
   if (!ran) ADD_FAILURE() << ran.error().text();
 }
 
-sluice_flow_expire World::expire() {
-  sluice_flow_expire slice{};
+sluice_flow_sweep World::expire() {
+  sluice_flow_sweep slice{};
   slice.slice_us = 1;
   do expire_slice(slice);
   while (slice.stage != SLUICE_SWEEP_OVER && !HasFailure());

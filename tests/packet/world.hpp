@@ -140,9 +140,9 @@ class World : public ::testing::Test {
   // Lets `change` change the state of every slot that holds a flow.
   void change_states(const std::function<void(__u64& state)>& change);
   // A sweep, in slices as short as can be.
-  sluice_flow_expire expire();
+  sluice_flow_sweep expire();
   // One slice of a sweep, which goes on where `slice` says.
-  void expire_slice(sluice_flow_expire& slice);
+  void expire_slice(sluice_flow_sweep& slice);
   // One short sweep over both tables.
   sluice_flow_expire_short expire_short();
   // Makes every slot that the last short sweep has marked look as if it were marked so much

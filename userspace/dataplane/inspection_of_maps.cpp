@@ -47,12 +47,13 @@ std::uint32_t program_id(int program) {
 
 // Begins anew when the program is exchanged meanwhile, because the new one may have other tables.
 // Ends early when it is given up.
-Result<sluice_flow_expire> InspectionOfMaps::sweep() const {
-  sluice_flow_expire slice{};
+Result<sluice_flow_sweep> InspectionOfMaps::sweep() const {
+  sluice_flow_sweep slice{};
   std::uint32_t swept_by = 0;
   do {
-    const auto pinned = pinned_program(pins_, "flow_expire");
-    const int program = pinned ? pinned.get() : program_.expire_fd();
+    auto pinned = pinned_program(pins_, "flow_sweep");
+    if (!pinned) pinned = pinned_program(pins_, "flow_expire");  // of an older version
+    const int program = pinned ? pinned.get() : program_.sweep_fd();
     if (const auto id = program_id(program); id != std::exchange(swept_by, id)) {
       slice = {};
       slice.slice_us = static_cast<std::uint32_t>(sweep_slice.count());
@@ -64,7 +65,7 @@ Result<sluice_flow_expire> InspectionOfMaps::sweep() const {
   return slice;
 }
 
-Result<void> InspectionOfMaps::sweep_pending(const sluice_flow_expire& swept) const {
+Result<void> InspectionOfMaps::sweep_pending(const sluice_flow_sweep& swept) const {
   if (swept.hz == 0) return {};  // a program from before there were slices has done it
   PendingSweep pending(program_.map_fd("proxy_pending"), swept.began, swept.hz);
   for (bool goes_on = true; goes_on && !given_up_;) {

@@ -62,8 +62,8 @@ class InspectionOfMaps final : public control::Inspection {
   }
 
  private:
-  Result<sluice_flow_expire> sweep() const;
-  Result<void> sweep_pending(const sluice_flow_expire& swept) const;
+  Result<sluice_flow_sweep> sweep() const;
+  Result<void> sweep_pending(const sluice_flow_sweep& swept) const;
 
   const std::shared_ptr<const kernel::Program> shared_program_;
   const kernel::Program& program_ = *shared_program_;

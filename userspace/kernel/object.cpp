@@ -141,8 +141,8 @@ Result<void> Object::reuse_configuration(const Program& program) {
 }
 
 void Object::leave_out_requests() {
-  for (auto* program : {expire_program(), expire_short_program(), flush_program(), rehome_program(),
-                        walk_program(), put_program(), replicas_program()})
+  for (auto* program : {sweep_program(), expire_program(), expire_short_program(), flush_program(),
+                        rehome_program(), walk_program(), put_program(), replicas_program()})
     bpf_program__set_autoload(program, false);
 }
 
@@ -192,6 +192,9 @@ bpf_object* Object::get() const {
 }
 bpf_program* Object::xdp_program() const {
   return skeleton_->progs.sluice_xdp;
+}
+bpf_program* Object::sweep_program() const {
+  return skeleton_->progs.flow_sweep;
 }
 bpf_program* Object::expire_program() const {
   return skeleton_->progs.flow_expire;

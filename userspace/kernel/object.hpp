@@ -60,6 +60,7 @@ class Object {
   // The map with this contract_name(), or null.
   bpf_map* find_map(std::string_view name) const;
   bpf_program* xdp_program() const;
+  bpf_program* sweep_program() const;
   bpf_program* expire_program() const;
   bpf_program* expire_short_program() const;
   bpf_program* flush_program() const;

@@ -1,7 +1,7 @@
 // The pin directory: keeps Sluice in the kernel when no Sluice process runs.
 //
-//   PIN/sluice_xdp, PIN/flow_expire, PIN/flow_expire_short, PIN/flow_flush, PIN/flow_rehome,
-//   PIN/flow_walk, PIN/flow_put, PIN/flow_replicas
+//   PIN/sluice_xdp, PIN/flow_sweep, PIN/flow_expire, PIN/flow_expire_short, PIN/flow_flush,
+//   PIN/flow_rehome, PIN/flow_walk, PIN/flow_put, PIN/flow_replicas
 //                                     the programs
 //   PIN/maps/<map>                    every map of maps/*.h
 //   PIN/links/<interface>             one bpf_link per attached NIC

@@ -290,8 +290,8 @@ Result<void> rehome_flows(int program_fd, sluice_flow_rehome& request) {
   return run_request(program_fd, "flow_rehome", request);
 }
 
-Result<void> sweep_flows(int program_fd, sluice_flow_expire& slice) {
-  return run_request(program_fd, "flow_expire", slice);
+Result<void> sweep_flows(int program_fd, sluice_flow_sweep& slice) {
+  return run_request(program_fd, "flow_sweep", slice);
 }
 
 Result<void> walk_flows(int program_fd, sluice_flow_batch& batch) {
@@ -358,7 +358,8 @@ Result<Program> Program::open_pinned(const std::filesystem::path& pin_directory,
     if (!opened) return tl::unexpected(std::move(opened.error()));
     *fd = std::move(*opened);
   }
-  for (auto [fd, name] : {std::pair{&program.expire_short_, "flow_expire_short"},
+  for (auto [fd, name] : {std::pair{&program.sweep_, "flow_sweep"},
+                          {&program.expire_short_, "flow_expire_short"},
                           {&program.rehome_, "flow_rehome"},
                           {&program.walk_, "flow_walk"},
                           {&program.put_, "flow_put"},
@@ -403,6 +404,7 @@ void Program::take_maps(const Object& object) {
 
 void Program::take_programs(const Object& object) {
   xdp_ = duplicate(bpf_program__fd(object.xdp_program()));
+  sweep_ = duplicate(bpf_program__fd(object.sweep_program()));
   expire_ = duplicate(bpf_program__fd(object.expire_program()));
   flush_ = duplicate(bpf_program__fd(object.flush_program()));
   expire_short_ = duplicate(bpf_program__fd(object.expire_short_program()));
@@ -415,7 +417,8 @@ void Program::take_programs(const Object& object) {
 std::vector<Program::Named> Program::programs() const {
   std::vector<Named> all{
       {xdp_fd(), "sluice_xdp"}, {expire_fd(), "flow_expire"}, {flush_fd(), "flow_flush"}};
-  for (const auto& later : {Named{expire_short_fd(), "flow_expire_short"},
+  for (const auto& later : {Named{sweep_.get(), "flow_sweep"},
+                            {expire_short_fd(), "flow_expire_short"},
                             {rehome_fd(), "flow_rehome"},
                             {walk_fd(), "flow_walk"},
                             {put_fd(), "flow_put"},

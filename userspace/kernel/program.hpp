@@ -17,7 +17,7 @@
 
 struct sluice_flow_table;
 struct sluice_flow_move;
-struct sluice_flow_expire;
+struct sluice_flow_sweep;
 struct sluice_flow_expire_short;
 struct sluice_flow_rehome;
 struct sluice_flow_batch;
@@ -93,6 +93,8 @@ class Program {
   static Result<Program> look_at_pinned(const std::filesystem::path& pin_directory);
 
   int xdp_fd() const { return xdp_.get(); }
+  // flow_sweep, or flow_expire where an older version is pinned.
+  int sweep_fd() const { return sweep_ ? sweep_.get() : expire_.get(); }
   int expire_fd() const { return expire_.get(); }
   int flush_fd() const { return flush_.get(); }
   // -1: pinned by a version that did not have the program.
@@ -127,6 +129,7 @@ class Program {
   ArrayMap<sluice_flow_table> flow_table_map() const;
 
   UniqueFd xdp_;
+  UniqueFd sweep_;
   UniqueFd expire_;
   UniqueFd expire_short_;
   UniqueFd flush_;
@@ -142,8 +145,8 @@ class Program {
 Result<void> expire_short(int program_fd, sluice_flow_expire_short& request);
 // Runs flow_rehome once, as `request` says (maps/flow.h).
 Result<void> rehome_flows(int program_fd, sluice_flow_rehome& request);
-// Runs flow_expire once: one slice of a sweep (maps/flow.h).
-Result<void> sweep_flows(int program_fd, sluice_flow_expire& slice);
+// Runs flow_sweep once: one slice of a sweep (maps/flow.h). An older version's flow_expire will do.
+Result<void> sweep_flows(int program_fd, sluice_flow_sweep& slice);
 // Runs flow_walk, flow_put or flow_replicas once, as `batch` says (maps/flow_image.h).
 Result<void> walk_flows(int program_fd, sluice_flow_batch& batch);
 Result<void> put_flows(int program_fd, sluice_flow_batch& batch);

@@ -150,7 +150,7 @@ class LoaderTest(unittest.TestCase):
         self.attach("nic0")
         for later in ("member_failures", "member_silences", "suspicions", "store_position", "address_filter"):
             (PIN_DIR / "maps" / later).unlink()
-        programs = [PIN_DIR / name for name in ("flow_expire_short", "flow_rehome", "flow_walk", "flow_put", "flow_replicas")]
+        programs = [PIN_DIR / name for name in ("flow_sweep", "flow_expire_short", "flow_rehome", "flow_walk", "flow_put", "flow_replicas")]
         for program in programs:
             program.unlink()
         self.succeed("status")
