@@ -40,6 +40,11 @@ void AddressHolders::look() {
   host_ = std::move(*host);
 }
 
+std::optional<std::string> AddressHolders::own(const IpAddress& address) {
+  look();
+  return network::own_on(host_, address);
+}
+
 std::optional<std::string> AddressHolders::known(const IpAddress& address) {
   look();
   if (auto holder = network::holder_on(host_, address)) return holder;

@@ -18,6 +18,7 @@ class AddressHolders : public api::AddressHolders {
   AddressHolders(boost::asio::io_context& loop, control::Controller& controller)
       : loop_(loop), controller_(controller) {}
 
+  std::optional<std::string> own(const IpAddress& address) override;
   std::optional<std::string> known(const IpAddress& address) override;
   bool may_ask(const IpAddress& address) override;
   void ask(const std::vector<IpAddress>& addresses, std::function<void(Answers)> done) override;

@@ -119,10 +119,14 @@ Result<Host> read_host() {
   return host;
 }
 
-std::optional<std::string> holder_on(const Host& host, const IpAddress& address) {
+std::optional<std::string> own_on(const Host& host, const IpAddress& address) {
   const auto own = std::ranges::find(host.addresses, address, &HostAddress::address);
-  if (own != host.addresses.end())
-    return "this host's own (" + name_of(host, own->interface_index) + ")";
+  if (own == host.addresses.end()) return std::nullopt;
+  return "this host's own (" + name_of(host, own->interface_index) + ")";
+}
+
+std::optional<std::string> holder_on(const Host& host, const IpAddress& address) {
+  if (auto own = own_on(host, address)) return own;
   const auto gateway = std::ranges::find(host.gateways, address, &HostGateway::address);
   if (gateway != host.gateways.end())
     return "the gateway of a route of this host (" + name_of(host, gateway->interface_index) + ")";

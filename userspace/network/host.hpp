@@ -44,8 +44,11 @@ constexpr std::size_t max_routes_read = 20000;
 
 Result<Host> read_host();
 
-// The holder of the address as far as this host knows, to follow "is": "this host's own (eth0)";
-// nullopt: nobody.
+// To follow "is": "this host's own (eth0)"; nullopt: it is not.
+std::optional<std::string> own_on(const Host& host, const IpAddress& address);
+
+// The holder of the address as far as this host knows, to follow "is": this host, or "the gateway
+// of a route of this host (eth0)"; nullopt: nobody.
 std::optional<std::string> holder_on(const Host& host, const IpAddress& address);
 
 // A place to ask who has an address.

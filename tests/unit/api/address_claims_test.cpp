@@ -11,6 +11,12 @@ struct FakeHolders : AddressHolders {
   std::map<IpAddress, std::string> known_here, answering;
   std::vector<std::vector<IpAddress>> inquiries;
 
+  std::optional<std::string> own(const IpAddress& address) override {
+    const auto found = known_here.find(address);
+    return found != known_here.end() && found->second.starts_with("this host's own")
+               ? std::optional(found->second)
+               : std::nullopt;
+  }
   std::optional<std::string> known(const IpAddress& address) override {
     const auto found = known_here.find(address);
     return found == known_here.end() ? std::nullopt : std::optional(found->second);
@@ -174,6 +180,31 @@ TEST_F(AddressClaim, a_batch_asks_for_all_its_addresses_at_once) {
   EXPECT_EQ(refused.status, 409);
   EXPECT_EQ(refused.json.at("request"), 1) << "and it says which one";
   EXPECT_EQ(load_balancers(), 2U) << "all or none";
+}
+
+TEST_F(AddressClaim, the_hosts_own_address_is_no_members) {
+  const std::string why =
+      "10.0.0.9 is not a valid option for member address: it is this host's own (eth0) (a server "
+      "on "
+      "this host can be a member in a network namespace or container of its own)";
+  const auto pool = create_pool(create_listener(create_load_balancer()));
+  const auto members = "/v2.0/lbaas/pools/" + pool + "/members";
+  const std::string own = R"({"address": "10.0.0.9", "protocol_port": 80})";
+  const auto one = post(members, R"({"member": )" + own + "}");
+  EXPECT_EQ(one.status, 400);
+  EXPECT_EQ(one.fault(), why);
+  EXPECT_EQ(put(members, R"({"members": [)" + own + "]}").fault(), why);
+  EXPECT_EQ(
+      post_load_balancer(R"("vip_address": "10.0.0.17", "pools": [{"name": "p", "protocol": "TCP",
+                                  "lb_algorithm": "ROUND_ROBIN", "members": [)" +
+                         own + "]}]")
+          .fault(),
+      why);
+  EXPECT_TRUE(controller().model().members.empty());
+  EXPECT_EQ(load_balancers(), 1U);
+  const std::string gateway = R"({"address": "10.0.0.1", "protocol_port": 80})";
+  EXPECT_EQ(post(members, R"({"member": )" + gateway + "}").status, 201)
+      << "a gateway may serve, too";
 }
 
 TEST_F(AddressClaim, others_are_served_while_the_wire_is_asked) {

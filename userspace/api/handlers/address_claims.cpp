@@ -19,6 +19,16 @@ Result<void> AddressClaims::take(const IpAddress& address, bool force) {
               "choose another one; 'force': true, or --force, takes it all the same");
 }
 
+Result<void> AddressClaims::allow_member(const IpAddress& address) {
+  const auto own = holders_ ? holders_->own(address) : std::nullopt;
+  if (!own) return {};
+  return fail(
+      ErrorKind::invalid,
+      fmt::format("{} is not a valid option for member address: it is {}", address.to_string(),
+                  *own),
+      "a server on this host can be a member in a network namespace or container of its own");
+}
+
 bool AddressClaims::may_give(const IpAddress& address) {
   if (!holders_) return true;
   return !holders_->known(address) && !answers_.contains(address);
@@ -34,6 +44,11 @@ void AddressClaims::heard(AddressHolders::Answers answers) {
   asked_.insert(open_.begin(), open_.end());
   open_.clear();
   answers_.merge(answers);
+}
+
+Result<void> check_member_address(const Call& call, const IpAddress& address) {
+  auto* claims = call.context.claims;
+  return claims ? claims->allow_member(address) : Result<void>{};
 }
 
 Result<void> take_addresses(const Call& call, const std::vector<IpAddress>& addresses, bool force) {

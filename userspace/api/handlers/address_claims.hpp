@@ -29,6 +29,8 @@ class AddressClaims {
   // that the wire must still be asked; then conclude() ends the change. `force` takes it in any
   // case.
   Result<void> take(const IpAddress& address, bool force);
+  // Refuses an address of this host's for a member: packets for it don't leave by a NIC.
+  Result<void> allow_member(const IpAddress& address);
   // Says whether the address may be allocated to a request that did not choose one.
   bool may_give(const IpAddress& address);
 
@@ -50,6 +52,8 @@ class AddressClaims {
   bool postponed_ = false;
 };
 
+// Refuses an address that no member can have, for a handler.
+Result<void> check_member_address(const Call& call, const IpAddress& address);
 // Claims several addresses for a handler.
 Result<void> take_addresses(const Call& call, const std::vector<IpAddress>& addresses, bool force);
 std::function<bool(const IpAddress&)> givable(const Call& call);

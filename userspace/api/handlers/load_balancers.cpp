@@ -92,6 +92,11 @@ Result<Reply> create_load_balancer(const Call& call) {
   auto changed = change(call, [&](model::Model& model) -> Result<void> {
     if (auto set = set_vip(model, networks, givable(call), vip, draft.load_balancer); !set)
       return set;
+    for (const auto* pool : all_pools(draft)) {
+      for (const auto& member : pool->members) {
+        if (auto may = check_member_address(call, member.address); !may) return may;
+      }
+    }
     const auto added = add_tree(model, draft, now());
     if (!added) return tl::unexpected(added.error());
     id = *added;

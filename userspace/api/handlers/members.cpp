@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <map>
 
+#include "api/handlers/address_claims.hpp"
 #include "api/handlers/collection.hpp"
 #include "api/handlers/handlers.hpp"
 #include "api/handlers/readers.hpp"
@@ -134,7 +135,7 @@ Result<void> remove_missing(model::Model& model, const Uuid& pool,
   return {};
 }
 
-Result<void> put_entries(model::Model& model, const Uuid& pool,
+Result<void> put_entries(const Call& call, model::Model& model, const Uuid& pool,
                          const std::vector<Member>& entries) {
   auto time = now();
   for (auto entry : entries) {
@@ -146,6 +147,7 @@ Result<void> put_entries(model::Model& model, const Uuid& pool,
       }
       continue;
     }
+    if (auto may = check_member_address(call, entry.address); !may) return may;
     const auto added = model::add(model, std::move(entry), time);
     if (!added) return tl::unexpected(added.error());
   }
@@ -185,6 +187,8 @@ Result<Reply> create_member(const Call& call) {
     in.project();  // a member's project is its pool's
   });
   if (!read) return tl::unexpected(read.error());
+  if (auto may = check_member_address(call, object.address); !may)
+    return tl::unexpected(may.error());
   const bool monitored = model::monitor_of(call.context.controller.model(), object.pool_id);
   return create<Member>(
       call, [&](model::Model& model) { return model::add(model, object, now()); },
@@ -233,7 +237,7 @@ Result<Reply> replace_members(const Call& call) {
     if (!keep) {
       if (auto removed = remove_missing(model, id, *entries); !removed) return removed;
     }
-    return put_entries(model, id, *entries);
+    return put_entries(call, model, id, *entries);
   });
   if (!changed) return tl::unexpected(changed.error());
   return Reply{202, std::nullopt};

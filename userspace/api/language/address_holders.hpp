@@ -15,7 +15,9 @@ namespace sluice::api {
 class AddressHolders {
  public:
   virtual ~AddressHolders() = default;
-  // The holder of the address as far as this host knows, to follow "is": "this host's own (eth0)".
+  // To follow "is": "this host's own (eth0)"; nullopt: it is not this host's.
+  virtual std::optional<std::string> own(const IpAddress& address) = 0;
+  // The holder of the address as far as this host knows, to follow "is", this host among them.
   virtual std::optional<std::string> known(const IpAddress& address) = 0;
   // Says whether the wire can be asked who has it.
   virtual bool may_ask(const IpAddress& address) = 0;
