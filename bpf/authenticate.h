@@ -40,6 +40,7 @@
 #include "maps/half_open.h"
 #include "maps/listener.h"
 #include "maps/reasons.h"
+#include "maps/syn_answers.h"
 
 #define SYN_CLOCK_SECONDS 64 /* an answer is valid for one period of this clock at least, and two at most */
 
@@ -47,29 +48,15 @@
  * counters, as many as there are. */
 #define SYN_ANSWERS_PER_SECOND 1000000U
 #define SYN_ANSWERS_PER_NETWORK 1000U
-#define SYN_ANSWER_NETWORKS 1023U
-
-struct syn_answers {
-	__u32 time; /* a jiffy of all answers; a second of a network's */
-	__u32 sent;
-};
-
-/* The first one is of all answers, the others are of networks. */
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1 + SYN_ANSWER_NETWORKS);
-	__type(key, __u32);
-	__type(value, struct syn_answers);
-} local_syn_answers SEC(".maps");
 
 static __always_inline bool may_answer_syn(__u32 which, __u32 time, __u32 most)
 {
-	struct syn_answers *answers = bpf_map_lookup_elem(&local_syn_answers, &which);
+	struct sluice_syn_answers *answers = bpf_map_lookup_elem(&syn_answers, &which);
 
 	if (!answers)
 		return false;
 	if (answers->time != time)
-		*answers = (struct syn_answers){.time = time};
+		*answers = (struct sluice_syn_answers){.time = time};
 	return answers->sent++ < most;
 }
 
@@ -77,7 +64,7 @@ static __always_inline bool may_answer_source(int family, const union sluice_add
 {
 	__u64 network = family == FAMILY4 ? source->ipv4 & bpf_htonl(0xffffff00)
 					  : source->halves[0] & bpf_cpu_to_be64(0xffffffffffff0000ULL);
-	__u32 which = 1 + (mix(network ^ flow_hash_seed) >> 32) % SYN_ANSWER_NETWORKS, now = clock_jiffies();
+	__u32 which = 1 + (mix(network ^ flow_hash_seed) >> 32) % SLUICE_SYN_ANSWER_NETWORKS, now = clock_jiffies();
 
 	return may_answer_syn(which, now / clock_hz, SYN_ANSWERS_PER_NETWORK) &&
 	       may_answer_syn(0, now, SYN_ANSWERS_PER_SECOND / clock_hz + 1);

@@ -69,7 +69,8 @@
 	X(flow_change_losses, 1, 0)   \
 	X(tunnel_sources, 1, 0)      \
 	X(snat_sources, 1, 0)        \
-	X(snat_vips, 1, 0)
+	X(snat_vips, 1, 0)           \
+	X(syn_answers, 1, 0)
 
 #define SLUICE_MAP_INDEX(name, version, oldest) SLUICE_MAP_##name,
 enum sluice_map_index { SLUICE_MAPS(SLUICE_MAP_INDEX) SLUICE_MAP_COUNT };

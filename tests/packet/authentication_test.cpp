@@ -2,6 +2,7 @@
 // answer to its SYN, as honest ones do.
 #include <bpf/bpf.h>
 #include <linux/bpf.h>
+#include <sched.h>
 
 #include "maps/half_open.h"
 #include "packet/traffic.hpp"
@@ -152,6 +153,19 @@ TEST_P(Authentication, ANetworkIsSentSoManyAnswersASecond) {
   EXPECT_GE(reasons["syn_answered"], 1000);
   EXPECT_LE(reasons["syn_answered"], 2000);
   EXPECT_EQ(receive(syn()).reason, "syn_answered") << "of another network";
+}
+
+// The CPU, and only that one, has answered the network's share of this second. `explain` knows, too
+// (SLUICE_TEST_REHEARSAL).
+TEST_P(Authentication, WhatANetworkWasSentBeforeCounts) {
+  cpu_set_t all, one;
+  ASSERT_EQ(sched_getaffinity(0, sizeof all, &all), 0);
+  CPU_ZERO(&one);
+  CPU_SET(sched_getcpu(), &one);
+  ASSERT_EQ(sched_setaffinity(0, sizeof one, &one), 0);
+  for (int i = 0; i < 1001; ++i) receive_repeatedly(syn().bytes(), 1);
+  EXPECT_EQ(receive(syn(40001)).reason, "syn_answer_limit");
+  sched_setaffinity(0, sizeof all, &all);
 }
 
 TEST_P(Authentication, NobodyElseIsAnswered) {

@@ -12,6 +12,7 @@
 #include "kernel/map.hpp"
 #include "maps/flow.h"
 #include "maps/proof.h"
+#include "maps/syn_answers.h"
 
 namespace sluice::dataplane {
 namespace {
@@ -110,6 +111,32 @@ Result<void> copy_proofs(const kernel::Program& from, const kernel::Program& to)
   return {};
 }
 
+// Nobody knows on which CPU the packet would arrive, so it meets the one that has answered most
+// lately. All CPUs of the copy get its entries, because it may run on any.
+Result<void> copy_syn_answers(const kernel::Program& from, const kernel::Program& to) {
+  static constexpr const char* name = "syn_answers";
+  const kernel::CounterMap<sluice_syn_answers> source(from, name), target(to, name);
+  if (source.fd() < 0) return {};  // as in copy_map()
+  const auto entries = source.first_per_cpu(1 + SLUICE_SYN_ANSWER_NETWORKS);
+  if (!entries) return tl::unexpected(entries.error());
+  const auto present = target.first_per_cpu(1 + SLUICE_SYN_ANSWER_NETWORKS);
+  if (!present) return tl::unexpected(present.error());
+  const auto is_less = [](const sluice_syn_answers& a, const sluice_syn_answers& b) {
+    return a.time == b.time ? a.sent < b.sent : static_cast<std::int32_t>(a.time - b.time) < 0;
+  };
+  const auto cpus = static_cast<std::ptrdiff_t>(kernel::possible_cpus());
+  for (std::uint32_t i = 0; i <= SLUICE_SYN_ANSWER_NETWORKS; ++i) {
+    const auto first = entries->begin() + i * cpus;
+    const std::vector<sluice_syn_answers> most(static_cast<std::size_t>(cpus),
+                                               *std::max_element(first, first + cpus, is_less));
+    if (std::memcmp(&*(present->begin() + i * cpus), most.data(), most.size() * sizeof most[0]) ==
+        0)
+      continue;
+    if (auto put = target.put_bytes(&i, most.data()); !put) return put;
+  }
+  return {};
+}
+
 Result<void> copy_map(const kernel::Program& from, const kernel::Program& to,
                       const std::string& name) {
   const RawMap source(from, name), target(to, name);
@@ -133,6 +160,7 @@ Result<void> copy_state(const kernel::Program& from, const kernel::Program& to,
     if (auto copied = copy_map(from, to, name); !copied) return copied;
   }
   if (auto copied = copy_proofs(from, to); !copied) return copied;
+  if (auto copied = copy_syn_answers(from, to); !copied) return copied;
   if (options.ipv4) {
     if (auto copied = copy_flows<sluice_bucket4>(from, to, "flows4"); !copied) return copied;
   }

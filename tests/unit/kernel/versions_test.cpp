@@ -70,7 +70,8 @@ TEST(Versions, OnlyWhatCameLaterMayBeMissing) {
                                                 "flow_change_losses",
                                                 "tunnel_sources",
                                                 "snat_sources",
-                                                "snat_vips"}));
+                                                "snat_vips",
+                                                "syn_answers"}));
 }
 
 TEST(Versions, WithoutAMapOfVersionsAllAreTheFirst) {
