@@ -7,6 +7,7 @@
 #include "bpf/counters.h"
 #include "bpf/flow_table.h"
 #include "bpf/journey.h"
+#include "bpf/port_reuse.h"
 #include "bpf/proxy_pending.h"
 #include "bpf/record.h"
 #include "maps/listener.h"
@@ -620,7 +621,7 @@ static __always_inline bool window_reclaim(int family, __u32 home, __u32 slots, 
 /* The ranks for evicting the connection that holds a source port toward a member; 0: never. Its idle ticks are
  * added, so the longest idle one of a rank goes first. */
 #define PORT_RANK_UNPROVEN 1           /* UDP that was answered: nobody has proven that he hears it */
-#define PORT_RANK_CLOSED (1U << 12)    /* it guards the port against its late packets: two minutes are better than one */
+#define PORT_RANK_CLOSED (1U << 12)    /* times 1 + enum port_suits; it guards the port against its late packets */
 #define PORT_RANK_HALF_OPEN (1U << 16) /* the member may still be asking the client */
 #define PORT_RANK_OVER (1U << 20)      /* idle for too long, or reset before the client confirmed it */
 /* A half-open connection that is younger than this may be an honest one, and one that looks closed may go on: the
@@ -640,9 +641,9 @@ static __always_inline __u32 port_rank_in(int family, __s32 index, bool crowded)
 	if (!(flow->state & SLUICE_FLOW_TO_CLIENT))
 		return 0;
 	reverse_idle = flow_idle_ticks(flow->state, now);
-	flow_twin_to(&journey->quoted, flow);
+	flow_twin_to(&journey->twin, flow);
 	/* A slot without its twin is being inserted right now, unless it is old. */
-	if (!flow_find_far(family, &journey->quoted, flow))
+	if (!flow_find_far(family, &journey->twin, flow))
 		return reverse_idle >= PORT_RANK_TICKS ? PORT_RANK_OVER : 0;
 	flow_twin_to(&journey->quoted, flow);
 	if (sluice_flow_is_closed(flow->state) && !sluice_flow_is_confirmed(flow->state))
@@ -656,9 +657,9 @@ static __always_inline __u32 port_rank_in(int family, __s32 index, bool crowded)
 		return crowded || idle >= PORT_RANK_TICKS ? PORT_RANK_HALF_OPEN + idle : 0;
 	if (SLUICE_STATE_GET(flow->state, PROTOCOL) == SLUICE_FLOW_UDP)
 		return PORT_RANK_UNPROVEN + idle;
-	return sluice_flow_is_closed(flow->state) && !reset_by_one(flow->state) && idle >= PORT_RANK_TICKS
-		       ? PORT_RANK_CLOSED + idle
-		       : 0;
+	if (!sluice_flow_is_closed(flow->state) || reset_by_one(flow->state) || idle < PORT_RANK_TICKS)
+		return 0;
+	return (1 + (family == FAMILY4 ? port_suits4(&journey->twin) : port_suits6(&journey->twin))) * PORT_RANK_CLOSED + idle;
 }
 
 __noinline int port_rank4(__s32 index, __u32 crowded)

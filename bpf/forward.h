@@ -18,6 +18,7 @@
 #include "bpf/frame.h"
 #include "bpf/handshake.h"
 #include "bpf/journey.h"
+#include "bpf/port_reuse.h"
 #include "bpf/proof.h"
 #include "bpf/protocols.h"
 #include "bpf/suspect.h"
@@ -461,6 +462,8 @@ static __always_inline int forward_in(int family, struct xdp_md *ctx)
 		return why;
 	touch(family, flow);
 	count_flow_packet(flow->state, ETH_HLEN + p->l3_bytes);
+	if (!to_client(flow) && p->signals & (SIGNAL_ENDS | SIGNAL_ABORTS))
+		family == FAMILY4 ? note_client_end4(ctx) : note_client_end6(ctx);
 	if (p->fragment != FRAGMENT_LATER) {
 		if (to_client(flow) ? track_member(family, ctx, p, flow) : track_client(family, ctx, p, flow))
 			return NEXT_OVER_LIMIT;

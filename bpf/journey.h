@@ -51,6 +51,13 @@ struct proxy_work {
 	__u8 headers[256]; /* while they are moved */
 };
 
+/* The numbers of a TCP segment by which a member in TIME_WAIT knows an old one (port_reuse.h). */
+struct segment_numbers {
+	__u32 sequence;
+	__u32 stamp; /* of its timestamps option (RFC 7323) */
+	bool has_stamp;
+};
+
 /* All that the stages share about the packet under way. It lies in a map because three calls deep it is too much for the
  * stack; one per CPU suffices, since programs of this kind don't interrupt each other. */
 struct journey {
@@ -60,6 +67,7 @@ struct journey {
 	struct tuple fast;   /* on the fast path */
 	struct flow flow;
 	struct oldest_search oldest;
+	struct segment_numbers numbers;
 	__u32 passed_over; /* the member that has not answered in time; NOT_PASSED_OVER: none */
 	struct proxy_work proxy;
 };

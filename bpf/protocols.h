@@ -27,6 +27,13 @@
 #define TCP_ACK 0x10
 #define TCP_FLAGS_OFFSET 13
 
+/* TCP options (RFC 9293, 3.2; 7323). */
+#define TCP_OPTION_END 0
+#define TCP_OPTION_NOTHING 1
+#define TCP_OPTION_TIMESTAMPS 8
+#define TCP_TIMESTAMPS_BYTES 10
+#define TCP_OPTIONS_BYTES 40 /* all of them, at most */
+
 /* SCTP (RFC 9260, 3): the common header, and the first chunk's type. */
 struct sctp_header {
 	__be16 source;

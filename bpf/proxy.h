@@ -54,16 +54,13 @@
 #include "bpf/proxy_pending.h"
 #include "maps/reasons.h"
 
-/* TCP options (RFC 9293, 3.2; 7323; 2018; 2385; 5925; 7413; 6994). */
-#define TCP_OPTION_END 0
-#define TCP_OPTION_NOTHING 1
+/* More TCP options (RFC 9293, 3.2; 7323; 2018; 2385; 5925; 7413; 6994). */
 #define TCP_OPTION_MSS 2
 #define TCP_OPTION_WINDOW_SHIFT 3
 #define TCP_OPTION_SACK 5
 #define TCP_OPTION_MD5 19
 #define TCP_OPTION_AUTHENTICATION 29
 #define TCP_OPTION_FAST_OPEN 34
-#define TCP_OPTIONS_BYTES 40 /* all of them, at most */
 #define TCP_SACK_BLOCKS 4
 #define TCP_MOST_WINDOW_SHIFT 14
 

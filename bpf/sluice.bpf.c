@@ -256,7 +256,7 @@ __noinline int find_again(int family)
 
 /* Creates the planned connection, and tries again whenever something was evicted for it, or it has got another source
  * address. */
-static __always_inline int make_connection(int family)
+static __always_inline int make_connection(int family, struct xdp_md *ctx)
 {
 #pragma clang loop unroll(disable)
 	for (int i = 0; i < SLUICE_MAX_SNAT_SOURCES + MAKE_WAY_ROUNDS; i++) {
@@ -266,6 +266,8 @@ static __always_inline int make_connection(int family)
 			return why;
 		if (reason_of_failure() == OPENED_MEANWHILE)
 			break;
+		if (i == 0)
+			look_at_numbers(ctx); /* for port_suits() */
 		if (!(family == FAMILY4 ? make_way4() : make_way6()))
 			break;
 	}
@@ -293,7 +295,7 @@ static __always_inline int open_connection(int family, struct xdp_md *ctx)
 	if (proxied)
 		why = family == FAMILY4 ? admit_syn4(ctx) : admit_syn6(ctx);
 	if (why == UNDECIDED)
-		why = make_connection(family);
+		why = make_connection(family, ctx);
 	if (why == SLUICE_REASON_FLOW_CREATED || why == SLUICE_REASON_FORWARDED_WITHOUT_FLOW ||
 	    why == SLUICE_REASON_DATAGRAM_FORWARDED) {
 		if (proxied)

@@ -4,8 +4,9 @@
  * TCP: the number after the member's last segment, which the client's next one acknowledges. SCTP: the tag of the
  * member's INIT ACK, which the client's packets carry. Written by the data plane for packets of members whose
  * connection is not confirmed yet, read for those of their clients. Before there is a connection: the number of the
- * client's reset, for SYN authentication (bpf/authenticate.h). An entry may be of another connection: see
- * bpf/proof.h. May begin empty beside connections that an older version opened. */
+ * client's reset, for SYN authentication (bpf/authenticate.h). After a connection: a note about its end
+ * (bpf/port_reuse.h). An entry may be of another connection: see bpf/proof.h. May begin empty beside connections that an
+ * older version opened. */
 #ifndef SLUICE_PROOF_H
 #define SLUICE_PROOF_H
 

@@ -4,11 +4,14 @@
 #include <sys/mman.h>
 
 #include <cstring>
+#include <map>
+#include <tuple>
 
 #include "maps/half_open.h"
 #include "maps/proof.h"
 #include "packet/loaded.hpp"
 #include "packet/traffic.hpp"
+#include "reference/view.hpp"
 
 namespace sluice::test {
 namespace {
@@ -473,6 +476,109 @@ TEST_P(PortFlood, AnsweredUdpSessionsMakeWayForNewcomers) {
   for (std::uint16_t port = 50000; port < 50020; ++port)
     served += session(from_client(L4::udp, 0, port));
   EXPECT_EQ(served, 20);
+}
+
+// All ports toward a member were used a minute ago, by connections that are closed. What the member
+// makes of a new client's SYN depends on who closed the old connection first, and on its numbers.
+class PortReuse : public PortFlood {
+ protected:
+  static constexpr std::uint32_t ports = 64'512, first_port = 1024;
+
+  // What of an old connection its member remembers.
+  struct Left {
+    bool member_waits = false;
+    bool is_stamped = false;
+    std::uint32_t next = 0, stamp = 0;
+  };
+  static Bytes stamps(std::uint32_t stamp) {
+    return {1,
+            1,
+            8,
+            10,
+            static_cast<std::uint8_t>(stamp >> 24),
+            static_cast<std::uint8_t>(stamp >> 16),
+            static_cast<std::uint8_t>(stamp >> 8),
+            static_cast<std::uint8_t>(stamp),
+            0,
+            0,
+            0,
+            0};
+  }
+  Left left_at(std::uint32_t port) const {
+    const auto noise = (port * 0x9e3779b1U) ^ (port << 7);
+    return {port % 32 != 0, port % 2 == 1, noise * 0x85ebca6bU, noise * 0xc2b2ae35U};
+  }
+  // Packets of one connection, whose numbers lie at the same places in those of all others.
+  void play(const Packet& packet, std::uint16_t port, bool of_member) {
+    auto& frame = frames_[{packet.flags, of_member, packet.options.size()}];
+    if (frame.empty()) frame = packet.bytes();
+    const std::size_t l4 = family() == 4 ? 34 : 54;
+    reference::replace(frame, l4 + (of_member ? 2 : 0), reference::be16(port));
+    reference::replace(frame, l4 + 4, reference::be32(packet.sequence));
+    if (!packet.options.empty()) reference::replace(frame, l4 + 20, packet.options);
+    receive_repeatedly(frame, 1);
+  }
+  void open_and_close(std::uint16_t port) {
+    const auto left = left_at(port);
+    const auto client = [&](std::uint8_t flags) {
+      auto packet = from_client(L4::tcp, flags, port);
+      packet.data = {};
+      packet.sequence = left.next - (flags & SYN ? 2 : 1);
+      if (left.is_stamped) packet.options = stamps(left.stamp);
+      play(packet, port, false);
+    };
+    const auto member = [&](std::uint8_t flags) {
+      play(from_member(1, L4::tcp, flags, port), port, true);
+    };
+    client(SYN);
+    member(SYN | ACK);
+    client(ACK);
+    if (left.member_waits) member(FIN | ACK);
+    client(FIN | ACK);
+    if (!left.member_waits) member(FIN | ACK);
+  }
+  static bool is_later(std::uint32_t a, std::uint32_t b) {
+    return static_cast<std::int32_t>(a - b) > 0;
+  }
+  // A newcomer's SYN, and the port that it gets; 0: none.
+  std::uint16_t port_for(const Packet& syn) {
+    const auto out = receive(syn);
+    const std::size_t l4 = family() == 4 ? 34 : 54;
+    return out.reason == "flow_created"
+               ? static_cast<std::uint16_t>(out.frame[l4] << 8 | out.frame[l4 + 1])
+               : std::uint16_t{0};
+  }
+
+ private:
+  std::map<std::tuple<std::uint8_t, bool, std::size_t>, Bytes> frames_;
+};
+FOR_BOTH_FAMILIES(PortReuse);
+
+TEST_P(PortReuse, TakesPortsAtWhichTheMemberDoesNotChallenge) {
+  use_mode(SLUICE_FULLNAT, L4::tcp, {net().member1});
+  for (std::uint32_t i = 0; i < ports; ++i)
+    open_and_close(static_cast<std::uint16_t>(first_port + i));
+  make_all_older(30);
+  constexpr int newcomers = 1000;
+  int refused = 0, after_client = 0, waits = 0;
+  for (std::uint32_t i = 0; i < newcomers; ++i) {
+    auto syn = spoofed_widely(70'000 + i);
+    syn.source_port = static_cast<std::uint16_t>(first_port + i * 61);
+    syn.sequence = i * 0x27d4eb2fU;
+    const auto stamp = i * 0x165667b1U;
+    syn.options = stamps(stamp);
+    const auto port = port_for(syn);
+    const auto left = left_at(port);
+    refused += port == 0;
+    after_client += !left.member_waits;
+    waits += left.member_waits && !(is_later(syn.sequence, left.next) &&
+                                    (!left.is_stamped || is_later(stamp, left.stamp)));
+  }
+  fmt::print("{} of {} newcomers got a port that the client had closed first; {} wait a second\n",
+             after_client, newcomers, waits);
+  EXPECT_EQ(refused, 0);
+  EXPECT_GT(after_client, newcomers / 2) << "1 of 32 ports is one, and a newcomer tries 32";
+  EXPECT_LE(waits, newcomers / 100);
 }
 
 }  // namespace
