@@ -19,14 +19,14 @@ class Upgrade(support.LabTest):
         self.lab.ctl("loadbalancer", "failover", "--wait", "lb")
         self.assertEqual("ACTIVE", self.lab.value("loadbalancer", "show", "lb", "provisioning_status"))
 
-    def test_twenty_upgrades_under_load(self):
+    def test_eight_upgrades_under_load(self):
         lab = self.lab
         lab.serve()
         lab.balance()
         lines = lab.start_client("echo", VIP, 80, 10)
         tries = lab.start_client("try", VIP, 80)
         download = lab.start_client("give", VIP, 80, 200_000_000)
-        for _ in range(20):
+        for _ in range(8):
             lab.loader("upgrade")
         self.fail_over_three_times()
         self.assertTrue(lab.finish_client(download)["intact"])
