@@ -217,6 +217,8 @@ DataPlaneOverMaps::Held DataPlaneOverMaps::held(const control::PutListener& put)
   if (!index) return std::optional(false);
   const auto last_port = listener_ranges_.last_port(put.key, *index);
   if (!last_port) return tl::unexpected(last_port.error());
+  const auto idle = listener_idle_.lookup(*index);
+  if (!idle) return tl::unexpected(idle.error());
   const auto there = find_listener(put.key);
   if (!there) return tl::unexpected(there.error());
   control::ListenerEntry sources;
@@ -234,6 +236,7 @@ DataPlaneOverMaps::Held DataPlaneOverMaps::held(const control::PutListener& put)
         put.entry.pool.is_nil() ? found->pool == SLUICE_NO_INDEX : pool && found->pool == *pool;
     entry.pool = put.entry.pool;
     entry.last_port = *last_port;
+    read_idle_word(idle->value_or(0), entry);
     return same_pool && entry == put.entry;
   });
 }

@@ -142,7 +142,7 @@ TEST_F(DataPlaneTest, WhatSomeOperationsPutThereIsReadBackWithoutReadingEverythi
   put_everything();
   const PutMember member{second, {ip("10.0.0.6"), 8080, true}};
   const PutPool ring{pool, {model::ForwardingMode::dnat, {first, second, first}}};
-  const PutListener entry{key, {listener, pool, vip}};
+  PutListener entry{key, {listener, pool, vip}};
   const PutVip address{vip, {load_balancer, true}};
   const auto holds = [&](const Operation& operation) { return plane->holds({operation}).value(); };
   EXPECT_EQ(plane->holds({member, ring, entry, address}).value(), true);
@@ -158,6 +158,11 @@ TEST_F(DataPlaneTest, WhatSomeOperationsPutThereIsReadBackWithoutReadingEverythi
   EXPECT_EQ(holds(RemovePool{PoolKey{pool}}), false);
   EXPECT_EQ(holds(RemoveMember{second}), false);
   EXPECT_EQ(holds(RemoveVip{ip("10.0.0.17")}), true);
+
+  entry.entry.idle_seconds = 20;
+  EXPECT_EQ(holds(entry), false);
+  apply(entry);
+  EXPECT_EQ(holds(entry), true);
 
   auto restricted = entry;
   restricted.entry.allowed_cidrs = {*parse_ip_network("192.0.2.0/24")};
