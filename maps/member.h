@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* `members`: the back ends, by index.
+/* `members`: the back ends, by index, and `member_drains`: how long connections go on once a member is removed.
  *
  * The controller writes a member before any ring that names its index; the data plane reads it for new connections.
  * An index goes to another member only when its counters say that no flow is left (flows_opened == flows_ended), so
@@ -15,8 +15,8 @@
  * established moves to another member when its SYN is retransmitted, others live on. */
 #define SLUICE_MEMBER_USABLE 1U
 /* Removed from the model, but flows may be left: it keeps its index until they have ended. It isn't probed any more,
- * so its TCP and SCTP connections live until they end, a SYN on one of them opens a new one, and UDP flows leave it
- * at the next sweep. FAILED and GIVEN_UP stay as they were. */
+ * so its TCP and SCTP connections live until they end or their time is over (`member_drains`), a SYN on one of them
+ * opens a new one, and UDP flows leave it at the next sweep. FAILED and GIVEN_UP stay as they were. */
 #define SLUICE_MEMBER_REMOVED 2U
 #define SLUICE_MEMBER_IPV6 4U
 /* Its monitor says that it is down: UDP flows, which never end by themselves, leave it at the next sweep, and a SYN
@@ -49,6 +49,15 @@ struct sluice_member {
 };
 SLUICE_STATIC_ASSERT(sizeof(struct sluice_member) == 40);
 
+/* Only user space writes and reads this, by member index. It is here, because a member may be removed while no
+ * controller runs; the next one finds what was said, and since when. The controller sets GIVEN_UP in time. */
+struct sluice_member_drain {
+	__u32 seconds_plus_one; /* that connections may go on after its removal; 0: until they end */
+	__u32 ends;		/* removed: the second of CLOCK_BOOTTIME in which they are given up; 0: never */
+	__u64 drained_until;	/* not removed: the end of its drain in seconds since 1970, which counts instead; 0: none */
+};
+SLUICE_STATIC_ASSERT(sizeof(struct sluice_member_drain) == 16);
+
 #ifdef __bpf__
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -56,6 +65,13 @@ struct {
 	__type(key, __u32);
 	__type(value, struct sluice_member);
 } members SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, SLUICE_MAX_MEMBERS);
+	__type(key, __u32);
+	__type(value, struct sluice_member_drain);
+} member_drains SEC(".maps");
 #endif
 
 #endif

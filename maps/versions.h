@@ -70,7 +70,8 @@
 	X(tunnel_sources, 1, 0)      \
 	X(snat_sources, 1, 0)        \
 	X(snat_vips, 1, 0)           \
-	X(syn_answers, 1, 0)
+	X(syn_answers, 1, 0)         \
+	X(member_drains, 1, 0)
 
 #define SLUICE_MAP_INDEX(name, version, oldest) SLUICE_MAP_##name,
 enum sluice_map_index { SLUICE_MAPS(SLUICE_MAP_INDEX) SLUICE_MAP_COUNT };

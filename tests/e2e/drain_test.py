@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""A member that is drained keeps its connections until the deadline; then its clients are reset and move on."""
+"""A member that is drained or removed keeps its connections until the deadline; then clients are reset and move on."""
 
 import support
 from support import VIP, wait_for
@@ -83,8 +83,26 @@ class Drain(support.LabTest):
         self.assertIsNone(heard[({"member1", "member2"} - {first}).pop()].poll(), "the other one lives on")
         self.assertTrue(any("drained for long enough" in event["message"] for event in lab.rows("events")))
 
-        # Once it takes connections again, it is like any other.
+        # A member that is removed has the time that its pool gives, also across a restart of the daemon.
+        last = ({"member1", "member2"} - {first}).pop()
+        removed = members[lab.address(int(last[-1]))]
         lab.ctl("loadbalancer", "member", "set", "--weight", 1, pool, drained)
+        self.assertEqual([], lab.rows("flows", "removed"))
+        lab.ctl("loadbalancer", "pool", "set", "--drain-timeout", 4, pool)
+        lab.ctl("loadbalancer", "member", "delete", pool, removed)
+        lab.kill("lb", "sluiced")
+        lab.start_controller()
+        left = lab.rows("flows", "removed")
+        self.assertEqual([(lab.address(int(last[-1])), 80, 2)],
+                         [(row["address"], row["protocol_port"], row["connections_left"]) for row in left])
+        self.assertLessEqual(left[0]["drain_seconds_left"], 4)
+        self.assertEqual(["reset", first], [talker.stdout.readline().strip() for _ in range(2)])
+        self.assertEqual("reset", heard[last].stdout.readline().strip(), "it is told without having sent anything")
+        wait_for(lambda: "reset" in lab.log(last, "server"), 20, "so is the member")
+        wait_for(lambda: lab.rows("flows", "removed") == [], 10, "nothing is left")
+        self.assertTrue(any("which was removed" in event["message"] for event in lab.rows("events")))
+
+        # Once it takes connections again, it is like any other.
         self.assertNotIn("connections_left", lab.rows("loadbalancer", "member", "show", pool, drained))
 
 

@@ -81,6 +81,8 @@ class FakeDataPlane : public control::DataPlane, public control::Inspection {
     return control::AllCounters{listener_counts, member_counts, handshakes};
   }
   Result<std::vector<control::ReasonCount>> reason_counters() override { return reasons; }
+  std::vector<control::RemovedMember> removed;
+  Result<std::vector<control::RemovedMember>> removed_members() override { return removed; }
   // Inspects within the call, unless a test holds the work up; then the test carries it out.
   using Held = std::function<bool(std::function<void()> work, const control::Asker&)>;
   Held hold_inspection;

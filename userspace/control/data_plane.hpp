@@ -5,10 +5,12 @@
 // Objects are named by their ids; indices into maps are the implementation's business.
 #pragma once
 
+#include <chrono>
 #include <compare>
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <tuple>
@@ -48,6 +50,10 @@ struct MemberEntry {
   bool keeps = false;  // its pool leaves clients of members that are down alone
   std::uint32_t max_connections = 0;  // 0: any number
   bool proxied = false;  // its pool is a PROXYV2 pool: its connections begin with a header
+  // How long its connections may go on once it is removed: to the end of the drain that is under
+  // way, else for these seconds. Neither: until they end.
+  std::optional<std::chrono::sys_seconds> drained_until = {};
+  std::optional<std::uint32_t> drain_seconds = {};
 
   bool operator==(const MemberEntry&) const = default;
 };
@@ -189,6 +195,21 @@ struct Counters {
   bool operator==(const Counters&) const = default;
 };
 
+// A member that was removed and still has connections.
+struct RemovedMember {
+  Uuid id{};
+  IpAddress address;
+  std::uint16_t port = 0;                    // host byte order
+  std::uint64_t connections = 0;             // that are left
+  std::optional<std::chrono::seconds> left;  // until they are given up; nullopt: until they end
+};
+
+// What became of removed members since the last call of give_up_removed().
+struct RemovedMembersOver {
+  std::vector<RemovedMember> given_up;
+  std::optional<std::chrono::nanoseconds> next;  // when to call again; nullopt: when one is removed
+};
+
 // The times that a member took to answer a SYN or INIT, for a sample of its connections.
 struct HandshakeTimes {
   struct Bucket {
@@ -259,6 +280,13 @@ class DataPlane {
   // Reads all counters together, which is cheaper than one by one.
   virtual Result<AllCounters> all_counters() = 0;
   virtual Result<std::vector<ReasonCount>> reason_counters() = 0;
+
+  // Members that were removed and still have connections.
+  virtual Result<std::vector<RemovedMember>> removed_members() {
+    return std::vector<RemovedMember>();
+  }
+  // Gives up the connections of removed members whose time is over (MemberEntry::drain_seconds).
+  virtual Result<RemovedMembersOver> give_up_removed() { return RemovedMembersOver{}; }
 
   // The flow tables, as the last sweep found them. None before it.
   virtual Result<std::vector<TableFill>> flow_tables() { return std::vector<TableFill>(); }

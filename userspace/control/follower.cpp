@@ -2,6 +2,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include "base/tcp_address.hpp"
 #include "control/describe.hpp"
 #include "model/vips.hpp"
 
@@ -138,11 +139,33 @@ void Follower::end_drains() {
   }
   overdue_ = overdue;
   controller_.set_overdue(std::move(overdue));
+  if (const auto removed = give_up_removed_members(); removed && (!next || *removed < *next)) {
+    next = std::chrono::ceil<std::chrono::system_clock::duration>(*removed);
+  }
   if (!next) return drain_timer_.cancel(), void();
   drain_timer_.expires_after(std::min<std::chrono::system_clock::duration>(*next, longest));
   drain_timer_.async_wait([this](const boost::system::error_code& error) {
     if (!error) catch_up();
   });
+}
+
+// Ends the connections of removed members whose time is over. Returns the time until there is more
+// to do; nullopt: nothing.
+std::optional<std::chrono::nanoseconds> Follower::give_up_removed_members() {
+  const auto over = controller_.data_plane().give_up_removed();
+  if (!over) {
+    spdlog::error("end connections of removed members: {}", over.error().text());
+    return std::chrono::seconds(5);
+  }
+  for (const auto& member : over->given_up) {
+    const auto what = fmt::format(
+        "member {}, which was removed, has been drained for long enough: its connections are ended",
+        TcpAddress{member.address, member.port}.to_string());
+    spdlog::info("{}", what);
+    note_("health", what, nullptr);
+    someone_failed_ = true;
+  }
+  return over->next;
 }
 
 // Has the shares of starting members grow, and does so again when the next step is due. Those that

@@ -59,6 +59,7 @@ class Follower {
   void keep_neighbors();
   void announce_vips();
   void end_drains();
+  std::optional<std::chrono::nanoseconds> give_up_removed_members();
   void continue_slow_starts();
   void let_go_of_failed_members();
 

@@ -194,6 +194,10 @@ void add_pool(DataPlaneState& state, const model::Model& model, const model::Poo
     wanted.max_connections = member->max_connections.value_or(0);
     wanted.proxied = pool.protocol == model::Protocol::proxyv2;
     wanted.given_up = known.overdue.contains(member->id);
+    if (member->drain_until) {
+      wanted.drained_until = std::chrono::ceil<std::chrono::seconds>(*member->drain_until);
+    }
+    wanted.drain_seconds = pool.drain_timeout_seconds;
   }
   if (!pool.admin_state_up) return;
   const auto& owner = model.load_balancers.at(pool.load_balancer_id);

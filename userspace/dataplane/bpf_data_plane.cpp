@@ -29,11 +29,16 @@ Result<void> DataPlaneOverMaps::recover() {
 Result<void> DataPlaneOverMaps::recover_members() {
   const auto entries = members_.entries();
   if (!entries) return tl::unexpected(entries.error());
+  const auto drains = member_drains_.all();
+  if (!drains) return tl::unexpected(drains.error());
   for (const auto& [index, member] : *entries) {
     const auto id = from_map(member.id);
     if (id.is_nil()) continue;
     if (is_removed(member)) {
       member_indices_.adopt_released(index, id);
+      if (const auto ends = drains->at(index).ends; ends != 0) {
+        ends_of_removed_[index] = std::chrono::seconds(ends);
+      }
     } else {
       member_indices_.adopt(index, id);
     }
@@ -137,6 +142,8 @@ Result<DataPlaneState> DataPlaneOverMaps::read() {
   if (!pools) return tl::unexpected(pools.error());
   const auto members = members_.entries();
   if (!members) return tl::unexpected(members.error());
+  const auto drains = member_drains_.all();
+  if (!drains) return tl::unexpected(drains.error());
 
   DataPlaneState state;
   for (const auto& [address, vip] : *vips4) state.vips[ipv4_from_be32(address)] = from_map(vip);
@@ -162,7 +169,9 @@ Result<DataPlaneState> DataPlaneOverMaps::read() {
   }
   for (const auto& [index, member] : *members) {
     const auto id = from_map(member.id);
-    if (!id.is_nil() && !is_removed(member)) state.members[id] = from_map(member);
+    if (id.is_nil() || is_removed(member)) continue;
+    auto& entry = state.members[id] = from_map(member);
+    read_drain(drains->at(index), entry);
   }
   for (const auto& [index, pool] : *pools) {
     const auto key = key_from_map(pool);
@@ -268,9 +277,13 @@ DataPlaneOverMaps::Held DataPlaneOverMaps::held(const control::RemovePool& remov
 DataPlaneOverMaps::Held DataPlaneOverMaps::held(const control::PutMember& put) const {
   const auto index = member_indices_.find(put.id);
   if (!index) return std::optional(false);
+  const auto drain = member_drains_.get(*index);
+  if (!drain) return tl::unexpected(drain.error());
   return judged(members_.lookup(*index), [&](const std::optional<sluice_member>& found) {
-    return found && from_map(found->id) == put.id && !is_removed(*found) &&
-           from_map(*found) == put.entry;
+    if (!found || from_map(found->id) != put.id || is_removed(*found)) return false;
+    auto entry = from_map(*found);
+    read_drain(*drain, entry);
+    return entry == put.entry;
   });
 }
 

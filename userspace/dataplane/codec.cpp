@@ -184,6 +184,34 @@ bool is_removed(const sluice_member& member) {
   return (member.flags & SLUICE_MEMBER_REMOVED) != 0;
 }
 
+sluice_member_drain drain_of(const control::MemberEntry& entry) {
+  sluice_member_drain drain{};
+  if (entry.drain_seconds) drain.seconds_plus_one = *entry.drain_seconds + 1;
+  if (entry.drained_until) {
+    drain.drained_until = static_cast<__u64>(entry.drained_until->time_since_epoch().count());
+  }
+  return drain;
+}
+
+void read_drain(const sluice_member_drain& drain, control::MemberEntry& entry) {
+  if (drain.seconds_plus_one != 0) entry.drain_seconds = drain.seconds_plus_one - 1;
+  if (drain.drained_until != 0) {
+    entry.drained_until = std::chrono::sys_seconds(
+        std::chrono::seconds(static_cast<std::int64_t>(drain.drained_until)));
+  }
+}
+
+sluice_member_drain removed(sluice_member_drain drain, std::chrono::sys_seconds now,
+                            std::chrono::seconds since_boot) {
+  control::MemberEntry entry;
+  read_drain(drain, entry);
+  if (!entry.drained_until && !entry.drain_seconds) return {};
+  auto left = entry.drained_until ? std::max(*entry.drained_until - now, std::chrono::seconds(0))
+                                  : std::chrono::seconds(*entry.drain_seconds);
+  drain.ends = static_cast<__u32>(std::max<std::int64_t>((since_boot + left).count(), 1));
+  return drain;
+}
+
 sluice_pool to_map(const control::PoolKey& key, const control::PoolEntry& entry) {
   sluice_pool pool{};
   pool.id = to_map(key.id);

@@ -30,6 +30,13 @@ control::MemberEntry from_map(const sluice_member& member);
 sluice_member removed(sluice_member member);
 bool is_removed(const sluice_member& member);
 
+// What the entry says about its removal, which is not in a sluice_member.
+sluice_member_drain drain_of(const control::MemberEntry& entry);
+void read_drain(const sluice_member_drain& drain, control::MemberEntry& entry);
+// The same once the member is removed, at this time: with the end, if there is one.
+sluice_member_drain removed(sluice_member_drain drain, std::chrono::sys_seconds now,
+                            std::chrono::seconds since_boot);
+
 sluice_pool to_map(const control::PoolKey& key, const control::PoolEntry& entry);
 control::PoolKey key_from_map(const sluice_pool& pool);
 // The result lacks the ring, which is in a map of its own.

@@ -26,20 +26,23 @@ Result<Counters> DataPlaneOverMaps::counters(const kernel::CounterMap<sluice_cou
   return sum;
 }
 
+bool DataPlaneOverMaps::may_have_flows(const kernel::CounterMap<sluice_counters>& map,
+                                       const kernel::ArrayMap<std::uint32_t>& active,
+                                       std::uint32_t index) const {
+  const auto sum = counters(map, index);
+  if (!sum || sum->active_flows() != 0) return true;
+  const auto now = active.lookup(index);
+  return !now || now->value_or(0) != 0;
+}
+
 Result<std::uint32_t> DataPlaneOverMaps::index_for(IndexTable& table,
                                                    const kernel::CounterMap<sluice_counters>& map,
                                                    const kernel::ArrayMap<std::uint32_t>& active,
                                                    const Zero& zero, const Uuid& object,
                                                    std::string_view full) {
   if (const auto index = table.find(object)) return *index;
-  // The second number has replicas of other nodes' connections, too (maps/replica.h).
-  const auto without_flows = [&](std::uint32_t index) {
-    const auto sum = counters(map, index);
-    if (!sum || sum->active_flows() != 0) return false;
-    const auto now = active.lookup(index);
-    return now && now->value_or(0) == 0;
-  };
-  const auto allocation = table.allocate(object, without_flows);
+  const auto allocation = table.allocate(
+      object, [&](std::uint32_t index) { return !may_have_flows(map, active, index); });
   if (!allocation) return fail(ErrorKind::conflict, std::string(full));
   if (allocation->fresh) {
     auto zeroed = map.set_to_zero(allocation->index);
@@ -131,6 +134,8 @@ Result<void> DataPlaneOverMaps::run(const control::PutMember& put) {
                             SLUICE_MAX_MEMBERS));
   if (!index) return tl::unexpected(index.error());
   if (auto added = address_filters_->add(put.entry.address); !added) return added;
+  if (auto said = member_drains_.put(*index, drain_of(put.entry)); !said) return said;
+  ends_of_removed_.erase(*index);
   return members_.put(*index, to_map(put.id, put.entry));
 }
 
@@ -140,7 +145,7 @@ Result<void> DataPlaneOverMaps::run(const control::RemoveMember& remove) {
   const auto member = members_.lookup(*index);
   if (!member) return tl::unexpected(member.error());
   if (*member) {
-    if (auto marked = members_.put(*index, removed(**member)); !marked) return marked;
+    if (auto marked = mark_removed(*index, **member); !marked) return marked;
   }
   member_indices_.release(remove.id);
   return {};

@@ -1,10 +1,12 @@
 // DataPlaneOverMaps: the class behind BpfDataPlane::open(). Private to dataplane/; its functions
 // are in bpf_data_plane.cpp (start, reading back), data_plane_operations.cpp (what the controller
-// changes) and data_plane_queries.cpp (counters, flows, next hops, interfaces).
+// changes), removed_members.cpp (what is left of members) and data_plane_queries.cpp (counters,
+// flows, next hops, interfaces).
 #pragma once
 
 #include <bpf/libbpf.h>
 
+#include <chrono>
 #include <functional>
 #include <map>
 #include <memory>
@@ -23,6 +25,7 @@
 #include "dataplane/index_table.hpp"
 #include "dataplane/inspection_of_maps.hpp"
 #include "dataplane/listener_ranges.hpp"
+#include "dataplane/member_drains.hpp"
 #include "dataplane/rings.hpp"
 #include "dataplane/slow_lane.hpp"
 #include "dataplane/snat_sources.hpp"
@@ -77,6 +80,8 @@ class DataPlaneOverMaps : public BpfDataPlane {
   Result<control::AllCounters> all_counters() override;
   void expect(std::span<const control::Operation> operations) override;
   Result<std::vector<control::ReasonCount>> reason_counters() override;
+  Result<std::vector<control::RemovedMember>> removed_members() override;
+  Result<control::RemovedMembersOver> give_up_removed() override;
   Result<std::vector<control::TableFill>> flow_tables() override;
   Result<void> renew_next_hops() override;
   Result<store::Position> store_position() override;
@@ -135,6 +140,12 @@ class DataPlaneOverMaps : public BpfDataPlane {
 
   Result<Counters> counters(const kernel::CounterMap<sluice_counters>& map,
                             std::optional<std::uint32_t> index) const;
+  // Says whether flows may be counted under the index, also replicas of other nodes' connections
+  // (maps/replica.h).
+  bool may_have_flows(const kernel::CounterMap<sluice_counters>& map,
+                      const kernel::ArrayMap<std::uint32_t>& active, std::uint32_t index) const;
+  Result<void> mark_removed(std::uint32_t index, const sluice_member& member);
+  Result<bool> give_up_removed(std::uint32_t index, std::vector<control::RemovedMember>& given_up);
   static Result<std::map<Uuid, Counters>> all_counters(
       const kernel::CounterMap<sluice_counters>& map, const IndexTable& table);
   // The object's index, or a new one whose counters start at zero; `zero` resets further counters.
@@ -178,6 +189,7 @@ class DataPlaneOverMaps : public BpfDataPlane {
   kernel::ArrayMap<sluice_address> snat_vips_{program_, "snat_vips"};
   kernel::ArrayMap<sluice_pool> pools_{program_, "pools"};
   kernel::ArrayMap<sluice_member> members_{program_, "members"};
+  MemberDrains member_drains_{program_};
   std::optional<AddressFilters> address_filters_;  // set by recover()
   kernel::ArrayMap<sluice_store_position> store_position_{program_, "store_position"};
   kernel::CounterMap<sluice_counters> listener_counters_{program_, "listener_counters"};
@@ -199,6 +211,7 @@ class DataPlaneOverMaps : public BpfDataPlane {
 
   IndexTable member_indices_{SLUICE_MAX_MEMBERS};
   IndexTableOf<control::PoolKey> pool_indices_{SLUICE_MAX_POOLS};
+  std::map<std::uint32_t, std::chrono::seconds> ends_of_removed_;  // by index, since boot
   std::set<control::PoolKey> expected_pools_;  // with an index and perhaps a ring, but no entry yet
   IndexTable listener_indices_{SLUICE_MAX_LISTENERS};
   std::uint32_t record_one_of_ = 0;

@@ -356,6 +356,61 @@ TEST_F(DataPlaneTest, ARemovedMemberKeepsItsIndexWhileFlowsAreLeftAlsoAcrossARes
   EXPECT_EQ(read().members[heir].address, ip("10.0.0.9"));
 }
 
+TEST_F(DataPlaneTest, ARemovedMemberIsGivenUpInTimeAlsoAcrossARestartAndNobodyElseIs) {
+  MemberEntry drains{ip("10.0.0.4"), 8080, true};
+  drains.drain_seconds = 0;
+  apply(PutMember{first, drains});
+  MemberEntry waits{ip("10.0.0.6"), 8080, true};
+  waits.drain_seconds = 600;
+  apply(PutMember{second, waits});
+  EXPECT_EQ(read().members.at(first), drains);
+  EXPECT_EQ(plane->holds({PutMember{second, waits}}).value(), true);
+  EXPECT_EQ(plane->holds({PutMember{second, {ip("10.0.0.6"), 8080, true}}}).value(), false);
+  const auto given_up = [&](std::uint32_t index) {
+    sluice_member member{};
+    EXPECT_EQ(bpf_map_lookup_elem(map("members"), &index, &member), 0);
+    return (member.flags & SLUICE_MEMBER_GIVEN_UP) != 0;
+  };
+  for (const std::uint32_t index : {0U, 1U}) {
+    count_flows("member_counters", index, 3, 1);
+    const std::uint32_t two = 2;
+    ASSERT_EQ(bpf_map_update_elem(map("member_active"), &index, &two, BPF_ANY), 0);
+  }
+  EXPECT_FALSE(plane->give_up_removed()->next) << "nobody is removed";
+  restart();
+  apply(RemoveMember{first});  // as by a controller that finds the removal at its start
+  apply(RemoveMember{second});
+  EXPECT_FALSE(given_up(0));
+  const auto left = plane->removed_members().value();
+  ASSERT_EQ(left.size(), 2U);
+  EXPECT_EQ(left[0].id, first);
+  EXPECT_EQ(left[0].connections, 2U);
+  EXPECT_LE(left[0].left, std::chrono::seconds(1));
+  EXPECT_GT(left[1].left, std::chrono::seconds(500));
+
+  // A second or less goes by.
+  const std::uint32_t index = 0, none = 0;
+  const sluice_member_drain long_ago{1, 1, 0};
+  ASSERT_EQ(bpf_map_update_elem(map("member_drains"), &index, &long_ago, BPF_ANY), 0);
+  restart();
+  const auto over = plane->give_up_removed().value();
+  ASSERT_EQ(over.given_up.size(), 1U);
+  EXPECT_EQ(over.given_up[0].address, ip("10.0.0.4"));
+  EXPECT_TRUE(given_up(0));
+  EXPECT_FALSE(given_up(1));
+  EXPECT_TRUE(plane->give_up_removed()->given_up.empty()) << "it is told once";
+
+  // While the flag is set, the tables are searched for silent connections.
+  count_flows("member_counters", 0, 3, 3);
+  ASSERT_EQ(bpf_map_update_elem(map("member_active"), &index, &none, BPF_ANY), 0);
+  EXPECT_TRUE(plane->give_up_removed()->given_up.empty());
+  EXPECT_FALSE(given_up(0));
+
+  apply(PutMember{second, {ip("10.0.0.6"), 8080, true}});  // by a restored backup, say
+  EXPECT_FALSE(plane->give_up_removed()->next);
+  EXPECT_TRUE(plane->removed_members()->empty());
+}
+
 TEST_F(DataPlaneTest, AMemberThatComesBackGoesOnCounting) {
   put_members();
   count_flows("member_counters", 0, 3, 2);

@@ -164,7 +164,8 @@ TEST_F(RoleTest, a_members_batch_has_no_more_rights_than_the_member) {
 }
 
 TEST_F(RoleTest, the_node_is_no_members_business) {
-  for (const auto* url : {"/v1/drops", "/v1/counters", "/v1/flows", "/v1/clients", "/v1/explain"}) {
+  for (const auto* url : {"/v1/drops", "/v1/counters", "/v1/flows", "/v1/clients",
+                          "/v1/removed-members", "/v1/explain"}) {
     EXPECT_EQ(get(url).status, 403U) << url;
   }
   EXPECT_EQ(del("/v1/flows").status, 403U);

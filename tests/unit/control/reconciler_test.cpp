@@ -86,6 +86,17 @@ TEST_F(Reconciler, AMemberWhoseTimeToDrainIsOverIsGivenUpAndNobodyElse) {
   EXPECT_TRUE(desired_state(model, health, {}, {walkthrough.a}).members.at(walkthrough.a).given_up);
 }
 
+TEST_F(Reconciler, AMemberSaysHowLongItsConnectionsMayGoOnOnceItIsRemoved) {
+  const auto member = [&] { return desired().members.at(walkthrough.a); };
+  EXPECT_FALSE(member().drain_seconds || member().drained_until) << "until they end";
+  model.pools.change(walkthrough.pool)->drain_timeout_seconds = 0;
+  EXPECT_EQ(member().drain_seconds, 0U) << "not at all";
+  const auto second = std::chrono::sys_seconds(std::chrono::seconds(1'800'000'000));
+  a()->drain_until = second - std::chrono::microseconds(1);
+  EXPECT_EQ(member().drained_until, second) << "no connection ends before its time";
+  EXPECT_FALSE(desired().members.at(walkthrough.b).drained_until);
+}
+
 TEST_F(Reconciler, AListenersIdleTimeIsItsOwnOrTheLargerDataTimeoutThatWasSet) {
   const auto listener = [&] { return model.listeners.change(walkthrough.listener); };
   const auto idle = [&] { return desired().listeners.at(port_80).idle_seconds; };

@@ -139,6 +139,29 @@ TEST(Codec, ARemovedMemberKeepsItsIdAndAddressButIsNotUsable) {
   EXPECT_EQ(from_map(member).port, 8080);
 }
 
+TEST(Codec, ARemovedMembersConnectionsEndWithItsDrainElseInTheTimeOfItsPool) {
+  using std::chrono::seconds;
+  const auto now = std::chrono::sys_seconds(seconds(1'800'000'000));
+  const auto ends = [&](const control::MemberEntry& entry) {
+    return removed(drain_of(entry), now, seconds(1000)).ends;
+  };
+  control::MemberEntry entry{ipv6, 8080};
+  EXPECT_EQ(ends(entry), 0U) << "never";
+  entry.drain_seconds = 300;
+  EXPECT_EQ(ends(entry), 1300U);
+  entry.drained_until = now + seconds(60);
+  EXPECT_EQ(ends(entry), 1060U);
+  entry.drained_until = now - seconds(60);
+  EXPECT_EQ(ends(entry), 1000U) << "it was over before";
+  control::MemberEntry read{ipv6, 8080};
+  read_drain(drain_of(entry), read);
+  EXPECT_EQ(read, entry);
+  entry.drain_seconds = 0;
+  entry.drained_until.reset();
+  EXPECT_EQ(ends(entry), 1000U) << "at once";
+  EXPECT_EQ(removed(drain_of(entry), now, seconds(0)).ends, 1U) << "0 would be never";
+}
+
 // Deleting a dead member takes nothing away from its clients.
 TEST(Codec, ARemovedMemberThatWasDownIsGivenUpUnlessItsPoolKeepsConnections) {
   control::MemberEntry entry{ipv6, 8080, false, true};

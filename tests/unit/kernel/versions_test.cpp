@@ -71,7 +71,8 @@ TEST(Versions, OnlyWhatCameLaterMayBeMissing) {
                                                 "tunnel_sources",
                                                 "snat_sources",
                                                 "snat_vips",
-                                                "syn_answers"}));
+                                                "syn_answers",
+                                                "member_drains"}));
 }
 
 TEST(Versions, WithoutAMapOfVersionsAllAreTheFirst) {

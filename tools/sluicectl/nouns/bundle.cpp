@@ -73,6 +73,7 @@ struct Route {
 constexpr std::array routes = {
     Route{"sluiced/drops.json", "/v1/drops"},
     Route{"sluiced/counters.json", "/v1/counters"},
+    Route{"sluiced/removed-members.json", "/v1/removed-members"},
     Route{"sluiced/events.json", "/v1/events?limit=1000"},
     Route{"sluiced/metrics", "/metrics"},
     Route{"sluiced/health", "/healthcheck"},

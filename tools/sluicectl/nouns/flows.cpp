@@ -66,6 +66,12 @@ Result<Answer> list_flows(const Call& call) {
   return listing;
 }
 
+Result<Answer> list_removed(const Call& call) {
+  const auto members = call.client.list("/v1/removed-members", "removed_members");
+  if (!members) return tl::unexpected(about("list removed members", members.error()));
+  return to_listing(*members, {}, call.verb.columns);
+}
+
 Result<Answer> flush_flows(const Call& call) {
   const auto query = query_of(call);
   if (!query) return tl::unexpected(query.error());
@@ -113,6 +119,12 @@ Noun make_flows() {
        .run = list_flows,
        .examples = {"sluicectl flows list --client 192.0.2.0/24",
                     "sluicectl flows list --sort-column idle --sort-descending"}},
+      {.name = "removed",
+       .summary = "deleted members that still have connections, and the seconds until these end",
+       .output = Output::listing,
+       .columns = {"id", "address", "protocol_port", "connections_left", "drain_seconds_left"},
+       .run = list_removed,
+       .examples = {"sluicectl flows removed"}},
       {.name = "flush",
        .summary = "forget connections: the next packet of each finds no one that knows it",
        .options = filters() + std::vector<Option>{flag(Kind::local, "all", "every connection")},

@@ -58,8 +58,8 @@ Options changeable() {
              "connections of a member that is down: reset (default) tells its clients at their "
              "next packet if another member can take over; keep lets them be"),
       option(Kind::integer, "drain-timeout", "SECONDS",
-             "how long members that are drained or disabled keep their connections; then clients "
-             "are reset at their next packet (otherwise until they end)"),
+             "how long members that are drained, disabled or removed keep their connections; then "
+             "clients are reset at their next packet (otherwise until they end)"),
       option(Kind::integer, "slow-start", "SECONDS",
              "members that come back or are new get a sixteenth of their connections at first, and "
              "all after this time (otherwise at once; algorithms that hash don't know it)"),

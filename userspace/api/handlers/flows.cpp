@@ -2,6 +2,7 @@
 //
 //   GET /v1/flows?listener_id=&pool_id=&member_id=&client=10.0.0.0/8&limit=1000
 //   GET /v1/clients?...           the same filters: the addresses with the most connections
+//   GET /v1/removed-members       the members that are gone but for their connections
 //   DELETE /v1/flows?...          the same filters; at least one, or all=true
 //   GET /v1/explain?from=192.0.2.7:50514&to=10.0.0.16:80&protocol=TCP
 #include <fmt/format.h>
@@ -210,6 +211,21 @@ Result<Reply> list_clients(const Call& call) {
                                        {"connections", flows->size()},
                                        {"more", flows->size() == highest_limit}}};
       });
+}
+
+Result<Reply> list_removed_members(const Call& call) {
+  const auto members = call.context.controller.data_plane().removed_members();
+  if (!members) return tl::unexpected(members.error());
+  json::array shown;
+  for (const auto& member : *members) {
+    shown.push_back(json::object{
+        {"id", to_string(member.id)},
+        {"address", member.address.to_string()},
+        {"protocol_port", member.port},
+        {"connections_left", member.connections},
+        {"drain_seconds_left", member.left ? json::value(member.left->count()) : json::value()}});
+  }
+  return Reply{200, json::object{{"removed_members", std::move(shown)}}};
 }
 
 Result<Reply> flush_flows(const Call& call) {

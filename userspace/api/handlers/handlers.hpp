@@ -84,6 +84,7 @@ Result<Reply> list_counters(const Call& call);
 
 Result<Reply> list_flows(const Call& call);
 Result<Reply> list_clients(const Call& call);
+Result<Reply> list_removed_members(const Call& call);
 Result<Reply> flush_flows(const Call& call);
 Result<Reply> explain(const Call& call);
 Result<Reply> start_capture(const Call& call);

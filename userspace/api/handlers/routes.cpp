@@ -137,6 +137,7 @@ constexpr Route routes[] = {
     {"GET", "/v1/counters", list_counters},
     {"GET", "/v1/flows", list_flows},
     {"GET", "/v1/clients", list_clients},
+    {"GET", "/v1/removed-members", list_removed_members},
     {"DELETE", "/v1/flows", flush_flows},
     {"GET", "/v1/explain", explain},
     {"POST", "/v1/captures", start_capture},
