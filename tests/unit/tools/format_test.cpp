@@ -160,6 +160,14 @@ TEST(Cells, ColumnsMayBeCalledOtherwiseThanTheirAttributes) {
   EXPECT_EQ(format(listing, Format::value), "s 10.0.0.0/24\n");
 }
 
+TEST(Cells, ListARangeOfPortsAsItIsTyped) {
+  const auto objects = boost::json::parse(R"([
+      {"name": "a", "protocol_port": 8000, "protocol_port_range": 8010},
+      {"name": "b", "protocol_port": 80, "protocol_port_range": null}])");
+  const auto listing = to_listing(objects.get_array(), {}, {"name", "protocol_port"});
+  EXPECT_EQ(format(listing, Format::value), "a 8000-8010\nb 80\n");
+}
+
 TEST(Cells, ShowWhatTheApiSaysAsTheOpenStackClientDoes) {
   const auto object = boost::json::parse(R"({
       "null": null, "up": false, "limit": -1, "listeners": [{"id": "a"}, {"id": "b"}], "tags": [],

@@ -1,5 +1,7 @@
 #include "sluicectl/nouns/cells.hpp"
 
+#include <fmt/format.h>
+
 #include <boost/json.hpp>
 
 namespace sluice::ctl {
@@ -38,6 +40,13 @@ Cell map_cell(const json::object& object) {
     out += std::string(key) + "=" + text_of(value);
   }
   return out;
+}
+
+// A range is listed as it is typed: "8000-8010". Its last number is an attribute of its own.
+Cell listed(const json::object& object, const std::string& field) {
+  const auto* last = object.if_contains(field + "_range");
+  if (!last || !last->is_int64()) return to_cell(object, field);
+  return fmt::format("{}-{}", cell_text(to_cell(object, field)), last->get_int64());
 }
 
 }  // namespace
@@ -92,7 +101,7 @@ Listing to_listing(const json::array& objects, const Resource& resource,
     for (const auto& column : columns) {
       const auto attribute = resource.attributes.find(column);
       row.push_back(
-          to_cell(*object, attribute == resource.attributes.end() ? column : attribute->second));
+          listed(*object, attribute == resource.attributes.end() ? column : attribute->second));
     }
   }
   return listing;
