@@ -141,8 +141,26 @@ class Package(unittest.TestCase):
     def has_program(self):
         return "xdp" in json.loads(self.machine.run("ip", "-j", "link", "show", "nic0").stdout)[0]
 
+    def install_as_in_the_image(self):
+        """Does what the Containerfile says, and returns the command of such a container."""
+        command = None
+        for line in (PACKAGE / "Containerfile").read_text().replace("\\\n", "").splitlines():
+            word, _, rest = line.partition(" ")
+            if word == "COPY":
+                self.assertEqual("sluice_*.deb /tmp/", rest)
+                with self.package.open("rb") as content:
+                    self.machine.run("sh", "-c", f"cat > /tmp/{self.package.name}", stdin=content)
+            elif word == "RUN":
+                self.machine.run("sh", "-c", rest)
+            elif word == "ENTRYPOINT":
+                command = json.loads(rest)
+            else:
+                self.assertIn(word, ("#", "FROM", "VOLUME"))
+        return command
+
     def test_the_package_installs_runs_and_leaves_nothing_when_it_is_purged(self):
-        self.install(self.package)
+        command = self.install_as_in_the_image()
+        self.assertFalse(self.machine.has("/etc/sluice/token"), "else all containers had the same one")
         for name in ["sluiced", "sluicectl", "sluice-loader"]:
             self.assertRegex(self.machine.run(name, "--version").stdout, rf"^{name} \d+\.\d+\.\d+")
         self.machine.run("getent", "group", "sluice")
@@ -150,7 +168,8 @@ class Package(unittest.TestCase):
         for name in ["prometheus/sluice.rules.yml", "prometheus/scrape.yml", "grafana/overview.json",
                      "grafana/load-balancer.json", "grafana/data-plane.json"]:
             self.assertTrue(self.machine.has(f"/usr/share/sluice/{name}"), name)
-        controller = self.start_controller()
+        controller = self.start_controller(*command, "--metrics", "127.0.0.1:9100")
+        self.assertRegex(self.machine.run("cat", "/etc/sluice/token").stdout, "^[0-9a-f]{64}$")
         self.assertEqual("sluice", self.machine.run("stat", "-c", "%G", "/run/sluice/api.sock").stdout.strip())
         self.stop(controller)  # as systemd does
 
