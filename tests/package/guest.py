@@ -116,7 +116,7 @@ class Guest:
 
     def ssh(self, *words):
         return [*self.enter("clients"), words[0], "-q", "-i", self.key, "-o", "StrictHostKeyChecking=no", "-o",
-                "UserKnownHostsFile=/dev/null", "-o", "ConnectTimeout=30", "-o", "BatchMode=yes", *words[1:]]
+                "UserKnownHostsFile=/dev/null", "-o", "ConnectTimeout=300", "-o", "BatchMode=yes", *words[1:]]
 
     def run(self, command, expect=0):
         """Runs a shell command in the guest."""
