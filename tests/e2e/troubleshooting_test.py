@@ -1,9 +1,11 @@
 #!/usr/bin/python3
 """The commands of tools/TROUBLESHOOTING.md do what the page says that they do: they look, and succeed. So do those of
-sluicectl in tools/README.md, from the first load balancer on."""
+sluicectl in tools/README.md, from the first load balancer on. Whatever command or option any page mentions exists."""
 
 import os
 import re
+import subprocess
+import unittest
 
 import support
 
@@ -29,6 +31,40 @@ def examples():
     """Returns the commands of sluicectl in the README's examples, in its order."""
     return [line for block in re.findall(r"^```\n(.*?)^```", README.read_text(), flags=re.M | re.S)
             for line in block.replace("\\\n", " ").splitlines() if line.startswith("sluicectl ")]
+
+
+def spans(pattern):
+    """Returns what the groups of the pattern match in any of the pages."""
+    pages = [page for page in support.ROOT.rglob("*.md") if "build" not in page.relative_to(support.ROOT).parts]
+    return sorted({match for page in pages for match in re.findall(pattern, page.read_text(), flags=re.M)})
+
+
+class Mentions(unittest.TestCase):
+    """Commands in the midst of sentences are too many to be run, and some would end connections. A misspelt one is refused
+    before sluiced is asked, which isn't there."""
+
+    def test_each_command_of_sluicectl_is_one(self):
+        mentioned = spans(r"`sluicectl ([^`]*)`")
+        self.assertGreater(len(mentioned), 30)
+        for words in mentioned:
+            words = re.sub(r"\|\S+| >.*", "", words).split()
+            with self.subTest(words):
+                done = subprocess.run([support.program("sluicectl"), *words], text=True, capture_output=True, timeout=60,
+                                      env=dict(os.environ, SLUICE_SOCKET="/nonexistent"))
+                if done.returncode == 2:  # else it is complete, and only nobody is there to answer
+                    self.assertRegex(done.stderr, "missing|needed")
+
+    def test_each_option_of_the_other_two_is_one(self):
+        keys = spans(r"^(?:(?:echo|printf) ')?([a-z][a-z-]+) = \S") + spans(r"\\n([a-z-]+) = ")  # of the configuration
+        self.assertIn("cluster", keys)
+        told = {"sluiced": self.told("sluiced"),
+                "sluice-loader": "".join(self.told("sluice-loader", verb) for verb in ("attach", "check", "detach", "status"))}
+        for name, option in spans(r"`(sluiced|sluice-loader) [^`]*(--[a-z][a-z0-9-]*)") + [("sluiced", f"--{key}") for key in keys]:
+            self.assertRegex(told[name] + " --version", rf"{option}\b", name)
+
+    @staticmethod
+    def told(name, *verb):
+        return subprocess.run([support.program(name), *verb, "--help"], text=True, capture_output=True, check=True).stdout
 
 
 class Page(support.LabTest):
