@@ -50,25 +50,36 @@ class Operator(support.LabTest):
     # ---- deeds. Those of sluicectl may find sluiced away; those of the loader wait for each other. `draw`: what a deed draws by,
     # because several are under way at once ----
 
+    def insist(self, command):
+        """Does again what is refused while a loader is at work for longer than others wait for it."""
+        for _ in range(10):
+            try:
+                return command()
+            except AssertionError as failure:
+                if "try again when it is done" not in str(failure):
+                    raise
+        return command()
+
     def upgrade(self, draw):
-        self.lab.loader("upgrade")
+        self.insist(lambda: self.lab.loader("upgrade"))
 
     def resize(self, draw):
-        self.lab.loader("attach", "eth0", "--flows", draw.choice(SIZES))
+        size = draw.choice(SIZES)
+        self.insist(lambda: self.lab.loader("attach", "eth0", "--flows", size))
 
     def attach_again(self, draw):
-        self.lab.loader("attach", "eth0", "eth1")
+        self.insist(lambda: self.lab.loader("attach", "eth0", "eth1"))
 
     def kill_sluiced(self, draw):
         with self.restarting:
             self.lab.kill("lb", "sluiced")
             time.sleep(draw.choice((0, 1, 3)))
-            self.lab.start_controller()
+            self.insist(self.lab.start_controller)
 
     def restart_sluiced(self, draw):
         with self.restarting:
             self.lab.stop("lb", "sluiced")
-            self.lab.start_controller()
+            self.insist(self.lab.start_controller)
 
     def ctl(self, *words):
         self.lab.ctl(*words, check=False)
