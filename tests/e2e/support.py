@@ -427,7 +427,7 @@ class LabTest(unittest.TestCase):
 
     def _show_logs_of_a_failure(self):
         if has_failed(self):
-            for log in sorted((self.lab.directory / "log").glob("lb.*")):
+            for log in sorted((self.lab.directory / "log").glob("lb*")):
                 lines = log.read_text().splitlines()[-40:]
                 print(f"--- the end of {log.name} ---", *lines, sep="\n", file=sys.stderr)
 
