@@ -57,10 +57,20 @@ void set_status(T& object, const T* known) {
   object.provisioning_error.clear();
 }
 
+// Says whether both are the same part of the fleet's state.
+template <typename T>
+bool is_same_state(const T& one, const T& other) {
+  auto like_one = other;
+  like_one.provisioning_status = one.provisioning_status;
+  like_one.provisioning_error = one.provisioning_error;
+  take_change_failed(like_one, one);
+  return like_one == one;
+}
+
 // What of an object's JSON this version would not write.
 template <typename T>
-json::object strange_attributes(const json::object& read, const T& object) {
-  const auto known = store::to_json(object);
+json::object strange_attributes(const json::object& read) {
+  static const auto known = store::known_attributes<T>();
   json::object strange;
   for (const auto& [name, value] : read) {
     if (name != "generation" && !known.contains(name)) strange.emplace(name, value);
@@ -149,7 +159,7 @@ Result<void> Mirror::put(State& state, const std::string& key, const std::string
                understood = object && object->id == id;
                if (!understood) return;
                state.generations.insert_or_assign(id, number_at(*read, "generation"));
-               if (auto strange = strange_attributes(*read, *object); !strange.empty()) {
+               if (auto strange = strange_attributes<T>(*read); !strange.empty()) {
                  state.strange[id] = std::move(strange);
                } else {
                  state.strange.erase(id);
@@ -231,7 +241,7 @@ Mirror::Operations Mirror::operations(const model::Changes& changes,
         for (const auto& id : changed.removed) operations.removals.push_back(key_of(id));
         for (const auto& [id, object] : changed.put) {
           const auto* known = table.lookup(id);
-          if (known && store::to_json(*known) == store::to_json(object)) continue;
+          if (known && is_same_state(*known, object)) continue;
           const auto strange = strange_.find(id);
           auto written =
               store::to_json(object, strange == strange_.end() ? json::object() : strange->second);
@@ -253,8 +263,7 @@ void Mirror::take_status(const model::Changes& changes) {
                        [&]<typename T>(model::Table<T>& table, const model::ChangesOf<T>& changed) {
                          for (const auto& [id, object] : changed.put) {
                            const auto* known = table.lookup(id);
-                           if (known && store::to_json(*known) == store::to_json(object))
-                             table.put(object);
+                           if (known && is_same_state(*known, object)) table.put(object);
                          }
                        });
 }
@@ -269,7 +278,7 @@ void Mirror::take_own(const model::Changes& changes, Head head, std::int64_t rev
         }
         for (const auto& [id, object] : changed.put) {
           const auto* known = table.lookup(id);
-          if (!known || store::to_json(*known) != store::to_json(object))
+          if (!known || !is_same_state(*known, object))
             generations_.insert_or_assign(id, head.generation);
         }
       });
