@@ -68,6 +68,8 @@ class FakeEtcd {
     return reading;
   }
 
+  bool remembers(std::int64_t revision) const { return revision >= compacted_; }
+
   std::int64_t grant(std::chrono::seconds life) {
     const auto lease = ++last_lease_;
     leases_[lease] = {life, {}, 0};
@@ -111,6 +113,9 @@ class FakeEtcd {
     compacted_ = std::max(compacted_, std::min(revision, revision_));
     history_.erase(history_.begin(), history_.upper_bound(compacted_));
   }
+
+  // Others make so many revisions.
+  void age(std::int64_t revisions) { revision_ += revisions; }
 
   Snapshot snapshot() const { return {keys_, revision_}; }
   // A new cluster with the snapshot's keys. Watches of the old one are silent for ever.
@@ -183,6 +188,10 @@ class FakeClient final : public Etcd {
     call<Reading>(
         [&etcd = etcd_, key, extent]() -> Answer<Reading> { return etcd.read(key, extent); },
         std::move(done));
+  }
+  void remembers(std::string, std::int64_t revision, Done<bool> done) override {
+    call<bool>([&etcd = etcd_, revision]() -> Answer<bool> { return etcd.remembers(revision); },
+               std::move(done));
   }
   void grant(std::chrono::seconds life, Done<std::int64_t> done) override {
     call<std::int64_t>([&etcd = etcd_, life]() -> Answer<std::int64_t> { return etcd.grant(life); },

@@ -237,6 +237,29 @@ TEST_F(Fleet, AnEtcdWithTheUsualLimitIsToldOf) {
   EXPECT_THAT(node(1).log, Contains(HasSubstr("--max-txn-ops=4096")));
 }
 
+TEST_F(Fleet, AnEtcdThatForgetsNothingIsToldOf) {
+  const auto warning = HasSubstr("--auto-compaction-retention=1");
+  simulation.etcd.age(99'000);
+  wait(1000);
+  EXPECT_THAT(node(1).log, Not(Contains(warning)));
+  simulation.etcd.age(2'000);
+  wait(3'600'000);
+  EXPECT_THAT(node(1).log, Contains(warning).Times(1));
+  simulation.crash(node(2));
+  node(2).log.clear();
+  simulation.start(node(2));
+  wait(1000);
+  EXPECT_THAT(node(2).log, Contains(warning)) << "at the start";
+  simulation.etcd.compact(5'000);
+  wait(3'600'000);
+  EXPECT_THAT(node(1).log, Contains("etcd's history is compacted again"));
+  simulation.crash(node(3));
+  node(3).log.clear();
+  simulation.start(node(3));
+  wait(1000);
+  EXPECT_THAT(node(3).log, Not(Contains(warning)));
+}
+
 TEST_F(Fleet, ADiskThatTakesNoCopyKeepsNobodyFromChanges) {
   wait(100);
   node(2).disk.veto = [](std::size_t) {

@@ -16,6 +16,11 @@ constexpr auto pause_before_watching = std::chrono::milliseconds(300);
 constexpr auto time_between_looks = std::chrono::seconds(3);
 constexpr auto time_between_looks_when_cut_off = std::chrono::seconds(1);
 
+// A fleet that changes all the time makes some ten thousand revisions in an hour. Ten times as many
+// take about a tenth of the space that etcd has.
+constexpr std::int64_t longest_history = 100'000;
+constexpr auto time_between_looks_at_history = std::chrono::hours(1);
+
 // What is tried, the most first.
 constexpr std::size_t rehearsed_operations[] = {4096, 1024, 512};
 
@@ -262,6 +267,7 @@ void ClusterWriter::was_read(Answer<Reading> answer) {
     return;
   }
   cluster_ = answer->header.cluster;
+  newest_ = answer->header.revision;
   if (callbacks_.nodes_read) callbacks_.nodes_read(answer->header.revision, answer->found);
   const auto head = head_in(answer->found, settings_.keys);
   if (!head) return refuse(head.error());
@@ -277,6 +283,7 @@ void ClusterWriter::was_read(Answer<Reading> answer) {
   }
   watched_ = std::max(watched_, answer->header.revision);
   rehearse(0);
+  if (!std::exchange(looks_at_history_, true)) look_at_history();
   settle_attempt(answer->found);
   caught_up();
 }
@@ -427,6 +434,7 @@ void ClusterWriter::look_again() {
 void ClusterWriter::looked(const Answer<Reading>& answer) {
   if (!answer) return set_standing(Standing::cut_off, answer.error().text);
   if (standing_ != Standing::following || is_another_cluster(answer->header)) return read_all();
+  newest_ = answer->header.revision;
   const auto newest = answer->found.empty() ? 0 : answer->found.front().modified;
   // A change that was under way at the last look has come by now, or never will.
   const bool lost = mirror_.revision() < std::exchange(lacked_, newest);
@@ -463,6 +471,21 @@ void ClusterWriter::rehearse(std::size_t at) {
     } else {
       rehearsed_ = false;  // at the next reading
     }
+  });
+}
+
+// Nobody can ask etcd whether it compacts its history by itself, but what it still remembers can be
+// asked: now, and every hour, because a new etcd has no history yet.
+void ClusterWriter::look_at_history() {
+  etcd_.after(time_between_looks_at_history, [this] { look_at_history(); });
+  const auto old = newest_ - longest_history;
+  if (old <= 0) return;
+  etcd_.remembers(settings_.keys.generation(), old, [this](const Answer<bool>& remembers) {
+    if (!remembers || std::exchange(history_is_long_, *remembers) == *remembers) return;
+    if (!*remembers) return event("etcd's history is compacted again", Tone::news);
+    event(fmt::format("etcd keeps more than {} old revisions, and takes no changes any more when "
+                      "they fill it; start it with --auto-compaction-retention=1",
+                      longest_history));
   });
 }
 

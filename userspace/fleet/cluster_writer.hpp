@@ -130,6 +130,7 @@ class ClusterWriter final : public store::Writer {
   void look_again();
   void looked(const Answer<Reading>& answer);
   void rehearse(std::size_t at);
+  void look_at_history();
   bool is_another_cluster(const Header& header);
   void set_standing(Standing standing, std::string reason);
   void put_restored(const Reading& found, const std::function<void(Result<void>)>& done);
@@ -154,6 +155,8 @@ class ClusterWriter final : public store::Writer {
   std::uint64_t least_generation_ = 0;  // of the next commit, after an older state was accepted
   std::size_t most_operations_ = 128;
   bool rehearsed_ = false;
+  std::int64_t newest_ = 0;  // etcd's revision, as it was read last
+  bool looks_at_history_ = false, history_is_long_ = false;
 
   model::Model copied_;  // what the copy has
   model::HealthTable health_;

@@ -88,6 +88,9 @@ class Etcd {
   // Reads the key, or all keys that begin with it. What is read is not older than the call.
   enum class Extent { key, prefix };
   virtual void read(std::string key, Extent extent, Done<Reading> done) = 0;
+  // Says whether the key can still be read as it was at this revision, which is not in the future;
+  // false: the history is compacted beyond it.
+  virtual void remembers(std::string key, std::int64_t revision, Done<bool> done) = 0;
   // Makes a lease that ends when nobody renews it for so long.
   virtual void grant(std::chrono::seconds life, Done<std::int64_t> done) = 0;
   // Renews a lease; false: it has ended.

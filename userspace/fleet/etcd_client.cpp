@@ -339,6 +339,15 @@ void EtcdClient::read(std::string key, Extent extent, Done<Reading> done) {
   state_->call<Reading>(gateway::reading(key, extent), true, gateway::to_reading, std::move(done));
 }
 
+void EtcdClient::remembers(std::string key, std::int64_t revision, Done<bool> done) {
+  state_->call<Reading>(gateway::past_reading(key, revision), true, gateway::to_reading,
+                        [done = std::move(done)](const Answer<Reading>& reading) {
+                          if (reading) return done(true);
+                          if (gateway::is_compacted(reading.error())) return done(false);
+                          done(tl::unexpected(reading.error()));
+                        });
+}
+
 void EtcdClient::grant(std::chrono::seconds life, Done<std::int64_t> done) {
   state_->call<std::int64_t>(gateway::grant(life), true, gateway::to_lease, std::move(done));
 }

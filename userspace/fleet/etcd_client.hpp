@@ -37,6 +37,7 @@ class EtcdClient final : public Etcd {
 
   void transact(Transaction transaction, Done<TransactionReply> done) override;
   void read(std::string key, Extent extent, Done<Reading> done) override;
+  void remembers(std::string key, std::int64_t revision, Done<bool> done) override;
   void grant(std::chrono::seconds life, Done<std::int64_t> done) override;
   void renew(std::int64_t lease, Done<bool> done) override;
   void watch(std::string prefix, std::int64_t from, Listener listener) override;

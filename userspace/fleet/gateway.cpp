@@ -16,7 +16,7 @@ namespace json = boost::json;
 
 // gRPC's codes for what etcd refuses, and would refuse again.
 constexpr std::int64_t invalid_argument = 3, permission_denied = 7, resource_exhausted = 8,
-                       failed_precondition = 9, unauthenticated = 16;
+                       failed_precondition = 9, out_of_range = 11, unauthenticated = 16;
 
 json::string base64(const std::string& bytes) {
   std::string text(4 * ((bytes.size() + 2) / 3) + 1, '\0');
@@ -137,6 +137,12 @@ Request reading(const std::string& key, Etcd::Extent extent) {
   return {"/v3/kv/range", json::serialize(body)};
 }
 
+Request past_reading(const std::string& key, std::int64_t revision) {
+  return {"/v3/kv/range",
+          json::serialize(json::object{
+              {"key", base64(key)}, {"revision", std::to_string(revision)}, {"keys_only", true}})};
+}
+
 Request grant(std::chrono::seconds life) {
   return {"/v3/lease/grant", json::serialize(json::object{{"TTL", std::to_string(life.count())}})};
 }
@@ -232,6 +238,10 @@ bool asks_for_authentication(unsigned status, const std::string& body) {
                     text_at(*answer, "error").find("user name is empty") != std::string::npos);
 }
 
+bool is_compacted(const Failure& failure) {
+  return failure.refused && failure.text.find("has been compacted") != std::string::npos;
+}
+
 Failure to_failure(unsigned status, const std::string& body) {
   const auto answer = parse(body);
   const auto text = answer ? text_at(*answer, "error") : std::string();
@@ -243,7 +253,7 @@ Failure to_failure(unsigned status, const std::string& body) {
   const auto code = number_at(*answer, "code");
   const bool refused = code == invalid_argument || code == permission_denied ||
                        code == resource_exhausted || code == failed_precondition ||
-                       code == unauthenticated;
+                       code == out_of_range || code == unauthenticated;
   return {text, !refused, refused};
 }
 

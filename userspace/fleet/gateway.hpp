@@ -18,6 +18,7 @@ struct Request {
 
 Request transaction(const Transaction& transaction);
 Request reading(const std::string& key, Etcd::Extent extent);
+Request past_reading(const std::string& key, std::int64_t revision);
 Request grant(std::chrono::seconds life);
 Request renewal(std::int64_t lease);
 Request watch(const std::string& prefix, std::int64_t from);
@@ -40,6 +41,8 @@ WatchLine to_watch_line(const std::string& line);
 
 // Reads an answer with another status.
 Failure to_failure(unsigned status, const std::string& body);
+// Says whether the failure is that a revision is compacted.
+bool is_compacted(const Failure& failure);
 // Says whether such an answer asks to sign in (again).
 bool asks_for_authentication(unsigned status, const std::string& body);
 

@@ -70,6 +70,16 @@ TEST(Gateway, ARefusalIsOne) {
   EXPECT_NE(full.text.find("etcd is full (NOSPACE)"), std::string::npos);
 }
 
+TEST(Gateway, ARevisionThatIsCompactedIsOne) {
+  const auto compacted = gateway::to_failure(
+      400, R"({"error":"etcdserver: mvcc: required revision has been compacted","code":11})");
+  EXPECT_TRUE(gateway::is_compacted(compacted));
+  EXPECT_FALSE(gateway::is_compacted(gateway::to_failure(
+      400, R"({"error":"etcdserver: mvcc: required revision is a future revision","code":11})")));
+  const auto asked = gateway::past_reading("/a", 7);
+  EXPECT_NE(asked.body.find(R"("revision":"7")"), std::string::npos);
+}
+
 TEST(Gateway, AWatchTellsChangesAndItsEnd) {
   const auto changes = gateway::to_watch_line(
       R"({"result":{"header":{"cluster_id":"1","revision":"5"},"events":[
