@@ -15,6 +15,15 @@
 
 namespace sluice::fleet::test {
 
+// Faults of a fleet that are planted, to see that the simulation finds them.
+enum class Fault {
+  none,
+  compares_nothing,     // a commit is made on whatever there is by then
+  watch_has_a_gap,      // a watch that begins anew misses a change
+  knows_no_requests,    // a commit without an answer is taken for one that has not happened
+  reserves_no_address,  // an address is chosen before the commit that takes it
+};
+
 class FakeEtcd {
  public:
   struct Snapshot {
@@ -28,6 +37,7 @@ class FakeEtcd {
   std::function<void(const std::map<std::string, KeyValue>&)> on_change;
   std::size_t most_operations = 128;
   bool has_quorum = true;
+  Fault fault = Fault::none;
 
   const std::map<std::string, KeyValue>& keys() const { return keys_; }
   Header header() const { return {cluster_, revision_}; }
@@ -35,11 +45,17 @@ class FakeEtcd {
   Answer<TransactionReply> transact(const Transaction& transaction) {
     if (std::max(transaction.operations(), transaction.read_otherwise.size()) > most_operations)
       return tl::unexpected(Failure{"too many operations in txn request", false, true});
+    for (const auto& put : transaction.puts) {
+      if (put.lease != 0 && !leases_.contains(put.lease))
+        return tl::unexpected(Failure{"etcdserver: requested lease not found", false, false});
+    }
     const auto found = keys_.find(transaction.key);
     const auto value = found == keys_.end() ? std::nullopt : std::optional(found->second.value);
-    TransactionReply reply{header(), value == transaction.expected, {}};
+    TransactionReply reply{
+        header(), value == transaction.expected || fault == Fault::compares_nothing, {}};
     if (!reply.happened) {
       for (const auto& key : transaction.read_otherwise) {
+        if (fault == Fault::knows_no_requests && key.find("/commits/") != key.npos) continue;
         if (const auto at = keys_.find(key); at != keys_.end()) reply.read.push_back(at->second);
       }
       return reply;
@@ -50,6 +66,7 @@ class FakeEtcd {
     }
     for (const auto& put : transaction.puts) {
       keys_[put.key] = {put.key, put.value, revision_ + 1};
+      for (auto& [id, lease] : leases_) lease.keys.erase(put.key);
       if (put.lease != 0) leases_[put.lease].keys.insert(put.key);
       changes.push_back({keys_[put.key], false});
     }
@@ -80,16 +97,7 @@ class FakeEtcd {
     const auto found = leases_.find(lease);
     if (found == leases_.end()) return false;
     const auto renewal = ++found->second.renewal;
-    scheduler_.after(found->second.life, [this, lease, renewal] {
-      const auto at = leases_.find(lease);
-      if (at == leases_.end() || at->second.renewal != renewal) return;
-      std::vector<Change> changes;
-      for (const auto& key : at->second.keys) {
-        if (keys_.erase(key) != 0) changes.push_back({{key, "", revision_ + 1}, true});
-      }
-      leases_.erase(at);
-      publish(std::move(changes));
-    });
+    scheduler_.after(found->second.life, [this, lease, renewal] { end(lease, renewal); });
     return true;
   }
 
@@ -136,6 +144,21 @@ class FakeEtcd {
     std::uint64_t renewal = 0;
   };
 
+  // Ends the lease, if it was not renewed since. Without a quorum none ends, and a new leader
+  // begins them all anew.
+  void end(std::int64_t lease, std::uint64_t renewal, bool had_quorum = true) {
+    const auto at = leases_.find(lease);
+    if (at == leases_.end() || at->second.renewal != renewal) return;
+    if (!has_quorum)
+      return scheduler_.after(Time(100), [this, lease, renewal] { end(lease, renewal, false); });
+    if (!had_quorum) return void(renew(lease));
+    std::vector<Change> changes;
+    for (const auto& key : at->second.keys) {
+      if (keys_.erase(key) != 0) changes.push_back({{key, "", revision_ + 1}, true});
+    }
+    leases_.erase(at);
+    publish(std::move(changes));
+  }
   void publish(std::vector<Change> changes) {
     if (changes.empty()) return;
     history_[++revision_] = changes;
@@ -267,7 +290,9 @@ class FakeClient final : public Etcd {
         if (!own.expired()) listener.changed(header, changes);
       });
     };
-    if (etcd_.watch(watch_, from)) return;
+    const bool is_first = std::exchange(has_watched_, true);
+    const bool has_gap = !is_first && etcd_.fault == Fault::watch_has_a_gap;
+    if (etcd_.watch(watch_, from + (has_gap ? 1 : 0))) return;
     break_watch(own);
     end_watch(listener, {"compacted", true});
   }
@@ -285,6 +310,7 @@ class FakeClient final : public Etcd {
   const Weather& weather_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
   std::shared_ptr<FakeEtcd::Watch> watch_;
+  bool has_watched_ = false;
   Time next_delivery_{0};
 };
 

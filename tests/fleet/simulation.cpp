@@ -16,6 +16,14 @@ IpAddress address(std::size_t number) {
   return boost::asio::ip::make_address(fmt::format("10.0.0.{}", number));
 }
 
+IpAddress lowest_free(const model::Model& model) {
+  std::set<IpAddress> taken;
+  for (const auto& [id, other] : model.load_balancers) taken.insert(other.vip_address);
+  std::size_t free = 1;
+  while (taken.contains(address(free))) free++;
+  return address(free);
+}
+
 const model::LoadBalancer* find(const model::Model& model, const std::string& name) {
   for (const auto& [id, load_balancer] : model.load_balancers) {
     if (load_balancer.name == name) return &load_balancer;
@@ -37,7 +45,9 @@ model::Timestamp now(const Node& node) {
 
 }  // namespace
 
-Simulation::Simulation(std::uint64_t seed, std::size_t count) : scheduler(seed), etcd(scheduler) {
+Simulation::Simulation(std::uint64_t seed, std::size_t count, SimulationSettings settings)
+    : scheduler(seed), etcd(scheduler), settings_(settings) {
+  etcd.fault = settings.fault;
   etcd.on_change = [this](const auto& all) { check_vips(all); };
   for (std::size_t number = 0; number < count; number++) {
     nodes.push_back(std::make_unique<Node>());
@@ -58,8 +68,10 @@ void Simulation::start(Node& node, bool accept_older_state) {
   node.copy = std::make_unique<store::DirectWriter>(node.disk);
   node.writer = std::make_unique<ClusterWriter>(
       *node.client, *node.copy, node.disk.contents,
-      ClusterWriter::Settings{
-          .keys = keys, .node = node.name, .accept_older_state = accept_older_state});
+      ClusterWriter::Settings{.keys = keys,
+                              .node = node.name,
+                              .accept_older_state = accept_older_state,
+                              .rehearses = settings_.rehearses});
   auto started = control::Controller::start(node.disk.contents, *node.writer, node.data_plane);
   if (!started) {
     node.refusal = started.error().text();
@@ -114,19 +126,18 @@ void Simulation::ask(Node& node, Asked what, control::Controller::Edit edit) {
 
 // Takes the lowest address that is free, as an allocation does.
 void Simulation::create(Node& node) {
+  if (!node.controller) return;
   const auto number = fmt::format("<{}>", asked.size());
-  const auto time = now(node);
+  const auto too_early = lowest_free(node.controller->model());
   ask(node, {Asked::Kind::create, number, number},
-      [number, time](model::Model& model) -> Result<void> {
-        std::set<IpAddress> taken;
-        for (const auto& [id, other] : model.load_balancers) taken.insert(other.vip_address);
-        std::size_t free = 1;
-        while (taken.contains(address(free))) free++;
+      [=, time = now(node), fault = settings_.fault](model::Model& model) -> Result<void> {
         model::LoadBalancer load_balancer;
         load_balancer.name = number;
-        load_balancer.vip_address = address(free);
+        load_balancer.vip_address = lowest_free(model);
         const auto id = model::add(model, load_balancer, time);
         if (!id) return tl::unexpected(id.error());
+        if (fault == Fault::reserves_no_address)
+          model.load_balancers.change(*id)->vip_address = too_early;
         model::Listener listener;
         listener.load_balancer_id = *id;
         listener.protocol_port = 80;

@@ -44,9 +44,14 @@ struct Asked {
   Told told = Told::nothing;
 };
 
+struct SimulationSettings {
+  bool rehearses = true;  // nodes find out etcd's limits, which takes long
+  Fault fault = Fault::none;
+};
+
 class Simulation {
  public:
-  Simulation(std::uint64_t seed, std::size_t nodes);
+  Simulation(std::uint64_t seed, std::size_t nodes, SimulationSettings settings = {});
   ~Simulation();
 
   Scheduler scheduler;
@@ -76,6 +81,7 @@ class Simulation {
   void check_node(Node& node);
   void check_promises(const model::Model& model);
 
+  SimulationSettings settings_;
   std::vector<std::string> wrong_;
 };
 

@@ -1,11 +1,13 @@
 // A fleet keeps its promises whatever the network does, and nodes that come and go.
 //
-// SLUICE_FLEET_SEED=N runs one seed, SLUICE_FLEET_SEEDS=N so many.
+// SLUICE_FLEET_SEED=N runs one seed, SLUICE_FLEET_SEEDS=N so many, SLUICE_FLEET_LIFE=MS each for so
+// long.
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <iterator>
 
 #include "tests/fleet/simulation.hpp"
 
@@ -22,9 +24,14 @@ std::uint64_t number_from(const char* variable, std::uint64_t otherwise) {
   return text ? std::strtoull(text, nullptr, 10) : otherwise;
 }
 
-std::vector<std::string> run(std::uint64_t seed) {
-  Simulation simulation(seed, 2 + seed % 4);
-  simulation.live(Time(8'000));
+// Two to five nodes, seldom many of them.
+constexpr std::size_t sizes[] = {2, 3, 2, 3, 4, 2, 3, 5};
+
+std::vector<std::string> run(std::uint64_t seed, Fault fault = Fault::none) {
+  // Many short lives find more than a few long ones of the same cost.
+  static const Time life(static_cast<int>(number_from("SLUICE_FLEET_LIFE", 2'500)));
+  Simulation simulation(seed, sizes[seed % std::size(sizes)], {.rehearses = false, .fault = fault});
+  simulation.live(life);
   simulation.settle();
   return simulation.check();
 }
@@ -32,11 +39,39 @@ std::vector<std::string> run(std::uint64_t seed) {
 TEST(FleetSimulation, WhatWasAcknowledgedIsThereOnceAndAllNodesAgree) {
   const auto only = number_from("SLUICE_FLEET_SEED", 0);
   const auto first = only != 0 ? only : 1;
-  const auto last = only != 0 ? only : number_from("SLUICE_FLEET_SEEDS", 300);
+  const auto last = only != 0 ? only : number_from("SLUICE_FLEET_SEEDS", 2000);
   for (auto seed = first; seed <= last; seed++) {
     ASSERT_THAT(run(seed), IsEmpty()) << "SLUICE_FLEET_SEED=" << seed;
   }
 }
+
+// The simulation is worth what it finds: each of these faults, in a few of its seeds.
+struct Planted {
+  Fault fault;
+  const char* name;
+  const char* found;  // the promise that is broken
+};
+
+class PlantedFault : public testing::TestWithParam<Planted> {};
+
+TEST_P(PlantedFault, IsFound) {
+  constexpr std::uint64_t most_seeds = 100;
+  for (std::uint64_t seed = 1; seed <= most_seeds; seed++) {
+    for (const auto& line : run(seed, GetParam().fault)) {
+      if (line.find(GetParam().found) != line.npos)
+        return RecordProperty("seed", std::to_string(seed));
+    }
+  }
+  FAIL() << "not in " << most_seeds << " seeds";
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Fleet, PlantedFault,
+    testing::Values(Planted{Fault::compares_nothing, "compares_nothing", "was stored, and is lost"},
+                    Planted{Fault::watch_has_a_gap, "watch_has_a_gap", "it has another state than"},
+                    Planted{Fault::knows_no_requests, "knows_no_requests", "has happened 2 times"},
+                    Planted{Fault::reserves_no_address, "reserves_no_address", " belongs to "}),
+    [](const auto& test) { return test.param.name; });
 
 // Deterministic cases; the network is quiet.
 class Fleet : public testing::Test {

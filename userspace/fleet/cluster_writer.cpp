@@ -282,7 +282,7 @@ void ClusterWriter::was_read(Answer<Reading> answer) {
     watch();
   }
   watched_ = std::max(watched_, answer->header.revision);
-  rehearse(0);
+  if (settings_.rehearses) rehearse(0);
   if (!std::exchange(looks_at_history_, true)) look_at_history();
   settle_attempt(answer->found);
   caught_up();
@@ -483,9 +483,10 @@ void ClusterWriter::look_at_history() {
   etcd_.remembers(settings_.keys.generation(), old, [this](const Answer<bool>& remembers) {
     if (!remembers || std::exchange(history_is_long_, *remembers) == *remembers) return;
     if (!*remembers) return event("etcd's history is compacted again", Tone::news);
-    event(fmt::format("etcd keeps more than {} old revisions, and takes no changes any more when "
-                      "they fill it; start it with --auto-compaction-retention=1",
-                      longest_history));
+    event(
+        fmt::format("etcd keeps more than {} old revisions, and takes no changes any more when "
+                    "they fill it; start it with --auto-compaction-retention=1",
+                    longest_history));
   });
 }
 

@@ -46,6 +46,7 @@ class ClusterWriter final : public store::Writer {
     Keys keys;
     std::string node;
     bool accept_older_state = false;  // once: what etcd has, even if it is older than the copy
+    bool rehearses = true;            // finds out etcd's limits at the start
   };
   struct Callbacks {
     // Another node has changed the state: load() has it.
