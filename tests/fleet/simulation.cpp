@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <set>
 
 #include "control/reconciler.hpp"
@@ -82,15 +83,44 @@ void Simulation::start(Node& node, bool accept_older_state) {
   node.controller = std::move(*started);
   const auto log = [&node](const std::string& line) { node.log.push_back(line); };
   node.controller->on_event(log);
-  node.writer->start({.changed_elsewhere = [&node] { node.controller->changed_elsewhere(); },
-                      .nodes_read = {},
-                      .nodes_changed = {},
-                      .standing_changed =
-                          [&node] {
-                            if (node.writer->standing() == Standing::following)
-                              node.controller->store_takes_changes();
-                          },
-                      .event = [log](Tone, const std::string& line) { log(line); }});
+  start_group(node);
+  node.writer->start(
+      {.changed_elsewhere = [&node] { node.controller->changed_elsewhere(); },
+       .nodes_read = {},
+       .nodes_changed = [&node](const auto& changes) { node.group->follow(changes); },
+       .standing_changed =
+           [&node] {
+             if (node.writer->standing() == Standing::following)
+               node.controller->store_takes_changes();
+           },
+       .event = [log](Tone, const std::string& line) { log(line); }});
+}
+
+// All nodes are on one link, which nothing cuts.
+void Simulation::start_group(Node& node) {
+  node.group = std::make_unique<StandbyGroup>(*node.client,
+                                              StandbyGroup::Settings{.keys = keys,
+                                                                     .group = "link",
+                                                                     .node = node.name,
+                                                                     .instance = node.name,
+                                                                     .was_active = node.answers});
+  node.group->start(
+      {.changed = [&node](bool active) { node.answers = active; },
+       .may_serve = [&node] { return node.may_serve; },
+       .ask_link =
+           [this, &node](const auto& answered) {
+             answered(std::ranges::any_of(
+                 nodes, [&](const auto& other) { return other.get() != &node && other->answers; }));
+           },
+       .event = [&node](Tone, const std::string& line) { node.log.push_back(line); }});
+}
+
+std::vector<std::string> Simulation::answering() const {
+  std::vector<std::string> names;
+  for (const auto& node : nodes) {
+    if (node->answers) names.push_back(node->name);
+  }
+  return names;
 }
 
 void Simulation::crash(Node& node) {
@@ -99,6 +129,7 @@ void Simulation::crash(Node& node) {
     if (one->told == Asked::Told::nothing) one->told = Asked::Told::unknown;
   }
   node.client.reset();
+  node.group.reset();
   node.controller.reset();
   node.writer.reset();
   node.copy.reset();
@@ -270,6 +301,20 @@ void Simulation::check_node(Node& node) {
     wrong("its maps note another position than its copy");
 }
 
+// One node answers for the VIPs, and it is the one that etcd names.
+void Simulation::check_group() {
+  const auto active = answering();
+  if (active.size() != 1)
+    return wrong_.push_back(fmt::format("[{}] answer for the VIPs", fmt::join(active, ", ")));
+  const auto key = etcd.keys().find(keys.active_of("link"));
+  if (key == etcd.keys().end() || key->second.value.find(active.front()) == std::string::npos)
+    wrong_.push_back(active.front() + " answers for the VIPs, and etcd names another one");
+  for (const auto& node : nodes) {
+    if (node->group && node->group->active_node() != active.front())
+      wrong_.push_back(node->name + " takes another node for the active one");
+  }
+}
+
 void Simulation::check_promises(const model::Model& model) {
   std::set<std::string> perhaps_removed, removed;
   for (const auto& one : asked) {
@@ -302,6 +347,7 @@ void Simulation::check_promises(const model::Model& model) {
 
 std::vector<std::string> Simulation::check() {
   for (const auto& node : nodes) check_node(*node);
+  check_group();
   if (nodes[0]->controller) check_promises(nodes[0]->controller->model());
   return wrong_;
 }

@@ -13,6 +13,7 @@
 
 #include "control/controller.hpp"
 #include "fleet/cluster_writer.hpp"
+#include "fleet/standby_group.hpp"
 #include "tests/fleet/fake_etcd.hpp"
 #include "tests/fleet/scheduler.hpp"
 #include "tests/support/failing_store.hpp"
@@ -20,15 +21,19 @@
 
 namespace sluice::fleet::test {
 
-// What outlives a crash of a node: its disk, and its kernel's maps; and what does not.
+// What outlives a crash of a node: its disk, and its kernel's maps, which also say whether it
+// answers for the VIPs; and what does not.
 struct Node {
   std::string name;
   std::chrono::seconds clock_skew{0};
   sluice::test::FailingStore disk;
   sluice::test::FakeDataPlane data_plane;
+  bool answers = false;
+  bool may_serve = true;  // it is not drained
   std::unique_ptr<FakeClient> client;
   std::unique_ptr<store::DirectWriter> copy;
   std::unique_ptr<ClusterWriter> writer;
+  std::unique_ptr<StandbyGroup> group;
   std::unique_ptr<control::Controller> controller;
   std::string refusal;  // why the last start failed
   std::vector<std::string> log;
@@ -62,6 +67,8 @@ class Simulation {
 
   void start(Node& node, bool accept_older_state = false);
   void crash(Node& node);
+  // The nodes that answer for the VIPs, also those that have crashed.
+  std::vector<std::string> answering() const;
   // Asks a node for a change; nothing happens if it is down.
   void create(Node& node);
   void append(Node& node, const std::string& name);
@@ -78,7 +85,9 @@ class Simulation {
   void ask_something();
   void have_a_mishap();
   void check_vips(const std::map<std::string, KeyValue>& keys);
+  void start_group(Node& node);
   void check_node(Node& node);
+  void check_group();
   void check_promises(const model::Model& model);
 
   SimulationSettings settings_;

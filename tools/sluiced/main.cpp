@@ -13,6 +13,7 @@
 #include <cstdlib>
 #include <ctime>
 #include <fstream>
+#include <functional>
 #include <iostream>
 #include <optional>
 
@@ -226,22 +227,52 @@ Result<std::optional<network::VrrpFifo>> open_vrrp_fifo(boost::asio::io_context&
   return std::optional<network::VrrpFifo>(std::move(*fifo));
 }
 
-// Answers for the VIPs, or stops to, as keepalived says.
-void obey(network::VrrpFifo& fifo, control::Controller& controller, control::Follower& follower,
-          Peering& peering, api::Events& events) {
-  fifo.listen({.changed =
-                   [&](bool active) {
-                     const auto* what =
-                         active ? "this node is the VRRP master: it answers for its VIPs"
-                                : "another node is the VRRP master: this one is its "
-                                  "standby";
-                     spdlog::info("{}", what);
-                     events.add(api::about_member("attachment", what, nullptr));
-                     controller.set_standby(!active);
-                     peering.routes_changed();
-                     follower.catch_up();  // announces at once
-                   },
-               .claimed = [&] { follower.announce_again(); }});
+// Returns what makes this node answer for the VIPs, or stop to. `master`: what the active one of
+// several nodes is called.
+std::function<void(bool)> standby_switch(std::string_view master, control::Controller& controller,
+                                         control::Follower& follower, Peering& peering,
+                                         api::Events& events) {
+  return [&, master](bool active) {
+    const auto what = active
+                          ? fmt::format("this node is the {}: it answers for its VIPs", master)
+                          : fmt::format("another node is the {}: this one is its standby", master);
+    spdlog::info("{}", what);
+    events.add(api::about_member("attachment", what, nullptr));
+    controller.set_standby(!active);
+    peering.routes_changed();
+    follower.catch_up();  // announces at once
+  };
+}
+
+// Asks the link whether another machine answers for one of the first VIPs.
+void ask_for_another(AddressHolders& holders, const control::Controller& controller,
+                     const std::function<void(bool)>& answered) {
+  constexpr std::size_t most = 4;
+  std::vector<IpAddress> vips;
+  for (const auto& [id, load_balancer] : controller.model().load_balancers) {
+    if (vips.size() < most && holders.may_ask(load_balancer.vip_address))
+      vips.push_back(load_balancer.vip_address);
+  }
+  if (vips.empty()) return answered(false);
+  holders.ask(vips, [answered](const auto& answers) { answered(!answers.empty()); });
+}
+
+// Says whether the program is on all NICs of --interface; without that option: on any. If that
+// can't be found out, it is.
+bool is_attached(control::Controller& controller, const std::vector<std::string>& wanted) {
+  const auto attached = controller.data_plane().interfaces();
+  if (!attached) return true;
+  if (wanted.empty()) return !attached->empty();
+  return std::ranges::all_of(wanted, [&](const std::string& name) {
+    return std::ranges::count(*attached, name, &control::AttachedInterface::name) != 0;
+  });
+}
+
+// Says whether the data plane that an earlier sluiced has left answers for VIPs.
+bool answers_for_vips(dataplane::BpfDataPlane& data_plane) {
+  const auto state = data_plane.read();
+  return state &&
+         std::ranges::any_of(state->vips, [](const auto& vip) { return !vip.second.standby; });
 }
 
 // Withdraws what an earlier sluiced has announced and this one won't.
@@ -295,7 +326,7 @@ std::string machine_id() {
 // directory is a copy then.
 void join(std::optional<fleet::EtcdClient>& etcd, std::optional<fleet::Membership>& membership,
           boost::asio::io_context& loop, store::Writer& copy, const store::Contents& stored,
-          const Options& options) {
+          const Options& options, dataplane::BpfDataPlane& data_plane) {
   if (options.cluster.members.empty()) return;
   etcd.emplace(loop.get_executor(), options.cluster);
   membership.emplace(
@@ -307,7 +338,9 @@ void join(std::optional<fleet::EtcdClient>& etcd, std::optional<fleet::Membershi
           .version = std::string(version),
           .peer = options.peers.is_wanted() ? options.peers.listen.to_string() : std::string(),
           .accept_older_state = options.accept_older_state,
-          .spread = options.spread_probes},
+          .spread = options.spread_probes,
+          .standby_group = options.standby_group,
+          .was_active = !options.standby_group.empty() && answers_for_vips(data_plane)},
       [](fleet::Tone tone, const std::string& line) {
         spdlog::log(tone == fleet::Tone::news ? spdlog::level::info : spdlog::level::warn,
                     "fleet: {}", line);
@@ -386,12 +419,12 @@ Result<void> run(const Options& options) {
   using Age = control::Controller::Age;
   std::optional<fleet::EtcdClient> etcd;
   std::optional<fleet::Membership> membership;
-  join(etcd, membership, loop, writer, *stored, options);
+  join(etcd, membership, loop, writer, *stored, options, **data_plane);
   auto& shared_or_own = membership ? membership->writer() : writer;
-  auto started =
-      control::Controller::start(std::move(*stored), shared_or_own, **data_plane,
-                                 options.accept_older_state ? Age::accept_older : Age::check,
-                                 *vrrp_fifo && !(*vrrp_fifo)->is_active());
+  auto started = control::Controller::start(
+      std::move(*stored), shared_or_own, **data_plane,
+      options.accept_older_state ? Age::accept_older : Age::check,
+      (*vrrp_fifo && !(*vrrp_fifo)->is_active()) || (membership && !membership->is_active()));
   if (!started) return fail(std::move(started.error()), options.state_directory.string());
   const auto controller = std::move(*started);
   controller->set_networks(options.networks);
@@ -410,7 +443,11 @@ Result<void> run(const Options& options) {
         events.add(event_about(controller->model(), kind, what, member));
       },
       checks ? &*checks : nullptr);
-  if (*vrrp_fifo) obey(**vrrp_fifo, *controller, follower, *peering, events);
+  if (*vrrp_fifo) {
+    (*vrrp_fifo)
+        ->listen({.changed = standby_switch("VRRP master", *controller, follower, *peering, events),
+                  .claimed = [&] { follower.announce_again(); }});
+  }
   NoticeReader notice_reader(loop, **data_plane, *neighbors, follower);
   std::vector<std::uint32_t> warned_vlans;
   recording->follow(**data_plane);
@@ -463,9 +500,14 @@ Result<void> run(const Options& options) {
       follower.probe_only([&](const Uuid& member) { return membership->probes(member); });
     });
   }
-  if (membership)
+  if (membership) {
+    membership->on_standby(
+        {.changed = standby_switch("active one", *controller, follower, *peering, events),
+         .may_serve = [&] { return is_attached(*controller, options.interfaces); },
+         .ask_link = [&](auto answered) { ask_for_another(holders, *controller, answered); }});
     membership->start(
         *controller, [&] { return vip_routes ? vip_routes->announcing() : control::Announcing{}; });
+  }
   TestHook hook(loop, *controller, options.test_hook);
   Maintenance maintenance(loop, *controller, events, [&] {
     follower.catch_up();

@@ -107,6 +107,9 @@ po::options_description settings() {
       ("vrrp-fifo", po::value<Text>()->default_value("", "none")->value_name("PATH"),
        "answer ARP, neighbour solicitations and pings for VIPs only while keepalived says by this "
        "FIFO (vrrp_notify_fifo) that this node is the master")  //
+      ("standby-group", po::value<Text>()->default_value("", "none")->value_name("NAME"),
+       "with --cluster: answer them only while this node is the active one of the nodes with the "
+       "same NAME, which etcd decides")  //
       ("announce-routes", po::bool_switch(),
        "announce each VIP that this node can serve by a route in table 142, for BIRD or FRR to "
        "export")  //
@@ -357,6 +360,14 @@ std::string read_peers(const po::variables_map& values, const Options& options, 
 }
 
 // Reads the options about etcd.
+std::string read_standby_group(const po::variables_map& values, Options& options) {
+  options.standby_group = values["standby-group"].as<Text>();
+  if (options.standby_group.empty()) return "";
+  if (options.cluster.members.empty()) return "--standby-group needs --cluster";
+  if (!options.vrrp_fifo.empty()) return "--standby-group and --vrrp-fifo exclude each other";
+  return "";
+}
+
 std::optional<ExitCode> read_cluster(const po::variables_map& values, Options& options) {
   auto& cluster = options.cluster;
   options.cluster_prefix = values["cluster-prefix"].as<Text>();
@@ -458,6 +469,8 @@ std::variant<Options, ExitCode> to_options(const po::variables_map& values) {
   if (const auto complaint = read_peers(values, options, options.peers); !complaint.empty())
     return wrong(complaint);
   options.vrrp_fifo = values["vrrp-fifo"].as<Text>();
+  if (const auto complaint = read_standby_group(values, options); !complaint.empty())
+    return wrong(complaint);
   options.announce_routes = values["announce-routes"].as<bool>();
   options.announce_ipv6_in_main_table = values["announce-ipv6-in-main-table"].as<bool>();
   if (options.announce_ipv6_in_main_table && !options.announce_routes)

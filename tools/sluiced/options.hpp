@@ -68,6 +68,7 @@ struct Options {
   fleet::EtcdAccess cluster;   // no members: this node is alone
   std::string cluster_prefix;  // of the fleet's keys
   bool spread_probes = false;  // each member is probed by some of the fleet's nodes
+  std::string standby_group;   // empty: nothing in etcd decides whether this node is a standby
   PeerOptions peers;
   std::filesystem::path vrrp_fifo;  // empty: this node always answers for its VIPs
   bool announce_routes = false;

@@ -12,6 +12,8 @@
 //   PREFIXv1/questions/NODE, PREFIXv1/answers/NODE/OTHER
 //                                what it has asked the others, and what OTHER answers it
 //                                (inquiry.hpp), under the writer's lease
+//   PREFIXv1/active/GROUP        the node that answers for the VIPs of a link (standby_group.hpp),
+//                                under a lease of its own
 #pragma once
 
 #include <string>
@@ -33,7 +35,8 @@ struct Keys {
   bool is_of_nodes(const std::string& key) const {
     return key.starts_with(nodes()) || key.starts_with(known_nodes()) ||
            key.starts_with(health()) || key.starts_with(features()) ||
-           key.starts_with(questions()) || key.starts_with(all() + "answers/");
+           key.starts_with(questions()) || key.starts_with(active()) ||
+           key.starts_with(all() + "answers/");
   }
   std::string health() const { return all() + "health/"; }
   std::string features() const { return all() + "features/"; }
@@ -43,6 +46,8 @@ struct Keys {
   std::string answer_of(const std::string& asker, const std::string& node) const {
     return answers_to(asker) + node;
   }
+  std::string active() const { return all() + "active/"; }
+  std::string active_of(const std::string& group) const { return active() + group; }
   std::string rehearsal(std::size_t number) const {
     return all() + "rehearsal/" + std::to_string(number);
   }

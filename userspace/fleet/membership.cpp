@@ -70,7 +70,14 @@ Membership::Membership(Etcd& etcd, store::Writer& copy, const store::Contents& c
            .others = [this] { return other_nodes(); },
            .count = [this](const Question& question) { return count_here(question); },
            .after = [this](std::chrono::milliseconds wait,
-                           std::function<void()> then) { etcd_.after(wait, std::move(then)); }}) {}
+                           std::function<void()> then) { etcd_.after(wait, std::move(then)); }}) {
+  if (settings_.standby_group.empty()) return;
+  group_.emplace(etcd, StandbyGroup::Settings{.keys = settings_.keys,
+                                              .group = settings_.standby_group,
+                                              .node = settings_.node,
+                                              .instance = settings_.instance,
+                                              .was_active = settings_.was_active});
+}
 
 void Membership::start(control::Controller& controller,
                        std::function<control::Announcing()> announcing) {
@@ -93,8 +100,24 @@ void Membership::start(control::Controller& controller,
        .standing_changed = [this] { standing_changed(); },
        .event = event_});
   presence_.tell(settings_.keys.features() + settings_.node, known_features());
+  if (group_) start_group();
   show();
   tell_health_soon();
+}
+
+// A node that is drained, or whose data plane is lost, leaves the VIPs to another one.
+void Membership::start_group() {
+  auto callbacks = std::move(standby_);
+  callbacks.changed = [this, changed = std::move(callbacks.changed)](bool active) {
+    changed(active);
+    show();
+  };
+  callbacks.may_serve = [this, can_serve = std::move(callbacks.may_serve)] {
+    return !controller_->model().drained_nodes.contains(settings_.node) &&
+           !controller_->is_lost() && can_serve();
+  };
+  callbacks.event = event_;
+  group_->start(std::move(callbacks));
 }
 
 void Membership::nodes_read(std::int64_t revision, const std::vector<KeyValue>& all) {
@@ -111,6 +134,7 @@ void Membership::nodes_changed(const std::vector<Change>& changes) {
   views_.follow(changes);
   features_.follow(changes);
   inquiry_.follow(changes);
+  if (group_) group_->follow(changes);
   answer_those_that_may();
   nodes_may_be_others();
   const auto is_of_health = [this](const Change& change) {
@@ -224,7 +248,7 @@ void Membership::show() {
                   .applied = controller_->applied_generation(),
                   .errors = {},
                   .errors_count = 0,
-                  .announcing = announcing_(),
+                  .announcing = announcing(),
                   .peer = settings_.peer,
                   .spreads = settings_.spread};
   // Before it has read etcd's state, it has applied another one.
@@ -236,6 +260,14 @@ void Membership::show() {
   add_errors(entry, model.health_monitors);
   add_errors(entry, model.floating_ips);
   presence_.show(std::move(entry));
+}
+
+// Without routes it is the standby group in which a node serves, or not.
+control::Announcing Membership::announcing() const {
+  auto announcing = announcing_();
+  if (group_ && announcing.state == "LOCAL")
+    announcing.state = group_->is_active() ? "ACTIVE" : "STANDBY";
+  return announcing;
 }
 
 void Membership::tell_health_soon() {
@@ -425,7 +457,7 @@ control::FleetState Membership::state() const {
     state.nodes.push_back({.name = name,
                            .version = node.version,
                            .is_this = name == settings_.node,
-                           .announcing = node.announcing,
+                           .announcing = name == settings_.node ? announcing() : node.announcing,
                            .applied = node.applied,
                            .errors = node.errors_count});
   }

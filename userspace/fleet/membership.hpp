@@ -5,6 +5,7 @@
 #include <functional>
 #include <list>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -17,6 +18,7 @@
 #include "fleet/inquiry.hpp"
 #include "fleet/presence.hpp"
 #include "fleet/roster.hpp"
+#include "fleet/standby_group.hpp"
 
 namespace sluice::fleet {
 
@@ -28,6 +30,9 @@ class Membership final : public control::Fleet {
     std::string peer = {};  // where this node hears of others' connections; empty: nowhere
     bool accept_older_state = false;
     bool spread = false;  // this node leaves members to other nodes that do so, too
+    // The nodes of one link of which one answers for the VIPs; empty: this node always does.
+    std::string standby_group = {};
+    bool was_active = false;  // in that group, before this process
   };
   // Gets a line for the log.
   using Event = std::function<void(Tone, const std::string&)>;
@@ -42,6 +47,10 @@ class Membership final : public control::Fleet {
   void start(control::Controller& controller, std::function<control::Announcing()> announcing);
   // Tells the other nodes how this one is.
   void show();
+  // What is called in the standby group; before start(), and only if this node is in one.
+  void on_standby(StandbyGroup::Callbacks callbacks) { standby_ = std::move(callbacks); }
+  // Whether this node answers for the VIPs of its link.
+  bool is_active() const { return !group_ || group_->is_active(); }
 
   // Calls back when the live nodes, or what they say, may be others than before, and once at the
   // beginning.
@@ -76,6 +85,8 @@ class Membership final : public control::Fleet {
     std::uint64_t generation;
     std::function<void()> go_on;
   };
+  void start_group();
+  control::Announcing announcing() const;
   void wait_for_others(std::uint64_t generation, std::function<void()> go_on);
   void answer_those_that_may();
   void standing_changed();
@@ -102,6 +113,8 @@ class Membership final : public control::Fleet {
   Features features_;
   Presence presence_;
   Inquiry inquiry_;
+  std::optional<StandbyGroup> group_;
+  StandbyGroup::Callbacks standby_;
   bool health_is_due_ = false;                                // it will be told soon
   bool taking_over_ = false;                                  // others' health, soon
   std::set<std::string> spreading_;                           // the live nodes that share members

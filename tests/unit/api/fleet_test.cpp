@@ -90,6 +90,17 @@ TEST_F(FleetTest, any_node_drains_any_other) {
   EXPECT_THAT(local.response.body, testing::HasSubstr("--announce-routes"));
 }
 
+TEST_F(FleetTest, nodes_of_a_standby_group_are_drained_without_routes) {
+  fleet_.now.nodes[0].announcing.state = "ACTIVE";
+  fleet_.now.nodes[1].announcing.state = "STANDBY";
+  const auto state = [](const Answer& answer) { return answer.json.at("node").at("state"); };
+  EXPECT_EQ(state(ask("GET", "/v1/node")), "ACTIVE");
+  EXPECT_EQ(state(ask("GET", "/v1/nodes/lb2")), "STANDBY");
+  const auto drain = R"({"node": {"drained": true}})";
+  EXPECT_EQ(state(ask("PUT", "/v1/nodes/lb1", drain)), "DRAINING") << "until it has handed over";
+  EXPECT_EQ(state(ask("PUT", "/v1/nodes/lb2", drain)), "DRAINED");
+}
+
 TEST_F(FleetTest, a_node_that_is_gone_is_shown_drained_and_removed) {
   fleet_.now.nodes.pop_back();
   fleet_.now.gone = {"lb2"};

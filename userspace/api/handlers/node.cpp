@@ -43,6 +43,13 @@ control::FleetState fleet_of(const Call& call) {
   return state;
 }
 
+control::Announcing announcing_here(const Call& call) {
+  if (const auto* routes = call.context.vip_routes) return routes->announcing();
+  const auto fleet = fleet_of(call);
+  const auto* node = find_node(fleet, call.context.node);
+  return node ? node->announcing : control::Announcing{};
+}
+
 json::value connections_of(control::DataPlane& data_plane) {
   const auto counters = data_plane.all_counters();
   if (!counters) return nullptr;
@@ -65,7 +72,7 @@ json::object render_this_node(const Call& call) {
   const auto& context = call.context;
   const auto* routes = context.vip_routes;
   json::object node{{"name", context.node}};
-  add_announcing(node, routes ? routes->announcing() : control::Announcing{},
+  add_announcing(node, announcing_here(call),
                  context.controller.model().drained_nodes.contains(context.node));
   node["seconds_until_withdrawal"] = nullptr;
   if (const auto left = routes ? routes->until_withdrawn() : std::nullopt)
@@ -116,18 +123,18 @@ Result<Reply> shown(const Call& call, const std::string& name) {
                json::object{{"node", render_other_node(find_node(fleet, name), name, drained)}}};
 }
 
-// A node that announces nothing to routers has nothing to withdraw. One that is gone is drained
-// when it comes back.
+// A node that answers for its VIPs in any case has nothing to hand over. One that is gone is
+// drained when it comes back.
 Result<void> can_be_drained(const Call& call, const control::FleetState& fleet,
                             const std::string& name) {
   const auto* node = find_node(fleet, name);
-  const bool is_local = name == call.context.node ? !call.context.vip_routes
+  const bool is_local = name == call.context.node ? announcing_here(call).state == "LOCAL"
                                                   : node && node->announcing.state == "LOCAL";
   if (!is_local) return {};
   return fail(ErrorKind::conflict,
               fmt::format("{} does not announce its VIPs to routers, so it can't be drained.",
                           name.empty() ? "This node" : "Node " + name),
-              "start its sluiced with --announce-routes");
+              "start its sluiced with --announce-routes or --standby-group");
 }
 
 }  // namespace

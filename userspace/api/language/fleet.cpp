@@ -30,7 +30,8 @@ boost::json::object render(const control::NodeState& node, const model::Model& m
 
 std::string announcing_state(const control::Announcing& announcing, bool drained) {
   const auto& told = announcing.state;
-  if (drained && told == "ANNOUNCING") return "DRAINING";
+  if (drained && (told == "ANNOUNCING" || told == "ACTIVE")) return "DRAINING";
+  if (drained && told == "STANDBY") return "DRAINED";
   if (!drained && (told == "DRAINING" || told == "DRAINED")) return "ANNOUNCING";
   return told;
 }
