@@ -22,6 +22,7 @@ import shipped
 
 NODES = {"lb1": 11, "lb2": 12, "lb3": 13}
 SUBNET = "9e4daf63-0000-4000-8000-000000000001"
+QUOTA = 4 << 20  # of etcd, so that it is full soon
 MEMBERS = ",".join(f"https://10.0.0.{number}:2379" for number in NODES.values())
 
 
@@ -78,14 +79,41 @@ class Fleet(HostsTest):
                    "--listen-client-urls", f"https://{url}:2379", "--advertise-client-urls", f"https://{url}:2379",
                    "--listen-peer-urls", f"http://{url}:2380", "--initial-advertise-peer-urls", f"http://{url}:2380",
                    "--initial-cluster", cluster, "--heartbeat-interval", "200", "--election-timeout", "2000",
-                   "--max-txn-ops", "4096", "--max-request-bytes", "8388608", "--client-cert-auth",
+                   "--max-txn-ops", "4096", "--max-request-bytes", "8388608", "--quota-backend-bytes", QUOTA, "--client-cert-auth",
                    "--trusted-ca-file", self.directory / "ca.pem", "--cert-file", self.directory / "member.pem",
                    "--key-file", self.directory / "member.key", "--log-level", "error")
 
-    def etcdctl(self, *words, check=True):
+    def etcdctl_command(self, *words):
         keys = ["--cacert", self.directory / "ca.pem", "--cert", self.directory / "sluice.pem", "--key",
                 self.directory / "sluice.key"]
-        return self.run_on("lb1", "env", "ETCDCTL_API=3", "etcdctl", "--endpoints", MEMBERS, *keys, *words, check=check)
+        return self.command("lb1", "env", "ETCDCTL_API=3", "etcdctl", "--endpoints", MEMBERS, *keys, *words)
+
+    def etcdctl(self, *words, check=True):
+        done = subprocess.run(self.etcdctl_command(*words), text=True, capture_output=True, stdin=subprocess.DEVNULL,
+                              timeout=60 * support.PATIENCE)
+        if check and done.returncode != 0:
+            raise AssertionError(f"etcdctl {words}: {done.stdout}{done.stderr}")
+        return done.stdout
+
+    def as_root(self, *words, check=True):
+        return self.etcdctl("--user", "root:root", *words, check=check)
+
+    def fill_etcd(self):
+        """Writes until etcd takes nothing any more."""
+        value = self.directory / "value"
+        value.write_text("x" * 1_400_000)
+        for number in range(QUOTA // 1_400_000 + 2):
+            with open(value) as text:
+                subprocess.run(self.etcdctl_command("--user", "root:root", "put", f"/fill/{number}"), stdin=text, capture_output=True,
+                               timeout=60 * support.PATIENCE, check=False)
+        self.assertIn("NOSPACE", self.as_root("alarm", "list"))
+
+    def empty_etcd(self):
+        self.as_root("del", "--prefix", "/fill/")
+        status = json.loads(self.as_root("endpoint", "status", "--write-out=json"))
+        self.as_root("compact", str(max(one["Status"]["header"]["revision"] for one in status)))
+        self.as_root("defrag")
+        self.as_root("alarm", "disarm")
 
     def protect_etcd(self):
         """A user for Sluice, who has its keys and no others."""
@@ -192,7 +220,7 @@ class Fleet(HostsTest):
             self.wait_for_active(f"pools/{pool['id']}", host)
 
         # etcd's leader dies.
-        status = self.etcdctl("--user", "root:root", "endpoint", "status", "--write-out=json")
+        status = self.as_root("endpoint", "status", "--write-out=json")
         leader = next(one for one in json.loads(status)
                       if one["Status"]["leader"] == one["Status"]["header"]["member_id"])["Endpoint"]
         dead = next(host for host, number in NODES.items() if f"10.0.0.{number}:" in leader)
@@ -227,6 +255,15 @@ class Fleet(HostsTest):
         last = self.create("lb3", "loadbalancer", vip_subnet_id=SUBNET, name="back")
         self.wait_for_active(f"loadbalancers/{last['id']}")
 
+        # etcd is full: that is what the answer says, and what to do about it; then changes are taken again.
+        self.fill_etcd()
+        status, body, _ = self.ask("lb3", "POST", "/v2.0/lbaas/loadbalancers", {"loadbalancer": {"vip_subnet_id": SUBNET}})
+        self.assertEqual(503, status)
+        self.assertIn("etcd is full (NOSPACE): compact and defragment it, then etcdctl alarm disarm", body["faultstring"])
+        self.empty_etcd()
+        again = self.create("lb3", "loadbalancer", vip_subnet_id=SUBNET, name="room again")
+        self.assertEqual(204, self.ask("lb3", "DELETE", f"/v2.0/lbaas/loadbalancers/{again['id']}")[0])
+
         # A node that dies is missed, and counts no more.
         self.end("sluiced-lb2")
         def gone():
@@ -238,7 +275,7 @@ class Fleet(HostsTest):
         wait_for(lambda: self.ask("lb2", "GET", f"/v2.0/lbaas/loadbalancers/{last['id']}")[0] == 404, 20, "lb2 has caught up")
 
         # Somebody removes all keys: nobody is wiped, and a node's state can be put back.
-        self.etcdctl("--user", "root:root", "del", "--prefix", "/sluice/")
+        self.as_root("del", "--prefix", "/sluice/")
         for host in NODES:
             self.wait_for_state(host, "REFUSED")
             self.assertEqual(count, len(self.shown(host, "loadbalancers")["loadbalancers"]))
