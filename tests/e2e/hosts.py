@@ -34,7 +34,8 @@ class HostsTest(unittest.TestCase):
             subprocess.run(["ip", "netns", "add", f"{self.prefix}-{host}"], check=True)
             self.run_on(host, "sysctl", "-qw", "net.ipv6.conf.all.accept_dad=0", "net.ipv6.conf.default.accept_dad=0")
             self.run_on(host, "ip", "link", "set", "lo", "up")
-        self.run_on(self.SWITCH, "ip", "link", "add", "br0", "type", "bridge")
+        # An address of its own: else it has the lowest one of its ports, changes it when that port goes, and forgets its neighbours.
+        self.run_on(self.SWITCH, "ip", "link", "add", "br0", "address", "02:00:00:00:00:fe", "type", "bridge")
         self.run_on(self.SWITCH, "ip", "link", "set", "br0", "up")
         for host in self.NODES:
             subprocess.run(["ip", "link", "add", f"to-{host}", "netns", f"{self.prefix}-{self.SWITCH}", "type", "veth",
