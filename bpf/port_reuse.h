@@ -56,8 +56,8 @@ static __always_inline bool is_later_than(const struct segment_numbers *syn, __u
 	if (!(note & NOTE_STAMPED))
 		return (__s32)(syn->sequence - (note | NOTE_KIND)) > 0;
 	ahead = ((syn->sequence >> (32 - NOTE_NUMBER_BITS)) - (note >> NOTE_NUMBER_SHIFT)) & most;
-	return ahead >= 1 && ahead <= most / 2 && syn->has_stamp &&
-	       (__s32)(syn->stamp - (note | ((1U << NOTE_STAMP_SHIFT) - 1))) > 0;
+	return ahead >= 1 && ahead <= most / 2 &&
+	       (!syn->has_stamp || (__s32)(syn->stamp - (note | ((1U << NOTE_STAMP_SHIFT) - 1))) > 0);
 }
 
 /* Notes the timestamp if it is the TCP option at `offset`. Returns the next option's offset; 0: there is none. */
