@@ -22,6 +22,9 @@
 /* A SNAT address (snat.h): it has no listeners, so a packet for it that is in no flow is dropped as no_listener. Only the
  * controller reads this. */
 #define SLUICE_VIP_SNAT 8U
+/* A SNAT address that was taken from its load balancer: answered for until no connection has it. Only the controller reads
+ * this. */
+#define SLUICE_VIP_LEAVING 16U
 
 struct sluice_vip {
 	struct sluice_id load_balancer;

@@ -35,10 +35,17 @@ class SameNic(support.LabTest):
         file.write_text(lab.ctl("export").stdout)
         self.assertEqual("nothing to change\n", lab.ctl("apply", "-f", file).stdout)
         # Open connections keep the address that is taken away, new ones have the VIP again.
-        held = lab.start_client("echo", VIP, 80, 4)
-        lab.wait_for_connections(4)
+        held = lab.start_client("echo", VIP, 80, 8)
+        lab.wait_for_connections(8)
         lab.ctl("loadbalancer", "unset", "--snat-addresses", "lb")
         self.assertEqual(VIP, lab.client_as_seen_by_member())
+        lab.stop("lb", "sluiced")
+        lab.start_controller()
+        self.assertEqual(VIP, lab.client_as_seen_by_member())
+        for member in ("member1", "member2"):
+            lab.run(member, "ip", "neigh", "flush", "dev", "eth0")
+            for source in sources:
+                lab.run(member, "ping", "-c", "1", "-W", "2", source)
         self.assertEqual([], lab.finish_client(held)["broken"])
 
     def test_a_client_in_the_members_own_subnet_is_balanced_too(self):

@@ -10,6 +10,7 @@
 #include <set>
 #include <tuple>
 
+#include "dataplane/leaving_sources.hpp"
 #include "packet/traffic.hpp"
 
 namespace sluice::test {
@@ -89,6 +90,30 @@ TEST_P(Snat, TheMemberSeesASnatAddressAndTheClientTheVip) {
       EXPECT_TRUE(same_frame(receive(answer).frame, at_client(answer).bytes()));
     }
   }
+}
+
+// It is answered for until none has it.
+TEST_P(Snat, TheConnectionsOfAnAddressThatWasTakenAwayAreCounted) {
+  const auto connections = [&] {
+    const auto counted = dataplane::connections_of_leaving(program());
+    EXPECT_TRUE(counted && *counted);
+    std::map<std::string, std::uint64_t> all;
+    for (const auto& [address, count] : **counted) all[address.to_string()] = count;
+    return all;
+  };
+  use_mode(SLUICE_FULLNAT, L4::tcp, {net().member1});
+  use_sources(sources(1));
+  for (const L4 protocol : {L4::tcp, L4::udp, L4::sctp}) open(protocol);
+  EXPECT_TRUE(connections().empty());
+  const auto source = sources(1).front();
+  put_vip(source, true, SLUICE_VIP_SNAT | SLUICE_VIP_LEAVING);
+  use_sources({sources(2).back()});
+  open(L4::tcp, 41000);
+  EXPECT_EQ(connections(), (std::map<std::string, std::uint64_t>{{source, 3}}));
+  flush_all(family());
+  EXPECT_EQ(connections(), (std::map<std::string, std::uint64_t>{{source, 0}}));
+  put_vip(source, true, SLUICE_VIP_SNAT);
+  EXPECT_TRUE(connections().empty()) << "it has come back";
 }
 
 TEST_P(Snat, ConnectionsUseAllAddresses) {

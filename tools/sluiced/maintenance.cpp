@@ -69,6 +69,8 @@ void Maintenance::expire_flows() {
     sweeping_ = false;
     auto error = report ? std::string() : report.error().text();
     if (report && report->unprobed) error = report->unprobed->text();
+    if (report && report->leaving_sources)
+      controller_.note_leaving_sources(*report->leaving_sources);
     if (!error.empty() && error != last_expiry_error_)
       spdlog::error("remove idle flows: {}", error);
     last_expiry_error_ = std::move(error);

@@ -581,9 +581,37 @@ std::optional<SlowStart::Time::duration> Controller::slow_start_left(const Uuid&
 void Controller::set_standby(bool standby) {
   if (standby == standby_) return;
   standby_ = standby;
+  in_line_ = false;  // nor are the SNAT addresses that are leaving
   settle(bring_in_line(Verify::trust));
   notify();
   proceed();
+}
+
+void Controller::note_leaving_sources(const std::map<IpAddress, std::uint64_t>& connections) {
+  const auto before = std::exchange(leaving_sources_, connections);
+  if (connections.empty() || lost_ || !actual_) return;
+  const auto unused = [&](const auto& counts, const IpAddress& address) {
+    const auto found = counts.find(address);
+    return found != counts.end() && found->second == 0;
+  };
+  std::vector<Operation> over;
+  for (const auto& [address, count] : connections) {
+    const auto found = actual_->vips.find(address);
+    if (found == actual_->vips.end() || !found->second.leaving) continue;
+    const bool owned = model_.load_balancers.lookup(found->second.load_balancer) != nullptr;
+    if (!owned || (unused(connections, address) && unused(before, address)))
+      over.push_back(RemoveVip{address});
+  }
+  apply_all(*data_plane_, over, *actual_);
+  for (const auto& operation : over) {
+    const auto& address = std::get<RemoveVip>(operation).address;
+    if (actual_->vips.contains(address)) continue;  // at the next sweep
+    leaving_sources_.erase(address);
+    event(fmt::format("SNAT address {} has left: {}", address.to_string(),
+                      unused(connections, address) ? "no connection has it any more"
+                                                   : "its load balancer was deleted"));
+  }
+  if (!over.empty()) notify();
 }
 
 void Controller::adopt(DataPlane& data_plane) {
@@ -613,6 +641,8 @@ std::optional<std::map<IpAddress, Uuid>> Controller::held_vips() const {
     if (entry.up && found != actual_->vips.end() && found->second == entry)
       held.emplace(address, entry.load_balancer);
   }
+  for (const auto& [address, entry] : actual_->vips)
+    if (entry.leaving && entry.up) held.emplace(address, entry.load_balancer);
   return held;
 }
 
@@ -667,7 +697,11 @@ Attempt Controller::nothing_of_it(const Error& why) {
 // that was desired before, only what has changed since is compared.
 std::vector<Operation> Controller::missing_operations() {
   const auto changed = desired_.follow(model_, known());
-  if (!in_line_) return diff(desired_.state(), *actual_);
+  if (!in_line_) {
+    auto operations = diff(desired_.state(), *actual_);
+    std::ranges::move(for_leaving(*actual_, standby_), std::back_inserter(operations));
+    return operations;
+  }
   return diff(part_of(desired_.state(), changed), part_of(*actual_, changed));
 }
 
@@ -688,6 +722,13 @@ Attempt Controller::bring_in_line(Verify verify) {
   const auto operations = missing_operations();
   in_line_ = true;
   if (operations.empty()) return {};
+  for (const auto& operation : operations) {
+    const auto* put = std::get_if<PutVip>(&operation);
+    if (put && put->entry.leaving && !actual_->vips.at(put->address).leaving)
+      event(fmt::format(
+          "SNAT address {} was taken away: it is answered for until no connection has it",
+          put->address.to_string()));
+  }
   auto refusals = apply_all(*data_plane_, operations, *actual_);
   in_line_ = refusals.empty();
   if (refusals.empty() && verify == Verify::trust) return {};

@@ -175,6 +175,13 @@ class Controller {
   void set_standby(bool standby);
   bool is_standby() const { return standby_; }
 
+  // Is told by each sweep how many connections have each of the SNAT addresses that were taken
+  // away. One that two sweeps in a row have found unused is no longer answered for: a single one
+  // may miss a connection that is moved within its table.
+  void note_leaving_sources(const std::map<IpAddress, std::uint64_t>& connections);
+  // What the last sweep has told.
+  const std::map<IpAddress, std::uint64_t>& leaving_sources() const { return leaving_sources_; }
+
   // Continues with this data plane and makes it equal to the desired state. It must outlive the
   // controller or the next call.
   void adopt(DataPlane& data_plane);
@@ -183,7 +190,8 @@ class Controller {
   void lose_data_plane(const Error& why);
   bool is_lost() const { return lost_.has_value(); }
 
-  // The VIPs that the data plane holds, up and as desired, as far as it was read back; nullopt:
+  // The VIPs that the data plane holds, up and as desired, and the SNAT addresses that are leaving,
+  // which connections still need, as far as it was read back; nullopt:
   // that is not known at the moment. Of a data plane that is lost nothing is held.
   std::optional<std::map<IpAddress, Uuid>> held_vips() const;
 
@@ -301,6 +309,7 @@ class Controller {
   std::vector<Uuid> reloads_;       // within a request: by its group so far
   std::set<Uuid> awaiting_reload_;  // load balancers
   bool reloading_ = false;          // the data plane has not ended its reload
+  std::map<IpAddress, std::uint64_t> leaving_sources_;
 };
 
 }  // namespace sluice::control

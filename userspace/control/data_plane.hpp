@@ -34,6 +34,8 @@ struct VipEntry {
   bool resets = false;   // tells clients of ports without listener, and of unknown connections
   bool standby = false;  // another node of the link answers ARP, ND and pings
   bool snat = false;     // a SNAT address, which has no listeners
+  // A SNAT address that was taken away: it is answered for until no connection has it any more.
+  bool leaving = false;
 
   bool operator==(const VipEntry&) const = default;
 };

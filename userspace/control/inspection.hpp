@@ -8,12 +8,14 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "base/ip_address.hpp"
 #include "base/result.hpp"
 #include "base/uuid.hpp"
 #include "control/capture.hpp"
@@ -26,6 +28,8 @@ struct ExpiryReport {
   std::uint32_t expired = 0;  // removed by this sweep
   // Why the ends of connections that are over were not made to speak, so that they can't be reset.
   std::optional<Error> unprobed = {};
+  // How many connections have each of the SNAT addresses that were taken away; unset: not counted.
+  std::optional<std::map<IpAddress, std::uint64_t>> leaving_sources = {};
 };
 
 struct ShortExpiryReport {

@@ -4,6 +4,7 @@
 #include <bit>
 #include <numeric>
 #include <tuple>
+#include <utility>
 
 #include "balancing/maglev.hpp"
 #include "balancing/ring.hpp"
@@ -402,6 +403,29 @@ EntryKeys keys_of(const model::Model& model, const Sources& sources) {
   return keys;
 }
 
+namespace {
+
+// Says whether connections may still have this SNAT address, which its load balancer lacks now.
+// Without the load balancer it goes at once, as the VIPs do.
+bool may_be_in_use(const VipEntry& entry, const DataPlaneState& desired) {
+  return entry.snat && std::ranges::any_of(desired.vips, [&](const auto& vip) {
+           return !vip.second.snat && vip.second.load_balancer == entry.load_balancer;
+         });
+}
+
+}  // namespace
+
+std::vector<Operation> for_leaving(const DataPlaneState& actual, bool standby) {
+  std::vector<Operation> operations;
+  for (const auto& [address, entry] : actual.vips) {
+    if (!entry.leaving || entry.standby == standby) continue;
+    auto now = entry;
+    now.standby = standby;
+    operations.push_back(PutVip{address, now});
+  }
+  return operations;
+}
+
 std::vector<Operation> diff(const DataPlaneState& desired, const DataPlaneState& actual) {
   Operations vips_away, snat_in, members_in, pools_in, listeners_in, vips_up;
   Operations listeners_out, pools_out, members_out, snat_out;
@@ -414,7 +438,10 @@ std::vector<Operation> diff(const DataPlaneState& desired, const DataPlaneState&
         part.push_back(PutVip{address, entry});
       },
       [&](const IpAddress& address) {
-        (actual.vips.at(address).snat ? snat_out : vips_away).push_back(RemoveVip{address});
+        auto entry = actual.vips.at(address);
+        auto& part = entry.snat ? snat_out : vips_away;
+        if (!may_be_in_use(entry, desired)) return part.push_back(RemoveVip{address});
+        if (!std::exchange(entry.leaving, true)) part.push_back(PutVip{address, entry});
       });
   compare(
       desired.listeners, actual.listeners,

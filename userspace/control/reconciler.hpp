@@ -64,7 +64,11 @@ DataPlaneState desired_state(const model::Model& model, const model::HealthTable
 // Operations that turn `actual` into `desired`, in an order that never exposes a half-built state:
 // members before the rings that name them, pools before listeners, listeners before VIPs; removal
 // goes in reverse. A member is flagged usable before it enters a ring, and loses the flag after it
-// has left.
+// has left. A SNAT address that its load balancer lacks now is not removed but marked as leaving.
 std::vector<Operation> diff(const DataPlaneState& desired, const DataPlaneState& actual);
+
+// Operations by which the SNAT addresses that are leaving are answered for here, or by the node
+// whose standby this one is. No desired state has them.
+std::vector<Operation> for_leaving(const DataPlaneState& actual, bool standby);
 
 }  // namespace sluice::control

@@ -138,13 +138,14 @@ static_assert(sizeof(Uuid) == SLUICE_ID_BYTES);
 sluice_vip to_map(const control::VipEntry& entry) {
   return {to_map(entry.load_balancer),
           (entry.up ? SLUICE_VIP_UP : 0) | (entry.resets ? SLUICE_VIP_REJECTS : 0) |
-              (entry.standby ? SLUICE_VIP_STANDBY : 0) | (entry.snat ? SLUICE_VIP_SNAT : 0)};
+              (entry.standby ? SLUICE_VIP_STANDBY : 0) | (entry.snat ? SLUICE_VIP_SNAT : 0) |
+              (entry.leaving ? SLUICE_VIP_LEAVING : 0)};
 }
 
 control::VipEntry from_map(const sluice_vip& vip) {
-  return {from_map(vip.load_balancer), (vip.flags & SLUICE_VIP_UP) != 0,
+  return {from_map(vip.load_balancer),           (vip.flags & SLUICE_VIP_UP) != 0,
           (vip.flags & SLUICE_VIP_REJECTS) != 0, (vip.flags & SLUICE_VIP_STANDBY) != 0,
-          (vip.flags & SLUICE_VIP_SNAT) != 0};
+          (vip.flags & SLUICE_VIP_SNAT) != 0,    (vip.flags & SLUICE_VIP_LEAVING) != 0};
 }
 
 sluice_member to_map(const Uuid& id, const control::MemberEntry& entry) {

@@ -14,6 +14,7 @@
 #include "attachment/attachment.hpp"
 #include "dataplane/explain.hpp"
 #include "dataplane/flow_list.hpp"
+#include "dataplane/leaving_sources.hpp"
 #include "dataplane/pending_sweep.hpp"
 #include "maps/flow.h"
 
@@ -90,6 +91,9 @@ Result<control::ExpiryReport> InspectionOfMaps::expire_flows() {
   if (auto fitted = areas_.fit(rehome ? rehome.get() : program_.rehome_fd(), program_); !fitted)
     return tl::unexpected(std::move(fitted.error()));
   control::ExpiryReport report{swept->live, swept->expired};
+  auto leaving = connections_of_leaving(program_);
+  if (!leaving) return tl::unexpected(std::move(leaving.error()));
+  report.leaving_sources = std::move(*leaving);
   if (auto probed = prober_.probe(program_); !probed) report.unprobed = std::move(probed.error());
   return report;
 }

@@ -774,6 +774,46 @@ TEST_F(ControllerTest, AStandbyKeepsEverythingButDoesNotAnswerForItsVips) {
   EXPECT_EQ(data_plane.state, active);
 }
 
+TEST_F(ControllerTest, ASnatAddressThatWasTakenAwayLeavesWhenNoConnectionHasItEvenAfterARestart) {
+  build();
+  const auto source = ip("10.0.0.18");
+  const auto use = [&](std::vector<IpAddress> addresses) {
+    ASSERT_TRUE(change([&](auto& model) -> Result<void> {
+      model.load_balancers.change(walkthrough.lb)->snat_addresses = std::move(addresses);
+      return {};
+    }));
+  };
+  const auto is_answered_for = [&] { return data_plane.state.vips.contains(source); };
+  use({source});
+  use({});
+  EXPECT_THAT(events, Contains(HasSubstr("SNAT address 10.0.0.18 was taken away")));
+  EXPECT_TRUE(is_answered_for());
+  EXPECT_THAT(controller->held_vips(), testing::Optional(Contains(testing::Key(source))))
+      << "its route is announced";
+  start();
+  EXPECT_TRUE(is_answered_for());
+  EXPECT_THAT(controller->repair_drift().value(), IsEmpty());
+  controller->set_standby(true);
+  EXPECT_TRUE(data_plane.state.vips.at(source).standby);
+  controller->set_standby(false);
+  EXPECT_FALSE(data_plane.state.vips.at(source).standby);
+
+  for (const std::uint64_t connections : {2, 1, 0}) {
+    controller->note_leaving_sources({{source, connections}});
+    EXPECT_THAT(controller->leaving_sources(), ElementsAre(std::pair(source, connections)));
+  }
+  EXPECT_TRUE(is_answered_for()) << "the sweep may have missed one";
+  controller->note_leaving_sources({{source, 0}});
+  EXPECT_FALSE(is_answered_for());
+  EXPECT_THAT(events, Contains(HasSubstr("SNAT address 10.0.0.18 has left")));
+  EXPECT_THAT(controller->leaving_sources(), IsEmpty());
+
+  use({source});
+  controller->note_leaving_sources({{source, 0}});
+  controller->note_leaving_sources({{source, 0}});
+  EXPECT_TRUE(is_answered_for()) << "it is used again";
+}
+
 TEST_F(ControllerTest, WhatPacketsDoNotMeetIsErrorUntilTheyDo) {
   build();
   controller->lose_data_plane({ErrorKind::not_found, "the pins are gone", "", 0});

@@ -223,7 +223,7 @@ TEST_F(Reconciler, SnatAddressesAreAnsweredForAndConnectionsOfAllItsAddressesGet
   EXPECT_FALSE(desired().vips.at(ip("10.0.0.18")).up);
 }
 
-TEST_F(Reconciler, ASnatAddressIsAnsweredForBeforeAConnectionGetsItAndAfterTheLastCould) {
+TEST_F(Reconciler, ASnatAddressThatIsTakenAwayStaysUntilNoConnectionHasIt) {
   const auto before = desired();
   model.load_balancers.change(walkthrough.lb)->snat_addresses = {ip("10.0.0.18")};
   const auto with = desired();
@@ -234,7 +234,19 @@ TEST_F(Reconciler, ASnatAddressIsAnsweredForBeforeAConnectionGetsItAndAfterTheLa
   const auto going = diff(before, with);
   ASSERT_THAT(going, testing::SizeIs(2));
   EXPECT_TRUE(std::holds_alternative<PutListener>(going.front()));
-  EXPECT_TRUE(std::holds_alternative<RemoveVip>(going.back()));
+  ASSERT_TRUE(std::holds_alternative<PutVip>(going.back()));
+  EXPECT_TRUE(std::get<PutVip>(going.back()).entry.leaving);
+
+  auto after = with;
+  for (const auto& operation : going) apply_to(after, operation);
+  EXPECT_THAT(diff(before, after), IsEmpty());
+  EXPECT_THAT(for_leaving(after, false), IsEmpty());
+  ASSERT_THAT(for_leaving(after, true), testing::SizeIs(1));
+  EXPECT_TRUE(std::get<PutVip>(for_leaving(after, true).front()).entry.standby);
+  const auto again = diff(with, after);
+  EXPECT_EQ(std::get<PutVip>(again.front()), std::get<PutVip>(coming.front())) << "it comes back";
+  EXPECT_EQ(std::ranges::count(diff({}, after), Operation(RemoveVip{ip("10.0.0.18")})), 1)
+      << "its load balancer is deleted";
 }
 
 TEST_F(Reconciler, ALoadBalancerThatTellsClientsDoesSoOnAllItsAddresses) {

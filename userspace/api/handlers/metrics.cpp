@@ -139,6 +139,7 @@ class Scrape {
     pools();
     statuses();
     interfaces();
+    leaving_sources();
     announcements();
     fleet();
     tables();
@@ -304,6 +305,16 @@ class Scrape {
     for (const auto& interface : *attached) {
       text_.sample("sluice_interface_attached", {{"interface", interface.name}}, 1);
     }
+  }
+
+  void leaving_sources() {
+    const auto& all = controller_.leaving_sources();
+    if (all.empty()) return;
+    constexpr std::string_view name = "sluice_leaving_snat_address_connections";
+    text_.family(name, "gauge",
+                 "Connections that have a SNAT address that was taken from its load balancer.");
+    for (const auto& [address, connections] : all)
+      text_.sample(name, {{"address", address.to_string()}}, connections);
   }
 
   // Entries and capacity of the data plane's tables: those that a change of the desired state can
