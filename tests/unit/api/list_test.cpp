@@ -63,6 +63,9 @@ TEST_F(Lists, load_balancers_are_found_by_any_attribute) {
   EXPECT_EQ(found("not-tags=green,red"), "b c");
   EXPECT_EQ(found("not-tags-any=green,blue"), "b c");
   EXPECT_EQ(found("tags=green,blue"), "");
+  EXPECT_EQ(found("tags=green&tags=red"), "a");
+  EXPECT_EQ(found("tags-any=green&tags-any=blue"), "a") << "either";
+  EXPECT_EQ(found("not-tags=green&not-tags=blue"), "a b c");
   EXPECT_EQ(found("project_id=0123456789abcdef0123456789abcdef"), "a b c");
 }
 

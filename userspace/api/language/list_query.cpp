@@ -148,7 +148,7 @@ Result<ListQuery> ListQuery::parse(const Query& query, const json::object& sampl
     if (is_paging(name)) {
       if (auto set = out.set_paging(name, value); !set) return tl::unexpected(set.error());
     } else if (is_filter(sample, name)) {
-      out.filters_.emplace_back(name, value);
+      out.add_filter(name, value);
     } else {
       return fail(ErrorKind::invalid, "One or more arguments are either duplicate or invalid",
                   name);
@@ -156,6 +156,17 @@ Result<ListQuery> ListQuery::parse(const Query& query, const json::object& sampl
   }
   if (auto set = out.set_sorting(sample); !set) return tl::unexpected(set.error());
   return out;
+}
+
+// A tag filter that is repeated is one with all of the words: `tags-any=a&tags-any=b` asks for
+// either.
+void ListQuery::add_filter(const std::string& name, const std::string& value) {
+  const auto former = std::ranges::find(filters_, name, &Query::value_type::first);
+  if (is_tag_filter(name) && former != filters_.end()) {
+    former->second += "," + value;
+  } else {
+    filters_.emplace_back(name, value);
+  }
 }
 
 Result<void> ListQuery::set_paging(const std::string& name, const std::string& value) {

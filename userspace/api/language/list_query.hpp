@@ -54,6 +54,7 @@ class ListQuery {
   };
 
   Result<void> set_paging(const std::string& name, const std::string& value);
+  void add_filter(const std::string& name, const std::string& value);
   Result<void> set_sorting(const boost::json::object& sample);
   Result<void> add_sort_key(const boost::json::object& sample, const std::string& name,
                             const std::string& direction);
