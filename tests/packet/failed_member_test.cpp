@@ -263,6 +263,15 @@ TEST_P(FailedMember, EstablishedConnectionsOfARemovedMemberLiveOn) {
   }
 }
 
+TEST_P(FailedMember, BothEndsOfAConnectionOfARemovedMemberAreResetWhenItsTimeIsOver) {
+  remove(SLUICE_FULLNAT, L4::tcp, SLUICE_MEMBER_GIVEN_UP);
+  EXPECT_EQ(receive(next_segment()).reason, "forwarded") << "until the sweep";
+  expire();
+  EXPECT_EQ(receive(from_member(1, L4::tcp, ACK)).reason, "rejected");
+  EXPECT_EQ(receive(next_segment()).reason, "rejected");
+  EXPECT_EQ(receive(next_segment()).reason, "no_flow");
+}
+
 // kubernetes#71358
 TEST_P(FailedMember, RemovalDoesNotTakeThePromisedResetAway) {
   give_up();
