@@ -87,7 +87,7 @@ class Guest:
                 [*self.enter("clients"), "qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", str(CPUS),
                  "-m", "1536", "-nographic", "-snapshot", "-drive", f"file={image / 'disk'},format=raw,if=virtio",
                  "-kernel", image / "vmlinuz", "-initrd", image / "initrd.img",
-                 "-append", "root=/dev/vda rw console=ttyS0 net.ifnames=0 systemd.show_status=1",
+                 "-append", "root=/dev/vda rw console=ttyS0 net.ifnames=0 systemd.show_status=1 no_timer_check panic=5",
                  "-netdev", f"user,id=ssh,restrict=on,hostfwd=tcp:127.0.0.1:{SSH_PORT}-:22",
                  "-device", "virtio-net-pci,netdev=ssh", *nics],
                 stdin=subprocess.DEVNULL, stdout=output, stderr=output)
