@@ -69,6 +69,7 @@ struct FleetState {
   std::string state;  // FOLLOWING, CONNECTING, CUT_OFF or REFUSED
   std::string reason;
   std::uint64_t generation = 0;
+  std::string probe = "every";         // or "spread": which members this node probes
   std::vector<NodeState> nodes;        // by name
   std::vector<std::string> gone = {};  // nodes that have been here and do not renew their entries
 };

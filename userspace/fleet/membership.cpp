@@ -450,6 +450,7 @@ control::FleetState Membership::state() const {
                             .state = std::string(word(writer_.standing())),
                             .reason = writer_.reason(),
                             .generation = 0,
+                            .probe = settings_.spread ? "spread" : "every",
                             .nodes = {},
                             .gone = roster_.gone()};
   if (const auto& head = writer_.mirror().head()) state.generation = head->generation;

@@ -52,6 +52,9 @@ TEST_F(FleetTest, nodes_are_listed_and_a_state_restored) {
   ASSERT_EQ(nodes.size(), 2U);
   EXPECT_EQ(nodes[1].at("applied_generation"), 6);
   EXPECT_EQ(ask("GET", "/v1/cluster").json.at("cluster").at("nodes"), 2);
+  EXPECT_EQ(ask("GET", "/v1/cluster").json.at("cluster").at("probe"), "every");
+  fleet_.now.probe = "spread";
+  EXPECT_EQ(ask("GET", "/v1/cluster").json.at("cluster").at("probe"), "spread");
   EXPECT_EQ(ask("POST", "/v1/cluster/restore").status, 200U);
   fleet_.restored = fail(ErrorKind::conflict, "This node follows the state in etcd already.");
   EXPECT_EQ(ask("POST", "/v1/cluster/restore").status, 409U);

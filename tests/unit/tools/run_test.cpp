@@ -396,10 +396,11 @@ TEST_F(RunTest, NodesOfAFleetAreListedAndTheirStateRestored) {
             "lb1 7\n");
   const auto cluster =
       R"({"cluster":{"prefix":"/sluice/","state":"REFUSED","reason":"etcd is empty",
-      "generation":7,"nodes":1}})";
+      "generation":7,"nodes":1,"probe":"spread"}})";
   exchange.answer(200, cluster).answer(200, cluster);
   EXPECT_THAT(run({"cluster", "status"}).output, HasSubstr("| etcd is empty"));
-  EXPECT_EQ(run({"cluster", "restore", "-f", "value", "-c", "state"}).output, "REFUSED\n");
+  EXPECT_EQ(run({"cluster", "restore", "-f", "value", "-c", "state", "-c", "probe"}).output,
+            "REFUSED\nspread\n");
   EXPECT_EQ(exchange.lines().back(), "POST /v1/cluster/restore");
 }
 

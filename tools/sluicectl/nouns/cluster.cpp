@@ -13,7 +13,7 @@ const Resource& cluster_resource() {
                                     .wrapper = "cluster",
                                     .path = "/v1/cluster",
                                     .command = "cluster",
-                                    .rows = {"state", "generation", "nodes"},
+                                    .rows = {"state", "generation", "nodes", "probe"},
                                     .optional_rows = {"prefix", "reason"}};
   return resource;
 }

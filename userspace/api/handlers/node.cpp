@@ -163,6 +163,7 @@ Result<Reply> show_cluster(const Call& call) {
                        {"state", "ALONE"},
                        {"reason", "sluiced was started without --cluster"},
                        {"generation", call.context.controller.applied_generation()},
+                       {"probe", "every"},
                        {"nodes", 1}};
   if (const auto* fleet = call.context.fleet) cluster = render(fleet->state());
   return Reply{200, json::object{{"cluster", std::move(cluster)}}};

@@ -13,11 +13,8 @@ Provisioning provisioning(const control::Fleet* fleet, const model::Object& obje
 }
 
 boost::json::object render(const control::FleetState& fleet) {
-  return {{"prefix", fleet.name},
-          {"state", fleet.state},
-          {"reason", fleet.reason},
-          {"generation", fleet.generation},
-          {"nodes", fleet.nodes.size()}};
+  return {{"prefix", fleet.name},           {"state", fleet.state}, {"reason", fleet.reason},
+          {"generation", fleet.generation}, {"probe", fleet.probe}, {"nodes", fleet.nodes.size()}};
 }
 
 boost::json::object render(const control::NodeState& node, const model::Model& model) {
