@@ -175,7 +175,7 @@ struct {
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__uint(max_entries, SLUICE_MAX_ALLOWED_SOURCES);
 	__type(key, struct sluice_allowed_key);
-	__type(value, __u32); /* not used */
+	__type(value, __u32); /* prefix_bits again, so that one network can be read back; older versions: 1 */
 } allowed_sources SEC(".maps");
 
 struct {

@@ -64,6 +64,7 @@ Result<void> AddressFilters::change_runtime(const std::function<void(sluice_runt
 Result<void> AddressFilters::set(const std::vector<IpAddress>& addresses) {
   std::set<IpAddress> known(addresses.begin(), addresses.end());
   known_.clear();  // if this fails, add() repeats all of it
+  gone_ = 0;
   auto words = std::make_unique<std::array<std::uint64_t, SLUICE_LARGE_FILTER_WORDS>>();
   for (const auto& address : known) {
     const auto place = place_in_large(address);

@@ -5,6 +5,7 @@
 // the program or the controller may be exchanged for another version's at any time.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <set>
@@ -28,6 +29,10 @@ class AddressFilters {
   Result<void> set(const std::vector<IpAddress>& addresses);
   // Before anything that names the address is put.
   Result<void> add(const IpAddress& address);
+  // Notes that one of the addresses is not needed any more. It may go on being asked for, because
+  // to know the others means reading them all. Returns whether so many have gone that set() is
+  // worthwhile.
+  bool note_removal() { return ++gone_ * worthwhile_share >= known_.size(); }
   // Makes all next hops be looked up anew.
   Result<void> raise_next_hop_generation();
 
@@ -39,7 +44,10 @@ class AddressFilters {
 
   kernel::ArrayMap<sluice_runtime> runtime_;
   kernel::MapMemory large_memory_;
-  std::set<IpAddress> known_;
+  static constexpr std::size_t worthwhile_share = 8;  // of all addresses
+
+  std::set<IpAddress> known_;  // with those that have gone
+  std::size_t gone_ = 0;       // since set()
 };
 
 }  // namespace sluice::dataplane

@@ -219,25 +219,28 @@ Result<std::optional<sluice_listener>> DataPlaneOverMaps::find_listener(
   return key.address.is_v4() ? listeners4_.lookup(to_map4(key)) : listeners6_.lookup(to_map6(key));
 }
 
-// Reading a listener's allowed networks takes reading those of all listeners.
 DataPlaneOverMaps::Held DataPlaneOverMaps::held(const control::PutListener& put) const {
-  if (!put.entry.allowed_cidrs.empty()) return std::optional<bool>();
   const auto index = listener_indices_.find(put.entry.listener);
   if (!index) return std::optional(false);
   const auto last_port = listener_ranges_.last_port(put.key, *index);
   if (!last_port) return tl::unexpected(last_port.error());
-  const auto idle = listener_idle_.lookup(*index);
-  if (!idle) return tl::unexpected(idle.error());
   const auto there = find_listener(put.key);
   if (!there) return tl::unexpected(there.error());
+  const auto allowed = allowed_sources_.has(*index, put.entry.allowed_cidrs);
+  if (!allowed) return tl::unexpected(allowed.error());
+  const auto idle = listener_idle_.lookup(*index);
+  if (!idle) return tl::unexpected(idle.error());
   control::ListenerEntry sources;
   if (*there) {
     if (auto done = read_sources(put.key, **there, sources); !done)
       return tl::unexpected(done.error());
   }
   return judged(there, [&](const std::optional<sluice_listener>& found) {
-    if (!found || found->flags & SLUICE_LISTENER_RESTRICTED) return false;
+    const bool restricted = found && found->flags & SLUICE_LISTENER_RESTRICTED;
+    if (!found || !*allowed || restricted == put.entry.allowed_cidrs.empty()) return false;
     auto entry = from_map(*found);
+    read_idle_word(idle->value_or(0), entry);
+    entry.allowed_cidrs = put.entry.allowed_cidrs;
     entry.snat_addresses = sources.snat_addresses;
     if (put.key.address.is_v6()) entry.snat_source = sources.snat_source;
     const auto pool = pool_indices_.find(put.key.entry_of(put.entry.pool));
@@ -245,7 +248,6 @@ DataPlaneOverMaps::Held DataPlaneOverMaps::held(const control::PutListener& put)
         put.entry.pool.is_nil() ? found->pool == SLUICE_NO_INDEX : pool && found->pool == *pool;
     entry.pool = put.entry.pool;
     entry.last_port = *last_port;
-    read_idle_word(idle->value_or(0), entry);
     return same_pool && entry == put.entry;
   });
 }

@@ -101,7 +101,7 @@ Result<void> DataPlaneOverMaps::run(const control::RemoveVip& remove) {
   const auto erased = remove.address.is_v4() ? vips4_.erase(to_be32(remove.address))
                                              : vips6_.erase(to_map(remove.address));
   if (!erased) return tl::unexpected(erased.error());
-  return rebuild_address_filters();
+  return address_filters_->note_removal() ? rebuild_address_filters() : Result<void>();
 }
 
 Result<void> DataPlaneOverMaps::rebuild_address_filters() {
