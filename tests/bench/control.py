@@ -35,6 +35,12 @@ class UnixConnection(http.client.HTTPConnection):
         self.sock.connect(self.path)
 
 
+def cpu_of(process):
+    """Seconds that its threads have run."""
+    return sum(int((task / "schedstat").read_text().split()[0])
+               for task in pathlib.Path(f"/proc/{process.pid}/task").iterdir()) / 1e9
+
+
 class Sluiced:
     def __init__(self, directory, pins):
         self.directory, self.pins = directory, pins
@@ -70,9 +76,7 @@ class Sluiced:
         return status, content
 
     def cpu(self):
-        """Seconds that its threads have run."""
-        return sum(int((task / "schedstat").read_text().split()[0])
-                   for task in pathlib.Path(f"/proc/{self.process.pid}/task").iterdir()) / 1e9
+        return cpu_of(self.process)
 
     def memory(self):
         for line in pathlib.Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
@@ -93,22 +97,23 @@ def batch(first, count):
         members = [{"name": f"{name}m{m}", "address": address(11, number * 2 + m), "protocol_port": 80}
                    for m in range(1 + (number % 5 < 3))]
         pool = {"name": f"{name}p", "protocol": "TCP", "lb_algorithm": "ROUND_ROBIN", "members": members}
-        listeners = [{"name": f"{name}l1", "protocol": "TCP", "protocol_port": 80, "default_pool": pool},
+        allowed = [f"192.0.{n}.0/24" for n in range(4)] if number % 4 == 0 else []
+        listeners = [{"name": f"{name}l1", "protocol": "TCP", "protocol_port": 80, "default_pool": pool, "allowed_cidrs": allowed},
                      {"name": f"{name}l2", "protocol": "UDP", "protocol_port": 53}]
         requests.append({"method": "POST", "path": f"{API}/loadbalancers", "body": {"loadbalancer": {
             "name": name, "vip_address": address(10, number + 1), "listeners": listeners}}})
     return {"requests": requests}
 
 
-def measured(sluiced, repeat, act):
+def measured(process, repeat, act):
     """CPU and wall milliseconds of one, the median of `repeat`."""
     cpu, wall = [], []
     for number in range(repeat):
-        before, begin = sluiced.cpu(), time.monotonic()
+        before, begin = cpu_of(process), time.monotonic()
         act(number)
         wall.append((time.monotonic() - begin) * 1e3)
         time.sleep(0.06)  # what follows a change is gathered for 20 ms
-        cpu.append((sluiced.cpu() - before) * 1e3)
+        cpu.append((cpu_of(process) - before) * 1e3)
     return statistics.median(cpu), statistics.median(wall)
 
 
@@ -141,12 +146,24 @@ def run(count, repeat):
             def reweigh(number):
                 expect(*sluiced.ask("PUT", member, {"member": {"weight": number + 2}}), 200)
 
+            def create_and_delete(_):
+                one = batch(count, 1)["requests"][0]
+                answer = expect(*sluiced.ask("POST", one["path"], one["body"]), 201)
+                made = json.loads(answer)["loadbalancer"]["id"]
+                expect(*sluiced.ask("DELETE", f"{API}/loadbalancers/{made}?cascade=true"), 204)
+
+            listener = json.loads(expect(*sluiced.ask("GET", f"{API}/listeners?limit=1"), 200))["listeners"][0]["id"]
+
+            def allow(number):
+                expect(*sluiced.ask("PUT", f"{API}/listeners/{listener}", {"listener": {
+                    "allowed_cidrs": [f"198.51.{number}.0/24", "203.0.113.0/24"]}}), 200)
+
             def get(target):
                 return lambda _: expect(*sluiced.ask("GET", target), 200)
 
-            for what, act in (("rename", rename), ("weight", reweigh), ("page", get(f"{API}/loadbalancers?limit=100")),
+            for what, act in (("rename", rename), ("weight", reweigh), ("pair", create_and_delete), ("allow", allow), ("page", get(f"{API}/loadbalancers?limit=100")),
                               ("one", get(f"{API}/loadbalancers?limit=1")), ("metrics", get("/metrics"))):
-                result[f"{what}_cpu_ms"], result[f"{what}_wall_ms"] = measured(sluiced, repeat, act)
+                result[f"{what}_cpu_ms"], result[f"{what}_wall_ms"] = measured(sluiced.process, repeat, act)
             for line in expect(*sluiced.ask("GET", "/metrics"), 200).decode().splitlines():
                 if line.startswith("sluice_event_loop_longest_turn_cpu_seconds "):
                     result["longest_turn_ms"] = float(line.split()[1]) * 1e3
@@ -162,8 +179,45 @@ def run(count, repeat):
     return result
 
 
+def run_octavia(count, repeat):
+    """The same requests to Debian's octavia-api (tests/octavia/oracle.py: SQLite, no-op provider), as far as it has them."""
+    sys.path.insert(0, str(ROOT / "tests/octavia"))
+    import network
+    import services
+
+    result = {"load_balancers": count}
+    with services.Oracle() as oracle:
+        def ask(method, path, body=None, good=200):
+            status, answer = oracle.send(method, path, body)
+            return expect(status, str(answer).encode(), good) and answer
+
+        def create(request):
+            request["body"]["loadbalancer"]["vip_subnet_id"] = network.SUBNET
+            return ask("POST", request["path"], request["body"], 201)["loadbalancer"]["id"]
+
+        before, begin = cpu_of(oracle.process), time.monotonic()
+        for request in batch(0, count)["requests"]:
+            create(request)
+        result["apply_s"], result["apply_cpu_s"] = time.monotonic() - begin, cpu_of(oracle.process) - before
+        pool = ask("GET", f"{API}/pools?limit=1")["pools"][0]
+        member = f"{API}/pools/{pool['id']}/members/{pool['members'][0]['id']}"
+
+        def create_and_delete(_):
+            made = create(batch(count, 1)["requests"][0])
+            ask("DELETE", f"{API}/loadbalancers/{made}?cascade=true", None, 204)
+
+        for what, act in (("rename", lambda n: ask("PUT", member, {"member": {"name": f"renamed{n}"}})),
+                          ("weight", lambda n: ask("PUT", member, {"member": {"weight": n + 2}})),
+                          ("pair", create_and_delete),
+                          ("page", lambda _: ask("GET", f"{API}/loadbalancers?limit=100")),
+                          ("one", lambda _: ask("GET", f"{API}/loadbalancers?limit=1"))):
+            result[f"{what}_cpu_ms"], result[f"{what}_wall_ms"] = measured(oracle.process, repeat, act)
+    return result
+
+
 COLUMNS = (("load_balancers", "{:d}", "load balancers"), ("rename_cpu_ms", "{:.1f}", "rename, CPU ms"),
            ("weight_cpu_ms", "{:.1f}", "weight, CPU ms"), ("weight_wall_ms", "{:.1f}", "weight, wall ms"),
+           ("allow_cpu_ms", "{:.1f}", "allowed_cidrs, CPU ms"), ("pair_cpu_ms", "{:.1f}", "create and delete, CPU ms"),
            ("page_cpu_ms", "{:.1f}", "page of 100, CPU ms"), ("one_cpu_ms", "{:.1f}", "page of 1, CPU ms"),
            ("metrics_cpu_ms", "{:.1f}", "/metrics, CPU ms"), ("apply_s", "{:.2f}", "apply, s"),
            ("apply_cpu_s", "{:.2f}", "apply, CPU s"), ("restart_s", "{:.2f}", "restart, s"),
@@ -172,8 +226,9 @@ COLUMNS = (("load_balancers", "{:d}", "load balancers"), ("rename_cpu_ms", "{:.1
 
 
 def table(results):
-    titles = [title for _, _, title in COLUMNS]
-    rows = [[form.format(one[key]) if key in one else "" for key, form, _ in COLUMNS] for one in results]
+    columns = [column for column in COLUMNS if any(column[0] in one for one in results)]
+    titles = [title for _, _, title in columns]
+    rows = [[form.format(one[key]) if key in one else "" for key, form, _ in columns] for one in results]
     lines = [" | ".join(titles), " | ".join("-" * len(title) for title in titles)]
     for row, one in zip(rows, results):
         lines.append(" | ".join(cell.rjust(len(title)) for cell, title in zip(row, titles))
@@ -185,6 +240,8 @@ def main():
     parser = argparse.ArgumentParser(prog="bench control", description=__doc__)
     parser.add_argument("--objects", type=int, nargs="+", default=[10, 100, 1000, 10000], metavar="N")
     parser.add_argument("--repeat", type=int, default=15, metavar="R", help="of each request; the median is shown")
+    parser.add_argument("--octavia", type=int, nargs="+", default=[], metavar="N",
+                        help="the same requests to Debian's octavia-api, too, with so many load balancers")
     parser.add_argument("--json", metavar="FILE")
     options = parser.parse_args()
     results = []
@@ -192,8 +249,11 @@ def main():
         results.append(run(count, options.repeat))
         print(table(results[-1:]), flush=True)
     print(f"\n{platform.release()}, {os.cpu_count()} CPUs\n{table(results)}")
+    octavia = [run_octavia(count, options.repeat) for count in options.octavia]
+    if octavia:
+        print(f"\noctavia-api, a request per load balancer, nothing behind it:\n{table(octavia)}")
     if options.json:
-        pathlib.Path(options.json).write_text(json.dumps(results, indent=1))
+        pathlib.Path(options.json).write_text(json.dumps({"sluiced": results, "octavia": octavia}, indent=1))
 
 
 if __name__ == "__main__":
