@@ -3,8 +3,11 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <cstddef>
 #include <set>
+#include <vector>
 
 #include "network/arp_frame.hpp"
 #include "network/discovery_frame.hpp"
@@ -15,6 +18,10 @@ namespace {
 
 namespace asio = boost::asio;
 using Claim = std::pair<std::uint32_t, IpAddress>;  // "this VIP is here"
+
+// So many are announced in a turn of the event loop, because each takes a socket and a frame's way
+// through the kernel.
+constexpr std::size_t at_once = 32;
 
 }  // namespace
 
@@ -44,6 +51,14 @@ void Announcer::State::send(std::vector<Claim> claims, int repetition) {
   // A VIP that was given up in the meantime may already be somebody else's.
   std::erase_if(claims, [this](const Claim& claim) { return !claimed.contains(claim); });
   if (claims.empty()) return;
+  if (claims.size() > at_once) {
+    const auto rest = claims.begin() + at_once;
+    asio::post(executor, [weak = weak_from_this(), others = std::vector(rest, claims.end()),
+                          repetition]() mutable {
+      if (const auto self = weak.lock()) self->send(std::move(others), repetition);
+    });
+    claims.erase(rest, claims.end());
+  }
   for (const auto& [interface, vip] : claims) {
     if (auto result = send_announcement(interface, vip); !result)
       spdlog::debug("network: {}", result.error().text());
