@@ -2,6 +2,7 @@
 """Requests that take long (flows, explain, capture) delay no other client, no eviction and not the end of sluiced."""
 
 import http.client
+import json
 import os
 import pathlib
 import re
@@ -36,6 +37,22 @@ sink.bind(("", int(sys.argv[1])))
 while True:
     sink.recv(2048)
 """
+
+
+LOAD_BALANCERS = "/v2/lbaas/loadbalancers"
+# Batches that together make as many listeners as there is room for, 4,096: load balancers, and listeners of each.
+BATCHES = ((500, 2), (125, 8), (125, 8), (125, 8))
+
+
+def many_of(number, listeners_of_each):
+    """The request for one of many load balancers. Nobody reaches or probes its members."""
+    place = f"{number // 200}.{number % 200 + 1}"
+    pool = {"name": f"pool{number}", "protocol": "TCP", "lb_algorithm": "ROUND_ROBIN",
+            "members": [{"address": f"10.77.{place}", "protocol_port": port} for port in (80, 81)]}
+    listeners = [{"protocol": "TCP", "protocol_port": 80, "default_pool": pool, "allowed_cidrs": ["192.0.2.0/24"]}]
+    listeners += [{"protocol": "UDP", "protocol_port": 80 + more} for more in range(1, listeners_of_each)]
+    return {"method": "POST", "path": LOAD_BALANCERS,
+            "body": {"loadbalancer": {"vip_address": f"10.66.{place}", "force": True, "listeners": listeners}}}
 
 
 class Api(http.client.HTTPConnection):
@@ -120,6 +137,23 @@ class LongestTurn(Lane):
         self.hook.unlink()
         wait_for(lambda: lab.value("loadbalancer", "show", "lb", "provisioning_status") == "ACTIVE", 5, "the check")
 
+    def ask_batch(self, requests):
+        status, answer = self.answered_meanwhile("POST", "/v1/batch", json.dumps({"requests": requests}))
+        self.assertEqual(200, status, answer[:1000])
+        return [one["id"] for one in json.loads(answer)["answers"] if "id" in one]
+
+    def make_and_delete_many(self):
+        """Batches that make as many listeners as there is room for; a list and a drift check of all; and a deletion."""
+        made = []
+        for count, listeners in BATCHES:
+            made += self.ask_batch([many_of(len(made) + more, listeners) for more in range(count)])
+        status, listed = self.api().ask("GET", "/v2/lbaas/listeners")
+        self.assertEqual(200, status)
+        self.assertGreaterEqual(len(json.loads(listed)["listeners"]), 4000)
+        self.api().ask("GET", "/metrics")
+        self.check_drift()
+        self.ask_batch([{"method": "DELETE", "path": f"{LOAD_BALANCERS}/{one}?cascade=true"} for one in made[:100]])
+
     def test_it_is_short_whatever_is_asked(self):
         lab = self.lab
         lab.run("client", support.PYTHON, "-c", MANY_FLOWS, timeout=120)
@@ -139,6 +173,7 @@ class LongestTurn(Lane):
         self.check_drift()
         status, flushed = self.answered_meanwhile("DELETE", "/v1/flows?all=true")
         self.assertEqual(200, status, flushed)
+        self.make_and_delete_many()
         longest = longest_turn(self.api().ask("GET", "/metrics")[1])
         print(f"the longest turn took {longest * 1e3:.1f} ms", flush=True)
         libraries = lab.run("lb", "ldd", support.program("sluiced")).stdout

@@ -11,7 +11,6 @@
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
-#include <ctime>
 #include <fstream>
 #include <functional>
 #include <iostream>
@@ -21,6 +20,7 @@
 #include "api/server/server.hpp"
 #include "attachment/attachment.hpp"
 #include "attachment/look.hpp"
+#include "base/slices.hpp"
 #include "base/version.hpp"
 #include "control/controller.hpp"
 #include "control/follower.hpp"
@@ -188,22 +188,20 @@ void take_stored_events(api::Events& events, store::Store& store) {
   events.take_stored(*stored);
 }
 
-std::chrono::nanoseconds own_cpu_time() {
-  timespec time{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-  return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
-}
-
 // Runs the loop until it is stopped. Waiting takes no CPU time, so a turn's end is the next one's
 // beginning.
 void run(boost::asio::io_context& loop, TurnTimes& turns) {
-  auto before = own_cpu_time();
+  auto before = thread_cpu_time();
   while (loop.run_one() != 0) {
-    const auto now = own_cpu_time();
+    const auto now = thread_cpu_time();
     turns.add(now - before);
     before = now;
   }
 }
+
+// The time after which work of the controller goes on in another turn. A turn takes somewhat
+// longer, because parts of the work can't be divided.
+constexpr auto longest_slice = std::chrono::milliseconds(5);
 
 // The time that the disk may take for the last changes. A service manager kills a daemon that takes
 // much longer, and others wait for its end.
@@ -427,6 +425,7 @@ Result<void> run(const Options& options) {
       (*vrrp_fifo && !(*vrrp_fifo)->is_active()) || (membership && !membership->is_active()));
   if (!started) return fail(std::move(started.error()), options.state_directory.string());
   const auto controller = std::move(*started);
+  controller->work_in_slices(post, longest_slice);
   controller->set_networks(options.networks);
   declare_checks(*controller, options);
 
@@ -555,7 +554,8 @@ Result<void> run(const Options& options) {
   log_ready(options, *controller);
   run(loop, turns);
 
-  controller->store_notes();  // finish() waits for it
+  controller->finish();
+  controller->store_notes();  // the writer's finish() waits for it
   server.reset();             // nobody is told "stored" from here on
   if (writer.finish([&] { store.reset(); }, patience_with_the_disk)) return {};
   spdlog::error(

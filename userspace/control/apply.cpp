@@ -1,6 +1,8 @@
 #include "control/apply.hpp"
 
 #include <algorithm>
+#include <span>
+#include <utility>
 
 namespace sluice::control {
 namespace {
@@ -50,36 +52,88 @@ Operation with_members_at_hand(Operation operation, const DataPlaneState& actual
   return operation;
 }
 
+// Makes an operation that puts an entry put the one that is desired now; false: none is.
+struct Renewal {
+  const DataPlaneState& desired;
+
+  bool operator()(PutVip& o) const { return renew(desired.vips, o.address, o.entry); }
+  bool operator()(PutListener& o) const { return renew(desired.listeners, o.key, o.entry); }
+  bool operator()(PutPool& o) const { return renew(desired.pools, o.key, o.entry); }
+  bool operator()(PutMember& o) const { return renew(desired.members, o.id, o.entry); }
+  bool operator()(RemoveVip& o) const { return !desired.vips.contains(o.address); }
+  bool operator()(RemoveListener& o) const { return !desired.listeners.contains(o.key); }
+  bool operator()(RemovePool& o) const { return !desired.pools.contains(o.key); }
+  bool operator()(RemoveMember& o) const { return !desired.members.contains(o.id); }
+
+  template <typename Entries, typename Key, typename Entry>
+  static bool renew(const Entries& entries, const Key& key, Entry& entry) {
+    const auto found = entries.find(key);
+    if (found == entries.end()) return false;
+    entry = found->second;
+    return true;
+  }
+};
+
 }  // namespace
 
-std::vector<Refusal> apply_all(DataPlane& data_plane, const std::vector<Operation>& operations,
-                               DataPlaneState& actual) {
-  std::vector<Refusal> refusals;
+// Returns the position behind the last of the next pools.
+std::size_t Application::end_of_pools() const {
+  std::size_t pools = 0, end = next_;
+  for (auto at = next_; at < operations_.size() && pools < pools_at_once_; ++at) {
+    if (!std::holds_alternative<PutPool>(operations_[at])) continue;
+    pools++;
+    end = at + 1;
+  }
+  return end;
+}
+
+void Application::follow(const DataPlaneState& desired) {
+  const auto is_obsolete = [&](Operation& operation) {
+    return !std::visit(Renewal{desired}, operation);
+  };
+  // What was carried out is renewed, too, because it is read back as it should be then.
+  auto left = std::vector<Operation>();
+  std::size_t next = 0;
+  for (std::size_t at = 0; at < operations_.size(); ++at) {
+    if (at == next_) next = left.size();
+    if (!is_obsolete(operations_[at])) left.push_back(std::move(operations_[at]));
+  }
+  next_ = next_ == operations_.size() ? left.size() : next;
+  operations_ = std::move(left);
+  expected_ = next_;
+}
+
+void Application::step(DataPlane& data_plane, DataPlaneState& actual) {
+  const auto& planned = operations_[next_];
   // The members of rings are there before the first pool is.
-  const auto pools = std::ranges::find_if(operations, [](const Operation& operation) {
-    return std::holds_alternative<PutPool>(operation);
-  });
-  for (auto at = operations.begin(); at != operations.end(); ++at) {
-    if (at == pools) data_plane.expect({at, operations.end()});
-    const auto& planned = *at;
-    auto operation = planned;
-    if (!refusals.empty()) {
-      operation = with_members_at_hand(std::move(operation), actual);
-      if (auto why = std::visit(Obstacle{actual}, operation); !why.empty()) {
-        refusals.push_back({planned, Error{ErrorKind::conflict, std::move(why), "", 0}});
-        continue;
-      }
-    }
-    if (auto done = data_plane.apply(operation); !done) {
-      refusals.push_back({planned, std::move(done.error())});
-      continue;
-    }
-    apply_to(actual, operation);
-    if (operation != planned) {
-      refusals.push_back({planned, Error{ErrorKind::conflict, "it lacks members", "", 0}});
+  if (next_ >= expected_ && std::holds_alternative<PutPool>(planned)) {
+    expected_ = end_of_pools();
+    data_plane.expect(std::span(operations_).subspan(next_, expected_ - next_));
+  }
+  next_++;
+  auto operation = planned;
+  if (!refusals_.empty()) {
+    operation = with_members_at_hand(std::move(operation), actual);
+    if (auto why = std::visit(Obstacle{actual}, operation); !why.empty()) {
+      refusals_.push_back({planned, Error{ErrorKind::conflict, std::move(why), "", 0}});
+      return;
     }
   }
-  return refusals;
+  if (auto done = data_plane.apply(operation); !done) {
+    refusals_.push_back({planned, std::move(done.error())});
+    return;
+  }
+  apply_to(actual, operation);
+  if (operation != planned) {
+    refusals_.push_back({planned, Error{ErrorKind::conflict, "it lacks members", "", 0}});
+  }
+}
+
+std::vector<Refusal> apply_all(DataPlane& data_plane, std::vector<Operation> operations,
+                               DataPlaneState& actual) {
+  Application application(std::move(operations));
+  while (!application.is_done()) application.step(data_plane, actual);
+  return std::move(application.refusals());
 }
 
 }  // namespace sluice::control

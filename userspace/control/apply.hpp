@@ -1,6 +1,9 @@
 // Apply: carries out operations one by one and keeps track of the data plane's state.
 #pragma once
 
+#include <cstddef>
+#include <limits>
+#include <utility>
 #include <vector>
 
 #include "control/data_plane.hpp"
@@ -8,10 +11,41 @@
 
 namespace sluice::control {
 
-// Applies `operations` in order and notes in `actual` what succeeded. After a refusal the rest goes
-// on as far as it can without it: rings leave out members that are not there, and an operation that
-// would leave a name without an object is refused in turn.
-std::vector<Refusal> apply_all(DataPlane& data_plane, const std::vector<Operation>& operations,
+// Operations that are carried out one after the other. After a refusal the rest goes on as far as
+// it can without it: rings leave out members that are not there, and an operation that would leave
+// a name without an object is refused in turn.
+class Application {
+ public:
+  static constexpr auto all_pools = std::numeric_limits<std::size_t>::max();
+  // The rings of so many new pools are put into the kernel together. Each time, it waits until no
+  // packet uses what was there before.
+  explicit Application(std::vector<Operation> operations, std::size_t pools_at_once = all_pools)
+      : operations_(std::move(operations)), pools_at_once_(pools_at_once) {}
+
+  bool is_done() const { return next_ == operations_.size(); }
+  // Carries out the next operation and notes in `actual` what succeeded.
+  void step(DataPlane& data_plane, DataPlaneState& actual);
+
+  const std::vector<Operation>& operations() const { return operations_; }
+  std::vector<Refusal>& refusals() { return refusals_; }
+
+  // Says that something else has changed the two states, so that the operations must follow. Those
+  // that are still to be carried out become what `desired` asks for now, and those that it does not
+  // ask for any more are left out.
+  void follow(const DataPlaneState& desired);
+
+ private:
+  std::size_t end_of_pools() const;
+
+  std::vector<Operation> operations_;
+  std::size_t pools_at_once_;
+  std::size_t next_ = 0;
+  std::size_t expected_ = 0;  // up to here the data plane knows what will come
+  std::vector<Refusal> refusals_;
+};
+
+// Applies `operations` in order and notes in `actual` what succeeded.
+std::vector<Refusal> apply_all(DataPlane& data_plane, std::vector<Operation> operations,
                                DataPlaneState& actual);
 
 }  // namespace sluice::control

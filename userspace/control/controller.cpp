@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "control/apply.hpp"
+#include "control/settlement.hpp"
 #include "control/store_age.hpp"
 #include "model/changes.hpp"
 #include "model/edit.hpp"
@@ -36,6 +37,9 @@ std::vector<Refusal> still_missing(const DataPlaneState& desired, const DataPlan
 
 // After more operations than these, the whole state is read back.
 constexpr std::size_t most_read_one_by_one = 1000;
+
+// Work on the way of a change to the data plane that isn't divided further.
+constexpr std::size_t pools_in_a_slice = 64, read_back_at_once = 16;
 
 // Returns the members whose probing may have ended with the change from one model to the other.
 std::set<Uuid> perhaps_unprobed(const model::Model& before, const model::Model& after) {
@@ -158,13 +162,19 @@ Result<std::unique_ptr<Controller>> Controller::start(store::Contents contents,
     controller->unsaved_ = true;
   }
   controller->prune_health({});
-  controller->settle(controller->bring_in_line(Verify::read_back));
+  controller->follow_up(Verify::read_back);
   if (controller->generation_at_least_ == 0) controller->note_position();
   controller->proceed();
   return controller;
 }
 
 void Controller::submit(Request request, Done done) {
+  submit_long(
+      [request = std::move(request)] { return request().map([] { return Progress::done; }); },
+      std::move(done));
+}
+
+void Controller::submit_long(LongRequest request, Done done) {
   waiting_.push_back({std::move(request), std::move(done)});
   proceed();
 }
@@ -211,62 +221,81 @@ Result<void> Controller::transaction(const Request& changes, Ending ending) {
   return permitted ? Result<void>() : done;
 }
 
+// Tells whether the changes so far would be permitted, and takes them back.
+Result<void> Controller::rehearse() {
+  if (!staged_ || !planning_) return fail(ErrorKind::internal, "a rehearsal outside of a request");
+  auto may = permit(*staged_);
+  staged_ = planning_->before;
+  reloads_.resize(planning_->reloads_before);
+  return may;
+}
+
+// Says whether the next commit must wait: for the requests that it is made of, or for the one
+// before it until the data plane has it.
+bool Controller::is_busy() const {
+  return committing_ || staged_ || planning_ || applying_;
+}
+
 // Gives the store its next commit, if it is ready and there is anything to store. A caller that is
 // refused may submit again at once, but that request waits until this group has gone to the store.
 void Controller::proceed() {
   if (std::exchange(proceeding_, true)) return;
-  while (!committing_ && !staged_ && (outdated_ || unsaved_ || !waiting_.empty())) {
+  while (!is_busy() && (outdated_ || unsaved_ || !waiting_.empty())) {
     if (outdated_) {
       fetch_changes();
       continue;
     }
     unsaved_ = false;
-    auto group = carry_out_waiting();
-    auto missing = missing_in_store(group);
-    add_events(missing.commit, group);
-    if (missing.commit.empty()) {
-      stored_.model = missing.model;  // equal, and now they share everything
-      for (const auto& one : group.accepted) one.done({});
-      continue;
-    }
-    committing_ = true;
-    committing_since_ = std::chrono::steady_clock::now();
-    commits_++;
-    // Copied for the writer's thread: it shares nothing with ours.
-    auto copy = missing.commit;
-    writer_->commit(std::move(copy), [this, group = std::move(group), missing = std::move(missing)](
-                                         Result<std::uint64_t> outcome) mutable {
-      committed(std::move(group), missing, std::move(outcome));
-    });
+    begin_group();
+    slices_.run([this] { return carry_on(); }, [this] { commit_group(); });
   }
   proceeding_ = false;
 }
 
-// Runs the waiting requests, each on the result of those before it. A request that is refused is
-// answered at once and leaves no trace.
-Controller::Group Controller::carry_out_waiting() {
-  Group group{
-      .changes = {}, .before = model_, .next = model_, .accepted = {}, .events = {}, .reloads = {}};
-  if (waiting_.empty()) return group;
-  std::vector<std::function<void()>> refusals;
-  staged_ = model_;
-  for (auto& waiting : std::exchange(waiting_, {})) {
-    before_request_ = *staged_;
-    const auto recorded_before = recorded_.size();
-    const auto reloads_before = reloads_.size();
-    auto outcome = waiting.request();
-    if (outcome) outcome = permit(*staged_);
-    if (outcome) {
-      group.accepted.push_back(std::move(waiting));
-    } else {
-      staged_ = *before_request_;
-      recorded_.resize(recorded_before);
-      reloads_.resize(reloads_before);
-      refusals.push_back(
-          [done = std::move(waiting.done), outcome = std::move(outcome)] { done(outcome); });
-    }
+void Controller::begin_group() {
+  planning_.emplace();
+  planning_->group.before = planning_->group.next = model_;
+  planning_->waiting = std::exchange(waiting_, {});
+}
+
+// Runs the waiting requests, each on the result of those before it, and a part of one with each
+// call. Returns whether none is left. A request that is refused is answered before the commit and
+// leaves no trace.
+bool Controller::carry_on() {
+  auto& planning = *planning_;
+  if (planning.waiting.empty()) return true;
+  if (!std::exchange(planning.has_begun, true)) {
+    planning.before = planning.group.next;
+    planning.events_before = recorded_.size();
+    planning.reloads_before = reloads_.size();
   }
-  group.next = std::move(*staged_);
+  staged_ = std::move(planning.group.next);
+  before_request_ = planning.before;
+  auto outcome = planning.waiting.front().request();
+  if (outcome != Progress::more) end_request(std::move(outcome));
+  planning.group.next = std::move(*staged_);
+  staged_.reset();
+  before_request_.reset();
+  return planning.waiting.empty();
+}
+
+void Controller::end_request(Result<Progress> outcome) {
+  auto& planning = *planning_;
+  auto waiting = std::move(planning.waiting.front());
+  planning.waiting.pop_front();
+  planning.has_begun = false;
+  auto judged = outcome ? permit(*staged_) : tl::unexpected(std::move(outcome.error()));
+  if (judged) return planning.group.accepted.push_back(std::move(waiting));
+  staged_ = planning.before;
+  recorded_.resize(planning.events_before);
+  reloads_.resize(planning.reloads_before);
+  planning.refusals.push_back(
+      [done = std::move(waiting.done), judged = std::move(judged)] { done(judged); });
+}
+
+// Hands what the requests have changed, and what else the store lacks, over to the store.
+void Controller::commit_group() {
+  auto& group = planning_->group;
   group.changes = model::changes_between(group.before, group.next);
   if (writer_->is_shared()) {
     stamp(group.next, group.changes, now());
@@ -274,17 +303,35 @@ Controller::Group Controller::carry_out_waiting() {
   }
   group.events = std::exchange(recorded_, {});
   group.reloads = std::exchange(reloads_, {});
-  staged_.reset();
-  before_request_.reset();
-  for (const auto& refuse : refusals) refuse();
-  return group;
+  // A caller that submits again at once has to wait for this commit.
+  for (const auto& refuse : planning_->refusals) refuse();
+  auto planned = std::move(planning_->group);
+  planning_.reset();
+  auto missing = missing_in_store(planned);
+  add_events(missing, planned);
+  if (missing.commit.empty()) {
+    stored_.model = missing.model;  // equal, and now they share everything
+    for (const auto& one : planned.accepted) one.done({});
+    return proceed();
+  }
+  committing_ = true;
+  committing_since_ = std::chrono::steady_clock::now();
+  commits_++;
+  auto commit = std::move(missing.commit);
+  writer_->commit(std::move(commit),
+                  [this, group = std::move(planned),
+                   missing = std::move(missing)](Result<std::uint64_t> outcome) mutable {
+                    committed(std::move(group), missing, std::move(outcome));
+                  });
 }
 
 // Collects what the store lacks: the group's changes, and changes of model and health since its
 // last commit.
 Controller::Missing Controller::missing_in_store(const Group& group) const {
-  Missing missing{
-      .commit = {}, .model = group.next, .health = without_unprobed(health_, model_, group.next)};
+  Missing missing{.commit = {},
+                  .model = group.next,
+                  .health = without_unprobed(health_, model_, group.next),
+                  .notes = {}};
   missing.commit.generation_at_least = generation_at_least_;
   missing.commit.objects = model::changes_between(stored_.model, group.next);
   model::HealthTable::for_each_difference(
@@ -302,17 +349,18 @@ Controller::Missing Controller::missing_in_store(const Group& group) const {
 }
 
 // Adds the notes to a commit that is made anyway, or that store_notes() has asked for.
-void Controller::add_events(store::Commit& commit, const Group& group) {
-  commit.events = group.events;
+void Controller::add_events(Missing& missing, Group& group) {
+  auto& commit = missing.commit;
+  commit.events = std::move(group.events);
   if (commit.empty() && !notes_due_) return;
   notes_due_ = false;
+  missing.notes = {notes_.begin(), notes_.end()};
   for (auto& note : std::exchange(notes_, {})) commit.events.push_back(std::move(note));
 }
 
 // Keeps the notes of a failed commit for the next one.
-void Controller::take_notes_back(const Group& group, const store::Commit& commit) {
-  const auto first = commit.events.begin() + static_cast<std::ptrdiff_t>(group.events.size());
-  notes_.insert(notes_.begin(), first, commit.events.end());
+void Controller::take_notes_back(const Missing& missing) {
+  notes_.insert(notes_.begin(), missing.notes.begin(), missing.notes.end());
   forget_surplus_notes();
 }
 
@@ -347,26 +395,43 @@ void Controller::committed(Group group, const Missing& stored, Result<std::uint6
   committing_ = false;
   clashes_ = 0;
   if (!outcome) {
-    take_notes_back(group, stored.commit);
+    take_notes_back(stored);
     note_store_failure(outcome.error());
     for (const auto& one : group.accepted) one.done(tl::unexpected(outcome.error()));
     return proceed();
   }
   note_stored(stored, *outcome);
-  if (!group.changes.empty()) {
-    const auto before = model_;
-    // Meanwhile a status may have changed. Otherwise the two go on sharing what they can.
-    if (model::changes_between(group.before, model_).empty()) {
-      model_ = group.next;
-    } else {
-      model::apply(model_, group.changes);
-    }
-    prune_health(before);
-    awaiting_reload_.insert(group.reloads.begin(), group.reloads.end());
-    if (!group.reloads.empty()) actual_.reset();  // what an earlier attempt has left is read
-    if (hook_() != Hook::hold) settle(bring_in_line(Verify::read_back));
-    notify();
+  if (group.changes.empty()) return end_of_commit(std::move(group));
+  apply_group(std::move(group));
+}
+
+// Takes the stored changes over and has the data plane hold them. Until that is done the next
+// commit waits.
+void Controller::apply_group(Group group) {
+  const auto before = model_;
+  // Meanwhile a status may have changed. Otherwise the two go on sharing what they can.
+  if (model::changes_between(group.before, model_).empty()) {
+    model_ = group.next;
+  } else {
+    model::apply(model_, group.changes);
   }
+  prune_health(before);
+  awaiting_reload_.insert(group.reloads.begin(), group.reloads.end());
+  if (!group.reloads.empty()) actual_.reset();  // what an earlier attempt has left is read
+  auto end = [this, whole = std::make_shared<Group>(std::move(group))] {
+    notify();
+    end_of_commit(std::move(*whole));
+  };
+  if (hook_() == Hook::hold) return end();
+  begin_to_apply();
+  slices_.run([this] { return go_on_applying(); },
+              [this, end] {
+                slices_.run([this] { return read_some_back(); },
+                            [this, end] { end_applying(end); });
+              });
+}
+
+void Controller::end_of_commit(Group group) {
   note_position();
   answer(std::move(group));
   start_reload();
@@ -407,7 +472,7 @@ void Controller::fetch_changes() {
 
 // Reads what somebody else has stored. Until it is there, nothing else goes to the store.
 void Controller::clashed(Group group, const Missing& stored, const Error& error) {
-  take_notes_back(group, stored.commit);
+  take_notes_back(stored);
   clashes_++;
   writer_->load([this, error, group = std::move(group)](Result<store::Contents> contents) mutable {
     committing_ = false;
@@ -455,7 +520,7 @@ void Controller::take_over(store::Contents contents) {
   stored_ = std::move(contents);
   prune_health(before);
   unsaved_ = true;
-  if (hook_() != Hook::hold) settle(bring_in_line(Verify::read_back));
+  if (hook_() != Hook::hold) follow_up(Verify::read_back);
   notify();
   note_position();
 }
@@ -505,7 +570,7 @@ void Controller::set_health(const model::HealthTable& changes) {
   for (const auto& [member, health] : news) health_[member] = health;
   // A dead member must leave its ring even if the disk is full or hangs; a restart may forget its
   // health.
-  settle(bring_in_line(Verify::trust));
+  follow_up(Verify::trust);
   notify();
   unsaved_ = true;
   proceed();
@@ -514,14 +579,14 @@ void Controller::set_health(const model::HealthTable& changes) {
 void Controller::set_suspects(Suspects suspects) {
   if (suspects == suspects_) return;
   suspects_ = std::move(suspects);
-  settle(bring_in_line(Verify::trust));
+  follow_up(Verify::trust);
   proceed();
 }
 
 void Controller::set_reduced(Reduced reduced) {
   if (reduced == reduced_) return;
   reduced_ = std::move(reduced);
-  settle(bring_in_line(Verify::trust));
+  follow_up(Verify::trust);
   proceed();
 }
 
@@ -529,7 +594,7 @@ void Controller::set_checks(Checks checks) {
   checks_ = std::move(checks);
   judged_monitors_ = {};
   unknown_checks_.clear();
-  settle(bring_in_line(Verify::trust));
+  follow_up(Verify::trust);
   notify();
   proceed();
 }
@@ -558,7 +623,7 @@ const std::map<Uuid, std::string>& Controller::unknown_checks() {
 void Controller::set_overdue(Overdue overdue) {
   if (overdue == overdue_) return;
   overdue_ = std::move(overdue);
-  settle(bring_in_line(Verify::trust));
+  follow_up(Verify::trust);
   proceed();
 }
 
@@ -566,7 +631,7 @@ std::optional<SlowStart::Time> Controller::continue_slow_starts() {
   const auto before = slow_start_.shares();
   known();
   if (slow_start_.shares() != before) {
-    settle(bring_in_line(Verify::trust));
+    follow_up(Verify::trust);
     proceed();
   }
   return slow_start_.next();
@@ -581,8 +646,10 @@ std::optional<SlowStart::Time::duration> Controller::slow_start_left(const Uuid&
 void Controller::set_standby(bool standby) {
   if (standby == standby_) return;
   standby_ = standby;
-  in_line_ = false;  // nor are the SNAT addresses that are leaving
-  settle(bring_in_line(Verify::trust));
+  // Nor are the SNAT addresses that are leaving. Beside a change that is on its way they are
+  // compared at its end.
+  in_line_ = false;
+  follow_up(applying_ ? Verify::read_back : Verify::trust);
   notify();
   proceed();
 }
@@ -618,7 +685,7 @@ void Controller::adopt(DataPlane& data_plane) {
   data_plane_ = &data_plane;
   lost_.reset();
   actual_.reset();
-  if (hook_() != Hook::hold) settle(bring_in_line(Verify::read_back));
+  if (hook_() != Hook::hold) follow_up(Verify::read_back);
   if (!committing_) note_position();  // the next commit does, too
   notify();
   proceed();
@@ -627,7 +694,7 @@ void Controller::adopt(DataPlane& data_plane) {
 void Controller::lose_data_plane(const Error& why) {
   if (lost_ && lost_->text() == why.text()) return;
   lost_ = why;
-  settle(bring_in_line(Verify::trust));
+  follow_up(Verify::trust);
   notify();
   proceed();
 }
@@ -650,7 +717,8 @@ Result<std::vector<std::string>> Controller::repair_drift() {
   if (hook_() == Hook::hold) return std::vector<std::string>{};
   if (!store_failure_.empty()) unsaved_ = true;  // to try again what it has missed
   proceed();
-  if (lost_) return std::vector<std::string>{};
+  // A change on its way to the data plane is no drift: the next check will come.
+  if (lost_ || applying_) return std::vector<std::string>{};
   auto found = data_plane_->read();
   if (!found) return fail(std::move(found.error()), "read the data plane");
   actual_ = *found;
@@ -705,6 +773,111 @@ std::vector<Operation> Controller::missing_operations() {
   return diff(part_of(desired_.state(), changed), part_of(*actual_, changed));
 }
 
+// Tells of the SNAT addresses that these operations take away.
+void Controller::tell_of_leaving(const std::vector<Operation>& operations) {
+  for (const auto& operation : operations) {
+    const auto* put = std::get_if<PutVip>(&operation);
+    if (put && put->entry.leaving && !actual_->vips.at(put->address).leaving)
+      event(fmt::format(
+          "SNAT address {} was taken away: it is answered for until no connection has it",
+          put->address.to_string()));
+  }
+}
+
+// Makes the data plane hold the desired state, and tells the objects how that went. While a stored
+// change is on its way there, only what has changed since is done now, and the rest when it has
+// arrived.
+void Controller::follow_up(Verify verify) {
+  if (!applying_) return settle(bring_in_line(verify));
+  auto& compare_all = applying_->compare_all;
+  compare_all = compare_all || lost_ || !actual_ || verify == Verify::read_back;
+  if (!compare_all) keep_up();
+}
+
+// Brings what has changed in line, beside a change that is on its way. A ring's members may be on
+// their way, too, and come before it.
+void Controller::keep_up() {
+  auto changed = desired_.follow(model_, known());
+  const auto& desired = desired_.state();
+  for (const auto& key : changed.pools) {
+    const auto pool = desired.pools.find(key);
+    if (pool == desired.pools.end()) continue;
+    changed.members.insert(pool->second.ring.begin(), pool->second.ring.end());
+  }
+  auto refusals = apply_all(*data_plane_,
+                            diff(part_of(desired, changed), part_of(*actual_, changed)), *actual_);
+  applying_->others_came = true;
+  auto& all = applying_->application.refusals();
+  all.insert(all.end(), std::make_move_iterator(refusals.begin()),
+             std::make_move_iterator(refusals.end()));
+}
+
+// Finds the operations of a stored change. Where the data plane's state is not known, it is
+// compared as a whole at the end.
+void Controller::begin_to_apply() {
+  const bool comparable = !lost_ && actual_ && in_line_ && hook_() == Hook::none;
+  auto operations = comparable ? missing_operations() : std::vector<Operation>();
+  tell_of_leaving(operations);
+  applying_.emplace(Applying{.application = Application(std::move(operations), pools_in_a_slice),
+                             .compare_all = !comparable});
+}
+
+bool Controller::go_on_applying() {
+  auto& applying = *applying_;
+  if (std::exchange(applying.others_came, false)) applying.application.follow(desired_.state());
+  if (applying.compare_all || applying.application.is_done()) return true;
+  applying.application.step(*data_plane_, *actual_);
+  return applying.application.is_done();
+}
+
+// Reads back what the operations have put. Objects that were not touched are unchanged, or the
+// drift check finds them: reading all would make a change cost more, the more objects there are.
+bool Controller::read_some_back() {
+  auto& applying = *applying_;
+  auto& application = applying.application;
+  if (std::exchange(applying.others_came, false)) {
+    application.follow(desired_.state());
+    applying.read_back = 0;
+  }
+  applying.doubtful = !application.refusals().empty();
+  const auto& operations = application.operations();
+  const auto left = operations.size() - applying.read_back;
+  if (applying.compare_all || applying.doubtful || left == 0) return true;
+  const auto from = operations.begin() + static_cast<std::ptrdiff_t>(applying.read_back);
+  const auto count = std::min(left, read_back_at_once);
+  const auto held = data_plane_->holds({from, from + static_cast<std::ptrdiff_t>(count)});
+  applying.doubtful = !held || !held->value_or(false);
+  applying.read_back += count;
+  return applying.doubtful;
+}
+
+void Controller::end_applying(const std::function<void()>& then) {
+  const auto is_there = [this] {
+    return !applying_->compare_all && !applying_->doubtful &&
+           applying_->application.refusals().empty();
+  };
+  const auto compare = [this, then] {
+    auto applying = std::move(*applying_);
+    applying_.reset();
+    if (applying.compare_all) {
+      in_line_ = false;
+      settle(bring_in_line(Verify::read_back));
+    } else {
+      settle(read_what_is_missing(std::move(applying.application.refusals())));
+    }
+    then();
+  };
+  if (!is_there()) return compare();
+  const auto settlement = std::make_shared<Settlement>(begin_to_settle({}));
+  slices_.run([this, settlement] { return settlement->step(model_); },
+              [this, settlement, is_there, compare, then] {
+                end_settling(*settlement);
+                if (!is_there()) return compare();  // something else has failed meanwhile
+                applying_.reset();
+                then();
+              });
+}
+
 // Makes the data plane hold the desired state; returns what it lacks afterwards, with reasons.
 Attempt Controller::bring_in_line(Verify verify) {
   if (lost_) return nothing_of_it(*lost_);
@@ -722,13 +895,7 @@ Attempt Controller::bring_in_line(Verify verify) {
   const auto operations = missing_operations();
   in_line_ = true;
   if (operations.empty()) return {};
-  for (const auto& operation : operations) {
-    const auto* put = std::get_if<PutVip>(&operation);
-    if (put && put->entry.leaving && !actual_->vips.at(put->address).leaving)
-      event(fmt::format(
-          "SNAT address {} was taken away: it is answered for until no connection has it",
-          put->address.to_string()));
-  }
+  tell_of_leaving(operations);
   auto refusals = apply_all(*data_plane_, operations, *actual_);
   in_line_ = refusals.empty();
   if (refusals.empty() && verify == Verify::trust) return {};
@@ -739,6 +906,11 @@ Attempt Controller::bring_in_line(Verify verify) {
     if (held && held->value_or(false)) return {};
   }
 
+  return read_what_is_missing(std::move(refusals));
+}
+
+// Reads the whole state; returns what it lacks, each operation with its reason if it was refused.
+Attempt Controller::read_what_is_missing(std::vector<Refusal> refusals) {
   actual_.reset();  // until it is read: a refused operation may have left anything behind
   auto read = data_plane_->read();
   if (!read) return {.refusals = std::move(refusals), .unreadable = std::move(read.error())};
@@ -747,6 +919,12 @@ Attempt Controller::bring_in_line(Verify verify) {
                   .unreadable = {}};
   in_line_ = attempt.refusals.empty();
   return attempt;
+}
+
+void Controller::finish() {
+  if (!applying_) return;
+  applying_->compare_all = true;
+  end_applying([] {});
 }
 
 // Loads the data plane's program anew, if anybody waits for that. Who comes later waits for the one
@@ -760,24 +938,32 @@ void Controller::reloaded(const Result<Reloaded>& outcome) {
   reloading_ = false;
   awaiting_reload_.clear();
   event(outcome ? about_reload(*outcome) : "data plane not reloaded: " + outcome.error().text());
-  if (hook_() != Hook::hold) settle(bring_in_line(Verify::read_back));
+  if (hook_() != Hook::hold) follow_up(Verify::read_back);
   notify();
   proceed();
 }
 
 // Writes the attempt's outcome into the objects' provisioning status.
 void Controller::settle(Attempt attempt) {
+  auto settlement = begin_to_settle(std::move(attempt));
+  while (!settlement.step(model_)) continue;
+  end_settling(settlement);
+}
+
+Settlement Controller::begin_to_settle(Attempt attempt) {
   attempt.unfinished = awaiting_reload_;
   attempt.impossible = unknown_checks();
   static const DataPlaneState nothing;
-  bool changed = false;
-  auto lines =
-      settle_provisioning(model_, attempt, actual_ ? std::as_const(*actual_) : nothing,
-                          writer_->is_shared() ? std::nullopt : std::optional(now()), &changed);
-  if (!attempt.unreadable && !lost_) applied_generation_ = stored_.position.generation;
-  if (attempt.unreadable) event("read the data plane: " + attempt.unreadable->text());
-  for (auto& line : lines) event(std::move(line));
-  if (changed) unsaved_ = true;
+  return {model_, std::move(attempt), actual_ ? std::as_const(*actual_) : nothing,
+          writer_->is_shared() ? std::nullopt : std::optional(now())};
+}
+
+void Controller::end_settling(Settlement& settlement) {
+  const auto& unreadable = settlement.attempt().unreadable;
+  if (!unreadable && !lost_) applied_generation_ = stored_.position.generation;
+  if (unreadable) event("read the data plane: " + unreadable->text());
+  for (auto& line : settlement.take_lines()) event(std::move(line));
+  if (settlement.has_changed()) unsaved_ = true;
 }
 
 void Controller::prune_health(const model::Model& before) {

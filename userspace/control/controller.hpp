@@ -7,6 +7,12 @@
 // next. Health and suspicions reach the data plane at once, whatever the disk does, and the store
 // with the next commit.
 //
+// Requests and what follows from them are worked on in slices (work_in_slices), so that a large one
+// keeps nobody waiting for the thread. Between two slices everybody sees the state before the
+// request or, once it is stored, the whole state after it. Packets meet the states in between, as
+// they do between any two operations (reconciler.hpp). Health and suspicions reach the data plane
+// between two slices, too.
+//
 // Somebody else may change the store, too. A commit that clashes with that is given up, the newer
 // state is taken over, and the requests are carried out again on it. Without a commit of ours the
 // newer state is taken over as soon as changed_elsewhere() tells of it.
@@ -25,6 +31,8 @@
 #include <vector>
 
 #include "base/result.hpp"
+#include "base/slices.hpp"
+#include "control/apply.hpp"
 #include "control/data_plane.hpp"
 #include "control/desired.hpp"
 #include "control/provisioning.hpp"
@@ -37,6 +45,8 @@
 #include "store/writer.hpp"
 
 namespace sluice::control {
+
+class Settlement;
 
 // Lets a test stop or fail applying, to see states that otherwise last milliseconds.
 enum class Hook {
@@ -57,6 +67,17 @@ class Controller {
                                                    bool standby = false);
   Controller(const Controller&) = delete;
   Controller& operator=(const Controller&) = delete;
+
+  // Has long work go on in a later turn of the event loop each time that it has taken so long.
+  // Without this call all work is done within the call that asks for it.
+  void work_in_slices(Slices::Later later, std::chrono::nanoseconds longest) {
+    slices_.set(std::move(later), longest);
+  }
+  // For answers that take long to find.
+  Slices& slices() { return slices_; }
+  // Has the data plane hold a stored change that is still on its way there. For the end of the
+  // event loop, which gives no more turns.
+  void finish();
 
   // The networks to allocate addresses from; empty until the daemon has declared them.
   const model::Networks& networks() const { return networks_; }
@@ -80,6 +101,16 @@ class Controller {
   using Request = std::function<Result<void>()>;
   using Done = std::function<void(Result<void>)>;
   void submit(Request request, Done done);
+
+  // The same for a request that takes long: it is called until it returns `done`, perhaps in
+  // several turns. It sees its own changes so far, and nobody else's.
+  enum class Progress { done, more };
+  using LongRequest = std::function<Result<Progress>()>;
+  void submit_long(LongRequest request, Done done);
+
+  // Only within a request: tells whether its changes so far would be permitted, and takes them
+  // back.
+  Result<void> rehearse();
 
   // Only within a request: runs `edit` on the request's changes so far.
   using Edit = std::function<Result<void>(model::Model&)>;
@@ -214,7 +245,7 @@ class Controller {
   Controller(store::Contents contents, store::Writer& writer, DataPlane& data_plane);
 
   struct Waiting {
-    Request request;
+    LongRequest request;
     Done done;
     int clashes = 0;
   };
@@ -226,38 +257,72 @@ class Controller {
     std::vector<model::EventRecord> events;
     std::vector<Uuid> reloads;  // the load balancers of reload_for()
   };
+  // The requests of the next commit, while they are carried out.
+  struct Planning {
+    Group group;
+    std::deque<Waiting> waiting;  // the present one, and those after it
+    std::vector<std::function<void()>> refusals;
+    bool has_begun = false;  // the present one
+    model::Model before;     // it began
+    std::size_t events_before = 0, reloads_before = 0;
+  };
   // A commit, and what the store contains after it.
   struct Missing {
-    store::Commit commit;
+    store::Commit commit;  // moved to the writer
     model::Model model;
     model::HealthTable health;
+    std::vector<model::EventRecord> notes;  // of the commit, for the next one if it fails
   };
 
   Result<void> permit(const model::Model& next) const;
   Result<void> or_as_before(const std::function<Result<void>()>& edit);
+  bool is_busy() const;
   void proceed();
-  Group carry_out_waiting();
+  void begin_group();
+  bool carry_on();
+  void end_request(Result<Progress> outcome);
+  void commit_group();
   Missing missing_in_store(const Group& group) const;
-  void add_events(store::Commit& commit, const Group& group);
+  void add_events(Missing& missing, Group& group);
   void committed(Group group, const Missing& stored, Result<std::uint64_t> outcome);
+  void apply_group(Group group);
+  void end_of_commit(Group group);
   void clashed(Group group, const Missing& stored, const Error& error);
   void carry_out_again(Group group);
   void take_over(store::Contents contents);
   void fetch_changes();
   void answer(Group group) const;
   void note_stored(const Missing& stored, std::uint64_t generation);
-  void take_notes_back(const Group& group, const store::Commit& commit);
+  void take_notes_back(const Missing& missing);
   void forget_surplus_notes();
   void note_store_failure(const Error& error);
   void note_position();
 
   enum class Verify { read_back, trust };
+  void follow_up(Verify verify);
   Attempt bring_in_line(Verify verify);
+  // A stored change on its way to the data plane.
+  struct Applying {
+    Application application;
+    std::size_t read_back = 0;  // operations
+    bool compare_all = false;   // at the end, because the operations are not all that is to be done
+    bool doubtful = false;      // one was refused, or is not there when it is read back
+    bool others_came = false;   // other operations were carried out meanwhile
+  };
+  void begin_to_apply();
+  bool go_on_applying();
+  bool read_some_back();
+  void end_applying(const std::function<void()>& then);
+  void keep_up();
+  Attempt read_what_is_missing(std::vector<Refusal> refusals);
   Knowledge known();
   Attempt nothing_of_it(const Error& why);
   const std::map<Uuid, std::string>& unknown_checks();
   std::vector<Operation> missing_operations();
+  void tell_of_leaving(const std::vector<Operation>& operations);
   void settle(Attempt attempt);
+  Settlement begin_to_settle(Attempt attempt);
+  void end_settling(Settlement& settlement);
   void start_reload();
   void reloaded(const Result<Reloaded>& outcome);
   void prune_health(const model::Model& before);
@@ -282,6 +347,9 @@ class Controller {
   bool in_transaction_ = false;
   std::optional<model::Model> before_request_;  // unset: model_
   std::deque<Waiting> waiting_;
+  Slices slices_;
+  std::optional<Planning> planning_;
+  std::optional<Applying> applying_;
   store::Contents stored_;   // as far as the store has answered
   bool proceeding_ = false;  // within proceed()
   bool committing_ = false;  // the store has a commit that it has not answered

@@ -2,9 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <map>
 #include <set>
+#include <utility>
 
+#include "control/settlement.hpp"
 #include "model/names.hpp"
 
 namespace sluice::control {
@@ -133,8 +136,8 @@ std::string title(std::string_view kind, const model::Object& object) {
 struct Settling {
   const Attempt& attempt;
   const std::optional<model::Timestamp> now;
-  std::vector<std::string> lines = {};
-  bool any_news = false;
+  std::vector<std::string>& lines;
+  bool& any_news;
 
   template <typename T>
   bool refuse(T& object, const std::string& reason) {
@@ -167,24 +170,51 @@ struct Settling {
 
 }  // namespace
 
+Settlement::Settlement(const model::Model& model, Attempt attempt, const DataPlaneState& actual,
+                       std::optional<model::Timestamp> now)
+    : attempt_(std::move(attempt)), now_(now) {
+  reasons_ = attempt_.unreadable ? all_pending(model, *attempt_.unreadable)
+                                 : reasons_of(model, attempt_.refusals, actual);
+  reasons_.insert(attempt_.impossible.begin(), attempt_.impossible.end());
+  auto kind = left_.begin();
+  for_each_table(model, [&](const auto& table) { *kind++ = to_settle(table, reasons_); });
+}
+
+// Settles at most so many objects of one kind; returns how many.
+template <typename T>
+std::size_t Settlement::settle_some(model::Table<T>& table, std::set<Uuid>& ids, std::size_t most) {
+  Settling settling{attempt_, now_, lines_, changed_};
+  std::size_t count = 0;
+  for (; !ids.empty() && count < most; ++count) {
+    const auto id = *ids.begin();
+    ids.erase(ids.begin());
+    const auto* present = table.lookup(id);
+    if (!present) continue;
+    auto object = *present;
+    const auto reason = reasons_.find(id);
+    const bool another = reason != reasons_.end() ? settling.refuse(object, reason->second)
+                                                  : settling.accept(object);
+    if (another) table.put(std::move(object));
+  }
+  return count;
+}
+
+bool Settlement::step(model::Model& model) {
+  constexpr std::size_t at_once = 32;
+  std::size_t count = 0;
+  auto kind = left_.begin();
+  for_each_table(model,
+                 [&](auto& table) { count += settle_some(table, *kind++, at_once - count); });
+  return std::ranges::all_of(left_, &std::set<Uuid>::empty);
+}
+
 std::vector<std::string> settle_provisioning(model::Model& model, const Attempt& attempt,
                                              const DataPlaneState& actual,
                                              std::optional<model::Timestamp> now, bool* changed) {
-  auto reasons = attempt.unreadable ? all_pending(model, *attempt.unreadable)
-                                    : reasons_of(model, attempt.refusals, actual);
-  reasons.insert(attempt.impossible.begin(), attempt.impossible.end());
-  Settling settling{attempt, now};
-  for_each_table(model, [&](auto& table) {
-    for (const auto& id : to_settle(table, reasons)) {
-      auto object = table.at(id);
-      const auto reason = reasons.find(id);
-      const bool another = reason != reasons.end() ? settling.refuse(object, reason->second)
-                                                   : settling.accept(object);
-      if (another) table.put(std::move(object));
-    }
-  });
-  if (changed) *changed = settling.any_news;
-  return std::move(settling.lines);
+  Settlement settlement(model, attempt, actual, now);
+  while (!settlement.step(model)) continue;
+  if (changed) *changed = settlement.has_changed();
+  return settlement.take_lines();
 }
 
 bool any_unsettled(const model::Model& model) {

@@ -1,4 +1,8 @@
 // Several changes as one.
+#include <fmt/format.h>
+
+#include <deque>
+
 #include "api_fixture.hpp"
 
 namespace sluice::api {
@@ -86,6 +90,87 @@ TEST_F(BatchTest, a_path_that_is_not_there_is_404_with_its_number) {
   const auto answer = batch(R"({"method": "POST", "path": "/v2/nowhere", "body": {}})");
   EXPECT_EQ(answer.status, 404U);
   EXPECT_EQ(text(answer.json.at("request")), "0");
+}
+
+// Each part of what takes long has a turn of its own.
+class TurnsTest : public BatchTest {
+ protected:
+  TurnsTest() {
+    controller().work_in_slices([this](auto turn) { turns_.push_back(std::move(turn)); },
+                                std::chrono::nanoseconds(0));
+  }
+
+  // Sends a request whose answer comes later.
+  void begin(Request request) {
+    answer_.reset();
+    const Context context{controller(), "0123456789abcdef0123456789abcdef", events_, {}, holders_};
+    api::answer(context, request, [&](const Response& response) { answer_ = response; });
+  }
+  void run_one() {
+    ASSERT_FALSE(turns_.empty());
+    const auto turn = std::move(turns_.front());
+    turns_.pop_front();
+    turn();
+  }
+  // Returns the answer, and how many turns it took.
+  std::pair<boost::json::value, int> finish() {
+    int turns = 0;
+    for (; !turns_.empty(); ++turns) run_one();
+    if (!answer_ || answer_->status != 200) {
+      ADD_FAILURE() << (answer_ ? answer_->body : "there is no answer");
+      return {};
+    }
+    return {boost::json::parse(answer_->body), turns};
+  }
+
+  std::deque<std::function<void()>> turns_;
+  std::optional<Response> answer_;
+};
+
+TEST_F(TurnsTest, a_batch_gives_way_after_each_request_and_nobody_sees_a_part_of_it) {
+  begin({"POST", "/v1/batch", R"({"requests": [)" + walkthrough + "]}"});
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_FALSE(answer_);
+    EXPECT_TRUE(controller().model().load_balancers.empty());
+    run_one();
+  }
+  const auto [answer, turns] = finish();
+  EXPECT_GT(turns, 5) << "requests, events, operations, statuses";
+  EXPECT_EQ(answer.at("answers").as_array().size(), 4U);
+  EXPECT_EQ(data_plane_.state.members.size(), 1U);
+  EXPECT_EQ(events_.find({.limit = 100}).size(), 4U) << "one for each object";
+  begin({"POST", "/v1/batch",
+         R"({"requests": [{"method": "DELETE", "path":
+      "/v2/lbaas/loadbalancers/no"}, )" +
+             walkthrough + "]}"});
+  for (; !turns_.empty();) run_one();
+  EXPECT_EQ(answer_->status, 404U) << "the first refusal ends it";
+}
+
+TEST_F(TurnsTest, a_long_list_shows_what_there_was_when_it_began) {
+  std::string requests;
+  for (int i = 1; i <= 100; ++i) {
+    requests += fmt::format(R"({}{{"method": "POST", "path": "/v2/lbaas/loadbalancers",
+        "body": {{"loadbalancer": {{"vip_address": "10.0.0.{}"}}}}}})",
+                            i == 1 ? "" : ",", i);
+  }
+  begin({"POST", "/v1/batch", R"({"requests": [)" + requests + "]}"});
+  const auto made = finish().first.at("answers").at(0).at("id");
+  begin({"GET", "/v2/lbaas/loadbalancers", ""});
+  EXPECT_FALSE(answer_);
+  run_one();
+  controller().submit(
+      [&] {
+        return controller().change([&](model::Model& model) -> Result<void> {
+          model.load_balancers.erase(*parse_uuid(text(made)));
+          return {};
+        });
+      },
+      [](const Result<void>&) {});
+  const auto [list, turns] = finish();
+  EXPECT_EQ(list.at("loadbalancers").as_array().size(), 100U);
+  EXPECT_GE(turns, 3);
+  EXPECT_EQ(controller().model().load_balancers.size(), 99U);
 }
 
 }  // namespace

@@ -13,6 +13,9 @@
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
 #include <charconv>
+#include <memory>
+#include <optional>
+#include <utility>
 
 #include "api/handlers/address_claims.hpp"
 #include "api/handlers/collection.hpp"
@@ -99,27 +102,51 @@ Result<Part> read_part(const json::value& value, std::size_t number) {
   return part;
 }
 
+// A batch while it is carried out, a request of it at a time.
 class Batch {
  public:
-  explicit Batch(const Call& call) : call_(call) {}
-
-  Result<void> run(const json::array& requests) {
-    for (number_ = 0; number_ < requests.size(); ++number_) {
-      auto part = read_part(requests[number_], number_);
-      if (!part) return tl::unexpected(part.error());
-      if (!carry_out(*part)) return fail(ErrorKind::invalid, "a request was refused");
-    }
-    return {};
+  Batch(const Call& call, json::value body, bool rehearse)
+      : context_(call.context),
+        request_(call.request),
+        body_(std::move(body)),
+        rehearse_(rehearse) {
+    // The addresses that the requests take are asked for together, at the end.
+    if (context_.claims) context_.claims->postpone(true);
   }
 
-  json::array answers() { return std::move(answers_); }
-  // The refused request's own answer, if a refusal ended the batch.
-  std::optional<Reply> refusal() { return std::move(refusal_); }
+  // Carries out the next request. Returns the answer if that was the last one or was refused.
+  std::optional<Result<Reply>> step() {
+    const auto& requests = body_.get_object().at("requests").get_array();
+    if (number_ < requests.size()) {
+      const auto part = read_part(requests[number_], number_);
+      if (!part) return ended(tl::unexpected(part.error()));
+      if (auto refusal = carry_out(*part)) return ended(std::move(*refusal));
+      if (++number_ < requests.size()) return std::nullopt;
+    }
+    return ended(conclude());
+  }
 
  private:
-  bool carry_out(const Part& part) {
+  Result<Reply> ended(Result<Reply> reply) {
+    if (context_.claims) context_.claims->postpone(false);
+    return reply;
+  }
+
+  Result<Reply> conclude() {
+    if (auto* claims = context_.claims) {
+      claims->postpone(false);
+      if (auto done = claims->conclude(); !done) return tl::unexpected(done.error());
+    }
+    if (rehearse_) {
+      if (auto may = context_.controller.rehearse(); !may) return tl::unexpected(may.error());
+    }
+    return Reply{200, json::object{{"dry_run", rehearse_}, {"answers", std::move(answers_)}}};
+  }
+
+  // Returns the refused request's own answer if it was refused.
+  std::optional<Reply> carry_out(const Part& part) {
     Request request;
-    request.who = call_.request.who;
+    request.who = request_.who;
     request.method = part.method;
     request.target = resolved_path(part.path, made_);
     if (part.body) {
@@ -127,42 +154,41 @@ class Batch {
       resolve_all(body, made_);
       request.body = json::serialize(body);
     }
-    const auto response = handle(call_.context, request);
+    const auto response = handle(context_, request);
     json::value body = response.body.empty() ? json::value() : json::parse(response.body);
     if (response.status >= 300) {
       if (body.is_object()) body.get_object()["request"] = number_;
-      refusal_ = Reply{response.status, std::move(body)};
-      return false;
+      return Reply{response.status, std::move(body)};
     }
     made_.push_back(unwrapped(std::move(body)));
     json::object answer{{"status", response.status}};
     if (const auto* id = made_.back().if_contains("id")) answer["id"] = *id;
     answers_.push_back(std::move(answer));
-    return true;
+    return std::nullopt;
   }
 
-  const Call& call_;
+  const Context& context_;
+  const Request& request_;
+  const json::value body_;
+  const bool rehearse_;
   std::size_t number_ = 0;
   Made made_;
   json::array answers_;
-  std::optional<Reply> refusal_;
 };
 
-// The addresses that the requests take are asked for together, at the end.
-Result<void> run_all(const Call& call, Batch& batch, const json::array& requests) {
-  auto* claims = call.context.claims;
-  if (claims) claims->postpone(true);
-  auto done = batch.run(requests);
-  if (!claims) return done;
-  claims->postpone(false);
-  return done ? claims->conclude() : done;
+// Does the rest of the batch, a part per call.
+Result<Reply> go_on(const std::shared_ptr<Batch>& batch) {
+  if (auto reply = batch->step()) return std::move(*reply);
+  Reply more;
+  more.resume = [batch] { return go_on(batch); };
+  return more;
 }
 
 }  // namespace
 
 Result<Reply> run_batch(const Call& call) {
   boost::system::error_code error;
-  const auto body = json::parse(call.request.body, error);
+  auto body = json::parse(call.request.body, error);
   if (error) return fail(ErrorKind::invalid, "Request is not in valid JSON format");
   const auto* object = body.if_object();
   const auto* requests = object ? object->if_contains("requests") : nullptr;
@@ -171,14 +197,7 @@ Result<Reply> run_batch(const Call& call) {
   }
   const auto* dry_run = object->if_contains("dry_run");
   const bool rehearse = dry_run && dry_run->is_bool() && dry_run->get_bool();
-  using Ending = control::Controller::Ending;
-  Batch batch(call);
-  const auto done = call.context.controller.transaction(
-      [&] { return run_all(call, batch, requests->get_array()); },
-      rehearse ? Ending::rehearse : Ending::commit);
-  if (auto refusal = batch.refusal()) return std::move(*refusal);
-  if (!done) return tl::unexpected(done.error());
-  return Reply{200, json::object{{"dry_run", rehearse}, {"answers", batch.answers()}}};
+  return go_on(std::make_shared<Batch>(call, std::move(body), rehearse));
 }
 
 }  // namespace sluice::api

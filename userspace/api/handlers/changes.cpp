@@ -3,7 +3,12 @@
 #include <fmt/format.h>
 #include <boost/json/serialize.hpp>
 
+#include <algorithm>
+#include <deque>
+#include <functional>
+#include <iterator>
 #include <type_traits>
+#include <utility>
 
 #include "api/handlers/collection.hpp"
 #include "api/language/render.hpp"
@@ -68,28 +73,61 @@ json::object quota_of(const std::string& project) {
   return {{"type", "quota"}, {"id", project}, {"project_id", project}};
 }
 
-class Comparison {
- public:
-  Comparison(const model::Model& before, const model::Model& after)
-      : before_{before, healthy_, {}}, after_{after, healthy_, {}} {}
+// So many objects are described at once.
+constexpr std::size_t most_at_once = 16;
 
+}  // namespace
+
+class ChangeReport::Comparison {
+ public:
+  // Copies share what they have in common, so both cost nothing.
+  Comparison(model::Model before, model::Model after)
+      : models_{std::move(before), std::move(after)},
+        before_{models_.first, healthy_, {}},
+        after_{models_.second, healthy_, {}} {
+    compare<model::LoadBalancer>();
+    compare<model::Listener>();
+    compare<model::Pool>();
+    compare<model::Member>();
+    compare<model::HealthMonitor>();
+    compare<model::FloatingIp>();
+    to_do_.emplace_back([this] { compare_quotas(); });
+    to_do_.emplace_back([this] { compare_nodes(); });
+  }
+
+  bool is_done() const { return to_do_.empty(); }
+
+  std::vector<Event> next() {
+    for (std::size_t count = 0; count < most_at_once && !to_do_.empty(); ++count) {
+      to_do_.front()();
+      to_do_.pop_front();
+    }
+    return std::exchange(events_, {});
+  }
+
+ private:
+  // Notes what differs; it is described later. New and changed objects come before those that are
+  // gone.
   template <typename T>
   void compare() {
     const auto& old_ones = before_.model.*Kind<T>::table;
     const auto& new_ones = after_.model.*Kind<T>::table;
     std::vector<const T*> gone;
-    model::Table<T>::for_each_difference(old_ones, new_ones,
-                                         [&](const Uuid&, const T* old, const T* object) {
-                                           if (!object) {
-                                             gone.push_back(old);
-                                           } else if (old) {
-                                             note_change(*old, *object);
-                                           } else {
-                                             add("created", *object, {}, own(after_, *object));
-                                           }
-                                           return true;
-                                         });
-    for (const auto* object : gone) add("deleted", *object, own(before_, *object), {});
+    model::Table<T>::for_each_difference(
+        old_ones, new_ones, [&](const Uuid&, const T* old, const T* object) {
+          if (!object) {
+            gone.push_back(old);
+          } else if (old) {
+            to_do_.emplace_back([this, old, object] { note_change(*old, *object); });
+          } else {
+            to_do_.emplace_back(
+                [this, object] { add("created", *object, {}, own(after_, *object)); });
+          }
+          return true;
+        });
+    for (const auto* object : gone) {
+      to_do_.emplace_back([this, object] { add("deleted", *object, own(before_, *object), {}); });
+    }
   }
 
   void compare_quotas() {
@@ -123,9 +161,6 @@ class Comparison {
     }
   }
 
-  std::vector<Event> events() { return std::move(events_); }
-
- private:
   // Parents and children are not shown: they are not the object's own attributes, and finding them
   // would search all objects. A floating IP's port is its load balancer's.
   template <typename T>
@@ -166,25 +201,35 @@ class Comparison {
                        .after = std::move(after)});
   }
 
+  const std::pair<model::Model, model::Model> models_;
   const model::Model nobody_;
   const model::HealthTable healthy_;
   View before_, after_;
+  std::deque<std::function<void()>> to_do_;
   std::vector<Event> events_;
 };
 
-}  // namespace
+ChangeReport::ChangeReport(const model::Model& before, const model::Model& after)
+    : comparison_(std::make_unique<Comparison>(before, after)) {}
+ChangeReport::~ChangeReport() = default;
+ChangeReport::ChangeReport(ChangeReport&&) noexcept = default;
+ChangeReport& ChangeReport::operator=(ChangeReport&&) noexcept = default;
+
+bool ChangeReport::is_done() const {
+  return comparison_->is_done();
+}
+std::vector<Event> ChangeReport::next() {
+  return comparison_->next();
+}
 
 std::vector<Event> changes(const model::Model& before, const model::Model& after) {
-  Comparison comparison(before, after);
-  comparison.compare<model::LoadBalancer>();
-  comparison.compare<model::Listener>();
-  comparison.compare<model::Pool>();
-  comparison.compare<model::Member>();
-  comparison.compare<model::HealthMonitor>();
-  comparison.compare<model::FloatingIp>();
-  comparison.compare_quotas();
-  comparison.compare_nodes();
-  return comparison.events();
+  ChangeReport report(before, after);
+  std::vector<Event> events;
+  while (!report.is_done()) {
+    auto more = report.next();
+    std::ranges::move(more, std::back_inserter(events));
+  }
+  return events;
 }
 
 }  // namespace sluice::api

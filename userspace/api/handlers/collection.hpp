@@ -2,8 +2,11 @@
 // change of the model into an answer.
 #pragma once
 
+#include <algorithm>
 #include <boost/json/object.hpp>
 #include <chrono>
+#include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -112,29 +115,74 @@ Result<Reply> list_of(const Call& call, std::string_view plural, const boost::js
 Result<Reply> list_of(const Call& call, std::string_view plural, const ListQuery& query,
                       std::vector<boost::json::object> objects);
 
+// A list while it is made. It shows the objects as they were when it began.
+template <typename T>
+class Listing {
+ public:
+  // So many objects are rendered at once.
+  static constexpr std::size_t at_once = 32;
+
+  Listing(const Call& call, const View& shown)
+      : call_(call),
+        model_(shown.model),
+        health_(shown.health),
+        view_(model_, health_, shown.full) {
+    view_.fleet = shown.fleet;
+  }
+
+  // Finds the objects that satisfy `wanted`.
+  template <typename Predicate>
+  Result<void> select(Predicate wanted) {
+    auto sample = render(view_, T{});
+    // This attribute alone is absent rather than null if it has no value.
+    if constexpr (std::is_same_v<T, model::Pool>) sample.emplace("healthmonitor_id", nullptr);
+    auto query = ListQuery::parse(call_.query, sample);
+    if (!query) return tl::unexpected(query.error());
+    query_ = std::move(*query);
+    const auto visible = [&](const T& object) { return may_see(call_, object) && wanted(object); };
+    objects_ = oldest_first(model_.*Kind<T>::table, visible);
+    // If the order alone decides what is on the page, only that is rendered.
+    if (!query_->follows_creation()) return {};
+    const auto page = query_->window(objects_.size(),
+                                     [&](std::size_t at) { return to_string(objects_[at]->id); });
+    if (!page) return tl::unexpected(page.error());
+    objects_ = {objects_.begin() + static_cast<std::ptrdiff_t>(page->first),
+                objects_.begin() + static_cast<std::ptrdiff_t>(page->last)};
+    return {};
+  }
+
+  // Renders some of them; returns the answer if those were the last ones.
+  std::optional<Result<Reply>> step() {
+    const auto end = std::min(objects_.size(), rendered_.size() + at_once);
+    while (rendered_.size() < end) rendered_.push_back(render(view_, *objects_[rendered_.size()]));
+    if (rendered_.size() < objects_.size()) return std::nullopt;
+    return list_of(call_, Kind<T>::words.plural, *query_, std::move(rendered_));
+  }
+
+ private:
+  const Call call_;
+  const model::Model model_;
+  const model::HealthTable health_;
+  View view_;
+  std::optional<ListQuery> query_;
+  std::vector<const T*> objects_;
+  std::vector<boost::json::object> rendered_;
+};
+
+template <typename T>
+Result<Reply> go_on_listing(const std::shared_ptr<Listing<T>>& listing) {
+  if (auto reply = listing->step()) return std::move(*reply);
+  Reply more;
+  more.resume = [listing] { return go_on_listing(listing); };
+  return more;
+}
+
 // GET on a collection: lists the objects that satisfy `wanted`.
 template <typename T, typename Predicate>
 Result<Reply> list_where(const Call& call, Predicate wanted) {
-  const auto shown = view(call);
-  auto sample = render(shown, T{});
-  // This attribute alone is absent rather than null if it has no value.
-  if constexpr (std::is_same_v<T, model::Pool>) sample.emplace("healthmonitor_id", nullptr);
-  const auto query = ListQuery::parse(call.query, sample);
-  if (!query) return tl::unexpected(query.error());
-  const auto visible = [&](const T& object) { return may_see(call, object) && wanted(object); };
-  auto objects = oldest_first(shown.model.*Kind<T>::table, visible);
-  // If the order alone decides what is on the page, only that is rendered.
-  if (query->follows_creation()) {
-    const auto page =
-        query->window(objects.size(), [&](std::size_t at) { return to_string(objects[at]->id); });
-    if (!page) return tl::unexpected(page.error());
-    objects = {objects.begin() + static_cast<std::ptrdiff_t>(page->first),
-               objects.begin() + static_cast<std::ptrdiff_t>(page->last)};
-  }
-  std::vector<boost::json::object> rendered;
-  rendered.reserve(objects.size());
-  for (const T* object : objects) rendered.push_back(render(shown, *object));
-  return list_of(call, Kind<T>::words.plural, *query, std::move(rendered));
+  const auto listing = std::make_shared<Listing<T>>(call, view(call));
+  if (auto selected = listing->select(wanted); !selected) return tl::unexpected(selected.error());
+  return go_on_listing(listing);
 }
 
 template <typename T>

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include "api/handlers/address_claims.hpp"
 #include "api/handlers/collection.hpp"
@@ -124,10 +125,10 @@ Result<std::vector<Member>> read_batch(const Call& call, const Endpoints& existi
 
 Result<void> remove_missing(model::Model& model, const Uuid& pool,
                             const std::vector<Member>& entries) {
+  std::set<Uuid> staying;
+  for (const auto& entry : entries) staying.insert(entry.id);
   for (const auto& [endpoint, member] : endpoints_of(model, pool)) {
-    const bool stays = std::ranges::any_of(
-        entries, [&, id = member->id](const Member& entry) { return entry.id == id; });
-    if (stays) continue;
+    if (staying.contains(member->id)) continue;
     if (auto removed = model::remove_member(model, pool, member->id, now()); !removed) {
       return removed;
     }

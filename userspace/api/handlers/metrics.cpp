@@ -6,8 +6,12 @@
 #include <array>
 #include <chrono>
 #include <ctime>
+#include <functional>
 #include <initializer_list>
 #include <iterator>
+#include <memory>
+#include <optional>
+#include <utility>
 
 #include "api/language/fleet.hpp"
 #include "model/names.hpp"
@@ -122,43 +126,30 @@ class Scrape {
   Scrape(control::Controller& controller, const MetricsSources& sources)
       : sources_(sources),
         controller_(controller),
-        data_plane_(controller.data_plane()),
         model_(controller.model()),
         health_(controller.health()),
         suspects_(controller.suspects()),
         full_(controller.full_listeners()) {}
 
-  std::string text() {
-    packets();
-    if (const auto all = data_plane_.all_counters()) {
-      listeners(*all);
-      members(*all);
-    } else {
-      failed();
-    }
-    pools();
-    statuses();
-    interfaces();
-    leaving_sources();
-    announcements();
-    fleet();
-    tables();
-    store();
-    turns();
-    events();
-    records();
-    peers();
-    build();
-    text_.family("sluice_scrape_errors", "gauge", "Parts of this page that could not be read.");
-    text_.sample("sluice_scrape_errors", "", errors_);
-    return text_.take();
+  // Writes the next part of the page; returns whether that was the last one.
+  bool step() {
+    static constexpr std::array parts = {
+        &Scrape::packets,         &Scrape::counters,      &Scrape::listeners,  &Scrape::members,
+        &Scrape::health,          &Scrape::pools,         &Scrape::statuses,   &Scrape::interfaces,
+        &Scrape::leaving_sources, &Scrape::announcements, &Scrape::fleet,      &Scrape::tables,
+        &Scrape::store,           &Scrape::turns,         &Scrape::events,     &Scrape::records,
+        &Scrape::peers,           &Scrape::build,         &Scrape::all_errors,
+    };
+    (this->*parts[next_])();
+    return ++next_ == parts.size();
   }
+  std::string text() { return text_.take(); }
 
  private:
   void packets() {
     text_.family("sluice_packets_total", "counter",
                  "Packets by what became of them and why (see 'sluicectl drops').");
-    const auto reasons = data_plane_.reason_counters();
+    const auto reasons = data_plane().reason_counters();
     if (!reasons) return failed();
     for (const auto& reason : *reasons) {
       text_.sample("sluice_packets_total", {{"reason", reason.label}, {"verdict", reason.verdict}},
@@ -166,7 +157,14 @@ class Scrape {
     }
   }
 
-  void listeners(const control::AllCounters& all) {
+  void counters() {
+    auto all = data_plane().all_counters();
+    if (!all) return failed();
+    counters_ = std::move(*all);
+  }
+
+  void listeners() {
+    if (!counters_) return;
     std::vector<Counted> counted;
     counted.reserve(model_.listeners.size());
     for (const auto& [id, listener] : model_.listeners) {
@@ -176,19 +174,25 @@ class Scrape {
                        {"load_balancer", name_of(model_.load_balancers, listener.load_balancer_id)},
                        {"protocol", model::name(listener.protocol)},
                        {"port", model::ports_text(listener)}}),
-           counters_of(all.listeners, id)});
+           counters_of(counters_->listeners, id)});
     }
     write(text_, "listener", counted);
   }
 
-  void members(const control::AllCounters& all) {
+  void members() {
+    if (!counters_) return;
     std::vector<Counted> counted;
     counted.reserve(model_.members.size());
     for (const auto& [id, member] : model_.members) {
-      counted.push_back({labels_of(member), counters_of(all.members, id)});
+      counted.push_back({labels_of(member), counters_of(counters_->members, id)});
     }
     write(text_, "member", counted);
-    handshakes(all);
+    for (auto& one : counted) member_labels_.push_back(std::move(one.labels));
+  }
+
+  void health() {
+    if (!counters_) return;
+    handshakes(*counters_);
     text_.family("sluice_member_up", "gauge", "1: the last probes found it alive, 0: dead.");
     for (const auto& [id, health] : health_) {
       const auto member = model_.members.find(id);
@@ -198,9 +202,9 @@ class Scrape {
     }
     text_.family("sluice_member_suspected", "gauge",
                  "1: new connections to it failed, and it has yet to answer a probe.");
-    auto labelled = counted.begin();
+    auto labels = member_labels_.begin();
     for (const auto& [id, member] : model_.members) {
-      text_.sample("sluice_member_suspected", (labelled++)->labels, suspects_.contains(id) ? 1 : 0);
+      text_.sample("sluice_member_suspected", *labels++, suspects_.contains(id) ? 1 : 0);
     }
   }
 
@@ -300,7 +304,7 @@ class Scrape {
 
   void interfaces() {
     text_.family("sluice_interface_attached", "gauge", "1 for each NIC that Sluice balances on.");
-    const auto attached = data_plane_.interfaces();
+    const auto attached = data_plane().interfaces();
     if (!attached) return failed();
     for (const auto& interface : *attached) {
       text_.sample("sluice_interface_attached", {{"interface", interface.name}}, 1);
@@ -325,7 +329,7 @@ class Scrape {
       std::uint64_t entries, capacity;
     };
     std::vector<Fill> fills;
-    const auto room = data_plane_.supported().room;
+    const auto room = data_plane().supported().room;
     const auto taken = model::taken(model_);
     const auto add = [&](std::string_view table, std::size_t entries, std::size_t capacity) {
       if (capacity != model::Room::plenty) fills.push_back({table, entries, capacity});
@@ -335,7 +339,7 @@ class Scrape {
     add("listener_entries", taken.listener_entries, room.listener_entries);
     add("pools", taken.pools, room.pools);
     add("members", taken.members, room.members);
-    const auto flows = data_plane_.flow_tables();
+    const auto flows = data_plane().flow_tables();
     if (!flows) return failed();
     for (const auto& one : *flows) fills.push_back({one.table, one.connections, one.capacity});
 
@@ -528,16 +532,26 @@ class Scrape {
     text_.sample("sluice_peer_stranger_datagrams_total", "", state.strangers);
   }
 
+  void all_errors() {
+    text_.family("sluice_scrape_errors", "gauge", "Parts of this page that could not be read.");
+    text_.sample("sluice_scrape_errors", "", errors_);
+  }
+
   void failed() { ++errors_; }
+  // Another one may be adopted between two parts.
+  control::DataPlane& data_plane() const { return controller_.data_plane(); }
 
   const MetricsSources& sources_;
-  const control::Controller& controller_;
-  control::DataPlane& data_plane_;
-  const model::Model& model_;
-  const model::HealthTable& health_;
-  const control::Suspects& suspects_;
+  control::Controller& controller_;
+  // As they were when the scrape began: all parts of the page tell of the same objects.
+  const model::Model model_;
+  const model::HealthTable health_;
+  const control::Suspects suspects_;
   const model::FullListeners full_;
   const model::Relations relations_{model_};
+  std::optional<control::AllCounters> counters_;
+  std::vector<std::string> member_labels_;
+  std::size_t next_ = 0;
   Text text_;
   std::uint64_t errors_ = 0;
 };
@@ -545,7 +559,16 @@ class Scrape {
 }  // namespace
 
 std::string metrics(control::Controller& controller, const MetricsSources& sources) {
-  return Scrape(controller, sources).text();
+  Scrape scrape(controller, sources);
+  while (!scrape.step()) continue;
+  return scrape.text();
+}
+
+void metrics(control::Controller& controller, const MetricsSources& sources,
+             std::function<void(std::string)> done) {
+  const auto scrape = std::make_shared<Scrape>(controller, sources);
+  controller.slices().run([scrape] { return scrape->step(); },
+                          [scrape, done = std::move(done)] { done(scrape->text()); });
 }
 
 }  // namespace sluice::api

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -32,5 +33,8 @@ struct MetricsSources {
 // Reads the counters from the data plane. A part that can't be read is left out and counted by
 // sluice_scrape_errors. The table of all metrics is in api/README.md.
 std::string metrics(control::Controller& controller, const MetricsSources& sources = {});
+// The same a part per turn of the event loop. `sources` must live until the end.
+void metrics(control::Controller& controller, const MetricsSources& sources,
+             std::function<void(std::string)> done);
 
 }  // namespace sluice::api

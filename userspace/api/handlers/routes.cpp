@@ -210,19 +210,24 @@ std::optional<Response> missing_parent(const Call& call, std::string_view patter
   return http_fault(404, pool.error().message);
 }
 
-// The outcome of a request: its answer, or work for the slow lane that finds it.
+// The outcome of a request: its answer, or work that finds it: of the slow lane, of other nodes, or
+// of the event loop in parts.
 struct Dispatched {
   Dispatched(Response response_) : response(std::move(response_)) {}  // NOLINT: the usual case
   explicit Dispatched(Reply to_be_found)
-      : inspect(std::move(to_be_found.inspect)), asked(std::move(to_be_found.asked)) {}
+      : inspect(std::move(to_be_found.inspect)),
+        asked(std::move(to_be_found.asked)),
+        resume(std::move(to_be_found.resume)) {}
 
   Response response;
   std::function<Result<Reply>(control::Inspection&)> inspect;
   std::shared_ptr<Reply::Asked> asked;
+  std::function<Result<Reply>()> resume;
 };
 
 Dispatched answered(Result<Reply> reply) {
-  if (reply && (reply->inspect || reply->asked)) return Dispatched(std::move(*reply));
+  if (reply && (reply->inspect || reply->asked || reply->resume))
+    return Dispatched(std::move(*reply));
   return finished(std::move(reply));
 }
 
@@ -277,42 +282,71 @@ bool may_change_model(const Request& request) {
 // After so many allocated addresses that turned out to be taken, the subnet is given up.
 constexpr int most_inquiries = 16;
 
+Dispatched dispatch_guarded(const Context& context, const Request& request) {
+  return guarded(request, [&] { return dispatch(context, request); });
+}
+
+// Does the next part of a request's work.
+Dispatched resume_guarded(const Request& request, const std::function<Result<Reply>()>& resume) {
+  return guarded(request, [&]() -> Dispatched { return answered(resume()); });
+}
+
+// The answer of a request that is carried out within another one or within a change.
+Response within_change(const Request& request, Dispatched dispatched) {
+  if (!dispatched.asked) return std::move(dispatched.response);
+  return guarded(request, [&] { return finished(dispatched.asked->reply({})); });
+}
+
 // A request that changes the model, until its answer is known. If the wire must be asked for the
 // addresses that it takes, it is carried out again afterwards, and others are served meanwhile.
 struct Change : std::enable_shared_from_this<Change> {
+  using Progress = control::Controller::Progress;
+
   Change(const Context& context_, Request request_)
       : context(context_), request(std::move(request_)), claims(context_.holders) {
     context.claims = &claims;
   }
 
   void submit() {
-    context.controller.submit([self = shared_from_this()] { return self->carry_out(); },
-                              [self = shared_from_this()](const Result<void>& outcome) {
-                                if (!self->asks()) self->conclude(outcome);
-                              });
+    context.controller.submit_long([self = shared_from_this()] { return self->carry_out(); },
+                                   [self = shared_from_this()](const Result<void>& outcome) {
+                                     if (!self->asks()) self->conclude(outcome);
+                                   });
   }
 
-  Result<void> carry_out() {
-    response = handle(context, request);
+  // Does a part of the work: first the request itself, then its events.
+  Result<Progress> carry_out() {
+    if (report) return go_on_reporting();
+    auto dispatched = resume ? resume_guarded(request, std::exchange(resume, {}))
+                             : dispatch_guarded(context, request);
+    if (dispatched.resume) {
+      resume = std::move(dispatched.resume);
+      return Progress::more;
+    }
+    response = within_change(request, std::move(dispatched));
     if (!request.id.empty()) response.request_id = request.id;
     // A refused request's changes are undone; its answer has the reason.
     if (response.status >= 300) return fail(ErrorKind::invalid, "refused");
-    record();
-    return {};
+    report.emplace(context.controller.before_request(), context.controller.model());
+    told.clear();
+    return go_on_reporting();
   }
 
   // Puts the request's events into the commit of its changes.
-  void record() {
-    told = changes(context.controller.before_request(), context.controller.model());
+  Result<Progress> go_on_reporting() {
     std::vector<model::EventRecord> records;
-    for (auto& event : told) {
+    for (auto& event : report->next()) {
       event.who = request.who.name;
       event.peer = request.who.peer;
       event.request_id = response.request_id;
       context.events.give_number(event);
       records.push_back(record_of(event));
+      told.push_back(std::move(event));
     }
     context.controller.record(std::move(records));
+    if (!report->is_done()) return Progress::more;
+    report.reset();
+    return Progress::done;
   }
 
   bool asks() {
@@ -339,6 +373,8 @@ struct Change : std::enable_shared_from_this<Change> {
   AddressClaims claims;
   std::function<void(Response)> done;
   Response response;
+  std::function<Result<Reply>()> resume;  // set: the request has been carried out in part
+  std::optional<ChangeReport> report;     // set: its events are being found
   std::vector<Event> told;
   int inquiries = 0;
 };
@@ -347,10 +383,6 @@ void submit(const Context& context, const Request& request, std::function<void(R
   const auto change = std::make_shared<Change>(context, request);
   change->done = std::move(done);
   change->submit();
-}
-
-Dispatched dispatch_guarded(const Context& context, const Request& request) {
-  return guarded(request, [&] { return dispatch(context, request); });
 }
 
 // Answers with what the slow lane finds. The lane also turns the reply into text, because that
@@ -376,6 +408,32 @@ void answer_after_inspection(const Context& context, const Request& request, Dis
   if (!context.controller.data_plane().inspect(work, request.asker))
     (*told)(
         http_fault(503, "Too many requests that take long are waiting already: try again later."));
+}
+
+// A request that reads, and what it has found so far.
+struct Reading {
+  Reading(const Context& context_, Request request_)
+      : context(context_),
+        request(std::move(request_)),
+        dispatched(dispatch_guarded(context, request)) {}
+  Reading(const Reading&) = delete;
+  Reading& operator=(const Reading&) = delete;
+
+  const Context context;
+  const Request request;
+  Dispatched dispatched;
+};
+
+// Answers when the last part of the work is done.
+void answer_in_slices(const std::shared_ptr<Reading>& reading, std::function<void(Response)> done) {
+  auto& slices = reading->context.controller.slices();
+  slices.run(
+      [reading] {
+        auto& dispatched = reading->dispatched;
+        dispatched = resume_guarded(reading->request, std::exchange(dispatched.resume, {}));
+        return !dispatched.resume;
+      },
+      [reading, done = std::move(done)] { done(std::move(reading->dispatched.response)); });
 }
 
 // Answers when the other nodes of the fleet have told what they count. The header names those that
@@ -474,7 +532,9 @@ void answer(const Context& context, const Request& request, std::function<void(R
       node && context.fleet && request.who.role == Role::admin)
     return remove_node_of_fleet(context, request, *node, std::move(done));
   if (!may_change_model(request)) {
-    auto dispatched = dispatch_guarded(context, request);
+    const auto reading = std::make_shared<Reading>(context, request);
+    auto& dispatched = reading->dispatched;
+    if (dispatched.resume) return answer_in_slices(reading, std::move(done));
     if (dispatched.inspect)
       return answer_after_inspection(context, request, std::move(dispatched), std::move(done));
     if (dispatched.asked)
@@ -492,8 +552,8 @@ void answer(const Context& context, const Request& request, std::function<void(R
 
 Response handle(const Context& context, const Request& request) {
   auto dispatched = dispatch_guarded(context, request);
-  if (!dispatched.asked) return std::move(dispatched.response);
-  return guarded(request, [&] { return finished(dispatched.asked->reply({})); });
+  while (dispatched.resume) dispatched = resume_guarded(request, dispatched.resume);
+  return within_change(request, std::move(dispatched));
 }
 
 }  // namespace sluice::api

@@ -114,6 +114,9 @@ struct Reply {
   // If set in a reply of `inspect`, the reply is what this function returns. It runs on the event
   // loop and may look at the model.
   std::function<Result<Reply>()> afterwards = {};
+  // If set, the reply is what this function returns, which does the next part of the request's
+  // work. The request and its context live until the whole is done.
+  std::function<Result<Reply>()> resume = {};
 
   bool is_json() const { return content_type == "application/json"; }
 };

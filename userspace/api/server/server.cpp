@@ -23,12 +23,15 @@ namespace {
 
 constexpr std::size_t most_places = 64;
 
-Response metrics_page(control::Controller& controller, const MetricsSources& sources) {
-  Response response;
-  response.request_id = new_request_id();
-  response.content_type = "text/plain; version=0.0.4; charset=utf-8";
-  response.body = metrics(controller, sources);
-  return response;
+void answer_with_metrics(control::Controller& controller, const MetricsSources& sources,
+                         std::function<void(Response)> done) {
+  metrics(controller, sources, [done = std::move(done)](std::string text) {
+    Response response;
+    response.request_id = new_request_id();
+    response.content_type = "text/plain; version=0.0.4; charset=utf-8";
+    response.body = std::move(text);
+    done(std::move(response));
+  });
 }
 
 // The path without its query.
@@ -162,7 +165,7 @@ struct Server::State {
       done(std::move(response));
     };
     if (asks_for_metrics(request) && request.who.role != Role::member) {
-      return told(metrics_page(context.controller, sources));
+      return answer_with_metrics(context.controller, sources, std::move(told));
     }
     answer(context, request, std::move(told));
   }
@@ -237,11 +240,9 @@ struct Server::State {
   }
 
   // The metrics' address, which everyone may read, serves nothing else.
-  Response answer_metrics(const Request& request) const {
-    if (asks_for_metrics(request)) {
-      return metrics_page(context.controller, sources);
-    }
-    return http_fault(404, "Only GET /metrics is served here.");
+  void answer_metrics(const Request& request, const Done& done) const {
+    if (asks_for_metrics(request)) return answer_with_metrics(context.controller, sources, done);
+    done(http_fault(404, "Only GET /metrics is served here."));
   }
 
   Admission admit(const Access& access, const Credentials& who, const Peer& peer) {
@@ -321,7 +322,7 @@ Server::Server(boost::asio::io_context& context, control::Controller& controller
             .descriptor = metrics->release_descriptor(),
             .admit = admit,
             .respond = [state](const Request& request, const Peer&,
-                               const State::Done& done) { done(state->answer_metrics(request)); },
+                               const State::Done& done) { state->answer_metrics(request, done); },
             .places = places});
   }
 }
