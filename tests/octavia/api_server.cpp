@@ -1,10 +1,13 @@
 // api_server: the API over a data plane in memory that can do everything, for compare.py to test
-// the API alone, without kernel and root. It serves on DIRECTORY/api.sock until it is killed.
+// the API alone, without kernel and root. It serves on DIRECTORY/api.sock until it is killed. With
+// --hold what changes stays PENDING_* until SIGUSR1 comes, as with a provider that takes its time.
 #include <fmt/format.h>
 #include <fmt/ostream.h>
 
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/signal_set.hpp>
 #include <boost/program_options.hpp>
+#include <csignal>
 #include <iostream>
 
 #include "api/server/endpoints.hpp"
@@ -23,12 +26,13 @@ struct Arguments {
   std::filesystem::path directory;
   std::string project;
   model::Networks networks;
+  bool hold = false;
 };
 
 Result<Arguments> parse(int argc, char** argv) {
   po::options_description options;
   options.add_options()("directory", po::value<std::string>()->required())(
-      "project-id", po::value<std::string>()->required())(
+      "project-id", po::value<std::string>()->required())("hold", "")(
       "subnet", po::value<std::vector<std::string>>()->composing());
   po::variables_map values;
   try {
@@ -37,14 +41,42 @@ Result<Arguments> parse(int argc, char** argv) {
   } catch (const po::error& error) {
     return fail(ErrorKind::invalid, error.what());
   }
-  Arguments arguments{
-      values["directory"].as<std::string>(), values["project-id"].as<std::string>(), {}};
+  Arguments arguments{values["directory"].as<std::string>(),
+                      values["project-id"].as<std::string>(),
+                      {},
+                      values.count("hold") > 0};
   if (values.count("subnet") == 0) return arguments;
   for (const auto& line : values["subnet"].as<std::vector<std::string>>()) {
     if (auto done = arguments.networks.declare(line); !done) return tl::unexpected(done.error());
   }
   return arguments;
 }
+
+// Holds changes back until the signal comes, each time anew.
+class Holder {
+ public:
+  Holder(boost::asio::io_context& loop, control::Controller& controller)
+      : signal_(loop, SIGUSR1), controller_(controller) {
+    controller_.set_hook(
+        [this] { return letting_go_ ? control::Hook::none : control::Hook::hold; });
+    wait();
+  }
+
+ private:
+  void wait() {
+    signal_.async_wait([this](const boost::system::error_code& error, int) {
+      if (error) return;
+      letting_go_ = true;
+      (void)controller_.repair_drift();
+      letting_go_ = false;
+      wait();
+    });
+  }
+
+  boost::asio::signal_set signal_;
+  control::Controller& controller_;
+  bool letting_go_ = false;
+};
 
 Result<void> serve(const Arguments& arguments) {
   auto endpoints = api::Endpoints::open({.socket = arguments.directory / "api.sock"});
@@ -59,6 +91,8 @@ Result<void> serve(const Arguments& arguments) {
   if (!controller) return tl::unexpected(std::move(controller.error()));
   (*controller)->set_networks(arguments.networks);
   boost::asio::io_context loop(1);
+  std::optional<Holder> holder;
+  if (arguments.hold) holder.emplace(loop, **controller);
   const api::Server server(loop, **controller, std::move(*endpoints),
                            {.default_project_id = arguments.project});
   loop.run();
