@@ -52,7 +52,8 @@ Result<std::vector<control::RemovedMember>> DataPlaneOverMaps::removed_members()
     auto& one = found.emplace_back(describe(member, *sum));
     const auto end = ends_of_removed_.find(index);
     if (end != ends_of_removed_.end()) {
-      one.left = std::max(std::chrono::ceil<seconds>(end->second - now), seconds(0));
+      // The end is rounded up, so this is not.
+      one.left = std::max(std::chrono::floor<seconds>(end->second - now), seconds(0));
     }
   }
   return found;
