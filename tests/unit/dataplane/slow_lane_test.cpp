@@ -5,9 +5,12 @@
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
+#include <chrono>
 #include <future>
+#include <memory>
 #include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 namespace sluice::dataplane {
@@ -96,15 +99,22 @@ TEST_F(SlowLaneTest, NoMoreWaitsThanItsLimitAndThoseWhoLeftDoNotCount) {
 TEST_F(SlowLaneTest, ItsEndWaitsForWhatIsUnderWayAndForNothingElse) {
   hold();
   bool carried_out = false;
+  auto kept = std::make_shared<int>();
+  const std::weak_ptr<int> is_kept = kept;
   EXPECT_TRUE(lane_->ask(
-      [&carried_out]() -> std::function<void()> {
+      [&carried_out, kept = std::move(kept)]() -> std::function<void()> {
         carried_out = true;
         return {};
       },
       {}));
-  // The lane has emptied its queue by the time that its end waits; releasing earlier would race.
+  // What waits goes first; then the lane's end waits for what is under way, which has to be
+  // released.
   auto ended = std::async(std::launch::async, [this] { lane_.reset(); });
-  EXPECT_EQ(ended.wait_for(std::chrono::milliseconds(50)), std::future_status::timeout);
+  const auto patience = std::chrono::steady_clock::now() + std::chrono::minutes(1);
+  while (!is_kept.expired() && std::chrono::steady_clock::now() < patience)
+    std::this_thread::yield();
+  EXPECT_TRUE(is_kept.expired()) << "what waits was not dropped";
+  EXPECT_EQ(ended.wait_for(std::chrono::milliseconds(0)), std::future_status::timeout);
   release();
   ended.wait();
   EXPECT_FALSE(carried_out);
