@@ -65,8 +65,9 @@ class Metrics(support.LabTest):
         """The page is what promtool finds right, and what the README's table says."""
         self.maxDiff = None
         documented = shipped.documented()
-        fleets = {**shipped.of_fleets(documented), **shipped.of_peers(documented)}  # e2e.fleet and e2e.peers find these
-        self.assertEqual({name: what for name, what in documented.items() if name not in fleets}, shipped.found_in(page))
+        others = {**shipped.of_fleets(documented), **shipped.of_peers(documented),  # e2e.fleet and e2e.peers find these
+                  "sluice_leaving_snat_address_connections": "there while one leaves (unit.api FleetTest)"}
+        self.assertEqual({name: what for name, what in documented.items() if name not in others}, shipped.found_in(page))
         checked = subprocess.run(["promtool", "check", "metrics"], input=page, text=True, capture_output=True)
         self.assertEqual((0, ""), (checked.returncode, checked.stdout + checked.stderr))
 

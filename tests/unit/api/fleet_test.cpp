@@ -244,6 +244,14 @@ TEST_F(FleetTest, peers_are_listed) {
   EXPECT_TRUE(get("/v1/peers").json.at("peers").as_array().empty()) << "of a node alone";
 }
 
+TEST_F(FleetTest, metrics_tell_of_a_snat_address_while_connections_have_it) {
+  const std::string name = "sluice_leaving_snat_address_connections";
+  EXPECT_EQ(metrics(controller()).find(name), std::string::npos);
+  controller().note_leaving_sources({{*parse_ip_address("10.0.0.99"), 4}});
+  EXPECT_NE(metrics(controller()).find("\n" + name + "{address=\"10.0.0.99\"} 4\n"),
+            std::string::npos);
+}
+
 TEST_F(FleetTest, metrics_tell_how_peers_are) {
   FakePeers peers;
   const auto text = metrics(controller(), {.peers = &peers});
