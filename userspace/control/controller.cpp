@@ -253,7 +253,7 @@ void Controller::proceed() {
 }
 
 void Controller::begin_group() {
-  planning_.emplace();
+  planning_.emplace(Planning{});  // clang takes emplace() for impossible within the class
   planning_->group.before = planning_->group.next = model_;
   planning_->waiting = std::exchange(waiting_, {});
 }
