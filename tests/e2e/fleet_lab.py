@@ -20,6 +20,18 @@ def missing():
     return None
 
 
+class FleetLabCase(support.LabTest):
+    """A test with this lab in self.lab."""
+
+    def setUp(self):
+        reason = missing()
+        if reason:
+            self.skipTest(reason)
+        self.lab = FleetLab()
+        self.addCleanup(self.lab.down)
+        self.addCleanup(self._show_logs_of_a_failure)
+
+
 class FleetLab(support.Lab):
     def __init__(self, bfd_ms=300):
         super().__init__(members=2, topology="fleet", options=["--bfd", bfd_ms])

@@ -3,7 +3,7 @@
 to a node, and what becomes of a node, without a lost connection."""
 
 import support
-from fleet_lab import NODES, VIP, VIP6, FleetLab, missing
+from fleet_lab import NODES, VIP, VIP6, FleetLabCase
 from support import wait_for
 
 CLIENTS = 3
@@ -35,15 +35,7 @@ for port in range(20000, 20000 + int(sys.argv[2])):
 """
 
 
-class FleetLabTest(support.LabTest):
-    def setUp(self):
-        reason = missing()
-        if reason:
-            self.skipTest(reason)
-        self.lab = FleetLab()
-        self.addCleanup(self.lab.down)
-        self.addCleanup(self._show_logs_of_a_failure)
-
+class FleetLabTest(FleetLabCase):
     def start_clients(self):
         return [self.lab.start_client("try", VIP, 80) for _ in range(CLIENTS)]
 

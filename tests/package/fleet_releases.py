@@ -13,21 +13,13 @@ import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
 import support
-from fleet_lab import NODES, VIP, FleetLab, missing
+from fleet_lab import NODES, VIP, FleetLabCase
 from support import wait_for
 
 OLD = pathlib.Path()  # where the package is unpacked
 
 
-class TwoReleases(support.LabTest):
-    def setUp(self):
-        reason = missing()
-        if reason:
-            self.skipTest(reason)
-        self.lab = FleetLab()
-        self.addCleanup(self.lab.down)
-        self.addCleanup(self._show_logs_of_a_failure)
-
+class TwoReleases(FleetLabCase):
     def wait_for_active(self):
         for host in NODES:
             for kind, name in (("", "web"), ("listener", "listener"), ("pool", "pool")):

@@ -20,7 +20,7 @@
 #include "api/server/server.hpp"
 #include "attachment/attachment.hpp"
 #include "attachment/look.hpp"
-#include "base/slices.hpp"
+#include "base/thread_cpu_time.hpp"
 #include "base/version.hpp"
 #include "control/controller.hpp"
 #include "control/follower.hpp"

@@ -1,16 +1,8 @@
 #include "base/slices.hpp"
 
-#include <time.h>
-
 #include <utility>
 
 namespace sluice {
-
-std::chrono::nanoseconds thread_cpu_time() {
-  timespec time{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-  return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
-}
 
 bool Slices::is_over() const {
   return later_ && std::chrono::steady_clock::now().time_since_epoch() - begin_ >= longest_;

@@ -9,9 +9,6 @@
 
 namespace sluice {
 
-// The CPU time of the calling thread.
-std::chrono::nanoseconds thread_cpu_time();
-
 class Slices {
  public:
   // Makes the event loop run a function in a later turn.

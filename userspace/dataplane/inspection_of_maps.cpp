@@ -4,7 +4,6 @@
 #include <bpf/libbpf.h>
 
 #include <chrono>
-#include <ctime>
 #include <string>
 #include <thread>
 #include <unordered_set>
@@ -12,6 +11,7 @@
 #include <vector>
 
 #include "attachment/attachment.hpp"
+#include "base/thread_cpu_time.hpp"
 #include "dataplane/explain.hpp"
 #include "dataplane/flow_list.hpp"
 #include "dataplane/leaving_sources.hpp"
@@ -25,12 +25,6 @@ namespace {
 // is none.
 UniqueFd pinned_program(const std::optional<kernel::PinDirectory>& pins, const char* name) {
   return UniqueFd(pins ? bpf_obj_get(pins->program(name).c_str()) : -1);
-}
-
-std::chrono::nanoseconds thread_cpu_time() {
-  timespec time{};
-  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-  return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
 }
 
 tl::unexpected<Error> over() {
