@@ -85,7 +85,8 @@ class OnAGuest(unittest.TestCase):
         return json.loads(self.guest.run(f"ip -d -j link show {nic}"))[0]
 
     def start_client(self):
-        client = self.guest.start_on("clients", support.PYTHON, "-c", releases.ASKER, VIP)
+        # An emulated guest may stand still for seconds; what is lost stays lost.
+        client = self.guest.start_on("clients", support.PYTHON, "-c", releases.ASKER, VIP, "60")
         self.assertEqual("ready\n", client.stdout.readline())
         return client
 
