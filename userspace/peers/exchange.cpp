@@ -72,9 +72,8 @@ void Exchange::set_peers(const std::vector<Address>& addresses, Time now) {
     if (peer.is_configured != std::exchange(peer.is_configured, stays)) is_grace_due_ = true;
   }
   for (const auto& address : addresses) {
-    auto [at, is_new] = peers_.try_emplace(address, keys_, settings_);
-    if (!is_new) continue;
-    at->second.heard = now;
+    if (peers_.contains(address)) continue;
+    peers_.try_emplace(address, keys_, settings_, intake_.hold()).first->second.heard = now;
     is_grace_due_ = true;
   }
 }

@@ -62,10 +62,8 @@ class Exchange {
 
  private:
   struct Peer {
-    Peer(const Keys& keys, const Settings& settings)
-        : session(keys),
-          outgoing(settings.kept),
-          holdings(std::make_shared<Holdings>(settings.seed)) {}
+    Peer(const Keys& keys, const Settings& settings, std::shared_ptr<Holdings> its)
+        : session(keys), outgoing(settings.kept), holdings(std::move(its)) {}
 
     Session session;
     Outgoing outgoing;

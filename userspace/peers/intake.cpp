@@ -11,13 +11,22 @@ std::uint64_t Intake::hash(const sluice_flow_image& image) const {
   return tuple_hash(image, seed_);
 }
 
+std::shared_ptr<Holdings> Intake::hold() {
+  return holdings_.emplace_back(std::make_shared<Holdings>(seed_));
+}
+
+bool Intake::is_held(const sluice_flow_image& image) const {
+  return std::ranges::any_of(
+      holdings_, [&](const auto& holdings) { return holdings->connections.contains(image); });
+}
+
 void Intake::add(const std::shared_ptr<Holdings>& from, const dataplane::FlowChange& change) {
   const auto connection = hash(change.image);
   later_.erase(connection);
   if (change.event == dataplane::FlowEvent::ends) {
     puts_.erase(connection);
     ends_.insert_or_assign(connection, change.image);
-    from->connections.erase(change.image);
+    for (const auto& holdings : holdings_) holdings->connections.erase(change.image);
     ++from->ended;
   } else {
     puts_.insert_or_assign(connection, Pending{from, change.image, from->round});
@@ -31,6 +40,7 @@ void Intake::sweep(Holdings& holdings) {
   for (const auto& image : holdings.connections.take_others(holdings.round)) {
     const auto connection = hash(image);
     if (puts_.contains(connection) || later_.contains(connection)) continue;  // told again
+    if (is_held(image)) continue;  // it moved to a node that has told of it
     ends_.insert_or_assign(connection, image);
   }
 }

@@ -19,7 +19,8 @@ namespace sluice::peers {
 
 using Time = std::chrono::steady_clock::time_point;
 
-// The replicas that one peer has here, and what became of those that it told of.
+// The replicas that one peer has here, and what became of those that it told of. A connection that
+// moved is in those of two peers: the one that told of it first does not say that it went.
 struct Holdings {
   explicit Holdings(std::uint64_t seed) : connections(seed) {}
 
@@ -34,6 +35,8 @@ class Intake {
  public:
   explicit Intake(std::uint64_t seed) : seed_(seed) {}
 
+  // Returns those of one more peer.
+  std::shared_ptr<Holdings> hold();
   // So many connections each peer may have here.
   void set_share(std::size_t share) { share_ = share; }
 
@@ -42,7 +45,7 @@ class Intake {
   // Carries out what was added, and what should be tried again by now.
   Result<void> apply(dataplane::Replicas& replicas, Time now);
   // Ends the replicas that the peer has not told in this round, which is over: they have ended
-  // while this node didn't hear of it.
+  // while this node didn't hear of it. Those that another peer has told of live there.
   void sweep(Holdings& holdings);
   // Drops what was not carried out, for another data plane.
   void forget();
@@ -63,12 +66,14 @@ class Intake {
   };
   using PendingByHash = std::unordered_map<std::uint64_t, Pending>;
 
+  bool is_held(const sluice_flow_image& image) const;
   void collect_due(Time now);
   bool may_have(const Pending& pending) const;
   void settle(std::uint64_t hash, Pending pending, Time now);
 
   std::uint64_t seed_;
   std::size_t share_ = 0;
+  std::vector<std::shared_ptr<Holdings>> holdings_;
   PendingByHash puts_;
   std::unordered_map<std::uint64_t, sluice_flow_image> ends_;
   PendingByHash later_;

@@ -20,7 +20,7 @@ class IntakeTest : public testing::Test {
 
   FakeReplicas replicas_;
   Intake intake_{1};
-  std::shared_ptr<Holdings> peer_ = std::make_shared<Holdings>(1);
+  std::shared_ptr<Holdings> peer_ = intake_.hold();
   Time now_{};
 };
 
@@ -93,7 +93,7 @@ TEST_F(IntakeTest, GivesUpInTheEnd) {
 }
 
 TEST_F(IntakeTest, APeerHasItsShareAndNoMore) {
-  const auto other = std::make_shared<Holdings>(1);
+  const auto other = intake_.hold();
   for (std::uint16_t i = 0; i < 100; ++i) intake_.add(peer_, begins(i));
   apply();
   intake_.add(peer_, begins(100));
@@ -124,6 +124,43 @@ TEST_F(IntakeTest, SweepsWhatWasNotToldAgain) {
   EXPECT_TRUE(has(4)) << "was told again, although it was not put again yet";
   EXPECT_FALSE(has(6));
   EXPECT_EQ(5U, peer_->connections.size());
+}
+
+// Connections of a node that is rebooted move to another one, which tells of them. The node comes
+// back and tells everything: that is nothing of these.
+TEST_F(IntakeTest, ASweepLeavesWhatMovedToAnotherPeer) {
+  const auto other = intake_.hold();
+  for (std::uint16_t i = 0; i < 4; ++i) intake_.add(peer_, begins(i, i % 2 == 0 ? 4 : 6));
+  apply();
+  for (std::uint16_t i = 0; i < 2; ++i) intake_.add(other, begins(i, i % 2 == 0 ? 4 : 6));
+  apply();
+  ++peer_->round;
+  intake_.sweep(*peer_);
+  apply();
+  EXPECT_TRUE(has(0));
+  EXPECT_TRUE(replicas_.replicas.contains(FakeReplicas::name(connection(1, 6))));
+  EXPECT_EQ(2U, replicas_.replicas.size());
+  EXPECT_EQ(0U, peer_->connections.size());
+
+  // That node has them until it says otherwise.
+  ++other->round;
+  intake_.sweep(*other);
+  apply();
+  EXPECT_EQ(0U, replicas_.replicas.size());
+}
+
+// Otherwise the share of a peer whose connections move would be used up by what has ended long ago.
+TEST_F(IntakeTest, AnEndIsOfAllPeersThatToldOfTheConnection) {
+  const auto other = intake_.hold();
+  intake_.add(peer_, begins(1));
+  apply();
+  intake_.add(other, begins(1));
+  apply();
+  intake_.add(other, ends(1));
+  apply();
+  EXPECT_FALSE(has(1));
+  EXPECT_EQ(0U, peer_->connections.size());
+  EXPECT_EQ(0U, other->connections.size());
 }
 
 }  // namespace
