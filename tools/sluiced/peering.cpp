@@ -77,9 +77,13 @@ void Peering::start(control::Controller& controller, fleet::Membership* membersh
 
 std::string Peering::lacks() const {
   if (!channel_ || present_.empty()) return {};
+  // Each tells of those that it carries itself, so all of them have to, but for those that fell
+  // silent. One that was dead before is waited for, as long as is waited at all.
   const auto peers = channel_->state().peers;
-  if (std::ranges::count(peers, "FOLLOWING", &control::PeerState::state) != 0) return {};
-  return "the connections of " + present_.front().to_string();
+  const auto lacking = std::ranges::find_if(
+      peers, [](const auto& peer) { return peer.state != "FOLLOWING" && peer.state != "SILENT"; });
+  if (lacking != peers.end()) return "the connections of " + lacking->address;
+  return peers.empty() ? "the connections of " + present_.front().to_string() : "";
 }
 
 }  // namespace sluice::daemon

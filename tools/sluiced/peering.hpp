@@ -28,8 +28,8 @@ class Peering {
     if (channel_) channel_->routes_changed();
   }
 
-  // What this node lacks of its peers' connections, in words; empty: it has all of one peer's, or
-  // has no peers.
+  // What this node lacks of its peers' connections, in words; empty: it has all of those that it
+  // hears, or has no peers.
   std::string lacks() const;
 
   // Null: nobody is told anything.
