@@ -33,8 +33,8 @@ class FleetLabCase(support.LabTest):
 
 
 class FleetLab(support.Lab):
-    def __init__(self, bfd_ms=300):
-        super().__init__(members=2, topology="fleet", options=["--bfd", bfd_ms])
+    def __init__(self, bfd_ms=300, ecmp="hash-threshold"):
+        super().__init__(members=2, topology="fleet", options=["--bfd", bfd_ms, "--ecmp", ecmp])
 
     def address(self, member, ipv6=False):
         return f"{'2001:db8:1::' if ipv6 else '192.0.2.'}{100 + member}"
