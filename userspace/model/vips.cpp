@@ -4,6 +4,32 @@
 #include <iterator>
 
 namespace sluice::model {
+namespace {
+
+// Clouds serve instance metadata at this address, so the real service reserves it, too.
+bool is_reserved(const IpAddress& address) {
+  return address == IpAddress(boost::asio::ip::address_v4({169, 254, 169, 254}));
+}
+
+// Says whether it is one host's address: not 0/8 ("this network"), loopback, multicast, 240/4 or
+// broadcast.
+bool is_unicast(const boost::asio::ip::address_v4& address) {
+  const auto first = address.to_bytes()[0];
+  return first != 0 && first != 127 && first < 224;
+}
+
+// Link-local addresses mean nothing without a link, and mapped ones are IPv4 addresses.
+bool is_unicast(const boost::asio::ip::address_v6& address) {
+  return !address.is_unspecified() && !address.is_loopback() && !address.is_multicast() &&
+         !address.is_link_local() && !address.is_v4_mapped() && address.scope_id() == 0;
+}
+
+}  // namespace
+
+bool is_host_address(const IpAddress& address) {
+  if (is_reserved(address)) return false;
+  return address.is_v4() ? is_unicast(address.to_v4()) : is_unicast(address.to_v6());
+}
 
 std::vector<IpAddress> vips(const LoadBalancer& load_balancer) {
   std::vector<IpAddress> all{load_balancer.vip_address};

@@ -11,6 +11,8 @@
 
 namespace sluice::model {
 
+// Says whether it is one host's address, and so may be a VIP or a SNAT address.
+bool is_host_address(const IpAddress& address);
 // All VIPs, vip_address first.
 std::vector<IpAddress> vips(const LoadBalancer& load_balancer);
 // The first VIP of that IP version; nullopt: there is none.
