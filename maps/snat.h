@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* `snat_sources`: the source addresses that members of fullnat pools see, if the load balancer has SNAT addresses. Each
- * has ports of its own, so n of them permit n times as many connections to one member. `snat_vips`: the IPv6 VIPs whose
- * connections get them.
+/* `snat_sources`: the source addresses that members of fullnat pools see, if the load balancer or this node has SNAT
+ * addresses. Each has ports of its own, so n of them permit n times as many connections to one member. `snat_vips`: the
+ * IPv6 VIPs whose connections get them.
  *
  * The controller writes the addresses into `vips*` first (SLUICE_VIP_SNAT), so that they are answered for, then this, then
  * the listener with SLUICE_LISTENER_SNAT, and removes them in the other order. The data plane reads it for new
@@ -29,8 +29,9 @@ SLUICE_STATIC_ASSERT(sizeof(struct sluice_snat_sources) == 264);
 
 /* `snat_vips`, by listener index: the first IPv6 VIP of its load balancer, or zero. Slots of such connections have no room
  * for the VIP (flow.h), so it is looked up here, and connections to other IPv6 addresses of the listener keep that as
- * their source. The controller writes it before the listener, and leaves it until the index goes to another one: by then
- * no connection is left. */
+ * their source. It is there also while the listener has no sources, because replicas may have another node's. The
+ * controller writes it with the listener, and leaves it until the index goes to another one: by then no connection is
+ * left. */
 
 #ifdef __bpf__
 struct {

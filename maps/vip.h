@@ -20,10 +20,11 @@
  * packets that come all the same. */
 #define SLUICE_VIP_STANDBY 4U
 /* A SNAT address (snat.h): it has no listeners, so a packet for it that is in no flow is dropped as no_listener. Only the
- * controller reads this. */
+ * controller reads this. Without a load balancer's id it is a node's: this one's, or another one's, and then
+ * SLUICE_VIP_STANDBY says whether that node answers for it itself. */
 #define SLUICE_VIP_SNAT 8U
-/* A SNAT address that was taken from its load balancer: answered for until no connection has it. Only the controller reads
- * this. */
+/* A SNAT address that was taken from its load balancer or its node: answered for until no connection has it. Only the
+ * controller reads this. */
 #define SLUICE_VIP_LEAVING 16U
 
 struct sluice_vip {

@@ -185,6 +185,32 @@ TEST_P(Replica, HasTheSnatAddressOfItsNode) {
   EXPECT_EQ(std::memcmp(&told.source, &image.source, sizeof image.source), 0);
 }
 
+// The node that a replica comes to has a source of its own, which the replica doesn't get.
+TEST_P(Replica, KeepsTheSourceOfItsNodeBesideAnotherOne) {
+  const std::string theirs = family() == 4 ? "10.0.0.30" : "2001:db8::30";
+  const std::string ours = family() == 4 ? "10.0.0.31" : "2001:db8::31";
+  snat_ = theirs;
+  use(SLUICE_FULLNAT, protocol());
+  const auto image = connection_of_another(protocol());
+  put_vip(theirs, true, SLUICE_VIP_SNAT | SLUICE_VIP_STANDBY);
+  snat_ = ours;
+  use(SLUICE_FULLNAT, protocol());
+  ASSERT_EQ(put(image), SLUICE_PUT_DONE);
+  // A new connection gets ours.
+  const auto syn = from_client(protocol(), SYN, 41000);
+  EXPECT_TRUE(same_frame(receive(syn).frame, at_member(syn).bytes()));
+
+  snat_ = theirs;
+  for (int i = 0; i < 3; ++i) {
+    const auto data = from_client(protocol(), ACK);
+    EXPECT_TRUE(same_frame(receive(data).frame, at_member(data).bytes()));
+    const auto answer = from_member(1, protocol(), ACK);
+    EXPECT_TRUE(same_frame(receive(answer).frame, at_client(answer).bytes()));
+  }
+  EXPECT_EQ(receive(from_member(1, protocol(), ACK, 42000)).reason, "no_listener")
+      << "nobody knows that connection";
+}
+
 TEST_P(Replica, OfAMemberThatAnswersDirectlyCarriesItsClientsPackets) {
   answers_directly_ = true;
   for (const auto mode : {SLUICE_DSR, SLUICE_IPIP}) {

@@ -145,9 +145,10 @@ model::FullListeners Controller::full_listeners() {
 
 Result<std::unique_ptr<Controller>> Controller::start(store::Contents contents,
                                                       store::Writer& writer, DataPlane& data_plane,
-                                                      Age age, bool standby) {
+                                                      Age age, bool standby, NodeSnat node_snat) {
   std::unique_ptr<Controller> controller(new Controller(std::move(contents), writer, data_plane));
   controller->standby_ = standby;
+  controller->node_snat_ = std::move(node_snat);
   // A data plane that can't be read is reported below.
   const auto carried = data_plane.store_position().value_or(store::Position{});
   if (auto present = data_plane.read()) {
@@ -654,6 +655,28 @@ void Controller::set_standby(bool standby) {
   proceed();
 }
 
+void Controller::set_node_snat(NodeSnat node_snat) {
+  if (node_snat == node_snat_) return;
+  node_snat_ = std::move(node_snat);
+  follow_up(Verify::read_back);
+  notify();
+  proceed();
+}
+
+std::optional<std::map<IpAddress, NodeSnatAddress>> Controller::held_node_snat() const {
+  std::map<IpAddress, NodeSnatAddress> held;
+  if (lost_) return held;
+  if (!actual_) return std::nullopt;
+  for (const auto& [address, of_node] : node_snat_.addresses) {
+    const auto wanted = desired_.state().vips.find(address);
+    const auto found = actual_->vips.find(address);
+    if (wanted != desired_.state().vips.end() && wanted->second.load_balancer.is_nil() &&
+        found != actual_->vips.end() && found->second == wanted->second)
+      held.emplace(address, of_node);
+  }
+  return held;
+}
+
 void Controller::note_leaving_sources(const std::map<IpAddress, std::uint64_t>& connections) {
   const auto before = std::exchange(leaving_sources_, connections);
   if (connections.empty() || lost_ || !actual_) return;
@@ -665,7 +688,8 @@ void Controller::note_leaving_sources(const std::map<IpAddress, std::uint64_t>& 
   for (const auto& [address, count] : connections) {
     const auto found = actual_->vips.find(address);
     if (found == actual_->vips.end() || !found->second.leaving) continue;
-    const bool owned = model_.load_balancers.lookup(found->second.load_balancer) != nullptr;
+    const auto& owner = found->second.load_balancer;
+    const bool owned = owner.is_nil() || model_.load_balancers.lookup(owner) != nullptr;
     if (!owned || (unused(connections, address) && unused(before, address)))
       over.push_back(RemoveVip{address});
   }
@@ -705,11 +729,13 @@ std::optional<std::map<IpAddress, Uuid>> Controller::held_vips() const {
   if (!actual_) return std::nullopt;
   for (const auto& [address, entry] : desired_.state().vips) {
     const auto found = actual_->vips.find(address);
+    if (entry.load_balancer.is_nil()) continue;  // a node's
     if (entry.up && found != actual_->vips.end() && found->second == entry)
       held.emplace(address, entry.load_balancer);
   }
   for (const auto& [address, entry] : actual_->vips)
-    if (entry.leaving && entry.up) held.emplace(address, entry.load_balancer);
+    if (entry.leaving && entry.up && !(entry.load_balancer.is_nil() && entry.standby))
+      held.emplace(address, entry.load_balancer);
   return held;
 }
 
@@ -748,7 +774,7 @@ Result<std::vector<std::string>> Controller::repair_drift() {
 // Returns what the desired state depends on beside the model, at this moment.
 Knowledge Controller::known() {
   slow_start_.follow(model_, health_, clock_());
-  return {health_, suspects_, overdue_, slow_start_.shares(), standby_, reduced_};
+  return {health_, suspects_, overdue_, slow_start_.shares(), standby_, reduced_, node_snat_};
 }
 
 // The outcome without a data plane that packets meet: each of its objects counts as refused.

@@ -59,12 +59,12 @@ class Controller {
  public:
   // Reads the stored state and makes the data plane equal to it, whatever that holds from an
   // earlier run. Fails without changes if the data plane is newer than the store (store_age.hpp)
-  // and `age` does not accept that. `standby`: see set_standby(). A refusal of the data plane
-  // leaves objects in ERROR. From here on only the writer uses the store.
+  // and `age` does not accept that. `standby`: see set_standby(), `node_snat`: set_node_snat(). A
+  // refusal of the data plane leaves objects in ERROR. From here on only the writer uses the store.
   enum class Age { check, accept_older };
   static Result<std::unique_ptr<Controller>> start(store::Contents contents, store::Writer& writer,
                                                    DataPlane& data_plane, Age age = Age::check,
-                                                   bool standby = false);
+                                                   bool standby = false, NodeSnat node_snat = {});
   Controller(const Controller&) = delete;
   Controller& operator=(const Controller&) = delete;
 
@@ -206,6 +206,14 @@ class Controller {
   void set_standby(bool standby);
   bool is_standby() const { return standby_; }
 
+  // The SNAT addresses of nodes from now on. It is not stored: it follows from this node's
+  // configuration and from the fleet.
+  void set_node_snat(NodeSnat node_snat);
+  const NodeSnat& node_snat() const { return node_snat_; }
+  // Those that the data plane holds as they should be, as far as it was read back; nullopt: that is
+  // not known at the moment.
+  std::optional<std::map<IpAddress, NodeSnatAddress>> held_node_snat() const;
+
   // Is told by each sweep how many connections have each of the SNAT addresses that were taken
   // away. One that two sweeps in a row have found unused is no longer answered for: a single one
   // may miss a connection that is moved within its table.
@@ -221,9 +229,9 @@ class Controller {
   void lose_data_plane(const Error& why);
   bool is_lost() const { return lost_.has_value(); }
 
-  // The VIPs that the data plane holds, up and as desired, and the SNAT addresses that are leaving,
-  // which connections still need, as far as it was read back; nullopt:
-  // that is not known at the moment. Of a data plane that is lost nothing is held.
+  // The VIPs that the data plane holds, up and as desired, and load balancers' SNAT addresses, also
+  // those that are leaving, which connections still need, as far as it was read back; nullopt: that
+  // is not known at the moment. Of a data plane that is lost nothing is held.
   std::optional<std::map<IpAddress, Uuid>> held_vips() const;
 
   // Compares the maps with the desired state and repairs them; returns one line per repair for the
@@ -378,6 +386,7 @@ class Controller {
   std::set<Uuid> awaiting_reload_;  // load balancers
   bool reloading_ = false;          // the data plane has not ended its reload
   std::map<IpAddress, std::uint64_t> leaving_sources_;
+  NodeSnat node_snat_;
 };
 
 }  // namespace sluice::control

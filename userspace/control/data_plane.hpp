@@ -29,7 +29,7 @@
 namespace sluice::control {
 
 struct VipEntry {
-  Uuid load_balancer{};
+  Uuid load_balancer{};  // nil: a SNAT address of a node (node_snat.hpp)
   bool up = true;        // false: the address stays ours, but its packets are dropped
   bool resets = false;   // tells clients of ports without listener, and of unknown connections
   bool standby = false;  // another node of the link answers ARP, ND and pings

@@ -151,7 +151,15 @@ EntryKeys Desired::follow(const Model& model, const Knowledge& known) {
   if (standby_ != known.standby) {
     for (const auto& [id, load_balancer] : model.load_balancers) sources.load_balancers.insert(id);
   }
+  if (node_snat_.own != known.node_snat.own) {
+    for (const auto& [id, listener] : model.listeners) sources.listeners.insert(id);
+  }
   auto keys = keys_of(model_, sources);
+  for (const auto& [address, of_node] : node_snat_.addresses) {
+    const auto found = state_.vips.find(address);
+    if (found != state_.vips.end() && found->second.load_balancer.is_nil())
+      keys.vips.insert(address);
+  }
   auto part = desired_state(model, known, sources);
   replace_part(state_.vips, keys.vips, std::move(part.vips));
   replace_part(state_.listeners, keys.listeners, std::move(part.listeners));
@@ -164,6 +172,7 @@ EntryKeys Desired::follow(const Model& model, const Knowledge& known) {
   starting_ = known.starting;
   reduced_ = known.reduced;
   standby_ = known.standby;
+  node_snat_ = known.node_snat;
   return keys;
 }
 

@@ -36,6 +36,7 @@ class Desired {
   Starting starting_;
   Reduced reduced_;
   bool standby_ = false;
+  NodeSnat node_snat_;
 };
 
 }  // namespace sluice::control

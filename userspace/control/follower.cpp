@@ -37,6 +37,15 @@ std::vector<IpAddress> active_vips(const model::Model& model) {
   return vips;
 }
 
+// The SNAT addresses of nodes that this node answers for.
+std::vector<IpAddress> answered_of_nodes(const NodeSnat& nodes) {
+  std::vector<IpAddress> answered;
+  for (const auto& [address, of_node] : nodes.addresses) {
+    if (answers(of_node.role)) answered.push_back(address);
+  }
+  return answered;
+}
+
 template <typename T, typename Alike>
 bool all_alike(const model::Table<T>& before, const model::Table<T>& after, Alike alike) {
   bool same = true;
@@ -272,12 +281,14 @@ void Follower::announce_vips() {
     names.push_back(interface.name);
   }
   const bool standby = controller_.is_standby();
+  const auto of_nodes = answered_of_nodes(controller_.node_snat());
   if (!announced_ || announced_->interfaces != indices || announced_->standby != standby ||
-      !same_vips(announced_->model, controller_.model())) {
-    announcer_.announce(indices,
-                        standby ? std::vector<IpAddress>() : active_vips(controller_.model()));
+      announced_->of_nodes != of_nodes || !same_vips(announced_->model, controller_.model())) {
+    auto here = standby ? std::vector<IpAddress>() : active_vips(controller_.model());
+    here.insert(here.end(), of_nodes.begin(), of_nodes.end());
+    announcer_.announce(indices, here);
   }
-  announced_ = {controller_.model(), indices, standby};
+  announced_ = {controller_.model(), indices, standby, of_nodes};
   if (names == told_interfaces_) return;
   if (names.empty()) {
     spdlog::warn(

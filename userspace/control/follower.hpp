@@ -52,6 +52,7 @@ class Follower {
     model::Model model;
     std::vector<std::uint32_t> interfaces;
     bool standby = false;
+    std::vector<IpAddress> of_nodes = {};  // SNAT addresses
   };
   void schedule();
   void health_changed(const std::vector<health::Monitor::Change>& changes);

@@ -273,6 +273,39 @@ std::vector<Address> addresses(const model::Model& model, const model::LoadBalan
   return result;
 }
 
+// Says whether the address is a load balancer's. Then it is none of a node's, as far as the data
+// plane is concerned.
+bool is_of_load_balancer(const model::Model& model, const IpAddress& address) {
+  const auto asked = model::subject(address);
+  bool found = false;
+  model.load_balancers.walk(model::Facet::address, asked, [&](const model::LoadBalancer& owner) {
+    return !(found = model::has_address(owner, address));
+  });
+  if (found) return true;
+  model.floating_ips.walk(model::Facet::address, asked, [&](const model::FloatingIp& owner) {
+    return !(found = owner.address == address && owner.load_balancer_id.has_value());
+  });
+  return found;
+}
+
+// Nodes' SNAT addresses are answered for like VIPs, by one node each.
+void add_node_addresses(DataPlaneState& state, const model::Model& model, const NodeSnat& nodes) {
+  for (const auto& [address, of_node] : nodes.addresses) {
+    if (is_of_load_balancer(model, address)) continue;
+    state.vips[address] = {.standby = !answers(of_node.role), .snat = true};
+  }
+}
+
+// The sources of connections to this address: the load balancer's own, else the node's.
+std::vector<IpAddress> sources_of(const model::LoadBalancer& owner, bool ipv6,
+                                  const NodeSnat& nodes) {
+  auto sources = model::snat_of_version(owner, ipv6);
+  if (!sources.empty()) return sources;
+  std::ranges::copy_if(nodes.own, std::back_inserter(sources),
+                       [ipv6](const auto& address) { return address.is_v6() == ipv6; });
+  return sources;
+}
+
 void add_addresses(DataPlaneState& state, const model::Model& model,
                    const model::LoadBalancer& owner, bool standby) {
   const bool resets = owner.on_unmatched == model::RefusalMode::reset;
@@ -293,21 +326,17 @@ ListenerKey key_at(const IpAddress& address, const model::Listener& listener) {
   return {address, listener.protocol_port, transport(listener.protocol)};
 }
 
-void add_listener(DataPlaneState& state, const model::Model& model,
-                  const model::Listener& listener) {
+void add_listener(DataPlaneState& state, const model::Model& model, const model::Listener& listener,
+                  const NodeSnat& nodes) {
   if (!listener.admin_state_up) return;
   const auto& owner = model.load_balancers.at(listener.load_balancer_id);
   for (const auto& [address, up] : addresses(model, owner)) {
     if (!up) continue;
     auto& entry = state.listeners[key_at(address, listener)];
     entry.listener = listener.id;
-    entry.snat_addresses = model::snat_of_version(owner, address.is_v6());
-    // IPv6 flows use the address that the client connected to, or a SNAT address.
-    if (address.is_v4()) {
-      entry.snat_source = snat_source(owner, address);
-    } else if (!entry.snat_addresses.empty()) {
-      entry.snat_source = model::vip_of_version(owner, true).value_or(address);
-    }
+    entry.snat_addresses = sources_of(owner, address.is_v6(), nodes);
+    entry.snat_source = address.is_v4() ? snat_source(owner, address)
+                                        : model::vip_of_version(owner, true).value_or(address);
     entry.allowed_cidrs = canonical(listener.allowed_cidrs);
     entry.connection_limit = listener.connection_limit;
     entry.new_connection_limit = listener.new_connection_limit;
@@ -361,12 +390,15 @@ void append(Operations& operations, Operations&& more) {
 
 DataPlaneState desired_state(const model::Model& model, const model::HealthTable& health,
                              const Suspects& suspects, const Overdue& overdue, bool standby,
-                             const Starting& starting, const Reduced& reduced) {
+                             const Starting& starting, const Reduced& reduced,
+                             const NodeSnat& node_snat) {
   DataPlaneState state;
-  const Knowledge known{health, suspects, overdue, starting, standby, reduced};
+  const Knowledge known{health, suspects, overdue, starting, standby, reduced, node_snat};
   for (const auto& [id, pool] : model.pools) add_pool(state, model, pool, known);
   for (const auto& [id, owner] : model.load_balancers) add_addresses(state, model, owner, standby);
-  for (const auto& [id, listener] : model.listeners) add_listener(state, model, listener);
+  add_node_addresses(state, model, node_snat);
+  for (const auto& [id, listener] : model.listeners)
+    add_listener(state, model, listener, node_snat);
   return state;
 }
 
@@ -377,8 +409,9 @@ DataPlaneState desired_state(const model::Model& model, const Knowledge& known,
            [&](const auto& pool) { add_pool(state, model, pool, known); });
   for_each(model.load_balancers, sources.load_balancers,
            [&](const auto& owner) { add_addresses(state, model, owner, known.standby); });
+  add_node_addresses(state, model, known.node_snat);
   for_each(model.listeners, sources.listeners,
-           [&](const auto& listener) { add_listener(state, model, listener); });
+           [&](const auto& listener) { add_listener(state, model, listener, known.node_snat); });
   return state;
 }
 
@@ -405,9 +438,10 @@ EntryKeys keys_of(const model::Model& model, const Sources& sources) {
 
 namespace {
 
-// Says whether connections may still have this SNAT address, which its load balancer lacks now.
-// Without the load balancer it goes at once, as the VIPs do.
+// Says whether connections may still have this SNAT address, which its load balancer or its node
+// lacks now. Without the load balancer it goes at once, as the VIPs do.
 bool may_be_in_use(const VipEntry& entry, const DataPlaneState& desired) {
+  if (entry.snat && entry.load_balancer.is_nil()) return true;
   return entry.snat && std::ranges::any_of(desired.vips, [&](const auto& vip) {
            return !vip.second.snat && vip.second.load_balancer == entry.load_balancer;
          });
@@ -418,7 +452,7 @@ bool may_be_in_use(const VipEntry& entry, const DataPlaneState& desired) {
 std::vector<Operation> for_leaving(const DataPlaneState& actual, bool standby) {
   std::vector<Operation> operations;
   for (const auto& [address, entry] : actual.vips) {
-    if (!entry.leaving || entry.standby == standby) continue;
+    if (!entry.leaving || entry.load_balancer.is_nil() || entry.standby == standby) continue;
     auto now = entry;
     now.standby = standby;
     operations.push_back(PutVip{address, now});

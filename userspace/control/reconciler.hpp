@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "control/data_plane.hpp"
+#include "control/node_snat.hpp"
 #include "control/slow_start.hpp"
 #include "model/objects.hpp"
 
@@ -23,8 +24,8 @@ using Reduced = std::map<Uuid, std::uint32_t>;
 inline constexpr std::uint32_t whole_weight = 100;
 inline const Reduced nobody_reduced;
 
-// What the desired state depends on beside the model: the state of the members, and whether another
-// node answers for the VIPs.
+// What the desired state depends on beside the model: the state of the members, whether another
+// node answers for the VIPs, and the SNAT addresses of nodes.
 struct Knowledge {
   const model::HealthTable& health;
   const Suspects& suspects;
@@ -32,6 +33,7 @@ struct Knowledge {
   const Starting& starting;
   bool standby = false;
   const Reduced& reduced = nobody_reduced;
+  const NodeSnat& node_snat = no_node_snat;
 };
 
 // Objects of a model from which entries of the data plane come: from a load balancer its addresses,
@@ -59,16 +61,18 @@ EntryKeys keys_of(const model::Model& model, const Sources& sources);
 DataPlaneState desired_state(const model::Model& model, const model::HealthTable& health,
                              const Suspects& suspects = {}, const Overdue& overdue = {},
                              bool standby = false, const Starting& starting = {},
-                             const Reduced& reduced = nobody_reduced);
+                             const Reduced& reduced = nobody_reduced,
+                             const NodeSnat& node_snat = no_node_snat);
 
 // Operations that turn `actual` into `desired`, in an order that never exposes a half-built state:
 // members before the rings that name them, pools before listeners, listeners before VIPs; removal
 // goes in reverse. A member is flagged usable before it enters a ring, and loses the flag after it
-// has left. A SNAT address that its load balancer lacks now is not removed but marked as leaving.
+// has left. A SNAT address that its load balancer or its node lacks now is not removed but marked
+// as leaving.
 std::vector<Operation> diff(const DataPlaneState& desired, const DataPlaneState& actual);
 
-// Operations by which the SNAT addresses that are leaving are answered for here, or by the node
-// whose standby this one is. No desired state has them.
+// Operations by which the SNAT addresses of load balancers that are leaving are answered for here,
+// or by the node whose standby this one is. No desired state has them.
 std::vector<Operation> for_leaving(const DataPlaneState& actual, bool standby);
 
 }  // namespace sluice::control

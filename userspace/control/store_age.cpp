@@ -14,7 +14,9 @@ std::string loss(const store::Contents& stored, const DataPlaneState& present) {
   std::vector<std::string> lost;
   std::size_t others = 0;
   for (const auto& [address, vip] : present.vips) {
-    if (!wanted.vips.contains(address) && !vip.leaving) lost.push_back(address.to_string());
+    const bool is_of_node = vip.snat && vip.load_balancer.is_nil();  // not stored
+    if (!wanted.vips.contains(address) && !vip.leaving && !is_of_node)
+      lost.push_back(address.to_string());
   }
   for (const auto& operation : diff(wanted, present)) {
     if (!std::holds_alternative<RemoveVip>(operation)) others++;

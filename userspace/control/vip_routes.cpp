@@ -128,18 +128,43 @@ std::vector<IpAddress> VipRoutes::announced_of(const std::map<IpAddress, Uuid>& 
 }
 
 std::optional<VipRoutes::Wish> VipRoutes::wish() {
-  if (controller_.is_lost()) return Wish{{}, "packets do not meet the data plane"};
+  if (controller_.is_lost())
+    return Wish{.vips = {}, .reason = "packets do not meet the data plane"};
   auto held = controller_.held_vips();
+  auto of_nodes = controller_.held_node_snat();
   const auto missing = missing_interface();
-  if (!held || !missing) return std::nullopt;
-  if (!missing->empty()) return Wish{{}, *missing};
+  if (!held || !of_nodes || !missing) return std::nullopt;
+  if (!missing->empty()) return Wish{.vips = {}, .reason = *missing};
+  if (auto why = callbacks_.forbids(); !why.empty())
+    return Wish{.vips = {}, .reason = std::move(why)};
   const auto drain = drain_state();
-  if (drain.drain == Drain::drained)
-    return Wish{.vips = {}, .reason = "the node is drained", .drained = true};
+  if (drain.drain == Drain::drained) {
+    return Wish{.vips = {},
+                .of_nodes = std::move(*of_nodes),
+                .reason = "the node is drained",
+                .drained = true};
+  }
   if (is_joining()) return std::nullopt;
-  auto vips = announced_of(*held);
-  if (drain.drain == Drain::none) return Wish{std::move(vips)};
-  return Wish{.vips = std::move(vips), .metric = network::draining_metric};
+  const bool is_preferred = drain.drain == Drain::none;
+  return Wish{.vips = announced_of(*held),
+              .of_nodes = std::move(*of_nodes),
+              .metric = is_preferred ? network::normal_metric : network::draining_metric};
+}
+
+network::Announcements VipRoutes::wanted_by(const Wish& wish) const {
+  const bool in_main = settings_.ipv6_in_main_table;
+  auto wanted = network::announcements(wish.vips, wish.metric, in_main);
+  for (const auto& [address, of_node] : wish.of_nodes) {
+    if (of_node.role == SnatRole::stands_by) continue;
+    const auto metric =
+        of_node.role == SnatRole::owns ? network::normal_metric : network::successor_metric;
+    wanted.merge(network::announcements({address}, metric, in_main));
+  }
+  return wanted;
+}
+
+bool VipRoutes::is_of_node(const network::Announcement& one) const {
+  return controller_.node_snat().addresses.contains(one.network.address);
 }
 
 // While it joins, what is announced stays as it is.
@@ -187,16 +212,17 @@ void VipRoutes::follow_drain() {
   const auto found = routes_.read();
   if (!found) return;
   has_looked_ = true;
-  for (const auto& one : found->sound) {
+  auto left = found->sound;
+  std::erase_if(left, [this](const auto& one) { return is_of_node(one); });
+  for (const auto& one : left) {
     if (!one.in_main_table) ++(one.network.is_v6() ? left_ipv6_ : left_ipv4_);
   }
   if (!is_drain_wanted()) return;
   const auto since = controller_.model().drained_nodes.at(node());
   const bool is_old = std::chrono::system_clock::now() - since >= until_withdrawal;
   const bool is_preferred =
-      std::ranges::count(found->sound, network::normal_metric, &network::Announcement::metric) != 0;
-  if (found->sound.empty() || (is_old && !is_preferred))
-    drain_.is_over(std::chrono::steady_clock::now());
+      std::ranges::count(left, network::normal_metric, &network::Announcement::metric) != 0;
+  if (left.empty() || (is_old && !is_preferred)) drain_.is_over(std::chrono::steady_clock::now());
 }
 
 DrainState VipRoutes::drain_state() const {
@@ -236,8 +262,7 @@ void VipRoutes::bring_in_line() {
   follow_drain();
   const auto wished = wish();
   if (!wished) return;
-  const auto wanted =
-      network::announcements(wished->vips, wished->metric, settings_.ipv6_in_main_table);
+  const auto wanted = wanted_by(*wished);
   tell(*wished);
   if (!unsure_ && wanted == last_) return raised();
   const auto found = routes_.read();

@@ -1,11 +1,16 @@
-// VipRoutes: announces the VIPs that this node can serve, by routes that a BGP daemon exports
-// (network/routes.hpp).
+// VipRoutes: announces the VIPs that this node can serve, and SNAT addresses of nodes, by routes
+// that a BGP daemon exports (network/routes.hpp).
 //
 // A VIP is announced while the data plane holds it, read back and up, and the program is on all
 // NICs that it should be on. The kernel's routes are compared with that and mended, so a restart,
 // somebody's deletion and leftovers are the same case. Where it isn't known what the data plane
 // holds, the routes stay as they are: withdrawing every VIP is the worst answer to a doubt. They
 // also stay when this process ends, as the data plane does.
+//
+// A node's SNAT address is announced by the node itself, also while it is drained, because members
+// answer to it for as long as there are connections; and all the time, with a worse metric, by the
+// node that would take its place. So routers, who notice a node's death first, send answers there
+// at once.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -94,6 +99,8 @@ class VipRoutes {
     // members for it.
     std::function<bool(const model::LoadBalancer&)> is_served_elsewhere =
         [](const model::LoadBalancer&) { return false; };
+    // Why nothing may be announced; empty: it may.
+    std::function<std::string()> forbids = [] { return std::string(); };
     // What this node, which has just started, lacks before it should announce; empty: nothing.
     std::function<std::string()> lacks = [] { return std::string(); };
   };
@@ -119,6 +126,7 @@ class VipRoutes {
   // What should be announced; nullopt: what is.
   struct Wish {
     std::vector<IpAddress> vips;
+    std::map<IpAddress, NodeSnatAddress> of_nodes = {};  // SNAT addresses
     std::string reason = {};
     std::uint32_t metric = network::normal_metric;
     bool drained = false;
@@ -136,6 +144,8 @@ class VipRoutes {
   DrainState drain_state() const;
   void follow_drain();
   std::optional<Wish> wish();
+  network::Announcements wanted_by(const Wish& wish) const;
+  bool is_of_node(const network::Announcement& one) const;
   std::vector<IpAddress> announced_of(const std::map<IpAddress, Uuid>& held);
   bool is_left_to_others(const Uuid& load_balancer);
   bool is_joining();

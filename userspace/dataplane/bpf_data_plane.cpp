@@ -116,14 +116,15 @@ DataPlaneOverMaps::listener_entries() const {
 Result<void> DataPlaneOverMaps::read_sources(const control::ListenerKey& key,
                                              const sluice_listener& listener,
                                              control::ListenerEntry& entry) const {
-  if (!(listener.flags & SLUICE_LISTENER_SNAT)) return {};
-  auto sources = snat_sources_.get(listener.index, key.address.is_v6());
-  if (!sources) return tl::unexpected(std::move(sources.error()));
-  entry.snat_addresses = std::move(*sources);
+  if (listener.flags & SLUICE_LISTENER_SNAT) {
+    auto sources = snat_sources_.get(listener.index, key.address.is_v6());
+    if (!sources) return tl::unexpected(std::move(sources.error()));
+    entry.snat_addresses = std::move(*sources);
+  }
   if (key.address.is_v4()) return {};
   const auto vip = snat_vips_.lookup(listener.index);
   if (!vip) return tl::unexpected(vip.error());
-  if (*vip) entry.snat_source = from_map(**vip, true);
+  if (*vip && !from_map(**vip, true).is_unspecified()) entry.snat_source = from_map(**vip, true);
   return {};
 }
 

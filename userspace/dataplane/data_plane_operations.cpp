@@ -252,10 +252,11 @@ Result<void> DataPlaneOverMaps::write_listener(const control::ListenerKey& key,
                              : listeners6_.put(to_map6(key), listener);
 }
 
-// An IPv6 VIP stays, because open connections need it.
+// The IPv6 VIP is there also while the listener has no SNAT addresses: its connections may still
+// have one, and so may those of other nodes that this one keeps.
 Result<void> DataPlaneOverMaps::set_sources(std::uint32_t index, const control::PutListener& put) {
   const bool ipv6 = put.key.address.is_v6();
-  if (ipv6 && !put.entry.snat_addresses.empty()) {
+  if (ipv6 && put.entry.snat_source.is_v6()) {
     if (auto done = snat_vips_.put(index, to_map(put.entry.snat_source)); !done) return done;
   }
   return snat_sources_.set(index, ipv6, put.entry.snat_addresses);

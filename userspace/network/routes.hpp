@@ -30,6 +30,9 @@ constexpr std::uint8_t announcement_protocol = 142;
 // They are given explicitly, because the kernel gives an IPv6 route without a metric 1024.
 constexpr std::uint32_t normal_metric = 100;
 constexpr std::uint32_t draining_metric = 2000;
+// Of another node's SNAT address: routers come here when that node is gone. Their configurations
+// know this metric from drains.
+constexpr std::uint32_t successor_metric = draining_metric;
 // In the main table this comes on top, so that any other route to such an address wins.
 constexpr std::uint32_t main_table_metric = 4000;
 

@@ -539,6 +539,11 @@ TEST_F(DataPlaneTest, ListenersOfIPv6KnowTheVipWhoseConnectionsHaveSnatAddresses
   EXPECT_EQ(plane->holds({PutListener{at, entry}}).value(), true);
   restart();
   EXPECT_EQ(read().listeners.at(at), entry);
+  // Other nodes' connections may have one, too.
+  entry.snat_addresses.clear();
+  apply(PutListener{at, entry});
+  EXPECT_EQ(read().listeners.at(at), entry);
+  EXPECT_EQ(plane->holds({PutListener{at, entry}}).value(), true);
 }
 
 // The ranges that packets of this address and protocol meet.

@@ -814,6 +814,38 @@ TEST_F(ControllerTest, ASnatAddressThatWasTakenAwayLeavesWhenNoConnectionHasItEv
   EXPECT_TRUE(is_answered_for()) << "it is used again";
 }
 
+TEST_F(ControllerTest, TheNodesSnatAddressesAreHeldAsTheirRolesSay) {
+  build();
+  const auto own = ip("10.0.0.31"), other = ip("10.0.0.32");
+  NodeSnat nodes{
+      .own = {own},
+      .addresses = {{own, {"lb1", SnatRole::owns}}, {other, {"lb2", SnatRole::succeeds}}}};
+  controller->set_node_snat(nodes);
+  EXPECT_FALSE(data_plane.state.vips.at(own).standby);
+  EXPECT_TRUE(data_plane.state.vips.at(other).standby);
+  EXPECT_EQ(controller->held_node_snat(), nodes.addresses);
+  EXPECT_THAT(controller->held_vips(),
+              testing::Optional(testing::Not(Contains(testing::Key(own)))));
+  for (const auto& [key, listener] : data_plane.state.listeners)
+    EXPECT_THAT(listener.snat_addresses, ElementsAre(own));
+  EXPECT_THAT(controller->repair_drift().value(), IsEmpty());
+
+  nodes.addresses[other].role = SnatRole::replaces;
+  controller->set_node_snat(nodes);
+  EXPECT_FALSE(data_plane.state.vips.at(other).standby);
+  data_plane.state.vips.erase(other);
+  EXPECT_THAT(controller->repair_drift().value(), testing::SizeIs(1));
+  EXPECT_TRUE(data_plane.state.vips.contains(other));
+
+  // The node has another address now, and connections the earlier one.
+  nodes.addresses.erase(other);
+  controller->set_node_snat(nodes);
+  EXPECT_TRUE(data_plane.state.vips.at(other).leaving);
+  EXPECT_THAT(controller->held_vips(), testing::Optional(Contains(testing::Key(other))));
+  for (int sweep = 0; sweep < 2; ++sweep) controller->note_leaving_sources({{other, 0}});
+  EXPECT_FALSE(data_plane.state.vips.contains(other));
+}
+
 TEST_F(ControllerTest, WhatPacketsDoNotMeetIsErrorUntilTheyDo) {
   build();
   controller->lose_data_plane({ErrorKind::not_found, "the pins are gone", "", 0});

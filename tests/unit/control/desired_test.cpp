@@ -21,7 +21,7 @@ class Changing {
   explicit Changing(unsigned seed) : random_(seed) {}
 
   void change() {
-    switch (random_() % 10) {
+    switch (random_() % 11) {
       case 0:
         return change_load_balancer(number(4));
       case 1:
@@ -46,12 +46,16 @@ class Changing {
         reduced[id(member, number(24))] = number(100);
         if (chance(50)) reduced.erase(reduced.begin());
         return;
+      case 9:
+        return change_node_snat();
       default:
         return change_member(number(24));
     }
   }
 
-  Knowledge known() const { return {health, suspects, overdue, starting, standby, reduced}; }
+  Knowledge known() const {
+    return {health, suspects, overdue, starting, standby, reduced, node_snat};
+  }
 
   model::Model model;
   model::HealthTable health;
@@ -60,10 +64,21 @@ class Changing {
   Starting starting;
   Reduced reduced;
   bool standby = false;
+  NodeSnat node_snat;
 
  private:
   enum Kind : std::uint8_t { load_balancer = 1, floating_ip, pool, listener, member };
 
+  // Some of the addresses are also VIPs of load balancers.
+  void change_node_snat() {
+    const auto address = ip(("10.0.0." + std::to_string(1 + number(6))).c_str());
+    auto& of_node = node_snat.addresses[address];
+    of_node = {"lb1", static_cast<SnatRole>(number(4))};
+    if (chance(30)) node_snat.addresses.erase(address);
+    node_snat.own.clear();
+    if (chance(50)) node_snat.own.push_back(address);
+    if (chance(50)) node_snat.own.push_back(ip("2001:db8::31"));
+  }
   unsigned number(unsigned below) { return random_() % below; }
   bool chance(unsigned percent) { return number(100) < percent; }
   static Uuid id(Kind kind, unsigned number) {
@@ -185,7 +200,7 @@ TEST(DesiredProperty, StaysWhatTheWholeModelGivesAndTellsAllThatChanged) {
       const auto changed = desired.follow(changing.model, changing.known());
       const auto whole =
           desired_state(changing.model, changing.health, changing.suspects, changing.overdue,
-                        changing.standby, changing.starting, changing.reduced);
+                        changing.standby, changing.starting, changing.reduced, changing.node_snat);
       ASSERT_EQ(desired.state(), whole) << "seed " << seed << ", step " << step;
       ASSERT_EQ(diff(part_of(whole, changed), part_of(before, changed)), diff(whole, before))
           << "seed " << seed << ", step " << step;

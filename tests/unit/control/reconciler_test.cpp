@@ -249,6 +249,45 @@ TEST_F(Reconciler, ASnatAddressThatIsTakenAwayStaysUntilNoConnectionHasIt) {
       << "its load balancer is deleted";
 }
 
+TEST_F(Reconciler, NodesSnatAddressesAreAnsweredForByOneNodeAndUsedWhereTheLoadBalancerHasNone) {
+  model.load_balancers.change(walkthrough.lb)->additional_vips = {
+      {ip("2001:db8::16"), std::nullopt}};
+  const ListenerKey v6{ip("2001:db8::16"), 80, model::Protocol::tcp};
+  const NodeSnat nodes{.own = {ip("10.0.0.31"), ip("2001:db8::31")},
+                       .addresses = {{ip("10.0.0.31"), {"lb1", SnatRole::owns}},
+                                     {ip("2001:db8::31"), {"lb1", SnatRole::owns}},
+                                     {ip("10.0.0.32"), {"lb2", SnatRole::succeeds}},
+                                     {ip("10.0.0.33"), {"lb3", SnatRole::replaces}},
+                                     {ip("10.0.0.16"), {"lb4", SnatRole::owns}}}};
+  const auto with_nodes = [&] {
+    return desired_state(model, health, {}, {}, true, {}, nobody_reduced, nodes);
+  };
+  const auto state = with_nodes();
+  EXPECT_FALSE(state.vips.at(ip("10.0.0.31")).standby)
+      << "its VIPs are, but the address is its own";
+  EXPECT_TRUE(state.vips.at(ip("10.0.0.32")).standby);
+  EXPECT_FALSE(state.vips.at(ip("10.0.0.33")).standby);
+  EXPECT_TRUE(state.vips.at(ip("10.0.0.33")).snat);
+  EXPECT_EQ(state.vips.at(ip("10.0.0.16")).load_balancer, walkthrough.lb) << "a VIP stays one";
+  EXPECT_THAT(state.listeners.at(port_80).snat_addresses, ElementsAre(ip("10.0.0.31")));
+  EXPECT_THAT(state.listeners.at(v6).snat_addresses, ElementsAre(ip("2001:db8::31")));
+
+  model.load_balancers.change(walkthrough.lb)->snat_addresses = {ip("10.0.0.18")};
+  EXPECT_THAT(with_nodes().listeners.at(port_80).snat_addresses, ElementsAre(ip("10.0.0.18")));
+  EXPECT_THAT(with_nodes().listeners.at(v6).snat_addresses, ElementsAre(ip("2001:db8::31")));
+}
+
+TEST_F(Reconciler, ANodesSnatAddressThatIsTakenAwayStaysUntilNoConnectionHasIt) {
+  const NodeSnat nodes{.own = {}, .addresses = {{ip("10.0.0.32"), {"lb2", SnatRole::replaces}}}};
+  const auto with = desired_state(model, health, {}, {}, false, {}, nobody_reduced, nodes);
+  const auto going = diff(desired(), with);
+  ASSERT_THAT(going, testing::SizeIs(1));
+  EXPECT_TRUE(std::get<PutVip>(going.front()).entry.leaving);
+  auto after = with;
+  apply_to(after, going.front());
+  EXPECT_THAT(for_leaving(after, true), IsEmpty()) << "it is none of the pair's";
+}
+
 TEST_F(Reconciler, ALoadBalancerThatTellsClientsDoesSoOnAllItsAddresses) {
   model.load_balancers.change(walkthrough.lb)->on_unmatched = model::RefusalMode::reset;
   walkthrough.add_floating_ip(model, "203.0.113.9");
