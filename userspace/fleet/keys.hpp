@@ -12,11 +12,16 @@
 //   PREFIXv1/questions/NODE, PREFIXv1/answers/NODE/OTHER
 //                                what it has asked the others, and what OTHER answers it
 //                                (inquiry.hpp), under the writer's lease
+//   PREFIXv1/snat_addresses/ADDRESS
+//                                {"node": NAME}: whose SNAT address it is (snat_claims.hpp); it
+//                                stays when the node dies, until the node is removed
 //   PREFIXv1/active/GROUP        the node that answers for the VIPs of a link (standby_group.hpp),
 //                                under a lease of its own
 #pragma once
 
 #include <string>
+
+#include "base/ip_address.hpp"
 
 namespace sluice::fleet {
 
@@ -36,7 +41,7 @@ struct Keys {
     return key.starts_with(nodes()) || key.starts_with(known_nodes()) ||
            key.starts_with(health()) || key.starts_with(features()) ||
            key.starts_with(questions()) || key.starts_with(active()) ||
-           key.starts_with(all() + "answers/");
+           key.starts_with(snat_addresses()) || key.starts_with(all() + "answers/");
   }
   std::string health() const { return all() + "health/"; }
   std::string features() const { return all() + "features/"; }
@@ -45,6 +50,10 @@ struct Keys {
   std::string answers_to(const std::string& node) const { return all() + "answers/" + node + "/"; }
   std::string answer_of(const std::string& asker, const std::string& node) const {
     return answers_to(asker) + node;
+  }
+  std::string snat_addresses() const { return all() + "snat_addresses/"; }
+  std::string snat_address(const IpAddress& address) const {
+    return snat_addresses() + address.to_string();
   }
   std::string active() const { return all() + "active/"; }
   std::string active_of(const std::string& group) const { return active() + group; }

@@ -70,7 +70,11 @@ Membership::Membership(Etcd& etcd, store::Writer& copy, const store::Contents& c
            .others = [this] { return other_nodes(); },
            .count = [this](const Question& question) { return count_here(question); },
            .after = [this](std::chrono::milliseconds wait,
-                           std::function<void()> then) { etcd_.after(wait, std::move(then)); }}) {
+                           std::function<void()> then) { etcd_.after(wait, std::move(then)); }}),
+      snat_claims_(
+          etcd,
+          {.keys = settings_.keys, .node = settings_.node, .addresses = settings_.snat_addresses},
+          event_) {
   if (settings_.standby_group.empty()) return;
   group_.emplace(etcd, StandbyGroup::Settings{.keys = settings_.keys,
                                               .group = settings_.standby_group,
@@ -150,6 +154,7 @@ void Membership::on_nodes_change(std::function<void()> changed) {
 
 void Membership::nodes_may_be_others() {
   is_judged_ = false;
+  if (is_following()) snat_claims_.follow(roster_.snat_addresses());
   std::set<std::string> spreading;
   if (writer_.standing() == Standing::following) {
     if (settings_.spread) spreading.insert(settings_.node);
@@ -231,6 +236,9 @@ void Membership::remove_node(const std::string& name, std::function<void(Result<
                           .puts = {},
                           .removals = {keys.known_nodes() + name, keys.commit_of(name)},
                           .read_otherwise = {}};
+  for (const auto& [address, owner] : roster_.snat_addresses()) {
+    if (owner == name) transaction.removals.push_back(keys.snat_address(address));
+  }
   etcd_.transact(std::move(transaction), [lives, done = std::move(done)](
                                              const Answer<TransactionReply>& answer) {
     if (!answer) return done(tl::unexpected(unavailable("remove a node: " + answer.error().text)));
@@ -250,7 +258,8 @@ void Membership::show() {
                   .errors_count = 0,
                   .announcing = announcing(),
                   .peer = settings_.peer,
-                  .spreads = settings_.spread};
+                  .spreads = settings_.spread,
+                  .succeeds = true};
   // Before it has read etcd's state, it has applied another one.
   if (writer_.standing() != Standing::following) entry.applied = 0;
   add_errors(entry, model.load_balancers);

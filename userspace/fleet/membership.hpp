@@ -18,6 +18,7 @@
 #include "fleet/inquiry.hpp"
 #include "fleet/presence.hpp"
 #include "fleet/roster.hpp"
+#include "fleet/snat_claims.hpp"
 #include "fleet/standby_group.hpp"
 
 namespace sluice::fleet {
@@ -32,7 +33,8 @@ class Membership final : public control::Fleet {
     bool spread = false;  // this node leaves members to other nodes that do so, too
     // The nodes of one link of which one answers for the VIPs; empty: this node always does.
     std::string standby_group = {};
-    bool was_active = false;  // in that group, before this process
+    bool was_active = false;                     // in that group, before this process
+    std::vector<IpAddress> snat_addresses = {};  // that this node should have
   };
   // Gets a line for the log.
   using Event = std::function<void(Tone, const std::string&)>;
@@ -59,6 +61,10 @@ class Membership final : public control::Fleet {
   // for it.
   bool is_served_elsewhere(const model::LoadBalancer& object) const;
   const Roster& roster() const { return roster_; }
+  // Says whether what is known of the other nodes is up to date.
+  bool is_following() const { return writer_.standing() == Standing::following; }
+  // Whose SNAT addresses are whose.
+  const SnatClaims& snat_claims() const { return snat_claims_; }
   const std::string& node() const { return settings_.node; }
   // Says whether this node probes the member. Others may become its own when the live nodes change.
   bool probes(const Uuid& member) const;
@@ -113,6 +119,7 @@ class Membership final : public control::Fleet {
   Features features_;
   Presence presence_;
   Inquiry inquiry_;
+  SnatClaims snat_claims_;
   std::optional<StandbyGroup> group_;
   StandbyGroup::Callbacks standby_;
   bool health_is_due_ = false;                                // it will be told soon

@@ -24,7 +24,8 @@ std::string NodeEntry::text() const {
                                       {"announced_ipv4_vips", announcing.ipv4},
                                       {"announced_ipv6_vips", announcing.ipv6},
                                       {"peer", peer},
-                                      {"probe", spreads ? "spread" : "every"}});
+                                      {"probe", spreads ? "spread" : "every"},
+                                      {"succeeds", succeeds}});
 }
 
 std::optional<NodeEntry> NodeEntry::parse(const std::string& text) {
@@ -40,6 +41,10 @@ std::optional<NodeEntry> NodeEntry::parse(const std::string& text) {
     const auto* found = object.if_contains(name);
     return found && found->is_int64() ? static_cast<std::uint64_t>(found->get_int64()) : 0;
   };
+  const auto truth_at = [&](std::string_view name) {
+    const auto* found = object.if_contains(name);
+    return found && found->is_bool() && found->get_bool();
+  };
   NodeEntry entry{text_at("name"),
                   text_at("instance"),
                   text_at("version"),
@@ -49,7 +54,8 @@ std::optional<NodeEntry> NodeEntry::parse(const std::string& text) {
                   {text_at("announcing"), text_at("announcing_reason"),
                    number_at("announced_ipv4_vips"), number_at("announced_ipv6_vips")},
                   text_at("peer"),
-                  text_at("probe") == "spread"};
+                  text_at("probe") == "spread",
+                  truth_at("succeeds")};
   if (const auto* errors = object.if_contains("errors"); errors && errors->is_object()) {
     for (const auto& [id, why] : errors->get_object()) {
       const auto uuid = parse_uuid(id);
@@ -59,14 +65,37 @@ std::optional<NodeEntry> NodeEntry::parse(const std::string& text) {
   return entry;
 }
 
+std::string snat_claim_of(const std::string& node) {
+  return json::serialize(json::object{{"node", node}});
+}
+
+std::string claimant_in(const std::string& claim) {
+  boost::system::error_code error;
+  const auto read = json::parse(claim, error);
+  const auto* object = error ? nullptr : read.if_object();
+  const auto* node = object ? object->if_contains("node") : nullptr;
+  return node && node->is_string() ? std::string(node->get_string()) : std::string();
+}
+
 void Roster::reset(std::int64_t revision, const std::vector<KeyValue>& all) {
   revision_ = revision;
   nodes_.clear();
   known_.clear();
+  snat_addresses_.clear();
   for (const auto& [key, value, modified] : all) take(key, value);
 }
 
+// nullopt: the key is not that of a SNAT address.
+std::optional<IpAddress> Roster::snat_address_in(const std::string& key) const {
+  const auto prefix = keys_.snat_addresses();
+  if (!key.starts_with(prefix)) return std::nullopt;
+  const auto address = parse_ip_address(key.substr(prefix.size()));
+  return address ? std::optional(*address) : std::nullopt;
+}
+
 void Roster::take(const std::string& key, const std::string& value) {
+  if (const auto address = snat_address_in(key))
+    snat_addresses_.insert_or_assign(*address, claimant_in(value));
   if (key.starts_with(keys_.known_nodes())) known_.insert(key.substr(keys_.known_nodes().size()));
   if (!key.starts_with(keys_.nodes())) return;
   auto entry = NodeEntry::parse(value);
@@ -75,6 +104,7 @@ void Roster::take(const std::string& key, const std::string& value) {
 }
 
 void Roster::drop(const std::string& key) {
+  if (const auto address = snat_address_in(key)) snat_addresses_.erase(*address);
   if (key.starts_with(keys_.known_nodes())) known_.erase(key.substr(keys_.known_nodes().size()));
   if (key.starts_with(keys_.nodes())) nodes_.erase(key.substr(keys_.nodes().size()));
 }

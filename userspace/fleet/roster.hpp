@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "base/ip_address.hpp"
 #include "base/uuid.hpp"
 #include "control/fleet.hpp"
 #include "fleet/etcd.hpp"
@@ -26,11 +27,18 @@ struct NodeEntry {
   control::Announcing announcing = {};
   std::string peer = {};  // where it hears of others' connections, "10.0.0.1:9877"; empty: nowhere
   bool spreads = false;   // it leaves members to other nodes that do so, too (spread.hpp)
+  // It takes the place of nodes that are gone (succession.hpp). Older versions don't.
+  bool succeeds = false;
 
   std::string text() const;
   static std::optional<NodeEntry> parse(const std::string& text);
   bool operator==(const NodeEntry&) const = default;
 };
+
+// What a node writes under the key of its SNAT address, and whose the address is by what is there;
+// empty: it can't be read.
+std::string snat_claim_of(const std::string& node);
+std::string claimant_in(const std::string& claim);
 
 // A node tells of so many errors.
 constexpr std::size_t most_errors = 50;
@@ -43,7 +51,10 @@ class Roster {
   void reset(std::int64_t revision, const std::vector<KeyValue>& all);
   void follow(const std::vector<Change>& changes);
 
+  bool is_read() const { return revision_ != 0; }
   const std::map<std::string, NodeEntry>& nodes() const { return nodes_; }
+  // The nodes by their SNAT addresses.
+  const std::map<IpAddress, std::string>& snat_addresses() const { return snat_addresses_; }
   // The nodes that have been here, and are gone.
   std::vector<std::string> gone() const;
   // Whether all others have applied this generation.
@@ -52,6 +63,7 @@ class Roster {
   std::string error_of(const Uuid& object, const std::string& but) const;
 
  private:
+  std::optional<IpAddress> snat_address_in(const std::string& key) const;
   void take(const std::string& key, const std::string& value);
   void drop(const std::string& key);
 
@@ -59,6 +71,7 @@ class Roster {
   std::int64_t revision_ = 0;  // of the last reading
   std::map<std::string, NodeEntry> nodes_;
   std::set<std::string> known_;
+  std::map<IpAddress, std::string> snat_addresses_;
 };
 
 }  // namespace sluice::fleet
