@@ -53,12 +53,18 @@ std::optional<std::string> AddressHolders::known(const IpAddress& address) {
       if (subnet.gateway == address) return "the gateway of subnet " + subnet.name;
     }
   }
+  const auto& of_nodes = controller_.node_snat().addresses;
+  if (const auto found = of_nodes.find(address); found != of_nodes.end())
+    return "the SNAT address of node " + found->second.node;
   return std::nullopt;
 }
 
 bool AddressHolders::may_ask(const IpAddress& address) {
   // The node whose standby we are has the same VIPs, and answers for them.
-  if (controller_.is_standby()) return false;
+  return !controller_.is_standby() && is_on_link(address);
+}
+
+bool AddressHolders::is_on_link(const IpAddress& address) {
   look();
   return !network::questions(host_, attached_, address).empty();
 }

@@ -21,6 +21,8 @@ class AddressHolders : public api::AddressHolders {
   std::optional<std::string> own(const IpAddress& address) override;
   std::optional<std::string> known(const IpAddress& address) override;
   bool may_ask(const IpAddress& address) override;
+  // Says whether it belongs to a network of an attached NIC, whose hosts can be asked.
+  bool is_on_link(const IpAddress& address);
   void ask(const std::vector<IpAddress>& addresses, std::function<void(Answers)> done) override;
 
  private:

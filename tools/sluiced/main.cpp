@@ -48,6 +48,7 @@
 #include "privileges.hpp"
 #include "recording.hpp"
 #include "service_manager.hpp"
+#include "snat_keeper.hpp"
 #include "store/sqlite_store.hpp"
 #include "store/writer.hpp"
 #include "test_hook.hpp"
@@ -308,6 +309,10 @@ Result<void> announce(std::optional<control::VipRoutes>& vip_routes, boost::asio
               [membership](const model::LoadBalancer& object) {
                 return membership && membership->is_served_elsewhere(object);
               },
+          .forbids =
+              [membership] {
+                return membership ? membership->snat_claims().refusal() : std::string();
+              },
           .lacks = std::move(lacks)});
   if (membership) membership->on_nodes_change([&vip_routes] { vip_routes->others_changed(); });
   return {};
@@ -338,7 +343,8 @@ void join(std::optional<fleet::EtcdClient>& etcd, std::optional<fleet::Membershi
           .accept_older_state = options.accept_older_state,
           .spread = options.spread_probes,
           .standby_group = options.standby_group,
-          .was_active = !options.standby_group.empty() && answers_for_vips(data_plane)},
+          .was_active = !options.standby_group.empty() && answers_for_vips(data_plane),
+          .snat_addresses = options.snat_addresses},
       [](fleet::Tone tone, const std::string& line) {
         spdlog::log(tone == fleet::Tone::news ? spdlog::level::info : spdlog::level::warn,
                     "fleet: {}", line);
@@ -373,6 +379,7 @@ void declare_checks(control::Controller& controller, const Options& options) {
 
 Result<void> run(const Options& options) {
   if (auto permitted = require_privileges(); !permitted) return permitted;
+  if (auto usable = check_snat_addresses(options); !usable) return usable;
   // The helper is forked first: it has nothing open, one thread and all privileges.
   const auto check_helper = start_checks(options.checks);
   if (!check_helper) return tl::unexpected(check_helper.error());
@@ -422,7 +429,8 @@ Result<void> run(const Options& options) {
   auto started = control::Controller::start(
       std::move(*stored), shared_or_own, **data_plane,
       options.accept_older_state ? Age::accept_older : Age::check,
-      (*vrrp_fifo && !(*vrrp_fifo)->is_active()) || (membership && !membership->is_active()));
+      (*vrrp_fifo && !(*vrrp_fifo)->is_active()) || (membership && !membership->is_active()),
+      node_snat_at_start(**data_plane, options));
   if (!started) return fail(std::move(started.error()), options.state_directory.string());
   const auto controller = std::move(*started);
   controller->work_in_slices(post, longest_slice);
@@ -506,6 +514,21 @@ Result<void> run(const Options& options) {
          .ask_link = [&](auto answered) { ask_for_another(holders, *controller, answered); }});
     membership->start(
         *controller, [&] { return vip_routes ? vip_routes->announcing() : control::Announcing{}; });
+  }
+  std::optional<SnatKeeper> snat_keeper;
+  if (membership) {
+    snat_keeper.emplace(
+        loop, *controller, *membership, *peering, holders,
+        SnatKeeper::Callbacks{
+            .lacks = lacks,
+            .announcing =
+                [&] { return vip_routes ? vip_routes->announcing() : control::Announcing{}; },
+            .announce_again = [&] { follower.announce_again(); },
+            .note =
+                [&](std::string what) {
+                  events.add(api::about_member("attachment", std::move(what), nullptr));
+                }});
+    membership->on_nodes_change([&] { snat_keeper->look(); });
   }
   TestHook hook(loop, *controller, options.test_hook);
   Maintenance maintenance(loop, *controller, events, [&] {

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ostream.h>
 
+#include <algorithm>
 #include <boost/asio/ip/host_name.hpp>
 #include <boost/program_options.hpp>
 #include <charconv>
@@ -17,6 +18,7 @@
 #include "kernel/pins.hpp"
 #include "kernel/program.hpp"
 #include "model/limits.hpp"
+#include "model/vips.hpp"
 #include "peers/channel.hpp"
 
 namespace sluice::daemon {
@@ -76,6 +78,9 @@ po::options_description settings() {
       ("tunnel-source", po::value<Texts>()->composing()->value_name("PREFIX"),
        "spread the outer source addresses of ipip tunnels over this network, so that members' NICs "
        "use all their queues (one of each IP version; IPv4 /8 to /30, IPv6 /64 to /126)")  //
+      ("snat-address", po::value<Texts>()->composing()->value_name("ADDRESS"),
+       "with fullnat, members see this address as the source of this node's connections, and not "
+       "the VIP; no other node has it. May be given many times, for both IP versions")  //
       ("interface", po::value<Texts>()->multitoken()->composing()->value_name("IF..."),
        "attach to these NICs, unless that is done already")  //
       ("node", po::value<Text>()->default_value("", "the host name")->value_name("NAME"),
@@ -190,6 +195,7 @@ void print_help() {
       "  sluiced --records-file /var/log/sluice/records/connections.json --records-collector "
       "192.0.2.1:4739\n"
       "  sluiced --cluster https://10.0.0.1:2379,https://10.0.0.2:2379,https://10.0.0.3:2379\n"
+      "  sluiced --cluster http://10.0.0.1:2379 --announce-routes --snat-address 10.0.1.31\n"
       "  sluiced --state-dir ./state --socket ./api.sock --log-level debug\n",
       list.str());
 }
@@ -421,6 +427,28 @@ std::optional<ExitCode> read_tunnel_sources(const po::variables_map& values, Opt
   return std::nullopt;
 }
 
+// Reads --snat-address. Returns what is wrong with it; empty: nothing.
+std::string read_snat_addresses(const po::variables_map& values, std::vector<IpAddress>& read) {
+  if (!values.count("snat-address")) return {};
+  for (const auto& text : values["snat-address"].as<Texts>()) {
+    const auto address = parse_ip_address(text);
+    if (!address)
+      return fmt::format("--snat-address '{}' is not an address (10.0.0.31, 2001:db8::31)", text);
+    if (!model::is_host_address(*address))
+      return fmt::format("--snat-address '{}' is no unicast address", text);
+    if (std::ranges::count(read, *address) != 0)
+      return fmt::format("--snat-address names {} twice", address->to_string());
+    read.push_back(*address);
+  }
+  for (const bool ipv6 : {false, true}) {
+    const auto count = std::ranges::count(read, ipv6, [](const auto& one) { return one.is_v6(); });
+    if (static_cast<std::size_t>(count) > model::max_snat_addresses)
+      return fmt::format("--snat-address: at most {} of an IP version are taken",
+                         model::max_snat_addresses);
+  }
+  return {};
+}
+
 // Returns what is wrong with the options for checks; empty: nothing.
 std::string read_checks(const po::variables_map& values, CheckOptions& checks) {
   checks.user = values["check-user"].as<Text>();
@@ -462,6 +490,9 @@ std::variant<Options, ExitCode> to_options(const po::variables_map& values) {
   options.hash_key_file = values["hash-key-file"].as<Text>();
   if (options.hash_key_file.empty()) options.hash_key_file = options.state_directory / "hash-key";
   if (const auto exit_code = read_tunnel_sources(values, options)) return *exit_code;
+  if (const auto complaint = read_snat_addresses(values, options.snat_addresses);
+      !complaint.empty())
+    return wrong(complaint);
   if (values.count("interface")) options.interfaces = values["interface"].as<Texts>();
   options.node = values["node"].as<Text>();
   if (options.node.empty()) options.node = boost::asio::ip::host_name();

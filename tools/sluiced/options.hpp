@@ -61,6 +61,7 @@ struct Options {
   std::string project_id;    // the default for requests that name none
   std::filesystem::path hash_key_file;
   std::vector<IpNetwork> tunnel_sources;  // at most one of each IP version
+  std::vector<IpAddress> snat_addresses;  // of this node
   std::filesystem::path test_hook;        // empty: none
   std::optional<std::uint32_t> flows;     // unset: what is pinned, or the default
   std::vector<std::string> interfaces;

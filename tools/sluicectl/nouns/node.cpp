@@ -16,7 +16,8 @@ const Resource& node_resource() {
       .path = "/v1/nodes",
       .command = "node",
       .rows = {"name", "state", "announced_ipv4_vips", "announced_ipv6_vips", "connections"},
-      .optional_rows = {"reason", "seconds_until_withdrawal"}};
+      .optional_rows = {"reason", "seconds_until_withdrawal", "snat_addresses",
+                        "replaced_snat_addresses"}};
   return resource;
 }
 

@@ -68,6 +68,19 @@ void add_announcing(json::object& node, const control::Announcing& announcing, b
   node["announced_ipv6_vips"] = announcing.ipv6;
 }
 
+// Adds whose place in front of the members the node has: its own SNAT addresses, and those of nodes
+// that are gone, for which this one answers.
+void add_snat_addresses(json::object& node, const Call& call, const std::string& name) {
+  json::array own, replaced;
+  for (const auto& [address, of_node] : call.context.controller.node_snat().addresses) {
+    if (of_node.node == name) own.emplace_back(address.to_string());
+    if (of_node.role == control::SnatRole::replaces) replaced.emplace_back(address.to_string());
+  }
+  node["snat_addresses"] = std::move(own);
+  node["replaced_snat_addresses"] =
+      name == call.context.node ? json::value(std::move(replaced)) : json::value(nullptr);
+}
+
 json::object render_this_node(const Call& call) {
   const auto& context = call.context;
   const auto* routes = context.vip_routes;
@@ -78,12 +91,13 @@ json::object render_this_node(const Call& call) {
   if (const auto left = routes ? routes->until_withdrawn() : std::nullopt)
     node["seconds_until_withdrawal"] = std::chrono::ceil<std::chrono::seconds>(*left).count();
   node["connections"] = connections_of(context.controller.data_plane());
+  add_snat_addresses(node, call, context.node);
   return node;
 }
 
 // What another node has told, or that it is gone.
-json::object render_other_node(const control::NodeState* live, const std::string& name,
-                               bool drained) {
+json::object render_other_node(const Call& call, const control::NodeState* live,
+                               const std::string& name, bool drained) {
   json::object node{{"name", name}};
   if (live) {
     add_announcing(node, live->announcing, drained);
@@ -93,6 +107,7 @@ json::object render_other_node(const control::NodeState* live, const std::string
   }
   node["seconds_until_withdrawal"] = nullptr;
   node["connections"] = nullptr;
+  add_snat_addresses(node, call, name);
   return node;
 }
 
@@ -119,8 +134,8 @@ Result<Reply> shown(const Call& call, const std::string& name) {
   const auto fleet = fleet_of(call);
   if (!is_known(call, fleet, name)) return unknown_node(fleet, name);
   const bool drained = call.context.controller.model().drained_nodes.contains(name);
-  return Reply{200,
-               json::object{{"node", render_other_node(find_node(fleet, name), name, drained)}}};
+  return Reply{
+      200, json::object{{"node", render_other_node(call, find_node(fleet, name), name, drained)}}};
 }
 
 // A node that answers for its VIPs in any case has nothing to hand over. One that is gone is
