@@ -13,9 +13,8 @@ import support
 from fleet_lab import NODES, FleetLab, missing
 from support import HERE, PATIENCE, PYTHON, program, wait_for
 
-MODES = ("dsr", "ipip", "gue", "dnat")
+MODES = ("dsr", "ipip", "gue", "dnat", "fullnat")
 LIMITS = {
-    "fullnat behind a router that spreads": "members answer to the VIP, so the answer to a SYN comes to any node",
     "UDP in fragments, where the router sends a datagram's first one by its ports and the others by addresses (modulo)":
         "a node that has not had the first one knows no ports (fragment_without_first)",
     "connections without a packet between their node's death or reboot and its return": "nobody carries them meanwhile, so nobody tells"
@@ -29,6 +28,7 @@ MONITOR = {"delay": 4, "timeout": 2, "max_retries": 1, "max_retries_down": 10}  
 FAMILIES = (4, 6)
 PER_SECOND = 150  # exchanges of all sessions, so that the client and members wait more than they work
 SHARES = {"TCP": 0.5, "UDP": 0.2, "SCTP": 0.2, "NOTE": 0.1}  # of the sessions
+SNAT_PREFIXES = ("198.51.100.20", "2001:db8:f::20")  # of the nodes' own addresses, in fullnat; the node's number follows
 FIRST_MARK = 1  # of the nodes, in the members' routing
 
 
@@ -37,7 +37,7 @@ def is_of_one_way(name):
 
 
 def vip_of(mode, family):
-    number = 20 + ("dsr", "ipip", "gue", "dnat", "fullnat").index(mode)
+    number = 20 + MODES.index(mode)
     return f"198.51.100.{number}" if family == 4 else f"2001:db8:f::{number}"
 
 
@@ -56,12 +56,19 @@ class MatrixLab(FleetLab):
     # ---- set-up ----
 
     def start_node(self, host, *options, binary=None):
-        super().start_node(host, "--peer-key-file", self.key, "--peer-listen", NODES[host], *options, binary=binary)
+        number = host.removeprefix("lb")
+        sources = [word for prefix in SNAT_PREFIXES for word in ("--snat-address", prefix + number)]
+        super().start_node(host, "--peer-key-file", self.key, "--peer-listen", NODES[host], *sources, *options, binary=binary)
 
     def make_services(self):
         """Starts members, and makes a load balancer of each mode and IP version with a listener of each protocol."""
         for member in (1, 2):
             self._prepare_member(f"member{member}")
+        # What members send to the nodes' addresses goes back to their own link, which the router would tell them.
+        for host, device in (("router", "lan"), ("member1", "eth0"), ("member2", "eth0")):
+            self.run(host, "sysctl", "-qw", *(f"net.{family}.conf.{each}.accept_redirects=0" for family in ("ipv4", "ipv6")
+                                              for each in ("all", device)),
+                     "net.ipv4.conf.all.send_redirects=0", f"net.ipv4.conf.{device}.send_redirects=0")
         manifest = self.directory / "services.yaml"
         manifest.write_text(json.dumps({"loadbalancers": [self._load_balancer(mode, family) for mode in self.modes
                                                           for family in FAMILIES]}))
