@@ -252,6 +252,12 @@ class ReplicasOverMaps : public Replicas {
 
   Result<void> tell_changes(bool on) override { return fleet_.map.put(SLUICE_FLEET_TELLS, on); }
 
+  Result<bool> tells() override {
+    const auto told = fleet_.map.lookup(SLUICE_FLEET_TELLS);
+    if (!told) return tl::unexpected(told.error());
+    return told->value_or(0) != 0;
+  }
+
   Result<std::vector<FlowChange>> take(std::size_t limit) override {
     objects_.forget();
     limit_ = limit;

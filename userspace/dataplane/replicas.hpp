@@ -45,6 +45,8 @@ class Replicas {
   // Turns telling on or off; off is the default and costs the data plane nothing. It stays on in
   // the maps when this object is gone.
   virtual Result<void> tell_changes(bool on) = 0;
+  // Says whether it is on. Off, although this node has peers: the maps are new.
+  virtual Result<bool> tells() = 0;
   // The changes since the last call, oldest first, at most about `limit` (0: none). Replicas' own
   // changes are not among them, nor connections of pools that hash and whose members answer
   // directly: any node finds their member without being told.

@@ -15,7 +15,7 @@ enum Part : std::uint8_t { hello = 1, status = 2, acknowledgement = 3, batch = 4
 
 constexpr std::size_t part_head = 4;    // type, zero, length
 constexpr std::size_t batch_head = 16;  // stream, sequence, family, record size, ids, zero
-constexpr std::uint8_t status_walking = 1;
+constexpr std::uint8_t status_walking = 1, status_table_new = 2;
 constexpr std::size_t most_ids = 255;
 
 // A record without its addresses: ports, idle times, event, protocol, phase, flags, places of ids.
@@ -95,7 +95,9 @@ bool read_status(Cursor part, Body& body) {
   Status read;
   read.stream = part.number<std::uint32_t>();
   read.next = part.number<std::uint64_t>();
-  read.is_walking = (part.number<std::uint8_t>() & status_walking) != 0;
+  const auto flags = part.number<std::uint8_t>();
+  read.is_walking = (flags & status_walking) != 0;
+  read.is_table_new = (flags & status_table_new) != 0;
   body.status = read;
   return part.is_good();
 }
@@ -224,7 +226,9 @@ void append(Bytes& body, const Status& value) {
   const auto at = begin_part(body, status);
   put(body, value.stream);
   put(body, value.next);
-  put<std::uint8_t>(body, value.is_walking ? status_walking : 0);
+  unsigned flags = value.is_walking ? status_walking : 0;
+  if (value.is_table_new) flags |= status_table_new;
+  put(body, static_cast<std::uint8_t>(flags));
   finish_part(body, at);
 }
 

@@ -5,7 +5,8 @@
 // of a part, and of a record, is skipped too. All numbers are in network byte order.
 //
 //   hello            the sender's name
-//   status           what it has sent: stream, next sequence, whether the resynchronisation lasts
+//   status           what it has sent: stream, next sequence, whether the resynchronisation lasts,
+//                    whether its tables are new
 //   acknowledgement  what it has got: stream, next sequence, how often it wants everything anew,
 //                    and the ranges that are missing
 //   batch            stream, sequence, family, size of a record, ids, records. A record names
@@ -41,6 +42,8 @@ struct Status {
   std::uint32_t stream = 0;
   std::uint64_t next = 0;   // the sequence of the batch that comes next
   bool is_walking = false;  // what it had before the stream began is still being sent
+  // Its tables have told nobody before this process: they were made anew, by a reboot for example.
+  bool is_table_new = false;
   bool operator==(const Status&) const = default;
 };
 

@@ -62,6 +62,8 @@ void Exchange::use(dataplane::Replicas* replicas, std::size_t share) {
     peer.wants_everything = true;
   }
   if (!replicas_) return;
+  const auto tells = replicas_->tells();
+  is_table_new_ = tells && !*tells;
   note_fault(replicas_->tell_changes(true));
   if (const auto lost = replicas_->lost()) lost_ = *lost;
 }
@@ -89,6 +91,7 @@ void Exchange::routes_changed() {
 
 void Exchange::know(model::Model model) {
   model_ = std::move(model);
+  intake_.hurry();
   for (auto& [address, peer] : peers_) {
     const auto& refused = peer.holdings->refused;
     const auto homeless = refused[SLUICE_PUT_NO_LISTENER] + refused[SLUICE_PUT_NO_MEMBER];
@@ -96,18 +99,22 @@ void Exchange::know(model::Model model) {
   }
 }
 
-void Exchange::receive(const Address& from, View datagram, Time now) {
+bool Exchange::receive(const Address& from, View datagram, Time now) {
   const auto found = peers_.find(from);
   if (found == peers_.end()) {
     ++strangers_;
-    return;
+    return false;
   }
   auto& peer = found->second;
   auto opened = peer.session.open(datagram);
-  if (!opened) return refuse(from, peer, opened.error(), now);
+  if (!opened) {
+    refuse(from, peer, opened.error(), now);
+    return false;
+  }
   if (opened->is_new) begin_session(from, peer);
   ++peer.received_datagrams;
   hear(from, peer, opened->body, now);
+  return true;
 }
 
 void Exchange::refuse(const Address& address, Peer& peer, Refusal why, Time now) {
@@ -136,6 +143,8 @@ void Exchange::begin_session(const Address& address, Peer& peer) {
   peer.stream = 0;
   peer.wanted = 0;
   peer.wants_everything = true;
+  peer.was_asked = false;
+  ++peer.holdings->round;
   if (std::exchange(peer.is_silent, false)) is_grace_due_ = true;
 }
 
@@ -151,24 +160,35 @@ void Exchange::hear(const Address& address, Peer& peer, Body& body, Time now) {
     peer.outgoing.acknowledged(*told);
   }
   for (auto& batch : body.batches) take(peer, batch);
-  if (!body.status) return;
-  peer.incoming.heard(*body.status);
-  follow_stream(peer);
+  if (body.status) hear_status(peer, *body.status);
 }
 
-// With another stream the peer tells everything anew, so what it doesn't tell has ended.
-void Exchange::follow_stream(Peer& peer) {
-  if (peer.incoming.stream() != std::exchange(peer.stream, peer.incoming.stream())) {
-    ++peer.holdings->round;
-    peer.is_swept = false;
-  }
+// A peer whose tables are new knows nothing of what it told before: that has not ended, but goes
+// through another node by now, or will as soon as it has packets.
+void Exchange::hear_status(Peer& peer, const Status& status) {
+  peer.incoming.heard(status);
+  begin_round(peer);
+  if (!std::exchange(peer.was_asked, true) && status.is_table_new)
+    peer.holdings->connections.take_others(peer.holdings->round);
+  sweep(peer);
+}
+
+// With another stream the peer tells everything anew.
+void Exchange::begin_round(Peer& peer) {
+  if (peer.incoming.stream() == std::exchange(peer.stream, peer.incoming.stream())) return;
+  ++peer.holdings->round;
+  peer.is_swept = false;
+}
+
+// What it has not told when it is through has ended.
+void Exchange::sweep(Peer& peer) {
   if (!peer.incoming.is_complete() || peer.incoming.misses_any()) return;
   if (!std::exchange(peer.is_swept, true)) intake_.sweep(*peer.holdings);
 }
 
 void Exchange::take(Peer& peer, Batch& batch) {
   if (peer.incoming.take(batch.stream, batch.sequence) != Incoming::Verdict::fresh) return;
-  follow_stream(peer);
+  begin_round(peer);
   peer.has_news = true;
   peer.received += batch.changes.size();
   for (auto& change : batch.changes) {
@@ -179,6 +199,7 @@ void Exchange::take(Peer& peer, Batch& batch) {
                                 change.event == dataplane::FlowEvent::ends, batch.sequence))
       intake_.add(peer.holdings, change);
   }
+  sweep(peer);
 }
 
 void Exchange::settle(Time now) {
@@ -327,7 +348,9 @@ void Exchange::tell_standing(const Address& address, Peer& peer, Time now) {
   peer.has_news = false;
   auto body = begin_body(peer.session.to());
   append_hello(body, settings_.name);
-  append(body, peer.outgoing.status());
+  auto status = peer.outgoing.status();
+  status.is_table_new = is_table_new_;
+  append(body, status);
   append(body, peer.incoming.acknowledgement());
   send(address, peer, body);
 }

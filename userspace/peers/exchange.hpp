@@ -53,7 +53,8 @@ class Exchange {
   // asked for again.
   void know(model::Model model);
 
-  void receive(const Address& from, View datagram, Time now);
+  // Says whether the datagram was one of the peer's present session, and new.
+  bool receive(const Address& from, View datagram, Time now);
   // Carries out what has come. To be called when there is nothing more to receive at present.
   void settle(Time now);
   void tick(Time now);
@@ -71,6 +72,7 @@ class Exchange {
     std::shared_ptr<Holdings> holdings;
     std::uint32_t stream = 0;  // of the present round
     bool is_swept = true;
+    bool was_asked = false;  // whether its tables are new
     std::string name;
     bool is_configured = true;
     bool is_silent = true;
@@ -89,7 +91,9 @@ class Exchange {
   void begin_session(const Address& address, Peer& peer);
   void hear(const Address& address, Peer& peer, Body& body, Time now);
   void take(Peer& peer, Batch& batch);
-  void follow_stream(Peer& peer);
+  void begin_round(Peer& peer);
+  void sweep(Peer& peer);
+  void hear_status(Peer& peer, const Status& status);
   void send(const Address& address, Peer& peer, View body);
   void look_for_silence(Time now);
   void read_changes();
@@ -111,6 +115,7 @@ class Exchange {
   model::Model model_;
   std::map<Address, Peer> peers_;
   Intake intake_;
+  bool is_table_new_ = false;
   bool is_grace_due_ = false;
   bool is_walking_ = false;
   std::uint64_t cursor_ = 0;

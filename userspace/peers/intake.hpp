@@ -47,6 +47,8 @@ class Intake {
   // Ends the replicas that the peer has not told in this round, which is over: they have ended
   // while this node didn't hear of it. Those that another peer has told of live there.
   void sweep(Holdings& holdings);
+  // Has what waits tried at once: the listeners and members are others.
+  void hurry();
   // Drops what was not carried out, for another data plane.
   void forget();
   std::size_t waiting() const { return later_.size(); }
@@ -57,10 +59,13 @@ class Intake {
   static constexpr unsigned most_tries = 7;
   static constexpr std::size_t most_waiting = 65536;
 
-  struct Pending {
-    std::shared_ptr<Holdings> from;
-    sluice_flow_image image;
+  struct Teller {
+    std::shared_ptr<Holdings> peer;
     std::uint32_t round;
+  };
+  struct Pending {
+    sluice_flow_image image;
+    std::vector<Teller> tellers;  // the latest first
     unsigned tries = 0;
     Time due = {};
   };
@@ -68,12 +73,14 @@ class Intake {
 
   bool is_held(const sluice_flow_image& image) const;
   void collect_due(Time now);
-  bool may_have(const Pending& pending) const;
+  void begin(const std::shared_ptr<Holdings>& from, const sluice_flow_image& image);
+  void end(const std::shared_ptr<Holdings>& from, const sluice_flow_image& image);
+  std::vector<PendingByHash::node_type> collect_puts();
   void settle(std::uint64_t hash, Pending pending, Time now);
 
   std::uint64_t seed_;
   std::size_t share_ = 0;
-  std::vector<std::shared_ptr<Holdings>> holdings_;
+  std::vector<std::weak_ptr<Holdings>> holdings_;  // of the present peers
   PendingByHash puts_;
   std::unordered_map<std::uint64_t, sluice_flow_image> ends_;
   PendingByHash later_;

@@ -273,6 +273,24 @@ TEST(Exchange, WhatEndedUnheardIsEnded) {
   EXPECT_TRUE(lab.holds_all("b", "a"));
 }
 
+// Whoever reboots knows nothing of its connections, which wait for packets elsewhere: that is no
+// end.
+TEST(Exchange, ANodeThatComesBackWithNewTablesEndsNothing) {
+  Lab lab(3);
+  lab.add("a");
+  lab.add("b");
+  for (std::uint16_t i = 0; i < 100; ++i) lab["a"].replicas->begin(connection(i));
+  ASSERT_TRUE(lab.run_until([&] { return lab.all_follow() && lab.holds_all("b", "a"); }));
+  lab["a"].exchange.reset();
+  lab["a"].replicas = std::make_unique<FakeReplicas>();
+  lab.start("a");
+  lab["a"].replicas->begin(connection(200));
+  ASSERT_TRUE(lab.run_until([&] { return lab.all_follow() && lab.holds_all("b", "a"); }));
+  lab.run(5s);
+  EXPECT_EQ(101U, lab["b"].replicas->replicas.size());
+  EXPECT_EQ(1U, lab.state("b", "a").replicas) << "the others are nobody's";
+}
+
 // A node that gets its state later than connections that need it.
 TEST(Exchange, ConnectionsWithoutListenerAreAskedForWhenObjectsChange) {
   Lab lab(3);

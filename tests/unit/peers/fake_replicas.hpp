@@ -46,6 +46,7 @@ struct FakeReplicas final : dataplane::Replicas {
     telling = on;
     return {};
   }
+  Result<bool> tells() override { return telling; }
   Result<std::vector<dataplane::FlowChange>> take(std::size_t limit) override {
     std::vector<dataplane::FlowChange> taken;
     while (!ring.empty() && taken.size() < limit) {

@@ -110,6 +110,13 @@ TEST_F(IntakeTest, APeerHasItsShareAndNoMore) {
   EXPECT_TRUE(has(101));
 }
 
+TEST_F(IntakeTest, APeerHasNoMoreThanItsShareInOneGoEither) {
+  for (std::uint16_t i = 0; i < 130; ++i) intake_.add(peer_, begins(i));
+  apply();
+  EXPECT_EQ(100U, replicas_.replicas.size());
+  EXPECT_EQ(30U, peer_->over_share);
+}
+
 // A round of telling everything: what is not told has ended unheard.
 TEST_F(IntakeTest, SweepsWhatWasNotToldAgain) {
   for (std::uint16_t i = 0; i < 10; ++i) intake_.add(peer_, begins(i, i % 2 == 0 ? 4 : 6));
