@@ -37,6 +37,7 @@ class FakeEtcd {
   std::function<void(const std::map<std::string, KeyValue>&)> on_change;
   std::size_t most_operations = 128;
   bool has_quorum = true;
+  bool is_full = false;
   Fault fault = Fault::none;
 
   const std::map<std::string, KeyValue>& keys() const { return keys_; }
@@ -45,6 +46,8 @@ class FakeEtcd {
   Answer<TransactionReply> transact(const Transaction& transaction) {
     if (std::max(transaction.operations(), transaction.read_otherwise.size()) > most_operations)
       return tl::unexpected(Failure{"too many operations in txn request", false, true});
+    if (is_full && !transaction.puts.empty())
+      return tl::unexpected(Failure{"etcdserver: mvcc: database space exceeded", false, true});
     for (const auto& put : transaction.puts) {
       if (put.lease != 0 && !leases_.contains(put.lease))
         return tl::unexpected(Failure{"etcdserver: requested lease not found", false, false});

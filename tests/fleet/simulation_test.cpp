@@ -162,6 +162,27 @@ TEST_F(Fleet, ThatHealthIsStoredDoesNotMeanThatChangesAre) {
   EXPECT_TRUE(node(1).controller->store_failure().empty());
 }
 
+TEST_F(Fleet, AFullEtcdIsSaidToTakeChangesAgainOnceItDoes) {
+  wait(100);
+  simulation.etcd.is_full = true;
+  simulation.create(node(1));
+  wait(500);
+  ASSERT_EQ(last_answer(), Asked::Told::refused);
+  node(1).controller->note({.kind = "health"});
+  node(1).controller->store_notes();
+  wait(20'000);
+  EXPECT_THAT(node(1).log, Not(Contains("the store takes changes again")));
+  EXPECT_THAT(node(1).controller->store_failure(), HasSubstr("space exceeded"));
+  simulation.etcd.is_full = false;
+  wait(5000);
+  EXPECT_THAT(node(1).log, Contains("the store takes changes again")) << "though nobody tries";
+  EXPECT_TRUE(node(1).controller->store_failure().empty());
+  simulation.create(node(1));
+  wait(500);
+  EXPECT_EQ(last_answer(), Asked::Told::stored);
+  EXPECT_THAT(simulation.check(), IsEmpty());
+}
+
 TEST_F(Fleet, AnEmptyEtcdWipesNobody) {
   wait(100);
   simulation.create(node(1));

@@ -162,7 +162,10 @@ void ClusterWriter::not_answered(const std::shared_ptr<Attempt>& attempt, const 
     });
     return;
   }
-  if (!failure.refused) set_standing(Standing::cut_off, failure.text);
+  if (failure.refused)
+    refuses_changes_ = true;
+  else
+    set_standing(Standing::cut_off, failure.text);
   finish(tl::unexpected(
       unavailable((attempt->perhaps_it_happened ? "it is not known whether this was stored: "
                                                 : "nothing was stored: ") +
@@ -173,6 +176,7 @@ void ClusterWriter::not_answered(const std::shared_ptr<Attempt>& attempt, const 
 // The attempt's transaction has happened, at this revision.
 void ClusterWriter::happened(std::int64_t revision) {
   const auto attempt = std::exchange(attempt_, nullptr);
+  refuses_changes_ = false;
   if (revision > mirror_.revision()) {
     mirror_.take_own(attempt->commit.objects, attempt->head, revision);
   } else {
@@ -444,6 +448,21 @@ void ClusterWriter::looked(const Answer<Reading>& answer) {
     watching_ = false;
     read_all();
   }
+  if (refuses_changes_) try_a_change();
+}
+
+// Finds out, without an effect, whether etcd takes changes again: its compare fails, but an etcd
+// that is full refuses the put before that.
+void ClusterWriter::try_a_change() {
+  Transaction trial{.key = settings_.keys.rehearsal(0),
+                    .expected = "never",
+                    .puts = {{settings_.keys.rehearsal(0), "never"}},
+                    .removals = {},
+                    .read_otherwise = {}};
+  etcd_.transact(std::move(trial), [this](const Answer<TransactionReply>& answer) {
+    if (!answer || !std::exchange(refuses_changes_, false)) return;
+    if (callbacks_.standing_changed) callbacks_.standing_changed();
+  });
 }
 
 // Finds out, without an effect, how many operations etcd takes in a transaction: its compare fails,

@@ -69,7 +69,9 @@ class ClusterWriter final : public store::Writer {
   void start(Callbacks callbacks);
 
   bool is_shared() const override { return true; }
-  bool takes_changes() const override { return standing_ == Standing::following; }
+  bool takes_changes() const override {
+    return standing_ == Standing::following && !refuses_changes_;
+  }
   void commit(store::Commit commit, Done done) override;
   void load(LoadDone done) override;
   void events(model::EventQuery query, EventsDone done) override {
@@ -130,6 +132,7 @@ class ClusterWriter final : public store::Writer {
 
   void look_again();
   void looked(const Answer<Reading>& answer);
+  void try_a_change();
   void rehearse(std::size_t at);
   void look_at_history();
   bool is_another_cluster(const Header& header);
@@ -146,11 +149,12 @@ class ClusterWriter final : public store::Writer {
   Mirror mirror_;
   Standing standing_ = Standing::connecting;
   std::string reason_;
-  std::uint64_t cluster_ = 0;    // etcd's id; 0: not known yet
-  std::string given_;            // the head of what the controller has
-  std::int64_t must_reach_ = 0;  // the revision of what a commit has clashed with
-  std::int64_t watched_ = 0;     // the revision up to which changes have come
-  std::uint64_t watches_ = 0;    // begun so far
+  bool refuses_changes_ = false;  // etcd has refused the last commit, though it answers
+  std::uint64_t cluster_ = 0;     // etcd's id; 0: not known yet
+  std::string given_;             // the head of what the controller has
+  std::int64_t must_reach_ = 0;   // the revision of what a commit has clashed with
+  std::int64_t watched_ = 0;      // the revision up to which changes have come
+  std::uint64_t watches_ = 0;     // begun so far
   bool watching_ = false;
   std::int64_t lacked_ = 0;  // the revision that the watch lacked at the last look; 0: none
   std::uint64_t least_generation_ = 0;  // of the next commit, after an older state was accepted

@@ -215,7 +215,7 @@ void Membership::answer_those_that_may() {
 }
 
 void Membership::standing_changed() {
-  if (writer_.standing() == Standing::following) controller_->store_takes_changes();
+  if (writer_.takes_changes()) controller_->store_takes_changes();
   show();
   nodes_may_be_others();
 }
