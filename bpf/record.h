@@ -28,17 +28,14 @@ static __always_inline bool is_recorded(int family, const struct tuple *client, 
 	return one_of == 1 || (one_of && !tuple_home_of(family, client, one_of));
 }
 
-/* Tells connections apart whose handshakes are under way; even. */
 static __always_inline __u32 handshake_mark(__u64 state, __u32 name)
 {
-	__u32 whose = SLUICE_STATE_GET(state, LISTENER) << 16 ^ SLUICE_STATE_GET(state, MEMBER);
-
-	return (name ^ whose * 0x9e3779b1U) & ~1U;
+	return sluice_handshake_mark(SLUICE_STATE_GET(state, LISTENER), SLUICE_STATE_GET(state, MEMBER), name);
 }
 
 static __always_inline struct sluice_record_handshake *handshake_at(__u32 mark)
 {
-	__u32 index = mark * 0x85ebca6bU >> (32 - SLUICE_RECORD_HANDSHAKE_BITS);
+	__u32 index = sluice_handshake_place(mark);
 
 	return bpf_map_lookup_elem(&record_handshakes, &index);
 }

@@ -90,6 +90,18 @@ struct sluice_record_handshake {
 };
 SLUICE_STATIC_ASSERT(sizeof(struct sluice_record_handshake) == 8);
 
+/* Tells connections apart whose handshakes are under way; even. `name`: of the client, see bpf/handshake.h. */
+static inline __u32 sluice_handshake_mark(__u32 listener, __u32 member, __u32 name)
+{
+	return (name ^ (listener << 16 ^ member) * 0x9e3779b1U) & ~1U;
+}
+
+/* The entry of the handshake with this mark. */
+static inline __u32 sluice_handshake_place(__u32 mark)
+{
+	return mark * 0x85ebca6bU >> (32 - SLUICE_RECORD_HANDSHAKE_BITS);
+}
+
 #ifdef __bpf__
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
