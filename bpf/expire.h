@@ -172,27 +172,29 @@ static __always_inline void clear_hop(int family, __s32 index, const struct tupl
  * hops, so that packets of either end take the slow path, where they are answered with a reset. 1: it was removed. */
 static __always_inline int sweep_end(int family, __u32 index, __u32 now)
 {
-	__u32 allowed, silence;
+	__u32 allowed, silence, most = clock_ticks_in(SLUICE_MAX_IDLE_SECONDS);
 	struct tuple key, twin;
+	bool doomed, resets;
 	struct flow flow;
 	__u64 reverse;
 	__s32 other;
-	bool doomed;
 
 	if (!flow_take_any(family, index, &key, &flow) || flow.state & SLUICE_FLOW_TO_CLIENT)
 		return 0;
 	doomed = flow_is_doomed(&flow);
-	if (!doomed && !idle_time_ends_with_reset(flow.state))
+	resets = idle_time_ends_with_reset(flow.state);
+	if (!doomed && !resets)
 		return 0;
 	twin = flow_twin(&flow);
 	reverse = flow_find_state(family, &twin, &other);
-	if (!doomed) {
+	if (resets) {
 		allowed = clock_ticks_in(flow_timeout_seconds(flow.state));
 		silence = reverse ? sluice_flow_silence(flow.state, reverse, now) : flow_idle_ticks(flow.state, now);
-		if (silence <= allowed)
-			return 0;
-		if (!reverse || silence > allowed + clock_ticks_in(SLUICE_TIMEOUT_OVER_SECONDS))
+		if (reverse ? silence > allowed + clock_ticks_in(SLUICE_TIMEOUT_OVER_SECONDS)
+			    : silence > allowed || silence > most)
 			return flow_forget_both(family, &key, &flow, &twin, SLUICE_RECORD_IDLE);
+		if (!doomed && silence <= allowed)
+			return 0;
 	}
 	clear_hop(family, flow.index, &key, flow.state);
 	if (reverse && (!doomed || member_is_told(flow.state)))

@@ -391,7 +391,8 @@ static __always_inline bool member_is_silent(int family, const struct tuple *rev
 	if (flow_idle_ticks(forward_state, now) > allowed)
 		return false;
 	reverse = flow_find_state(family, reverse_key, &index);
-	return reverse && flow_idle_ticks(reverse, now) > allowed;
+	/* A lap makes the client's stamp younger, too. */
+	return reverse && !sluice_flow_laps(forward_state, reverse) && flow_idle_ticks(reverse, now) > allowed;
 }
 
 __noinline int member_is_silent4(const struct tuple *reverse_key, __u64 forward_state)

@@ -407,6 +407,22 @@ TEST_P(LongSilence, IsTheSameForUdp) {
   expect_end_after_a_day();
 }
 
+TEST_P(LongSilence, OfBothEndsIsNotThatOfADrainedMember) {
+  establish(L4::udp);
+  put_member(member_index(1, L4::udp), net().member1, 8080, false);
+  expect_end_after_a_day();
+}
+
+// The stamps of the only slot tell no more.
+TEST_P(LongSilence, OfAClientWhoseMemberAnswersDirectlyEndsSoonerThoughWithResets) {
+  set_idle_time(listener, SLUICE_MAX_LONG_IDLE_SECONDS | SLUICE_IDLE_RESETS);
+  use_mode(SLUICE_DSR, L4::tcp);
+  receive(from_client(L4::tcp, SYN));
+  receive(from_client(L4::tcp, ACK));
+  EXPECT_EQ(sleep(SLUICE_MAX_IDLE_SECONDS / part), 0U);
+  EXPECT_EQ(sleep(1, SLUICE_MAX_IDLE_SECONDS % part + 10 * SLUICE_TICK_SECONDS), 1U);
+}
+
 // A listener whose idle time ends with resets (on_idle).
 class IdleReset : public Sessions {
  protected:
@@ -446,6 +462,14 @@ TEST_P(IdleReset, ResetsEitherEndWhenItSpeaksAndThenForgetsTheConnection) {
   EXPECT_EQ(expire().expired, 1U);
   EXPECT_EQ(listener_counters(listener).flows_ended, 1U);
   EXPECT_EQ(flows().size() + flows6().size(), 0U);
+}
+
+TEST_P(IdleReset, ForgetsAConnectionWhoseMemberIsGivenUpToo) {
+  put_member(member_index(1, L4::tcp), net().member1, 8080, false,
+             SLUICE_MEMBER_FAILED | SLUICE_MEMBER_GIVEN_UP);
+  EXPECT_EQ(expire().live, 1U);
+  make_all_older(SLUICE_TIMEOUT_OVER_SECONDS + late);
+  EXPECT_EQ(expire().expired, 1U);
 }
 
 TEST_P(IdleReset, LetsTheConnectionGoOnIfAnEndSpeaksBeforeTheSweep) {
