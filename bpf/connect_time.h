@@ -33,10 +33,22 @@ static __always_inline bool connect_time_is_over(int family, const struct tuple 
 	return microseconds_now() - READ_ONCE(h->microseconds) >= tenths * 100000U;
 }
 
-/* The mark of a member's packets to a connection that went to another one; no member has so high an index. */
+static __always_inline __u32 address_folded(int family, const union sluice_address *address)
+{
+	const __u32 *words = address->words;
+
+	return family == FAMILY4 ? words[0] : words[0] ^ words[1] ^ words[2] ^ words[3];
+}
+
+/* The mark of a member's packets to a connection that went to another one; no member has so high an index. A client's name
+ * goes with a listener and a member. This one has to tell members apart, whose last words are often the same, protocols, and
+ * the addresses that are answered. */
 static __always_inline __u32 late_answer_mark(int family, const struct tuple *of_member)
 {
-	return handshake_mark(~0ULL, handshake_name(family, of_member));
+	__u32 theirs = address_folded(family, &of_member->source) + of_member->protocol;
+	__u32 ours = address_folded(family, &of_member->destination);
+
+	return handshake_mark(~0ULL, tuple_ports(of_member) ^ theirs * 0x9e3779b1U ^ ours * 0x85ebca6bU);
 }
 
 static __always_inline void expect_late_answer(int family, const struct tuple *of_member)
