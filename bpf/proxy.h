@@ -404,10 +404,12 @@ __noinline int put_header6(struct xdp_md *ctx, __u32 header_bytes)
 
 /* A client's reset ends what the member expects next: until it got the header, that is the header's first byte. */
 static __always_inline int reset_by_client(struct xdp_md *ctx, struct journey *journey, struct tcphdr *tcp,
-					   const struct sluice_proxy_pending *pending)
+					   struct sluice_proxy_pending *pending)
 {
 	struct proxy_work *work = &journey->proxy;
 
+	if (pending)
+		pending->jiffies = clock_jiffies();
 	if (pending && !(pending->flags & SLUICE_PROXY_SENT) && bpf_ntohl(tcp->seq) == pending->first) {
 		set_number(work, &tcp->seq, pending->first - work->bytes);
 		apply_change(ctx, &journey->packet, work);
@@ -574,14 +576,17 @@ static __always_inline int answered_by_member(int family, struct xdp_md *ctx, st
 {
 	struct packet *p = &journey->packet;
 	struct tcphdr *tcp = packet_at(ctx, p->l4_offset, sizeof(*tcp));
-	const struct sluice_proxy_pending *pending = proxy_find(family, &journey->twin);
+	struct sluice_proxy_pending *pending = proxy_find(family, &journey->twin);
 	struct proxy_work *work = begin_work(journey, family, false, true);
 	bool is_reset;
 	__s32 missing;
 
 	/* What the member sends before it has the header proves nothing. */
 	p->signals &= ~SIGNAL_DATA;
-	if (!tcp || !pending || !tcp->ack)
+	if (!tcp || !pending)
+		return NEXT_FORWARD;
+	pending->jiffies = clock_jiffies();
+	if (!tcp->ack)
 		return NEXT_FORWARD;
 	is_reset = tcp->rst;
 	work->first = pending->first;

@@ -3,8 +3,8 @@
  * (bpf/proxy.h).
  *
  * Only the data plane uses it. An entry comes with the client's SYN, which is refused if there is no room, and goes
- * when the member has acknowledged the header, when the connection is removed, or when sluiced sweeps and it was not used
- * for SLUICE_PROXY_PENDING_SECONDS. Nothing is evicted: an unconfirmed connection without an entry gets none of its
+ * when the member has acknowledged the header, when the connection is removed, or when sluiced sweeps and no packet of the
+ * connection has come for SLUICE_PROXY_PENDING_SECONDS. Nothing is evicted: an unconfirmed connection without an entry gets none of its
  * client's packets through to the member. */
 #ifndef SLUICE_PROXY_H
 #define SLUICE_PROXY_H
@@ -36,7 +36,7 @@ SLUICE_STATIC_ASSERT(sizeof(struct sluice_proxy_key) == 40);
 
 struct sluice_proxy_pending {
 	__u32 first;   /* the sequence number of the client's first byte; the header's come before it */
-	__u32 jiffies; /* when it was used last */
+	__u32 jiffies; /* when the connection's last packet came */
 	__u8 flags;    /* SLUICE_PROXY_* */
 	__u8 window_shift; /* the member's */
 	__u16 zero;
