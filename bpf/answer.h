@@ -230,8 +230,11 @@ static __always_inline int tell_sender(int family, struct packet *p, struct xdp_
 {
 	if (p->fragment == FRAGMENT_LATER || !header_sum_is_right(family, ctx, p) || !may_answer())
 		return untold;
-	/* The answer's source is the VIP, to either side. */
-	e->source = flow && flow->state & SLUICE_FLOW_TO_CLIENT ? flow->new_source : p->tuple.destination;
+	/* The answer's source is the VIP, to either side; but it has the IP version of the packet. */
+	e->source = p->tuple.destination;
+	if (flow && flow->state & SLUICE_FLOW_TO_CLIENT &&
+	    (family == FAMILY4 || is_mapped(&flow->new_source) == is_mapped(&p->tuple.source)))
+		e->source = flow->new_source;
 	e->l3_offset = p->l3_offset;
 	e->l3_bytes = p->l3_bytes;
 	return (family == FAMILY4 ? make_icmp_error4(ctx, e) : make_icmp_error6(ctx, e)) ? told : untold;

@@ -266,7 +266,11 @@ static __always_inline __u32 choose_member(int family, __u32 pool_index, const s
 
 	if (!pool->persistence_seconds)
 		return choose_by_algorithm(pool_index, pool, t, passed_over);
-	client.address = address_prefix(family, &t->source, pool->persistence_bits);
+	/* The pool's number of bits is one of the members' IP version. */
+	if (family == FAMILY6 && (is_mapped(&t->source) || !pool->ipv6))
+		client.address = t->source;
+	else
+		client.address = address_prefix(family, &t->source, pool->persistence_bits);
 	member = choose_by_persistence(&client, pool, passed_over);
 	if (member == SLUICE_NO_INDEX)
 		member = choose_by_algorithm(pool_index, pool, t, passed_over);

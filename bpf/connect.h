@@ -70,6 +70,8 @@ struct connection {
 	__u32 listener_flags;
 	__u32 adopted; /* it began before we saw it */
 	__u32 sources; /* how many addresses its member may see (maps/snat.h) */
+	__u32 other_version; /* the member's IP version is not the client's (other_version.h) */
+	__u32 member_family; /* the IP version of the packets that the member gets */
 	/* Out. */
 	__u32 member;
 	struct flow_entry forward;
@@ -159,7 +161,7 @@ static __always_inline void describe_forward(int family, struct connection *c, c
 		c->forward.state |= SLUICE_FLOW_REPLIED;
 		return;
 	}
-	c->forward.new_destination = member->address;
+	c->forward.new_destination = family == FAMILY4 ? member->address : member_address6(member);
 	if (member->port)
 		c->forward.new_destination_port = member->port;
 }
@@ -171,11 +173,14 @@ static __always_inline __u32 source_port_hash(const struct tuple *client)
 	return mix(hash_source(client) ^ (__u64)tuple_ports(client) << 32 ^ flow_hash_seed);
 }
 
-/* Says whether connections to this IPv6 address may have a SNAT address (maps/snat.h). */
+/* Says whether connections to this IPv6 address may have a SNAT address (maps/snat.h). Slots have room for an IPv4 one. */
 static __always_inline bool is_snat_vip(const struct connection *c)
 {
 	__u32 listener = c->listener;
 	const union sluice_address *vip = bpf_map_lookup_elem(&snat_vips, &listener);
+
+	if (is_mapped(&c->tuple.destination))
+		return true;
 
 	return vip && address_equal(FAMILY6, vip, &c->tuple.destination);
 }
@@ -187,11 +192,12 @@ static __always_inline int choose_source(int family)
 {
 	struct connection *c = connection_get();
 	const struct sluice_snat_sources *all;
-	struct sluice_snat_key key = {.family = family};
+	struct sluice_snat_key key = {};
 	__u32 count, at;
 
 	if (!c || (family == FAMILY6 && !is_snat_vip(c)))
 		return false;
+	key.family = c->member_family;
 	key.listener = c->listener;
 	all = bpf_map_lookup_elem(&snat_sources, &key);
 	count = all ? all->count : 0;
@@ -204,6 +210,8 @@ static __always_inline int choose_source(int family)
 		return false;
 	c->sources = count;
 	c->forward.new_source = all->addresses[at];
+	if (family == FAMILY6 && c->member_family == FAMILY4)
+		c->forward.new_source = mapped(all->addresses[at].ipv4);
 	if (family == FAMILY6)
 		c->forward.state |= SLUICE_FLOW_KEEPS_CLIENT;
 	return true;
@@ -267,6 +275,51 @@ static __always_inline bool too_many_of_member(const struct connection *c)
 	return c->mode == SLUICE_FULLNAT && now && (__s32)*now >= (__s32)(SNAT_HALF_OPEN_SHARE * c->sources);
 }
 
+static __always_inline void withdraw_reverse(int family, const struct connection *c)
+{
+	struct tuple key = c->reverse.key;
+
+	flow_remove(family, flow_search(family, &key), &key, c->reverse.state);
+}
+
+/* Says whether the reverse slot's tuple is one of the other table's, too: members may see clients of both IP versions from
+ * one source. Each side inserts before it looks, so of two at once at least one sees the other. */
+static __always_inline int is_claimed_elsewhere(int family)
+{
+	struct journey *journey = journey_get();
+	struct connection *c = connection_get();
+	struct tuple *t;
+
+	if (!journey || !c)
+		return false;
+	t = &journey->twin;
+	*t = c->reverse.key;
+	if (family == FAMILY4) {
+		tuple_map(t);
+		return flow_search(FAMILY6, t) >= 0;
+	}
+	t->source = (union sluice_address){.ipv4 = t->source.words[3]};
+	t->destination = (union sluice_address){.ipv4 = t->destination.words[3]};
+	return flow_search(FAMILY4, t) >= 0;
+}
+
+__noinline int is_claimed_elsewhere4(void)
+{
+	return is_claimed_elsewhere(FAMILY4);
+}
+
+__noinline int is_claimed_elsewhere6(void)
+{
+	return is_claimed_elsewhere(FAMILY6);
+}
+
+static __always_inline bool may_be_claimed_elsewhere(int family, const struct connection *c)
+{
+	if (family == FAMILY4)
+		return c->listener_flags & SLUICE_LISTENER_MIXED && c->mode == SLUICE_FULLNAT;
+	return c->other_version && c->member_family == FAMILY4;
+}
+
 /* Claims a source port by inserting the reverse slot under it. If the port may not change, the client's own is the
  * only candidate. Returns 0 or the error of the last insertion. */
 static __always_inline int claim_source_port(int family, struct connection *c)
@@ -285,6 +338,11 @@ static __always_inline int claim_source_port(int family, struct connection *c)
 		c->reverse.key.destination_port = port;
 		c->forward.new_source_port = port;
 		error = flow_insert(family, &c->reverse);
+		if (!error && may_be_claimed_elsewhere(family, c) &&
+		    (family == FAMILY4 ? is_claimed_elsewhere4() : is_claimed_elsewhere6())) {
+			withdraw_reverse(family, c);
+			error = -KERNEL_EEXIST;
+		}
 		if (error != -KERNEL_EEXIST || !may_change)
 			break;
 	}
@@ -295,8 +353,11 @@ static __always_inline int claim_source_port(int family, struct connection *c)
 static __always_inline int find_way_to_member(int family, struct xdp_md *ctx, struct connection *c,
 					      const struct sluice_member *member)
 {
-	const struct sluice_next_hop *hop = next_hop_of_member(c->member, member, &c->query.index);
+	const struct sluice_next_hop *hop = NULL;
 	int why;
+
+	if (!c->other_version)
+		hop = next_hop_of_member(c->member, member, &c->query.index);
 
 	c->tunnel = member_tunnel(family, member);
 	if (c->tunnel)
@@ -309,19 +370,19 @@ static __always_inline int find_way_to_member(int family, struct xdp_md *ctx, st
 	}
 	c->query.family = family;
 	c->query.source = c->forward.new_source;
-	c->query.destination = member->address;
+	c->query.destination = family == FAMILY4 ? member->address : member_address6(member);
 	c->query.ingress_ifindex = ctx->ingress_ifindex;
 	c->query.tunnel = c->tunnel;
 	c->query.index = 0;
-	c->query.not_fast = 0;
+	c->query.not_fast = c->other_version;
 	why = next_hop_resolve(ctx, &c->query);
 	next_hop_copy(&c->hop, &c->query.hop);
 	c->forward.state |= SLUICE_STATE_PUT(HOP, c->query.index);
 	if (is_no_way(why))
 		return why;
-	if (why == UNDECIDED)
+	if (why == UNDECIDED && !c->other_version)
 		next_hop_remember_for_member(c->member, member, &c->query);
-	else
+	else if (why != UNDECIDED)
 		c->hop.ifindex = 0;
 	return UNDECIDED;
 }
@@ -346,13 +407,6 @@ static __always_inline int find_way_to_client(int family, struct xdp_md *ctx, st
 		next_hop_settle(q);
 	}
 	return is_no_way(why) ? why : UNDECIDED;
-}
-
-static __always_inline void withdraw_reverse(int family, const struct connection *c)
-{
-	struct tuple key = c->reverse.key;
-
-	flow_remove(family, flow_search(family, &key), &key, c->reverse.state);
 }
 
 /* Inserts both slots, or the only one if the member answers directly. Returns 0 or the flow table's error. */
@@ -404,6 +458,20 @@ static __always_inline __u32 choose_for(int family, const struct connection *c, 
 	return choose_by_id(c->pool, &p->tuple, p->fragment_id);
 }
 
+/* Notes the member's IP version. False: the connection can't go to a member of that version. */
+static __always_inline bool versions_agree(int family, struct connection *c, const struct sluice_member *member)
+{
+	bool member6 = member->flags & SLUICE_MEMBER_IPV6, client6 = family == FAMILY6 && !is_mapped(&c->tuple.destination);
+
+	c->member_family = member6 ? FAMILY6 : FAMILY4;
+	c->other_version = member6 != client6;
+	if (family == FAMILY4)
+		return !member6;
+	if (!c->other_version)
+		return member6;
+	return c->mode == SLUICE_FULLNAT && c->tuple.protocol != SLUICE_FLOW_SCTP && !(member->flags & SLUICE_MEMBER_PROXY);
+}
+
 /* Chooses a member, and finds the ways there and back. Returns UNDECIDED, NEXT_SHAKE if the member's pool is a PROXYV2
  * pool, DATAGRAM_FORWARDED if the packet goes there and no flow is made, or why there can be no connection. */
 static __always_inline int plan_connection(int family, struct xdp_md *ctx)
@@ -428,21 +496,27 @@ static __always_inline int plan_connection(int family, struct xdp_md *ctx)
 		return SLUICE_REASON_MEMBER_FULL;
 	c->member = index;
 	member = bpf_map_lookup_elem(&members, &index);
-	if (!member || !!(member->flags & SLUICE_MEMBER_IPV6) != (family == FAMILY6))
+	if (!member || !versions_agree(family, c, member))
 		return SLUICE_REASON_NO_MEMBER;
+	if (c->other_version && journey->packet.fragment)
+		return SLUICE_REASON_OTHER_VERSION_PACKET;
 	describe_forward(family, c, member, mode);
 	if (mode == SLUICE_FULLNAT && c->listener_flags & SLUICE_LISTENER_SNAT)
 		family == FAMILY4 ? choose_source4() : choose_source6();
+	if (c->other_version && !has_snat6(family, c))
+		return SLUICE_REASON_OTHER_VERSION_SOURCE;
 	if (c->tuple.protocol == SLUICE_FLOW_SCTP && member->port && member->port != c->tuple.destination_port)
 		return SLUICE_REASON_SCTP_PORTS;
 	if ((why = find_way_to_member(family, ctx, c, member)) != UNDECIDED)
 		return why;
-	if (has_snat6(family, c))
+	if (has_snat6(family, c) && !c->other_version)
 		leave_fast_path();
 	if (!answers_directly(mode)) {
 		if ((why = find_way_to_client(family, ctx, c)) != UNDECIDED)
 			return why;
 		describe_reverse(c, c->query.index);
+		if (family == FAMILY6)
+			entry_pair(&c->reverse);
 	}
 	if (is_per_packet(c))
 		return SLUICE_REASON_DATAGRAM_FORWARDED;

@@ -278,14 +278,17 @@ static __always_inline bool image_source_fits6(const struct sluice_flow_image *r
 	__u64 keeps = SLUICE_STATE_PUT(MEMBER, r->member_index) | SLUICE_FLOW_KEEPS_CLIENT;
 	const struct sluice_member *member = snat_member(FAMILY6, keeps);
 	const union sluice_address *vip;
+	union sluice_address members_own;
 
 	if (r->flags & SLUICE_IMAGE_KEEPS_CLIENT)
 		return !member && address_equal(FAMILY6, &r->source, &r->client);
 	if (!image_has_snat6(r))
 		return true;
 	vip = bpf_map_lookup_elem(&snat_vips, &listener);
-	return member && vip && address_equal(FAMILY6, &member->address, &r->member) &&
-	       address_equal(FAMILY6, vip, &r->vip);
+	if (!member || !vip)
+		return false;
+	members_own = member_address6(member);
+	return address_equal(FAMILY6, &members_own, &r->member) && (is_mapped(&r->vip) || address_equal(FAMILY6, vip, &r->vip));
 }
 
 /* Says whether the tables' slots can hold the connection, see struct sluice_flow6. */
@@ -319,7 +322,7 @@ static __always_inline int image_is_known(int family, const struct sluice_flow_i
 		return SLUICE_PUT_NO_LISTENER;
 	member = bpf_map_lookup_elem(&members, &index);
 	if (!member || !id_equal(&member->id, &r->member_id) ||
-	    !!(member->flags & SLUICE_MEMBER_IPV6) != (family == FAMILY6))
+	    !!(member->flags & SLUICE_MEMBER_IPV6) != (family == FAMILY6 && !is_mapped(&r->member)))
 		return SLUICE_PUT_NO_MEMBER;
 	return SLUICE_PUT_DONE;
 }
@@ -384,6 +387,8 @@ static __always_inline int put_slot(int family, const struct sluice_flow_image *
 		e.new_destination = r->client;
 		e.new_source_port = r->vip_port;
 		e.new_destination_port = r->client_port;
+		if (family == FAMILY6)
+			entry_pair(&e);
 		e.state = (e.state & ~SLUICE_PHASE_BITS) | SLUICE_FLOW_TO_CLIENT | seen_before(r->member_idle);
 	} else {
 		e.key = image_key(r);

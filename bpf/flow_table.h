@@ -217,6 +217,13 @@ static __always_inline __u32 tuple_other_home(int family, const struct tuple *t)
 	return FLOW_OTHER | tuple_home_of(family, t, family == FAMILY4 ? other_homes4 : other_homes6);
 }
 
+/* Makes the tuple of an IPv4 packet that of the IPv6 packet that other_version.h makes of it. */
+static __always_inline void tuple_map(struct tuple *t)
+{
+	t->source = mapped(t->source.ipv4);
+	t->destination = mapped(t->destination.ipv4);
+}
+
 static __always_inline __u64 *flow_area_word(int family)
 {
 	__u32 which = family == FAMILY6;
@@ -406,6 +413,12 @@ static __always_inline const struct sluice_member *snat_member(int family, __u64
 	return member && !(member->flags & (SLUICE_MEMBER_DSR | SLUICE_MEMBER_IPIP | SLUICE_MEMBER_DNAT)) ? member : NULL;
 }
 
+/* Returns the member's address as IPv6 slots have it. */
+static __always_inline union sluice_address member_address6(const struct sluice_member *member)
+{
+	return member->flags & SLUICE_MEMBER_IPV6 ? member->address : mapped(member->address.ipv4);
+}
+
 /* flow_set_addresses() takes a slot with a SNAT address for one of dnat. Puts its addresses right. */
 __noinline int flow_set_snat6(struct flow *flow)
 {
@@ -420,7 +433,12 @@ __noinline int flow_set_snat6(struct flow *flow)
 		return 0;
 	if (!(flow->state & SLUICE_FLOW_TO_CLIENT)) {
 		flow->new_source = flow->new_destination;
-		flow->new_destination = member->address;
+		flow->new_destination = member_address6(member);
+		return 0;
+	}
+	if (flow->new_source.words[0] == SLUICE_IPV4_PAIR) {
+		flow->new_destination = mapped(flow->new_source.words[3]);
+		flow->new_source = mapped(flow->new_source.words[2]);
 		return 0;
 	}
 	listener = SLUICE_STATE_GET(flow->state, LISTENER);
@@ -843,6 +861,14 @@ static __always_inline void buckets_passed(int family, __u32 home, __u32 count, 
 		buckets_passed6(home, count, change);
 }
 
+/* Has the slot of an IPv6 member's packets hold both addresses of its IPv4 client's (struct sluice_flow6). */
+static __always_inline void entry_pair(struct flow_entry *reverse)
+{
+	if (is_mapped(&reverse->new_destination))
+		reverse->new_source = (union sluice_address){
+			.words = {SLUICE_IPV4_PAIR, 0, reverse->new_source.words[3], reverse->new_destination.words[3]}};
+}
+
 static __always_inline __u64 entry_ports(const struct flow_entry *e)
 {
 	return (__u64)e->new_destination_port << 48 | (__u64)e->new_source_port << 32 | tuple_ports(&e->key);
@@ -856,7 +882,8 @@ static __always_inline const union sluice_address *entry_other(const struct flow
 	if (!(e->state & SLUICE_FLOW_KEEPS_CLIENT))
 		return &e->new_destination;
 	if (e->state & SLUICE_FLOW_TO_CLIENT)
-		is_new_source = address_equal(FAMILY6, &e->new_destination, &e->key.destination);
+		is_new_source = address_equal(FAMILY6, &e->new_destination, &e->key.destination) ||
+				e->new_source.words[0] == SLUICE_IPV4_PAIR;
 	else
 		is_new_source = !address_equal(FAMILY6, &e->new_source, &e->key.source);
 	return is_new_source ? &e->new_source : &e->new_destination;

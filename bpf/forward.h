@@ -416,6 +416,22 @@ static __always_inline bool lowers_ttl(const struct way *way)
 	return way->tunnel ? true : lowers;
 }
 
+/* Leaves the rest of the packet's way to leave_as_ipv4(). */
+static __always_inline int leave_by_ipv4(const struct way *way, __u32 why)
+{
+	struct journey *journey = journey_get();
+
+	if (!journey)
+		return SLUICE_REASON_NO_ROUTE;
+	journey->leaving.why = why;
+	journey->leaving.has_hop = 0;
+	if (way->hop) {
+		journey->leaving.has_hop = 1;
+		next_hop_copy(&journey->leaving.hop, way->hop);
+	}
+	return NEXT_TO_IPV4;
+}
+
 /* Rewrites the packet and sends it. Without a next hop the packet is only translated and left to the kernel, which
  * routes it, resolves the MAC, fragments and decrements the TTL (of a tunnel, the outer one). So the first packet to
  * an unresolved neighbour is late, not lost, even while no controller runs. */
@@ -434,7 +450,11 @@ static __always_inline int transmit(int family, struct packet *p, struct xdp_md 
 		return SLUICE_REASON_MEMBER_UNRESOLVED;
 	if (lowers_ttl(way))
 		lower_ttl(family, ctx, p);
+	if (family == FAMILY6 && p->fragment && is_mapped(&flow->new_destination))
+		return SLUICE_REASON_OTHER_VERSION_PACKET;
 	translate(family, ctx, p, flow);
+	if (family == FAMILY6 && is_mapped(&flow->new_destination))
+		return leave_by_ipv4(way, why);
 	return send_by(family, p, ctx, way) ? why : SLUICE_REASON_NO_HEADROOM;
 }
 

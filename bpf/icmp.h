@@ -245,6 +245,8 @@ static __always_inline int deliver_error(int family, struct packet *p, struct xd
 	if (quote->protocol == IPPROTO_TCP && to_client(flow) && !(flow->state & SLUICE_FLOW_ESTABLISHED))
 		change += family == FAMILY4 ? show_quoted4(ctx, quote->l4_offset) : show_quoted6(ctx, quote->l4_offset);
 	translate_message(family, ctx, p, flow, change);
+	if (family == FAMILY6 && is_mapped(&flow->new_destination))
+		return leave_by_ipv4(&way, way.hop ? SLUICE_REASON_ICMP_FORWARDED : SLUICE_REASON_NEXT_HOP_UNRESOLVED);
 	if (!send_by(family, p, ctx, &way))
 		return SLUICE_REASON_NO_HEADROOM;
 	return way.hop ? SLUICE_REASON_ICMP_FORWARDED : SLUICE_REASON_NEXT_HOP_UNRESOLVED;
@@ -258,6 +260,14 @@ static __always_inline int error_without_flow(int family, const struct packet *p
 	if (!vip)
 		return SLUICE_REASON_NOT_OURS;
 	return vip->flags & SLUICE_VIP_UP ? why : SLUICE_REASON_VIP_DOWN;
+}
+
+/* Says whether the quoted packet is of a connection whose other end speaks IPv6. */
+static __always_inline bool is_of_other_version(const struct packet *p)
+{
+	const struct sluice_vip *vip = vip_find(FAMILY4, &p->tuple.destination);
+
+	return vip && vip->flags & SLUICE_VIP_MIXED && !source_is_martian(FAMILY4, p) && quoted_is_known6();
 }
 
 static __always_inline int error_in(int family, struct xdp_md *ctx)
@@ -276,7 +286,8 @@ static __always_inline int error_in(int family, struct xdp_md *ctx)
 	if (!turned_quote(family, ctx, &quote, &journey->quoted))
 		return error_without_flow(family, p, SLUICE_REASON_MALFORMED_ICMP);
 	if (!flow_find_far(family, &journey->quoted, &journey->flow))
-		return error_without_flow(family, p, SLUICE_REASON_ICMP_NO_FLOW);
+		return family == FAMILY4 && is_of_other_version(p) ? NEXT_TO_IPV6
+								     : error_without_flow(family, p, SLUICE_REASON_ICMP_NO_FLOW);
 	/* An error goes to the packet's sender. Errors to the host's own address are the host's. */
 	if (!address_equal(family, &p->tuple.destination, &journey->quoted.destination))
 		return error_without_flow(family, p, SLUICE_REASON_ICMP_MISDIRECTED);

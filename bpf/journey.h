@@ -8,6 +8,7 @@
 #include <bpf/bpf_helpers.h>
 
 #include "bpf/packet.h"
+#include "maps/next_hop.h"
 
 /* A stage returns one of these if the packet's fate is still open; NEXT_* names the next stage. */
 #define UNDECIDED (-1)
@@ -20,6 +21,8 @@
 #define NEXT_ANSWER_SYN (-7) /* it is a SYN that has to be authenticated */
 #define NEXT_SHAKE (-10) /* it may be part of a handshake with a PROXYV2 pool's member */
 #define NEXT_CONFIRM (-11) /* it acknowledges the header: the connection is confirmed */
+#define NEXT_TO_IPV6 (-12) /* it is IPv4, of a connection whose other end speaks IPv6 (other_version.h) */
+#define NEXT_TO_IPV4 (-13) /* it is IPv6 and goes to an end that speaks IPv4: journey.leaving */
 #define NEXT_OVER_LIMIT (-6) /* it confirmed a connection beyond the limit: reset the client */
 
 /* A packet's copy of its flow, and the slot's index for later changes. */
@@ -58,6 +61,13 @@ struct segment_numbers {
 	bool has_stamp;
 };
 
+/* How a packet leaves once it is an IPv4 packet. */
+struct leaving {
+	__u32 why;
+	__u32 has_hop; /* 0: the kernel finds the way */
+	struct sluice_next_hop hop;
+};
+
 /* All that the stages share about the packet under way. It lies in a map because three calls deep it is too much for the
  * stack; one per CPU suffices, since programs of this kind don't interrupt each other. */
 struct journey {
@@ -70,6 +80,8 @@ struct journey {
 	struct segment_numbers numbers;
 	__u32 passed_over; /* the member that has not answered in time; NOT_PASSED_OVER: none */
 	struct proxy_work proxy;
+	__u32 was_ipv4; /* the packet has come as an IPv4 packet, and is an IPv6 packet now */
+	struct leaving leaving;
 };
 #define NOT_PASSED_OVER (~0U)
 

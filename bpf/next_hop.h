@@ -28,6 +28,9 @@
 
 #define MTU_UNKNOWN 65535
 
+/* By so many bytes an IPv6 header is longer than one of IPv4 without options. */
+#define IPV6_IS_LONGER ((__u32)(sizeof(struct ipv6hdr) - sizeof(struct iphdr)))
+
 /* Returns the present generation, which is never 0: that marks a free entry. */
 static __always_inline __u32 next_hop_generation(void)
 {
@@ -264,15 +267,21 @@ static __always_inline void next_hop_remember_for_member(__u32 index, const stru
 				 (__u64)q->index << 32 | (q->hop.generation & ~SLUICE_NEXT_HOP_SPECIAL));
 }
 
+/* Says whether packets to this destination leave as IPv4 packets. */
+static __always_inline bool asks_for_ipv4(const struct next_hop_query *q)
+{
+	return q->family == FAMILY4 || is_mapped(&q->destination);
+}
+
 static __always_inline void fib_question(const struct next_hop_query *q, struct bpf_fib_lookup *fib)
 {
 	__builtin_memset(fib, 0, sizeof(*fib));
 	fib->l4_protocol = IPPROTO_TCP;
 	fib->ifindex = q->ingress_ifindex;
-	if (q->family == FAMILY4) {
+	if (asks_for_ipv4(q)) {
 		fib->family = ADDRESS_FAMILY_INET;
-		fib->ipv4_src = q->source.ipv4;
-		fib->ipv4_dst = q->destination.ipv4;
+		fib->ipv4_src = q->family == FAMILY4 ? q->source.ipv4 : q->source.words[3];
+		fib->ipv4_dst = q->family == FAMILY4 ? q->destination.ipv4 : q->destination.words[3];
 	} else {
 		fib->family = ADDRESS_FAMILY_INET6;
 		for (int i = 0; i < 4; i++) {
@@ -309,10 +318,10 @@ static __always_inline __u32 tunnel_bytes(__u32 tunnel)
 
 static __always_inline void next_hop_request(const struct next_hop_query *q, const struct bpf_fib_lookup *fib)
 {
-	struct sluice_resolve_request request = {.ifindex = fib->ifindex, .family = q->family};
+	struct sluice_resolve_request request = {.ifindex = fib->ifindex, .family = asks_for_ipv4(q) ? FAMILY4 : FAMILY6};
 
 	/* The helper has replaced the destination by the gateway, if there is one. */
-	if (q->family == FAMILY4)
+	if (asks_for_ipv4(q))
 		request.address.ipv4 = fib->ipv4_dst;
 	else
 		__builtin_memcpy(&request.address, fib->ipv6_dst, sizeof(request.address));
@@ -365,6 +374,9 @@ __noinline int next_hop_resolve(struct xdp_md *ctx, struct next_hop_query *q)
 		__builtin_memcpy(q->hop.source_mac, fib->smac, SLUICE_MAC_BYTES);
 		if (fib->mtu_result > tunnel_bytes(q->tunnel))
 			q->hop.mtu = fib->mtu_result - tunnel_bytes(q->tunnel);
+		/* The MTU counts for IPv6 packets, which become shorter. */
+		if (q->family == FAMILY6 && asks_for_ipv4(q) && q->hop.mtu < MTU_UNKNOWN - IPV6_IS_LONGER)
+			q->hop.mtu += IPV6_IS_LONGER;
 		break;
 	case BPF_FIB_LKUP_RET_NO_NEIGH:
 		next_hop_leave_by(&q->hop, fib->ifindex);

@@ -14,6 +14,7 @@
 #include <linux/ip.h>
 #include <linux/ipv6.h>
 #include <stdbool.h>
+#include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
 #include "bpf/verifier.h"
@@ -60,6 +61,20 @@ static __always_inline bool address_equal(int family, const union sluice_address
 	if (family == FAMILY4)
 		return a->ipv4 == b->ipv4;
 	return a->halves[0] == b->halves[0] && a->halves[1] == b->halves[1];
+}
+
+/* An IPv4 address as IPv6 has it, ::ffff:a.b.c.d (RFC 4291, 2.5.5.2). It adds nothing to a checksum that the IPv4 address
+ * does not add, because 0xffff is 0 there. */
+#define MAPPED_WORD bpf_htonl(0xffff)
+
+static __always_inline bool is_mapped(const union sluice_address *address)
+{
+	return !address->halves[0] && address->words[2] == MAPPED_WORD;
+}
+
+static __always_inline union sluice_address mapped(__be32 ipv4)
+{
+	return (union sluice_address){.words = {0, 0, MAPPED_WORD, ipv4}};
 }
 
 /* Load and store addresses in packets. struct ipv6hdr is packed, so the compiler would copy byte by byte. */

@@ -174,7 +174,7 @@ static __always_inline void record_slot(int family, void *record, void *slot, co
 		member = snat_member(family, state);
 		r6->snat = member ? slot6->other
 				  : state & SLUICE_FLOW_KEEPS_CLIENT ? client->source : client->destination;
-		r6->member = member ? member->address : slot6->other;
+		r6->member = member ? member_address6(member) : slot6->other;
 	}
 }
 

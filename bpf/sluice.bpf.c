@@ -12,6 +12,7 @@
 #include "bpf/icmp.h"
 #include "bpf/journey.h"
 #include "bpf/move.h"
+#include "bpf/other_version.h"
 #include "bpf/parse.h"
 #include "bpf/protocols.h"
 #include "bpf/proxy.h"
@@ -82,6 +83,22 @@ static __always_inline bool opens(const struct packet *p)
 	       (p->signals & SIGNAL_OPENS || p->protocol == IPPROTO_UDP);
 }
 
+/* Says whether an IPv4 packet is of a connection whose member has an IPv6 address, or opens one, or is from a member that
+ * has an IPv6 client (other_version.h). */
+static __always_inline bool is_of_ipv6_flow(const struct packet *p)
+{
+	struct journey *journey = journey_get();
+	const struct sluice_listener *listener;
+
+	if (!journey || !p->tuple.protocol)
+		return false;
+	journey->quoted = p->tuple;
+	if (quoted_is_known6())
+		return true;
+	listener = listener_find(FAMILY4, &p->tuple);
+	return listener && listener->flags & SLUICE_LISTENER_TO_IPV6;
+}
+
 /* Handles a packet without a flow, which is for a VIP or not ours. */
 static __always_inline int packet_without_flow(int family, struct packet *p, struct xdp_md *ctx)
 {
@@ -102,6 +119,8 @@ static __always_inline int packet_without_flow(int family, struct packet *p, str
 		return SLUICE_REASON_FRAGMENT_WITHOUT_FIRST;
 	if (p->protocol == icmp_protocol(family))
 		return vip->flags & SLUICE_VIP_STANDBY ? SLUICE_REASON_VIP_STANDBY : answer_echo(family, p, ctx);
+	if (family == FAMILY4 && vip->flags & SLUICE_VIP_MIXED && is_of_ipv6_flow(p))
+		return NEXT_TO_IPV6;
 	/* A packet without a defect has known ports. */
 	if (!p->tuple.protocol)
 		return p->fragment == FRAGMENT_LATER ? SLUICE_REASON_FRAGMENT_WITHOUT_FIRST
@@ -182,6 +201,9 @@ static __always_inline int decide(int family, struct xdp_md *ctx, __u32 l3_offse
 		return why;
 	if (p->group_mac)
 		return SLUICE_REASON_NOT_OUR_MAC;
+	/* Nobody has such an address; see other_version.h. */
+	if (family == FAMILY6 && is_mapped(&p->tuple.destination) && !journey->was_ipv4)
+		return SLUICE_REASON_NOT_OURS;
 	if ((why = packet_of_known_flow(family, p, ctx, &journey->flow)) != UNDECIDED)
 		return why;
 	return packet_without_flow(family, p, ctx);
@@ -351,36 +373,58 @@ __noinline int other_packet(struct xdp_md *ctx, __u32 l3_offset, __u32 is_arp)
 	return p.group_mac ? SLUICE_REASON_NOT_OUR_MAC : SLUICE_REASON_NOT_OURS;
 }
 
-/* The slow path, for every kind of packet; returns the packet's reason. */
-static __always_inline int slow_path(struct xdp_md *ctx)
+/* Makes an IPv4 packet of an answer to a packet that came as one. A packet that has met with a change of the configuration
+ * since is not for the host. */
+static __always_inline int was_ipv4(struct xdp_md *ctx, __u32 why)
 {
-	int payload = ethernet_payload(ctx);
+	if (why >= SLUICE_REASON_COUNT)
+		return why;
+	if (why == SLUICE_REASON_NOT_OURS)
+		return SLUICE_REASON_NO_LISTENER;
+	return reason_verdicts[why] == VERDICT_ANSWER ? answer_as_ipv4(ctx, why) : (int)why;
+}
+
+/* The slow path, for every kind of packet; returns the packet's reason. */
+static __always_inline int slow_path(struct xdp_md *ctx, struct journey *journey)
+{
+	int payload = ethernet_payload(ctx), why;
 	__u32 l3_offset = payload & 0xffff, type = (__u32)payload >> 16;
 
 	if (payload == -1)
 		return SLUICE_REASON_MALFORMED_ETHERNET;
+	journey->was_ipv4 = false;
 	switch (type) {
 	case ETH_P_IP:
-		return ip_packet(FAMILY4, ctx, l3_offset);
+		why = ip_packet(FAMILY4, ctx, l3_offset);
+		if (why != NEXT_TO_IPV6)
+			return why;
+		why = to_ipv6(ctx);
+		if (why != UNDECIDED)
+			return why;
+		break;
 	case ETH_P_IPV6:
-		return ip_packet(FAMILY6, ctx, l3_offset);
+		break;
 	default:
 		return other_packet(ctx, l3_offset, type == ETH_P_ARP);
 	}
+	why = ip_packet(FAMILY6, ctx, l3_offset);
+	if (why == NEXT_TO_IPV4)
+		return leave_as_ipv4(ctx);
+	return journey->was_ipv4 ? was_ipv4(ctx, why) : why;
 }
 
 SEC("xdp.frags")
 int sluice_xdp(struct xdp_md *ctx)
 {
 	int action = fast_path(ctx), why;
-	const struct journey *journey;
+	struct journey *journey;
 
 	if (action != UNDECIDED)
 		return action;
 	journey = journey_get();
 	if (!journey)
 		return XDP_ABORTED;
-	why = slow_path(ctx);
+	why = slow_path(ctx, journey);
 	return finish(journey->packet.egress_ifindex, ctx, why);
 }
 
@@ -388,14 +432,14 @@ int sluice_xdp(struct xdp_md *ctx)
 SEC("?xdp.frags")
 int sluice_capture(struct xdp_md *ctx)
 {
-	const struct journey *journey = journey_get();
+	struct journey *journey = journey_get();
 	__u32 egress_ifindex = 0;
 	int why, action;
 
 	if (!journey)
 		return XDP_ABORTED;
 	capture_arrival(ctx);
-	why = slow_path(ctx);
+	why = slow_path(ctx, journey);
 	action = finish(journey->packet.egress_ifindex, ctx, why);
 	if (action == XDP_TX)
 		egress_ifindex = ctx->ingress_ifindex;

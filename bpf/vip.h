@@ -37,6 +37,8 @@ static __always_inline bool source_is_martian(int family, const struct packet *p
 	const union sluice_address *source = &p->tuple.source;
 	__u32 first = bpf_ntohl(source->words[0]);
 
+	if (family == FAMILY6 && is_mapped(&p->tuple.destination))
+		return false; /* it came as an IPv4 packet, and was looked at then */
 	if (family == FAMILY4) {
 		if (first >> 24 == 0 || first >> 24 == 127 || first >> 28 >= 14) /* 0/8, 127/8, 224/3 */
 			return true;
@@ -47,6 +49,17 @@ static __always_inline bool source_is_martian(int family, const struct packet *p
 	}
 	return address_equal(family, source, &p->tuple.destination) ||
 	       (address_may_be_known(family, source) && vip_find(family, source));
+}
+
+/* Says whether the IPv4 tuple `quoted` of the journey is one of the IPv6 flows'. */
+__noinline int quoted_is_known6(void)
+{
+	struct journey *journey = journey_get();
+
+	if (!journey)
+		return false;
+	tuple_map(&journey->quoted);
+	return flow_search(FAMILY6, &journey->quoted) >= 0;
 }
 
 /* ARP for IPv4 over Ethernet (RFC 826). linux/if_arp.h drags in the C library's sockets. */

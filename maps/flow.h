@@ -57,7 +57,12 @@ SLUICE_STATIC_ASSERT(sizeof(struct sluice_bucket4) == 64);
  * is none that the fast path takes, which knows nothing of them:
  *       to the member          other (the SNAT address) the member's, in `members`
  *       to the client          the listener's, in `snat_vips`   other (the client)
- */
+ *
+ * A connection whose member has another IP version than the VIP is such a connection, too. It has both of its slots here,
+ * with its IPv4 addresses as IPv6 has them (::ffff:10.0.0.4). Of an IPv4 client's, the slot of the member's packets has
+ * both new addresses in `other`: SLUICE_IPV4_PAIR, zero, the VIP, the client. */
+#define SLUICE_IPV4_PAIR ((__be32)0xff) /* the first word of `other`; it would be a multicast address */
+
 struct sluice_flow6 {
 	union sluice_address source;
 	union sluice_address destination;

@@ -160,7 +160,13 @@
 	  "A packet from the middle of a connection that is not known here, right after nodes or routes of the fleet have " \
 	  "changed: another node may be about to tell of it, so it gets no reset, and its sender sends it again.") \
 	X(DATAGRAM_FORWARDED, FORWARD, "datagram_forwarded",                                       \
-	  "A datagram was sent to a member by itself: its listener schedules packets (udp_scheduling), not sessions.")
+	  "A datagram was sent to a member by itself: its listener schedules packets (udp_scheduling), not sessions.") \
+	X(OTHER_VERSION_PACKET, DROP, "other_version_packet",                                      \
+	  "A packet can't be translated to the IP version of the connection's other end: it is a fragment, a UDP datagram of " \
+	  "more than 1,536 bytes without a checksum, or an ICMP error that the other version lacks.") \
+	X(OTHER_VERSION_SOURCE, DROP, "other_version_source",                                      \
+	  "The member has another IP version than the VIP, and there is no source address of that version: give the load " \
+	  "balancer one (snat_addresses).")
 
 #define SLUICE_REASON_ENUM(name, verdict, label, sentence) SLUICE_REASON_##name,
 enum sluice_reason { SLUICE_REASONS(SLUICE_REASON_ENUM) SLUICE_REASON_COUNT };

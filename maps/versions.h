@@ -27,7 +27,7 @@
 	X(persistence, 1, 1)          \
 	X(members, 1, 1)              \
 	X(flows4, 2, 1)               \
-	X(flows6, 3, 1)               \
+	X(flows6, 4, 1)               \
 	X(half_open, 1, 1)            \
 	X(fragments, 1, 1)            \
 	X(interfaces, 1, 1)           \

@@ -27,6 +27,10 @@
  * controller reads this. */
 #define SLUICE_VIP_LEAVING 16U
 
+/* Connections whose member has the other IP version may have this IPv4 address: of packets for it that are in no flow of
+ * `flows4` the data plane looks into `flows6`, too. */
+#define SLUICE_VIP_MIXED 32U
+
 struct sluice_vip {
 	struct sluice_id load_balancer;
 	__u32 flags;

@@ -311,7 +311,7 @@ void World::put_snat_sources(std::uint32_t listener, const std::vector<std::stri
     sources.addresses[sources.count++] = to_address(address);
   }
   put(map("snat_sources"), key, sources);
-  if (is_v6(addresses.front())) put(map("snat_vips"), listener, to_address(vip6));
+  put(map("snat_vips"), listener, to_address(vip6));
 }
 
 void World::allow(std::uint32_t listener, const std::string& network, unsigned bits) {

@@ -1,0 +1,465 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* Connections whose member has another IP version than the VIP: IP/ICMP translation (RFC 7915).
+ *
+ * Problem. Such a connection has packets of both IP versions, and its two slots would belong to two tables. Whatever
+ * looks for the other slot (eviction, the sweeps, records, replicas) would have to know both.
+ *
+ * Formulation. Within Sluice it is an IPv6 connection with SNAT, whose IPv4 addresses are mapped: ::ffff:10.0.0.4. An
+ * IPv4 packet of such a connection becomes an IPv6 packet before anything else is done with it (to_ipv6()), and an IPv6
+ * packet that goes to a mapped address becomes an IPv4 packet after all else is done with it (to_ipv4()). All stages in
+ * between, and all that walk over the tables, treat it as any other IPv6 packet, answers of our own and ICMP errors too.
+ *
+ * Why mapped addresses: a checksum over them is the one over the IPv4 addresses, so TCP's and UDP's needn't be touched
+ * here. And no host sends them, so a packet from the wire with such a destination isn't ours.
+ *
+ * Who pays: an IPv4 packet without a flow is looked for among the IPv6 flows if its VIP says so (SLUICE_VIP_MIXED). Such
+ * connections have next hops of their own, which the fast path leaves alone (SLUICE_NEXT_HOP_SPECIAL). Others pay nothing.
+ *
+ * MTUs. A next hop to a mapped address has the MTU that counts for the IPv6 packet, 20 bytes more. The MSS needs no
+ * change: it says what fits the link of its sender, in bytes of payload. */
+#ifndef SLUICE_BPF_OTHER_VERSION_H
+#define SLUICE_BPF_OTHER_VERSION_H
+
+#include <linux/if_ether.h>
+#include <linux/in.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <linux/udp.h>
+#include <bpf/bpf_endian.h>
+
+#include "bpf/answer.h"
+#include "bpf/connect.h"
+#include "bpf/frame.h"
+#include "bpf/icmp.h"
+#include "bpf/journey.h"
+#include "bpf/partial_checksum.h"
+
+/* Packets up to this length (RFC 7915, 5.1) may be fragmented behind us, because an IPv6 sender can't be told a smaller MTU. */
+#define MAY_BE_FRAGMENTED_UP_TO 1260
+#define SMALLEST_IPV6_MTU 1280
+
+/* RFC 792, RFC 1812, RFC 4443. */
+#define ICMP4_CODE_PROTOCOL 2
+#define ICMP4_CODE_HOST 1
+#define ICMP4_CODE_NETWORK_PROHIBITED 9
+#define ICMP4_CODE_HOST_PROHIBITED 10
+#define ICMP4_CODE_PROHIBITED 13
+#define ICMP4_CODE_PRECEDENCE 15
+#define ICMP4_CODES_TRANSLATED 16
+#define ICMP4_CODE_PRECEDENCE_VIOLATION 14
+#define ICMP6_CODE_PROHIBITED 1
+#define ICMP6_CODE_NEXT_HEADER 1
+#define ICMP6_NEXT_HEADER_AT 6 /* in the IPv6 header */
+
+/* Headers while the frame's beginning moves: Ethernet header and tags, the IP header, and the one that an ICMP error
+ * quotes. They are too much for the stack. */
+struct old_headers {
+	__u16 link[(ETH_HLEN + SLUICE_MAX_TAGS * VLAN_TAG_BYTES) / 2];
+	__u16 zero;
+	struct icmp_header icmp;
+	struct ipv6hdr ip;
+	struct ipv6hdr quoted;
+	struct iphdr quoted4;
+	__u8 tos;
+	__u8 ttl;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct old_headers);
+} local_old_headers SEC(".maps");
+
+/* Loads what a frame begins with. */
+static __always_inline struct old_headers *old_headers_get(struct xdp_md *ctx)
+{
+	__u32 zero = 0;
+	struct old_headers *old = bpf_map_lookup_elem(&local_old_headers, &zero);
+	const __u16 *frame = packet_at(ctx, 0, sizeof(old->link));
+
+	if (!old || !frame)
+		return NULL;
+	for (__u32 i = 0; i < sizeof(old->link) / 2; i++)
+		old->link[i] = frame[i];
+	return old;
+}
+
+/* Writes the frame's first `bytes`, whose last two are the ethertype. */
+static __always_inline bool link_header_store(struct xdp_md *ctx, __u32 bytes, const struct old_headers *old, __be16 type)
+{
+	__u16 *frame = packet_at(ctx, 0, sizeof(old->link));
+
+	if (!frame)
+		return false;
+	for (__u32 i = 0; i < sizeof(old->link) / 2; i++) {
+		if (2 * i + 2 < bytes)
+			frame[i] = old->link[i];
+		else if (2 * i + 2 == bytes)
+			frame[i] = type;
+	}
+	return true;
+}
+
+/* The contribution of words that go away. */
+static __always_inline __u64 sum_without(const __u32 *words, int count)
+{
+	__u64 sum = 0;
+
+	for (int i = 0; i < count; i++)
+		sum += (__u32)~words[i];
+	return sum;
+}
+
+static __always_inline __u64 sum_of(const __u32 *words, int count)
+{
+	__u64 sum = 0;
+
+	for (int i = 0; i < count; i++)
+		sum += words[i];
+	return sum;
+}
+
+/* The sum of an ICMPv6 message's pseudo header (RFC 8200, 8.1). */
+static __always_inline __u64 icmp6_pseudo_sum(const struct ipv6hdr *ip)
+{
+	return sum_of((const __u32 *)&ip->saddr, 8) + ip->payload_len + bpf_htons(IPPROTO_ICMPV6);
+}
+
+static __always_inline void write_ipv6(struct ipv6hdr *ip, __u8 traffic_class, __u32 payload_bytes, __u8 next_header,
+				       __u8 hop_limit, __be32 source, __be32 destination)
+{
+	const union sluice_address from = mapped(source), to = mapped(destination);
+
+	*(__be32 *)ip = bpf_htonl(6U << 28 | (__u32)traffic_class << 20);
+	ip->payload_len = bpf_htons(payload_bytes);
+	ip->nexthdr = next_header;
+	ip->hop_limit = hop_limit;
+	address_store(FAMILY6, &ip->saddr, &from);
+	address_store(FAMILY6, &ip->daddr, &to);
+}
+
+/* RFC 7915, 5.1: a packet that an IPv6 sender can't make shorter may be fragmented, so it needs an id. */
+static __always_inline void write_ipv4(struct iphdr *ip, const struct ipv6hdr *from, __u32 bytes, __u8 protocol, bool quoted)
+{
+	bool fragmentable = bytes <= MAY_BE_FRAGMENTED_UP_TO && !quoted;
+
+	*ip = (struct iphdr){
+		.version = 4,
+		.ihl = 5,
+		.tos = bpf_ntohl(*(const __be32 *)from) >> 20,
+		.tot_len = bpf_htons(bytes),
+		.id = fragmentable ? bpf_get_prandom_u32() : 0,
+		.frag_off = fragmentable ? 0 : bpf_htons(IPV4_DONT_FRAGMENT),
+		.ttl = from->hop_limit,
+		.protocol = protocol,
+		.saddr = from->saddr.in6_u.u6_addr32[3],
+		.daddr = from->daddr.in6_u.u6_addr32[3],
+	};
+	ip->check = ipv4_header_checksum(ip);
+}
+
+/* Gives a UDP datagram without a checksum, which IPv6 doesn't permit, one (RFC 7915, 4.5). False: it is too long. */
+static __always_inline bool complete_udp(struct xdp_md *ctx, const struct packet *p)
+{
+	struct segment_sum s = {.ctx = ctx, .offset = p->l4_offset};
+	struct udphdr *udp = packet_at(ctx, p->l4_offset, sizeof(*udp));
+
+	if (p->protocol != IPPROTO_UDP || !udp || udp->check)
+		return udp;
+	s.bytes = bpf_ntohs(udp->len);
+	if (s.bytes > SUMMED_WORDS * sizeof(__u32))
+		return false;
+	s.sum = (__u64)p->tuple.source.ipv4 + p->tuple.destination.ipv4 + bpf_htonl(s.bytes) + bpf_htonl(IPPROTO_UDP);
+	bpf_loop(SUMMED_WORDS + 1, add_word, &s, 0);
+	udp = packet_at(ctx, p->l4_offset, sizeof(*udp));
+	if (!udp || s.summed != s.bytes)
+		return false;
+	udp->check = ~checksum_fold(s.sum);
+	if (!udp->check)
+		udp->check = 0xffff;
+	return true;
+}
+
+/* Translates type, code and MTU (RFC 7915, 4.2). False: IPv6 has no such message. */
+static __always_inline bool icmp_to_ipv6(struct icmp_header *icmp)
+{
+	__u32 mtu = bpf_ntohl(icmp->rest) & 0xffff;
+	__u8 type = icmp->type, code = icmp->code;
+
+	icmp->rest = 0;
+	icmp->code = 0;
+	if (type == ICMP4_TIME_EXCEEDED) {
+		icmp->type = ICMP6_TIME_EXCEEDED;
+		icmp->code = code;
+		return true;
+	}
+	if (type != ICMP4_UNREACHABLE || code >= ICMP4_CODES_TRANSLATED || code == ICMP4_CODE_PRECEDENCE_VIOLATION)
+		return false;
+	icmp->type = ICMP6_UNREACHABLE;
+	switch (code) {
+	case ICMP4_CODE_FRAGMENTATION_NEEDED:
+		mtu += IPV6_IS_LONGER;
+		icmp->type = ICMP6_TOO_BIG;
+		icmp->rest = bpf_htonl(mtu < SMALLEST_IPV6_MTU ? SMALLEST_IPV6_MTU : mtu);
+		break;
+	case ICMP4_CODE_PROTOCOL:
+		icmp->type = ICMP6_PARAMETER_PROBLEM;
+		icmp->code = ICMP6_CODE_NEXT_HEADER;
+		icmp->rest = bpf_htonl(ICMP6_NEXT_HEADER_AT);
+		break;
+	case ICMP4_CODE_PORT:
+		icmp->code = ICMP6_CODE_PORT;
+		break;
+	case ICMP4_CODE_NETWORK_PROHIBITED:
+	case ICMP4_CODE_HOST_PROHIBITED:
+	case ICMP4_CODE_PROHIBITED:
+	case ICMP4_CODE_PRECEDENCE:
+		icmp->code = ICMP6_CODE_PROHIBITED;
+		break;
+	default:
+		break;
+	}
+	return true;
+}
+
+/* The other way (RFC 7915, 5.2). */
+static __always_inline bool icmp_to_ipv4(struct icmp_header *icmp)
+{
+	__u32 mtu = bpf_ntohl(icmp->rest);
+	__u8 type = icmp->type, code = icmp->code;
+
+	icmp->rest = 0;
+	icmp->type = ICMP4_UNREACHABLE;
+	icmp->code = ICMP4_CODE_HOST;
+	switch (type) {
+	case ICMP6_UNREACHABLE:
+		if (code == ICMP6_CODE_PROHIBITED)
+			icmp->code = ICMP4_CODE_HOST_PROHIBITED;
+		else if (code == ICMP6_CODE_PORT)
+			icmp->code = ICMP4_CODE_PORT;
+		return true;
+	case ICMP6_TOO_BIG:
+		mtu -= IPV6_IS_LONGER;
+		icmp->code = ICMP4_CODE_FRAGMENTATION_NEEDED;
+		icmp->rest = bpf_htonl(mtu > 0xffff ? 0xffff : mtu);
+		return true;
+	case ICMP6_TIME_EXCEEDED:
+		icmp->type = ICMP4_TIME_EXCEEDED;
+		icmp->code = code;
+		return true;
+	case ICMP6_PARAMETER_PROBLEM:
+		icmp->code = ICMP4_CODE_PROTOCOL;
+		return code == ICMP6_CODE_NEXT_HEADER;
+	default:
+		return false;
+	}
+}
+
+/* Makes an ICMPv6 error of an ICMPv4 one, whose quoted header has no options. */
+static __always_inline int error_to_ipv6(struct xdp_md *ctx, const struct packet *p)
+{
+	__u32 l2_bytes = p->l3_offset, header_bytes = p->l4_offset - p->l3_offset;
+	__u32 grows = 2 * sizeof(struct ipv6hdr) - sizeof(struct iphdr) - header_bytes;
+	const struct iphdr *ip = packet_at(ctx, p->l3_offset, sizeof(*ip));
+	struct old_headers *old = old_headers_get(ctx);
+	struct {
+		struct icmp_header icmp;
+		struct iphdr quoted;
+	} *was = packet_at(ctx, p->l4_offset, sizeof(*was));
+	struct {
+		struct ipv6hdr ip;
+		struct icmp_header icmp;
+		struct ipv6hdr quoted;
+	} *made;
+	__u64 change;
+
+	if (!old || !ip || !was || was->quoted.ihl != 5 ||
+	    was->quoted.frag_off & bpf_htons(IPV4_MORE_FRAGMENTS | IPV4_FRAGMENT_OFFSET))
+		return SLUICE_REASON_OTHER_VERSION_PACKET;
+	old->quoted4 = was->quoted;
+	old->icmp = was->icmp;
+	old->tos = ip->tos;
+	old->ttl = ip->ttl;
+	change = (__u16)~old->icmp.checksum;
+	old->icmp.checksum = 0;
+	change += sum_without((const __u32 *)&old->icmp, 2) + sum_without((const __u32 *)&old->quoted4, 5);
+	if (!icmp_to_ipv6(&old->icmp))
+		return SLUICE_REASON_OTHER_VERSION_PACKET;
+	if (bpf_xdp_adjust_head(ctx, -(int)grows))
+		return SLUICE_REASON_NO_HEADROOM;
+	made = packet_at(ctx, l2_bytes, sizeof(*made));
+	if (!made)
+		return SLUICE_REASON_MALFORMED_ICMP;
+	write_ipv6(&made->ip, old->tos, p->l4_bytes + IPV6_IS_LONGER, IPPROTO_ICMPV6, old->ttl, p->tuple.source.ipv4,
+		   p->tuple.destination.ipv4);
+	write_ipv6(&made->quoted, old->quoted4.tos, bpf_ntohs(old->quoted4.tot_len) - sizeof(struct iphdr), old->quoted4.protocol,
+		   old->quoted4.ttl, old->quoted4.saddr, old->quoted4.daddr);
+	made->icmp = old->icmp;
+	change += sum_of((const __u32 *)&made->icmp, 2) + sum_of((const __u32 *)&made->quoted, 10) + icmp6_pseudo_sum(&made->ip);
+	made->icmp.checksum = ~checksum_fold(change);
+	return link_header_store(ctx, l2_bytes, old, bpf_htons(ETH_P_IPV6)) ? UNDECIDED : SLUICE_REASON_MALFORMED_ICMP;
+}
+
+/* Makes an IPv6 packet of an IPv4 packet; its options are left out (RFC 7915, 4.1). */
+static __always_inline int packet_to_ipv6(struct xdp_md *ctx, const struct packet *p)
+{
+	__u32 l2_bytes = p->l3_offset, header_bytes = p->l4_offset - p->l3_offset;
+	const struct iphdr *was = packet_at(ctx, p->l3_offset, sizeof(*was));
+	struct old_headers *old = old_headers_get(ctx);
+	struct ipv6hdr *ip;
+
+	if (!was || !old)
+		return SLUICE_REASON_MALFORMED_IPV4;
+	old->tos = was->tos;
+	old->ttl = was->ttl;
+	if (bpf_xdp_adjust_head(ctx, (int)header_bytes - (int)sizeof(*ip)))
+		return SLUICE_REASON_NO_HEADROOM;
+	ip = packet_at(ctx, l2_bytes, sizeof(*ip));
+	if (!ip)
+		return SLUICE_REASON_MALFORMED_IPV4;
+	write_ipv6(ip, old->tos, p->l4_bytes, p->protocol, old->ttl, p->tuple.source.ipv4, p->tuple.destination.ipv4);
+	return link_header_store(ctx, l2_bytes, old, bpf_htons(ETH_P_IPV6)) ? UNDECIDED : SLUICE_REASON_MALFORMED_IPV4;
+}
+
+/* Makes an IPv6 packet of the IPv4 packet under way. Returns UNDECIDED, or why it can't be. */
+__noinline int to_ipv6(struct xdp_md *ctx)
+{
+	struct journey *journey = journey_get();
+	struct packet *p;
+
+	if (!journey)
+		return SLUICE_REASON_MALFORMED_IPV4;
+	p = &journey->packet;
+	if (!header_sum_is_right(FAMILY4, ctx, p))
+		return SLUICE_REASON_IPV4_CHECKSUM;
+	if (p->fragment != FRAGMENT_NONE)
+		return SLUICE_REASON_OTHER_VERSION_PACKET;
+	journey->was_ipv4 = true;
+	if (p->protocol == IPPROTO_ICMP)
+		return error_to_ipv6(ctx, p);
+	if (p->protocol == IPPROTO_UDP && !complete_udp(ctx, p))
+		return SLUICE_REASON_OTHER_VERSION_PACKET;
+	return packet_to_ipv6(ctx, p);
+}
+
+/* Makes an ICMPv4 error of an ICMPv6 one about a packet without extension headers. */
+static __always_inline int error_to_ipv4(struct xdp_md *ctx, __u32 l2_bytes, __u32 l4_offset)
+{
+	const struct ipv6hdr *ip = packet_at(ctx, l2_bytes, sizeof(*ip));
+	struct old_headers *old = old_headers_get(ctx);
+	struct {
+		struct icmp_header icmp;
+		struct ipv6hdr quoted;
+	} *was = packet_at(ctx, l4_offset, sizeof(*was));
+	struct {
+		struct iphdr ip;
+		struct icmp_header icmp;
+		struct iphdr quoted;
+	} *made;
+	__u32 message_bytes;
+	__u64 change;
+
+	if (!old || !ip || !was || !flow_protocol(was->quoted.nexthdr))
+		return SLUICE_REASON_OTHER_VERSION_PACKET;
+	old->ip = *ip;
+	old->icmp = was->icmp;
+	old->quoted = was->quoted;
+	message_bytes = bpf_ntohs(old->ip.payload_len) - (l4_offset - l2_bytes - sizeof(*ip));
+	old->ip.payload_len = bpf_htons(message_bytes);
+	change = (__u16)~old->icmp.checksum;
+	old->icmp.checksum = 0;
+	change += sum_without((const __u32 *)&old->icmp, 2) + sum_without((const __u32 *)&old->quoted, 10) +
+		  sum_without((const __u32 *)&old->ip.saddr, 8) + (__u16)~old->ip.payload_len +
+		  (__u16)~bpf_htons(IPPROTO_ICMPV6);
+	if (!icmp_to_ipv4(&old->icmp))
+		return SLUICE_REASON_OTHER_VERSION_PACKET;
+	if (bpf_xdp_adjust_head(ctx, (int)(l4_offset - l2_bytes + sizeof(struct ipv6hdr)) - 2 * (int)sizeof(struct iphdr)))
+		return SLUICE_REASON_NO_HEADROOM;
+	made = packet_at(ctx, l2_bytes, sizeof(*made));
+	if (!made)
+		return SLUICE_REASON_MALFORMED_ICMP;
+	write_ipv4(&made->ip, &old->ip, message_bytes - IPV6_IS_LONGER + sizeof(made->ip), IPPROTO_ICMP, false);
+	write_ipv4(&made->quoted, &old->quoted, bpf_ntohs(old->quoted.payload_len) + sizeof(made->quoted), old->quoted.nexthdr,
+		   true);
+	made->icmp = old->icmp;
+	change += sum_of((const __u32 *)&made->icmp, 2) + sum_of((const __u32 *)&made->quoted, 5);
+	made->icmp.checksum = ~checksum_fold(change);
+	return link_header_store(ctx, l2_bytes, old, bpf_htons(ETH_P_IP)) ? UNDECIDED : SLUICE_REASON_MALFORMED_ICMP;
+}
+
+/* Makes an IPv4 packet of an IPv6 packet; its extension headers are left out (RFC 7915, 5.1.1). */
+static __always_inline int packet_to_ipv4(struct xdp_md *ctx, __u32 l2_bytes, __u32 l4_offset, __u32 protocol)
+{
+	const struct ipv6hdr *ip = packet_at(ctx, l2_bytes, sizeof(*ip));
+	__u32 skipped = l4_offset - l2_bytes - sizeof(*ip);
+	struct old_headers *old = old_headers_get(ctx);
+	struct iphdr *made;
+
+	if (!ip || !old)
+		return SLUICE_REASON_MALFORMED_IPV6;
+	old->ip = *ip;
+	if (bpf_xdp_adjust_head(ctx, (int)(skipped + IPV6_IS_LONGER)))
+		return SLUICE_REASON_NO_HEADROOM;
+	made = packet_at(ctx, l2_bytes, sizeof(*made));
+	if (!made)
+		return SLUICE_REASON_MALFORMED_IPV6;
+	write_ipv4(made, &old->ip, bpf_ntohs(old->ip.payload_len) - skipped + sizeof(*made), protocol, false);
+	return link_header_store(ctx, l2_bytes, old, bpf_htons(ETH_P_IP)) ? UNDECIDED : SLUICE_REASON_MALFORMED_IPV6;
+}
+
+/* Makes an IPv4 packet of the IPv6 packet whose headers behind the IP header begin at `l4_offset`, and whose addresses are
+ * mapped ones. Returns UNDECIDED, or why it can't be. */
+__noinline int to_ipv4(struct xdp_md *ctx, __u32 l4_offset, __u32 protocol)
+{
+	struct journey *journey = journey_get();
+	__u32 l3_offset;
+
+	if (!journey)
+		return SLUICE_REASON_MALFORMED_IPV6;
+	l3_offset = journey->packet.l3_offset & 31;
+	if (l4_offset > HEADERS_END || l4_offset < l3_offset + sizeof(struct ipv6hdr))
+		return SLUICE_REASON_HEADERS_TOO_LONG;
+	if (protocol == IPPROTO_ICMPV6)
+		return error_to_ipv4(ctx, l3_offset, l4_offset);
+	return packet_to_ipv4(ctx, l3_offset, l4_offset, protocol);
+}
+
+/* Sends the packet under way, which is complete but for its IP version. */
+__noinline int leave_as_ipv4(struct xdp_md *ctx)
+{
+	struct journey *journey = journey_get();
+	struct packet *p;
+	int why;
+
+	if (!journey)
+		return SLUICE_REASON_NO_ROUTE;
+	p = &journey->packet;
+	why = to_ipv4(ctx, p->l4_offset, p->protocol);
+	if (why != UNDECIDED)
+		return why;
+	if (journey->leaving.has_hop) {
+		p->egress_ifindex = journey->leaving.hop.ifindex;
+		if (!write_frame4(ctx, p->l3_offset, NULL, &journey->leaving.hop))
+			return SLUICE_REASON_NO_HEADROOM;
+	}
+	return journey->leaving.why;
+}
+
+/* Makes an IPv4 packet of an answer of our own to a packet that came as one. Returns the packet's reason. */
+__noinline int answer_as_ipv4(struct xdp_md *ctx, __u32 why)
+{
+	struct journey *journey = journey_get();
+	const struct ipv6hdr *ip;
+	int failed;
+
+	if (!journey)
+		return why;
+	ip = ip_header(FAMILY6, ctx, &journey->packet);
+	if (!ip)
+		return SLUICE_REASON_MALFORMED_IPV6;
+	failed = to_ipv4(ctx, journey->packet.l3_offset + sizeof(*ip), ip->nexthdr);
+	return failed == UNDECIDED ? (int)why : failed;
+}
+
+#endif

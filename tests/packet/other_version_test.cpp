@@ -1,0 +1,360 @@
+// Connections whose member has another IP version than the VIP (bpf/other_version.h): the parameter
+// is the client's IP version.
+#include <algorithm>
+
+#include "dataplane/flow_images.hpp"
+#include "packet/traffic.hpp"
+
+namespace sluice::test {
+namespace {
+
+class OtherVersion : public AllProtocols {
+ protected:
+  void SetUp() override {
+    Traffic::SetUp();
+    if (IsSkipped() || HasFatalFailure()) return;
+    auto with = listener(other_pool, pool(protocol()));
+    with.flags |= SLUICE_LISTENER_SNAT;
+    put_member(other_member, member(), 8080);
+    put_pool(other_pool, SLUICE_FULLNAT, {other_member});
+    put_snat_sources(with.index, {source()}, names(6).vip);
+    if (family() == 6) {
+      put_vip(source(), true, SLUICE_VIP_SNAT | SLUICE_VIP_MIXED);
+      put_listener(net().vip, listener_port(protocol()), protocol(), with);
+      return;
+    }
+    put_vip(net().vip, true, SLUICE_VIP_MIXED);
+    put_vip(mapped(net().vip));
+    put_listener(mapped(net().vip), listener_port(protocol()), protocol(), with);
+    with.flags = SLUICE_LISTENER_TO_IPV6 | SLUICE_LISTENER_MIXED;
+    with.pool = pool(protocol());
+    put_listener(net().vip, listener_port(protocol()), protocol(), with);
+  }
+  static constexpr std::uint32_t other_pool = 70, other_member = 170;
+  int member_family() const { return 10 - family(); }
+  std::string member() const { return names(member_family()).member1; }
+  std::string source() const { return family() == 6 ? "10.0.0.30" : "2001:db8::30"; }
+  static std::string mapped(const std::string& address) { return "::ffff:" + address; }
+
+  // The client's packet as the member must get it.
+  Packet seen_by_member(const Packet& sent) const {
+    auto p = sent;
+    p.source_mac = lan_mac;
+    p.destination_mac = member1_mac;
+    p.source = source();
+    p.destination = member();
+    p.destination_port = member_port(protocol());
+    --p.ttl;
+    return p;
+  }
+  Packet of_member(std::uint8_t flags, std::uint16_t to_port = 40000,
+                   const std::string& data = "") const {
+    auto p = from_client(protocol(), flags, 0);
+    p.source_mac = member1_mac;
+    p.destination_mac = lan_mac;
+    p.source = member();
+    p.destination = source();
+    p.source_port = member_port(protocol());
+    p.destination_port = to_port;
+    p.ttl = 64;
+    if (!data.empty()) p.data = text(data);
+    return p;
+  }
+  Packet seen_by_client(const Packet& sent, std::uint16_t port = 40000) const {
+    auto p = sent;
+    p.source_mac = lan_mac;
+    p.destination_mac = router_mac;
+    p.source = net().vip;
+    p.destination = net().client;
+    p.source_port = listener_port(protocol());
+    p.destination_port = port;
+    --p.ttl;
+    return p;
+  }
+  // An IPv4 packet that may be fragmented has an id that nobody can foretell.
+  static ::testing::AssertionResult as_expected(const Bytes& frame, Packet expected) {
+    if (!expected.is_v6() && expected.ip_bytes().size() <= 1260) {
+      expected.dont_fragment = false;
+      if (frame.size() > 20) expected.id = static_cast<std::uint16_t>(frame[18] << 8 | frame[19]);
+    }
+    return same_frame(frame, expected.bytes());
+  }
+  void open(std::uint16_t port = 40000) {
+    EXPECT_EQ(receive(from_client(protocol(), SYN, port)).reason, "flow_created");
+    EXPECT_EQ(receive(of_member(SYN | ACK, port)).reason, "replied");
+    EXPECT_EQ(receive(from_client(protocol(), ACK, port)).reason, "forwarded");
+  }
+};
+INSTANTIATE_TEST_SUITE_P(, OtherVersion,
+                         ::testing::Combine(::testing::Values(4, 6),
+                                            ::testing::Values(L4::tcp, L4::udp)),
+                         family_and_protocol);
+
+TEST_P(OtherVersion, BothEndsSeeThePacketsOfTheirOwnVersion) {
+  const auto syn = from_client(protocol());
+  auto out = receive(syn);
+  EXPECT_EQ(out.reason, "flow_created");
+  EXPECT_EQ(out.action, transmitted);
+  EXPECT_TRUE(as_expected(out.frame, seen_by_member(syn)));
+  const auto accept = of_member(SYN | ACK);
+  out = receive(accept);
+  EXPECT_EQ(out.reason, "replied");
+  EXPECT_TRUE(as_expected(out.frame, seen_by_client(accept)));
+  for (int times = 0; times < 2; ++times) {
+    auto data = from_client(protocol(), ACK);
+    data.data = text("question");
+    data.tos = 0x28;
+    out = receive(data);
+    EXPECT_EQ(out.reason, "forwarded");
+    EXPECT_TRUE(as_expected(out.frame, seen_by_member(data)));
+    auto answer = of_member(ACK, 40000, "answer");
+    answer.tos = 0xb8;
+    out = receive(answer);
+    EXPECT_EQ(out.reason, "replied");
+    EXPECT_TRUE(as_expected(out.frame, seen_by_client(answer)));
+  }
+  EXPECT_TRUE(flows().empty());
+  EXPECT_EQ(flows6().size(), 2U);
+}
+
+TEST_P(OtherVersion, OptionsAndExtensionHeadersAreLeftOut) {
+  auto syn = from_client(protocol());
+  auto expected = seen_by_member(syn);
+  if (family() == 4) {
+    syn.ip_options = {1, 1, 1, 0};
+  } else {
+    syn.extensions = {{60, 0, 1, 4, 0, 0, 0, 0}};
+  }
+  EXPECT_TRUE(as_expected(receive(syn).frame, expected));
+}
+
+TEST_P(OtherVersion, AConnectionIsRemovedAsAWhole) {
+  open();
+  EXPECT_EQ(flush_all(6), 1U);
+  EXPECT_TRUE(flows6().empty());
+  EXPECT_EQ(listener_counters(pool(protocol())).flows_opened,
+            listener_counters(pool(protocol())).flows_ended);
+  open();
+  make_all_older(SLUICE_TIMEOUT_ESTABLISHED_SECONDS + 100);
+  EXPECT_EQ(expire().expired, 1U);
+  EXPECT_TRUE(flows6().empty());
+}
+
+TEST_P(OtherVersion, BothEndsLearnWhatARouterSays) {
+  open();
+  const auto code = [](int family) { return static_cast<std::uint8_t>(family == 4 ? 4 : 0); };
+  const auto type = [](int family) { return static_cast<std::uint8_t>(family == 4 ? 3 : 2); };
+  // 1,300 bytes at a router of the member's network are 20 more or fewer at the client.
+  const std::uint32_t at_client = family() == 6 ? 1320 : 1280;
+  const auto question = from_client(protocol(), ACK);
+  auto quoted = seen_by_member(question);
+  quoted.dont_fragment = true;
+  auto error = icmp_error(names(member_family()).other_client, source(), type(member_family()),
+                          code(member_family()), 1300, quoted.ip_bytes());
+  error.source_mac = member1_mac;
+  error.destination_mac = lan_mac;
+  auto told = question;
+  --told.ttl;
+  told.id = 0;
+  auto expected = icmp_error(net().vip, net().client, type(family()), code(family()), at_client,
+                             told.ip_bytes());
+  expected.source_mac = lan_mac;
+  expected.destination_mac = router_mac;
+  --expected.ttl;
+  auto out = receive(error);
+  EXPECT_EQ(out.reason, "icmp_forwarded");
+  EXPECT_TRUE(as_expected(out.frame, expected));
+
+  const auto answer = of_member(ACK, 40000, "answer");
+  quoted = seen_by_client(answer);
+  error = icmp_error(net().other_client, net().vip, type(family()), code(family()), 1300,
+                     quoted.ip_bytes());
+  error.source_mac = router_mac;
+  error.destination_mac = lan_mac;
+  told = answer;
+  --told.ttl;
+  told.id = 0;
+  expected = icmp_error(source(), member(), type(member_family()), code(member_family()),
+                        family() == 4 ? 1320 : 1280, told.ip_bytes());
+  expected.source_mac = lan_mac;
+  expected.destination_mac = member1_mac;
+  --expected.ttl;
+  out = receive(error);
+  EXPECT_EQ(out.reason, "icmp_forwarded");
+  EXPECT_TRUE(as_expected(out.frame, expected));
+}
+
+TEST_P(OtherVersion, APacketWhoseTimeIsOverIsAnsweredInItsOwnVersion) {
+  open();
+  for (const bool from_member : {false, true}) {
+    auto late = from_member ? of_member(ACK, 40000, "answer") : from_client(protocol(), ACK);
+    late.ttl = 1;
+    const int version = from_member ? member_family() : family();
+    auto quoted = late;
+    quoted.id = 0;
+    auto expected =
+        icmp_error(late.destination, late.source, version == 4 ? 11 : 3, 0, 0, quoted.ip_bytes());
+    expected.source_mac = lan_mac;
+    expected.destination_mac = late.source_mac;
+    expected.ttl = 64;
+    const auto out = receive(late);
+    EXPECT_EQ(out.reason, "time_exceeded_sent");
+    EXPECT_EQ(out.action, transmitted);
+    EXPECT_TRUE(as_expected(out.frame, expected)) << from_member;
+  }
+}
+
+TEST_P(OtherVersion, WhoSendsTooMuchLearnsWhatFitsInItsOwnVersion) {
+  put_member(other_member, names(member_family()).narrow_member, 8080);  // 1,400 bytes
+  EXPECT_EQ(receive(from_client(protocol())).reason, "flow_created");
+  auto big = from_client(protocol(), ACK);
+  big.data = Bytes(1380, 'x');
+  // All that the quoted packet has of its own, less the difference of the headers.
+  auto quoted = big;
+  quoted.id = 0;
+  const auto quote = cut(quoted.ip_bytes(), family() == 4 ? 108 : 128);
+  auto expected = icmp_error(net().vip, net().client, family() == 4 ? 3 : 2, family() == 4 ? 4 : 0,
+                             family() == 4 ? 1380 : 1420, quote);
+  expected.source_mac = lan_mac;
+  expected.destination_mac = router_mac;
+  auto out = receive(big);
+  EXPECT_EQ(out.reason, "too_big_sent");
+  EXPECT_TRUE(as_expected(out.frame, expected));
+  big.data.resize(protocol() == L4::tcp ? 1340 : 1352);  // 1,380 bytes of IPv4, 1,400 of IPv6
+  EXPECT_EQ(receive(big).reason, "forwarded");
+}
+
+TEST_P(OtherVersion, AConnectionOutlivesItsTable) {
+  open();
+  std::vector<sluice_flow_image> images;
+  const auto keep = [&](auto batch) {
+    images.insert(images.end(), batch.begin(), batch.end());
+    return true;
+  };
+  ASSERT_TRUE(dataplane::walk_images(program().walk_fd(), 6, keep));
+  ASSERT_EQ(images.size(), 1U);
+  forget_flows();
+  ASSERT_TRUE(dataplane::put_images(program().put_fd(), images, dataplane::Counted::already));
+  EXPECT_EQ(images.front().result, SLUICE_PUT_DONE);
+  for (int times = 0; times < 2; ++times) {
+    const auto question = from_client(protocol(), ACK);
+    EXPECT_TRUE(as_expected(receive(question).frame, seen_by_member(question)));
+    const auto answer = of_member(ACK);
+    EXPECT_TRUE(as_expected(receive(answer).frame, seen_by_client(answer)));
+  }
+}
+
+TEST_P(OtherVersion, WithoutAMacThePacketIsLeftToTheKernel) {
+  put_member(other_member, member_family() == 4 ? "10.0.0.99" : "2001:db8::99", 8080);
+  const auto syn = from_client(protocol());
+  const auto out = receive(syn);
+  EXPECT_EQ(out.reason, "next_hop_unresolved");
+  EXPECT_EQ(out.action, static_cast<std::uint32_t>(XDP_PASS));
+  auto expected = seen_by_member(syn);
+  expected.destination = member_family() == 4 ? "10.0.0.99" : "2001:db8::99";
+  expected.source_mac = syn.source_mac;
+  expected.destination_mac = syn.destination_mac;
+  ++expected.ttl;
+  EXPECT_TRUE(as_expected(out.frame, expected));
+}
+
+TEST_P(OtherVersion, TagsComeAndGo) {
+  auto syn = from_client(protocol());
+  syn.tags = {{0x8100, 100}};
+  auto expected = seen_by_member(syn);
+  expected.tags.clear();
+  EXPECT_TRUE(as_expected(receive(syn).frame, expected));
+}
+
+TEST_P(OtherVersion, AFragmentIsDropped) {
+  auto big = from_client(protocol(), SYN);
+  big.data = Bytes(400, 'x');
+  EXPECT_EQ(receive(big.fragment(0, 208, true)).reason, "other_version_packet");
+  EXPECT_TRUE(flows6().empty());
+  open();
+  big.flags = ACK;
+  EXPECT_EQ(receive(big.fragment(0, 208, true)).reason, "other_version_packet");
+  EXPECT_EQ(receive(from_client(protocol(), ACK)).reason, "forwarded");
+}
+
+// A host that pretends to be one of such a connection's ends.
+TEST_P(OtherVersion, MappedAddressesFromTheWireAreNotOurs) {
+  open();
+  Packet p = family() == 4 ? from_client(protocol(), ACK) : of_member(ACK);
+  p.source = mapped(p.source);
+  p.destination = mapped(p.destination);
+  const auto out = receive(p);
+  EXPECT_EQ(out.reason, "not_ours");
+  EXPECT_TRUE(same_frame(out.frame, p.bytes()));
+}
+
+TEST_P(OtherVersion, WithoutASourceThereIsNoConnection) {
+  put_listener(family() == 4 ? mapped(net().vip) : net().vip, listener_port(protocol()), protocol(),
+               listener(other_pool, pool(protocol())));
+  EXPECT_EQ(receive(from_client(protocol())).reason, "other_version_source");
+  EXPECT_TRUE(flows6().empty());
+}
+
+TEST_P(OtherVersion, InModesOtherThanFullnatThereIsNoConnection) {
+  put_pool(other_pool, SLUICE_DNAT, {other_member});
+  EXPECT_EQ(receive(from_client(protocol())).reason, "no_member");
+  EXPECT_TRUE(flows6().empty());
+}
+
+// IPv4 members may have clients of both versions: what they see is never the same for two.
+class SharedMember : public OtherVersion {};
+INSTANTIATE_TEST_SUITE_P(, SharedMember,
+                         ::testing::Values(std::tuple{6, L4::tcp}, std::tuple{6, L4::udp}),
+                         family_and_protocol);
+
+TEST_P(SharedMember, NoSourcePortIsGivenToTwo) {
+  auto plain = listener(other_pool, 9);
+  plain.flags = SLUICE_LISTENER_SNAT | SLUICE_LISTENER_MIXED;
+  put_snat_sources(9, {source()});
+  put_vip(source(), true, SLUICE_VIP_SNAT | SLUICE_VIP_MIXED);
+  put_listener(names(4).vip, listener_port(protocol()), protocol(), plain);
+  auto ipv4 = from_client(protocol(), SYN);
+  ipv4.source = names(4).client;
+  ipv4.destination = names(4).vip;
+  for (const bool ipv4_first : {false, true}) {
+    forget_flows();
+    const auto first = ipv4_first ? ipv4 : from_client(protocol());
+    const auto second = ipv4_first ? from_client(protocol()) : ipv4;
+    const auto seen = [&](const Packet& p) {
+      const auto out = receive(p);
+      EXPECT_EQ(out.reason, "flow_created");
+      return out.frame[34] << 8 | out.frame[35];
+    };
+    const auto port = seen(first), other = seen(second);
+    EXPECT_EQ(port, 40000);
+    EXPECT_NE(other, port);
+    auto answer = of_member(SYN | ACK, static_cast<std::uint16_t>(port));
+    const auto out = receive(answer);
+    EXPECT_EQ(out.reason, "replied");
+    EXPECT_EQ(out.frame[12] << 8 | out.frame[13], ipv4_first ? 0x0800 : 0x86dd);
+  }
+}
+
+class OtherVersionOfIpv4 : public OtherVersion {};
+INSTANTIATE_TEST_SUITE_P(, OtherVersionOfIpv4, ::testing::Values(std::tuple{4, L4::udp}),
+                         family_and_protocol);
+
+TEST_P(OtherVersionOfIpv4, ADatagramWithoutAChecksumGetsOne) {
+  auto p = from_client(protocol());
+  p.data = text("odd");
+  auto expected = seen_by_member(p);
+  p.checksum = 0;
+  EXPECT_TRUE(same_frame(receive(p).frame, expected.bytes()));
+  p.data = Bytes(1600, 'x');
+  EXPECT_EQ(receive(p).reason, "other_version_packet");
+}
+
+TEST_P(OtherVersionOfIpv4, AHeaderWithAWrongChecksumIsDropped) {
+  open();
+  auto frame = from_client(protocol(), ACK).bytes();
+  frame[24] ^= 1;
+  EXPECT_EQ(receive(frame).reason, "ipv4_checksum");
+}
+
+}  // namespace
+}  // namespace sluice::test
