@@ -45,11 +45,11 @@ SLUICE_STATIC_ASSERT(sizeof(struct sluice_listener6_key) == 24);
 #define SLUICE_LISTENER_UNRECORDED 32U
 /* Connections to members of fullnat pools get their source from `snat_sources` (snat.h). */
 #define SLUICE_LISTENER_SNAT 64U
-/* IPv4: its new connections go to members that have IPv6 addresses. They are found in `listeners6`, where its address is
- * mapped (::ffff:10.0.0.16). */
+/* IPv4: its new connections go to members that have IPv6 addresses. They are found in `listeners6`, where its address
+ * is mapped (::ffff:10.0.0.16). */
 #define SLUICE_LISTENER_TO_IPV6 128U
-/* IPv4: members of its load balancer have IPv6 clients, too (struct sluice_flow6), and may see them from the same source
- * addresses. So a source port that is free in `flows4` may be taken in `flows6`. */
+/* Its load balancer's IPv4 members have IPv6 clients, too (struct sluice_flow6), and may see them from the same source
+ * addresses. So a source port that is free in `flows4` may be taken in `flows6`. (IPv6: without a meaning.) */
 #define SLUICE_LISTENER_MIXED 256U
 /* The upper half of the flags: how long a member may take to answer a connection's SYN or INIT, in tenths of a second.
  * The next one after that goes to another member. 0: as long as the client tries. */

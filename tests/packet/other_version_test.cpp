@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "dataplane/flow_images.hpp"
+#include "dataplane/flow_list.hpp"
 #include "packet/traffic.hpp"
 
 namespace sluice::test {
@@ -242,6 +243,30 @@ TEST_P(OtherVersion, AConnectionOutlivesItsTable) {
     const auto answer = of_member(ACK);
     EXPECT_TRUE(as_expected(receive(answer).frame, seen_by_client(answer)));
   }
+}
+
+TEST_P(OtherVersion, TheListNamesTheAddressesOfBothEnds) {
+  open();
+  int listed = 0;
+  const auto visit = [&](const dataplane::FoundFlow& found) {
+    ++listed;
+    EXPECT_EQ(found.flow.client.address.to_string(), net().client);
+    EXPECT_EQ(found.flow.vip.address.to_string(), net().vip);
+    return true;
+  };
+  const auto names = dataplane::FlowNames::read(program());
+  ASSERT_TRUE(names);
+  const auto client = *parse_ip_address(net().client);
+  ASSERT_TRUE(
+      dataplane::for_each_flow(program(), *names, {.client = client, .client_prefix = 128}, visit));
+  EXPECT_EQ(listed, 1);
+  const auto model_protocol = protocol() == L4::tcp ? model::Protocol::tcp : model::Protocol::udp;
+  const dataplane::FlowKey key{
+      model_protocol, {client, 40000}, {*parse_ip_address(net().vip), listener_port(protocol())}};
+  const auto found = dataplane::find_flow(program(), *names, key);
+  ASSERT_TRUE(found);
+  ASSERT_TRUE(*found);
+  EXPECT_EQ((*found)->first.member.address.to_string(), member());
 }
 
 TEST_P(OtherVersion, WithoutAMacThePacketIsLeftToTheKernel) {

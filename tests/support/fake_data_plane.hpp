@@ -167,7 +167,7 @@ class FakeDataPlane : public control::DataPlane, public control::Inspection {
       }
     }
     for (const auto& [key, listener] : state.listeners) {
-      if (!listener.pool.is_nil() && !state.pools.contains(key.entry_of(listener.pool))) {
+      if (!listener.pool.is_nil() && !state.pools.contains(control::pool_entry_of(key, listener))) {
         violated("a listener names a pool that is not there");
       }
     }

@@ -14,13 +14,13 @@ struct Obstacle {
 
   std::string operator()(const PutListener& o) const {
     const bool missing =
-        !o.entry.pool.is_nil() && !actual.pools.contains(o.key.entry_of(o.entry.pool));
+        !o.entry.pool.is_nil() && !actual.pools.contains(pool_entry_of(o.key, o.entry));
     return missing ? "its pool is not in the data plane" : "";
   }
   std::string operator()(const RemovePool& o) const {
     const bool named = std::any_of(
         actual.listeners.begin(), actual.listeners.end(),
-        [&](const auto& entry) { return entry.first.entry_of(entry.second.pool) == o.key; });
+        [&](const auto& entry) { return pool_entry_of(entry.first, entry.second) == o.key; });
     return named ? "a listener still names it" : "";
   }
   std::string operator()(const RemoveMember& o) const { return in_a_ring(o.id); }

@@ -728,6 +728,7 @@ std::optional<std::map<IpAddress, Uuid>> Controller::held_vips() const {
   if (lost_) return held;
   if (!actual_) return std::nullopt;
   for (const auto& [address, entry] : desired_.state().vips) {
+    if (is_mapped(address)) continue;  // nobody asks for it
     const auto found = actual_->vips.find(address);
     if (entry.load_balancer.is_nil()) continue;  // a node's
     if (entry.up && found != actual_->vips.end() && found->second == entry)

@@ -36,6 +36,7 @@ struct VipEntry {
   bool snat = false;     // a SNAT address, which has no listeners
   // A SNAT address that was taken away: it is answered for until no connection has it any more.
   bool leaving = false;
+  bool mixed = false;  // IPv4: connections to members of the other IP version may have this address
 
   bool operator==(const VipEntry&) const = default;
 };
@@ -60,8 +61,8 @@ struct MemberEntry {
   bool operator==(const MemberEntry&) const = default;
 };
 
-// A pool has an entry for each IP version of its load balancer's VIPs. The ring has the members of
-// that version, because there is no translation.
+// A pool has an entry for each IP version of its load balancer's VIPs, and for that of members that
+// serve the VIPs of the other one. The ring has the members of that version.
 struct PoolKey {
   // The conversion is implicit, because most pools are of IPv4 load balancers and named by their
   // id.
@@ -101,9 +102,6 @@ struct ListenerKey {
     return protocol <=> other.protocol;
   }
   bool operator==(const ListenerKey&) const = default;
-
-  // The pool's entry for connections to this address.
-  PoolKey entry_of(const Uuid& pool) const { return {pool, address.is_v6()}; }
 };
 
 struct ListenerEntry {
@@ -124,9 +122,29 @@ struct ListenerEntry {
   bool per_packet = false;      // each datagram is scheduled by itself
   std::uint16_t last_port = 0;  // of a range that begins with the key's port; 0: that port alone
   std::vector<IpAddress> snat_addresses = {};  // sources of fullnat flows; none: the VIP
+  // New connections go to members of the other IP version. Those to an IPv4 address find them in
+  // the entry of its mapped address (::ffff:10.0.0.16).
+  bool other_version = false;
+  // Its load balancer's members may have clients of both IP versions, so one source may be that of
+  // entries of both.
+  bool mixed = false;
 
   bool operator==(const ListenerEntry&) const = default;
 };
+
+// Returns the pool's entry that the listener's entry names.
+inline PoolKey pool_entry_of(const ListenerKey& key, const ListenerEntry& entry) {
+  return {entry.pool, key.address.is_v6() && !entry.other_version};
+}
+
+// The address under which connections of an IPv4 client to members with IPv6 addresses are known.
+inline IpAddress mapped(const IpAddress& ipv4) {
+  return boost::asio::ip::make_address_v6(boost::asio::ip::v4_mapped, ipv4.to_v4());
+}
+
+inline bool is_mapped(const IpAddress& address) {
+  return address.is_v6() && address.to_v6().is_v4_mapped();
+}
 
 // Everything that the controller owns in the maps.
 struct DataPlaneState {

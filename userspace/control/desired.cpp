@@ -40,12 +40,12 @@ void touch_load_balancers(Sources& sources, const Model& before, const Model& af
   for_each_changed(
       before.load_balancers, after.load_balancers,
       [&](const Uuid& id, const model::LoadBalancer* old, const model::LoadBalancer* now) {
-        const bool same_vips = old && now && model::vips(*old) == model::vips(*now);
-        if (!same_vips) {
+        const bool same_addresses =
+            old && now && model::own_addresses(*old) == model::own_addresses(*now);
+        if (!same_addresses) {
           add_all(sources.pools, &Model::pools, before, after, Facet::parent, id);
         } else if (old->admin_state_up == now->admin_state_up &&
-                   old->on_unmatched == now->on_unmatched &&
-                   old->snat_addresses == now->snat_addresses) {
+                   old->on_unmatched == now->on_unmatched) {
           return;
         }
         touch_addresses(sources, before, after, id);
@@ -58,6 +58,18 @@ void touch_load_balancers(Sources& sources, const Model& before, const Model& af
                        }
                      }
                    });
+}
+
+// Members of the other IP version than a VIP's change the entries of listeners and VIPs, too.
+void touch_other_version(Sources& sources, const Model& before, const Model& after) {
+  std::set<Uuid> owners;
+  for (const auto& id : sources.pools) {
+    for (const auto* model : {&before, &after}) {
+      const auto* pool = model->pools.lookup(id);
+      if (pool && may_serve_other_version(*model, *pool)) owners.insert(pool->load_balancer_id);
+    }
+  }
+  for (const auto& owner : owners) touch_addresses(sources, before, after, owner);
 }
 
 // A pool without entries is none to its listeners.
@@ -123,6 +135,7 @@ Sources touched(const Model& before, const Model& after, const std::set<Uuid>& m
   for (const auto& id : members) {
     if (const auto* member = after.members.lookup(id)) sources.pools.insert(member->pool_id);
   }
+  touch_other_version(sources, before, after);
   return sources;
 }
 

@@ -159,6 +159,25 @@ Members of_version(Members members, bool ipv6) {
   return members;
 }
 
+// Says whether members of this IP version can serve the pool's clients of the other one: there are
+// some, and a source address toward them.
+bool serves_other_version(const model::Model& model, const model::Pool& pool, bool ipv6) {
+  const auto& owner = model.load_balancers.at(pool.load_balancer_id);
+  return model::vip_of_version(owner, !ipv6) && model::may_have_other_version(pool) &&
+         !model::sources_toward(owner, ipv6).empty() &&
+         std::ranges::any_of(model.members.with(model::Facet::parent, pool.id),
+                             [&](const auto* member) { return member->address.is_v6() == ipv6; });
+}
+
+// Says whether connections of some pool of the load balancer have two IP versions.
+bool is_mixed(const model::Model& model, const model::LoadBalancer& owner) {
+  return std::ranges::any_of(model.pools.with(model::Facet::parent, owner.id),
+                             [&](const auto* pool) {
+                               return serves_other_version(model, *pool, false) ||
+                                      serves_other_version(model, *pool, true);
+                             });
+}
+
 // The pool's entry for connections of one IP version.
 PoolEntry pool_entry(const model::Pool& pool, bool ipv6, const Members& members,
                      const Knowledge& known) {
@@ -203,7 +222,7 @@ void add_pool(DataPlaneState& state, const model::Model& model, const model::Poo
   if (!pool.admin_state_up) return;
   const auto& owner = model.load_balancers.at(pool.load_balancer_id);
   for (const bool ipv6 : {false, true}) {
-    if (!model::vip_of_version(owner, ipv6)) continue;
+    if (!model::vip_of_version(owner, ipv6) && !serves_other_version(model, pool, ipv6)) continue;
     auto& entry = state.pools[{pool.id, ipv6}] = pool_entry(pool, ipv6, members, known);
     for (const auto& id : entry.ring) state.members[id].usable = true;
     if (!entry.ring.empty()) give_up_failed(state, pool, ipv6, members);
@@ -257,9 +276,11 @@ struct Address {
 
 // The load balancer's SNAT addresses are answered for like VIPs.
 void add_snat_addresses(DataPlaneState& state, const model::LoadBalancer& owner, bool resets,
-                        bool standby) {
+                        bool standby, bool mixed) {
   for (const auto& address : owner.snat_addresses) {
-    state.vips[address] = {owner.id, owner.admin_state_up, resets, standby, true};
+    auto& entry = state.vips[address];
+    entry = {owner.id, owner.admin_state_up, resets, standby, true};
+    entry.mixed = mixed && address.is_v4();
   }
 }
 
@@ -309,10 +330,15 @@ std::vector<IpAddress> sources_of(const model::LoadBalancer& owner, bool ipv6,
 void add_addresses(DataPlaneState& state, const model::Model& model,
                    const model::LoadBalancer& owner, bool standby) {
   const bool resets = owner.on_unmatched == model::RefusalMode::reset;
+  const bool mixed = is_mixed(model, owner);
   for (const auto& [address, up] : addresses(model, owner)) {
-    state.vips[address] = {owner.id, up, resets, standby};
+    auto& entry = state.vips[address];
+    entry = {owner.id, up, resets, standby};
+    if (!mixed || address.is_v6()) continue;
+    state.vips[mapped(address)] = entry;
+    entry.mixed = true;
   }
-  add_snat_addresses(state, owner, resets, standby);
+  add_snat_addresses(state, owner, resets, standby, mixed);
 }
 
 // Tells whether the pool has an entry for connections to this address.
@@ -326,15 +352,50 @@ ListenerKey key_at(const IpAddress& address, const model::Listener& listener) {
   return {address, listener.protocol_port, transport(listener.protocol)};
 }
 
+// Says whether members of the other IP version serve clients of this one: no member of their own
+// can.
+bool needs_other_version(const model::Model& model, const model::Pool& pool, bool ipv6,
+                         const Knowledge& known) {
+  if (!serves_other_version(model, pool, !ipv6)) return false;
+  const auto members = model.members.with(model::Facet::parent, pool.id);
+  return shares(of_version(members, ipv6), known).empty() &&
+         !shares(of_version(members, !ipv6), known).empty();
+}
+
+// Sets where the connections of a listener's entry go if members of the other IP version serve
+// them.
+void set_other_version(DataPlaneState& state, const model::Model& model, const ListenerKey& key,
+                       ListenerEntry& entry, const Knowledge& known) {
+  const auto* pool = model.pools.lookup(entry.pool);
+  if (pool == nullptr) return;
+  const auto& owner = model.load_balancers.at(pool->load_balancer_id);
+  const bool ipv6 = key.address.is_v6();
+  entry.other_version = needs_other_version(model, *pool, ipv6, known);
+  if (ipv6) {
+    if (!entry.other_version) return;
+    entry.snat_addresses = model::sources_toward(owner, false);
+    entry.snat_source = *model::vip_of_version(owner, true);
+    return;
+  }
+  if (!serves_other_version(model, *pool, true)) return;
+  auto to_ipv6 = entry;
+  to_ipv6.other_version = false;
+  to_ipv6.mixed = false;
+  to_ipv6.snat_addresses = model::sources_toward(owner, true);
+  to_ipv6.snat_source = IpAddress();
+  state.listeners[{mapped(key.address), key.port, key.protocol}] = std::move(to_ipv6);
+}
+
 void add_listener(DataPlaneState& state, const model::Model& model, const model::Listener& listener,
-                  const NodeSnat& nodes) {
+                  const Knowledge& known) {
   if (!listener.admin_state_up) return;
   const auto& owner = model.load_balancers.at(listener.load_balancer_id);
+  const bool mixed = is_mixed(model, owner);
   for (const auto& [address, up] : addresses(model, owner)) {
     if (!up) continue;
     auto& entry = state.listeners[key_at(address, listener)];
     entry.listener = listener.id;
-    entry.snat_addresses = sources_of(owner, address.is_v6(), nodes);
+    entry.snat_addresses = sources_of(owner, address.is_v6(), known.node_snat);
     entry.snat_source = address.is_v4() ? snat_source(owner, address)
                                         : model::vip_of_version(owner, true).value_or(address);
     entry.allowed_cidrs = canonical(listener.allowed_cidrs);
@@ -354,6 +415,8 @@ void add_listener(DataPlaneState& state, const model::Model& model, const model:
     }
     const auto pool = listener.default_pool_id.value_or(Uuid{});
     if (has_entry(model, pool, address)) entry.pool = pool;
+    entry.mixed = mixed;
+    if (mixed) set_other_version(state, model, key_at(address, listener), entry, known);
   }
 }
 
@@ -388,6 +451,10 @@ void append(Operations& operations, Operations&& more) {
 
 }  // namespace
 
+bool may_serve_other_version(const model::Model& model, const model::Pool& pool) {
+  return serves_other_version(model, pool, false) || serves_other_version(model, pool, true);
+}
+
 DataPlaneState desired_state(const model::Model& model, const model::HealthTable& health,
                              const Suspects& suspects, const Overdue& overdue, bool standby,
                              const Starting& starting, const Reduced& reduced,
@@ -397,8 +464,7 @@ DataPlaneState desired_state(const model::Model& model, const model::HealthTable
   for (const auto& [id, pool] : model.pools) add_pool(state, model, pool, known);
   for (const auto& [id, owner] : model.load_balancers) add_addresses(state, model, owner, standby);
   add_node_addresses(state, model, node_snat);
-  for (const auto& [id, listener] : model.listeners)
-    add_listener(state, model, listener, node_snat);
+  for (const auto& [id, listener] : model.listeners) add_listener(state, model, listener, known);
   return state;
 }
 
@@ -411,20 +477,24 @@ DataPlaneState desired_state(const model::Model& model, const Knowledge& known,
            [&](const auto& owner) { add_addresses(state, model, owner, known.standby); });
   add_node_addresses(state, model, known.node_snat);
   for_each(model.listeners, sources.listeners,
-           [&](const auto& listener) { add_listener(state, model, listener, known.node_snat); });
+           [&](const auto& listener) { add_listener(state, model, listener, known); });
   return state;
 }
 
 EntryKeys keys_of(const model::Model& model, const Sources& sources) {
   EntryKeys keys;
   for_each(model.load_balancers, sources.load_balancers, [&](const auto& owner) {
-    for (const auto& [address, up] : addresses(model, owner)) keys.vips.insert(address);
+    for (const auto& [address, up] : addresses(model, owner)) {
+      keys.vips.insert(address);
+      if (address.is_v4()) keys.vips.insert(mapped(address));
+    }
     keys.vips.insert(owner.snat_addresses.begin(), owner.snat_addresses.end());
   });
   for_each(model.listeners, sources.listeners, [&](const model::Listener& listener) {
     const auto& owner = model.load_balancers.at(listener.load_balancer_id);
     for (const auto& [address, up] : addresses(model, owner)) {
       keys.listeners.insert(key_at(address, listener));
+      if (address.is_v4()) keys.listeners.insert(key_at(mapped(address), listener));
     }
   });
   for_each(model.pools, sources.pools, [&](const model::Pool& pool) {

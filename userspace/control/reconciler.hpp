@@ -50,6 +50,9 @@ struct EntryKeys {
   std::set<Uuid> members;
 };
 
+// Says whether members of the pool can serve clients of the other IP version, so that the entries
+// of its listeners and of their VIPs depend on it.
+bool may_serve_other_version(const model::Model& model, const model::Pool& pool);
 // Returns the part of desired_state() that comes from these objects; unknown ids are skipped.
 DataPlaneState desired_state(const model::Model& model, const Knowledge& known,
                              const Sources& sources);

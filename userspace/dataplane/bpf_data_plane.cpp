@@ -117,11 +117,11 @@ Result<void> DataPlaneOverMaps::read_sources(const control::ListenerKey& key,
                                              const sluice_listener& listener,
                                              control::ListenerEntry& entry) const {
   if (listener.flags & SLUICE_LISTENER_SNAT) {
-    auto sources = snat_sources_.get(listener.index, key.address.is_v6());
+    auto sources = snat_sources_.get(listener.index, sources_are_ipv6(key, entry));
     if (!sources) return tl::unexpected(std::move(sources.error()));
     entry.snat_addresses = std::move(*sources);
   }
-  if (key.address.is_v4()) return {};
+  if (key.address.is_v4() || control::is_mapped(key.address)) return {};
   const auto vip = snat_vips_.lookup(listener.index);
   if (!vip) return tl::unexpected(vip.error());
   if (*vip && !from_map(**vip, true).is_unspecified()) entry.snat_source = from_map(**vip, true);
@@ -149,15 +149,19 @@ Result<DataPlaneState> DataPlaneOverMaps::read() {
   DataPlaneState state;
   for (const auto& [address, vip] : *vips4) state.vips[ipv4_from_be32(address)] = from_map(vip);
   for (const auto& [address, vip] : *vips6) state.vips[from_map(address, true)] = from_map(vip);
-  // An entry of the wrong IP version doesn't count, because none of its members could be reached.
-  const auto pool_of = [&](const control::ListenerKey& key, std::uint32_t index) {
-    if (index >= pools->size()) return Uuid{};
+  // An IPv4 listener's entry of the wrong IP version doesn't count, because none of its members
+  // could be reached.
+  const auto read_pool = [&](const control::ListenerKey& key, std::uint32_t index,
+                             control::ListenerEntry& entry) {
+    if (index >= pools->size()) return;
     const auto pool = key_from_map((*pools)[index].second);
-    return pool == key.entry_of(pool.id) ? pool.id : Uuid{};
+    if (key.address.is_v4() && pool.ipv6) return;
+    entry.pool = pool.id;
+    if (key.address.is_v6()) entry.other_version = !pool.ipv6;
   };
   for (const auto& [key, listener] : *listeners) {
     auto& entry = state.listeners[key] = from_map(listener);
-    entry.pool = pool_of(key, listener.pool);
+    read_pool(key, listener.pool, entry);
     if (listener.index < idle->size()) read_idle_word((*idle)[listener.index].second, entry);
     const auto last_port = listener_ranges_.last_port(key, listener.index);
     if (!last_port) return tl::unexpected(last_port.error());
@@ -232,6 +236,7 @@ DataPlaneOverMaps::Held DataPlaneOverMaps::held(const control::PutListener& put)
   const auto idle = listener_idle_.lookup(*index);
   if (!idle) return tl::unexpected(idle.error());
   control::ListenerEntry sources;
+  sources.other_version = put.entry.other_version;
   if (*there) {
     if (auto done = read_sources(put.key, **there, sources); !done)
       return tl::unexpected(done.error());
@@ -244,10 +249,11 @@ DataPlaneOverMaps::Held DataPlaneOverMaps::held(const control::PutListener& put)
     entry.allowed_cidrs = put.entry.allowed_cidrs;
     entry.snat_addresses = sources.snat_addresses;
     if (put.key.address.is_v6()) entry.snat_source = sources.snat_source;
-    const auto pool = pool_indices_.find(put.key.entry_of(put.entry.pool));
+    const auto pool = pool_indices_.find(pool_entry_of(put.key, put.entry));
     const bool same_pool =
         put.entry.pool.is_nil() ? found->pool == SLUICE_NO_INDEX : pool && found->pool == *pool;
     entry.pool = put.entry.pool;
+    if (put.key.address.is_v6()) entry.other_version = put.entry.other_version;
     entry.last_port = *last_port;
     return same_pool && entry == put.entry;
   });

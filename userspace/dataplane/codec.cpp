@@ -139,13 +139,14 @@ sluice_vip to_map(const control::VipEntry& entry) {
   return {to_map(entry.load_balancer),
           (entry.up ? SLUICE_VIP_UP : 0) | (entry.resets ? SLUICE_VIP_REJECTS : 0) |
               (entry.standby ? SLUICE_VIP_STANDBY : 0) | (entry.snat ? SLUICE_VIP_SNAT : 0) |
-              (entry.leaving ? SLUICE_VIP_LEAVING : 0)};
+              (entry.leaving ? SLUICE_VIP_LEAVING : 0) | (entry.mixed ? SLUICE_VIP_MIXED : 0)};
 }
 
 control::VipEntry from_map(const sluice_vip& vip) {
   return {from_map(vip.load_balancer),           (vip.flags & SLUICE_VIP_UP) != 0,
           (vip.flags & SLUICE_VIP_REJECTS) != 0, (vip.flags & SLUICE_VIP_STANDBY) != 0,
-          (vip.flags & SLUICE_VIP_SNAT) != 0,    (vip.flags & SLUICE_VIP_LEAVING) != 0};
+          (vip.flags & SLUICE_VIP_SNAT) != 0,    (vip.flags & SLUICE_VIP_LEAVING) != 0,
+          (vip.flags & SLUICE_VIP_MIXED) != 0};
 }
 
 sluice_member to_map(const Uuid& id, const control::MemberEntry& entry) {
@@ -290,12 +291,18 @@ sluice_listener to_map(const control::ListenerEntry& entry, std::uint32_t index,
   if (entry.per_packet) listener.flags |= SLUICE_LISTENER_PER_PACKET;
   if (!entry.recorded) listener.flags |= SLUICE_LISTENER_UNRECORDED;
   if (!entry.snat_addresses.empty()) listener.flags |= SLUICE_LISTENER_SNAT;
+  if (entry.other_version) listener.flags |= SLUICE_LISTENER_TO_IPV6;
+  if (entry.mixed) listener.flags |= SLUICE_LISTENER_MIXED;
   listener.flags |= flags_of(entry.syn_authentication);
   listener.flags |= entry.connect_tenths << SLUICE_LISTENER_CONNECT_SHIFT;
   listener.connection_limit = limit_to_map(entry.connection_limit);
   listener.new_connection_limit = limit_to_map(entry.new_connection_limit);
   if (entry.snat_source.is_v4()) listener.snat_source = to_be32(entry.snat_source);
   return listener;
+}
+
+bool sources_are_ipv6(const control::ListenerKey& key, const control::ListenerEntry& entry) {
+  return pool_entry_of(key, entry).ipv6;
 }
 
 std::uint32_t idle_word(const control::ListenerEntry& entry) {
@@ -318,6 +325,8 @@ control::ListenerEntry from_map(const sluice_listener& listener) {
   entry.recorded = (listener.flags & SLUICE_LISTENER_UNRECORDED) == 0;
   entry.syn_authentication = syn_authentication_of(listener.flags);
   entry.connect_tenths = SLUICE_LISTENER_CONNECT(listener.flags);
+  entry.other_version = (listener.flags & SLUICE_LISTENER_TO_IPV6) != 0;
+  entry.mixed = (listener.flags & SLUICE_LISTENER_MIXED) != 0;
   return entry;
 }
 

@@ -255,15 +255,15 @@ Result<void> DataPlaneOverMaps::write_listener(const control::ListenerKey& key,
 // The IPv6 VIP is there also while the listener has no SNAT addresses: its connections may still
 // have one, and so may those of other nodes that this one keeps.
 Result<void> DataPlaneOverMaps::set_sources(std::uint32_t index, const control::PutListener& put) {
-  const bool ipv6 = put.key.address.is_v6();
+  const bool ipv6 = put.key.address.is_v6() && !control::is_mapped(put.key.address);
   if (ipv6 && put.entry.snat_source.is_v6()) {
     if (auto done = snat_vips_.put(index, to_map(put.entry.snat_source)); !done) return done;
   }
-  return snat_sources_.set(index, ipv6, put.entry.snat_addresses);
+  return snat_sources_.set(index, sources_are_ipv6(put.key, put.entry), put.entry.snat_addresses);
 }
 
 Result<void> DataPlaneOverMaps::run(const control::PutListener& put) {
-  const auto pool = pool_indices_.find(put.key.entry_of(put.entry.pool));
+  const auto pool = pool_indices_.find(pool_entry_of(put.key, put.entry));
   if (!pool && !put.entry.pool.is_nil()) {
     return fail(ErrorKind::internal,
                 fmt::format("listener {} names pool {}, which the data plane does not have",
@@ -292,7 +292,10 @@ Result<void> DataPlaneOverMaps::run(const control::PutListener& put) {
   if (written) {
     written = write_listener(put.key, to_map(put.entry, *index, pool.value_or(SLUICE_NO_INDEX)));
   }
-  if (written && put.entry.snat_addresses.empty()) written = set_sources(*index, put);
+  // In a mixed load balancer another entry of the listener may have some.
+  if (written && put.entry.snat_addresses.empty() && !put.entry.mixed) {
+    written = set_sources(*index, put);
+  }
   if (!written) {
     (void)release_listener_if_unused(put.entry.listener);
     return written;

@@ -90,7 +90,7 @@ Result<Explanation> explain(KeptRehearsal& kept, const attachment::InterfaceSlot
                             const Question& question) {
   const auto ingress = ingress_for(slots, question.from.address);
   if (!ingress) return tl::unexpected(ingress.error());
-  const auto loaded = kept.of(question.to.address.is_v4());
+  const auto loaded = kept.of(question.to.address);
   if (!loaded) return tl::unexpected(loaded.error());
   const auto& rehearsal = **loaded;
   const auto outcome = rehearsal.receive(first_packet(question, ingress->mac), ingress->ifindex);

@@ -72,8 +72,11 @@ Result<sluice_flow_flush> run_flush(int program_fd, const FlowSlot& slot) {
 // No slot has this index, so nothing is flushed.
 constexpr FlowSlot no_slot{4, 0xffffffff, 0};
 
+// An IPv4 client of a member that has an IPv6 address has a mapped one in its slot.
 control::Endpoint endpoint(const sluice_address& address, bool ipv6, std::uint16_t port) {
-  return {from_map(address, ipv6), ntohs(port)};
+  const auto found = from_map(address, ipv6);
+  if (!control::is_mapped(found)) return {found, ntohs(port)};
+  return {boost::asio::ip::make_address_v4(boost::asio::ip::v4_mapped, found.to_v6()), ntohs(port)};
 }
 
 // Sets all bytes, because comparisons include them; `{}` sets only those of the first member.
@@ -150,6 +153,10 @@ Flow describe(const Key& key, std::uint64_t state, bool ipv6, const FlowNames& n
   return flow;
 }
 
+bool is_mapped4(const sluice_address& address) {
+  return control::is_mapped(from_map(address, true));
+}
+
 // A FlowFilter that judges the raw values of a slot.
 class SlotFilter {
  public:
@@ -173,6 +180,11 @@ class SlotFilter {
   }
   bool takes(const sluice_address& client, std::uint32_t family) const {
     if (family_ == 0) return true;
+    if (family == 6 && is_mapped4(client)) {
+      sluice_address ipv4{};
+      ipv4.ipv4 = client.words[3];
+      return takes(ipv4, 4);
+    }
     if (family != family_) return false;
     for (std::size_t i = 0; i < sizeof mask_.ipv6; ++i) {
       if ((client.ipv6[i] ^ network_.ipv6[i]) & mask_.ipv6[i]) return false;
@@ -275,12 +287,19 @@ Result<std::optional<std::pair<Flow, FlowSlot>>> find_flow(const kernel::Program
                                                            const FlowKey& wanted) {
   const auto now = run_flush(program.flush_fd(), no_slot);
   if (!now) return tl::unexpected(now.error());
-  const std::uint32_t family = wanted.client.address.is_v4() ? 4 : 6;
   const auto wanted_key = key_of(wanted);
+  const bool is_ipv4 = wanted.client.address.is_v4();
+  auto mapped_key = wanted;  // if its member has an IPv6 address
+  if (is_ipv4) {
+    mapped_key.client.address = control::mapped(wanted.client.address);
+    mapped_key.vip.address = control::mapped(wanted.vip.address);
+  }
+  const auto wanted_key6 = key_of(mapped_key);
   std::optional<std::pair<Flow, FlowSlot>> found;
   const auto look = [&](const Key& key, const FlowSlot& where) {
-    if (where.family != family || key != wanted_key) return true;
-    found.emplace(describe(key, where.state, family == 6, names, TickClock(now->now_ticks)), where);
+    const bool is_ipv6 = where.family == 6;
+    if (is_ipv6 ? key != wanted_key6 : !is_ipv4 || key != wanted_key) return true;
+    found.emplace(describe(key, where.state, is_ipv6, names, TickClock(now->now_ticks)), where);
     return false;
   };
   const auto takes = [&](std::uint64_t state) {

@@ -78,7 +78,14 @@ Result<std::optional<std::map<IpAddress, std::uint64_t>>> connections_of_leaving
     return tl::unexpected(std::move(done.error()));
   if (auto done = count_flows<sluice_bucket6>(program, "flows6", *ipv6); !done)
     return tl::unexpected(std::move(done.error()));
-  for (const auto& [address, count] : *ipv4) all.emplace(ipv4_from_be32(address), count);
+  // Members that have IPv6 clients see it, too: in IPv6 flows, mapped.
+  Counts<sluice_address> mapped;
+  for (const auto& [address, count] : *ipv4)
+    mapped.emplace_back(to_map(control::mapped(ipv4_from_be32(address))), 0);
+  if (auto done = count_flows<sluice_bucket6>(program, "flows6", mapped); !done)
+    return tl::unexpected(std::move(done.error()));
+  for (std::size_t i = 0; i < ipv4->size(); ++i)
+    all.emplace(ipv4_from_be32((*ipv4)[i].first), (*ipv4)[i].second + mapped[i].second);
   for (const auto& [address, count] : *ipv6) all.emplace(from_map(address, true), count);
   return all;
 }

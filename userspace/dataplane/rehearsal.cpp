@@ -9,6 +9,7 @@
 #include "kernel/libbpf_log.hpp"
 #include "kernel/map.hpp"
 #include "maps/reasons.h"
+#include "maps/vip.h"
 
 namespace sluice::dataplane {
 namespace {
@@ -61,15 +62,31 @@ Result<Rehearsal::Outcome> Rehearsal::receive(const std::vector<std::uint8_t>& f
   return outcome;
 }
 
-Result<const Rehearsal*> KeptRehearsal::of(bool ipv4) {
+namespace {
+
+// The flows of the address's IP version. Clients of an IPv4 address may have members with IPv6
+// addresses, whose flows are IPv6 ones.
+Result<kernel::BesideOptions> flows_of(const kernel::Program& program, const IpAddress& address) {
+  if (address.is_v6()) return kernel::BesideOptions{.ipv4 = false};
+  const auto vip = kernel::Map<__be32, sluice_vip>(program, "vips4").lookup(to_be32(address));
+  if (!vip) return tl::unexpected(vip.error());
+  return kernel::BesideOptions{.ipv6 = *vip && (*vip)->flags & SLUICE_VIP_MIXED};
+}
+
+}  // namespace
+
+Result<const Rehearsal*> KeptRehearsal::of(const IpAddress& destination) {
+  const auto flows = flows_of(*real_, destination);
+  if (!flows) return tl::unexpected(flows.error());
   const auto table = real_->flow_table();
   if (!table) return tl::unexpected(table.error());
-  if (!kept_ || ipv4_ != ipv4 || std::memcmp(&table_, &*table, sizeof table_) != 0) {
+  if (!kept_ || flows_.ipv4 != flows->ipv4 || flows_.ipv6 != flows->ipv6 ||
+      std::memcmp(&table_, &*table, sizeof table_) != 0) {
     kept_.reset();  // first: two of them are too much memory
-    auto loaded = Rehearsal::over(*real_, {.ipv4 = ipv4, .ipv6 = !ipv4});
+    auto loaded = Rehearsal::over(*real_, *flows);
     if (!loaded) return tl::unexpected(std::move(loaded.error()));
     kept_.emplace(std::move(*loaded));
-    ipv4_ = ipv4;
+    flows_ = *flows;
     table_ = *table;
   }
   last_used_ = std::chrono::steady_clock::now();

@@ -12,6 +12,7 @@
 #include <optional>
 #include <vector>
 
+#include "base/ip_address.hpp"
 #include "base/result.hpp"
 #include "kernel/program.hpp"
 #include "maps/flow.h"
@@ -51,14 +52,14 @@ class KeptRehearsal {
   // `real` must outlive it.
   explicit KeptRehearsal(const kernel::Program& real) : real_(&real) {}
 
-  // A rehearsal with the flows of this IP version.
-  Result<const Rehearsal*> of(bool ipv4);
+  // A rehearsal with the flows that a packet to this address may have.
+  Result<const Rehearsal*> of(const IpAddress& destination);
   void let_go_if_unused();
 
  private:
   const kernel::Program* real_;
   std::optional<Rehearsal> kept_;
-  bool ipv4_ = false;
+  kernel::BesideOptions flows_{};
   sluice_flow_table table_{};  // that it was loaded for
   std::chrono::steady_clock::time_point last_used_{};
 };

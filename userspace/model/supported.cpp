@@ -98,7 +98,37 @@ Result<void> check(const Supported& supported, const Model& model, const Listene
   return unsupported_option("allowed_cidrs is not supported by this version");
 }
 
-Result<void> check(const Supported& supported, const Model&, const Pool& object) {
+// Checks that a member of another IP version than the VIPs can be reached.
+Result<void> check_version(const Supported& supported, const Model& model, const Pool& pool,
+                           const Member& member) {
+  const auto& owner = model.load_balancers.at(pool.load_balancer_id);
+  const bool ipv6 = member.address.is_v6();
+  if (supported.translation || vip_of_version(owner, ipv6)) return {};
+  const auto refused = [&](std::string_view why) {
+    return unsupported_option(fmt::format("member {} and VIP {} are of different IP versions{}",
+                                          member.address.to_string(), vips_text(owner), why));
+  };
+  if (!supported.other_version) return refused("");
+  if (pool.forwarding_mode != ForwardingMode::fullnat) {
+    return refused(fmt::format(", which forwarding_mode {} can't translate; fullnat can",
+                               name(pool.forwarding_mode)));
+  }
+  if (!may_have_other_version(pool)) {
+    return refused(
+        fmt::format(", which is not possible in pools of protocol {}", name(pool.protocol)));
+  }
+  if (sources_toward(owner, ipv6).empty()) {
+    return refused(fmt::format(
+        ": give the load balancer an {} address from which the member is reached (snat_addresses)",
+        ipv6 ? "IPv6" : "IPv4"));
+  }
+  return {};
+}
+
+Result<void> check(const Supported& supported, const Model& model, const Pool& object) {
+  for (const auto* member : model.members.with(Facet::parent, object.id)) {
+    if (auto ok = check_version(supported, model, object, *member); !ok) return ok;
+  }
   if (auto ok = check_transport(supported, object.protocol); !ok) return ok;
   if (auto ok = check_word(supported.algorithms, object.lb_algorithm, "lb_algorithm"); !ok) {
     return ok;
@@ -124,10 +154,7 @@ Result<void> check(const Supported& supported, const Model& model, const Member&
   for (const auto* listener : model.listeners.with(Facet::default_pool, object.pool_id)) {
     if (auto ok = check_sctp_port(supported, *listener, object); !ok) return ok;
   }
-  const auto& owner = model.load_balancers.at(pool.load_balancer_id);
-  if (supported.translation || vip_of_version(owner, object.address.is_v6())) return {};
-  return unsupported_option(fmt::format("member {} and VIP {} are of different IP versions",
-                                        object.address.to_string(), vips_text(owner)));
+  return check_version(supported, model, pool, object);
 }
 
 Result<void> check(const Supported& supported, const Model&, const HealthMonitor& object) {

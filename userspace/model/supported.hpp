@@ -49,7 +49,8 @@ struct Supported {
   bool session_persistence = true;
   bool allowed_cidrs = true;
   bool ipv6 = true;
-  bool translation = false;  // between IPv4 and IPv6: a VIP of one, a member of the other
+  bool translation = false;   // between IPv4 and IPv6: a floating IP of one, a VIP of the other
+  bool other_version = true;  // a VIP of one, a member of the other; where they can't, see below
 
   Room room = {};
 

@@ -58,6 +58,18 @@ std::vector<IpAddress> snat_of_version(const LoadBalancer& load_balancer, bool i
   return all;
 }
 
+std::vector<IpAddress> sources_toward(const LoadBalancer& load_balancer, bool ipv6) {
+  auto all = snat_of_version(load_balancer, ipv6);
+  if (!all.empty()) return all;
+  if (const auto vip = vip_of_version(load_balancer, ipv6)) all.push_back(*vip);
+  return all;
+}
+
+bool may_have_other_version(const Pool& pool) {
+  return pool.forwarding_mode == ForwardingMode::fullnat && pool.protocol != Protocol::proxyv2 &&
+         transport(pool.protocol) != Protocol::sctp;
+}
+
 std::vector<IpAddress> own_addresses(const LoadBalancer& load_balancer) {
   auto all = vips(load_balancer);
   all.insert(all.end(), load_balancer.snat_addresses.begin(), load_balancer.snat_addresses.end());

@@ -20,6 +20,11 @@ std::optional<IpAddress> vip_of_version(const LoadBalancer& load_balancer, bool 
 bool has_vip(const LoadBalancer& load_balancer, const IpAddress& address);
 // Its SNAT addresses of that IP version.
 std::vector<IpAddress> snat_of_version(const LoadBalancer& load_balancer, bool ipv6);
+// The source addresses that members of that IP version see whose clients have the other one: the
+// SNAT addresses, or if there is none, the VIP.
+std::vector<IpAddress> sources_toward(const LoadBalancer& load_balancer, bool ipv6);
+// Says whether the pool's members may have another IP version than the VIP.
+bool may_have_other_version(const Pool& pool);
 // Its VIPs, then its SNAT addresses.
 std::vector<IpAddress> own_addresses(const LoadBalancer& load_balancer);
 // Says whether it is a VIP or a SNAT address of the load balancer.

@@ -190,7 +190,7 @@ TEST_F(Reconciler, WithVipsOfBothVersionsAPoolServesEachWithTheMembersOfThatVers
       {ip("2001:db8::16"), std::nullopt}};
   b()->address = ip("2001:db8::6");
   const auto state = desired();
-  EXPECT_THAT(state.vips, testing::SizeIs(2));
+  EXPECT_THAT(state.vips, testing::SizeIs(3)) << "the mapped one, in case that a is down";
   EXPECT_THAT(state.pools.at({walkthrough.pool, false}).ring, ElementsAre(walkthrough.a));
   EXPECT_THAT(state.pools.at({walkthrough.pool, true}).ring, ElementsAre(walkthrough.b));
   const ListenerKey v6{ip("2001:db8::16"), 80, model::Protocol::tcp};
@@ -208,12 +208,16 @@ TEST_F(Reconciler, SnatAddressesAreAnsweredForAndConnectionsOfAllItsAddressesGet
       {ip("2001:db8::16"), std::nullopt}};
   model.load_balancers.change(walkthrough.lb)->snat_addresses = {ip("10.0.0.18"), ip("10.0.0.19"),
                                                                  ip("2001:db8::18")};
+  b()->address = ip("2001:db8::6");
   auto state = desired();
-  EXPECT_EQ(state.vips.at(ip("10.0.0.18")), (VipEntry{walkthrough.lb, true, false, false, true}));
+  auto answered_for = VipEntry{walkthrough.lb, true, false, false, true};
+  answered_for.mixed = true;
+  EXPECT_EQ(state.vips.at(ip("10.0.0.18")), answered_for);
   EXPECT_FALSE(state.vips.at(ip("10.0.0.16")).snat);
   for (const auto& [key, entry] : state.listeners) {
     if (key.address.is_v6()) {
       EXPECT_THAT(entry.snat_addresses, ElementsAre(ip("2001:db8::18")));
+      if (is_mapped(key.address)) continue;
       EXPECT_EQ(entry.snat_source, ip("2001:db8::16"));
     } else {
       EXPECT_THAT(entry.snat_addresses, ElementsAre(ip("10.0.0.18"), ip("10.0.0.19")));
@@ -221,6 +225,45 @@ TEST_F(Reconciler, SnatAddressesAreAnsweredForAndConnectionsOfAllItsAddressesGet
   }
   model.load_balancers.change(walkthrough.lb)->admin_state_up = false;
   EXPECT_FALSE(desired().vips.at(ip("10.0.0.18")).up);
+}
+
+TEST_F(Reconciler, MembersOfTheOtherIpVersionServeClientsOnlyWhileNoOtherCan) {
+  b()->address = ip("2001:db8::6");
+  EXPECT_FALSE(desired().vips.at(ip("10.0.0.16")).mixed) << "no source to reach it from";
+  model.load_balancers.change(walkthrough.lb)->snat_addresses = {ip("2001:db8::18")};
+  const ListenerKey mapped_80{ip("::ffff:10.0.0.16"), 80, model::Protocol::tcp};
+  auto state = desired();
+  EXPECT_TRUE(state.vips.at(ip("10.0.0.16")).mixed);
+  EXPECT_FALSE(state.vips.at(ip("::ffff:10.0.0.16")).mixed);
+  EXPECT_TRUE(state.listeners.at(port_80).mixed);
+  EXPECT_FALSE(state.listeners.at(port_80).other_version);
+  EXPECT_EQ(state.listeners.at(mapped_80).pool, walkthrough.pool);
+  EXPECT_THAT(state.listeners.at(mapped_80).snat_addresses, ElementsAre(ip("2001:db8::18")));
+  EXPECT_THAT(state.pools.at({walkthrough.pool, true}).ring, ElementsAre(walkthrough.b));
+
+  health[walkthrough.a] = Health::down;
+  EXPECT_TRUE(desired().listeners.at(port_80).other_version);
+  EXPECT_THAT(diff(desired(), state),
+              testing::Contains(Operation(PutListener{port_80, desired().listeners.at(port_80)})));
+  health[walkthrough.b] = Health::down;
+  EXPECT_FALSE(desired().listeners.at(port_80).other_version) << "none can";
+
+  model.pools.change(walkthrough.pool)->forwarding_mode = model::ForwardingMode::dnat;
+  EXPECT_FALSE(desired().vips.contains(ip("::ffff:10.0.0.16")));
+}
+
+TEST_F(Reconciler, ClientsOfAnIpv6VipHaveIpv4MembersByTheVipOrASnatAddress) {
+  model.load_balancers.change(walkthrough.lb)->additional_vips = {
+      {ip("2001:db8::16"), std::nullopt}};
+  const ListenerKey v6{ip("2001:db8::16"), 80, model::Protocol::tcp};
+  EXPECT_TRUE(desired().listeners.at(v6).other_version);
+  EXPECT_EQ(pool_entry_of(v6, desired().listeners.at(v6)), PoolKey(walkthrough.pool, false));
+  EXPECT_THAT(desired().listeners.at(v6).snat_addresses, ElementsAre(ip("10.0.0.16")));
+  EXPECT_EQ(desired().listeners.at(v6).snat_source, ip("2001:db8::16"));
+  EXPECT_TRUE(desired().vips.at(ip("10.0.0.16")).mixed);
+  model.load_balancers.change(walkthrough.lb)->snat_addresses = {ip("10.0.0.18")};
+  EXPECT_THAT(desired().listeners.at(v6).snat_addresses, ElementsAre(ip("10.0.0.18")));
+  EXPECT_TRUE(desired().vips.at(ip("10.0.0.18")).mixed);
 }
 
 TEST_F(Reconciler, ASnatAddressThatIsTakenAwayStaysUntilNoConnectionHasIt) {

@@ -1,5 +1,6 @@
 #include "model/supported.hpp"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "model/edit.hpp"
@@ -136,7 +137,33 @@ TEST_F(SupportedTest, AMemberOfAnotherIpVersionThanTheVipIsRefused) {
   member.pool_id = pool_;
   member.address = ip("2001:db8::4");
   member.protocol_port = 80;
-  EXPECT_EQ(refusal(member), "member 2001:db8::4 and VIP 10.0.0.16 are of different IP versions");
+  few_.other_version = false;
+  const std::string why = "member 2001:db8::4 and VIP 10.0.0.16 are of different IP versions";
+  EXPECT_EQ(refusal(member), why);
+}
+
+TEST_F(SupportedTest, AMemberOfAnotherIpVersionNeedsASourceAndFullnat) {
+  few_ = Supported();
+  Member member;
+  member.pool_id = pool_;
+  member.address = ip("2001:db8::4");
+  member.protocol_port = 80;
+  const std::string why = "member 2001:db8::4 and VIP 10.0.0.16 are of different IP versions";
+  EXPECT_EQ(refusal(member),
+            why +
+                ": give the load balancer an IPv6 address from which the member is "
+                "reached (snat_addresses)");
+  after_.load_balancers.change(lb_)->snat_addresses = {ip("2001:db8::18")};
+  auto with = after_;
+  EXPECT_TRUE(check_supported(few_, before_, with));
+  const auto refused = [&] { return check_supported(few_, before_, with).error().message; };
+  with.pools.change(pool_)->forwarding_mode = ForwardingMode::dnat;
+  EXPECT_THAT(refused(),
+              testing::EndsWith(why + ", which forwarding_mode dnat can't translate; fullnat can"));
+  with.pools.change(pool_)->forwarding_mode = ForwardingMode::fullnat;
+  with.pools.change(pool_)->protocol = Protocol::proxyv2;
+  EXPECT_THAT(refused(),
+              testing::EndsWith(why + ", which is not possible in pools of protocol PROXYV2"));
 }
 
 TEST_F(SupportedTest, AnSctpMemberOnAnotherPortThanItsListenerIsRefused) {

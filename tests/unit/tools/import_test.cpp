@@ -170,10 +170,11 @@ TEST(Import, ServersThatAreToldOfTheirClientsAreAPoolOfProtocolProxyv2) {
 }
 
 TEST(Import, MembersOfTheOtherIpVersionAreLeftOut) {
-  EXPECT_THAT(made(import_haproxy, "listen a\n  bind [2001:db8::1]:80\n  server a 10.0.0.4:80\n"),
-              testing::AllOf(HasSubstr("#   2: bind: member 10.0.0.4: there is no translation: "
-                                       "members of 2001:db8::1 are IPv6 ones\n"),
-                             Not(HasSubstr("members:"))));
+  EXPECT_THAT(
+      made(import_haproxy, "listen a\n  bind [2001:db8::1]:80\n  server a 10.0.0.4:80\n"),
+      testing::AllOf(HasSubstr("#   2: bind: member 10.0.0.4: its IP version is not that of "
+                               "2001:db8::1: give that snat_addresses of IPv4 first\n"),
+                     Not(HasSubstr("members:"))));
 }
 
 TEST(Import, ALongStatementIsCutInItsComment) {

@@ -121,8 +121,8 @@ void Draft::lose_untranslatable(Directive& directive, const std::string& vip, It
     const bool other = !address.empty() && (address.find(':') != std::string::npos) != v6;
     if (other)
       lose(directive, "member " + address,
-           fmt::format("there is no translation: members of {} are {} ones", vip,
-                       v6 ? "IPv6" : "IPv4"));
+           fmt::format("its IP version is not that of {}: give that snat_addresses of {} first",
+                       vip, v6 ? "IPv4" : "IPv6"));
     return other;
   });
 }

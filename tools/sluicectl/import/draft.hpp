@@ -51,7 +51,7 @@ class Draft {
 
   // Adds a listener with its pool to the load balancer of this VIP. A pool that is there already is
   // shared, another one of the same name gets a new name. Members of the other IP version become
-  // comments, because there is no translation.
+  // comments: nothing says from which address they would be reached.
   void add(Directive& directive, const std::string& vip, Item listener, Item pool);
   // The VIP for a listening address; empty (and a comment) if it is for all addresses and none was
   // given.

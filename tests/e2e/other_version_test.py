@@ -1,0 +1,117 @@
+#!/usr/bin/python3
+"""Clients of one IP version, members of the other: TCP and UDP, both ways round, across a hop of 1,300 bytes."""
+
+import json
+
+import support
+from support import VIP, VIP6, alternates
+
+SOURCES = {VIP: "2001:db8::18", VIP6: "10.0.0.18"}
+
+
+class OtherVersion:
+    vip = None
+    topology = "gateway"
+
+    def set_up(self, port, protocol):
+        """A load balancer whose members have the other IP version."""
+        lab = self.lab
+        lab.attach()
+        lab.start_controller()
+        lab.ctl("loadbalancer", "create", "--name", "lb", "--vip-address", self.vip)
+        lab.ctl("loadbalancer", "listener", "create", "--name", "l", "--protocol", protocol, "--protocol-port", port, "lb")
+        lab.ctl("loadbalancer", "pool", "create", "--name", "p", "--listener", "l", "--protocol", protocol, "--lb-algorithm",
+                "ROUND_ROBIN")
+        member = lab.address(1, self.vip == VIP)
+        refused = lab.ctl("loadbalancer", "member", "create", "--address", member, "--protocol-port", port, "p", check=False)
+        self.assertEqual(1, refused.returncode)
+        self.assertIn("of different IP versions", refused.stderr)
+        self.assertIn("snat_addresses", refused.stderr)
+        lab.ctl("loadbalancer", "set", "lb", "--snat-address", SOURCES[self.vip])
+        for number in (1, 2):
+            lab.ctl("loadbalancer", "member", "create", "--name", f"m{number}", "--address",
+                    lab.address(number, self.vip == VIP), "--protocol-port", port, "p")
+
+    def client_address(self):
+        return "203.0.113.10" if self.vip == VIP else "2001:db8:c::10"
+
+    def test_a_hundred_megabytes_arrive_intact_across_a_narrow_hop(self):
+        lab = self.lab
+        lab.serve()
+        self.set_up(80, "TCP")
+        self.assertTrue(alternates(lab.client("who", self.vip, 80, 20)))
+        self.assertEqual(SOURCES[self.vip], lab.client("whence", self.vip, 80))
+        for direction in ("give", "take"):
+            result = lab.client(direction, self.vip, 80, 100_000_000, timeout=180)
+            self.assertTrue(result["intact"], f"{direction}: {result}")
+        # A hop on the members' side of the way, then one on the clients'. (A veth drops what exceeds its own MTU, so each
+        # is tried in the direction in which its router can say so.)
+        for nic, direction in (("far", "take"), ("wan", "give")):
+            lab.run("router", "ip", "link", "set", nic, "mtu", "1300")
+            result = lab.client(direction, self.vip, 80, 2_000_000, timeout=120)
+            self.assertTrue(result["intact"], f"{nic}, {direction}: {result}")
+            lab.run("router", "ip", "link", "set", nic, "mtu", "1500")
+        self.assertGreater(lab.reasons().get("icmp_forwarded", 0), 0)
+
+        lab.start_client("echo", self.vip, 80, 2)
+        flows = lab.wait_for_connections(2)
+        self.assertEqual({f"[{VIP6}]:80" if self.vip == VIP6 else f"{VIP}:80"}, {flow["vip"] for flow in flows})
+        client = self.client_address()
+        ends = f"[{client}]" if ":" in client else client, f"[{self.vip}]" if ":" in self.vip else self.vip
+        question = ("explain", "--from", f"{ends[0]}:50514", "--to", f"{ends[1]}:80", "-f", "json")
+        # The first question loads the program, for which a busy machine takes longer than the client waits.
+        support.wait_for(lambda: lab.ctl(*question, check=False).returncode == 0, 60, "explain")
+        explained = json.loads(lab.ctl(*question).stdout)
+        self.assertEqual("flow_created", explained["reason"])
+        self.assertIn(SOURCES[self.vip], explained["source"])
+
+        # The controller reads back what it has written.
+        lab.kill("lb", "sluiced")
+        lab.start_controller()
+        self.assertTrue(alternates(lab.client("who", self.vip, 80, 20)))
+        self.assertGreaterEqual(int(lab.value("flows", "flush", "--client", client, "flushed")), 2, "with closed ones")
+        self.assertEqual([], lab.connections())
+        lab.ctl("loadbalancer", "delete", "--cascade", "lb")
+        self.assertEqual([], lab.rows("loadbalancer", "list"))
+
+    def test_datagrams_arrive_too(self):
+        lab = self.lab
+        lab.serve_udp(53)
+        self.set_up(53, "UDP")
+        answers = json.loads(lab.run("client", support.PYTHON, support.HERE / "udp_echo.py", "ask", self.vip, 53, 20, 1000,
+                                     20000).stdout)
+        self.assertTrue(alternates(answers))
+
+
+class Ipv4InFront(OtherVersion, support.LabTest):
+    vip = VIP
+
+
+class Ipv6InFront(OtherVersion, support.LabTest):
+    vip = VIP6
+
+
+class BothVersions(support.LabTest):
+    def test_members_of_the_vips_own_version_serve_it_alone_while_one_is_usable(self):
+        lab = self.lab
+        lab.serve()
+        lab.attach()
+        lab.start_controller()
+        lab.ctl("loadbalancer", "create", "--name", "lb", "--vip-address", VIP, "--additional-vip", f"ip-address={VIP6}")
+        lab.ctl("loadbalancer", "listener", "create", "--name", "l", "--protocol", "TCP", "--protocol-port", 80, "lb")
+        lab.ctl("loadbalancer", "pool", "create", "--name", "p", "--listener", "l", "--protocol", "TCP", "--lb-algorithm",
+                "ROUND_ROBIN")
+        for member, ipv6 in ((1, False), (2, True)):
+            lab.ctl("loadbalancer", "member", "create", "--name", f"m{member}", "--address", lab.address(member, ipv6),
+                    "--protocol-port", 80, "p")
+        self.assertEqual({"member1"}, set(lab.client("who", VIP, 80, 10)))
+        self.assertEqual({"member2"}, set(lab.client("who", VIP6, 80, 10)))
+        for vip, own, other in ((VIP, 1, 2), (VIP6, 2, 1)):
+            lab.ctl("loadbalancer", "member", "set", "--disable", "p", f"m{own}")
+            support.wait_for(lambda: set(lab.client("who", vip, 80, 5)) == {f"member{other}"}, 20, "the other version")
+            lab.ctl("loadbalancer", "member", "set", "--enable", "p", f"m{own}")
+            support.wait_for(lambda: set(lab.client("who", vip, 80, 5)) == {f"member{own}"}, 20, "the own version")
+
+
+if __name__ == "__main__":
+    support.main()
