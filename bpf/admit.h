@@ -109,7 +109,7 @@ __noinline int range_begin(int family, const struct tuple *client)
 	found = &all->ranges[at % SLUICE_RANGES_ROOM];
 	if (port < found->first || port > found->last)
 		return 0;
-	return (found->listener & SLUICE_STATE_LISTENER_MASK) << 16 | bpf_htons(found->first);
+	return (found->listener & (SLUICE_MAX_LISTENERS - 1)) << 16 | bpf_htons(found->first);
 }
 
 /* Finds the listener of the client's destination, first by its port alone. A range may outlive its listener for a

@@ -149,7 +149,7 @@ static __always_inline void describe_forward(int family, struct connection *c, c
 	c->forward.new_source_port = c->tuple.source_port;
 	c->forward.new_destination = c->tuple.destination;
 	c->forward.new_destination_port = c->tuple.destination_port;
-	c->forward.state = SLUICE_STATE_PUT(LISTENER, c->listener) | SLUICE_STATE_PUT(MEMBER, c->member) |
+	c->forward.state = SLUICE_STATE_PUT(LISTENER_IN_BANK, c->listener) | SLUICE_STATE_PUT(MEMBER, c->member) |
 			   SLUICE_STATE_PUT(PROTOCOL, c->tuple.protocol) | SLUICE_STATE_PUT(SEEN, clock_ticks());
 	if (keeps_client(mode))
 		c->forward.state |= SLUICE_FLOW_KEEPS_CLIENT;

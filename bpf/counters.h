@@ -5,6 +5,7 @@
 #ifndef SLUICE_BPF_COUNTERS_H
 #define SLUICE_BPF_COUNTERS_H
 
+#include "bpf/listener_bank.h"
 #include "bpf/packet.h"
 #include "maps/counters.h"
 #include "maps/half_open.h"
@@ -21,7 +22,7 @@ static __always_inline void count_reason(__u32 why)
 
 static __always_inline struct sluice_counters *counters_of_listener(__u64 state)
 {
-	__u32 index = SLUICE_STATE_GET(state, LISTENER);
+	__u32 index = listener_of_flow(state);
 
 	return bpf_map_lookup_elem(&listener_counters, &index);
 }
@@ -56,7 +57,7 @@ static __always_inline void count_flow_packet(__u64 state, __u32 bytes)
 
 static __always_inline void count_active(__u64 state, __s32 change)
 {
-	__u32 listener = SLUICE_STATE_GET(state, LISTENER), member = SLUICE_STATE_GET(state, MEMBER);
+	__u32 listener = listener_of_flow(state), member = SLUICE_STATE_GET(state, MEMBER);
 	__u32 *of_listener = bpf_map_lookup_elem(&listener_active, &listener);
 	__u32 *of_member = bpf_map_lookup_elem(&member_active, &member);
 
@@ -85,7 +86,7 @@ static __always_inline void count_share(__u32 *now, __s32 change)
 
 static __always_inline void count_confirmed(__u64 state, __s32 change)
 {
-	__u32 listener = SLUICE_STATE_GET(state, LISTENER), member = SLUICE_STATE_GET(state, MEMBER);
+	__u32 listener = listener_of_flow(state), member = SLUICE_STATE_GET(state, MEMBER);
 
 	count_share(bpf_map_lookup_elem(&listener_confirmed, &listener), change);
 	count_share(bpf_map_lookup_elem(&member_confirmed, &member), change);
@@ -114,7 +115,7 @@ static __always_inline __u32 confirmed_connections(const __u32 *confirmed, const
 
 static __always_inline void count_half_open(int family, __u64 state, __s32 change)
 {
-	__u32 listener = SLUICE_STATE_GET(state, LISTENER), member = SLUICE_STATE_GET(state, MEMBER);
+	__u32 listener = listener_of_flow(state), member = SLUICE_STATE_GET(state, MEMBER);
 	struct sluice_half_open *now = half_open_of(family);
 
 	if (now)

@@ -91,7 +91,7 @@ static __always_inline bool image_forward(int family, __u32 index, struct sluice
 	r->vip_port = key.destination_port;
 	r->source_port = flow.new_source_port;
 	r->member_port = flow.new_destination_port;
-	r->listener_index = SLUICE_STATE_GET(flow.state, LISTENER);
+	r->listener_index = listener_of_flow(flow.state);
 	r->member_index = SLUICE_STATE_GET(flow.state, MEMBER);
 	r->client_idle = idle_seconds(flow.state);
 	r->family = family;
@@ -324,13 +324,16 @@ static __always_inline int image_is_known(int family, const struct sluice_flow_i
 	if (!member || !id_equal(&member->id, &r->member_id) ||
 	    !!(member->flags & SLUICE_MEMBER_IPV6) != (family == FAMILY6 && !is_mapped(&r->member)))
 		return SLUICE_PUT_NO_MEMBER;
+	/* A listener of one load balancer and a member of another. */
+	if (listener_banks.of_member[index & SLUICE_STATE_MEMBER_MASK] != sluice_bank_of_listener(r->listener_index))
+		return SLUICE_PUT_NO_LISTENER;
 	return SLUICE_PUT_DONE;
 }
 
 /* The state of the forward slot. */
 static __always_inline __u64 image_state(const struct sluice_flow_image *r)
 {
-	return SLUICE_STATE_PUT(LISTENER, r->listener_index) | SLUICE_STATE_PUT(MEMBER, r->member_index) |
+	return SLUICE_STATE_PUT(LISTENER_IN_BANK, r->listener_index) | SLUICE_STATE_PUT(MEMBER, r->member_index) |
 	       SLUICE_STATE_PUT(PROTOCOL, r->protocol) | (r->phase * SLUICE_FLOW_REPLIED & SLUICE_PHASE_BITS) |
 	       (r->flags & SLUICE_IMAGE_KEEPS_CLIENT || image_has_snat6(r) ? SLUICE_FLOW_KEEPS_CLIENT : 0);
 }

@@ -207,7 +207,7 @@ static __always_inline bool reset_by_one(__u64 state)
 /* Returns the listener's idle time, or `usual` if that is 0. */
 static __always_inline __u32 listener_idle_seconds(__u64 state, __u32 usual)
 {
-	__u32 listener = SLUICE_STATE_GET(state, LISTENER);
+	__u32 listener = listener_of_flow(state);
 	const __u32 *own = bpf_map_lookup_elem(&listener_idle, &listener);
 	__u32 seconds = own ? SLUICE_IDLE_SECONDS(*own) : 0;
 
@@ -217,7 +217,7 @@ static __always_inline __u32 listener_idle_seconds(__u64 state, __u32 usual)
 /* Says whether the ends of this connection, given its forward slot's state, are reset when its idle time is over. */
 static __always_inline bool idle_time_ends_with_reset(__u64 state)
 {
-	__u32 listener = SLUICE_STATE_GET(state, LISTENER);
+	__u32 listener = listener_of_flow(state);
 	const __u32 *own = bpf_map_lookup_elem(&listener_idle, &listener);
 
 	return own && *own & SLUICE_IDLE_RESETS && SLUICE_STATE_GET(state, PROTOCOL) == SLUICE_FLOW_TCP &&
@@ -534,7 +534,7 @@ static __always_inline bool flow_take_any(int family, __s32 index, struct tuple 
 /* Says whether the flow's listener exceeds its share of half-open connections. */
 static __always_inline bool listener_is_over_share(int family, __u64 state)
 {
-	__u32 index = SLUICE_STATE_GET(state, LISTENER);
+	__u32 index = listener_of_flow(state);
 	const __u32 *now = bpf_map_lookup_elem(&listener_half_open, &index);
 
 	return now && (__s32)*now > (__s32)(half_open_limit(family) / SLUICE_LISTENER_HALF_OPEN_SHARE);
@@ -708,7 +708,7 @@ struct unproven_claim {
 
 static __always_inline bool unproven_makes_way(__u64 state, const struct unproven_claim *claim)
 {
-	__u32 own = SLUICE_STATE_GET(state, LISTENER);
+	__u32 own = listener_of_flow(state);
 	const struct sluice_member *member;
 	bool answers_directly;
 

@@ -84,6 +84,7 @@
 
 #include "bpf/clock.h"
 #include "bpf/journey.h"
+#include "bpf/listener_bank.h"
 #include "bpf/packet.h"
 #include "maps/flow.h"
 #include "maps/member.h"
@@ -167,7 +168,7 @@ SLUICE_STATIC_ASSERT(sizeof(struct flow_words6) == sizeof(struct sluice_flow6));
 
 /* The bits that stay the same as long as a slot belongs to one flow. */
 #define FLOW_IDENTITY                                                                              \
-	(SLUICE_STATE_PUT(LISTENER, ~0ULL) | SLUICE_STATE_PUT(MEMBER, ~0ULL) |                     \
+	(SLUICE_STATE_PUT(LISTENER_IN_BANK, ~0ULL) | SLUICE_STATE_PUT(MEMBER, ~0ULL) |                     \
 	 SLUICE_STATE_PUT(PROTOCOL, ~0ULL) | SLUICE_FLOW_TO_CLIENT | SLUICE_FLOW_KEEPS_CLIENT)
 
 /* A slot in the making. */
@@ -441,7 +442,7 @@ __noinline int flow_set_snat6(struct flow *flow)
 		flow->new_source = mapped(flow->new_source.words[2]);
 		return 0;
 	}
-	listener = SLUICE_STATE_GET(flow->state, LISTENER);
+	listener = listener_of_flow(flow->state);
 	vip = bpf_map_lookup_elem(&snat_vips, &listener);
 	flow->new_destination = flow->new_source;
 	if (vip)

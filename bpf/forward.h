@@ -535,7 +535,7 @@ static __always_inline int end_one_too_many(int family, struct xdp_md *ctx)
 		flow_twin_to(&journey->quoted, &journey->flow);
 	/* The state has changed since. */
 	if (flow_find_far(family, &journey->quoted, &journey->flow)) {
-		count_flow_refused(SLUICE_STATE_GET(journey->flow.state, LISTENER));
+		count_flow_refused(listener_of_flow(journey->flow.state));
 		flow_forget(family, &journey->quoted, &journey->flow, SLUICE_RECORD_OVER_LIMIT);
 	}
 	return answer ? SLUICE_REASON_CONNECTION_LIMIT

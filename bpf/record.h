@@ -14,7 +14,7 @@
 /* One of so many of the listener's connections is recorded; 0: none. */
 static __always_inline __u32 records_one_of(__u64 state)
 {
-	__u32 listener = SLUICE_STATE_GET(state, LISTENER);
+	__u32 listener = listener_of_flow(state);
 	const __u32 *one_of = bpf_map_lookup_elem(&listener_records, &listener);
 
 	return one_of ? *one_of : 0;
@@ -30,7 +30,7 @@ static __always_inline bool is_recorded(int family, const struct tuple *client, 
 
 static __always_inline __u32 handshake_mark(__u64 state, __u32 name)
 {
-	return sluice_handshake_mark(SLUICE_STATE_GET(state, LISTENER), SLUICE_STATE_GET(state, MEMBER), name);
+	return sluice_handshake_mark(SLUICE_STATE_GET(state, LISTENER_IN_BANK), SLUICE_STATE_GET(state, MEMBER), name);
 }
 
 static __always_inline struct sluice_record_handshake *handshake_at(__u32 mark)

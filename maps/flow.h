@@ -83,8 +83,8 @@ SLUICE_STATIC_ASSERT(sizeof(struct sluice_bucket6) == 64);
 
 /* The fields of `state`: low bit and mask. They are one word, so that a compare-and-swap changes one of them only if
  * the slot still has the same flow. */
-#define SLUICE_STATE_LISTENER_SHIFT 0 /* index into listener_counters */
-#define SLUICE_STATE_LISTENER_MASK 0xfffULL
+#define SLUICE_STATE_LISTENER_IN_BANK_SHIFT 0 /* of the bank of its member: see listener_bank.h */
+#define SLUICE_STATE_LISTENER_IN_BANK_MASK 0xfffULL
 #define SLUICE_STATE_MEMBER_SHIFT 12 /* index into members and member_counters */
 #define SLUICE_STATE_MEMBER_MASK 0x3fffULL
 #define SLUICE_STATE_HOP_SHIFT 26 /* index into next_hops; 0: not resolved, not for the fast path */

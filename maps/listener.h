@@ -11,10 +11,9 @@
 #define SLUICE_LISTENER_H
 
 #include "types.h"
-#include "vip.h" /* SLUICE_MAX_VIPS */
 
-#define SLUICE_MAX_LISTENERS 4096 /* distinct listeners: the range of `index` */
-#define SLUICE_MAX_LISTENER_ENTRIES 16384
+#define SLUICE_MAX_LISTENERS 32768 /* distinct listeners: the range of `index` */
+#define SLUICE_MAX_LISTENER_ENTRIES 65536
 
 struct sluice_listener4_key {
 	__be32 address;
@@ -80,7 +79,7 @@ SLUICE_STATIC_ASSERT(sizeof(struct sluice_listener) == 40);
  * Half of the room is for ranges that are being exchanged. */
 #define SLUICE_MAX_RANGES 64 /* of one address and protocol; the data plane looks at 7 of them */
 #define SLUICE_RANGES_ROOM (2 * SLUICE_MAX_RANGES)
-#define SLUICE_MAX_RANGES_ENTRIES (SLUICE_MAX_VIPS * 2 * 3) /* IP versions, protocols; allocated when needed */
+#define SLUICE_MAX_RANGES_ENTRIES SLUICE_MAX_LISTENER_ENTRIES /* allocated when needed */
 struct sluice_ranges_key {
 	union sluice_address address; /* IPv4: in the first four bytes */
 	__u8 family;                  /* 4 or 6 */

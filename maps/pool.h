@@ -19,7 +19,7 @@
 
 #include "types.h"
 
-#define SLUICE_MAX_POOLS 4096
+#define SLUICE_MAX_POOLS 32768
 
 enum sluice_forwarding_mode {
 	SLUICE_FULLNAT = 0, /* destination and source rewritten; the source becomes the VIP */

@@ -90,7 +90,8 @@ struct sluice_record_handshake {
 };
 SLUICE_STATIC_ASSERT(sizeof(struct sluice_record_handshake) == 8);
 
-/* Tells connections apart whose handshakes are under way; even. `name`: of the client, see bpf/handshake.h. */
+/* Tells connections apart whose handshakes are under way; even. `listener`: its number in its bank. `name`: of the
+ * client, see bpf/handshake.h. */
 static inline __u32 sluice_handshake_mark(__u32 listener, __u32 member, __u32 name)
 {
 	return (name ^ (listener << 16 ^ member) * 0x9e3779b1U) & ~1U;

@@ -71,11 +71,33 @@
 	X(snat_sources, 1, 0)        \
 	X(snat_vips, 1, 0)           \
 	X(syn_answers, 1, 0)         \
-	X(member_drains, 1, 0)
+	X(member_drains, 1, 0)        \
+	X(listener_banks, 1, 0)       \
+	X(member_load_balancers, 1, 0)
 
 #define SLUICE_MAP_INDEX(name, version, oldest) SLUICE_MAP_##name,
 enum sluice_map_index { SLUICE_MAPS(SLUICE_MAP_INDEX) SLUICE_MAP_COUNT };
 #undef SLUICE_MAP_INDEX
+
+/* X(map, capacity in earlier versions). A data plane that an earlier version has attached keeps its maps through every
+ * upgrade, so builds go by the capacity that they find. The program runs over either. */
+#define SLUICE_EARLIER_CAPACITIES(X)  \
+	X(vips4, 4096)                \
+	X(vips6, 4096)                \
+	X(listeners4, 16384)          \
+	X(listeners6, 16384)          \
+	X(listener_ranges, 24576)     \
+	X(listener_idle, 4096)        \
+	X(listener_records, 4096)     \
+	X(listener_counters, 4096)    \
+	X(listener_active, 4096)      \
+	X(listener_half_open, 4096)   \
+	X(listener_confirmed, 4096)   \
+	X(snat_sources, 8192)         \
+	X(snat_vips, 4096)            \
+	X(pools, 4096)                \
+	X(pool_rings, 4096)           \
+	X(pool_cursors, 4096)
 
 /* The room for future maps. */
 #define SLUICE_MAX_MAPS 256

@@ -8,7 +8,7 @@
 
 #include "types.h"
 
-#define SLUICE_MAX_VIPS 4096 /* of either family */
+#define SLUICE_MAX_VIPS 32768 /* of either family */
 
 /* Set while the load balancer is administratively up. When clear, ARP and neighbour solicitations are still answered
  * (the address stays ours) and everything else is dropped as vip_down. */

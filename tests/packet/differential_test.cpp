@@ -127,7 +127,12 @@ class Differential : public World {
   void add_listener(reference::Configuration& c, int family, int vip, L4 protocol,
                     std::uint16_t port, std::size_t pool);
   void add_services(reference::Configuration& c, int family);
+  // Each pool stands for a load balancer, with the listeners that have it.
+  static std::uint8_t bank_of(std::size_t pool) {
+    return static_cast<std::uint8_t>(pool % SLUICE_LISTENER_BANKS);
+  }
   void write_configuration();
+  std::vector<std::uint32_t> short_listeners_;  // every second one
   void write_pool(std::size_t pool);
   void start_again();
   bool comes_out_as_expected(const Step& step);
@@ -349,6 +354,7 @@ void Differential::write_pool(std::size_t number) {
     const auto& member = c.members[pool.members[i]];
     const auto slot = static_cast<std::uint32_t>(pool.members[i]);
     const auto weight = pool.weights.empty() ? 0 : pool.weights[i];
+    put_bank(slot, bank_of(number));
     put_member(slot, reference::text_of(member.address), member.port, member.is_usable(),
                mode_flags(map_value(pool.mode)) | flags_of(member.standing) |
                    (pool.proxied ? SLUICE_MEMBER_PROXY : 0),
@@ -365,10 +371,12 @@ void Differential::write_configuration() {
     put_vip(reference::text_of(vip), state.up,
             (state.rejects ? SLUICE_VIP_REJECTS : 0) | (state.standby ? SLUICE_VIP_STANDBY : 0));
   for (std::size_t pool = 0; pool < c.pools.size(); ++pool) write_pool(pool);
-  std::uint32_t index = 0;
+  std::uint32_t number = 0;
   for (const auto& [service, described] : c.listeners) {
     const auto& [vip, port, protocol] = service;
-    auto value = listener(static_cast<std::uint32_t>(described.pool), index++);
+    auto value = listener(static_cast<std::uint32_t>(described.pool),
+                          number++ + bank_of(described.pool) * SLUICE_BANK_LISTENERS);
+    if (value.index % 2 == 0) short_listeners_.push_back(value.index);
     if (vip.size() == 4) std::memcpy(&value.snat_source, vip.data(), vip.size());
     if (described.resets) value.flags |= SLUICE_LISTENER_RESETS;
     if (described.per_packet) value.flags |= SLUICE_LISTENER_PER_PACKET;
@@ -480,8 +488,7 @@ void Differential::start_again() {
   forget_authentication();
   model_->forget_everything();
   const auto& c = model_->configuration();
-  for (std::uint32_t listener = 0; listener < c.listeners.size(); listener += 2)
-    set_idle_time(listener, short_idle);
+  for (const auto listener : short_listeners_) set_idle_time(listener, short_idle);
   for (std::size_t pool = 0; pool < c.pools.size(); ++pool) {
     bool changed = false;
     for (const auto member : c.pools[pool].members) {

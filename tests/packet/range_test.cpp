@@ -297,7 +297,7 @@ TEST_P(Range, ItsRecordsNameIt) {
   records::Connection c{};
   c.is_ipv6 = family() == 6;
   c.protocol = static_cast<std::uint8_t>(protocol());
-  c.listener = range_listener;
+  c.listener_in_bank = range_listener;
   inet_pton(family() == 4 ? AF_INET : AF_INET6, net().vip.c_str(), &c.vip.address);
   for (const auto& [port, known] :
        {std::pair{first_port, true}, {30050, true}, {last_port + 1, false}}) {

@@ -103,7 +103,7 @@ class Recorded : public AllProtocols {
     EXPECT_EQ(ntohs(record.head.vip_port), listener_port(protocol()));
     EXPECT_EQ(ntohs(record.head.snat_port), 40000);
     EXPECT_EQ(ntohs(record.head.member_port), member_port(protocol()));
-    EXPECT_EQ(SLUICE_STATE_GET(record.head.state, LISTENER), index);
+    EXPECT_EQ(SLUICE_STATE_GET(record.head.state, LISTENER_IN_BANK), index);
     EXPECT_EQ(SLUICE_STATE_GET(record.head.state, MEMBER), member_index(1, protocol()));
   }
   void client(std::uint8_t flags, std::uint16_t port = 40000) {

@@ -15,6 +15,7 @@
 #include <cstring>
 
 #include "dataplane/pending_sweep.hpp"
+#include "kernel/map.hpp"
 #include "maps/address_filter.h"
 #include "maps/fragment.h"
 #include "maps/interface.h"
@@ -164,6 +165,20 @@ void World::SetUp() {
   put_pool(0, SLUICE_FULLNAT, {0, 1});
   put_listener(vip, 80, 0);
   put_vip(vip);
+}
+
+// Loaded restores only the beginning of large arrays.
+void World::TearDown() {
+  if (!loaded_) return;
+  const std::uint32_t none = 0;
+  for (const auto index : listeners_) {
+    for (const auto* name : {"listener_active", "listener_half_open", "listener_confirmed",
+                             "listener_idle", "listener_records"})
+      put(map(name), index, none);
+    put(map("snat_vips"), index, sluice_address{});
+    const kernel::CounterMap<sluice_counters> counters(map("listener_counters"), "counters");
+    EXPECT_TRUE(counters.set_to_zero(index));
+  }
 }
 
 std::uint32_t World::index_of(const std::string& interface) const {
@@ -332,6 +347,7 @@ void World::allow(std::uint32_t listener, const std::string& network, unsigned b
 void World::put_listener(const std::string& address, std::uint16_t port, L4 protocol,
                          const sluice_listener& value) {
   const auto number = static_cast<std::uint8_t>(protocol);
+  listeners_.insert(value.index);
   if (is_v6(address)) {
     put(map("listeners6"), sluice_listener6_key{to_address(address), htons(port), number, {}},
         value);
@@ -355,6 +371,7 @@ void World::put_listener(const std::string& address, std::uint16_t first, std::u
 }
 
 void World::set_idle_time(std::uint32_t listener, std::uint32_t seconds) {
+  listeners_.insert(listener);
   put(map("listener_idle"), listener, seconds);
 }
 
@@ -366,6 +383,7 @@ void World::remove_listener(const std::string& address, std::uint16_t port) {
 void World::put_pool(std::uint32_t pool, sluice_forwarding_mode mode,
                      const std::vector<std::uint32_t>& ring, sluice_algorithm algorithm,
                      std::uint32_t persistence_seconds) {
+  pools_.insert(pool);
   auto& kept = loaded_->rings()[pool];
   if (!kept.fd || kept.capacity < ring.size()) {
     LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_INNER_MAP);
@@ -383,6 +401,14 @@ void World::put_pool(std::uint32_t pool, sluice_forwarding_mode mode,
   value.persistence_seconds = persistence_seconds;
   value.persistence_bits = 128;
   put(map("pools"), pool, value);
+}
+
+void World::put_bank(std::uint32_t member, std::uint8_t bank) {
+  const auto memory = kernel::map_memory_of(kernel::RawMap(map("listener_banks"), "listener_banks"),
+                                            sizeof(sluice_listener_banks), kernel::Access::write);
+  ASSERT_TRUE(memory) << memory.error().text();
+  auto* banks = static_cast<sluice_listener_banks*>(const_cast<void*>(memory->get()));
+  banks->of_member[member] = bank;
 }
 
 void World::put_member(std::uint32_t index, const std::string& address, std::uint16_t port,
@@ -480,11 +506,17 @@ void World::change_states(const std::function<void(__u64& state)>& change) {
 }
 
 void World::forget_flows() {
-  for (const auto* name :
-       {"flows4", "flows6", "half_open", "flow_areas", "pool_cursors", "listener_active",
-        "member_active", "listener_half_open", "listener_confirmed", "member_confirmed",
-        "listener_idle", "member_half_open"})
+  for (const auto* name : {"flows4", "flows6", "half_open", "flow_areas", "member_active",
+                           "member_confirmed", "member_half_open"})
     clear_array(map(name));
+  const std::uint32_t none = 0;
+  const std::uint64_t first_slot = 0;
+  for (const auto index : listeners_) {
+    for (const auto* name :
+         {"listener_active", "listener_half_open", "listener_confirmed", "listener_idle"})
+      put(map(name), index, none);
+  }
+  for (const auto index : pools_) put(map("pool_cursors"), index, first_slot);
   for (const auto* name : {"fragments", "proxy_pending", "source_rates"}) empty_hash(map(name));
 }
 

@@ -27,12 +27,14 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "maps/counters.h"
 #include "maps/flow.h"
 #include "maps/listener.h"
+#include "maps/listener_bank.h"
 #include "maps/member.h"
 #include "maps/pool.h"
 #include "maps/snat.h"
@@ -75,6 +77,7 @@ struct Outcome {
 class World : public ::testing::Test {
  protected:
   void SetUp() override;
+  void TearDown() override;
 
   // Lets one packet arrive on an interface of the load balancer.
   Outcome receive(const Bytes& frame, const std::string& interface = "lan0");
@@ -118,6 +121,8 @@ class World : public ::testing::Test {
   void put_member(std::uint32_t index, const std::string& address, std::uint16_t port,
                   bool usable = true, std::uint32_t more_flags = 0,
                   std::uint32_t max_connections = 0);
+  // The bank of the member's listeners; 0 unless it is set.
+  void put_bank(std::uint32_t member, std::uint8_t bank);
   void raise_next_hop_generation();
 
   // State, read from the maps.
@@ -181,6 +186,7 @@ class World : public ::testing::Test {
   }
 
  private:
+  std::set<std::uint32_t> listeners_, pools_;  // those that were put; forget_flows() forgets theirs
   Outcome receive_really(const Bytes& frame, std::uint32_t interface_index);
   bool is_rehearsed();
   void add_to_address_filter(const std::string& address);

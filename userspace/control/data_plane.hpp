@@ -57,6 +57,7 @@ struct MemberEntry {
   // way, else for these seconds. Neither: until they end.
   std::optional<std::chrono::sys_seconds> drained_until = {};
   std::optional<std::uint32_t> drain_seconds = {};
+  Uuid load_balancer = {};
 
   bool operator==(const MemberEntry&) const = default;
 };
@@ -128,6 +129,7 @@ struct ListenerEntry {
   // Its load balancer's members may have clients of both IP versions, so one source may be that of
   // entries of both.
   bool mixed = false;
+  Uuid load_balancer = {};                     // whose members its pools have
 
   bool operator==(const ListenerEntry&) const = default;
 };
@@ -144,6 +146,12 @@ inline IpAddress mapped(const IpAddress& ipv4) {
 
 inline bool is_mapped(const IpAddress& address) {
   return address.is_v6() && address.to_v6().is_v4_mapped();
+}
+
+// Returns the address that the client knows.
+inline IpAddress unmapped(const IpAddress& address) {
+  if (!is_mapped(address)) return address;
+  return boost::asio::ip::make_address_v4(boost::asio::ip::v4_mapped, address.to_v6());
 }
 
 // Everything that the controller owns in the maps.

@@ -218,6 +218,7 @@ void add_pool(DataPlaneState& state, const model::Model& model, const model::Poo
       wanted.drained_until = std::chrono::ceil<std::chrono::seconds>(*member->drain_until);
     }
     wanted.drain_seconds = pool.drain_timeout_seconds;
+    wanted.load_balancer = pool.load_balancer_id;
   }
   if (!pool.admin_state_up) return;
   const auto& owner = model.load_balancers.at(pool.load_balancer_id);
@@ -395,6 +396,7 @@ void add_listener(DataPlaneState& state, const model::Model& model, const model:
     if (!up) continue;
     auto& entry = state.listeners[key_at(address, listener)];
     entry.listener = listener.id;
+    entry.load_balancer = owner.id;
     entry.snat_addresses = sources_of(owner, address.is_v6(), known.node_snat);
     entry.snat_source = address.is_v4() ? snat_source(owner, address)
                                         : model::vip_of_version(owner, true).value_or(address);

@@ -16,6 +16,7 @@ Result<void> DataPlaneOverMaps::recover() {
   if (pins_) {
     if (auto done = restore_programs(*pins_); !done) return done;
   }
+  if (auto done = measure(); !done) return done;
   if (auto done = recover_members(); !done) return done;
   if (auto done = recover_pools(); !done) return done;
   if (auto done = recover_listeners(); !done) return done;
@@ -26,15 +27,48 @@ Result<void> DataPlaneOverMaps::recover() {
   return open_ring_buffers();
 }
 
+// Maps that an earlier version has made are smaller.
+Result<void> DataPlaneOverMaps::measure() {
+  Result<void> measured;
+  const auto room_in = [&](const char* map) -> std::size_t {
+    const auto capacity = program_.capacity(map);
+    if (!capacity) measured = tl::unexpected(capacity.error());
+    return capacity.value_or(0);
+  };
+  room_ = {.vips = room_in("vips4"),
+           .listeners = room_in("listener_counters"),
+           .listener_entries = room_in("listeners4"),
+           .port_ranges = SLUICE_MAX_RANGES,
+           .pools = room_in("pools"),
+           .members = room_in("members")};
+  if (!measured) return measured;
+  const auto listeners = static_cast<std::uint32_t>(room_.listeners);
+  listener_indices_ = IndexTable(listeners, SLUICE_BANK_LISTENERS);
+  pool_indices_ = IndexTableOf<control::PoolKey>(static_cast<std::uint32_t>(room_.pools));
+  banks_ = std::make_shared<LoadBalancerBanks>(listeners, SLUICE_MAX_MEMBERS);
+  room_.listeners_of = [banks = banks_](const Uuid& load_balancer) {
+    return std::size_t{banks->most_listeners_of(load_balancer)};
+  };
+  auto listener_banks = ListenerBanks::open(program_, kernel::Access::write);
+  if (!listener_banks) return tl::unexpected(std::move(listener_banks.error()));
+  listener_banks_ = std::move(*listener_banks);
+  return {};
+}
+
 Result<void> DataPlaneOverMaps::recover_members() {
   const auto entries = members_.entries();
   if (!entries) return tl::unexpected(entries.error());
   const auto drains = member_drains_.all();
   if (!drains) return tl::unexpected(drains.error());
+  const auto owners = member_load_balancers_.entries();
+  if (!owners) return tl::unexpected(owners.error());
   for (const auto& [index, member] : *entries) {
     const auto id = from_map(member.id);
     if (id.is_nil()) continue;
+    banks_->put_member(index, from_map(owners->at(index).second),
+                       listener_banks_->of_member(index));
     if (is_removed(member)) {
+      banks_->remove_member(index);
       member_indices_.adopt_released(index, id);
       if (const auto ends = drains->at(index).ends; ends != 0) {
         ends_of_removed_[index] = std::chrono::seconds(ends);
@@ -70,7 +104,7 @@ Result<void> DataPlaneOverMaps::recover_listeners() {
 
 Result<void> DataPlaneOverMaps::recover_listener(const control::ListenerKey& key,
                                                  const sluice_listener& listener) {
-  if (listener.index >= SLUICE_MAX_LISTENERS) {
+  if (listener.index >= room_.listeners) {
     return fail(ErrorKind::internal,
                 fmt::format("a listener map names listener index {}", listener.index),
                 "it was written by another version of Sluice");
@@ -81,7 +115,16 @@ Result<void> DataPlaneOverMaps::recover_listener(const control::ListenerKey& key
   const auto id = from_map(listener.id);
   listener_indices_.adopt(listener.index, id);
   note_entry(key, id);
+  const auto owner = owner_of(key.address);
+  if (!owner) return tl::unexpected(owner.error());
+  if (!owner->is_nil()) banks_->put_listener(listener.index, *owner);
   return {};
+}
+
+Result<Uuid> DataPlaneOverMaps::owner_of(const IpAddress& address) const {
+  const auto vip =
+      address.is_v4() ? vips4_.lookup(to_be32(address)) : vips6_.lookup(to_map(address));
+  return vip.map([](const auto& found) { return found ? from_map(found->load_balancer) : Uuid{}; });
 }
 
 Result<void> DataPlaneOverMaps::open_ring_buffers() {
@@ -145,6 +188,8 @@ Result<DataPlaneState> DataPlaneOverMaps::read() {
   if (!members) return tl::unexpected(members.error());
   const auto drains = member_drains_.all();
   if (!drains) return tl::unexpected(drains.error());
+  const auto owners = member_load_balancers_.entries();
+  if (!owners) return tl::unexpected(owners.error());
 
   DataPlaneState state;
   for (const auto& [address, vip] : *vips4) state.vips[ipv4_from_be32(address)] = from_map(vip);
@@ -162,6 +207,9 @@ Result<DataPlaneState> DataPlaneOverMaps::read() {
   for (const auto& [key, listener] : *listeners) {
     auto& entry = state.listeners[key] = from_map(listener);
     read_pool(key, listener.pool, entry);
+    if (const auto vip = state.vips.find(control::unmapped(key.address)); vip != state.vips.end()) {
+      entry.load_balancer = vip->second.load_balancer;
+    }
     if (listener.index < idle->size()) read_idle_word((*idle)[listener.index].second, entry);
     const auto last_port = listener_ranges_.last_port(key, listener.index);
     if (!last_port) return tl::unexpected(last_port.error());
@@ -177,6 +225,7 @@ Result<DataPlaneState> DataPlaneOverMaps::read() {
     if (id.is_nil() || is_removed(member)) continue;
     auto& entry = state.members[id] = from_map(member);
     read_drain(drains->at(index), entry);
+    entry.load_balancer = from_map(owners->at(index).second);
   }
   for (const auto& [index, pool] : *pools) {
     const auto key = key_from_map(pool);
@@ -254,6 +303,7 @@ DataPlaneOverMaps::Held DataPlaneOverMaps::held(const control::PutListener& put)
         put.entry.pool.is_nil() ? found->pool == SLUICE_NO_INDEX : pool && found->pool == *pool;
     entry.pool = put.entry.pool;
     if (put.key.address.is_v6()) entry.other_version = put.entry.other_version;
+    entry.load_balancer = put.entry.load_balancer;
     entry.last_port = *last_port;
     return same_pool && entry == put.entry;
   });
@@ -288,10 +338,13 @@ DataPlaneOverMaps::Held DataPlaneOverMaps::held(const control::PutMember& put) c
   if (!index) return std::optional(false);
   const auto drain = member_drains_.get(*index);
   if (!drain) return tl::unexpected(drain.error());
+  const auto owner = member_load_balancers_.lookup(*index);
+  if (!owner) return tl::unexpected(owner.error());
   return judged(members_.lookup(*index), [&](const std::optional<sluice_member>& found) {
     if (!found || from_map(found->id) != put.id || is_removed(*found)) return false;
     auto entry = from_map(*found);
     read_drain(*drain, entry);
+    entry.load_balancer = from_map(owner->value_or(sluice_id{}));
     return entry == put.entry;
   });
 }

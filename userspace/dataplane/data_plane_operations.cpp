@@ -39,10 +39,10 @@ Result<std::uint32_t> DataPlaneOverMaps::index_for(IndexTable& table,
                                                    const kernel::CounterMap<sluice_counters>& map,
                                                    const kernel::ArrayMap<std::uint32_t>& active,
                                                    const Zero& zero, const Uuid& object,
-                                                   std::string_view full) {
+                                                   std::string_view full, std::uint32_t bank) {
   if (const auto index = table.find(object)) return *index;
   const auto allocation = table.allocate(
-      object, [&](std::uint32_t index) { return !may_have_flows(map, active, index); });
+      object, [&](std::uint32_t index) { return !may_have_flows(map, active, index); }, bank);
   if (!allocation) return fail(ErrorKind::conflict, std::string(full));
   if (allocation->fresh) {
     auto zeroed = map.set_to_zero(allocation->index);
@@ -60,7 +60,7 @@ Result<std::uint32_t> DataPlaneOverMaps::pool_index_for(const control::PoolKey& 
   const auto allocation = pool_indices_.allocate(pool, [](std::uint32_t) { return true; });
   if (allocation) return allocation->index;
   return fail(ErrorKind::conflict,
-              fmt::format("map pools is full: it holds {} entries", SLUICE_MAX_POOLS));
+              fmt::format("map pools is full: it holds {} entries", room_.pools));
 }
 
 Result<void> DataPlaneOverMaps::set_tunnel_sources(const std::vector<IpNetwork>& networks) {
@@ -75,7 +75,7 @@ Result<void> DataPlaneOverMaps::set_tunnel_sources(const std::vector<IpNetwork>&
 Result<void> DataPlaneOverMaps::record_one_of(std::uint32_t connections) {
   const auto entries = listener_entries();
   if (!entries) return tl::unexpected(entries.error());
-  std::vector<std::uint32_t> one_of(SLUICE_MAX_LISTENERS, connections);
+  std::vector<std::uint32_t> one_of(room_.listeners, connections);
   for (const auto& [key, listener] : *entries) {
     if (!from_map(listener).recorded) one_of[listener.index] = 0;
   }
@@ -121,7 +121,10 @@ Result<void> DataPlaneOverMaps::rebuild_address_filters() {
 }
 
 Result<void> DataPlaneOverMaps::run(const control::PutMember& put) {
-  const auto zero = [this](std::uint32_t index) -> Result<void> {
+  // No flow is left on the index, so it may get another bank.
+  const auto bank = banks_->bank_of(put.entry.load_balancer);
+  const auto zero = [&](std::uint32_t index) -> Result<void> {
+    listener_banks_->set(index, bank);
     if (auto zeroed = member_active_.put(index, 0); !zeroed) return zeroed;
     if (auto zeroed = member_half_open_.put(index, 0); !zeroed) return zeroed;
     if (auto zeroed = member_confirmed_.put(index, 0); !zeroed) return zeroed;
@@ -133,6 +136,10 @@ Result<void> DataPlaneOverMaps::run(const control::PutMember& put) {
                 fmt::format("map members is full: its {} entries are in use or still have flows",
                             SLUICE_MAX_MEMBERS));
   if (!index) return tl::unexpected(index.error());
+  banks_->put_member(*index, put.entry.load_balancer, listener_banks_->of_member(*index));
+  if (auto named = member_load_balancers_.put(*index, to_map(put.entry.load_balancer)); !named) {
+    return named;
+  }
   if (auto added = address_filters_->add(put.entry.address); !added) return added;
   if (auto said = member_drains_.put(*index, drain_of(put.entry)); !said) return said;
   ends_of_removed_.erase(*index);
@@ -148,6 +155,7 @@ Result<void> DataPlaneOverMaps::run(const control::RemoveMember& remove) {
     if (auto marked = mark_removed(*index, **member); !marked) return marked;
   }
   member_indices_.release(remove.id);
+  banks_->remove_member(*index);
   return {};
 }
 
@@ -234,7 +242,33 @@ Result<void> DataPlaneOverMaps::release_listener_if_unused(const Uuid& listener)
     if (cleared) cleared = snat_sources_.set(*index, ipv6, {});
   }
   listener_indices_.release(listener);
+  banks_->remove_listener(*index);
   return cleared;
+}
+
+Result<std::uint32_t> DataPlaneOverMaps::listener_index_for(const control::ListenerEntry& entry) {
+  const auto zero = [this](std::uint32_t index) -> Result<void> {
+    if (auto zeroed = listener_half_open_.put(index, 0); !zeroed) return zeroed;
+    if (auto zeroed = listener_confirmed_.put(index, 0); !zeroed) return zeroed;
+    if (auto zeroed = snat_vips_.put(index, {}); !zeroed) return zeroed;
+    return listener_active_.put(index, 0);
+  };
+  const auto bank = banks_->bank_of(entry.load_balancer);
+  // A process has ended before it wrote the VIP, so the next one did not know whose listener it
+  // was.
+  if (const auto former = listener_indices_.find(entry.listener);
+      former && sluice_bank_of_listener(*former) != bank) {
+    listener_indices_.release(entry.listener);
+    banks_->remove_listener(*former);
+  }
+  const auto full = fmt::format(
+      "map listener_counters is full: the {} entries for load balancer {} and others are in use or "
+      "still have flows",
+      SLUICE_BANK_LISTENERS, to_string(entry.load_balancer));
+  auto index = index_for(listener_indices_, listener_counters_, listener_active_, zero,
+                         entry.listener, full, bank);
+  if (index) banks_->put_listener(*index, entry.load_balancer);
+  return index;
 }
 
 void DataPlaneOverMaps::note_idle_time(std::uint32_t index, std::uint32_t word) {
@@ -269,17 +303,7 @@ Result<void> DataPlaneOverMaps::run(const control::PutListener& put) {
                 fmt::format("listener {} names pool {}, which the data plane does not have",
                             to_string(put.entry.listener), to_string(put.entry.pool)));
   }
-  const auto zero = [this](std::uint32_t index) -> Result<void> {
-    if (auto zeroed = listener_half_open_.put(index, 0); !zeroed) return zeroed;
-    if (auto zeroed = listener_confirmed_.put(index, 0); !zeroed) return zeroed;
-    if (auto zeroed = snat_vips_.put(index, {}); !zeroed) return zeroed;
-    return listener_active_.put(index, 0);
-  };
-  const auto index =
-      index_for(listener_indices_, listener_counters_, listener_active_, zero, put.entry.listener,
-                fmt::format("map listener_counters is full: its {} entries are in use or still "
-                            "have flows",
-                            SLUICE_MAX_LISTENERS));
+  const auto index = listener_index_for(put.entry);
   if (!index) return tl::unexpected(index.error());
 
   auto written = allowed_sources_.add(*index, put.entry.allowed_cidrs);

@@ -24,7 +24,9 @@
 #include "dataplane/bpf_data_plane.hpp"
 #include "dataplane/index_table.hpp"
 #include "dataplane/inspection_of_maps.hpp"
+#include "dataplane/listener_banks.hpp"
 #include "dataplane/listener_ranges.hpp"
+#include "dataplane/load_balancer_banks.hpp"
 #include "dataplane/member_drains.hpp"
 #include "dataplane/rings.hpp"
 #include "dataplane/slow_lane.hpp"
@@ -132,10 +134,17 @@ class DataPlaneOverMaps : public BpfDataPlane {
   // Rebuilds the filters without removed addresses. Removed members keep theirs as long as they may
   // have flows.
   Result<void> rebuild_address_filters();
+  // Finds out for how many objects the maps have room, and makes tables of that size.
+  Result<void> measure();
   Result<void> recover_members();
   Result<void> recover_pools();
   Result<void> recover_listeners();
   Result<void> recover_listener(const control::ListenerKey& key, const sluice_listener& listener);
+  // The load balancer whose address this is; nil: nobody's, or a process has ended between two
+  // writes.
+  Result<Uuid> owner_of(const IpAddress& address) const;
+  // The listener's index, which is in its load balancer's bank.
+  Result<std::uint32_t> listener_index_for(const control::ListenerEntry& entry);
   Result<void> open_ring_buffers();
 
   Result<Counters> counters(const kernel::CounterMap<sluice_counters>& map,
@@ -152,7 +161,8 @@ class DataPlaneOverMaps : public BpfDataPlane {
   using Zero = std::function<Result<void>(std::uint32_t index)>;
   Result<std::uint32_t> index_for(IndexTable& table, const kernel::CounterMap<sluice_counters>& map,
                                   const kernel::ArrayMap<std::uint32_t>& active, const Zero& zero,
-                                  const Uuid& object, std::string_view full);
+                                  const Uuid& object, std::string_view full,
+                                  std::uint32_t bank = 0);
   Result<std::uint32_t> pool_index_for(const control::PoolKey& pool);
   // The listener entries of both families' maps.
   Result<std::vector<std::pair<control::ListenerKey, sluice_listener>>> listener_entries() const;
@@ -209,11 +219,17 @@ class DataPlaneOverMaps : public BpfDataPlane {
   attachment::InterfaceSlots slots_{program_};
   Rings rings_{program_};
 
+  kernel::ArrayMap<sluice_id> member_load_balancers_{program_, "member_load_balancers"};
+  std::optional<ListenerBanks> listener_banks_;  // set by recover()
+  // Of the listeners and members here; shared with those who ask what there is room for.
+  std::shared_ptr<LoadBalancerBanks> banks_;
+
+  model::Room room_;
   IndexTable member_indices_{SLUICE_MAX_MEMBERS};
   IndexTableOf<control::PoolKey> pool_indices_{SLUICE_MAX_POOLS};
   std::map<std::uint32_t, std::chrono::seconds> ends_of_removed_;  // by index, since boot
   std::set<control::PoolKey> expected_pools_;  // with an index and perhaps a ring, but no entry yet
-  IndexTable listener_indices_{SLUICE_MAX_LISTENERS};
+  IndexTable listener_indices_{SLUICE_MAX_LISTENERS, SLUICE_BANK_LISTENERS};
   std::uint32_t record_one_of_ = 0;
   std::map<control::ListenerKey, Uuid> listener_of_entry_;
   std::map<Uuid, std::size_t> entries_of_listener_;  // their number; absent: none

@@ -17,12 +17,7 @@ namespace sluice::dataplane {
 // Objects for which the maps have no room are refused when they are requested.
 model::Supported DataPlaneOverMaps::supported() const {
   model::Supported supported;
-  supported.room = {.vips = SLUICE_MAX_VIPS,
-                    .listeners = SLUICE_MAX_LISTENERS,
-                    .listener_entries = SLUICE_MAX_LISTENER_ENTRIES,
-                    .port_ranges = SLUICE_MAX_RANGES,
-                    .pools = SLUICE_MAX_POOLS,
-                    .members = SLUICE_MAX_MEMBERS};
+  supported.room = room_;
   return supported;
 }
 
@@ -46,14 +41,19 @@ control::HandshakeTimes from_map(const sluice_member_handshakes& timed) {
 
 Result<std::map<Uuid, Counters>> DataPlaneOverMaps::all_counters(
     const kernel::CounterMap<sluice_counters>& map, const IndexTable& table) {
-  const auto values = map.first_per_cpu(table.used_range());
-  if (!values) return tl::unexpected(values.error());
-  const auto cpus = kernel::possible_cpus();
   std::map<Uuid, Counters> result;
-  table.for_each_used([&](const Uuid& object, std::uint32_t index) {
-    auto& sum = result.emplace_hint(result.end(), object, Counters{})->second;
-    for (std::size_t cpu = 0; cpu < cpus; ++cpu) add(sum, (*values)[index * cpus + cpu]);
-  });
+  for (const auto& range : table.used_ranges()) {
+    const auto values = map.per_cpu_of(range.begin, range.end - range.begin);
+    if (!values) return tl::unexpected(values.error());
+    const auto cpus = kernel::possible_cpus();
+    for (auto index = range.begin; index < range.end; ++index) {
+      const auto object = table.object_at(index);
+      if (!object) continue;
+      auto& sum = result[*object];
+      const auto* first = &(*values)[(index - range.begin) * cpus];
+      for (const auto* one = first; one != first + cpus; ++one) add(sum, *one);
+    }
+  }
   return result;
 }
 
@@ -62,7 +62,7 @@ Result<control::AllCounters> DataPlaneOverMaps::all_counters() {
   if (!listeners) return tl::unexpected(std::move(listeners.error()));
   auto members = all_counters(member_counters_, member_indices_);
   if (!members) return tl::unexpected(std::move(members.error()));
-  const auto timed = member_handshakes_.entries(member_indices_.used_range());
+  const auto timed = member_handshakes_.entries(member_indices_.used_ranges().front().end);
   if (!timed) return tl::unexpected(timed.error());
   control::AllCounters all{std::move(*listeners), std::move(*members), {}};
   member_indices_.for_each_used([&](const Uuid& member, std::uint32_t index) {

@@ -19,6 +19,7 @@
 
 #include "dataplane/codec.hpp"
 #include "dataplane/flow_slot.hpp"
+#include "dataplane/listener_banks.hpp"
 #include "kernel/address.hpp"
 #include "kernel/map.hpp"
 #include "maps/listener.h"
@@ -87,8 +88,9 @@ tcphdr header_of(const EndProbe& probe, std::uint32_t sequence, std::uint32_t ac
 
 // What the slots of connections that may be over have in common.
 struct Over {
-  std::vector<bool> listeners, members;  // by index
-  std::vector<sluice_member> described;  // likewise
+  ListenerBanks banks;
+  std::vector<bool> listeners = {}, members = {};  // by index
+  std::vector<sluice_member> described = {};       // likewise
   bool any = false;
 
   bool operator()(std::uint64_t state) const {
@@ -96,8 +98,7 @@ struct Over {
            !(state & SLUICE_FLOW_TO_CLIENT) && !SLUICE_STATE_GET(state, HOP) &&
            sluice_flow_is_confirmed(state) && !sluice_flow_is_closed(state) &&
            !sluice_flow_is_replica(state) &&
-           (listeners[SLUICE_STATE_GET(state, LISTENER)] ||
-            members[SLUICE_STATE_GET(state, MEMBER)]);
+           (listeners[banks.listener_of_flow(state)] || members[SLUICE_STATE_GET(state, MEMBER)]);
   }
   EndProbes probes_of(const sluice_flow4& slot) const { return end_probes(slot); }
   EndProbes probes_of(const sluice_flow6& slot) const {
@@ -120,9 +121,11 @@ Result<bool> note(std::vector<bool>& which, const kernel::Program& program, cons
 }
 
 Result<Over> what_may_be_over(const kernel::Program& program) {
-  Over over;
+  auto banks = ListenerBanks::open(program);
+  if (!banks) return tl::unexpected(std::move(banks.error()));
+  Over over{std::move(*banks)};
   const auto listeners =
-      note<std::uint32_t>(over.listeners, program, "listener_idle", SLUICE_STATE_LISTENER_MASK,
+      note<std::uint32_t>(over.listeners, program, "listener_idle", SLUICE_MAX_LISTENERS - 1,
                           [](std::uint32_t word) { return (word & SLUICE_IDLE_RESETS) != 0; });
   if (!listeners) return tl::unexpected(listeners.error());
   const auto members = note<sluice_member>(over.members, program, "members",

@@ -129,10 +129,6 @@ Key key_of(const FlowKey& flow) {
           htons(flow.vip.port), to_map(flow.protocol)};
 }
 
-std::uint32_t listener_of(std::uint64_t state) {
-  return static_cast<std::uint32_t>(SLUICE_STATE_GET(state, LISTENER));
-}
-
 std::uint32_t member_of(std::uint64_t state) {
   return static_cast<std::uint32_t>(SLUICE_STATE_GET(state, MEMBER));
 }
@@ -145,8 +141,9 @@ Flow describe(const Key& key, std::uint64_t state, bool ipv6, const FlowNames& n
   flow.vip = endpoint(key.vip, ipv6, key.vip_port);
   flow.state = state_text(state);
   flow.idle = clock.since(state);
-  flow.listener_id = names.listener(listener_of(state));
-  flow.pool_id = names.pool_of_listener(listener_of(state));
+  const auto listener = names.listener_of_flow(state);
+  flow.listener_id = names.listener(listener);
+  flow.pool_id = names.pool_of_listener(listener);
   const auto member = names.member(member_of(state));
   flow.member_id = member.id;
   flow.member = member.address;
@@ -160,8 +157,8 @@ bool is_mapped4(const sluice_address& address) {
 // A FlowFilter that judges the raw values of a slot.
 class SlotFilter {
  public:
-  SlotFilter(const control::FlowFilter& filter, const FlowNames& names) {
-    for (std::uint32_t i = 0; i <= SLUICE_STATE_LISTENER_MASK; ++i) {
+  SlotFilter(const control::FlowFilter& filter, const FlowNames& names) : names_(names) {
+    for (std::uint32_t i = 0; i < SLUICE_MAX_LISTENERS; ++i) {
       listeners_.push_back((!filter.listener || *filter.listener == names.listener(i)) &&
                            (!filter.pool || *filter.pool == names.pool_of_listener(i)));
     }
@@ -176,7 +173,7 @@ class SlotFilter {
   }
 
   bool takes(std::uint64_t state) const {
-    return listeners_[listener_of(state)] && members_[member_of(state)];
+    return listeners_[names_.listener_of_flow(state)] && members_[member_of(state)];
   }
   bool takes(const sluice_address& client, std::uint32_t family) const {
     if (family_ == 0) return true;
@@ -193,6 +190,7 @@ class SlotFilter {
   }
 
  private:
+  const FlowNames& names_;
   std::vector<bool> listeners_, members_;  // by index
   std::uint32_t family_ = 0;               // of the client; 0: any client
   sluice_address network_{}, mask_{};
@@ -237,12 +235,15 @@ Result<void> visit_both_tables(const kernel::Program& program, const Takes& take
 
 Result<FlowNames> FlowNames::read(const kernel::Program& program) {
   FlowNames names;
+  auto banks = ListenerBanks::open(program);
+  if (!banks) return tl::unexpected(std::move(banks.error()));
+  names.banks_ = std::make_shared<const ListenerBanks>(std::move(*banks));
   const auto pools = kernel::ArrayMap<sluice_pool>(program, "pools").entries();
   if (!pools) return tl::unexpected(pools.error());
   const auto add = [&](const auto& entries) -> Result<void> {
     if (!entries) return tl::unexpected(entries.error());
     for (const auto& [key, listener] : *entries) {
-      if (listener.index > SLUICE_STATE_LISTENER_MASK) continue;  // no slot can name it
+      if (listener.index >= SLUICE_MAX_LISTENERS) continue;  // no flow can have it
       if (names.listeners_.size() <= listener.index) names.listeners_.resize(listener.index + 1);
       auto& name = names.listeners_[listener.index];
       name.id = from_map(listener.id);

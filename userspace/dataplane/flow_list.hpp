@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -11,6 +12,7 @@
 
 #include "base/result.hpp"
 #include "control/flows.hpp"
+#include "dataplane/listener_banks.hpp"
 #include "kernel/program.hpp"
 
 namespace sluice::dataplane {
@@ -24,6 +26,9 @@ class FlowNames {
     Uuid id{};  // a removed member keeps it while flows are left
     control::Endpoint address;
   };
+  std::uint32_t listener_of_flow(std::uint64_t state) const {
+    return banks_->listener_of_flow(state);
+  }
   // The ids are nil if the index is free.
   Uuid listener(std::uint32_t index) const { return at(listeners_, index).id; }
   Uuid pool_of_listener(std::uint32_t index) const { return at(listeners_, index).pool; }
@@ -38,6 +43,7 @@ class FlowNames {
     return index < entries.size() ? entries[index] : Entry();
   }
 
+  std::shared_ptr<const ListenerBanks> banks_ = std::make_shared<const ListenerBanks>();
   std::vector<Listener> listeners_;
   std::vector<Member> members_;
 };

@@ -17,7 +17,7 @@ template <typename Slot>
 std::optional<Slot> read_slot(const Slot& place) {
   constexpr std::size_t words = sizeof(Slot) / sizeof(std::uint64_t), state = words - 1;
   constexpr std::uint64_t identity =
-      SLUICE_STATE_PUT(LISTENER, ~0ULL) | SLUICE_STATE_PUT(MEMBER, ~0ULL) |
+      SLUICE_STATE_PUT(LISTENER_IN_BANK, ~0ULL) | SLUICE_STATE_PUT(MEMBER, ~0ULL) |
       SLUICE_STATE_PUT(PROTOCOL, ~0ULL) | SLUICE_FLOW_TO_CLIENT | SLUICE_FLOW_KEEPS_CLIENT;
   const auto* memory = reinterpret_cast<const std::uint64_t*>(&place);
   const auto load = [&](std::size_t word) {

@@ -3,9 +3,11 @@
 namespace sluice::dataplane {
 
 template <typename Object>
-IndexTableOf<Object>::IndexTableOf(std::uint32_t capacity) : slots_(capacity) {
+IndexTableOf<Object>::IndexTableOf(std::uint32_t capacity, std::uint32_t bank_size)
+    : bank_size_(bank_size), slots_(capacity), free_((capacity + bank_size - 1) / bank_size) {
   for (std::uint32_t index = 0; index < capacity; ++index) {
-    slots_[index].free = free_.insert(free_.end(), index);
+    auto& free = free_[index / bank_size_];
+    slots_[index].free = free.insert(free.end(), index);
   }
 }
 
@@ -13,7 +15,7 @@ template <typename Object>
 void IndexTableOf<Object>::take(std::uint32_t index, const Object& object) {
   Slot& slot = slots_[index];
   if (slot.object && *slot.object != object) index_of_.erase(*slot.object);
-  if (!slot.used) free_.erase(slot.free);
+  if (!slot.used) free_[index / bank_size_].erase(slot.free);
   slot.object = object;
   slot.used = true;
   index_of_[object] = index;
@@ -45,14 +47,18 @@ std::optional<Object> IndexTableOf<Object>::object_at(std::uint32_t index) const
 
 template <typename Object>
 auto IndexTableOf<Object>::allocate(const Object& object,
-                                    const std::function<bool(std::uint32_t)>& reusable)
-    -> std::optional<Allocation> {
+                                    const std::function<bool(std::uint32_t)>& reusable,
+                                    std::uint32_t bank) -> std::optional<Allocation> {
   if (const auto former = index_of_.find(object); former != index_of_.end()) {
     const auto index = former->second;
-    take(index, object);
-    return Allocation{index, false};
+    if (index / bank_size_ == bank) {
+      take(index, object);
+      return Allocation{index, false};
+    }
+    slots_[index].object.reset();
+    index_of_.erase(former);
   }
-  for (const auto index : free_) {
+  for (const auto index : free_[bank]) {
     if (!reusable(index)) continue;
     take(index, object);
     return Allocation{index, true};
@@ -66,7 +72,8 @@ void IndexTableOf<Object>::release(const Object& object) {
   if (!index) return;
   Slot& slot = slots_[*index];
   slot.used = false;
-  slot.free = free_.insert(free_.end(), *index);
+  auto& free = free_[*index / bank_size_];
+  slot.free = free.insert(free.end(), *index);
 }
 
 template class IndexTableOf<Uuid>;

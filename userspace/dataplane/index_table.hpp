@@ -2,7 +2,7 @@
 //
 // A released object keeps its index until that goes to another object: flows may still be counted
 // under it, and the object gets the same index if it comes back. The longest unused index is reused
-// first.
+// first. Indices may be in banks of one size, and an object is in one of these.
 #pragma once
 
 #include <algorithm>
@@ -23,7 +23,8 @@ namespace sluice::dataplane {
 template <typename Object>
 class IndexTableOf {
  public:
-  explicit IndexTableOf(std::uint32_t capacity);
+  explicit IndexTableOf(std::uint32_t capacity) : IndexTableOf(capacity, capacity) {}
+  IndexTableOf(std::uint32_t capacity, std::uint32_t bank_size);
 
   // Adopts an index from the maps at start: it is in use, or was until its object was removed.
   void adopt(std::uint32_t index, const Object& object);
@@ -40,20 +41,32 @@ class IndexTableOf {
     }
   }
 
-  // Returns one more than the highest index in use; 0 if there is none.
-  std::uint32_t used_range() const {
-    std::uint32_t range = 0;
-    for_each_used([&](const Object&, std::uint32_t index) { range = std::max(range, index + 1); });
-    return range;
+  // Indices from `begin` to `end` - 1.
+  struct Range {
+    std::uint32_t begin = 0, end = 0;
+  };
+  // Returns, for each bank, its indices up to the highest one in use.
+  std::vector<Range> used_ranges() const {
+    std::vector<Range> ranges;
+    for (std::uint32_t bank = 0; bank < free_.size(); ++bank) {
+      ranges.push_back({bank * bank_size_, bank * bank_size_});
+    }
+    for_each_used([&](const Object&, std::uint32_t index) {
+      auto& end = ranges[index / bank_size_].end;
+      end = std::max(end, index + 1);
+    });
+    return ranges;
   }
 
   struct Allocation {
     std::uint32_t index = 0;
     bool fresh = true;  // false: the object's own former index, its counters go on
   };
-  // nullopt: every index is in use or not `reusable`. Precondition: find(object) is empty.
+  // nullopt: every index of the bank is in use or not `reusable`. Precondition: find(object) is
+  // empty.
   std::optional<Allocation> allocate(const Object& object,
-                                     const std::function<bool(std::uint32_t)>& reusable);
+                                     const std::function<bool(std::uint32_t)>& reusable,
+                                     std::uint32_t bank = 0);
   // Undoes an allocation, or gives up a removed object's index. No-op for an unknown object.
   void release(const Object& object);
 
@@ -65,9 +78,10 @@ class IndexTableOf {
   };
   void take(std::uint32_t index, const Object& object);
 
+  std::uint32_t bank_size_;
   std::vector<Slot> slots_;
-  std::list<std::uint32_t> free_;             // longest unused first
-  std::map<Object, std::uint32_t> index_of_;  // used and released objects
+  std::vector<std::list<std::uint32_t>> free_;  // of each bank, longest unused first
+  std::map<Object, std::uint32_t> index_of_;    // used and released objects
 };
 
 using IndexTable = IndexTableOf<Uuid>;

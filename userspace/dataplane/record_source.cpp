@@ -10,6 +10,7 @@
 
 #include "base/fd.hpp"
 #include "dataplane/codec.hpp"
+#include "dataplane/listener_banks.hpp"
 #include "dataplane/listener_ranges.hpp"
 #include "dataplane/own_map.hpp"
 #include "kernel/libbpf_log.hpp"
@@ -27,8 +28,9 @@ constexpr const char* upgrade = "run: sluice-loader upgrade";
 
 class SourceOverMaps : public records::Source {
  public:
-  explicit SourceOverMaps(const kernel::Program& program)
-      : records_(duplicate(program.map_fd("records"))),
+  SourceOverMaps(const kernel::Program& program, ListenerBanks banks)
+      : banks_(std::move(banks)),
+        records_(duplicate(program.map_fd("records"))),
         losses_(program, "record_losses"),
         listeners4_(program, "listeners4"),
         listeners6_(program, "listeners6"),
@@ -52,7 +54,8 @@ class SourceOverMaps : public records::Source {
   // The listener of that address now. If it is another one than then, its index differs.
   Uuid listener_id(const records::Connection& c) override {
     const auto listener = c.is_ipv6 ? listener6(c) : listener4(c);
-    if (!listener || !*listener || (*listener)->index != c.listener) return {};
+    const auto index = banks_.listener_of(c.listener_in_bank, c.member_index);
+    if (!listener || !*listener || (*listener)->index != index) return {};
     return from_map((*listener)->id);
   }
   Uuid member_id(const records::Connection& c) override {
@@ -95,6 +98,7 @@ class SourceOverMaps : public records::Source {
     });
   }
 
+  ListenerBanks banks_;
   UniqueFd records_;
   OwnMap<kernel::CounterMap<std::uint64_t>> losses_;
   OwnMap<kernel::Map<sluice_listener4_key, sluice_listener>> listeners4_;
@@ -109,7 +113,9 @@ class SourceOverMaps : public records::Source {
 
 Result<std::unique_ptr<records::Source>> open_records(const kernel::Program& program) {
   if (program.map_fd("records") < 0) return fail(ErrorKind::unsupported, older, upgrade);
-  auto source = std::make_unique<SourceOverMaps>(program);
+  auto banks = ListenerBanks::open(program);
+  if (!banks) return tl::unexpected(std::move(banks.error()));
+  auto source = std::make_unique<SourceOverMaps>(program, std::move(*banks));
   if (auto opened = source->open(); !opened) return tl::unexpected(std::move(opened.error()));
   return source;
 }

@@ -18,6 +18,7 @@
 #include "base/fd.hpp"
 #include "dataplane/codec.hpp"
 #include "dataplane/flow_images.hpp"
+#include "dataplane/listener_banks.hpp"
 #include "dataplane/listener_ranges.hpp"
 #include "dataplane/own_map.hpp"
 #include "kernel/libbpf_log.hpp"
@@ -166,7 +167,7 @@ class Objects {
 };
 
 template <typename Record>
-sluice_flow_image image_of(const Record& record) {
+sluice_flow_image image_of(const ListenerBanks& banks, const Record& record) {
   sluice_flow_image image{};
   std::memcpy(&image.client, &record.client, sizeof record.client);
   std::memcpy(&image.vip, &record.vip, sizeof record.vip);
@@ -177,7 +178,7 @@ sluice_flow_image image_of(const Record& record) {
   image.vip_port = head.vip_port;
   image.source_port = head.snat_port;
   image.member_port = head.member_port;
-  image.listener_index = SLUICE_STATE_GET(head.state, LISTENER);
+  image.listener_index = banks.listener_of_flow(head.state);
   image.member_index = SLUICE_STATE_GET(head.state, MEMBER);
   image.family = head.family;
   image.protocol = SLUICE_STATE_GET(head.state, PROTOCOL);
@@ -194,19 +195,20 @@ sluice_flow_image image_of(const Record& record) {
   return image;
 }
 
-std::optional<sluice_flow_image> image_of(const void* data, std::size_t size) {
+std::optional<sluice_flow_image> image_of(const ListenerBanks& banks, const void* data,
+                                          std::size_t size) {
   sluice_record head;
   if (size < sizeof head) return std::nullopt;
   std::memcpy(&head, data, sizeof head);
   if (head.family == 4 && size >= sizeof(sluice_record4)) {
     sluice_record4 record;
     std::memcpy(&record, data, sizeof record);
-    return image_of(record);
+    return image_of(banks, record);
   }
   if (head.family == 6 && size >= sizeof(sluice_record6)) {
     sluice_record6 record;
     std::memcpy(&record, data, sizeof record);
-    return image_of(record);
+    return image_of(banks, record);
   }
   return std::nullopt;
 }
@@ -236,8 +238,9 @@ bool is_unknown(const sluice_flow_image& image) {
 
 class ReplicasOverMaps : public Replicas {
  public:
-  explicit ReplicasOverMaps(const kernel::Program& program)
+  ReplicasOverMaps(const kernel::Program& program, ListenerBanks banks)
       : objects_(program),
+        banks_(std::move(banks)),
         replicas_(duplicate(program.replicas_fd())),
         walk_(duplicate(program.walk_fd())),
         changes_(duplicate(program.map_fd("flow_changes"))),
@@ -312,7 +315,7 @@ class ReplicasOverMaps : public Replicas {
   // Negative: enough. libbpf has then taken this one, too.
   int keep_change(const void* data, std::size_t size) {
     sluice_record head;
-    auto image = image_of(data, size);
+    auto image = image_of(banks_, data, size);
     if (!image) return 0;
     std::memcpy(&head, data, sizeof head);
     const auto event = event_of(head.event);
@@ -340,6 +343,7 @@ class ReplicasOverMaps : public Replicas {
                          sluice_replicas_request request);
 
   Objects objects_;
+  ListenerBanks banks_;
   UniqueFd replicas_, walk_, changes_;
   OwnMap<kernel::CounterMap<std::uint64_t>> losses_;
   OwnMap<kernel::ArrayMap<std::uint64_t>> fleet_;
@@ -452,7 +456,9 @@ Result<std::unique_ptr<Replicas>> open_replicas(const kernel::Program& program) 
     return fail(ErrorKind::unsupported, "the data plane's program is older than replicas",
                 "run: sluice-loader upgrade");
   }
-  auto replicas = std::make_unique<ReplicasOverMaps>(program);
+  auto banks = ListenerBanks::open(program);
+  if (!banks) return tl::unexpected(std::move(banks.error()));
+  auto replicas = std::make_unique<ReplicasOverMaps>(program, std::move(*banks));
   if (auto opened = replicas->open(); !opened) return tl::unexpected(std::move(opened.error()));
   return replicas;
 }

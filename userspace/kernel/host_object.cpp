@@ -11,6 +11,7 @@
 #include "kernel/libbpf_log.hpp"
 #include "kernel/object.hpp"
 #include "kernel/program.hpp"
+#include "maps/listener_bank.h"
 #include "maps/runtime.h"
 
 #include "host.skel.h"

@@ -59,9 +59,13 @@ Result<std::uint32_t> RawMap::read_round(Cursor& cursor, void* keys, void* value
 }
 
 Result<RawMap::Batch> RawMap::read_all(std::uint32_t key_size, std::uint32_t value_size,
-                                       std::uint32_t most) const {
+                                       std::uint32_t most, std::uint32_t first) const {
   Batch all;
   Cursor cursor;
+  if (first != 0) {  // an array's cursor is the index that was read last
+    cursor.opaque[0] = first - 1;
+    cursor.started = true;
+  }
   while (!cursor.done && all.count < most) {
     const auto round = std::min(round_entries, most - all.count);
     const std::size_t room = all.count + round;

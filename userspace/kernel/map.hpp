@@ -37,9 +37,9 @@ class RawMap {
     std::vector<std::byte> keys, values;
     std::uint32_t count = 0;
   };
-  // Stops after `most` entries.
+  // Stops after `most` entries. `first`: the index at which it begins, if the map is an array.
   Result<Batch> read_all(std::uint32_t key_size, std::uint32_t value_size,
-                         std::uint32_t most = UINT32_MAX) const;
+                         std::uint32_t most = UINT32_MAX, std::uint32_t first = 0) const;
   // A walk over a map in rounds, each of which is one system call.
   struct Cursor {
     std::uint64_t opaque[4] = {};  // at most a key long (24 bytes in allowed_sources)
@@ -138,15 +138,18 @@ class CounterMap : public RawMap {
     if (!found) return tl::unexpected(found.error());
     return values;
   }
-  // Reads the values of the first indices; those of one index are side by side.
-  Result<std::vector<Value>> first_per_cpu(std::uint32_t indices) const {
+  // Reads the values of so many indices; those of one index are side by side.
+  Result<std::vector<Value>> per_cpu_of(std::uint32_t first, std::uint32_t indices) const {
     const auto batch =
         read_all(sizeof(std::uint32_t), static_cast<std::uint32_t>(sizeof(Value) * possible_cpus()),
-                 indices);
+                 indices, first);
     if (!batch) return tl::unexpected(batch.error());
     std::vector<Value> values(batch->count * possible_cpus());
     std::memcpy(values.data(), batch->values.data(), values.size() * sizeof(Value));
     return values;
+  }
+  Result<std::vector<Value>> first_per_cpu(std::uint32_t indices) const {
+    return per_cpu_of(0, indices);
   }
   Result<void> set_to_zero(std::uint32_t index) const {
     return put_bytes(&index, std::vector<Value>(possible_cpus()).data());

@@ -14,6 +14,7 @@
 #include "kernel/program.hpp"
 #include "maps/capture.h"
 #include "maps/flow.h"
+#include "maps/listener_bank.h"
 #include "maps/runtime.h"
 #include "sluice.skel.h"
 
@@ -132,7 +133,7 @@ Result<void> Object::reuse_configuration(const Program& program) {
   for (const char* name :
        {"vips4", "vips6", "listeners4", "listeners6", "listener_ranges", "allowed_sources", "pools",
         "pool_rings", "members", "interfaces", "runtime", "address_filter", "hash_key",
-        "tunnel_sources", "snat_sources", "snat_vips"}) {
+        "tunnel_sources", "snat_sources", "snat_vips", "listener_banks"}) {
     bpf_map* map = find_map(name);
     if (const int error = bpf_map__reuse_fd(map, program.map_fd(name)))
       return fail_bpf(error, std::string("reuse map ") + name);

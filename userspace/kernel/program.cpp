@@ -92,7 +92,10 @@ Result<void> require_fitting(const MapLayout& expected, int fd, int map_versions
     return readable;
   const auto actual = map_info(fd);
   if (!actual) return tl::unexpected(actual.error());
-  const auto difference = layout_difference(expected, actual->layout);
+  auto wanted = expected;
+  if (had_capacity(expected.name, actual->layout.max_entries))
+    wanted.max_entries = actual->layout.max_entries;
+  const auto difference = layout_difference(wanted, actual->layout);
   if (difference.empty()) return {};
   return fail(ErrorKind::conflict,
               fmt::format("the pinned map {} does not fit: {}", expected.name, difference),
@@ -431,6 +434,10 @@ std::vector<Program::Named> Program::programs() const {
 int Program::map_fd(std::string_view name) const {
   const auto found = maps_.find(name);
   return found == maps_.end() ? -1 : found->second.get();
+}
+
+Result<std::uint32_t> Program::capacity(std::string_view map) const {
+  return map_info(map_fd(map)).map([](const MapInfo& info) { return info.layout.max_entries; });
 }
 
 Result<sluice_flow_table> Program::flow_table() const {

@@ -113,6 +113,9 @@ class Program {
   int map_fd(std::string_view name) const;
   const std::map<std::string, UniqueFd, std::less<>>& maps() const { return maps_; }
 
+  // The number of entries for which the map has room. It may be less than in maps/*.h, if an
+  // earlier version has made the map.
+  Result<std::uint32_t> capacity(std::string_view map) const;
   // The number of IPv4 or IPv6 connections for which the flow tables have room.
   std::uint32_t flow_capacity() const;
   std::uint32_t flow_capacity6() const;

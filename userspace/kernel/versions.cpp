@@ -17,6 +17,11 @@ namespace {
 constexpr std::array all = {SLUICE_MAPS(SLUICE_MAP_VERSION)};
 #undef SLUICE_MAP_VERSION
 
+#define SLUICE_EARLIER_CAPACITY(name, capacity) \
+  std::pair{std::string_view(#name), std::uint32_t{capacity}},
+constexpr std::array earlier_capacities = {SLUICE_EARLIER_CAPACITIES(SLUICE_EARLIER_CAPACITY)};
+#undef SLUICE_EARLIER_CAPACITY
+
 std::string range(const MapVersions& versions) {
   const auto oldest = std::max<std::uint32_t>(versions.oldest, SLUICE_FIRST_MAP_VERSION);
   if (oldest == versions.version) return std::to_string(oldest);
@@ -29,6 +34,11 @@ const MapVersions* versions_of(std::string_view map) {
   const auto* found =
       std::find_if(all.begin(), all.end(), [map](const auto& one) { return one.first == map; });
   return found == all.end() ? nullptr : &found->second;
+}
+
+bool had_capacity(std::string_view map, std::uint32_t capacity) {
+  return std::ranges::find(earlier_capacities, std::pair{map, capacity}) !=
+         earlier_capacities.end();
 }
 
 Result<void> PinnedVersions::require_readable(std::string_view map) const {

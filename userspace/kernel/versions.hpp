@@ -22,6 +22,9 @@ struct MapVersions {
 // The versions of this map; nullptr if maps/versions.h does not name it.
 const MapVersions* versions_of(std::string_view map);
 
+// Says whether the map had this capacity in an earlier version, so that this build can use it.
+bool had_capacity(std::string_view map, std::uint32_t capacity);
+
 // The versions of the pinned maps. Without a pinned `map_versions` (-1) everything has version 1.
 class PinnedVersions {
  public:

@@ -229,6 +229,24 @@ Result<void> check_room(std::size_t room, std::size_t before, std::size_t after,
               fmt::format("the data plane has room for {} {}", room, what));
 }
 
+// Listeners that are there already stay, however many they are.
+Result<void> check_room_for_listeners(const Room& room, const Model& before, const Model& after) {
+  Result<void> outcome;
+  if (!room.listeners_of) return outcome;
+  Table<Listener>::for_each_difference(
+      before.listeners, after.listeners,
+      [&](const Uuid&, const Listener* old, const Listener* now) {
+        if (old || !now) return true;
+        const auto of = [&](const Model& model) {
+          return model.listeners.count(Facet::parent, now->load_balancer_id);
+        };
+        outcome = check_room(room.listeners_of(now->load_balancer_id), of(before), of(after),
+                             kind_of(*now), "listeners of this load balancer");
+        return outcome.has_value();
+      });
+  return outcome;
+}
+
 }  // namespace
 
 Room taken(const Model& model) {
@@ -251,7 +269,8 @@ Result<void> check_room(const Room& room, const Model& before, const Model& afte
                   "listeners, counted once per address of their load balancer"),
        check_room(room.pools, before.pools.size(), after.pools.size(), kind_of(Pool{}), "pools"),
        check_room(room.members, before.members.size(), after.members.size(), kind_of(Member{}),
-                  "members")});
+                  "members"),
+       check_room_for_listeners(room, before, after)});
 }
 
 Supported Supported::everything() {

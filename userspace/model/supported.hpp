@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -21,6 +22,8 @@ struct Room {
   static constexpr std::size_t plenty = static_cast<std::size_t>(-1);
   std::size_t vips = plenty;  // floating IPs and SNAT addresses included
   std::size_t listeners = plenty;
+  // Those that one load balancer may have, beside what the others have; none: any number.
+  std::function<std::size_t(const Uuid& load_balancer)> listeners_of = {};
   std::size_t listener_entries = plenty;  // one per listener and address of its load balancer
   std::size_t port_ranges = plenty;       // of one load balancer and transport()
   std::size_t pools = plenty;

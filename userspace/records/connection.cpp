@@ -41,7 +41,7 @@ std::optional<Connection> decode(std::span<const std::byte> record) {
   c.event = static_cast<sluice_record_event>(head.event);
   c.end = static_cast<sluice_record_end>(head.end);
   c.protocol = protocol_of(head.state);
-  c.listener = SLUICE_STATE_GET(head.state, LISTENER);
+  c.listener_in_bank = SLUICE_STATE_GET(head.state, LISTENER_IN_BANK);
   c.member_index = SLUICE_STATE_GET(head.state, MEMBER);
   c.nanoseconds = head.nanoseconds;
   c.handshake_microseconds = head.handshake_microseconds;

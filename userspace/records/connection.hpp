@@ -21,8 +21,8 @@ struct Connection {
   sluice_record_event event = SLUICE_RECORD_BEGINS;
   sluice_record_end end = SLUICE_RECORD_NO_END;
   bool is_ipv6 = false;
-  std::uint8_t protocol = 0;   // IPPROTO_*
-  std::uint32_t listener = 0;  // their indices in the data plane
+  std::uint8_t protocol = 0;           // IPPROTO_*
+  std::uint32_t listener_in_bank = 0;  // see maps/listener_bank.h
   std::uint32_t member_index = 0;
   Endpoint client, vip, member;
   Endpoint source;                           // of the client's packets, as the member sees them

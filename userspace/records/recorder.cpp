@@ -151,7 +151,7 @@ void Recorder::take(std::span<const std::byte> record, std::int64_t wall_offset)
 }
 
 const std::string& Recorder::names_of(const Connection& connection) {
-  const auto key = connection.listener << 14 | connection.member_index;
+  const auto key = connection.listener_in_bank << 14 | connection.member_index;
   const auto [found, is_new] = names_.try_emplace(key);
   if (is_new) {
     found->second =

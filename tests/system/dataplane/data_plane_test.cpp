@@ -12,12 +12,15 @@
 #include <gmock/gmock.h>
 #include <unistd.h>
 
+#include <set>
+
 #include "attachment/interface_slots.hpp"
 #include "kernel/program.hpp"
 #include "maps/address_filter.h"
 #include "maps/counters.h"
 #include "maps/flow.h"
 #include "maps/listener.h"
+#include "maps/listener_bank.h"
 #include "maps/member.h"
 #include "maps/pool.h"
 #include "maps/reasons.h"
@@ -58,14 +61,25 @@ class DataPlaneTest : public ::testing::Test {
   }
   int map(const char* name) const { return plane->program().map_fd(name); }
 
+  MemberEntry member_at(const char* address) const {
+    MemberEntry entry{ip(address), 8080, true};
+    entry.load_balancer = load_balancer;
+    return entry;
+  }
   void put_members() {
-    apply(PutMember{first, {ip("10.0.0.4"), 8080, true}});
-    apply(PutMember{second, {ip("10.0.0.6"), 8080, true}});
+    apply(PutMember{first, member_at("10.0.0.4")});
+    apply(PutMember{second, member_at("10.0.0.6")});
+  }
+  // The entry of a listener at the VIP, which says whose it is.
+  ListenerEntry at_vip(const Uuid& id, const Uuid& its_pool = {}) const {
+    ListenerEntry entry{id, its_pool, vip};
+    entry.load_balancer = load_balancer;
+    return entry;
   }
   void put_everything() {
     put_members();
     apply(PutPool{pool, {model::ForwardingMode::dnat, {first, second, first}}});
-    apply(PutListener{key, {listener, pool, vip}});
+    apply(PutListener{key, at_vip(listener, pool)});
     apply(PutVip{vip, {load_balancer, true}});
   }
   // Opens the same maps again, like a restarted daemon.
@@ -97,7 +111,8 @@ class DataPlaneTest : public ::testing::Test {
     slot.source_port = htons(50514);
     slot.destination_port = htons(80);
     slot.state = SLUICE_STATE_PUT(PROTOCOL, SLUICE_FLOW_TCP) | SLUICE_PHASE_OPEN |
-                 SLUICE_STATE_PUT(LISTENER, listener_index()) | SLUICE_STATE_PUT(MEMBER, member);
+                 SLUICE_STATE_PUT(LISTENER_IN_BANK, listener_index()) |
+                 SLUICE_STATE_PUT(MEMBER, member);
     ASSERT_EQ(bpf_map_update_elem(map("flows4"), &bucket_index, &bucket, BPF_ANY), 0);
   }
   // Inspects within the call, because there is no slow lane.
@@ -130,19 +145,129 @@ TEST_F(DataPlaneTest, FreshMapsAreEmpty) {
 TEST_F(DataPlaneTest, WhatWasPutIsReadBack) {
   put_everything();
   DataPlaneState expected;
-  expected.members[first] = {ip("10.0.0.4"), 8080, true};
-  expected.members[second] = {ip("10.0.0.6"), 8080, true};
+  expected.members[first] = member_at("10.0.0.4");
+  expected.members[second] = member_at("10.0.0.6");
   expected.pools[pool] = {model::ForwardingMode::dnat, {first, second, first}};
-  expected.listeners[key] = {listener, pool, vip};
+  expected.listeners[key] = at_vip(listener, pool);
   expected.vips[vip] = {load_balancer, true};
   EXPECT_EQ(read(), expected);
 }
 
+// A flow's slot has a part of its listener's index; the rest follows from the member
+// (maps/listener_bank.h).
+class ListenerBankTest : public DataPlaneTest {
+ protected:
+  // Puts a load balancer's VIP, member, pool and listener, in this order or as the controller does.
+  void put(const Uuid& id, std::uint8_t number, const Uuid& of_listener, const Uuid& of_member) {
+    const auto address = IpAddress(boost::asio::ip::address_v4({10, 0, 1, number}));
+    MemberEntry member{ip("10.0.0.4"), 8080, true};
+    member.load_balancer = id;
+    apply(PutMember{of_member, member});
+    ListenerEntry entry{of_listener, {}, address};
+    entry.load_balancer = id;
+    apply(PutListener{{address, 80, model::Protocol::tcp}, entry});
+    apply(PutVip{address, {id, true}});
+  }
+  std::uint32_t index_at(std::uint8_t number, std::uint16_t port = 80) {
+    const auto address = boost::asio::ip::address_v4({10, 0, 1, number});
+    const sluice_listener4_key at{to_be32(address), htons(port), IPPROTO_TCP, 0};
+    sluice_listener entry{};
+    EXPECT_EQ(bpf_map_lookup_elem(map("listeners4"), &at, &entry), 0);
+    return entry.index;
+  }
+  std::uint32_t bank_of_member(std::uint32_t index) {
+    const std::uint32_t only = 0;
+    sluice_listener_banks banks{};
+    EXPECT_EQ(bpf_map_lookup_elem(map("listener_banks"), &only, &banks), 0);
+    return banks.of_member[index];
+  }
+};
+
+TEST_F(ListenerBankTest, ALoadBalancersListenersAreInTheBankOfItsMembers) {
+  for (std::uint8_t i = 0; i < 20; ++i) put(new_uuid(), i, new_uuid(), new_uuid());
+  std::set<std::uint32_t> indices, banks;
+  for (std::uint8_t i = 0; i < 20; ++i) {
+    indices.insert(index_at(i));
+    banks.insert(bank_of_member(i));
+    EXPECT_EQ(sluice_bank_of_listener(index_at(i)), bank_of_member(i));
+  }
+  EXPECT_THAT(indices, SizeIs(20));
+  EXPECT_THAT(banks, SizeIs(SLUICE_LISTENER_BANKS));
+}
+
+TEST_F(ListenerBankTest, AfterARestartALoadBalancerGoesOnInItsBank) {
+  const Uuid last = new_uuid();
+  for (std::uint8_t i = 0; i < 5; ++i) put(new_uuid(), i, new_uuid(), new_uuid());
+  MemberEntry member{ip("10.0.0.4"), 8080, true};
+  member.load_balancer = last;
+  apply(PutMember{first, member});  // of a load balancer without a listener
+  ASSERT_EQ(bank_of_member(5), 5U);
+  restart();
+  EXPECT_EQ(read().members.at(first).load_balancer, last);
+  put(last, 5, new_uuid(), second);
+  EXPECT_EQ(sluice_bank_of_listener(index_at(5)), 5U);
+  EXPECT_EQ(bank_of_member(6), 5U);
+}
+
+// An index keeps its counters and its bank while it has flows; another load balancer's member gets
+// both anew.
+TEST_F(ListenerBankTest, AMembersIndexGetsTheBankOfItsNextLoadBalancer) {
+  for (std::uint8_t i = 0; i < 3; ++i) put(new_uuid(), i, new_uuid(), i == 2 ? first : new_uuid());
+  ASSERT_EQ(bank_of_member(2), 2U);
+  apply(RemoveMember{first});
+  EXPECT_EQ(bank_of_member(2), 2U) << "its connections go on";
+  put(load_balancer, 9, listener, second);
+  const auto bank = bank_of_member(3);
+  MemberEntry entry{ip("10.0.0.6"), 8080, true};
+  entry.load_balancer = load_balancer;
+  for (std::uint32_t i = 4; i < SLUICE_MAX_MEMBERS; ++i) apply(PutMember{new_uuid(), entry});
+  apply(PutMember{new_uuid(), entry});  // gets the removed member's index
+  EXPECT_EQ(bank_of_member(2), bank);
+}
+
+TEST_F(ListenerBankTest, CountersOfEveryBankAreRead) {
+  std::vector<Uuid> listeners;
+  for (std::uint8_t i = 0; i < 10; ++i)
+    put(new_uuid(), i, listeners.emplace_back(new_uuid()), new_uuid());
+  for (std::uint8_t i = 0; i < 10; ++i) count_flows("listener_counters", index_at(i), i + 5U, 2);
+  const auto all = plane->all_counters();
+  ASSERT_TRUE(all) << all.error().text();
+  ASSERT_THAT(all->listeners, SizeIs(10));
+  for (std::uint8_t i = 0; i < 10; ++i) {
+    EXPECT_EQ(all->listeners.at(listeners[i]).active_flows(), i + 3U);
+    EXPECT_EQ(plane->listener_counters(listeners[i])->active_flows(), i + 3U);
+  }
+}
+
+TEST_F(ListenerBankTest, ALoadBalancersListenersAreAsManyAsItsBankHasRoomFor) {
+  put(load_balancer, 0, listener, first);
+  const auto room = plane->supported().room;
+  EXPECT_EQ(room.listeners, SLUICE_MAX_LISTENERS);
+  EXPECT_EQ(room.listeners_of(load_balancer), SLUICE_BANK_LISTENERS);
+  for (std::uint8_t i = 1; i <= SLUICE_LISTENER_BANKS; ++i)
+    put(new_uuid(), i, new_uuid(), new_uuid());
+  EXPECT_EQ(room.listeners_of(load_balancer), SLUICE_BANK_LISTENERS - 1)
+      << "it shares its bank now";
+  for (std::uint32_t i = 2; i < SLUICE_BANK_LISTENERS; ++i) {
+    ListenerEntry entry{new_uuid(), {}, ip("10.0.1.0")};
+    entry.load_balancer = load_balancer;
+    apply(PutListener{{ip("10.0.1.0"), static_cast<std::uint16_t>(1000 + i), model::Protocol::tcp},
+                      entry});
+  }
+  ListenerEntry entry{new_uuid(), {}, ip("10.0.1.0")};
+  entry.load_balancer = load_balancer;
+  const auto full = plane->apply(PutListener{{ip("10.0.1.0"), 999, model::Protocol::tcp}, entry});
+  ASSERT_FALSE(full);
+  EXPECT_EQ(full.error().kind, ErrorKind::conflict);
+  EXPECT_THAT(full.error().message, HasSubstr(to_string(load_balancer)));
+  put(new_uuid(), 200, new_uuid(), new_uuid());  // into another bank
+}
+
 TEST_F(DataPlaneTest, WhatSomeOperationsPutThereIsReadBackWithoutReadingEverything) {
   put_everything();
-  const PutMember member{second, {ip("10.0.0.6"), 8080, true}};
+  const PutMember member{second, member_at("10.0.0.6")};
   const PutPool ring{pool, {model::ForwardingMode::dnat, {first, second, first}}};
-  PutListener entry{key, {listener, pool, vip}};
+  PutListener entry{key, at_vip(listener, pool)};
   const PutVip address{vip, {load_balancer, true}};
   const auto holds = [&](const Operation& operation) { return plane->holds({operation}).value(); };
   EXPECT_EQ(plane->holds({member, ring, entry, address}).value(), true);
@@ -150,8 +275,8 @@ TEST_F(DataPlaneTest, WhatSomeOperationsPutThereIsReadBackWithoutReadingEverythi
   EXPECT_EQ(holds(PutMember{second, {ip("10.0.0.6"), 8081, true}}), false);
   EXPECT_EQ(holds(PutMember{new_uuid(), member.entry}), false);
   EXPECT_EQ(holds(PutPool{pool, {model::ForwardingMode::dnat, {first, second}}}), false);
-  EXPECT_EQ(holds(PutListener{key, {new_uuid(), pool, vip}}), false);
-  EXPECT_EQ(holds(PutListener{key, {listener, Uuid{}, vip}}), false);
+  EXPECT_EQ(holds(PutListener{key, at_vip(new_uuid(), pool)}), false);
+  EXPECT_EQ(holds(PutListener{key, at_vip(listener)}), false);
   EXPECT_EQ(holds(PutVip{vip, {load_balancer, false}}), false);
   EXPECT_EQ(holds(RemoveVip{vip}), false);
   EXPECT_EQ(holds(RemoveListener{key}), false);
@@ -168,7 +293,7 @@ TEST_F(DataPlaneTest, WhatSomeOperationsPutThereIsReadBackWithoutReadingEverythi
 
 TEST_F(DataPlaneTest, AListenersAllowedNetworksAreReadBackWithoutThoseOfOthers) {
   put_everything();
-  const PutListener entry{key, {listener, pool, vip}};
+  const PutListener entry{key, at_vip(listener, pool)};
   const auto allowing = [&](std::initializer_list<const char*> networks) {
     auto restricted = entry;
     for (const auto* text : networks)
@@ -210,7 +335,7 @@ TEST_F(DataPlaneTest, AListenerThatSaysSoIsNotRecordedWhicheverIsSaidFirst) {
   EXPECT_EQ(one_of(), 0U) << "nobody keeps records";
   ASSERT_TRUE(plane->record_one_of(4));
   EXPECT_EQ(one_of(), 4U);
-  PutListener entry{key, {listener, pool, vip}};
+  PutListener entry{key, at_vip(listener, pool)};
   entry.entry.recorded = false;
   apply(entry);
   EXPECT_EQ(one_of(), 0U);
@@ -239,7 +364,9 @@ TEST_F(DataPlaneTest, ARestartedControllerFindsTheSameState) {
   EXPECT_EQ(read(), before);
   // It continues with the same indices.
   const auto index = listener_index();
-  apply(PutListener{key, {listener, pool, ip("10.0.0.17")}});
+  auto changed = at_vip(listener, pool);
+  changed.snat_source = ip("10.0.0.17");
+  apply(PutListener{key, changed});
   EXPECT_EQ(listener_index(), index);
 }
 
@@ -340,7 +467,7 @@ TEST_F(DataPlaneTest, ARingThatNamesAStrangerChangesNothing) {
 TEST_F(DataPlaneTest, OneListenerHasOneIndexUnderAllItsAddresses) {
   put_everything();
   const ListenerKey floating{ip("203.0.113.9"), 80, model::Protocol::tcp};
-  apply(PutListener{floating, {listener, pool, vip}});
+  apply(PutListener{floating, at_vip(listener, pool)});
   const auto index = listener_index();
   count_flows("listener_counters", index, 5, 2);
   EXPECT_EQ(plane->listener_counters(listener)->active_flows(), 3U);
@@ -457,7 +584,8 @@ TEST_F(DataPlaneTest, AFullVipMapIsAConflictThatNamesMapAndCapacity) {
   const auto full = plane->apply(PutVip{ip("192.0.2.1"), {load_balancer, true}});
   ASSERT_FALSE(full);
   EXPECT_EQ(full.error().kind, ErrorKind::conflict);
-  EXPECT_EQ(full.error().message, "map vips4 is full: it holds 4096 entries");
+  EXPECT_EQ(full.error().message,
+            fmt::format("map vips4 is full: it holds {} entries", SLUICE_MAX_VIPS));
   EXPECT_THAT(read().vips, SizeIs(SLUICE_MAX_VIPS));
 }
 
@@ -473,7 +601,9 @@ TEST_F(DataPlaneTest, IPv6AndEveryLimitAreReadBack) {
   in_pool.persistence_seconds = 60;
   in_pool.persistence_bits = 64;
   const ListenerKey udp{ip("2001:db8::16"), 53, model::Protocol::udp};
+  expected.members[first].load_balancer = load_balancer;
   auto& entry = expected.listeners[udp];
+  entry.load_balancer = load_balancer;
   entry.listener = listener;
   entry.pool = pool;
   entry.allowed_cidrs = {*parse_ip_network("192.0.2.0/24"), *parse_ip_network("2001:db8::/32")};
@@ -502,7 +632,7 @@ TEST_F(DataPlaneTest, IPv6AndEveryLimitAreReadBack) {
 TEST_F(DataPlaneTest, SnatAddressesComeChangeAndGoWithTheirListeners) {
   put_everything();
   const ListenerKey at{vip, 443, model::Protocol::tcp};
-  control::ListenerEntry entry{new_uuid(), {}, vip};
+  auto entry = at_vip(new_uuid());
   entry.snat_addresses = {ip("10.0.0.18"), ip("10.0.0.19")};
   const auto before = read();
   apply(PutVip{ip("10.0.0.18"), {load_balancer, true, false, false, true}});
@@ -567,7 +697,7 @@ TEST_F(DataPlaneTest, RangesOfPortsComeChangeAndGoWithTheirListeners) {
     return ranges_in(map("listener_ranges"), at(1, address));
   };
   const auto entry = [&](std::uint16_t last) {
-    control::ListenerEntry result{new_uuid(), {}, vip};
+    auto result = at_vip(new_uuid());
     result.last_port = last;
     return result;
   };

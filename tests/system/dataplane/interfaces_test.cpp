@@ -4,13 +4,18 @@
 #include <sched.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdlib>
+#include <cstring>
+#include <tuple>
 
 #include "attachment/attachment.hpp"
 #include "attachment/interface_slots.hpp"
 #include "dataplane/bpf_data_plane.hpp"
+#include "kernel/kernel_info.hpp"
 #include "kernel/program.hpp"
 #include "maps/listener.h"
+#include "maps/versions.h"
 
 namespace sluice::dataplane {
 namespace {
@@ -126,6 +131,77 @@ TEST_F(InterfacesTest, AnUpgradeForgetsWhatAnOlderVersionLeftCounted) {
   };
   EXPECT_EQ(counted(stale.get()), 0U);
   EXPECT_EQ(counted(used), connections);
+}
+
+// Pins an empty map of this capacity in the place of the present one.
+void make_smaller(const kernel::Program& program, const std::string& pins, const char* name,
+                  std::uint32_t capacity) {
+  const auto info = kernel::map_info(program.map_fd(name));
+  ASSERT_TRUE(info) << info.error().text();
+  const auto& layout = info->layout;
+  LIBBPF_OPTS(bpf_map_create_opts, of_ring, .map_flags = BPF_F_INNER_MAP);
+  const UniqueFd ring(bpf_map_create(BPF_MAP_TYPE_ARRAY, "ring", 4, 4, 1, &of_ring));
+  const bool has_rings = layout.type == BPF_MAP_TYPE_ARRAY_OF_MAPS;
+  LIBBPF_OPTS(bpf_map_create_opts, options,
+              .inner_map_fd = has_rings ? static_cast<__u32>(ring.get()) : 0,
+              .map_flags = layout.flags);
+  const UniqueFd smaller(bpf_map_create(static_cast<bpf_map_type>(layout.type), "smaller",
+                                        layout.key_size, layout.value_size, capacity, &options));
+  ASSERT_TRUE(smaller) << name << ": " << std::strerror(errno);
+  const auto pin = pins + "/maps/" + name;
+  ASSERT_EQ(unlink(pin.c_str()), 0);
+  ASSERT_EQ(bpf_obj_pin(smaller.get(), pin.c_str()), 0);
+}
+
+// The program runs over the maps of a data plane that version 0.2.0 has attached, and the
+// controller goes by the room that it finds there.
+TEST_F(InterfacesTest, AnUpgradeKeepsTheSmallerMapsOfAnEarlierVersion) {
+#define MAKE_SMALLER(name, capacity) make_smaller(plane->program(), pins, #name, capacity);
+  SLUICE_EARLIER_CAPACITIES(MAKE_SMALLER)
+#undef MAKE_SMALLER
+  ASSERT_FALSE(HasFailure());
+  const auto upgraded = attachment::upgrade(pins);
+  ASSERT_TRUE(upgraded) << upgraded.error().text();
+  auto opened = BpfDataPlane::open(pins, 64);
+  ASSERT_TRUE(opened) << opened.error().text();
+  plane = std::move(*opened);
+  const auto room = plane->supported().room;
+  EXPECT_EQ(std::tuple(room.vips, room.listeners, room.listener_entries, room.pools),
+            std::tuple(4096U, 4096U, 16384U, 4096U));
+  EXPECT_EQ(room.listeners_of(new_uuid()), 4096U);
+  control::DataPlaneState expected;
+  for (std::uint8_t number = 1; number <= 20; ++number) {
+    const auto load_balancer = new_uuid(), member = new_uuid(), pool = new_uuid();
+    const auto address = IpAddress(boost::asio::ip::address_v4({10, 0, 1, number}));
+    const control::ListenerKey key{address, 80, model::Protocol::tcp};
+    auto& of_member = expected.members[member] = {address, 8080, true};
+    of_member.load_balancer = load_balancer;
+    expected.pools[pool].ring = {member};
+    auto& entry = expected.listeners[key] = {new_uuid(), pool, address};
+    entry.load_balancer = load_balancer;
+    expected.vips[address] = {load_balancer};
+    for (const control::Operation& operation : {
+             control::Operation(control::PutMember{member, of_member}),
+             control::Operation(control::PutPool{pool, expected.pools[pool]}),
+             control::Operation(control::PutListener{key, entry}),
+             control::Operation(control::PutVip{address, {load_balancer}}),
+         }) {
+      const auto done = plane->apply(operation);
+      ASSERT_TRUE(done) << done.error().text();
+    }
+  }
+  EXPECT_EQ(*plane->read(), expected);
+  plane = std::move(*BpfDataPlane::open(pins, 64));
+  EXPECT_EQ(*plane->read(), expected);
+}
+
+// Any other capacity is that of a stranger's map.
+TEST_F(InterfacesTest, AnUpgradeRefusesAMapOfAnotherCapacity) {
+  make_smaller(plane->program(), pins, "vips4", 4095);
+  const auto upgraded = attachment::upgrade(pins);
+  ASSERT_FALSE(upgraded);
+  EXPECT_EQ(upgraded.error().message,
+            "the pinned map vips4 does not fit: its capacity is 4095, this build expects 32768");
 }
 
 }  // namespace

@@ -473,8 +473,9 @@ TEST_F(ControllerTest, AFailedProbeSwapsTheRingAndFlagsTheMemberAndNothingElse) 
   build();
   add_monitor();
   controller->set_health({{walkthrough.a, Health::down}});
-  MemberEntry down{ip("10.0.0.4"), 80, false, true};
-  down.given_up = true;
+  auto down = walkthrough.member_entry("10.0.0.4");
+  down.usable = false;
+  down.failed = down.given_up = true;
   EXPECT_THAT(data_plane.operations,
               ElementsAre(Operation(PutPool{walkthrough.pool, {{}, {walkthrough.b}}}),
                           Operation(PutMember{walkthrough.a, down})));

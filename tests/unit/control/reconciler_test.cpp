@@ -38,11 +38,10 @@ TEST_F(Reconciler, TheWalkthroughBecomesAVipAListenerAPoolAndTwoMembers) {
   const auto state = desired();
   EXPECT_EQ(state.vips, (std::map<IpAddress, VipEntry>{{ip("10.0.0.16"), {walkthrough.lb, true}}}));
   ASSERT_EQ(state.listeners.size(), 1u);
-  EXPECT_EQ(state.listeners.at(port_80),
-            (ListenerEntry{walkthrough.listener, walkthrough.pool, ip("10.0.0.16")}));
+  EXPECT_EQ(state.listeners.at(port_80), walkthrough.listener_entry());
   EXPECT_THAT(state.pools.at(walkthrough.pool).ring, ElementsAre(walkthrough.a, walkthrough.b));
-  EXPECT_EQ(state.members.at(walkthrough.a), (MemberEntry{ip("10.0.0.4"), 80, true}));
-  EXPECT_EQ(state.members.at(walkthrough.b), (MemberEntry{ip("10.0.0.6"), 80, true}));
+  EXPECT_EQ(state.members.at(walkthrough.a), walkthrough.member_entry("10.0.0.4"));
+  EXPECT_EQ(state.members.at(walkthrough.b), walkthrough.member_entry("10.0.0.6"));
 }
 
 TEST_F(Reconciler, MembersOfAProxyv2PoolGetTheHeader) {
@@ -181,8 +180,7 @@ TEST_F(Reconciler, AFloatingIpReachesTheSameListenersAndMembersSeeTheVip) {
   const auto state = desired();
   EXPECT_EQ(state.vips.at(ip("203.0.113.9")), (VipEntry{walkthrough.lb, true}));
   const ListenerKey key{ip("203.0.113.9"), 80, model::Protocol::tcp};
-  EXPECT_EQ(state.listeners.at(key),
-            (ListenerEntry{walkthrough.listener, walkthrough.pool, ip("10.0.0.16")}));
+  EXPECT_EQ(state.listeners.at(key), walkthrough.listener_entry());
 }
 
 TEST_F(Reconciler, WithVipsOfBothVersionsAPoolServesEachWithTheMembersOfThatVersion) {
@@ -459,8 +457,9 @@ TEST_F(Reconciler, AnEvictionIsOneRingSwapAndThenTheMembersFlag) {
   const auto before = desired();
   health[walkthrough.a] = Health::down;
   const auto operations = diff(desired(), before);
-  MemberEntry down{ip("10.0.0.4"), 80, false, true};
-  down.given_up = true;
+  auto down = walkthrough.member_entry("10.0.0.4");
+  down.usable = false;
+  down.failed = down.given_up = true;
   EXPECT_THAT(operations, ElementsAre(Operation(PutPool{walkthrough.pool, {{}, {walkthrough.b}}}),
                                       Operation(PutMember{walkthrough.a, down})));
 }
@@ -498,7 +497,7 @@ TEST_F(Reconciler, AReturnIsTheMembersFlagAndThenOneRingSwap) {
   const auto operations = diff(up, desired());
   EXPECT_THAT(
       operations,
-      ElementsAre(Operation(PutMember{walkthrough.a, {ip("10.0.0.4"), 80, true}}),
+      ElementsAre(Operation(PutMember{walkthrough.a, walkthrough.member_entry("10.0.0.4")}),
                   Operation(PutPool{walkthrough.pool, {{}, {walkthrough.a, walkthrough.b}}})));
 }
 

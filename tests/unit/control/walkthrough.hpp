@@ -1,6 +1,7 @@
 // The walkthrough's objects, made by the same edits as the API's.
 #pragma once
 
+#include "control/data_plane.hpp"
 #include "model/edit.hpp"
 
 namespace sluice::control::test {
@@ -55,6 +56,18 @@ struct Walkthrough {
     object.address = ip(address);
     object.load_balancer_id = lb;
     return model::add(model, object, now).value();
+  }
+
+  // What the data plane has to have of a member that is usable, and of the listener at the VIP.
+  MemberEntry member_entry(const char* address) const {
+    MemberEntry entry{ip(address), 80, true};
+    entry.load_balancer = lb;
+    return entry;
+  }
+  ListenerEntry listener_entry() const {
+    ListenerEntry entry{listener, pool, ip("10.0.0.16")};
+    entry.load_balancer = lb;
+    return entry;
   }
 };
 

@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <utility>
+#include <vector>
+
 namespace sluice::dataplane {
 namespace {
 
@@ -87,6 +90,37 @@ TEST_F(IndexTableTest, WhatTheMapsHeldAtStartIsKept) {
   EXPECT_EQ(table.find(b), std::nullopt);
   EXPECT_EQ(table.allocate(c, any)->index, 1U);
   EXPECT_EQ(table.allocate(b, any)->index, 0U);
+}
+
+class BankedIndexTableTest : public IndexTableTest {
+ protected:
+  BankedIndexTableTest() { table = IndexTable(6, 2); }
+  std::vector<std::pair<std::uint32_t, std::uint32_t>> used() const {
+    std::vector<std::pair<std::uint32_t, std::uint32_t>> ranges;
+    for (const auto& range : table.used_ranges()) ranges.emplace_back(range.begin, range.end);
+    return ranges;
+  }
+};
+
+TEST_F(BankedIndexTableTest, AnObjectGetsAnIndexOfItsBankAndNoOther) {
+  EXPECT_EQ(table.allocate(a, any, 1)->index, 2U);
+  EXPECT_EQ(table.allocate(b, any, 1)->index, 3U);
+  EXPECT_FALSE(table.allocate(c, any, 1)) << "the other banks have room";
+  EXPECT_EQ(table.allocate(c, any, 2)->index, 4U);
+  EXPECT_EQ(used(), (std::vector<std::pair<std::uint32_t, std::uint32_t>>{{0, 0}, {2, 4}, {4, 5}}));
+  table.release(b);
+  EXPECT_EQ(table.allocate(d, any, 1)->index, 3U);
+}
+
+TEST_F(BankedIndexTableTest, AFormerIndexOfAnotherBankIsForgotten) {
+  table.allocate(a, any, 1);
+  table.release(a);
+  const auto again = table.allocate(a, any, 2);
+  ASSERT_TRUE(again);
+  EXPECT_EQ(again->index, 4U);
+  EXPECT_TRUE(again->fresh);
+  for (const auto& object : {b, c}) ASSERT_TRUE(table.allocate(object, any, 1));
+  EXPECT_EQ(table.find(a), 4U) << "its former index has gone to another object";
 }
 
 TEST_F(IndexTableTest, ReleasingAStrangerDoesNothing) {

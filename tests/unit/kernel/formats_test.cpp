@@ -11,6 +11,7 @@
 #include "maps/address_filter.h"
 #include "maps/flow.h"
 #include "maps/flow_image.h"
+#include "maps/listener_bank.h"
 #include "maps/pool.h"
 #include "maps/record.h"
 #include "maps/runtime.h"
@@ -32,7 +33,7 @@ sluice_address ip(const char* text) {
 }
 
 constexpr std::uint64_t open_tcp =
-    SLUICE_STATE_PUT(LISTENER, 3) | SLUICE_STATE_PUT(MEMBER, 7) | SLUICE_STATE_PUT(HOP, 5) |
+    SLUICE_STATE_PUT(LISTENER_IN_BANK, 3) | SLUICE_STATE_PUT(MEMBER, 7) | SLUICE_STATE_PUT(HOP, 5) |
     SLUICE_STATE_PUT(PROTOCOL, SLUICE_FLOW_TCP) | SLUICE_PHASE_OPEN | SLUICE_STATE_PUT(SEEN, 100);
 
 TEST(Formats, TheStateOfAFlowIsTheseBits) {
@@ -47,6 +48,15 @@ TEST(Formats, TheStateOfAFlowIsTheseBits) {
   EXPECT_TRUE(SLUICE_STATE_IS_FREE(SLUICE_STATE_FREED(0xffffffff)));
   EXPECT_FALSE(SLUICE_STATE_IS_FREE(SLUICE_STATE_CLAIMED));
   EXPECT_FALSE(SLUICE_STATE_IS_FREE(SLUICE_STATE_PUT(PROTOCOL, SLUICE_FLOW_SCTP)));
+}
+
+TEST(Formats, TheBankOfAFlowsListenerIsThatOfItsMember) {
+  sluice_listener_banks banks{};
+  EXPECT_EQ(sluice_listener_of_flow(&banks, open_tcp), 3U);
+  banks.of_member[7] = 5;
+  EXPECT_EQ(sluice_listener_of_flow(&banks, open_tcp), 3U + 5 * 4096);
+  EXPECT_EQ(sluice_listener_of_flow(&banks, open_tcp | SLUICE_STATE_LOCK), 3U + 5 * 4096);
+  EXPECT_EQ(sluice_bank_of_listener(3 + 5 * 4096), 5U);
 }
 
 TEST(Formats, AMarkIsTheSixteenthInWhichItWasMadeInAStampThatLiesInTheFuture) {

@@ -72,7 +72,23 @@ TEST(Versions, OnlyWhatCameLaterMayBeMissing) {
                                                 "snat_sources",
                                                 "snat_vips",
                                                 "syn_answers",
-                                                "member_drains"}));
+                                                "member_drains",
+                                                "listener_banks",
+                                                "member_load_balancers"}));
+}
+
+// A data plane that an earlier version has attached keeps its smaller maps.
+TEST(Versions, EarlierCapacitiesAreUsedAndNoOthers) {
+  EXPECT_TRUE(had_capacity("vips4", 4096));
+  EXPECT_TRUE(had_capacity("listener_counters", 4096));
+  EXPECT_TRUE(had_capacity("listeners6", 16384));
+  EXPECT_FALSE(had_capacity("listeners6", 4096));
+  EXPECT_FALSE(had_capacity("members", 4096));
+  const auto layouts = compiled_map_layouts();
+  ASSERT_TRUE(layouts) << layouts.error().text();
+  for (const auto& layout : *layouts) {
+    EXPECT_FALSE(had_capacity(layout.name, layout.max_entries)) << layout.name;
+  }
 }
 
 TEST(Versions, WithoutAMapOfVersionsAllAreTheFirst) {

@@ -231,6 +231,30 @@ TEST_F(SupportedTest, MoreRangesThanTheDataPlaneHasRoomForAreRefused) {
             "ports for each load balancer and protocol)");
 }
 
+TEST_F(SupportedTest, MoreListenersThanALoadBalancersBankHasRoomForAreRefused) {
+  few_ = Supported();
+  std::size_t most = 1;
+  few_.room.listeners_of = [&](const Uuid& load_balancer) {
+    EXPECT_EQ(load_balancer, lb_);
+    return most;
+  };
+  ASSERT_TRUE(add(after_, listener(Protocol::tcp), {}));
+  ASSERT_TRUE(check_supported(few_, before_, after_));
+  before_ = after_;
+  ASSERT_TRUE(add(after_, listener(Protocol::udp), {}));
+  const auto refused = check_supported(few_, before_, after_);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().kind, ErrorKind::forbidden);
+  EXPECT_EQ(refused.error().text(),
+            "Quota has been met for resources: Listener (the data plane has room for 1 listeners "
+            "of this load balancer)");
+  most = 0;  // others have come into its bank
+  auto changed = before_.load_balancers.at(lb_);
+  changed.name = "renamed";
+  ASSERT_TRUE(replace(before_, changed, {}));
+  EXPECT_TRUE(check_supported(few_, before_, before_)) << "what is there stays";
+}
+
 TEST_F(SupportedTest, WhatWasThereBeforeIsNotAskedAgain) {
   ASSERT_TRUE(add(before_, listener(Protocol::udp), {}));
   after_ = before_;

@@ -25,7 +25,7 @@ std::span<const std::byte> bytes_of(const Record& record) {
 inline sluice_record head(sluice_record_event event, sluice_record_end end = SLUICE_RECORD_NO_END) {
   sluice_record head{};
   head.nanoseconds = 1'000'000'000;
-  head.state = SLUICE_STATE_PUT(LISTENER, 3) | SLUICE_STATE_PUT(MEMBER, 7) |
+  head.state = SLUICE_STATE_PUT(LISTENER_IN_BANK, 3) | SLUICE_STATE_PUT(MEMBER, 7) |
                SLUICE_STATE_PUT(PROTOCOL, SLUICE_FLOW_TCP) | SLUICE_PHASE_OPEN;
   head.event = static_cast<__u8>(event);
   head.end = static_cast<__u8>(end);
