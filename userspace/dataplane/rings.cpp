@@ -48,7 +48,7 @@ Result<Ring> contents(const UniqueFd& fd) {
 Result<Ring> Rings::get(std::uint32_t pool) {
   const auto id = pool_rings_.lookup(pool);
   if (!id) return tl::unexpected(id.error());
-  if (!*id || **id == 0) return Ring{};
+  if (!*id || **id == 0 || given_up_.contains(pool)) return Ring{};
 
   // A ring is never changed, only swapped for another one.
   const auto known = known_.find(pool);
@@ -82,6 +82,7 @@ Result<void> Rings::put(std::uint32_t pool, const Ring& ring) {
   if (auto swapped = pool_rings_.put(pool, static_cast<std::uint32_t>(fd->get())); !swapped) {
     return swapped;
   }
+  given_up_.erase(pool);
   known_[pool] = {info->id, ring};
   return {};
 }
@@ -121,14 +122,37 @@ Result<void> Rings::put_some_first(std::span<const Numbered> rings) {
       0) {
     return kernel::fail_bpf(errno, "write the first rings of pools");
   }
-  for (std::size_t i = 0; i < rings.size(); ++i) known_[pools[i]] = {ids[i], rings[i].second};
+  for (std::size_t i = 0; i < rings.size(); ++i) {
+    known_[pools[i]] = {ids[i], rings[i].second};
+    given_up_.erase(pools[i]);
+  }
   return {};
 }
 
 Result<void> Rings::erase(std::uint32_t pool) {
-  known_.erase(pool);
-  const auto erased = pool_rings_.erase(pool);
-  if (!erased) return tl::unexpected(erased.error());
+  constexpr std::size_t most_pools = 256, most_slots = SLUICE_MAX_RING_SLOTS;
+  const auto known = known_.find(pool);
+  if (known != known_.end()) {
+    given_up_slots_ += known->second.ring.size();
+    known_.erase(known);
+  }
+  given_up_.insert(pool);
+  if (given_up_.size() < most_pools && given_up_slots_ < most_slots) return {};
+  return erase_given_up();
+}
+
+Result<void> Rings::erase_given_up() {
+  const auto empty = build({});
+  if (!empty) return tl::unexpected(empty.error());
+  std::vector<std::uint32_t> pools(given_up_.begin(), given_up_.end());
+  std::vector<std::uint32_t> descriptors(pools.size(), static_cast<std::uint32_t>(empty->get()));
+  auto count = static_cast<std::uint32_t>(pools.size());
+  if (bpf_map_update_batch(pool_rings_.fd(), pools.data(), descriptors.data(), &count, nullptr) !=
+      0) {
+    return kernel::fail_bpf(errno, "take the rings of removed pools away");
+  }
+  given_up_.clear();
+  given_up_slots_ = 0;
   return {};
 }
 

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <span>
 #include <utility>
 #include <vector>
@@ -30,11 +31,15 @@ class Rings {
   // Writes the rings of pools that had none, many with one system call. No packet uses an old ring,
   // so nothing has to wait for packets, which is what put() spends most of its time on.
   Result<void> put_first(std::span<const std::pair<std::uint32_t, Ring>> rings);
+  // Gives up the ring of a pool that nobody names any more. The kernel waits for packets whenever
+  // rings go, so some go together later: a few small ones stay until then.
   Result<void> erase(std::uint32_t pool);
 
  private:
   using Numbered = std::pair<std::uint32_t, Ring>;
   Result<void> put_some_first(std::span<const Numbered> rings);
+  // Exchanges the rings that were given up for an empty one.
+  Result<void> erase_given_up();
   // Tells whether the pool has this ring; false also if nobody wrote or read it before.
   bool holds(std::uint32_t pool, const Ring& ring) const;
 
@@ -44,6 +49,8 @@ class Rings {
   };
   kernel::ArrayMap<std::uint32_t> pool_rings_;  // written as descriptors, read as map ids
   std::map<std::uint32_t, Known> known_;        // by pool
+  std::set<std::uint32_t> given_up_;            // pools without a ring, in whose place one still is
+  std::size_t given_up_slots_ = 0;
 };
 
 }  // namespace sluice::dataplane

@@ -429,6 +429,36 @@ TEST_F(DataPlaneTest, NewPoolsThatAreExpectedTogetherAreWhatTheyAreOneByOne) {
   EXPECT_EQ(read(), expected);
 }
 
+// The kernel waits for packets whenever rings go: 500 removals would take half a minute one by one.
+TEST_F(DataPlaneTest, TheRingsOfRemovedPoolsGoTogether) {
+  put_members();
+  constexpr std::uint32_t together = 256;
+  std::vector<Operation> puts;
+  std::vector<Uuid> pools;
+  for (std::uint32_t i = 0; i < together + 2; ++i) {
+    puts.emplace_back(PutPool{pools.emplace_back(new_uuid()), {{}, {first, second}}});
+  }
+  plane->expect(puts);
+  for (const auto& put : puts) apply(put);
+  const auto last = ring_id(together - 1), kept = ring_id(together);
+  for (std::uint32_t i = 0; i + 1 < together; ++i) apply(RemovePool{pools[i]});
+  EXPECT_EQ(ring_id(together - 1), last);
+  apply(RemovePool{pools[together - 1]});
+  const auto empty = ring_id(0);
+  for (std::uint32_t i = 0; i < together; ++i) EXPECT_EQ(ring_id(i), empty) << i;
+  EXPECT_EQ(ring_id(together), kept) << "nobody has removed it";
+  EXPECT_THAT(read().pools, SizeIs(2));
+
+  // Pools that come back get their indices back, and rings of their own.
+  apply(RemovePool{pools[together]});
+  EXPECT_EQ(ring_id(together), kept) << "it waits for others";
+  for (const auto index : {together, 0U}) {
+    apply(PutPool{pools[index], {{}, {second}}});
+    EXPECT_EQ(read().pools.at(pools[index]).ring, std::vector{second});
+    EXPECT_NE(ring_id(index), index == 0 ? empty : kept);
+  }
+}
+
 TEST_F(DataPlaneTest, EverythingIsCountedTogetherAsOneByOne) {
   put_everything();
   count_flows("listener_counters", 0, 5, 2);
