@@ -76,7 +76,7 @@ static __always_inline void sweep_forward_stamp(int family, const struct tuple *
 
 /* Takes away laps that no longer count, and keeps the age of one end within what stamps tell while the other goes on.
  * Removes a connection whose laps have become too many, because its listener's idle time is shorter now: the sweep of
- * the forward slot sees its stamp only. 1: it did. */
+ * the forward slot sees its stamp only. Those that end with resets are left to sweep_end(). 1: it did. */
 static __always_inline int sweep_reverse_stamp(int family, const struct tuple *key, const struct flow *reverse, __u32 now)
 {
 	__u32 age = flow_idle_ticks(reverse->state, now);
@@ -88,7 +88,7 @@ static __always_inline int sweep_reverse_stamp(int family, const struct tuple *k
 	if (!forward)
 		return 0;
 	if (sluice_flow_laps(forward, reverse->state)) {
-		if (!flow_is_idle(family, key, forward))
+		if (idle_time_ends_with_reset(forward) || !flow_is_idle(family, key, forward))
 			return 0;
 		return family == FAMILY4 ? flow_forget4(index, &twin, forward, key, SLUICE_RECORD_IDLE)
 					 : flow_forget6(index, &twin, forward, key, SLUICE_RECORD_IDLE);

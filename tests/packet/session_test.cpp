@@ -413,6 +413,16 @@ TEST_P(LongSilence, OfBothEndsIsNotThatOfADrainedMember) {
   expect_end_after_a_day();
 }
 
+TEST_P(LongSilence, EndsWithResetsIfTheListenerSaysSo) {
+  set_idle_time(listener, SLUICE_MAX_LONG_IDLE_SECONDS | SLUICE_IDLE_RESETS);
+  establish(L4::tcp);
+  EXPECT_EQ(sleep(parts), 0U);
+  EXPECT_EQ(sleep(1, rest), 0U) << "it is kept, because its ends are still to be told";
+  EXPECT_EQ(receive(from_client(L4::tcp, ACK)).reason, "rejected");
+  EXPECT_EQ(receive(from_member(1, L4::tcp, ACK)).reason, "rejected");
+  EXPECT_EQ(sleep(1, SLUICE_TIMEOUT_OVER_SECONDS + 5 * SLUICE_TICK_SECONDS), 1U);
+}
+
 // The stamps of the only slot tell no more.
 TEST_P(LongSilence, OfAClientWhoseMemberAnswersDirectlyEndsSoonerThoughWithResets) {
   set_idle_time(listener, SLUICE_MAX_LONG_IDLE_SECONDS | SLUICE_IDLE_RESETS);
