@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <iterator>
 #include <utility>
+#include <vector>
 
 namespace sluice::test::reference {
 namespace {
@@ -144,11 +145,26 @@ Packet Generator::client_packet(const Service& service) {
   return p;
 }
 
+// Says whether the listener, or a member of its pool, may have few connections at a time.
+bool Generator::is_limited(const Listener& listener) const {
+  const auto& members = configuration().pools[listener.pool].members;
+  return listener.limit || std::any_of(members.begin(), members.end(), [&](std::size_t member) {
+           return configuration().members[member].most.has_value();
+         });
+}
+
 Arrives Generator::opening() {
   const auto* service = &any_of(configuration().listeners);
   // Handshakes with members that want a header have many ways to go.
   for (auto tries = chance(12) ? 60 : 0; tries > 0 && !is_proxied(service->second); --tries)
     service = &any_of(configuration().listeners);
+  // Few of the listeners have limits, and fewer have reached them.
+  for (auto tries = chance(12) ? 60 : 0; tries > 0 && !is_limited(service->second); --tries)
+    service = &any_of(configuration().listeners);
+  for (const auto& flow : model_.flows())
+    if (flow.established && model_.is_present(flow) &&
+        is_limited(configuration().listeners.at(flow.service)) && chance(20))
+      service = &*configuration().listeners.find(flow.service);
   auto p = client_packet(service->first);
   if (chance(80)) {
     p.flags = SYN;
@@ -325,6 +341,39 @@ Packet Generator::packet_of(const Flow& flow, bool from_member, std::string* int
   return p;
 }
 
+// Makes a SYN that comes again, or an answer that is late.
+Arrives Generator::of_slow_handshake() {
+  std::vector<const Flow*> waiting;
+  for (const auto& flow : model_.flows())
+    if (model_.is_present(flow) && model_.waits_for_member(flow) &&
+        configuration().listeners.at(flow.service).connect_time)
+      waiting.push_back(&flow);
+  const auto& late = model_.late_answers();
+  if (waiting.empty() && late.empty()) return opening();
+  std::string interface = "lan0";
+  Packet p;
+  if (late.empty() || (!waiting.empty() && chance(70))) {
+    p = packet_of(*any_of(waiting), false, &interface);
+    p.flags = SYN;
+    p.chunk = 1;
+    p.tag.reset();
+    p.data.clear();
+  } else {
+    const auto& tuple = any_of(late).first;
+    p.source = text_of(tuple.source);
+    p.destination = text_of(tuple.destination);
+    p.source_port = tuple.source_port;
+    p.destination_port = tuple.destination_port;
+    p.protocol = static_cast<L4>(tuple.protocol);
+    p.source_mac = router;
+    vary(p);
+    p.flags = SYN | ACK;
+    p.chunk = 2;
+    address(p, interface);
+  }
+  return whole_or_fragment(p, interface);
+}
+
 Arrives Generator::of_flow() {
   std::string interface;
   const auto& flow = any_of(model_.flows());
@@ -481,14 +530,33 @@ void Generator::damage(Bytes& frame) {
   }
 }
 
+// Lets some ticks pass, often about as many as some connection has left.
+Step Generator::passing_time() {
+  static const Time usual[] = {1, 1, 1, 2, 2, 3, 5, 8, 10, 33};
+  constexpr Time most = 40, seldom = 2000;
+  auto ticks = any_of(usual);
+  if (!model_.flows().empty() && chance(50)) {
+    const auto& flow = any_of(model_.flows());
+    const auto left = model_.is_present(flow) ? model_.ticks_left(flow) : ticks;
+    if (left <= most || (left <= seldom && chance(10))) ticks = left + below(3) - 1;
+  }
+  sweep_is_due_ = chance(60);
+  return Passes{std::clamp<Time>(ticks, 1, seldom)};
+}
+
 Step Generator::next() {
+  if (std::exchange(sweep_is_due_, false)) return Sweeps{};
+  if (chance(4)) return passing_time();
+  if (chance(4)) return SweepsShort{};
+  if (chance(1)) return Sweeps{};
   if (chance(3)) {
     const bool of_flow = !model_.flows().empty() && chance(70);
     const auto member =
         of_flow ? any_of(model_.flows()).member : below(configuration().members.size());
     static const Standing ways_to_go[] = {
-        Standing::drained,  Standing::drained,     Standing::down,   Standing::given_up,
-        Standing::given_up, Standing::drained_out, Standing::removed};
+        Standing::drained,  Standing::drained,          Standing::down,
+        Standing::given_up, Standing::given_up,         Standing::drained_out,
+        Standing::removed,  Standing::removed_and_over, Standing::removed_while_down};
     const bool usable = configuration().members[member].is_usable();
     return Turns{member, usable ? any_of(ways_to_go) : Standing::usable};
   }
@@ -502,6 +570,8 @@ Step Generator::next() {
     made = !model_.asked().empty() && chance(70) ? after_answer() : syn_to_authenticate();
   } else if (model_.flows().empty() || what < (many_clients_ ? 50 : 22)) {
     made = opening();
+  } else if (what < 27) {
+    made = of_slow_handshake();
   } else if (what < 72) {
     made = of_flow();
   } else if (what < 84) {

@@ -13,7 +13,7 @@
 
 namespace sluice::test::reference {
 
-// One step: a packet arrives, or a member comes or goes.
+// One step: a packet arrives, a member comes or goes, time passes, or idle connections are swept.
 struct Arrives {
   std::string interface;
   Bytes frame;
@@ -22,7 +22,12 @@ struct Turns {
   std::size_t member;
   Standing standing;
 };
-using Step = std::variant<Arrives, Turns>;
+struct Passes {
+  Time ticks;
+};
+struct Sweeps {};
+struct SweepsShort {};
+using Step = std::variant<Arrives, Turns, Passes, Sweeps, SweepsShort>;
 
 class Generator {
  public:
@@ -45,10 +50,13 @@ class Generator {
   bool is_proxied(const Listener& listener) const {
     return configuration().pools[listener.pool].proxied;
   }
+  bool is_limited(const Listener& listener) const;
+  Step passing_time();
   Arrives opening();
   void share_a_port(Packet& packet);
   Arrives syn_to_authenticate();
   Arrives after_answer();
+  Arrives of_slow_handshake();
   Arrives of_flow();
   Arrives error_about_flow();
   Arrives request();
@@ -71,6 +79,7 @@ class Generator {
   const Model& model_;
   bool many_clients_;
   std::uint32_t syns_;
+  bool sweep_is_due_ = false;
   std::optional<std::pair<std::string, Packet>> unfinished_;  // its first fragment was sent
 };
 

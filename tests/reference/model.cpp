@@ -266,7 +266,8 @@ std::optional<Way> way_to(const Configuration& c, const Address& address) {
   return way;
 }
 
-void Model::forget_everything() {
+void Model::start_again(Time now) {
+  now_ = now;
   flows_.clear();
   slots_.clear();
   cursors_.clear();
@@ -277,6 +278,8 @@ void Model::forget_everything() {
   asked_.clear();
   pending_.clear();
   authenticated_.clear();
+  late_answers_.clear();
+  persistence_.clear();
   // Room for one more, because the data plane's slow clock may tick once in a sequence.
   for (auto& [client, lags] : lags_)
     if (lags.size() > 1) lags.erase(lags.begin());
@@ -292,40 +295,34 @@ std::optional<Tuple> Model::tuple_of(const View& v) const {
   Tuple tuple{v.source, v.destination, v.source_port, v.destination_port, v.protocol};
   if (v.has_ports) return tuple;
   if (v.fragment != Fragment::later || !is_balanced(v.protocol)) return {};
+  constexpr Time longest = 30 * second;
   const auto first = fragments_.find({v.source, v.destination, v.id, v.protocol});
-  if (first == fragments_.end()) return {};
-  std::tie(tuple.source_port, tuple.destination_port) = first->second;
+  if (first == fragments_.end() || now_ - first->second.at > longest) return {};
+  tuple.source_port = first->second.source_port;
+  tuple.destination_port = first->second.destination_port;
   return tuple;
 }
 
 void Model::remember_fragment(const View& v) {
   if (v.fragment == Fragment::first)
-    fragments_[{v.source, v.destination, v.id, v.protocol}] = {v.source_port, v.destination_port};
+    fragments_[{v.source, v.destination, v.id, v.protocol}] = {v.source_port, v.destination_port,
+                                                               now_};
 }
 
 // Says whether a new connection may replace this one on the same ports, in the spirit of RFC 6191:
-// it is over for both ends, or was never established.
+// it is over for both ends, was never established, or is idle.
 bool Model::gives_way(const Flow& flow, const View& v) const {
   const bool may = v.opens || (v.protocol == udp && !flow.established);
   if (!may || v.fragment == Fragment::later) return false;
   const auto& member = configuration_.members[flow.member];
   return flow.both_ended() || (flow.refused && !flow.replied) || is_given_up(flow) ||
-         member.is_gone() || (!flow.established && !member.is_usable());
+         member.is_gone() || is_idle(flow) ||
+         (!member.is_usable() && (!flow.established || is_member_silent(flow)));
 }
 
-// Where the way is not resolved there is no next hop that a sweep would have to clear.
 bool Model::is_given_up(const Flow& flow) const {
-  const auto& member = configuration_.members[flow.member];
-  const auto way = way_to(configuration_, member.address);
-  return (flow.lost || (way && !way->resolved)) && !flow.is_over() && member.is_given_up();
-}
-
-// Says whether the member is reset at its next packet: it is alive, but has been drained for long
-// enough.
-bool Model::is_over_for_member(const Flow& flow) const {
-  const bool unresolved = flow.at_client.protocol == tcp && !flow.client_way.resolved;
-  return (flow.lost_by_member || unresolved) && !flow.is_over() &&
-         configuration_.members[flow.member].standing == Standing::drained_out;
+  return misses_hop(flow, false) && !flow.is_over() &&
+         configuration_.members[flow.member].is_given_up();
 }
 
 // Gives the flow up and tells its client, if possible and if that has not ended the connection
@@ -334,30 +331,6 @@ Fate Model::give_up(const Arrival& a, std::size_t flow) {
   auto fate = rejected(a.frame, a.view, "member_down");
   if (fate.reason == "rejected" || a.view.aborts) forget(flow);
   return fate;
-}
-
-void Model::turn(std::size_t member, Standing standing) {
-  configuration_.members.at(member).standing = standing;
-  sweep();
-}
-
-// Removes UDP sessions of members that are down, removed or drained for long enough. Other
-// connections of members that are given up take the slow path once more.
-void Model::sweep() {
-  for (std::size_t i = 0; i < flows_.size(); ++i) {
-    auto& flow = flows_[i];
-    const auto& member = configuration_.members[flow.member];
-    if (flow.forgotten || !member.is_gone()) continue;
-    // One that is over keeps its next hop, and may go on after all.
-    if (member.is_given_up() && !flow.is_over()) flow.lost = true;
-    if (member.standing == Standing::drained_out && flow.at_client.protocol == tcp &&
-        !flow.is_over()) {
-      flow.lost_by_member = true;
-      // What was learned from the client's frame is gone; the kernel's next hop is what is left.
-      if (const auto back = way_to(configuration_, flow.at_client.source)) flow.client_way = *back;
-    }
-    if (flow.at_client.protocol == udp) forget(i);
-  }
 }
 
 void Model::forget(std::size_t flow) {
@@ -410,7 +383,7 @@ void Model::track(Flow& flow, bool to_client, const View& v) {
 
 // Says whether the client shows the number that its member told it.
 bool Model::shows(const View& v, std::uint32_t told) const {
-  return told != 0 && v.shown == told && remembers_(told);
+  return told != 0 && v.shown == told && ask_.remembers(told);
 }
 
 // A member's packet is believed only if it comes from the member's side.
@@ -476,7 +449,13 @@ std::optional<Fate> Model::known_flow(const Arrival& a) {
   if (!direction) return {};
   if (!v.defect.empty()) return dropped(v.defect);
   auto& flow = flows_[direction->flow];
-  if (!direction->to_client && gives_way(flow, v)) {
+  const bool makes_way = !direction->to_client && gives_way(flow, v);
+  const bool late = !direction->to_client && !makes_way && is_late(flow, v);
+  if (late) {
+    passed_over_ = flow.member;
+    late_answers_[flow.at_member.turned()] = now_;
+  }
+  if (makes_way || late) {
     forget(direction->flow);
     return {};
   }
@@ -485,7 +464,7 @@ std::optional<Fate> Model::known_flow(const Arrival& a) {
     return dropped("partial_checksum");
   remember_fragment(v);
   if (!direction->to_client && is_given_up(flow)) return give_up(a, direction->flow);
-  if (direction->to_client && is_over_for_member(flow)) return rejected(a.frame, v, "no_flow");
+  if (is_over(flow, direction->to_client)) return rejected(a.frame, v, "no_flow");
   const auto t = translation(flow, direction->to_client);
   if (v.ttl <= 1)
     return time_exceeded(a.frame, v, direction->to_client ? t.to.source : v.destination);
@@ -494,6 +473,7 @@ std::optional<Fate> Model::known_flow(const Arrival& a) {
   if (const auto fate = shake(a, *direction, t, shaken)) return *fate;
   const Arrival now{shaken, a.interface, look_at(shaken)};
   if (t.way.resolved) (direction->to_client ? flow.lost_by_member : flow.lost) = false;
+  (direction->to_client ? flow.member_seen : flow.client_seen) = {now_};
   if (believes(a, flow, direction->to_client)) track(flow, direction->to_client, now.view);
   const bool confirmed_now = !was_established && flow.established && !flow.is_over();
   if (confirmed_now) source_confirms(flow);
@@ -737,23 +717,45 @@ std::vector<std::size_t> Model::usable_members(std::size_t pool) const {
   return usable;
 }
 
-// A member that is full is passed over.
+// A member that has not answered this client in time counts as full.
+bool Model::is_out(std::size_t member) const {
+  return member == passed_over_ || is_full(member);
+}
+
 std::optional<std::size_t> Model::choose(std::size_t pool, const Arrival& a) {
+  const auto lasts = configuration_.pools[pool].persistence;
+  if (!lasts) return choose_by_algorithm(pool, a);
+  const auto last = persistence_.find({pool, a.view.source});
+  const bool counts = last != persistence_.end() && now_ - last->second.second <= lasts &&
+                      configuration_.members[last->second.first].is_usable() &&
+                      !is_out(last->second.first);
+  const auto member = counts ? last->second.first : choose_by_algorithm(pool, a);
+  if (member) persistence_[{pool, a.view.source}] = {*member, now_};
+  return member;
+}
+
+// A member that is passed over gets the connection nevertheless if no other one takes it.
+std::optional<std::size_t> Model::choose_by_algorithm(std::size_t pool, const Arrival& a) {
+  if (const auto member = choose_by_ring(pool, a); member || !passed_over_) return member;
+  passed_over_.reset();
+  return choose_by_ring(pool, a);
+}
+
+// A member that is full is passed over.
+std::optional<std::size_t> Model::choose_by_ring(std::size_t pool, const Arrival& a) {
   const auto ring = usable_members(pool);
   if (ring.empty()) return {};
   if (configuration_.pools[pool].algorithm == Algorithm::least_connections)
     return by_connections(pool, ring);
   auto not_full = ring;
-  not_full.erase(std::remove_if(not_full.begin(), not_full.end(),
-                                [&](std::size_t member) { return is_full(member); }),
-                 not_full.end());
+  std::erase_if(not_full, [&](std::size_t member) { return is_out(member); });
   if (configuration_.pools[pool].hashes())
     return not_full.empty() ? std::nullopt
                             : std::optional(by_hash(pool, *tuple_of(a.view), ring, not_full));
   const auto first = cursors_[pool]++;
   for (std::size_t i = 0; i < ring.size(); ++i) {
     const auto member = ring[(first + i) % ring.size()];
-    if (!is_full(member)) return member;
+    if (!is_out(member)) return member;
   }
   return {};
 }
@@ -770,7 +772,7 @@ std::size_t Model::by_hash(std::size_t pool, const Tuple& client,
                                  by_port ? client.source_port : std::uint16_t{0}, ring, not_full},
                       not_full.front());
   if (!is_new) return known->second;
-  const auto chosen = choices_(client);
+  const auto chosen = ask_.choice(client);
   for (const auto member : not_full) {
     const auto& [address, port, standing, most] = configuration_.members[member];
     const Tuple reply{address, client.source, port, client.source_port, client.protocol};
@@ -791,7 +793,7 @@ std::optional<std::size_t> Model::by_connections(std::size_t pool,
   double least = 0;
   for (std::size_t i = 0; i < ring.size(); ++i) {
     const auto member = ring[(first + i) % ring.size()];
-    if (is_full(member)) continue;
+    if (is_out(member)) continue;
     const auto place = std::find(c.members.begin(), c.members.end(), member) - c.members.begin();
     const auto connections = count_flows([&](const Flow& flow) { return flow.member == member; });
     const double load = static_cast<double>(connections + 1) /
@@ -871,7 +873,8 @@ std::optional<Fate> Model::authenticate(const Arrival& a, const Listener& listen
   }
   const auto& lags = lags_[client];
   const auto shown = proof(client);
-  if (shown && std::count(lags.begin(), lags.end(), v.sequence - *shown) && remembers_(*shown)) {
+  if (shown && std::count(lags.begin(), lags.end(), v.sequence - *shown) &&
+      ask_.remembers(*shown)) {
     if (authenticated_[v.source] >= most_of_a_source) return dropped("source_half_open");
     ++authenticated_[v.source];
     return {};
@@ -885,7 +888,7 @@ std::optional<Fate> Model::authenticate(const Arrival& a, const Listener& listen
 Fate Model::answer_syn(const Arrival& a) {
   constexpr std::size_t least_rate = 1000;
   const auto& v = a.view;
-  const auto acknowledged = syn_answer_();
+  const auto acknowledged = ask_.syn_answer();
   if (v.fragment != Fragment::none || v.l4 != v.l3 + v.ip_header_bytes() ||
       (!acknowledged && answered_syns_ >= least_rate))
     return dropped("syn_answer_limit");
@@ -917,19 +920,23 @@ bool Model::is_crowded(const Flow& flow) const {
   return static_cast<std::size_t>(taken) + (two_slots ? 1 : 0) >= room_of(client).window;
 }
 
-// Evicts a flow that its client has not confirmed, or can't confirm, be it over or not; if there
-// are too many half-open flows, one of these, of a listener that has more than its share unless
-// there are far too many. Returns false if there is none.
+// Evicts a flow that is idle, that both ends have ended some ticks ago, or that its client has not
+// confirmed, or can't confirm, be it over or not. If there are too many half-open flows, evicts one
+// of these, of a listener that has more than its share unless there are far too many, or an idle
+// one. Returns false if there is none.
 bool Model::one_gave_way(const Address& client, bool half_open) {
   const auto limit = room_of(client).half_open;
   const bool shares_count = half_open && this->half_open(client) < limit + limit / 2;
   for (std::size_t i = 0; i < flows_.size(); ++i) {
     const auto& flow = flows_[i];
-    const bool stays = flow.established && (half_open || !is_unproven(flow));
-    if (flow.forgotten || stays || (half_open && flow.is_over()) ||
-        flow.at_client.source.size() != client.size() || choices_(flow.at_client))
+    const bool stays = half_open ? flow.established || flow.is_over()
+                                 : flow.established && !is_unproven(flow) && !is_long_over(flow);
+    if (flow.forgotten || flow.at_client.source.size() != client.size() ||
+        (stays && !is_idle(flow)) || ask_.choice(flow.at_client))
       continue;
-    if (shares_count && this->half_open(flow.service) <= share_of_listener(client)) continue;
+    if (shares_count && !is_idle(flow) &&
+        this->half_open(flow.service) <= share_of_listener(client))
+      continue;
     forget(i);
     ++made_way_;
     return true;
@@ -937,13 +944,17 @@ bool Model::one_gave_way(const Address& client, bool half_open) {
   return false;
 }
 
-// Evicts a flow that guards the port, but was reset before its client confirmed it. (No sequence is
-// long enough to use up the other ports.)
-void Model::unconfirmed_port_makes_way(const Flow& flow) {
+// Evicts a flow that guards the port, but is idle, was ended by both ends some ticks ago, or was
+// not confirmed: it was reset, or has been silent for some ticks. (No sequence is long enough to
+// use up the other ports.)
+void Model::port_makes_way(const Flow& flow) {
   const auto holder = find(flow.at_member.turned());
   if (may_change_ports(flow) || !holder) return;
   const auto& other = flows_[holder->flow];
-  if (other.established || !other.is_over() || choices_(other.at_client)) return;
+  const bool is_old = silence(other) >= ticks_of_late_packets;
+  const bool makes_way = is_idle(other) || (other.established ? other.both_ended() && is_old
+                                                              : other.is_over() || is_old);
+  if (!makes_way || ask_.choice(other.at_client)) return;
   forget(holder->flow);
   ++made_way_;
 }
@@ -959,7 +970,7 @@ std::optional<std::uint16_t> Model::source_port(const Flow& flow) const {
   const auto own = flow.at_client.source_port;
   if (!may_change_ports(flow)) return is_free(own) ? std::optional(own) : std::nullopt;
   if (own != 0 && is_free(own)) return own;
-  const auto chosen = choices_(flow.at_client);
+  const auto chosen = ask_.choice(flow.at_client);
   if (!chosen || (chosen->source_port < 1024) != (own < 1024) || chosen->source_port < 512 ||
       !is_free(chosen->source_port))
     return {};
@@ -971,7 +982,7 @@ std::optional<std::uint16_t> Model::source_port(const Flow& flow) const {
 Address Model::source_toward_member(const Listener& listener, const Flow& flow) const {
   const auto& sources = listener.sources;
   if (sources.empty()) return flow.at_client.destination;
-  const auto chosen = choices_(flow.at_client);
+  const auto chosen = ask_.choice(flow.at_client);
   const auto fits = [&](const Address& source) {
     auto tuple = flow.at_member;
     tuple.source = source;
@@ -1070,6 +1081,8 @@ Fate Model::open(const Arrival& a, const Service& service, bool adopted) {
   flow.adopted = adopted;
   flow.proxied = proxied;
   flow.replied = direct;
+  flow.client_seen = flow.member_seen = {now_};
+  if (v.opens) flow.opened = now_;
   if (back) flow.client_way = *back;
   if (!direct) {
     flow.at_member.destination = chosen.address;
@@ -1078,9 +1091,9 @@ Fate Model::open(const Arrival& a, const Service& service, bool adopted) {
   if (mode == Mode::fullnat) flow.at_member.source = source_toward_member(listener, flow);
   const bool crowded = is_crowded(flow);
   for (int slots = direct ? 1 : 2; crowded && slots > 0; --slots) one_gave_way(v.source, false);
-  const bool is_full = crowded && !choices_(flow.at_client);
+  const bool is_full = crowded && !ask_.choice(flow.at_client);
   if (!direct) {
-    unconfirmed_port_makes_way(flow);
+    port_makes_way(flow);
     const auto port = source_port(flow);
     if (!port) return failed(is_full && may_change_ports(flow) ? "flow_table_full" : "no_port");
     flow.at_member.source_port = *port;
@@ -1112,7 +1125,8 @@ Fate Model::for_vip(const Arrival& a, const Vip& vip) {
     return answer ? answered(*answer, "echo_answered") : dropped("unsupported_protocol");
   }
   if (!is_balanced(v.protocol)) return dropped("unsupported_protocol");
-  if (!service) return vip.rejects ? rejected(a.frame, v, "no_listener") : dropped("no_listener");
+  const bool tells = vip.rejects || is_late_answer(v);
+  if (!service) return tells ? rejected(a.frame, v, "no_listener") : dropped("no_listener");
   const auto& listener = configuration_.listeners.at(*service);
   const auto& pool = configuration_.pools[listener.pool];
   if (v.protocol == tcp && (v.opens || v.aborts) && authenticates(*service, listener)) {
@@ -1121,7 +1135,7 @@ Fate Model::for_vip(const Arrival& a, const Vip& vip) {
   const bool opens = v.protocol == udp || v.opens;
   const bool adopted =
       !opens && pool.hashes() && pool.mode != Mode::fullnat && !v.accepts && !v.ends && !v.aborts;
-  if (!opens && !adopted) return vip.rejects ? rejected(a.frame, v, "no_flow") : dropped("no_flow");
+  if (!opens && !adopted) return tells ? rejected(a.frame, v, "no_flow") : dropped("no_flow");
   if (v.ttl <= 1) return time_exceeded(a.frame, v, v.destination);
   if (const auto why = refusal(*service, listener, v.source); !why.empty()) return dropped(why);
   if (v.fragment != Fragment::later && is_unfinished(a.frame, v))
@@ -1148,6 +1162,7 @@ Fate Model::receive(const Bytes& frame, const std::string& interface) {
   if (frame.size() < 14) return passed(frame, "malformed_ethernet");
   const Arrival a{frame, interface, look_at(frame)};
   const auto& v = a.view;
+  passed_over_.reset();
   const Mac& mac = configuration_.interfaces.at(interface).mac;
   const bool to_us = std::equal(mac.begin(), mac.end(), frame.begin());
   if (!to_us && !(frame[0] & 1)) return passed(frame, "not_our_mac");

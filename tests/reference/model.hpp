@@ -1,16 +1,18 @@
 // Model: computes the fate of each packet in plain C++. It is written from the contract
-// (bpf/README.md), not from the data plane's code. It is for tests only: slow, without time, on one
-// CPU.
+// (bpf/README.md), not from the data plane's code. It is for tests only: slow, on one CPU.
+//
+// Its clock stands still until it is told that time passes. Sweeps are told, too: what is idle
+// stays until then.
 //
 // If the contract leaves a choice (a source port when the client's own is taken; the member of a
 // hash; which flow is evicted from a full table; by how much the answer to a SYN lags behind), the
 // model asks for the data plane's choice and accepts it if it is allowed.
 //
 // It can't decide three things. It doesn't know which flows share a window, so it doesn't say that
-// one had to be evicted, only that the one that is gone was allowed to be. It has no time, so
-// whether an answer to a SYN exceeds its network's rate is the data plane's choice once so many
-// were sent, and what was proven stays proven. And it doesn't know which of two clients' words in
-// proof_numbers have the same place: one of a million pairs has.
+// one had to be evicted, only that the one that is gone was allowed to be. The clock of SYN
+// authentication stands still for ever, so whether an answer to a SYN exceeds its network's rate is
+// the data plane's choice once so many were sent, and what was proven stays proven. And it doesn't
+// know which of two connections have the same place in proof_numbers or record_handshakes.
 #pragma once
 
 #include <cstdint>
@@ -24,6 +26,13 @@
 #include "reference/view.hpp"
 
 namespace sluice::test::reference {
+
+// Half seconds, which is what a marked slot tells. A packet's stamp tells its tick.
+using Time = std::uint64_t;
+constexpr Time second = 2;
+constexpr Time tick = 8 * second;
+// For so many ticks late packets of a connection that is over may come.
+constexpr Time ticks_of_late_packets = 2;
 
 // The way to a next hop.
 struct Way {
@@ -41,8 +50,18 @@ constexpr bool is_direct(Mode mode) {
 }
 
 // A member's standing: it takes connections; it is drained; it is down, and its clients are left
-// alone or reset; the time of its drain is over; it was removed.
-enum class Standing { usable, drained, down, given_up, drained_out, removed };
+// alone or reset; the time of its drain is over; it was removed, and has its time, or that is over,
+// or it was down then.
+enum class Standing {
+  usable,
+  drained,
+  down,
+  given_up,
+  drained_out,
+  removed,
+  removed_and_over,
+  removed_while_down
+};
 
 struct Member {
   Address address;
@@ -53,7 +72,11 @@ struct Member {
   // Says whether it is down, removed, or drained for long enough.
   bool is_gone() const { return standing > Standing::drained; }
   bool is_given_up() const {
-    return standing == Standing::given_up || standing == Standing::drained_out;
+    return is_gone() && standing != Standing::down && standing != Standing::removed;
+  }
+  // Says whether it is reset like its clients: it is alive, but its time is over.
+  bool is_told() const {
+    return standing == Standing::drained_out || standing == Standing::removed_and_over;
   }
 };
 enum class Algorithm { round_robin, least_connections, source_ip, source_ip_port };
@@ -64,6 +87,7 @@ struct Pool {
   Algorithm algorithm = Algorithm::round_robin;
   std::vector<std::size_t> weights{};  // least connections: of each member
   bool proxied = false;                // of protocol PROXYV2
+  Time persistence = 0;  // a client's connections go to one member until it was away for so long
   bool hashes() const {
     return algorithm == Algorithm::source_ip || algorithm == Algorithm::source_ip_port;
   }
@@ -77,14 +101,15 @@ struct Listener {
   std::uint16_t last_port =
       0;  // of a range that begins with the service's port; 0: that port alone
   Authentication authentication = Authentication::off;
-  bool resets = false;               // tells clients that there is no member
-  bool per_packet = false;           // schedules datagrams, without flows
-  std::optional<Address> allowed;    // the only client that may open connections
-  std::vector<Address> sources{};    // that members of fullnat pools see; none: the VIP
-  std::optional<std::size_t> limit;  // of connections that are confirmed and not over
-  // The number of connections that a source may open. The model has no time, so the number is never
-  // reset.
-  std::optional<std::size_t> source_limit;
+  bool resets = false;                      // tells clients that there is no member
+  bool per_packet = false;                  // schedules datagrams, without flows
+  std::optional<Address> allowed;           // the only client that may open connections
+  std::vector<Address> sources{};           // that members of fullnat pools see; none: the VIP
+  std::optional<std::size_t> limit;         // of connections that are confirmed and not over
+  std::optional<std::size_t> source_limit;  // of connections that a source opens in a second
+  unsigned idle_seconds = 0;                // 0: as usual
+  bool resets_idle = false;                 // TCP connections end with resets when they are idle
+  Time connect_time = 0;  // in which a member has to answer a SYN; 0: as long as the client tries
 };
 // The table's limits in each IP version.
 struct Room {
@@ -138,6 +163,13 @@ struct Tuple {
 // Says whether a packet of this end has ended the connection, and none has refuted that since.
 enum class End { no, fin, reset };
 
+// The time of an end's last packet, as far as it is known: its tick, or if its slot is marked, when
+// the short sweep has found its stamp.
+struct Seen {
+  Time at = 0;
+  bool marked = false;
+};
+
 struct Flow {
   Tuple at_client;  // the client's packets when they come
   Tuple at_member;  // and when they have left
@@ -152,8 +184,11 @@ struct Flow {
   bool refused = false;    // reset before it was established
   End client_end = End::no, member_end = End::no;
   bool forgotten = false;
-  bool lost = false;  // a sweep found its member given up, and no packet was forwarded since
-  bool lost_by_member = false;  // the same of one that is alive, and no packet of its was forwarded
+  // A sweep has taken away this end's next hop, because the connection is idle or its member given
+  // up, and no packet of this end was forwarded since.
+  bool lost = false, lost_by_member = false;
+  Seen client_seen{}, member_seen{};
+  std::optional<Time> opened{};  // when its SYN or INIT came, if it began with one
   bool both_ended() const { return client_end != End::no && member_end != End::no; }
   bool is_over() const {
     return forgotten || refused || both_ended() || client_end == End::reset ||
@@ -169,21 +204,28 @@ struct Fate {
   Bytes frame;  // as it leaves; meaningless if it is dropped
 };
 
-// The data plane's choice for the flow of this client's tuple; nullopt: it has no such flow.
+// The data plane's choice for a flow.
 struct Choice {
   std::uint16_t source_port = 0;  // toward the member
   Address destination;            // the member's, if packets are addressed to it
   Address source;                 // toward the member
 };
-using Choices = std::function<std::optional<Choice>(const Tuple& at_client)>;
 
-// The number that the data plane's answer to the present packet, a SYN, acknowledges; nullopt: that
-// has not been answered.
-using SynAnswer = std::function<std::optional<std::uint32_t>()>;
-
-// Says whether the data plane still has this number, which a client is to show. Clients share its
-// places for them, so another client may have taken one (bpf/proof.h).
-using Remembers = std::function<bool(std::uint32_t number)>;
+// What the model has to ask the data plane.
+struct Questions {
+  // The choice for the flow of this client's tuple; nullopt: it has no such flow.
+  std::function<std::optional<Choice>(const Tuple& at_client)> choice;
+  // The number that the answer to the present packet, a SYN, acknowledges; nullopt: that has not
+  // been answered.
+  std::function<std::optional<std::uint32_t>()> syn_answer;
+  // Says whether this number is still known, which a client is to show. Clients share the places
+  // for them, so another client may have taken one (bpf/proof.h).
+  std::function<bool(std::uint32_t number)> remembers;
+  // Says whether it was still known before the present packet when this flow's SYN came, or that an
+  // answer with this tuple is late. They share places, too (bpf/connect_time.h).
+  std::function<bool(const Flow&)> knows_begin;
+  std::function<bool(const Tuple& of_member)> expects_late;
+};
 
 // A connection of a PROXYV2 pool whose member has not acknowledged the header.
 struct Pending {
@@ -202,17 +244,18 @@ struct Asked {
 
 class Model {
  public:
-  Model(Configuration configuration, Choices choices, SynAnswer syn_answer, Remembers remembers)
-      : configuration_(std::move(configuration)),
-        choices_(std::move(choices)),
-        syn_answer_(std::move(syn_answer)),
-        remembers_(std::move(remembers)) {}
+  Model(Configuration configuration, Questions questions)
+      : configuration_(std::move(configuration)), ask_(std::move(questions)) {}
 
   Fate receive(const Bytes& frame, const std::string& interface);
   // Sets the member's standing, and sweeps.
   void turn(std::size_t member, Standing standing);
   void set_up(const Address& vip, bool up) { configuration_.vips.at(vip).up = up; }
-  void forget_everything();
+  // Forgets all that packets have left, at this time.
+  void start_again(Time now);
+  void pass(Time ticks);
+  void sweep();
+  void sweep_short();
 
   const Configuration& configuration() const { return configuration_; }
   const std::vector<Flow>& flows() const { return flows_; }
@@ -221,12 +264,22 @@ class Model {
   std::optional<std::uint32_t> proof(const Tuple& client) const;
   std::optional<Pending> pending(const Tuple& client) const;
   std::size_t flows_that_made_way() const { return made_way_; }  // ever
+  // The members' answers that are late, and when the clients went elsewhere.
+  const std::map<Tuple, Time>& late_answers() const { return late_answers_; }
+  bool is_present(const Flow& flow) const { return !flow.forgotten; }
+  // Ticks without a packet until a sweep removes the flow, or ends it.
+  Time ticks_left(const Flow& flow) const;
+  bool waits_for_member(const Flow& flow) const;
 
  private:
   struct Arrival {
     const Bytes& frame;
     const std::string& interface;
     View view;
+  };
+  struct FirstFragment {
+    std::uint16_t source_port, destination_port;
+    Time at;
   };
   struct Direction {
     std::size_t flow;
@@ -264,8 +317,23 @@ class Model {
   void remember_fragment(const View& view);
   bool gives_way(const Flow& flow, const View& view) const;
   bool is_given_up(const Flow& flow) const;
-  bool is_over_for_member(const Flow& flow) const;
-  void sweep();
+  unsigned idle_seconds(const Flow& flow) const;
+  bool ends_with_resets(const Flow& flow) const;
+  Time ticks_since(const Seen& seen) const;
+  Time silence(const Flow& flow) const;
+  bool is_idle(const Flow& flow) const;
+  bool is_member_silent(const Flow& flow) const;
+  bool is_stranded(const Flow& flow) const;
+  bool misses_hop(const Flow& flow, bool to_client) const;
+  bool is_over(const Flow& flow, bool to_client) const;
+  bool is_late(const Flow& flow, const View& view) const;
+  Time noted_begin(const Flow& flow) const;
+  bool is_late_answer(const View& view) const;
+  void lose(Flow& flow, bool to_client);
+  void sweep(std::size_t flow);
+  void sweep_short(std::size_t flow);
+  Time short_silence(const Seen& seen) const;
+  void mark(Seen& seen, bool is_short) const;
   Fate give_up(const Arrival& a, std::size_t flow);
   void forget(std::size_t flow);
   std::optional<Way> way_to_client(const Arrival& a) const;
@@ -274,6 +342,9 @@ class Model {
   bool believes(const Arrival& a, const Flow& flow, bool to_client) const;
   Translation translation(const Flow& flow, bool to_client) const;
   std::optional<std::size_t> choose(std::size_t pool, const Arrival& a);
+  std::optional<std::size_t> choose_by_algorithm(std::size_t pool, const Arrival& a);
+  std::optional<std::size_t> choose_by_ring(std::size_t pool, const Arrival& a);
+  bool is_out(std::size_t member) const;
   bool is_full(std::size_t member) const;
   std::vector<std::size_t> usable_members(std::size_t pool) const;
   std::size_t by_hash(std::size_t pool, const Tuple& client, const std::vector<std::size_t>& ring,
@@ -294,8 +365,9 @@ class Model {
   Fate answer_syn(const Arrival& a);
   void source_confirms(const Flow& flow);
   bool is_above_limit(const Flow& flow) const;
-  void unconfirmed_port_makes_way(const Flow& flow);
+  void port_makes_way(const Flow& flow);
   bool is_crowded(const Flow& flow) const;
+  bool is_long_over(const Flow& flow) const;
   bool one_gave_way(const Address& client, bool half_open);
   std::optional<std::uint16_t> source_port(const Flow& flow) const;
   Address source_toward_member(const Listener& listener, const Flow& flow) const;
@@ -307,10 +379,10 @@ class Model {
   }
 
   Configuration configuration_;
-  Choices choices_;
-  SynAnswer syn_answer_;
-  Remembers remembers_;
+  Questions ask_;
+  Time now_ = 0;
   std::vector<Flow> flows_;
+  std::optional<std::size_t> passed_over_;  // it was too late for the present packet's client
   std::size_t made_way_ = 0;
   std::map<Tuple, Direction> slots_;  // every tuple that belongs to a flow
   std::map<std::size_t, std::uint64_t> cursors_;
@@ -323,15 +395,16 @@ class Model {
   std::map<Tuple, std::vector<std::uint32_t>> lags_;
   std::map<Address, std::size_t> authenticated_;  // connections that are not confirmed
   std::size_t answered_syns_ = 0;                 // ever
+  std::map<Tuple, Time> late_answers_;
+  // The member of a client's last connection, and when that began; by pool.
+  std::map<std::pair<std::size_t, Address>, std::pair<std::size_t, Time>> persistence_;
   // The choices of hashes by pool, client, client's port (0 if it doesn't matter), usable members,
   // and those of them that are not full.
   std::map<std::tuple<std::size_t, Address, std::uint16_t, std::vector<std::size_t>,
                       std::vector<std::size_t>>,
            std::size_t>
       hashed_;
-  std::map<std::tuple<Address, Address, std::uint32_t, std::uint8_t>,
-           std::pair<std::uint16_t, std::uint16_t>>
-      fragments_;
+  std::map<std::tuple<Address, Address, std::uint32_t, std::uint8_t>, FirstFragment> fragments_;
 };
 
 }  // namespace sluice::test::reference
