@@ -127,7 +127,8 @@ class Fleet(HostsTest):
         self.spawn(f"sluiced-{host}", host, program("sluiced"), "--node", host, "--state-dir", at / f"state-{host}", "--socket",
                    at / f"{host}.sock", "--pin-dir", self.pins(host), "--interface", "eth0", "--cluster", MEMBERS,
                    "--cluster-ca", at / "ca.pem", "--cluster-certificate", at / "sluice.pem", "--cluster-key", at / "sluice.key",
-                   "--cluster-credentials", at / "credentials", "--subnet", f"net,cidr=10.0.0.0/24,range=10.0.0.16-10.0.0.99,id={SUBNET}")
+                   "--cluster-credentials", at / "credentials", "--subnet", f"net,cidr=10.0.0.0/24,range=10.0.0.16-10.0.0.99,id={SUBNET}",
+                   "--peer-listen", f"10.0.0.{NODES[host]}")
         wait_for(lambda: self.answers(host), 10, f"sluiced answers on {host}")
 
     def answers(self, host):
@@ -180,6 +181,30 @@ class Fleet(HostsTest):
                 return next(iter(body.values())).get("provisioning_status") == "ACTIVE"
             wait_for(active, 20, f"{path} is ACTIVE at {host}")
 
+    def wait_for_peer_key(self, number):
+        """All nodes have the key of this number alone, and understand each other."""
+        for host in NODES:
+            wait_for(lambda host=host: self.state(host)["peer_key"] == str(number), 30, f"{host} has key {number} of the peers")
+            copy = self.directory / f"state-{host}" / "peer-keys"
+            self.assertEqual(0o600, copy.stat().st_mode & 0o777)
+            held = json.loads(copy.read_text())
+            self.assertEqual((number, ""), (held["number"], held["older"]))
+            wait_for(lambda host=host: self.peer_states(host) == ["FOLLOWING"] * 2, 30, f"{host} follows its peers")
+        return held["newer"]
+
+    def peer_states(self, host):
+        return [peer["state"] for peer in self.ask(host, "GET", "/v1/peers")[1]["peers"]]
+
+    def exchange_peer_key(self):
+        """The first node has made a key; it is exchanged while all speak, and without etcd the copy is good."""
+        first = self.wait_for_peer_key(1)
+        self.ctl("lb2", "cluster", "rotate-peer-key")
+        second = self.wait_for_peer_key(2)
+        self.assertNotEqual(first, second)
+        for host in NODES:
+            refused = [peer["refused_datagrams"]["key"] for peer in self.ask(host, "GET", "/v1/peers")[1]["peers"]]
+            self.assertEqual([0, 0], refused, host)
+
     def test_three_nodes_are_one_load_balancer(self):
         self.make_certificates()
         for host in NODES:
@@ -194,6 +219,8 @@ class Fleet(HostsTest):
 
         wait_for(lambda: "\nsluice_fleet_nodes 3\n" in self.metrics("lb2"), 20, "Prometheus is told of three nodes")
         self.assertEqual(shipped.of_fleets(shipped.documented()), shipped.of_fleets(shipped.found_in(self.metrics("lb2"))))
+
+        self.exchange_peer_key()
 
         # What is created at one node is at all, and its VIP answered for by each node's data plane.
         balancer = self.create("lb1", "loadbalancer", name="web", vip_subnet_id=SUBNET)

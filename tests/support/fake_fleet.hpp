@@ -37,6 +37,8 @@ class FakeFleet : public control::Fleet {
     done(counts);
   }
   void restore(std::function<void(Result<void>)> done) override { done(restored); }
+  Result<void> rotated;  // the outcome of rotate_peer_key()
+  void rotate_peer_key(std::function<void(Result<void>)> done) override { done(rotated); }
   void remove_node(const std::string& name, std::function<void(Result<void>)> done) override {
     removed_nodes.push_back(name);
     done(removed);

@@ -339,7 +339,7 @@ void join(std::optional<fleet::EtcdClient>& etcd, std::optional<fleet::Membershi
           .node = options.node,
           .instance = machine_id(),
           .version = std::string(version),
-          .peer = options.peers.is_wanted() ? options.peers.listen.to_string() : std::string(),
+          .peer = options.peers.are_wanted ? options.peers.listen.to_string() : std::string(),
           .accept_older_state = options.accept_older_state,
           .spread = options.spread_probes,
           .standby_group = options.standby_group,
@@ -460,7 +460,8 @@ Result<void> run(const Options& options) {
   recording->follow(**data_plane);
   recording->start(*controller);
   peering->follow(**data_plane);
-  peering->start(*controller, membership ? &*membership : nullptr);
+  if (auto begun = peering->start(*controller, membership ? &*membership : nullptr); !begun)
+    return begun;
   std::optional<control::VipRoutes> vip_routes;
   const auto lacks = [&] {
     const auto of_fleet = membership ? membership->lacks() : std::string();

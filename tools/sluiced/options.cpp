@@ -105,10 +105,11 @@ po::options_description settings() {
        "tell this node of connections, so that they survive this one, and hear of its own; beside "
        "those of --cluster; may be given many times")  //
       ("peer-listen", po::value<Text>()->default_value("", "[::]:9877")->value_name("ADDR[:PORT]"),
-       "hear of connections at this address, over UDP; nodes of --cluster are told it")  //
+       "hear of connections at this address, over UDP; nodes of --cluster are told it, and have a "
+       "key in common")  //
       ("peer-key-file", po::value<Text>()->default_value("", "none")->value_name("FILE"),
        "the secret that peers share (64 hex digits; mode 0600): they take connections of nobody "
-       "else. Two of them, on a line each, while it is exchanged")  //
+       "else. Two of them, on a line each, while it is exchanged. Default: that of --cluster")  //
       ("vrrp-fifo", po::value<Text>()->default_value("", "none")->value_name("PATH"),
        "answer ARP, neighbour solicitations and pings for VIPs only while keepalived says by this "
        "FIFO (vrrp_notify_fifo) that this node is the master")  //
@@ -342,10 +343,11 @@ std::string read_peers(const po::variables_map& values, const Options& options, 
   read.key_file = values["peer-key-file"].as<Text>();
   const auto& listen = values["peer-listen"].as<Text>();
   const auto texts = values.count("peer") ? values["peer"].as<Texts>() : Texts();
-  if (!read.is_wanted()) {
-    const bool is_needed = !texts.empty() || !listen.empty();
-    return is_needed ? "--peer and --peer-listen need --peer-key-file" : "";
-  }
+  const bool is_alone = options.cluster.members.empty();
+  read.are_wanted = !read.key_file.empty() || !texts.empty() || !listen.empty();
+  if (!read.are_wanted) return {};
+  if (read.key_file.empty() && is_alone)
+    return "--peer and --peer-listen need --peer-key-file or --cluster";
   const auto parsed = parse_peer(listen.empty() ? "::" : listen);
   if (!parsed) return "--peer-listen: " + parsed.error().text();
   read.listen = *parsed;
@@ -357,11 +359,10 @@ std::string read_peers(const po::variables_map& values, const Options& options, 
     if (peer->address.is_unspecified()) return fmt::format("--peer '{}' is nobody's address", text);
     read.addresses.push_back(*peer);
   }
-  if (options.cluster.members.empty())
-    return texts.empty() ? "--peer-key-file needs --peer or --cluster" : "";
+  if (is_alone) return texts.empty() ? "--peer-key-file needs --peer or --cluster" : "";
   if (read.listen.address.is_unspecified())
-    return "with --cluster, --peer-key-file needs --peer-listen with an address that other nodes "
-           "reach";
+    return "with --cluster, --peer and --peer-key-file need --peer-listen with an address that "
+           "other nodes reach";
   return {};
 }
 

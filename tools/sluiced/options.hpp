@@ -38,11 +38,10 @@ struct RecordOptions {
 
 // The nodes that tell each other of their connections.
 struct PeerOptions {
-  std::filesystem::path key_file;     // empty: nobody is told anything
+  bool are_wanted = false;            // otherwise nobody is told anything
+  std::filesystem::path key_file;     // empty: the key is the fleet's
   std::vector<TcpAddress> addresses;  // beside those of the fleet
   TcpAddress listen;                  // over UDP, as all of these
-
-  bool is_wanted() const { return !key_file.empty(); }
 };
 
 // Checks of EXTERNAL monitors.

@@ -1,11 +1,13 @@
 #include "peering.hpp"
 
+#include <fmt/ranges.h>
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <boost/asio/post.hpp>
 #include <set>
 
+#include "base/secret_file.hpp"
 #include "dataplane/replicas.hpp"
 
 namespace sluice::daemon {
@@ -33,7 +35,7 @@ std::vector<TcpAddress> addresses_in(const fleet::Roster& roster, const std::str
 Result<Peering> Peering::open(boost::asio::io_context& loop, const Options& options) {
   Peering peering;
   const auto& wanted = options.peers;
-  if (!wanted.is_wanted()) return peering;
+  if (!wanted.are_wanted) return peering;
   auto channel = peers::Channel::open(
       {.listen = wanted.listen, .key_file = wanted.key_file, .name = options.node},
       [&loop](std::string line) {
@@ -42,6 +44,7 @@ Result<Peering> Peering::open(boost::asio::io_context& loop, const Options& opti
   if (!channel) return tl::unexpected(std::move(channel.error()));
   peering.channel_ = std::move(*channel);
   peering.peers_ = wanted.addresses;
+  if (wanted.key_file.empty()) peering.key_copy_ = options.state_directory / "peer-keys";
   return peering;
 }
 
@@ -59,8 +62,32 @@ void Peering::follow(const dataplane::BpfDataPlane& data_plane) {
     spdlog::error("tell nobody of connections: {}", off.error().text());
 }
 
-void Peering::start(control::Controller& controller, fleet::Membership* membership) {
-  if (!channel_) return;
+// Takes the keys from etcd, by way of a copy on this node's disk: its peers have to be understood
+// without etcd, too.
+Result<void> Peering::use_keys_of(fleet::Membership& membership) {
+  auto copy = read_secret_file(key_copy_);
+  if (!copy) return tl::unexpected(std::move(copy.error()));
+  const auto use = [channel = channel_.get()](const std::vector<std::string>& secrets) {
+    auto keys = peers::Keys::parse(fmt::format("{}", fmt::join(secrets, "\n")));
+    if (!keys) return spdlog::error("the peers' key in etcd: {}", keys.error().text());
+    channel->use_keys(std::move(*keys));
+  };
+  membership.use_peer_keys(std::move(*copy), {.make_secret = peers::new_key_text,
+                                              .use = use,
+                                              .keep =
+                                                  [file = key_copy_](const std::string& text) {
+                                                    return write_secret_file(file, text);
+                                                  },
+                                              .changed = {},
+                                              .event = {}});
+  return {};
+}
+
+Result<void> Peering::start(control::Controller& controller, fleet::Membership* membership) {
+  if (!channel_) return {};
+  if (membership && !key_copy_.empty()) {
+    if (auto used = use_keys_of(*membership); !used) return used;
+  }
   channel_->know(controller.model());
   controller.on_change([this, &controller] { channel_->know(controller.model()); });
   present_ = peers_;
@@ -73,6 +100,7 @@ void Peering::start(control::Controller& controller, fleet::Membership* membersh
     });
   }
   channel_->start();
+  return {};
 }
 
 std::string Peering::lacks() const {

@@ -14,15 +14,15 @@ namespace sluice::daemon {
 
 class Peering {
  public:
-  // Reads the keys and opens the socket.
+  // Reads the keys, if they are in a file, and opens the socket.
   static Result<Peering> open(boost::asio::io_context& loop, const Options& options);
 
   // Exchanges the connections of this data plane from now on, or has it tell nothing. A data plane
   // that knows no replicas is told in the log.
   void follow(const dataplane::BpfDataPlane& data_plane);
-  // Starts the thread. `membership`: knows the peers of a fleet; null: they are those of the
-  // options. Both must outlive this.
-  void start(control::Controller& controller, fleet::Membership* membership);
+  // Starts the thread. `membership`: knows the peers of a fleet, and its key; null: they are those
+  // of the options. Both must outlive this. To be called before membership->start().
+  Result<void> start(control::Controller& controller, fleet::Membership* membership);
   // Another node may get this one's packets, or this one another's.
   void routes_changed() {
     if (channel_) channel_->routes_changed();
@@ -37,9 +37,11 @@ class Peering {
 
  private:
   Peering() = default;
+  Result<void> use_keys_of(fleet::Membership& membership);
 
   std::vector<TcpAddress> peers_;    // of the options
   std::vector<TcpAddress> present_;  // and of the fleet
+  std::filesystem::path key_copy_;   // of the fleet's key; empty: it is in a file of the options
   std::unique_ptr<peers::Channel> channel_;
 };
 

@@ -72,6 +72,9 @@ struct FleetState {
   std::string probe = "every";         // or "spread": which members this node probes
   std::vector<NodeState> nodes;        // by name
   std::vector<std::string> gone = {};  // nodes that have been here and do not renew their entries
+  // The number of the peers' key, and what its exchange waits for: "3", "2, until lb2 has 3";
+  // empty: it isn't etcd's.
+  std::string peer_key = {};
 };
 
 class Fleet {
@@ -96,6 +99,9 @@ class Fleet {
   virtual void restore(std::function<void(Result<void>)> done) = 0;
   // Forgets a node that is gone; ErrorKind::conflict if it lives.
   virtual void remove_node(const std::string& name, std::function<void(Result<void>)> done) = 0;
+  // Begins to exchange the key by which nodes seal what they tell each other of connections.
+  // ErrorKind::conflict: the last exchange is not over, or the key is in a file.
+  virtual void rotate_peer_key(std::function<void(Result<void>)> done) = 0;
 };
 
 }  // namespace sluice::control

@@ -17,6 +17,8 @@
 //                                stays when the node dies, until the node is removed
 //   PREFIXv1/active/GROUP        the node that answers for the VIPs of a link (standby_group.hpp),
 //                                under a lease of its own
+//   PREFIXv1/peer_keys           the secret of what nodes tell each other of connections, and the
+//                                earlier one while it is exchanged (peer_keys.hpp)
 #pragma once
 
 #include <string>
@@ -41,7 +43,8 @@ struct Keys {
     return key.starts_with(nodes()) || key.starts_with(known_nodes()) ||
            key.starts_with(health()) || key.starts_with(features()) ||
            key.starts_with(questions()) || key.starts_with(active()) ||
-           key.starts_with(snat_addresses()) || key.starts_with(all() + "answers/");
+           key.starts_with(snat_addresses()) || key == peer_keys() ||
+           key.starts_with(all() + "answers/");
   }
   std::string health() const { return all() + "health/"; }
   std::string features() const { return all() + "features/"; }
@@ -57,6 +60,7 @@ struct Keys {
   }
   std::string active() const { return all() + "active/"; }
   std::string active_of(const std::string& group) const { return active() + group; }
+  std::string peer_keys() const { return all() + "peer_keys"; }
   std::string rehearsal(std::size_t number) const {
     return all() + "rehearsal/" + std::to_string(number);
   }

@@ -105,6 +105,7 @@ void Membership::start(control::Controller& controller,
        .event = event_});
   presence_.tell(settings_.keys.features() + settings_.node, known_features());
   if (group_) start_group();
+  if (peer_keys_) peer_keys_->start();
   show();
   tell_health_soon();
 }
@@ -129,6 +130,7 @@ void Membership::nodes_read(std::int64_t revision, const std::vector<KeyValue>& 
   views_.reset(revision, all);
   features_.reset(revision, all);
   inquiry_.reset(all);
+  if (peer_keys_) peer_keys_->reset(revision, all);
   answer_those_that_may();
   nodes_may_be_others();
 }
@@ -139,6 +141,7 @@ void Membership::nodes_changed(const std::vector<Change>& changes) {
   features_.follow(changes);
   inquiry_.follow(changes);
   if (group_) group_->follow(changes);
+  if (peer_keys_) peer_keys_->follow(changes);
   answer_those_that_may();
   nodes_may_be_others();
   const auto is_of_health = [this](const Change& change) {
@@ -169,6 +172,31 @@ void Membership::nodes_may_be_others() {
     take_over_health_soon();
   }
   for (const auto& changed : when_nodes_change_) changed();
+  look_at_peer_keys();
+}
+
+void Membership::use_peer_keys(std::string copy, PeerKeys::Callbacks callbacks) {
+  callbacks.changed = [this] {
+    show();
+    look_at_peer_keys();
+  };
+  callbacks.event = event_;
+  peer_keys_.emplace(etcd_, PeerKeys::Settings{settings_.keys, settings_.node, std::move(copy)},
+                     std::move(callbacks));
+}
+
+void Membership::look_at_peer_keys() {
+  if (peer_keys_ && writer_.standing() == Standing::following) peer_keys_->proceed(roster_);
+}
+
+void Membership::rotate_peer_key(std::function<void(Result<void>)> done) {
+  if (!peer_keys_) {
+    return done(fail(ErrorKind::conflict, "This node has no peers' key from etcd.",
+                     "it takes one with --peer-listen and without --peer-key-file"));
+  }
+  if (writer_.standing() != Standing::following)
+    return done(tl::unexpected(unavailable("nothing was changed: " + writer_.reason())));
+  peer_keys_->exchange(roster_, std::move(done));
 }
 
 // While etcd can't be reached, nobody knows how the others are.
@@ -259,7 +287,9 @@ void Membership::show() {
                   .announcing = announcing(),
                   .peer = settings_.peer,
                   .spreads = settings_.spread,
-                  .succeeds = true};
+                  .succeeds = true,
+                  .peer_key = peer_keys_ ? peer_keys_->has() : 0,
+                  .peer_key_used = peer_keys_ ? peer_keys_->seals_with() : 0};
   // Before it has read etcd's state, it has applied another one.
   if (writer_.standing() != Standing::following) entry.applied = 0;
   add_errors(entry, model.load_balancers);
@@ -463,6 +493,7 @@ control::FleetState Membership::state() const {
                             .nodes = {},
                             .gone = roster_.gone()};
   if (const auto& head = writer_.mirror().head()) state.generation = head->generation;
+  if (peer_keys_) state.peer_key = peer_keys_->state(roster_);
   for (const auto& [name, node] : roster_.nodes()) {
     state.nodes.push_back({.name = name,
                            .version = node.version,

@@ -16,6 +16,7 @@
 #include "fleet/features.hpp"
 #include "fleet/health_views.hpp"
 #include "fleet/inquiry.hpp"
+#include "fleet/peer_keys.hpp"
 #include "fleet/presence.hpp"
 #include "fleet/roster.hpp"
 #include "fleet/snat_claims.hpp"
@@ -51,6 +52,9 @@ class Membership final : public control::Fleet {
   void show();
   // What is called in the standby group; before start(), and only if this node is in one.
   void on_standby(StandbyGroup::Callbacks callbacks) { standby_ = std::move(callbacks); }
+  // The nodes seal what they tell each other of connections with keys from etcd, of which this is
+  // the node's copy. Before start(). `changed` and `event` are the membership's own.
+  void use_peer_keys(std::string copy, PeerKeys::Callbacks callbacks);
   // Whether this node answers for the VIPs of its link.
   bool is_active() const { return !group_ || group_->is_active(); }
 
@@ -84,6 +88,7 @@ class Membership final : public control::Fleet {
     writer_.restore(std::move(done));
   }
   void remove_node(const std::string& name, std::function<void(Result<void>)> done) override;
+  void rotate_peer_key(std::function<void(Result<void>)> done) override;
 
  private:
   // An answer that waits for other nodes.
@@ -109,6 +114,7 @@ class Membership final : public control::Fleet {
   void take_over_health_soon();
   void take_over_health();
   void nodes_may_be_others();
+  void look_at_peer_keys();
 
   Etcd& etcd_;
   Settings settings_;
@@ -121,6 +127,7 @@ class Membership final : public control::Fleet {
   Inquiry inquiry_;
   SnatClaims snat_claims_;
   std::optional<StandbyGroup> group_;
+  std::optional<PeerKeys> peer_keys_;  // none: this node has them from a file, or no peers
   StandbyGroup::Callbacks standby_;
   bool health_is_due_ = false;                                // it will be told soon
   bool taking_over_ = false;                                  // others' health, soon

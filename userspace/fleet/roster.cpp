@@ -25,7 +25,9 @@ std::string NodeEntry::text() const {
                                       {"announced_ipv6_vips", announcing.ipv6},
                                       {"peer", peer},
                                       {"probe", spreads ? "spread" : "every"},
-                                      {"succeeds", succeeds}});
+                                      {"succeeds", succeeds},
+                                      {"peer_key", peer_key},
+                                      {"peer_key_used", peer_key_used}});
 }
 
 std::optional<NodeEntry> NodeEntry::parse(const std::string& text) {
@@ -55,7 +57,9 @@ std::optional<NodeEntry> NodeEntry::parse(const std::string& text) {
                    number_at("announced_ipv4_vips"), number_at("announced_ipv6_vips")},
                   text_at("peer"),
                   text_at("probe") == "spread",
-                  truth_at("succeeds")};
+                  truth_at("succeeds"),
+                  number_at("peer_key"),
+                  number_at("peer_key_used")};
   if (const auto* errors = object.if_contains("errors"); errors && errors->is_object()) {
     for (const auto& [id, why] : errors->get_object()) {
       const auto uuid = parse_uuid(id);

@@ -29,6 +29,8 @@ struct NodeEntry {
   bool spreads = false;   // it leaves members to other nodes that do so, too (spread.hpp)
   // It takes the place of nodes that are gone (succession.hpp). Older versions don't.
   bool succeeds = false;
+  // The newest of the peers' keys that it has, and the one that it seals with (peer_keys.hpp).
+  std::uint64_t peer_key = 0, peer_key_used = 0;
 
   std::string text() const;
   static std::optional<NodeEntry> parse(const std::string& text);

@@ -81,23 +81,25 @@ bool Channel::FileTime::operator==(const FileTime& other) const {
 }
 
 Result<std::unique_ptr<Channel>> Channel::open(Settings settings, Log log) {
-  auto keys = Keys::read(settings.key_file);
-  if (!keys) return tl::unexpected(std::move(keys.error()));
+  std::optional<Keys> keys;
+  if (!settings.key_file.empty()) {
+    auto read = Keys::read(settings.key_file);
+    if (!read) return tl::unexpected(std::move(read.error()));
+    keys = std::move(*read);
+  }
   auto socket = open_socket(settings.listen);
   if (!socket) return tl::unexpected(std::move(socket.error()));
   return std::unique_ptr<Channel>(
-      new Channel(std::move(settings), std::move(log), std::move(*socket), std::move(*keys)));
+      new Channel(std::move(settings), std::move(log), std::move(*socket), std::move(keys)));
 }
 
-Channel::Channel(Settings settings, Log log, UniqueFd socket, Keys keys)
+Channel::Channel(Settings settings, Log log, UniqueFd socket, std::optional<Keys> keys)
     : settings_(std::move(settings)),
       log_(std::move(log)),
       socket_(std::move(socket)),
-      keys_(std::move(keys)),
-      keys_time_(key_file_time()),
-      exchange_(keys_, {.name = settings_.name, .kept = Outgoing::most_kept, .seed = random_seed()},
-                {.send = [this](const Address& to, const Bytes& bytes) { return send(to, bytes); },
-                 .log = log_}) {}
+      keys_time_(key_file_time()) {
+  if (keys) exchange_keys(std::move(*keys));
+}
 
 Channel::~Channel() {
   ending_ = true;
@@ -124,6 +126,11 @@ void Channel::know(const model::Model& model) {
   next_.model = model;
 }
 
+void Channel::use_keys(Keys keys) {
+  const std::lock_guard lock(mutex_);
+  next_.keys = std::move(keys);
+}
+
 control::PeersState Channel::state() const {
   const std::lock_guard lock(mutex_);
   return state_;
@@ -134,26 +141,32 @@ void Channel::run() {
   auto next_state = next_tick, next_keys = next_tick + between_looks_at_keys;
   while (!ending_) {
     auto now = std::chrono::steady_clock::now();
-    const auto left = std::max(next_tick - now, Time::duration::zero());
-    const timespec patience{0, std::chrono::nanoseconds(left).count()};
-    pollfd readable{.fd = socket_.get(), .events = POLLIN, .revents = 0};
-    const bool has_come = ::ppoll(&readable, 1, &patience, nullptr) > 0;
+    if (wait_for_datagrams(next_tick - now)) receive(std::chrono::steady_clock::now());
     now = std::chrono::steady_clock::now();
-    if (has_come) receive(now);
     if (now < next_tick) continue;
     next_tick = now + Exchange::between_ticks;
     take_over(now);
-    exchange_.tick(now);
     if (now >= next_keys) {
       next_keys = now + between_looks_at_keys;
-      look_at_keys();
+      look_at_key_file();
     }
+    if (!exchange_) continue;
+    exchange_->tick(now);
     if (now < next_state) continue;
     next_state = now + between_states;
-    auto state = exchange_.state();
+    auto state = exchange_->state();
     const std::lock_guard lock(mutex_);
     state_ = std::move(state);
   }
+}
+
+// Says whether there is something to receive. Without keys nobody could read it, so it is left to
+// the socket.
+bool Channel::wait_for_datagrams(Time::duration most) {
+  const auto left = std::max(most, Time::duration::zero());
+  const timespec patience{0, std::chrono::nanoseconds(left).count()};
+  pollfd readable{.fd = socket_.get(), .events = POLLIN, .revents = 0};
+  return ::ppoll(&readable, exchange_ ? 1 : 0, &patience, nullptr) > 0;
 }
 
 // Takes what other threads have handed over.
@@ -161,11 +174,13 @@ void Channel::take_over(Time now) {
   Handover next;
   {
     const std::lock_guard lock(mutex_);
+    if (!exchange_ && !next_.keys) return;
     next = std::exchange(next_, {});
   }
-  if (next.model) exchange_.know(std::move(*next.model));
+  if (next.keys) exchange_keys(std::move(*next.keys));
+  if (next.model) exchange_->know(std::move(*next.model));
   if (next.replicas) {
-    exchange_.use(next.replicas.get(), next.share);
+    exchange_->use(next.replicas.get(), next.share);
     replicas_ = std::move(next.replicas);
   }
   if (next.peers) {
@@ -177,9 +192,9 @@ void Channel::take_over(Time now) {
       addresses_.insert_or_assign(text, storage_of(peer, is_ipv6));
       peers.push_back(text);
     }
-    exchange_.set_peers(peers, now);
+    exchange_->set_peers(peers, now);
   }
-  if (routes_changed_.exchange(false)) exchange_.routes_changed();
+  if (routes_changed_.exchange(false)) exchange_->routes_changed();
 }
 
 void Channel::receive(Time now) {
@@ -205,12 +220,12 @@ void Channel::receive(Time now) {
     for (int i = 0; i < count; ++i) {
       const auto& place = places[static_cast<unsigned>(i)];
       const auto& message = messages[static_cast<unsigned>(i)];
-      exchange_.receive(text_of(endpoint_of(place.from, message.msg_hdr.msg_namelen)),
-                        View(place.bytes).first(message.msg_len), now);
+      exchange_->receive(text_of(endpoint_of(place.from, message.msg_hdr.msg_namelen)),
+                         View(place.bytes).first(message.msg_len), now);
     }
     if (count < static_cast<int>(datagrams_at_a_time)) break;
   }
-  exchange_.settle(now);
+  exchange_->settle(now);
 }
 
 // A peer that is not there is told by an earlier datagram's error, which must not cost this one.
@@ -232,16 +247,29 @@ std::optional<Channel::FileTime> Channel::key_file_time() const {
   return FileTime{status.st_mtim, status.st_ino, status.st_size};
 }
 
-// Keys are exchanged without a restart. A file that can't be read any more changes nothing.
-void Channel::look_at_keys() {
+// The file is read again without a restart. One that can't be read any more changes nothing.
+void Channel::look_at_key_file() {
   const auto time = key_file_time();
   if (time == std::exchange(keys_time_, time)) return;
   auto keys = Keys::read(settings_.key_file);
   if (!keys) return log_(keys.error().text() + "; the earlier keys stay");
-  if (*keys == keys_) return;
-  keys_ = std::move(*keys);
-  exchange_.exchange_keys(keys_);
-  log_(fmt::format("peers: keys were exchanged; there are {} now", keys_.all().size()));
+  exchange_keys(std::move(*keys));
+}
+
+void Channel::exchange_keys(Keys keys) {
+  if (keys == keys_) return;
+  keys_ = std::move(keys);
+  if (exchange_) {
+    exchange_->exchange_keys(*keys_);
+    return log_(fmt::format("peers: keys were exchanged; there are {} now", keys_->all().size()));
+  }
+  exchange_ = std::make_unique<Exchange>(
+      *keys_,
+      Exchange::Settings{
+          .name = settings_.name, .kept = Outgoing::most_kept, .seed = random_seed()},
+      Exchange::Callbacks{
+          .send = [this](const Address& to, const Bytes& bytes) { return send(to, bytes); },
+          .log = log_});
 }
 
 }  // namespace sluice::peers

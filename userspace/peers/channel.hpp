@@ -28,13 +28,13 @@ class Channel final : public control::Peers {
  public:
   struct Settings {
     TcpAddress listen;
-    std::filesystem::path key_file;
-    std::string name;  // of this node
+    std::filesystem::path key_file;  // empty: the keys come by use_keys()
+    std::string name;                // of this node
   };
   // Gets lines for the log; on the channel's thread.
   using Log = std::function<void(std::string line)>;
 
-  // Reads the keys and opens the socket. The thread begins with start().
+  // Reads the keys, if they are in a file, and opens the socket. The thread begins with start().
   static Result<std::unique_ptr<Channel>> open(Settings settings, Log log);
   ~Channel() override;
   Channel(const Channel&) = delete;
@@ -49,6 +49,8 @@ class Channel final : public control::Peers {
   void routes_changed() { routes_changed_ = true; }
   // These are the listeners and members from now on.
   void know(const model::Model& model);
+  // These are the keys from now on. Without any, nothing is sent and nothing is heard.
+  void use_keys(Keys keys);
 
   control::PeersState state() const override;
 
@@ -58,6 +60,7 @@ class Channel final : public control::Peers {
     std::size_t share = 0;  // of `replicas`
     std::optional<std::vector<TcpAddress>> peers;
     std::optional<model::Model> model;
+    std::optional<Keys> keys;
   };
   struct FileTime {
     timespec modified;
@@ -66,18 +69,20 @@ class Channel final : public control::Peers {
     bool operator==(const FileTime& other) const;
   };
 
-  Channel(Settings settings, Log log, UniqueFd socket, Keys keys);
+  Channel(Settings settings, Log log, UniqueFd socket, std::optional<Keys> keys);
   void run();
+  bool wait_for_datagrams(Time::duration most);
   void take_over(Time now);
   void receive(Time now);
   bool send(const Address& to, const Bytes& datagram);
-  void look_at_keys();
+  void look_at_key_file();
+  void exchange_keys(Keys keys);
   std::optional<FileTime> key_file_time() const;
 
   Settings settings_;
   Log log_;
   UniqueFd socket_;
-  Keys keys_;
+  std::optional<Keys> keys_;
   std::optional<FileTime> keys_time_;
   std::atomic<bool> routes_changed_{false}, ending_{false};
 
@@ -88,8 +93,8 @@ class Channel final : public control::Peers {
   // The thread's own.
   std::unique_ptr<dataplane::Replicas> replicas_;
   std::map<Address, sockaddr_storage> addresses_;
-  Exchange exchange_;
-  std::thread thread_;  // last: it uses all of the above
+  std::unique_ptr<Exchange> exchange_;  // null: there are no keys yet
+  std::thread thread_;                  // last: it uses all of the above
 };
 
 }  // namespace sluice::peers

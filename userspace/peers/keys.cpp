@@ -2,12 +2,13 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <openssl/rand.h>
 #include <sys/stat.h>
 
 #include <boost/algorithm/hex.hpp>
 #include <boost/algorithm/string/trim.hpp>
+#include <cstdlib>
 #include <sstream>
-#include <string>
 
 #include "base/fd.hpp"
 
@@ -33,6 +34,13 @@ Result<Key> parse_key(const std::string& digits) {
 }
 
 }  // namespace
+
+// OpenSSL fails here only without a source of randomness, and then no key is a secret.
+std::string new_key_text() {
+  Key key{};
+  if (RAND_bytes(key.data(), static_cast<int>(key.size())) != 1) std::abort();
+  return boost::algorithm::hex_lower(std::string(key.begin(), key.end()));
+}
 
 Result<Keys> Keys::parse(std::string_view text) {
   Keys keys;

@@ -7,6 +7,7 @@
 #include <array>
 #include <cstdint>
 #include <filesystem>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -15,6 +16,9 @@
 namespace sluice::peers {
 
 using Key = std::array<std::uint8_t, 32>;
+
+// A line of such a file: a random key.
+std::string new_key_text();
 
 class Keys {
  public:

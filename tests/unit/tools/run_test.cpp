@@ -402,6 +402,10 @@ TEST_F(RunTest, NodesOfAFleetAreListedAndTheirStateRestored) {
   EXPECT_EQ(run({"cluster", "restore", "-f", "value", "-c", "state", "-c", "probe"}).output,
             "REFUSED\nspread\n");
   EXPECT_EQ(exchange.lines().back(), "POST /v1/cluster/restore");
+  exchange.answer(200, R"({"cluster":{"state":"FOLLOWING","peer_key":"1, until lb2 has 2"}})");
+  EXPECT_EQ(run({"cluster", "rotate-peer-key", "-f", "value", "-c", "peer_key"}).output,
+            "1, until lb2 has 2\n");
+  EXPECT_EQ(exchange.lines().back(), "POST /v1/cluster/rotate-peer-key");
 }
 
 TEST_F(RunTest, AnOptionWinsOverTheEnvironment) {

@@ -14,7 +14,7 @@ const Resource& cluster_resource() {
                                     .path = "/v1/cluster",
                                     .command = "cluster",
                                     .rows = {"state", "generation", "nodes", "probe"},
-                                    .optional_rows = {"prefix", "reason"}};
+                                    .optional_rows = {"prefix", "reason", "peer_key"}};
   return resource;
 }
 
@@ -25,11 +25,19 @@ Result<Answer> show_status(const Call& call) {
   return to_record(*cluster, resource);
 }
 
-Result<Answer> restore(const Call& call) {
+Result<Answer> act(const Call& call, const std::string& action) {
   const auto& resource = cluster_resource();
-  const auto cluster = call.client.send("POST", resource.path + "/restore", resource.wrapper, {});
-  if (!cluster) return tl::unexpected(about("cluster restore", cluster.error()));
+  const auto cluster = call.client.send("POST", resource.path + "/" + action, resource.wrapper, {});
+  if (!cluster) return tl::unexpected(about("cluster " + action, cluster.error()));
   return to_record(*cluster, resource);
+}
+
+Result<Answer> restore(const Call& call) {
+  return act(call, "restore");
+}
+
+Result<Answer> rotate_peer_key(const Call& call) {
+  return act(call, "rotate-peer-key");
 }
 
 Noun make_noun() {
@@ -47,7 +55,14 @@ Noun make_noun() {
        .summary = "write this node's state over what etcd has, if that is REFUSED",
        .output = Output::record,
        .run = restore,
-       .examples = {"sluicectl cluster restore"}}};
+       .examples = {"sluicectl cluster restore"}},
+      {.name = "rotate-peer-key",
+       .summary = "exchange the key by which nodes seal what they tell each other of connections: "
+                  "they use the new one when all of them have it, and then drop the old one; "
+                  "'cluster status' says whom it waits for",
+       .output = Output::record,
+       .run = rotate_peer_key,
+       .examples = {"sluicectl cluster rotate-peer-key"}}};
   return noun;
 }
 

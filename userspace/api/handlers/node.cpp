@@ -8,6 +8,7 @@
 //   GET /v1/peers                                 the nodes that it tells of connections
 //   GET /v1/cluster                               whether it follows the fleet's state, and why not
 //   POST /v1/cluster/restore                      makes this node's state the fleet's (routes.cpp)
+//   POST /v1/cluster/rotate-peer-key              exchanges the peers' key (routes.cpp)
 //
 // A drain is a part of the desired state: it is stored, and outlives a restart.
 #include <fmt/format.h>

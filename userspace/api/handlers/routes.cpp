@@ -131,7 +131,8 @@ constexpr Route routes[] = {
     {"DELETE", "/v1/nodes/{}", remove_node},  // after what else is known of it
     {"GET", "/v1/peers", list_peers},
     {"GET", "/v1/cluster", show_cluster},
-    {"POST", "/v1/cluster/restore", show_cluster},  // when it is done
+    {"POST", "/v1/cluster/restore", show_cluster},          // when it is done
+    {"POST", "/v1/cluster/rotate-peer-key", show_cluster},  // the same
     {"GET", "/v1/drops", list_drops},
     {"GET", "/v1/events", list_events},
     {"GET", "/v1/counters", list_counters},
@@ -487,11 +488,21 @@ std::function<void(Response)> marked(const control::Fleet& fleet,
   };
 }
 
-// Makes this node's state the fleet's, and then answers with what has become of that.
-void restore_cluster(const Context& context, const Request& request,
-                     std::function<void(Response)> done) {
-  context.fleet->restore([context, request, done = std::move(done)](const Result<void>& restored) {
-    done(restored ? dispatch_guarded(context, request).response : fault(restored.error()));
+// What an administrator may have done to the fleet; nullptr: the request is another one.
+using FleetAction = void (control::Fleet::*)(std::function<void(Result<void>)>);
+FleetAction fleet_action(const Request& request) {
+  if (request.method != "POST" || request.who.role != Role::admin) return nullptr;
+  const auto path = path_of(request.target);
+  if (path == "/v1/cluster/restore") return &control::Fleet::restore;
+  if (path == "/v1/cluster/rotate-peer-key") return &control::Fleet::rotate_peer_key;
+  return nullptr;
+}
+
+// Does it, and then answers with what has become of the fleet.
+void act_on_fleet(FleetAction action, const Context& context, const Request& request,
+                  std::function<void(Response)> done) {
+  (context.fleet->*action)([context, request, done = std::move(done)](const Result<void>& result) {
+    done(result ? dispatch_guarded(context, request).response : fault(result.error()));
   });
 }
 
@@ -525,9 +536,8 @@ void remove_node_of_fleet(const Context& context, const Request& request, const 
 void answer(const Context& context, const Request& request, std::function<void(Response)> done) {
   if (context.fleet) done = marked(*context.fleet, std::move(done));
   if (asks_for_events(request)) return answer_with_events(context, request, std::move(done));
-  if (context.fleet && request.method == "POST" && request.who.role == Role::admin &&
-      path_of(request.target) == "/v1/cluster/restore")
-    return restore_cluster(context, request, std::move(done));
+  if (const auto action = fleet_action(request); action && context.fleet)
+    return act_on_fleet(action, context, request, std::move(done));
   if (const auto node = node_to_remove(request);
       node && context.fleet && request.who.role == Role::admin)
     return remove_node_of_fleet(context, request, *node, std::move(done));

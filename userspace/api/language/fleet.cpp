@@ -14,7 +14,8 @@ Provisioning provisioning(const control::Fleet* fleet, const model::Object& obje
 
 boost::json::object render(const control::FleetState& fleet) {
   return {{"prefix", fleet.name},           {"state", fleet.state}, {"reason", fleet.reason},
-          {"generation", fleet.generation}, {"probe", fleet.probe}, {"nodes", fleet.nodes.size()}};
+          {"generation", fleet.generation}, {"probe", fleet.probe}, {"nodes", fleet.nodes.size()},
+          {"peer_key", fleet.peer_key}};
 }
 
 boost::json::object render(const control::NodeState& node, const model::Model& model) {
