@@ -28,6 +28,7 @@ std::int64_t cpu_nanoseconds() {
 // Has changes to tell, and takes what it is told.
 struct Plane final : dataplane::Replicas {
   Result<void> tell_changes(bool) override { return {}; }
+  Result<bool> tells() override { return true; }
   Result<std::vector<dataplane::FlowChange>> take(std::size_t limit) override {
     const auto count = std::min(limit, changes.size());
     std::vector<dataplane::FlowChange> taken(changes.end() - static_cast<std::ptrdiff_t>(count),

@@ -585,7 +585,7 @@ bool Differential::expects_late(const Tuple& of_member) const {
   const auto theirs =
       folded(of_member.source) + static_cast<std::uint32_t>(flow_protocol(of_member.protocol));
   return is_noted(
-      SLUICE_STATE_LISTENER_MASK, SLUICE_STATE_MEMBER_MASK,
+      SLUICE_STATE_LISTENER_IN_BANK_MASK, SLUICE_STATE_MEMBER_MASK,
       ports_of(of_member) ^ theirs * 0x9e3779b1U ^ folded(of_member.destination) * 0x85ebca6bU);
 }
 
