@@ -129,7 +129,7 @@ struct ListenerEntry {
   // Its load balancer's members may have clients of both IP versions, so one source may be that of
   // entries of both.
   bool mixed = false;
-  Uuid load_balancer = {};                     // whose members its pools have
+  Uuid load_balancer = {};  // whose members its pools have
 
   bool operator==(const ListenerEntry&) const = default;
 };

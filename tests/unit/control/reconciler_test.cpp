@@ -293,6 +293,7 @@ TEST_F(Reconciler, ASnatAddressThatIsTakenAwayStaysUntilNoConnectionHasIt) {
 TEST_F(Reconciler, NodesSnatAddressesAreAnsweredForByOneNodeAndUsedWhereTheLoadBalancerHasNone) {
   model.load_balancers.change(walkthrough.lb)->additional_vips = {
       {ip("2001:db8::16"), std::nullopt}};
+  walkthrough.add_member(model, "2001:db8::4");
   const ListenerKey v6{ip("2001:db8::16"), 80, model::Protocol::tcp};
   const NodeSnat nodes{.own = {ip("10.0.0.31"), ip("2001:db8::31")},
                        .addresses = {{ip("10.0.0.31"), {"lb1", SnatRole::owns}},
