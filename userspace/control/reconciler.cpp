@@ -310,11 +310,13 @@ bool is_of_load_balancer(const model::Model& model, const IpAddress& address) {
   return found;
 }
 
-// Nodes' SNAT addresses are answered for like VIPs, by one node each.
+// Nodes' SNAT addresses are answered for like VIPs, by one node each. All load balancers share
+// them, and those of some may have members of the other IP version.
 void add_node_addresses(DataPlaneState& state, const model::Model& model, const NodeSnat& nodes) {
   for (const auto& [address, of_node] : nodes.addresses) {
     if (is_of_load_balancer(model, address)) continue;
-    state.vips[address] = {.standby = !answers(of_node.role), .snat = true};
+    state.vips[address] = {
+        .standby = !answers(of_node.role), .snat = true, .mixed = address.is_v4()};
   }
 }
 
@@ -353,6 +355,13 @@ ListenerKey key_at(const IpAddress& address, const model::Listener& listener) {
   return {address, listener.protocol_port, transport(listener.protocol)};
 }
 
+// The sources toward members of this IP version, where clients have the other one.
+std::vector<IpAddress> sources_toward(const model::LoadBalancer& owner, bool ipv6,
+                                      const NodeSnat& nodes) {
+  auto sources = sources_of(owner, ipv6, nodes);
+  return sources.empty() ? model::sources_toward(owner, ipv6) : sources;
+}
+
 // Says whether members of the other IP version serve clients of this one: no member of their own
 // can.
 bool needs_other_version(const model::Model& model, const model::Pool& pool, bool ipv6,
@@ -374,7 +383,7 @@ void set_other_version(DataPlaneState& state, const model::Model& model, const L
   entry.other_version = needs_other_version(model, *pool, ipv6, known);
   if (ipv6) {
     if (!entry.other_version) return;
-    entry.snat_addresses = model::sources_toward(owner, false);
+    entry.snat_addresses = sources_toward(owner, false, known.node_snat);
     entry.snat_source = *model::vip_of_version(owner, true);
     return;
   }
@@ -382,7 +391,7 @@ void set_other_version(DataPlaneState& state, const model::Model& model, const L
   auto to_ipv6 = entry;
   to_ipv6.other_version = false;
   to_ipv6.mixed = false;
-  to_ipv6.snat_addresses = model::sources_toward(owner, true);
+  to_ipv6.snat_addresses = sources_toward(owner, true, known.node_snat);
   to_ipv6.snat_source = IpAddress();
   state.listeners[{mapped(key.address), key.port, key.protocol}] = std::move(to_ipv6);
 }
@@ -417,7 +426,9 @@ void add_listener(DataPlaneState& state, const model::Model& model, const model:
     }
     const auto pool = listener.default_pool_id.value_or(Uuid{});
     if (has_entry(model, pool, address)) entry.pool = pool;
-    entry.mixed = mixed;
+    // A node's IPv4 source is also that of load balancers with clients of both versions.
+    const bool has_own = !model::snat_of_version(owner, false).empty();
+    entry.mixed = mixed || (address.is_v4() && !has_own && !entry.snat_addresses.empty());
     if (mixed) set_other_version(state, model, key_at(address, listener), entry, known);
   }
 }

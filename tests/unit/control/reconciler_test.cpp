@@ -313,10 +313,28 @@ TEST_F(Reconciler, NodesSnatAddressesAreAnsweredForByOneNodeAndUsedWhereTheLoadB
   EXPECT_EQ(state.vips.at(ip("10.0.0.16")).load_balancer, walkthrough.lb) << "a VIP stays one";
   EXPECT_THAT(state.listeners.at(port_80).snat_addresses, ElementsAre(ip("10.0.0.31")));
   EXPECT_THAT(state.listeners.at(v6).snat_addresses, ElementsAre(ip("2001:db8::31")));
+  EXPECT_TRUE(state.vips.at(ip("10.0.0.31")).mixed);
+  EXPECT_TRUE(state.listeners.at(port_80).mixed)
+      << "another load balancer may have members of both versions, and the same source";
 
   model.load_balancers.change(walkthrough.lb)->snat_addresses = {ip("10.0.0.18")};
   EXPECT_THAT(with_nodes().listeners.at(port_80).snat_addresses, ElementsAre(ip("10.0.0.18")));
   EXPECT_THAT(with_nodes().listeners.at(v6).snat_addresses, ElementsAre(ip("2001:db8::31")));
+}
+
+// An entry's sources are those toward a version of members, whichever version its clients have.
+TEST_F(Reconciler, NodesSnatAddressesAreTheSourcesTowardMembersOfTheOtherVersionToo) {
+  model.load_balancers.change(walkthrough.lb)->additional_vips = {
+      {ip("2001:db8::16"), std::nullopt}};
+  const NodeSnat nodes{.own = {ip("10.0.0.31"), ip("2001:db8::31")}, .addresses = {}};
+  const auto sources = [&](const char* address) {
+    const auto state = desired_state(model, health, {}, {}, false, {}, nobody_reduced, nodes);
+    return state.listeners.at({ip(address), 80, model::Protocol::tcp}).snat_addresses;
+  };
+  EXPECT_THAT(sources("2001:db8::16"), ElementsAre(ip("10.0.0.31"))) << "all members have IPv4";
+  walkthrough.add_member(model, "2001:db8::4");
+  EXPECT_THAT(sources("2001:db8::16"), ElementsAre(ip("2001:db8::31")));
+  EXPECT_THAT(sources("::ffff:10.0.0.16"), ElementsAre(ip("2001:db8::31")));
 }
 
 TEST_F(Reconciler, ANodesSnatAddressThatIsTakenAwayStaysUntilNoConnectionHasIt) {
