@@ -45,20 +45,28 @@ struct answer_budget {
 	__u32 left;
 };
 
+/* A program may use 64 maps, and the one of a capture does, so what each CPU has for itself shares one. */
+struct scratch {
+	struct answer_budget budget;
+	__u64 headers[18]; /* struct old_headers (other_version.h) */
+};
+
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, struct answer_budget);
-} local_answers SEC(".maps");
+	__type(value, struct scratch);
+} local_scratch SEC(".maps");
 
 static __always_inline bool may_answer(void)
 {
 	__u32 zero = 0, now = clock_jiffies();
-	struct answer_budget *budget = bpf_map_lookup_elem(&local_answers, &zero);
+	struct scratch *scratch = bpf_map_lookup_elem(&local_scratch, &zero);
+	struct answer_budget *budget;
 
-	if (!budget)
+	if (!scratch)
 		return false;
+	budget = &scratch->budget;
 	if (budget->jiffies != now)
 		*budget = (struct answer_budget){now, ANSWERS_PER_SECOND / clock_hz + 1};
 	if (!budget->left)

@@ -63,23 +63,19 @@ struct old_headers {
 	__u8 tos;
 	__u8 ttl;
 };
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct old_headers);
-} local_old_headers SEC(".maps");
+SLUICE_STATIC_ASSERT(sizeof(struct old_headers) <= sizeof(((struct scratch *)0)->headers));
 
 /* Loads what a frame begins with. */
 static __always_inline struct old_headers *old_headers_get(struct xdp_md *ctx)
 {
 	__u32 zero = 0;
-	struct old_headers *old = bpf_map_lookup_elem(&local_old_headers, &zero);
-	const __u16 *frame = packet_at(ctx, 0, sizeof(old->link));
+	struct scratch *scratch = bpf_map_lookup_elem(&local_scratch, &zero);
+	const __u16 *frame = packet_at(ctx, 0, sizeof(((struct old_headers *)0)->link));
+	struct old_headers *old;
 
-	if (!old || !frame)
+	if (!scratch || !frame)
 		return NULL;
+	old = (struct old_headers *)scratch->headers;
 	for (__u32 i = 0; i < sizeof(old->link) / 2; i++)
 		old->link[i] = frame[i];
 	return old;
