@@ -384,15 +384,16 @@ static __always_inline bool member_is_gone(const struct sluice_member *member)
  * never true of a member that answers directly, whose packets don't pass us. */
 static __always_inline bool member_is_silent(int family, const struct tuple *reverse_key, __u64 forward_state)
 {
-	__u32 allowed = clock_ticks_in(SLUICE_TIMEOUT_UDP_SECONDS), now = clock_ticks();
 	__u64 reverse;
 	__s32 index;
 
-	if (flow_idle_ticks(forward_state, now) > allowed)
+	/* The time is read twice, because the sweep's stack has no room to keep it meanwhile. */
+	if (flow_idle_ticks(forward_state, clock_ticks()) > clock_ticks_in(SLUICE_TIMEOUT_UDP_SECONDS))
 		return false;
 	reverse = flow_find_state(family, reverse_key, &index);
 	/* A lap makes the client's stamp younger, too. */
-	return reverse && !sluice_flow_laps(forward_state, reverse) && flow_idle_ticks(reverse, now) > allowed;
+	return reverse && !sluice_flow_laps(forward_state, reverse) &&
+	       flow_idle_ticks(reverse, clock_ticks()) > clock_ticks_in(SLUICE_TIMEOUT_UDP_SECONDS);
 }
 
 __noinline int member_is_silent4(const struct tuple *reverse_key, __u64 forward_state)
