@@ -3,26 +3,14 @@
 #include <algorithm>
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
-#include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
 #include <utility>
+
+#include "fleet/json_fields.hpp"
 
 namespace sluice::fleet {
 namespace json = boost::json;
 namespace {
-
-std::optional<json::object> parse_object(const std::string& text) {
-  boost::system::error_code error;
-  auto value = json::parse(text, error);
-  if (error || !value.is_object()) return std::nullopt;
-  return std::move(value.get_object());
-}
-
-std::uint64_t number_at(const json::object& object, std::string_view name) {
-  const auto* found = object.if_contains(name);
-  if (found && found->is_uint64()) return found->get_uint64();
-  return found && found->is_int64() ? static_cast<std::uint64_t>(found->get_int64()) : 0;
-}
 
 json::object to_json(const control::Counters& counters) {
   return {{"packets_in", counters.packets_in},     {"bytes_in", counters.bytes_in},

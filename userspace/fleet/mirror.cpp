@@ -2,10 +2,10 @@
 
 #include <fmt/format.h>
 
-#include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
 #include <set>
 
+#include "fleet/json_fields.hpp"
 #include "model/references.hpp"
 #include "store/object_json.hpp"
 
@@ -13,23 +13,6 @@ namespace sluice::fleet {
 namespace {
 
 namespace json = boost::json;
-
-std::optional<json::object> parse_object(const std::string& text) {
-  boost::system::error_code error;
-  auto value = json::parse(text, error);
-  if (error || !value.is_object()) return std::nullopt;
-  return std::move(value.get_object());
-}
-
-std::string text_at(const json::object& object, std::string_view name) {
-  const auto* value = object.if_contains(name);
-  return value && value->is_string() ? std::string(value->get_string()) : std::string();
-}
-
-std::uint64_t number_at(const json::object& object, std::string_view name) {
-  const auto* value = object.if_contains(name);
-  return value && value->is_int64() ? static_cast<std::uint64_t>(value->get_int64()) : 0;
-}
 
 tl::unexpected<Error> not_understood(const std::string& key) {
   return fail(ErrorKind::invalid, fmt::format("etcd's key {} can't be understood", key),

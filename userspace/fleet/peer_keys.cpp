@@ -3,27 +3,15 @@
 #include <fmt/format.h>
 
 #include <boost/json/object.hpp>
-#include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
 #include <utility>
 
 #include "fleet/cluster_writer.hpp"
+#include "fleet/json_fields.hpp"
 
 namespace sluice::fleet {
 namespace json = boost::json;
 namespace {
-
-std::optional<json::object> parse_object(const std::string& text) {
-  boost::system::error_code error;
-  auto value = json::parse(text, error);
-  if (error || !value.is_object()) return std::nullopt;
-  return std::move(value.get_object());
-}
-
-std::string text_at(const json::object& object, std::string_view name) {
-  const auto* found = object.if_contains(name);
-  return found && found->is_string() ? std::string(found->get_string()) : std::string();
-}
 
 std::optional<PeerKeyRing> ring_from(const json::object& object) {
   const auto* number = object.if_contains("number");
@@ -61,8 +49,7 @@ void PeerKeys::start() {
     return callbacks_.event(
         Tone::trouble, "the copy of the peers' key can't be read: peers have to wait for etcd");
   }
-  const auto* newer = object->if_contains("seals_with_newer");
-  seals_with_newer_ = ring_->older.empty() || (newer && newer->is_bool() && newer->get_bool());
+  seals_with_newer_ = ring_->older.empty() || truth_at(*object, "seals_with_newer");
   use_and_keep();
 }
 

@@ -4,8 +4,9 @@
 
 #include <algorithm>
 #include <boost/json/object.hpp>
-#include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
+
+#include "fleet/json_fields.hpp"
 
 namespace sluice::fleet {
 namespace json = boost::json;
@@ -31,36 +32,23 @@ std::string NodeEntry::text() const {
 }
 
 std::optional<NodeEntry> NodeEntry::parse(const std::string& text) {
-  boost::system::error_code error;
-  const auto value = json::parse(text, error);
-  if (error || !value.is_object()) return std::nullopt;
-  const auto& object = value.get_object();
-  const auto text_at = [&](std::string_view name) {
-    const auto* found = object.if_contains(name);
-    return found && found->is_string() ? std::string(found->get_string()) : std::string();
-  };
-  const auto number_at = [&](std::string_view name) {
-    const auto* found = object.if_contains(name);
-    return found && found->is_int64() ? static_cast<std::uint64_t>(found->get_int64()) : 0;
-  };
-  const auto truth_at = [&](std::string_view name) {
-    const auto* found = object.if_contains(name);
-    return found && found->is_bool() && found->get_bool();
-  };
-  NodeEntry entry{text_at("name"),
-                  text_at("instance"),
-                  text_at("version"),
-                  number_at("applied"),
-                  {},
-                  number_at("errors_count"),
-                  {text_at("announcing"), text_at("announcing_reason"),
-                   number_at("announced_ipv4_vips"), number_at("announced_ipv6_vips")},
-                  text_at("peer"),
-                  text_at("probe") == "spread",
-                  truth_at("succeeds"),
-                  number_at("peer_key"),
-                  number_at("peer_key_used")};
-  if (const auto* errors = object.if_contains("errors"); errors && errors->is_object()) {
+  const auto object = parse_object(text);
+  if (!object) return std::nullopt;
+  NodeEntry entry{
+      text_at(*object, "name"),
+      text_at(*object, "instance"),
+      text_at(*object, "version"),
+      number_at(*object, "applied"),
+      {},
+      number_at(*object, "errors_count"),
+      {text_at(*object, "announcing"), text_at(*object, "announcing_reason"),
+       number_at(*object, "announced_ipv4_vips"), number_at(*object, "announced_ipv6_vips")},
+      text_at(*object, "peer"),
+      text_at(*object, "probe") == "spread",
+      truth_at(*object, "succeeds"),
+      number_at(*object, "peer_key"),
+      number_at(*object, "peer_key_used")};
+  if (const auto* errors = object->if_contains("errors"); errors && errors->is_object()) {
     for (const auto& [id, why] : errors->get_object()) {
       const auto uuid = parse_uuid(id);
       if (uuid && why.is_string()) entry.errors.emplace(*uuid, std::string(why.get_string()));
@@ -74,11 +62,8 @@ std::string snat_claim_of(const std::string& node) {
 }
 
 std::string claimant_in(const std::string& claim) {
-  boost::system::error_code error;
-  const auto read = json::parse(claim, error);
-  const auto* object = error ? nullptr : read.if_object();
-  const auto* node = object ? object->if_contains("node") : nullptr;
-  return node && node->is_string() ? std::string(node->get_string()) : std::string();
+  const auto object = parse_object(claim);
+  return object ? text_at(*object, "node") : std::string();
 }
 
 void Roster::reset(std::int64_t revision, const std::vector<KeyValue>& all) {

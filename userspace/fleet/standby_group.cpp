@@ -1,9 +1,10 @@
 #include "fleet/standby_group.hpp"
 
 #include <boost/json/object.hpp>
-#include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
 #include <utility>
+
+#include "fleet/json_fields.hpp"
 
 namespace sluice::fleet {
 namespace {
@@ -15,11 +16,8 @@ constexpr int ticks_between_looks = 3;
 constexpr int ticks_of_a_lease = StandbyGroup::life / between_ticks;
 
 std::string node_in(const std::string& value) {
-  boost::system::error_code error;
-  const auto read = json::parse(value, error);
-  const auto* object = error ? nullptr : read.if_object();
-  const auto* node = object ? object->if_contains("node") : nullptr;
-  return node && node->is_string() ? std::string(node->get_string()) : std::string();
+  const auto object = parse_object(value);
+  return object ? text_at(*object, "node") : std::string();
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <tuple>
@@ -32,6 +33,9 @@ class InterfacesTest : public ::testing::Test {
                           "ip link set nic0 up"),
               0);
     pins = "/sys/fs/bpf/sluice-test-" + std::to_string(getpid());
+    // Removes the pins when this process has ended, also if it was killed.
+    remover = popen(("setsid -f sh -c 'cat > /dev/null; rm -rf " + pins + "'").c_str(), "we");
+    ASSERT_NE(remover, nullptr);
     const auto attached =
         attachment::attach({.pin_directory = pins, .interfaces = {"nic0"}, .flows = 64});
     ASSERT_TRUE(attached) << attached.error().text();
@@ -41,6 +45,7 @@ class InterfacesTest : public ::testing::Test {
   }
   void TearDown() override {
     if (!pins.empty()) (void)attachment::detach_all(pins);
+    if (remover != nullptr) pclose(remover);
   }
 
   // Inspects within the call, because there is no slow lane.
@@ -57,6 +62,7 @@ class InterfacesTest : public ::testing::Test {
   }
 
   std::string pins;
+  FILE* remover = nullptr;
   std::unique_ptr<BpfDataPlane> plane;
 };
 
