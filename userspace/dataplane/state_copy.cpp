@@ -28,16 +28,19 @@ bool is_left_out(const std::string& name, std::uint32_t type) {
          std::find(names.begin(), names.end(), name) != names.end();
 }
 
-// Copies the entries of an array that differ.
+// Copies the entries of an array that differ. The target's are memory of ours
+// (Object::make_arrays_mappable()), in which each has a multiple of eight bytes.
 Result<void> copy_array(const RawMap& from, const RawMap& to, std::uint32_t value_size) {
   const auto source = from.read_all(sizeof(std::uint32_t), value_size);
   if (!source) return tl::unexpected(source.error());
-  const auto target = to.read_all(sizeof(std::uint32_t), value_size);
+  const std::size_t apart = (std::size_t{value_size} + 7) / 8 * 8;
+  const auto target = kernel::map_memory_of(to, apart, kernel::Access::write);
   if (!target) return tl::unexpected(target.error());
-  for (std::uint32_t i = 0; i < source->count; ++i) {
-    const auto at = std::size_t{i} * value_size;
-    if (std::memcmp(&source->values[at], &target->values[at], value_size) == 0) continue;
-    if (auto put = to.put_bytes(&i, &source->values[at]); !put) return put;
+  auto* out = static_cast<std::uint8_t*>(const_cast<void*>(target->get()));
+  for (std::uint32_t i = 0; i < source->count; ++i, out += apart) {
+    const auto* value = &source->values[std::size_t{i} * value_size];
+    // Pages that nobody has written to stay the kernel's zeroes.
+    if (std::memcmp(out, value, value_size) != 0) std::memcpy(out, value, value_size);
   }
   return {};
 }

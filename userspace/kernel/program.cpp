@@ -131,6 +131,16 @@ Result<void> run_request(int program_fd, const char* name, Request& request) {
   return fail_bpf(errno, std::string("run program ") + name);
 }
 
+// Makes the arrays of a copy readable as memory; those of another program that it uses stay as they
+// are. Not for what is pinned, because flags are part of a map's layout.
+void make_arrays_mappable(const Object& object) {
+  bpf_map* map = nullptr;
+  bpf_object__for_each_map(map, object.get()) {
+    if (is_contract(map) && bpf_map__type(map) == BPF_MAP_TYPE_ARRAY)
+      bpf_map__set_map_flags(map, bpf_map__map_flags(map) | BPF_F_MMAPABLE);
+  }
+}
+
 }  // namespace
 
 Result<std::vector<MapLayout>> compiled_map_layouts() {
@@ -388,6 +398,7 @@ Result<Program> Program::load_beside(const Program& maps, const BesideOptions& o
   if (auto reused = object->reuse_configuration(maps); !reused) {
     return tl::unexpected(std::move(reused.error()));
   }
+  make_arrays_mappable(*object);
   if (auto loaded = object->load(); !loaded) {
     return tl::unexpected(std::move(loaded.error()));
   }
