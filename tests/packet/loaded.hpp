@@ -35,6 +35,10 @@ class Loaded {
   // Tells what the program would do with a packet (SLUICE_TEST_REHEARSAL).
   Result<const dataplane::Rehearsal*> rehearsal();
 
+  // Forgets how many answers left in this jiffy (bpf/answer.h), for clocks of which a second has
+  // more jiffies than answers.
+  void forget_answers();
+
   // A pool's ring. If it is large enough it is kept from test to test, because exchanging it waits
   // for an RCU grace period.
   struct Ring {

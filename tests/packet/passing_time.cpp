@@ -12,7 +12,7 @@
 namespace sluice::test {
 namespace {
 
-constexpr std::uint32_t tick_shift = 16;
+constexpr std::uint32_t tick_shift = 20;
 constexpr std::uint32_t sixteenth_shift = tick_shift - SLUICE_MARK_BITS;
 
 // The memory of an array, to be written.

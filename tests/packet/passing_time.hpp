@@ -15,9 +15,9 @@
 
 namespace sluice::test {
 
-// LoadOptions::jiffies_per_second, with which a tick is 2^16 jiffies. The kernel has at most 1,000
-// a second, so a sixteenth lasts 4 s or more.
-inline constexpr std::uint32_t passing_clock = 1U << 13;
+// LoadOptions::jiffies_per_second, with which a tick is 2^20 jiffies. The kernel has at most 1,000
+// a second, so a sixteenth lasts a minute or more: longer than what is played between two looks.
+inline constexpr std::uint32_t passing_clock = 1U << 17;
 
 class PassingTime {
  public:

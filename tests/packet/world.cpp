@@ -206,7 +206,7 @@ std::map<std::string, std::uint64_t> World::reason_counts() {
 // all state for each packet of a flood would take minutes.
 bool World::is_rehearsed() {
   static const bool wanted = std::getenv("SLUICE_TEST_REHEARSAL") != nullptr;
-  constexpr std::uint32_t all_of_first = 6, one_of_later = 32;
+  constexpr std::uint32_t all_of_first = 6, one_of_later = 64;
   const auto number = received_++;
   return wanted && (number < all_of_first || number % one_of_later == 0);
 }

@@ -163,6 +163,7 @@ class World : public ::testing::Test {
   void forget_flows();
   int map(const char* name) const;
   const kernel::Program& program() const { return loaded_->program(); }
+  void forget_answers() { loaded_->forget_answers(); }
 
   // Frames of the usual connection: client 203.0.113.5:40000 to VIP port 80, through the router.
   TcpFrame from_client(std::uint8_t flags, std::uint16_t port = 40000,
