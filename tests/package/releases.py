@@ -47,7 +47,7 @@ def ask():
     slowest = max(slowest, time.monotonic() - began)
 threading.Thread(target=lambda: (sys.stdin.readline(), ended.set()), daemon=True).start()
 def ask_on_the_kept_one():
-    """Says whether it answered."""
+    # Says whether it answered.
     try:
         kept.sendall(b"x\n")
         if lines.readline():
