@@ -156,7 +156,7 @@ class Durability(support.LabTest):
         """An strace that waits to kill sluiced as one of its threads enters the n-th of these calls from now on, which is
         not made any more. strace counts for each thread apart: the store's writer and the event loop."""
         pid = self.lab.service_pid("lb", "sluiced")
-        tracer = subprocess.Popen(["strace", "-f", "-o", "/dev/null", "-p", str(pid), "-e", f"trace={calls}", "-e",
+        tracer = subprocess.Popen(["strace", "-f", "-o", self.calls, "-p", str(pid), "-e", f"trace={calls}", "-e",
                                    f"inject={calls}:error=EIO:signal=KILL:when={number}"], stderr=subprocess.PIPE, text=True)
         self.addCleanup(tracer.kill)
         # strace says so when each thread that there is will stop at its next call; the kernel names the tracer earlier. The
@@ -181,6 +181,15 @@ class Durability(support.LabTest):
         self.check(stream, stored)
         return stream, stored
 
+    @property
+    def calls(self):
+        """Where strace writes the calls that it saw."""
+        return self.lab.directory / "calls"
+
+    def was_killed_at_an_answer(self):
+        calls = [line for line in self.calls.read_text().splitlines() if f"{self.ANSWERS}(" in line]
+        return '"HTTP/1.1 ' in calls[-1]
+
     def test_nothing_acknowledged_is_lost_at_any_system_call(self):
         if support.missing("strace"):
             self.skipTest("strace is not installed")
@@ -196,12 +205,14 @@ class Durability(support.LabTest):
             self.skipTest("strace is not installed")
         # The VIP of a disabled load balancer is not announced: announcements are sent by the same call as answers.
         pool = self.make_pool("--disable")
-        members = {}
+        members, answers = {}, 0
         for number in range(1, 13):
-            stream, stored = self.change_until_killed(pool, members, self.ANSWERS, number)
-            self.assertEqual(number - 1, stream.acknowledged, "it was not killed at an answer")
-            self.assertNotEqual(stream.members, stored, f"change {number} is lost though its answer was on the way")
-            members = stored
+            stream, members = self.change_until_killed(pool, members, self.ANSWERS, number)
+            if not self.was_killed_at_an_answer():  # but at a question to the kernel, which only a slow machine comes to
+                continue
+            self.assertNotEqual(stream.members, members, f"change {number} is lost though its answer was on the way")
+            answers += 1
+        self.assertGreater(answers, 6, "hardly any answer was on the way")
 
 
 if __name__ == "__main__":
