@@ -262,12 +262,18 @@ static __always_inline int error_without_flow(int family, const struct packet *p
 	return vip->flags & SLUICE_VIP_UP ? why : SLUICE_REASON_VIP_DOWN;
 }
 
-/* Says whether the quoted packet is of a connection whose other end speaks IPv6. */
-static __always_inline bool is_of_other_version(const struct packet *p)
+/* Decides on an error about an IPv4 packet that is not of an IPv4 flow. It may be of a connection whose other end speaks
+ * IPv6. */
+static __always_inline int error_of_other_version(const struct packet *p, const union sluice_address *sender)
 {
 	const struct sluice_vip *vip = vip_find(FAMILY4, &p->tuple.destination);
+	bool is_senders = address_equal(FAMILY4, &p->tuple.destination, sender);
 
-	return vip && vip->flags & SLUICE_VIP_MIXED && !source_is_martian(FAMILY4, p) && quoted_is_known6();
+	if (!vip || !(vip->flags & SLUICE_VIP_MIXED) || !quoted_is_known6())
+		return error_without_flow(FAMILY4, p, SLUICE_REASON_ICMP_NO_FLOW);
+	if (!is_senders)
+		return error_without_flow(FAMILY4, p, SLUICE_REASON_ICMP_MISDIRECTED);
+	return source_is_martian(FAMILY4, p) ? SLUICE_REASON_MARTIAN_SOURCE : NEXT_TO_IPV6;
 }
 
 static __always_inline int error_in(int family, struct xdp_md *ctx)
@@ -286,8 +292,8 @@ static __always_inline int error_in(int family, struct xdp_md *ctx)
 	if (!turned_quote(family, ctx, &quote, &journey->quoted))
 		return error_without_flow(family, p, SLUICE_REASON_MALFORMED_ICMP);
 	if (!flow_find_far(family, &journey->quoted, &journey->flow))
-		return family == FAMILY4 && is_of_other_version(p) ? NEXT_TO_IPV6
-								     : error_without_flow(family, p, SLUICE_REASON_ICMP_NO_FLOW);
+		return family == FAMILY4 ? error_of_other_version(p, &journey->quoted.destination)
+					 : error_without_flow(family, p, SLUICE_REASON_ICMP_NO_FLOW);
 	/* An error goes to the packet's sender. Errors to the host's own address are the host's. */
 	if (!address_equal(family, &p->tuple.destination, &journey->quoted.destination))
 		return error_without_flow(family, p, SLUICE_REASON_ICMP_MISDIRECTED);
