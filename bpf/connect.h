@@ -498,8 +498,6 @@ static __always_inline int plan_connection(int family, struct xdp_md *ctx)
 	member = bpf_map_lookup_elem(&members, &index);
 	if (!member || !versions_agree(family, c, member))
 		return SLUICE_REASON_NO_MEMBER;
-	if (c->other_version && journey->packet.fragment)
-		return SLUICE_REASON_OTHER_VERSION_PACKET;
 	describe_forward(family, c, member, mode);
 	if (mode == SLUICE_FULLNAT && c->listener_flags & SLUICE_LISTENER_SNAT)
 		family == FAMILY4 ? choose_source4() : choose_source6();

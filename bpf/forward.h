@@ -450,8 +450,6 @@ static __always_inline int transmit(int family, struct packet *p, struct xdp_md 
 		return SLUICE_REASON_MEMBER_UNRESOLVED;
 	if (lowers_ttl(way))
 		lower_ttl(family, ctx, p);
-	if (family == FAMILY6 && p->fragment && is_mapped(&flow->new_destination))
-		return SLUICE_REASON_OTHER_VERSION_PACKET;
 	translate(family, ctx, p, flow);
 	if (family == FAMILY6 && is_mapped(&flow->new_destination))
 		return leave_by_ipv4(way, why);

@@ -29,6 +29,7 @@
 
 #include "bpf/answer.h"
 #include "bpf/connect.h"
+#include "bpf/fragment.h"
 #include "bpf/frame.h"
 #include "bpf/icmp.h"
 #include "bpf/journey.h"
@@ -60,6 +61,7 @@ struct old_headers {
 	struct ipv6hdr ip;
 	struct ipv6hdr quoted;
 	struct iphdr quoted4;
+	struct fragment_header fragment;
 	__u8 tos;
 	__u8 ttl;
 };
@@ -135,18 +137,47 @@ static __always_inline void write_ipv6(struct ipv6hdr *ip, __u8 traffic_class, _
 	address_store(FAMILY6, &ip->daddr, &to);
 }
 
-/* RFC 7915, 5.1: a packet that an IPv6 sender can't make shorter may be fragmented, so it needs an id. */
-static __always_inline void write_ipv4(struct iphdr *ip, const struct ipv6hdr *from, __u32 bytes, __u8 protocol, bool quoted)
+/* An IPv4 header's second word: the id and the fragment field. */
+static __always_inline __u32 fragment_word(__be16 id, __u16 field)
 {
-	bool fragmentable = bytes <= MAY_BE_FRAGMENTED_UP_TO && !quoted;
+	return (__u32)bpf_htons(field) << 16 | id;
+}
+#define NEVER_FRAGMENTED fragment_word(0, IPV4_DONT_FRAGMENT)
 
+/* RFC 7915, 5.1: a packet that an IPv6 sender can't make shorter may be fragmented, so it needs an id. */
+static __always_inline __u32 fragment_word_of_whole(__u32 bytes)
+{
+	return bytes <= MAY_BE_FRAGMENTED_UP_TO ? fragment_word(bpf_get_prandom_u32(), 0) : NEVER_FRAGMENTED;
+}
+
+static __always_inline __u32 fragment_to_ipv4(const struct fragment_header *from)
+{
+	__u16 field = bpf_ntohs(from->field);
+
+	return fragment_word(bpf_htons(bpf_ntohl(from->id)), field >> 3 | (field & IPV6_MORE_FRAGMENTS ? IPV4_MORE_FRAGMENTS : 0));
+}
+
+static __always_inline struct fragment_header fragment_to_ipv6(const struct iphdr *from)
+{
+	__u16 field = bpf_ntohs(from->frag_off);
+
+	return (struct fragment_header){
+		.next_header = from->protocol,
+		.field = bpf_htons(field << 3 | (field & IPV4_MORE_FRAGMENTS ? IPV6_MORE_FRAGMENTS : 0)),
+		.id = bpf_htonl(bpf_ntohs(from->id)),
+	};
+}
+
+static __always_inline void write_ipv4(struct iphdr *ip, const struct ipv6hdr *from, __u32 bytes, __u8 protocol,
+				       __u32 fragment)
+{
 	*ip = (struct iphdr){
 		.version = 4,
 		.ihl = 5,
 		.tos = bpf_ntohl(*(const __be32 *)from) >> 20,
 		.tot_len = bpf_htons(bytes),
-		.id = fragmentable ? bpf_get_prandom_u32() : 0,
-		.frag_off = fragmentable ? 0 : bpf_htons(IPV4_DONT_FRAGMENT),
+		.id = fragment,
+		.frag_off = fragment >> 16,
 		.ttl = from->hop_limit,
 		.protocol = protocol,
 		.saddr = from->saddr.in6_u.u6_addr32[3],
@@ -155,16 +186,17 @@ static __always_inline void write_ipv4(struct iphdr *ip, const struct ipv6hdr *f
 	ip->check = ipv4_header_checksum(ip);
 }
 
-/* Gives a UDP datagram without a checksum, which IPv6 doesn't permit, one (RFC 7915, 4.5). False: it is too long. */
+/* Gives a UDP datagram without a checksum, which IPv6 doesn't permit, one (RFC 7915, 4.5). False: it is too long, or not all
+ * here. */
 static __always_inline bool complete_udp(struct xdp_md *ctx, const struct packet *p)
 {
 	struct segment_sum s = {.ctx = ctx, .offset = p->l4_offset};
 	struct udphdr *udp = packet_at(ctx, p->l4_offset, sizeof(*udp));
 
-	if (p->protocol != IPPROTO_UDP || !udp || udp->check)
+	if (!udp || udp->check)
 		return udp;
 	s.bytes = bpf_ntohs(udp->len);
-	if (s.bytes > SUMMED_WORDS * sizeof(__u32))
+	if (p->fragment || s.bytes > SUMMED_WORDS * sizeof(__u32))
 		return false;
 	s.sum = (__u64)p->tuple.source.ipv4 + p->tuple.destination.ipv4 + bpf_htonl(s.bytes) + bpf_htonl(IPPROTO_UDP);
 	bpf_loop(SUMMED_WORDS + 1, add_word, &s, 0);
@@ -219,8 +251,8 @@ static __always_inline bool icmp_to_ipv6(struct icmp_header *icmp)
 	return true;
 }
 
-/* The other way (RFC 7915, 5.2). */
-static __always_inline bool icmp_to_ipv4(struct icmp_header *icmp)
+/* The other way (RFC 7915, 5.2). An IPv6 fragment is longer by its header, too: `fragment_bytes`. */
+static __always_inline bool icmp_to_ipv4(struct icmp_header *icmp, __u32 fragment_bytes)
 {
 	__u32 mtu = bpf_ntohl(icmp->rest);
 	__u8 type = icmp->type, code = icmp->code;
@@ -234,9 +266,9 @@ static __always_inline bool icmp_to_ipv4(struct icmp_header *icmp)
 			icmp->code = ICMP4_CODE_HOST_PROHIBITED;
 		else if (code == ICMP6_CODE_PORT)
 			icmp->code = ICMP4_CODE_PORT;
-		return true;
+		return code <= ICMP6_CODE_PORT;
 	case ICMP6_TOO_BIG:
-		mtu -= IPV6_IS_LONGER;
+		mtu -= IPV6_IS_LONGER + fragment_bytes;
 		icmp->code = ICMP4_CODE_FRAGMENTATION_NEEDED;
 		icmp->rest = bpf_htonl(mtu > 0xffff ? 0xffff : mtu);
 		return true;
@@ -252,11 +284,12 @@ static __always_inline bool icmp_to_ipv4(struct icmp_header *icmp)
 	}
 }
 
-/* Makes an ICMPv6 error of an ICMPv4 one, whose quoted header has no options. */
+/* Makes an ICMPv6 error of an ICMPv4 one, whose quoted header has no options. A quoted fragment is the first one, because
+ * others have no ports. */
 static __always_inline int error_to_ipv6(struct xdp_md *ctx, const struct packet *p)
 {
 	__u32 l2_bytes = p->l3_offset, header_bytes = p->l4_offset - p->l3_offset;
-	__u32 grows = 2 * sizeof(struct ipv6hdr) - sizeof(struct iphdr) - header_bytes;
+	__u32 grows = 2 * sizeof(struct ipv6hdr) - sizeof(struct iphdr) - header_bytes, fragment_bytes = 0;
 	const struct iphdr *ip = packet_at(ctx, p->l3_offset, sizeof(*ip));
 	struct old_headers *old = old_headers_get(ctx);
 	struct {
@@ -267,13 +300,16 @@ static __always_inline int error_to_ipv6(struct xdp_md *ctx, const struct packet
 		struct ipv6hdr ip;
 		struct icmp_header icmp;
 		struct ipv6hdr quoted;
+		struct fragment_header fragment;
 	} *made;
 	__u64 change;
 
-	if (!old || !ip || !was || was->quoted.ihl != 5 ||
-	    was->quoted.frag_off & bpf_htons(IPV4_MORE_FRAGMENTS | IPV4_FRAGMENT_OFFSET))
+	if (!old || !ip || !was || was->quoted.ihl != 5)
 		return SLUICE_REASON_OTHER_VERSION_PACKET;
+	if (was->quoted.frag_off & bpf_htons(IPV4_MORE_FRAGMENTS))
+		fragment_bytes = sizeof(old->fragment);
 	old->quoted4 = was->quoted;
+	old->fragment = fragment_to_ipv6(&was->quoted);
 	old->icmp = was->icmp;
 	old->tos = ip->tos;
 	old->ttl = ip->ttl;
@@ -282,16 +318,21 @@ static __always_inline int error_to_ipv6(struct xdp_md *ctx, const struct packet
 	change += sum_without((const __u32 *)&old->icmp, 2) + sum_without((const __u32 *)&old->quoted4, 5);
 	if (!icmp_to_ipv6(&old->icmp))
 		return SLUICE_REASON_OTHER_VERSION_PACKET;
-	if (bpf_xdp_adjust_head(ctx, -(int)grows))
+	if (bpf_xdp_adjust_head(ctx, -(int)(grows + fragment_bytes)))
 		return SLUICE_REASON_NO_HEADROOM;
-	made = packet_at(ctx, l2_bytes, sizeof(*made));
+	made = packet_at(ctx, l2_bytes, sizeof(*made)); /* ports follow the quoted header, so there are as many bytes */
 	if (!made)
 		return SLUICE_REASON_MALFORMED_ICMP;
-	write_ipv6(&made->ip, old->tos, p->l4_bytes + IPV6_IS_LONGER, IPPROTO_ICMPV6, old->ttl, p->tuple.source.ipv4,
-		   p->tuple.destination.ipv4);
-	write_ipv6(&made->quoted, old->quoted4.tos, bpf_ntohs(old->quoted4.tot_len) - sizeof(struct iphdr), old->quoted4.protocol,
-		   old->quoted4.ttl, old->quoted4.saddr, old->quoted4.daddr);
+	write_ipv6(&made->ip, old->tos, p->l4_bytes + IPV6_IS_LONGER + fragment_bytes, IPPROTO_ICMPV6, old->ttl,
+		   p->tuple.source.ipv4, p->tuple.destination.ipv4);
+	write_ipv6(&made->quoted, old->quoted4.tos, bpf_ntohs(old->quoted4.tot_len) - sizeof(struct iphdr) + fragment_bytes,
+		   fragment_bytes ? IPPROTO_FRAGMENT : old->quoted4.protocol, old->quoted4.ttl, old->quoted4.saddr,
+		   old->quoted4.daddr);
 	made->icmp = old->icmp;
+	if (fragment_bytes) {
+		made->fragment = old->fragment;
+		change += sum_of((const __u32 *)&made->fragment, 2);
+	}
 	change += sum_of((const __u32 *)&made->icmp, 2) + sum_of((const __u32 *)&made->quoted, 10) + icmp6_pseudo_sum(&made->ip);
 	made->icmp.checksum = ~checksum_fold(change);
 	return link_header_store(ctx, l2_bytes, old, bpf_htons(ETH_P_IPV6)) ? UNDECIDED : SLUICE_REASON_MALFORMED_ICMP;
@@ -301,20 +342,28 @@ static __always_inline int error_to_ipv6(struct xdp_md *ctx, const struct packet
 static __always_inline int packet_to_ipv6(struct xdp_md *ctx, const struct packet *p)
 {
 	__u32 l2_bytes = p->l3_offset, header_bytes = p->l4_offset - p->l3_offset;
+	__u32 fragment_bytes = p->fragment ? sizeof(struct fragment_header) : 0;
 	const struct iphdr *was = packet_at(ctx, p->l3_offset, sizeof(*was));
 	struct old_headers *old = old_headers_get(ctx);
-	struct ipv6hdr *ip;
+	struct {
+		struct ipv6hdr ip;
+		struct fragment_header fragment;
+	} *made;
 
 	if (!was || !old)
 		return SLUICE_REASON_MALFORMED_IPV4;
 	old->tos = was->tos;
 	old->ttl = was->ttl;
-	if (bpf_xdp_adjust_head(ctx, (int)header_bytes - (int)sizeof(*ip)))
+	old->fragment = fragment_to_ipv6(was);
+	if (bpf_xdp_adjust_head(ctx, (int)header_bytes - (int)sizeof(made->ip) - (int)fragment_bytes))
 		return SLUICE_REASON_NO_HEADROOM;
-	ip = packet_at(ctx, l2_bytes, sizeof(*ip));
-	if (!ip)
+	made = packet_at(ctx, l2_bytes, sizeof(*made)); /* whole packets have L4 headers of as many bytes */
+	if (!made)
 		return SLUICE_REASON_MALFORMED_IPV4;
-	write_ipv6(ip, old->tos, p->l4_bytes, p->protocol, old->ttl, p->tuple.source.ipv4, p->tuple.destination.ipv4);
+	write_ipv6(&made->ip, old->tos, p->l4_bytes + fragment_bytes, fragment_bytes ? IPPROTO_FRAGMENT : p->protocol, old->ttl,
+		   p->tuple.source.ipv4, p->tuple.destination.ipv4);
+	if (fragment_bytes)
+		made->fragment = old->fragment;
 	return link_header_store(ctx, l2_bytes, old, bpf_htons(ETH_P_IPV6)) ? UNDECIDED : SLUICE_REASON_MALFORMED_IPV4;
 }
 
@@ -329,17 +378,18 @@ __noinline int to_ipv6(struct xdp_md *ctx)
 	p = &journey->packet;
 	if (!header_sum_is_right(FAMILY4, ctx, p))
 		return SLUICE_REASON_IPV4_CHECKSUM;
-	if (p->fragment != FRAGMENT_NONE)
-		return SLUICE_REASON_OTHER_VERSION_PACKET;
 	journey->was_ipv4 = true;
 	if (p->protocol == IPPROTO_ICMP)
 		return error_to_ipv6(ctx, p);
-	if (p->protocol == IPPROTO_UDP && !complete_udp(ctx, p))
+	if (p->protocol == IPPROTO_UDP && p->fragment != FRAGMENT_LATER && !complete_udp(ctx, p))
 		return SLUICE_REASON_OTHER_VERSION_PACKET;
+	/* So that those after it come here, too. */
+	if (p->fragment == FRAGMENT_FIRST)
+		fragment_remember(FAMILY4, p);
 	return packet_to_ipv6(ctx, p);
 }
 
-/* Makes an ICMPv4 error of an ICMPv6 one about a packet without extension headers. */
+/* Makes an ICMPv4 error of an ICMPv6 one about a packet without extension headers, but for a first fragment's. */
 static __always_inline int error_to_ipv4(struct xdp_md *ctx, __u32 l2_bytes, __u32 l4_offset)
 {
 	const struct ipv6hdr *ip = packet_at(ctx, l2_bytes, sizeof(*ip));
@@ -347,16 +397,22 @@ static __always_inline int error_to_ipv4(struct xdp_md *ctx, __u32 l2_bytes, __u
 	struct {
 		struct icmp_header icmp;
 		struct ipv6hdr quoted;
-	} *was = packet_at(ctx, l4_offset, sizeof(*was));
+		struct fragment_header fragment;
+	} *was = packet_at(ctx, l4_offset, sizeof(*was)); /* ports follow the quoted header, so there are as many bytes */
 	struct {
 		struct iphdr ip;
 		struct icmp_header icmp;
 		struct iphdr quoted;
 	} *made;
-	__u32 message_bytes;
+	__u32 message_bytes, fragment_bytes = 0;
 	__u64 change;
 
-	if (!old || !ip || !was || !flow_protocol(was->quoted.nexthdr))
+	if (!old || !ip || !was)
+		return SLUICE_REASON_OTHER_VERSION_PACKET;
+	if (was->quoted.nexthdr == IPPROTO_FRAGMENT)
+		fragment_bytes = sizeof(was->fragment);
+	old->fragment = was->fragment;
+	if (!flow_protocol(fragment_bytes ? was->fragment.next_header : was->quoted.nexthdr))
 		return SLUICE_REASON_OTHER_VERSION_PACKET;
 	old->ip = *ip;
 	old->icmp = was->icmp;
@@ -368,39 +424,64 @@ static __always_inline int error_to_ipv4(struct xdp_md *ctx, __u32 l2_bytes, __u
 	change += sum_without((const __u32 *)&old->icmp, 2) + sum_without((const __u32 *)&old->quoted, 10) +
 		  sum_without((const __u32 *)&old->ip.saddr, 8) + (__u16)~old->ip.payload_len +
 		  (__u16)~bpf_htons(IPPROTO_ICMPV6);
-	if (!icmp_to_ipv4(&old->icmp))
+	if (fragment_bytes)
+		change += sum_without((const __u32 *)&old->fragment, 2);
+	if (!icmp_to_ipv4(&old->icmp, fragment_bytes))
 		return SLUICE_REASON_OTHER_VERSION_PACKET;
-	if (bpf_xdp_adjust_head(ctx, (int)(l4_offset - l2_bytes + sizeof(struct ipv6hdr)) - 2 * (int)sizeof(struct iphdr)))
+	if (bpf_xdp_adjust_head(ctx, (int)(l4_offset - l2_bytes + sizeof(struct ipv6hdr) + fragment_bytes) -
+					     2 * (int)sizeof(struct iphdr)))
 		return SLUICE_REASON_NO_HEADROOM;
 	made = packet_at(ctx, l2_bytes, sizeof(*made));
 	if (!made)
 		return SLUICE_REASON_MALFORMED_ICMP;
-	write_ipv4(&made->ip, &old->ip, message_bytes - IPV6_IS_LONGER + sizeof(made->ip), IPPROTO_ICMP, false);
-	write_ipv4(&made->quoted, &old->quoted, bpf_ntohs(old->quoted.payload_len) + sizeof(made->quoted), old->quoted.nexthdr,
-		   true);
+	message_bytes += sizeof(made->ip) - IPV6_IS_LONGER - fragment_bytes;
+	write_ipv4(&made->ip, &old->ip, message_bytes, IPPROTO_ICMP, fragment_word_of_whole(message_bytes));
+	write_ipv4(&made->quoted, &old->quoted, bpf_ntohs(old->quoted.payload_len) - fragment_bytes + sizeof(made->quoted),
+		   fragment_bytes ? old->fragment.next_header : old->quoted.nexthdr,
+		   fragment_bytes ? fragment_to_ipv4(&old->fragment) : NEVER_FRAGMENTED);
 	made->icmp = old->icmp;
 	change += sum_of((const __u32 *)&made->icmp, 2) + sum_of((const __u32 *)&made->quoted, 5);
 	made->icmp.checksum = ~checksum_fold(change);
 	return link_header_store(ctx, l2_bytes, old, bpf_htons(ETH_P_IP)) ? UNDECIDED : SLUICE_REASON_MALFORMED_ICMP;
 }
 
-/* Makes an IPv4 packet of an IPv6 packet; its extension headers are left out (RFC 7915, 5.1.1). */
-static __always_inline int packet_to_ipv4(struct xdp_md *ctx, __u32 l2_bytes, __u32 l4_offset, __u32 protocol)
+/* Finds the second word of the IPv4 header of an IPv6 fragment, whose header is the last one before `l4_offset`. False: it
+ * isn't. What follows it in a first fragment can't be left out, because that would move the others (RFC 7915, 5.1.1). */
+static __always_inline bool find_fragment_word(struct xdp_md *ctx, const struct packet *p, __u32 l4_offset, __u32 *word)
 {
+	const struct fragment_header *last = packet_at(ctx, l4_offset - sizeof(*last), sizeof(*last));
+	bool is_first = p->fragment == FRAGMENT_FIRST;
+
+	if (!last || last->next_header != p->protocol || last->id != p->fragment_id ||
+	    (is_first && last->field & bpf_htons(0xfff8)))
+		return false;
+	*word = fragment_to_ipv4(last);
+	return true;
+}
+
+/* Makes an IPv4 packet of an IPv6 packet; its extension headers are left out (RFC 7915, 5.1.1). */
+static __always_inline int packet_to_ipv4(struct xdp_md *ctx, const struct packet *p, __u32 l4_offset, __u32 protocol)
+{
+	__u32 l2_bytes = p->l3_offset & 31;
 	const struct ipv6hdr *ip = packet_at(ctx, l2_bytes, sizeof(*ip));
 	__u32 skipped = l4_offset - l2_bytes - sizeof(*ip);
 	struct old_headers *old = old_headers_get(ctx);
 	struct iphdr *made;
+	__u32 bytes, fragment;
 
 	if (!ip || !old)
 		return SLUICE_REASON_MALFORMED_IPV6;
+	bytes = bpf_ntohs(ip->payload_len) - skipped + sizeof(*made);
+	fragment = fragment_word_of_whole(bytes);
+	if (p->fragment && !find_fragment_word(ctx, p, l4_offset, &fragment))
+		return SLUICE_REASON_OTHER_VERSION_PACKET;
 	old->ip = *ip;
 	if (bpf_xdp_adjust_head(ctx, (int)(skipped + IPV6_IS_LONGER)))
 		return SLUICE_REASON_NO_HEADROOM;
 	made = packet_at(ctx, l2_bytes, sizeof(*made));
 	if (!made)
 		return SLUICE_REASON_MALFORMED_IPV6;
-	write_ipv4(made, &old->ip, bpf_ntohs(old->ip.payload_len) - skipped + sizeof(*made), protocol, false);
+	write_ipv4(made, &old->ip, bytes, protocol, fragment);
 	return link_header_store(ctx, l2_bytes, old, bpf_htons(ETH_P_IP)) ? UNDECIDED : SLUICE_REASON_MALFORMED_IPV6;
 }
 
@@ -418,7 +499,7 @@ __noinline int to_ipv4(struct xdp_md *ctx, __u32 l4_offset, __u32 protocol)
 		return SLUICE_REASON_HEADERS_TOO_LONG;
 	if (protocol == IPPROTO_ICMPV6)
 		return error_to_ipv4(ctx, l3_offset, l4_offset);
-	return packet_to_ipv4(ctx, l3_offset, l4_offset, protocol);
+	return packet_to_ipv4(ctx, &journey->packet, l4_offset, protocol);
 }
 
 /* Sends the packet under way, which is complete but for its IP version. */

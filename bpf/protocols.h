@@ -18,6 +18,15 @@
 #define IPV4_OPTION_STRICT_ROUTE 137
 #define IPV4_OPTION_BYTES 40 /* all of them, at most */
 
+/* An IPv6 fragment header (RFC 8200, 4.5). */
+struct fragment_header {
+	__u8 next_header;
+	__u8 zero;
+	__be16 field; /* the offset in bytes, which is a multiple of 8; more fragments follow */
+	__be32 id;
+};
+#define IPV6_MORE_FRAGMENTS 1
+
 #define IP_PACKET_BYTES 65535 /* at most: IPv4's header included, IPv6's not */
 
 /* The flags of a TCP header, as its byte 13 holds them (RFC 9293, 3.1). */

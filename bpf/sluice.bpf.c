@@ -114,13 +114,13 @@ static __always_inline int packet_without_flow(int family, struct packet *p, str
 		return SLUICE_REASON_MARTIAN_SOURCE;
 	if (!header_sum_is_right(family, ctx, p))
 		return SLUICE_REASON_IPV4_CHECKSUM;
+	if (family == FAMILY4 && vip->flags & SLUICE_VIP_MIXED && is_of_ipv6_flow(p))
+		return NEXT_TO_IPV6;
 	/* Later fragments whose ports are known may be of a datagram that has no flow. */
 	if (p->fragment && (p->protocol == icmp_protocol(family) || (p->fragment == FRAGMENT_LATER && p->protocol != IPPROTO_UDP)))
 		return SLUICE_REASON_FRAGMENT_WITHOUT_FIRST;
 	if (p->protocol == icmp_protocol(family))
 		return vip->flags & SLUICE_VIP_STANDBY ? SLUICE_REASON_VIP_STANDBY : answer_echo(family, p, ctx);
-	if (family == FAMILY4 && vip->flags & SLUICE_VIP_MIXED && is_of_ipv6_flow(p))
-		return NEXT_TO_IPV6;
 	/* A packet without a defect has known ports. */
 	if (!p->tuple.protocol)
 		return p->fragment == FRAGMENT_LATER ? SLUICE_REASON_FRAGMENT_WITHOUT_FIRST

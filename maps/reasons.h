@@ -162,8 +162,9 @@
 	X(DATAGRAM_FORWARDED, FORWARD, "datagram_forwarded",                                       \
 	  "A datagram was sent to a member by itself: its listener schedules packets (udp_scheduling), not sessions.") \
 	X(OTHER_VERSION_PACKET, DROP, "other_version_packet",                                      \
-	  "A packet can't be translated to the IP version of the connection's other end: it is a fragment, a UDP datagram of " \
-	  "more than 1,536 bytes without a checksum, or an ICMP error that the other version lacks.") \
+	  "A packet can't be translated to the IP version of the connection's other end: it is a UDP datagram without a " \
+	  "checksum that is fragmented or has more than 1,536 bytes, a fragment with extension headers in it, or an ICMP " \
+	  "error that the other version lacks.") \
 	X(OTHER_VERSION_SOURCE, DROP, "other_version_source",                                      \
 	  "The member has another IP version than the VIP, and there is no source address of that version: give the load " \
 	  "balancer one (snat_addresses).")

@@ -291,15 +291,80 @@ TEST_P(OtherVersion, TagsComeAndGo) {
   EXPECT_TRUE(as_expected(receive(syn).frame, expected));
 }
 
-TEST_P(OtherVersion, AFragmentIsDropped) {
-  auto big = from_client(protocol(), SYN);
-  big.data = Bytes(400, 'x');
-  EXPECT_EQ(receive(big.fragment(0, 208, true)).reason, "other_version_packet");
-  EXPECT_TRUE(flows6().empty());
+// The expected frames are made of the whole packet that the receiver puts together.
+TEST_P(OtherVersion, FragmentsStayFragments) {
+  auto question = from_client(protocol());
+  question.data = Bytes(1500, 'q');
+  question.id = 0xabcd;
+  auto answer = of_member(SYN | ACK);
+  answer.data = Bytes(1500, 'a');
+  answer.id = 0xfedc;
+  const auto all_arrive = [&](const Packet& sent, const Packet& expected, const char* first) {
+    auto out = receive(sent.fragment(0, 640, true));
+    EXPECT_EQ(out.reason, first);
+    EXPECT_TRUE(same_frame(out.frame, expected.fragment(0, 640, true)));
+    const auto* later = std::string(first) == "replied" ? "replied" : "forwarded";
+    out = receive(sent.fragment(640, 320, true));
+    EXPECT_EQ(out.reason, later);
+    EXPECT_TRUE(same_frame(out.frame, expected.fragment(640, 320, true)));
+    out = receive(sent.fragment(960, 2000, false));
+    EXPECT_EQ(out.reason, later);
+    EXPECT_TRUE(same_frame(out.frame, expected.fragment(960, 2000, false)));
+  };
+  all_arrive(question, seen_by_member(question), "flow_created");
+  all_arrive(answer, seen_by_client(answer), "replied");
+  all_arrive(question, seen_by_member(question), "forwarded");
+}
+
+TEST_P(OtherVersion, ALaterFragmentWithoutItsFirstIsDropped) {
   open();
-  big.flags = ACK;
-  EXPECT_EQ(receive(big.fragment(0, 208, true)).reason, "other_version_packet");
-  EXPECT_EQ(receive(from_client(protocol(), ACK)).reason, "forwarded");
+  for (const auto& sent : {from_client(protocol(), ACK), of_member(ACK)}) {
+    auto big = sent;
+    big.data = Bytes(400, 'x');
+    EXPECT_EQ(receive(big.fragment(208, 200, false)).reason, "fragment_without_first");
+    receive(big.fragment(0, 208, true));
+    ++big.id;
+    EXPECT_EQ(receive(big.fragment(208, 200, false)).reason, "fragment_without_first");
+  }
+}
+
+// In IPv6 each fragment is longer by 28 bytes than in IPv4.
+TEST_P(OtherVersion, WhoSendsLargeFragmentsLearnsWhatFits) {
+  put_member(other_member, names(member_family()).narrow_member, 8080);  // 1,400 bytes
+  EXPECT_EQ(receive(from_client(protocol())).reason, "flow_created");
+  auto big = from_client(protocol(), ACK);
+  big.data = Bytes(2000, 'x');
+  const auto out = receive(big.fragment(0, 1400, true));
+  EXPECT_EQ(out.reason, "too_big_sent");
+  const std::uint32_t fits = family() == 4 ? 1372 : 1420;
+  const std::size_t mtu_at = family() == 4 ? 14 + 20 + 6 : 14 + 40 + 6;
+  EXPECT_EQ(out.frame.at(mtu_at) << 8 | out.frame.at(mtu_at + 1), fits);
+  EXPECT_EQ(receive(big.fragment(0, (fits - (family() == 4 ? 20 : 48)) / 8 * 8, true)).reason,
+            "forwarded");
+}
+
+TEST_P(OtherVersion, WhoSentAFragmentLearnsThatItIsLost) {
+  open();
+  auto big = from_client(protocol(), ACK);
+  big.data = Bytes(400, 'x');
+  const auto quote = [](const Packet& packet) {
+    const auto frame = packet.fragment(0, 64, true);
+    return Bytes(frame.begin() + 14, frame.end());
+  };
+  // The time for the others to come is over.
+  auto error =
+      icmp_error(member(), source(), family() == 6 ? 11 : 3, 1, 0, quote(seen_by_member(big)));
+  error.source_mac = member1_mac;
+  error.destination_mac = lan_mac;
+  auto told = big;
+  --told.ttl;
+  auto expected = icmp_error(net().vip, net().client, family() == 4 ? 11 : 3, 1, 0, quote(told));
+  expected.source_mac = lan_mac;
+  expected.destination_mac = router_mac;
+  --expected.ttl;
+  const auto out = receive(error);
+  EXPECT_EQ(out.reason, "icmp_forwarded");
+  EXPECT_TRUE(as_expected(out.frame, expected));
 }
 
 // A host that pretends to be one of such a connection's ends.
@@ -360,6 +425,21 @@ TEST_P(SharedMember, NoSourcePortIsGivenToTwo) {
   }
 }
 
+class OtherVersionOfIpv6 : public OtherVersion {};
+INSTANTIATE_TEST_SUITE_P(, OtherVersionOfIpv6, ::testing::Values(std::tuple{6, L4::udp}),
+                         family_and_protocol);
+
+// What follows the fragment header is part of what was fragmented, so it can't be left out.
+TEST_P(OtherVersionOfIpv6, AFragmentWithAnExtensionHeaderInItIsDropped) {
+  open();
+  auto frame = from_client(protocol(), ACK).fragment(0, 8, true);
+  const auto extended = Bytes{17, 0, 1, 4, 0, 0, 0, 0};
+  frame.insert(frame.begin() + 14 + 48, extended.begin(), extended.end());
+  frame[14 + 5] = static_cast<std::uint8_t>(frame[14 + 5] + extended.size());
+  frame[14 + 40] = 60;
+  EXPECT_EQ(receive(frame).reason, "other_version_packet");
+}
+
 class OtherVersionOfIpv4 : public OtherVersion {};
 INSTANTIATE_TEST_SUITE_P(, OtherVersionOfIpv4, ::testing::Values(std::tuple{4, L4::udp}),
                          family_and_protocol);
@@ -372,6 +452,29 @@ TEST_P(OtherVersionOfIpv4, ADatagramWithoutAChecksumGetsOne) {
   EXPECT_TRUE(same_frame(receive(p).frame, expected.bytes()));
   p.data = Bytes(1600, 'x');
   EXPECT_EQ(receive(p).reason, "other_version_packet");
+}
+
+// The sum would be that of all fragments.
+TEST_P(OtherVersionOfIpv4, AFragmentedDatagramWithoutAChecksumIsDropped) {
+  open();
+  auto p = from_client(protocol());
+  p.data = Bytes(400, 'x');
+  p.checksum = 0;
+  EXPECT_EQ(receive(p.fragment(0, 208, true)).reason, "other_version_packet");
+  EXPECT_EQ(receive(p.fragment(208, 200, false)).reason, "fragment_without_first");
+}
+
+TEST_P(OtherVersionOfIpv4, AnErrorThatDidNotGoToTheSenderIsDropped) {
+  open();
+  const auto answer = seen_by_client(of_member(ACK));
+  put_vip("10.0.0.40", true, SLUICE_VIP_MIXED);
+  auto error = icmp_error(net().other_client, "10.0.0.40", 3, 1, 0, answer.ip_bytes());
+  error.source_mac = router_mac;
+  error.destination_mac = lan_mac;
+  EXPECT_EQ(receive(error).reason, "icmp_misdirected");
+  error.destination = net().vip;
+  error.source = "127.0.0.1";
+  EXPECT_EQ(receive(error).reason, "martian_source");
 }
 
 TEST_P(OtherVersionOfIpv4, AHeaderWithAWrongChecksumIsDropped) {
