@@ -141,6 +141,7 @@ class Differential : public World {
   void add_listener(reference::Configuration& c, int family, int vip, L4 protocol,
                     std::uint16_t port, std::size_t pool);
   void add_services(reference::Configuration& c, int family);
+  void add_mixed_services(reference::Configuration& c, int family);
   // Each pool stands for a load balancer, with the listeners that have it.
   static std::uint8_t bank_of(std::size_t pool) {
     return static_cast<std::uint8_t>(pool % SLUICE_LISTENER_BANKS);
@@ -175,6 +176,7 @@ class Differential : public World {
   std::optional<Choice> chosen_for(const Tuple& at_client);
   Choice choice_in(const sluice_flow6& slot) const;
   std::optional<std::uint32_t> acknowledged_by_answer() const;
+  std::uint16_t id_of_last() const;
   bool remembers(std::uint32_t number);
   void forget_authentication();
 
@@ -209,6 +211,35 @@ void Differential::add_listener(reference::Configuration& c, int family, int vip
                                 std::uint16_t port, std::size_t pool) {
   c.listeners[{address_of(address(family, vip)), port, static_cast<std::uint8_t>(protocol)}].pool =
       pool;
+}
+
+// Their members have the other IP version, and see sources that other connections have, too.
+void Differential::add_mixed_services(reference::Configuration& c, int family) {
+  using reference::Algorithm;
+  using reference::Mode;
+  const auto& all = members(10 - family);
+  const std::vector<const char*> usual{all.near, all.far, all.tagged, all.narrow};
+  const auto add = [&](L4 protocol, std::uint16_t port, std::size_t pool, bool has_sources = true) {
+    add_listener(c, family, 16, protocol, port, pool);
+    if (!has_sources) return;
+    for (const int number : {30, 31})
+      c.listeners.at({address_of(address(family, 16)), port, static_cast<std::uint8_t>(protocol)})
+          .other_sources.push_back(address_of(address(10 - family, number)));
+  };
+  for (const L4 protocol : {L4::tcp, L4::udp}) {
+    add(protocol, 140, add_pool(c, Mode::fullnat, usual, 8080));
+    add(protocol, 141, add_pool(c, Mode::fullnat, {all.silent, all.unreachable, all.near}, 8080));
+    const auto hashing = add_pool(c, Mode::fullnat, usual, 8080);
+    c.pools[hashing].algorithm = Algorithm::source_ip_port;
+    add(protocol, 142, hashing);
+    const auto persistent = add_pool(c, Mode::fullnat, usual, 0);
+    c.pools[persistent].weights = {1, 1, 1, 1};
+    c.pools[persistent].persistence = 20 * reference::second;
+    add(protocol, 143, persistent);
+    add(protocol, 144, add_pool(c, Mode::fullnat, usual, 8080), false);
+  }
+  add(L4::tcp, 145, add_pool(c, Mode::dnat, usual, 8080));
+  add(L4::sctp, 145, add_pool(c, Mode::fullnat, usual, 145));
 }
 
 void Differential::add_services(reference::Configuration& c, int family) {
@@ -335,6 +366,7 @@ void Differential::add_services(reference::Configuration& c, int family) {
   for (const std::uint16_t port : {92, 96}) with_sources(L4::udp, port);
   for (const std::uint16_t port : {92, 110, 130}) with_sources(L4::tcp, port);
   for (const std::uint16_t port : {5088, 5089}) with_sources(L4::sctp, port);
+  add_mixed_services(c, family);
   // Only one client may connect.
   add_listener(c, family, 16, L4::tcp, 86, add_pool(c, Mode::fullnat, usual, 8080));
   c.listeners[{address_of(address(family, 16)), 86, 6}].allowed =
@@ -436,11 +468,18 @@ void Differential::write_pool(std::size_t number) {
            static_cast<std::uint32_t>(pool.persistence / reference::second));
 }
 
+bool has_ipv6_members(const reference::Configuration& c, std::size_t pool) {
+  const auto& members = c.pools[pool].members;
+  return !members.empty() && c.members[members.front()].address.size() == 16;
+}
+
 void Differential::write_configuration() {
   const auto& c = model_->configuration();
+  // Every IPv4 address may be of a connection between the IP versions, as far as the model knows.
   for (const auto& [vip, state] : c.vips)
     put_vip(reference::text_of(vip), state.up,
-            (state.rejects ? SLUICE_VIP_REJECTS : 0) | (state.standby ? SLUICE_VIP_STANDBY : 0));
+            (state.rejects ? SLUICE_VIP_REJECTS : 0) | (state.standby ? SLUICE_VIP_STANDBY : 0) |
+                (vip.size() == 4 ? SLUICE_VIP_MIXED : 0));
   for (std::size_t pool = 0; pool < c.pools.size(); ++pool) write_pool(pool);
   std::uint32_t number = 0;
   for (const auto& [service, described] : c.listeners) {
@@ -461,19 +500,26 @@ void Differential::write_configuration() {
       value.flags |= SLUICE_LISTENER_RESTRICTED;
       allow(value.index, reference::text_of(*described.allowed), vip.size() == 4 ? 32 : 128);
     }
-    if (!described.sources.empty()) {
-      value.flags |= SLUICE_LISTENER_SNAT;
+    for (const auto* addresses : {&described.sources, &described.other_sources}) {
+      if (addresses->empty()) continue;
+      value.flags |= SLUICE_LISTENER_SNAT | SLUICE_LISTENER_MIXED;
       std::vector<std::string> sources;
-      for (const auto& source : described.sources) sources.push_back(reference::text_of(source));
+      for (const auto& source : *addresses) sources.push_back(reference::text_of(source));
       put_snat_sources(value.index, sources);
     }
     const auto l4 = static_cast<L4>(protocol);
+    if (vip.size() == 4 && has_ipv6_members(c, described.pool)) {
+      put_listener(reference::text_of(reference::mapped(vip)), port, l4, value);
+      value.flags |= SLUICE_LISTENER_TO_IPV6;
+    }
     if (described.last_port) {
       put_listener(reference::text_of(vip), port, described.last_port, l4, value);
     } else {
       put_listener(reference::text_of(vip), port, l4, value);
     }
   }
+  for (const int number : {30, 31}) put_vip(address(4, number), true, SLUICE_VIP_MIXED);
+  put_vip(reference::text_of(reference::mapped(address_of(address(4, 16)))));
 }
 
 std::uint64_t flow_protocol(std::uint8_t ip_protocol) {
@@ -503,7 +549,7 @@ Choice Differential::choice_in(const sluice_flow6& slot) const {
   const auto& member = model_->configuration().members[SLUICE_STATE_GET(slot.state, MEMBER)];
   const auto other = address_at(&slot.other, sizeof slot.other);
   const bool has_snat = slot.state & SLUICE_FLOW_KEEPS_CLIENT &&
-                        model_->configuration().vips.count(other) > 0 &&
+                        model_->configuration().vips.count(reference::unmapped(other)) > 0 &&
                         other != address_at(&slot.destination, sizeof slot.destination);
   return {ntohs(slot.new_source_port), has_snat ? member.address : other,
           has_snat ? other : reference::Address()};
@@ -527,6 +573,11 @@ std::optional<std::uint32_t> Differential::acknowledged_by_answer() const {
   if (last_.reason != "syn_answered") return {};
   const auto answer = reference::look_at(last_.frame);
   return answer.accepts ? std::optional(answer.shown) : std::nullopt;
+}
+
+std::uint16_t Differential::id_of_last() const {
+  const auto view = reference::look_at(last_.frame);
+  return view.ip && view.family == 4 ? reference::read16(last_.frame, view.l3 + 4) : 0;
 }
 
 // A number is random, so it is in the table only if its client's was not overwritten.
@@ -639,7 +690,8 @@ void Differential::SetUp() {
           .syn_answer = [this] { return acknowledged_by_answer(); },
           .remembers = [this](std::uint32_t number) { return remembers(number); },
           .knows_begin = [this](const reference::Flow& flow) { return knows_begin(flow); },
-          .expects_late = [this](const Tuple& of_member) { return expects_late(of_member); }});
+          .expects_late = [this](const Tuple& of_member) { return expects_late(of_member); },
+          .id = [this] { return id_of_last(); }});
   write_configuration();
   look_into(flows4_, "flows4");
   look_into(flows6_, "flows6");
@@ -925,11 +977,10 @@ void Differential::compare(const std::set<std::string>& reasons) {
 TEST_F(Differential, TheDataPlaneDoesWhatTheModelDoes) {
   std::set<std::string> reasons(std::begin(all_reasons), std::end(all_reasons));
   // Both NICs are known and in native mode and leave room before a frame, all flows have room, and
-  // no node of a fleet comes or goes. The model has no members of another IP version than the VIP.
+  // no node of a fleet comes or goes.
   for (const char* out_of_reach :
        {"unknown_interface", "malformed_ethernet", "no_headroom", "flow_table_full",
-        "half_open_full", "forwarded_without_flow", "egress_not_native", "proxy_full", "in_grace",
-        "other_version_packet", "other_version_source"})
+        "half_open_full", "forwarded_without_flow", "egress_not_native", "proxy_full", "in_grace"})
     reasons.erase(out_of_reach);
   reasons.erase(
       "source_half_open");  // needs more connections of one client than these sequences have

@@ -145,12 +145,14 @@ Packet Generator::client_packet(const Service& service) {
   return p;
 }
 
-// Says whether the listener, or a member of its pool, may have few connections at a time.
+// Says whether the listener, or a member of its pool, may have few connections at a time, or in a
+// second.
 bool Generator::is_limited(const Listener& listener) const {
   const auto& members = configuration().pools[listener.pool].members;
-  return listener.limit || std::any_of(members.begin(), members.end(), [&](std::size_t member) {
-           return configuration().members[member].most.has_value();
-         });
+  if (listener.limit || listener.source_limit) return true;
+  return std::ranges::any_of(members, [&](std::size_t member) {
+    return configuration().members[member].most.has_value();
+  });
 }
 
 Arrives Generator::opening() {
@@ -178,18 +180,19 @@ Arrives Generator::opening() {
   const auto& flows = model_.flows();
   if (!flows.empty() && chance(20)) {
     const auto& other = any_of(flows).at_client;
-    if (other.source.size() == address_of(p.source).size()) {
-      p.source = text_of(other.source);
+    const auto client = unmapped(other.source);
+    if (client.size() == address_of(p.source).size()) {
+      p.source = text_of(client);
       p.source_port = other.source_port;
       // Or another connection of it to the same service.
       if (chance(40) && other.protocol == static_cast<std::uint8_t>(p.protocol)) {
-        p.destination = text_of(other.destination);
+        p.destination = text_of(unmapped(other.destination));
         p.destination_port = other.destination_port;
         ++p.source_port;
       }
     }
   }
-  if (chance(8)) share_a_port(p);
+  if (chance(16)) share_a_port(p);
   // Some address of ours, which may have no listener.
   if (const auto& ours = any_of(configuration().vips).first;
       chance(2) && ours.size() == address_of(p.source).size())
@@ -316,8 +319,8 @@ void Generator::shake(Packet& p, const Flow& flow, bool from_member) {
 Packet Generator::packet_of(const Flow& flow, bool from_member, std::string* interface) {
   const auto tuple = from_member ? flow.at_member.turned() : flow.at_client;
   Packet p;
-  p.source = text_of(tuple.source);
-  p.destination = text_of(tuple.destination);
+  p.source = text_of(unmapped(tuple.source));
+  p.destination = text_of(unmapped(tuple.destination));
   p.source_port = tuple.source_port;
   p.destination_port = tuple.destination_port;
   p.protocol = static_cast<L4>(tuple.protocol);
@@ -360,8 +363,8 @@ Arrives Generator::of_slow_handshake() {
     p.data.clear();
   } else {
     const auto& tuple = any_of(late).first;
-    p.source = text_of(tuple.source);
-    p.destination = text_of(tuple.destination);
+    p.source = text_of(unmapped(tuple.source));
+    p.destination = text_of(unmapped(tuple.destination));
     p.source_port = tuple.source_port;
     p.destination_port = tuple.destination_port;
     p.protocol = static_cast<L4>(tuple.protocol);
@@ -381,7 +384,7 @@ Arrives Generator::of_flow() {
   const bool direct = is_direct(flow.mode);
   auto p = packet_of(flow, chance(direct ? 10 : 50), &interface);
   // To the member's own address, where it could be taken for the connection through the VIP.
-  if (flow.mode == Mode::dnat && p.source == text_of(flow.at_client.source) && chance(12)) {
+  if (flow.mode == Mode::dnat && p.source == text_of(flow.at_client.source) && chance(40)) {
     p.destination = text_of(flow.at_member.destination);
     p.source_port = flow.at_member.source_port;
     p.destination_port = flow.at_member.destination_port;
@@ -419,7 +422,11 @@ Arrives Generator::error_about_flow() {
   if (chance(70))
     quote = cut(quote, (v6 ? 40 : 20) + any_of(std::vector<std::size_t>{8, 9, 17, 18, 20, 60, 7}));
   auto error = icmp_error(from, to, v6 ? any_of(types6) : any_of(types4),
-                          static_cast<std::uint8_t>(below(5)), chance(50) ? 1400 : 0, quote);
+                          static_cast<std::uint8_t>(below(chance(70) ? 5 : 17)),
+                          chance(50) ? 1400
+                          : below(2) ? 60'000 + below(20'000)
+                                     : 0,
+                          quote);
   error.source_mac = quoted.source_mac;
   error.destination_mac = quoted.destination_mac;
   error.tags = quoted.tags;

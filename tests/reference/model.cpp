@@ -160,6 +160,11 @@ Fate too_big(const Bytes& frame, const View& v, const Address& from, std::uint32
   return answered(error_about(frame, v, from, v4 ? 3 : 2, v4 ? 4 : 0, mtu), "too_big_sent");
 }
 
+// The source of an answer of our own: the VIP, if that has the packet's IP version.
+Address own_address(const View& v, const Address& vip, bool to_client) {
+  return to_client && is_mapped(vip) == is_mapped(v.source) ? vip : v.destination;
+}
+
 // Refuses the packet for `reason`, and tells the client if possible.
 Fate rejected(const Bytes& frame, const View& v, const std::string& reason) {
   if (v.fragment != Fragment::none || !v.header_sum_right) return dropped(reason);
@@ -248,6 +253,11 @@ void translate_quote(Bytes& frame, const View& v, const Quote& q, const Tuple& t
 }  // namespace
 
 std::optional<Way> way_to(const Configuration& c, const Address& address) {
+  if (is_mapped(address)) {
+    auto way = way_to(c, unmapped(address));
+    if (way) way->mtu += 20;
+    return way;
+  }
   const Route* best = nullptr;
   for (const auto& route : c.routes) {
     if (route.prefix.size() != address.size()) continue;
@@ -289,6 +299,19 @@ std::optional<Model::Direction> Model::find(const Tuple& tuple) const {
   const auto slot = slots_.find(tuple);
   if (slot == slots_.end()) return {};
   return slot->second;
+}
+
+// Says whether a member can't tell a connection with these answers from another one, whose client
+// may have another IP version.
+bool Model::is_taken(const Tuple& of_member) const {
+  auto other = of_member;
+  if (is_mapped(of_member.source)) {
+    other.source = unmapped(of_member.source);
+    other.destination = unmapped(of_member.destination);
+  } else if (of_member.source.size() == 4) {
+    other = of_member.mapped();
+  }
+  return find(of_member) || find(other);
 }
 
 std::optional<Tuple> Model::tuple_of(const View& v) const {
@@ -395,7 +418,9 @@ bool Model::believes(const Arrival& a, const Flow& flow, bool to_client) const {
 Model::Translation Model::translation(const Flow& flow, bool to_client) const {
   if (to_client) return {flow.at_client.turned(), flow.client_way, {}};
   const auto& member = configuration_.members[flow.member].address;
-  Translation t{flow.at_member, *way_to(configuration_, member), {}};
+  const bool direct = is_direct(flow.mode);
+  Translation t{
+      flow.at_member, *way_to(configuration_, direct ? member : flow.at_member.destination), {}};
   if (flow.mode == Mode::ipip || flow.mode == Mode::gue) {
     t.tunnel = member;
     t.in_udp = flow.mode == Mode::gue;
@@ -417,9 +442,20 @@ Fate Model::send(const Arrival& a, Bytes frame, const Translation& t,
                            t.in_udp ? std::optional(tunnel_port(tuple)) : std::nullopt);
   }
   const Bytes packet = tunnel + piece(frame, v.l3, frame.size() - v.l3);
-  if (!t.way.resolved) return passed(piece(frame, 0, v.l3) + packet, reason);
-  return {t.way.interface == a.interface ? Action::transmit : Action::redirect, reason,
-          ethernet_header(t.way, v.family) + packet};
+  if (!t.way.resolved) return in_own_version(passed(piece(frame, 0, v.l3) + packet, reason));
+  return in_own_version({t.way.interface == a.interface ? Action::transmit : Action::redirect,
+                         reason, ethernet_header(t.way, v.family) + packet});
+}
+
+// Makes an IPv4 packet of one to an end that speaks IPv4.
+Fate Model::in_own_version(Fate fate) const {
+  if (fate.action == Action::drop) return fate;
+  const auto v = look_at(fate.frame);
+  if (!v.ip || v.family != 6 || !is_mapped(v.destination)) return fate;
+  const auto made = to_ipv4(fate.frame, v, ask_.id());
+  if (!made) return dropped("other_version_packet");
+  fate.frame = *made;
+  return fate;
 }
 
 Fate Model::forward(const Arrival& a, const Translation& t, const std::string& reason,
@@ -430,7 +466,7 @@ Fate Model::forward(const Arrival& a, const Translation& t, const std::string& r
   std::string why = t.way.resolved ? reason : "next_hop_unresolved";
   if (t.way.resolved && v.l3_bytes > t.way.mtu) {
     if (v.family == 6 || read16(a.frame, v.l3 + 6) & 0x4000)
-      return too_big(a.frame, v, to_client ? t.to.source : v.destination, t.way.mtu);
+      return too_big(a.frame, v, own_address(v, t.to.source, to_client), t.way.mtu);
     if (!t.tunnel && from.all() == t.to.all()) return dropped("too_big");
     way.way.resolved = false;  // the kernel fragments it
     why = "left_to_fragment";
@@ -467,7 +503,7 @@ std::optional<Fate> Model::known_flow(const Arrival& a) {
   if (is_over(flow, direction->to_client)) return rejected(a.frame, v, "no_flow");
   const auto t = translation(flow, direction->to_client);
   if (v.ttl <= 1)
-    return time_exceeded(a.frame, v, direction->to_client ? t.to.source : v.destination);
+    return time_exceeded(a.frame, v, own_address(v, t.to.source, direction->to_client));
   const bool was_established = flow.established;
   Bytes shaken = a.frame;
   if (const auto fate = shake(a, *direction, t, shaken)) return *fate;
@@ -667,17 +703,22 @@ std::optional<Fate> Model::icmp_error(const Arrival& a) {
     return {};
   const auto quote = quote_in(a.frame, v);
   const auto direction = quote.defect.empty() ? find(quote.tuple.turned()) : std::nullopt;
+  const bool is_of_ipv6 =
+      quote.defect.empty() && !direction && v.family == 4 && find(quote.tuple.turned().mapped());
+  const bool is_known = direction || is_of_ipv6;
   // An error goes to the packet's sender; an error to the host itself is the host's.
-  const bool misdirected = direction && v.destination != quote.tuple.source;
-  if (!direction || misdirected) {
-    const auto vip = configuration_.vips.find(v.destination);
+  const bool misdirected = is_known && v.destination != quote.tuple.source;
+  if (!is_known || misdirected) {
+    const auto vip = configuration_.vips.find(unmapped(v.destination));
     if (vip == configuration_.vips.end()) return passed(a.frame, "not_ours");
     if (!vip->second.up) return dropped("vip_down");
     if (misdirected) return dropped("icmp_misdirected");
     return dropped(quote.defect.empty() ? "icmp_no_flow" : quote.defect);
   }
-  if (is_martian(v.source) || is_vip(v.source) || v.source == v.destination)
+  if (!is_mapped(v.destination) &&
+      (is_martian(v.source) || is_vip(v.source) || v.source == v.destination))
     return dropped("martian_source");
+  if (is_of_ipv6) return decide_as_ipv6(a);
   if (v.ttl <= 1) return dropped("ttl_exceeded");
   auto& flow = flows_[direction->flow];
   const auto t = translation(flow, direction->to_client);
@@ -965,7 +1006,7 @@ std::optional<std::uint16_t> Model::source_port(const Flow& flow) const {
   const auto is_free = [&](std::uint16_t port) {
     auto tuple = flow.at_member;
     tuple.source_port = port;
-    return !find(tuple.turned());
+    return !is_taken(tuple.turned());
   };
   const auto own = flow.at_client.source_port;
   if (!may_change_ports(flow)) return is_free(own) ? std::optional(own) : std::nullopt;
@@ -977,16 +1018,15 @@ std::optional<std::uint16_t> Model::source_port(const Flow& flow) const {
   return chosen->source_port;
 }
 
-// One of the listener's sources, as the data plane has chosen. If it has made no flow, none of them
+// One of these sources, as the data plane has chosen. If it has made no flow, none of them
 // may have had the client's port free.
-Address Model::source_toward_member(const Listener& listener, const Flow& flow) const {
-  const auto& sources = listener.sources;
+Address Model::source_toward_member(const std::vector<Address>& sources, const Flow& flow) const {
   if (sources.empty()) return flow.at_client.destination;
   const auto chosen = ask_.choice(flow.at_client);
   const auto fits = [&](const Address& source) {
     auto tuple = flow.at_member;
     tuple.source = source;
-    return chosen ? chosen->source == source : !find(tuple.turned());
+    return chosen ? chosen->source == source : !is_taken(tuple.turned());
   };
   const auto found = std::ranges::find_if(sources, fits);
   return found == sources.end() ? sources.front() : *found;
@@ -1012,12 +1052,13 @@ std::optional<Way> Model::way_to_client(const Arrival& a) const {
 // The service with the packet's port, or with a range that has it.
 const Service* Model::service_for(const Tuple& tuple) const {
   const auto& listeners = configuration_.listeners;
-  const auto exact = listeners.find({tuple.destination, tuple.destination_port, tuple.protocol});
+  const auto vip = unmapped(tuple.destination);
+  const auto exact = listeners.find({vip, tuple.destination_port, tuple.protocol});
   if (exact != listeners.end()) return &exact->first;
   for (const auto& [service, listener] : listeners) {
     const auto& [address, port, protocol] = service;
-    if (address == tuple.destination && protocol == tuple.protocol &&
-        port <= tuple.destination_port && tuple.destination_port <= listener.last_port)
+    if (address == vip && protocol == tuple.protocol && port <= tuple.destination_port &&
+        tuple.destination_port <= listener.last_port)
       return &service;
   }
   return nullptr;
@@ -1046,6 +1087,12 @@ Fate Model::open(const Arrival& a, const Service& service, bool adopted) {
   }
   const auto& chosen = configuration_.members[*member];
   const auto mode = configuration_.pools[listener.pool].mode;
+  const bool other_version = chosen.address.size() != std::get<0>(service).size();
+  if (other_version &&
+      (mode != Mode::fullnat || v.protocol == sctp || configuration_.pools[listener.pool].proxied))
+    return dropped("no_member");
+  auto sources = other_version ? listener.other_sources : listener.sources;
+  if (other_version && sources.empty()) return dropped("other_version_source");
   if (v.protocol == sctp && chosen.port && chosen.port != v.destination_port)
     return dropped("sctp_ports");
   const bool direct = is_direct(mode);
@@ -1085,10 +1132,14 @@ Fate Model::open(const Arrival& a, const Service& service, bool adopted) {
   if (v.opens) flow.opened = now_;
   if (back) flow.client_way = *back;
   if (!direct) {
-    flow.at_member.destination = chosen.address;
+    const auto in_flow = [&](const Address& address) {
+      return v.family == 6 && address.size() == 4 ? mapped(address) : address;
+    };
+    for (auto& source : sources) source = in_flow(source);
+    flow.at_member.destination = in_flow(chosen.address);
     if (chosen.port) flow.at_member.destination_port = chosen.port;
   }
-  if (mode == Mode::fullnat) flow.at_member.source = source_toward_member(listener, flow);
+  if (mode == Mode::fullnat) flow.at_member.source = source_toward_member(sources, flow);
   const bool crowded = is_crowded(flow);
   for (int slots = direct ? 1 : 2; crowded && slots > 0; --slots) one_gave_way(v.source, false);
   const bool is_full = crowded && !ask_.choice(flow.at_client);
@@ -1111,8 +1162,10 @@ Fate Model::for_vip(const Arrival& a, const Vip& vip) {
   const auto& v = a.view;
   if (!v.defect.empty()) return dropped(v.defect);
   if (!vip.up) return dropped("vip_down");
-  if (is_martian(v.source) || is_vip(v.source)) return dropped("martian_source");
+  if (!is_mapped(v.destination) && (is_martian(v.source) || is_vip(v.source)))
+    return dropped("martian_source");
   if (!v.header_sum_right) return dropped("ipv4_checksum");
+  if (v.family == 4 && is_of_ipv6_flow(v)) return decide_as_ipv6(a);
   const auto known = tuple_of(v);
   const auto* service = known ? service_for(*known) : nullptr;
   const bool per_packet = service && configuration_.listeners.at(*service).per_packet;
@@ -1158,6 +1211,28 @@ Fate Model::for_others(const Arrival& a) {
   return rejected(a.frame, v, "tuple_in_use");
 }
 
+// Says whether an IPv4 packet is of a connection whose other end speaks IPv6, or may open one.
+bool Model::is_of_ipv6_flow(const View& v) const {
+  const auto tuple = tuple_of(v);
+  if (!tuple) return false;
+  if (find(tuple->mapped())) return true;
+  const auto* service = service_for(*tuple);
+  if (!service) return false;
+  const auto& members = configuration_.pools[configuration_.listeners.at(*service).pool].members;
+  return std::ranges::any_of(members, [&](std::size_t member) {
+    return configuration_.members[member].address.size() == 16;
+  });
+}
+
+// Decides on the IPv6 packet that an IPv4 packet becomes. What it is answered by is IPv4 again.
+Fate Model::decide_as_ipv6(const Arrival& a) {
+  if (!a.view.header_sum_right) return dropped("ipv4_checksum");
+  const auto frame = to_ipv6(a.frame, a.view);
+  if (!frame) return dropped("other_version_packet");
+  remember_fragment(a.view);
+  return in_own_version(decide({*frame, a.interface, look_at(*frame)}));
+}
+
 Fate Model::receive(const Bytes& frame, const std::string& interface) {
   if (frame.size() < 14) return passed(frame, "malformed_ethernet");
   const Arrival a{frame, interface, look_at(frame)};
@@ -1175,10 +1250,15 @@ Fate Model::receive(const Bytes& frame, const std::string& interface) {
   const auto neighbour = neighbour_answer(frame, v, mac, &target);
   if (neighbour && answers_for(target)) return answered(*neighbour, "nd_answered");
   if (!to_us) return passed(frame, "not_our_mac");
-  if (!v.ip) return passed(frame, "not_ours");
+  if (!v.ip || is_mapped(v.destination)) return passed(frame, "not_ours");
+  return decide(a);
+}
+
+Fate Model::decide(const Arrival& a) {
+  const auto& v = a.view;
   if (const auto fate = known_flow(a)) return *fate;
   if (const auto fate = icmp_error(a)) return *fate;
-  const auto vip = configuration_.vips.find(v.destination);
+  const auto vip = configuration_.vips.find(unmapped(v.destination));
   return vip == configuration_.vips.end() ? for_others(a) : for_vip(a, vip->second);
 }
 

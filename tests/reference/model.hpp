@@ -5,8 +5,9 @@
 // stays until then.
 //
 // If the contract leaves a choice (a source port when the client's own is taken; the member of a
-// hash; which flow is evicted from a full table; by how much the answer to a SYN lags behind), the
-// model asks for the data plane's choice and accepts it if it is allowed.
+// hash; which flow is evicted from a full table; by how much the answer to a SYN lags behind; the
+// id of a packet that was IPv6), the model asks for the data plane's choice and accepts it if it is
+// allowed.
 //
 // It can't decide three things. It doesn't know which flows share a window, so it doesn't say that
 // one had to be evicted, only that the one that is gone was allowed to be. The clock of SYN
@@ -23,6 +24,7 @@
 #include <tuple>
 #include <vector>
 
+#include "reference/other_version.hpp"
 #include "reference/view.hpp"
 
 namespace sluice::test::reference {
@@ -105,6 +107,7 @@ struct Listener {
   bool per_packet = false;                  // schedules datagrams, without flows
   std::optional<Address> allowed;           // the only client that may open connections
   std::vector<Address> sources{};           // that members of fullnat pools see; none: the VIP
+  std::vector<Address> other_sources{};     // and members of another IP version than the VIP
   std::optional<std::size_t> limit;         // of connections that are confirmed and not over
   std::optional<std::size_t> source_limit;  // of connections that a source opens in a second
   unsigned idle_seconds = 0;                // 0: as usual
@@ -146,6 +149,7 @@ struct Configuration {
   Room ipv4, ipv6;
 };
 
+// A way to a mapped address is that of the IPv4 packet; its MTU is for the IPv6 packet before that.
 std::optional<Way> way_to(const Configuration& configuration, const Address& address);
 
 // Source and destination of a packet.
@@ -154,6 +158,12 @@ struct Tuple {
   std::uint16_t source_port = 0, destination_port = 0;
   std::uint8_t protocol = 0;
   Tuple turned() const { return {destination, source, destination_port, source_port, protocol}; }
+  Tuple mapped() const {
+    auto t = *this;
+    t.source = reference::mapped(source);
+    t.destination = reference::mapped(destination);
+    return t;
+  }
   auto all() const {
     return std::tie(source, destination, source_port, destination_port, protocol);
   }
@@ -170,6 +180,7 @@ struct Seen {
   bool marked = false;
 };
 
+// Between two IP versions it is one of IPv6, whose IPv4 addresses are mapped.
 struct Flow {
   Tuple at_client;  // the client's packets when they come
   Tuple at_member;  // and when they have left
@@ -225,6 +236,8 @@ struct Questions {
   // answer with this tuple is late. They share places, too (bpf/connect_time.h).
   std::function<bool(const Flow&)> knows_begin;
   std::function<bool(const Tuple& of_member)> expects_late;
+  // The id of the present packet as it leaves, which is IPv4.
+  std::function<std::uint16_t()> id;
 };
 
 // A connection of a PROXYV2 pool whose member has not acknowledged the header.
@@ -295,6 +308,10 @@ class Model {
   // The steps in the contract's order; each returns a fate, or nullopt to let the next one decide.
   std::optional<Fate> known_flow(const Arrival& a);
   std::optional<Fate> icmp_error(const Arrival& a);
+  Fate decide(const Arrival& a);
+  Fate decide_as_ipv6(const Arrival& a);
+  bool is_of_ipv6_flow(const View& view) const;
+  Fate in_own_version(Fate fate) const;
   Fate for_vip(const Arrival& a, const Vip& vip);
   Fate for_others(const Arrival& a);
   Fate open(const Arrival& a, const Service& service, bool adopted);
@@ -313,6 +330,7 @@ class Model {
   void expect(const Tuple& client, std::uint32_t first, bool answered);
 
   std::optional<Direction> find(const Tuple& tuple) const;
+  bool is_taken(const Tuple& of_member) const;
   std::optional<Tuple> tuple_of(const View& view) const;
   void remember_fragment(const View& view);
   bool gives_way(const Flow& flow, const View& view) const;
@@ -370,10 +388,12 @@ class Model {
   bool is_long_over(const Flow& flow) const;
   bool one_gave_way(const Address& client, bool half_open);
   std::optional<std::uint16_t> source_port(const Flow& flow) const;
-  Address source_toward_member(const Listener& listener, const Flow& flow) const;
+  Address source_toward_member(const std::vector<Address>& sources, const Flow& flow) const;
   Fate forward(const Arrival& a, const Translation& t, const std::string& reason, bool to_client);
   Fate send(const Arrival& a, Bytes frame, const Translation& t, const std::string& reason) const;
-  bool is_vip(const Address& address) const { return configuration_.vips.count(address) > 0; }
+  bool is_vip(const Address& address) const {
+    return configuration_.vips.count(unmapped(address)) > 0;
+  }
   bool answers_for(const Address& address) const {
     return is_vip(address) && !configuration_.vips.at(address).standby;
   }

@@ -82,6 +82,7 @@ void look_at_ipv6(View& v, const Bytes& frame) {
   v.protocol = chain.protocol;
   v.fragment = chain.fragment;
   v.id = chain.id;
+  v.fragment_header = chain.fragment_header;
   v.l4 = chain.end;
   if (v.l4 > v.l3 + v.l3_bytes) {
     if (v.defect.empty()) v.defect = "malformed_ipv6";
@@ -212,7 +213,7 @@ std::uint16_t adjusted(std::uint16_t checksum, const Bytes& before, const Bytes&
 
 Chain walk_chain(const Bytes& frame, std::size_t at, std::uint8_t first, std::size_t packet_end) {
   constexpr std::uint8_t hop_by_hop = 0, routing = 43, fragment = 44, options = 60;
-  Chain chain{at, first, Fragment::none, 0, 0, ""};
+  Chain chain{at, first, Fragment::none, 0, 0, 0, ""};
   for (std::size_t i = 0; chain.fragment != Fragment::later; ++i) {
     const auto type = chain.protocol;
     if (type != hop_by_hop && type != routing && type != fragment && type != options) {
@@ -249,6 +250,7 @@ Chain walk_chain(const Bytes& frame, std::size_t at, std::uint8_t first, std::si
         chain.fragment = Fragment::first;
       }
       chain.offset = field & 0xfff8;
+      chain.fragment_header = chain.end;
       chain.id = static_cast<std::uint32_t>(read16(frame, chain.end + 4)) << 16 |
                  read16(frame, chain.end + 6);
     } else {

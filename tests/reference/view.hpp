@@ -43,6 +43,7 @@ struct View {
   std::size_t l4 = 0, l4_bytes = 0;
   Fragment fragment = Fragment::none;
   std::uint32_t id = 0;
+  std::size_t fragment_header = 0;  // IPv6: its offset, if there is one
   std::string defect;
   bool has_ports = false;
   std::uint16_t source_port = 0, destination_port = 0;
@@ -72,7 +73,8 @@ struct Chain {
   std::uint8_t protocol = 0;
   Fragment fragment = Fragment::none;
   std::uint32_t id = 0;
-  std::size_t offset = 0;  // of a fragment
+  std::size_t offset = 0;           // of a fragment
+  std::size_t fragment_header = 0;  // its offset in the frame
   std::string defect;
 };
 Chain walk_chain(const Bytes& frame, std::size_t at, std::uint8_t first, std::size_t packet_end);
