@@ -177,6 +177,27 @@ Result<void> check_changed(const Supported& supported, const Model& model, const
   return outcome;
 }
 
+// Checks that a load balancer keeps the SNAT addresses from which its members of another IP version
+// are reached.
+Result<void> check_sources(const Supported& supported, const Model& before, const Model& after) {
+  Result<void> outcome;
+  const auto check_members = [&](const LoadBalancer& owner) {
+    for (const auto* pool : after.pools.with(Facet::parent, owner.id)) {
+      for (const auto* member : after.members.with(Facet::parent, pool->id)) {
+        outcome = check_version(supported, after, *pool, *member);
+        if (!outcome) return;
+      }
+    }
+  };
+  Table<LoadBalancer>::for_each_difference(
+      before.load_balancers, after.load_balancers,
+      [&](const Uuid&, const LoadBalancer* old, const LoadBalancer* now) {
+        if (old && now && old->snat_addresses != now->snat_addresses) check_members(*now);
+        return outcome.has_value();
+      });
+  return outcome;
+}
+
 }  // namespace
 
 namespace {
@@ -291,7 +312,8 @@ Result<void> check_supported(const Supported& supported, const Model& before, co
       .and_then(changed(&Model::pools))
       .and_then(changed(&Model::members))
       .and_then(changed(&Model::health_monitors))
-      .and_then(changed(&Model::floating_ips));
+      .and_then(changed(&Model::floating_ips))
+      .and_then([&] { return check_sources(supported, before, after); });
 }
 
 tl::unexpected<Error> unsupported_option(std::string_view what) {

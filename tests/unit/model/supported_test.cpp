@@ -166,6 +166,29 @@ TEST_F(SupportedTest, AMemberOfAnotherIpVersionNeedsASourceAndFullnat) {
               testing::EndsWith(why + ", which is not possible in pools of protocol PROXYV2"));
 }
 
+TEST_F(SupportedTest, TheLastSourceTowardAMemberOfAnotherIpVersionStays) {
+  few_ = Supported();
+  Member member;
+  member.id = Uuid{9};
+  member.pool_id = pool_;
+  member.address = ip("2001:db8::4");
+  member.protocol_port = 80;
+  after_.load_balancers.change(lb_)->snat_addresses = {ip("2001:db8::18"), ip("2001:db8::19")};
+  after_.members.put(member);
+  const auto with = after_;
+  const auto refusal_of = [&](std::vector<IpAddress> sources) {
+    auto changed = with;
+    changed.load_balancers.change(lb_)->snat_addresses = std::move(sources);
+    const auto ok = check_supported(few_, with, changed);
+    return ok ? std::string() : ok.error().message;
+  };
+  EXPECT_EQ(refusal_of({ip("2001:db8::19")}), "");
+  EXPECT_THAT(refusal_of({}), testing::EndsWith("member 2001:db8::4 and VIP 10.0.0.16 are of "
+                                                "different IP versions: give the load balancer an "
+                                                "IPv6 address from which the member is reached "
+                                                "(snat_addresses)"));
+}
+
 TEST_F(SupportedTest, AnSctpMemberOnAnotherPortThanItsListenerIsRefused) {
   few_ = Supported();
   Pool pool;
