@@ -6,17 +6,27 @@
 #include <fmt/format.h>
 
 #include <chrono>
+#include <cstring>
 #include <ctime>
 #include <iterator>
 
 namespace sluice::records {
 namespace {
 
-// The address as text, in a buffer of the caller's.
+// The address as text, in a buffer of the caller's. Of a connection between the IP versions, IPv4
+// addresses are mapped ones (::ffff:10.0.0.4).
 struct AddressText {
   char text[INET6_ADDRSTRLEN];
   AddressText(const Connection& connection, const Endpoint& end) {
-    inet_ntop(connection.is_ipv6 ? AF_INET6 : AF_INET, &end.address, text, sizeof text);
+    in6_addr ipv6;
+    std::memcpy(&ipv6, &end.address, sizeof ipv6);
+    if (!connection.is_ipv6) {
+      inet_ntop(AF_INET, &ipv6, text, sizeof text);
+    } else if (IN6_IS_ADDR_V4MAPPED(&ipv6)) {
+      inet_ntop(AF_INET, &ipv6.s6_addr[12], text, sizeof text);
+    } else {
+      inet_ntop(AF_INET6, &ipv6, text, sizeof text);
+    }
   }
 };
 

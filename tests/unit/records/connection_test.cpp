@@ -68,6 +68,18 @@ TEST(JsonLine, AnEndHasItsCauseAndTheDurationIfThatIsKnown) {
   EXPECT_EQ(boost::json::parse(line).at("duration_us"), 750'000);
 }
 
+TEST(JsonLine, AConnectionBetweenTheIpVersionsHasTheAddressesOfBoth) {
+  auto record = record6(SLUICE_RECORD_BEGINS);
+  record.snat = address("::ffff:10.0.0.18");
+  record.member = address("::ffff:10.9.0.7");
+  std::string line;
+  append_json_line(line, *decode(bytes_of(record)), "", 0);
+  EXPECT_NE(line.find(R"("client":"2001:db8:c::5")"), std::string::npos) << line;
+  EXPECT_NE(line.find(R"("source":"10.0.0.18","source_port":40000,"member_address":"10.9.0.7")"),
+            std::string::npos)
+      << line;
+}
+
 TEST(Names, AreEscapedAndLeftOutWhereTheModelHasNone) {
   model::Model model;
   model::LoadBalancer load_balancer;
