@@ -26,6 +26,7 @@
 #include "bpf/packet.h"
 #include "bpf/proof.h"
 #include "bpf/protocols.h"
+#include "bpf/tcp_options.h"
 #include "bpf/verifier.h"
 #include "maps/flow.h"
 
@@ -64,19 +65,11 @@ static __always_inline bool is_later_than(const struct segment_numbers *syn, __u
 __noinline int look_at_option(struct xdp_md *ctx, __u32 offset, __u32 end)
 {
 	struct journey *journey = journey_get();
+	__u32 bytes = tcp_option_bytes(ctx, offset, end);
 	const __u8 *option = packet_at(ctx, offset, 1);
 	const __be32 *stamp;
-	__u32 bytes;
 
-	if (!journey || !option || offset >= end || *option == TCP_OPTION_END)
-		return 0;
-	if (*option == TCP_OPTION_NOTHING)
-		return offset + 1;
-	option = packet_at(ctx, offset, 2);
-	if (!option)
-		return 0;
-	bytes = option[1];
-	if (bytes < 2 || bytes > TCP_OPTIONS_BYTES || offset + bytes > end)
+	if (!journey || !option || !bytes)
 		return 0;
 	if (*option == TCP_OPTION_TIMESTAMPS && bytes == TCP_TIMESTAMPS_BYTES &&
 	    (stamp = packet_at(ctx, offset + 2, sizeof(*stamp)))) {

@@ -52,6 +52,7 @@
 #include "bpf/proof.h"
 #include "bpf/protocols.h"
 #include "bpf/proxy_pending.h"
+#include "bpf/tcp_options.h"
 #include "maps/reasons.h"
 
 /* More TCP options (RFC 9293, 3.2; 7323; 2018; 2385; 5925; 7413; 6994). */
@@ -163,23 +164,14 @@ static __always_inline void treat_option(struct xdp_md *ctx, struct proxy_work *
 	}
 }
 
-/* Treats the TCP option at `offset` as journey.proxy says, and returns the next one's offset; 0: there is none. A
- * list that lies about its lengths ends there, as for every receiver. */
+/* Treats the TCP option at `offset` as journey.proxy says, and returns the next one's offset; 0: there is none. */
 __noinline int treat_option_at(struct xdp_md *ctx, __u32 offset, __u32 end)
 {
 	struct journey *journey = journey_get();
+	__u32 bytes = tcp_option_bytes(ctx, offset, end);
 	const __u8 *option = packet_at(ctx, offset, 1);
-	__u32 bytes;
 
-	if (!journey || !option || offset >= end || *option == TCP_OPTION_END)
-		return 0;
-	if (*option == TCP_OPTION_NOTHING)
-		return offset + 1;
-	option = packet_at(ctx, offset, 2);
-	if (!option)
-		return 0;
-	bytes = option[1];
-	if (bytes < 2 || bytes > TCP_OPTIONS_BYTES || offset + bytes > end)
+	if (!journey || !option || !bytes)
 		return 0;
 	treat_option(ctx, &journey->proxy, option[0], offset, bytes);
 	return offset + bytes;
