@@ -177,11 +177,11 @@ static __always_inline __u32 source_port_hash(const struct tuple *client)
 static __always_inline bool is_snat_vip(const struct connection *c)
 {
 	__u32 listener = c->listener;
-	const union sluice_address *vip = bpf_map_lookup_elem(&snat_vips, &listener);
+	const union sluice_address *vip;
 
 	if (is_mapped(&c->tuple.destination))
 		return true;
-
+	vip = bpf_map_lookup_elem(&snat_vips, &listener);
 	return vip && address_equal(FAMILY6, vip, &c->tuple.destination);
 }
 
