@@ -22,6 +22,8 @@
 #define SLUICE_IMAGE_KEEPS_CLIENT 1U /* the member sees the client's address (dnat, dsr, ipip) */
 #define SLUICE_IMAGE_DIRECT 2U       /* the member answers past us (dsr, ipip): its packets keep their tuple */
 
+#define SLUICE_IMAGE_REPLICA 2 /* the phase of a replica (replica.h) */
+
 struct sluice_flow_image {
 	union sluice_address client;
 	union sluice_address vip;    /* to which the client connected */
@@ -39,7 +41,7 @@ struct sluice_flow_image {
 	__u16 member_idle;
 	__u8 family;   /* 4 or 6 */
 	__u8 protocol; /* enum sluice_flow_protocol */
-	/* 1: replied, 2: established, 4: the client's FIN, 8: the member's; see SLUICE_PHASE_* in flow.h. 2 alone: a replica */
+	/* 1: replied, 2: established, 4: the client's FIN, 8: the member's; see SLUICE_PHASE_* in flow.h */
 	__u8 phase;
 	__u8 flags;
 	__u8 result; /* enum sluice_flow_put_result, written by flow_put */

@@ -59,7 +59,7 @@ sluice_flow_image ModelTable::image_of(Client client, const Flow& flow) const {
   image.listener_index = image.member_index = SLUICE_NO_INDEX;
   const auto silence = std::chrono::floor<std::chrono::seconds>(scheduler_.now() - flow.seen);
   image.client_idle = image.member_idle = static_cast<std::uint16_t>(silence.count());
-  image.phase = 3;
+  image.phase = flow.is_replica ? SLUICE_IMAGE_REPLICA : 3;
   return image;
 }
 
@@ -234,7 +234,7 @@ Result<void> ModelTable::walk(std::uint64_t& cursor, std::vector<sluice_flow_ima
   for (std::size_t i = 0; i < part_of_a_walk && at != flows_.end(); ++i, ++at) {
     walked_to_ = at->first;
     const auto& flow = at->second;
-    if (flow.is_confirmed && !flow.is_replica) images.push_back(image_of(at->first, flow));
+    if (flow.is_confirmed) images.push_back(image_of(at->first, flow));
   }
   cursor = at == flows_.end() ? 0 : 1;
   return {};

@@ -343,6 +343,26 @@ void Traffic::live(Time how_long) {
   }
 }
 
+void Traffic::wait_until_calm() {
+  calm_since_.reset();
+  const auto patience = scheduler_.now() + Time(20'000);
+  while (!may_have_a_mishap() && scheduler_.now() < patience)
+    scheduler_.run_until(scheduler_.now() + between_sweeps);
+  if (!may_have_a_mishap()) wrong("the nodes don't follow each other again");
+}
+
+void Traffic::roll() {
+  wait_until_calm();
+  is_mute_ = true;
+  for (std::size_t number = 0; number < nodes_.size(); ++number) {
+    if (scheduler_.chance(50)) restart(scheduler_.below(nodes_.size()));
+    wait_until_calm();
+    reboot(number);
+  }
+  wait_until_calm();
+  is_mute_ = false;
+}
+
 void Traffic::settle() {
   air_ = {};
   is_settling_ = true;
@@ -352,6 +372,9 @@ void Traffic::settle() {
   while (!all_follow() && scheduler_.now() < patience)
     scheduler_.run_until(scheduler_.now() + between_sweeps);
   if (!all_follow()) wrong("the nodes don't follow each other again");
+  // Two nodes that didn't hear of each other may have given one source port to two connections: the
+  // one of which no answer arrives is given up, and idles away.
+  if (settings_.reuses_ports()) scheduler_.run_until(scheduler_.now() + longest_trying);
   scheduler_.run_until(scheduler_.now() + time_to_idle());
   is_quiet_ = true;
   scheduler_.run_until(scheduler_.now() + Time(300));

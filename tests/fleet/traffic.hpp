@@ -7,6 +7,7 @@
 // well again, and after a while check() tells what is wrong.
 #pragma once
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <optional>
@@ -31,6 +32,17 @@ struct Air {
 // What can't be put at once is tried again for so long.
 constexpr Time longest_repair{6600};
 
+// A client gives up when it has had no answer to so many packets, with longer and longer pauses.
+constexpr unsigned most_tries = 14;
+constexpr Time pause_after(unsigned tries) {
+  return Time(std::min(100U << tries, 800U));
+}
+constexpr Time longest_trying = [] {
+  Time sum{0};
+  for (unsigned tries = 0; tries < most_tries; ++tries) sum += pause_after(tries);
+  return sum;
+}();
+
 struct TrafficSettings {
   std::size_t nodes = 3;
   // The network is good, and no two mishaps come at a time: then no connection may break.
@@ -53,6 +65,8 @@ struct TrafficSettings {
   bool is_brief() const { return idle < Time(60'000); }
   // What is over must be gone when all is well again.
   bool leaves_nothing() const { return is_brief() || is_deathless; }
+  // All nodes reboot, one after the other, while no connection has a packet.
+  bool rolls() const { return is_calm && !is_brief(); }
   // Ports are taken again at once.
   bool reuses_ports() const { return is_brief() && !is_calm; }
 };
@@ -63,6 +77,9 @@ class Traffic {
 
   // Clients and mishaps for so long.
   void live(Time how_long);
+  // Reboots all nodes, each when the one before is back; processes restart in between. Nobody says
+  // anything meanwhile.
+  void roll();
   // No more of either, until all must be well.
   void settle();
   // What is wrong, a line each.
@@ -124,6 +141,7 @@ class Traffic {
 
   // Mishaps.
   bool may_have_a_mishap() const;
+  void wait_until_calm();
   void have_a_mishap();
   void kill(std::size_t number);
   void reboot(std::size_t number);
@@ -169,6 +187,7 @@ class Traffic {
   std::map<Client, Shared> connections_;    // each client's latest
   std::set<std::pair<Client, Way>> known_;  // all that there ever were
   std::optional<Time> calm_since_;          // all nodes follow each other
+  bool is_mute_ = false;                    // no connection has packets for a while
   bool is_settling_ = false;                // no connection ends any more
   bool is_quiet_ = false;                   // nor has packets
   std::vector<std::string> wrong_;

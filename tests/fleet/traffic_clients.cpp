@@ -10,9 +10,9 @@ namespace {
 
 constexpr std::size_t clients = 100;
 constexpr std::uint8_t members = 3;
-constexpr unsigned most_tries = 14;
 // A change waits for a tick at most, and is a millisecond on its way.
 constexpr Time batch{10};
+constexpr Time longest_pause{400};  // between two packets
 
 }  // namespace
 
@@ -87,19 +87,22 @@ void Traffic::confirm(const Shared& connection) {
 }
 
 void Traffic::talk_again(const Shared& connection) {
-  scheduler_.after(scheduler_.between(1, 400), [this, connection] { talk(connection, 0); });
+  scheduler_.after(scheduler_.between(1, longest_pause.count()),
+                   [this, connection] { talk(connection, 0); });
 }
 
 void Traffic::talk(const Shared& connection, unsigned tries) {
   if (is_quiet_ || !connection->is_alive()) return;
+  if (is_mute_)
+    return scheduler_.after(longest_pause, [this, connection, tries] { talk(connection, tries); });
   if (tries == 0) connection->is_last = scheduler_.chance(25);
   const bool is_last = connection->is_last && !is_settling_;
   const auto fate = pass(*connection, is_last);
   if (fate == Fate::reset) return give_up(*connection, "it is reset");
   if (fate == Fate::lost) {
     if (tries == most_tries) return give_up(*connection, "nobody answers");
-    const Time pause(std::min(100U << tries, 800U));
-    return scheduler_.after(pause, [this, connection, tries] { talk(connection, tries + 1); });
+    return scheduler_.after(pause_after(tries),
+                            [this, connection, tries] { talk(connection, tries + 1); });
   }
   if (is_last) {
     connection->state = Connection::State::over;

@@ -40,6 +40,7 @@ std::vector<std::string> run_traffic(std::uint64_t seed, TableFault fault) {
   settings.fault = fault;
   Traffic traffic(seed, settings);
   traffic.live(life);
+  if (settings.rolls()) traffic.roll();
   traffic.settle();
   return traffic.check();
 }

@@ -382,12 +382,18 @@ TEST_P(Replica, WhoTakesItOverTellsAndItsEnd) {
   only_change(FlowEvent::ends);
 }
 
-TEST_P(Replica, IsNotInTheWalkForAPeerThatJoins) {
+TEST_P(Replica, IsInTheWalkAsOne) {
   const auto image = connection_of_another(protocol());
   ASSERT_EQ(put(image), SLUICE_PUT_DONE);
-  EXPECT_TRUE(walk().empty());
+  auto walked = walk();
+  ASSERT_EQ(walked.size(), 1U);
+  EXPECT_TRUE(dataplane::is_replica(walked[0]));
+  EXPECT_EQ(walked[0].client_port, image.client_port);
+  EXPECT_EQ(walked[0].listener_id.bytes[0], image.listener_id.bytes[0]);
+  forget_flows();
+  ASSERT_EQ(put(walked[0]), SLUICE_PUT_DONE) << "it can be told on";
   client(ACK);
-  const auto walked = walk();
+  walked = walk();
   ASSERT_EQ(walked.size(), 1U);
   EXPECT_EQ(walked[0].client_port, image.client_port);
   EXPECT_EQ(walked[0].member_id.bytes[0], 1);

@@ -436,7 +436,7 @@ Result<void> ReplicasOverMaps::walk(std::uint64_t& cursor, std::vector<sluice_fl
     return {};
   }
   for (const auto& image : std::span(walked_->images, walked_->count)) {
-    if (!lives(image.phase) || sluice_flow_is_replica(state_of(image.phase))) continue;
+    if (!lives(image.phase)) continue;
     const auto* listener = objects_.listener_of(image);
     if (listener && !objects_.finds_member_anywhere(image, listener)) images.push_back(image);
   }

@@ -32,12 +32,19 @@ enum class FlowEvent : std::uint8_t {
   begins = 1,
   ends = 2,
   refreshed = 3,  // has had packets since it was told last; comes once per half of its idle time
+  // A replica whose node has rebooted or died: no node carries the connection, the teller keeps it.
+  kept = 4,
 };
 
 struct FlowChange {
   FlowEvent event;
   sluice_flow_image image;  // ids are filled in; indices are this node's and mean nothing elsewhere
 };
+
+// Says whether the image, which comes from a walk, is of a replica.
+inline bool is_replica(const sluice_flow_image& image) {
+  return image.phase == SLUICE_IMAGE_REPLICA;
+}
 
 class Replicas {
  public:
@@ -63,9 +70,9 @@ class Replicas {
   // client's side (client, vip and their ports), and the rest zero. A connection that this node has
   // carried packets of in the last seconds stays, but not for long if it is silent.
   virtual Result<void> end(std::span<const sluice_flow_image> images) = 0;
-  // Reads one more part of this node's own (not replicated) confirmed connections into `images`
-  // (replacing what is there; it may be empty although more follow), for a peer that joins;
-  // `cursor` starts at 0 and is 0 again at the end.
+  // Reads one more part of this node's confirmed connections and replicas into `images` (replacing
+  // what is there; it may be empty although more follow), for a peer that joins; `cursor` starts at
+  // 0 and is 0 again at the end.
   virtual Result<void> walk(std::uint64_t& cursor, std::vector<sluice_flow_image>& images) = 0;
   // After a change of routes or membership: packets from the middle of unknown connections are
   // dropped silently from now until this time has passed, never reset. 0 ends it.

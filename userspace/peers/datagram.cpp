@@ -15,7 +15,7 @@ enum Part : std::uint8_t { hello = 1, status = 2, acknowledgement = 3, batch = 4
 
 constexpr std::size_t part_head = 4;    // type, zero, length
 constexpr std::size_t batch_head = 16;  // stream, sequence, family, record size, ids, zero
-constexpr std::uint8_t status_walking = 1, status_table_new = 2;
+constexpr std::uint8_t status_walking = 1, status_table_new = 2, status_told_own = 4;
 constexpr std::size_t most_ids = 255;
 
 // A record without its addresses: ports, idle times, event, protocol, phase, flags, places of ids.
@@ -98,6 +98,7 @@ bool read_status(Cursor part, Body& body) {
   const auto flags = part.number<std::uint8_t>();
   read.is_walking = (flags & status_walking) != 0;
   read.is_table_new = (flags & status_table_new) != 0;
+  read.has_told_own = (flags & status_told_own) != 0;
   body.status = read;
   return part.is_good();
 }
@@ -149,7 +150,8 @@ bool read_record(Cursor record, std::uint8_t family, std::span<const sluice_id> 
 }
 
 bool is_known(FlowEvent event) {
-  return event == FlowEvent::begins || event == FlowEvent::ends || event == FlowEvent::refreshed;
+  return event == FlowEvent::begins || event == FlowEvent::ends || event == FlowEvent::refreshed ||
+         event == FlowEvent::kept;
 }
 
 bool read_batch(Cursor part, Body& body) {
@@ -228,6 +230,7 @@ void append(Bytes& body, const Status& value) {
   put(body, value.next);
   unsigned flags = value.is_walking ? status_walking : 0;
   if (value.is_table_new) flags |= status_table_new;
+  if (value.has_told_own) flags |= status_told_own;
   put(body, static_cast<std::uint8_t>(flags));
   finish_part(body, at);
 }

@@ -6,7 +6,7 @@
 //
 //   hello            the sender's name
 //   status           what it has sent: stream, next sequence, whether the resynchronisation lasts,
-//                    whether its tables are new
+//                    whether its tables are new, whether all its own connections were told
 //   acknowledgement  what it has got: stream, next sequence, how often it wants everything anew,
 //                    and the ranges that are missing
 //   batch            stream, sequence, family, size of a record, ids, records. A record names
@@ -40,8 +40,9 @@ constexpr std::size_t max_name = 64;
 
 struct Status {
   std::uint32_t stream = 0;
-  std::uint64_t next = 0;   // the sequence of the batch that comes next
-  bool is_walking = false;  // what it had before the stream began is still being sent
+  std::uint64_t next = 0;     // the sequence of the batch that comes next
+  bool is_walking = false;    // what it had before the stream began is still being sent
+  bool has_told_own = false;  // only connections that it keeps for others are missing yet
   // Its tables have told nobody before this process: they were made anew, by a reboot for example.
   bool is_table_new = false;
   bool operator==(const Status&) const = default;

@@ -23,6 +23,8 @@ constexpr auto silence = 1s;
 constexpr auto forgetting = 60s;  // of a silent peer that isn't one of the configured any more
 constexpr auto between_looks = 100ms;
 constexpr auto between_walks = 1s;
+constexpr auto longest_wait_for_own = 5s;  // of the peers
+constexpr auto until_all_notice = 1s;      // that a peer is silent
 constexpr auto between_complaints = 60s;
 constexpr auto grace = 3s;
 
@@ -52,7 +54,7 @@ Exchange::Exchange(Keys keys, Settings settings, Callbacks callbacks)
 
 // Another data plane has none of the replicas, and its connections may be others than were told.
 void Exchange::use(dataplane::Replicas* replicas, std::size_t share) {
-  if (is_walking_) end_walk(false, {});
+  if (walk_ != Walk::none) end_walk(false, {});
   replicas_ = replicas;
   intake_.forget();
   intake_.set_share(share);
@@ -111,7 +113,7 @@ bool Exchange::receive(const Address& from, View datagram, Time now) {
     refuse(from, peer, opened.error(), now);
     return false;
   }
-  if (opened->is_new) begin_session(from, peer);
+  if (opened->is_new) begin_session(from, peer, now);
   ++peer.received_datagrams;
   hear(from, peer, opened->body, now);
   return true;
@@ -137,14 +139,15 @@ void Exchange::greet(const Address& address, Peer& peer, const Salt& to) {
 }
 
 // The peer's process is another one than before.
-void Exchange::begin_session(const Address& address, Peer& peer) {
+void Exchange::begin_session(const Address& address, Peer& peer, Time now) {
   callbacks_.log(fmt::format("peer {}: connections are told from now on", address));
+  look_for_unfinished(peer, now);
   peer.incoming = Incoming();
   peer.stream = 0;
   peer.wanted = 0;
   peer.wants_everything = true;
   peer.was_asked = false;
-  ++peer.holdings->round;
+  peer.holdings->begin_round();
   if (std::exchange(peer.is_silent, false)) is_grace_due_ = true;
 }
 
@@ -176,7 +179,7 @@ void Exchange::hear_status(Peer& peer, const Status& status) {
 // With another stream the peer tells everything anew.
 void Exchange::begin_round(Peer& peer) {
   if (peer.incoming.stream() == std::exchange(peer.stream, peer.incoming.stream())) return;
-  ++peer.holdings->round;
+  peer.holdings->begin_round();
   peer.is_swept = false;
 }
 
@@ -220,6 +223,7 @@ void Exchange::tick(Time now) {
   if (now >= next_look_) {
     next_look_ = now + between_looks;
     look_for_silence(now);
+    ask_the_others(now);
     look_at_losses(now);
   }
   if (replicas_) {
@@ -230,10 +234,26 @@ void Exchange::tick(Time now) {
   settle(now);
 }
 
+// A peer is away before it has told everything. The rest may be known to the others, who tell it as
+// soon as they don't hear of that peer, either.
+void Exchange::look_for_unfinished(const Peer& peer, Time now) {
+  if (peer.incoming.stream() != 0 && !peer.incoming.is_complete())
+    ask_the_others_ = now + until_all_notice;
+}
+
+void Exchange::ask_the_others(Time now) {
+  if (!ask_the_others_ || now < *ask_the_others_) return;
+  ask_the_others_.reset();
+  for (auto& [address, peer] : peers_) {
+    if (!peer.is_silent) peer.incoming.want_everything();
+  }
+}
+
 void Exchange::look_for_silence(Time now) {
   for (auto& [address, peer] : peers_) {
     if (peer.is_silent || now - peer.heard < silence) continue;
     peer.is_silent = is_grace_due_ = true;
+    look_for_unfinished(peer, now);
     if (peer.outgoing.is_walking()) peer.wants_everything = true;
     callbacks_.log(
         fmt::format("peer {} ({}) has not been heard of for a second", address, peer.name));
@@ -268,44 +288,82 @@ void Exchange::read_changes() {
   }
 }
 
+// Says whether something can be told to the peer at present.
+bool Exchange::is_heard(const Peer& peer) {
+  return !peer.is_silent && peer.session.is_established();
+}
+
 bool Exchange::is_walk_wanted() const {
   return std::ranges::any_of(peers_, [](const auto& entry) {
-    const auto& peer = entry.second;
-    return peer.wants_everything && !peer.is_silent && peer.session.is_established();
+    return entry.second.wants_everything && is_heard(entry.second);
   });
 }
 
-void Exchange::begin_walk(Time now) {
+bool Exchange::is_kept_wanted() const {
+  return std::ranges::any_of(peers_, [](const auto& entry) {
+    const auto& peer = entry.second;
+    return peer.wants_kept && !peer.wants_everything && is_heard(peer);
+  });
+}
+
+// Says whether all peers have told which connections they carry. One that can't is not waited for.
+bool Exchange::knows_all_own(Time now) const {
+  return now - told_own_ > longest_wait_for_own || std::ranges::all_of(peers_, [](const auto& one) {
+           const auto& peer = one.second;
+           return !is_heard(peer) || (peer.was_asked && peer.incoming.has_its_own());
+         });
+}
+
+bool Exchange::is_carried_by_peer(const sluice_flow_image& image) const {
+  return std::ranges::any_of(peers_, [&](const auto& entry) {
+    return is_heard(entry.second) && entry.second.holdings->connections.contains(image);
+  });
+}
+
+// Says whether the present walk is for the peer, too.
+bool Exchange::is_in_walk(const Peer& peer) const {
+  return peer.outgoing.is_walking() && !peer.wants_everything &&
+         peer.wants_kept == (walk_ == Walk::kept);
+}
+
+void Exchange::begin_walk(Walk walk, Time now) {
+  walk_ = walk;
+  cursor_ = 0;
+  next_walk_ = now + between_walks;
+  if (walk == Walk::kept) return;
   for (auto& [address, peer] : peers_) {
-    if (!peer.wants_everything || peer.is_silent || !peer.session.is_established()) continue;
-    peer.wants_everything = false;
+    if (!peer.wants_everything || !is_heard(peer)) continue;
+    peer.wants_everything = peer.wants_kept = false;
     peer.outgoing.begin_stream();
     ++peer.resynchronisations;
   }
-  is_walking_ = true;
-  cursor_ = 0;
-  next_walk_ = now + between_walks;
 }
 
 void Exchange::end_walk(bool is_complete, Time now) {
-  is_walking_ = false;
   next_walk_ = now + between_walks;
   for (auto& [address, peer] : peers_) {
-    if (!peer.outgoing.is_walking()) continue;
-    if (is_complete) {
-      peer.outgoing.end_walk();
-    } else {
+    if (!is_in_walk(peer)) continue;
+    if (!is_complete) {
       peer.wants_everything = true;
+    } else if (walk_ == Walk::own) {
+      peer.outgoing.told_own();
+      peer.wants_kept = true;
+      told_own_ = now;
+    } else {
+      peer.outgoing.end_walk();
+      peer.wants_kept = false;
     }
   }
+  walk_ = Walk::none;
 }
 
 void Exchange::walk(Time now) {
-  if (!is_walking_ && is_walk_wanted() && now >= next_walk_) begin_walk(now);
-  for (unsigned step = 0; is_walking_ && step < most_steps; ++step) {
+  if (walk_ == Walk::none && is_walk_wanted() && now >= next_walk_) begin_walk(Walk::own, now);
+  if (walk_ == Walk::none && is_kept_wanted() && knows_all_own(now)) begin_walk(Walk::kept, now);
+  for (unsigned step = 0; walk_ != Walk::none && step < most_steps; ++step) {
     std::vector<Outgoing*> listeners;
     for (auto& [address, peer] : peers_) {
-      if (!peer.outgoing.is_walking() || peer.wants_everything) continue;
+      if (!is_in_walk(peer)) continue;
       if (!peer.outgoing.has_room_for_walk()) return;
       listeners.push_back(&peer.outgoing);
     }
@@ -314,10 +372,19 @@ void Exchange::walk(Time now) {
       note_fault(read);
       return end_walk(false, now);
     }
-    for (const auto& image : walked_) {
-      for (auto* outgoing : listeners) outgoing->add({dataplane::FlowEvent::begins, image});
-    }
+    tell_walked(listeners);
     if (cursor_ == 0) end_walk(true, now);
+  }
+}
+
+// Tells what the walk has just read.
+void Exchange::tell_walked(const std::vector<Outgoing*>& listeners) {
+  const bool tells_kept = walk_ == Walk::kept;
+  for (const auto& image : walked_) {
+    if (dataplane::is_replica(image) != tells_kept) continue;
+    if (tells_kept && is_carried_by_peer(image)) continue;
+    const auto event = tells_kept ? dataplane::FlowEvent::kept : dataplane::FlowEvent::begins;
+    for (auto* outgoing : listeners) outgoing->add({event, image});
   }
 }
 

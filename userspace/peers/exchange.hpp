@@ -1,9 +1,15 @@
 // Exchange: ties sessions, streams and the data plane together. No socket, no thread, no clock of
 // its own: it gets datagrams and the time, and hands datagrams over.
 //
-// A peer is told everything (a walk over the flow tables) when its session begins, when it is too
+// A peer is told everything (walks over the flow tables) when its session begins, when it is too
 // far behind, when it asks for it, and when the data plane had no room for a change. One walk
 // serves all peers that wait for one when it begins.
+//
+// Everything is this node's own connections and, by a second walk, the replicas that it keeps:
+// those that no node that is heard of carries, because theirs has rebooted or died. Otherwise a
+// connection without packets would be lost when the last node that was there in its time reboots.
+// Which ones are kept is known when all peers have told their own connections, so the second walk
+// waits for that; nobody waits for a second walk, so no two nodes wait for each other.
 #pragma once
 
 #include <functional>
@@ -62,6 +68,7 @@ class Exchange {
   control::PeersState state() const;
 
  private:
+  enum class Walk { none, own, kept };  // which connections it is for
   struct Peer {
     Peer(const Keys& keys, const Settings& settings, std::shared_ptr<Holdings> its)
         : session(keys), outgoing(settings.kept), holdings(std::move(its)) {}
@@ -77,6 +84,7 @@ class Exchange {
     bool is_configured = true;
     bool is_silent = true;
     bool wants_everything = true;  // it has to be told everything
+    bool wants_kept = false;       // it was told this node's own connections, and not yet the rest
     std::uint32_t wanted = 0;      // as it asked last
     std::uint64_t homeless = 0;    // records without listener or member when all was asked for last
     bool has_news = false;         // to acknowledge
@@ -88,20 +96,28 @@ class Exchange {
   };
 
   void refuse(const Address& address, Peer& peer, Refusal why, Time now);
-  void begin_session(const Address& address, Peer& peer);
+  void begin_session(const Address& address, Peer& peer, Time now);
   void hear(const Address& address, Peer& peer, Body& body, Time now);
   void take(Peer& peer, Batch& batch);
   void begin_round(Peer& peer);
   void sweep(Peer& peer);
   void hear_status(Peer& peer, const Status& status);
   void send(const Address& address, Peer& peer, View body);
+  void look_for_unfinished(const Peer& peer, Time now);
   void look_for_silence(Time now);
   void read_changes();
   void look_at_losses(Time now);
   void walk(Time now);
-  void begin_walk(Time now);
+  void begin_walk(Walk walk, Time now);
   void end_walk(bool is_complete, Time now);
+  void tell_walked(const std::vector<Outgoing*>& listeners);
+  static bool is_heard(const Peer& peer);
   bool is_walk_wanted() const;
+  bool is_kept_wanted() const;
+  bool knows_all_own(Time now) const;
+  bool is_carried_by_peer(const sluice_flow_image& image) const;
+  bool is_in_walk(const Peer& peer) const;
+  void ask_the_others(Time now);
   void tell(const Address& address, Peer& peer, Time now);
   void tell_standing(const Address& address, Peer& peer, Time now);
   void greet(const Address& address, Peer& peer, const Salt& to);
@@ -117,10 +133,11 @@ class Exchange {
   Intake intake_;
   bool is_table_new_ = false;
   bool is_grace_due_ = false;
-  bool is_walking_ = false;
+  Walk walk_ = Walk::none;
   std::uint64_t cursor_ = 0;
   std::vector<sluice_flow_image> walked_;
-  Time next_walk_{}, next_look_{};
+  Time next_walk_{}, next_look_{}, told_own_{};
+  std::optional<Time> ask_the_others_;  // for everything
   std::uint64_t lost_ = 0, strangers_ = 0;
   std::string last_fault_;
 };

@@ -10,7 +10,7 @@ void Incoming::begin(std::uint32_t stream) {
   end_ = 0;
   missing_.clear();
   latest_.clear();
-  is_complete_ = false;
+  is_complete_ = has_told_own_ = false;
 }
 
 // Notes that the batches before `end` exist. False: too many are missing to remember them.
@@ -68,7 +68,9 @@ void Incoming::heard(const Status& status) {
   if (status.stream < stream_) return;
   if (status.stream > stream_) begin(status.stream);
   extend(status.next);
-  if (status.next == end_) is_complete_ = !status.is_walking;  // otherwise it was overtaken
+  if (status.next != end_) return;  // it was overtaken
+  is_complete_ = !status.is_walking;
+  has_told_own_ = status.has_told_own;
 }
 
 std::uint64_t Incoming::missing() const {

@@ -31,6 +31,8 @@ class Incoming {
   std::uint64_t missing() const;
   // The peer's resynchronisation is over.
   bool is_complete() const { return is_complete_; }
+  // So is what it told of its own connections, and nothing of that is missing.
+  bool has_its_own() const { return (is_complete_ || has_told_own_) && !misses_any(); }
   std::uint32_t stream() const { return stream_; }
 
  private:
@@ -45,7 +47,7 @@ class Incoming {
   std::map<std::uint64_t, std::uint64_t> missing_;  // first -> end
   std::unordered_map<std::uint64_t, std::uint64_t> latest_;  // hash -> sequence
   std::uint32_t wanted_ = 0;
-  bool is_complete_ = false;
+  bool is_complete_ = false, has_told_own_ = false;
 };
 
 }  // namespace sluice::peers

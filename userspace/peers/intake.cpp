@@ -37,10 +37,13 @@ bool Intake::is_held(const sluice_flow_image& image) const {
 }
 
 void Intake::add(const std::shared_ptr<Holdings>& from, const dataplane::FlowChange& change) {
-  if (change.event == dataplane::FlowEvent::ends) {
-    end(from, change.image);
-  } else {
-    begin(from, change.image);
+  switch (change.event) {
+    case dataplane::FlowEvent::ends:
+      return end(from, change.image);
+    case dataplane::FlowEvent::kept:
+      return keep(from, change.image);
+    default:
+      return begin(from, change.image);
   }
 }
 
@@ -53,11 +56,27 @@ void Intake::begin(const std::shared_ptr<Holdings>& from, const sluice_flow_imag
     const auto found = waiting->find(connection);
     if (found == waiting->end()) continue;
     for (const auto& teller : found->second.tellers) {
-      if (teller.peer != from && goes_alike(found->second.image, image))
+      if (teller.peer != from && !found->second.is_kept && goes_alike(found->second.image, image))
         pending.tellers.push_back(teller);
     }
     waiting->erase(found);
   }
+  puts_.emplace(connection, std::move(pending));
+}
+
+// Whoever carries the connection knows better. It is in nobody's holdings: this node will tell it
+// to the next one that joins, as the teller does.
+void Intake::keep(const std::shared_ptr<Holdings>& from, const sluice_flow_image& image) {
+  from->connections.erase(image);
+  const auto connection = hash(image);
+  if (ends_.contains(connection) || is_held(image)) return;
+  for (auto* waiting : {&puts_, &later_}) {
+    const auto found = waiting->find(connection);
+    if (found == waiting->end()) continue;
+    if (!found->second.is_kept) return;
+    waiting->erase(found);
+  }
+  Pending pending{.image = image, .tellers = {{from, from->round}}, .is_kept = true};
   puts_.emplace(connection, std::move(pending));
 }
 
@@ -127,7 +146,7 @@ std::vector<Intake::PendingByHash::node_type> Intake::collect_puts() {
     const auto& pending = put.mapped();
     auto& peer = *pending.tellers.front().peer;
     if (!peer.connections.contains(pending.image) &&
-        peer.connections.size() + added[&peer]++ >= share_) {
+        peer.connections.size() + peer.kept + added[&peer]++ >= share_) {
       --added[&peer];
       ++peer.over_share;
       continue;
@@ -167,6 +186,10 @@ void Intake::settle(std::uint64_t hash, Pending pending, Time now) {
     case SLUICE_PUT_REFRESHED:
     case SLUICE_PUT_EXISTS:  // its packets come to this node now
       ++pending.tellers.front().peer->put;
+      if (pending.is_kept) {
+        if (result == SLUICE_PUT_DONE) ++pending.tellers.front().peer->kept;
+        return;
+      }
       for (const auto& [peer, round] : pending.tellers) {
         if (peer->connections.size() < share_ || peer->connections.contains(pending.image))
           peer->connections.set(pending.image, round);

@@ -24,8 +24,14 @@ using Time = std::chrono::steady_clock::time_point;
 struct Holdings {
   explicit Holdings(std::uint64_t seed) : connections(seed) {}
 
+  void begin_round() {
+    ++round;
+    kept = 0;
+  }
+
   TupleTable connections;   // each with the round in which it was told last
   std::uint32_t round = 0;  // of telling everything
+  std::size_t kept = 0;     // put in this round: those that it only keeps
   std::uint64_t put = 0, ended = 0;
   std::uint64_t over_share = 0;
   std::array<std::uint64_t, SLUICE_PUT_RESULTS> refused{};  // for good
@@ -66,6 +72,7 @@ class Intake {
   struct Pending {
     sluice_flow_image image;
     std::vector<Teller> tellers;  // the latest first
+    bool is_kept = false;         // the teller doesn't carry it
     unsigned tries = 0;
     Time due = {};
   };
@@ -74,6 +81,7 @@ class Intake {
   bool is_held(const sluice_flow_image& image) const;
   void collect_due(Time now);
   void begin(const std::shared_ptr<Holdings>& from, const sluice_flow_image& image);
+  void keep(const std::shared_ptr<Holdings>& from, const sluice_flow_image& image);
   void end(const std::shared_ptr<Holdings>& from, const sluice_flow_image& image);
   std::vector<PendingByHash::node_type> collect_puts();
   void settle(std::uint64_t hash, Pending pending, Time now);

@@ -7,6 +7,7 @@ namespace sluice::peers {
 void Outgoing::begin_stream() {
   ++stream_;
   has_stream_ = is_walking_ = true;
+  has_told_own_ = false;
   kept_.clear();
   wanted_.clear();
   writer4_ = BatchWriter(4);

@@ -25,8 +25,10 @@ class Outgoing {
 
   explicit Outgoing(std::size_t limit = most_kept) : limit_(limit) {}
 
-  // Begins another stream. Until end_walk(), the peer doesn't have everything.
+  // Begins another stream. Until end_walk(), the peer doesn't have everything; until told_own(),
+  // not even this node's own connections.
   void begin_stream();
+  void told_own() { has_told_own_ = true; }
   void end_walk() { is_walking_ = false; }
   void add(const dataplane::FlowChange& change);
   // Closes the batches that are not full, so that send() has them.
@@ -41,7 +43,12 @@ class Outgoing {
   // There is no stream, or the peer is too far behind for this one.
   bool needs_new_stream() const { return !has_stream_; }
   bool is_walking() const { return is_walking_; }
-  Status status() const { return {stream_, next_, !has_stream_ || is_walking_}; }
+  Status status() const {
+    return {.stream = stream_,
+            .next = next_,
+            .is_walking = !has_stream_ || is_walking_,
+            .has_told_own = has_stream_ && has_told_own_};
+  }
   std::uint64_t batches_behind() const { return kept_.size(); }
   std::uint64_t records_behind() const { return records_behind_; }
   std::uint64_t records() const { return records_; }
@@ -57,7 +64,7 @@ class Outgoing {
 
   std::size_t limit_;
   bool has_stream_ = false;
-  bool is_walking_ = false;
+  bool is_walking_ = false, has_told_own_ = false;
   std::uint32_t stream_ = 0;
   BatchWriter writer4_{4}, writer6_{6};
   std::deque<Kept> kept_;  // the last is next_ - 1

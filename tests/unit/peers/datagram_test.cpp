@@ -23,7 +23,7 @@ bool is_same(const sluice_flow_image& one, const sluice_flow_image& other) {
 
 TEST(Datagram, SaysWhatItWasTold) {
   auto body = begin_body(salt);
-  const Status status{.stream = 7, .next = 1ULL << 40U, .is_walking = true};
+  const Status status{.stream = 7, .next = 1ULL << 40U, .is_walking = true, .has_told_own = true};
   const Acknowledgement acknowledgement{
       .stream = 9, .next = 4, .wanted = 2, .missing = {{4, 6}, {9, 10}}};
   append_hello(body, "lb1");
@@ -45,17 +45,19 @@ TEST(Datagram, CarriesConnectionsOfBothFamilies) {
     ASSERT_TRUE(writer.add(begins(4711, family)));
     ASSERT_TRUE(writer.add(ends(4712, family)));
     ASSERT_TRUE(writer.add({dataplane::FlowEvent::refreshed, connection(4713, family)}));
+    ASSERT_TRUE(writer.add({dataplane::FlowEvent::kept, connection(4714, family)}));
     const auto read = parse(body_with(writer.take(3, 12)));
     ASSERT_TRUE(read);
     ASSERT_EQ(1U, read->batches.size());
     const auto& batch = read->batches[0];
     EXPECT_EQ(3U, batch.stream);
     EXPECT_EQ(12U, batch.sequence);
-    ASSERT_EQ(3U, batch.changes.size());
+    ASSERT_EQ(4U, batch.changes.size());
     EXPECT_EQ(dataplane::FlowEvent::begins, batch.changes[0].event);
     EXPECT_EQ(dataplane::FlowEvent::ends, batch.changes[1].event);
     EXPECT_EQ(dataplane::FlowEvent::refreshed, batch.changes[2].event);
-    for (std::uint16_t i = 0; i < 3; ++i)
+    EXPECT_EQ(dataplane::FlowEvent::kept, batch.changes[3].event);
+    for (std::uint16_t i = 0; i < 4; ++i)
       EXPECT_TRUE(is_same(connection(4711 + i, family), batch.changes[i].image)) << i;
   }
 }

@@ -54,6 +54,12 @@ class Lab {
     node.exchange->use(node.replicas.get(), 1U << 20U);
     tell_peers(name);
   }
+  // The machine comes back with empty tables.
+  void reboot(const std::string& name) {
+    nodes_[name].exchange.reset();
+    nodes_[name].replicas = std::make_unique<FakeReplicas>();
+    start(name);
+  }
   void tell_peers(const std::string& name) {
     std::vector<Address> others;
     for (const auto& [other, node] : nodes_) {
@@ -281,14 +287,53 @@ TEST(Exchange, ANodeThatComesBackWithNewTablesEndsNothing) {
   lab.add("b");
   for (std::uint16_t i = 0; i < 100; ++i) lab["a"].replicas->begin(connection(i));
   ASSERT_TRUE(lab.run_until([&] { return lab.all_follow() && lab.holds_all("b", "a"); }));
-  lab["a"].exchange.reset();
-  lab["a"].replicas = std::make_unique<FakeReplicas>();
-  lab.start("a");
+  lab.reboot("a");
   lab["a"].replicas->begin(connection(200));
   ASSERT_TRUE(lab.run_until([&] { return lab.all_follow() && lab.holds_all("b", "a"); }));
   lab.run(5s);
   EXPECT_EQ(101U, lab["b"].replicas->replicas.size());
   EXPECT_EQ(1U, lab.state("b", "a").replicas) << "the others are nobody's";
+}
+
+// Nobody carries them after the first reboot, so whoever has a replica tells whoever comes back.
+TEST(Exchange, ConnectionsWithoutPacketsOutliveTheRebootsOfAllNodes) {
+  Lab lab(3, {.lost = 2});
+  for (const std::string name : {"a", "b", "c"}) lab.add(name);
+  for (std::uint16_t i = 0; i < 500; ++i) lab["a"].replicas->begin(connection(i, i % 2 ? 4 : 6));
+  ASSERT_TRUE(lab.run_until([&] { return lab.all_follow() && lab.holds_all("c", "a"); }));
+  for (const std::string name : {"a", "b", "c", "a"}) {
+    lab.reboot(name);
+    ASSERT_TRUE(lab.run_until([&] { return lab.all_follow(); }));
+    EXPECT_EQ(500U, lab[name].replicas->replicas.size()) << name;
+  }
+  EXPECT_EQ(0U, lab.state("b", "a").replicas) << "they are nobody's";
+}
+
+TEST(Exchange, OnlyWhatNobodyCarriesIsToldByOthers) {
+  Lab lab(3);
+  for (const std::string name : {"a", "b", "c"}) lab.add(name);
+  for (std::uint16_t i = 0; i < 500; ++i) lab["a"].replicas->begin(connection(i));
+  ASSERT_TRUE(lab.run_until([&] { return lab.all_follow() && lab.holds_all("c", "a"); }));
+  const auto before = lab.state("b", "c").sent;
+  lab.reboot("c");
+  lab.start("b");
+  ASSERT_TRUE(lab.run_until([&] { return lab.all_follow() && lab.holds_all("c", "a"); }));
+  EXPECT_EQ(before, lab.state("b", "c").sent);
+  EXPECT_EQ(500U, lab.state("c", "a").replicas);
+}
+
+// The one that carries the connections dies before the one that joins has them all.
+TEST(Exchange, OthersAreAskedForWhatAPeerHasNotToldToItsEnd) {
+  Lab lab(3);
+  for (const std::string name : {"a", "b"}) lab.add(name);
+  for (std::uint16_t i = 0; i < 20'000; ++i) lab["a"].replicas->begin(connection(i));
+  ASSERT_TRUE(lab.run_until([&] { return lab.all_follow() && lab.holds_all("b", "a"); }));
+  lab.add("c");
+  const auto& replicas = lab["c"].replicas->replicas;
+  ASSERT_TRUE(lab.run_until([&] { return !replicas.empty(); }));
+  lab["a"].is_cut_off = true;
+  EXPECT_LT(replicas.size(), 20'000U);
+  EXPECT_TRUE(lab.run_until([&] { return replicas.size() == 20'000; }));
 }
 
 // A node that gets its state later than connections that need it.

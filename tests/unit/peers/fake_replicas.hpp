@@ -81,14 +81,19 @@ struct FakeReplicas final : dataplane::Replicas {
     }
     return {};
   }
+  // The cursor: 1 among its own, 2 before the replicas, 3 among them.
   Result<void> walk(std::uint64_t& cursor, std::vector<sluice_flow_image>& images) override {
     images.clear();
-    auto at = cursor == 0 ? own.begin() : own.upper_bound(walked_to);
-    for (int i = 0; i < 50 && at != own.end(); ++i, ++at) {
+    const bool are_replicas = cursor >= 2;
+    const auto& table = are_replicas ? replicas : own;
+    auto at = cursor % 2 == 0 ? table.begin() : table.upper_bound(walked_to);
+    for (int i = 0; i < 50 && at != table.end(); ++i, ++at) {
       images.push_back(at->second);
+      if (are_replicas) images.back().phase = SLUICE_IMAGE_REPLICA;
       walked_to = at->first;
     }
-    cursor = at == own.end() ? 0 : 1;
+    const bool is_through = at == table.end();
+    cursor = are_replicas ? (is_through ? 0 : 3) : (is_through ? 2 : 1);
     return {};
   }
   Result<void> grace(std::chrono::milliseconds) override {

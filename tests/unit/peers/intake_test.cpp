@@ -46,6 +46,57 @@ TEST_F(IntakeTest, OfOneConnectionTheLastChangeCounts) {
   EXPECT_TRUE(has(2));
 }
 
+TEST_F(IntakeTest, WhoCarriesAConnectionKnowsBetterThanWhoKeepsIt) {
+  auto other = intake_.hold();
+  const auto kept = [](std::uint16_t number) {
+    auto change = begins(number);
+    change.event = dataplane::FlowEvent::kept;
+    return change;
+  };
+  intake_.add(peer_, begins(1));
+  apply();
+  const int puts = replicas_.puts;
+  intake_.add(other, kept(1));
+  apply();
+  EXPECT_EQ(puts, replicas_.puts);
+  intake_.add(peer_, begins(2));
+  intake_.add(other, kept(2));
+  intake_.add(peer_, ends(3));
+  intake_.add(other, kept(3));
+  intake_.add(other, kept(4));
+  apply();
+  EXPECT_TRUE(has(2) && !has(3) && has(4));
+  EXPECT_EQ(2U, peer_->connections.size());
+  EXPECT_EQ(0U, other->connections.size());
+}
+
+// It has moved, and its next node has rebooted: the first one only keeps it now.
+TEST_F(IntakeTest, WhatAPeerKeepsIsNotEndedWhenItTellsEverything) {
+  intake_.add(peer_, begins(1));
+  apply();
+  peer_->begin_round();
+  auto change = begins(1);
+  change.event = dataplane::FlowEvent::kept;
+  intake_.add(peer_, change);
+  apply();
+  intake_.sweep(*peer_);
+  apply();
+  EXPECT_TRUE(has(1));
+}
+
+TEST_F(IntakeTest, WhatAPeerKeepsHasPartOfItsShare) {
+  auto change = begins(0);
+  change.event = dataplane::FlowEvent::kept;
+  for (std::uint16_t i = 0; i < 60; ++i) {
+    intake_.add(peer_, begins(i));
+    change.image = connection(static_cast<std::uint16_t>(1000 + i));
+    intake_.add(peer_, change);
+    apply();
+  }
+  EXPECT_EQ(100U, replicas_.replicas.size());
+  EXPECT_EQ(20U, peer_->over_share);
+}
+
 // The next connection has the ports of one whose end comes with it.
 TEST_F(IntakeTest, EndsComeFirst) {
   intake_.add(peer_, begins(1));
