@@ -17,8 +17,6 @@ MODES = ("dsr", "ipip", "gue", "dnat", "fullnat")
 LIMITS = {
     "UDP in fragments, where the router sends a datagram's first one by its ports and the others by addresses (modulo)":
         "a node that has not had the first one knows no ports (fragment_without_first)",
-    "connections without a packet between their node's death or reboot and its return": "nobody carries them meanwhile, so nobody tells"
-        " the node of them",
     "a node back after its monitors have found all members down": "until each has been probed, it resets connections of those that"
         " are still down for it, unless the pool's on_member_down is keep",
 }
@@ -26,6 +24,7 @@ PROTOCOLS = {"TCP": ("TCP", 80, "TCP"), "UDP": ("UDP", 53, "UDP-CONNECT"), "SCTP
              "NOTE": ("UDP", 514, None)}  # the listener's protocol, its port, the type of its monitor
 MONITOR = {"delay": 4, "timeout": 2, "max_retries": 1, "max_retries_down": 10}  # no event lasts as long as that
 FAMILIES = (4, 6)
+IDLE = 3600  # seconds after which a session is over: none is silent for so long
 PER_SECOND = 150  # exchanges of all sessions, so that the client and members wait more than they work
 SHARES = {"TCP": 0.5, "UDP": 0.2, "SCTP": 0.2, "NOTE": 0.1}  # of the sessions
 SNAT_PREFIXES = ("198.51.100.20", "2001:db8:f::20")  # of the nodes' own addresses, in fullnat; the node's number follows
@@ -49,6 +48,7 @@ class MatrixLab(FleetLab):
     def __init__(self, ecmp="hash-threshold", modes=MODES):
         super().__init__(ecmp=ecmp)
         self.modes = modes
+        self.sessions = []  # each a Sessions
         self.key = self.directory / "peer-key"
         self.key.write_text("5" * 64 + "\n")
         self.key.chmod(0o600)
@@ -84,7 +84,7 @@ class MatrixLab(FleetLab):
             if monitor:
                 pool["healthmonitor"] = {"type": monitor, **MONITOR}
             pools.append(pool)
-            listeners.append({"name": kind, "protocol": protocol, "protocol_port": port, "default_pool": kind})
+            listeners.append({"name": kind, "protocol": protocol, "protocol_port": port, "idle_timeout": IDLE, "default_pool": kind})
         return {"name": f"{mode}{family}", "vip_address": vip_of(mode, family), "listeners": listeners, "pools": pools}
 
     def _prepare_member(self, host):
@@ -293,8 +293,12 @@ class MatrixCase(support.LabTest):
         self.lab.start_nodes()
         self.lab.make_services()
         self.lab.wait_until_whole()
+        return self.hold(sessions, max(1, sessions / PER_SECOND))
+
+    def hold(self, sessions, seconds):
+        """Opens about so many sessions, which have an exchange about every so many seconds (0: never)."""
         each = sessions / (len(self.lab.modes) * len(FAMILIES))
-        held = Sessions(self.lab, {kind: max(1, round(each * share)) for kind, share in SHARES.items()}, max(1, sessions / PER_SECOND))
+        held = Sessions(self.lab, {kind: max(1, round(each * share)) for kind, share in SHARES.items()}, seconds)
         self.assertEqual({}, held.open(), "what could not be opened")
         return held
 
@@ -308,6 +312,8 @@ class Sessions:
                       for mode in lab.modes for protocol in PROTOCOLS for family in FAMILIES}
         kinds = [f"{name}={name.split()[1]},{vip},{of_each[name.split()[1]]}" for name, vip in self.names.items()]
         self.client = lab.spawn("client", PYTHON, HERE / "fleet_traffic.py", "hold", seconds, *kinds)
+        self.came = [set(), set()]  # to each member, since the last check: sessions of one direction
+        lab.sessions.append(self)
 
     def say(self, *words):
         self.client.stdin.write(" ".join(map(str, words)) + "\n")
@@ -324,25 +330,25 @@ class Sessions:
     def check(self, how="check", seconds=10):
         """Gives each session time for an exchange. Returns by name how many are alive, broken (as a list of reasons), and of
         datagrams of one direction moved to another member."""
-        noted = self.notes()  # what came until now
         report = self.say(how, seconds * PATIENCE)
-        moved = self.moved(noted, self.notes())
+        moved = self.moved()
         for name in report:
             report[name]["moved"] = moved.get(name, 0)
         return report
 
-    def notes(self):
-        """Returns the sessions of one direction that each member has had packets of since the last call."""
-        return [set(json.loads(self.lab.run(member, PYTHON, HERE / "fleet_traffic.py", "notes").stdout)) for member in ("member1", "member2")]
-
-    def moved(self, *times):
-        """Returns by name how many sessions have come to both members."""
-        first, second = (set().union(*(time[member] for time in times)) for member in (0, 1))
+    def moved(self):
+        """Returns by name how many sessions have come to both members since the last call."""
+        for number in (0, 1):
+            notes = set(json.loads(self.lab.run(f"member{number + 1}", PYTHON, HERE / "fleet_traffic.py", "notes").stdout))
+            for sessions in self.lab.sessions:
+                sessions.came[number] |= notes  # members forget what they have told
         of_vip = {vip: name for name, vip in self.names.items() if is_of_one_way(name)}
         counts = {}
-        for session in first & second:
-            name = of_vip.get(session.split()[0])
-            counts[name] = counts.get(name, 0) + 1
+        for session in set.intersection(*self.came):
+            vip, client, _ = session.split()
+            if client == str(self.client.pid):
+                counts[of_vip[vip]] = counts.get(of_vip[vip], 0) + 1
+        self.came = [set(), set()]
         return counts
 
 

@@ -3,8 +3,8 @@
 
   fleet_traffic.py serve                  on members: answers TCP (80), UDP (53), SCTP (36412), and notes UDP (514)
   fleet_traffic.py notes                  on a member: prints which sessions its server has noted since it was last asked
-  fleet_traffic.py hold SECONDS KIND...   on the client: sessions, of which each has an exchange about every so many seconds.
-                                          KIND is NAME=PROTOCOL,ADDRESS,COUNT
+  fleet_traffic.py hold SECONDS KIND...   on the client: sessions, of which each has an exchange about every so many seconds (0:
+                                          none but those of `check`). KIND is NAME=PROTOCOL,ADDRESS,COUNT
 
 What `hold` does is told it by lines on stdin; each gets a line of JSON, by NAME:
 
@@ -15,14 +15,15 @@ What `hold` does is told it by lines on stdin; each gets a line of JSON, by NAME
   fresh SECONDS   opens, uses and closes one of each, one after the other, each within so much time:
                   {"NAME": {"alive": 1, "broken": ["why", ...]}}
 
-PROTOCOL is TCP, of which every second one is a download, in which the client says nothing; UDP; SCTP; or NOTE: datagrams of
-one direction. A session that is answered by two members is broken; members tell which sessions of NOTE have come to them.
+PROTOCOL is TCP, of which every second one is a download, in which the client says nothing (not with 0 seconds: the member would
+say something); UDP; SCTP; or NOTE: datagrams of one direction. A session that is answered by two members is broken; members tell which sessions of NOTE have come to them.
 """
 
 import asyncio
 import collections
 import contextlib
 import json
+import os
 import random
 import socket
 import sys
@@ -250,7 +251,7 @@ class Notes(Session):
             await asyncio.sleep(0.02)
 
     async def exchange(self):
-        self.transport.sendto(f"{self.address} {self.number}".encode())
+        self.transport.sendto(f"{self.address} {os.getpid()} {self.number}".encode())
 
     def close(self):
         with contextlib.suppress(AttributeError):
@@ -285,6 +286,8 @@ class Held:
         self.task = asyncio.create_task(self.keep_busy())
 
     async def keep_busy(self):
+        if not self.seconds:
+            return
         await asyncio.sleep(random.random() * self.seconds)
         while not self.why:
             await self.one(self.session.exchange)
@@ -323,7 +326,7 @@ class Holder:
 
     def new_session(self, name):
         protocol, address, _ = self.kinds[name]
-        kinds = {"TCP": [Talk, Download], "UDP": [Queries], "SCTP": [Association], "NOTE": [Notes]}[protocol]
+        kinds = {"TCP": [Talk, Download] if self.seconds else [Talk], "UDP": [Queries], "SCTP": [Association], "NOTE": [Notes]}[protocol]
         return kinds[Session.number % len(kinds)](address, self.seconds)
 
     async def open_one(self, name, enough, report):
