@@ -241,6 +241,15 @@ void Exchange::look_for_unfinished(const Peer& peer, Time now) {
     ask_the_others_ = now + until_all_notice;
 }
 
+// Whoever was told everything while the peer that is silent now was still taken for the carrier of
+// its connections may not have heard of that peer at all.
+void Exchange::tell_newcomers_again(Time now) {
+  for (auto& [address, peer] : peers_) {
+    if (is_heard(peer) && peer.told_all && now - *peer.told_all < 2 * silence)
+      peer.wants_everything = true;
+  }
+}
+
 void Exchange::ask_the_others(Time now) {
   if (!ask_the_others_ || now < *ask_the_others_) return;
   ask_the_others_.reset();
@@ -254,6 +263,7 @@ void Exchange::look_for_silence(Time now) {
     if (peer.is_silent || now - peer.heard < silence) continue;
     peer.is_silent = is_grace_due_ = true;
     look_for_unfinished(peer, now);
+    tell_newcomers_again(now);
     if (peer.outgoing.is_walking()) peer.wants_everything = true;
     callbacks_.log(
         fmt::format("peer {} ({}) has not been heard of for a second", address, peer.name));
@@ -352,6 +362,7 @@ void Exchange::end_walk(bool is_complete, Time now) {
     } else {
       peer.outgoing.end_walk();
       peer.wants_kept = false;
+      peer.told_all = now;
     }
   }
   walk_ = Walk::none;

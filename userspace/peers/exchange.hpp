@@ -89,7 +89,7 @@ class Exchange {
     std::uint64_t homeless = 0;    // records without listener or member when all was asked for last
     bool has_news = false;         // to acknowledge
     Time heard{}, told{}, greeted{};
-    std::optional<Time> complained;
+    std::optional<Time> complained, told_all;
     std::uint64_t sent_datagrams = 0, unsent = 0, received = 0, received_datagrams = 0;
     std::uint64_t resynchronisations = 0;
     std::array<std::uint64_t, refusals> refused{};
@@ -104,6 +104,7 @@ class Exchange {
   void hear_status(Peer& peer, const Status& status);
   void send(const Address& address, Peer& peer, View body);
   void look_for_unfinished(const Peer& peer, Time now);
+  void tell_newcomers_again(Time now);
   void look_for_silence(Time now);
   void read_changes();
   void look_at_losses(Time now);

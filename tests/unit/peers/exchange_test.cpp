@@ -336,6 +336,19 @@ TEST(Exchange, OthersAreAskedForWhatAPeerHasNotToldToItsEnd) {
   EXPECT_TRUE(lab.run_until([&] { return replicas.size() == 20'000; }));
 }
 
+// The one that carries them dies just before another one joins, and is taken for alive meanwhile.
+TEST(Exchange, WhoHasJustJoinedIsToldWhatADeadNodeHasCarried) {
+  Lab lab(3);
+  for (const std::string name : {"a", "b"}) lab.add(name);
+  for (std::uint16_t i = 0; i < 500; ++i) lab["a"].replicas->begin(connection(i));
+  ASSERT_TRUE(lab.run_until([&] { return lab.all_follow() && lab.holds_all("b", "a"); }));
+  lab["a"].is_cut_off = true;
+  lab.add("c");
+  ASSERT_TRUE(lab.run_until([&] { return lab.state("c", "b").state == "FOLLOWING"; }));
+  EXPECT_TRUE(lab["c"].replicas->replicas.empty());
+  EXPECT_TRUE(lab.run_until([&] { return lab["c"].replicas->replicas.size() == 500; }));
+}
+
 // A node that gets its state later than connections that need it.
 TEST(Exchange, ConnectionsWithoutListenerAreAskedForWhenObjectsChange) {
   Lab lab(3);
