@@ -83,19 +83,22 @@ static __always_inline bool opens(const struct packet *p)
 	       (p->signals & SIGNAL_OPENS || p->protocol == IPPROTO_UDP);
 }
 
-/* Says whether an IPv4 packet is of a connection whose member has an IPv6 address, or opens one, or is from a member that
- * has an IPv6 client (other_version.h). */
+/* Says whether an IPv4 packet is of a connection whose member has an IPv6 address, or is from a member that has an IPv6 client
+ * (other_version.h). */
 static __always_inline bool is_of_ipv6_flow(const struct packet *p)
 {
 	struct journey *journey = journey_get();
-	const struct sluice_listener *listener;
 
 	if (!journey || !p->tuple.protocol)
 		return false;
 	journey->quoted = p->tuple;
-	if (quoted_is_known6())
-		return true;
-	listener = listener_find(FAMILY4, &p->tuple);
+	return quoted_is_known6();
+}
+
+static __always_inline bool opens_ipv6_flow(const struct packet *p)
+{
+	const struct sluice_listener *listener = p->tuple.protocol ? listener_find(FAMILY4, &p->tuple) : NULL;
+
 	return listener && listener->flags & SLUICE_LISTENER_TO_IPV6;
 }
 
@@ -108,13 +111,15 @@ static __always_inline int packet_without_flow(int family, struct packet *p, str
 		return p->defect == UNDECIDED && opens(p) ? NEXT_PASS_MEMBER : SLUICE_REASON_NOT_OURS;
 	if (p->defect != UNDECIDED)
 		return p->defect;
+	if (family == FAMILY4 && vip->flags & SLUICE_VIP_MIXED && is_of_ipv6_flow(p))
+		return NEXT_TO_IPV6;
 	if (!(vip->flags & SLUICE_VIP_UP))
 		return SLUICE_REASON_VIP_DOWN;
 	if (source_is_martian(family, p))
 		return SLUICE_REASON_MARTIAN_SOURCE;
 	if (!header_sum_is_right(family, ctx, p))
 		return SLUICE_REASON_IPV4_CHECKSUM;
-	if (family == FAMILY4 && vip->flags & SLUICE_VIP_MIXED && is_of_ipv6_flow(p))
+	if (family == FAMILY4 && vip->flags & SLUICE_VIP_MIXED && opens_ipv6_flow(p))
 		return NEXT_TO_IPV6;
 	/* Later fragments whose ports are known may be of a datagram that has no flow. */
 	if (p->fragment && (p->protocol == icmp_protocol(family) || (p->fragment == FRAGMENT_LATER && p->protocol != IPPROTO_UDP)))

@@ -283,6 +283,30 @@ TEST_P(OtherVersion, WithoutAMacThePacketIsLeftToTheKernel) {
   EXPECT_TRUE(as_expected(out.frame, expected));
 }
 
+TEST_P(OtherVersion, ConnectionsOfAnAddressThatIsDownGoOn) {
+  open();
+  put_vip(net().vip, false, family() == 4 ? SLUICE_VIP_MIXED : 0);
+  if (family() == 4) put_vip(mapped(net().vip), false);
+  EXPECT_EQ(receive(from_client(protocol(), ACK)).reason, "forwarded");
+  EXPECT_EQ(receive(of_member(ACK)).reason, "replied");
+  EXPECT_EQ(receive(from_client(protocol(), SYN, 40001)).reason, "vip_down");
+}
+
+// IPv6 has no link with a smaller MTU, so nobody would believe that (RFC 8201, 4).
+TEST_P(OtherVersion, NoMtuIsSmallerThanIpv6Permits) {
+  open();
+  const bool from_member = family() == 6;
+  const auto lost = from_member ? seen_by_member(from_client(protocol(), ACK))
+                                : seen_by_client(of_member(ACK, 40000, "answer"));
+  auto error = icmp_error(names(4).other_client, lost.source, 3, 4, 576, lost.ip_bytes());
+  error.source_mac = from_member ? member1_mac : router_mac;
+  error.destination_mac = lan_mac;
+  const auto out = receive(error);
+  EXPECT_EQ(out.reason, "icmp_forwarded");
+  EXPECT_EQ(out.frame.at(14 + 40), 2);
+  EXPECT_EQ(out.frame.at(14 + 40 + 6) << 8 | out.frame.at(14 + 40 + 7), 1280);
+}
+
 TEST_P(OtherVersion, TagsComeAndGo) {
   auto syn = from_client(protocol());
   syn.tags = {{0x8100, 100}};

@@ -1165,7 +1165,7 @@ Fate Model::for_vip(const Arrival& a, const Vip& vip) {
   if (!is_mapped(v.destination) && (is_martian(v.source) || is_vip(v.source)))
     return dropped("martian_source");
   if (!v.header_sum_right) return dropped("ipv4_checksum");
-  if (v.family == 4 && is_of_ipv6_flow(v)) return decide_as_ipv6(a);
+  if (v.family == 4 && opens_ipv6_flow(v)) return decide_as_ipv6(a);
   const auto known = tuple_of(v);
   const auto* service = known ? service_for(*known) : nullptr;
   const bool per_packet = service && configuration_.listeners.at(*service).per_packet;
@@ -1211,11 +1211,16 @@ Fate Model::for_others(const Arrival& a) {
   return rejected(a.frame, v, "tuple_in_use");
 }
 
-// Says whether an IPv4 packet is of a connection whose other end speaks IPv6, or may open one.
+// Says whether an IPv4 packet is of a connection whose other end speaks IPv6.
 bool Model::is_of_ipv6_flow(const View& v) const {
+  const auto tuple = v.family == 4 ? tuple_of(v) : std::nullopt;
+  return tuple && find(tuple->mapped());
+}
+
+// Says whether an IPv4 packet may open one.
+bool Model::opens_ipv6_flow(const View& v) const {
   const auto tuple = tuple_of(v);
   if (!tuple) return false;
-  if (find(tuple->mapped())) return true;
   const auto* service = service_for(*tuple);
   if (!service) return false;
   const auto& members = configuration_.pools[configuration_.listeners.at(*service).pool].members;
@@ -1257,6 +1262,7 @@ Fate Model::receive(const Bytes& frame, const std::string& interface) {
 Fate Model::decide(const Arrival& a) {
   const auto& v = a.view;
   if (const auto fate = known_flow(a)) return *fate;
+  if (is_of_ipv6_flow(v)) return v.defect.empty() ? decide_as_ipv6(a) : dropped(v.defect);
   if (const auto fate = icmp_error(a)) return *fate;
   const auto vip = configuration_.vips.find(unmapped(v.destination));
   return vip == configuration_.vips.end() ? for_others(a) : for_vip(a, vip->second);

@@ -311,6 +311,7 @@ class Model {
   Fate decide(const Arrival& a);
   Fate decide_as_ipv6(const Arrival& a);
   bool is_of_ipv6_flow(const View& view) const;
+  bool opens_ipv6_flow(const View& view) const;
   Fate in_own_version(Fate fate) const;
   Fate for_vip(const Arrival& a, const Vip& vip);
   Fate for_others(const Arrival& a);
