@@ -16,6 +16,7 @@
  * offset) needs two stores, which costs a SYN some 15 cycles that it would not pay on a NIC. */
 #include <linux/bpf.h>
 #include <linux/in.h>
+#include <stdbool.h>
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
@@ -53,6 +54,16 @@ __u64 serial = 0;
 /* This is always 0, but the compiler doesn't know that. */
 __u64 nothing = 0;
 
+/* The program exchanges IP headers of different lengths. */
+const volatile bool changes_length = false;
+
+/* Makes the frame as long as it was. */
+static __always_inline void restore_length(struct xdp_md *ctx, int bytes)
+{
+	if (changes_length)
+		bpf_xdp_adjust_head(ctx, (int)bpf_xdp_get_buff_len(ctx) - bytes);
+}
+
 /* The next packet's tuple, or NULL. `written` is what the program has written into the packet before. In the serial mode
  * the tuple's place depends on it, so the CPU can't look for this packet's flow as long as it waits for that of the one
  * before; a driver's work between two packets keeps it from that, too. */
@@ -74,9 +85,11 @@ static __always_inline const struct bench_tuple *next_tuple(__u64 written)
 SEC("xdp.frags")
 int bench_wrapper4(struct xdp_md *ctx)
 {
-	void *frame = (void *)(long)ctx->data;
 	const struct bench_tuple *tuple;
+	void *frame;
 
+	restore_length(ctx, BENCH_FRAME4_BYTES);
+	frame = (void *)(long)ctx->data;
 	if (frame + BENCH_FRAME4_BYTES > (void *)(long)ctx->data_end)
 		return XDP_ABORTED;
 	tuple = next_tuple(*(__u64 *)(frame + 26));
@@ -100,9 +113,11 @@ int bench_wrapper4(struct xdp_md *ctx)
 SEC("xdp.frags")
 int bench_wrapper6(struct xdp_md *ctx)
 {
-	void *frame = (void *)(long)ctx->data;
 	const struct bench_tuple *tuple;
+	void *frame;
 
+	restore_length(ctx, BENCH_FRAME6_BYTES);
+	frame = (void *)(long)ctx->data;
 	if (frame + BENCH_FRAME6_BYTES > (void *)(long)ctx->data_end)
 		return XDP_ABORTED;
 	tuple = next_tuple(*(__u64 *)(frame + 46));

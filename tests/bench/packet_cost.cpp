@@ -121,6 +121,7 @@ struct Settings {
   bool whole_table;
   bool only_sweeps;
   bool snat;
+  bool other_version;
   std::optional<OtherObject> other;
   Wires* wires;
 
@@ -347,7 +348,9 @@ Cost pass(const Subject& subject, std::vector<bench_tuple> tuples, std::uint8_t 
           std::uint32_t may_miss = 0) {
   const auto count = static_cast<std::uint32_t>(tuples.size());
   if (count == 0) return {0, 0};
-  const Walker walker(subject.kind(), std::move(tuples), tcp_flags, nic);
+  const bool from_members = std::string_view(nic) == "dmz0";
+  const Walker walker(from_members ? subject.kind().from_members() : subject.kind(),
+                      std::move(tuples), tcp_flags, nic);
   const double floor = run_floor(walker, count, Mode::overlapping, settings);
   walker.rewind(1);
   const double raw =
@@ -467,7 +470,8 @@ std::vector<Row> measure_established(const Subjects& all, std::uint32_t flows,
   std::vector<std::unique_ptr<Walker>> to_client;
   std::vector<const Walker*> to_clients;
   for (const auto& subject : all) {
-    to_client.push_back(std::make_unique<Walker>(kind, subject->reverse_tuples(), ack, "dmz0"));
+    to_client.push_back(
+        std::make_unique<Walker>(kind.from_members(), subject->reverse_tuples(), ack, "dmz0"));
     to_clients.push_back(to_client.back().get());
   }
   std::vector<Row> rows;
@@ -563,7 +567,7 @@ Results bench(const Settings& settings) {
   for (const int family : {4, 6}) {
     for (const int protocol : {IPPROTO_TCP, IPPROTO_UDP}) {
       if (!settings.only.empty() && Kind{family, protocol}.name() != settings.only) continue;
-      bench({family, protocol, settings.snat}, settings, results);
+      bench({family, protocol, settings.snat, settings.other_version}, settings, results);
     }
   }
   if (results.rows.empty() && results.sweeps.empty()) {
@@ -673,7 +677,9 @@ int run(int argc, char** argv) {
       ("sweeps", po::bool_switch(&settings.only_sweeps),
        "measures no packets, only sweeps over the table")  //
       ("snat", po::bool_switch(&settings.snat),
-       "members see SNAT addresses in place of the VIP")                                      //
+       "members see SNAT addresses in place of the VIP")  //
+      ("other-version", po::bool_switch(&settings.other_version),
+       "members have the other IP version")                                                   //
       ("rounds", po::value(&settings.rounds)->default_value(7), "rounds per figure")          //
       ("packets", po::value(&settings.packets)->default_value(1 << 20), "packets per round")  //
       ("json", po::value(&json), "also write the figures to this file");

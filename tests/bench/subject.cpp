@@ -86,8 +86,24 @@ bench_tuple tuple_of(const sluice_flow4& slot) {
   return tuple;
 }
 
+bool is_mapped(const sluice_address& address) {
+  return address.words[0] == 0 && address.words[1] == 0 && address.words[2] == htonl(0xffff);
+}
+sluice_address mapped(const sluice_address& ipv4) {
+  sluice_address address{};
+  address.words[2] = htonl(0xffff);
+  address.words[3] = ipv4.ipv4;
+  return address;
+}
+sluice_address unmapped(const sluice_address& address) {
+  sluice_address ipv4{};
+  ipv4.ipv4 = address.words[3];
+  return is_mapped(address) ? ipv4 : address;
+}
+
 bench_tuple tuple_of(const sluice_flow6& slot) {
-  return {slot.source, slot.destination, ports(slot.source_port, slot.destination_port), 0, 0};
+  return {unmapped(slot.source), unmapped(slot.destination),
+          ports(slot.source_port, slot.destination_port), 0, 0};
 }
 
 // Writes once to every page of a flow table. A virtual machine may get a page's memory only then (7
@@ -118,8 +134,9 @@ void check(bool ok, const std::string& what) {
 Subject::Subject(Kind kind, std::uint32_t flows)
     : kind_(kind),
       capacity_(flows),
-      loaded_(load_ours(kind.family == 4 ? kernel::LoadOptions{.flows = flows, .flows6 = 1024}
-                                         : kernel::LoadOptions{.flows = 1024, .flows6 = flows})) {
+      loaded_(load_ours(kind.table_family() == 4
+                            ? kernel::LoadOptions{.flows = flows, .flows6 = 1024}
+                            : kernel::LoadOptions{.flows = 1024, .flows6 = flows})) {
   touch_tables();
   configure();
 }
@@ -139,13 +156,13 @@ Subject::Subject(const Subject& like, const OtherObject& other)
 
 void Subject::fit_area(std::uint32_t connections) const {
   if (!loaded_.rehome) return;
-  const bool ipv4 = kind_.family == 4;
+  const bool ipv4 = kind_.table_family() == 4;
   dataplane::TableLoad load;
   load.homes = ipv4 ? SLUICE_FLOW_HOMES4(capacity_) : SLUICE_FLOW_HOMES6(capacity_);
   load.bucket_slots = ipv4 ? SLUICE_BUCKET_SLOTS4 : SLUICE_BUCKET_SLOTS6;
   load.connections = connections;
   sluice_flow_rehome request{};
-  request.family = static_cast<std::uint32_t>(kind_.family);
+  request.family = static_cast<std::uint32_t>(kind_.table_family());
   request.shift = dataplane::fitting_area(load);
   request.buckets = ~0U;
   do {
@@ -155,7 +172,7 @@ void Subject::fit_area(std::uint32_t connections) const {
 }
 
 void Subject::touch_tables() {
-  if (kind_.family == 4) {
+  if (kind_.table_family() == 4) {
     touch_pages<sluice_bucket4>(loaded_.map_fd("flows4"),
                                 SLUICE_FLOW_BUCKETS(SLUICE_FLOW_HOMES4(capacity_)));
   } else {
@@ -178,26 +195,31 @@ void Subject::fill(const char* map, const Key& key, const Value& value) {
   put(fd, key, value);
 }
 
+// Behind the members' router.
+sluice_address Subject::member_address(std::uint32_t number) const {
+  return numbered(kind_.member_family(), 0x0a090000, "2001:db8:9::", number);
+}
+
 void Subject::configure() {
   sluice_runtime runtime{};
-  const auto known = [&](const sluice_address& address) {
-    if (kind_.family == 4) {
+  const auto known = [&](int family, const sluice_address& address) {
+    if (family == 4) {
       sluice_address_filter_add4(&runtime, address.ipv4);
     } else {
       sluice_address_filter_add6(&runtime, &address);
     }
   };
   const auto vip = ip(kind_.vip());
-  known(vip);
+  known(kind_.family, vip);
   LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_INNER_MAP);
   UniqueFd ring(bpf_map_create(BPF_MAP_TYPE_ARRAY, "ring", 4, 4, member_count + 1, &options));
   put(ring.get(), std::uint32_t{SLUICE_RING_LENGTH}, member_count);
   for (std::uint32_t i = 0; i < member_count; ++i) {
     sluice_member member{};
-    member.address = numbered(kind_.family, 0x0a090000, "2001:db8:9::", i);  // behind the router
+    member.address = member_address(i);
     member.port = htons(8080);
-    member.flags = SLUICE_MEMBER_USABLE | (kind_.family == 6 ? SLUICE_MEMBER_IPV6 : 0);
-    known(member.address);
+    member.flags = SLUICE_MEMBER_USABLE | (kind_.member_family() == 6 ? SLUICE_MEMBER_IPV6 : 0);
+    known(kind_.member_family(), member.address);
     fill("members", i, member);
     put(ring.get(), i + SLUICE_RING_FIRST, i);
   }
@@ -215,26 +237,42 @@ void Subject::configure() {
   sluice_listener listener{};
   listener.snat_source = vip.ipv4;
   listener.connection_limit = listener.new_connection_limit = SLUICE_NO_LIMIT;
-  if (kind_.snat) use_snat_addresses(listener);
-  const auto protocol = static_cast<std::uint8_t>(kind_.protocol);
-  sluice_vip up{};
-  up.flags = SLUICE_VIP_UP;
-  if (kind_.family == 4) {
-    fill("listeners4", sluice_listener4_key{vip.ipv4, htons(80), protocol, 0}, listener);
-    fill("vips4", vip.ipv4, up);
-  } else {
-    fill("listeners6", sluice_listener6_key{vip, htons(80), protocol, {}}, listener);
-    fill("vips6", vip, up);
-  }
+  if (kind_.snat || kind_.other_version) use_snat_addresses(listener);
+  put_listener(listener);
   fill("runtime", zero, runtime);
 }
 
+// Of an IPv4 VIP with IPv6 members there are two entries (maps/listener.h).
+void Subject::put_listener(sluice_listener listener) {
+  const auto vip = ip(kind_.vip());
+  const auto protocol = static_cast<std::uint8_t>(kind_.protocol);
+  sluice_vip up{};
+  up.flags = SLUICE_VIP_UP;
+  const auto put6 = [&](const sluice_address& address) {
+    fill("listeners6", sluice_listener6_key{address, htons(80), protocol, {}}, listener);
+    fill("vips6", address, up);
+  };
+  if (kind_.family == 6) return put6(vip);
+  if (kind_.other_version) {
+    put6(mapped(vip));
+    listener.flags = SLUICE_LISTENER_TO_IPV6 | SLUICE_LISTENER_MIXED;
+    up.flags |= SLUICE_VIP_MIXED;
+  }
+  fill("listeners4", sluice_listener4_key{vip.ipv4, htons(80), protocol, 0}, listener);
+  fill("vips4", vip.ipv4, up);
+}
+
 void Subject::use_snat_addresses(sluice_listener& listener) {
+  const int family = kind_.member_family();
   sluice_snat_sources sources{};
-  for (; sources.count < 4; ++sources.count)
-    sources.addresses[sources.count] =
-        numbered(kind_.family, 0x0a000020, "2001:db8:20::", sources.count);
-  fill("snat_sources", sluice_snat_key{listener.index, static_cast<__u32>(kind_.family)}, sources);
+  sluice_vip source{};
+  source.flags = SLUICE_VIP_UP | SLUICE_VIP_MIXED;
+  for (; sources.count < 4; ++sources.count) {
+    auto& address = sources.addresses[sources.count];
+    address = numbered(family, 0x0a000020, "2001:db8:20::", sources.count);
+    if (kind_.other_version && family == 4) fill("vips4", address.ipv4, source);
+  }
+  fill("snat_sources", sluice_snat_key{listener.index, static_cast<__u32>(family)}, sources);
   if (kind_.family == 6) fill("snat_vips", listener.index, ip(kind_.vip()));
   listener.flags |= SLUICE_LISTENER_SNAT;
 }
@@ -265,8 +303,8 @@ std::vector<bench_tuple> Subject::reverse_tuples_of(const char* map, bool unconf
 }
 
 std::vector<bench_tuple> Subject::reverse_tuples(bool unconfirmed) const {
-  return kind_.family == 4 ? reverse_tuples_of<sluice_bucket4>("flows4", unconfirmed)
-                           : reverse_tuples_of<sluice_bucket6>("flows6", unconfirmed);
+  return kind_.table_family() == 4 ? reverse_tuples_of<sluice_bucket4>("flows4", unconfirmed)
+                                   : reverse_tuples_of<sluice_bucket6>("flows6", unconfirmed);
 }
 
 template <typename Bucket>
@@ -276,7 +314,7 @@ void Subject::forget_flows_of(const char* map) {
   std::uint32_t index = 0;
   for (const auto& bucket : *buckets) {
     for (const auto& slot : bucket.slots) {
-      const dataplane::FlowSlot place{static_cast<std::uint32_t>(kind_.family), index++,
+      const dataplane::FlowSlot place{static_cast<std::uint32_t>(kind_.table_family()), index++,
                                       slot.state & SLUICE_STATE_FLOW};
       if (!SLUICE_STATE_GET(place.state, PROTOCOL) || place.state & SLUICE_FLOW_TO_CLIENT) continue;
       const auto flushed = dataplane::flush_flow(loaded_.flush.get(), place);
@@ -286,19 +324,19 @@ void Subject::forget_flows_of(const char* map) {
 }
 
 void Subject::forget_flows() {
-  return kind_.family == 4 ? forget_flows_of<sluice_bucket4>("flows4")
-                           : forget_flows_of<sluice_bucket6>("flows6");
+  return kind_.table_family() == 4 ? forget_flows_of<sluice_bucket4>("flows4")
+                                   : forget_flows_of<sluice_bucket6>("flows6");
 }
 
 void Subject::know_addresses(std::uint32_t count) {
-  std::vector<sluice_address> known{ip(kind_.vip())};
+  std::vector<std::pair<int, sluice_address>> known{{kind_.family, ip(kind_.vip())}};
   for (std::uint32_t i = 0; i < std::max(count, member_count); ++i)
-    known.push_back(numbered(kind_.family, 0x0a090000, "2001:db8:9::", i));
+    known.emplace_back(kind_.member_family(), member_address(i));
   const std::uint32_t zero = 0;
   sluice_runtime runtime{};
   check(bpf_map_lookup_elem(loaded_.map_fd("runtime"), &zero, &runtime) == 0, "read a map");
-  for (const auto& address : known) {
-    if (kind_.family == 4) {
+  for (const auto& [family, address] : known) {
+    if (family == 4) {
       sluice_address_filter_add4(&runtime, address.ipv4);
     } else {
       sluice_address_filter_add6(&runtime, &address);
@@ -306,9 +344,9 @@ void Subject::know_addresses(std::uint32_t count) {
   }
   auto filter = std::make_unique<sluice_address_filter>();
   filter->complete_for = runtime.next_hop_generation + 1ULL;
-  for (const auto& address : known) {
-    const auto hash = kind_.family == 4 ? sluice_large_filter_hash4(address.ipv4)
-                                        : sluice_large_filter_hash6(&address);
+  for (const auto& [family, address] : known) {
+    const auto hash =
+        family == 4 ? sluice_large_filter_hash4(address.ipv4) : sluice_large_filter_hash6(&address);
     filter->words[SLUICE_LARGE_FILTER_WORD(hash)] |= SLUICE_LARGE_FILTER_BITS(hash);
   }
   fill("address_filter", zero, *filter);

@@ -21,13 +21,25 @@ namespace sluice::bench {
 struct Kind {
   int family = 4;
   int protocol = IPPROTO_TCP;
-  bool snat = false;  // members see SNAT addresses in place of the VIP
+  bool snat = false;           // members see SNAT addresses in place of the VIP
+  bool other_version = false;  // members have the other IP version, and see SNAT addresses
 
   const char* vip() const { return family == 4 ? "10.0.0.16" : "2001:db8::16"; }
   const char* nobody() const { return family == 4 ? "10.0.0.17" : "2001:db8::17"; }
   std::string name() const {
     return fmt::format("IPv{} {}{}", family, protocol == IPPROTO_TCP ? "TCP" : "UDP",
-                       snat ? " SNAT" : "");
+                       other_version ? fmt::format(" to IPv{} members", member_family())
+                       : snat        ? " SNAT"
+                                     : "");
+  }
+  int member_family() const { return other_version ? 10 - family : family; }
+  // The table that has the connections.
+  int table_family() const { return other_version ? 6 : family; }
+  // The traffic as members send it.
+  Kind from_members() const {
+    auto kind = *this;
+    kind.family = member_family();
+    return kind;
   }
 };
 
@@ -68,8 +80,10 @@ class Subject {
 
  private:
   void touch_tables();
+  sluice_address member_address(std::uint32_t number) const;
   void configure();
   void use_snat_addresses(sluice_listener& listener);
+  void put_listener(sluice_listener listener);
   template <typename Key, typename Value>
   void fill(const char* map, const Key& key, const Value& value);
   template <typename Bucket>

@@ -98,6 +98,7 @@ Walker::Walker(const Kind& kind, std::vector<bench_tuple> tuples, std::uint8_t t
       ifindex_(if_nametoindex(nic)) {
   check(skeleton_ != nullptr, "open the wrapper");
   bpf_map__set_max_entries(skeleton_->maps.tuples, flows_);
+  skeleton_->rodata->changes_length = kind.other_version;
   check(packet_cost_bpf__load(skeleton_.get()) == 0, "load the wrapper");
   std::shuffle(tuples.begin(), tuples.end(), std::mt19937(1));
   const auto frame = frame_template(kind, tcp_flags, std::strcmp(nic, "dmz0") == 0);
