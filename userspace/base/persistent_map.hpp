@@ -136,6 +136,24 @@ class PersistentMap {
     return less;
   }
 
+  // Returns the entry with so many less keys; end() if there is none.
+  const_iterator nth(size_type rank) const {
+    const_iterator found;
+    if (rank >= size()) return found;
+    for (const auto* node = root_.get(); node;) {
+      const auto less = size_of(node->left);
+      if (less < rank) {
+        rank -= less + 1;
+        node = node->right.get();
+        continue;
+      }
+      found.path_.push_back(node);
+      if (less == rank) break;
+      node = node->left.get();
+    }
+    return found;
+  }
+
   void insert_or_assign(const Key& key, Value value) {
     put(root_, Tree(new Node(key, std::move(value))));
   }

@@ -16,6 +16,7 @@
 #include <compare>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <tuple>
 #include <utility>
 #include <vector>
@@ -148,6 +149,40 @@ class Table {
       if (!visit(at->second->second)) return;
     }
   }
+  // The objects that have the facet, oldest first, by their place among them. Each question takes
+  // logarithmic time. It is valid until the table's next change.
+  class Order {
+   public:
+    std::size_t size() const { return size_; }
+    // Precondition: the place is less than the size.
+    const T& operator[](std::size_t place) const {
+      return table_.index_.nth(first_ + place)->second->second;
+    }
+    // Returns nullopt if the object doesn't have the facet, or doesn't exist.
+    std::optional<std::size_t> place_of(const Uuid& id) const {
+      const T* object = table_.lookup(id);
+      if (!object) return std::nullopt;
+      const FacetKey key{facet_, subject_, object->created_at, id};
+      if (!table_.index_.contains(key)) return std::nullopt;
+      return table_.index_.rank(key) - first_;
+    }
+
+   private:
+    friend Table;
+    Order(const Table& table, Facet facet, const Uuid& subject)
+        : table_(table),
+          facet_(facet),
+          subject_(subject),
+          first_(table.index_.rank({facet, subject, Timestamp::min(), {}})),
+          size_(table.count(facet, subject)) {}
+
+    const Table& table_;
+    Facet facet_;
+    Uuid subject_;
+    std::size_t first_, size_;
+  };
+  Order in_order(Facet facet, const Uuid& subject = {}) const { return {*this, facet, subject}; }
+
   std::size_t count(Facet facet, const Uuid& subject = {}) const {
     Uuid last;
     std::fill(last.begin(), last.end(), std::uint8_t{0xff});

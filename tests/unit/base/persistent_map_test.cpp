@@ -99,6 +99,7 @@ TEST(PersistentMap, IsAStdMapThroughRandomChangesOfItsCopies) {
     const int key = static_cast<int>(random() % 200);
     EXPECT_EQ(map.contains(key), reference.contains(key));
     EXPECT_EQ(map.rank(key), std::distance(reference.begin(), reference.lower_bound(key)));
+    EXPECT_EQ(map.nth(map.rank(key)), map.lower_bound(key));
     const auto from = map.lower_bound(key);
     ASSERT_EQ(from == map.end(), reference.lower_bound(key) == reference.end());
     if (from != map.end()) {
@@ -140,6 +141,9 @@ TEST(PersistentMap, AChangeAndFindingItCostTheLogarithm) {
       before, map, [&](const Counting&, const int*, const int*) { return ++differences > 0; });
   EXPECT_EQ(differences, 2);
   EXPECT_LT(Counting::compared, 1500);
+  Counting::compared = 0;
+  EXPECT_EQ(map.nth(many / 4)->first.key, many / 4);
+  EXPECT_EQ(Counting::compared, 0) << "places are counted, not searched for";
 }
 
 }  // namespace

@@ -38,6 +38,12 @@ std::vector<Uuid> indexed(const Table<Member>& table, Facet facet, const Uuid& s
   if (first) {
     EXPECT_EQ(first->id, ids.front());
   }
+  const auto order = table.in_order(facet, subject);
+  EXPECT_EQ(order.size(), ids.size());
+  for (std::size_t place = 0; place < ids.size(); ++place) {
+    EXPECT_EQ(order[place].id, ids[place]);
+    EXPECT_EQ(order.place_of(ids[place]), place);
+  }
   return ids;
 }
 
@@ -81,6 +87,17 @@ TEST(Table, ItsIndexIsWhatASearchFindsThroughRandomChanges) {
     expect_right_index(copy);
     EXPECT_EQ(indexed(copy, Facet::any), ids) << "a copy stays what it was";
   }
+}
+
+TEST(Table, AnObjectWithoutTheFacetHasNoPlace) {
+  Table<Member> table;
+  Member member;
+  member.id = numbered(1);
+  member.pool_id = numbered(2);
+  table.put(member);
+  EXPECT_EQ(table.in_order(Facet::parent, numbered(2)).place_of(numbered(1)), 0U);
+  EXPECT_EQ(table.in_order(Facet::parent, numbered(3)).place_of(numbered(1)), std::nullopt);
+  EXPECT_EQ(table.in_order(Facet::any).place_of(numbered(3)), std::nullopt);
 }
 
 TEST(Table, AnObjectThatWasPutAgainUnchangedIsNoDifference) {

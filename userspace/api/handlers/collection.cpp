@@ -1,5 +1,8 @@
 #include "api/handlers/collection.hpp"
 
+#include <algorithm>
+#include <utility>
+
 namespace sluice::api {
 
 std::string query_value(const Call& call, std::string_view name) {
@@ -23,12 +26,17 @@ Result<Reply> list_of(const Call& call, std::string_view plural, const boost::js
   const auto query = ListQuery::parse(call.query, sample);
   if (!query) return tl::unexpected(query.error());
   if (query->follows_creation()) {
-    const auto page = query->window(objects.size(), [&](std::size_t at) {
-      return std::string(objects[at].at("id").as_string());
-    });
-    if (!page) return tl::unexpected(page.error());
-    objects = {std::make_move_iterator(objects.begin() + static_cast<std::ptrdiff_t>(page->first)),
-               std::make_move_iterator(objects.begin() + static_cast<std::ptrdiff_t>(page->last))};
+    const auto place_of = [&](const std::string& id) -> std::optional<std::size_t> {
+      const auto found = std::ranges::find_if(
+          objects, [&](const auto& object) { return object.at("id").as_string() == id; });
+      if (found == objects.end()) return std::nullopt;
+      return static_cast<std::size_t>(found - objects.begin());
+    };
+    const auto places = query->pick(objects.size(), place_of, [](std::size_t) { return true; });
+    if (!places) return tl::unexpected(places.error());
+    std::vector<boost::json::object> page;
+    for (const auto place : *places) page.push_back(std::move(objects[place]));
+    objects = std::move(page);
   }
   return list_of(call, plural, *query, std::move(objects));
 }

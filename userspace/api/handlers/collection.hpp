@@ -130,24 +130,20 @@ class Listing {
     view_.fleet = shown.fleet;
   }
 
-  // Finds the objects that satisfy `wanted`.
-  template <typename Predicate>
-  Result<void> select(Predicate wanted) {
+  // Finds the objects: those of the table, or children of `parent`.
+  Result<void> select(const std::optional<Uuid>& parent) {
     auto sample = render(view_, T{});
     // This attribute alone is absent rather than null if it has no value.
     if constexpr (std::is_same_v<T, model::Pool>) sample.emplace("healthmonitor_id", nullptr);
     auto query = ListQuery::parse(call_.query, sample);
     if (!query) return tl::unexpected(query.error());
     query_ = std::move(*query);
-    const auto visible = [&](const T& object) { return may_see(call_, object) && wanted(object); };
-    objects_ = oldest_first(model_.*Kind<T>::table, visible);
-    // If the order alone decides what is on the page, only that is rendered.
-    if (!query_->follows_creation()) return {};
-    const auto page = query_->window(objects_.size(),
-                                     [&](std::size_t at) { return to_string(objects_[at]->id); });
-    if (!page) return tl::unexpected(page.error());
-    objects_ = {objects_.begin() + static_cast<std::ptrdiff_t>(page->first),
-                objects_.begin() + static_cast<std::ptrdiff_t>(page->last)};
+    const auto facet = parent ? model::Facet::parent : model::Facet::any;
+    if (query_->follows_creation()) return select_page(facet, parent.value_or(Uuid{}));
+    (model_.*Kind<T>::table).walk(facet, parent.value_or(Uuid{}), [&](const T& object) {
+      if (may_see(call_, object)) objects_.push_back(&object);
+      return true;
+    });
     return {};
   }
 
@@ -160,6 +156,22 @@ class Listing {
   }
 
  private:
+  // If the order alone decides what is on the page, only that is looked at.
+  Result<void> select_page(model::Facet facet, const Uuid& subject) {
+    const auto all = (model_.*Kind<T>::table).in_order(facet, subject);
+    const auto is_shown = [&](std::size_t place) { return may_see(call_, all[place]); };
+    const auto place_of = [&](const std::string& marker) -> std::optional<std::size_t> {
+      const auto id = parse_uuid(marker);
+      if (!id || to_string(*id) != marker) return std::nullopt;
+      const auto place = all.place_of(*id);
+      return place && is_shown(*place) ? place : std::nullopt;
+    };
+    const auto page = query_->pick(all.size(), place_of, is_shown);
+    if (!page) return tl::unexpected(page.error());
+    for (const auto place : *page) objects_.push_back(&all[place]);
+    return {};
+  }
+
   const Call call_;
   const model::Model model_;
   const model::HealthTable health_;
@@ -177,17 +189,17 @@ Result<Reply> go_on_listing(const std::shared_ptr<Listing<T>>& listing) {
   return more;
 }
 
-// GET on a collection: lists the objects that satisfy `wanted`.
-template <typename T, typename Predicate>
-Result<Reply> list_where(const Call& call, Predicate wanted) {
+// GET on a collection: lists the objects, or those that are children of `parent`.
+template <typename T>
+Result<Reply> list_below(const Call& call, const std::optional<Uuid>& parent) {
   const auto listing = std::make_shared<Listing<T>>(call, view(call));
-  if (auto selected = listing->select(wanted); !selected) return tl::unexpected(selected.error());
+  if (auto selected = listing->select(parent); !selected) return tl::unexpected(selected.error());
   return go_on_listing(listing);
 }
 
 template <typename T>
 Result<Reply> list(const Call& call) {
-  return list_where<T>(call, [](const T&) { return true; });
+  return list_below<T>(call, std::nullopt);
 }
 
 // GET on an object: shows all of it, or the `fields` of the query.

@@ -174,8 +174,7 @@ void read_new(Attributes& in, Member& out) {
 Result<Reply> list_members(const Call& call) {
   const auto pool = find<Pool>(call, call.ids[0]);
   if (!pool) return tl::unexpected(pool.error());
-  return list_where<Member>(call,
-                            [&](const Member& member) { return member.pool_id == (*pool)->id; });
+  return list_below<Member>(call, (*pool)->id);
 }
 
 Result<Reply> create_member(const Call& call) {

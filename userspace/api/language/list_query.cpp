@@ -240,25 +240,28 @@ void ListQuery::sort(std::vector<json::object>& objects) const {
   }
 }
 
-Result<ListQuery::Window> ListQuery::window(
-    std::size_t count, const std::function<std::string(std::size_t)>& id_at) const {
-  Window page{0, count};
+// Pages backwards begin at the marker.
+Result<std::vector<std::size_t>> ListQuery::pick(std::size_t count, const PlaceOf& place_of,
+                                                 const IsShown& is_shown) const {
+  std::vector<std::size_t> page;
+  const auto most = limit_.value_or(count);
+  const auto add = [&](std::size_t place) {
+    if (is_shown(place)) page.push_back(place);
+  };
+  std::size_t first = 0;
   if (!marker_.empty()) {
-    std::size_t marked = 0;
-    while (marked < count && id_at(marked) != marker_) ++marked;
-    if (marked == count) {
+    const auto marked = place_of(marker_);
+    if (!marked) {
       return fail(ErrorKind::invalid, "Supplied pagination marker '" + marker_ + "' is not valid.");
     }
-    (backwards_ ? page.last : page.first) = backwards_ ? marked : marked + 1;
-  }
-  if (limit_ && page.last - page.first > *limit_) {
-    const bool nearest_to_marker = backwards_ && !marker_.empty();
-    if (nearest_to_marker) {
-      page.first = page.last - *limit_;
-    } else {
-      page.last = page.first + *limit_;
+    if (backwards_) {
+      for (auto at = *marked; at > 0 && page.size() < most;) add(--at);
+      std::ranges::reverse(page);
+      return page;
     }
+    first = *marked + 1;
   }
+  for (auto at = first; at < count && page.size() < most; ++at) add(at);
   return page;
 }
 

@@ -33,15 +33,16 @@ class ListQuery {
   // `sample` is any rendered object, for the names of the attributes.
   static Result<ListQuery> parse(const Query& query, const boost::json::object& sample);
 
-  // Says whether the page depends on nothing but the order of creation. Then window() tells before
+  // Says whether the page depends on nothing but the order of creation. Then pick() tells before
   // rendering which objects are on it, and apply() takes only these.
   bool follows_creation() const { return filters_.empty() && keys_.empty(); }
-  struct Window {
-    std::size_t first = 0, last = 0;  // one past the end
-  };
-  // `id_at` gives the id of an object by its place among `count`.
-  Result<Window> window(std::size_t count,
-                        const std::function<std::string(std::size_t)>& id_at) const;
+  // Returns the places of the page's objects among `count` that come oldest first. `place_of` finds
+  // an object's place by its id; nullopt: it isn't in the list. `is_shown` is asked of no more
+  // places than the page needs.
+  using PlaceOf = std::function<std::optional<std::size_t>(const std::string& id)>;
+  using IsShown = std::function<bool(std::size_t)>;
+  Result<std::vector<std::size_t>> pick(std::size_t count, const PlaceOf& place_of,
+                                        const IsShown& is_shown) const;
   // The page of these objects, which come oldest first. `url` is the links' URL without query.
   Result<Page> apply(std::vector<boost::json::object> objects, std::string_view url) const;
   // Reduces the object to the fields that were asked for.
