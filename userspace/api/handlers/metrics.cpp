@@ -74,45 +74,140 @@ class Text {
   std::string out_;
 };
 
-// An object with its labels and its counters.
+// What is told of an object of which there may be thousands: its labels, and its values.
 struct Counted {
   std::string labels;
   control::Counters counters;
 };
+struct CountedMember : Counted {
+  std::optional<bool> up;  // unset: not probed yet
+  bool suspected = false;
+};
+struct PoolRow {
+  std::string labels;
+  std::size_t listeners, members, usable;
+};
+struct StatusRow {
+  std::string labels;
+};
 
+using Value = std::optional<std::uint64_t>;  // nullopt: the object has no sample
+
+template <typename Row>
 struct Family {
-  std::string_view suffix;
+  std::string name;
   std::string_view type;
   std::string_view help;
-  std::uint64_t (*value)(const control::Counters&);
+  Value (*value)(const Row&);
 };
+template <typename Row>
+using Families = std::vector<Family<Row>>;
 
-constexpr std::array families = {
-    Family{"connections_total", "counter", "Connections since the object was made.",
-           [](const control::Counters& c) { return c.flows_opened; }},
-    Family{"connections_active", "gauge", "Connections now.",
-           [](const control::Counters& c) { return c.active_flows(); }},
-    Family{"connections_failed_total", "counter", "Connections that were never established.",
-           [](const control::Counters& c) { return c.flows_failed; }},
-    Family{"connections_refused_total", "counter", "Connections that Sluice itself refused.",
-           [](const control::Counters& c) { return c.flows_refused; }},
-    Family{"packets_in_total", "counter", "Packets from clients.",
-           [](const control::Counters& c) { return c.packets_in; }},
-    Family{"packets_out_total", "counter", "Packets to clients.",
-           [](const control::Counters& c) { return c.packets_out; }},
-    Family{"bytes_in_total", "counter", "Bytes from clients.",
-           [](const control::Counters& c) { return c.bytes_in; }},
-    Family{"bytes_out_total", "counter", "Bytes to clients.",
-           [](const control::Counters& c) { return c.bytes_out; }},
-};
-
-void write(Text& text, std::string_view object, const std::vector<Counted>& all) {
-  for (const auto& family : families) {
-    const auto name = fmt::format("sluice_{}_{}", object, family.suffix);
-    text.family(name, family.type, family.help);
-    for (const auto& one : all) text.sample(name, one.labels, family.value(one.counters));
-  }
+template <typename Row>
+Families<Row> counter_families(std::string_view object) {
+  const auto named = [&](std::string_view suffix) {
+    return fmt::format("sluice_{}_{}", object, suffix);
+  };
+  return {
+      {named("connections_total"), "counter", "Connections since the object was made.",
+       [](const Row& row) -> Value { return row.counters.flows_opened; }},
+      {named("connections_active"), "gauge", "Connections now.",
+       [](const Row& row) -> Value { return row.counters.active_flows(); }},
+      {named("connections_failed_total"), "counter", "Connections that were never established.",
+       [](const Row& row) -> Value { return row.counters.flows_failed; }},
+      {named("connections_refused_total"), "counter", "Connections that Sluice itself refused.",
+       [](const Row& row) -> Value { return row.counters.flows_refused; }},
+      {named("packets_in_total"), "counter", "Packets from clients.",
+       [](const Row& row) -> Value { return row.counters.packets_in; }},
+      {named("packets_out_total"), "counter", "Packets to clients.",
+       [](const Row& row) -> Value { return row.counters.packets_out; }},
+      {named("bytes_in_total"), "counter", "Bytes from clients.",
+       [](const Row& row) -> Value { return row.counters.bytes_in; }},
+      {named("bytes_out_total"), "counter", "Bytes to clients.",
+       [](const Row& row) -> Value { return row.counters.bytes_out; }},
+  };
 }
+
+Families<CountedMember> member_families() {
+  auto families = counter_families<CountedMember>("member");
+  families.push_back({"sluice_member_up", "gauge", "1: the last probes found it alive, 0: dead.",
+                      [](const CountedMember& row) -> Value {
+                        if (!row.up) return std::nullopt;
+                        return *row.up ? 1 : 0;
+                      }});
+  families.push_back({"sluice_member_suspected", "gauge",
+                      "1: new connections to it failed, and it has yet to answer a probe.",
+                      [](const CountedMember& row) -> Value { return row.suspected ? 1 : 0; }});
+  return families;
+}
+
+Families<PoolRow> pool_families() {
+  return {
+      {"sluice_pool_listeners", "gauge", "Listeners whose default pool it is.",
+       [](const PoolRow& row) -> Value { return row.listeners; }},
+      {"sluice_pool_members", "gauge", "Members of the pool.",
+       [](const PoolRow& row) -> Value { return row.members; }},
+      {"sluice_pool_usable_members", "gauge",
+       "Members that may have new connections: enabled, with a weight, and not down.",
+       [](const PoolRow& row) -> Value { return row.usable; }},
+  };
+}
+
+Families<StatusRow> status_families() {
+  return {{"sluice_load_balancer_status", "gauge",
+           "1, with the operating and provisioning status as labels; in a fleet the fleet's.",
+           [](const StatusRow&) -> Value { return 1; }}};
+}
+
+// The families of one kind of object while they are written: first a row is made of each object,
+// and then the samples are written family by family. A step does a part that takes less than a
+// millisecond.
+template <typename T, typename Row>
+class Section {
+ public:
+  Section(const model::Table<T>& table, Families<Row> families)
+      : table_(table), families_(std::move(families)), next_(table.begin()) {}
+
+  // Returns whether that was the last step.
+  template <typename Make>
+  bool step(Text& text, Make make) {
+    if (next_ != table_.end()) {
+      rows_.reserve(table_.size());
+      for (std::size_t i = 0; i < objects_in_a_step && next_ != table_.end(); ++i, ++next_)
+        rows_.push_back(make(next_->second));
+      return false;
+    }
+    for (auto left = samples_in_a_step; left > 0 && family_ < families_.size();)
+      left -= write_some(text, left);
+    return family_ == families_.size();
+  }
+
+ private:
+  static constexpr std::size_t objects_in_a_step = 256, samples_in_a_step = 1024;
+
+  // Returns how much of `most` it took: at least 1.
+  std::size_t write_some(Text& text, std::size_t most) {
+    const auto& family = families_[family_];
+    if (written_ == 0) text.family(family.name, family.type, family.help);
+    const auto end = std::min(rows_.size(), written_ + most);
+    const auto count = std::max<std::size_t>(1, end - written_);
+    for (; written_ < end; ++written_) {
+      const auto& row = rows_[written_];
+      if (const auto value = family.value(row)) text.sample(family.name, row.labels, *value);
+    }
+    if (written_ == rows_.size()) {
+      ++family_;
+      written_ = 0;
+    }
+    return count;
+  }
+
+  const model::Table<T>& table_;
+  const Families<Row> families_;
+  typename model::Table<T>::const_iterator next_;
+  std::vector<Row> rows_;
+  std::size_t family_ = 0, written_ = 0;
+};
 
 // Labels have an object's name, which is easy to read, and its id, which is unique.
 template <typename T>
@@ -120,6 +215,8 @@ std::string_view name_of(const model::Table<T>& objects, const Uuid& id) {
   const T* found = objects.lookup(id);
   return found ? std::string_view(found->name) : std::string_view();
 }
+
+constexpr std::string_view handshake_name = "sluice_member_handshake_seconds";
 
 class Scrape {
  public:
@@ -134,18 +231,38 @@ class Scrape {
   // Writes the next part of the page; returns whether that was the last one.
   bool step() {
     static constexpr std::array parts = {
-        &Scrape::packets,         &Scrape::counters,      &Scrape::listeners,  &Scrape::members,
-        &Scrape::health,          &Scrape::pools,         &Scrape::statuses,   &Scrape::interfaces,
-        &Scrape::leaving_sources, &Scrape::announcements, &Scrape::fleet,      &Scrape::tables,
-        &Scrape::store,           &Scrape::turns,         &Scrape::events,     &Scrape::records,
-        &Scrape::peers,           &Scrape::build,         &Scrape::all_errors,
+        &Scrape::at_once<&Scrape::packets>,
+        &Scrape::at_once<&Scrape::counters>,
+        &Scrape::listeners,
+        &Scrape::members,
+        &Scrape::handshakes,
+        &Scrape::pools,
+        &Scrape::statuses,
+        &Scrape::at_once<&Scrape::interfaces>,
+        &Scrape::at_once<&Scrape::leaving_sources>,
+        &Scrape::at_once<&Scrape::announcements>,
+        &Scrape::at_once<&Scrape::fleet>,
+        &Scrape::at_once<&Scrape::tables>,
+        &Scrape::at_once<&Scrape::store>,
+        &Scrape::at_once<&Scrape::turns>,
+        &Scrape::at_once<&Scrape::events>,
+        &Scrape::at_once<&Scrape::records>,
+        &Scrape::at_once<&Scrape::peers>,
+        &Scrape::at_once<&Scrape::build>,
+        &Scrape::at_once<&Scrape::all_errors>,
     };
-    (this->*parts[next_])();
-    return ++next_ == parts.size();
+    if ((this->*parts[next_])()) ++next_;
+    return next_ == parts.size();
   }
   std::string text() { return text_.take(); }
 
  private:
+  template <void (Scrape::*part)()>
+  bool at_once() {
+    (this->*part)();
+    return true;
+  }
+
   void packets() {
     text_.family("sluice_packets_total", "counter",
                  "Packets by what became of them and why (see 'sluicectl drops').");
@@ -163,77 +280,64 @@ class Scrape {
     counters_ = std::move(*all);
   }
 
-  void listeners() {
-    if (!counters_) return;
-    std::vector<Counted> counted;
-    counted.reserve(model_.listeners.size());
-    for (const auto& [id, listener] : model_.listeners) {
-      counted.push_back(
-          {label_text({{"id", to_string(id)},
-                       {"listener", listener.name},
-                       {"load_balancer", name_of(model_.load_balancers, listener.load_balancer_id)},
-                       {"protocol", model::name(listener.protocol)},
-                       {"port", model::ports_text(listener)}}),
-           counters_of(counters_->listeners, id)});
-    }
-    write(text_, "listener", counted);
+  bool listeners() {
+    if (!counters_) return true;
+    return listeners_.step(text_, [this](const model::Listener& listener) {
+      return Counted{
+          label_text({{"id", to_string(listener.id)},
+                      {"listener", listener.name},
+                      {"load_balancer", name_of(model_.load_balancers, listener.load_balancer_id)},
+                      {"protocol", model::name(listener.protocol)},
+                      {"port", model::ports_text(listener)}}),
+          counters_of(counters_->listeners, listener.id)};
+    });
   }
 
-  void members() {
-    if (!counters_) return;
-    std::vector<Counted> counted;
-    counted.reserve(model_.members.size());
-    for (const auto& [id, member] : model_.members) {
-      counted.push_back({labels_of(member), counters_of(counters_->members, id)});
-    }
-    write(text_, "member", counted);
-    for (auto& one : counted) member_labels_.push_back(std::move(one.labels));
-  }
-
-  void health() {
-    if (!counters_) return;
-    handshakes(*counters_);
-    text_.family("sluice_member_up", "gauge", "1: the last probes found it alive, 0: dead.");
-    for (const auto& [id, health] : health_) {
-      const auto member = model_.members.find(id);
-      if (member == model_.members.end()) continue;
-      text_.sample("sluice_member_up", labels_of(member->second),
-                   health == model::Health::up ? 1 : 0);
-    }
-    text_.family("sluice_member_suspected", "gauge",
-                 "1: new connections to it failed, and it has yet to answer a probe.");
-    auto labels = member_labels_.begin();
-    for (const auto& [id, member] : model_.members) {
-      text_.sample("sluice_member_suspected", *labels++, suspects_.contains(id) ? 1 : 0);
-    }
+  bool members() {
+    if (!counters_) return true;
+    return members_.step(text_, [this](const model::Member& member) {
+      CountedMember row{{labels_of(member), counters_of(counters_->members, member.id)}, {}, false};
+      if (const auto* health = health_.lookup(member.id)) row.up = *health == model::Health::up;
+      row.suspected = suspects_.contains(member.id);
+      return row;
+    });
   }
 
   // Handshake times as cumulative buckets, as Prometheus wants them; every other limit is enough.
   // Members without a measured handshake have no samples.
-  void handshakes(const control::AllCounters& all) {
-    constexpr std::string_view name = "sluice_member_handshake_seconds";
-    constexpr double second_ns = 1e9;
-    text_.family(name, "histogram",
-                 "How long the member took to answer a SYN or INIT, of a sample of connections.");
-    for (const auto& [id, times] : all.handshakes) {
-      const auto member = model_.members.find(id);
-      if (member == model_.members.end()) continue;
-      const auto labels = labels_of(member->second);
-      std::uint64_t so_far = 0;
-      for (std::size_t i = 0; i < times.buckets.size(); ++i) {
-        const auto& bucket = times.buckets[i];
-        const bool any = bucket.at_most_ns == UINT64_MAX;
-        so_far += bucket.answers;
-        if (i % 2 != 0 && !any) continue;
-        const auto limit =
-            any ? "+Inf"
-                : fmt::format("{:.9g}", static_cast<double>(bucket.at_most_ns) / second_ns);
-        text_.sample(fmt::format("{}_bucket", name), labels + ",le=\"" + limit + '"', so_far);
-      }
-      text_.sample(fmt::format("{}_sum", name), labels,
-                   static_cast<double>(times.sum_ns) / second_ns);
-      text_.sample(fmt::format("{}_count", name), labels, so_far);
+  bool handshakes() {
+    if (!counters_) return true;
+    constexpr std::size_t members_in_a_step = 16;
+    auto& left = counters_->handshakes;
+    if (!std::exchange(handshakes_announced_, true)) {
+      text_.family(handshake_name, "histogram",
+                   "How long the member took to answer a SYN or INIT, of a sample of connections.");
     }
+    for (std::size_t i = 0; i < members_in_a_step && !left.empty(); ++i) {
+      const auto first = left.extract(left.begin());
+      if (const auto* member = model_.members.lookup(first.key()))
+        handshakes_of(*member, first.mapped());
+    }
+    return left.empty();
+  }
+
+  void handshakes_of(const model::Member& member, const control::HandshakeTimes& times) {
+    constexpr double second_ns = 1e9;
+    const auto labels = labels_of(member);
+    std::uint64_t so_far = 0;
+    for (std::size_t i = 0; i < times.buckets.size(); ++i) {
+      const auto& bucket = times.buckets[i];
+      const bool any = bucket.at_most_ns == UINT64_MAX;
+      so_far += bucket.answers;
+      if (i % 2 != 0 && !any) continue;
+      const auto limit =
+          any ? "+Inf" : fmt::format("{:.9g}", static_cast<double>(bucket.at_most_ns) / second_ns);
+      text_.sample(fmt::format("{}_bucket", handshake_name), labels + ",le=\"" + limit + '"',
+                   so_far);
+    }
+    text_.sample(fmt::format("{}_sum", handshake_name), labels,
+                 static_cast<double>(times.sum_ns) / second_ns);
+    text_.sample(fmt::format("{}_count", handshake_name), labels, so_far);
   }
 
   static control::Counters counters_of(const std::map<Uuid, control::Counters>& all,
@@ -255,51 +359,33 @@ class Scrape {
   }
 
   // A pool whose listeners find no usable member is what an operator wants to be woken for.
-  void pools() {
-    struct Counted {
-      std::string labels;
-      std::size_t listeners, members, usable;
-    };
-    std::vector<Counted> counted;
-    counted.reserve(model_.pools.size());
-    for (const auto& [id, pool] : model_.pools) {
-      const auto members = relations_.members_of(id);
-      counted.push_back(
-          {label_text({{"id", to_string(id)},
-                       {"pool", pool.name},
-                       {"load_balancer", name_of(model_.load_balancers, pool.load_balancer_id)}}),
-           relations_.listeners_with(id).size(), members.size(),
-           static_cast<std::size_t>(std::ranges::count_if(members, [this](const auto* member) {
-             return member->weight > 0 && model::usable(health_, *member);
-           }))});
-    }
-    text_.family("sluice_pool_listeners", "gauge", "Listeners whose default pool it is.");
-    for (const auto& one : counted)
-      text_.sample("sluice_pool_listeners", one.labels, one.listeners);
-    text_.family("sluice_pool_members", "gauge", "Members of the pool.");
-    for (const auto& one : counted) text_.sample("sluice_pool_members", one.labels, one.members);
-    text_.family("sluice_pool_usable_members", "gauge",
-                 "Members that may have new connections: enabled, with a weight, and not down.");
-    for (const auto& one : counted)
-      text_.sample("sluice_pool_usable_members", one.labels, one.usable);
+  bool pools() {
+    return pools_.step(text_, [this](const model::Pool& pool) {
+      const auto members = relations_.members_of(pool.id);
+      const auto usable = std::ranges::count_if(members, [this](const auto* member) {
+        return member->weight > 0 && model::usable(health_, *member);
+      });
+      return PoolRow{
+          label_text({{"id", to_string(pool.id)},
+                      {"pool", pool.name},
+                      {"load_balancer", name_of(model_.load_balancers, pool.load_balancer_id)}}),
+          model_.listeners.count(model::Facet::default_pool, pool.id), members.size(),
+          static_cast<std::size_t>(usable)};
+    });
   }
 
   // One sample per load balancer with the status as a label, because operators alert on the word.
-  void statuses() {
-    text_.family("sluice_load_balancer_status", "gauge",
-                 "1, with the operating and provisioning status as labels; in a fleet the "
-                 "fleet's.");
-    const auto& health = sources_.fleet ? sources_.fleet->health() : health_;
-    for (const auto& [id, object] : model_.load_balancers) {
-      const auto operating = model::operating_status(relations_, health, object, full_);
-      text_.sample("sluice_load_balancer_status",
-                   {{"id", to_string(id)},
-                    {"load_balancer", object.name},
-                    {"vip", model::vips_text(object)},
-                    {"operating_status", model::name(operating)},
-                    {"provisioning_status", provisioning(sources_.fleet, object).status}},
-                   1);
-    }
+  bool statuses() {
+    if (!fleet_health_) fleet_health_ = sources_.fleet ? sources_.fleet->health() : health_;
+    return statuses_.step(text_, [this](const model::LoadBalancer& object) {
+      const auto operating = model::operating_status(relations_, *fleet_health_, object, full_);
+      return StatusRow{
+          label_text({{"id", to_string(object.id)},
+                      {"load_balancer", object.name},
+                      {"vip", model::vips_text(object)},
+                      {"operating_status", model::name(operating)},
+                      {"provisioning_status", provisioning(sources_.fleet, object).status}})};
+    });
   }
 
   void interfaces() {
@@ -550,7 +636,13 @@ class Scrape {
   const model::FullListeners full_;
   const model::Relations relations_{model_};
   std::optional<control::AllCounters> counters_;
-  std::vector<std::string> member_labels_;
+  bool handshakes_announced_ = false;
+  std::optional<model::HealthTable> fleet_health_;
+  Section<model::Listener, Counted> listeners_{model_.listeners,
+                                               counter_families<Counted>("listener")};
+  Section<model::Member, CountedMember> members_{model_.members, member_families()};
+  Section<model::Pool, PoolRow> pools_{model_.pools, pool_families()};
+  Section<model::LoadBalancer, StatusRow> statuses_{model_.load_balancers, status_families()};
   std::size_t next_ = 0;
   Text text_;
   std::uint64_t errors_ = 0;
