@@ -2,6 +2,8 @@
 
 #include <spdlog/spdlog.h>
 
+#include <set>
+
 #include "base/tcp_address.hpp"
 #include "control/describe.hpp"
 #include "model/vips.hpp"
@@ -20,20 +22,20 @@ bool is_active(const model::Object& object) {
   return object.admin_state_up && object.provisioning_status != model::ProvisioningStatus::error;
 }
 
+// Adds the addresses of a load balancer that are announced.
+void add_active_vips(std::vector<IpAddress>& vips, const model::Model& model, const Uuid& id) {
+  const auto* load_balancer = model.load_balancers.lookup(id);
+  if (!load_balancer || !is_active(*load_balancer)) return;
+  for (const auto& address : model::own_addresses(*load_balancer)) vips.push_back(address);
+  model.floating_ips.walk(model::Facet::parent, id, [&](const model::FloatingIp& floating_ip) {
+    if (is_active(floating_ip)) vips.push_back(floating_ip.address);
+    return true;
+  });
+}
+
 std::vector<IpAddress> active_vips(const model::Model& model) {
   std::vector<IpAddress> vips;
-  for (const auto& [id, load_balancer] : model.load_balancers) {
-    if (!is_active(load_balancer)) continue;
-    for (const auto& address : model::own_addresses(load_balancer)) vips.push_back(address);
-  }
-  for (const auto& [id, floating_ip] : model.floating_ips) {
-    if (!floating_ip.load_balancer_id) continue;
-    const auto load_balancer = model.load_balancers.find(*floating_ip.load_balancer_id);
-    if (load_balancer != model.load_balancers.end() && is_active(load_balancer->second) &&
-        is_active(floating_ip)) {
-      vips.push_back(floating_ip.address);
-    }
-  }
+  for (const auto& [id, load_balancer] : model.load_balancers) add_active_vips(vips, model, id);
   return vips;
 }
 
@@ -46,34 +48,31 @@ std::vector<IpAddress> answered_of_nodes(const NodeSnat& nodes) {
   return answered;
 }
 
-template <typename T, typename Alike>
-bool all_alike(const model::Table<T>& before, const model::Table<T>& after, Alike alike) {
-  bool same = true;
-  model::Table<T>::for_each_difference(before, after, [&](const Uuid&, const T* old, const T* now) {
-    return same = old && now && alike(*old, *now);
-  });
-  return same;
+template <typename T, typename Visit>
+void for_each_change(const model::Table<T>& before, const model::Table<T>& after, Visit visit) {
+  model::Table<T>::for_each_difference(before, after,
+                                       [&](const Uuid& id, const T* old, const T* now) {
+                                         visit(id, old, now);
+                                         return true;
+                                       });
 }
 
-bool same_vips(const model::Model& before, const model::Model& after) {
-  const auto same_activity = [](const model::Object& old, const model::Object& now) {
-    return is_active(old) == is_active(now);
-  };
-  return all_alike(before.load_balancers, after.load_balancers,
-                   [&](const model::LoadBalancer& old, const model::LoadBalancer& now) {
-                     return same_activity(old, now) &&
-                            model::own_addresses(old) == model::own_addresses(now);
-                   }) &&
-         all_alike(before.floating_ips, after.floating_ips,
-                   [&](const model::FloatingIp& old, const model::FloatingIp& now) {
-                     return same_activity(old, now) && old.address == now.address &&
-                            old.load_balancer_id == now.load_balancer_id;
-                   });
-}
-
-bool same_member_addresses(const model::Model& before, const model::Model& after) {
-  return all_alike(before.members, after.members,
-                   [](const auto& old, const auto& now) { return old.address == now.address; });
+// Returns the load balancers whose announced addresses may differ between the two models.
+std::set<Uuid> with_other_vips(const model::Model& before, const model::Model& after) {
+  std::set<Uuid> owners;
+  for_each_change(before.load_balancers, after.load_balancers,
+                  [&](const Uuid& id, const auto* old, const auto* now) {
+                    const bool same = old && now && is_active(*old) == is_active(*now) &&
+                                      model::own_addresses(*old) == model::own_addresses(*now);
+                    if (!same) owners.insert(id);
+                  });
+  for_each_change(before.floating_ips, after.floating_ips,
+                  [&](const Uuid&, const auto* old, const auto* now) {
+                    for (const auto* one : {old, now}) {
+                      if (one && one->load_balancer_id) owners.insert(*one->load_balancer_id);
+                    }
+                  });
+  return owners;
 }
 
 }  // namespace
@@ -263,12 +262,31 @@ void Follower::probe_only(std::function<bool(const Uuid& member)> probed_here) {
 }
 
 void Follower::keep_neighbors() {
-  if (same_member_addresses(followed_, controller_.model())) return;
-  std::vector<IpAddress> addresses;
-  for (const auto& [id, member] : controller_.model().members) {
-    addresses.push_back(member.address);
+  const auto& members = controller_.model().members;
+  std::vector<IpAddress> removed, added;
+  for_each_change(followed_.members, members, [&](const Uuid&, const auto* old, const auto* now) {
+    if (old && now && old->address == now->address) return;
+    if (now) added.push_back(now->address);
+    if (old && !members.first(model::Facet::address, model::subject(old->address)))
+      removed.push_back(old->address);
+  });
+  if (!removed.empty()) neighbors_.let_go(removed);
+  if (!added.empty()) neighbors_.keep(added);
+}
+
+// Announces what has changed since the last time.
+void Follower::announce_changes(const std::vector<std::uint32_t>& interfaces) {
+  const auto& before = announced_->model;
+  const auto& after = controller_.model();
+  std::vector<IpAddress> removed, added;
+  for (const auto& owner : with_other_vips(before, after)) {
+    add_active_vips(removed, before, owner);
+    add_active_vips(added, after, owner);
   }
-  neighbors_.keep(std::move(addresses));
+  if (removed.empty() && added.empty()) return;
+  // A node's own SNAT address may have been a VIP.
+  added.insert(added.end(), announced_->of_nodes.begin(), announced_->of_nodes.end());
+  announcer_.change(interfaces, removed, added);
 }
 
 void Follower::announce_vips() {
@@ -283,10 +301,12 @@ void Follower::announce_vips() {
   const bool standby = controller_.is_standby();
   const auto of_nodes = answered_of_nodes(controller_.node_snat());
   if (!announced_ || announced_->interfaces != indices || announced_->standby != standby ||
-      announced_->of_nodes != of_nodes || !same_vips(announced_->model, controller_.model())) {
+      announced_->of_nodes != of_nodes) {
     auto here = standby ? std::vector<IpAddress>() : active_vips(controller_.model());
     here.insert(here.end(), of_nodes.begin(), of_nodes.end());
     announcer_.announce(indices, here);
+  } else if (!standby) {
+    announce_changes(indices);
   }
   announced_ = {controller_.model(), indices, standby, of_nodes};
   if (names == told_interfaces_) return;

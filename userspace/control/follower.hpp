@@ -59,6 +59,7 @@ class Follower {
   void probe_members();
   void keep_neighbors();
   void announce_vips();
+  void announce_changes(const std::vector<std::uint32_t>& interfaces);
   void end_drains();
   std::optional<std::chrono::nanoseconds> give_up_removed_members();
   void continue_slow_starts();

@@ -90,6 +90,21 @@ void Announcer::announce(const std::vector<std::uint32_t>& interfaces,
   state_->send(std::move(added), 1);
 }
 
+void Announcer::change(const std::vector<std::uint32_t>& interfaces,
+                       const std::vector<IpAddress>& removed, const std::vector<IpAddress>& added) {
+  const std::set<IpAddress> stays(added.begin(), added.end());
+  std::vector<Claim> claims;
+  for (const auto interface : interfaces) {
+    for (const auto& vip : removed) {
+      if (!stays.contains(vip)) state_->claimed.erase({interface, vip});
+    }
+    for (const auto& vip : stays) {
+      if (state_->claimed.emplace(interface, vip).second) claims.emplace_back(interface, vip);
+    }
+  }
+  state_->send(std::move(claims), 1);
+}
+
 void Announcer::interface_changed(std::uint32_t interface_index) {
   std::vector<Claim> claims;
   std::copy_if(state_->claimed.begin(), state_->claimed.end(), std::back_inserter(claims),

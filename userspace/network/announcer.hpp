@@ -28,6 +28,9 @@ class Announcer {
   // Says which addresses are ours on which interfaces from now on. Announces the pairs that are
   // new.
   void announce(const std::vector<std::uint32_t>& interfaces, const std::vector<IpAddress>& vips);
+  // The same where only these addresses come or go. An address that does both stays.
+  void change(const std::vector<std::uint32_t>& interfaces, const std::vector<IpAddress>& removed,
+              const std::vector<IpAddress>& added);
   // Announces everything on this interface anew.
   void interface_changed(std::uint32_t interface_index);
   // Announces everything anew: somebody else has claimed it meanwhile.

@@ -25,6 +25,9 @@ constexpr std::size_t portion = 100;
 constexpr auto between_portions = std::chrono::milliseconds(20);
 constexpr auto between_repetitions = std::chrono::seconds(1);
 constexpr std::size_t max_remembered = 4096;
+// Whoever sees routes change calls renew(). In case that somebody has missed a change, so many
+// routes are looked up again in each round.
+constexpr std::size_t looked_up_again = 200;
 
 // Next hops are asked for their MAC once a second, to notice one that has changed it without
 // announcing that. If there are more than can be asked at once, they take turns.
@@ -102,6 +105,8 @@ struct NeighborKeeper::State : std::enable_shared_from_this<State> {
       : socket(std::move(socket_)), timer(executor), question_timer(executor) {}
 
   void keep_portion();
+  void begin_round();
+  void keep_one(const IpAddress& address, Clock::time_point now);
   void use(const NextHop& hop);
   void ask_in_turn();
   void ask_next_hops();
@@ -112,28 +117,47 @@ struct NeighborKeeper::State : std::enable_shared_from_this<State> {
   Key last_asked;
   int turn = 0;
   bool asking = false;
-  std::vector<IpAddress> kept;  // sorted
-  std::deque<IpAddress> due;    // still to do in this round
+  // The addresses with their next hops; unset: to be looked up. The second nullopt: there is none.
+  std::map<IpAddress, std::optional<std::optional<NextHop>>> kept;
+  IpAddress looked_up_last;   // of those that are looked up again
+  std::deque<IpAddress> due;  // still to do in this round
   Clock::time_point next_round = Clock::now();
   // Neighbours that were asked for a moment ago.
   std::map<std::pair<std::uint32_t, IpAddress>, Clock::time_point> recent;
 };
 
+void NeighborKeeper::State::begin_round() {
+  due.clear();
+  for (const auto& [address, hop] : kept) due.push_back(address);
+  auto at = kept.upper_bound(looked_up_last);
+  for (std::size_t i = 0; i < std::min(kept.size(), looked_up_again); ++i, ++at) {
+    if (at == kept.end()) at = kept.begin();
+    at->second.reset();
+    looked_up_last = at->first;
+  }
+}
+
+void NeighborKeeper::State::keep_one(const IpAddress& address, Clock::time_point now) {
+  const auto found = kept.find(address);
+  if (found == kept.end()) return;  // let go meanwhile
+  if (!found->second) found->second.emplace(next_hop(socket.get(), address));
+  const auto& hop = *found->second;
+  if (!hop) return;
+  use(*hop);
+  if (hop->source && hop->source->is_v6() == hop->address.is_v6())
+    watched[hop->key()] = {*hop->source, now};
+}
+
 void NeighborKeeper::State::keep_portion() {
   const auto now = Clock::now();
   if (now >= next_round) {
-    due.assign(kept.begin(), kept.end());
+    begin_round();
     next_round = now + period;
   }
   for (std::size_t i = 0; i < portion && !due.empty(); ++i) {
     const auto address = due.front();
     due.pop_front();
-    if (!std::binary_search(kept.begin(), kept.end(), address)) continue;
-    const auto hop = next_hop(socket.get(), address);
-    if (!hop) continue;
-    use(*hop);
-    if (hop->source && hop->source->is_v6() == hop->address.is_v6())
-      watched[hop->key()] = {*hop->source, now};
+    keep_one(address, now);
   }
   ask_in_turn();
   if (kept.empty()) return;
@@ -217,19 +241,22 @@ Result<NeighborKeeper> NeighborKeeper::start(asio::any_io_executor executor) {
   return NeighborKeeper(std::make_shared<State>(std::move(executor), std::move(*socket)));
 }
 
-void NeighborKeeper::keep(std::vector<IpAddress> addresses) {
-  std::sort(addresses.begin(), addresses.end());
-  addresses.erase(std::unique(addresses.begin(), addresses.end()), addresses.end());
-  std::vector<IpAddress> added;
-  std::set_difference(addresses.begin(), addresses.end(), state_->kept.begin(), state_->kept.end(),
-                      std::back_inserter(added));
-  state_->kept = std::move(addresses);
-  if (added.empty()) return;
-  state_->due.insert(state_->due.begin(), added.begin(), added.end());
-  state_->keep_portion();
+void NeighborKeeper::keep(const std::vector<IpAddress>& added) {
+  bool any = false;
+  for (const auto& address : added) {
+    if (!state_->kept.try_emplace(address).second) continue;
+    state_->due.push_front(address);
+    any = true;
+  }
+  if (any) state_->keep_portion();
+}
+
+void NeighborKeeper::let_go(const std::vector<IpAddress>& removed) {
+  for (const auto& address : removed) state_->kept.erase(address);
 }
 
 void NeighborKeeper::renew() {
+  for (auto& [address, hop] : state_->kept) hop.reset();
   state_->recent.clear();
   state_->next_round = Clock::now();
   state_->keep_portion();

@@ -27,9 +27,10 @@ class NeighborKeeper {
 
   static Result<NeighborKeeper> start(boost::asio::any_io_executor executor);
 
-  // Keeps the next hops of exactly these addresses from now on: new ones at once, all of them every
-  // `period`.
-  void keep(std::vector<IpAddress> addresses);
+  // Keeps the next hops of these addresses from now on: at once, and then every `period`.
+  void keep(const std::vector<IpAddress>& added);
+  // No longer keeps those of these.
+  void let_go(const std::vector<IpAddress>& removed);
   // Renews all next hops now, because routes may have changed.
   void renew();
   // Resolves a neighbour whose MAC the data plane misses. Repetitions within a second are ignored.
