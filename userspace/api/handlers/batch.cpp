@@ -10,6 +10,7 @@
 // "request".
 #include <fmt/format.h>
 
+#include <boost/json/monotonic_resource.hpp>
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
 #include <charconv>
@@ -27,7 +28,19 @@ namespace sluice::api {
 namespace json = boost::json;
 namespace {
 
-using Made = std::vector<json::object>;  // by request; empty where nothing was made
+// What a request has made. Hardly anybody asks for more than the id, so the rest stays the text of
+// its answer: thousands of small values would take long to remove at the end.
+struct Object {
+  std::string id;      // empty: nothing was made
+  std::string answer;  // {"pool": {...}}
+};
+using Made = std::vector<Object>;  // by request
+
+// Takes the object out of an answer like {"pool": {...}}; null: there is none.
+const json::object* unwrapped(const json::value& body) {
+  const auto* wrapper = body.if_object();
+  return wrapper && !wrapper->empty() ? wrapper->begin()->value().if_object() : nullptr;
+}
 
 // Replaces "$2" or "$2.vip_port_id" by its value; other text stays as it is.
 std::string resolved(std::string_view text, const Made& made) {
@@ -38,7 +51,11 @@ std::string resolved(std::string_view text, const Made& made) {
   const auto* end = text.data() + point;
   const auto [rest, error] = std::from_chars(text.data() + 1, end, number);
   if (error != std::errc() || rest != end || number >= made.size()) return std::string(text);
-  const auto* value = made[number].if_contains(attribute);
+  const auto& object = made[number];
+  if (object.id.empty()) return std::string(text);
+  if (attribute == "id") return object.id;
+  const auto answer = json::parse(object.answer);
+  const auto* value = unwrapped(answer)->if_contains(attribute);
   return value && value->is_string() ? std::string(value->get_string()) : std::string(text);
 }
 
@@ -61,14 +78,6 @@ void resolve_all(json::value& value, const Made& made) {
   } else if (auto* object = value.if_object()) {
     for (auto& [key, item] : *object) resolve_all(item, made);
   }
-}
-
-// Takes the object out of an answer like {"pool": {...}}.
-json::object unwrapped(json::value&& body) {
-  auto* wrapper = body.if_object();
-  if (!wrapper || wrapper->empty()) return {};
-  auto* object = wrapper->begin()->value().if_object();
-  return object ? std::move(*object) : json::object();
 }
 
 struct Part {
@@ -154,15 +163,19 @@ class Batch {
       resolve_all(body, made_);
       request.body = json::serialize(body);
     }
-    const auto response = handle(context_, request);
-    json::value body = response.body.empty() ? json::value() : json::parse(response.body);
+    auto response = handle(context_, request);
+    auto body = response.body.empty() ? json::value() : json::parse(response.body);
     if (response.status >= 300) {
       if (body.is_object()) body.get_object()["request"] = number_;
       return Reply{response.status, std::move(body)};
     }
-    made_.push_back(unwrapped(std::move(body)));
+    made_.emplace_back();
     json::object answer{{"status", response.status}};
-    if (const auto* id = made_.back().if_contains("id")) answer["id"] = *id;
+    const auto* object = unwrapped(body);
+    if (const auto* id = object ? object->if_contains("id") : nullptr) {
+      answer["id"] = *id;
+      if (id->is_string()) made_.back() = {std::string(id->get_string()), std::move(response.body)};
+    }
     answers_.push_back(std::move(answer));
     return std::nullopt;
   }
@@ -188,7 +201,9 @@ Result<Reply> go_on(const std::shared_ptr<Batch>& batch) {
 
 Result<Reply> run_batch(const Call& call) {
   boost::system::error_code error;
-  auto body = json::parse(call.request.body, error);
+  // All of its memory is given back together: one by one, thousands of values take long.
+  auto body =
+      json::parse(call.request.body, error, json::make_shared_resource<json::monotonic_resource>());
   if (error) return fail(ErrorKind::invalid, "Request is not in valid JSON format");
   const auto* object = body.if_object();
   const auto* requests = object ? object->if_contains("requests") : nullptr;
