@@ -280,6 +280,36 @@ TEST_P(Replica, CountsAgainstLimitsButIsNotWhatThisNodeHasCarried) {
   EXPECT_EQ(counts(), wanted);
 }
 
+// A listener's limit is that of the fleet, not of each node.
+TEST_P(Replica, OfTheListenersLimitIsOneLessForNewConnections) {
+  const auto image = connection_of_another(protocol());
+  auto limited = listener(pool(protocol()), listener_index);
+  limited.id = image.listener_id;
+  limited.connection_limit = 1;
+  put_listener(net().vip, listener_port(protocol()), protocol(), limited);
+  ASSERT_EQ(put(image), SLUICE_PUT_DONE);
+  EXPECT_EQ(receive(from_client(protocol(), SYN, 41000)).reason, "connection_limit");
+  EXPECT_EQ(receive(from_client(protocol(), ACK)).reason, "forwarded");
+  forget_flows();
+  ASSERT_EQ(put(image), SLUICE_PUT_DONE);
+  end(image);
+  EXPECT_EQ(receive(from_client(protocol(), SYN, 41000)).reason, "flow_created");
+}
+
+// The member with the fewest connections is that of the fleet.
+TEST_P(Replica, OfItsMemberCountsForLeastConnections) {
+  const auto image = connection_of_another(protocol());
+  const auto first = member_index(1, protocol()), second = member_index(2, protocol());
+  put_pool(pool(protocol()), SLUICE_FULLNAT,
+           {SLUICE_RING_WEIGHTED(first, 1), SLUICE_RING_WEIGHTED(second, 1)},
+           SLUICE_LEAST_CONNECTIONS);
+  ASSERT_EQ(put(image), SLUICE_PUT_DONE);
+  const auto of_first = member_counters(first).flows_opened;
+  EXPECT_EQ(receive(from_client(protocol(), SYN, 41000)).reason, "flow_created");
+  EXPECT_EQ(member_counters(first).flows_opened, of_first);
+  EXPECT_EQ(member_counters(second).flows_opened, 1U);
+}
+
 TEST_P(Replica, LeavesAsQuietlyAsItCame) {
   const auto image = connection_of_another(protocol());
   const auto before = counts();
