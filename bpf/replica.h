@@ -189,6 +189,23 @@ static __always_inline int replica_put(int family, const struct sluice_flow_imag
 	return result;
 }
 
+/* Tells the other nodes that a connection of this node's own has ended, because another one says so. It may have been
+ * told that it began here, and that may reach a third node late: the end comes after it, so it undoes it there. */
+static __always_inline int tell_end(int family, const struct tuple *client, const struct tuple *twin, __u64 state)
+{
+	return changes_are_told() ? record_removal_for(RECORD_TOLD, family, client, twin, state, SLUICE_RECORD_MOVED) : 0;
+}
+
+__noinline int tell_end4(const struct tuple *client, const struct tuple *twin, __u64 state)
+{
+	return client && twin ? tell_end(FAMILY4, client, twin, state) : 0;
+}
+
+__noinline int tell_end6(const struct tuple *client, const struct tuple *twin, __u64 state)
+{
+	return client && twin ? tell_end(FAMILY6, client, twin, state) : 0;
+}
+
 /* The connection has ended on the node that it lived on. Indices don't count here. An image without a member's port
  * names a replica by its client's side alone: its node, which was asked for all its connections, has not told it.
  *
@@ -209,7 +226,12 @@ static __always_inline int replica_end(int family, const struct sluice_flow_imag
 		return SLUICE_PUT_EXISTS;
 	twin = flow_twin(&flow);
 	if (is_replica || flow_silence_far(family, &twin, flow.state) > LATELY_TICKS) {
-		flow_forget_both(family, &key, &flow, &twin, SLUICE_RECORD_MOVED);
+		if (flow_forget_both(family, &key, &flow, &twin, SLUICE_RECORD_MOVED) && !is_replica) {
+			if (family == FAMILY4)
+				tell_end4(&key, &twin, flow.state);
+			else
+				tell_end6(&key, &twin, flow.state);
+		}
 		return SLUICE_PUT_DONE;
 	}
 	if (sluice_flow_phase(flow.state) == SLUICE_PHASE_OPEN && key.protocol != SLUICE_FLOW_UDP)

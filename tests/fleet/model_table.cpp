@@ -222,6 +222,7 @@ void ModelTable::end(const sluice_flow_image& image) {
   const bool is_named = image.member_port == 0 ? flow.is_replica : flow.way == way_of(image);
   if (!is_named) return;
   if (flow.is_replica || scheduler_.now() - flow.seen > lately) {
+    if (!flow.is_replica) note(FlowEvent::ends, found->first, flow);
     forget(found);
   } else {
     flow.is_ending = true;

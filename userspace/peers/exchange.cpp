@@ -226,12 +226,12 @@ void Exchange::tick(Time now) {
     ask_the_others(now);
     look_at_losses(now);
   }
+  settle(now);  // which may end connections of this node's own: that is told at once
   if (replicas_) {
     read_changes();
     walk(now);
   }
   for (auto& [address, peer] : peers_) tell(address, peer, now);
-  settle(now);
 }
 
 // A peer is away before it has told everything. The rest may be known to the others, who tell it as
