@@ -241,7 +241,10 @@ TEST_F(FleetTest, peers_are_listed) {
   EXPECT_EQ(listed[0].at("address"), "10.0.0.2:9877");
   EXPECT_EQ(listed[0].at("state"), "FOLLOWING");
   EXPECT_EQ(listed[0].at("refused_datagrams").at("forged"), 2);
+  EXPECT_EQ(
+      send_in(context, {"GET", "/v1/cluster", ""}).json.at("cluster").at("replicas").at("lb2"), 5);
   EXPECT_TRUE(get("/v1/peers").json.at("peers").as_array().empty()) << "of a node alone";
+  EXPECT_TRUE(get("/v1/cluster").json.at("cluster").at("replicas").as_object().empty());
 }
 
 TEST_F(FleetTest, metrics_tell_of_a_snat_address_while_connections_have_it) {

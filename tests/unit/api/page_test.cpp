@@ -265,16 +265,27 @@ TEST_F(SurveyTest, a_data_plane_that_cannot_be_read_is_a_problem_that_is_named) 
   EXPECT_NE(text(whole().at("problem")).find("no NIC"), std::string::npos);
 }
 
+struct FakePeers : control::Peers {
+  control::PeersState state() const override {
+    control::PeerState peer;
+    peer.name = "<lb2>";
+    peer.replicas = 5;
+    return {.lost = 0, .strangers = 0, .peers = {peer}};
+  }
+};
+
 TEST_F(SurveyTest, a_fleet_is_told_when_it_is_other_than_before) {
   EXPECT_FALSE(whole().contains("fleet")) << "of a node alone";
   EXPECT_FALSE(changes().contains("fleet"));
   test::FakeFleet fleet;
   fleet.now.nodes[1].name = "<lb2>";
   fleet.now.nodes[1].version = "2";
-  Survey survey(controller(), events_, readings_, {}, "1", &fleet);
+  FakePeers peers;
+  Survey survey(controller(), events_, readings_, {}, "1", &fleet, &peers);
   survey.look();
   const auto told = json::parse(survey.whole()).at("fleet");
   EXPECT_EQ(text(told.at("cluster").at("state")), "FOLLOWING");
+  EXPECT_EQ(told.at("cluster").at("replicas").at("<lb2>"), 5);
   const auto& other = told.at("nodes").at(1);
   EXPECT_EQ(text(other.at("name")), "<lb2>");
   EXPECT_EQ(text(other.at("version")), "2");

@@ -14,7 +14,7 @@ const Resource& cluster_resource() {
                                     .path = "/v1/cluster",
                                     .command = "cluster",
                                     .rows = {"state", "generation", "nodes", "probe"},
-                                    .optional_rows = {"prefix", "reason", "peer_key"}};
+                                    .optional_rows = {"prefix", "reason", "peer_key", "replicas"}};
   return resource;
 }
 

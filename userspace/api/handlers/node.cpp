@@ -180,8 +180,9 @@ Result<Reply> show_cluster(const Call& call) {
                        {"reason", "sluiced was started without --cluster"},
                        {"generation", call.context.controller.applied_generation()},
                        {"probe", "every"},
-                       {"nodes", 1}};
-  if (const auto* fleet = call.context.fleet) cluster = render(fleet->state());
+                       {"nodes", 1},
+                       {"replicas", render_replicas(call.context.peers)}};
+  if (const auto* fleet = call.context.fleet) cluster = render(fleet->state(), call.context.peers);
   return Reply{200, json::object{{"cluster", std::move(cluster)}}};
 }
 

@@ -114,7 +114,8 @@ Result<boost::json::object> health_of(const Call& call) {
   health["store"] = boost::json::object{
       {"failure", controller.store_failure()},
       {"waits_seconds", since ? seconds(std::chrono::steady_clock::now() - *since) : 0.0}};
-  if (const auto* fleet = call.context.fleet) health["fleet"] = render(fleet->state());
+  if (const auto* fleet = call.context.fleet)
+    health["fleet"] = render(fleet->state(), call.context.peers);
   const auto tables = call.context.controller.data_plane().flow_tables();
   if (!tables) return tl::unexpected(tables.error());
   boost::json::array shown;

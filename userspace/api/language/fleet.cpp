@@ -12,10 +12,11 @@ Provisioning provisioning(const control::Fleet* fleet, const model::Object& obje
   return elsewhere.pending ? Provisioning{"PENDING_UPDATE", ""} : here;
 }
 
-boost::json::object render(const control::FleetState& fleet) {
-  return {{"prefix", fleet.name},           {"state", fleet.state}, {"reason", fleet.reason},
-          {"generation", fleet.generation}, {"probe", fleet.probe}, {"nodes", fleet.nodes.size()},
-          {"peer_key", fleet.peer_key}};
+boost::json::object render(const control::FleetState& fleet, const control::Peers* peers) {
+  return {{"prefix", fleet.name},       {"state", fleet.state},
+          {"reason", fleet.reason},     {"generation", fleet.generation},
+          {"probe", fleet.probe},       {"nodes", fleet.nodes.size()},
+          {"peer_key", fleet.peer_key}, {"replicas", render_replicas(peers)}};
 }
 
 boost::json::object render(const control::NodeState& node, const model::Model& model) {
@@ -42,6 +43,14 @@ boost::json::object render_gone(const std::string& node, const model::Model& mod
           {"errors", nullptr},
           {"applied_generation", nullptr},
           {"drained", model.drained_nodes.contains(node)}};
+}
+
+boost::json::object render_replicas(const control::Peers* peers) {
+  boost::json::object counts;
+  if (!peers) return counts;
+  for (const auto& peer : peers->state().peers)
+    counts.emplace(peer.name.empty() ? peer.address : peer.name, peer.replicas);
+  return counts;
 }
 
 boost::json::object render(const control::PeerState& peer) {

@@ -19,14 +19,17 @@ struct Provisioning {
 };
 Provisioning provisioning(const control::Fleet* fleet, const model::Object& object);
 
-// The fleet as one of its nodes sees it.
-boost::json::object render(const control::FleetState& fleet);
+// The fleet as one of its nodes sees it, which has these peers (null: none).
+boost::json::object render(const control::FleetState& fleet, const control::Peers* peers);
 // A live node. Whether it is drained is desired state.
 boost::json::object render(const control::NodeState& node, const model::Model& model);
 // What a node announces, from when a drain was asked for or ended, which the node tells later.
 std::string announcing_state(const control::Announcing& announcing, bool drained);
 // A node that has been here and does not live.
 boost::json::object render_gone(const std::string& node, const model::Model& model);
+// How many connections of each peer this node has replicas of, by the peer's name, or its address
+// until that is known. `peers`: null if there are none.
+boost::json::object render_replicas(const control::Peers* peers);
 // A node that is told of connections.
 boost::json::object render(const control::PeerState& peer);
 

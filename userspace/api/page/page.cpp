@@ -92,11 +92,13 @@ void protect(Response& response) {
 
 struct Page::State : std::enable_shared_from_this<State> {
   State(asio::io_context& io, control::Controller& controller_, Events& events_,
-        std::string version_, const control::Fleet* fleet_, Forward forward_, May may_go_on_)
+        std::string version_, const control::Fleet* fleet_, const control::Peers* peers_,
+        Forward forward_, May may_go_on_)
       : controller(controller_),
         events(events_),
         version(std::move(version_)),
         fleet(fleet_),
+        peers(peers_),
         readings(controller_, events_),
         forward(std::move(forward_)),
         may_go_on(std::move(may_go_on_)),
@@ -132,6 +134,7 @@ struct Page::State : std::enable_shared_from_this<State> {
   Events& events;
   std::string version;
   const control::Fleet* fleet;
+  const control::Peers* peers;
   Readings readings;
   std::map<Survey::Project, View> views;  // that have readers
   Forward forward;
@@ -146,7 +149,8 @@ struct Page::State : std::enable_shared_from_this<State> {
 Page::State::View& Page::State::view_of(const Identity& who) {
   const auto project = project_of(who);
   return views
-      .try_emplace(project, View{{controller, events, readings, project, version, fleet}, {}})
+      .try_emplace(project,
+                   View{{controller, events, readings, project, version, fleet, peers}, {}})
       .first->second;
 }
 
@@ -284,8 +288,9 @@ void Page::State::stop() {
 }
 
 Page::Page(asio::io_context& context, control::Controller& controller, Events& events,
-           std::string version, const control::Fleet* fleet, Forward forward, May may_go_on)
-    : state_(std::make_shared<State>(context, controller, events, std::move(version), fleet,
+           std::string version, const control::Fleet* fleet, const control::Peers* peers,
+           Forward forward, May may_go_on)
+    : state_(std::make_shared<State>(context, controller, events, std::move(version), fleet, peers,
                                      std::move(forward), std::move(may_go_on))) {
   state_->readings.read_counters(steady_clock::now());
   state_->keep_history();

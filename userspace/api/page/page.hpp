@@ -24,6 +24,7 @@
 #include "api/language/message.hpp"
 #include "control/controller.hpp"
 #include "control/fleet.hpp"
+#include "control/peers.hpp"
 
 namespace sluice::api {
 
@@ -36,9 +37,11 @@ class Page {
   // Says whether the reader of `live` may go on: sessions end.
   using May = std::function<bool(const Request&)>;
 
-  // Controller, events and fleet must outlive the page. `fleet`: null if this node is alone.
+  // Controller, events, fleet and peers must outlive the page. `fleet`, `peers`: null if this node
+  // is alone.
   Page(boost::asio::io_context& context, control::Controller& controller, Events& events,
-       std::string version, const control::Fleet* fleet, Forward forward, May may_go_on);
+       std::string version, const control::Fleet* fleet, const control::Peers* peers,
+       Forward forward, May may_go_on);
   Page(const Page&) = delete;
   Page& operator=(const Page&) = delete;
   ~Page();  // ends its readers

@@ -334,7 +334,8 @@ std::string Survey::fleet_text() const {
   const auto fleet = fleet_->state();
   json::array nodes;
   for (const auto& node : fleet.nodes) nodes.push_back(render(node, controller_.model()));
-  return json::serialize(json::object{{"cluster", render(fleet)}, {"nodes", std::move(nodes)}});
+  return json::serialize(
+      json::object{{"cluster", render(fleet, peers_)}, {"nodes", std::move(nodes)}});
 }
 
 std::string Survey::whole() {

@@ -30,22 +30,26 @@
 #include "api/page/readings.hpp"
 #include "control/controller.hpp"
 #include "control/fleet.hpp"
+#include "control/peers.hpp"
 
 namespace sluice::api {
 
 class Survey {
  public:
   using Project = std::optional<std::string>;
-  // `project`: unset for all of the node. `version`: sluiced's, as the page shows it. `fleet`: null
-  // if this node is alone. The others must outlive the survey, which never reads the counters.
+  // `project`: unset for all of the node. `version`: sluiced's, as the page shows it. `fleet`,
+  // `peers`: null if this node is alone. The others must outlive the survey, which never reads the
+  // counters.
   Survey(control::Controller& controller, const Events& events, Readings& readings,
-         Project project = {}, std::string version = {}, const control::Fleet* fleet = nullptr)
+         Project project = {}, std::string version = {}, const control::Fleet* fleet = nullptr,
+         const control::Peers* peers = nullptr)
       : controller_(controller),
         events_(events),
         readings_(readings),
         project_(std::move(project)),
         version_(std::move(version)),
-        fleet_(fleet) {}
+        fleet_(fleet),
+        peers_(peers) {}
 
   // Finds rows and states of this moment. Returns true if other rows are shown than before, or
   // they have other attributes: then changes() has no meaning, and readers need whole().
@@ -100,6 +104,7 @@ class Survey {
   Project project_;
   std::string version_;
   const control::Fleet* fleet_;
+  const control::Peers* peers_;
   model::Model model_;  // that the rows were made of
   std::vector<Row> rows_;
   std::unordered_map<Uuid, int, boost::hash<Uuid>> pool_rows_;

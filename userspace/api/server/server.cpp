@@ -136,7 +136,7 @@ struct Server::State {
     if (!endpoints.tcp) return;
     access = endpoints.tcp->access;
     page.emplace(
-        io, controller, events, std::string(options.version), context.fleet,
+        io, controller, events, std::string(options.version), context.fleet, context.peers,
         [this](const Request& request, Page::Done done) {
           answer(context, request, std::move(done));
         },

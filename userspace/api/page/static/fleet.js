@@ -21,11 +21,13 @@ function line(fleet) {
 }
 
 function rowOf(node, {cluster}) {
+  const replicas = Object.hasOwn(cluster.replicas, node.name) ? cluster.replicas[node.name] : "";
   const behind = node.applied_generation < cluster.generation, notes = [];
   if (node.this_node) notes.push(el("span", {class: "what"}, "this node"));
   if (node.drained) notes.push(" ", el("span", {class: "state draining"}, "DRAINED"));
   return el("tr", {}, el("td", {}, el("span", {class: "title"}, node.name), ...notes), el("td", {}, node.version),
-    el("td", {class: behind ? "n warn" : "n"}, node.applied_generation), el("td", {class: node.errors ? "n bad" : "n zero"}, node.errors));
+    el("td", {class: behind ? "n warn" : "n"}, node.applied_generation), el("td", {class: "n"}, replicas),
+    el("td", {class: node.errors ? "n bad" : "n zero"}, node.errors));
 }
 
 export function draw() {
