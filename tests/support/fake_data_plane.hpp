@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -42,6 +43,34 @@ class FakeDataPlane : public control::DataPlane, public control::Inspection {
     if (read_error) return tl::unexpected(*read_error);
     return state;
   }
+
+  // In three steps: the first finds the members, the second the rest, the third nothing.
+  class ReadInSteps : public control::Reading {
+   public:
+    explicit ReadInSteps(FakeDataPlane& from) : from_(from) {}
+    Result<bool> step() override {
+      if (from_.read_error) return tl::unexpected(*from_.read_error);
+      if (steps_ == 0) found_.members = from_.state.members;
+      if (steps_ == 1) {
+        found_.vips = from_.state.vips;
+        found_.listeners = from_.state.listeners;
+        found_.pools = from_.state.pools;
+      }
+      return ++steps_ == 3;
+    }
+    control::DataPlaneState take() override { return std::move(found_); }
+
+   private:
+    FakeDataPlane& from_;
+    int steps_ = 0;
+    control::DataPlaneState found_;
+  };
+  std::unique_ptr<control::Reading> begin_to_read() override {
+    if (!can_look_at_some) return nullptr;
+    partial_reads++;
+    return std::make_unique<ReadInSteps>(*this);
+  }
+  std::size_t partial_reads = 0;
 
   Result<void> apply(const control::Operation& operation) override {
     if (veto) {

@@ -24,6 +24,13 @@ constexpr auto between_looks_at_the_store = std::chrono::seconds(5);
 // A kill loses the events of this time; the disk is not woken more often for events alone.
 constexpr auto between_looks_at_the_events = std::chrono::seconds(1);
 
+void tell_of(const Result<std::vector<std::string>>& repairs) {
+  if (!repairs)
+    return spdlog::error("compare the data plane with the desired state: {}",
+                         repairs.error().text());
+  for (const auto& repair : *repairs) spdlog::warn("repaired the data plane: {}", repair);
+}
+
 }  // namespace
 
 Maintenance::Maintenance(boost::asio::io_context& loop, control::Controller& controller,
@@ -35,8 +42,10 @@ Maintenance::Maintenance(boost::asio::io_context& loop, control::Controller& con
   });
   every(between_short_sweeps, [this] { expire_short(); });
   every(between_drift_checks, [this, after_drift_check] {
-    repair_drift();
-    after_drift_check();
+    controller_.check_drift([after_drift_check](const auto& repairs) {
+      tell_of(repairs);
+      after_drift_check();
+    });
   });
   every(between_looks_at_the_events, [this, &events] {
     events.tick();
@@ -107,14 +116,6 @@ void Maintenance::look_at_the_store() {
   if (store_hangs_ && !hangs) spdlog::warn("the state directory takes changes again");
   store_hangs_ = hangs;
   commits_seen_ = controller_.commits();
-}
-
-void Maintenance::repair_drift() {
-  const auto repairs = controller_.repair_drift();
-  if (!repairs)
-    return spdlog::error("compare the data plane with the desired state: {}",
-                         repairs.error().text());
-  for (const auto& repair : *repairs) spdlog::warn("repaired the data plane: {}", repair);
 }
 
 }  // namespace sluice::daemon

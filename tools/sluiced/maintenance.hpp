@@ -27,7 +27,6 @@ class Maintenance {
               std::function<void()> work);
   void expire_flows();
   void expire_short();
-  void repair_drift();
   void look_at_the_store();
 
   boost::asio::io_context& loop_;

@@ -56,7 +56,11 @@ Operation with_members_at_hand(Operation operation, const DataPlaneState& actual
 struct Renewal {
   const DataPlaneState& desired;
 
-  bool operator()(PutVip& o) const { return renew(desired.vips, o.address, o.entry); }
+  bool operator()(PutVip& o) const {
+    // The desired state doesn't have addresses that are leaving.
+    if (o.entry.leaving) return !desired.vips.contains(o.address);
+    return renew(desired.vips, o.address, o.entry);
+  }
   bool operator()(PutListener& o) const { return renew(desired.listeners, o.key, o.entry); }
   bool operator()(PutPool& o) const { return renew(desired.pools, o.key, o.entry); }
   bool operator()(PutMember& o) const { return renew(desired.members, o.id, o.entry); }
@@ -87,30 +91,33 @@ std::size_t Application::end_of_pools() const {
   return end;
 }
 
-void Application::follow(const DataPlaneState& desired) {
-  const auto is_obsolete = [&](Operation& operation) {
-    return !std::visit(Renewal{desired}, operation);
-  };
-  // What was carried out is renewed, too, because it is read back as it should be then.
-  auto left = std::vector<Operation>();
-  std::size_t next = 0;
-  for (std::size_t at = 0; at < operations_.size(); ++at) {
-    if (at == next_) next = left.size();
-    if (!is_obsolete(operations_[at])) left.push_back(std::move(operations_[at]));
-  }
-  next_ = next_ == operations_.size() ? left.size() : next;
-  operations_ = std::move(left);
-  expected_ = next_;
+// Returns the operation as it should be now; nullopt: it has become obsolete.
+std::optional<Operation> Application::renewed(const Operation& planned,
+                                              const DataPlaneState& desired) const {
+  std::optional<Operation> operation(planned);
+  if (renews_ && !std::visit(Renewal{desired}, *operation)) operation.reset();
+  return operation;
 }
 
-void Application::step(DataPlane& data_plane, DataPlaneState& actual) {
-  const auto& planned = operations_[next_];
+std::vector<Operation> Application::some(std::size_t from, std::size_t most,
+                                         const DataPlaneState& desired) const {
+  std::vector<Operation> result;
+  for (auto at = from; at < operations_.size() && at - from < most; ++at) {
+    if (auto operation = renewed(operations_[at], desired)) result.push_back(std::move(*operation));
+  }
+  return result;
+}
+
+void Application::step(DataPlane& data_plane, DataPlaneState& actual,
+                       const DataPlaneState& desired) {
   // The members of rings are there before the first pool is.
-  if (next_ >= expected_ && std::holds_alternative<PutPool>(planned)) {
+  if (next_ >= expected_ && std::holds_alternative<PutPool>(operations_[next_])) {
     expected_ = end_of_pools();
     data_plane.expect(std::span(operations_).subspan(next_, expected_ - next_));
   }
-  next_++;
+  const auto wanted = renewed(operations_[next_++], desired);
+  if (!wanted) return;
+  const auto& planned = *wanted;
   auto operation = planned;
   if (!refusals_.empty()) {
     operation = with_members_at_hand(std::move(operation), actual);
@@ -131,8 +138,10 @@ void Application::step(DataPlane& data_plane, DataPlaneState& actual) {
 
 std::vector<Refusal> apply_all(DataPlane& data_plane, std::vector<Operation> operations,
                                DataPlaneState& actual) {
-  Application application(std::move(operations));
-  while (!application.is_done()) application.step(data_plane, actual);
+  Application application;
+  application.plan(std::move(operations));
+  static const DataPlaneState nothing_newer;
+  while (!application.is_done()) application.step(data_plane, actual, nothing_newer);
   return std::move(application.refusals());
 }
 

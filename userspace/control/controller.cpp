@@ -297,11 +297,9 @@ void Controller::end_request(Result<Progress> outcome) {
 // Hands what the requests have changed, and what else the store lacks, over to the store.
 void Controller::commit_group() {
   auto& group = planning_->group;
-  group.changes = model::changes_between(group.before, group.next);
-  if (writer_->is_shared()) {
-    stamp(group.next, group.changes, now());
-    group.changes = model::changes_between(group.before, group.next);
-  }
+  if (writer_->is_shared())
+    stamp(group.next, model::changes_between(group.before, group.next), now());
+  group.has_changed = group.before != group.next;
   group.events = std::exchange(recorded_, {});
   group.reloads = std::exchange(reloads_, {});
   // A caller that submits again at once has to wait for this commit.
@@ -402,7 +400,7 @@ void Controller::committed(Group group, const Missing& stored, Result<std::uint6
     return proceed();
   }
   note_stored(stored, *outcome);
-  if (group.changes.empty()) return end_of_commit(std::move(group));
+  if (!group.has_changed) return end_of_commit(std::move(group));
   apply_group(std::move(group));
 }
 
@@ -411,25 +409,31 @@ void Controller::committed(Group group, const Missing& stored, Result<std::uint6
 void Controller::apply_group(Group group) {
   const auto before = model_;
   // Meanwhile a status may have changed. Otherwise the two go on sharing what they can.
-  if (model::changes_between(group.before, model_).empty()) {
+  if (group.before == model_) {
     model_ = group.next;
   } else {
-    model::apply(model_, group.changes);
+    model::apply(model_, model::changes_between(group.before, group.next));
   }
   prune_health(before);
   awaiting_reload_.insert(group.reloads.begin(), group.reloads.end());
-  if (!group.reloads.empty()) actual_.reset();  // what an earlier attempt has left is read
+  if (!group.reloads.empty()) {  // what an earlier attempt has left is read
+    disturbances_++;
+    actual_.reset();
+  }
   auto end = [this, whole = std::make_shared<Group>(std::move(group))] {
     notify();
     end_of_commit(std::move(*whole));
   };
   if (hook_() == Hook::hold) return end();
   begin_to_apply();
-  slices_.run([this] { return go_on_applying(); },
-              [this, end] {
-                slices_.run([this] { return read_some_back(); },
-                            [this, end] { end_applying(end); });
-              });
+  const auto read_back = [this, end] {
+    slices_.run([this] { return read_some_back(); }, [this, end] { end_applying(end); });
+  };
+  const auto carry_out = [this, read_back] {
+    plan_is_made();
+    slices_.run([this] { return go_on_applying(); }, read_back);
+  };
+  slices_.run([this] { return plan_some(); }, carry_out);
 }
 
 void Controller::end_of_commit(Group group) {
@@ -440,7 +444,7 @@ void Controller::end_of_commit(Group group) {
 }
 
 void Controller::answer(Group group) const {
-  if (group.changes.empty()) {
+  if (!group.has_changed) {
     for (const auto& one : group.accepted) one.done({});
     return;
   }
@@ -693,6 +697,7 @@ void Controller::note_leaving_sources(const std::map<IpAddress, std::uint64_t>& 
     if (!owned || (unused(connections, address) && unused(before, address)))
       over.push_back(RemoveVip{address});
   }
+  if (!over.empty()) disturbances_++;
   apply_all(*data_plane_, over, *actual_);
   for (const auto& operation : over) {
     const auto& address = std::get<RemoveVip>(operation).address;
@@ -707,6 +712,9 @@ void Controller::note_leaving_sources(const std::map<IpAddress, std::uint64_t>& 
 
 void Controller::adopt(DataPlane& data_plane) {
   data_plane_ = &data_plane;
+  disturbances_++;
+  if (drift_check_) drift_check_->reading.reset();
+  if (applying_) applying_->compare_all = true;
   lost_.reset();
   actual_.reset();
   if (hook_() != Hook::hold) follow_up(Verify::read_back);
@@ -718,6 +726,7 @@ void Controller::adopt(DataPlane& data_plane) {
 void Controller::lose_data_plane(const Error& why) {
   if (lost_ && lost_->text() == why.text()) return;
   lost_ = why;
+  disturbances_++;
   follow_up(Verify::trust);
   notify();
   proceed();
@@ -772,6 +781,84 @@ Result<std::vector<std::string>> Controller::repair_drift() {
   return lines;
 }
 
+// Says whether the data plane must be compared at once: its state isn't known, or something is to
+// be done that no change has brought about.
+bool Controller::is_repair_due() {
+  if (!actual_ || !in_line_ || any_unsettled(model_) || hook_() != Hook::none) return true;
+  if (!for_leaving(*actual_, standby_).empty()) return true;
+  in_line_ = missing_operations().empty();
+  return !in_line_;
+}
+
+void Controller::check_drift(Repaired done) {
+  constexpr int most_disturbed_checks = 20;
+  if (drift_check_) return done(std::vector<std::string>{});
+  if (lost_ || applying_ || disturbed_checks_ >= most_disturbed_checks || is_repair_due()) {
+    disturbed_checks_ = 0;
+    return done(repair_drift());
+  }
+  auto reading = data_plane_->begin_to_read();
+  if (!reading) return done(repair_drift());
+  if (!store_failure_.empty()) unsaved_ = true;  // to try again what it has missed
+  proceed();
+  drift_check_.emplace(DriftCheck{.reading = std::move(reading), .disturbances = disturbances_});
+  slices_.run([this] { return check_some(); }, [this, done = std::move(done)] { end_check(done); });
+}
+
+namespace {
+
+// Compares the first entries of `found`, and removes them. Returns whether they are the same in
+// `known`.
+template <typename Map>
+bool compare_some(Map& found, const Map& known, std::size_t& most) {
+  for (; most > 0 && !found.empty(); --most) {
+    const auto entry = found.extract(found.begin());
+    const auto same = known.find(entry.key());
+    if (same == known.end() || same->second != entry.mapped()) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+// Reads or compares a part; returns whether the check is over.
+bool Controller::check_some() {
+  auto& check = *drift_check_;
+  if (check.disturbances != disturbances_) return true;
+  if (!check.is_read) {
+    const auto read = check.reading->step();
+    if (!read) check.error = read.error();
+    if (!read || !*read) return !read;
+    check.is_read = true;
+    check.found = check.reading->take();
+    check.differs = check.found.vips.size() != actual_->vips.size() ||
+                    check.found.listeners.size() != actual_->listeners.size() ||
+                    check.found.pools.size() != actual_->pools.size() ||
+                    check.found.members.size() != actual_->members.size();
+    return check.differs;
+  }
+  std::size_t left = 512;
+  auto& found = check.found;
+  check.differs = !compare_some(found.vips, actual_->vips, left) ||
+                  !compare_some(found.listeners, actual_->listeners, left) ||
+                  !compare_some(found.pools, actual_->pools, left) ||
+                  !compare_some(found.members, actual_->members, left);
+  return check.differs || left > 0;
+}
+
+void Controller::end_check(const Repaired& done) {
+  const auto check = std::exchange(drift_check_, {});
+  if (check->disturbances != disturbances_) {
+    disturbed_checks_++;
+    return done(std::vector<std::string>{});
+  }
+  disturbed_checks_ = 0;
+  if (check->error) return done(fail(Error(*check->error), "read the data plane"));
+  if (check->differs) return done(repair_drift());
+  if (!committing_) note_position();  // the maps may be others than those of the last commit
+  done(std::vector<std::string>{});
+}
+
 // Returns what the desired state depends on beside the model, at this moment.
 Knowledge Controller::known() {
   slow_start_.follow(model_, health_, clock_());
@@ -780,6 +867,7 @@ Knowledge Controller::known() {
 
 // The outcome without a data plane that packets meet: each of its objects counts as refused.
 Attempt Controller::nothing_of_it(const Error& why) {
+  disturbances_++;
   actual_.reset();
   desired_.follow(model_, known());
   Attempt attempt;
@@ -804,7 +892,9 @@ std::vector<Operation> Controller::missing_operations() {
 void Controller::tell_of_leaving(const std::vector<Operation>& operations) {
   for (const auto& operation : operations) {
     const auto* put = std::get_if<PutVip>(&operation);
-    if (put && put->entry.leaving && !actual_->vips.at(put->address).leaving)
+    if (!put || !put->entry.leaving) continue;
+    const auto present = actual_->vips.find(put->address);
+    if (present != actual_->vips.end() && !present->second.leaving)
       event(fmt::format(
           "SNAT address {} was taken away: it is answered for until no connection has it",
           put->address.to_string()));
@@ -824,7 +914,8 @@ void Controller::follow_up(Verify verify) {
 // Brings what has changed in line, beside a change that is on its way. A ring's members may be on
 // their way, too, and come before it.
 void Controller::keep_up() {
-  auto changed = desired_.follow(model_, known());
+  disturbances_++;
+  auto changed = desired_.follow_news(model_, known());
   const auto& desired = desired_.state();
   for (const auto& key : changed.pools) {
     const auto pool = desired.pools.find(key);
@@ -833,27 +924,42 @@ void Controller::keep_up() {
   }
   auto refusals = apply_all(*data_plane_,
                             diff(part_of(desired, changed), part_of(*actual_, changed)), *actual_);
-  applying_->others_came = true;
+  applying_->application.others_came();
+  applying_->read_back = 0;
   auto& all = applying_->application.refusals();
   all.insert(all.end(), std::make_move_iterator(refusals.begin()),
              std::make_move_iterator(refusals.end()));
 }
 
-// Finds the operations of a stored change. Where the data plane's state is not known, it is
-// compared as a whole at the end.
+// Begins to find the operations of a stored change. Where the data plane's state is not known, it
+// is compared as a whole at the end.
 void Controller::begin_to_apply() {
   const bool comparable = !lost_ && actual_ && in_line_ && hook_() == Hook::none;
-  auto operations = comparable ? missing_operations() : std::vector<Operation>();
+  applying_.emplace(Applying{.compare_all = !comparable});
+  if (comparable) desired_.note(model_, known());
+}
+
+// Finds the operations of some objects; returns whether those were the last ones.
+bool Controller::plan_some() {
+  auto& applying = *applying_;
+  if (applying.compare_all || desired_.is_done()) return true;
+  const auto changed = desired_.step(known());
+  applying.difference.add(part_of(desired_.state(), changed), part_of(*actual_, changed));
+  return desired_.is_done();
+}
+
+void Controller::plan_is_made() {
+  auto& applying = *applying_;
+  auto operations = applying.compare_all ? std::vector<Operation>() : applying.difference.take();
   tell_of_leaving(operations);
-  applying_.emplace(Applying{.application = Application(std::move(operations), pools_in_a_slice),
-                             .compare_all = !comparable});
+  applying.application.plan(std::move(operations), pools_in_a_slice);
 }
 
 bool Controller::go_on_applying() {
   auto& applying = *applying_;
-  if (std::exchange(applying.others_came, false)) applying.application.follow(desired_.state());
   if (applying.compare_all || applying.application.is_done()) return true;
-  applying.application.step(*data_plane_, *actual_);
+  disturbances_++;
+  applying.application.step(*data_plane_, *actual_, desired_.state());
   return applying.application.is_done();
 }
 
@@ -861,18 +967,13 @@ bool Controller::go_on_applying() {
 // drift check finds them: reading all would make a change cost more, the more objects there are.
 bool Controller::read_some_back() {
   auto& applying = *applying_;
-  auto& application = applying.application;
-  if (std::exchange(applying.others_came, false)) {
-    application.follow(desired_.state());
-    applying.read_back = 0;
-  }
+  const auto& application = applying.application;
   applying.doubtful = !application.refusals().empty();
-  const auto& operations = application.operations();
-  const auto left = operations.size() - applying.read_back;
+  const auto left = application.size() - applying.read_back;
   if (applying.compare_all || applying.doubtful || left == 0) return true;
-  const auto from = operations.begin() + static_cast<std::ptrdiff_t>(applying.read_back);
   const auto count = std::min(left, read_back_at_once);
-  const auto held = data_plane_->holds({from, from + static_cast<std::ptrdiff_t>(count)});
+  const auto held =
+      data_plane_->holds(application.some(applying.read_back, count, desired_.state()));
   applying.doubtful = !held || !held->value_or(false);
   applying.read_back += count;
   return applying.doubtful;
@@ -923,6 +1024,7 @@ Attempt Controller::bring_in_line(Verify verify) {
   in_line_ = true;
   if (operations.empty()) return {};
   tell_of_leaving(operations);
+  disturbances_++;
   auto refusals = apply_all(*data_plane_, operations, *actual_);
   in_line_ = refusals.empty();
   if (refusals.empty() && verify == Verify::trust) return {};
@@ -938,6 +1040,7 @@ Attempt Controller::bring_in_line(Verify verify) {
 
 // Reads the whole state; returns what it lacks, each operation with its reason if it was refused.
 Attempt Controller::read_what_is_missing(std::vector<Refusal> refusals) {
+  disturbances_++;
   actual_.reset();  // until it is read: a refused operation may have left anything behind
   auto read = data_plane_->read();
   if (!read) return {.refusals = std::move(refusals), .unreadable = std::move(read.error())};

@@ -237,6 +237,10 @@ class Controller {
   // Compares the maps with the desired state and repairs them; returns one line per repair for the
   // log.
   Result<std::vector<std::string>> repair_drift();
+  // The same in slices, as long as nothing needs repair. A check during which something is changed
+  // tells nothing; after a few of these the next one is made at once.
+  using Repaired = std::function<void(Result<std::vector<std::string>>)>;
+  void check_drift(Repaired done);
 
   // For tests: is asked before each attempt to apply. Once it allows applying again, repair_drift()
   // catches up.
@@ -259,8 +263,8 @@ class Controller {
   };
   // The requests of one commit.
   struct Group {
-    model::Changes changes;
     model::Model before, next;  // what they begin with, and their result
+    bool has_changed = false;   // the two differ
     std::vector<Waiting> accepted;
     std::vector<model::EventRecord> events;
     std::vector<Uuid> reloads;  // the load balancers of reload_for()
@@ -306,18 +310,33 @@ class Controller {
   void note_store_failure(const Error& error);
   void note_position();
 
+  // A drift check that is under way.
+  struct DriftCheck {
+    std::unique_ptr<Reading> reading;  // null: it has been read
+    std::uint64_t disturbances = 0;    // when it began
+    DataPlaneState found = {};         // without what was compared
+    bool is_read = false;
+    std::optional<Error> error = {};
+    bool differs = false;
+  };
+  bool is_repair_due();
+  bool check_some();
+  void end_check(const Repaired& done);
+
   enum class Verify { read_back, trust };
   void follow_up(Verify verify);
   Attempt bring_in_line(Verify verify);
   // A stored change on its way to the data plane.
   struct Applying {
-    Application application;
-    std::size_t read_back = 0;  // operations
     bool compare_all = false;   // at the end, because the operations are not all that is to be done
     bool doubtful = false;      // one was refused, or is not there when it is read back
-    bool others_came = false;   // other operations were carried out meanwhile
+    std::size_t read_back = 0;  // operations
+    Difference difference = {};  // until the operations are known
+    Application application = {};
   };
   void begin_to_apply();
+  bool plan_some();
+  void plan_is_made();
   bool go_on_applying();
   bool read_some_back();
   void end_applying(const std::function<void()>& then);
@@ -358,9 +377,12 @@ class Controller {
   Slices slices_;
   std::optional<Planning> planning_;
   std::optional<Applying> applying_;
-  store::Contents stored_;   // as far as the store has answered
-  bool proceeding_ = false;  // within proceed()
-  bool committing_ = false;  // the store has a commit that it has not answered
+  std::optional<DriftCheck> drift_check_;
+  int disturbed_checks_ = 0;        // in a row
+  std::uint64_t disturbances_ = 0;  // changes of what actual_ is, or of the data plane itself
+  store::Contents stored_;          // as far as the store has answered
+  bool proceeding_ = false;         // within proceed()
+  bool committing_ = false;         // the store has a commit that it has not answered
   std::chrono::steady_clock::time_point committing_since_;
   bool unsaved_ = false;   // model_ or health_ may be ahead of stored_
   bool outdated_ = false;  // somebody else has changed the store since stored_

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -274,6 +275,16 @@ struct AttachedInterface {
   std::string name;
 };
 
+// The data plane's state while it is read in steps.
+class Reading {
+ public:
+  virtual ~Reading() = default;
+  // Reads the next part; returns whether that was the last one.
+  virtual Result<bool> step() = 0;
+  // Only after the last step.
+  virtual DataPlaneState take() = 0;
+};
+
 class DataPlane {
  public:
   virtual ~DataPlane() = default;
@@ -283,6 +294,9 @@ class DataPlane {
 
   // Reads the maps' present state from the kernel.
   virtual Result<DataPlaneState> read() = 0;
+  // The same in steps, which the data plane must outlive; null: it can only be read at once. Of
+  // operations that are carried out in between it may have all, a part, or nothing.
+  virtual std::unique_ptr<Reading> begin_to_read() { return nullptr; }
   // Carries out the operation. ErrorKind::conflict if a map is full (the error names map and
   // capacity).
   virtual Result<void> apply(const Operation& operation) = 0;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <utility>
 
 #include "model/vips.hpp"
 
@@ -99,16 +100,28 @@ void copy_part(Map& part, const Map& all, const Set& keys) {
   }
 }
 
-// Removes those of `keys` that are not in `part`, and puts the part in.
-template <typename Map, typename Set>
-void replace_part(Map& all, Set& keys, Map&& part) {
+// Removes those of `keys` that are not in `part` and belong to the objects whose part it is, and
+// puts the part in. An entry that has gone over to another object is that one's.
+template <typename Map, typename Set, typename IsOwn>
+void replace_part(Map& all, Set& keys, Map&& part, IsOwn is_own) {
   for (const auto& key : keys) {
-    if (!part.contains(key)) all.erase(key);
+    if (part.contains(key)) continue;
+    const auto found = all.find(key);
+    if (found != all.end() && is_own(*found)) all.erase(found);
   }
   for (auto& [key, entry] : part) {
     keys.insert(key);
     all.insert_or_assign(key, std::move(entry));
   }
+}
+
+// Moves at most so many from one set to the other.
+void move_some(std::set<Uuid>& from, std::set<Uuid>& to, std::size_t most) {
+  for (; most > 0 && !from.empty(); --most) to.insert(from.extract(from.begin()));
+}
+
+bool is_empty(const Sources& sources) {
+  return sources.load_balancers.empty() && sources.listeners.empty() && sources.pools.empty();
 }
 
 void add_differences(std::set<Uuid>& ids, const Starting& before, const Starting& after) {
@@ -148,7 +161,62 @@ DataPlaneState part_of(const DataPlaneState& state, const EntryKeys& keys) {
   return part;
 }
 
+namespace {
+
+void add_keys(EntryKeys& all, EntryKeys&& more) {
+  all.vips.merge(more.vips);
+  all.listeners.merge(more.listeners);
+  all.pools.merge(more.pools);
+  all.members.merge(more.members);
+}
+
+}  // namespace
+
 EntryKeys Desired::follow(const Model& model, const Knowledge& known) {
+  auto keys = follow_news(model, known);
+  for (; !left_.empty(); left_.pop_front()) add_keys(keys, renew(left_.front(), known));
+  return keys;
+}
+
+EntryKeys Desired::follow_news(const Model& model, const Knowledge& known) {
+  return renew(news(model, known), known);
+}
+
+void Desired::note(const Model& model, const Knowledge& known) {
+  left_.push_back(news(model, known));
+}
+
+EntryKeys Desired::step(const Knowledge& known, std::size_t most) {
+  if (left_.empty()) return {};
+  auto& next = left_.front();
+  Touched some{next.before, {}, std::exchange(next.of_nodes, {})};
+  move_some(next.sources.load_balancers, some.sources.load_balancers, most);
+  move_some(next.sources.listeners, some.sources.listeners, most);
+  move_some(next.sources.pools, some.sources.pools, most);
+  if (is_empty(next.sources)) left_.pop_front();
+  return renew(some, known);
+}
+
+// Computes the entries of the objects.
+EntryKeys Desired::renew(const Touched& touched, const Knowledge& known) {
+  const auto& [before, sources, of_nodes] = touched;
+  auto keys = keys_of(before, sources);
+  keys.vips.insert(of_nodes.begin(), of_nodes.end());
+  auto part = desired_state(model_, known, sources);
+  replace_part(state_.vips, keys.vips, std::move(part.vips), [&](const auto& vip) {
+    const auto& owner = vip.second.load_balancer;
+    return owner.is_nil() ? of_nodes.contains(vip.first) : sources.load_balancers.contains(owner);
+  });
+  replace_part(state_.listeners, keys.listeners, std::move(part.listeners),
+               [&](const auto& one) { return sources.listeners.contains(one.second.listener); });
+  const auto always = [](const auto&) { return true; };
+  replace_part(state_.pools, keys.pools, std::move(part.pools), always);
+  replace_part(state_.members, keys.members, std::move(part.members), always);
+  return keys;
+}
+
+// Finds the objects that changed since the last call, and takes the model and what is known over.
+Desired::Touched Desired::news(const Model& model, const Knowledge& known) {
   std::set<Uuid> members;
   model::HealthTable::for_each_difference(
       health_, known.health, [&](const Uuid& id, const model::Health*, const model::Health*) {
@@ -160,24 +228,19 @@ EntryKeys Desired::follow(const Model& model, const Knowledge& known) {
   add_differences(members, starting_, known.starting);
   add_differences(members, reduced_, known.reduced);
 
-  auto sources = touched(model_, model, members);
+  Touched found{model_, touched(model_, model, members), {}};
   if (standby_ != known.standby) {
-    for (const auto& [id, load_balancer] : model.load_balancers) sources.load_balancers.insert(id);
+    for (const auto& [id, load_balancer] : model.load_balancers)
+      found.sources.load_balancers.insert(id);
   }
   if (node_snat_.own != known.node_snat.own) {
-    for (const auto& [id, listener] : model.listeners) sources.listeners.insert(id);
+    for (const auto& [id, listener] : model.listeners) found.sources.listeners.insert(id);
   }
-  auto keys = keys_of(model_, sources);
   for (const auto& [address, of_node] : node_snat_.addresses) {
-    const auto found = state_.vips.find(address);
-    if (found != state_.vips.end() && found->second.load_balancer.is_nil())
-      keys.vips.insert(address);
+    const auto entry = state_.vips.find(address);
+    if (entry != state_.vips.end() && entry->second.load_balancer.is_nil())
+      found.of_nodes.insert(address);
   }
-  auto part = desired_state(model, known, sources);
-  replace_part(state_.vips, keys.vips, std::move(part.vips));
-  replace_part(state_.listeners, keys.listeners, std::move(part.listeners));
-  replace_part(state_.pools, keys.pools, std::move(part.pools));
-  replace_part(state_.members, keys.members, std::move(part.members));
   model_ = model;
   health_ = known.health;
   suspects_ = known.suspects;
@@ -186,7 +249,7 @@ EntryKeys Desired::follow(const Model& model, const Knowledge& known) {
   reduced_ = known.reduced;
   standby_ = known.standby;
   node_snat_ = known.node_snat;
-  return keys;
+  return found;
 }
 
 }  // namespace sluice::control

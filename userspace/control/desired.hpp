@@ -6,6 +6,9 @@
 // the two over random changes.
 #pragma once
 
+#include <deque>
+#include <set>
+
 #include "control/reconciler.hpp"
 
 namespace sluice::control {
@@ -26,9 +29,31 @@ class Desired {
   // and possibly of some that did not.
   EntryKeys follow(const model::Model& model, const Knowledge& known);
 
+  // The same in steps: note() finds the objects that a change touches, and each step() computes
+  // the entries of some of them, by what is known then. Until no step is left the entries of the
+  // other objects are what they were.
+  void note(const model::Model& model, const Knowledge& known);
+  static constexpr std::size_t objects_in_a_step = 32;  // of each kind
+  EntryKeys step(const Knowledge& known, std::size_t most = objects_in_a_step);
+  bool is_done() const { return left_.empty(); }
+
+  // Follows only what has changed since the last call of any of these, and leaves the steps that
+  // are left for later.
+  EntryKeys follow_news(const model::Model& model, const Knowledge& known);
+
  private:
+  // Objects whose entries are to be computed.
+  struct Touched {
+    model::Model before;  // their entries come from this model
+    Sources sources;
+    std::set<IpAddress> of_nodes;  // the SNAT addresses of nodes that had entries
+  };
+  Touched news(const model::Model& model, const Knowledge& known);
+  EntryKeys renew(const Touched& touched, const Knowledge& known);
+
   DataPlaneState state_;
-  // What state_ was computed from.
+  std::deque<Touched> left_;
+  // What state_ was computed from, or is about to be.
   model::Model model_;
   model::HealthTable health_;
   Suspects suspects_;

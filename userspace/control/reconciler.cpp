@@ -544,34 +544,37 @@ std::vector<Operation> for_leaving(const DataPlaneState& actual, bool standby) {
 }
 
 std::vector<Operation> diff(const DataPlaneState& desired, const DataPlaneState& actual) {
-  Operations vips_away, snat_in, members_in, pools_in, listeners_in, vips_up;
-  Operations listeners_out, pools_out, members_out, snat_out;
+  Difference difference;
+  difference.add(desired, actual);
+  return difference.take();
+}
 
+void Difference::add(const DataPlaneState& desired, const DataPlaneState& actual) {
   compare(
       desired.vips, actual.vips,
       [&](const IpAddress& address, const VipEntry& entry) {
         // A SNAT address is answered for before a connection gets it, and for as long as one may.
-        auto& part = entry.snat ? snat_in : entry.up ? vips_up : vips_away;
+        auto& part = entry.snat ? snat_in_ : entry.up ? vips_up_ : vips_away_;
         part.push_back(PutVip{address, entry});
       },
       [&](const IpAddress& address) {
         auto entry = actual.vips.at(address);
-        auto& part = entry.snat ? snat_out : vips_away;
+        auto& part = entry.snat ? snat_out_ : vips_away_;
         if (!may_be_in_use(entry, desired)) return part.push_back(RemoveVip{address});
         if (!std::exchange(entry.leaving, true)) part.push_back(PutVip{address, entry});
       });
   compare(
       desired.listeners, actual.listeners,
       [&](const ListenerKey& key, const ListenerEntry& entry) {
-        listeners_in.push_back(PutListener{key, entry});
+        listeners_in_.push_back(PutListener{key, entry});
       },
-      [&](const ListenerKey& key) { listeners_out.push_back(RemoveListener{key}); });
+      [&](const ListenerKey& key) { listeners_out_.push_back(RemoveListener{key}); });
   compare(
       desired.pools, actual.pools,
       [&](const PoolKey& key, const PoolEntry& entry) {
-        pools_in.push_back(PutPool{key, entry});
+        pools_in_.push_back(PutPool{key, entry});
       },
-      [&](const PoolKey& key) { pools_out.push_back(RemovePool{key}); });
+      [&](const PoolKey& key) { pools_out_.push_back(RemovePool{key}); });
   compare(
       desired.members, actual.members,
       [&](const Uuid& id, const MemberEntry& entry) {
@@ -579,14 +582,16 @@ std::vector<Operation> diff(const DataPlaneState& desired, const DataPlaneState&
         const auto before = actual.members.find(id);
         const bool leaves =
             before != actual.members.end() && before->second.usable && !entry.usable;
-        (leaves ? members_out : members_in).push_back(PutMember{id, entry});
+        (leaves ? members_out_ : members_in_).push_back(PutMember{id, entry});
       },
-      [&](const Uuid& id) { members_out.push_back(RemoveMember{id}); });
+      [&](const Uuid& id) { members_out_.push_back(RemoveMember{id}); });
+}
 
-  Operations operations = std::move(vips_away);
-  for (auto* part : {&snat_in, &members_in, &pools_in, &listeners_in, &vips_up, &listeners_out,
-                     &pools_out, &members_out, &snat_out}) {
-    append(operations, std::move(*part));
+std::vector<Operation> Difference::take() {
+  auto operations = std::exchange(vips_away_, {});
+  for (auto* part : {&snat_in_, &members_in_, &pools_in_, &listeners_in_, &vips_up_,
+                     &listeners_out_, &pools_out_, &members_out_, &snat_out_}) {
+    append(operations, std::exchange(*part, {}));
   }
   return operations;
 }

@@ -74,6 +74,19 @@ DataPlaneState desired_state(const model::Model& model, const model::HealthTable
 // as leaving.
 std::vector<Operation> diff(const DataPlaneState& desired, const DataPlaneState& actual);
 
+// The same for two states that come in parts, each of them with the same keys on both sides.
+class Difference {
+ public:
+  void add(const DataPlaneState& desired, const DataPlaneState& actual);
+  // Returns the operations of all parts in their order.
+  std::vector<Operation> take();
+
+ private:
+  using Operations = std::vector<Operation>;
+  Operations vips_away_, snat_in_, members_in_, pools_in_, listeners_in_, vips_up_;
+  Operations listeners_out_, pools_out_, members_out_, snat_out_;
+};
+
 // Operations by which the SNAT addresses of load balancers that are leaving are answered for here,
 // or by the node whose standby this one is. No desired state has them.
 std::vector<Operation> for_leaving(const DataPlaneState& actual, bool standby);

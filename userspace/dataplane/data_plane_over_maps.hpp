@@ -69,6 +69,7 @@ class DataPlaneOverMaps : public BpfDataPlane {
 
   model::Supported supported() const override;
   Result<DataPlaneState> read() override;
+  std::unique_ptr<control::Reading> begin_to_read() override;
   Result<void> apply(const control::Operation& operation) override {
     return std::visit([this](const auto& one) { return run(one); }, operation);
   }
@@ -111,6 +112,7 @@ class DataPlaneOverMaps : public BpfDataPlane {
   Result<void> record_one_of(std::uint32_t connections) override;
 
  private:
+  class ReadingOfMaps;
   Result<void> run(const control::PutVip& put);
   Result<void> run(const control::RemoveVip& remove);
   Result<void> run(const control::PutListener& put);

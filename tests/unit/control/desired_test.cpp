@@ -6,6 +6,8 @@
 
 #include <random>
 
+#include "control/apply.hpp"
+#include "tests/support/fake_data_plane.hpp"
 #include "tests/unit/control/walkthrough.hpp"
 
 namespace sluice::control {
@@ -51,6 +53,13 @@ class Changing {
       default:
         return change_member(number(24));
     }
+  }
+
+  // Changes anything but the model.
+  void change_knowledge() {
+    const auto before = model;
+    change();
+    model = before;
   }
 
   Knowledge known() const {
@@ -207,6 +216,70 @@ TEST(DesiredProperty, StaysWhatTheWholeModelGivesAndTellsAllThatChanged) {
       before = whole;
     }
   }
+}
+
+// In between steps what is known changes, too, and is followed at once.
+TEST(DesiredProperty, ComesToTheSameInSteps) {
+  for (unsigned seed = 0; seed < 60; ++seed) {
+    Changing changing(seed);
+    Desired desired;
+    DataPlaneState before;
+    for (int step = 0; step < 60; ++step) {
+      for (unsigned i = 0; i <= 2 * (seed % 8); ++i) changing.change();
+      desired.note(changing.model, changing.known());
+      Difference difference;
+      const auto add = [&](const EntryKeys& changed) {
+        difference.add(part_of(desired.state(), changed), part_of(before, changed));
+      };
+      for (unsigned at = 0; !desired.is_done(); ++at) {
+        add(desired.step(changing.known(), 1));
+        if (at % 2 == seed % 2) {
+          changing.change_knowledge();
+          add(desired.follow_news(changing.model, changing.known()));
+        }
+      }
+      const auto whole =
+          desired_state(changing.model, changing.health, changing.suspects, changing.overdue,
+                        changing.standby, changing.starting, changing.reduced, changing.node_snat);
+      ASSERT_EQ(desired.state(), whole) << "seed " << seed << ", step " << step;
+      // An operation that one step has found may be obsolete after another one.
+      sluice::test::FakeDataPlane data_plane;
+      data_plane.state = before;
+      auto reached = before;
+      Application application;
+      application.plan(difference.take());
+      application.others_came();
+      while (!application.is_done()) application.step(data_plane, reached, whole);
+      std::erase_if(reached.vips, [](const auto& vip) { return vip.second.leaving; });
+      ASSERT_EQ(reached, whole) << "seed " << seed << ", step " << step;
+      before = whole;
+    }
+  }
+}
+
+TEST(Desired, AStepLooksAtAFewObjectsHoweverManyChanged) {
+  model::Model model;
+  test::Walkthrough walkthrough;
+  walkthrough.build(model);
+  for (unsigned more = 0; more < 100; ++more) {
+    model::LoadBalancer other;
+    other.vip_address = boost::asio::ip::address_v4(0x0a010000U + more);
+    walkthrough.lb = model::add(model, other, walkthrough.now).value();
+    walkthrough.add_listener(model, 80);
+  }
+  Desired desired;
+  const model::HealthTable health;
+  const Knowledge known{health, {}, {}, {}};
+  desired.note(model, known);
+  EXPECT_TRUE(desired.state().vips.empty());
+  int steps = 0;
+  for (; !desired.is_done(); ++steps) {
+    const auto changed = desired.step(known, 10);
+    EXPECT_LE(changed.vips.size(), 10U);
+    EXPECT_LE(changed.listeners.size(), 2 * 10U);
+  }
+  EXPECT_GE(steps, 10);
+  EXPECT_EQ(desired.state().vips.size(), 101U);
 }
 
 TEST(Desired, AMemberOfOneLoadBalancerAmongManyTouchesOnlyItsOwn) {
