@@ -21,7 +21,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SLUICED = pathlib.Path(os.environ.get("SLUICE_BUILD_DIR", ROOT / "build/release")) / "tools/sluiced/sluiced"
 API = "/v2.0/lbaas"
-PART = 500  # load balancers in one batch, whose body has a limit
+IDLE = 35  # seconds: a drift check is among them
 
 
 class UnixConnection(http.client.HTTPConnection):
@@ -123,7 +123,7 @@ def expect(status, answer, *good):
     return answer
 
 
-def run(count, repeat):
+def run(count, repeat, part):
     result = {"load_balancers": count}
     with tempfile.TemporaryDirectory() as name:
         pins = f"/sys/fs/bpf/sluice-bench-{os.getpid()}"
@@ -131,8 +131,8 @@ def run(count, repeat):
         sluiced.start()
         try:
             before, begin = sluiced.cpu(), time.monotonic()
-            for first in range(0, count, PART):
-                status, answer = sluiced.ask("POST", "/v1/batch", batch(first, min(PART, count - first)))
+            for first in range(0, count, part or count):  # in one piece, as `sluicectl apply` does it
+                status, answer = sluiced.ask("POST", "/v1/batch", batch(first, min(part or count, count - first)))
                 if status == 403:
                     return {**result, "refused": json.loads(answer)["faultstring"]}
                 expect(status, answer, 200)
@@ -164,12 +164,12 @@ def run(count, repeat):
             for what, act in (("rename", rename), ("weight", reweigh), ("pair", create_and_delete), ("allow", allow), ("page", get(f"{API}/loadbalancers?limit=100")),
                               ("one", get(f"{API}/loadbalancers?limit=1")), ("metrics", get("/metrics"))):
                 result[f"{what}_cpu_ms"], result[f"{what}_wall_ms"] = measured(sluiced.process, repeat, act)
+            before = sluiced.cpu()
+            time.sleep(IDLE)
+            result["idle_percent"] = (sluiced.cpu() - before) * 100 / IDLE
             for line in expect(*sluiced.ask("GET", "/metrics"), 200).decode().splitlines():
                 if line.startswith("sluice_event_loop_longest_turn_cpu_seconds "):
                     result["longest_turn_ms"] = float(line.split()[1]) * 1e3
-            before = sluiced.cpu()
-            time.sleep(10)
-            result["idle_percent"] = (sluiced.cpu() - before) * 10
             result["memory_mib"] = sluiced.memory()
             sluiced.stop()
             result["restart_s"] = sluiced.start()
@@ -240,13 +240,14 @@ def main():
     parser = argparse.ArgumentParser(prog="bench control", description=__doc__)
     parser.add_argument("--objects", type=int, nargs="+", default=[10, 100, 1000, 10000], metavar="N")
     parser.add_argument("--repeat", type=int, default=15, metavar="R", help="of each request; the median is shown")
+    parser.add_argument("--part", type=int, metavar="N", help="apply so many load balancers with a request; else all of them")
     parser.add_argument("--octavia", type=int, nargs="+", default=[], metavar="N",
                         help="the same requests to Debian's octavia-api, too, with so many load balancers")
     parser.add_argument("--json", metavar="FILE")
     options = parser.parse_args()
     results = []
     for count in options.objects:
-        results.append(run(count, options.repeat))
+        results.append(run(count, options.repeat, options.part))
         print(table(results[-1:]), flush=True)
     print(f"\n{platform.release()}, {os.cpu_count()} CPUs\n{table(results)}")
     octavia = [run_octavia(count, options.repeat) for count in options.octavia]
