@@ -9,12 +9,14 @@ import re
 import select
 import signal
 import socket
+import statistics
 import time
 
 import support
 from support import VIP, wait_for
 
-LONGEST_TURN = 0.05  # CPU seconds of the event loop
+LONGEST_TURN = 0.05  # CPU seconds of the event loop, where a stat() takes STAT
+STAT = 1.2e-6
 SANITIZED = 20  # times that ThreadSanitizer may make it longer
 FLOWS = 65536
 UDP_PORTS = (53, 54, 55)
@@ -23,6 +25,7 @@ EXPLAIN = f"/v1/explain?from=203.0.113.10:50514&to={VIP}:80"
 # Unanswered UDP flows are half-open: the table must be four times as large, and each listener has a limit of them.
 MANY_FLOWS = f"""
 import socket
+import statistics
 for port in range(1024, 1024 + {FLOWS} // {len(UDP_PORTS)} + 500):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         client.bind(("", port))
@@ -93,6 +96,17 @@ def serve(lab):
             lab.start(f"member{member}", f"sink{port}", support.PYTHON, "-c", SINK, port)
 
 
+def slowness():
+    """How many times the CPU seconds of an ordinary machine this one takes at present: virtual ones take two or three."""
+    times = []
+    for _ in range(9):
+        began = time.thread_time()
+        for _ in range(20_000):
+            os.stat("/")
+        times.append((time.thread_time() - began) / 20_000)
+    return max(1.0, statistics.median(times) / STAT)
+
+
 def longest_turn(page):
     """CPU seconds, as /metrics has them."""
     return float(re.search(rb"^sluice_event_loop_longest_turn_cpu_seconds (\S+)$", page, re.MULTILINE)[1])
@@ -130,12 +144,9 @@ class LongestTurn(Lane):
         return slow.finish()
 
     def check_drift(self):
-        """Has the check done that is due every half minute: the end of the hook makes one at once."""
-        lab = self.lab
-        self.hook.write_text("hold")
-        lab.ctl("loadbalancer", "set", "--description", "waits", "lb")
-        self.hook.unlink()
-        wait_for(lambda: lab.value("loadbalancer", "show", "lb", "provisioning_status") == "ACTIVE", 5, "the check")
+        """Has the check done that is due every half minute."""
+        self.hook.write_text("check")
+        wait_for(lambda: not self.hook.exists(), 5, "the check")
 
     def ask_batch(self, requests):
         status, answer = self.answered_meanwhile("POST", "/v1/batch", json.dumps({"requests": requests}))
@@ -175,9 +186,10 @@ class LongestTurn(Lane):
         self.assertEqual(200, status, flushed)
         self.make_and_delete_many()
         longest = longest_turn(self.api().ask("GET", "/metrics")[1])
-        print(f"the longest turn took {longest * 1e3:.1f} ms", flush=True)
+        slow = slowness()
+        print(f"the longest turn took {longest * 1e3:.1f} ms of a CPU {slow:.1f} times as slow as usual", flush=True)
         libraries = lab.run("lb", "ldd", support.program("sluiced")).stdout
-        self.assertLessEqual(longest, LONGEST_TURN * (SANITIZED if "libtsan" in libraries else 1))
+        self.assertLessEqual(longest, slow * LONGEST_TURN * (SANITIZED if "libtsan" in libraries else 1))
 
 
 class Interrupted(Lane):

@@ -11,6 +11,13 @@ namespace {
 
 constexpr auto between_looks = std::chrono::milliseconds(50);
 
+std::string word_in(const std::filesystem::path& path) {
+  std::ifstream file(path);
+  std::string word;
+  file >> word;
+  return word;
+}
+
 }  // namespace
 
 TestHook::TestHook(boost::asio::io_context& loop, control::Controller& controller,
@@ -23,9 +30,7 @@ TestHook::TestHook(boost::asio::io_context& loop, control::Controller& controlle
 }
 
 control::Hook TestHook::read() const {
-  std::ifstream file(file_);
-  std::string word;
-  file >> word;
+  const auto word = word_in(file_);
   if (word == "hold") return control::Hook::hold;
   return word == "fail" ? control::Hook::fail : control::Hook::none;
 }
@@ -42,7 +47,17 @@ void TestHook::watch() {
       }
     }
     last_ = now;
+    if (!checks_ && word_in(file_) == "check") check();
     watch();
+  });
+}
+
+void TestHook::check() {
+  checks_ = true;
+  controller_.check_drift([this](const Result<std::vector<std::string>>& repairs) {
+    if (!repairs) spdlog::error("check for drift: {}", repairs.error().text());
+    checks_ = false;
+    std::filesystem::remove(file_);
   });
 }
 
