@@ -5,6 +5,7 @@
 #include <chrono>
 #include <fstream>
 #include <string>
+#include <system_error>
 
 namespace sluice::daemon {
 namespace {
@@ -57,7 +58,8 @@ void TestHook::check() {
   controller_.check_drift([this](const Result<std::vector<std::string>>& repairs) {
     if (!repairs) spdlog::error("check for drift: {}", repairs.error().text());
     checks_ = false;
-    std::filesystem::remove(file_);
+    std::error_code gone_already;
+    std::filesystem::remove(file_, gone_already);
   });
 }
 

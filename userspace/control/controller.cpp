@@ -825,12 +825,11 @@ bool compare_some(Map& found, const Map& known, std::size_t& most) {
 bool Controller::check_some() {
   auto& check = *drift_check_;
   if (check.disturbances != disturbances_) return true;
-  if (!check.is_read) {
+  if (check.reading) {
     const auto read = check.reading->step();
     if (!read) check.error = read.error();
     if (!read || !*read) return !read;
-    check.is_read = true;
-    check.found = check.reading->take();
+    check.found = std::exchange(check.reading, nullptr)->take();
     check.differs = check.found.vips.size() != actual_->vips.size() ||
                     check.found.listeners.size() != actual_->listeners.size() ||
                     check.found.pools.size() != actual_->pools.size() ||

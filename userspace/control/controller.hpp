@@ -312,10 +312,9 @@ class Controller {
 
   // A drift check that is under way.
   struct DriftCheck {
-    std::unique_ptr<Reading> reading;  // null: it has been read
+    std::unique_ptr<Reading> reading;  // null: the state was read, or the data plane is another
     std::uint64_t disturbances = 0;    // when it began
     DataPlaneState found = {};         // without what was compared
-    bool is_read = false;
     std::optional<Error> error = {};
     bool differs = false;
   };

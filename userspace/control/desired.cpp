@@ -12,15 +12,6 @@ namespace {
 using model::Facet;
 using model::Model;
 
-template <typename T, typename Visit>
-void for_each_changed(const model::Table<T>& before, const model::Table<T>& after, Visit visit) {
-  model::Table<T>::for_each_difference(before, after,
-                                       [&](const Uuid& id, const T* old, const T* now) {
-                                         visit(id, old, now);
-                                         return true;
-                                       });
-}
-
 // Adds the ids of objects that have the facet in either model.
 template <typename T>
 void add_all(std::set<Uuid>& ids, model::Table<T> Model::*table, const Model& before,
@@ -38,7 +29,7 @@ void touch_addresses(Sources& sources, const Model& before, const Model& after, 
 
 // Most changes of a load balancer are those of its status.
 void touch_load_balancers(Sources& sources, const Model& before, const Model& after) {
-  for_each_changed(
+  model::for_each_change(
       before.load_balancers, after.load_balancers,
       [&](const Uuid& id, const model::LoadBalancer* old, const model::LoadBalancer* now) {
         const bool same_addresses =
@@ -51,14 +42,15 @@ void touch_load_balancers(Sources& sources, const Model& before, const Model& af
         }
         touch_addresses(sources, before, after, id);
       });
-  for_each_changed(before.floating_ips, after.floating_ips,
-                   [&](const Uuid&, const model::FloatingIp* old, const model::FloatingIp* now) {
-                     for (const auto* one : {old, now}) {
-                       if (one && one->load_balancer_id) {
-                         touch_addresses(sources, before, after, *one->load_balancer_id);
-                       }
-                     }
-                   });
+  model::for_each_change(
+      before.floating_ips, after.floating_ips,
+      [&](const Uuid&, const model::FloatingIp* old, const model::FloatingIp* now) {
+        for (const auto* one : {old, now}) {
+          if (one && one->load_balancer_id) {
+            touch_addresses(sources, before, after, *one->load_balancer_id);
+          }
+        }
+      });
 }
 
 // Members of the other IP version than a VIP's change the entries of listeners and VIPs, too.
@@ -75,21 +67,21 @@ void touch_other_version(Sources& sources, const Model& before, const Model& aft
 
 // A pool without entries is none to its listeners.
 void touch_pools(Sources& sources, const Model& before, const Model& after) {
-  for_each_changed(before.pools, after.pools,
-                   [&](const Uuid& id, const model::Pool* old, const model::Pool* now) {
-                     sources.pools.insert(id);
-                     const bool had_entries = old && old->admin_state_up;
-                     const bool has_entries = now && now->admin_state_up;
-                     if (had_entries == has_entries) return;
-                     add_all(sources.listeners, &Model::listeners, before, after,
-                             Facet::default_pool, id);
-                   });
-  for_each_changed(before.members, after.members,
-                   [&](const Uuid&, const model::Member* old, const model::Member* now) {
-                     for (const auto* one : {old, now}) {
-                       if (one) sources.pools.insert(one->pool_id);
-                     }
-                   });
+  model::for_each_change(before.pools, after.pools,
+                         [&](const Uuid& id, const model::Pool* old, const model::Pool* now) {
+                           sources.pools.insert(id);
+                           const bool had_entries = old && old->admin_state_up;
+                           const bool has_entries = now && now->admin_state_up;
+                           if (had_entries == has_entries) return;
+                           add_all(sources.listeners, &Model::listeners, before, after,
+                                   Facet::default_pool, id);
+                         });
+  model::for_each_change(before.members, after.members,
+                         [&](const Uuid&, const model::Member* old, const model::Member* now) {
+                           for (const auto* one : {old, now}) {
+                             if (one) sources.pools.insert(one->pool_id);
+                           }
+                         });
 }
 
 template <typename Map, typename Set>
@@ -141,10 +133,10 @@ Sources touched(const Model& before, const Model& after, const std::set<Uuid>& m
   Sources sources;
   touch_load_balancers(sources, before, after);
   touch_pools(sources, before, after);
-  for_each_changed(before.listeners, after.listeners,
-                   [&](const Uuid& id, const model::Listener*, const model::Listener*) {
-                     sources.listeners.insert(id);
-                   });
+  model::for_each_change(before.listeners, after.listeners,
+                         [&](const Uuid& id, const model::Listener*, const model::Listener*) {
+                           sources.listeners.insert(id);
+                         });
   for (const auto& id : members) {
     if (const auto* member = after.members.lookup(id)) sources.pools.insert(member->pool_id);
   }

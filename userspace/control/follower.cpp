@@ -48,30 +48,23 @@ std::vector<IpAddress> answered_of_nodes(const NodeSnat& nodes) {
   return answered;
 }
 
-template <typename T, typename Visit>
-void for_each_change(const model::Table<T>& before, const model::Table<T>& after, Visit visit) {
-  model::Table<T>::for_each_difference(before, after,
-                                       [&](const Uuid& id, const T* old, const T* now) {
-                                         visit(id, old, now);
-                                         return true;
-                                       });
-}
-
 // Returns the load balancers whose announced addresses may differ between the two models.
 std::set<Uuid> with_other_vips(const model::Model& before, const model::Model& after) {
   std::set<Uuid> owners;
-  for_each_change(before.load_balancers, after.load_balancers,
-                  [&](const Uuid& id, const auto* old, const auto* now) {
-                    const bool same = old && now && is_active(*old) == is_active(*now) &&
-                                      model::own_addresses(*old) == model::own_addresses(*now);
-                    if (!same) owners.insert(id);
-                  });
-  for_each_change(before.floating_ips, after.floating_ips,
-                  [&](const Uuid&, const auto* old, const auto* now) {
-                    for (const auto* one : {old, now}) {
-                      if (one && one->load_balancer_id) owners.insert(*one->load_balancer_id);
-                    }
-                  });
+  model::for_each_change(before.load_balancers, after.load_balancers,
+                         [&](const Uuid& id, const auto* old, const auto* now) {
+                           const bool same =
+                               old && now && is_active(*old) == is_active(*now) &&
+                               model::own_addresses(*old) == model::own_addresses(*now);
+                           if (!same) owners.insert(id);
+                         });
+  model::for_each_change(before.floating_ips, after.floating_ips,
+                         [&](const Uuid&, const auto* old, const auto* now) {
+                           for (const auto* one : {old, now}) {
+                             if (one && one->load_balancer_id)
+                               owners.insert(*one->load_balancer_id);
+                           }
+                         });
   return owners;
 }
 
@@ -264,12 +257,13 @@ void Follower::probe_only(std::function<bool(const Uuid& member)> probed_here) {
 void Follower::keep_neighbors() {
   const auto& members = controller_.model().members;
   std::vector<IpAddress> removed, added;
-  for_each_change(followed_.members, members, [&](const Uuid&, const auto* old, const auto* now) {
-    if (old && now && old->address == now->address) return;
-    if (now) added.push_back(now->address);
-    if (old && !members.first(model::Facet::address, model::subject(old->address)))
-      removed.push_back(old->address);
-  });
+  model::for_each_change(
+      followed_.members, members, [&](const Uuid&, const auto* old, const auto* now) {
+        if (old && now && old->address == now->address) return;
+        if (now) added.push_back(now->address);
+        if (old && !members.first(model::Facet::address, model::subject(old->address)))
+          removed.push_back(old->address);
+      });
   if (!removed.empty()) neighbors_.let_go(removed);
   if (!added.empty()) neighbors_.keep(added);
 }

@@ -74,7 +74,8 @@ DataPlaneState desired_state(const model::Model& model, const model::HealthTable
 // as leaving.
 std::vector<Operation> diff(const DataPlaneState& desired, const DataPlaneState& actual);
 
-// The same for two states that come in parts, each of them with the same keys on both sides.
+// The same for two states that come in parts, each of them with the same keys on both sides. The
+// addresses of a load balancer come in one part, because its VIPs decide on its SNAT addresses.
 class Difference {
  public:
   void add(const DataPlaneState& desired, const DataPlaneState& actual);

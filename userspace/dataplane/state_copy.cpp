@@ -29,7 +29,7 @@ bool is_left_out(const std::string& name, std::uint32_t type) {
 }
 
 // Copies the entries of an array that differ. The target's are memory of ours
-// (Object::make_arrays_mappable()), in which each has a multiple of eight bytes.
+// (kernel::Program::load_beside()), in which each has a multiple of eight bytes.
 Result<void> copy_array(const RawMap& from, const RawMap& to, std::uint32_t value_size) {
   const auto source = from.read_all(sizeof(std::uint32_t), value_size);
   if (!source) return tl::unexpected(source.error());

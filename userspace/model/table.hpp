@@ -266,6 +266,16 @@ class Table {
   Index index_;
 };
 
+// Calls visit(id, object before, object after) for each object that differs, as
+// Table::for_each_difference() does, without an end.
+template <typename T, typename Visit>
+void for_each_change(const Table<T>& before, const Table<T>& after, Visit visit) {
+  Table<T>::for_each_difference(before, after, [&](const Uuid& id, const T* old, const T* now) {
+    visit(id, old, now);
+    return true;
+  });
+}
+
 // Removes the objects that the predicate is true of; returns how many.
 template <typename T, typename Predicate>
 std::size_t erase_if(Table<T>& table, Predicate predicate) {

@@ -65,6 +65,9 @@ class Changing {
   Knowledge known() const {
     return {health, suspects, overdue, starting, standby, reduced, node_snat};
   }
+  DataPlaneState whole() const {
+    return desired_state(model, health, suspects, overdue, standby, starting, reduced, node_snat);
+  }
 
   model::Model model;
   model::HealthTable health;
@@ -207,9 +210,7 @@ TEST(DesiredProperty, StaysWhatTheWholeModelGivesAndTellsAllThatChanged) {
     for (int step = 0; step < 60; ++step) {
       for (unsigned i = 0; i <= seed % 4; ++i) changing.change();
       const auto changed = desired.follow(changing.model, changing.known());
-      const auto whole =
-          desired_state(changing.model, changing.health, changing.suspects, changing.overdue,
-                        changing.standby, changing.starting, changing.reduced, changing.node_snat);
+      const auto whole = changing.whole();
       ASSERT_EQ(desired.state(), whole) << "seed " << seed << ", step " << step;
       ASSERT_EQ(diff(part_of(whole, changed), part_of(before, changed)), diff(whole, before))
           << "seed " << seed << ", step " << step;
@@ -238,9 +239,7 @@ TEST(DesiredProperty, ComesToTheSameInSteps) {
           add(desired.follow_news(changing.model, changing.known()));
         }
       }
-      const auto whole =
-          desired_state(changing.model, changing.health, changing.suspects, changing.overdue,
-                        changing.standby, changing.starting, changing.reduced, changing.node_snat);
+      const auto whole = changing.whole();
       ASSERT_EQ(desired.state(), whole) << "seed " << seed << ", step " << step;
       // An operation that one step has found may be obsolete after another one.
       sluice::test::FakeDataPlane data_plane;
