@@ -33,11 +33,13 @@ static __always_inline bool connect_time_is_over(int family, const struct tuple 
 	return microseconds_now() - READ_ONCE(h->microseconds) >= tenths * 100000U;
 }
 
+/* An IPv4 address is folded as its mapped one is: the answer to an IPv6 client's SYN comes as an IPv4 packet
+ * (other_version.h), and without a flow it stays one. */
 static __always_inline __u32 address_folded(int family, const union sluice_address *address)
 {
 	const __u32 *words = address->words;
 
-	return family == FAMILY4 ? words[0] : words[0] ^ words[1] ^ words[2] ^ words[3];
+	return family == FAMILY4 ? words[0] ^ MAPPED_WORD : words[0] ^ words[1] ^ words[2] ^ words[3];
 }
 
 /* The mark of a member's packets to a connection that went to another one; no member has so high an index. A client's name

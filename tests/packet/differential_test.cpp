@@ -598,7 +598,7 @@ bool Differential::remembers(std::uint32_t number) {
 }
 
 std::uint32_t folded(const reference::Address& address) {
-  std::uint32_t all = 0;
+  std::uint32_t all = address.size() == 4 ? htonl(0xffff) : 0;
   for (std::size_t at = 0; at < address.size(); at += sizeof all) {
     std::uint32_t word = 0;
     std::memcpy(&word, address.data() + at, sizeof word);

@@ -4,6 +4,7 @@
 
 #include "dataplane/flow_images.hpp"
 #include "dataplane/flow_list.hpp"
+#include "packet/passing_time.hpp"
 #include "packet/traffic.hpp"
 
 namespace sluice::test {
@@ -14,10 +15,13 @@ class OtherVersion : public AllProtocols {
   void SetUp() override {
     Traffic::SetUp();
     if (IsSkipped() || HasFatalFailure()) return;
-    auto with = listener(other_pool, pool(protocol()));
-    with.flags |= SLUICE_LISTENER_SNAT;
     put_member(other_member, member(), 8080);
     put_pool(other_pool, SLUICE_FULLNAT, {other_member});
+    put_listeners();
+  }
+  void put_listeners(std::uint32_t more_flags = 0) {
+    auto with = listener(other_pool, pool(protocol()));
+    with.flags |= SLUICE_LISTENER_SNAT | more_flags;
     put_snat_sources(with.index, {source()}, names(6).vip);
     if (family() == 6) {
       put_vip(source(), true, SLUICE_VIP_SNAT | SLUICE_VIP_MIXED);
@@ -447,6 +451,37 @@ TEST_P(SharedMember, NoSourcePortIsGivenToTwo) {
     EXPECT_EQ(out.reason, "replied");
     EXPECT_EQ(out.frame[12] << 8 | out.frame[13], ipv4_first ? 0x0800 : 0x86dd);
   }
+}
+
+class OtherVersionOfTcp : public OtherVersion {
+ protected:
+  kernel::LoadOptions load_options() const override {
+    auto options = OtherVersion::load_options();
+    options.jiffies_per_second = passing_clock;
+    return options;
+  }
+};
+INSTANTIATE_TEST_SUITE_P(, OtherVersionOfTcp,
+                         ::testing::Values(std::tuple{4, L4::tcp}, std::tuple{6, L4::tcp}),
+                         family_and_protocol);
+
+TEST_P(OtherVersionOfTcp, TheLateAnswerOfAMemberThatWasTooSlowIsReset) {
+  constexpr std::uint32_t second_member = 172;
+  put_member(second_member, names(member_family()).member2, 8080);
+  put_pool(other_pool, SLUICE_FULLNAT, {other_member, second_member});
+  put_listeners(50U << SLUICE_LISTENER_CONNECT_SHIFT);  // five seconds
+  receive(from_client(protocol()));
+  ASSERT_TRUE(PassingTime(program()).pass(1));
+  EXPECT_EQ(receive(from_client(protocol())).reason, "flow_created");
+  const auto late = of_member(SYN | ACK);
+  const auto out = receive(late);
+  EXPECT_EQ(out.reason, "rejected");
+  auto reset = answer_to(late, RST);
+  reset.sequence = late.acknowledgement;
+  EXPECT_TRUE(same_frame(out.frame, reset.bytes()));
+  auto strangers = late;
+  ++strangers.source_port;
+  EXPECT_EQ(receive(strangers).reason, "no_listener");
 }
 
 class OtherVersionOfIpv6 : public OtherVersion {};

@@ -489,7 +489,7 @@ std::optional<Fate> Model::known_flow(const Arrival& a) {
   const bool late = !direction->to_client && !makes_way && is_late(flow, v);
   if (late) {
     passed_over_ = flow.member;
-    late_answers_[flow.at_member.turned()] = now_;
+    late_answers_[flow.at_member.turned().unmapped()] = now_;
   }
   if (makes_way || late) {
     forget(direction->flow);

@@ -164,6 +164,12 @@ struct Tuple {
     t.destination = reference::mapped(destination);
     return t;
   }
+  Tuple unmapped() const {
+    auto t = *this;
+    t.source = reference::unmapped(source);
+    t.destination = reference::unmapped(destination);
+    return t;
+  }
   auto all() const {
     return std::tie(source, destination, source_port, destination_port, protocol);
   }
