@@ -28,6 +28,13 @@ Bytes extension(std::uint8_t type, std::size_t units) {
   return header;
 }
 
+// Says whether members of such connections see the client's own port, so that two may be one to
+// them.
+bool keeps_port(Mode mode, std::uint8_t protocol) {
+  return mode == Mode::dnat ||
+         (mode == Mode::fullnat && protocol == static_cast<std::uint8_t>(L4::sctp));
+}
+
 }  // namespace
 
 void Generator::address(Packet& packet, const std::string& interface) {
@@ -400,6 +407,44 @@ Arrives Generator::of_flow() {
   return whole_or_fragment(p, interface);
 }
 
+// Opens a connection whose member sees the client's own port.
+Arrives Generator::opening_with_own_port() {
+  std::vector<Service> services;
+  for (const auto& [service, listener] : configuration().listeners)
+    if (keeps_port(configuration().pools[listener.pool].mode, std::get<2>(service)))
+      services.push_back(service);
+  if (services.empty()) return opening();
+  auto p = client_packet(any_of(services));
+  p.flags = SYN;
+  p.chunk = 1;
+  address(p, "lan0");
+  return {"lan0", p.bytes()};
+}
+
+// Makes a packet that opens what a member could take for a connection that is there: another
+// client's INIT from the same port, or a client's own SYN to the member's own address.
+Arrives Generator::colliding() {
+  std::vector<const Flow*> candidates;
+  for (const auto& flow : model_.flows())
+    if (model_.is_present(flow) && keeps_port(flow.mode, flow.at_client.protocol))
+      candidates.push_back(&flow);
+  if (candidates.empty() || chance(30)) return opening_with_own_port();
+  const auto& flow = *any_of(candidates);
+  std::string interface;
+  auto p = packet_of(flow, false, &interface);
+  p.flags = SYN;
+  p.chunk = 1;
+  p.tag.reset();
+  if (flow.mode == Mode::dnat) {
+    p.destination = text_of(flow.at_member.destination);
+    p.source_port = flow.at_member.source_port;
+    p.destination_port = flow.at_member.destination_port;
+  } else {
+    p.source = p.is_v6() ? any_of(clients6) : any_of(clients4);
+  }
+  return whole_or_fragment(p, interface);
+}
+
 // Makes an error from any router on the way, about a packet that we sent, with the receiver's
 // addresses.
 Arrives Generator::error_about_flow() {
@@ -579,8 +624,10 @@ Step Generator::next() {
     made = opening();
   } else if (what < 27) {
     made = of_slow_handshake();
-  } else if (what < 72) {
+  } else if (what < 67) {
     made = of_flow();
+  } else if (what < 72) {
+    made = colliding();
   } else if (what < 84) {
     made = error_about_flow();
   } else if (what < 92) {

@@ -58,6 +58,8 @@ class Generator {
   Arrives after_answer();
   Arrives of_slow_handshake();
   Arrives of_flow();
+  Arrives opening_with_own_port();
+  Arrives colliding();
   Arrives error_about_flow();
   Arrives request();
   Arrives somebody_elses();

@@ -304,13 +304,7 @@ std::optional<Model::Direction> Model::find(const Tuple& tuple) const {
 // Says whether a member can't tell a connection with these answers from another one, whose client
 // may have another IP version.
 bool Model::is_taken(const Tuple& of_member) const {
-  auto other = of_member;
-  if (is_mapped(of_member.source)) {
-    other.source = unmapped(of_member.source);
-    other.destination = unmapped(of_member.destination);
-  } else if (of_member.source.size() == 4) {
-    other = of_member.mapped();
-  }
+  const auto other = of_member.source.size() == 4 ? of_member.mapped() : of_member.unmapped();
   return find(of_member) || find(other);
 }
 
