@@ -1,6 +1,7 @@
 // Connections whose member has another IP version than the VIP (bpf/other_version.h): the parameter
 // is the client's IP version.
 #include <algorithm>
+#include <optional>
 
 #include "dataplane/flow_images.hpp"
 #include "dataplane/flow_list.hpp"
@@ -187,6 +188,79 @@ TEST_P(OtherVersion, BothEndsLearnWhatARouterSays) {
   out = receive(error);
   EXPECT_EQ(out.reason, "icmp_forwarded");
   EXPECT_TRUE(as_expected(out.frame, expected));
+}
+
+// RFC 7915, 4.2 and 5.2.
+struct Error {
+  std::uint8_t type, code;
+  std::uint32_t rest = 0xabcd;  // the word behind the checksum, which most messages don't use
+};
+struct Translation {
+  Error sent;
+  std::optional<Error> told;
+};
+const std::vector<Translation>& translations_to(int family) {
+  static const Error no_route{1, 0, 0}, prohibited{1, 1, 0}, host{3, 1, 0};
+  static const std::vector<Translation> to_ipv6{{{3, 0}, no_route},
+                                                {{3, 1}, no_route},
+                                                {{3, 2}, Error{4, 1, 6}},
+                                                {{3, 3}, Error{1, 4, 0}},
+                                                {{3, 5}, no_route},
+                                                {{3, 6}, no_route},
+                                                {{3, 7}, no_route},
+                                                {{3, 8}, no_route},
+                                                {{3, 9}, prohibited},
+                                                {{3, 10}, prohibited},
+                                                {{3, 11}, no_route},
+                                                {{3, 12}, no_route},
+                                                {{3, 13}, prohibited},
+                                                {{3, 14}, {}},
+                                                {{3, 15}, prohibited},
+                                                {{3, 16}, {}},
+                                                {{11, 0}, Error{3, 0, 0}},
+                                                {{11, 1}, Error{3, 1, 0}},
+                                                {{12, 0}, {}}};
+  static const std::vector<Translation> to_ipv4{{{1, 0}, host},
+                                                {{1, 1}, Error{3, 10, 0}},
+                                                {{1, 2}, host},
+                                                {{1, 3}, host},
+                                                {{1, 4}, Error{3, 3, 0}},
+                                                {{1, 5}, {}},
+                                                {{1, 6}, {}},
+                                                {{2, 0, 70'000}, Error{3, 4, 65'535}},
+                                                {{3, 0}, Error{11, 0, 0}},
+                                                {{3, 1}, Error{11, 1, 0}},
+                                                {{4, 0}, {}},
+                                                {{4, 1}, Error{3, 2, 0}},
+                                                {{4, 2}, {}}};
+  return family == 4 ? to_ipv4 : to_ipv6;
+}
+
+TEST_P(OtherVersion, ErrorsHaveTheirNamesOfTheOtherVersionOrNone) {
+  open();
+  const auto question = from_client(protocol(), ACK);
+  auto quoted = question;
+  --quoted.ttl;
+  quoted.id = 0;
+  for (const auto& [sent, told] : translations_to(family())) {
+    SCOPED_TRACE(testing::Message() << int{sent.type} << ", " << int{sent.code});
+    auto error = icmp_error(names(member_family()).other_client, source(), sent.type, sent.code,
+                            sent.rest, seen_by_member(question).ip_bytes());
+    error.source_mac = member1_mac;
+    error.destination_mac = lan_mac;
+    const auto out = receive(error);
+    if (!told) {
+      EXPECT_EQ(out.reason, "other_version_packet");
+      continue;
+    }
+    auto expected =
+        icmp_error(net().vip, net().client, told->type, told->code, told->rest, quoted.ip_bytes());
+    expected.source_mac = lan_mac;
+    expected.destination_mac = router_mac;
+    --expected.ttl;
+    EXPECT_EQ(out.reason, "icmp_forwarded");
+    EXPECT_TRUE(as_expected(out.frame, expected));
+  }
 }
 
 TEST_P(OtherVersion, APacketWhoseTimeIsOverIsAnsweredInItsOwnVersion) {
@@ -491,12 +565,39 @@ INSTANTIATE_TEST_SUITE_P(, OtherVersionOfIpv6, ::testing::Values(std::tuple{6, L
 // What follows the fragment header is part of what was fragmented, so it can't be left out.
 TEST_P(OtherVersionOfIpv6, AFragmentWithAnExtensionHeaderInItIsDropped) {
   open();
-  auto frame = from_client(protocol(), ACK).fragment(0, 8, true);
-  const auto extended = Bytes{17, 0, 1, 4, 0, 0, 0, 0};
-  frame.insert(frame.begin() + 14 + 48, extended.begin(), extended.end());
-  frame[14 + 5] = static_cast<std::uint8_t>(frame[14 + 5] + extended.size());
-  frame[14 + 40] = 60;
-  EXPECT_EQ(receive(frame).reason, "other_version_packet");
+  // The options' padding looks like a fragment's offset, or doesn't.
+  for (const auto& extended : {Bytes{17, 0, 1, 4, 0, 0, 0, 0}, Bytes{17, 0, 0, 0, 0, 0, 0, 0}}) {
+    auto frame = from_client(protocol(), ACK).fragment(0, 8, true);
+    frame.insert(frame.begin() + 14 + 48, extended.begin(), extended.end());
+    frame[14 + 5] = static_cast<std::uint8_t>(frame[14 + 5] + extended.size());
+    frame[14 + 40] = 60;
+    EXPECT_EQ(receive(frame).reason, "other_version_packet");
+  }
+}
+
+// No packet of ours has any, and the place of what follows them is not looked for.
+TEST_P(OtherVersionOfIpv6, AnErrorAboutAPacketWithOptionsIsDropped) {
+  open();
+  auto quoted = seen_by_member(from_client(protocol(), ACK));
+  quoted.ip_options = {1, 1, 1, 0};
+  auto error = icmp_error(names(4).other_client, source(), 3, 1, 0, quoted.ip_bytes());
+  error.source_mac = member1_mac;
+  error.destination_mac = lan_mac;
+  EXPECT_EQ(receive(error).reason, "other_version_packet");
+}
+
+// A router behind us may fragment packets whose sender can't be told an MTU below 1,280 (RFC 7915,
+// 5.1), longer ones not.
+TEST_P(OtherVersionOfIpv6, OnlyShortPacketsMayBeFragmentedBehindUs) {
+  open();
+  auto p = from_client(protocol(), ACK);
+  for (const std::size_t bytes : {1260U, 1261U}) {
+    p.data = Bytes(bytes - 28, 'x');
+    const auto out = receive(p);
+    EXPECT_EQ(out.reason, "forwarded");
+    EXPECT_EQ(out.frame.size(), 14 + bytes);
+    EXPECT_EQ(out.frame.at(14 + 6), bytes == 1260 ? 0 : 0x40) << "don't fragment";
+  }
 }
 
 class OtherVersionOfIpv4 : public OtherVersion {};
@@ -509,6 +610,13 @@ TEST_P(OtherVersionOfIpv4, ADatagramWithoutAChecksumGetsOne) {
   auto expected = seen_by_member(p);
   p.checksum = 0;
   EXPECT_TRUE(same_frame(receive(p).frame, expected.bytes()));
+  // Zero would say that it has no sum: the client's or the member's datagram would have that.
+  const auto sum_of = [](const Bytes& frame) { return Bytes(frame.end() - 4, frame.end() - 2); };
+  for (auto whole : {from_client(protocol()), expected}) {
+    whole.data = Bytes(2);
+    p.data = expected.data = sum_of(whole.bytes());
+    EXPECT_TRUE(same_frame(receive(p).frame, expected.bytes()));
+  }
   p.data = Bytes(1600, 'x');
   EXPECT_EQ(receive(p).reason, "other_version_packet");
 }
