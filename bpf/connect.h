@@ -70,7 +70,7 @@ struct connection {
 	__u32 listener_flags;
 	__u32 adopted; /* it began before we saw it */
 	__u32 sources; /* how many addresses its member may see (maps/snat.h) */
-	__u32 other_version; /* the member's IP version is not the client's (other_version.h) */
+	__u32 other_version; /* packets of one end or both become those of the other IP version (other_version.h) */
 	__u32 member_family; /* the IP version of the packets that the member gets */
 	/* Out. */
 	__u32 member;
@@ -317,7 +317,7 @@ static __always_inline bool may_be_claimed_elsewhere(int family, const struct co
 {
 	if (family == FAMILY4)
 		return c->listener_flags & SLUICE_LISTENER_MIXED && c->mode == SLUICE_FULLNAT;
-	return c->other_version && c->member_family == FAMILY4;
+	return c->member_family == FAMILY4;
 }
 
 /* Claims a source port by inserting the reverse slot under it. If the port may not change, the client's own is the
@@ -458,18 +458,18 @@ static __always_inline __u32 choose_for(int family, const struct connection *c, 
 	return choose_by_id(c->pool, &p->tuple, p->fragment_id);
 }
 
-/* Notes the member's IP version. False: the connection can't go to a member of that version. */
+/* Notes the member's IP version. False: the connection can't go to a member of that version. The connection of an IPv4 client
+ * whose pool has IPv6 members is an IPv6 one here, whichever member it gets. */
 static __always_inline bool versions_agree(int family, struct connection *c, const struct sluice_member *member)
 {
-	bool member6 = member->flags & SLUICE_MEMBER_IPV6, client6 = family == FAMILY6 && !is_mapped(&c->tuple.destination);
+	bool member6 = member->flags & SLUICE_MEMBER_IPV6;
 
 	c->member_family = member6 ? FAMILY6 : FAMILY4;
-	c->other_version = member6 != client6;
+	c->other_version = family == FAMILY6 && (!member6 || is_mapped(&c->tuple.destination));
 	if (family == FAMILY4)
 		return !member6;
-	if (!c->other_version)
-		return member6;
-	return c->mode == SLUICE_FULLNAT && c->tuple.protocol != SLUICE_FLOW_SCTP && !(member->flags & SLUICE_MEMBER_PROXY);
+	return !c->other_version || (c->mode == SLUICE_FULLNAT && c->tuple.protocol != SLUICE_FLOW_SCTP &&
+				     !(member->flags & SLUICE_MEMBER_PROXY));
 }
 
 /* Chooses a member, and finds the ways there and back. Returns UNDECIDED, NEXT_SHAKE if the member's pool is a PROXYV2

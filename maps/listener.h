@@ -50,6 +50,9 @@ SLUICE_STATIC_ASSERT(sizeof(struct sluice_listener6_key) == 24);
 /* Its load balancer's IPv4 members have IPv6 clients, too (struct sluice_flow6), and may see them from the same source
  * addresses. So a source port that is free in `flows4` may be taken in `flows6`. (IPv6: without a meaning.) */
 #define SLUICE_LISTENER_MIXED 256U
+/* Members of both IP versions serve its new connections side by side, in an entry of an IPv6 or a mapped address. For the
+ * controller: such an entry uses the sources of both versions. */
+#define SLUICE_LISTENER_BOTH_VERSIONS 512U
 /* The upper half of the flags: how long a member may take to answer a connection's SYN or INIT, in tenths of a second.
  * The next one after that goes to another member. 0: as long as the client tries. */
 #define SLUICE_LISTENER_CONNECT_SHIFT 16

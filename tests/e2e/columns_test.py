@@ -21,7 +21,7 @@ SELECTIONS = [["loadbalancer", "show", "lb_test_1", "-f", "value", "-c", "vip_ad
                "--sort-descending"],
               ["loadbalancer", "list", "--name", "nobody"], ["loadbalancer", "list", "--name", "nobody", "-f", "json"]]
 # Rows that the real client does not know.
-OURS = {"announce", "connections_left", "drain_seconds_left", "drain_timeout", "forwarding_mode", "idle_timeout", "max_connections", "new_connection_limit", "on_idle", "on_member_down", "on_no_member", "on_unmatched",
+OURS = {"announce", "connections_left", "drain_seconds_left", "drain_timeout", "forwarding_mode", "idle_timeout", "max_connections", "mixed_versions", "new_connection_limit", "on_idle", "on_member_down", "on_no_member", "on_unmatched",
         "protocol_port_range", "records", "slow_start", "slow_start_seconds_left", "snat_addresses", "syn_authentication", "timeout_member_connect_set", "udp_scheduling", "weight_percent", "check"}
 
 

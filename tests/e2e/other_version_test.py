@@ -124,7 +124,7 @@ class Ipv6InFront(OtherVersion, support.LabTest):
 
 
 class BothVersions(support.LabTest):
-    def test_members_of_the_vips_own_version_serve_it_alone_while_one_is_usable(self):
+    def set_up(self, *of_pool):
         lab = self.lab
         lab.serve()
         lab.attach()
@@ -132,10 +132,34 @@ class BothVersions(support.LabTest):
         lab.ctl("loadbalancer", "create", "--name", "lb", "--vip-address", VIP, "--additional-vip", f"ip-address={VIP6}")
         lab.ctl("loadbalancer", "listener", "create", "--name", "l", "--protocol", "TCP", "--protocol-port", 80, "lb")
         lab.ctl("loadbalancer", "pool", "create", "--name", "p", "--listener", "l", "--protocol", "TCP", "--lb-algorithm",
-                "ROUND_ROBIN")
+                "ROUND_ROBIN", *of_pool)
         for member, ipv6 in ((1, False), (2, True)):
             lab.ctl("loadbalancer", "member", "create", "--name", f"m{member}", "--address", lab.address(member, ipv6),
                     "--protocol-port", 80, "p")
+
+    def test_members_of_both_versions_serve_side_by_side_if_their_pool_says_so(self):
+        lab = self.lab
+        self.set_up("--mixed-versions")
+        for vip in (VIP, VIP6):
+            self.assertTrue(alternates(lab.client("who", vip, 80, 20)), vip)
+            for direction in ("give", "take"):
+                self.assertTrue(lab.client(direction, vip, 80, 1_000_000)["intact"], f"{vip}, {direction}")
+        # The controller reads back what it has written.
+        lab.kill("lb", "sluiced")
+        lab.start_controller()
+        for vip in (VIP, VIP6):
+            self.assertTrue(alternates(lab.client("who", vip, 80, 20)), vip)
+        lab.ctl("loadbalancer", "member", "set", "--disable", "p", "m1")
+        for vip in (VIP, VIP6):
+            support.wait_for(lambda: set(lab.client("who", vip, 80, 5)) == {"member2"}, 20, "the other member")
+        lab.ctl("loadbalancer", "member", "set", "--enable", "p", "m1")
+        lab.ctl("loadbalancer", "pool", "set", "--no-mixed-versions", "p")
+        support.wait_for(lambda: set(lab.client("who", VIP, 80, 5)) == {"member1"}, 20, "the own version")
+        self.assertEqual({"member2"}, set(lab.client("who", VIP6, 80, 5)))
+
+    def test_members_of_the_vips_own_version_serve_it_alone_while_one_is_usable(self):
+        lab = self.lab
+        self.set_up()
         self.assertEqual({"member1"}, set(lab.client("who", VIP, 80, 10)))
         self.assertEqual({"member2"}, set(lab.client("who", VIP6, 80, 10)))
         for vip, own, other in ((VIP, 1, 2), (VIP6, 2, 1)):

@@ -42,6 +42,15 @@ class OtherVersion : public AllProtocols {
   std::string source() const { return family() == 6 ? "10.0.0.30" : "2001:db8::30"; }
   static std::string mapped(const std::string& address) { return "::ffff:" + address; }
 
+  // A member of the client's version, which sees a source of its own.
+  static constexpr std::uint32_t own_member = 171;
+  std::string own_source() const { return family() == 4 ? "10.0.0.31" : "2001:db8::31"; }
+  void put_own_member(const std::string& address) {
+    put_member(own_member, address, 8080);
+    put_snat_sources(pool(protocol()), {own_source()}, names(6).vip);
+    put_vip(own_source(), true, SLUICE_VIP_SNAT | (family() == 4 ? SLUICE_VIP_MIXED : 0));
+  }
+
   // The client's packet as the member must get it.
   Packet seen_by_member(const Packet& sent) const {
     auto p = sent;
@@ -361,6 +370,31 @@ TEST_P(OtherVersion, WithoutAMacThePacketIsLeftToTheKernel) {
   EXPECT_TRUE(as_expected(out.frame, expected));
 }
 
+TEST_P(OtherVersion, MembersOfBothVersionsServeSideBySide) {
+  put_own_member(net().member1);
+  put_pool(other_pool, SLUICE_FULLNAT, {other_member, own_member});
+  int others = 0;
+  for (std::uint16_t port = 40000; port < 40004; ++port) {
+    const auto syn = from_client(protocol(), SYN, port);
+    auto seen = seen_by_member(syn);
+    auto out = receive(syn);
+    EXPECT_EQ(out.reason, "flow_created");
+    const bool is_own = out.frame.at(12) == (family() == 4 ? 0x08 : 0x86);
+    auto accept = of_member(SYN | ACK, port);
+    if (is_own) {
+      seen.source = accept.destination = own_source();
+      seen.destination = accept.source = net().member1;
+    }
+    others += !is_own;
+    EXPECT_TRUE(as_expected(out.frame, seen)) << is_own;
+    out = receive(accept);
+    EXPECT_EQ(out.reason, "replied");
+    EXPECT_TRUE(as_expected(out.frame, seen_by_client(accept, port))) << is_own;
+    EXPECT_EQ(receive(from_client(protocol(), ACK, port)).reason, "forwarded");
+  }
+  EXPECT_EQ(others, 2);
+}
+
 TEST_P(OtherVersion, ConnectionsOfAnAddressThatIsDownGoOn) {
   open();
   put_vip(net().vip, false, family() == 4 ? SLUICE_VIP_MIXED : 0);
@@ -524,6 +558,37 @@ TEST_P(SharedMember, NoSourcePortIsGivenToTwo) {
     const auto out = receive(answer);
     EXPECT_EQ(out.reason, "replied");
     EXPECT_EQ(out.frame[12] << 8 | out.frame[13], ipv4_first ? 0x0800 : 0x86dd);
+  }
+}
+
+// Its members have both IP versions; IPv4 clients of IPv4 members, too, have IPv6 connections.
+class SideBySide : public OtherVersion {};
+INSTANTIATE_TEST_SUITE_P(, SideBySide,
+                         ::testing::Values(std::tuple{4, L4::tcp}, std::tuple{4, L4::udp}),
+                         family_and_protocol);
+
+// The way to a member is kept for its next connection. What fits there is 20 bytes more for one
+// whose packets are IPv6 ones in between.
+TEST_P(SideBySide, WhatFitsOnTheWayIsNotWhatFitsAPlainConnection) {
+  constexpr std::uint32_t plain_pool = 71;
+  constexpr std::uint16_t plain_port = 1081;
+  put_own_member(net().narrow_member);  // 1,400 bytes
+  put_pool(other_pool, SLUICE_FULLNAT, {own_member});
+  put_pool(plain_pool, SLUICE_FULLNAT, {own_member});
+  put_listener(net().vip, plain_port, protocol(), listener(plain_pool, 9));
+  for (const bool plain_first : {true, false}) {
+    forget_flows();
+    raise_next_hop_generation();
+    for (const bool plain : {plain_first, !plain_first}) {
+      auto packet = from_client(protocol());
+      if (plain) packet.destination_port = plain_port;
+      EXPECT_EQ(receive(packet).reason, "flow_created");
+      packet.flags = ACK;
+      packet.data = Bytes(1400 - (protocol() == L4::tcp ? 40 : 28), 'x');
+      EXPECT_EQ(receive(packet).reason, "forwarded") << plain << plain_first;
+      packet.data.push_back('x');
+      EXPECT_EQ(receive(packet).reason, "too_big_sent") << plain << plain_first;
+    }
   }
 }
 

@@ -127,6 +127,10 @@ struct ListenerEntry {
   // New connections go to members of the other IP version. Those to an IPv4 address find them in
   // the entry of its mapped address (::ffff:10.0.0.16).
   bool other_version = false;
+  // Members of both IP versions serve its connections side by side. These are the sources toward
+  // IPv4 ones; snat_addresses are those toward the others. Not in the entry of an IPv4 address.
+  bool both_versions = false;
+  std::vector<IpAddress> snat_addresses4 = {};
   // Its load balancer's members may have clients of both IP versions, so one source may be that of
   // entries of both.
   bool mixed = false;

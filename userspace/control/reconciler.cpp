@@ -159,6 +159,21 @@ Members of_version(Members members, bool ipv6) {
   return members;
 }
 
+struct Address {
+  IpAddress address;
+  bool up = true;
+};
+
+// Returns the addresses that reach the load balancer: its VIPs and its floating IPs.
+std::vector<Address> addresses(const model::Model& model, const model::LoadBalancer& owner) {
+  std::vector<Address> result;
+  for (const auto& address : model::vips(owner)) result.push_back({address, owner.admin_state_up});
+  for (const auto* floating_ip : model.floating_ips.with(model::Facet::parent, owner.id)) {
+    result.push_back({floating_ip->address, owner.admin_state_up && floating_ip->admin_state_up});
+  }
+  return result;
+}
+
 // Says whether members of this IP version can serve the pool's clients of the other one: there are
 // some, and a source address toward them.
 bool serves_other_version(const model::Model& model, const model::Pool& pool, bool ipv6) {
@@ -167,6 +182,22 @@ bool serves_other_version(const model::Model& model, const model::Pool& pool, bo
          !model::sources_toward(owner, ipv6).empty() &&
          std::ranges::any_of(model.members.with(model::Facet::parent, pool.id),
                              [&](const auto* member) { return member->address.is_v6() == ipv6; });
+}
+
+// Says whether the pool's members of both IP versions serve its clients side by side. Clients of
+// either version then use the pool's entry of IPv6. Where a load balancer has several IPv6
+// addresses, IPv4 members can be reached from the first one only (maps/snat.h), so a ring with them
+// would lose connections to the others.
+bool serves_side_by_side(const model::Model& model, const model::Pool& pool) {
+  const auto& owner = model.load_balancers.at(pool.load_balancer_id);
+  const auto has = [&](bool ipv6) {
+    return !model::sources_toward(owner, ipv6).empty() &&
+           std::ranges::any_of(model.members.with(model::Facet::parent, pool.id),
+                               [&](const auto* member) { return member->address.is_v6() == ipv6; });
+  };
+  return pool.mixed_versions && model::may_have_other_version(pool) && has(false) && has(true) &&
+         std::ranges::count_if(addresses(model, owner),
+                               [](const Address& one) { return one.address.is_v6(); }) <= 1;
 }
 
 // Says whether connections of some pool of the load balancer have two IP versions.
@@ -178,28 +209,26 @@ bool is_mixed(const model::Model& model, const model::LoadBalancer& owner) {
                              });
 }
 
-// The pool's entry for connections of one IP version.
-PoolEntry pool_entry(const model::Pool& pool, bool ipv6, const Members& members,
+// The pool's entry for connections of one IP version, which these members serve.
+PoolEntry pool_entry(const model::Pool& pool, bool ipv6, const Members& own,
                      const Knowledge& known) {
   PoolEntry entry;
   entry.forwarding_mode = pool.forwarding_mode;
   entry.algorithm = algorithm_of(pool);
   set_persistence(entry, pool, ipv6);
-  const auto own = of_version(members, ipv6);
   auto taking = as_checked(shares(own, known), known.reduced);
   if (starts_slowly(entry.algorithm)) taking = as_started(std::move(taking), known.starting);
   fill_ring(entry, fitted(std::move(taking)), own.size());
   return entry;
 }
 
-// Marks the failed members of one IP version, if another member can take over. If all are down the
-// monitor may be wrong, and connections that might live are better than none.
-void give_up_failed(DataPlaneState& state, const model::Pool& pool, bool ipv6,
-                    const Members& members) {
+// Marks the failed ones of these members, if another one can take over. If all are down the monitor
+// may be wrong, and connections that might live are better than none.
+void give_up_failed(DataPlaneState& state, const model::Pool& pool, const Members& members) {
   if (pool.on_member_down != model::MemberDownMode::reset) return;
   for (const auto* member : members) {
     auto& wanted = state.members[member->id];
-    if (member->address.is_v6() == ipv6) wanted.given_up |= wanted.failed;
+    wanted.given_up |= wanted.failed;
   }
 }
 
@@ -222,11 +251,17 @@ void add_pool(DataPlaneState& state, const model::Model& model, const model::Poo
   }
   if (!pool.admin_state_up) return;
   const auto& owner = model.load_balancers.at(pool.load_balancer_id);
+  const bool side_by_side = serves_side_by_side(model, pool);
   for (const bool ipv6 : {false, true}) {
-    if (!model::vip_of_version(owner, ipv6) && !serves_other_version(model, pool, ipv6)) continue;
-    auto& entry = state.pools[{pool.id, ipv6}] = pool_entry(pool, ipv6, members, known);
+    const bool has_both = ipv6 && side_by_side;
+    if (!has_both && !model::vip_of_version(owner, ipv6) &&
+        !serves_other_version(model, pool, ipv6)) {
+      continue;
+    }
+    const auto own = has_both ? members : of_version(members, ipv6);
+    auto& entry = state.pools[{pool.id, ipv6}] = pool_entry(pool, ipv6, own, known);
     for (const auto& id : entry.ring) state.members[id].usable = true;
-    if (!entry.ring.empty()) give_up_failed(state, pool, ipv6, members);
+    if (!entry.ring.empty()) give_up_failed(state, pool, own);
   }
 }
 
@@ -270,11 +305,6 @@ std::uint32_t connect_tenths(const model::Listener& listener) {
   return std::min<std::uint32_t>(ms / 100 + (ms % 100 != 0 ? 1 : 0), model::longest_connect_tenths);
 }
 
-struct Address {
-  IpAddress address;
-  bool up = true;
-};
-
 // The load balancer's SNAT addresses are answered for like VIPs.
 void add_snat_addresses(DataPlaneState& state, const model::LoadBalancer& owner, bool resets,
                         bool standby, bool mixed) {
@@ -283,16 +313,6 @@ void add_snat_addresses(DataPlaneState& state, const model::LoadBalancer& owner,
     entry = {owner.id, owner.admin_state_up, resets, standby, true};
     entry.mixed = mixed && address.is_v4();
   }
-}
-
-// Returns the addresses that reach the load balancer: its VIPs and its floating IPs.
-std::vector<Address> addresses(const model::Model& model, const model::LoadBalancer& owner) {
-  std::vector<Address> result;
-  for (const auto& address : model::vips(owner)) result.push_back({address, owner.admin_state_up});
-  for (const auto* floating_ip : model.floating_ips.with(model::Facet::parent, owner.id)) {
-    result.push_back({floating_ip->address, owner.admin_state_up && floating_ip->admin_state_up});
-  }
-  return result;
 }
 
 // Says whether the address is a load balancer's. Then it is none of a node's, as far as the data
@@ -372,6 +392,24 @@ bool needs_other_version(const model::Model& model, const model::Pool& pool, boo
          !shares(of_version(members, !ipv6), known).empty();
 }
 
+// Sets where the connections of a listener's entry go if members of both IP versions serve them.
+void set_both_versions(DataPlaneState& state, const model::LoadBalancer& owner,
+                       const ListenerKey& key, ListenerEntry& entry, const NodeSnat& nodes) {
+  auto both = entry;
+  both.both_versions = true;
+  both.snat_addresses4 = sources_toward(owner, false, nodes);
+  // The entries of a listener share the sources of each version, and an IPv4 client needs some.
+  if (model::vip_of_version(owner, false)) both.snat_addresses = sources_toward(owner, true, nodes);
+  if (key.address.is_v6()) {
+    entry = std::move(both);
+    return;
+  }
+  entry.other_version = true;
+  both.mixed = false;
+  both.snat_source = IpAddress();
+  state.listeners[{mapped(key.address), key.port, key.protocol}] = std::move(both);
+}
+
 // Sets where the connections of a listener's entry go if members of the other IP version serve
 // them.
 void set_other_version(DataPlaneState& state, const model::Model& model, const ListenerKey& key,
@@ -379,6 +417,9 @@ void set_other_version(DataPlaneState& state, const model::Model& model, const L
   const auto* pool = model.pools.lookup(entry.pool);
   if (pool == nullptr) return;
   const auto& owner = model.load_balancers.at(pool->load_balancer_id);
+  if (serves_side_by_side(model, *pool)) {
+    return set_both_versions(state, owner, key, entry, known.node_snat);
+  }
   const bool ipv6 = key.address.is_v6();
   entry.other_version = needs_other_version(model, *pool, ipv6, known);
   if (ipv6) {

@@ -164,6 +164,11 @@ Result<void> DataPlaneOverMaps::read_sources(const control::ListenerKey& key,
     if (!sources) return tl::unexpected(std::move(sources.error()));
     entry.snat_addresses = std::move(*sources);
   }
+  if (listener.flags & SLUICE_LISTENER_BOTH_VERSIONS) {
+    auto sources = snat_sources_.get(listener.index, false);
+    if (!sources) return tl::unexpected(std::move(sources.error()));
+    entry.snat_addresses4 = std::move(*sources);
+  }
   if (key.address.is_v4() || control::is_mapped(key.address)) return {};
   const auto vip = snat_vips_.lookup(listener.index);
   if (!vip) return tl::unexpected(vip.error());
@@ -224,6 +229,7 @@ DataPlaneOverMaps::Held DataPlaneOverMaps::held(const control::PutListener& put)
     read_idle_word(idle->value_or(0), entry);
     entry.allowed_cidrs = put.entry.allowed_cidrs;
     entry.snat_addresses = sources.snat_addresses;
+    entry.snat_addresses4 = sources.snat_addresses4;
     if (put.key.address.is_v6()) entry.snat_source = sources.snat_source;
     const auto pool = pool_indices_.find(pool_entry_of(put.key, put.entry));
     const bool same_pool =

@@ -290,7 +290,8 @@ sluice_listener to_map(const control::ListenerEntry& entry, std::uint32_t index,
   if (entry.resets) listener.flags |= SLUICE_LISTENER_RESETS;
   if (entry.per_packet) listener.flags |= SLUICE_LISTENER_PER_PACKET;
   if (!entry.recorded) listener.flags |= SLUICE_LISTENER_UNRECORDED;
-  if (!entry.snat_addresses.empty()) listener.flags |= SLUICE_LISTENER_SNAT;
+  if (has_sources(entry)) listener.flags |= SLUICE_LISTENER_SNAT;
+  if (entry.both_versions) listener.flags |= SLUICE_LISTENER_BOTH_VERSIONS;
   if (entry.other_version) listener.flags |= SLUICE_LISTENER_TO_IPV6;
   if (entry.mixed) listener.flags |= SLUICE_LISTENER_MIXED;
   listener.flags |= flags_of(entry.syn_authentication);
@@ -299,6 +300,10 @@ sluice_listener to_map(const control::ListenerEntry& entry, std::uint32_t index,
   listener.new_connection_limit = limit_to_map(entry.new_connection_limit);
   if (entry.snat_source.is_v4()) listener.snat_source = to_be32(entry.snat_source);
   return listener;
+}
+
+bool has_sources(const control::ListenerEntry& entry) {
+  return !entry.snat_addresses.empty() || !entry.snat_addresses4.empty();
 }
 
 bool sources_are_ipv6(const control::ListenerKey& key, const control::ListenerEntry& entry) {
@@ -327,6 +332,7 @@ control::ListenerEntry from_map(const sluice_listener& listener) {
   entry.connect_tenths = SLUICE_LISTENER_CONNECT(listener.flags);
   entry.other_version = (listener.flags & SLUICE_LISTENER_TO_IPV6) != 0;
   entry.mixed = (listener.flags & SLUICE_LISTENER_MIXED) != 0;
+  entry.both_versions = (listener.flags & SLUICE_LISTENER_BOTH_VERSIONS) != 0;
   return entry;
 }
 

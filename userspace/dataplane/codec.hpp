@@ -51,7 +51,9 @@ Result<control::ListenerKey> from_map(const sluice_listener6_key& key);
 
 sluice_listener to_map(const control::ListenerEntry& entry, std::uint32_t index,
                        std::uint32_t pool);
-// The IP version of the sources that the entry's members see.
+bool has_sources(const control::ListenerEntry& entry);
+// The IP version of the sources that the entry's members see; with both_versions, of
+// snat_addresses.
 bool sources_are_ipv6(const control::ListenerKey& key, const control::ListenerEntry& entry);
 // The result lacks pool, allowed_cidrs, last_port and snat_addresses, which are in other maps, and
 // the source of IPv6 flows.

@@ -293,6 +293,9 @@ Result<void> DataPlaneOverMaps::set_sources(std::uint32_t index, const control::
   if (ipv6 && put.entry.snat_source.is_v6()) {
     if (auto done = snat_vips_.put(index, to_map(put.entry.snat_source)); !done) return done;
   }
+  if (!put.entry.snat_addresses4.empty()) {
+    if (auto done = snat_sources_.set(index, false, put.entry.snat_addresses4); !done) return done;
+  }
   return snat_sources_.set(index, sources_are_ipv6(put.key, put.entry), put.entry.snat_addresses);
 }
 
@@ -312,12 +315,12 @@ Result<void> DataPlaneOverMaps::run(const control::PutListener& put) {
   if (written) note_idle_time(*index, idle_word(put.entry));
   if (written) written = write_recorded(*index, put.entry.recorded);
   // The listener's flag says that there are some.
-  if (written && !put.entry.snat_addresses.empty()) written = set_sources(*index, put);
+  if (written && has_sources(put.entry)) written = set_sources(*index, put);
   if (written) {
     written = write_listener(put.key, to_map(put.entry, *index, pool.value_or(SLUICE_NO_INDEX)));
   }
   // In a mixed load balancer another entry of the listener may have some.
-  if (written && put.entry.snat_addresses.empty() && !put.entry.mixed) {
+  if (written && !has_sources(put.entry) && !put.entry.mixed) {
     written = set_sources(*index, put);
   }
   if (!written) {

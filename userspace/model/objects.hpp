@@ -173,6 +173,9 @@ struct Pool : Object {
   // The time in which the share of members that come back, or are new, grows from little to all;
   // unset or 0: they have it at once.
   std::optional<std::uint32_t> slow_start_seconds;
+  // Members of another IP version than the client's serve it beside those of its own, not only when
+  // there are no others.
+  bool mixed_versions = false;
 
   bool operator==(const Pool&) const = default;
 };

@@ -144,6 +144,12 @@ Result<void> check(const Supported& supported, const Model& model, const Pool& o
       return ok;
     }
   }
+  if (object.mixed_versions && !may_have_other_version(object)) {
+    return unsupported_option(fmt::format(
+        "mixed_versions with protocol {} and forwarding_mode {}: give a TCP or UDP pool "
+        "forwarding_mode fullnat, or mixed_versions false",
+        name(object.protocol), name(object.forwarding_mode)));
+  }
   if (supported.session_persistence || !object.session_persistence) return {};
   return unsupported_option("session_persistence is not supported by this version");
 }

@@ -100,6 +100,7 @@ void columns(Visitor& visit, T& object) {
   visit("on_member_down", object.on_member_down);
   visit("drain_timeout_seconds", object.drain_timeout_seconds);
   visit("slow_start_seconds", object.slow_start_seconds);
+  visit("mixed_versions", object.mixed_versions);
   visit("session_persistence", object.session_persistence);
   visit("persistence_timeout_seconds", object.persistence_timeout_seconds);
   visit("persistence_granularity", object.persistence_granularity);

@@ -296,6 +296,10 @@ ALTER TABLE load_balancers ADD COLUMN snat_addresses TEXT NOT NULL DEFAULT '';
                                       // 20 -> 21: a connect timeout that is the default, and meant.
                                       R"sql(
 ALTER TABLE listeners ADD COLUMN connect_timeout_set INTEGER NOT NULL DEFAULT 0;
+)sql",
+                                      // 21 -> 22: members of both IP versions side by side.
+                                      R"sql(
+ALTER TABLE pools ADD COLUMN mixed_versions INTEGER NOT NULL DEFAULT 0;
 )sql"};
 
 constexpr int has_identity = 6;

@@ -188,6 +188,16 @@ TEST_F(Change, a_member_is_drained_by_a_time_that_its_pool_or_the_request_says) 
   EXPECT_FALSE(member().drain_until);
 }
 
+TEST_F(Change, a_pool_says_whether_members_of_both_ip_versions_serve_side_by_side) {
+  EXPECT_EQ(get(pool_url_)["pool"].at("mixed_versions"), false);
+  EXPECT_EQ(put(pool_url_, R"({"pool": {"mixed_versions": true}})")["pool"].at("mixed_versions"),
+            true);
+  EXPECT_EQ(put(pool_url_, R"({"pool": {"mixed_versions": "some"}})").status, 400U);
+  EXPECT_EQ(put(pool_url_, R"({"pool": {"forwarding_mode": "dnat"}})").status, 501U);
+  EXPECT_EQ(put(pool_url_, R"({"pool": {"mixed_versions": null}})")["pool"].at("mixed_versions"),
+            false);
+}
+
 TEST_F(Change, a_listener_says_whether_its_connections_are_recorded) {
   EXPECT_EQ(get(listener_url_)["listener"].at("records"), true);
   EXPECT_EQ(put(listener_url_, R"({"listener": {"records": false}})")["listener"].at("records"),

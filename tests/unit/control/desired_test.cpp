@@ -168,6 +168,7 @@ class Changing {
                                        model::Algorithm::least_connections};
     object.lb_algorithm = algorithms[number(2)];
     if (chance(30)) object.on_member_down = model::MemberDownMode::keep;
+    object.mixed_versions = chance(30);
     model.pools.put(object);
   }
   void change_listener(unsigned which) {

@@ -250,6 +250,44 @@ TEST_F(Reconciler, MembersOfTheOtherIpVersionServeClientsOnlyWhileNoOtherCan) {
   EXPECT_FALSE(desired().vips.contains(ip("::ffff:10.0.0.16")));
 }
 
+TEST_F(Reconciler, MembersOfBothVersionsServeSideBySideIfTheirPoolSaysSo) {
+  b()->address = ip("2001:db8::6");
+  model.pools.change(walkthrough.pool)->mixed_versions = true;
+  EXPECT_FALSE(desired().listeners.at(port_80).other_version) << "no source toward one of them";
+  model.load_balancers.change(walkthrough.lb)->snat_addresses = {ip("2001:db8::18")};
+  auto state = desired();
+  const ListenerKey mapped_80{ip("::ffff:10.0.0.16"), 80, model::Protocol::tcp};
+  EXPECT_TRUE(state.listeners.at(port_80).other_version);
+  EXPECT_FALSE(state.listeners.at(port_80).both_versions);
+  EXPECT_TRUE(state.listeners.at(mapped_80).both_versions);
+  EXPECT_THAT(state.listeners.at(mapped_80).snat_addresses, ElementsAre(ip("2001:db8::18")));
+  EXPECT_THAT(state.listeners.at(mapped_80).snat_addresses4, ElementsAre(ip("10.0.0.16")));
+  EXPECT_THAT(state.pools.at({walkthrough.pool, true}).ring,
+              testing::UnorderedElementsAre(walkthrough.a, walkthrough.b));
+  EXPECT_TRUE(state.members.at(walkthrough.a).usable);
+
+  health[walkthrough.a] = Health::down;
+  state = desired();
+  EXPECT_THAT(state.pools.at({walkthrough.pool, true}).ring, ElementsAre(walkthrough.b));
+  EXPECT_TRUE(state.members.at(walkthrough.a).given_up) << "the other one takes over";
+  health.clear();
+
+  model.load_balancers.change(walkthrough.lb)->additional_vips = {
+      {ip("2001:db8::16"), std::nullopt}};
+  const ListenerKey v6{ip("2001:db8::16"), 80, model::Protocol::tcp};
+  const auto entry = desired().listeners.at(v6);
+  EXPECT_FALSE(entry.other_version);
+  EXPECT_TRUE(entry.both_versions);
+  EXPECT_EQ(pool_entry_of(v6, entry), PoolKey(walkthrough.pool, true));
+  EXPECT_THAT(entry.snat_addresses4, ElementsAre(ip("10.0.0.16")));
+
+  model.load_balancers.change(walkthrough.lb)
+      ->additional_vips.push_back({ip("2001:db8::17"), std::nullopt});
+  state = desired();
+  EXPECT_FALSE(state.listeners.at(v6).both_versions) << "::17 has no way to IPv4 members";
+  EXPECT_THAT(state.pools.at({walkthrough.pool, true}).ring, ElementsAre(walkthrough.b));
+}
+
 TEST_F(Reconciler, ClientsOfAnIpv6VipHaveIpv4MembersByTheVipOrASnatAddress) {
   model.load_balancers.change(walkthrough.lb)->additional_vips = {
       {ip("2001:db8::16"), std::nullopt}};

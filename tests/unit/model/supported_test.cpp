@@ -166,6 +166,17 @@ TEST_F(SupportedTest, AMemberOfAnotherIpVersionNeedsASourceAndFullnat) {
               testing::EndsWith(why + ", which is not possible in pools of protocol PROXYV2"));
 }
 
+TEST_F(SupportedTest, MembersOfBothIpVersionsSideBySideNeedFullnat) {
+  few_ = Supported();
+  after_.pools.change(pool_)->mixed_versions = true;
+  EXPECT_TRUE(check_supported(few_, before_, after_));
+  after_.pools.change(pool_)->forwarding_mode = ForwardingMode::dnat;
+  EXPECT_THAT(check_supported(few_, before_, after_).error().message,
+              testing::EndsWith("mixed_versions with protocol TCP and forwarding_mode dnat: give a "
+                                "TCP or UDP pool forwarding_mode fullnat, or mixed_versions "
+                                "false"));
+}
+
 TEST_F(SupportedTest, TheLastSourceTowardAMemberOfAnotherIpVersionStays) {
   few_ = Supported();
   Member member;

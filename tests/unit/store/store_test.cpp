@@ -71,6 +71,7 @@ model::Model full_model() {
   pool.on_member_down = model::MemberDownMode::keep;
   pool.drain_timeout_seconds = 0;
   pool.slow_start_seconds = 86'400;
+  pool.mixed_versions = true;
   pool.session_persistence = model::SessionPersistence::source_ip;
   pool.persistence_timeout_seconds = 60;
   pool.persistence_granularity = ip("255.255.255.0");
@@ -412,6 +413,7 @@ constexpr const char* to_schema_8 =
     "DROP TABLE events; DROP TABLE drained_nodes;"
     "ALTER TABLE members DROP COLUMN max_connections; ALTER TABLE pools DROP COLUMN "
     "slow_start_seconds;"
+    "ALTER TABLE pools DROP COLUMN mixed_versions;"
     "ALTER TABLE listeners DROP COLUMN on_idle;"
     "ALTER TABLE listeners DROP COLUMN connect_timeout_set;"
     "ALTER TABLE listeners DROP COLUMN protocol_port_range;"
@@ -450,6 +452,7 @@ TEST_F(StoreTest, WhatIsMigratedIsKeptAsItWas) {
   const auto pools = model.pools;
   for (auto [id, pool] : pools) {
     pool.slow_start_seconds.reset();
+    pool.mixed_versions = false;
     model.pools.put(std::move(pool));
   }
   {

@@ -139,6 +139,7 @@ const Shape& pool_shape() {
                                       {"on_member_down", Type::lower, "reset"},
                                       {"drain_timeout", Type::integer},
                                       {"slow_start", Type::integer},
+                                      {"mixed_versions", Type::boolean, false},
                                       {"session_persistence", Type::map},
                                       enabled,
                                       tags},

@@ -36,7 +36,7 @@ const Resource& pool_resource() {
                "tags",
                "alpn_protocols"},
       .optional_rows = {"forwarding_mode", "on_member_down", "drain_timeout", "slow_start",
-                        "provisioning_error"},
+                        "mixed_versions", "provisioning_error"},
       .columns = {"id", "name", "project_id", "provisioning_status", "protocol", "lb_algorithm",
                   "admin_state_up"}};
   return resource;
@@ -63,6 +63,13 @@ Options changeable() {
       option(Kind::integer, "slow-start", "SECONDS",
              "members that come back or are new get a sixteenth of their connections at first, and "
              "all after this time (otherwise at once; algorithms that hash don't know it)"),
+      flag(Kind::flag_true, "mixed-versions",
+           "members of the other IP version serve clients beside those of their own (fullnat, TCP "
+           "and UDP; otherwise only while none of their own can)"),
+      flag(Kind::flag_false, "no-mixed-versions",
+           "members of the other IP version only serve clients that no member of their own can "
+           "(default)",
+           "mixed_versions"),
       option(Kind::pairs, "session-persistence", "type=SOURCE_IP[,KEY=VALUE]",
              "one client stays with one member; keys: persistence_timeout, "
              "persistence_granularity",
@@ -72,6 +79,10 @@ Options changeable() {
 Option algorithm() {
   return option(Kind::upper, "lb-algorithm", "ALGORITHM",
                 "ROUND_ROBIN, LEAST_CONNECTIONS, SOURCE_IP, SOURCE_IP_PORT or MAGLEV");
+}
+
+Verb one_word_on_versions(Verb verb) {
+  return with_groups(std::move(verb), {exclusive({"mixed-versions", "no-mixed-versions"})});
 }
 
 Verb creating() {
@@ -87,7 +98,8 @@ Verb creating() {
           changeable(),
       {"sluicectl loadbalancer pool create --name 80_pool --listener 80_listener --protocol TCP "
        "--lb-algorithm ROUND_ROBIN"});
-  return with_groups(std::move(verb), {exactly_one({"listener", "loadbalancer"})});
+  return with_groups(std::move(verb), {exactly_one({"listener", "loadbalancer"}),
+                                       exclusive({"mixed-versions", "no-mixed-versions"})});
 }
 
 Noun make_noun() {
@@ -98,13 +110,15 @@ Noun make_noun() {
                           {reference("loadbalancer", load_balancer_resource(),
                                      "only those of this load balancer", "loadbalancer_id")}),
                 show_verb({target}),
-                set_verb("change a pool", {target}, Options{algorithm()} + changeable()),
+                one_word_on_versions(
+                    set_verb("change a pool", {target}, Options{algorithm()} + changeable())),
                 unset_verb({target}, {flag(Kind::flag_null, "name", "no name"),
                                       flag(Kind::flag_null, "description", "no description"),
                                       flag(Kind::flag_null, "forwarding-mode", "fullnat"),
                                       flag(Kind::flag_null, "drain-timeout", "no end"),
                                       flag(Kind::flag_null, "slow-start", "their share at once"),
                                       flag(Kind::flag_null, "on-member-down", "reset"),
+                                      flag(Kind::flag_null, "mixed-versions", "not mixed"),
                                       flag(Kind::flag_null, "session-persistence", "none")}),
                 delete_verb("remove a pool with its members and monitor", {target})};
   return noun;

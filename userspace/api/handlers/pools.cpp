@@ -87,6 +87,7 @@ void read_mutable(Attributes& in, Pool& out) {
             model::parse_member_down_mode, std::optional(Pool{}.on_member_down));
   in.optional_integer("drain_timeout", out.drain_timeout_seconds, model::drain_timeout_range);
   in.optional_integer("slow_start", out.slow_start_seconds, model::slow_start_range);
+  in.boolean("mixed_versions", out.mixed_versions, Pool{}.mixed_versions);
   in.tags("tags", out.tags);
   if (const auto* value = in.take("session_persistence"); value && value->is_null()) {
     out.session_persistence.reset();

@@ -203,6 +203,7 @@ json::object render(const View& view, const model::Pool& object) {
                   {"on_member_down", word(object.on_member_down)},
                   {"drain_timeout", or_null(object.drain_timeout_seconds)},
                   {"slow_start", or_null(object.slow_start_seconds)},
+                  {"mixed_versions", object.mixed_versions},
                   {"session_persistence", persistence(object)},
                   {"loadbalancers", json::array{id_only(object.load_balancer_id)}},
                   {"listeners", ids_of(view.relations.listeners_with(object.id))},
