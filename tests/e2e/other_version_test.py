@@ -169,5 +169,40 @@ class BothVersions(support.LabTest):
             support.wait_for(lambda: set(lab.client("who", vip, 80, 5)) == {f"member{own}"}, 20, "the own version")
 
 
+class SeveralVips(support.LabTest):
+    VIPS, VIPS6 = (VIP, "10.0.0.20"), (VIP6, "2001:db8::20")
+
+    def test_members_of_the_other_version_serve_all_of_them_but_later_ipv6_ones(self):
+        lab = self.lab
+        lab.serve()
+        lab.attach()
+        lab.start_controller()
+        more = [text for vip in (*self.VIPS[1:], *self.VIPS6) for text in ("--additional-vip", f"ip-address={vip}")]
+        lab.ctl("loadbalancer", "create", "--name", "lb", "--vip-address", VIP, *more)
+        lab.ctl("loadbalancer", "listener", "create", "--name", "l", "--protocol", "TCP", "--protocol-port", 80, "lb")
+        lab.ctl("loadbalancer", "pool", "create", "--name", "p", "--listener", "l", "--protocol", "TCP", "--lb-algorithm",
+                "ROUND_ROBIN")
+        for number, ipv6 in ((1, True), (2, False)):
+            lab.ctl("loadbalancer", "member", "create", "--name", f"m{number}", "--address", lab.address(number, ipv6),
+                    "--protocol-port", 80, "p")
+        lab.ctl("loadbalancer", "member", "set", "--disable", "p", "m2")
+        for vip in self.VIPS + self.VIPS6:
+            support.wait_for(lambda: set(lab.client("who", vip, 80, 5)) == {"member1"}, 20, f"{vip}: the IPv6 member")
+        lab.ctl("loadbalancer", "member", "set", "--disable", "p", "m1")
+        lab.ctl("loadbalancer", "member", "set", "--enable", "p", "m2")
+        for vip in self.VIPS + self.VIPS6[:1]:
+            support.wait_for(lambda: set(lab.client("who", vip, 80, 5)) == {"member2"}, 20, f"{vip}: the IPv4 member")
+        question = ("explain", "--from", "[2001:db8:c::10]:50514", "--to", f"[{self.VIPS6[1]}]:80", "-f", "json")
+        # The first question loads the program, for which a busy machine takes longer than the client waits.
+        support.wait_for(lambda: lab.ctl(*question, check=False).returncode == 0, 60, "explain")
+        self.assertEqual("other_version_source", json.loads(lab.ctl(*question).stdout)["reason"])
+        # It would lose connections to the last one.
+        lab.ctl("loadbalancer", "member", "set", "--enable", "p", "m1")
+        lab.ctl("loadbalancer", "pool", "set", "--mixed-versions", "p")
+        for vips, member in ((self.VIPS, "member2"), (self.VIPS6, "member1")):
+            for vip in vips:
+                support.wait_for(lambda: set(lab.client("who", vip, 80, 5)) == {member}, 20, f"{vip}: its own version")
+
+
 if __name__ == "__main__":
     support.main()
