@@ -21,6 +21,7 @@
 #include "kernel/map.hpp"
 #include "maps/proof.h"
 #include "maps/reasons.h"
+#include "maps/record.h"
 #include "packet/passing_time.hpp"
 #include "packet/traffic.hpp"
 #include "packet/whole_map.hpp"
@@ -967,7 +968,7 @@ void Differential::compare(const std::set<std::string>& reasons) {
   std::cout << fmt::format(
       "seeds {} to {}: {} packets, no difference; {} numbers were overwritten\n", first, seed - 1,
       (seed - first) * static_cast<std::uint64_t>(packets_per_sequence_), overwritten_);
-  for (const std::string reason : all_reasons) {
+  for (const char* const reason : all_reasons) {
     std::cout << fmt::format("{:>10} {}\n", seen_[reason], reason);
     EXPECT_TRUE(seen_[reason] > 0 || !reasons.count(reason))
         << "no packet came to this, so nothing was compared: " << reason;
