@@ -21,16 +21,22 @@ std::vector<std::string> event_columns() {
   return names;
 }
 
+std::string insert_sql() {
+  const auto names = event_columns();
+  return fmt::format("INSERT INTO events ({}) VALUES ({})", fmt::join(names, ","),
+                     fmt::join(std::vector<const char*>(names.size(), "?"), ","));
+}
+
 // Returns how many rows the last DELETE has removed.
 Result<std::size_t> removed(Connection& connection) {
-  auto changes = connection.prepare("SELECT changes()");
+  auto changes = connection.prepare_to_keep("SELECT changes()");
   if (!changes) return tl::unexpected(changes.error());
   if (const auto row = changes->step(); !row) return tl::unexpected(row.error());
   return static_cast<std::size_t>(changes->integer(0));
 }
 
 Result<std::size_t> remove_old(Connection& connection, model::Timestamp limit) {
-  auto erase = connection.prepare("DELETE FROM events WHERE time < ?");
+  auto erase = connection.prepare_to_keep("DELETE FROM events WHERE time < ?");
   if (!erase) return tl::unexpected(erase.error());
   write(*erase, 0, limit);
   if (auto done = erase->run(); !done) return tl::unexpected(done.error());
@@ -38,7 +44,7 @@ Result<std::size_t> remove_old(Connection& connection, model::Timestamp limit) {
 }
 
 Result<void> remove_first(Connection& connection, std::size_t count) {
-  auto erase = connection.prepare(
+  auto erase = connection.prepare_to_keep(
       "DELETE FROM events WHERE number IN (SELECT number FROM events ORDER BY number LIMIT ?)");
   if (!erase) return tl::unexpected(erase.error());
   write(*erase, 0, count);
@@ -112,10 +118,8 @@ Result<std::size_t> count_events(Connection& connection) {
 Result<std::size_t> save_events(Connection& connection,
                                 const std::vector<model::EventRecord>& events, std::size_t present,
                                 model::Timestamp now) {
-  const auto names = event_columns();
-  auto insert =
-      connection.prepare(fmt::format("INSERT INTO events ({}) VALUES ({})", fmt::join(names, ","),
-                                     fmt::join(std::vector<const char*>(names.size(), "?"), ",")));
+  static const auto sql = insert_sql();
+  auto insert = connection.prepare_to_keep(sql);
   if (!insert) return tl::unexpected(insert.error());
   for (const auto& event : events) {
     int at = 0;

@@ -34,8 +34,31 @@ bool is_damaged(const Error& error) {
   return error.system_errno == SQLITE_CORRUPT || error.system_errno == SQLITE_NOTADB;
 }
 
-void Statement::Finalize::operator()(sqlite3_stmt* statement) const {
-  sqlite3_finalize(statement);
+KeptStatements::~KeptStatements() {
+  for (const auto& [sql, statement] : idle_) sqlite3_finalize(statement);
+}
+
+sqlite3_stmt* KeptStatements::take(std::string_view sql) {
+  const auto found = idle_.find(sql);
+  if (found == idle_.end()) return nullptr;
+  auto* statement = found->second;
+  idle_.erase(found);
+  return statement;
+}
+
+// A statement that isn't reset would keep its transaction open.
+void KeptStatements::put_back(sqlite3_stmt* statement) {
+  sqlite3_reset(statement);
+  sqlite3_clear_bindings(statement);
+  idle_.emplace(sqlite3_sql(statement), statement);
+}
+
+void Statement::Release::operator()(sqlite3_stmt* statement) const {
+  if (kept) {
+    kept->put_back(statement);
+  } else {
+    sqlite3_finalize(statement);
+  }
 }
 
 // Binding fails only for an index out of range or out of memory; step() then reports what is
@@ -85,8 +108,9 @@ bool Statement::is_null(int column) const {
   return sqlite3_column_type(statement_.get(), column) == SQLITE_NULL;
 }
 
+// If statements are left, it is closed when the last one is gone.
 void Connection::Close::operator()(sqlite3* database) const {
-  sqlite3_close(database);
+  sqlite3_close_v2(database);
 }
 
 Result<Connection> Connection::open(const std::filesystem::path& file) {
@@ -138,12 +162,25 @@ Result<std::string> Connection::bytes(const std::string& statements) {
   return file;
 }
 
-Result<Statement> Connection::prepare(std::string_view sql) {
+Result<sqlite3_stmt*> Connection::compile(std::string_view sql) {
   sqlite3_stmt* statement = nullptr;
   const int code = sqlite3_prepare_v2(database_.get(), sql.data(), static_cast<int>(sql.size()),
                                       &statement, nullptr);
   if (code != SQLITE_OK) return error_of(database_.get());
-  return Statement(statement);
+  return statement;
+}
+
+Result<Statement> Connection::prepare(std::string_view sql) {
+  const auto statement = compile(sql);
+  if (!statement) return tl::unexpected(statement.error());
+  return Statement(*statement, nullptr);
+}
+
+Result<Statement> Connection::prepare_to_keep(std::string_view sql) {
+  if (auto* idle = kept_->take(sql)) return Statement(idle, kept_.get());
+  const auto statement = compile(sql);
+  if (!statement) return tl::unexpected(statement.error());
+  return Statement(*statement, kept_.get());
 }
 
 Result<void> Connection::execute(const std::string& sql) {

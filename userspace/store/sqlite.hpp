@@ -4,6 +4,8 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -16,6 +18,22 @@ struct sqlite3;
 struct sqlite3_stmt;
 
 namespace sluice::store {
+
+// Prepared statements that are used again and again, by their SQL.
+class KeptStatements {
+ public:
+  KeptStatements() = default;
+  KeptStatements(const KeptStatements&) = delete;
+  KeptStatements& operator=(const KeptStatements&) = delete;
+  ~KeptStatements();
+
+  // Returns one that nobody is using; null: there is none.
+  sqlite3_stmt* take(std::string_view sql);
+  void put_back(sqlite3_stmt* statement);
+
+ private:
+  std::multimap<std::string, sqlite3_stmt*, std::less<>> idle_;
+};
 
 class Statement {
  public:
@@ -35,11 +53,12 @@ class Statement {
 
  private:
   friend class Connection;
-  struct Finalize {
+  struct Release {
+    KeptStatements* kept = nullptr;  // null: it is used once
     void operator()(sqlite3_stmt* statement) const;
   };
-  explicit Statement(sqlite3_stmt* statement) : statement_(statement) {}
-  std::unique_ptr<sqlite3_stmt, Finalize> statement_;
+  Statement(sqlite3_stmt* statement, KeptStatements* kept) : statement_(statement, {kept}) {}
+  std::unique_ptr<sqlite3_stmt, Release> statement_;
 };
 
 class Connection {
@@ -52,6 +71,9 @@ class Connection {
   Result<std::string> bytes(const std::string& statements);
 
   Result<Statement> prepare(std::string_view sql);
+  // The same for a statement of every commit: it is prepared the first time only. The connection
+  // must outlive it.
+  Result<Statement> prepare_to_keep(std::string_view sql);
   // Runs one or more statements and ignores their rows.
   Result<void> execute(const std::string& sql);
   // Returns the first column of the first row, for "PRAGMA user_version" and the like.
@@ -61,7 +83,10 @@ class Connection {
   struct Close {
     void operator()(sqlite3* database) const;
   };
+  Result<sqlite3_stmt*> compile(std::string_view sql);
+
   std::unique_ptr<sqlite3, Close> database_;
+  std::unique_ptr<KeptStatements> kept_ = std::make_unique<KeptStatements>();
 };
 
 // Rolls back unless it was committed.

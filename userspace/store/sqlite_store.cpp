@@ -201,9 +201,9 @@ class TagWriter {
  public:
   static Result<TagWriter> prepare(Connection& connection) {
     auto insert =
-        connection.prepare("INSERT INTO tags (object_id, position, tag) VALUES (?, ?, ?)");
+        connection.prepare_to_keep("INSERT INTO tags (object_id, position, tag) VALUES (?, ?, ?)");
     if (!insert) return tl::unexpected(insert.error());
-    auto clear = connection.prepare("DELETE FROM tags WHERE object_id = ?");
+    auto clear = connection.prepare_to_keep("DELETE FROM tags WHERE object_id = ?");
     if (!clear) return tl::unexpected(clear.error());
     return TagWriter(std::move(*insert), std::move(*clear));
   }
@@ -231,9 +231,11 @@ template <typename T>
 Result<void> save_objects(Connection& connection, TagWriter& tags,
                           const model::ChangesOf<T>& changes) {
   if (changes.empty()) return {};
-  auto upsert = connection.prepare(upsert_sql<T>());
+  static const auto sql = upsert_sql<T>();
+  auto upsert = connection.prepare_to_keep(sql);
   if (!upsert) return tl::unexpected(upsert.error());
-  auto erase = connection.prepare(fmt::format("DELETE FROM {} WHERE id = ?", table_of(T{})));
+  auto erase =
+      connection.prepare_to_keep(fmt::format("DELETE FROM {} WHERE id = ?", table_of(T{})));
   if (!erase) return tl::unexpected(erase.error());
 
   for (const auto& id : changes.removed) {
@@ -262,7 +264,7 @@ Result<void> save_quotas(Connection& connection, const model::Quotas& quotas) {
   const model::Quota sample;
   columns(collect, sample);
   auto insert =
-      connection.prepare(fmt::format("INSERT INTO quotas ({}) VALUES ({})", names, marks));
+      connection.prepare_to_keep(fmt::format("INSERT INTO quotas ({}) VALUES ({})", names, marks));
   if (!insert) return tl::unexpected(insert.error());
   for (const auto& [project, quota] : quotas) {
     int at = 0;
@@ -276,7 +278,7 @@ Result<void> save_quotas(Connection& connection, const model::Quotas& quotas) {
 
 Result<void> save_drained_nodes(Connection& connection, const model::DrainedNodes& nodes) {
   if (auto done = connection.execute("DELETE FROM drained_nodes"); !done) return done;
-  auto insert = connection.prepare("INSERT INTO drained_nodes (name, since) VALUES (?, ?)");
+  auto insert = connection.prepare_to_keep("INSERT INTO drained_nodes (name, since) VALUES (?, ?)");
   if (!insert) return tl::unexpected(insert.error());
   for (const auto& [name, since] : nodes) {
     write(*insert, 0, name);
@@ -299,11 +301,11 @@ Result<void> save_all_objects(Connection& connection, const model::Changes& chan
 }
 
 Result<void> save_health(Connection& connection, const decltype(Commit::health)& changes) {
-  auto upsert = connection.prepare(
+  auto upsert = connection.prepare_to_keep(
       "INSERT INTO member_health (member_id, health) VALUES (?, ?) "
       "ON CONFLICT(member_id) DO UPDATE SET health=excluded.health");
   if (!upsert) return tl::unexpected(upsert.error());
-  auto erase = connection.prepare("DELETE FROM member_health WHERE member_id = ?");
+  auto erase = connection.prepare_to_keep("DELETE FROM member_health WHERE member_id = ?");
   if (!erase) return tl::unexpected(erase.error());
   for (const auto& [member, health] : changes) {
     auto& statement = health ? *upsert : *erase;
@@ -330,8 +332,8 @@ std::uint64_t next_generation(const Commit& commit, std::uint64_t present) {
 }
 
 Result<void> save_identity(Connection& connection, const Commit& commit, std::uint64_t generation) {
-  auto update =
-      connection.prepare("UPDATE identity SET generation = ?, store_id = coalesce(?, store_id)");
+  auto update = connection.prepare_to_keep(
+      "UPDATE identity SET generation = ?, store_id = coalesce(?, store_id)");
   if (!update) return tl::unexpected(update.error());
   write(*update, 0, generation);
   write(*update, 1, commit.copy_of ? std::optional(commit.copy_of->store) : std::nullopt);
