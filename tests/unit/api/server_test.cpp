@@ -111,6 +111,38 @@ TEST(HttpListenerTest, an_answer_may_take_longer_than_a_client_may) {
   EXPECT_TRUE(answer.starts_with("HTTP/1.1 201")) << answer;
 }
 
+// A large body is sent apart from its head; the answer to HEAD has neither.
+TEST(HttpListenerTest, an_answer_of_any_size_comes_whole) {
+  TemporaryDirectory directory;
+  const auto path = directory.path() / "api.sock";
+  auto socket = UnixSocket::listen(path).value();
+  boost::asio::io_context io;
+  std::optional<HttpListener> listener;
+  listener.emplace(io, HttpListenerOptions{.descriptor = socket.release_descriptor(),
+                                           .respond = [](const Request& request, const Peer&,
+                                                         const HttpListenerOptions::Done& done) {
+                                             Response response;
+                                             response.body.assign(
+                                                 std::stoul(request.target.substr(1)), 'x');
+                                             done(std::move(response));
+                                           }});
+  std::thread thread([&] { io.run(); });
+  for (const std::size_t size : {1U, 262'143U, 262'144U, 3'000'000U}) {
+    for (const std::string method : {"GET", "HEAD"}) {
+      Client client(path);
+      client.write(method + " /" + std::to_string(size) +
+                   " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+      const auto answer = client.read_all();
+      const auto end = answer.find("\r\n\r\n") + 4;
+      EXPECT_NE(answer.find("Content-Length: " + std::to_string(size) + "\r\n"), answer.npos);
+      EXPECT_EQ(answer.substr(end), std::string(method == "GET" ? size : 0, 'x'))
+          << method << " of " << size;
+    }
+  }
+  boost::asio::post(io, [&] { listener.reset(); });
+  thread.join();
+}
+
 bool starts_with_status(const std::string& answer, int status) {
   return answer.starts_with("HTTP/1.1 " + std::to_string(status) + " ");
 }

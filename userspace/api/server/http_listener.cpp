@@ -69,6 +69,21 @@ asio::awaitable<error_code> read(Wire& wire, beast::flat_buffer& buffer, Incomin
   co_return error_code();
 }
 
+// Sends the answer, and its body unless it answers HEAD. A large body is not copied behind its
+// head.
+asio::awaitable<error_code> write(Wire& wire, const Response& response, bool goes_on,
+                                  bool to_head) {
+  constexpr std::size_t large = 256 * 1024;
+  if (!to_head && response.body.size() < large) {
+    const auto answer = as_http(response, goes_on);
+    co_return co_await wire.write(answer);
+  }
+  const auto head = head_of(response, goes_on);
+  const auto error = co_await wire.write(head);
+  if (error || to_head) co_return error;
+  co_return co_await wire.write(response.body);
+}
+
 Peer peer_of(const Socket& socket, const Protocol::endpoint& remote) {
   Peer peer;
   auto& handle = const_cast<Socket&>(socket);  // native_handle() is not const
@@ -296,9 +311,8 @@ asio::awaitable<bool> HttpListener::State::exchange(Connection& connection, Wire
   const auto response = co_await answer_of(std::move(request), connection, stream);
   if (!response) co_return false;
   const bool goes_on = incoming.keeps_alive() && !response->feed;
-  const auto answer = as_http(*response, goes_on, incoming.is_head());
   stream.expires_after(options.patience);
-  error = co_await stream.write(answer);
+  error = co_await write(stream, *response, goes_on, incoming.is_head());
   if (response->feed && !error) co_await pass_on(connection, stream, *response->feed);
   if (response->feed) response->feed->end();
   co_return !error && goes_on;

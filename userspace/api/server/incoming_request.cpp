@@ -153,7 +153,7 @@ Request IncomingRequest::request() const {
   return request;
 }
 
-std::string as_http(const Response& response, bool keep_alive, bool to_head) {
+std::string head_of(const Response& response, bool keep_alive) {
   const auto reason = http::obsolete_reason(static_cast<http::status>(response.status));
   auto bytes = fmt::format("HTTP/1.1 {} {}\r\n", response.status,
                            std::string_view(reason.data(), reason.size()));
@@ -168,8 +168,11 @@ std::string as_http(const Response& response, bool keep_alive, bool to_head) {
   if (response.feed || !response.body.empty()) add("Content-Type", response.content_type);
   if (!response.feed) add("Content-Length", std::to_string(response.body.size()));
   bytes += "\r\n";
-  if (!to_head) bytes += response.body;
   return bytes;
+}
+
+std::string as_http(const Response& response, bool keep_alive) {
+  return head_of(response, keep_alive) + response.body;
 }
 
 }  // namespace sluice::api

@@ -58,7 +58,8 @@ class IncomingRequest {
   std::unique_ptr<State> state_;
 };
 
-// Writes the answer in HTTP; the answer to HEAD has no body, but the length of the one to GET.
-std::string as_http(const Response& response, bool keep_alive, bool to_head = false);
+// Writes the answer in HTTP, or its head alone: that of HEAD has the length of GET's body.
+std::string as_http(const Response& response, bool keep_alive);
+std::string head_of(const Response& response, bool keep_alive);
 
 }  // namespace sluice::api
