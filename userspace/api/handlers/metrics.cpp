@@ -4,18 +4,18 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <chrono>
 #include <ctime>
 #include <functional>
 #include <initializer_list>
 #include <iterator>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <utility>
 
-#include "api/language/fleet.hpp"
-#include "model/names.hpp"
-#include "model/status.hpp"
+#include "api/handlers/label_text.hpp"
 #include "model/supported.hpp"
 #include "model/vips.hpp"
 
@@ -23,34 +23,11 @@ namespace sluice::api {
 namespace {
 
 using namespace std::chrono_literals;
-using Label = std::pair<std::string_view, std::string_view>;
-
-void append_escaped(std::string& out, std::string_view text) {
-  for (auto at = text.find_first_of("\\\"\n"); at != text.npos; at = text.find_first_of("\\\"\n")) {
-    out.append(text.substr(0, at))
-        .append(text[at] == '\n'  ? "\\n"
-                : text[at] == '"' ? "\\\""
-                                  : "\\\\");
-    text.remove_prefix(at + 1);
-  }
-  out.append(text);
-}
-
-// What stands in a sample's braces. Made once for all samples of an object: there are thousands.
-std::string label_text(std::initializer_list<Label> labels) {
-  std::string out;
-  for (const auto& [key, text] : labels) {
-    if (!out.empty()) out += ',';
-    out.append(key).append("=\"");
-    append_escaped(out, text);
-    out += '"';
-  }
-  return out;
-}
-
 // The text of all metrics. Each family is announced once, before its first sample.
 class Text {
  public:
+  // Makes room for so many bytes, so that they are not moved while the text grows.
+  void reserve(std::size_t bytes) { out_.reserve(out_.size() + bytes); }
   void family(std::string_view name, std::string_view type, std::string_view help) {
     fmt::format_to(std::back_inserter(out_), "# HELP {0} {1}\n# TYPE {0} {2}\n", name, help, type);
   }
@@ -68,27 +45,27 @@ class Text {
   void sample(std::string_view name, std::initializer_list<Label> labels, Number value) {
     sample(name, label_text(labels), value);
   }
+  // The same for one of thousands. `opening`: the name with its brace.
+  void sample_of_many(std::string_view opening, std::string_view labels, std::uint64_t value) {
+    std::array<char, std::numeric_limits<std::uint64_t>::digits10 + 1> digits;
+    auto* end = std::to_chars(digits.data(), digits.data() + digits.size(), value).ptr;
+    out_.append(opening).append(labels).append("} ").append(digits.data(), end).append("\n");
+  }
   std::string take() { return std::move(out_); }
 
  private:
   std::string out_;
 };
 
-// What is told of an object of which there may be thousands: its labels, and its values.
+// What is told of an object of which there may be thousands: its labels, which outlive this, and
+// its values.
 struct Counted {
-  std::string labels;
+  std::string_view labels;
   control::Counters counters;
 };
 struct CountedMember : Counted {
   std::optional<bool> up;  // unset: not probed yet
   bool suspected = false;
-};
-struct PoolRow {
-  std::string labels;
-  std::size_t listeners, members, usable;
-};
-struct StatusRow {
-  std::string labels;
 };
 
 using Value = std::optional<std::uint64_t>;  // nullopt: the object has no sample
@@ -153,68 +130,76 @@ Families<PoolRow> pool_families() {
   };
 }
 
-Families<StatusRow> status_families() {
+Families<LabelRow> status_families() {
   return {{"sluice_load_balancer_status", "gauge",
            "1, with the operating and provisioning status as labels; in a fleet the fleet's.",
-           [](const StatusRow&) -> Value { return 1; }}};
+           [](const LabelRow&) -> Value { return 1; }}};
 }
 
-// The families of one kind of object while they are written: first a row is made of each object,
-// and then the samples are written family by family. A step does a part that takes less than a
-// millisecond.
-template <typename T, typename Row>
-class Section {
+// The samples of one kind of object while they are written, family by family. A step takes less
+// than a millisecond.
+template <typename Row>
+class Samples {
  public:
-  Section(const model::Table<T>& table, Families<Row> families)
-      : table_(table), families_(std::move(families)), next_(table.begin()) {}
+  explicit Samples(Families<Row> families) : families_(std::move(families)) {}
+
+  // Returns the bytes that the samples of these rows will take, but for long values.
+  template <typename Rows>
+  std::size_t estimate(const Rows& rows) const {
+    constexpr std::size_t usual = 12;  // braces, a space, a value and a line's end
+    std::size_t labels = 0, names = 0;
+    for (const auto& row : rows) labels += row.labels.size();
+    for (const auto& family : families_) names += family.name.size() + usual;
+    return labels * families_.size() + names * rows.size();
+  }
 
   // Returns whether that was the last step.
-  template <typename Make>
-  bool step(Text& text, Make make) {
-    if (next_ != table_.end()) {
-      rows_.reserve(table_.size());
-      for (std::size_t i = 0; i < objects_in_a_step && next_ != table_.end(); ++i, ++next_)
-        rows_.push_back(make(next_->second));
-      return false;
-    }
+  bool step(Text& text, const std::vector<Row>& rows) {
     for (auto left = samples_in_a_step; left > 0 && family_ < families_.size();)
-      left -= write_some(text, left);
+      left -= write_some(text, rows, left);
     return family_ == families_.size();
   }
 
  private:
-  static constexpr std::size_t objects_in_a_step = 256, samples_in_a_step = 1024;
+  static constexpr std::size_t samples_in_a_step = 1024;
 
   // Returns how much of `most` it took: at least 1.
-  std::size_t write_some(Text& text, std::size_t most) {
+  std::size_t write_some(Text& text, const std::vector<Row>& rows, std::size_t most) {
     const auto& family = families_[family_];
     if (written_ == 0) text.family(family.name, family.type, family.help);
-    const auto end = std::min(rows_.size(), written_ + most);
+    const auto opening = family.name + "{";
+    const auto end = std::min(rows.size(), written_ + most);
     const auto count = std::max<std::size_t>(1, end - written_);
     for (; written_ < end; ++written_) {
-      const auto& row = rows_[written_];
-      if (const auto value = family.value(row)) text.sample(family.name, row.labels, *value);
+      const auto& row = rows[written_];
+      if (const auto value = family.value(row)) text.sample_of_many(opening, row.labels, *value);
     }
-    if (written_ == rows_.size()) {
+    if (written_ == rows.size()) {
       ++family_;
       written_ = 0;
     }
     return count;
   }
 
-  const model::Table<T>& table_;
   const Families<Row> families_;
-  typename model::Table<T>::const_iterator next_;
-  std::vector<Row> rows_;
   std::size_t family_ = 0, written_ = 0;
 };
 
-// Labels have an object's name, which is easy to read, and its id, which is unique.
-template <typename T>
-std::string_view name_of(const model::Table<T>& objects, const Uuid& id) {
-  const T* found = objects.lookup(id);
-  return found ? std::string_view(found->name) : std::string_view();
-}
+// Finds entries of a sorted map for ids that come in the same order, without searching each.
+template <typename Map>
+class Beside {
+ public:
+  explicit Beside(const Map& map) : at_(map.begin()), end_(map.end()) {}
+
+  // Returns the entry's value, or null if there is none.
+  const typename Map::mapped_type* find(const Uuid& id) {
+    while (at_ != end_ && at_->first < id) ++at_;
+    return at_ != end_ && at_->first == id ? &at_->second : nullptr;
+  }
+
+ private:
+  typename Map::const_iterator at_, end_;
+};
 
 constexpr std::string_view handshake_name = "sluice_member_handshake_seconds";
 
@@ -223,17 +208,19 @@ class Scrape {
   Scrape(control::Controller& controller, const MetricsSources& sources)
       : sources_(sources),
         controller_(controller),
-        model_(controller.model()),
-        health_(controller.health()),
         suspects_(controller.suspects()),
-        full_(controller.full_listeners()) {}
+        renewal_(sources.rows ? *sources.rows : MetricRows(), controller.model(),
+                 controller.health(), controller.full_listeners(), sources.fleet) {}
 
   // Writes the next part of the page; returns whether that was the last one.
   bool step() {
     static constexpr std::array parts = {
+        &Scrape::rows,
         &Scrape::at_once<&Scrape::packets>,
         &Scrape::at_once<&Scrape::counters>,
+        &Scrape::at_once<&Scrape::count_listeners>,
         &Scrape::listeners,
+        &Scrape::at_once<&Scrape::count_members>,
         &Scrape::members,
         &Scrape::handshakes,
         &Scrape::pools,
@@ -274,33 +261,48 @@ class Scrape {
     }
   }
 
+  // Renews the rows, and keeps them for the next scrape.
+  bool rows() {
+    if (!renewal_.step()) return false;
+    rows_ = renewal_.take();
+    if (sources_.rows) *sources_.rows = rows_;
+    constexpr std::size_t others = 64 * 1024;
+    text_.reserve(listeners_.estimate(*rows_.listeners) + members_.estimate(*rows_.members) +
+                  pools_.estimate(*rows_.pools) + statuses_.estimate(*rows_.load_balancers) +
+                  others);
+    return true;
+  }
+
   void counters() {
     auto all = data_plane().all_counters();
     if (!all) return failed();
     counters_ = std::move(*all);
   }
 
-  bool listeners() {
-    if (!counters_) return true;
-    return listeners_.step(text_, [this](const model::Listener& listener) {
-      return Counted{
-          label_text({{"id", to_string(listener.id)},
-                      {"listener", listener.name},
-                      {"load_balancer", name_of(model_.load_balancers, listener.load_balancer_id)},
-                      {"protocol", model::name(listener.protocol)},
-                      {"port", model::ports_text(listener)}}),
-          counters_of(counters_->listeners, listener.id)};
-    });
+  void count_listeners() {
+    if (!counters_) return;
+    Beside counters(counters_->listeners);
+    counted_listeners_.reserve(rows_.listeners->size());
+    for (const auto& row : *rows_.listeners)
+      counted_listeners_.push_back(counted(row, counters.find(row.id)));
   }
+  bool listeners() { return !counters_ || listeners_.step(text_, counted_listeners_); }
 
-  bool members() {
-    if (!counters_) return true;
-    return members_.step(text_, [this](const model::Member& member) {
-      CountedMember row{{labels_of(member), counters_of(counters_->members, member.id)}, {}, false};
-      if (const auto* health = health_.lookup(member.id)) row.up = *health == model::Health::up;
-      row.suspected = suspects_.contains(member.id);
-      return row;
-    });
+  void count_members() {
+    if (!counters_) return;
+    Beside counters(counters_->members);
+    Beside health(rows_.health);
+    counted_members_.reserve(rows_.members->size());
+    for (const auto& row : *rows_.members) {
+      CountedMember member{counted(row, counters.find(row.id)), {}, suspects_.contains(row.id)};
+      if (const auto* found = health.find(row.id)) member.up = *found == model::Health::up;
+      counted_members_.push_back(member);
+    }
+  }
+  bool members() { return !counters_ || members_.step(text_, counted_members_); }
+
+  static Counted counted(const LabelRow& row, const control::Counters* counters) {
+    return {row.labels, counters ? *counters : control::Counters{}};
   }
 
   // Handshake times as cumulative buckets, as Prometheus wants them; every other limit is enough.
@@ -315,15 +317,15 @@ class Scrape {
     }
     for (std::size_t i = 0; i < members_in_a_step && !left.empty(); ++i) {
       const auto first = left.extract(left.begin());
-      if (const auto* member = model_.members.lookup(first.key()))
-        handshakes_of(*member, first.mapped());
+      const auto row = std::ranges::lower_bound(*rows_.members, first.key(), {}, &LabelRow::id);
+      if (row != rows_.members->end() && row->id == first.key())
+        handshakes_of(row->labels, first.mapped());
     }
     return left.empty();
   }
 
-  void handshakes_of(const model::Member& member, const control::HandshakeTimes& times) {
+  void handshakes_of(const std::string& labels, const control::HandshakeTimes& times) {
     constexpr double second_ns = 1e9;
-    const auto labels = labels_of(member);
     std::uint64_t so_far = 0;
     for (std::size_t i = 0; i < times.buckets.size(); ++i) {
       const auto& bucket = times.buckets[i];
@@ -340,53 +342,8 @@ class Scrape {
     text_.sample(fmt::format("{}_count", handshake_name), labels, so_far);
   }
 
-  static control::Counters counters_of(const std::map<Uuid, control::Counters>& all,
-                                       const Uuid& id) {
-    const auto found = all.find(id);
-    return found == all.end() ? control::Counters{} : found->second;
-  }
-
-  std::string labels_of(const model::Member& member) const {
-    const auto* pool = model_.pools.lookup(member.pool_id);
-    return label_text(
-        {{"id", to_string(member.id)},
-         {"member", member.name},
-         {"pool", pool ? std::string_view(pool->name) : std::string_view()},
-         {"load_balancer",
-          pool ? name_of(model_.load_balancers, pool->load_balancer_id) : std::string_view()},
-         {"address", member.address.to_string()},
-         {"port", fmt::format_int(member.protocol_port).c_str()}});
-  }
-
-  // A pool whose listeners find no usable member is what an operator wants to be woken for.
-  bool pools() {
-    return pools_.step(text_, [this](const model::Pool& pool) {
-      const auto members = relations_.members_of(pool.id);
-      const auto usable = std::ranges::count_if(members, [this](const auto* member) {
-        return member->weight > 0 && model::usable(health_, *member);
-      });
-      return PoolRow{
-          label_text({{"id", to_string(pool.id)},
-                      {"pool", pool.name},
-                      {"load_balancer", name_of(model_.load_balancers, pool.load_balancer_id)}}),
-          model_.listeners.count(model::Facet::default_pool, pool.id), members.size(),
-          static_cast<std::size_t>(usable)};
-    });
-  }
-
-  // One sample per load balancer with the status as a label, because operators alert on the word.
-  bool statuses() {
-    if (!fleet_health_) fleet_health_ = sources_.fleet ? sources_.fleet->health() : health_;
-    return statuses_.step(text_, [this](const model::LoadBalancer& object) {
-      const auto operating = model::operating_status(relations_, *fleet_health_, object, full_);
-      return StatusRow{
-          label_text({{"id", to_string(object.id)},
-                      {"load_balancer", object.name},
-                      {"vip", model::vips_text(object)},
-                      {"operating_status", model::name(operating)},
-                      {"provisioning_status", provisioning(sources_.fleet, object).status}})};
-    });
-  }
+  bool pools() { return pools_.step(text_, *rows_.pools); }
+  bool statuses() { return statuses_.step(text_, *rows_.load_balancers); }
 
   void interfaces() {
     text_.family("sluice_interface_attached", "gauge", "1 for each NIC that Sluice balances on.");
@@ -416,7 +373,7 @@ class Scrape {
     };
     std::vector<Fill> fills;
     const auto room = data_plane().supported().room;
-    const auto taken = model::taken(model_);
+    const auto taken = model::taken(rows_.model);
     const auto add = [&](std::string_view table, std::size_t entries, std::size_t capacity) {
       if (capacity != model::Room::plenty) fills.push_back({table, entries, capacity});
     };
@@ -479,7 +436,7 @@ class Scrape {
     const auto& node = sources_.vip_routes->node();
     text_.family("sluice_node_drained", "gauge", "1: the node is being drained, or is drained.");
     text_.sample("sluice_node_drained", {{"node", node}},
-                 model_.drained_nodes.contains(node) ? 1 : 0);
+                 rows_.model.drained_nodes.contains(node) ? 1 : 0);
   }
 
   // How this node stands to its fleet, and what it knows of the live nodes, itself among them.
@@ -629,20 +586,18 @@ class Scrape {
 
   const MetricsSources& sources_;
   control::Controller& controller_;
-  // As they were when the scrape began: all parts of the page tell of the same objects.
-  const model::Model model_;
-  const model::HealthTable health_;
   const control::Suspects suspects_;
-  const model::FullListeners full_;
-  const model::Relations relations_{model_};
-  std::optional<control::AllCounters> counters_;
+  // All parts of the page tell of the same objects: of those that there were when it began.
+  RowsRenewal renewal_;
+  MetricRows rows_;
+  std::optional<control::AllCounters> counters_;  // unset: they can't be read
   bool handshakes_announced_ = false;
-  std::optional<model::HealthTable> fleet_health_;
-  Section<model::Listener, Counted> listeners_{model_.listeners,
-                                               counter_families<Counted>("listener")};
-  Section<model::Member, CountedMember> members_{model_.members, member_families()};
-  Section<model::Pool, PoolRow> pools_{model_.pools, pool_families()};
-  Section<model::LoadBalancer, StatusRow> statuses_{model_.load_balancers, status_families()};
+  std::vector<Counted> counted_listeners_;
+  std::vector<CountedMember> counted_members_;
+  Samples<Counted> listeners_{counter_families<Counted>("listener")};
+  Samples<CountedMember> members_{member_families()};
+  Samples<PoolRow> pools_{pool_families()};
+  Samples<LabelRow> statuses_{status_families()};
   std::size_t next_ = 0;
   Text text_;
   std::uint64_t errors_ = 0;

@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "api/handlers/metric_rows.hpp"
 #include "api/language/events.hpp"
 #include "base/turn_times.hpp"
 #include "control/controller.hpp"
@@ -24,7 +25,8 @@ struct MetricsSources {
   const control::VipRoutes* vip_routes = nullptr;  // how this node announces its VIPs
   const control::Fleet* fleet = nullptr;           // the other nodes
   const records::Recorder::Counts* records = nullptr;
-  const control::Peers* peers = nullptr;         // that are told of connections
+  const control::Peers* peers = nullptr;  // that are told of connections
+  MetricRows* rows = nullptr;  // kept from one scrape to the next; null: they are made each time
   std::string_view version = {}, revision = {};  // of the program
   // When the API's certificate ends.
   std::optional<std::chrono::system_clock::time_point> certificate_end = {};

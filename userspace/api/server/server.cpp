@@ -126,6 +126,7 @@ struct Server::State {
                 .fleet = settings.fleet,
                 .records = settings.records,
                 .peers = settings.peers,
+                .rows = &metric_rows,
                 .version = settings.version,
                 .revision = settings.revision,
                 .certificate_end = endpoints.tcp && endpoints.tcp->tls
@@ -273,6 +274,7 @@ struct Server::State {
   Events& events;
   Context context;
   std::optional<Keystone> keystone;  // unset: no identity service
+  MetricRows metric_rows;
   const MetricsSources sources;
   Options options;
   std::optional<Access> access;  // to the API over TCP; unset: there is none, and no page
