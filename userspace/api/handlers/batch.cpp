@@ -13,6 +13,7 @@
 #include <boost/json/monotonic_resource.hpp>
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
+#include <boost/json/stream_parser.hpp>
 #include <charconv>
 #include <memory>
 #include <optional>
@@ -111,21 +112,22 @@ Result<Part> read_part(const json::value& value, std::size_t number) {
   return part;
 }
 
-// A batch while it is carried out, a request of it at a time.
+// A batch while it is read, a part at a time, and carried out, a request of it at a time.
 class Batch {
  public:
-  Batch(const Call& call, json::value body, bool rehearse)
-      : context_(call.context),
-        request_(call.request),
-        body_(std::move(body)),
-        rehearse_(rehearse) {
+  explicit Batch(const Call& call) : context_(call.context), request_(call.request) {
     // The addresses that the requests take are asked for together, at the end.
     if (context_.claims) context_.claims->postpone(true);
   }
 
-  // Carries out the next request. Returns the answer if that was the last one or was refused.
+  // Reads the next part, or carries out the next request. Returns the answer if that was the last
+  // one or was refused.
   std::optional<Result<Reply>> step() {
-    const auto& requests = body_.get_object().at("requests").get_array();
+    if (!is_read_) {
+      auto read = read_some();
+      return read ? std::nullopt : std::optional(ended(tl::unexpected(std::move(read.error()))));
+    }
+    const auto& requests = body_->get_object().at("requests").get_array();
     if (number_ < requests.size()) {
       const auto part = read_part(requests[number_], number_);
       if (!part) return ended(tl::unexpected(part.error()));
@@ -136,6 +138,31 @@ class Batch {
   }
 
  private:
+  Result<void> read_some() {
+    constexpr std::size_t read_at_once = 128 * 1024;
+    const auto part = std::string_view(request_.body).substr(parsed_, read_at_once);
+    boost::system::error_code error;
+    // All of its memory is given back together: one by one, thousands of values take long.
+    if (parsed_ == 0) parser_.reset(json::make_shared_resource<json::monotonic_resource>());
+    parser_.write(part.data(), part.size(), error);
+    parsed_ += part.size();
+    is_read_ = parsed_ == request_.body.size();
+    if (!error && is_read_) parser_.finish(error);
+    if (error) return fail(ErrorKind::invalid, "Request is not in valid JSON format");
+    return is_read_ ? take_body() : Result<void>();
+  }
+
+  Result<void> take_body() {
+    body_.emplace(parser_.release());
+    const auto* object = body_->if_object();
+    const auto* requests = object ? object->if_contains("requests") : nullptr;
+    if (!requests || !requests->is_array())
+      return fail(ErrorKind::invalid, "A batch is {\"requests\": [...], \"dry_run\": false}.");
+    const auto* dry_run = object->if_contains("dry_run");
+    rehearse_ = dry_run && dry_run->is_bool() && dry_run->get_bool();
+    return {};
+  }
+
   Result<Reply> ended(Result<Reply> reply) {
     if (context_.claims) context_.claims->postpone(false);
     return reply;
@@ -182,8 +209,11 @@ class Batch {
 
   const Context& context_;
   const Request& request_;
-  const json::value body_;
-  const bool rehearse_;
+  json::stream_parser parser_;
+  std::size_t parsed_ = 0;  // bytes
+  bool is_read_ = false;
+  std::optional<json::value> body_;
+  bool rehearse_ = false;
   std::size_t number_ = 0;
   Made made_;
   json::array answers_;
@@ -200,19 +230,7 @@ Result<Reply> go_on(const std::shared_ptr<Batch>& batch) {
 }  // namespace
 
 Result<Reply> run_batch(const Call& call) {
-  boost::system::error_code error;
-  // All of its memory is given back together: one by one, thousands of values take long.
-  auto body =
-      json::parse(call.request.body, error, json::make_shared_resource<json::monotonic_resource>());
-  if (error) return fail(ErrorKind::invalid, "Request is not in valid JSON format");
-  const auto* object = body.if_object();
-  const auto* requests = object ? object->if_contains("requests") : nullptr;
-  if (!requests || !requests->is_array()) {
-    return fail(ErrorKind::invalid, "A batch is {\"requests\": [...], \"dry_run\": false}.");
-  }
-  const auto* dry_run = object->if_contains("dry_run");
-  const bool rehearse = dry_run && dry_run->is_bool() && dry_run->get_bool();
-  return go_on(std::make_shared<Batch>(call, std::move(body), rehearse));
+  return go_on(std::make_shared<Batch>(call));
 }
 
 }  // namespace sluice::api

@@ -360,13 +360,24 @@ struct Change : std::enable_shared_from_this<Change> {
     return true;
   }
 
+  // Reports the events, some at a time, and answers.
   void conclude(const Result<void>& outcome) {
     if (!outcome && response.status < 300) response = fault(outcome.error());
-    // Only stored changes are reported as events.
-    for (auto& event : outcome ? std::exchange(told, {}) : std::vector<Event>()) {
-      context.events.tell(std::move(event));
+    context.controller.slices().run(
+        [self = shared_from_this(), stored = outcome.has_value()] {
+          return self->tell_some(stored);
+        },
+        [self = shared_from_this()] { self->done(std::move(self->response)); });
+  }
+
+  // Returns whether those were the last ones. Only stored changes are reported.
+  bool tell_some(bool stored) {
+    constexpr std::size_t most_at_once = 32;
+    for (std::size_t count = 0; count < most_at_once && reported < told.size(); ++count) {
+      auto event = std::move(told[reported++]);
+      if (stored) context.events.tell(std::move(event));
     }
-    done(std::move(response));
+    return reported == told.size();
   }
 
   Context context;
@@ -377,6 +388,7 @@ struct Change : std::enable_shared_from_this<Change> {
   std::function<Result<Reply>()> resume;  // set: the request has been carried out in part
   std::optional<ChangeReport> report;     // set: its events are being found
   std::vector<Event> told;
+  std::size_t reported = 0;  // of those
   int inquiries = 0;
 };
 
