@@ -15,6 +15,12 @@ bool serves(const model::Model& model, const model::HealthTable& health, const U
   return member && member->weight > 0 && model::usable(health, *member);
 }
 
+// Says whether the member is there, in a pool whose members start slowly.
+bool starts_slowly(const model::Model& model, const Uuid& id) {
+  const auto* member = model.members.lookup(id);
+  return member && model.pools.at(member->pool_id).slow_start_seconds.value_or(0) > 0;
+}
+
 // Returns the time of one step of the member's pool; zero: members don't start slowly there.
 Duration step_of(const model::Model& model, const Uuid& member) {
   const auto& pool = model.pools.at(model.members.at(member).pool_id);
@@ -39,7 +45,7 @@ void SlowStart::note_changes(const model::Model& model, const model::HealthTable
   model::Table<model::Member>::for_each_difference(model_.members, model.members, add);
   model::HealthTable::for_each_difference(health_, health, add);
   for (const auto& id : changed) {
-    if (!serves(model, health, id)) {
+    if (!starts_slowly(model, id) || !serves(model, health, id)) {
       began_.erase(id);
     } else if (followed_ && !serves(model_, health_, id)) {
       began_[id] = now;

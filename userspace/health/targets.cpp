@@ -75,7 +75,12 @@ std::vector<Target> targets(const Model& model, const model::HealthTable& health
 TargetChange target_change(const Model& before, const Model& after,
                            const model::HealthTable& health) {
   TargetChange change;
+  const auto has_monitor = [](const Model& model, const Uuid& pool) {
+    return model.health_monitors.first(Facet::parent, pool) != nullptr;
+  };
   for (const auto& pool : pools_with_other_probes(before, after)) {
+    if (!has_monitor(before, pool) && !has_monitor(after, pool))
+      continue;  // nobody was or is probed
     for (const auto* model : {&before, &after}) {
       for (const auto* member : model->members.with(Facet::parent, pool)) {
         change.members.insert(member->id);
