@@ -73,12 +73,62 @@ std::set<Uuid> perhaps_unprobed(const model::Model& before, const model::Model& 
   return members;
 }
 
+// Finds model::changes_between() a kind of object at a time.
+class ChangesByKind {
+ public:
+  ChangesByKind(model::Model before, model::Model after)
+      : before_(std::move(before)), after_(std::move(after)) {}
+
+  // Returns whether that was the last kind.
+  bool step() {
+    using model::Changes;
+    using model::Model;
+    switch (next_++) {
+      case 0:
+        return find(&Model::load_balancers, &Changes::load_balancers);
+      case 1:
+        return find(&Model::listeners, &Changes::listeners);
+      case 2:
+        return find(&Model::pools, &Changes::pools);
+      case 3:
+        return find(&Model::members, &Changes::members);
+      case 4:
+        return find(&Model::health_monitors, &Changes::health_monitors);
+      case 5:
+        return find(&Model::floating_ips, &Changes::floating_ips);
+      case 6:
+        return find(&Model::quotas, &Changes::quotas);
+      default:
+        find(&Model::drained_nodes, &Changes::drained_nodes);
+        return true;
+    }
+  }
+  model::Changes take() { return std::move(found_); }
+
+ private:
+  // Compares two models that have nothing but this kind.
+  template <typename Objects, typename Found>
+  bool find(Objects model::Model::*objects, Found model::Changes::*changes) {
+    model::Model before, after;
+    before.*objects = before_.*objects;
+    after.*objects = after_.*objects;
+    found_.*changes = std::move(model::changes_between(before, after).*changes);
+    return false;
+  }
+
+  const model::Model before_, after_;
+  int next_ = 0;
+  model::Changes found_;
+};
+
 // Removes the health of members that are no longer probed: results of a monitor that was removed
 // are obsolete.
 model::HealthTable without_unprobed(model::HealthTable health, const model::Model& before,
                                     const model::Model& after) {
+  if (health.empty()) return health;
   const model::Relations relations(after);
   for (const auto& id : perhaps_unprobed(before, after)) {
+    if (!health.contains(id)) continue;
     const auto* member = after.members.lookup(id);
     if (!member || !model::probed(relations, *member)) health.erase(id);
   }
@@ -304,35 +354,39 @@ void Controller::commit_group() {
   group.reloads = std::exchange(reloads_, {});
   // A caller that submits again at once has to wait for this commit.
   for (const auto& refuse : planning_->refusals) refuse();
-  auto planned = std::move(planning_->group);
-  planning_.reset();
-  auto missing = missing_in_store(planned);
-  add_events(missing, planned);
-  if (missing.commit.empty()) {
-    stored_.model = missing.model;  // equal, and now they share everything
-    for (const auto& one : planned.accepted) one.done({});
-    return proceed();
-  }
-  committing_ = true;
-  committing_since_ = std::chrono::steady_clock::now();
-  commits_++;
-  auto commit = std::move(missing.commit);
-  writer_->commit(std::move(commit),
-                  [this, group = std::move(planned),
-                   missing = std::move(missing)](Result<std::uint64_t> outcome) mutable {
-                    committed(std::move(group), missing, std::move(outcome));
-                  });
+  const auto changes = std::make_shared<ChangesByKind>(stored_.model, group.next);
+  const auto store = [this, changes] {
+    auto planned = std::move(planning_->group);
+    planning_.reset();
+    auto missing = missing_in_store(planned);
+    missing.commit.objects = changes->take();
+    add_events(missing, planned);
+    if (missing.commit.empty()) {
+      stored_.model = missing.model;  // equal, and now they share everything
+      for (const auto& one : planned.accepted) one.done({});
+      return proceed();
+    }
+    committing_ = true;
+    committing_since_ = std::chrono::steady_clock::now();
+    commits_++;
+    auto commit = std::move(missing.commit);
+    writer_->commit(std::move(commit),
+                    [this, group = std::move(planned),
+                     missing = std::move(missing)](Result<std::uint64_t> outcome) mutable {
+                      committed(std::move(group), missing, std::move(outcome));
+                    });
+  };
+  slices_.run([changes] { return changes->step(); }, store);
 }
 
-// Collects what the store lacks: the group's changes, and changes of model and health since its
-// last commit.
+// Collects what the store lacks, but for the changes of the model: those of health since its last
+// commit.
 Controller::Missing Controller::missing_in_store(const Group& group) const {
   Missing missing{.commit = {},
                   .model = group.next,
                   .health = without_unprobed(health_, model_, group.next),
                   .notes = {}};
   missing.commit.generation_at_least = generation_at_least_;
-  missing.commit.objects = model::changes_between(stored_.model, group.next);
   model::HealthTable::for_each_difference(
       stored_.health, missing.health,
       [&](const Uuid& id, const model::Health*, const model::Health* now) {

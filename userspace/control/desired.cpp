@@ -17,7 +17,10 @@ template <typename T>
 void add_all(std::set<Uuid>& ids, model::Table<T> Model::*table, const Model& before,
              const Model& after, Facet facet, const Uuid& subject) {
   for (const auto* model : {&before, &after}) {
-    for (const T* object : (model->*table).with(facet, subject)) ids.insert(object->id);
+    (model->*table).walk(facet, subject, [&](const T& object) {
+      ids.insert(object.id);
+      return true;
+    });
   }
 }
 
@@ -27,14 +30,17 @@ void touch_addresses(Sources& sources, const Model& before, const Model& after, 
   add_all(sources.listeners, &Model::listeners, before, after, Facet::parent, owner);
 }
 
-// Most changes of a load balancer are those of its status.
+// Most changes of a load balancer are those of its status. With one that is new or gone its
+// listeners and pools are, too, so they are found among these.
 void touch_load_balancers(Sources& sources, const Model& before, const Model& after) {
   model::for_each_change(
       before.load_balancers, after.load_balancers,
       [&](const Uuid& id, const model::LoadBalancer* old, const model::LoadBalancer* now) {
-        const bool same_addresses =
-            old && now && model::own_addresses(*old) == model::own_addresses(*now);
-        if (!same_addresses) {
+        if (!old || !now) {
+          sources.load_balancers.insert(id);
+          return;
+        }
+        if (model::own_addresses(*old) != model::own_addresses(*now)) {
           add_all(sources.pools, &Model::pools, before, after, Facet::parent, id);
         } else if (old->admin_state_up == now->admin_state_up &&
                    old->on_unmatched == now->on_unmatched) {
@@ -65,14 +71,13 @@ void touch_other_version(Sources& sources, const Model& before, const Model& aft
   for (const auto& owner : owners) touch_addresses(sources, before, after, owner);
 }
 
-// A pool without entries is none to its listeners.
+// A pool without entries is none to its listeners. Those of one that is new or gone are others,
+// too.
 void touch_pools(Sources& sources, const Model& before, const Model& after) {
   model::for_each_change(before.pools, after.pools,
                          [&](const Uuid& id, const model::Pool* old, const model::Pool* now) {
                            sources.pools.insert(id);
-                           const bool had_entries = old && old->admin_state_up;
-                           const bool has_entries = now && now->admin_state_up;
-                           if (had_entries == has_entries) return;
+                           if (!old || !now || old->admin_state_up == now->admin_state_up) return;
                            add_all(sources.listeners, &Model::listeners, before, after,
                                    Facet::default_pool, id);
                          });

@@ -2,7 +2,9 @@
 
 #include <spdlog/spdlog.h>
 
+#include <array>
 #include <set>
+#include <utility>
 
 #include "base/tcp_address.hpp"
 #include "control/describe.hpp"
@@ -100,15 +102,42 @@ void Follower::schedule() {
   timer_.expires_after(gather);
   timer_.async_wait([this](const boost::system::error_code& error) {
     scheduled_ = false;
-    if (!error) catch_up();
+    if (!error) catch_up_in_slices();
   });
 }
 
 void Follower::catch_up() {
-  probe_members();
-  keep_neighbors();
-  announce_vips();
-  followed_ = controller_.model();
+  begin_to_catch_up();
+  while (!catch_up_with_some()) continue;
+  end_catching_up();
+}
+
+// After a large change each part takes long. The model that is followed stays the same meanwhile; a
+// call of catch_up() in between does all of it.
+void Follower::catch_up_in_slices() {
+  if (following_) return schedule();  // another one has yet to end
+  begin_to_catch_up();
+  controller_.slices().run([this] { return !following_ || catch_up_with_some(); },
+                           [this] {
+                             if (following_) end_catching_up();
+                           });
+}
+
+void Follower::begin_to_catch_up() {
+  following_ = controller_.model();
+  next_part_ = 0;
+}
+
+// Does the next part, if there is one; returns whether none is left.
+bool Follower::catch_up_with_some() {
+  static constexpr std::array parts{&Follower::probe_members, &Follower::keep_neighbors,
+                                    &Follower::announce_vips};
+  if (next_part_ < parts.size()) (this->*parts[next_part_++])();
+  return next_part_ == parts.size();
+}
+
+void Follower::end_catching_up() {
+  followed_ = *std::exchange(following_, {});
   end_drains();
   continue_slow_starts();
   let_go_of_failed_members();
@@ -234,7 +263,7 @@ void Follower::suspect(const Uuid& member, bool many, const std::string& what) {
 }
 
 void Follower::probe_members() {
-  auto change = health::target_change(followed_, controller_.model(), controller_.health());
+  auto change = health::target_change(followed_, *following_, controller_.health());
   if (change.members.empty()) return;
   std::erase_if(change.targets,
                 [this](const auto& target) { return !probed_here_(target.member); });
@@ -255,7 +284,7 @@ void Follower::probe_only(std::function<bool(const Uuid& member)> probed_here) {
 }
 
 void Follower::keep_neighbors() {
-  const auto& members = controller_.model().members;
+  const auto& members = following_->members;
   std::vector<IpAddress> removed, added;
   model::for_each_change(
       followed_.members, members, [&](const Uuid&, const auto* old, const auto* now) {

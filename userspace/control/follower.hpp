@@ -56,6 +56,10 @@ class Follower {
   };
   void schedule();
   void health_changed(const std::vector<health::Monitor::Change>& changes);
+  void catch_up_in_slices();
+  void begin_to_catch_up();
+  bool catch_up_with_some();
+  void end_catching_up();
   void probe_members();
   void keep_neighbors();
   void announce_vips();
@@ -77,6 +81,8 @@ class Follower {
   Overdue overdue_;
   // The model at the last catch-up. Most changes since then need nothing from the Follower.
   model::Model followed_;
+  std::optional<model::Model> following_;  // set: the one with which it is catching up
+  std::size_t next_part_ = 0;
   std::optional<Announced> announced_;
   bool scheduled_ = false;
   bool someone_failed_ = false;

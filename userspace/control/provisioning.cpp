@@ -34,17 +34,6 @@ void for_each_table(Model& model, Visit visit) {
   visit(model.floating_ips);
 }
 
-// Those of a table that are not ACTIVE, and those that have a reason to be ERROR, by id.
-template <typename T>
-std::set<Uuid> to_settle(const model::Table<T>& table, const Reasons& reasons) {
-  std::set<Uuid> ids;
-  for (const auto* object : table.with(model::Facet::unsettled)) ids.insert(object->id);
-  for (const auto& [id, reason] : reasons) {
-    if (table.contains(id)) ids.insert(id);
-  }
-  return ids;
-}
-
 // Finds the objects that an operation's entry belongs to, from the entry up to the load balancer.
 // Empty: the objects are gone.
 struct Owners {
@@ -172,40 +161,53 @@ struct Settling {
 
 Settlement::Settlement(const model::Model& model, Attempt attempt, const DataPlaneState& actual,
                        std::optional<model::Timestamp> now)
-    : attempt_(std::move(attempt)), now_(now) {
+    : attempt_(std::move(attempt)), now_(now), at_first_(model) {
   reasons_ = attempt_.unreadable ? all_pending(model, *attempt_.unreadable)
                                  : reasons_of(model, attempt_.refusals, actual);
   reasons_.insert(attempt_.impossible.begin(), attempt_.impossible.end());
-  auto kind = left_.begin();
-  for_each_table(model, [&](const auto& table) { *kind++ = to_settle(table, reasons_); });
+  for (const auto& [id, reason] : reasons_) refused_.push_back(id);
 }
 
-// Settles at most so many objects of one kind; returns how many.
+// Settles an object of this kind, if it is one that still exists.
 template <typename T>
-std::size_t Settlement::settle_some(model::Table<T>& table, std::set<Uuid>& ids, std::size_t most) {
+void Settlement::settle(model::Table<T>& table, const Uuid& id) {
+  const auto* present = table.lookup(id);
+  if (!present) return;
   Settling settling{attempt_, now_, lines_, changed_};
+  auto object = *present;
+  const auto reason = reasons_.find(id);
+  const bool another =
+      reason != reasons_.end() ? settling.refuse(object, reason->second) : settling.accept(object);
+  if (another) table.put(std::move(object));
+}
+
+// Settles objects of one kind, at most so many: those that were refused, which may have been
+// ACTIVE, and those that were not ACTIVE. Returns how many.
+template <typename T>
+std::size_t Settlement::settle_some(model::Table<T>& table, const model::Table<T>& at_first,
+                                    Progress& progress, std::size_t most) {
   std::size_t count = 0;
-  for (; !ids.empty() && count < most; ++count) {
-    const auto id = *ids.begin();
-    ids.erase(ids.begin());
-    const auto* present = table.lookup(id);
-    if (!present) continue;
-    auto object = *present;
-    const auto reason = reasons_.find(id);
-    const bool another = reason != reasons_.end() ? settling.refuse(object, reason->second)
-                                                  : settling.accept(object);
-    if (another) table.put(std::move(object));
-  }
+  for (; progress.refused < refused_.size() && count < most; ++count)
+    settle(table, refused_[progress.refused++]);
+  const auto unsettled = at_first.in_order(model::Facet::unsettled);
+  for (; progress.unsettled < unsettled.size() && count < most; ++count)
+    settle(table, unsettled[progress.unsettled++].id);
   return count;
 }
 
 bool Settlement::step(model::Model& model) {
   constexpr std::size_t at_once = 32;
   std::size_t count = 0;
-  auto kind = left_.begin();
-  for_each_table(model,
-                 [&](auto& table) { count += settle_some(table, *kind++, at_once - count); });
-  return std::ranges::all_of(left_, &std::set<Uuid>::empty);
+  const auto some = [&](auto& table, const auto& at_first, Progress& progress) {
+    count += settle_some(table, at_first, progress, at_once - count);
+  };
+  some(model.load_balancers, at_first_.load_balancers, progress_[0]);
+  some(model.listeners, at_first_.listeners, progress_[1]);
+  some(model.pools, at_first_.pools, progress_[2]);
+  some(model.members, at_first_.members, progress_[3]);
+  some(model.health_monitors, at_first_.health_monitors, progress_[4]);
+  some(model.floating_ips, at_first_.floating_ips, progress_[5]);
+  return count < at_once;
 }
 
 std::vector<std::string> settle_provisioning(model::Model& model, const Attempt& attempt,

@@ -6,7 +6,6 @@
 #include <cstddef>
 #include <map>
 #include <optional>
-#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -29,13 +28,22 @@ class Settlement {
   const Attempt& attempt() const { return attempt_; }
 
  private:
+  // How many objects of a kind are settled.
+  struct Progress {
+    std::size_t refused = 0, unsettled = 0;
+  };
   template <typename T>
-  std::size_t settle_some(model::Table<T>& table, std::set<Uuid>& ids, std::size_t most);
+  void settle(model::Table<T>& table, const Uuid& id);
+  template <typename T>
+  std::size_t settle_some(model::Table<T>& table, const model::Table<T>& at_first,
+                          Progress& progress, std::size_t most);
 
   Attempt attempt_;
   std::optional<model::Timestamp> now_;
   std::map<Uuid, std::string> reasons_;  // to be ERROR, by object
-  std::array<std::set<Uuid>, 6> left_;   // objects that are to be settled, by kind
+  const model::Model at_first_;          // with the objects that were not ACTIVE then
+  std::vector<Uuid> refused_;            // that have a reason
+  std::array<Progress, 6> progress_{};   // by kind
   bool changed_ = false;
   std::vector<std::string> lines_;
 };
