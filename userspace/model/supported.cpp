@@ -89,7 +89,7 @@ Result<void> check_room_for_range(const Supported& supported, const Model& model
 Result<void> check(const Supported& supported, const Model& model, const Listener& object) {
   if (auto ok = check_transport(supported, object.protocol); !ok) return ok;
   if (auto ok = check_room_for_range(supported, model, object); !ok) return ok;
-  if (object.default_pool_id) {
+  if (object.default_pool_id && object.protocol == Protocol::sctp) {
     for (const auto* member : model.members.with(Facet::parent, *object.default_pool_id)) {
       if (auto ok = check_sctp_port(supported, object, *member); !ok) return ok;
     }
@@ -157,8 +157,10 @@ Result<void> check(const Supported& supported, const Model& model, const Pool& o
 Result<void> check(const Supported& supported, const Model& model, const Member& object) {
   if (auto ok = check_family(supported, object.address, "members"); !ok) return ok;
   const auto& pool = model.pools.at(object.pool_id);
-  for (const auto* listener : model.listeners.with(Facet::default_pool, object.pool_id)) {
-    if (auto ok = check_sctp_port(supported, *listener, object); !ok) return ok;
+  if (pool.protocol == Protocol::sctp) {  // as its listeners are
+    for (const auto* listener : model.listeners.with(Facet::default_pool, object.pool_id)) {
+      if (auto ok = check_sctp_port(supported, *listener, object); !ok) return ok;
+    }
   }
   return check_version(supported, model, pool, object);
 }
