@@ -6,6 +6,9 @@
 #include <boost/asio/steady_timer.hpp>
 #include <deque>
 #include <map>
+#include <set>
+#include <utility>
+#include <variant>
 
 #include "network/arp_frame.hpp"
 #include "network/discovery_frame.hpp"
@@ -107,6 +110,7 @@ struct NeighborKeeper::State : std::enable_shared_from_this<State> {
   void keep_portion();
   void begin_round();
   void keep_one(const IpAddress& address, Clock::time_point now);
+  void keep_hop(const NextHop& hop, Clock::time_point now);
   void use(const NextHop& hop);
   void ask_in_turn();
   void ask_next_hops();
@@ -119,21 +123,30 @@ struct NeighborKeeper::State : std::enable_shared_from_this<State> {
   bool asking = false;
   // The addresses with their next hops; unset: to be looked up. The second nullopt: there is none.
   std::map<IpAddress, std::optional<std::optional<NextHop>>> kept;
-  IpAddress looked_up_last;   // of those that are looked up again
-  std::deque<IpAddress> due;  // still to do in this round
+  IpAddress looked_up_last;  // of those that are looked up again
+  // Still to do in this round: next hops, and addresses whose next hop isn't known.
+  std::deque<std::variant<NextHop, IpAddress>> due;
   Clock::time_point next_round = Clock::now();
   // Neighbours that were asked for a moment ago.
   std::map<std::pair<std::uint32_t, IpAddress>, Clock::time_point> recent;
 };
 
+// A gateway that many members share is kept once.
 void NeighborKeeper::State::begin_round() {
-  due.clear();
-  for (const auto& [address, hop] : kept) due.push_back(address);
   auto at = kept.upper_bound(looked_up_last);
   for (std::size_t i = 0; i < std::min(kept.size(), looked_up_again); ++i, ++at) {
     if (at == kept.end()) at = kept.begin();
     at->second.reset();
     looked_up_last = at->first;
+  }
+  due.clear();
+  std::set<Key> hops;
+  for (const auto& [address, hop] : kept) {
+    if (!hop) {
+      due.emplace_back(address);
+    } else if (*hop && hops.insert((*hop)->key()).second) {
+      due.emplace_back(**hop);
+    }
   }
 }
 
@@ -141,11 +154,13 @@ void NeighborKeeper::State::keep_one(const IpAddress& address, Clock::time_point
   const auto found = kept.find(address);
   if (found == kept.end()) return;  // let go meanwhile
   if (!found->second) found->second.emplace(next_hop(socket.get(), address));
-  const auto& hop = *found->second;
-  if (!hop) return;
-  use(*hop);
-  if (hop->source && hop->source->is_v6() == hop->address.is_v6())
-    watched[hop->key()] = {*hop->source, now};
+  if (const auto& hop = *found->second) keep_hop(*hop, now);
+}
+
+void NeighborKeeper::State::keep_hop(const NextHop& hop, Clock::time_point now) {
+  use(hop);
+  if (hop.source && hop.source->is_v6() == hop.address.is_v6())
+    watched[hop.key()] = {*hop.source, now};
 }
 
 void NeighborKeeper::State::keep_portion() {
@@ -155,9 +170,13 @@ void NeighborKeeper::State::keep_portion() {
     next_round = now + period;
   }
   for (std::size_t i = 0; i < portion && !due.empty(); ++i) {
-    const auto address = due.front();
+    const auto next = std::move(due.front());
     due.pop_front();
-    keep_one(address, now);
+    if (const auto* hop = std::get_if<NextHop>(&next)) {
+      keep_hop(*hop, now);
+    } else {
+      keep_one(std::get<IpAddress>(next), now);
+    }
   }
   ask_in_turn();
   if (kept.empty()) return;
@@ -245,7 +264,7 @@ void NeighborKeeper::keep(const std::vector<IpAddress>& added) {
   bool any = false;
   for (const auto& address : added) {
     if (!state_->kept.try_emplace(address).second) continue;
-    state_->due.push_front(address);
+    state_->due.emplace_front(address);
     any = true;
   }
   if (any) state_->keep_portion();
