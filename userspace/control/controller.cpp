@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <iterator>
 #include <utility>
@@ -83,41 +84,32 @@ class ChangesByKind {
   bool step() {
     using model::Changes;
     using model::Model;
-    switch (next_++) {
-      case 0:
-        return find(&Model::load_balancers, &Changes::load_balancers);
-      case 1:
-        return find(&Model::listeners, &Changes::listeners);
-      case 2:
-        return find(&Model::pools, &Changes::pools);
-      case 3:
-        return find(&Model::members, &Changes::members);
-      case 4:
-        return find(&Model::health_monitors, &Changes::health_monitors);
-      case 5:
-        return find(&Model::floating_ips, &Changes::floating_ips);
-      case 6:
-        return find(&Model::quotas, &Changes::quotas);
-      default:
-        find(&Model::drained_nodes, &Changes::drained_nodes);
-        return true;
-    }
+    static constexpr std::array finds = {
+        &ChangesByKind::find<&Model::load_balancers, &Changes::load_balancers>,
+        &ChangesByKind::find<&Model::listeners, &Changes::listeners>,
+        &ChangesByKind::find<&Model::pools, &Changes::pools>,
+        &ChangesByKind::find<&Model::members, &Changes::members>,
+        &ChangesByKind::find<&Model::health_monitors, &Changes::health_monitors>,
+        &ChangesByKind::find<&Model::floating_ips, &Changes::floating_ips>,
+        &ChangesByKind::find<&Model::quotas, &Changes::quotas>,
+        &ChangesByKind::find<&Model::drained_nodes, &Changes::drained_nodes>};
+    (this->*finds[next_++])();
+    return next_ == finds.size();
   }
   model::Changes take() { return std::move(found_); }
 
  private:
   // Compares two models that have nothing but this kind.
-  template <typename Objects, typename Found>
-  bool find(Objects model::Model::*objects, Found model::Changes::*changes) {
+  template <auto objects, auto changes>
+  void find() {
     model::Model before, after;
     before.*objects = before_.*objects;
     after.*objects = after_.*objects;
     found_.*changes = std::move(model::changes_between(before, after).*changes);
-    return false;
   }
 
   const model::Model before_, after_;
-  int next_ = 0;
+  std::size_t next_ = 0;
   model::Changes found_;
 };
 

@@ -174,14 +174,19 @@ std::vector<Address> addresses(const model::Model& model, const model::LoadBalan
   return result;
 }
 
-// Says whether members of this IP version can serve the pool's clients of the other one: there are
-// some, and a source address toward them.
-bool serves_other_version(const model::Model& model, const model::Pool& pool, bool ipv6) {
+// Says whether members of this IP version can serve clients of the other one, if there are any:
+// there are such members, and a source address toward them.
+bool could_serve_other_version(const model::Model& model, const model::Pool& pool, bool ipv6) {
   const auto& owner = model.load_balancers.at(pool.load_balancer_id);
-  return model::vip_of_version(owner, !ipv6) && model::may_have_other_version(pool) &&
-         !model::sources_toward(owner, ipv6).empty() &&
+  return model::may_have_other_version(pool) && !model::sources_toward(owner, ipv6).empty() &&
          std::ranges::any_of(model.members.with(model::Facet::parent, pool.id),
                              [&](const auto* member) { return member->address.is_v6() == ipv6; });
+}
+
+// Says whether members of this IP version can serve the pool's clients of the other one.
+bool serves_other_version(const model::Model& model, const model::Pool& pool, bool ipv6) {
+  return model::vip_of_version(model.load_balancers.at(pool.load_balancer_id), !ipv6) &&
+         could_serve_other_version(model, pool, ipv6);
 }
 
 // Says whether the pool's members of both IP versions serve its clients side by side. Clients of
@@ -190,12 +195,8 @@ bool serves_other_version(const model::Model& model, const model::Pool& pool, bo
 // would lose connections to the others.
 bool serves_side_by_side(const model::Model& model, const model::Pool& pool) {
   const auto& owner = model.load_balancers.at(pool.load_balancer_id);
-  const auto has = [&](bool ipv6) {
-    return !model::sources_toward(owner, ipv6).empty() &&
-           std::ranges::any_of(model.members.with(model::Facet::parent, pool.id),
-                               [&](const auto* member) { return member->address.is_v6() == ipv6; });
-  };
-  return pool.mixed_versions && model::may_have_other_version(pool) && has(false) && has(true) &&
+  return pool.mixed_versions && could_serve_other_version(model, pool, false) &&
+         could_serve_other_version(model, pool, true) &&
          std::ranges::count_if(addresses(model, owner),
                                [](const Address& one) { return one.address.is_v6(); }) <= 1;
 }

@@ -10,11 +10,11 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "control/fleet.hpp"
@@ -68,7 +68,6 @@ class RowsRenewal {
   void find_members();
   void find_health();
   void touch_status_of_pool(const Uuid& pool);
-  void touch_member(const Uuid& member);
 
   std::optional<LabelRow> listener_row(const Uuid& id) const;
   std::optional<LabelRow> member_row(const Uuid& id) const;
