@@ -1,5 +1,5 @@
-// Measures what records of connections cost: the data plane's packets with records off and on, and
-// the thread that writes them, by where they go. See tests/bench/README.md.
+// Measures what records of connections cost: the data plane's packets with records off, on, and
+// told to peers, and the thread that writes them, by where they go. See tests/bench/README.md.
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <fmt/format.h>
@@ -17,6 +17,7 @@
 
 #include "maps/reasons.h"
 #include "maps/record.h"
+#include "maps/replica.h"
 #include "records/recorder.hpp"
 #include "tests/bench/subject.hpp"
 #include "tests/bench/walker.hpp"
@@ -126,9 +127,9 @@ void stay_on_one_cpu() {
   check(sched_setaffinity(0, sizeof set, &set) == 0, "stay on a CPU");
 }
 
-// The packets of a connection's beginning and end.
+// The packets of a connection's life.
 struct Phases {
-  double opens = 0, answers = 0, confirms = 0, ends = 0;
+  double opens = 0, answers = 0, confirms = 0, to_member = 0, to_client = 0, ends = 0;
 };
 
 // Opens and ends the connections. A client's number proves nothing here, so it is the member's data
@@ -141,9 +142,14 @@ Phases live_and_die(Subject& subject) {
   ns.opens = pass(subject, clients, syn, SLUICE_REASON_FLOW_CREATED);
   ns.answers =
       pass(subject, subject.reverse_tuples(true), syn | ack, SLUICE_REASON_REPLIED, "dmz0");
+  const auto members = subject.reverse_tuples();
   if (is_tcp) {
     ns.confirms = pass(subject, clients, ack, SLUICE_REASON_FORWARDED) +
                   pass(subject, subject.reverse_tuples(true), ack, SLUICE_REASON_REPLIED, "dmz0");
+  }
+  ns.to_member = pass(subject, clients, ack, SLUICE_REASON_FORWARDED);
+  ns.to_client = pass(subject, members, ack, SLUICE_REASON_REPLIED, "dmz0");
+  if (is_tcp) {
     ns.ends = pass(subject, clients, reset | ack, SLUICE_REASON_FORWARDED);
   }
   subject.forget_flows();
@@ -182,17 +188,40 @@ std::string spread(std::vector<double> values) {
                      values.back());
 }
 
-// A program, and whether it records.
+// A program, and what records it makes.
 struct Variant {
   std::string name;
   Subject* subject;
-  std::uint32_t one_of;
+  std::uint32_t one_of = 0;  // for who keeps records; 0: none
+  bool tells = false;        // the other nodes
   std::map<std::string, std::vector<double>> ns = {};
 };
+
+void configure(const Variant& variant) {
+  variant.subject->fit_area(connections);
+  record_one_of(*variant.subject, variant.one_of);
+  if (variant.tells)
+    put(variant.subject->loaded().map_fd("fleet"), std::uint32_t{SLUICE_FLEET_TELLS},
+        std::uint64_t{1});
+}
+
+// Makes room in the ring for the next round's changes. Dies if one was not told.
+void empty_changes(const Subject& subject) {
+  const auto ignore = [](void*, void*, std::size_t) { return 0; };
+  const std::unique_ptr<ring_buffer, decltype(&ring_buffer__free)> ring(
+      ring_buffer__new(subject.loaded().map_fd("flow_changes"), ignore, nullptr, nullptr),
+      ring_buffer__free);
+  check(ring != nullptr, "open the ring of changes");
+  const int told = ring_buffer__consume(ring.get());
+  if (told < static_cast<int>(connections))
+    die(fmt::format("of {} connections only {} changes were told", connections, told));
+}
 
 void add(Variant& variant, const Phases& ns, bool is_tcp) {
   variant.ns["SYN or first packet"].push_back(ns.opens);
   variant.ns["SYN-ACK or first answer"].push_back(ns.answers);
+  variant.ns["established, to the member"].push_back(ns.to_member);
+  variant.ns["established, to the client"].push_back(ns.to_client);
   if (!is_tcp) return;
   variant.ns["ACK and member's data"].push_back(ns.confirms);
   variant.ns["client's RST"].push_back(ns.ends);
@@ -202,17 +231,16 @@ void bench(const Kind& kind, int rounds, const std::optional<OtherObject>& other
            const fs::path& directory) {
   const bool is_tcp = kind.protocol == IPPROTO_TCP;
   // Each has tables of its own: of two that shared them the second one would find them warm.
-  Subject off(kind, room), on(kind, room);
+  Subject off(kind, room), on(kind, room), told(kind, room);
   std::optional<Subject> before;
-  std::vector<Variant> variants{{"off", &off, 0}, {"on", &on, 1}};
+  std::vector<Variant> variants{{.name = "off", .subject = &off},
+                                {.name = "on", .subject = &on, .one_of = 1},
+                                {.name = "told", .subject = &told, .tells = true}};
   if (other) {
     before.emplace(off, *other);
-    variants.push_back({"before", &*before, 0});
+    variants.push_back({.name = "before", .subject = &*before});
   }
-  for (const auto& variant : variants) {
-    variant.subject->fit_area(connections);
-    record_one_of(*variant.subject, variant.one_of);
-  }
+  for (const auto& variant : variants) configure(variant);
 
   const records::RotatingFile::Settings file{
       .path = directory / "records.json", .max_bytes = 64U << 20, .keep = 1};
@@ -228,6 +256,7 @@ void bench(const Kind& kind, int rounds, const std::optional<OtherObject>& other
     for (auto& variant : variants) {
       const auto ns = live_and_die(*variant.subject);
       if (round >= 0) add(variant, ns, is_tcp);  // the first one warms the cache
+      if (variant.tells) empty_changes(*variant.subject);
       if (variant.one_of == 0) continue;
       auto& consumer = consumers[static_cast<std::size_t>(round + 1) % consumers.size()];
       consumer.recorder->read(std::make_unique<RingSource>(on.loaded().map_fd("records"), taken));
@@ -246,7 +275,7 @@ void bench(const Kind& kind, int rounds, const std::optional<OtherObject>& other
              connections, rounds);
   for (const auto& [packet, unused] : variants.front().ns)
     for (const auto& variant : variants)
-      fmt::print("  {:<26}{:<8}{}\n", packet, variant.name, spread(variant.ns.at(packet)));
+      fmt::print("  {:<28}{:<8}{}\n", packet, variant.name, spread(variant.ns.at(packet)));
   for (const auto& consumer : consumers) {
     if (consumer.ns_per_record.empty()) continue;
     fmt::print("  record to {:<8} ns of CPU {} : {:.0f} connections per second of one core\n",
