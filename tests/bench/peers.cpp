@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <ctime>
+#include <string_view>
 #include <vector>
 
 #include "peers/exchange.hpp"
@@ -18,6 +19,7 @@ using namespace std::chrono_literals;
 constexpr std::size_t records = 500'000;
 constexpr std::size_t in_a_tick = 1000;  // 200,000 a second: connections that begin and end
 constexpr int rounds = 7;
+constexpr int records_of_a_connection = 2;
 
 std::int64_t cpu_nanoseconds() {
   timespec time{};
@@ -85,7 +87,12 @@ void timed(Node& node, Work work) {
   node.cpu += cpu_nanoseconds() - before;
 }
 
-void measure(std::uint8_t family) {
+// What a record costs: ns of CPU at the sender for each peer, at each receiver; bytes on the wire.
+struct Cost {
+  double sender = 0, receiver = 0, bytes = 0;
+};
+
+Cost measure(std::uint8_t family) {
   std::vector<double> senders, receivers;
   double bytes = 0;
   for (int round = 0; round < rounds; ++round) {
@@ -141,12 +148,33 @@ void measure(std::uint8_t family) {
       "{:.0f}), {:.1f} bytes\n",
       family, senders[rounds / 2], senders.front(), senders.back(), receivers[rounds / 2],
       receivers.front(), receivers.back(), bytes);
+  fmt::print("      {:.0f} records a second of one core at the sender, {:.0f} at the receiver\n",
+             1e9 / senders[rounds / 2], 1e9 / receivers[rounds / 2]);
+  return {senders[rounds / 2], receivers[rounds / 2], bytes};
+}
+
+// All nodes tell all others, so a node pays for each peer's connections as for its own: what nodes
+// that carry as much each pay for a new connection of their own and one of each peer's.
+void print_limit(std::string_view family, const Cost& cost) {
+  constexpr double connections_a_second = 25'000;
+  fmt::print("\n{}, each node carries {:.0f} new connections a second and tells all others\n",
+             family, connections_a_second);
+  fmt::print("  nodes | ns for each of its own | share of a core | Mbit/s out, and in | copies\n");
+  for (const int nodes : {2, 4, 8, 16, 32}) {
+    const double told = records_of_a_connection * (nodes - 1.0);
+    const double cpu = told * (cost.sender + cost.receiver);
+    fmt::print("  {:5} | {:22.0f} | {:13.1f} % | {:18.0f} | {:6}\n", nodes, cpu,
+               cpu * connections_a_second / 1e9 * 100,
+               told * cost.bytes * 8 * connections_a_second / 1e6, nodes - 1);
+  }
 }
 
 }  // namespace
 }  // namespace sluice::bench
 
 int main() {
-  sluice::bench::measure(4);
-  sluice::bench::measure(6);
+  const auto ipv4 = sluice::bench::measure(4);
+  const auto ipv6 = sluice::bench::measure(6);
+  sluice::bench::print_limit("IPv4", ipv4);
+  sluice::bench::print_limit("IPv6", ipv6);
 }
