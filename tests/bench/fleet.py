@@ -1,46 +1,31 @@
 #!/usr/bin/python3
-"""Measures a fleet of three nodes in a lab: what a change costs with etcd, beside SQLite; how long clients of a node that dies
-wait for the first packet through another one; and how long a change takes to all nodes' maps."""
+"""Measures a fleet of three nodes in a lab: what a change costs with etcd, beside SQLite, until it is in all nodes' maps; how long
+clients of a node that dies wait for the first packet through another one; how long a node with empty tables takes until it knows
+all connections of another one. And what it costs that nodes tell each other of connections: the data plane, sender and receiver."""
 
 import argparse
-import http.client
 import json
 import os
 import pathlib
 import platform
-import socket
 import statistics
+import subprocess
 import sys
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/e2e"))
 os.environ.setdefault("SLUICE_BUILD_DIR", str(ROOT / "build/release"))
+import fleet_resync  # noqa: E402
 import support  # noqa: E402
 from fleet_lab import NODES, VIP, FleetLab, missing  # noqa: E402
+from http_unix import Connection  # noqa: E402
 from measure import background, percentile  # noqa: E402
 
+PARTS = ("changes", "death", "resynchronisation", "records")
 PORT = 53
 SILENCE_MS = 60  # what the clients' own machine may cause
 SETTLE_SECONDS = 2
-
-
-class Connection(http.client.HTTPConnection):
-    """HTTP over a unix socket."""
-
-    def __init__(self, path):
-        super().__init__("localhost", timeout=60)
-        self.path = str(path)
-
-    def connect(self):
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.connect(self.path)
-
-    def ask(self, method, path, body=None):
-        self.request(method, path, json.dumps(body) if body else None, {"Content-Type": "application/json"})
-        answer = self.getresponse()
-        text = answer.read()
-        return answer.status, json.loads(text) if text else None
 
 
 def shown(name, milliseconds):
@@ -110,20 +95,43 @@ def death(options, bfd):
     return shown(f"a node dies, BFD {bfd} ms x 3: its flows are silent", gaps)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, prog="scripts/bench fleet")
-    parser.add_argument("--changes", type=int, default=200)
-    parser.add_argument("--rounds", type=int, default=3, help="of a node's death, with each interval (default 3)")
-    parser.add_argument("--bfd", type=int, nargs="*", default=[300, 50], help="intervals in ms (default 300 50)")
-    parser.add_argument("--json")
-    options = parser.parse_args()
+def records(options):
+    """What the data plane pays for telling peers, and what sender and receiver do."""
+    bench = support.BUILD / "tests/bench"
+    for command in ([bench / "records_cost", "--rounds", str(options.record_rounds)], [bench / "peers_cost"]):
+        sys.stdout.flush()
+        subprocess.run(command, check=True)
+
+
+def in_the_lab(options):
     if missing():
         sys.exit(missing())
-    print(f"{platform.release()}, {os.cpu_count()} CPUs, {background():.2f} of them busy with something else")
-    print(f"{'':52} | {'median':>8} {'p99':>8} | count   (ms)")
-    results = latency(options)
-    for bfd in options.bfd:
+    results = []
+    if "resynchronisation" in options.part:
+        results.append(fleet_resync.measure(options.idle, options.rounds))
+    if set(options.part) & {"changes", "death"}:
+        print(f"{'':52} | {'median':>8} {'p99':>8} | count   (ms)")
+    if "changes" in options.part:
+        results += latency(options)
+    for bfd in options.bfd if "death" in options.part else ():
         results.append(death(options, bfd))
+    return results
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, prog="scripts/bench fleet")
+    parser.add_argument("--part", nargs="+", choices=PARTS, default=PARTS, help="measure only these (default: all)")
+    parser.add_argument("--changes", type=int, default=200)
+    parser.add_argument("--rounds", type=int, default=3, help="of a node's death, with each interval, and of its return (default 3)")
+    parser.add_argument("--bfd", type=int, nargs="*", default=[300, 50], help="intervals in ms (default 300 50)")
+    parser.add_argument("--idle", type=int, default=1 << 20, metavar="N", help="connections of which a node is told (default 1 Mi)")
+    parser.add_argument("--record-rounds", type=int, default=9, metavar="R", help="of packets with records off and on (default 9)")
+    parser.add_argument("--json")
+    options = parser.parse_args()
+    print(f"{platform.release()}, {os.cpu_count()} CPUs, {background():.2f} of them busy with something else")
+    if "records" in options.part:
+        records(options)
+    results = in_the_lab(options) if set(options.part) != {"records"} else []
     if options.json:
         pathlib.Path(options.json).write_text(json.dumps(results))
 

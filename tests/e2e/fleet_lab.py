@@ -39,8 +39,8 @@ class FleetLab(support.Lab):
     def address(self, member, ipv6=False):
         return f"{'2001:db8:1::' if ipv6 else '192.0.2.'}{100 + member}"
 
-    def start_node(self, host, *options, binary=None):
-        self.start(host, "sluiced", binary or program("sluiced"), "--node", host, "--interface", "eth0", "--flows", "65536",
+    def start_node(self, host, *options, binary=None, flows=65536):
+        self.start(host, "sluiced", binary or program("sluiced"), "--node", host, "--interface", "eth0", "--flows", flows,
                    "--announce-routes", "--cluster", CLUSTER, "--hash-key-file", self.directory / "hash-key", "--state-dir",
                    self.directory / f"state-{host}", "--socket", self.directory / f"{host}.sock", "--pin-dir",
                    f"{self.pins}-{host}", "--subnet", f"vips,network=fleet,cidr=198.51.100.0/24,range=198.51.100.16-198.51.100.99,id={SUBNET}",
