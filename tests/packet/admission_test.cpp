@@ -8,12 +8,6 @@ namespace {
 
 class Admission : public BothFamilies {
  protected:
-  // The clock is slow, so that a second does not end before its connections are opened.
-  kernel::LoadOptions load_options() const override {
-    auto options = BothFamilies::load_options();
-    options.jiffies_per_second = slow_clock;
-    return options;
-  }
   void put(const sluice_listener& value) { put_listener(net().vip, 80, L4::tcp, value); }
   sluice_listener usual() const { return listener(pool(), 9); }
   std::string reason(std::uint16_t port) { return receive(from_client(L4::tcp, SYN, port)).reason; }

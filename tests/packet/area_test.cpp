@@ -16,9 +16,7 @@ constexpr std::uint32_t smallest = SLUICE_AREA_SHIFT_OF(SLUICE_SMALLEST_AREA_BIT
 
 class Area : public BothFamilies {
  protected:
-  kernel::LoadOptions load_options() const override {
-    return {.flows = 1U << 14, .flows6 = 1U << 14};
-  }
+  kernel::LoadOptions load_options() const override { return with_room(1U << 14, 1U << 14); }
   void TearDown() override {
     forget_flows();  // some are further back than others' tests reach
     BothFamilies::TearDown();

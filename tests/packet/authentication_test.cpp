@@ -22,12 +22,6 @@ class Authentication : public BothFamilies {
     BothFamilies::SetUp();
     if (!IsSkipped()) authenticate(SLUICE_LISTENER_AUTHENTICATES_ALWAYS);
   }
-  // The clock is slow, so that neither a second nor an answer's time ends meanwhile.
-  kernel::LoadOptions load_options() const override {
-    auto options = BothFamilies::load_options();
-    options.jiffies_per_second = slow_clock;
-    return options;
-  }
   void authenticate(std::uint32_t flags) {
     auto value = listener(pool(), 9);
     value.flags = flags;
@@ -220,7 +214,11 @@ TEST_P(AnsweredNetwork, WhatWasSentBeforeCounts) {
 // With the usual clock, by which more answers may leave in a jiffy.
 class AuthenticationInAFlood : public Authentication {
  protected:
-  kernel::LoadOptions load_options() const override { return BothFamilies::load_options(); }
+  kernel::LoadOptions load_options() const override {
+    auto options = Authentication::load_options();
+    options.jiffies_per_second = 0;
+    return options;
+  }
 };
 FOR_BOTH_FAMILIES(AuthenticationInAFlood);
 

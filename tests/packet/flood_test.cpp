@@ -411,7 +411,7 @@ TEST_P(Unheard, AFloodOfForgedHandshakesLeavesRoomAndBreaksNobody) {
 class PortFlood : public Flood {
  protected:
   kernel::LoadOptions load_options() const override {
-    return {.flows = SLUICE_DEFAULT_FLOWS, .flows6 = SLUICE_DEFAULT_FLOWS / SLUICE_IPV6_SHARE};
+    return with_room(SLUICE_DEFAULT_FLOWS, SLUICE_DEFAULT_FLOWS / SLUICE_IPV6_SHARE);
   }
   // A table of this size is unloaded instead of cleaned for the next test.
   void TearDown() override {

@@ -29,9 +29,7 @@ class ImageTest : public Identified {
     if (IsSkipped() || HasFatalFailure()) return;
     for (const L4 each : {L4::tcp, L4::udp, L4::sctp}) name_objects(each, SLUICE_FULLNAT);
   }
-  kernel::LoadOptions load_options() const override {
-    return {.flows = 1U << 12, .flows6 = 1U << 12};
-  }
+  kernel::LoadOptions load_options() const override { return with_room(1U << 12, 1U << 12); }
   void TearDown() override {
     forget_flows();
     Traffic::TearDown();

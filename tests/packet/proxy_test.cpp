@@ -608,7 +608,7 @@ TEST_P(Proxy, AForgottenEntryGoesInASweep) {
   expire();
   EXPECT_EQ(pending(), 1U);
   key.client_port = 1;
-  value.jiffies -= 1000 * (SLUICE_PROXY_PENDING_SECONDS + 1);
+  value.jiffies -= slow_clock * (SLUICE_PROXY_PENDING_SECONDS + 1);
   ASSERT_EQ(bpf_map_update_elem(map("proxy_pending"), &key, &value, BPF_ANY), 0);
   expire();
   EXPECT_EQ(pending(), 1U);

@@ -47,9 +47,7 @@ class ReplicaTest : public Identified {
     if (!IsSkipped()) forget_flows();
     Traffic::TearDown();
   }
-  kernel::LoadOptions load_options() const override {
-    return {.flows = 1U << 12, .flows6 = 1U << 12};
-  }
+  kernel::LoadOptions load_options() const override { return with_room(1U << 12, 1U << 12); }
 
   // All connections of the protocol go to member 1.
   void use(sluice_forwarding_mode mode, L4 protocol) {

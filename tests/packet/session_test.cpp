@@ -330,8 +330,8 @@ TEST_P(Sessions, AListenersIdleTimeIsThatOfUdpSessionsToo) {
 // An idle time of a day, which is more than the stamps of a flow tell: the sweep counts laps.
 class LongSilence : public Sessions {
  protected:
-  // Some ticks of any length that kernels have; 35 times that is a bit less than a day.
-  static constexpr std::uint32_t part = 2458;
+  // 35 times that is a bit less than a day.
+  static constexpr std::uint32_t part = 307 * SLUICE_TICK_SECONDS;
   static constexpr std::uint32_t parts = SLUICE_MAX_LONG_IDLE_SECONDS / part;
   static constexpr std::uint32_t rest =
       SLUICE_MAX_LONG_IDLE_SECONDS % part + 5 * SLUICE_TICK_SECONDS;

@@ -11,18 +11,13 @@ class ShortIdle : public AllProtocols {
   static constexpr std::uint32_t idle = 40;
   static constexpr std::uint32_t listener = 9;  // of those that traffic.cpp makes
 
-  kernel::LoadOptions load_options() const override {
-    auto options = AllProtocols::load_options();
-    options.jiffies_per_second = slow_clock;
-    return options;
-  }
   void SetUp() override {
     AllProtocols::SetUp();
     if (IsSkipped()) return;
     set_idle_time(listener, idle);
   }
 
-  // Of a tick of 2^16 jiffies, at 10,000 a second. The first one may have been over at once.
+  // Of a tick of 2^16 jiffies, eight seconds. The first one may have been over at once.
   static constexpr std::uint32_t sixteenths(std::uint32_t seconds) {
     return (seconds * slow_clock + 4095) / 4096 + 1;
   }

@@ -242,7 +242,7 @@ class ManyConnections : public Snat {
   // The usual table has no room for as many of IPv6.
   std::uint32_t connections() const { return family() == 4 ? 300'000 : 150'000; }
   kernel::LoadOptions load_options() const override {
-    return {.flows = SLUICE_DEFAULT_FLOWS, .flows6 = SLUICE_DEFAULT_FLOWS / SLUICE_IPV6_SHARE};
+    return with_room(SLUICE_DEFAULT_FLOWS, SLUICE_DEFAULT_FLOWS / SLUICE_IPV6_SHARE);
   }
   // A table of this size is unloaded instead of cleaned for the next test.
   void TearDown() override {

@@ -12,12 +12,6 @@ namespace {
 
 class Suspicion : public AllProtocols {
  protected:
-  // The clock is slow, so that the second in which failures count lasts as long as a test needs.
-  kernel::LoadOptions load_options() const override {
-    auto options = AllProtocols::load_options();
-    options.jiffies_per_second = slow_clock;
-    return options;
-  }
   // Ends the second in which failures are counted.
   void let_the_second_pass() {
     std::uint32_t member = member_index(1, protocol());

@@ -18,9 +18,7 @@ constexpr std::uint16_t many = 100;
 class Sweep : public BothFamilies {
  protected:
   // More buckets than can be swept in a microsecond.
-  kernel::LoadOptions load_options() const override {
-    return {.flows = 1U << 14, .flows6 = 1U << 14};
-  }
+  kernel::LoadOptions load_options() const override { return with_room(1U << 14, 1U << 14); }
   void SetUp() override {
     BothFamilies::SetUp();
     use_mode(SLUICE_FULLNAT, L4::tcp, {net().member1});

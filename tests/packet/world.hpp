@@ -59,9 +59,9 @@ inline const std::string member1 = "10.0.0.4";
 inline const std::string member2 = "10.0.0.6";
 
 // Jiffies per second of the data plane's clock, for tests that must not depend on their own speed
-// (LoadOptions::jiffies_per_second). The kernel has at most 1000, so one of its seconds lasts ten
-// or more: no rate limit is reset meanwhile, and nothing times out.
-inline constexpr std::uint32_t slow_clock = 10'000;
+// (LoadOptions::jiffies_per_second). The kernel has at most 1000, so one of its seconds lasts eight
+// or more: no rate limit is reset meanwhile, and nothing times out. A tick is eight of them.
+inline constexpr std::uint32_t slow_clock = 1U << 13;
 
 // The action of a packet that leaves where it came in; EXPECT_EQ() wants the type of
 // Outcome::action.
@@ -182,8 +182,13 @@ class World : public ::testing::Test {
   static constexpr std::uint32_t flow_capacity = 256;
   static constexpr std::uint32_t half_open_limit = flow_capacity / SLUICE_HALF_OPEN_SHARE;
 
+  // Options with tables of this size. The clock is slow, because a machine that is busy with
+  // something else takes minutes for a test's packets.
+  static kernel::LoadOptions with_room(std::uint32_t flows, std::uint32_t flows6) {
+    return {.flows = flows, .flows6 = flows6, .jiffies_per_second = slow_clock};
+  }
   virtual kernel::LoadOptions load_options() const {
-    return {.flows = flow_capacity, .flows6 = flow_capacity};
+    return with_room(flow_capacity, flow_capacity);
   }
 
  private:
