@@ -1,9 +1,6 @@
 #include "attachment/resize.hpp"
 
 #include <fmt/format.h>
-#include <linux/membarrier.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
@@ -31,23 +28,6 @@ constexpr std::uint32_t buckets_at_once = 1U << 11;
 constexpr int fruitless_walks = 5;
 // A million flows take a few seconds to move within their table.
 constexpr auto longest_hold = std::chrono::seconds(30);
-
-// Waits until no CPU runs a program that has been swapped out. Packets are processed as RCU
-// readers, and this waits for all readers.
-void await_packets_under_way() {
-  if (syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) == 0) return;
-  constexpr auto longer_than_any = std::chrono::milliseconds(200);  // CPUs without a clock tick
-  std::this_thread::sleep_for(longer_than_any);
-}
-
-Result<void> run_everywhere(const kernel::PinDirectory& pins, const std::vector<Attachment>& nics,
-                            const Program& before, const Program& program) {
-  if (auto swapped = swap_everywhere(nics, before, program); !swapped)
-    return tl::unexpected(std::move(swapped.error()));
-  if (auto pinned = pins.replace_programs(program); !pinned) return pinned;
-  await_packets_under_way();
-  return {};
-}
 
 struct Walk {
   std::uint64_t moved = 0, left = 0;  // slots
@@ -162,19 +142,6 @@ Result<std::uint64_t> require_room(const Program& pinned, std::uint32_t flows) {
   if (!ipv6) return tl::unexpected(ipv6.error());
   if (*ipv6 > std::max(flows / SLUICE_IPV6_SHARE, 1U)) return too_small(flows, *ipv6, "IPv6");
   return *ipv4 + *ipv6;
-}
-
-Result<std::vector<Attachment>> swappable(const kernel::PinDirectory& pins) {
-  auto nics = attachments(pins.path());
-  if (!nics) return nics;
-  const auto shared =
-      std::find_if(nics->begin(), nics->end(), [](const Attachment& nic) { return nic.shared; });
-  if (shared == nics->end()) return nics;
-  return fail(ErrorKind::unsupported,
-              fmt::format("{} is attached with --shared, where the flow table can't be changed "
-                          "under traffic",
-                          shared->interface),
-              "attach it without --shared, or start afresh with: sluice-loader detach --all");
 }
 
 // The last step: from now on the maps are those of `program`, and no program knows the other

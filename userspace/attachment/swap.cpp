@@ -1,5 +1,14 @@
 #include "attachment/swap.hpp"
 
+#include <fmt/format.h>
+#include <linux/membarrier.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <thread>
+
 #include "attachment/shared.hpp"
 #include "kernel/exchange.hpp"
 
@@ -31,6 +40,35 @@ Result<std::vector<std::string>> swap_everywhere(const std::vector<Attachment>& 
     done.push_back(nic.interface);
   }
   return done;
+}
+
+Result<std::vector<Attachment>> swappable(const kernel::PinDirectory& pins) {
+  auto nics = attachments(pins.path());
+  if (!nics) return nics;
+  const auto shared =
+      std::find_if(nics->begin(), nics->end(), [](const Attachment& nic) { return nic.shared; });
+  if (shared == nics->end()) return nics;
+  return fail(ErrorKind::unsupported,
+              fmt::format("{} is attached with --shared, where the flow table can't be changed "
+                          "under traffic",
+                          shared->interface),
+              "attach it without --shared, or start afresh with: sluice-loader detach --all");
+}
+
+// Packets are processed as RCU readers, and this waits for all readers.
+void await_packets_under_way() {
+  if (syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) == 0) return;
+  constexpr auto longer_than_any = std::chrono::milliseconds(200);  // CPUs without a clock tick
+  std::this_thread::sleep_for(longer_than_any);
+}
+
+Result<void> run_everywhere(const kernel::PinDirectory& pins, const std::vector<Attachment>& nics,
+                            const kernel::Program& before, const kernel::Program& program) {
+  if (auto swapped = swap_everywhere(nics, before, program); !swapped)
+    return tl::unexpected(std::move(swapped.error()));
+  if (auto pinned = pins.replace_programs(program); !pinned) return pinned;
+  await_packets_under_way();
+  return {};
 }
 
 }  // namespace sluice::attachment
