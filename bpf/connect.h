@@ -343,7 +343,7 @@ static __always_inline int claim_source_port(int family, struct connection *c)
 			withdraw_reverse(family, c);
 			error = -KERNEL_EEXIST;
 		}
-		if (error != -KERNEL_EEXIST || !may_change)
+		if (error != -KERNEL_EEXIST || !may_change || flow_is_crossing) /* the next one is asked for first */
 			break;
 	}
 	return error;

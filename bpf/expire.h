@@ -127,7 +127,7 @@ __noinline int sweep_stamp6(__u32 index, __u32 now)
 /* Looks after a stamp that is about to become older than stamps tell, or has laps. 1: the connection was removed. */
 static __always_inline int care_for_stamp(int family, __u32 index, __u64 state, __u32 now)
 {
-	if (flow_move_phase || (flow_idle_ticks(state, now) < SWEEP_LAP_AGE &&
+	if (flows_are_moving || (flow_idle_ticks(state, now) < SWEEP_LAP_AGE &&
 				!(state & SLUICE_FLOW_TO_CLIENT && sluice_flow_noted_laps(state))))
 		return 0;
 	return family == FAMILY4 ? sweep_stamp4(index, now) : sweep_stamp6(index, now);
@@ -142,7 +142,7 @@ static __always_inline void sweep_slot(int family, __u32 index, struct sweep *s)
 		return;
 	next_hop_keep(SLUICE_STATE_GET(flow.state, HOP), s->now_jiffies);
 	/* One half of the connection may be in the other table. */
-	if (flow_move_phase) {
+	if (flows_are_moving) {
 		s->live += !(flow.state & SLUICE_FLOW_TO_CLIENT);
 		return;
 	}
@@ -215,7 +215,7 @@ __noinline int sweep_end6(__u32 index, __u32 now)
 /* Looks after the ends of a connection, given what its slot held. */
 static __always_inline void care_for_end(int family, __u32 index, __u64 state, struct sweep *s)
 {
-	if (flow_move_phase || state & SLUICE_FLOW_TO_CLIENT || SLUICE_STATE_GET(state, PROTOCOL) != SLUICE_FLOW_TCP ||
+	if (flows_are_moving || state & SLUICE_FLOW_TO_CLIENT || SLUICE_STATE_GET(state, PROTOCOL) != SLUICE_FLOW_TCP ||
 	    !(idle_time_ends_with_reset(state) || state_is_doomed(state)))
 		return;
 	if (!(family == FAMILY4 ? sweep_end4(index, s->now_ticks) : sweep_end6(index, s->now_ticks)))
@@ -396,7 +396,7 @@ static __always_inline void sweep_begins_to_tell(struct sweep *s)
 
 	if (!refreshed)
 		return;
-	if (!changes_are_told() || flow_move_phase) {
+	if (!changes_are_told() || flows_are_moving) {
 		WRITE_ONCE(*refreshed, 0);
 		return;
 	}
@@ -450,7 +450,7 @@ static __always_inline void flow_sweep_some(struct sluice_flow_sweep *r)
 		r->live6 += s.live;
 	} else {
 		/* Only a sweep that saw every flow knows which next hops are unused. */
-		if (!r->missed && !flow_move_phase)
+		if (!r->missed && !flows_are_moving)
 			sweep_next_hops(&s, r->began);
 		r->stage = SLUICE_SWEEP_OVER;
 	}
@@ -500,7 +500,7 @@ static __always_inline void flow_expire_all(struct sluice_flow_expire *result)
 
 	live4 = s.live;
 	saw_all = sweep_whole_table(FAMILY6, &s) && saw_all;
-	if (saw_all && !flow_move_phase)
+	if (saw_all && !flows_are_moving)
 		sweep_next_hops(&s, began);
 	result->now_ticks = s.now_ticks;
 	result->live = s.live;
@@ -523,7 +523,7 @@ static __always_inline void flow_flush_one(struct sluice_flow_flush *request)
 
 	request->now_ticks = clock_ticks();
 	/* The index belongs to a table that flows are leaving. */
-	if (flow_move_phase)
+	if (flows_are_moving)
 		return;
 	request->flushed = r.family == FAMILY6 ? flush(FAMILY6, &r) : flush(FAMILY4, &r);
 }

@@ -207,7 +207,7 @@ static __always_inline void short_sweep_some(int family, struct sluice_flow_expi
 /* While flows are moved to other tables nothing is removed, and marks wait. */
 static __always_inline void flow_expire_short_some(struct sluice_flow_expire_short *request)
 {
-	if (flow_move_phase) {
+	if (flows_are_moving) {
 		request->first = 0;
 		request->marked = 1;
 		return;

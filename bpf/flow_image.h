@@ -19,6 +19,7 @@
 #include "bpf/expire.h"
 #include "bpf/flow_state.h"
 #include "bpf/flow_table.h"
+#include "bpf/move.h"
 #include "maps/flow_image.h"
 
 /* A run of flow_walk ends after so many buckets, a few milliseconds. */
@@ -27,12 +28,12 @@
 /* Rounds for taking a reverse slot out again. */
 #define WITHDRAW_ROUNDS 4
 
-static __always_inline bool area_keep_still(int family)
+static __always_inline bool area_keep_still(int family, bool moving)
 {
 	__u64 *word = flow_area_word(family);
 	__u64 area;
 
-	if (!word || flow_move_phase)
+	if (!word || moving)
 		return false;
 	area = READ_ONCE(*word);
 	return !(area & (SLUICE_AREA_HELD | SLUICE_AREA_BUSY)) &&
@@ -254,7 +255,7 @@ static __always_inline void flow_walk_some(int family, struct sluice_flow_batch 
 {
 	batch->version = SLUICE_FLOW_IMAGE_VERSION;
 	batch->status = SLUICE_BATCH_BUSY;
-	if (!area_keep_still(family))
+	if (!area_keep_still(family, flows_are_moving))
 		return;
 	if (family == FAMILY4)
 		walk_some4(batch);
@@ -489,6 +490,109 @@ __noinline int put_image6(const struct sluice_flow_image *r, __u32 own)
 	return r ? put_image(FAMILY6, r, own) : SLUICE_PUT_UNFIT;
 }
 
+/* Describes the forward slot so far as move_note() and move_undo() need it. */
+static __always_inline void image_entry(const struct sluice_flow_image *r, struct flow_entry *e)
+{
+	e->key = image_key(r);
+	e->state = image_state(r);
+}
+
+static __always_inline __u64 put_advance(int family, __s32 index, const struct flow_entry *e, __u64 state, __u32 event,
+					 bool of_member)
+{
+	if (family == FAMILY4)
+		return of_member ? flow_advance_by_member4(&e->key, index, state, event)
+				 : flow_advance_by_client4(&e->key, index, state, event);
+	return of_member ? flow_advance_by_member6(&e->key, index, state, event)
+			 : flow_advance_by_client6(&e->key, index, state, event);
+}
+
+/* The phase of the connection `e`, which was put in the slot `index`, has changed here, too. Here it is told what was noted
+ * only where it was read: that the client has confirmed the connection, and which end has ended it. If an end were lost, the
+ * connection would seem to live until it has been idle for long enough. */
+static __always_inline void put_catch_up(int family, __s32 index, const struct flow_entry *e, __u64 state)
+{
+	void *slot = flow_slot_here(family, index);
+	__u64 now = slot ? moved_state(family, slot, e) : 0, noted = state & ~e->state;
+	__u32 end = state & SLUICE_FLOW_REPLIED ? EVENT_ENDS : EVENT_ABORTS;
+
+	if (!now || !((now ^ state) & SLUICE_PHASE_BITS) || !sluice_flow_is_confirmed(state))
+		return;
+	if (!sluice_flow_is_confirmed(now))
+		now = put_advance(family, index, e, now, EVENT_PACKET, false);
+	if (noted & SLUICE_FLOW_CLIENT_FIN && !(now & SLUICE_FLOW_CLIENT_FIN))
+		now = put_advance(family, index, e, now, end, false);
+	if (noted & SLUICE_FLOW_MEMBER_FIN && !(now & SLUICE_FLOW_MEMBER_FIN))
+		put_advance(family, index, e, now, end, true);
+}
+
+/* Brings an image's phase to the connection that was put from it: the member's and the client's packets have gone on
+ * where it was read. */
+static __always_inline int amend_image(int family, const struct sluice_flow_image *r)
+{
+	struct flow_entry e = {};
+	__u64 state;
+	__s32 index;
+
+	image_entry(r, &e);
+	state = e.state;
+	e.state = (state & ~SLUICE_PHASE_BITS) | (r->result * SLUICE_FLOW_REPLIED & SLUICE_PHASE_BITS);
+	index = flow_search(family, &e.key);
+	move_note(family, index, &e, state);
+	put_catch_up(family, index, &e, state);
+	return SLUICE_PUT_DONE;
+}
+
+__noinline int amend_image4(const struct sluice_flow_image *r)
+{
+	return r ? amend_image(FAMILY4, r) : SLUICE_PUT_UNFIT;
+}
+
+__noinline int amend_image6(const struct sluice_flow_image *r)
+{
+	return r ? amend_image(FAMILY6, r) : SLUICE_PUT_UNFIT;
+}
+
+/* Takes out a connection that was put and has ended where it was read. */
+static __always_inline int take_image_back(int family, const struct sluice_flow_image *r)
+{
+	struct flow_entry e = {};
+
+	image_entry(r, &e);
+	move_undo(family, flow_search(family, &e.key), &e);
+	if (r->flags & SLUICE_IMAGE_DIRECT)
+		return SLUICE_PUT_DONE;
+	if (family == FAMILY4)
+		put_withdraw4(r);
+	else
+		put_withdraw6(r);
+	return SLUICE_PUT_DONE;
+}
+
+__noinline int take_image_back4(const struct sluice_flow_image *r)
+{
+	return r ? take_image_back(FAMILY4, r) : SLUICE_PUT_UNFIT;
+}
+
+__noinline int take_image_back6(const struct sluice_flow_image *r)
+{
+	return r ? take_image_back(FAMILY6, r) : SLUICE_PUT_UNFIT;
+}
+
+static __always_inline int do_with_image(struct sluice_flow_image *r, const struct sluice_flow_batch *batch)
+{
+	bool is_ipv6 = batch->family == FAMILY6;
+
+	switch (batch->request) {
+	case SLUICE_PUT_AMEND:
+		return is_ipv6 ? amend_image6(r) : amend_image4(r);
+	case SLUICE_PUT_TAKE_BACK:
+		return is_ipv6 ? take_image_back6(r) : take_image_back4(r);
+	default:
+		return is_ipv6 ? put_image6(r, batch->own) : put_image4(r, batch->own);
+	}
+}
+
 static long put_next(__u32 n, struct sluice_flow_batch **to_put)
 {
 	struct sluice_flow_batch *batch = *to_put;
@@ -497,7 +601,7 @@ static long put_next(__u32 n, struct sluice_flow_batch **to_put)
 	if (n >= SLUICE_BATCH_IMAGES)
 		return 1;
 	r = &batch->images[n];
-	r->result = batch->family == FAMILY6 ? put_image6(r, batch->own) : put_image4(r, batch->own);
+	r->result = do_with_image(r, batch);
 	return 0;
 }
 
@@ -510,25 +614,26 @@ __noinline int put_all(struct sluice_flow_batch *batch)
 
 /* Has `all` carry out the batch while no flow is moved. */
 static __always_inline void flow_batch_in_stillness(int family, struct sluice_flow_batch *batch,
-						    int (*all)(struct sluice_flow_batch *batch))
+						    bool moving, int (*all)(struct sluice_flow_batch *batch))
 {
 	batch->status = SLUICE_BATCH_VERSION;
 	if (batch->version != SLUICE_FLOW_IMAGE_VERSION)
 		return;
 	batch->status = SLUICE_BATCH_BUSY;
-	if (!area_keep_still(family))
+	if (!area_keep_still(family, moving))
 		return;
 	all(batch);
 	area_let_move(family);
 	batch->status = SLUICE_BATCH_DONE;
 }
 
-static __always_inline void flow_batch_run(struct sluice_flow_batch *batch, int (*all)(struct sluice_flow_batch *batch))
+static __always_inline void flow_batch_run(struct sluice_flow_batch *batch, bool moving,
+					   int (*all)(struct sluice_flow_batch *batch))
 {
 	if (batch->family == FAMILY6)
-		flow_batch_in_stillness(FAMILY6, batch, all);
+		flow_batch_in_stillness(FAMILY6, batch, moving, all);
 	else
-		flow_batch_in_stillness(FAMILY4, batch, all);
+		flow_batch_in_stillness(FAMILY4, batch, moving, all);
 }
 
 #endif

@@ -196,6 +196,16 @@ __noinline __u64 flow_advance_by_client6(const struct tuple *key, __s32 index, _
 	return key ? flow_advance(FAMILY6, key, index, state, event, false) : state;
 }
 
+__noinline __u64 flow_advance_by_member4(const struct tuple *key, __s32 index, __u64 state, __u32 event)
+{
+	return key ? flow_advance(FAMILY4, key, index, state, event, true) : state;
+}
+
+__noinline __u64 flow_advance_by_member6(const struct tuple *key, __s32 index, __u64 state, __u32 event)
+{
+	return key ? flow_advance(FAMILY6, key, index, state, event, true) : state;
+}
+
 /* Says whether a confirmed connection was reset by one end only, so that the reset may be forged. */
 static __always_inline bool reset_by_one(__u64 state)
 {

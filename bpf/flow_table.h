@@ -102,6 +102,11 @@ const volatile __u32 flow_move_phase = SLUICE_FLOW_MOVE_NONE;
 const volatile __u32 other_homes4 = 1;
 const volatile __u32 other_homes6 = 1;
 
+/* Flows come here from tables of another layout, which only the former program can read; see crossing.h. */
+const volatile bool flow_is_crossing = false;
+/* While flows are moved in either way nothing is removed but by packets. */
+#define flows_are_moving (flow_move_phase || flow_is_crossing)
+
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);

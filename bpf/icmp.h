@@ -291,9 +291,12 @@ static __always_inline int error_in(int family, struct xdp_md *ctx)
 		return error_without_flow(family, p, why);
 	if (!turned_quote(family, ctx, &quote, &journey->quoted))
 		return error_without_flow(family, p, SLUICE_REASON_MALFORMED_ICMP);
-	if (!flow_find_far(family, &journey->quoted, &journey->flow))
+	if (!flow_find_far(family, &journey->quoted, &journey->flow)) {
+		if (flow_is_crossing && !journey->asked)
+			return NEXT_ASK_FORMER;
 		return family == FAMILY4 ? error_of_other_version(p, &journey->quoted.destination)
 					 : error_without_flow(family, p, SLUICE_REASON_ICMP_NO_FLOW);
+	}
 	/* An error goes to the packet's sender. Errors to the host's own address are the host's. */
 	if (!address_equal(family, &p->tuple.destination, &journey->quoted.destination))
 		return error_without_flow(family, p, SLUICE_REASON_ICMP_MISDIRECTED);

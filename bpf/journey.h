@@ -23,6 +23,7 @@
 #define NEXT_CONFIRM (-11) /* it acknowledges the header: the connection is confirmed */
 #define NEXT_TO_IPV6 (-12) /* it is IPv4, of a connection whose other end speaks IPv6 (other_version.h) */
 #define NEXT_TO_IPV4 (-13) /* it is IPv6 and goes to an end that speaks IPv4: journey.leaving */
+#define NEXT_ASK_FORMER (-14) /* it is in no flow here, perhaps in one of the former program (crossing.h) */
 #define NEXT_OVER_LIMIT (-6) /* it confirmed a connection beyond the limit: reset the client */
 
 /* A packet's copy of its flow, and the slot's index for later changes. */
@@ -61,6 +62,15 @@ struct segment_numbers {
 	bool has_stamp;
 };
 
+/* What a packet says while the former program is asked for another tuple than its own (crossing.h). */
+struct disguise {
+	union sluice_address source;
+	union sluice_address destination;
+	__u32 ports;
+	__u32 word; /* of the L4 header */
+	__u32 defect; /* the reason that the former program drops it for, if it has the flow */
+};
+
 /* How a packet leaves once it is an IPv4 packet. */
 struct leaving {
 	__u32 why;
@@ -82,6 +92,8 @@ struct journey {
 	struct proxy_work proxy;
 	__u32 was_ipv4; /* the packet has come as an IPv4 packet, and is an IPv6 packet now */
 	struct leaving leaving;
+	struct disguise disguise;
+	__u32 asked; /* the former program has no flow of the packet */
 };
 #define NOT_PASSED_OVER (~0U)
 

@@ -323,7 +323,7 @@ static __always_inline void rehome(int family, struct sluice_flow_rehome *r)
 	__u64 area, next;
 
 	r->refused = 1;
-	if (!word || flow_move_phase)
+	if (!word || flows_are_moving)
 		return;
 	area = READ_ONCE(*word);
 	r->is_shift = SLUICE_AREA_SHIFT(area);

@@ -5,6 +5,7 @@
  * sluice_capture replaces it. */
 #include "bpf/capture.h"
 #include "bpf/connect.h"
+#include "bpf/crossing.h"
 #include "bpf/ethernet.h"
 #include "bpf/expire.h"
 #include "bpf/expire_short.h"
@@ -148,7 +149,7 @@ static __always_inline int packet_with_ports(int family, struct packet *p, struc
 		return p->defect;
 	if (may_open_anew(p, flow) && (flow_gives_way(family, flow) || member_is_too_slow(family)) &&
 	    flow_forget(family, &p->tuple, flow, SLUICE_RECORD_REPLACED))
-		return UNDECIDED;
+		return flow_is_crossing ? replaced_here() : UNDECIDED;
 	if (is_first_answer(p, flow) && checksum_is_partial(ctx))
 		return SLUICE_REASON_PARTIAL_CHECKSUM;
 	if (p->fragment == FRAGMENT_FIRST)
@@ -211,6 +212,8 @@ static __always_inline int decide(int family, struct xdp_md *ctx, __u32 l3_offse
 		return SLUICE_REASON_NOT_OURS;
 	if ((why = packet_of_known_flow(family, p, ctx, &journey->flow)) != UNDECIDED)
 		return why;
+	if (flow_is_crossing && p->tuple.protocol && !journey->asked)
+		return NEXT_ASK_FORMER;
 	return packet_without_flow(family, p, ctx);
 }
 
@@ -301,6 +304,27 @@ static __always_inline int make_connection(int family, struct xdp_md *ctx)
 	return reason_of_failure();
 }
 
+/* Does the same while the former program has flows, too. It is asked for each source port before that is claimed. */
+static __always_inline int make_connection_across(int family, struct xdp_md *ctx)
+{
+#pragma clang loop unroll(disable)
+	for (int i = 0; i < SNAT_PORT_TRIES + MAKE_WAY_ROUNDS; i++) {
+		int why = UNDECIDED;
+
+		if (former_has_claim(family, ctx))
+			port_is_taken();
+		else
+			why = family == FAMILY4 ? create_flow4() : create_flow6();
+		if (why != UNDECIDED)
+			return why;
+		if (reason_of_failure() == OPENED_MEANWHILE)
+			break;
+		if (!next_port() && !(family == FAMILY4 ? make_way4() : make_way6()))
+			break;
+	}
+	return reason_of_failure();
+}
+
 /* Sends a packet of a known flow on. */
 static __always_inline int forward_known(int family, struct xdp_md *ctx, int next)
 {
@@ -314,7 +338,7 @@ static __always_inline int forward_known(int family, struct xdp_md *ctx, int nex
 }
 
 /* Opens the connection that was asked for. */
-static __always_inline int open_connection(int family, struct xdp_md *ctx)
+static __always_inline int open_connection(int family, struct xdp_md *ctx, bool crossing)
 {
 	int why = family == FAMILY4 ? plan_connection4(ctx) : plan_connection6(ctx);
 	bool proxied = why == NEXT_SHAKE;
@@ -322,7 +346,7 @@ static __always_inline int open_connection(int family, struct xdp_md *ctx)
 	if (proxied)
 		why = family == FAMILY4 ? admit_syn4(ctx) : admit_syn6(ctx);
 	if (why == UNDECIDED)
-		why = make_connection(family, ctx);
+		why = crossing ? make_connection_across(family, ctx) : make_connection(family, ctx);
 	if (why == SLUICE_REASON_FLOW_CREATED || why == SLUICE_REASON_FORWARDED_WITHOUT_FLOW ||
 	    why == SLUICE_REASON_DATAGRAM_FORWARDED) {
 		if (proxied)
@@ -341,7 +365,7 @@ static __always_inline int open_connection(int family, struct xdp_md *ctx)
 
 /* Runs the stages one after the other. They are called from here, not from each other, because all open calls share
  * 512 bytes of stack. */
-static __always_inline int ip_packet(int family, struct xdp_md *ctx, __u32 l3_offset)
+static __always_inline int ip_packet(int family, struct xdp_md *ctx, __u32 l3_offset, bool crossing)
 {
 	int next = family == FAMILY4 ? decide4(ctx, l3_offset) : decide6(ctx, l3_offset);
 
@@ -356,7 +380,7 @@ static __always_inline int ip_packet(int family, struct xdp_md *ctx, __u32 l3_of
 	case NEXT_GIVE_UP:
 		return family == FAMILY4 ? give_up4(ctx) : give_up6(ctx);
 	case NEXT_OPEN:
-		return open_connection(family, ctx);
+		return open_connection(family, ctx, crossing);
 	case NEXT_PASS_MEMBER:
 		return family == FAMILY4 ? pass_member4(ctx) : pass_member6(ctx);
 	case NEXT_ERROR:
@@ -389,8 +413,8 @@ static __always_inline int was_ipv4(struct xdp_md *ctx, __u32 why)
 	return reason_verdicts[why] == VERDICT_ANSWER ? answer_as_ipv4(ctx, why) : (int)why;
 }
 
-/* The slow path, for every kind of packet; returns the packet's reason. */
-static __always_inline int slow_path(struct xdp_md *ctx, struct journey *journey)
+/* The slow path, for every kind of packet; returns the packet's reason. `crossing`: for sluice_crossing. */
+static __always_inline int slow_path(struct xdp_md *ctx, struct journey *journey, bool crossing)
 {
 	int payload = ethernet_payload(ctx), why;
 	__u32 l3_offset = payload & 0xffff, type = (__u32)payload >> 16;
@@ -400,7 +424,7 @@ static __always_inline int slow_path(struct xdp_md *ctx, struct journey *journey
 	journey->was_ipv4 = false;
 	switch (type) {
 	case ETH_P_IP:
-		why = ip_packet(FAMILY4, ctx, l3_offset);
+		why = ip_packet(FAMILY4, ctx, l3_offset, crossing);
 		if (why != NEXT_TO_IPV6)
 			return why;
 		why = to_ipv6(ctx);
@@ -412,7 +436,7 @@ static __always_inline int slow_path(struct xdp_md *ctx, struct journey *journey
 	default:
 		return other_packet(ctx, l3_offset, type == ETH_P_ARP);
 	}
-	why = ip_packet(FAMILY6, ctx, l3_offset);
+	why = ip_packet(FAMILY6, ctx, l3_offset, crossing);
 	if (why == NEXT_TO_IPV4)
 		return leave_as_ipv4(ctx);
 	return journey->was_ipv4 ? was_ipv4(ctx, why) : why;
@@ -429,7 +453,7 @@ int sluice_xdp(struct xdp_md *ctx)
 	journey = journey_get();
 	if (!journey)
 		return XDP_ABORTED;
-	why = slow_path(ctx, journey);
+	why = slow_path(ctx, journey, false);
 	return finish(journey->packet.egress_ifindex, ctx, why);
 }
 
@@ -444,7 +468,7 @@ int sluice_capture(struct xdp_md *ctx)
 	if (!journey)
 		return XDP_ABORTED;
 	capture_arrival(ctx);
-	why = slow_path(ctx, journey);
+	why = slow_path(ctx, journey, false);
 	action = finish(journey->packet.egress_ifindex, ctx, why);
 	if (action == XDP_TX)
 		egress_ifindex = ctx->ingress_ifindex;
@@ -452,6 +476,41 @@ int sluice_capture(struct xdp_md *ctx)
 		egress_ifindex = journey->packet.egress_ifindex;
 	capture_departure(ctx, why, egress_ifindex);
 	return action;
+}
+
+/* The program of an upgrade from another layout of the flow tables, which is loaded only then (crossing.h). */
+SEC("?xdp.frags")
+int sluice_crossing(struct xdp_md *ctx)
+{
+	struct journey *journey = journey_get();
+	int why = NEXT_ASK_FORMER;
+
+	if (!journey)
+		return XDP_ABORTED;
+	journey->asked = false;
+#pragma clang loop unroll(disable)
+	for (int i = 0; i < 2; i++) {
+		int action;
+
+		why = slow_path(ctx, journey, true);
+		if (why != NEXT_ASK_FORMER)
+			break;
+		action = ask_former(ctx);
+		if (action != FORMER_HAS_NO_FLOW)
+			return action;
+		journey->asked = true;
+	}
+	return finish(journey->packet.egress_ifindex, ctx, why);
+}
+
+/* Empties its maps of VIPs, which nobody else can change any more; loaded over a former program's (crossing.h). */
+SEC("?syscall")
+int forget_vips(void *unused)
+{
+	(void)unused;
+	bpf_for_each_map_elem(&vips4, forget_vip, NULL, 0);
+	bpf_for_each_map_elem(&vips6, forget_vip, NULL, 0);
+	return 0;
 }
 
 /* Sweeps a slice of the flow tables; run by the controller, see struct sluice_flow_sweep. */
@@ -517,7 +576,7 @@ int flow_walk(struct sluice_flow_batch *batch)
 SEC("syscall")
 int flow_put(struct sluice_flow_batch *batch)
 {
-	flow_batch_run(batch, put_all);
+	flow_batch_run(batch, flow_move_phase, put_all);
 	return 0;
 }
 
@@ -525,7 +584,7 @@ int flow_put(struct sluice_flow_batch *batch)
 SEC("syscall")
 int flow_replicas(struct sluice_flow_batch *batch)
 {
-	flow_batch_run(batch, replicas_all);
+	flow_batch_run(batch, flows_are_moving, replicas_all);
 	return 0;
 }
 

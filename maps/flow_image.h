@@ -77,6 +77,15 @@ enum sluice_replicas_request {
 	SLUICE_REPLICAS_END, /* removes them, because they have ended where they lived */
 };
 
+enum sluice_put_request {
+	SLUICE_PUT_INSERT,
+	/* The connections were put, and what they were read from goes on with another phase: `result` says with which
+	 * phase they were put, `phase` what has become of it. Nothing is counted that was counted there. */
+	SLUICE_PUT_AMEND,
+	/* The connections were put, and have ended where they were read, which was counted there. */
+	SLUICE_PUT_TAKE_BACK,
+};
+
 #define SLUICE_BATCH_IMAGES 256
 
 /* flow_walk: reads one family's connections that exist from the walk's beginning to its end, and perhaps others. A
@@ -84,7 +93,7 @@ enum sluice_replicas_request {
  * connection twice. Whoever runs it sets `next` to 0 for the first run and leaves `next` and `change` as they are
  * until `next` is 0 again.
  *
- * flow_put: inserts the first `count` images, all of `family`.
+ * flow_put: does with the first `count` images, all of `family`, what `request` says.
  *
  * flow_replicas: does with the first `count` images, all of `family`, what `request` says. */
 struct sluice_flow_batch {
@@ -97,7 +106,7 @@ struct sluice_flow_batch {
 	__u32 next;    /* flow_walk */
 	__u32 change;  /* flow_walk */
 	__u32 status;  /* out: enum sluice_batch_status */
-	__u32 request; /* flow_replicas: enum sluice_replicas_request */
+	__u32 request; /* flow_replicas: enum sluice_replicas_request; flow_put: enum sluice_put_request */
 	struct sluice_flow_image images[SLUICE_BATCH_IMAGES];
 };
 SLUICE_STATIC_ASSERT(sizeof(struct sluice_flow_batch) == 32 + 128 * SLUICE_BATCH_IMAGES);

@@ -272,8 +272,8 @@ Outcome World::receive_really(const Bytes& frame, std::uint32_t interface_index)
               .data_size_in = static_cast<__u32>(frame.size()),
               .data_size_out = static_cast<__u32>(outcome.frame.size()), .ctx_in = &context,
               .ctx_size_in = sizeof context);
-  EXPECT_EQ(bpf_prog_test_run_opts(loaded_->program().xdp_fd(), &options), 0)
-      << std::strerror(errno);
+  const int entry = entry_ < 0 ? loaded_->program().xdp_fd() : entry_;
+  EXPECT_EQ(bpf_prog_test_run_opts(entry, &options), 0) << std::strerror(errno);
   outcome.action = options.retval;
   outcome.frame.resize(options.data_size_out);
 

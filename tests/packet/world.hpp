@@ -89,6 +89,8 @@ class World : public ::testing::Test {
   }
   // Gives the same packet to the program `times` times on one CPU.
   void receive_repeatedly(const Bytes& frame, int times);
+  // From now on packets meet this program instead of the loaded one; -1: the loaded one again.
+  void receive_by(int program) { entry_ = program; }
 
   // Configuration, written to the maps as the controller would.
   void put_vip(const std::string& address, bool up = true, std::uint32_t more_flags = 0);
@@ -201,6 +203,7 @@ class World : public ::testing::Test {
 
   std::uint32_t tick_of_marks_ = 0;
   Loaded* loaded_ = nullptr;
+  int entry_ = -1;
   std::uint32_t received_ = 0;
 };
 

@@ -72,8 +72,10 @@ Result<void> walk_images(int walk_fd, std::uint32_t family,
   return {};
 }
 
-Result<void> put_images(int put_fd, std::span<sluice_flow_image> images, Counted counted) {
-  for (auto& image : images) image.result = SLUICE_PUT_NOT_TRIED;
+Result<void> put_images(int put_fd, std::span<sluice_flow_image> images, Counted counted,
+                        sluice_put_request request) {
+  if (request != SLUICE_PUT_AMEND)
+    for (auto& image : images) image.result = SLUICE_PUT_NOT_TRIED;
   const auto batch = std::make_unique<sluice_flow_batch>();
   while (!images.empty()) {
     const auto part = images.first(batch_of(images));
@@ -81,6 +83,7 @@ Result<void> put_images(int put_fd, std::span<sluice_flow_image> images, Counted
     batch->family = part.front().family;
     batch->count = static_cast<std::uint32_t>(part.size());
     batch->own = counted == Counted::already;
+    batch->request = request;
     std::copy(part.begin(), part.end(), batch->images);
     if (auto ran = run_when_free(kernel::put_flows, put_fd, *batch); !ran) return ran;
     if (batch->status == SLUICE_BATCH_VERSION) return another_version(batch->version);

@@ -27,10 +27,11 @@ enum class Counted {
   already,  // in the maps of these tables, whose indices the images have
   not_yet,  // they come from elsewhere
 };
-// Puts the images, of either IP version, and leaves in each what became of it. Those of one
-// IP version should be side by side. ErrorKind::conflict: as above; the images that were not tried
-// say so.
-Result<void> put_images(int put_fd, std::span<sluice_flow_image> images, Counted counted);
+// Does with the images, of either IP version, what `request` says, and leaves in each what became
+// of it. Those of one IP version should be side by side. ErrorKind::conflict: as above; the images
+// that were not tried say so.
+Result<void> put_images(int put_fd, std::span<sluice_flow_image> images, Counted counted,
+                        sluice_put_request request = SLUICE_PUT_INSERT);
 
 // What operators are told of a sluice_flow_put_result: "another connection has its source port".
 const char* to_string(sluice_flow_put_result result);

@@ -8,12 +8,20 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstdlib>
+#include <thread>
 
 #include "kernel/kernel_info.hpp"
 #include "kernel/libbpf_log.hpp"
 
 namespace sluice::kernel {
+namespace {
+
+// A process is in the kernel for a change far shorter.
+constexpr auto longest_change = std::chrono::seconds(5);
+
+}  // namespace
 
 RawMap::RawMap(const Program& program, std::string_view name)
     : fd_(program.map_fd(name)), name_(name) {}
@@ -38,6 +46,17 @@ Result<bool> RawMap::erase_bytes(const void* key) const {
   if (bpf_map_delete_elem(fd_, key) == 0) return true;
   if (errno == ENOENT) return false;
   return fail_bpf(errno, "delete from map " + name_);
+}
+
+Result<void> RawMap::freeze() const {
+  const auto until = std::chrono::steady_clock::now() + longest_change;
+  while (bpf_map_freeze(fd_) != 0) {
+    if (errno == EPERM) return {};  // it is frozen, or this descriptor can't write anyway
+    if (errno != EBUSY || std::chrono::steady_clock::now() > until)
+      return fail_bpf(errno, "freeze map " + name_);
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  return {};
 }
 
 namespace {

@@ -51,6 +51,8 @@ class RawMap {
                                    std::uint32_t room) const;
   Result<void> put_bytes(const void* key, const void* value) const;
   Result<bool> erase_bytes(const void* key) const;
+  // From now on only programs can change the map. Waits for changes that processes have begun.
+  Result<void> freeze() const;
 
  protected:
   Result<bool> lookup_bytes(const void* key, void* value) const;

@@ -1,10 +1,12 @@
 #include "kernel/object.hpp"
 
+#include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <time.h>
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cmath>
 #include <cstring>
 
@@ -49,6 +51,9 @@ std::array<bpf_map*, 3> capture_maps(const sluice_bpf& skeleton) {
           skeleton.maps.local_capture_lost};
 }
 
+// The place of the former program in `local_former`.
+constexpr std::uint32_t former = 0;
+
 }  // namespace
 
 std::string_view contract_name(const bpf_map* map) {
@@ -77,6 +82,7 @@ Result<Object> Object::open() {
     return fail_bpf(errno, "open the embedded BPF object", log.last_line());
   }
   for (auto* map : capture_maps(*skeleton)) bpf_map__set_autocreate(map, false);
+  bpf_map__set_autocreate(skeleton->maps.local_former, false);
   // libbpf would let it be mapped into memory, which older builds don't expect of it.
   bpf_map__set_map_flags(skeleton->maps.data_runtime, 0);
   Object object(skeleton);
@@ -116,6 +122,24 @@ Result<void> Object::set_move(std::uint32_t phase, const Program& other) {
   }
   bpf_program__set_autoload(move_program(), phase == SLUICE_FLOW_MOVE_NOW);
   return {};
+}
+
+Result<void> Object::set_crossing(int calls) {
+  skeleton_->rodata->flow_is_crossing = true;
+  bpf_map__set_autocreate(skeleton_->maps.local_former, true);
+  bpf_program__set_autoload(skeleton_->progs.sluice_xdp, false);
+  bpf_program__set_autoload(skeleton_->progs.sluice_crossing, true);
+  if (calls < 0) return {};
+  if (const int error = bpf_map__reuse_fd(skeleton_->maps.local_former, calls))
+    return fail_bpf(error, "reuse the map that calls the former program");
+  return {};
+}
+
+Result<UniqueFd> Object::cross_from(int former_program) const {
+  const int calls = bpf_map__fd(skeleton_->maps.local_former);
+  if (bpf_map_update_elem(calls, &former, &former_program, BPF_ANY) != 0)
+    return fail_bpf(errno, "have the new program call the former one");
+  return duplicate(calls);
 }
 
 Result<void> Object::reuse_maps(const Program& program) {
@@ -160,6 +184,12 @@ void Object::load_only_capture(const sluice_capture_filter& filter) {
   std::memcpy(&skeleton_->rodata->capture_filter, &filter, sizeof filter);
 }
 
+void Object::load_only_forget_vips() {
+  leave_out_requests();
+  bpf_program__set_autoload(xdp_program(), false);
+  bpf_program__set_autoload(skeleton_->progs.forget_vips, true);
+}
+
 Result<void> Object::load() {
   LibbpfLog log;
   const int error = bpf_object__load(get());
@@ -192,7 +222,8 @@ bpf_object* Object::get() const {
   return skeleton_->obj;
 }
 bpf_program* Object::xdp_program() const {
-  return skeleton_->progs.sluice_xdp;
+  auto* crossing = skeleton_->progs.sluice_crossing;
+  return bpf_program__autoload(crossing) ? crossing : skeleton_->progs.sluice_xdp;
 }
 bpf_program* Object::sweep_program() const {
   return skeleton_->progs.flow_sweep;

@@ -39,6 +39,13 @@ class Object {
   // Prepares it to run while flows are moved (bpf/move.h): `phase` (enum sluice_flow_move_phase)
   // says which of the two pairs of flow tables is its own; `other` holds the other pair.
   Result<void> set_move(std::uint32_t phase, const Program& other);
+  // Prepares it to run while flows come from tables of another layout (bpf/crossing.h):
+  // xdp_program() is sluice_crossing. `calls`: what cross_from() has returned for another object;
+  // -1: nothing.
+  Result<void> set_crossing(int calls);
+  // After load(): names the program that has those tables. Returns the map that does so, which has
+  // to be kept open or pinned: the kernel empties it when nobody in user space has it.
+  Result<UniqueFd> cross_from(int former_program) const;
   // Makes it use the maps of `program` instead of creating new ones.
   Result<void> reuse_maps(const Program& program);
   // Does so for the maps that the controller writes only.
@@ -49,6 +56,9 @@ class Object {
   void leave_out_requests_but_flush();
   // Makes load() load sluice_capture, which it otherwise leaves out, and nothing else.
   void load_only_capture(const sluice_capture_filter& filter);
+
+  // Makes load() load forget_vips and nothing else.
+  void load_only_forget_vips();
 
   // Loads the object, once everything is set.
   Result<void> load();

@@ -305,6 +305,23 @@ Result<void> PinDirectory::begin_move(const Program& program) const {
   return {};
 }
 
+bool PinDirectory::is_crossing() const {
+  std::error_code ignored;
+  return fs::exists(moving() / "sluice_xdp", ignored);
+}
+
+Result<void> PinDirectory::begin_crossing(const Program& former, const Program& now) const {
+  const auto filled = pin_beside(moving(), former, is_exchanged_across);
+  if (!filled) return tl::unexpected(filled.error());
+  for (const auto& [fd, name] : former.programs()) {
+    if (auto pinned = pin(fd, *filled / name); !pinned) return pinned;
+  }
+  if (auto pinned = pin(now.former_fd(), *filled / "former"); !pinned) return pinned;
+  if (::rename(filled->c_str(), moving().c_str()) != 0)
+    return fail_bpf(errno, "publish the pins as " + moving().string());
+  return {};
+}
+
 Result<void> PinDirectory::replace_maps(const Program& program) const {
   const auto maps = path_ / "maps";
   const auto filled = pin_beside(maps, program, [](std::string_view) { return true; });

@@ -6,7 +6,9 @@
 //   PIN/maps/<map>                    every map of maps/*.h
 //   PIN/links/<interface>             one bpf_link per attached NIC
 //   PIN/shared/<interface>            the program as libxdp attached it (--shared)
-//   PIN/moving/<map>                  the new flow tables, while flows are moved to them
+//   PIN/moving/<map>                  the new flow tables, while flows are moved to them; or the
+//                                     former ones, while an upgrade crosses to another layout
+//   PIN/moving/<program>              then, too: the former programs, and `former`, which calls one
 //
 // A pin directory is complete or absent: it is filled under a temporary name beside its final place
 // and published by one rename; withdrawing it goes in reverse.
@@ -61,6 +63,11 @@ class PinDirectory {
   std::filesystem::path moving() const { return path_ / "moving"; }
   bool is_moving() const;
   Result<void> begin_move(const Program& program) const;
+  // Pins there the maps and programs that `former` has for itself, and the map by which `now` calls
+  // it.
+  Result<void> begin_crossing(const Program& former, const Program& now) const;
+  // Says whether what is pinned there is of begin_crossing().
+  bool is_crossing() const;
   // Replaces the pinned maps by those of `program`, all at one moment.
   Result<void> replace_maps(const Program& program) const;
   Result<void> end_move() const;

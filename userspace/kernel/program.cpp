@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <fstream>
 #include <random>
 
@@ -44,6 +45,11 @@ bool is_of_the_tables(std::string_view name) {
   return is_flow_map(name) || name == "flow_table" || name == "flow_areas";
 }
 
+// Says whether the map depends on the layout of a flow's slot.
+bool has_slots(std::string_view name) {
+  return is_flow_map(name) || name == "flow_areas";
+}
+
 std::uint64_t random_seed() {
   std::random_device random;
   return std::uint64_t{random()} << 32 | random();
@@ -72,6 +78,26 @@ Result<UniqueFd> create_map(const MapLayout& layout) {
   UniqueFd fd(bpf_map_create(static_cast<bpf_map_type>(layout.type), layout.name.c_str(),
                              layout.key_size, layout.value_size, layout.max_entries, &options));
   if (!fd) return fail_bpf(errno, "create map " + layout.name);
+  return fd;
+}
+
+// Creates a map of the same kind and capacity with the same entries.
+Result<UniqueFd> copy_map(const RawMap& map) {
+  const auto info = map_info(map.fd());
+  if (!info) return tl::unexpected(info.error());
+  auto layout = info->layout;
+  layout.name = map.name();
+  auto fd = create_map(layout);
+  if (!fd) return fd;
+  const auto entries = map.read_all(layout.key_size, layout.value_size);
+  if (!entries) return tl::unexpected(entries.error());
+  const RawMap copy(fd->get(), layout.name);
+  for (std::uint32_t i = 0; i < entries->count; ++i) {
+    if (auto put = copy.put_bytes(entries->keys.data() + std::size_t{i} * layout.key_size,
+                                  entries->values.data() + std::size_t{i} * layout.value_size);
+        !put)
+      return tl::unexpected(std::move(put.error()));
+  }
   return fd;
 }
 
@@ -142,6 +168,10 @@ void make_arrays_mappable(const Object& object) {
 }
 
 }  // namespace
+
+bool is_exchanged_across(std::string_view map) {
+  return is_of_the_tables(map) || map == "vips4" || map == "vips6" || map == "map_versions";
+}
 
 Result<std::vector<MapLayout>> compiled_map_layouts() {
   auto object = Object::open();
@@ -226,10 +256,29 @@ Result<Program> Program::load_over(const Program& maps) {
   return program;
 }
 
-void Program::take_maps_but_tables(const Program& maps) {
+void Program::take_maps_but(const Program& maps, bool (*left_out)(std::string_view)) {
   for (const auto& [name, fd] : maps.maps_) {
-    if (!is_of_the_tables(name)) maps_.emplace(name, duplicate(fd.get()));
+    if (!left_out(name)) maps_.emplace(name, duplicate(fd.get()));
   }
+}
+
+void Program::take_maps_but_tables(const Program& maps) {
+  take_maps_but(maps, is_of_the_tables);
+}
+
+Result<void> Program::create_tables(const sluice_flow_table& table) {
+  if (auto enough = require_memory_for(table, "choose a smaller --flows"); !enough) return enough;
+  const auto layouts = compiled_map_layouts();
+  if (!layouts) return tl::unexpected(layouts.error());
+  for (auto layout : *layouts) {
+    if (!is_of_the_tables(layout.name)) continue;
+    if (layout.name == "flows4") layout.max_entries = SLUICE_FLOW_BUCKETS(table.homes4);
+    if (layout.name == "flows6") layout.max_entries = SLUICE_FLOW_BUCKETS(table.homes6);
+    auto map = create_map(layout);
+    if (!map) return tl::unexpected(std::move(map.error()));
+    maps_.emplace(layout.name, std::move(*map));
+  }
+  return flow_table_map().put(0, table);
 }
 
 Result<Program> Program::with_new_tables(const Program& maps, std::uint32_t flows) {
@@ -237,23 +286,28 @@ Result<Program> Program::with_new_tables(const Program& maps, std::uint32_t flow
   if (!present) return tl::unexpected(present.error());
   // The hash keeps its seed, so that a packet's hash is the same in both tables.
   const auto table = dimensions({.flows = flows}, present->hash_seed);
-  if (auto enough = require_memory_for(table, "choose a smaller --flows"); !enough)
-    return tl::unexpected(std::move(enough.error()));
-  const auto layouts = compiled_map_layouts();
-  if (!layouts) return tl::unexpected(layouts.error());
-
   Program program;
   program.take_maps_but_tables(maps);
-  for (auto layout : *layouts) {
-    if (!is_of_the_tables(layout.name)) continue;
-    if (layout.name == "flows4") layout.max_entries = SLUICE_FLOW_BUCKETS(table.homes4);
-    if (layout.name == "flows6") layout.max_entries = SLUICE_FLOW_BUCKETS(table.homes6);
-    auto map = create_map(layout);
-    if (!map) return tl::unexpected(std::move(map.error()));
-    program.maps_.emplace(layout.name, std::move(*map));
+  if (auto created = program.create_tables(table); !created)
+    return tl::unexpected(std::move(created.error()));
+  return program;
+}
+
+Result<Program> Program::with_tables_across(const Program& maps) {
+  auto table = maps.flow_table();
+  if (!table) return tl::unexpected(table.error());
+  table->homes4 = SLUICE_FLOW_HOMES4(table->capacity);
+  table->homes6 = SLUICE_FLOW_HOMES6(table->capacity6);
+  Program program;
+  program.take_maps_but(maps, is_exchanged_across);
+  if (auto created = program.create_tables(*table); !created)
+    return tl::unexpected(std::move(created.error()));
+  for (const char* name : {"vips4", "vips6", "map_versions"}) {
+    auto copied = copy_map(RawMap(maps, name));
+    if (!copied) return tl::unexpected(std::move(copied.error()));
+    program.maps_.emplace(name, std::move(*copied));
   }
-  if (auto written = program.flow_table_map().put(0, table); !written)
-    return tl::unexpected(std::move(written.error()));
+  if (auto noted = note_versions(program); !noted) return tl::unexpected(std::move(noted.error()));
   return program;
 }
 
@@ -287,6 +341,44 @@ Result<Program> Program::load_to_move(const Program& maps, const Program& other,
   return program;
 }
 
+Result<Program> Program::load_to_cross(const Program& maps, int former, int calls_already) {
+  auto object = Object::open();
+  if (!object) return tl::unexpected(std::move(object.error()));
+  const auto table = maps.flow_table();
+  if (!table) return tl::unexpected(table.error());
+  object->set_flow_table(*table);
+  if (auto set = object->set_crossing(calls_already); !set)
+    return tl::unexpected(std::move(set.error()));
+  if (auto reused = object->reuse_maps(maps); !reused)
+    return tl::unexpected(std::move(reused.error()));
+  if (auto loaded = object->load(); !loaded) return tl::unexpected(std::move(loaded.error()));
+  auto calls = object->cross_from(former);
+  if (!calls) return tl::unexpected(std::move(calls.error()));
+  Program program;
+  program.take_programs(*object);
+  program.former_ = std::move(*calls);
+  for (const auto& [name, fd] : maps.maps_) program.maps_.emplace(name, duplicate(fd.get()));
+  return program;
+}
+
+Result<void> Program::freeze_vips() const {
+  for (const char* name : {"vips4", "vips6"}) {
+    if (auto frozen = RawMap(*this, name).freeze(); !frozen) return frozen;
+  }
+  return {};
+}
+
+Result<void> Program::forget_frozen_vips() const {
+  auto object = Object::open();
+  if (!object) return tl::unexpected(std::move(object.error()));
+  object->load_only_forget_vips();
+  if (auto reused = object->reuse_maps(*this); !reused) return reused;
+  if (auto loaded = object->load(); !loaded) return loaded;
+  LIBBPF_OPTS(bpf_test_run_opts, run);
+  if (bpf_prog_test_run_opts(object->keep_program("forget_vips").get(), &run) == 0) return {};
+  return fail_bpf(errno, "run program forget_vips");
+}
+
 Result<void> run_replicas(int program_fd, sluice_flow_batch& batch) {
   return run_request(program_fd, "flow_replicas", batch);
 }
@@ -316,14 +408,56 @@ Result<void> put_flows(int program_fd, sluice_flow_batch& batch) {
 }
 
 Result<Program> Program::open_pinned(const std::filesystem::path& pin_directory) {
-  return open_pinned(pin_directory, true);
+  return open_pinned(pin_directory, Opening::add_missing);
 }
 
 Result<Program> Program::look_at_pinned(const std::filesystem::path& pin_directory) {
-  return open_pinned(pin_directory, false);
+  return open_pinned(pin_directory, Opening::look);
 }
 
-Result<void> Program::open_maps(const std::filesystem::path& pin_directory, bool add_missing) {
+Result<bool> Program::has_former_tables(const std::filesystem::path& pin_directory) {
+  const PinDirectory pins(pin_directory);
+  const auto layouts = compiled_map_layouts();
+  if (!layouts) return tl::unexpected(layouts.error());
+  const auto versions = open_pin(pins.map("map_versions"));
+  if (!versions && versions.error().system_errno != ENOENT) return tl::unexpected(versions.error());
+  for (const auto& layout : *layouts) {
+    if (!has_slots(layout.name)) continue;
+    const auto fd = open_pin(pins.map(layout.name));
+    if (!fd && fd.error().system_errno == ENOENT && came_later(layout.name)) continue;
+    if (!fd) return tl::unexpected(fd.error());
+    if (const auto fits = require_fitting(layout, fd->get(), versions ? versions->get() : -1);
+        !fits) {
+      if (fits.error().kind != ErrorKind::conflict) return tl::unexpected(fits.error());
+      return true;
+    }
+  }
+  return false;
+}
+
+Result<Program> Program::open_former(const std::filesystem::path& pin_directory) {
+  return open_pinned(pin_directory, Opening::former);
+}
+
+Result<Program> Program::reopen_former(const Program& now, const std::filesystem::path& moving) {
+  Program program;
+  program.take_maps_but(now, is_exchanged_across);
+  for (const auto& [name, ours] : now.maps_) {
+    if (!is_exchanged_across(name)) continue;
+    auto map = open_pin(moving / name);
+    if (!map && map.error().system_errno == ENOENT) continue;  // it came later
+    if (!map) return tl::unexpected(std::move(map.error()));
+    program.maps_.emplace(name, std::move(*map));
+  }
+  if (auto opened = program.open_programs(moving); !opened)
+    return tl::unexpected(std::move(opened.error()));
+  auto calls = open_pin(moving / "former");
+  if (!calls) return tl::unexpected(std::move(calls.error()));
+  program.former_ = std::move(*calls);
+  return program;
+}
+
+Result<void> Program::open_maps(const std::filesystem::path& pin_directory, Opening how) {
   if (auto known = know_possible_cpus(); !known) return known;
   const PinDirectory pins(pin_directory);
   auto layouts = compiled_map_layouts();
@@ -344,13 +478,16 @@ Result<void> Program::open_maps(const std::filesystem::path& pin_directory, bool
                   another_version);
     }
     if (!fd) return tl::unexpected(std::move(fd.error()));
-    if (auto fits = require_fitting(expected, fd->get(), map_fd("map_versions")); !fits)
+    const bool may_differ = how == Opening::former && has_slots(expected.name);
+    if (auto fits = require_fitting(expected, fd->get(), map_fd("map_versions"));
+        !fits && !may_differ)
       return fits;
     maps_.emplace(expected.name, std::move(*fd));
   }
-  if (!add_missing) return {};
+  if (how == Opening::look) return {};
   // No map is added beside maps that can't be used.
   for (const auto& layout : missing) {
+    if (how == Opening::former && has_slots(layout.name)) continue;
     auto fd = add_map(layout, pins.map(layout.name));
     if (!fd) return tl::unexpected(std::move(fd.error()));
     maps_.emplace(layout.name, std::move(*fd));
@@ -359,26 +496,30 @@ Result<void> Program::open_maps(const std::filesystem::path& pin_directory, bool
   return {};
 }
 
-Result<Program> Program::open_pinned(const std::filesystem::path& pin_directory, bool add_missing) {
-  const PinDirectory pins(pin_directory);
-  Program program;
-  if (auto opened = program.open_maps(pin_directory, add_missing); !opened)
-    return tl::unexpected(std::move(opened.error()));
-  for (auto [fd, name] : {std::pair{&program.xdp_, "sluice_xdp"},
-                          {&program.expire_, "flow_expire"},
-                          {&program.flush_, "flow_flush"}}) {
-    auto opened = open_pin(pins.program(name));
+Result<void> Program::open_programs(const std::filesystem::path& directory) {
+  for (auto [fd, name] :
+       {std::pair{&xdp_, "sluice_xdp"}, {&expire_, "flow_expire"}, {&flush_, "flow_flush"}}) {
+    auto opened = open_pin(directory / name);
     if (!opened) return tl::unexpected(std::move(opened.error()));
     *fd = std::move(*opened);
   }
-  for (auto [fd, name] : {std::pair{&program.sweep_, "flow_sweep"},
-                          {&program.expire_short_, "flow_expire_short"},
-                          {&program.rehome_, "flow_rehome"},
-                          {&program.walk_, "flow_walk"},
-                          {&program.put_, "flow_put"},
-                          {&program.replicas_, "flow_replicas"}}) {
-    if (auto opened = open_pin(pins.program(name))) *fd = std::move(*opened);
+  for (auto [fd, name] : {std::pair{&sweep_, "flow_sweep"},
+                          {&expire_short_, "flow_expire_short"},
+                          {&rehome_, "flow_rehome"},
+                          {&walk_, "flow_walk"},
+                          {&put_, "flow_put"},
+                          {&replicas_, "flow_replicas"}}) {
+    if (auto opened = open_pin(directory / name)) *fd = std::move(*opened);
   }
+  return {};
+}
+
+Result<Program> Program::open_pinned(const std::filesystem::path& pin_directory, Opening how) {
+  Program program;
+  if (auto opened = program.open_maps(pin_directory, how); !opened)
+    return tl::unexpected(std::move(opened.error()));
+  if (auto opened = program.open_programs(PinDirectory(pin_directory).path()); !opened)
+    return tl::unexpected(std::move(opened.error()));
   return program;
 }
 

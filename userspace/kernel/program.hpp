@@ -60,6 +60,10 @@ struct MapLayout {
 // The layouts of the maps that this build was compiled with.
 Result<std::vector<MapLayout>> compiled_map_layouts();
 
+// Says whether an upgrade that crosses to another layout of the flow tables has another map of this
+// name than what it comes from (bpf/crossing.h).
+bool is_exchanged_across(std::string_view map);
+
 // Says what differs between the two; empty if `actual` fits `expected`: "value size is 60, this
 // build expects 64".
 std::string layout_difference(const MapLayout& expected, const MapLayout& actual);
@@ -79,6 +83,19 @@ class Program {
   // and those of `other` (bpf/move.h).
   enum class Move { soon, now };
   static Result<Program> load_to_move(const Program& maps, const Program& other, Move when);
+  // Shares the maps, but has flow tables of this build's layout, new and empty, for as many
+  // connections, and a pair of `vips4` and `vips6` of its own with the same entries.
+  static Result<Program> with_tables_across(const Program& maps);
+  // Loads this build's programs over `maps`, to run while flows come from the tables of the program
+  // `former`, which have another layout (bpf/crossing.h). They call `former` as long as this object
+  // lives, or former_fd() is pinned.
+  // `calls`: the former_fd() of such programs that are running already; -1: there are none.
+  static Result<Program> load_to_cross(const Program& maps, int former, int calls = -1);
+  int former_fd() const { return former_.get(); }
+  // From now on processes can only read `vips4` and `vips6`; there is no way back. The other one
+  // empties them, which is then up to programs.
+  Result<void> freeze_vips() const;
+  Result<void> forget_frozen_vips() const;
   // Empties a few buckets of the other table, as `request` says. Precondition: loaded with
   // Move::now.
   Result<void> move_flows(sluice_flow_move& request) const;
@@ -88,6 +105,13 @@ class Program {
   // Opens what is pinned, and adds the maps that an older version did not have;
   // ErrorKind::conflict names the map whose version or layout this build can't use.
   static Result<Program> open_pinned(const std::filesystem::path& pin_directory);
+  // Says whether the flow tables that are pinned have another layout than this build's.
+  static Result<bool> has_former_tables(const std::filesystem::path& pin_directory);
+  // Opens what is pinned where that is so.
+  static Result<Program> open_former(const std::filesystem::path& pin_directory);
+  // Opens the maps and programs that an upgrade which crosses has left in PIN/moving; the other
+  // maps are those of `now`.
+  static Result<Program> reopen_former(const Program& now, const std::filesystem::path& moving);
   // Opens what is pinned without changing it: maps that an older version did not have stay missing,
   // and map_fd() of them is -1.
   static Result<Program> look_at_pinned(const std::filesystem::path& pin_directory);
@@ -124,9 +148,14 @@ class Program {
 
  private:
   Program() = default;
-  static Result<Program> open_pinned(const std::filesystem::path& pin_directory, bool add_missing);
-  Result<void> open_maps(const std::filesystem::path& pin_directory, bool add_missing);
+  // What open_pinned() does with maps that are missing, and with flow tables of another layout.
+  enum class Opening { add_missing, look, former };
+  static Result<Program> open_pinned(const std::filesystem::path& pin_directory, Opening how);
+  Result<void> open_maps(const std::filesystem::path& pin_directory, Opening how);
+  Result<void> open_programs(const std::filesystem::path& directory);
   void take_maps_but_tables(const Program& maps);
+  void take_maps_but(const Program& maps, bool (*left_out)(std::string_view));
+  Result<void> create_tables(const sluice_flow_table& table);
   void take_programs(const class Object& object);
   void take_maps(const class Object& object);
   ArrayMap<sluice_flow_table> flow_table_map() const;
@@ -140,7 +169,8 @@ class Program {
   UniqueFd walk_;
   UniqueFd put_;
   UniqueFd replicas_;
-  UniqueFd move_;  // only of those that move flows now
+  UniqueFd move_;    // only of those that move flows now
+  UniqueFd former_;  // only of those to which flows come from another layout
   std::map<std::string, UniqueFd, std::less<>> maps_;
 };
 

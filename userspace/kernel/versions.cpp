@@ -59,6 +59,8 @@ Result<void> PinnedVersions::require_readable(std::string_view map) const {
       pinned > ours->version
           ? "a newer Sluice loaded it: use its programs, or start afresh with: sluice-loader "
             "detach --all"
+      : map == "flows4" || map == "flows6"
+          ? "carry the connections to this build's layout with: sluice-loader upgrade"
           : "upgrade by way of a build that reads both, or start afresh with: sluice-loader "
             "detach --all");
 }
