@@ -92,10 +92,13 @@ struct UpgradeReport {
   std::uint32_t old_program_id = 0, new_program_id = 0;
   std::string old_tag, new_tag;
   std::vector<std::string> interfaces;
+  // The connections that were carried to flow tables of another layout (crossing.hpp).
+  std::optional<std::uint64_t> carried;
 };
 // Replaces the programs by this build's under live traffic, on all NICs or none. Refuses maps that
-// this build can't use. While somebody else attaches, detaches or upgrades it waits for `patience`,
-// and fails with ErrorKind::conflict then.
+// this build can't use, but for flow tables of another layout, whose connections it carries over.
+// While somebody else attaches, detaches or upgrades it waits for `patience`, and fails with
+// ErrorKind::conflict then.
 Result<UpgradeReport> upgrade(const std::filesystem::path& pin_directory,
                               std::chrono::milliseconds patience = std::chrono::seconds(30));
 

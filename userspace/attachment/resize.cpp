@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "attachment/attachment.hpp"
+#include "attachment/crossing.hpp"
 #include "attachment/swap.hpp"
 #include "kernel/kernel_info.hpp"
 #include "kernel/map.hpp"
@@ -230,6 +231,7 @@ Result<Resized> resize(const kernel::PinDirectory& pins, const Program& pinned,
 }
 
 Result<void> finish_resize(const kernel::PinDirectory& pins) {
+  if (is_crossing(pins)) return finish_crossing(pins);
   const auto pinned = Program::open_pinned(pins.path());
   if (!pinned) return tl::unexpected(pinned.error());
   // One that was interrupted may have left the tables held before anything moved.

@@ -1,5 +1,6 @@
 // upgrade(): see attachment.hpp for the contract.
 #include "attachment/attachment.hpp"
+#include "attachment/crossing.hpp"
 #include "attachment/host.hpp"
 #include "attachment/interface_slots.hpp"
 #include "attachment/resize.hpp"
@@ -12,6 +13,30 @@
 #include "kernel/versions.hpp"
 
 namespace sluice::attachment {
+namespace {
+
+// Upgrades where the flow tables have another layout than this build's.
+Result<UpgradeReport> upgrade_across(const kernel::PinDirectory& pins) {
+  const auto old = kernel::open_pin(pins.program("sluice_xdp"));
+  if (!old) return tl::unexpected(old.error());
+  const auto before = kernel::program_info(old->get());
+  if (!before) return tl::unexpected(before.error());
+  const auto carried = cross(pins);
+  if (!carried) return tl::unexpected(carried.error());
+  const auto fresh = kernel::open_pin(pins.program("sluice_xdp"));
+  if (!fresh) return tl::unexpected(fresh.error());
+  const auto after = kernel::program_info(fresh->get());
+  if (!after) return tl::unexpected(after.error());
+  const auto nics = attachments(pins.path());
+  if (!nics) return tl::unexpected(nics.error());
+  UpgradeReport report{before->id, after->id, before->tag, after->tag, {}, *carried};
+  for (const auto& nic : *nics) {
+    if (nic.index != 0) report.interfaces.push_back(nic.interface);
+  }
+  return report;
+}
+
+}  // namespace
 
 Result<UpgradeReport> upgrade(const std::filesystem::path& pin_directory,
                               std::chrono::milliseconds patience) {
@@ -21,6 +46,13 @@ Result<UpgradeReport> upgrade(const std::filesystem::path& pin_directory,
   }
   const auto lock = kernel::lock_for_change(pins.path(), patience);
   if (!lock) return tl::unexpected(lock.error());
+  if (is_crossing(pins)) {
+    if (auto finished = finish_crossing(pins); !finished)
+      return tl::unexpected(std::move(finished.error()));
+  }
+  const auto across = needs_crossing(pins);
+  if (!across) return tl::unexpected(across.error());
+  if (*across) return upgrade_across(pins);
   if (auto finished = finish_resize(pins); !finished)
     return tl::unexpected(std::move(finished.error()));
   const auto old = kernel::Program::open_pinned(pins.path());
@@ -51,7 +83,7 @@ Result<UpgradeReport> upgrade(const std::filesystem::path& pin_directory,
     return tl::unexpected(std::move(replaced.error()));
   }
   if (auto host = upgrade_host(pins, *fresh); !host) return tl::unexpected(std::move(host.error()));
-  return UpgradeReport{before->id, after->id, before->tag, after->tag, std::move(*swapped)};
+  return UpgradeReport{before->id, after->id, before->tag, after->tag, std::move(*swapped), {}};
 }
 
 }  // namespace sluice::attachment
