@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "control/settlement.hpp"
+#include "model/changes.hpp"
 #include "model/names.hpp"
 
 namespace sluice::control {
@@ -21,17 +22,6 @@ bool is_settled(const model::Object& object) {
 }
 bool is_pending(const model::Object& object) {
   return !is_settled(object) && object.provisioning_status != ProvisioningStatus::error;
-}
-
-// Calls `visit` with the table of every kind of object.
-template <typename Model, typename Visit>
-void for_each_table(Model& model, Visit visit) {
-  visit(model.load_balancers);
-  visit(model.listeners);
-  visit(model.pools);
-  visit(model.members);
-  visit(model.health_monitors);
-  visit(model.floating_ips);
 }
 
 // Finds the objects that an operation's entry belongs to, from the entry up to the load balancer.
@@ -101,7 +91,7 @@ Reasons reasons_of(const model::Model& model, const std::vector<Refusal>& refusa
 
 Reasons all_pending(const model::Model& model, const Error& error) {
   Reasons reasons;
-  for_each_table(model, [&](const auto& table) {
+  model::for_each_kind(model, [&](const auto& table) {
     for (const auto* object : table.with(model::Facet::unsettled)) {
       if (is_pending(*object)) reasons.emplace(object->id, "read the data plane: " + error.text());
     }
@@ -198,15 +188,10 @@ std::size_t Settlement::settle_some(model::Table<T>& table, const model::Table<T
 bool Settlement::step(model::Model& model) {
   constexpr std::size_t at_once = 32;
   std::size_t count = 0;
-  const auto some = [&](auto& table, const auto& at_first, Progress& progress) {
-    count += settle_some(table, at_first, progress, at_once - count);
-  };
-  some(model.load_balancers, at_first_.load_balancers, progress_[0]);
-  some(model.listeners, at_first_.listeners, progress_[1]);
-  some(model.pools, at_first_.pools, progress_[2]);
-  some(model.members, at_first_.members, progress_[3]);
-  some(model.health_monitors, at_first_.health_monitors, progress_[4]);
-  some(model.floating_ips, at_first_.floating_ips, progress_[5]);
+  auto progress = progress_.begin();
+  model::for_each_kind(model, at_first_, [&](auto& table, const auto& at_first) {
+    count += settle_some(table, at_first, *progress++, at_once - count);
+  });
   return count < at_once;
 }
 
@@ -221,7 +206,7 @@ std::vector<std::string> settle_provisioning(model::Model& model, const Attempt&
 
 bool any_unsettled(const model::Model& model) {
   bool any = false;
-  for_each_table(model, [&](const auto& table) {
+  model::for_each_kind(model, [&](const auto& table) {
     any = any || table.first(model::Facet::unsettled) != nullptr;
   });
   return any;

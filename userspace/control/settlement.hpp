@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "control/provisioning.hpp"
+#include "model/changes.hpp"
 
 namespace sluice::control {
 
@@ -43,7 +44,7 @@ class Settlement {
   std::map<Uuid, std::string> reasons_;  // to be ERROR, by object
   const model::Model at_first_;          // with the objects that were not ACTIVE then
   std::vector<Uuid> refused_;            // that have a reason
-  std::array<Progress, 6> progress_{};   // by kind
+  std::array<Progress, model::kind_count> progress_{};  // by kind
   bool changed_ = false;
   std::vector<std::string> lines_;
 };

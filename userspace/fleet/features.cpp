@@ -35,11 +35,9 @@ std::string lacking_of(const json::object& known, const model::ChangesOf<T>& cha
 std::string known_features() {
   json::object known;
   const model::Model none;
-  const model::Changes no_changes;
-  model::for_each_kind(none, no_changes,
-                       [&]<typename T>(const model::Table<T>&, const model::ChangesOf<T>&) {
-                         known[kind_word<T>()] = store::known_attributes<T>();
-                       });
+  model::for_each_kind(none, [&]<typename T>(const model::Table<T>&) {
+    known[kind_word<T>()] = store::known_attributes<T>();
+  });
   return json::serialize(known);
 }
 

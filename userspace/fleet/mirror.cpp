@@ -69,8 +69,7 @@ bool with_table(model::Model& model, std::string_view below, Visit visit) {
   const auto id = parse_uuid(below.substr(slash == below.npos ? below.size() : slash + 1));
   if (!id) return false;
   bool found = false;
-  model::Changes unused;
-  model::for_each_kind(model, unused, [&]<typename T>(model::Table<T>& table, auto&) {
+  model::for_each_kind(model, [&]<typename T>(model::Table<T>& table) {
     if (kind_word<T>() != below.substr(0, slash)) return;
     found = true;
     visit(table, *id);
@@ -186,8 +185,7 @@ Result<void> Mirror::reset(std::int64_t revision, const std::vector<KeyValue>& a
   State state{model_, std::nullopt, {}, {}};
   if (!keys.contains(keys_.quotas())) state.model.quotas = {};
   if (!keys.contains(keys_.drained_nodes())) state.model.drained_nodes = {};
-  model::Changes unused;
-  model::for_each_kind(state.model, unused, [&]<typename T>(model::Table<T>& table, auto&) {
+  model::for_each_kind(state.model, [&]<typename T>(model::Table<T>& table) {
     model::erase_if(table, [&](const auto& entry) {
       return !keys.contains(
           fmt::format("{}{}/{}", keys_.objects(), kind_word<T>(), to_string(entry.first)));

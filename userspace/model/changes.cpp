@@ -1,7 +1,14 @@
 #include "model/changes.hpp"
 
+#include <boost/pfr/tuple_size.hpp>
+
 namespace sluice::model {
 namespace {
+
+// A kind that is missing in the list would be neither stored nor applied.
+constexpr std::size_t others = 2;  // quotas and drained nodes
+static_assert(boost::pfr::tuple_size_v<Model> == kind_count + others);
+static_assert(boost::pfr::tuple_size_v<Changes> == kind_count + others);
 
 template <typename T>
 ChangesOf<T> differences(const Table<T>& before, const Table<T>& after) {
@@ -20,18 +27,18 @@ ChangesOf<T> differences(const Table<T>& before, const Table<T>& after) {
 }  // namespace
 
 bool Changes::empty() const {
-  return load_balancers.empty() && listeners.empty() && pools.empty() && members.empty() &&
-         health_monitors.empty() && floating_ips.empty() && !quotas && !drained_nodes;
+  bool empty = !quotas && !drained_nodes;
+  for_each_kind(*this, [&](const auto& changed) { empty = empty && changed.empty(); });
+  return empty;
 }
 
 Changes changes_between(const Model& before, const Model& after) {
   Changes changes;
-  changes.load_balancers = differences(before.load_balancers, after.load_balancers);
-  changes.listeners = differences(before.listeners, after.listeners);
-  changes.pools = differences(before.pools, after.pools);
-  changes.members = differences(before.members, after.members);
-  changes.health_monitors = differences(before.health_monitors, after.health_monitors);
-  changes.floating_ips = differences(before.floating_ips, after.floating_ips);
+  std::apply(
+      [&](const auto&... kind) {
+        ((changes.*kind.changes = differences(before.*kind.objects, after.*kind.objects)), ...);
+      },
+      kinds);
   if (before.quotas != after.quotas) changes.quotas = after.quotas;
   if (before.drained_nodes != after.drained_nodes) changes.drained_nodes = after.drained_nodes;
   return changes;

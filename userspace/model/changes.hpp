@@ -2,9 +2,12 @@
 // and applied to a model that has moved on in the meantime.
 #pragma once
 
+#include <cstddef>
 #include <map>
 #include <optional>
 #include <set>
+#include <tuple>
+#include <type_traits>
 
 #include "model/objects.hpp"
 
@@ -35,22 +38,49 @@ struct Changes {
   bool operator==(const Changes&) const = default;
 };
 
+// A kind of object: its table in a model, and its changes.
+template <typename T>
+struct Kind {
+  Table<T> Model::*objects;
+  ChangesOf<T> Changes::*changes;
+
+  // Returns the part of a model or of changes that has this kind.
+  template <typename Whole>
+  auto& of(Whole& whole) const {
+    if constexpr (std::is_same_v<std::remove_const_t<Whole>, Model>) {
+      return whole.*objects;
+    } else {
+      return whole.*changes;
+    }
+  }
+};
+
+// All kinds of objects, load balancers first and what refers to an object after it. Whatever is
+// done to each kind goes through this list. A model has nothing else but quotas and drained nodes.
+inline constexpr std::tuple kinds{Kind{&Model::load_balancers, &Changes::load_balancers},
+                                  Kind{&Model::pools, &Changes::pools},
+                                  Kind{&Model::listeners, &Changes::listeners},
+                                  Kind{&Model::members, &Changes::members},
+                                  Kind{&Model::health_monitors, &Changes::health_monitors},
+                                  Kind{&Model::floating_ips, &Changes::floating_ips}};
+inline constexpr std::size_t kind_count = std::tuple_size_v<decltype(kinds)>;
+
+// Calls `visit` with the part of each kind of object, in the order of the list: visit(model.pools).
+template <typename Whole, typename Visit>
+void for_each_kind(Whole& whole, Visit visit) {
+  std::apply([&](const auto&... kind) { (visit(kind.of(whole)), ...); }, kinds);
+}
+
+// The same for two models or changes: visit(model.pools, changes.pools).
+template <typename One, typename Other, typename Visit>
+void for_each_kind(One& one, Other& other, Visit visit) {
+  std::apply([&](const auto&... kind) { (visit(kind.of(one), kind.of(other)), ...); }, kinds);
+}
+
 Changes changes_between(const Model& before, const Model& after);
 
 // apply(before, changes_between(before, after)) makes `before` equal to `after`. Objects that the
 // changes don't name stay as they are.
 void apply(Model& model, const Changes& changes);
-
-// Calls `visit` with the table of each kind of object in both, load balancers first and what refers
-// to an object after it: visit(model.pools, changes.pools).
-template <typename AnyModel, typename AnyChanges, typename Visit>
-void for_each_kind(AnyModel& model, AnyChanges& changes, Visit visit) {
-  visit(model.load_balancers, changes.load_balancers);
-  visit(model.pools, changes.pools);
-  visit(model.listeners, changes.listeners);
-  visit(model.members, changes.members);
-  visit(model.health_monitors, changes.health_monitors);
-  visit(model.floating_ips, changes.floating_ips);
-}
 
 }  // namespace sluice::model

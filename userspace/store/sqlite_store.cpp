@@ -292,7 +292,7 @@ Result<void> save_all_objects(Connection& connection, const model::Changes& chan
   auto tags = TagWriter::prepare(connection);
   if (!tags) return tl::unexpected(tags.error());
   Result<void> done;
-  model::for_each_kind(changes, changes, [&](const auto& changed, const auto&) {
+  model::for_each_kind(changes, [&](const auto& changed) {
     if (done) done = save_objects(connection, *tags, changed);
   });
   if (done && changes.quotas) done = save_quotas(connection, *changes.quotas);
