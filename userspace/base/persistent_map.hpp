@@ -202,19 +202,80 @@ class PersistentMap {
   static void for_each_difference(const PersistentMap& before, const PersistentMap& after,
                                   Visit visit) {
     Walk old(before.root_.get()), now(after.root_.get());
-    while (!old.done() || !now.done()) {
-      if (old.skip_if_same(now)) continue;
-      if (old.unfolds_before(now)) {
-        const bool both = now.unfolds_with(old);
-        old.unfold();
-        if (both) now.unfold();
-      } else if (now.unfolds_before(old)) {
-        now.unfold();
-      } else if (!visit_entries(old, now, visit)) {
-        return;
-      }
-    }
+    visit_differences(old, now, visit);
   }
+
+ private:
+  // A walk in order of the keys that knows subtrees before it goes into them.
+  class Walk {
+   public:
+    explicit Walk(const Node* root) {
+      if (root) ahead_.push_back({root, true});
+    }
+    bool done() const { return ahead_.empty(); }
+    const value_type& entry() const { return ahead_.back().node->entry; }
+    void next() { ahead_.pop_back(); }
+
+    bool skip_if_same(Walk& other) {
+      if (done() || other.done()) return false;
+      const auto &mine = ahead_.back(), &its = other.ahead_.back();
+      if (mine.node != its.node || mine.folded != its.folded) return false;
+      next();
+      other.next();
+      return true;
+    }
+    // Tells whether its next part is a subtree that doesn't lie below the other's next subtree.
+    bool unfolds_before(const Walk& other) const {
+      if (!folded()) return false;
+      return !other.folded() || !above(*other.ahead_.back().node, *ahead_.back().node);
+    }
+    // Tells whether both next parts are subtrees with the same key at their root.
+    bool unfolds_with(const Walk& other) const {
+      return folded() && other.folded() && !above(*other.ahead_.back().node, *ahead_.back().node) &&
+             !above(*ahead_.back().node, *other.ahead_.back().node);
+    }
+    void unfold() {
+      const auto* node = ahead_.back().node;
+      ahead_.pop_back();
+      if (node->right) ahead_.push_back({node->right.get(), true});
+      ahead_.push_back({node, false});
+      if (node->left) ahead_.push_back({node->left.get(), true});
+    }
+
+   private:
+    struct Part {
+      const Node* node;
+      bool folded;  // the node with its subtrees; otherwise only its own entry
+    };
+    bool folded() const { return !done() && ahead_.back().folded; }
+    boost::container::small_vector<Part, 48> ahead_;
+  };
+
+ public:
+  // The differences of two maps, some at a time. It keeps the maps as they were.
+  class Differences {
+   public:
+    Differences(PersistentMap before, PersistentMap after)
+        : before_(std::move(before)),
+          after_(std::move(after)),
+          old_(before_.root_.get()),
+          now_(after_.root_.get()) {}
+
+    // Calls visit(key, value before, value after) for the next ones, at most so many. Returns
+    // whether there are no more.
+    template <typename Visit>
+    bool step(size_type most, Visit visit) {
+      const auto count = [&](const Key& key, const Value* was, const Value* is) {
+        visit(key, was, is);
+        return --most > 0;
+      };
+      return most == 0 ? old_.done() && now_.done() : visit_differences(old_, now_, count);
+    }
+
+   private:
+    PersistentMap before_, after_;
+    Walk old_, now_;
+  };
 
  private:
   struct Node : boost::intrusive_ref_counter<Node, boost::thread_safe_counter> {
@@ -320,50 +381,23 @@ class PersistentMap {
     count(node);
   }
 
-  // A walk in order of the keys that knows subtrees before it goes into them.
-  class Walk {
-   public:
-    explicit Walk(const Node* root) {
-      if (root) ahead_.push_back({root, true});
+  // Returns whether it came to the end.
+  template <typename Visit>
+  static bool visit_differences(Walk& old, Walk& now, Visit& visit) {
+    while (!old.done() || !now.done()) {
+      if (old.skip_if_same(now)) continue;
+      if (old.unfolds_before(now)) {
+        const bool both = now.unfolds_with(old);
+        old.unfold();
+        if (both) now.unfold();
+      } else if (now.unfolds_before(old)) {
+        now.unfold();
+      } else if (!visit_entries(old, now, visit)) {
+        return false;
+      }
     }
-    bool done() const { return ahead_.empty(); }
-    const value_type& entry() const { return ahead_.back().node->entry; }
-    void next() { ahead_.pop_back(); }
-
-    bool skip_if_same(Walk& other) {
-      if (done() || other.done()) return false;
-      const auto &mine = ahead_.back(), &its = other.ahead_.back();
-      if (mine.node != its.node || mine.folded != its.folded) return false;
-      next();
-      other.next();
-      return true;
-    }
-    // Tells whether its next part is a subtree that doesn't lie below the other's next subtree.
-    bool unfolds_before(const Walk& other) const {
-      if (!folded()) return false;
-      return !other.folded() || !above(*other.ahead_.back().node, *ahead_.back().node);
-    }
-    // Tells whether both next parts are subtrees with the same key at their root.
-    bool unfolds_with(const Walk& other) const {
-      return folded() && other.folded() && !above(*other.ahead_.back().node, *ahead_.back().node) &&
-             !above(*ahead_.back().node, *other.ahead_.back().node);
-    }
-    void unfold() {
-      const auto* node = ahead_.back().node;
-      ahead_.pop_back();
-      if (node->right) ahead_.push_back({node->right.get(), true});
-      ahead_.push_back({node, false});
-      if (node->left) ahead_.push_back({node->left.get(), true});
-    }
-
-   private:
-    struct Part {
-      const Node* node;
-      bool folded;  // the node with its subtrees; otherwise only its own entry
-    };
-    bool folded() const { return !done() && ahead_.back().folded; }
-    boost::container::small_vector<Part, 48> ahead_;
-  };
+    return true;
+  }
 
   // The next part of each is an entry, or nothing.
   template <typename Visit>

@@ -261,6 +261,26 @@ class Table {
         });
   }
 
+  // The differences of two tables, some at a time. It keeps their objects as they were.
+  class Differences {
+   public:
+    Differences(const Table& before, const Table& after)
+        : entries_(before.entries_, after.entries_) {}
+
+    // Calls visit(id, object before, object after) for the next ones, at most so many. Returns
+    // whether there are no more.
+    template <typename Visit>
+    bool step(std::size_t most, Visit visit) {
+      return entries_.step(most, [&](const Uuid& id, const Entry* old, const Entry* now) {
+        if (old && now && (*old)->second == (*now)->second) return;
+        visit(id, old ? &(*old)->second : nullptr, now ? &(*now)->second : nullptr);
+      });
+    }
+
+   private:
+    typename Entries::Differences entries_;
+  };
+
  private:
   Entries entries_;
   Index index_;

@@ -49,6 +49,23 @@ Differences differences(const Reference& before, const Reference& after) {
   return found;
 }
 
+// The same, so many at a time.
+Differences differences_in_steps(const Map& before, const Map& after, std::size_t most) {
+  Differences found;
+  Map::Differences all(before, after);
+  for (bool over = false; !over;) {
+    std::size_t in_this_step = 0;
+    over = all.step(most, [&](int key, const std::string* old, const std::string* now) {
+      EXPECT_TRUE(found.empty() || found.rbegin()->first < key) << "in order";
+      found[key] = {old ? *old : "-", now ? *now : "-"};
+      ++in_this_step;
+    });
+    EXPECT_LE(in_this_step, most);
+    EXPECT_TRUE(over || in_this_step == most) << "a step that isn't the last one does its part";
+  }
+  return found;
+}
+
 TEST(PersistentMap, AnEmptyOneHasNothing) {
   const Map map;
   EXPECT_TRUE(map.empty());
@@ -107,6 +124,8 @@ TEST(PersistentMap, IsAStdMapThroughRandomChangesOfItsCopies) {
     }
     const auto& other = versions[random() % versions.size()];
     EXPECT_EQ(differences(other.first, map), differences(other.second, reference));
+    EXPECT_EQ(differences_in_steps(other.first, map, 1 + random() % 5),
+              differences(other.second, reference));
     EXPECT_EQ(map == other.first, reference == other.second);
     if (versions.size() < 30) {
       versions.emplace_back(std::move(map), std::move(reference));
