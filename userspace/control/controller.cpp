@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <chrono>
 #include <iterator>
 #include <utility>
@@ -40,7 +39,7 @@ std::vector<Refusal> still_missing(const DataPlaneState& desired, const DataPlan
 constexpr std::size_t most_read_one_by_one = 1000;
 
 // Work on the way of a change to the data plane that isn't divided further.
-constexpr std::size_t pools_in_a_slice = 64, read_back_at_once = 16;
+constexpr std::size_t changes_found_at_once = 64, pools_in_a_slice = 64, read_back_at_once = 16;
 
 // Returns the members whose probing may have ended with the change from one model to the other.
 std::set<Uuid> perhaps_unprobed(const model::Model& before, const model::Model& after) {
@@ -73,45 +72,6 @@ std::set<Uuid> perhaps_unprobed(const model::Model& before, const model::Model& 
                                 });
   return members;
 }
-
-// Finds model::changes_between() a kind of object at a time.
-class ChangesByKind {
- public:
-  ChangesByKind(model::Model before, model::Model after)
-      : before_(std::move(before)), after_(std::move(after)) {}
-
-  // Returns whether that was the last kind.
-  bool step() {
-    using model::Changes;
-    using model::Model;
-    static constexpr std::array finds = {
-        &ChangesByKind::find<&Model::load_balancers, &Changes::load_balancers>,
-        &ChangesByKind::find<&Model::listeners, &Changes::listeners>,
-        &ChangesByKind::find<&Model::pools, &Changes::pools>,
-        &ChangesByKind::find<&Model::members, &Changes::members>,
-        &ChangesByKind::find<&Model::health_monitors, &Changes::health_monitors>,
-        &ChangesByKind::find<&Model::floating_ips, &Changes::floating_ips>,
-        &ChangesByKind::find<&Model::quotas, &Changes::quotas>,
-        &ChangesByKind::find<&Model::drained_nodes, &Changes::drained_nodes>};
-    (this->*finds[next_++])();
-    return next_ == finds.size();
-  }
-  model::Changes take() { return std::move(found_); }
-
- private:
-  // Compares two models that have nothing but this kind.
-  template <auto objects, auto changes>
-  void find() {
-    model::Model before, after;
-    before.*objects = before_.*objects;
-    after.*objects = after_.*objects;
-    found_.*changes = std::move(model::changes_between(before, after).*changes);
-  }
-
-  const model::Model before_, after_;
-  std::size_t next_ = 0;
-  model::Changes found_;
-};
 
 // Removes the health of members that are no longer probed: results of a monitor that was removed
 // are obsolete.
@@ -346,7 +306,7 @@ void Controller::commit_group() {
   group.reloads = std::exchange(reloads_, {});
   // A caller that submits again at once has to wait for this commit.
   for (const auto& refuse : planning_->refusals) refuse();
-  const auto changes = std::make_shared<ChangesByKind>(stored_.model, group.next);
+  const auto changes = std::make_shared<model::ChangeFinder>(stored_.model, group.next);
   const auto store = [this, changes] {
     auto planned = std::move(planning_->group);
     planning_.reset();
@@ -368,7 +328,7 @@ void Controller::commit_group() {
                       committed(std::move(group), missing, std::move(outcome));
                     });
   };
-  slices_.run([changes] { return changes->step(); }, store);
+  slices_.run([changes] { return changes->step(changes_found_at_once); }, store);
 }
 
 // Collects what the store lacks, but for the changes of the model: those of health since its last

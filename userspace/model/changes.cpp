@@ -1,6 +1,7 @@
 #include "model/changes.hpp"
 
 #include <boost/pfr/tuple_size.hpp>
+#include <limits>
 
 namespace sluice::model {
 namespace {
@@ -10,20 +11,6 @@ constexpr std::size_t others = 2;  // quotas and drained nodes
 static_assert(boost::pfr::tuple_size_v<Model> == kind_count + others);
 static_assert(boost::pfr::tuple_size_v<Changes> == kind_count + others);
 
-template <typename T>
-ChangesOf<T> differences(const Table<T>& before, const Table<T>& after) {
-  ChangesOf<T> changes;
-  Table<T>::for_each_difference(before, after, [&](const Uuid& id, const T*, const T* now) {
-    if (now) {
-      changes.put.emplace_hint(changes.put.end(), id, *now);
-    } else {
-      changes.removed.insert(changes.removed.end(), id);
-    }
-    return true;
-  });
-  return changes;
-}
-
 }  // namespace
 
 bool Changes::empty() const {
@@ -32,16 +19,27 @@ bool Changes::empty() const {
   return empty;
 }
 
+ChangeFinder::ChangeFinder(const Model& before, const Model& after) : differences_(before, after) {
+  if (before.quotas != after.quotas) found_.quotas = after.quotas;
+  if (before.drained_nodes != after.drained_nodes) found_.drained_nodes = after.drained_nodes;
+}
+
+bool ChangeFinder::step(std::size_t most) {
+  return differences_.step(
+      most, [&]<typename T>(const Kind<T>& kind, const Uuid& id, const T*, const T* now) {
+        auto& changed = kind.of(found_);
+        if (now) {
+          changed.put.emplace_hint(changed.put.end(), id, *now);
+        } else {
+          changed.removed.insert(changed.removed.end(), id);
+        }
+      });
+}
+
 Changes changes_between(const Model& before, const Model& after) {
-  Changes changes;
-  std::apply(
-      [&](const auto&... kind) {
-        ((changes.*kind.changes = differences(before.*kind.objects, after.*kind.objects)), ...);
-      },
-      kinds);
-  if (before.quotas != after.quotas) changes.quotas = after.quotas;
-  if (before.drained_nodes != after.drained_nodes) changes.drained_nodes = after.drained_nodes;
-  return changes;
+  ChangeFinder finder(before, after);
+  while (!finder.step(std::numeric_limits<std::size_t>::max())) continue;
+  return finder.take();
 }
 
 void apply(Model& model, const Changes& changes) {

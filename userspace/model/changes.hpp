@@ -8,6 +8,7 @@
 #include <set>
 #include <tuple>
 #include <type_traits>
+#include <utility>
 
 #include "model/objects.hpp"
 
@@ -77,7 +78,57 @@ void for_each_kind(One& one, Other& other, Visit visit) {
   std::apply([&](const auto&... kind) { (visit(kind.of(one), kind.of(other)), ...); }, kinds);
 }
 
+// The differences of two models, some at a time, one kind after the other. It keeps the models as
+// they were.
+class Differences {
+ public:
+  Differences(const Model& before, const Model& after)
+      : of_kinds_(std::apply(
+            [&](const auto&... kind) {
+              return decltype(of_kinds_){{kind, {kind.of(before), kind.of(after)}}...};
+            },
+            kinds)) {}
+
+  // Calls visit(kind, id, object before, object after) for the next ones, at most so many of each
+  // kind. Returns whether there are no more.
+  template <typename Visit>
+  bool step(std::size_t most, Visit visit) {
+    const auto step_of = [&]<typename T>(OfKind<T>& of_kind) {
+      return of_kind.differences.step(most, [&](const Uuid& id, const T* old, const T* now) {
+        visit(of_kind.kind, id, old, now);
+      });
+    };
+    return std::apply([&](auto&... of_kind) { return (step_of(of_kind) && ...); }, of_kinds_);
+  }
+
+ private:
+  template <typename T>
+  struct OfKind {
+    Kind<T> kind;
+    typename Table<T>::Differences differences;
+  };
+  template <typename... T>
+  static std::tuple<OfKind<T>...> of_kinds(const std::tuple<Kind<T>...>&);
+
+  decltype(of_kinds(kinds)) of_kinds_;
+};
+
 Changes changes_between(const Model& before, const Model& after);
+
+// Finds the same in steps.
+class ChangeFinder {
+ public:
+  ChangeFinder(const Model& before, const Model& after);
+
+  // Finds the next changes, at most so many of each kind; returns whether those were the last ones.
+  bool step(std::size_t most);
+  // Only after the last step.
+  Changes take() { return std::move(found_); }
+
+ private:
+  Differences differences_;
+  Changes found_;
+};
 
 // apply(before, changes_between(before, after)) makes `before` equal to `after`. Objects that the
 // changes don't name stay as they are.
