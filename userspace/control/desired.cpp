@@ -24,71 +24,6 @@ void add_all(std::set<Uuid>& ids, model::Table<T> Model::*table, const Model& be
   }
 }
 
-// Its addresses, their state, and with them all that its listeners are entered under.
-void touch_addresses(Sources& sources, const Model& before, const Model& after, const Uuid& owner) {
-  sources.load_balancers.insert(owner);
-  add_all(sources.listeners, &Model::listeners, before, after, Facet::parent, owner);
-}
-
-// Most changes of a load balancer are those of its status. With one that is new or gone its
-// listeners and pools are, too, so they are found among these.
-void touch_load_balancers(Sources& sources, const Model& before, const Model& after) {
-  model::for_each_change(
-      before.load_balancers, after.load_balancers,
-      [&](const Uuid& id, const model::LoadBalancer* old, const model::LoadBalancer* now) {
-        if (!old || !now) {
-          sources.load_balancers.insert(id);
-          return;
-        }
-        if (model::own_addresses(*old) != model::own_addresses(*now)) {
-          add_all(sources.pools, &Model::pools, before, after, Facet::parent, id);
-        } else if (old->admin_state_up == now->admin_state_up &&
-                   old->on_unmatched == now->on_unmatched) {
-          return;
-        }
-        touch_addresses(sources, before, after, id);
-      });
-  model::for_each_change(
-      before.floating_ips, after.floating_ips,
-      [&](const Uuid&, const model::FloatingIp* old, const model::FloatingIp* now) {
-        for (const auto* one : {old, now}) {
-          if (one && one->load_balancer_id) {
-            touch_addresses(sources, before, after, *one->load_balancer_id);
-          }
-        }
-      });
-}
-
-// Members of the other IP version than a VIP's change the entries of listeners and VIPs, too.
-void touch_other_version(Sources& sources, const Model& before, const Model& after) {
-  std::set<Uuid> owners;
-  for (const auto& id : sources.pools) {
-    for (const auto* model : {&before, &after}) {
-      const auto* pool = model->pools.lookup(id);
-      if (pool && may_serve_other_version(*model, *pool)) owners.insert(pool->load_balancer_id);
-    }
-  }
-  for (const auto& owner : owners) touch_addresses(sources, before, after, owner);
-}
-
-// A pool without entries is none to its listeners. Those of one that is new or gone are others,
-// too.
-void touch_pools(Sources& sources, const Model& before, const Model& after) {
-  model::for_each_change(before.pools, after.pools,
-                         [&](const Uuid& id, const model::Pool* old, const model::Pool* now) {
-                           sources.pools.insert(id);
-                           if (!old || !now || old->admin_state_up == now->admin_state_up) return;
-                           add_all(sources.listeners, &Model::listeners, before, after,
-                                   Facet::default_pool, id);
-                         });
-  model::for_each_change(before.members, after.members,
-                         [&](const Uuid&, const model::Member* old, const model::Member* now) {
-                           for (const auto* one : {old, now}) {
-                             if (one) sources.pools.insert(one->pool_id);
-                           }
-                         });
-}
-
 template <typename Map, typename Set>
 void copy_part(Map& part, const Map& all, const Set& keys) {
   for (const auto& key : keys) {
@@ -134,19 +69,97 @@ void add_differences(std::set<Uuid>& ids, const std::set<Uuid>& before,
 
 }  // namespace
 
-Sources touched(const Model& before, const Model& after, const std::set<Uuid>& members) {
-  Sources sources;
-  touch_load_balancers(sources, before, after);
-  touch_pools(sources, before, after);
-  model::for_each_change(before.listeners, after.listeners,
-                         [&](const Uuid& id, const model::Listener*, const model::Listener*) {
-                           sources.listeners.insert(id);
-                         });
-  for (const auto& id : members) {
-    if (const auto* member = after.members.lookup(id)) sources.pools.insert(member->pool_id);
+TouchedSources::TouchedSources(const Model& before, const Model& after, std::set<Uuid> members)
+    : before_(before),
+      after_(after),
+      load_balancers_(before.load_balancers, after.load_balancers),
+      floating_ips_(before.floating_ips, after.floating_ips),
+      pools_(before.pools, after.pools),
+      members_(before.members, after.members),
+      listeners_(before.listeners, after.listeners),
+      known_members_(std::move(members)) {}
+
+bool TouchedSources::step(Sources& sources, std::size_t most) {
+  return next_load_balancers(sources, most) && next_floating_ips(sources, most) &&
+         next_pools(sources, most) && next_members(sources, most) &&
+         next_listeners(sources, most) && next_known_members(sources, most);
+}
+
+// Most changes of a load balancer are those of its status. With one that is new or gone its
+// listeners and pools are, too, so they are found among these.
+bool TouchedSources::next_load_balancers(Sources& sources, std::size_t most) {
+  return load_balancers_.step(
+      most, [&](const Uuid& id, const model::LoadBalancer* old, const model::LoadBalancer* now) {
+        if (!old || !now) {
+          sources.load_balancers.insert(id);
+          return;
+        }
+        if (model::own_addresses(*old) != model::own_addresses(*now)) {
+          add_all(sources.pools, &Model::pools, before_, after_, Facet::parent, id);
+        } else if (old->admin_state_up == now->admin_state_up &&
+                   old->on_unmatched == now->on_unmatched) {
+          return;
+        }
+        touch_addresses(sources, id);
+      });
+}
+
+bool TouchedSources::next_floating_ips(Sources& sources, std::size_t most) {
+  return floating_ips_.step(
+      most, [&](const Uuid&, const model::FloatingIp* old, const model::FloatingIp* now) {
+        for (const auto* one : {old, now}) {
+          if (one && one->load_balancer_id) touch_addresses(sources, *one->load_balancer_id);
+        }
+      });
+}
+
+// A pool without entries is none to its listeners. Those of one that is new or gone are others,
+// too.
+bool TouchedSources::next_pools(Sources& sources, std::size_t most) {
+  return pools_.step(most, [&](const Uuid& id, const model::Pool* old, const model::Pool* now) {
+    touch_pool(sources, id);
+    if (!old || !now || old->admin_state_up == now->admin_state_up) return;
+    add_all(sources.listeners, &Model::listeners, before_, after_, Facet::default_pool, id);
+  });
+}
+
+bool TouchedSources::next_members(Sources& sources, std::size_t most) {
+  return members_.step(most, [&](const Uuid&, const model::Member* old, const model::Member* now) {
+    for (const auto* one : {old, now}) {
+      if (one) touch_pool(sources, one->pool_id);
+    }
+  });
+}
+
+bool TouchedSources::next_listeners(Sources& sources, std::size_t most) {
+  return listeners_.step(most, [&](const Uuid& id, const model::Listener*, const model::Listener*) {
+    sources.listeners.insert(id);
+  });
+}
+
+bool TouchedSources::next_known_members(Sources& sources, std::size_t most) {
+  for (; most > 0 && !known_members_.empty(); --most) {
+    const auto id = known_members_.extract(known_members_.begin());
+    if (const auto* member = after_.members.lookup(id.value()))
+      touch_pool(sources, member->pool_id);
   }
-  touch_other_version(sources, before, after);
-  return sources;
+  return known_members_.empty();
+}
+
+// Its addresses, their state, and with them all that its listeners are entered under.
+void TouchedSources::touch_addresses(Sources& sources, const Uuid& owner) const {
+  sources.load_balancers.insert(owner);
+  add_all(sources.listeners, &Model::listeners, before_, after_, Facet::parent, owner);
+}
+
+// Members of the other IP version than a VIP's change the entries of listeners and VIPs, too.
+void TouchedSources::touch_pool(Sources& sources, const Uuid& id) const {
+  if (!sources.pools.insert(id).second) return;
+  for (const auto* model : {&before_, &after_}) {
+    const auto* pool = model->pools.lookup(id);
+    if (pool && may_serve_other_version(*model, *pool))
+      touch_addresses(sources, pool->load_balancer_id);
+  }
 }
 
 DataPlaneState part_of(const DataPlaneState& state, const EntryKeys& keys) {
@@ -171,12 +184,22 @@ void add_keys(EntryKeys& all, EntryKeys&& more) {
 
 EntryKeys Desired::follow(const Model& model, const Knowledge& known) {
   auto keys = follow_news(model, known);
-  for (; !left_.empty(); left_.pop_front()) add_keys(keys, renew(left_.front(), known));
+  for (; !left_.empty(); left_.pop_front()) {
+    find_all(left_.front());
+    add_keys(keys, renew(left_.front(), known));
+  }
   return keys;
 }
 
 EntryKeys Desired::follow_news(const Model& model, const Knowledge& known) {
-  return renew(news(model, known), known);
+  auto touched = news(model, known);
+  find_all(touched);
+  return renew(touched, known);
+}
+
+void Desired::find_all(Touched& touched) {
+  while (touched.finding && !touched.finding->step(touched.sources, objects_in_a_step)) continue;
+  touched.finding.reset();
 }
 
 void Desired::note(const Model& model, const Knowledge& known) {
@@ -186,7 +209,11 @@ void Desired::note(const Model& model, const Knowledge& known) {
 EntryKeys Desired::step(const Knowledge& known, std::size_t most) {
   if (left_.empty()) return {};
   auto& next = left_.front();
-  Touched some{next.before, {}, std::exchange(next.of_nodes, {})};
+  if (next.finding) {
+    if (next.finding->step(next.sources, most)) next.finding.reset();
+    return {};
+  }
+  Touched some{next.before, {}, {}, std::exchange(next.of_nodes, {})};
   move_some(next.sources.load_balancers, some.sources.load_balancers, most);
   move_some(next.sources.listeners, some.sources.listeners, most);
   move_some(next.sources.pools, some.sources.pools, most);
@@ -196,7 +223,7 @@ EntryKeys Desired::step(const Knowledge& known, std::size_t most) {
 
 // Computes the entries of the objects.
 EntryKeys Desired::renew(const Touched& touched, const Knowledge& known) {
-  const auto& [before, sources, of_nodes] = touched;
+  const auto& [before, finding, sources, of_nodes] = touched;
   auto keys = keys_of(before, sources);
   keys.vips.insert(of_nodes.begin(), of_nodes.end());
   auto part = desired_state(model_, known, sources);
@@ -212,7 +239,8 @@ EntryKeys Desired::renew(const Touched& touched, const Knowledge& known) {
   return keys;
 }
 
-// Finds the objects that changed since the last call, and takes the model and what is known over.
+// Begins to find the objects that changed since the last call, and takes the model and what is
+// known over.
 Desired::Touched Desired::news(const Model& model, const Knowledge& known) {
   std::set<Uuid> members;
   model::HealthTable::for_each_difference(
@@ -225,7 +253,7 @@ Desired::Touched Desired::news(const Model& model, const Knowledge& known) {
   add_differences(members, starting_, known.starting);
   add_differences(members, reduced_, known.reduced);
 
-  Touched found{model_, touched(model_, model, members), {}};
+  Touched found{model_, TouchedSources(model_, model, std::move(members)), {}, {}};
   if (standby_ != known.standby) {
     for (const auto& [id, load_balancer] : model.load_balancers)
       found.sources.load_balancers.insert(id);

@@ -257,7 +257,8 @@ TEST(DesiredProperty, ComesToTheSameInSteps) {
   }
 }
 
-TEST(Desired, AStepLooksAtAFewObjectsHoweverManyChanged) {
+// A hundred load balancers with a listener each, beside the walkthrough's.
+model::Model with_many() {
   model::Model model;
   test::Walkthrough walkthrough;
   walkthrough.build(model);
@@ -267,6 +268,27 @@ TEST(Desired, AStepLooksAtAFewObjectsHoweverManyChanged) {
     walkthrough.lb = model::add(model, other, walkthrough.now).value();
     walkthrough.add_listener(model, 80);
   }
+  return model;
+}
+
+TEST(TouchedSources, AStepFindsAFewObjectsHoweverManyChanged) {
+  constexpr std::size_t most = 10;
+  const auto model = with_many();
+  TouchedSources finding({}, model, {});
+  Sources found;
+  for (bool done = false; !done;) {
+    const auto before = found;
+    done = finding.step(found, most);
+    EXPECT_LE(found.load_balancers.size(), before.load_balancers.size() + most);
+    EXPECT_LE(found.listeners.size(), before.listeners.size() + most);
+  }
+  EXPECT_EQ(found.load_balancers.size(), 101U);
+  EXPECT_EQ(found.listeners.size(), 101U);
+  EXPECT_EQ(found.pools.size(), 1U);
+}
+
+TEST(Desired, AStepLooksAtAFewObjectsHoweverManyChanged) {
+  const auto model = with_many();
   Desired desired;
   const model::HealthTable health;
   const Knowledge known{health, {}, {}, {}};
