@@ -39,7 +39,8 @@ std::vector<Refusal> still_missing(const DataPlaneState& desired, const DataPlan
 constexpr std::size_t most_read_one_by_one = 1000;
 
 // Work on the way of a change to the data plane that isn't divided further.
-constexpr std::size_t changes_found_at_once = 64, pools_in_a_slice = 64, read_back_at_once = 16;
+constexpr std::size_t checked_at_once = 64, changes_found_at_once = 64, pools_in_a_slice = 64,
+                      read_back_at_once = 16;
 
 // Returns the members whose probing may have ended with the change from one model to the other.
 std::set<Uuid> perhaps_unprobed(const model::Model& before, const model::Model& after) {
@@ -202,11 +203,22 @@ Result<void> Controller::or_as_before(const std::function<Result<void>()>& edit)
 
 // Checks what the edits don't: whether an object is busy, and what this version can do. Changes of
 // earlier requests of the group were checked then, and make no object busy.
-Result<void> Controller::permit(const model::Model& next) const {
-  if (auto free = model::refuse_busy(model_, next); !free) return free;
+Result<model::SupportCheck> Controller::begin_to_permit(const model::Model& next) const {
+  if (auto free = model::refuse_busy(model_, next); !free)
+    return tl::unexpected(std::move(free.error()));
   auto supported = data_plane_->supported();
   if (checks_) supported.checks = checks_->names;
-  return model::check_supported(supported, before_request(), next);
+  return model::SupportCheck(std::move(supported), before_request(), next);
+}
+
+Result<void> Controller::permit(const model::Model& next) const {
+  auto check = begin_to_permit(next);
+  if (!check) return tl::unexpected(std::move(check.error()));
+  while (true) {
+    const auto done = check->step(checked_at_once);
+    if (!done) return tl::unexpected(done.error());
+    if (*done) return {};
+  }
 }
 
 Result<void> Controller::transaction(const Request& changes, Ending ending) {
@@ -224,13 +236,22 @@ Result<void> Controller::transaction(const Request& changes, Ending ending) {
   return permitted ? Result<void>() : done;
 }
 
-// Tells whether the changes so far would be permitted, and takes them back.
-Result<void> Controller::rehearse() {
+Result<Controller::Progress> Controller::rehearse() {
   if (!staged_ || !planning_) return fail(ErrorKind::internal, "a rehearsal outside of a request");
-  auto may = permit(*staged_);
+  auto& rehearsal = planning_->rehearsal;
+  Result<bool> done = false;
+  if (rehearsal) {
+    done = rehearsal->step(checked_at_once);
+  } else if (auto begun = begin_to_permit(*staged_)) {
+    rehearsal.emplace(std::move(*begun));
+  } else {
+    done = tl::unexpected(std::move(begun.error()));
+  }
+  if (done == false) return Progress::more;
+  rehearsal.reset();
   staged_ = planning_->before;
   reloads_.resize(planning_->reloads_before);
-  return may;
+  return done.map([](bool) { return Progress::done; });
 }
 
 // Says whether the next commit must wait: for the requests that it is made of, or for the one
@@ -267,6 +288,11 @@ void Controller::begin_group() {
 bool Controller::carry_on() {
   auto& planning = *planning_;
   if (planning.waiting.empty()) return true;
+  if (planning.judgement) {
+    const auto done = planning.judgement->step(checked_at_once);
+    if (done != false) end_request(done.map([](bool) {}));
+    return planning.waiting.empty();
+  }
   if (!std::exchange(planning.has_begun, true)) {
     planning.before = planning.group.next;
     planning.events_before = recorded_.size();
@@ -275,21 +301,30 @@ bool Controller::carry_on() {
   staged_ = std::move(planning.group.next);
   before_request_ = planning.before;
   auto outcome = planning.waiting.front().request();
-  if (outcome != Progress::more) end_request(std::move(outcome));
+  if (outcome != Progress::more) judge(std::move(outcome));
   planning.group.next = std::move(*staged_);
   staged_.reset();
   before_request_.reset();
   return planning.waiting.empty();
 }
 
-void Controller::end_request(Result<Progress> outcome) {
+// Begins to judge what the request has changed.
+void Controller::judge(Result<Progress> outcome) {
+  if (!outcome) return end_request(tl::unexpected(std::move(outcome.error())));
+  auto begun = begin_to_permit(*staged_);
+  if (!begun) return end_request(tl::unexpected(std::move(begun.error())));
+  planning_->judgement.emplace(std::move(*begun));
+}
+
+void Controller::end_request(Result<void> judged) {
   auto& planning = *planning_;
   auto waiting = std::move(planning.waiting.front());
   planning.waiting.pop_front();
   planning.has_begun = false;
-  auto judged = outcome ? permit(*staged_) : tl::unexpected(std::move(outcome.error()));
+  planning.rehearsal.reset();
+  planning.judgement.reset();
   if (judged) return planning.group.accepted.push_back(std::move(waiting));
-  staged_ = planning.before;
+  (staged_ ? *staged_ : planning.group.next) = planning.before;
   recorded_.resize(planning.events_before);
   reloads_.resize(planning.reloads_before);
   planning.refusals.push_back(

@@ -41,6 +41,7 @@
 #include "model/networks.hpp"
 #include "model/objects.hpp"
 #include "model/status.hpp"
+#include "model/supported.hpp"
 #include "store/store.hpp"
 #include "store/writer.hpp"
 
@@ -108,9 +109,9 @@ class Controller {
   using LongRequest = std::function<Result<Progress>()>;
   void submit_long(LongRequest request, Done done);
 
-  // Only within a request: tells whether its changes so far would be permitted, and takes them
-  // back.
-  Result<void> rehearse();
+  // Only within a long request: tells whether its changes so far would be permitted, and takes them
+  // back. It is called until it returns `done`, and the request does nothing else meanwhile.
+  Result<Progress> rehearse();
 
   // Only within a request: runs `edit` on the request's changes so far.
   using Edit = std::function<Result<void>(model::Model&)>;
@@ -277,6 +278,7 @@ class Controller {
     bool has_begun = false;  // the present one
     model::Model before;     // it began
     std::size_t events_before = 0, reloads_before = 0;
+    std::optional<model::SupportCheck> rehearsal, judgement;  // under way, of its changes
   };
   // A commit, and what the store contains after it.
   struct Missing {
@@ -286,13 +288,15 @@ class Controller {
     std::vector<model::EventRecord> notes;  // of the commit, for the next one if it fails
   };
 
+  Result<model::SupportCheck> begin_to_permit(const model::Model& next) const;
   Result<void> permit(const model::Model& next) const;
   Result<void> or_as_before(const std::function<Result<void>()>& edit);
   bool is_busy() const;
   void proceed();
   void begin_group();
   bool carry_on();
-  void end_request(Result<Progress> outcome);
+  void judge(Result<Progress> outcome);
+  void end_request(Result<void> judged);
   void commit_group();
   Missing missing_in_store(const Group& group) const;
   void add_events(Missing& missing, Group& group);

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "model/checks.hpp"
@@ -174,36 +176,17 @@ Result<void> check(const Supported& supported, const Model&, const HealthMonitor
   return invalid_attribute("check", object.check, known);
 }
 
-template <typename T>
-Result<void> check_changed(const Supported& supported, const Model& model, const Table<T>& before,
-                           const Table<T>& after) {
-  Result<void> outcome;
-  Table<T>::for_each_difference(before, after, [&](const Uuid&, const T*, const T* now) {
-    if (now) outcome = check(supported, model, *now);
-    return outcome.has_value();
-  });
-  return outcome;
-}
-
 // Checks that a load balancer keeps the SNAT addresses from which its members of another IP version
 // are reached.
-Result<void> check_sources(const Supported& supported, const Model& before, const Model& after) {
-  Result<void> outcome;
-  const auto check_members = [&](const LoadBalancer& owner) {
-    for (const auto* pool : after.pools.with(Facet::parent, owner.id)) {
-      for (const auto* member : after.members.with(Facet::parent, pool->id)) {
-        outcome = check_version(supported, after, *pool, *member);
-        if (!outcome) return;
-      }
+Result<void> check_sources(const Supported& supported, const Model& after, const LoadBalancer& old,
+                           const LoadBalancer& now) {
+  if (old.snat_addresses == now.snat_addresses) return {};
+  for (const auto* pool : after.pools.with(Facet::parent, now.id)) {
+    for (const auto* member : after.members.with(Facet::parent, pool->id)) {
+      if (auto ok = check_version(supported, after, *pool, *member); !ok) return ok;
     }
-  };
-  Table<LoadBalancer>::for_each_difference(
-      before.load_balancers, after.load_balancers,
-      [&](const Uuid&, const LoadBalancer* old, const LoadBalancer* now) {
-        if (old && now && old->snat_addresses != now->snat_addresses) check_members(*now);
-        return outcome.has_value();
-      });
-  return outcome;
+  }
+  return {};
 }
 
 }  // namespace
@@ -258,34 +241,18 @@ Result<void> check_room(std::size_t room, std::size_t before, std::size_t after,
               fmt::format("the data plane has room for {} {}", room, what));
 }
 
-// Listeners that are there already stay, however many they are.
-Result<void> check_room_for_listeners(const Room& room, const Model& before, const Model& after) {
-  Result<void> outcome;
-  if (!room.listeners_of) return outcome;
-  Table<Listener>::for_each_difference(
-      before.listeners, after.listeners,
-      [&](const Uuid&, const Listener* old, const Listener* now) {
-        if (old || !now) return true;
-        const auto of = [&](const Model& model) {
-          return model.listeners.count(Facet::parent, now->load_balancer_id);
-        };
-        outcome = check_room(room.listeners_of(now->load_balancer_id), of(before), of(after),
-                             kind_of(*now), "listeners of this load balancer");
-        return outcome.has_value();
-      });
-  return outcome;
+// Checks that there is room for a new listener among those of its load balancer.
+Result<void> check_room_for_listener(const Room& room, const Model& before, const Model& after,
+                                     const Listener& object) {
+  if (!room.listeners_of) return {};
+  const auto of = [&](const Model& model) {
+    return model.listeners.count(Facet::parent, object.load_balancer_id);
+  };
+  return check_room(room.listeners_of(object.load_balancer_id), of(before), of(after),
+                    kind_of(object), "listeners of this load balancer");
 }
 
-}  // namespace
-
-Room taken(const Model& model) {
-  return {.vips = addresses(model),
-          .listeners = model.listeners.size(),
-          .listener_entries = listener_entries(model),
-          .pools = model.pools.size(),
-          .members = model.members.size()};
-}
-
+// Checks that the numbers of objects stay within the room.
 Result<void> check_room(const Room& room, const Model& before, const Model& after) {
   if (!takes_room(before, after)) return {};
   return first_failure(
@@ -298,8 +265,32 @@ Result<void> check_room(const Room& room, const Model& before, const Model& afte
                   "listeners, counted once per address of their load balancer"),
        check_room(room.pools, before.pools.size(), after.pools.size(), kind_of(Pool{}), "pools"),
        check_room(room.members, before.members.size(), after.members.size(), kind_of(Member{}),
-                  "members"),
-       check_room_for_listeners(room, before, after)});
+                  "members")});
+}
+
+// Checks one object; `old`: null if it is new.
+template <typename T>
+Result<void> check_change(const Supported& supported, const Model& before, const Model& after,
+                          const T* old, const T& now) {
+  if (auto ok = check(supported, after, now); !ok) return ok;
+  if constexpr (std::is_same_v<T, LoadBalancer>) {
+    if (old) return check_sources(supported, after, *old, now);
+  }
+  // Listeners that are there already stay, however many they are.
+  if constexpr (std::is_same_v<T, Listener>) {
+    if (!old) return check_room_for_listener(supported.room, before, after, now);
+  }
+  return {};
+}
+
+}  // namespace
+
+Room taken(const Model& model) {
+  return {.vips = addresses(model),
+          .listeners = model.listeners.size(),
+          .listener_entries = listener_entries(model),
+          .pools = model.pools.size(),
+          .members = model.members.size()};
 }
 
 Supported Supported::everything() {
@@ -310,18 +301,32 @@ Supported Supported::everything() {
   return all;
 }
 
-Result<void> check_supported(const Supported& supported, const Model& before, const Model& after) {
-  const auto changed = [&](auto table) {
-    return [&, table] { return check_changed(supported, after, before.*table, after.*table); };
+SupportCheck::SupportCheck(Supported supported, const Model& before, const Model& after)
+    : supported_(std::move(supported)),
+      before_(before),
+      after_(after),
+      differences_(before, after) {}
+
+Result<bool> SupportCheck::step(std::size_t most) {
+  if (!std::exchange(is_room_checked_, true)) {
+    if (auto room = check_room(supported_.room, before_, after_); !room)
+      return tl::unexpected(std::move(room.error()));
+  }
+  Result<void> outcome;
+  const auto check_one = [&]<typename T>(const Kind<T>&, const Uuid&, const T* old, const T* now) {
+    if (outcome && now) outcome = check_change(supported_, before_, after_, old, *now);
   };
-  return check_room(supported.room, before, after)
-      .and_then(changed(&Model::load_balancers))
-      .and_then(changed(&Model::listeners))
-      .and_then(changed(&Model::pools))
-      .and_then(changed(&Model::members))
-      .and_then(changed(&Model::health_monitors))
-      .and_then(changed(&Model::floating_ips))
-      .and_then([&] { return check_sources(supported, before, after); });
+  const bool done = differences_.step(most, check_one);
+  return outcome.map([&] { return done; });
+}
+
+Result<void> check_supported(const Supported& supported, const Model& before, const Model& after) {
+  SupportCheck check(supported, before, after);
+  while (true) {
+    const auto done = check.step(64);
+    if (!done) return tl::unexpected(done.error());
+    if (*done) return {};
+  }
 }
 
 tl::unexpected<Error> unsupported_option(std::string_view what) {

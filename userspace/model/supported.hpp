@@ -13,6 +13,7 @@
 #include <string_view>
 
 #include "base/result.hpp"
+#include "model/changes.hpp"
 #include "model/objects.hpp"
 
 namespace sluice::model {
@@ -60,13 +61,26 @@ struct Supported {
   static Supported everything();
 };
 
-// ErrorKind::forbidden if `after` has more of a kind than there is room for, and more than
-// `before`: such objects are refused instead of being stored in ERROR.
-Result<void> check_room(const Room& room, const Model& before, const Model& after);
-
 // ErrorKind::unsupported for the first new or changed object of `after` that needs more than
-// `supported`.
+// `supported`; ErrorKind::forbidden if there are more of a kind than there is room for, and more
+// than in `before`: such objects are refused instead of being stored in ERROR.
 Result<void> check_supported(const Supported& supported, const Model& before, const Model& after);
+
+// The same in steps. It keeps the two models as they were.
+class SupportCheck {
+ public:
+  SupportCheck(Supported supported, const Model& before, const Model& after);
+
+  // Checks the next objects, at most so many of each kind; returns whether those were the last
+  // ones.
+  Result<bool> step(std::size_t most);
+
+ private:
+  const Supported supported_;
+  const Model before_, after_;
+  bool is_room_checked_ = false;
+  Differences differences_;
+};
 
 // "Provider 'sluice' does not support a requested option: <what>"
 tl::unexpected<Error> unsupported_option(std::string_view what);

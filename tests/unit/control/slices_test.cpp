@@ -97,10 +97,11 @@ class SlicesTest : public testing::Test {
     controller->submit_long(
         [this, part = std::make_shared<int>(0), end, rehearse]() -> Result<Progress> {
           if (*part == parts) {
+            auto done = rehearse ? controller->rehearse() : Progress::done;
+            if (done == Progress::more) return done;
             *part = 0;  // for another attempt
             if (!end) return tl::unexpected(end.error());
-            auto done = rehearse ? controller->rehearse() : Result<void>();
-            return done.map([] { return Progress::done; });
+            return done;
           }
           auto done = controller->change([&](auto& model) { return add_part(model, *part); });
           ++*part;
@@ -199,6 +200,34 @@ TEST_F(SlicesTest, ARehearsalLeavesNoTrace) {
   loop.run();
   EXPECT_THAT(answers.back(), testing::StartsWith("large: Quota has been met"));
   EXPECT_EQ(controller->model(), before);
+}
+
+// As many as in a file with everything, or in a rehearsal of it.
+TEST_F(SlicesTest, ATurnJudgesAFewOfARequestsObjectsHoweverManyThereAre) {
+  constexpr std::size_t listeners = 1000, most_in_a_turn = 64;
+  std::size_t judged = 0;
+  data_plane.can.room.listeners_of = [&](const Uuid&) { return ++judged, 3 * listeners; };
+  for (const bool rehearse : {false, true}) {
+    judged = 0;
+    controller->submit_long(
+        [this, rehearse, made = false]() mutable -> Result<Progress> {
+          const auto make = [&](auto& model) -> Result<void> {
+            for (std::uint16_t port = 0; port < listeners; ++port)
+              walkthrough.add_listener(model,
+                                       static_cast<std::uint16_t>(2000 + 1000 * rehearse + port));
+            return {};
+          };
+          if (!std::exchange(made, true))
+            return controller->change(make).map([] { return Progress::more; });
+          return rehearse ? controller->rehearse() : Progress::done;
+        },
+        note("large"));
+    for (auto before = judged; loop.run_one(); before = judged)
+      EXPECT_LE(judged, before + most_in_a_turn);
+    EXPECT_EQ(judged, listeners);
+  }
+  EXPECT_THAT(answers, ElementsAre("large: ok", "large: ok"));
+  EXPECT_EQ(controller->model().listeners.size(), 1 + listeners);
 }
 
 TEST_F(SlicesTest, AMemberThatDiesMeanwhileLeavesTheRingAtOnce) {

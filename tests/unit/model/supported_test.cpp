@@ -289,6 +289,25 @@ TEST_F(SupportedTest, MoreListenersThanALoadBalancersBankHasRoomForAreRefused) {
   EXPECT_TRUE(check_supported(few_, before_, before_)) << "what is there stays";
 }
 
+TEST_F(SupportedTest, AStepChecksAFewObjectsHoweverManyChanged) {
+  constexpr std::size_t most = 10;
+  few_ = Supported();
+  std::size_t checked = 0;
+  few_.room.listeners_of = [&](const Uuid&) { return ++checked, 200; };
+  for (std::uint16_t port = 1; port <= 100; ++port) {
+    auto object = listener(Protocol::tcp);
+    object.protocol_port = port;
+    ASSERT_TRUE(add(after_, object, {}));
+  }
+  SupportCheck check(few_, before_, after_);
+  for (bool done = false; !done;) {
+    const auto before = checked;
+    done = check.step(most).value();
+    EXPECT_LE(checked, before + most);
+  }
+  EXPECT_EQ(checked, 100U);
+}
+
 TEST_F(SupportedTest, WhatWasThereBeforeIsNotAskedAgain) {
   ASSERT_TRUE(add(before_, listener(Protocol::udp), {}));
   after_ = before_;

@@ -134,7 +134,7 @@ class Batch {
       if (auto refusal = carry_out(*part)) return ended(std::move(*refusal));
       if (++number_ < requests.size()) return std::nullopt;
     }
-    return ended(conclude());
+    return conclude();
   }
 
  private:
@@ -168,15 +168,19 @@ class Batch {
     return reply;
   }
 
-  Result<Reply> conclude() {
-    if (auto* claims = context_.claims) {
+  // Judges the whole of a rehearsal, some at a time, and answers.
+  std::optional<Result<Reply>> conclude() {
+    if (auto* claims = context_.claims; claims && !std::exchange(is_claimed_, true)) {
       claims->postpone(false);
-      if (auto done = claims->conclude(); !done) return tl::unexpected(done.error());
+      if (auto done = claims->conclude(); !done) return ended(tl::unexpected(done.error()));
     }
     if (rehearse_) {
-      if (auto may = context_.controller.rehearse(); !may) return tl::unexpected(may.error());
+      const auto progress = context_.controller.rehearse();
+      if (!progress) return ended(tl::unexpected(progress.error()));
+      if (*progress == control::Controller::Progress::more) return std::nullopt;
     }
-    return Reply{200, json::object{{"dry_run", rehearse_}, {"answers", std::move(answers_)}}};
+    return ended(
+        Reply{200, json::object{{"dry_run", rehearse_}, {"answers", std::move(answers_)}}});
   }
 
   // Returns the refused request's own answer if it was refused.
@@ -215,6 +219,7 @@ class Batch {
   std::optional<json::value> body_;
   bool rehearse_ = false;
   std::size_t number_ = 0;
+  bool is_claimed_ = false;  // its addresses
   Made made_;
   json::array answers_;
 };
