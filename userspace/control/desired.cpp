@@ -24,6 +24,17 @@ void add_all(std::set<Uuid>& ids, model::Table<T> Model::*table, const Model& be
   }
 }
 
+// Says whether the data plane may have to know of a change: not if only the object's status, its
+// name or the like is another one. Each change is followed by one of the status.
+template <typename T>
+bool concerns_packets(const T* old, const T* now) {
+  if (!old || !now) return true;
+  if (old->admin_state_up != now->admin_state_up || old->created_at != now->created_at) return true;
+  auto like_now = *old;
+  static_cast<model::Object&>(like_now) = *now;
+  return like_now != *now;
+}
+
 template <typename Map, typename Set>
 void copy_part(Map& part, const Map& all, const Set& keys) {
   for (const auto& key : keys) {
@@ -117,6 +128,7 @@ bool TouchedSources::next_floating_ips(Sources& sources, std::size_t most) {
 // too.
 bool TouchedSources::next_pools(Sources& sources, std::size_t most) {
   return pools_.step(most, [&](const Uuid& id, const model::Pool* old, const model::Pool* now) {
+    if (!concerns_packets(old, now)) return;
     touch_pool(sources, id);
     if (!old || !now || old->admin_state_up == now->admin_state_up) return;
     add_all(sources.listeners, &Model::listeners, before_, after_, Facet::default_pool, id);
@@ -125,6 +137,7 @@ bool TouchedSources::next_pools(Sources& sources, std::size_t most) {
 
 bool TouchedSources::next_members(Sources& sources, std::size_t most) {
   return members_.step(most, [&](const Uuid&, const model::Member* old, const model::Member* now) {
+    if (!concerns_packets(old, now)) return;
     for (const auto* one : {old, now}) {
       if (one) touch_pool(sources, one->pool_id);
     }
@@ -132,9 +145,10 @@ bool TouchedSources::next_members(Sources& sources, std::size_t most) {
 }
 
 bool TouchedSources::next_listeners(Sources& sources, std::size_t most) {
-  return listeners_.step(most, [&](const Uuid& id, const model::Listener*, const model::Listener*) {
-    sources.listeners.insert(id);
-  });
+  return listeners_.step(
+      most, [&](const Uuid& id, const model::Listener* old, const model::Listener* now) {
+        if (concerns_packets(old, now)) sources.listeners.insert(id);
+      });
 }
 
 bool TouchedSources::next_known_members(Sources& sources, std::size_t most) {

@@ -7,6 +7,7 @@
 #include <random>
 
 #include "control/apply.hpp"
+#include "model/changes.hpp"
 #include "tests/support/fake_data_plane.hpp"
 #include "tests/unit/control/walkthrough.hpp"
 
@@ -285,6 +286,26 @@ TEST(TouchedSources, AStepFindsAFewObjectsHoweverManyChanged) {
   EXPECT_EQ(found.load_balancers.size(), 101U);
   EXPECT_EQ(found.listeners.size(), 101U);
   EXPECT_EQ(found.pools.size(), 1U);
+}
+
+// Each change is followed by one of the status, of all objects that it touched.
+TEST(TouchedSources, AnotherStatusOrNameTouchesNothing) {
+  const auto before = with_many();
+  auto after = before;
+  model::for_each_kind(after, [](auto& table) {
+    const auto objects = table;
+    for (const auto& [id, object] : objects) {
+      const auto change = table.change(id);
+      change->provisioning_status = model::ProvisioningStatus::error;
+      change->provisioning_error = "full";
+      change->name = "renamed";
+      change->updated_at = model::Timestamp{};
+    }
+  });
+  TouchedSources finding(before, after, {});
+  Sources found;
+  while (!finding.step(found, 10)) continue;
+  EXPECT_TRUE(found.load_balancers.empty() && found.listeners.empty() && found.pools.empty());
 }
 
 TEST(Desired, AStepLooksAtAFewObjectsHoweverManyChanged) {
