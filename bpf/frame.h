@@ -7,20 +7,15 @@
 #define SLUICE_BPF_FRAME_H
 
 #include <linux/if_ether.h>
-#include <linux/in.h>
 #include <linux/ip.h>
 #include <linux/ipv6.h>
 #include <linux/udp.h>
 #include <bpf/bpf_endian.h>
 
 #include "bpf/balance.h"
-#include "bpf/checksum.h"
 #include "bpf/ethernet.h"
 #include "bpf/next_hop.h"
-#include "bpf/protocols.h"
-#include "maps/tunnel.h"
-
-#define TUNNEL_TTL 64 /* RFC 1700's default for packets that start here */
+#include "bpf/tunnel.h"
 
 struct ethernet_macs {
 	__u32 words[3];
@@ -44,104 +39,12 @@ static __always_inline bool move_to_front(struct xdp_md *ctx, __u32 from, __u32 
 	return true;
 }
 
-static __always_inline __u16 ipv4_header_checksum(const struct iphdr *ip)
-{
-	const __u16 *words = (const void *)ip;
-	__u64 sum = 0;
-
-	for (int i = 0; i < 10; i++)
-		sum += words[i];
-	return ~checksum_fold(sum);
-}
-
-/* Makes the outer header's id. A packet that may be fragmented on its way needs one that is unique in the tunnel
- * (RFC 6864): the inner packet's, combined with the offset of a fragment. */
-static __always_inline __be16 tunnel_id(const struct iphdr *inner)
-{
-	__u16 fragment = bpf_ntohs(inner->frag_off);
-
-	if (fragment & IPV4_DONT_FRAGMENT)
-		return 0;
-	return bpf_htons(bpf_ntohs(inner->id) ^ (__u16)((fragment & IPV4_FRAGMENT_OFFSET) * 0x9e37));
-}
-
-/* Writes the outer header of an IPv4 packet in an IPv4 packet (RFC 2003), or in a UDP datagram; `bytes` is what comes
- * before the inner header. */
-static __always_inline void write_tunnel4(struct iphdr *outer, const struct iphdr *inner, __u32 bytes, __be32 source,
-					  __be32 destination)
-{
-	*outer = (struct iphdr){
-		.version = 4,
-		.ihl = 5,
-		.tos = inner->tos,
-		.tot_len = bpf_htons(bpf_ntohs(inner->tot_len) + bytes),
-		.id = tunnel_id(inner),
-		.frag_off = inner->frag_off & bpf_htons(IPV4_DONT_FRAGMENT),
-		.ttl = TUNNEL_TTL,
-		.protocol = bytes == sizeof(*outer) ? IPPROTO_IPIP : IPPROTO_UDP,
-		.saddr = source,
-		.daddr = destination,
-	};
-	outer->check = ipv4_header_checksum(outer);
-}
-
-/* The same of an IPv6 packet (RFC 2473). */
-static __always_inline void write_tunnel6(struct ipv6hdr *outer, const struct ipv6hdr *inner, __u32 bytes,
-					  const union sluice_address *source,
-					  const union sluice_address *destination)
-{
-	/* This word has version and traffic class. */
-	*(__be32 *)outer = *(const __be32 *)inner & bpf_htonl(0xfff00000);
-	outer->payload_len = bpf_htons(bpf_ntohs(inner->payload_len) + bytes);
-	outer->nexthdr = bytes == sizeof(*outer) ? IPPROTO_IPV6 : IPPROTO_UDP;
-	outer->hop_limit = TUNNEL_TTL;
-	address_store(FAMILY6, &outer->saddr, source);
-	address_store(FAMILY6, &outer->daddr, destination);
-}
-
-/* The UDP header of a tunnel. It has no checksum, over IPv6 neither: what is in it has its own, which covers its addresses,
- * so a datagram that goes astray is noticed (RFC 6935, RFC 6936). */
-static __always_inline void write_tunnel_udp(struct udphdr *udp, __u32 bytes, __u64 hash)
-{
-	*udp = (struct udphdr){
-		.source = bpf_htons(SLUICE_GUE_FIRST_SOURCE_PORT | (hash & 0x3fff)),
-		.dest = bpf_htons(SLUICE_GUE_PORT),
-		.len = bpf_htons(bytes),
-	};
-}
-
 /* Hashes the connection, so that its packets stay together and members' NICs tell it from others. */
 static __always_inline __u64 tunnel_hash(const struct tuple *t)
 {
 	__u64 h = mix(t->source.halves[0] + tuple_ports(t)) + t->source.halves[1];
 
 	return mix(h ^ t->destination.words[0] ^ t->destination.words[3]);
-}
-
-/* Chooses the tunnel's source: one of the prefix of tunnel_sources, or else the host's address on the interface by which
- * the packet leaves. It can't be the VIP, which the member holds, too, and would take for a forgery of its own
- * address. A packet that is left to the kernel over IPv4 has the client as source, because the kernel drops packets that
- * seem to come from itself. */
-static __always_inline union sluice_address tunnel_source(int family, const struct sluice_interface *interface, __u64 hash,
-							  bool spread)
-{
-	__u32 which = family == FAMILY6;
-	const struct sluice_tunnel_source *from = bpf_map_lookup_elem(&tunnel_sources, &which);
-	union sluice_address source = {};
-
-	if (family == FAMILY4)
-		source.ipv4 = interface->ipv4;
-	else
-		source = interface->ipv6;
-	if (!spread || !from || !(from->mask.words[0] | from->mask.words[2] | from->mask.words[3]))
-		return source;
-	if (family == FAMILY4) {
-		source.ipv4 = from->prefix.ipv4 | ((__u32)hash & from->mask.ipv4);
-		return source;
-	}
-	source.halves[0] = from->prefix.halves[0];
-	source.halves[1] = from->prefix.halves[1] | (hash & from->mask.halves[1]);
-	return source;
 }
 
 /* Puts a tunnel's headers between the Ethernet header and the packet. */
@@ -153,7 +56,7 @@ static __always_inline bool encapsulate(int family, struct xdp_md *ctx, __u32 l3
 	const struct journey *journey = journey_get();
 	void *data, *data_end, *outer, *inner;
 	const struct sluice_member *member;
-	union sluice_address source;
+	union sluice_address own = {}, source;
 	__u32 index;
 	__u64 hash;
 	bool udp;
@@ -167,7 +70,11 @@ static __always_inline bool encapsulate(int family, struct xdp_md *ctx, __u32 l3
 	if (udp)
 		bytes += sizeof(struct udphdr);
 	hash = tunnel_hash(&journey->packet.tuple);
-	source = tunnel_source(family, interface, hash, !udp);
+	if (family == FAMILY4)
+		own.ipv4 = interface->ipv4;
+	else
+		own = interface->ipv6;
+	source = tunnel_source(family, own, hash, !udp);
 	if (bpf_xdp_adjust_head(ctx, -(int)bytes) || !move_to_front(ctx, bytes, l3_offset))
 		return false;
 	data = (void *)(long)ctx->data;
@@ -176,6 +83,8 @@ static __always_inline bool encapsulate(int family, struct xdp_md *ctx, __u32 l3
 	inner = outer + bytes;
 	if (outer + ip_bytes + sizeof(struct udphdr) > data_end || inner + ip_bytes > data_end)
 		return false;
+	/* A packet that is left to the kernel over IPv4 has the client as its tunnel's source, because the kernel drops
+	 * packets that seem to come from itself. */
 	if (family == FAMILY4)
 		write_tunnel4(outer, inner, bytes, left_to_kernel ? ((struct iphdr *)inner)->saddr : source.ipv4,
 			      destination->ipv4);
