@@ -22,7 +22,7 @@ SELECTIONS = [["loadbalancer", "show", "lb_test_1", "-f", "value", "-c", "vip_ad
               ["loadbalancer", "list", "--name", "nobody"], ["loadbalancer", "list", "--name", "nobody", "-f", "json"]]
 # Rows that the real client does not know.
 OURS = {"announce", "connections_left", "drain_seconds_left", "drain_timeout", "forwarding_mode", "idle_timeout", "max_connections", "mixed_versions", "new_connection_limit", "on_idle", "on_member_down", "on_no_member", "on_unmatched",
-        "protocol_port_range", "records", "slow_start", "slow_start_seconds_left", "snat_addresses", "syn_authentication", "timeout_member_connect_set", "udp_scheduling", "weight_percent", "check"}
+        "protocol_port_range", "records", "slow_start", "slow_start_seconds_left", "snat_addresses", "syn_authentication", "timeout_member_connect_set", "udp_scheduling", "weight_percent", "check", "probe_vip"}
 
 
 class Columns(support.LabTest):

@@ -52,6 +52,7 @@
 #include "store/sqlite_store.hpp"
 #include "store/writer.hpp"
 #include "test_hook.hpp"
+#include "vip_probes.hpp"
 
 namespace sluice::daemon {
 namespace {
@@ -267,6 +268,14 @@ bool is_attached(control::Controller& controller, const std::vector<std::string>
   });
 }
 
+Result<std::vector<std::uint32_t>> attached_indices(dataplane::BpfDataPlane& data_plane) {
+  const auto attached = data_plane.interfaces();
+  if (!attached) return tl::unexpected(attached.error());
+  std::vector<std::uint32_t> indices;
+  for (const auto& interface : *attached) indices.push_back(interface.index);
+  return indices;
+}
+
 // Says whether the data plane that an earlier sluiced has left answers for VIPs.
 bool answers_for_vips(dataplane::BpfDataPlane& data_plane) {
   const auto state = data_plane.read();
@@ -444,12 +453,13 @@ Result<void> run(const Options& options) {
   events.keep_with([&](const api::Event& event) { controller->note(api::record_of(event)); });
   std::optional<health::ExternalProber> checks;
   if (*check_helper) checks.emplace(loop.get_executor(), *check_helper, options.checks.at_once);
+  VipProbes vip_probes((*data_plane)->program(), [&] { return attached_indices(**data_plane); });
   control::Follower follower(
       loop, *controller, *neighbors,
       [&](std::string_view kind, std::string what, const Uuid* member) {
         events.add(event_about(controller->model(), kind, what, member));
       },
-      checks ? &*checks : nullptr);
+      checks ? &*checks : nullptr, &vip_probes);
   if (*vrrp_fifo) {
     (*vrrp_fifo)
         ->listen({.changed = standby_switch("VRRP master", *controller, follower, *peering, events),

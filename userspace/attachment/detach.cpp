@@ -7,6 +7,7 @@
 
 #include "attachment/attachment.hpp"
 #include "attachment/interface_slots.hpp"
+#include "attachment/probe_filters.hpp"
 #include "attachment/shared.hpp"
 #include "kernel/kernel_info.hpp"
 #include "kernel/libbpf_log.hpp"
@@ -22,6 +23,7 @@ Result<void> take_off(const Attachment& attachment) {
   }
   const auto link = kernel::open_pin(attachment.pin);
   if (!link) return tl::unexpected(link.error());
+  if (attachment.here) remove_probe_filters(attachment.index);
   // Removing the pin is not enough: another holder of the link would keep the program on the NIC.
   // ENOLINK: it is gone.
   if (bpf_link_detach(link->get()) != 0 && errno != ENOLINK) {

@@ -73,7 +73,8 @@ std::set<Uuid> with_other_vips(const model::Model& before, const model::Model& a
 }  // namespace
 
 Follower::Follower(boost::asio::io_context& loop, Controller& controller,
-                   network::NeighborKeeper& neighbors, Note note, health::ExternalProber* checks)
+                   network::NeighborKeeper& neighbors, Note note, health::ExternalProber* checks,
+                   health::VipProbes* vips)
     : controller_(controller),
       neighbors_(neighbors),
       note_(std::move(note)),
@@ -84,7 +85,7 @@ Follower::Follower(boost::asio::io_context& loop, Controller& controller,
             spdlog::warn("members can't be probed and stay as they are, first of all {}: {}",
                          describe_member(controller_.model(), member), reason);
           },
-          std::chrono::seconds(1), checks),
+          std::chrono::seconds(1), checks, vips),
       timer_(loop),
       drain_timer_(loop),
       slow_start_timer_(loop) {

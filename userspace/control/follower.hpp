@@ -24,10 +24,11 @@ class Follower {
   // member that it is about (null: none).
   using Note = std::function<void(std::string_view kind, std::string what, const Uuid* member)>;
 
-  // All arguments must outlive the Follower. `checks` carries out EXTERNAL monitors; null: nobody
-  // does.
+  // All arguments must outlive the Follower. `checks` carries out EXTERNAL monitors, `vips` has
+  // probes ask for VIPs; null: nobody does.
   Follower(boost::asio::io_context& loop, Controller& controller,
-           network::NeighborKeeper& neighbors, Note note, health::ExternalProber* checks = nullptr);
+           network::NeighborKeeper& neighbors, Note note, health::ExternalProber* checks = nullptr,
+           health::VipProbes* vips = nullptr);
 
   // Catches up now. The Follower does so itself after each change of the model, but not when NICs
   // come and go.

@@ -1,5 +1,6 @@
 #include "health/monitor.hpp"
 
+#include <fmt/format.h>
 #include <algorithm>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -27,7 +28,7 @@ auto probe_of(const Target& target) {
   return std::tie(target.member, target.address, target.port, settings.type, settings.delay_seconds,
                   settings.timeout_seconds, settings.max_retries, settings.max_retries_down,
                   settings.http_method, settings.url_path, settings.expected_codes,
-                  settings.http_version, settings.domain_name, settings.check);
+                  settings.http_version, settings.domain_name, settings.check, target.way);
 }
 
 // A change within this time after another is reported together with it.
@@ -84,13 +85,14 @@ class Probing final : public Agenda::Alarm {
     auto started = prober_.start(
         target_.address, target_.port, *target_.settings,
         [this](const ProbeResult& result) { done(result); },
-        target_.proxied ? Preface::proxy : Preface::none);
+        target_.proxied ? Preface::proxy : Preface::none, target_.way);
     if (!started) return done(started.error());
     probe_ = std::move(*started);
     agenda_.set(*this, Clock::now() + time_limit_);
   }
 
-  void done(const ProbeResult& result) {
+  void done(ProbeResult result) {
+    if (target_.way) result = judge_way(std::move(result));
     probe_.reset();
     const auto now = Clock::now();
     // The member keeps its place among the others, also when the machine has slept through some
@@ -99,6 +101,20 @@ class Probing final : public Agenda::Alarm {
     const auto news = learn(result, now);
     agenda_.set(*this, std::min(next_, suspicion_.next_probe(now).value_or(next_)));
     result_(*this, result, news);
+  }
+
+  // A member that failed may lack the VIP, so the reason names it. One that answered its own
+  // address says nothing.
+  ProbeResult judge_way(ProbeResult result) const {
+    using Verdict = ProbeResult::Verdict;
+    if (result.verdict == Verdict::failed) {
+      result.reason = fmt::format("{} {}", result.reason, text(*target_.way));
+    } else if (result.verdict == Verdict::healthy && probe_ && !probe_->went_as_asked()) {
+      result = {Verdict::none,
+                fmt::format("probes {} leave by an interface that Sluice isn't attached to",
+                            text(*target_.way))};
+    }
+    return result;
   }
 
   News learn(const ProbeResult& result, Clock::time_point now) {
@@ -133,12 +149,13 @@ class Probing final : public Agenda::Alarm {
 // Handlers on the loop share the state: they may outlive the Monitor.
 struct Monitor::State : std::enable_shared_from_this<Monitor::State> {
   State(asio::any_io_executor executor_, Report report_, Trouble trouble_, Milliseconds second_,
-        ExternalProber* checks)
+        ExternalProber* checks, VipProbes* vips_)
       : executor(std::move(executor_)),
         report(std::move(report_)),
         trouble(std::move(trouble_)),
         second(second_),
-        prober(executor, checks) {}
+        vips(vips_),
+        prober(executor, checks, vips) {}
 
   void record(const Probing& probing, const ProbeResult& result, Probing::News news);
   void report_soon(const Probing& probing, const std::string& reason, Probing::News news);
@@ -149,6 +166,8 @@ struct Monitor::State : std::enable_shared_from_this<Monitor::State> {
   Trouble trouble;
   Milliseconds second;
   std::set<std::string> told_troubles;
+  VipProbes* vips;
+  std::size_t asking_for_vips = 0;  // of `running`
   // Reports wait until all sockets that were ready have been looked at, because a report may change
   // the targets.
   std::vector<Change> changes;
@@ -188,9 +207,9 @@ void Monitor::State::tell() {
 }
 
 Monitor::Monitor(asio::any_io_executor executor, Report report, Trouble trouble,
-                 std::chrono::milliseconds second, ExternalProber* checks)
+                 std::chrono::milliseconds second, ExternalProber* checks, VipProbes* vips)
     : state_(std::make_shared<State>(std::move(executor), std::move(report), std::move(trouble),
-                                     second, checks)) {}
+                                     second, checks, vips)) {}
 
 Monitor::~Monitor() {
   if (state_) set_targets({});
@@ -207,6 +226,7 @@ void Monitor::change_targets(TargetChange change) {
   for (auto& target : change.targets) wanted.emplace(target.member, std::move(target));
 
   auto& state = *state_;
+  const bool asked = state.asking_for_vips > 0;
   std::set<Uuid> stopped;
   for (const auto& member : change.members) {
     const auto running = state.running.find(member);
@@ -216,15 +236,18 @@ void Monitor::change_targets(TargetChange change) {
       wanted.erase(found);
     } else {
       stopped.insert(member);
+      if (running->second->target().way) state.asking_for_vips--;
       state.running.erase(running);
     }
   }
   std::erase_if(state.changes, [&](const Change& one) { return stopped.contains(one.member); });
   for (auto& [member, target] : wanted) {
+    if (target.way) state.asking_for_vips++;
     state.running.emplace(member,
                           std::make_unique<Probing>(std::move(target), state.agenda, state.prober,
                                                     state.on_result, state.second));
   }
+  if (asked && state.asking_for_vips == 0 && state.vips) state.vips->rest();
 }
 
 void Monitor::suspect(const Uuid& member, bool many, const std::string& reason) {

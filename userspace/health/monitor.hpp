@@ -15,6 +15,7 @@
 #include <set>
 #include <vector>
 
+#include "health/vip_probes.hpp"
 #include "model/objects.hpp"
 
 namespace sluice::health {
@@ -26,6 +27,7 @@ struct Target {
   std::uint16_t port = 0;  // monitor_port or protocol_port, host byte order
   std::shared_ptr<const model::HealthMonitor> settings;  // one for all members of a pool
   bool proxied = false;                                  // of a PROXYV2 pool
+  std::optional<VipWay> way;           // unset: the probe asks for the address itself
   std::optional<model::Health> known;  // state before the first result (from the store)
 };
 
@@ -62,10 +64,11 @@ class Monitor {
   // nothing about the member. It must not change the targets.
   using Trouble = std::function<void(const Uuid& member, const std::string& reason)>;
   // `second` is the length of a second of the settings; tests shorten it. `checks` carries out
-  // EXTERNAL monitors and must outlive the Monitor; null: there are none.
+  // EXTERNAL monitors, `vips` has probes ask for VIPs; both must outlive the Monitor; null: there
+  // are none.
   Monitor(boost::asio::any_io_executor executor, Report report, Trouble trouble = {},
           std::chrono::milliseconds second = std::chrono::seconds(1),
-          ExternalProber* checks = nullptr);
+          ExternalProber* checks = nullptr, VipProbes* vips = nullptr);
   ~Monitor();  // stops all probes; nothing is reported from then on
   Monitor(Monitor&&) noexcept = default;
   Monitor& operator=(Monitor&&) = delete;

@@ -51,6 +51,7 @@ class Pinger::Ping final : public Probe {
   }
   ~Ping() override { pinger_.waiting_.erase(number_); }
 
+  using Probe::lead_to_vip;
   void replied(const IpAddress& from) {
     if (from == member_) finish({Verdict::healthy, "echo reply"});
   }
@@ -78,7 +79,8 @@ tl::expected<RawSocket*, int> Pinger::socket_for(const IpAddress& member) {
 }
 
 tl::expected<std::unique_ptr<Probe>, ProbeResult> Pinger::start(const IpAddress& member,
-                                                                Probe::Done done) {
+                                                                Probe::Done done,
+                                                                const Lead& lead) {
   const auto raw = socket_for(member);
   if (!raw) return tl::unexpected(failure(raw.error()));
 
@@ -92,6 +94,9 @@ tl::expected<std::unique_ptr<Probe>, ProbeResult> Pinger::start(const IpAddress&
   if (member.is_v4()) echo.checksum = internet_checksum(echo);
   auto probe = std::make_unique<Ping>(*this, member, next_, std::move(done));
   const auto* bytes = reinterpret_cast<const std::uint8_t*>(&echo);
+  const auto protocol = member.is_v6() ? std::uint8_t{IPPROTO_ICMPV6} : std::uint8_t{IPPROTO_ICMP};
+  if (auto failed = probe->lead_to_vip(lead, (*raw)->socket().descriptor(), protocol, next_))
+    return tl::unexpected(std::move(*failed));
   if (const int error = (*raw)->socket().send_to({member, 0}, {bytes, sizeof echo})) {
     return tl::unexpected(failure(error));
   }

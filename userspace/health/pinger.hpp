@@ -16,8 +16,8 @@ class Pinger {
   explicit Pinger(Poller& poller);
 
   // The Pinger must outlive the probe.
-  tl::expected<std::unique_ptr<Probe>, ProbeResult> start(const IpAddress& member,
-                                                          Probe::Done done);
+  tl::expected<std::unique_ptr<Probe>, ProbeResult> start(const IpAddress& member, Probe::Done done,
+                                                          const Lead& lead = {});
 
  private:
   class Ping;

@@ -37,4 +37,25 @@ ProbeResult Probe::timed_out(std::chrono::milliseconds time) const {
                                              : fmt::format("timeout after {} ms", count)};
 }
 
+std::optional<ProbeResult> Probe::lead_to_vip(const Lead& lead, int socket, std::uint8_t protocol,
+                                              std::uint32_t echo) {
+  if (!lead) return std::nullopt;
+  auto ticket = lead(socket, protocol, echo);
+  if (!ticket) return ProbeResult{Verdict::none, ticket.error().text()};
+  ticket_ = std::move(*ticket);
+  return std::nullopt;
+}
+
+std::string text(const VipWay& way) {
+  const auto vip = way.vip.to_string();
+  switch (way.mode) {
+    case model::ForwardingMode::ipip:
+      return fmt::format("through ipip, for VIP {}", vip);
+    case model::ForwardingMode::gue:
+      return fmt::format("through gue, for VIP {}", vip);
+    default:
+      return fmt::format("on the link, for VIP {}", vip);
+  }
+}
+
 }  // namespace sluice::health

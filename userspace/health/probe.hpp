@@ -4,9 +4,12 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <memory>
+#include <optional>
 #include <string>
 #include <system_error>
 
+#include "health/vip_probes.hpp"
 #include "model/objects.hpp"
 
 namespace sluice::health {
@@ -42,7 +45,16 @@ class Probe {
   // The result of a probe that isn't done when its time is over.
   virtual ProbeResult timed_out(std::chrono::milliseconds time) const;
 
+  // Says whether its packets have gone as it was asked: to the member's own address, or to the VIP
+  // there.
+  bool went_as_asked() const { return !ticket_ || ticket_->used(); }
+
  protected:
+  // Has the socket's packets go to the VIP at the member, if `lead` isn't empty. Returns a result
+  // if they can't.
+  std::optional<ProbeResult> lead_to_vip(const Lead& lead, int socket, std::uint8_t protocol,
+                                         std::uint32_t echo = 0);
+
   // A probe calls this last: the owner destroys it meanwhile.
   void finish(ProbeResult result) {
     const auto done = std::move(done_);
@@ -51,6 +63,7 @@ class Probe {
 
  private:
   Done done_;
+  std::unique_ptr<VipProbes::Ticket> ticket_;
 };
 
 }  // namespace sluice::health

@@ -31,6 +31,14 @@ Started connect(std::unique_ptr<T> probe, Poller& poller, const Endpoint& member
   return probe;
 }
 
+Lead lead_to(VipProbes* vips, const IpAddress& member, const VipWay& way) {
+  return [vips, member, way](int socket, std::uint8_t protocol,
+                             std::uint32_t echo) -> Result<std::unique_ptr<VipProbes::Ticket>> {
+    if (!vips) return fail(ErrorKind::unsupported, "nobody leads probes to VIPs here");
+    return vips->lead({socket, protocol, echo, member}, way);
+  };
+}
+
 // All members and probes get the same one, because no handshake ever comes of it.
 std::string make_tls_hello(TlsContext& context) {
   TlsSession session(context, std::nullopt);
@@ -41,44 +49,47 @@ std::string make_tls_hello(TlsContext& context) {
 }  // namespace
 
 struct Prober::Shared {
-  Shared(boost::asio::any_io_executor executor, ExternalProber* checks_)
-      : poller(std::move(executor)), checks(checks_) {}
+  Shared(boost::asio::any_io_executor executor, ExternalProber* checks_, VipProbes* vips_)
+      : poller(std::move(executor)), checks(checks_), vips(vips_) {}
 
   Poller poller;
   Pinger pinger{poller};
   SctpProber sctp{poller};
   ExternalProber* checks;
+  VipProbes* vips;
   TlsContext tls;
   std::string tls_hello = make_tls_hello(tls);
 };
 
-Prober::Prober(boost::asio::any_io_executor executor, ExternalProber* checks)
-    : shared_(std::make_unique<Shared>(std::move(executor), checks)) {}
+Prober::Prober(boost::asio::any_io_executor executor, ExternalProber* checks, VipProbes* vips)
+    : shared_(std::make_unique<Shared>(std::move(executor), checks, vips)) {}
 
 Prober::~Prober() = default;
 
 Started Prober::start(const IpAddress& address, std::uint16_t port,
-                      const model::HealthMonitor& settings, Probe::Done done, Preface preface) {
+                      const model::HealthMonitor& settings, Probe::Done done, Preface preface,
+                      const std::optional<VipWay>& way) {
   using model::MonitorType;
   auto& poller = shared_->poller;
   const Endpoint member(address, port);
   const auto first = bytes_of(preface);
+  const auto lead = way ? lead_to(shared_->vips, address, *way) : Lead();
   switch (settings.type) {
     case MonitorType::http:
       return connect(make_http_probe(member, settings, nullptr, std::move(done)), poller, member,
-                     first);
+                     lead, first);
     case MonitorType::https:
       return connect(make_http_probe(member, settings, &shared_->tls, std::move(done)), poller,
-                     member, first);
+                     member, lead, first);
     case MonitorType::tls_hello:
       return connect(make_tls_hello_probe(shared_->tls_hello, std::move(done)), poller, member,
-                     first);
+                     lead, first);
     case MonitorType::tcp:
-      return connect(make_tcp_probe(std::move(done)), poller, member);
+      return connect(make_tcp_probe(std::move(done)), poller, member, lead);
     case MonitorType::udp_connect:
-      return connect(std::make_unique<UdpProbe>(std::move(done)), poller, member);
+      return connect(std::make_unique<UdpProbe>(std::move(done)), poller, member, lead);
     case MonitorType::ping:
-      return shared_->pinger.start(address, std::move(done));
+      return shared_->pinger.start(address, std::move(done), lead);
     case MonitorType::sctp:
       return shared_->sctp.start(member, std::move(done));
     case MonitorType::external:

@@ -22,18 +22,18 @@ class ExternalProber;
 
 class Prober {
  public:
-  // `checks` carries out EXTERNAL monitors; null: nobody does.
-  explicit Prober(boost::asio::any_io_executor executor, ExternalProber* checks = nullptr);
+  // `checks` carries out EXTERNAL monitors; null: nobody does. `vips` has probes ask for VIPs.
+  explicit Prober(boost::asio::any_io_executor executor, ExternalProber* checks = nullptr,
+                  VipProbes* vips = nullptr);
   ~Prober();  // after all its probes
 
   // Starts a probe from the host's own address. `done` is called once, on the executor and never
   // from within start(); it may destroy its own probe, not others. The settings are read during
-  // this call only. A result instead of a probe says that it could not begin.
-  tl::expected<std::unique_ptr<Probe>, ProbeResult> start(const IpAddress& address,
-                                                          std::uint16_t port,
-                                                          const model::HealthMonitor& settings,
-                                                          Probe::Done done,
-                                                          Preface preface = Preface::none);
+  // this call only. A result instead of a probe says that it could not begin. With `way` the probe
+  // asks for that VIP at the member; SCTP and EXTERNAL can't.
+  tl::expected<std::unique_ptr<Probe>, ProbeResult> start(
+      const IpAddress& address, std::uint16_t port, const model::HealthMonitor& settings,
+      Probe::Done done, Preface preface = Preface::none, const std::optional<VipWay>& way = {});
 
  private:
   struct Shared;

@@ -21,6 +21,13 @@ void Socket::close() {
   if (descriptor_ >= 0) ::close(std::exchange(descriptor_, -1));
 }
 
+int Socket::bind_any(int family) {
+  const Endpoint any(family == AF_INET6 ? boost::asio::ip::tcp::v6() : boost::asio::ip::tcp::v4(),
+                     0);
+  if (::bind(descriptor_, any.data(), static_cast<socklen_t>(any.size())) == 0) return 0;
+  return errno == EADDRINUSE ? EADDRNOTAVAIL : errno;  // as connect() says it
+}
+
 int Socket::connect(const Endpoint& to) {
   if (::connect(descriptor_, to.data(), static_cast<socklen_t>(to.size())) == 0) return 0;
   return errno == EINPROGRESS ? 0 : errno;

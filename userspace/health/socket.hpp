@@ -30,6 +30,7 @@ class Socket {
   void close();
 
   // Each returns 0 or errno.
+  int bind_any(int family);                       // to a port that no other socket has
   int connect(const Endpoint& to);                // 0 also while it is under way
   int send(std::span<const std::uint8_t> bytes);  // all of them
   int send_to(const Endpoint& to, std::span<const std::uint8_t> bytes);

@@ -52,13 +52,17 @@ class TlsHelloProbe final : public StreamProbe {
 }  // namespace
 
 std::optional<ProbeResult> StreamProbe::connect(Poller& poller, const Endpoint& member,
-                                                std::string_view preface) {
+                                                const Lead& lead, std::string_view preface) {
   preface_ = preface;
   socket_ = Socket(member.protocol().family(), SOCK_STREAM, IPPROTO_TCP);
   if (!socket_) return failure(errno);
   // These options are best effort: without them there are more packets.
   socket_.set(SOL_SOCKET, SO_LINGER, linger{.l_onoff = 1, .l_linger = 0});
   socket_.set(IPPROTO_TCP, TCP_QUICKACK, int{0});
+  // Answers come from the VIP, whichever member they are of, so its port must tell them apart.
+  const int error = lead ? socket_.bind_any(member.protocol().family()) : 0;
+  if (error != 0) return failure(error);
+  if (auto failed = lead_to_vip(lead, socket_.descriptor(), IPPROTO_TCP)) return failed;
   if (const int error = socket_.connect(member)) return failure(error);
   if (const int error = poller.add(socket_.descriptor(), EPOLLIN | EPOLLOUT | EPOLLRDHUP, *this)) {
     return failure(error);

@@ -24,7 +24,7 @@ class StreamProbe : public Probe, private Poller::Handler {
 
   // Connects; returns a result if the probe can't begin. `preface` is sent before the first bytes
   // of the probe's own, if it sends any; it outlives the probe.
-  std::optional<ProbeResult> connect(Poller& poller, const Endpoint& member,
+  std::optional<ProbeResult> connect(Poller& poller, const Endpoint& member, const Lead& lead = {},
                                      std::string_view preface = {});
 
   ProbeResult timed_out(std::chrono::milliseconds time) const override;

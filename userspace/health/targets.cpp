@@ -1,10 +1,23 @@
 #include "health/monitor.hpp"
+#include "model/vips.hpp"
 
 namespace sluice::health {
 namespace {
 
 using model::Facet;
 using model::Model;
+
+// The VIP that its probes ask for; unset: they ask for the member's own address, or for the one
+// that the operator names.
+std::optional<VipWay> vip_way(const Model& model, const model::Pool& pool,
+                              const model::HealthMonitor& monitor, const model::Member& member) {
+  if (!monitor.probe_vip || member.monitor_address) return std::nullopt;
+  const auto* load_balancer = model.load_balancers.lookup(pool.load_balancer_id);
+  if (!load_balancer) return std::nullopt;
+  const auto vip = model::vip_of_version(*load_balancer, member.address.is_v6());
+  if (!vip) return std::nullopt;
+  return VipWay{*vip, pool.forwarding_mode};
+}
 
 void add_targets(std::vector<Target>& result, const Model& model, const model::HealthTable& health,
                  const Uuid& pool) {
@@ -20,6 +33,7 @@ void add_targets(std::vector<Target>& result, const Model& model, const model::H
                       .port = member->monitor_port.value_or(member->protocol_port),
                       .settings = settings,
                       .proxied = owner->protocol == model::Protocol::proxyv2,
+                      .way = vip_way(model, *owner, *monitor, *member),
                       .known = known ? std::optional(*known) : std::nullopt});
   }
 }
@@ -58,7 +72,17 @@ std::set<Uuid> pools_with_other_probes(const Model& before, const Model& after) 
   model::Table<model::Pool>::for_each_difference(
       before.pools, after.pools,
       visit([](const auto& pool) { return pool.id; },
-            [](const auto& a, const auto& b) { return a.admin_state_up == b.admin_state_up; }));
+            [](const auto& a, const auto& b) {
+              return a.admin_state_up == b.admin_state_up && a.forwarding_mode == b.forwarding_mode;
+            }));
+  // Probes may ask for the VIP.
+  model::Table<model::LoadBalancer>::for_each_difference(
+      before.load_balancers, after.load_balancers,
+      [&](const Uuid& id, const auto* old, const auto* now) {
+        if (!old || !now || model::vips(*old) == model::vips(*now)) return true;
+        for (const auto* pool : after.pools.with(Facet::parent, id)) pools.insert(pool->id);
+        return true;
+      });
   return pools;
 }
 

@@ -16,10 +16,12 @@ ProbeResult refusal(int error) {
 
 }  // namespace
 
-std::optional<ProbeResult> UdpProbe::connect(Poller& poller, const Endpoint& member) {
+std::optional<ProbeResult> UdpProbe::connect(Poller& poller, const Endpoint& member,
+                                             const Lead& lead) {
   static constexpr std::uint8_t datagram[] = {'X'};
   socket_ = Socket(member.protocol().family(), SOCK_DGRAM, IPPROTO_UDP);
   if (!socket_) return failure(errno);
+  if (auto failed = lead_to_vip(lead, socket_.descriptor(), IPPROTO_UDP)) return failed;
   if (const int error = socket_.connect(member)) return refusal(error);
   if (const int error = socket_.send(datagram)) return refusal(error);
   if (const int error = poller.add(socket_.descriptor(), EPOLLIN, *this)) return failure(error);

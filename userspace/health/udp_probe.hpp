@@ -19,7 +19,7 @@ class UdpProbe final : public Probe, private Poller::Handler {
   using Probe::Probe;
 
   // Connects; returns a result if the probe can't begin.
-  std::optional<ProbeResult> connect(Poller& poller, const Endpoint& member);
+  std::optional<ProbeResult> connect(Poller& poller, const Endpoint& member, const Lead& lead = {});
 
   ProbeResult timed_out(std::chrono::milliseconds time) const override;
 

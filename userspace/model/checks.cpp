@@ -274,6 +274,18 @@ Result<void> check(const Member& member) {
   });
 }
 
+// An SCTP probe's answers can't be told apart by their ports; a program goes its own way.
+Result<void> check_probe_vip(const HealthMonitor& monitor) {
+  if (!monitor.probe_vip ||
+      (monitor.type != MonitorType::sctp && monitor.type != MonitorType::external)) {
+    return {};
+  }
+  return fail(ErrorKind::invalid,
+              fmt::format("Validation failure: probe_vip is not possible with a health monitor of "
+                          "type {}.",
+                          name(monitor.type)));
+}
+
 Result<void> check(const HealthMonitor& monitor) {
   return first_failure({
       check_common(monitor),
@@ -287,7 +299,7 @@ Result<void> check(const HealthMonitor& monitor) {
       monitor.domain_name ? check_domain_name(*monitor.domain_name) : Result<void>{},
       check_http_version(monitor),
       check_name_of_check(monitor),
-
+      check_probe_vip(monitor),
   });
 }
 

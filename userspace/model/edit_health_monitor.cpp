@@ -41,7 +41,7 @@ Result<void> check_on_pool(const HealthMonitor& monitor, const Pool& pool) {
                             "{} for {} health monitor type.",
                             monitor.delay_seconds, least_udp_connect_delay, name(monitor.type)));
   }
-  return {};
+  return check_probe_vip_fits(&monitor, pool);
 }
 
 Result<void> check_members(const Model& model, const HealthMonitor& monitor) {

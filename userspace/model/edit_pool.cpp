@@ -49,6 +49,7 @@ Result<void> replace(Model& model, Pool pool, Timestamp now) {
   }
   if (pool.protocol != old.protocol) return immutable(kind_of(old), old.id, "protocol");
   if (auto ok = check(pool); !ok) return ok;
+  if (auto ok = check_probe_vip_fits(monitor_of(model, pool.id), pool); !ok) return ok;
   for (const auto* listener : model.listeners.with(Facet::default_pool, pool.id)) {
     if (auto ok = first_failure(
             {check_idle_end_fits(*listener, pool), check_scheduling_fits(*listener, pool)});

@@ -162,6 +162,15 @@ Result<void> check_scheduling_fits(const Listener& listener, const Pool& pool) {
                           to_string(listener.id), name(pool.forwarding_mode)));
 }
 
+Result<void> check_probe_vip_fits(const HealthMonitor* monitor, const Pool& pool) {
+  if (!monitor || !monitor->probe_vip || answers_directly(pool.forwarding_mode)) return {};
+  return fail(
+      ErrorKind::invalid,
+      fmt::format("Validation failure: probe_vip is not possible with forwarding_mode {}: its "
+                  "members get no packets for the VIP.",
+                  name(pool.forwarding_mode)));
+}
+
 Result<void> check_port_to_probe(const Member& member, const HealthMonitor* monitor) {
   if (member.protocol_port != 0 || member.monitor_port || !monitor ||
       monitor->type == MonitorType::ping) {

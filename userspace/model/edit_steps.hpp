@@ -64,6 +64,9 @@ Result<void> check_protocols_fit(Protocol listener, Protocol pool);
 Result<void> check_idle_end_fits(const Listener& listener, const Pool& pool);
 
 // Refuses datagrams that are scheduled one by one with a pool whose members answer through here.
+// Says whether probes may ask for the VIP at the pool's members, if the monitor (null: none) wants
+// it.
+Result<void> check_probe_vip_fits(const HealthMonitor* monitor, const Pool& pool);
 Result<void> check_scheduling_fits(const Listener& listener, const Pool& pool);
 
 // Refuses a member that keeps the client's port and has no monitor_port where a monitor would need

@@ -219,6 +219,9 @@ struct HealthMonitor : Object {
   std::optional<std::string> http_version;  // "1.0" or "1.1"; unset means 1.0
   std::optional<std::string> domain_name;   // the Host header of 1.1, and TLS's server name
   std::string check;  // only of EXTERNAL monitors: the name of a check that each node declares
+  // Probes ask for the VIP at the member, as its clients do; only of pools whose members answer
+  // directly.
+  bool probe_vip = false;
 
   bool operator==(const HealthMonitor&) const = default;
 };

@@ -138,6 +138,7 @@ void columns(Visitor& visit, T& object) {
   visit("http_version", object.http_version);
   visit("domain_name", object.domain_name);
   visit("check_name", object.check);
+  visit("probe_vip", object.probe_vip);
 }
 
 template <typename Visitor, Of<model::FloatingIp> T>

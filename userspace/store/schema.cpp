@@ -300,6 +300,10 @@ ALTER TABLE listeners ADD COLUMN connect_timeout_set INTEGER NOT NULL DEFAULT 0;
                                       // 21 -> 22: members of both IP versions side by side.
                                       R"sql(
 ALTER TABLE pools ADD COLUMN mixed_versions INTEGER NOT NULL DEFAULT 0;
+)sql",
+                                      // 22 -> 23: monitors that ask for the VIP at the member.
+                                      R"sql(
+ALTER TABLE health_monitors ADD COLUMN probe_vip INTEGER NOT NULL DEFAULT 0;
 )sql"};
 
 constexpr int has_identity = 6;

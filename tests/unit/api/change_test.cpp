@@ -188,6 +188,19 @@ TEST_F(Change, a_member_is_drained_by_a_time_that_its_pool_or_the_request_says) 
   EXPECT_FALSE(member().drain_until);
 }
 
+TEST_F(Change, a_health_monitor_says_whether_probes_ask_for_the_vip) {
+  EXPECT_EQ(get(monitor_url_)["healthmonitor"].at("probe_vip"), false);
+  const auto* wanted = R"({"healthmonitor": {"probe_vip": true}})";
+  EXPECT_EQ(put(monitor_url_, wanted).status, 400U) << "the pool is fullnat";
+  put(pool_url_, R"({"pool": {"forwarding_mode": "dsr"}})");
+  EXPECT_EQ(put(monitor_url_, wanted)["healthmonitor"].at("probe_vip"), true);
+  EXPECT_EQ(put(pool_url_, R"({"pool": {"forwarding_mode": "fullnat"}})").status, 400U);
+  EXPECT_EQ(put(monitor_url_, R"({"healthmonitor": {"probe_vip": "some"}})").status, 400U);
+  EXPECT_EQ(put(monitor_url_, R"({"healthmonitor": {"probe_vip": null}})")["healthmonitor"].at(
+                "probe_vip"),
+            false);
+}
+
 TEST_F(Change, a_pool_says_whether_members_of_both_ip_versions_serve_side_by_side) {
   EXPECT_EQ(get(pool_url_)["pool"].at("mixed_versions"), false);
   EXPECT_EQ(put(pool_url_, R"({"pool": {"mixed_versions": true}})")["pool"].at("mixed_versions"),

@@ -17,6 +17,33 @@ using testing::IsEmpty;
 
 constexpr auto second = 20ms;
 
+// Notes the sockets whose packets should go to a VIP; they go to the member's own address.
+class FakeVipProbes final : public VipProbes {
+ public:
+  class FakeTicket final : public Ticket {
+   public:
+    explicit FakeTicket(FakeVipProbes& owner) : owner_(owner) { ++owner_.tickets; }
+    ~FakeTicket() override { --owner_.tickets; }
+    bool used() const override { return owner_.used; }
+
+   private:
+    FakeVipProbes& owner_;
+  };
+
+  Result<std::unique_ptr<Ticket>> lead(const Packets& packets, const VipWay& way) override {
+    EXPECT_GE(packets.socket, 0);
+    EXPECT_EQ(packets.protocol, IPPROTO_TCP);
+    EXPECT_EQ(way.vip, parse_ip_address("203.0.113.10").value());
+    ++led;
+    if (fails) return fail(ErrorKind::system, "no room");
+    return std::make_unique<FakeTicket>(*this);
+  }
+  void rest() override { ++rests; }
+
+  int led = 0, tickets = 0, rests = 0;
+  bool used = true, fails = false;
+};
+
 class MonitorTest : public testing::Test {
  protected:
   MonitorTest() {
@@ -33,6 +60,7 @@ class MonitorTest : public testing::Test {
             .address = endpoint.address(),
             .port = endpoint.port(),
             .settings = std::make_shared<const model::HealthMonitor>(settings),
+            .way = {},
             .known = known};
   }
   Monitor make_monitor() {
@@ -49,7 +77,8 @@ class MonitorTest : public testing::Test {
           }
           if (on_report) on_report();
         },
-        [this](const Uuid&, const std::string& reason) { troubles.push_back(reason); }, second);
+        [this](const Uuid&, const std::string& reason) { troubles.push_back(reason); }, second,
+        nullptr, &vips);
   }
   // Runs the loop until `condition`, for a minute at most.
   template <typename Condition>
@@ -60,7 +89,14 @@ class MonitorTest : public testing::Test {
   }
   void run_for(std::chrono::milliseconds time) { context.run_for(time); }
 
+  Target asking_for_vip(boost::asio::ip::tcp::endpoint endpoint) const {
+    auto asking = target(endpoint);
+    asking.way = VipWay{parse_ip_address("203.0.113.10").value(), model::ForwardingMode::ipip};
+    return asking;
+  }
+
   boost::asio::io_context context;
+  FakeVipProbes vips;
   const Uuid member = new_uuid();
   model::HealthMonitor settings;
   std::vector<std::string> reports;
@@ -256,6 +292,45 @@ TEST_F(MonitorTest, ADelayOfZeroDoesNotBecomeAStorm) {
   monitor.set_targets({target(server.endpoint())});
   run_for(10 * second);
   EXPECT_LE(server.connections(), 2 + (std::chrono::steady_clock::now() - start) / second);
+}
+
+TEST_F(MonitorTest, AProbeOfAVipIsLedThereAndItsFailureNamesTheWay) {
+  TestServer server(context, answer(healthy));
+  auto monitor = make_monitor();
+  monitor.set_targets({asking_for_vip(server.endpoint())});
+  ASSERT_TRUE(eventually([&] { return server.connections() >= 3; }));
+  EXPECT_THAT(reports, ElementsAre("up: HTTP 200"));
+  EXPECT_GE(vips.led, 3);
+  EXPECT_LE(vips.tickets, 1) << "that of the probe under way";
+  monitor.set_targets({asking_for_vip(refusing_endpoint(context))});
+  ASSERT_TRUE(eventually([&] { return reports.size() == 2; }));
+  EXPECT_EQ(reports.back(), "down: connection refused through ipip, for VIP 203.0.113.10");
+  EXPECT_EQ(vips.rests, 0);
+  monitor.set_targets({target(server.endpoint())});
+  EXPECT_EQ(vips.rests, 1);
+  EXPECT_EQ(vips.tickets, 0);
+}
+
+TEST_F(MonitorTest, AnAnswerFromAMembersOwnAddressSaysNothingOfTheVip) {
+  TestServer server(context, answer(healthy));
+  vips.used = false;
+  auto monitor = make_monitor();
+  monitor.set_targets({asking_for_vip(server.endpoint())});
+  ASSERT_TRUE(eventually([&] { return server.connections() >= 3; }));
+  EXPECT_THAT(reports, IsEmpty());
+  EXPECT_THAT(troubles, ElementsAre("probes through ipip, for VIP 203.0.113.10 leave by an "
+                                    "interface that Sluice isn't attached to"));
+}
+
+TEST_F(MonitorTest, WhereNoProbeCanBeLedToAVipNoMemberChanges) {
+  TestServer server(context, answer(healthy));
+  vips.fails = true;
+  auto monitor = make_monitor();
+  monitor.set_targets({asking_for_vip(server.endpoint())});
+  ASSERT_TRUE(eventually([&] { return vips.led >= 3; }));
+  EXPECT_EQ(server.connections(), 0);
+  EXPECT_THAT(reports, IsEmpty());
+  EXPECT_THAT(troubles, ElementsAre("no room"));
 }
 
 }  // namespace

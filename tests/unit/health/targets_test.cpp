@@ -15,7 +15,10 @@ using testing::SizeIs;
 class Targets : public testing::Test {
  protected:
   Targets() {
+    balancer.id = new_uuid();
+    balancer.vip_address = parse_ip_address("10.0.0.16").value();
     pool.id = new_uuid();
+    pool.load_balancer_id = balancer.id;
     monitor.id = new_uuid();
     monitor.pool_id = pool.id;
     monitor.delay_seconds = 5;
@@ -30,6 +33,7 @@ class Targets : public testing::Test {
 
   model::Model model() const {
     model::Model model;
+    model.load_balancers.put(balancer);
     model.pools.put(pool);
     if (with_monitor) model.health_monitors.put(monitor);
     model.members.put(web1);
@@ -45,6 +49,7 @@ class Targets : public testing::Test {
     return {};
   }
 
+  model::LoadBalancer balancer;
   model::Pool pool;
   model::HealthMonitor monitor;
   model::Member web1, web2;
@@ -64,6 +69,33 @@ TEST_F(Targets, MonitorAddressAndPortReplaceTheMembersOwn) {
   web1.monitor_port = 8080;
   EXPECT_EQ(target_of(web1).address, *web1.monitor_address);
   EXPECT_EQ(target_of(web1).port, 8080);
+}
+
+TEST_F(Targets, ProbesAskForTheVipOfTheMembersVersionIfTheyAreTold) {
+  pool.forwarding_mode = model::ForwardingMode::ipip;
+  EXPECT_FALSE(target_of(web1).way);
+  monitor.probe_vip = true;
+  EXPECT_EQ(target_of(web1).way, (VipWay{balancer.vip_address, model::ForwardingMode::ipip}));
+  EXPECT_EQ(target_of(web1).address, web1.address) << "which finds the way";
+  web1.address = parse_ip_address("2001:db8::4").value();
+  EXPECT_FALSE(target_of(web1).way) << "no client reaches it by a VIP of that version";
+  const auto before = model();
+  const auto vip6 = parse_ip_address("2001:db8::16").value();
+  balancer.additional_vips = {{vip6, std::nullopt}};
+  EXPECT_EQ(target_of(web1).way, (VipWay{vip6, model::ForwardingMode::ipip}));
+  EXPECT_THAT(target_change(before, model(), health).members, SizeIs(2)) << "the VIPs are others";
+  web2.monitor_address = parse_ip_address("192.168.7.5").value();
+  EXPECT_FALSE(target_of(web2).way) << "the operator says whom to ask";
+}
+
+TEST_F(Targets, AnotherModeIsAnotherWay) {
+  pool.forwarding_mode = model::ForwardingMode::ipip;
+  monitor.probe_vip = true;
+  const auto before = model();
+  pool.forwarding_mode = model::ForwardingMode::gue;
+  const auto change = target_change(before, model(), health);
+  ASSERT_THAT(change.targets, SizeIs(2));
+  EXPECT_EQ(change.targets.front().way->mode, model::ForwardingMode::gue);
 }
 
 TEST_F(Targets, WhatWasKnownIsCarriedOver) {

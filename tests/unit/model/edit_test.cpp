@@ -221,6 +221,29 @@ TEST_F(Edit, DatagramsAreScheduledOnlyWhereAnswersPassBy) {
   EXPECT_FALSE(replace(model, sessions, now));
 }
 
+TEST_F(Edit, ProbesAskForVipsOnlyWhereMembersHoldThem) {
+  const auto sentence = [](const std::string& what) {
+    return "Validation failure: probe_vip is not possible with " + what;
+  };
+  auto probing = monitor();
+  probing.probe_vip = true;
+  refused(add(model, probing, now), ErrorKind::invalid,
+          sentence("forwarding_mode fullnat: its members get no packets for the VIP."));
+  auto changed = model.pools.at(pool);
+  changed.forwarding_mode = ForwardingMode::dsr;
+  ASSERT_TRUE(replace(model, changed, now));
+  const auto id = add(model, probing, now).value();
+  changed = model.pools.at(pool);
+  changed.forwarding_mode = ForwardingMode::dnat;
+  refused(replace(model, changed, now), ErrorKind::invalid,
+          sentence("forwarding_mode dnat: its members get no packets for the VIP."));
+  ASSERT_TRUE(remove_health_monitor(model, id, now));
+  probing.type = MonitorType::external;
+  probing.check = "deep";
+  refused(add(model, probing, now), ErrorKind::invalid,
+          sentence("a health monitor of type EXTERNAL."));
+}
+
 TEST_F(Edit, APingNeedsNoPort) {
   ASSERT_TRUE(add(model, member_at("10.0.0.6", 0), now));
   auto ping = monitor();

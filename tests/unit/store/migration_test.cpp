@@ -132,6 +132,7 @@ TEST_F(Migration, AStoreOfSchema5KeepsEveryAttributeAndNewOnesHaveTheirDefaults)
   EXPECT_FALSE(model.pools.at(id(2)).drain_timeout_seconds);
   EXPECT_FALSE(model.pools.at(id(2)).slow_start_seconds);
   EXPECT_FALSE(model.pools.at(id(2)).mixed_versions);
+  EXPECT_FALSE(model.health_monitors.at(id(5)).probe_vip) << "an upgrade turns no member down";
   EXPECT_FALSE(model.members.at(id(4)).drain_until);
   EXPECT_FALSE(model.members.at(id(4)).max_connections);
   EXPECT_FALSE(listener.connect_timeout_set);

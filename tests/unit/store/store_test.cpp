@@ -129,6 +129,7 @@ model::Model full_model() {
   monitor.expected_codes = "200-204";
   monitor.http_version = "1.1";
   monitor.domain_name = "www.example.org";
+  monitor.probe_vip = true;
 
   model::FloatingIp floating_ip;
   set_common(floating_ip, "public");
@@ -420,6 +421,7 @@ constexpr const char* to_schema_8 =
     "ALTER TABLE listeners DROP COLUMN udp_scheduling;"
     "ALTER TABLE listeners DROP COLUMN records;"
     "ALTER TABLE health_monitors DROP COLUMN check_name;"
+    "ALTER TABLE health_monitors DROP COLUMN probe_vip;"
     "ALTER TABLE load_balancers DROP COLUMN announce;"
     "ALTER TABLE load_balancers DROP COLUMN snat_addresses;"
     "ALTER TABLE listeners DROP COLUMN syn_authentication; PRAGMA user_version = 8";
@@ -455,6 +457,8 @@ TEST_F(StoreTest, WhatIsMigratedIsKeptAsItWas) {
     pool.mixed_versions = false;
     model.pools.put(std::move(pool));
   }
+  const auto monitors = model.health_monitors;
+  for (const auto& [id, object] : monitors) model.health_monitors.change(id)->probe_vip = false;
   {
     auto store = opened();
     ASSERT_TRUE(save(store, {}, model));

@@ -184,6 +184,7 @@ const Shape& health_monitor_shape() {
                                       {"http_version", Type::decimal},
                                       {"domain_name", Type::text},
                                       {"check", Type::text},
+                                      {"probe_vip", Type::boolean, false},
                                       enabled,
                                       tags}};
   return shape;

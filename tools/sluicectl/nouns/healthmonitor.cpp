@@ -31,7 +31,7 @@ const Resource& health_monitor_resource() {
                "http_version",
                "domain_name",
                "tags"},
-      .optional_rows = {"check", "provisioning_error"},
+      .optional_rows = {"check", "probe_vip", "provisioning_error"},
       .columns = {"id", "name", "project_id", "type", "admin_state_up"}};
   return resource;
 }
@@ -54,16 +54,22 @@ Options mandatory_timing() {
 
 // The options of both create and set.
 Options changeable() {
-  return {option(Kind::text, "name", "NAME", "its name"),
-          option(Kind::integer, "max-retries-down", "COUNT",
-                 "failures in a row to go down, 1 to 10 (default 3)"),
-          option(Kind::text, "url-path", "PATH", "what HTTP asks for (default /)"),
-          option(Kind::upper, "http-method", "METHOD", "how HTTP asks (default GET)"),
-          option(Kind::decimal, "http-version", "VERSION", "1.0 or 1.1"),
-          option(Kind::text, "expected-codes", "CODES", "200 (default), 200,202 or 200-204"),
-          option(Kind::text, "domain-name", "NAME", "the Host of HTTP 1.1"),
-          option(Kind::text, "check", "NAME",
-                 "the program that EXTERNAL runs, as the node declares it (sluiced --check)")};
+  return {
+      option(Kind::text, "name", "NAME", "its name"),
+      option(Kind::integer, "max-retries-down", "COUNT",
+             "failures in a row to go down, 1 to 10 (default 3)"),
+      option(Kind::text, "url-path", "PATH", "what HTTP asks for (default /)"),
+      option(Kind::upper, "http-method", "METHOD", "how HTTP asks (default GET)"),
+      option(Kind::decimal, "http-version", "VERSION", "1.0 or 1.1"),
+      option(Kind::text, "expected-codes", "CODES", "200 (default), 200,202 or 200-204"),
+      option(Kind::text, "domain-name", "NAME", "the Host of HTTP 1.1"),
+      option(Kind::text, "check", "NAME",
+             "the program that EXTERNAL runs, as the node declares it (sluiced --check)"),
+      flag(Kind::flag_true, "probe-vip",
+           "probes ask for the VIP at the member, on the link or through the tunnel as clients do "
+           "(dsr, ipip, gue; recommended there): one that lacks it is down"),
+      flag(Kind::flag_false, "no-probe-vip", "probes ask for the member's own address (default)",
+           "probe_vip")};
 }
 
 Options defaults() {

@@ -59,6 +59,7 @@ void read_mutable(Attributes& in, HealthMonitor& out) {
              defaults.max_retries_down);
   in.tags("tags", out.tags);
   in.text("check", out.check, model::max_text_length);
+  in.boolean("probe_vip", out.probe_vip, defaults.probe_vip);
   read_http(in, out);
 }
 

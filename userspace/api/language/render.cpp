@@ -260,6 +260,7 @@ json::object render(const View& view, const model::HealthMonitor& object) {
                   {"expected_codes", http_only(object.expected_codes)},
                   {"http_version", nullptr},
                   {"domain_name", or_null(object.domain_name)},
+                  {"probe_vip", object.probe_vip},
                   {"pools", json::array{id_only(object.pool_id)}},
               });
   // The API shows a number.
