@@ -442,11 +442,11 @@ static __always_inline bool too_many_half_open(int family, const struct connecti
 	return now && now->flows >= limit;
 }
 
-/* Says whether the datagrams of this pool's listener are scheduled one by one. Answers that come back through here need
- * a flow. */
+/* Says whether the datagrams of this pool's listener are scheduled one by one. In fullnat only a flow knows the client; in
+ * dnat the member knows it, but its answers, if there are any, come from the member's own address. */
 static __always_inline bool is_per_packet(const struct connection *c)
 {
-	return c->listener_flags & SLUICE_LISTENER_PER_PACKET && answers_directly(c->mode);
+	return c->listener_flags & SLUICE_LISTENER_PER_PACKET && c->mode != SLUICE_FULLNAT;
 }
 
 /* The fragments of a datagram have to go to one member, so they go where its id leads, whatever the algorithm. */
@@ -509,7 +509,7 @@ static __always_inline int plan_connection(int family, struct xdp_md *ctx)
 		return why;
 	if (has_snat6(family, c) && !c->other_version)
 		leave_fast_path();
-	if (!answers_directly(mode)) {
+	if (!answers_directly(mode) && !is_per_packet(c)) {
 		if ((why = find_way_to_client(family, ctx, c)) != UNDECIDED)
 			return why;
 		describe_reverse(c, c->query.index);

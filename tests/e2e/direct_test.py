@@ -40,8 +40,33 @@ class Dsr(support.LabTest):
         self.assertEqual({"member1", "member2"}, set(fragmented), "by their ids, and none has lost a fragment")
         self.assertEqual([], lab.rows("flows", "list"))
         self.assertGreaterEqual(lab.reasons()["datagram_forwarded"], 20 + 3 * 20)
-        refused = lab.ctl("loadbalancer", "pool", "set", "--forwarding-mode", "dnat", "514_pool", check=False)
+        refused = lab.ctl("loadbalancer", "pool", "set", "--forwarding-mode", "fullnat", "514_pool", check=False)
         self.assertIn("without a flow nothing tells to whom", refused.stderr)
+
+
+class Dnat(support.LabTest):
+    topology = "routed"
+
+    def test_datagrams_of_one_socket_go_to_each_member(self):
+        lab = self.lab
+        lab.serve_udp(514)
+        lab.attach("eth0", "eth1")
+        lab.start_controller()
+        lab.ctl("loadbalancer", "create", "--name", "lb", "--vip-address", VIP)
+        lab.add_service("lb", 1514, 514, mode="dnat", protocol="UDP")
+        lab.ctl("loadbalancer", "listener", "set", "--udp-scheduling", "packet", "1514_listener")
+        code = ("import json, socket\n"
+                "s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(30)\n"
+                "def ask(size):\n"
+                f" s.sendto(bytes(size), ('{VIP}', 1514)); answer, peer = s.recvfrom(65536); name = answer.split(b' ')[0]\n"
+                " assert answer[len(name) + 1:] == bytes(size); return [name.decode(), *peer]\n"
+                "print(json.dumps([[ask(size) for _ in range(20)] for size in (10, 4000)]))\n")
+        small, fragmented = json.loads(lab.run("client", support.PYTHON, "-c", code).stdout)
+        self.assertTrue(alternates([name for name, *_ in small]), small)
+        wanted = {(f"member{member}", lab.address(member), 514) for member in (1, 2)}
+        self.assertEqual(wanted, {tuple(one) for one in small}, "the members answer for themselves")
+        self.assertEqual(wanted, {tuple(one) for one in fragmented}, "by their ids, and none has lost a fragment")
+        self.assertEqual([], lab.rows("flows", "list"))
 
 
 class Tunnels(support.LabTest):

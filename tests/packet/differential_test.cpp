@@ -352,8 +352,10 @@ void Differential::add_services(reference::Configuration& c, int family) {
   const auto in_udp = add_pool(c, Mode::gue, usual, 8080);
   for (const L4 protocol : {L4::tcp, L4::udp}) add_listener(c, family, 22, protocol, 80, in_udp);
   // These schedule each datagram.
-  for (const auto& [on, mode] : {std::pair{18, Mode::dsr}, std::pair{22, Mode::gue}}) {
-    add_listener(c, family, on, L4::udp, 514, add_pool(c, mode, usual, 514));
+  for (const auto& [on, mode] :
+       {std::pair{17, Mode::dnat}, std::pair{18, Mode::dsr}, std::pair{22, Mode::gue}}) {
+    add_listener(c, family, on, L4::udp, 514,
+                 add_pool(c, mode, usual, mode == Mode::dnat ? 8080 : 514));
     c.listeners[{address_of(address(family, on)), 514, IPPROTO_UDP}].per_packet = true;
   }
   // Members see these sources in place of the VIP, each of which has ports of its own.

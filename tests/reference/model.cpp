@@ -1091,12 +1091,17 @@ Fate Model::open(const Arrival& a, const Service& service, bool adopted) {
     return dropped("sctp_ports");
   const bool direct = is_direct(mode);
   const auto back = way_to_client(a);
-  if (!way_to(configuration_, chosen.address) || (!direct && !back)) return dropped("no_route");
+  if (!way_to(configuration_, chosen.address) || (!direct && !listener.per_packet && !back))
+    return dropped("no_route");
   if (listener.per_packet) {
     Flow passing;
     passing.mode = mode;
     passing.member = *member;
     passing.at_client = passing.at_member = *tuple_of(v);
+    if (!direct) {
+      passing.at_member.destination = chosen.address;
+      if (chosen.port) passing.at_member.destination_port = chosen.port;
+    }
     remember_fragment(v);
     return forward(a, translation(passing, false), "datagram_forwarded", false);
   }

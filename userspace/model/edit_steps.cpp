@@ -152,14 +152,16 @@ Result<void> check_idle_end_fits(const Listener& listener, const Pool& pool) {
 }
 
 Result<void> check_scheduling_fits(const Listener& listener, const Pool& pool) {
-  if (listener.udp_scheduling == UdpScheduling::session || answers_directly(pool.forwarding_mode)) {
+  if (listener.udp_scheduling == UdpScheduling::session ||
+      pool.forwarding_mode != ForwardingMode::fullnat) {
     return {};
   }
-  return fail(ErrorKind::invalid,
-              fmt::format("Validation failure: The udp_scheduling packet of listener {} is not "
-                          "possible with forwarding_mode {}: the answers of its members come back "
-                          "through here, and without a flow nothing tells to whom.",
-                          to_string(listener.id), name(pool.forwarding_mode)));
+  return fail(
+      ErrorKind::invalid,
+      fmt::format("Validation failure: The udp_scheduling packet of listener {} is not "
+                  "possible with forwarding_mode {}: the members don't see their clients, and "
+                  "without a flow nothing tells to whom their answers go.",
+                  to_string(listener.id), name(pool.forwarding_mode)));
 }
 
 Result<void> check_probe_vip_fits(const HealthMonitor* monitor, const Pool& pool) {

@@ -187,7 +187,7 @@ TEST_F(Edit, AMemberThatKeepsTheClientsPortIsProbedOnAPortOfItsOwn) {
   EXPECT_TRUE(add(model, keeps, now));
 }
 
-TEST_F(Edit, DatagramsAreScheduledOnlyWhereAnswersPassBy) {
+TEST_F(Edit, DatagramsAreScheduledOnlyWhereMembersSeeTheirClients) {
   auto scheduled = listener_on(514);
   scheduled.udp_scheduling = UdpScheduling::packet;
   refused(
@@ -199,9 +199,8 @@ TEST_F(Edit, DatagramsAreScheduledOnlyWhereAnswersPassBy) {
   const auto sentence = [&](const char* mode) {
     return "Validation failure: The udp_scheduling packet of listener " + to_string(id) +
            " is not possible with forwarding_mode " + mode +
-           ": the answers of its members come back through here, and without a flow nothing tells "
-           "to "
-           "whom.";
+           ": the members don't see their clients, and without a flow nothing tells to whom their "
+           "answers go.";
   };
   Pool udp;
   udp.protocol = Protocol::udp;
@@ -210,9 +209,11 @@ TEST_F(Edit, DatagramsAreScheduledOnlyWhereAnswersPassBy) {
   const auto pool_id = add(model, udp, id, now).value();
   auto changed = model.pools.at(pool_id);
   changed.forwarding_mode = ForwardingMode::dnat;
+  EXPECT_TRUE(replace(model, changed, now));
+  changed.forwarding_mode = ForwardingMode::fullnat;
   const auto outcome = replace(model, changed, now);
   ASSERT_FALSE(outcome);
-  EXPECT_EQ(outcome.error().message, sentence("dnat"));
+  EXPECT_EQ(outcome.error().message, sentence("fullnat"));
   auto sessions = model.listeners.at(id);
   sessions.udp_scheduling = UdpScheduling::session;
   ASSERT_TRUE(replace(model, sessions, now));

@@ -73,9 +73,10 @@ Options changeable() {
              "only clients from there may connect (repeat for more)", "allowed_cidrs"),
       option(Kind::integer, "idle-timeout", "SECONDS",
              "how long a connection may be silent, 1 to 86400 (TCP and SCTP 7440, UDP 120)"),
-      option(Kind::text, "udp-scheduling", "session|packet",
-             "of UDP: session (default) keeps a client's port at one member; packet sends each "
-             "datagram to the next one (dsr, ipip and gue)"),
+      option(
+          Kind::text, "udp-scheduling", "session|packet",
+          "of UDP: session (default) keeps a client's port at one member; packet sends each "
+          "datagram to the next one (all modes but fullnat; dnat members answer for themselves)"),
       option(Kind::text, "on-idle", "forget|reset",
              "what becomes of a TCP connection then: forget (default) tells nobody; reset resets "
              "both ends"),
