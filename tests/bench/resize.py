@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""Measures what a resize of the flow table does to connections under traffic, beside many that are idle: how many break, and
-how long new ones wait. In a lab."""
+"""Measures what a resize of the flow table, or an upgrade to another layout of it, does to connections under traffic, beside many
+that are idle: how many break, and how long new ones wait. In a lab."""
 
 import argparse
 import json
@@ -19,6 +19,7 @@ import support  # noqa: E402
 from support import VIP  # noqa: E402
 
 QUIET_SECONDS = 5
+OTHER_LAYOUT = support.BUILD / "tests/e2e/other_layout/loader_of_other_layout"
 ACTIVE_SHARE = 10  # one of so many connections says something all the time
 
 
@@ -51,7 +52,7 @@ class Bench:
         said = do()
         took = time.monotonic() - begin
         handshakes = lab.finish_client(pace)
-        moved = re.search(r"about (\d+) connections were moved", said)
+        moved = re.search(r"(\d+) connections were (?:moved|carried)", said)
         one = {"what": name, "took_s": took, "moved": int(moved[1]) if moved else 0, "opened": len(handshakes),
                "median_ms": statistics.median(handshakes), "longest_ms": max(handshakes),
                "above_10_ms": sum(each > 10 for each in handshakes), "syns_again": lab.syns_sent_again() - again}
@@ -66,6 +67,10 @@ class Bench:
                 "which": report["broken"] + kept["broken"]}
 
 
+def across(lab, loader):
+    return lab.run("lb", loader, "upgrade", "--pin-dir", lab.pins, timeout=300).stdout
+
+
 def measure(lab, options):
     bench = Bench(lab, options)
     print("what             | took s |     moved |  opened | handshake ms: median, longest | above 10 ms | sent again")
@@ -74,6 +79,9 @@ def measure(lab, options):
     rounds.append(bench.meanwhile("upgrade", lambda: lab.loader("upgrade").stdout))
     for flows in options.flows:
         rounds.append(bench.meanwhile(f"--flows {flows}", lambda: lab.loader("attach", "eth0", "--flows", flows).stdout))
+    if options.across:
+        rounds.append(bench.meanwhile("another layout", lambda: across(lab, OTHER_LAYOUT)))
+        rounds.append(bench.meanwhile("and back", lambda: across(lab, support.program("sluice-loader"))))
     result = bench.broken()
     print(f"{result['broken']} of {options.connections} connections broke; "
           f"the longest answer of an active one took {result['longest_wait_of_active_ms']:.0f} ms")
@@ -86,6 +94,8 @@ def main():
     parser.add_argument("--connections", type=int, default=1000, metavar="N", help="real ones, a tenth of them active")
     parser.add_argument("--flows", type=int, nargs="+", default=[3 << 20, 5 << 18], metavar="N",
                         help="sizes, one after the other; it begins with the last one")
+    parser.add_argument("--across", action="store_true",
+                        help="then upgrade to another layout of the flow tables, and back")
     parser.add_argument("--json", metavar="FILE")
     options = parser.parse_args()
     print(f"{platform.release()}, {os.cpu_count()} CPUs", flush=True)
