@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "control/data_plane.hpp"
@@ -58,7 +59,7 @@ class FakeDataPlane : public control::DataPlane, public control::Inspection {
       }
       return ++steps_ == 3;
     }
-    control::DataPlaneState take() override { return std::move(found_); }
+    control::DataPlaneState take() override { return std::exchange(found_, {}); }
 
    private:
     FakeDataPlane& from_;

@@ -848,42 +848,39 @@ void Controller::check_drift(Repaired done) {
 
 namespace {
 
-// Compares the first entries of `found`, and removes them. Returns whether they are the same in
-// `known`.
+// Says whether all entries of `found` are the same in `known`, and counts them.
 template <typename Map>
-bool compare_some(Map& found, const Map& known, std::size_t& most) {
-  for (; most > 0 && !found.empty(); --most) {
-    const auto entry = found.extract(found.begin());
-    const auto same = known.find(entry.key());
-    if (same == known.end() || same->second != entry.mapped()) return false;
-  }
-  return true;
+bool are_the_same(const Map& found, const Map& known, std::size_t& count) {
+  count += found.size();
+  return std::ranges::all_of(found, [&](const auto& entry) {
+    const auto same = known.find(entry.first);
+    return same != known.end() && same->second == entry.second;
+  });
 }
 
 }  // namespace
 
-// Reads or compares a part; returns whether the check is over.
+// Reads a part and compares it; returns whether the check is over. Each entry is let go again at
+// once: to keep all until the end would cost more than to read them.
 bool Controller::check_some() {
   auto& check = *drift_check_;
   if (check.disturbances != disturbances_) return true;
-  if (check.reading) {
-    const auto read = check.reading->step();
-    if (!read) check.error = read.error();
-    if (!read || !*read) return !read;
-    check.found = std::exchange(check.reading, nullptr)->take();
-    check.differs = check.found.vips.size() != actual_->vips.size() ||
-                    check.found.listeners.size() != actual_->listeners.size() ||
-                    check.found.pools.size() != actual_->pools.size() ||
-                    check.found.members.size() != actual_->members.size();
-    return check.differs;
+  const auto read = check.reading->step();
+  if (!read) {
+    check.error = read.error();
+    return true;
   }
-  std::size_t left = 512;
-  auto& found = check.found;
-  check.differs = !compare_some(found.vips, actual_->vips, left) ||
-                  !compare_some(found.listeners, actual_->listeners, left) ||
-                  !compare_some(found.pools, actual_->pools, left) ||
-                  !compare_some(found.members, actual_->members, left);
-  return check.differs || left > 0;
+  const auto found = check.reading->take();
+  const auto& known = *actual_;
+  check.differs = !are_the_same(found.vips, known.vips, check.vips) ||
+                  !are_the_same(found.listeners, known.listeners, check.listeners) ||
+                  !are_the_same(found.pools, known.pools, check.pools) ||
+                  !are_the_same(found.members, known.members, check.members);
+  if (*read && !check.differs) {
+    check.differs = check.vips != known.vips.size() || check.listeners != known.listeners.size() ||
+                    check.pools != known.pools.size() || check.members != known.members.size();
+  }
+  return *read || check.differs;
 }
 
 void Controller::end_check(const Repaired& done) {

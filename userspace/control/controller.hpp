@@ -316,9 +316,10 @@ class Controller {
 
   // A drift check that is under way.
   struct DriftCheck {
-    std::unique_ptr<Reading> reading;  // null: the state was read, or the data plane is another
+    std::unique_ptr<Reading> reading;  // null: the data plane is another
     std::uint64_t disturbances = 0;    // when it began
-    DataPlaneState found = {};         // without what was compared
+    // The numbers of entries that were found and compared.
+    std::size_t vips = 0, listeners = 0, pools = 0, members = 0;
     std::optional<Error> error = {};
     bool differs = false;
   };

@@ -285,7 +285,7 @@ class Reading {
   virtual ~Reading() = default;
   // Reads the next part; returns whether that was the last one.
   virtual Result<bool> step() = 0;
-  // Only after the last step.
+  // Returns the entries that the steps since the last call have found: each one once, and whole.
   virtual DataPlaneState take() = 0;
 };
 

@@ -12,6 +12,7 @@
 #include <map>
 #include <optional>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "base/uuid.hpp"
@@ -56,6 +57,18 @@ class IndexTableOf {
       end = std::max(end, index + 1);
     });
     return ranges;
+  }
+
+  // Returns the index's bank, and its place there.
+  std::pair<std::size_t, std::size_t> place_of(std::uint32_t index) const {
+    return {index / bank_size_, index % bank_size_};
+  }
+
+  // Returns the first index from which on none was ever used.
+  std::uint32_t end() const {
+    const auto last = std::find_if(slots_.rbegin(), slots_.rend(),
+                                   [](const Slot& slot) { return slot.object.has_value(); });
+    return static_cast<std::uint32_t>(slots_.rend() - last);
   }
 
   struct Allocation {

@@ -61,15 +61,44 @@ Result<void> ListenerRanges::set(const control::ListenerKey& key, std::uint32_t 
   return *present || all.count > 0 ? write(map_key, all) : Result<void>();
 }
 
+namespace {
+
+std::uint16_t last_port_in(sluice_ranges all, std::uint16_t first, std::uint32_t listener) {
+  for (const auto& range : used(all)) {
+    if (range.first == first && range.listener == listener) return range.last;
+  }
+  return 0;
+}
+
+bool is_before(const sluice_ranges_key& a, const sluice_ranges_key& b) {
+  return std::memcmp(&a, &b, sizeof a) < 0;
+}
+
+}  // namespace
+
 Result<std::uint16_t> ListenerRanges::last_port(const control::ListenerKey& key,
                                                 std::uint32_t listener) const {
-  auto present = map_.lookup(ranges_key(key));
+  const auto present = map_.lookup(ranges_key(key));
   if (!present) return tl::unexpected(present.error());
-  if (!*present) return std::uint16_t{0};
-  for (const auto& range : used(**present)) {
-    if (range.first == key.port && range.listener == listener) return range.last;
-  }
-  return std::uint16_t{0};
+  return *present ? last_port_in(**present, key.port, listener) : std::uint16_t{0};
+}
+
+Result<ListenerRanges::All> ListenerRanges::all() const {
+  auto entries = map_.entries();
+  if (!entries) return tl::unexpected(std::move(entries.error()));
+  All all;
+  all.entries_ = std::move(*entries);
+  std::ranges::sort(all.entries_, is_before, [](const auto& entry) { return entry.first; });
+  return all;
+}
+
+std::uint16_t ListenerRanges::All::last_port(const control::ListenerKey& key,
+                                             std::uint32_t listener) const {
+  const auto wanted = ranges_key(key);
+  const auto found = std::ranges::lower_bound(entries_, wanted, is_before,
+                                              [](const auto& entry) { return entry.first; });
+  if (found == entries_.end() || !same_key(found->first, wanted)) return 0;
+  return last_port_in(found->second, key.port, listener);
 }
 
 Result<void> ListenerRanges::remove_strangers(const Entries& listeners) const {

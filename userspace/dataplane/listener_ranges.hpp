@@ -28,6 +28,16 @@ class ListenerRanges {
                    std::uint16_t last_port) const;
   // The last port of the listener's range that begins with the key's port; 0: there is none.
   Result<std::uint16_t> last_port(const control::ListenerKey& key, std::uint32_t listener) const;
+  // All ranges, for callers that ask about many listeners.
+  class All {
+   public:
+    std::uint16_t last_port(const control::ListenerKey& key, std::uint32_t listener) const;
+
+   private:
+    friend ListenerRanges;
+    std::vector<std::pair<sluice_ranges_key, sluice_ranges>> entries_;  // sorted by their bytes
+  };
+  Result<All> all() const;
   // Removes ranges that lead to none of these listeners: a process may have ended between two
   // writes.
   using Entries = std::vector<std::pair<control::ListenerKey, sluice_listener>>;

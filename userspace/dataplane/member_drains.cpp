@@ -12,13 +12,15 @@ Result<sluice_member_drain> MemberDrains::get(std::uint32_t member) const {
   return found->value_or(sluice_member_drain{});
 }
 
-Result<std::vector<sluice_member_drain>> MemberDrains::all() const {
-  std::vector<sluice_member_drain> all(SLUICE_MAX_MEMBERS);
+Result<std::vector<sluice_member_drain>> MemberDrains::all(std::uint32_t end) const {
+  std::vector<sluice_member_drain> all(end);
   if (!exists()) {
-    for (const auto& [member, drain] : in_its_place_) all.at(member) = drain;
+    for (const auto& [member, drain] : in_its_place_) {
+      if (member < end) all[member] = drain;
+    }
     return all;
   }
-  const auto entries = map_.entries();
+  const auto entries = map_.entries(end);
   if (!entries) return tl::unexpected(entries.error());
   for (const auto& [member, drain] : *entries) all.at(member) = drain;
   return all;

@@ -19,7 +19,8 @@ class MemberDrains {
 
   Result<sluice_member_drain> get(std::uint32_t member) const;
   // By index.
-  Result<std::vector<sluice_member_drain>> all() const;
+  // Those of the members whose indices are less than `end`.
+  Result<std::vector<sluice_member_drain>> all(std::uint32_t end = SLUICE_MAX_MEMBERS) const;
   Result<void> put(std::uint32_t member, const sluice_member_drain& drain);
 
  private:

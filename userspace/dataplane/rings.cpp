@@ -48,15 +48,31 @@ Result<Ring> contents(const UniqueFd& fd) {
 Result<Ring> Rings::get(std::uint32_t pool) {
   const auto id = pool_rings_.lookup(pool);
   if (!id) return tl::unexpected(id.error());
-  if (!*id || **id == 0 || given_up_.contains(pool)) return Ring{};
+  return ring_of(pool, id->value_or(0));
+}
+
+// The kernel leaves out pools without a ring.
+Result<Rings::MapIds> Rings::map_ids(std::uint32_t end) const {
+  const auto entries = pool_rings_.entries(end);
+  if (!entries) return tl::unexpected(entries.error());
+  return MapIds(entries->begin(), entries->end());
+}
+
+Result<Ring> Rings::get(std::uint32_t pool, const MapIds& ids) {
+  const auto id = ids.find(pool);
+  return ring_of(pool, id == ids.end() ? 0 : id->second);
+}
+
+Result<Ring> Rings::ring_of(std::uint32_t pool, std::uint32_t map_id) {
+  if (map_id == 0 || given_up_.contains(pool)) return Ring{};
 
   // A ring is never changed, only swapped for another one.
   const auto known = known_.find(pool);
-  if (known != known_.end() && known->second.map_id == **id) return known->second.ring;
-  const UniqueFd fd(bpf_map_get_fd_by_id(**id));
+  if (known != known_.end() && known->second.map_id == map_id) return known->second.ring;
+  const UniqueFd fd(bpf_map_get_fd_by_id(map_id));
   if (fd) {
     auto ring = contents(fd);
-    if (ring) known_[pool] = {**id, *ring};
+    if (ring) known_[pool] = {map_id, *ring};
     return ring;
   }
   if (errno == ENOENT) return Ring{};  // swapped or erased since the lookup

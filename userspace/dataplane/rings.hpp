@@ -25,6 +25,11 @@ class Rings {
 
   // The ring; empty if the pool has none or it can't be read.
   Result<Ring> get(std::uint32_t pool);
+  // The same for many pools: first what the map says of all that are less than `end`, with one
+  // system call, and then each ring.
+  using MapIds = std::map<std::uint32_t, std::uint32_t>;  // by pool
+  Result<MapIds> map_ids(std::uint32_t end) const;
+  Result<Ring> get(std::uint32_t pool, const MapIds& ids);
   // Builds the ring beside the present one and swaps it in; an equal one is left alone. Afterwards
   // no packet uses the old ring any more (the kernel waits for them).
   Result<void> put(std::uint32_t pool, const Ring& ring);
@@ -36,6 +41,7 @@ class Rings {
   Result<void> erase(std::uint32_t pool);
 
  private:
+  Result<Ring> ring_of(std::uint32_t pool, std::uint32_t map_id);
   using Numbered = std::pair<std::uint32_t, Ring>;
   Result<void> put_some_first(std::span<const Numbered> rings);
   // Exchanges the rings that were given up for an empty one.

@@ -87,10 +87,11 @@ class Map : public RawMap {
   // Removes the entry; returns false if there was none.
   Result<bool> erase(const Key& key) const { return erase_bytes(&key); }
 
-  // Reads all entries, or the first ones; those of an array are in the order of their indices. It
-  // is not a snapshot if others write meanwhile.
-  Result<std::vector<std::pair<Key, Value>>> entries(std::uint32_t most = UINT32_MAX) const {
-    const auto batch = read_all(sizeof(Key), sizeof(Value), most);
+  // Reads all entries, or the first ones; those of an array are in the order of their indices, and
+  // begin with `first`. It is not a snapshot if others write meanwhile.
+  Result<std::vector<std::pair<Key, Value>>> entries(std::uint32_t most = UINT32_MAX,
+                                                     std::uint32_t first = 0) const {
+    const auto batch = read_all(sizeof(Key), sizeof(Value), most, first);
     if (!batch) return tl::unexpected(batch.error());
     std::vector<std::pair<Key, Value>> result(batch->count);
     for (std::size_t i = 0; i < result.size(); ++i) {
