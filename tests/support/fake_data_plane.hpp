@@ -106,9 +106,11 @@ class FakeDataPlane : public control::DataPlane, public control::Inspection {
   Result<control::Counters> member_counters(const Uuid& member) override {
     return member_counts[member];
   }
-  Result<control::AllCounters> all_counters() override {
+  Result<control::CountersById> all_listener_counters() override { return all(listener_counts); }
+  Result<control::CountersById> all_member_counters() override { return all(member_counts); }
+  Result<control::HandshakesById> all_handshakes() override {
     if (read_error) return tl::unexpected(*read_error);
-    return control::AllCounters{listener_counts, member_counts, handshakes};
+    return handshakes;
   }
   Result<std::vector<control::ReasonCount>> reason_counters() override { return reasons; }
   std::vector<control::RemovedMember> removed;
@@ -180,6 +182,11 @@ class FakeDataPlane : public control::DataPlane, public control::Inspection {
 
  private:
   const Uuid capture_ = new_uuid();
+
+  Result<control::CountersById> all(const std::map<Uuid, control::Counters>& counts) const {
+    if (read_error) return tl::unexpected(*read_error);
+    return control::CountersById(counts.begin(), counts.end());
+  }
 
   // Checks that every name has its object, and that members in a ring are flagged usable.
   void check(const control::Operation& operation) {

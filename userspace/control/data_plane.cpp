@@ -50,4 +50,14 @@ std::string subject(const Operation& operation) {
   return std::visit(Subject{}, operation);
 }
 
+Result<AllCounters> DataPlane::all_counters() {
+  auto listeners = all_listener_counters();
+  if (!listeners) return tl::unexpected(std::move(listeners.error()));
+  auto members = all_member_counters();
+  if (!members) return tl::unexpected(std::move(members.error()));
+  auto handshakes = all_handshakes();
+  if (!handshakes) return tl::unexpected(std::move(handshakes.error()));
+  return AllCounters{std::move(*listeners), std::move(*members), std::move(*handshakes)};
+}
+
 }  // namespace sluice::control

@@ -80,7 +80,13 @@ class DataPlaneOverMaps : public BpfDataPlane {
   Result<Counters> member_counters(const Uuid& member) override {
     return counters(member_counters_, member_indices_.find(member));
   }
-  Result<control::AllCounters> all_counters() override;
+  Result<control::CountersById> all_listener_counters() override {
+    return all_counters_of(listener_counters_, listener_indices_);
+  }
+  Result<control::CountersById> all_member_counters() override {
+    return all_counters_of(member_counters_, member_indices_);
+  }
+  Result<control::HandshakesById> all_handshakes() override;
   void expect(std::span<const control::Operation> operations) override;
   Result<std::vector<control::ReasonCount>> reason_counters() override;
   Result<std::vector<control::RemovedMember>> removed_members() override;
@@ -157,7 +163,7 @@ class DataPlaneOverMaps : public BpfDataPlane {
                       const kernel::ArrayMap<std::uint32_t>& active, std::uint32_t index) const;
   Result<void> mark_removed(std::uint32_t index, const sluice_member& member);
   Result<bool> give_up_removed(std::uint32_t index, std::vector<control::RemovedMember>& given_up);
-  static Result<std::map<Uuid, Counters>> all_counters(
+  static Result<control::CountersById> all_counters_of(
       const kernel::CounterMap<sluice_counters>& map, const IndexTable& table);
   // The object's index, or a new one whose counters start at zero; `zero` resets further counters.
   using Zero = std::function<Result<void>(std::uint32_t index)>;

@@ -39,37 +39,37 @@ control::HandshakeTimes from_map(const sluice_member_handshakes& timed) {
 
 }  // namespace
 
-Result<std::map<Uuid, Counters>> DataPlaneOverMaps::all_counters(
+// Reads the map bank by bank. The objects come in their order, so nothing is searched.
+Result<control::CountersById> DataPlaneOverMaps::all_counters_of(
     const kernel::CounterMap<sluice_counters>& map, const IndexTable& table) {
-  std::map<Uuid, Counters> result;
+  const auto cpus = kernel::possible_cpus();
+  std::vector<std::vector<sluice_counters>> banks;
+  std::size_t indices = 0;
   for (const auto& range : table.used_ranges()) {
-    const auto values = map.per_cpu_of(range.begin, range.end - range.begin);
+    auto values = map.per_cpu_of(range.begin, range.end - range.begin);
     if (!values) return tl::unexpected(values.error());
-    const auto cpus = kernel::possible_cpus();
-    for (auto index = range.begin; index < range.end; ++index) {
-      const auto object = table.object_at(index);
-      if (!object) continue;
-      auto& sum = result[*object];
-      const auto* first = &(*values)[(index - range.begin) * cpus];
-      for (const auto* one = first; one != first + cpus; ++one) add(sum, *one);
-    }
+    banks.push_back(std::move(*values));
+    indices += range.end - range.begin;
   }
-  return result;
+  control::CountersById all;
+  all.reserve(indices);
+  table.for_each_used([&](const Uuid& object, std::uint32_t index) {
+    const auto [bank, place] = table.place_of(index);
+    auto& sum = all.emplace_hint(all.end(), object, Counters{})->second;
+    const auto* first = &banks[bank][place * cpus];
+    for (const auto* one = first; one != first + cpus; ++one) add(sum, *one);
+  });
+  return all;
 }
 
-Result<control::AllCounters> DataPlaneOverMaps::all_counters() {
-  auto listeners = all_counters(listener_counters_, listener_indices_);
-  if (!listeners) return tl::unexpected(std::move(listeners.error()));
-  auto members = all_counters(member_counters_, member_indices_);
-  if (!members) return tl::unexpected(std::move(members.error()));
+Result<control::HandshakesById> DataPlaneOverMaps::all_handshakes() {
   const auto timed = member_handshakes_.entries(member_indices_.used_ranges().front().end);
   if (!timed) return tl::unexpected(timed.error());
-  control::AllCounters all{std::move(*listeners), std::move(*members), {}};
+  control::HandshakesById all;
   member_indices_.for_each_used([&](const Uuid& member, std::uint32_t index) {
     const auto& times = (*timed)[index].second;
-    if (std::ranges::any_of(times.answers, [](auto answers) { return answers > 0; })) {
-      all.handshakes.emplace_hint(all.handshakes.end(), member, from_map(times));
-    }
+    if (std::ranges::any_of(times.answers, [](auto answers) { return answers > 0; }))
+      all.emplace_hint(all.end(), member, from_map(times));
   });
   return all;
 }

@@ -478,8 +478,8 @@ control::NodeCounts Membership::count_here(const Question& question) const {
     if (const auto counters = data_plane.listener_counters(id)) counts.listeners[id] = *counters;
   }
   if (!question.connections) return counts;
-  if (const auto all = data_plane.all_counters()) {
-    for (const auto& [id, counters] : all->listeners) counts.connections += counters.active_flows();
+  if (const auto all = data_plane.all_listener_counters()) {
+    for (const auto& [id, counters] : *all) counts.connections += counters.active_flows();
   }
   return counts;
 }

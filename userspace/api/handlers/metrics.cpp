@@ -217,11 +217,11 @@ class Scrape {
     static constexpr std::array parts = {
         &Scrape::rows,
         &Scrape::at_once<&Scrape::packets>,
-        &Scrape::at_once<&Scrape::counters>,
         &Scrape::at_once<&Scrape::count_listeners>,
         &Scrape::listeners,
         &Scrape::at_once<&Scrape::count_members>,
         &Scrape::members,
+        &Scrape::at_once<&Scrape::time_handshakes>,
         &Scrape::handshakes,
         &Scrape::pools,
         &Scrape::statuses,
@@ -273,55 +273,55 @@ class Scrape {
     return true;
   }
 
-  void counters() {
-    auto all = data_plane().all_counters();
-    if (!all) return failed();
-    counters_ = std::move(*all);
-  }
-
   void count_listeners() {
-    if (!counters_) return;
-    Beside counters(counters_->listeners);
-    counted_listeners_.reserve(rows_.listeners->size());
+    const auto counters = data_plane().all_listener_counters();
+    if (!counters) return failed();
+    Beside beside(*counters);
+    auto& counted_all = counted_listeners_.emplace();
+    counted_all.reserve(rows_.listeners->size());
     for (const auto& row : *rows_.listeners)
-      counted_listeners_.push_back(counted(row, counters.find(row.id)));
+      counted_all.push_back(counted(row, beside.find(row.id)));
   }
-  bool listeners() { return !counters_ || listeners_.step(text_, counted_listeners_); }
+  bool listeners() { return !counted_listeners_ || listeners_.step(text_, *counted_listeners_); }
 
   void count_members() {
-    if (!counters_) return;
-    Beside counters(counters_->members);
+    const auto counters = data_plane().all_member_counters();
+    if (!counters) return failed();
+    Beside beside(*counters);
     Beside health(rows_.health);
-    counted_members_.reserve(rows_.members->size());
+    auto& counted_all = counted_members_.emplace();
+    counted_all.reserve(rows_.members->size());
     for (const auto& row : *rows_.members) {
-      CountedMember member{counted(row, counters.find(row.id)), {}, suspects_.contains(row.id)};
+      CountedMember member{counted(row, beside.find(row.id)), {}, suspects_.contains(row.id)};
       if (const auto* found = health.find(row.id)) member.up = *found == model::Health::up;
-      counted_members_.push_back(member);
+      counted_all.push_back(member);
     }
   }
-  bool members() { return !counters_ || members_.step(text_, counted_members_); }
+  bool members() { return !counted_members_ || members_.step(text_, *counted_members_); }
 
   static Counted counted(const LabelRow& row, const control::Counters* counters) {
     return {row.labels, counters ? *counters : control::Counters{}};
   }
 
+  void time_handshakes() {
+    auto handshakes = data_plane().all_handshakes();
+    if (!handshakes) return failed();
+    text_.family(handshake_name, "histogram",
+                 "How long the member took to answer a SYN or INIT, of a sample of connections.");
+    handshakes_ = std::move(*handshakes);
+  }
+
   // Handshake times as cumulative buckets, as Prometheus wants them; every other limit is enough.
   // Members without a measured handshake have no samples.
   bool handshakes() {
-    if (!counters_) return true;
     constexpr std::size_t members_in_a_step = 16;
-    auto& left = counters_->handshakes;
-    if (!std::exchange(handshakes_announced_, true)) {
-      text_.family(handshake_name, "histogram",
-                   "How long the member took to answer a SYN or INIT, of a sample of connections.");
-    }
-    for (std::size_t i = 0; i < members_in_a_step && !left.empty(); ++i) {
-      const auto first = left.extract(left.begin());
+    for (std::size_t i = 0; i < members_in_a_step && !handshakes_.empty(); ++i) {
+      const auto first = handshakes_.extract(handshakes_.begin());
       const auto row = std::ranges::lower_bound(*rows_.members, first.key(), {}, &LabelRow::id);
       if (row != rows_.members->end() && row->id == first.key())
         handshakes_of(row->labels, first.mapped());
     }
-    return left.empty();
+    return handshakes_.empty();
   }
 
   void handshakes_of(const std::string& labels, const control::HandshakeTimes& times) {
@@ -590,10 +590,9 @@ class Scrape {
   // All parts of the page tell of the same objects: of those that there were when it began.
   RowsRenewal renewal_;
   MetricRows rows_;
-  std::optional<control::AllCounters> counters_;  // unset: they can't be read
-  bool handshakes_announced_ = false;
-  std::vector<Counted> counted_listeners_;
-  std::vector<CountedMember> counted_members_;
+  std::optional<std::vector<Counted>> counted_listeners_;      // unset: they can't be read
+  std::optional<std::vector<CountedMember>> counted_members_;  // the same
+  control::HandshakesById handshakes_;
   Samples<Counted> listeners_{counter_families<Counted>("listener")};
   Samples<CountedMember> members_{member_families()};
   Samples<PoolRow> pools_{pool_families()};

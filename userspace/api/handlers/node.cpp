@@ -52,11 +52,10 @@ control::Announcing announcing_here(const Call& call) {
 }
 
 json::value connections_of(control::DataPlane& data_plane) {
-  const auto counters = data_plane.all_counters();
+  const auto counters = data_plane.all_listener_counters();
   if (!counters) return nullptr;
   std::uint64_t connections = 0;
-  for (const auto& [id, of_listener] : counters->listeners)
-    connections += of_listener.active_flows();
+  for (const auto& [id, of_listener] : *counters) connections += of_listener.active_flows();
   return connections;
 }
 
