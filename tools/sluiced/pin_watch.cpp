@@ -5,7 +5,6 @@
 
 #include <algorithm>
 
-#include "attachment/interface_slots.hpp"
 #include "attachment/nic.hpp"
 #include "kernel/kernel_info.hpp"
 #include "kernel/pin_lock.hpp"
@@ -86,16 +85,30 @@ void PinWatch::tell_failure(const std::string& subject, const std::string& text)
   callbacks_.on_event(text);
 }
 
+// A pin says nothing new while the directories look the same. NICs come and go without them.
 Result<PinWatch::Findings> PinWatch::examine() {
   Findings findings;
-  const auto pinned = pins_.exists();
-  if (!pinned) return tl::unexpected(pinned.error());
-  findings.pinned = *pinned;
-  if (!findings.pinned) return findings;
-  if (auto done = examine_pins(findings); !done) return tl::unexpected(std::move(done.error()));
-  // The slots of other maps say nothing about our maps.
-  if (findings.other_maps) return findings;
-  if (auto done = examine_nics(findings); !done) return tl::unexpected(std::move(done.error()));
+  const auto* program = &callbacks_.program();
+  const auto look = pins_.look();
+  if (!known_ || known_->program != program || known_->look != look) {
+    known_.reset();
+    const auto pinned = pins_.exists();
+    if (!pinned) return tl::unexpected(pinned.error());
+    findings.pinned = *pinned;
+    if (!findings.pinned) return findings;
+    if (auto done = examine_pins(findings); !done) return tl::unexpected(std::move(done.error()));
+    // The slots of other maps say nothing about our maps.
+    if (findings.other_maps) return findings;
+  }
+  auto slots = known_ ? known_->slots : attachment::InterfaceSlots(*program).all();
+  if (!slots) return tl::unexpected(std::move(slots.error()));
+  if (auto done = examine_nics(findings, *slots); !done)
+    return tl::unexpected(std::move(done.error()));
+  if (!findings.well()) {
+    known_.reset();
+  } else if (!known_ && look) {
+    known_ = Known{*look, program, std::move(*slots)};
+  }
   return findings;
 }
 
@@ -124,11 +137,10 @@ Result<void> PinWatch::examine_pins(Findings& findings) const {
 // Finds NICs that have lost their program. Either the pin of a link or shared program is left and
 // an interface of this name exists again, or there is a slot without a link: its pin was removed by
 // hand, because detaching frees the slot.
-Result<void> PinWatch::examine_nics(Findings& findings) {
+Result<void> PinWatch::examine_nics(Findings& findings,
+                                    const std::vector<sluice_interface>& slots) {
   const auto attached = attachment::attachments(pins_.path());
   if (!attached) return fail(attached.error(), "look which NICs are attached");
-  const auto slots = attachment::InterfaceSlots(callbacks_.program()).all();
-  if (!slots) return tl::unexpected(slots.error());
   for (const auto& one : *attached) {
     if (one.here) {
       seen_[one.interface] = one;
@@ -137,7 +149,7 @@ Result<void> PinWatch::examine_nics(Findings& findings) {
     const bool gone = one.shared ? !one.here : one.index == 0;
     if (gone && attachment::nic_index(one.interface) != 0) findings.bare.push_back(one.interface);
   }
-  for (const auto& slot : *slots) {
+  for (const auto& slot : slots) {
     const auto linked = [&](const auto& one) { return one.index == slot.ifindex; };
     if (slot.tags != 0 || std::ranges::any_of(*attached, linked)) continue;
     const auto name = attachment::nic_name(slot.ifindex);

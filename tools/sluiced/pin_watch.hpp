@@ -8,8 +8,9 @@
 //   some maps' or programs' pins lost               pinned again
 //   all well again                                  on_found
 //
-// It looks twice a second, because inotify doesn't work on a bpffs. While somebody attaches,
-// detaches or upgrades, it waits for the next look.
+// It looks twice a second, because inotify doesn't work on a bpffs. Mostly it looks only whether
+// the directories have changed; the pins themselves are opened when they have. While somebody
+// attaches, detaches or upgrades, it waits for the next look.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -19,11 +20,13 @@
 #include <filesystem>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "attachment/attachment.hpp"
+#include "attachment/interface_slots.hpp"
 #include "base/result.hpp"
 #include "kernel/pins.hpp"
 
@@ -57,9 +60,16 @@ class PinWatch {
 
   void look_after(std::chrono::milliseconds pause);
   void look();
+  // What the pins were when all was well, and as long as the directories look the same.
+  struct Known {
+    kernel::PinDirectory::Look look;
+    const kernel::Program* program;       // whose maps and programs they are
+    std::vector<sluice_interface> slots;  // of the NICs
+  };
+
   Result<Findings> examine();
   Result<void> examine_pins(Findings& findings) const;
-  Result<void> examine_nics(Findings& findings);
+  Result<void> examine_nics(Findings& findings, const std::vector<sluice_interface>& slots);
   Result<void> mend(const Findings& findings);
   void pin_again();
   Result<void> attach_again(const Findings& findings);
@@ -70,6 +80,7 @@ class PinWatch {
   Callbacks callbacks_;
   boost::asio::steady_timer timer_;
   bool lost_ = false;
+  std::optional<Known> known_;
   std::map<std::string, std::string, std::less<>> told_;  // failures, by what they are about
   std::map<std::string, attachment::Attachment> seen_;  // by name, as they were while all was well
   // The earliest time for another try at a NIC that refused the program: a driver may reset its

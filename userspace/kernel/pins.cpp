@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <ctime>
 #include <fstream>
 #include <functional>
 #include <optional>
@@ -186,6 +187,26 @@ Result<bool> PinDirectory::exists() const {
   if (stat((path_ / "maps").c_str(), &info) == 0) return true;
   if (errno == ENOENT || errno == ENOTDIR) return false;
   return fail_path(errno, "look into", path_);
+}
+
+std::optional<PinDirectory::Look> PinDirectory::look() const {
+  // Times of files are as coarse as the kernel's tick, which is 10 ms at most.
+  constexpr std::int64_t settled_ns = 1'000'000'000;
+  const auto nanoseconds = [](const timespec& time) {
+    return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
+  };
+  timespec now{};
+  clock_gettime(CLOCK_REALTIME, &now);
+  Look look;
+  for (const auto* name : {"", "maps", "links", "shared"}) {
+    struct stat info {};
+    // One that is missing is nothing, until it is made.
+    if (stat((path_ / name).c_str(), &info) != 0 && errno != ENOENT) return std::nullopt;
+    const auto changed = nanoseconds(info.st_mtim);
+    if (changed > nanoseconds(now) - settled_ns) return std::nullopt;
+    look.directories.push_back({info.st_dev, info.st_ino, changed});
+  }
+  return look;
 }
 
 Result<void> PinDirectory::require_pinned() const {

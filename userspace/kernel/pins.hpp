@@ -14,7 +14,9 @@
 // and published by one rename; withdrawing it goes in reverse.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -44,6 +46,21 @@ class PinDirectory {
 
   // Says whether Sluice is pinned here; an error when we may not look.
   Result<bool> exists() const;
+
+  // What the directories of the pins look like. As long as it stays the same, no pin came, went or
+  // was replaced, because each of these writes the time into its directory. To see that costs a few
+  // system calls, however many pins there are. nullopt: nobody can tell, because one of them has
+  // changed so lately that the next change may have the same time.
+  struct Look {
+    struct Directory {
+      std::uint64_t device = 0, inode = 0;
+      std::int64_t changed_ns = 0;
+      bool operator==(const Directory&) const = default;
+    };
+    std::vector<Directory> directories;
+    bool operator==(const Look&) const = default;
+  };
+  std::optional<Look> look() const;
   // Fails with ErrorKind::not_found if nothing is pinned, or says why nothing can be seen here.
   Result<void> require_pinned() const;
 
