@@ -65,6 +65,7 @@ Result<void> DataPlaneOverMaps::recover_members() {
   for (const auto& [index, member] : *entries) {
     const auto id = from_map(member.id);
     if (id.is_nil()) continue;
+    note_given_up(index, member);
     banks_->put_member(index, from_map(owners->at(index).second),
                        listener_banks_->of_member(index));
     if (is_removed(member)) {
@@ -96,22 +97,26 @@ Result<void> DataPlaneOverMaps::recover_pools() {
 Result<void> DataPlaneOverMaps::recover_listeners() {
   const auto entries = listener_entries();
   if (!entries) return tl::unexpected(entries.error());
+  const auto idle = listener_idle_.entries();
+  if (!idle) return tl::unexpected(idle.error());
+  // Connections of removed listeners end as they did before.
+  for (const auto& [index, word] : *idle) note_idle_resets(index, word);
   for (const auto& [key, listener] : *entries) {
-    if (auto done = recover_listener(key, listener); !done) return done;
+    const auto word = listener.index < idle->size() ? (*idle)[listener.index].second : 0;
+    if (auto done = recover_listener(key, listener, word); !done) return done;
   }
   return listener_ranges_.remove_strangers(*entries);
 }
 
 Result<void> DataPlaneOverMaps::recover_listener(const control::ListenerKey& key,
-                                                 const sluice_listener& listener) {
+                                                 const sluice_listener& listener,
+                                                 std::uint32_t idle_word) {
   if (listener.index >= room_.listeners) {
     return fail(ErrorKind::internal,
                 fmt::format("a listener map names listener index {}", listener.index),
                 "it was written by another version of Sluice");
   }
-  const auto idle = listener_idle_.lookup(listener.index);
-  if (!idle) return tl::unexpected(idle.error());
-  note_idle_time(listener.index, idle->value_or(0));
+  note_idle_time(listener.index, idle_word);
   const auto id = from_map(listener.id);
   listener_indices_.adopt(listener.index, id);
   note_entry(key, id);

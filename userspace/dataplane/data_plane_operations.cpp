@@ -143,7 +143,34 @@ Result<void> DataPlaneOverMaps::run(const control::PutMember& put) {
   if (auto added = address_filters_->add(put.entry.address); !added) return added;
   if (auto said = member_drains_.put(*index, drain_of(put.entry)); !said) return said;
   ends_of_removed_.erase(*index);
-  return members_.put(*index, to_map(put.id, put.entry));
+  return write_member(*index, to_map(put.id, put.entry));
+}
+
+Result<void> DataPlaneOverMaps::write_member(std::uint32_t index, const sluice_member& member) {
+  return members_.put(index, member).map([&] { note_given_up(index, member); });
+}
+
+namespace {
+
+void note(std::set<std::uint32_t>& indices, std::uint32_t index, bool is_one) {
+  if (is_one) {
+    indices.insert(index);
+  } else {
+    indices.erase(index);
+  }
+}
+
+}  // namespace
+
+// Connections whose ends are reset are looked for only while there may be any.
+void DataPlaneOverMaps::note_given_up(std::uint32_t index, const sluice_member& member) {
+  note(given_up_members_, index, (member.flags & SLUICE_MEMBER_GIVEN_UP) != 0);
+  inspection_->note_ends(!given_up_members_.empty() || !resetting_listeners_.empty());
+}
+
+void DataPlaneOverMaps::note_idle_resets(std::uint32_t index, std::uint32_t word) {
+  note(resetting_listeners_, index, (word & SLUICE_IDLE_RESETS) != 0);
+  inspection_->note_ends(!given_up_members_.empty() || !resetting_listeners_.empty());
 }
 
 Result<void> DataPlaneOverMaps::run(const control::RemoveMember& remove) {
@@ -273,11 +300,8 @@ Result<std::uint32_t> DataPlaneOverMaps::listener_index_for(const control::Liste
 
 void DataPlaneOverMaps::note_idle_time(std::uint32_t index, std::uint32_t word) {
   const auto seconds = SLUICE_IDLE_SECONDS(word);
-  if (seconds != 0 && seconds <= SLUICE_SHORT_IDLE_SECONDS) {
-    short_listeners_.insert(index);
-  } else {
-    short_listeners_.erase(index);
-  }
+  note(short_listeners_, index, seconds != 0 && seconds <= SLUICE_SHORT_IDLE_SECONDS);
+  note_idle_resets(index, word);
 }
 
 Result<void> DataPlaneOverMaps::write_listener(const control::ListenerKey& key,

@@ -147,7 +147,8 @@ class DataPlaneOverMaps : public BpfDataPlane {
   Result<void> recover_members();
   Result<void> recover_pools();
   Result<void> recover_listeners();
-  Result<void> recover_listener(const control::ListenerKey& key, const sluice_listener& listener);
+  Result<void> recover_listener(const control::ListenerKey& key, const sluice_listener& listener,
+                                std::uint32_t idle_word);
   // The load balancer whose address this is; nil: nobody's, or a process has ended between two
   // writes.
   Result<Uuid> owner_of(const IpAddress& address) const;
@@ -185,6 +186,9 @@ class DataPlaneOverMaps : public BpfDataPlane {
   Result<void> release_listener_if_unused(const Uuid& listener);
   // Keeps short_listeners_, given a listener's word in `listener_idle`.
   void note_idle_time(std::uint32_t index, std::uint32_t word);
+  void note_idle_resets(std::uint32_t index, std::uint32_t word);
+  Result<void> write_member(std::uint32_t index, const sluice_member& member);
+  void note_given_up(std::uint32_t index, const sluice_member& member);
   Result<Ring> ring_elements(const control::PutPool& put) const;
   static int keep_request(void* self, void* data, std::size_t size);
   static int keep_suspicion(void* self, void* data, std::size_t size);
@@ -242,6 +246,8 @@ class DataPlaneOverMaps : public BpfDataPlane {
   std::map<control::ListenerKey, Uuid> listener_of_entry_;
   std::map<Uuid, std::size_t> entries_of_listener_;  // their number; absent: none
   std::set<std::uint32_t> short_listeners_;          // indices of those with a short idle time
+  std::set<std::uint32_t> resetting_listeners_;      // of those whose idle time ends with resets
+  std::set<std::uint32_t> given_up_members_;         // of those whose connections are given up
 
   std::unique_ptr<ring_buffer, CloseRingBuffer> notices_;
   Notices taken_;

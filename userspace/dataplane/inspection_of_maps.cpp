@@ -88,8 +88,14 @@ Result<control::ExpiryReport> InspectionOfMaps::expire_flows() {
   auto leaving = connections_of_leaving(program_);
   if (!leaving) return tl::unexpected(std::move(leaving.error()));
   report.leaving_sources = std::move(*leaving);
-  if (auto probed = prober_.probe(program_); !probed) report.unprobed = std::move(probed.error());
+  report.unprobed = probe_ends();
   return report;
+}
+
+std::optional<Error> InspectionOfMaps::probe_ends() {
+  if (!may_have_ends_) return std::nullopt;
+  auto probed = prober_.probe(program_);
+  return probed ? std::nullopt : std::optional(std::move(probed.error()));
 }
 
 // A program that was pinned by an older version has no short sweep: its idle times end late.
@@ -114,9 +120,7 @@ Result<control::ShortExpiryReport> InspectionOfMaps::expire_short() {
     over += sweep.over;
   }
   flows_are_marked_ = marked != 0;
-  if (over != 0) {
-    if (auto probed = prober_.probe(program_); !probed) report.unprobed = std::move(probed.error());
-  }
+  if (over != 0) report.unprobed = probe_ends();
   report.took = thread_cpu_time() - began;
   return report;
 }

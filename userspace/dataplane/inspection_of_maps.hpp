@@ -49,6 +49,9 @@ class InspectionOfMaps final : public control::Inspection {
   // Says whether flows may have marks, which only short sweeps take away again: those of listeners
   // that had a short idle time, or that were there before us. Any thread may call it.
   bool flows_are_marked() const { return flows_are_marked_; }
+  // Says whether connections may be over whose ends are to be reset. Until somebody does, they may.
+  // Any thread may call it.
+  void note_ends(bool may_be) { may_have_ends_ = may_be; }
   // Makes what is under way fail soon. Any thread may call it.
   void give_up() { given_up_ = true; }
 
@@ -64,6 +67,7 @@ class InspectionOfMaps final : public control::Inspection {
  private:
   Result<sluice_flow_sweep> sweep() const;
   Result<void> sweep_pending(const sluice_flow_sweep& swept) const;
+  std::optional<Error> probe_ends();
 
   const std::shared_ptr<const kernel::Program> shared_program_;
   const kernel::Program& program_ = *shared_program_;
@@ -74,6 +78,7 @@ class InspectionOfMaps final : public control::Inspection {
   EndProber prober_;
   std::unique_ptr<Capture> capture_;
   std::atomic<bool> given_up_ = false;
+  std::atomic<bool> may_have_ends_ = true;
   std::atomic<bool> flows_are_marked_ = true;
   std::atomic<Connections> connections_;
   std::atomic<bool> swept_ = false;

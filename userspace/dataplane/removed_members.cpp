@@ -32,7 +32,7 @@ Result<void> DataPlaneOverMaps::mark_removed(std::uint32_t index, const sluice_m
   const auto now = std::chrono::floor<seconds>(std::chrono::system_clock::now());
   const auto ending = removed(*drain, now, std::chrono::ceil<seconds>(since_boot()));
   if (auto said = member_drains_.put(index, ending); !said) return said;
-  if (auto marked = members_.put(index, removed(member)); !marked) return marked;
+  if (auto marked = write_member(index, removed(member)); !marked) return marked;
   if (ending.ends != 0) ends_of_removed_[index] = seconds(ending.ends);
   return {};
 }
@@ -79,7 +79,7 @@ Result<bool> DataPlaneOverMaps::give_up_removed(std::uint32_t index,
     member.flags = static_cast<__u16>(member.flags & ~SLUICE_MEMBER_GIVEN_UP);
     if (auto said = member_drains_.put(index, {}); !said) return tl::unexpected(said.error());
   }
-  if (auto put = members_.put(index, member); !put) return tl::unexpected(put.error());
+  if (auto put = write_member(index, member); !put) return tl::unexpected(put.error());
   return goes_on;
 }
 
