@@ -58,12 +58,13 @@ struct Kind {
 
 // All kinds of objects, load balancers first and what refers to an object after it. Whatever is
 // done to each kind goes through this list. A model has nothing else but quotas and drained nodes.
-inline constexpr std::tuple kinds{Kind{&Model::load_balancers, &Changes::load_balancers},
-                                  Kind{&Model::pools, &Changes::pools},
-                                  Kind{&Model::listeners, &Changes::listeners},
-                                  Kind{&Model::members, &Changes::members},
-                                  Kind{&Model::health_monitors, &Changes::health_monitors},
-                                  Kind{&Model::floating_ips, &Changes::floating_ips}};
+inline constexpr std::tuple kinds{
+    Kind<LoadBalancer>{&Model::load_balancers, &Changes::load_balancers},
+    Kind<Pool>{&Model::pools, &Changes::pools},
+    Kind<Listener>{&Model::listeners, &Changes::listeners},
+    Kind<Member>{&Model::members, &Changes::members},
+    Kind<HealthMonitor>{&Model::health_monitors, &Changes::health_monitors},
+    Kind<FloatingIp>{&Model::floating_ips, &Changes::floating_ips}};
 inline constexpr std::size_t kind_count = std::tuple_size_v<decltype(kinds)>;
 
 // Calls `visit` with the part of each kind of object, in the order of the list: visit(model.pools).
