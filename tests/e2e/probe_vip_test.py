@@ -61,6 +61,11 @@ class Dsr(ProbeVip):
 
         # A member that forwards what it doesn't accept would send the probe back here, and the other one would answer.
         lab.run("member2", "sysctl", "-qw", "net.ipv4.ip_forward=1")
+        # Without its short TTL the next probe would reach member 1 through the load balancer.
+        failed = lambda: lab.reasons().get("time_exceeded_sent", 0)
+        before, mark = failed(), len(lab.log("lb", "sluiced"))
+        wait_for(lambda: failed() >= before + 3, 20, "three forwarded probes come back, and are refused")
+        self.assertNotIn("is up", lab.log("lb", "sluiced")[mark:])
         for kind in (["--type", "tcp"], ["--type", "http", "--url-path", "/"], ["--type", "ping"]):
             with self.subTest(kind=kind[1]):
                 for member in (1, 2):
