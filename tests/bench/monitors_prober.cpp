@@ -43,6 +43,7 @@ std::vector<health::Target> loopback_members(model::MonitorType type, std::uint3
                        .address = boost::asio::ip::address_v4(0x7f010000 + i),
                        .port = port,
                        .settings = shared,
+                       .way = {},
                        .known = {}});
   }
   return targets;
