@@ -16,6 +16,8 @@ BEFORE = {"import haproxy": ["loadbalancer delete --cascade lb_test_1"],
           "--name ftp_pool": ["loadbalancer create --vip-address 10.0.0.16 --name lb_test_1"],
           "--default-pool syslog_pool": ["pool create --name syslog_pool --loadbalancer lb_test_1 --protocol UDP"
                                          " --lb-algorithm ROUND_ROBIN --forwarding-mode dsr"],
+          "--probe-vip": ["pool create --name dsr_pool --loadbalancer lb_test_1 --protocol TCP --lb-algorithm ROUND_ROBIN"
+                          " --forwarding-mode dsr"],
           "--type external": ["pool create --name db_pool --loadbalancer lb_test_1 --protocol TCP --lb-algorithm ROUND_ROBIN"]}
 
 
