@@ -536,6 +536,8 @@ static __always_inline int amend_image(int family, const struct sluice_flow_imag
 
 	image_entry(r, &e);
 	state = e.state;
+	/* The compiler knows its bits and would leave out the masks that the verifier of 6.1 needs. */
+	asm volatile("" : "+r"(state));
 	e.state = (state & ~SLUICE_PHASE_BITS) | (r->result * SLUICE_FLOW_REPLIED & SLUICE_PHASE_BITS);
 	index = flow_search(family, &e.key);
 	move_note(family, index, &e, state);
