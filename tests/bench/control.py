@@ -5,13 +5,11 @@ CPU time is sluiced's own (all its threads, /proc/PID/schedstat), wall time the 
 nobody probed: what is measured is the way from a request to the maps and back."""
 
 import argparse
-import http.client
 import json
 import os
 import pathlib
 import platform
 import signal
-import socket
 import statistics
 import subprocess
 import sys
@@ -19,20 +17,12 @@ import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests/e2e"))
+from unix_http import UnixConnection  # noqa: E402
+
 SLUICED = pathlib.Path(os.environ.get("SLUICE_BUILD_DIR", ROOT / "build/release")) / "tools/sluiced/sluiced"
 API = "/v2.0/lbaas"
 IDLE = 35  # seconds: a drift check is among them
-
-
-class UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path):
-        super().__init__("localhost", timeout=600)
-        self.path = str(path)
-
-    def connect(self):
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self.path)
 
 
 def cpu_of(process):

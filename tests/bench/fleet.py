@@ -19,8 +19,8 @@ os.environ.setdefault("SLUICE_BUILD_DIR", str(ROOT / "build/release"))
 import fleet_resync  # noqa: E402
 import support  # noqa: E402
 from fleet_lab import NODES, VIP, FleetLab, missing  # noqa: E402
-from http_unix import Connection  # noqa: E402
 from measure import background, percentile  # noqa: E402
+from unix_http import UnixConnection  # noqa: E402
 
 PARTS = ("changes", "death", "resynchronisation", "records")
 PORT = 53
@@ -42,7 +42,7 @@ def timed(do):
 
 def changes(name, path, count):
     """Changes a load balancer again and again; returns how long the answers took, and how many were not ACTIVE at once."""
-    connection = Connection(path)
+    connection = UnixConnection(path)
     _, body = connection.ask("POST", "/v2/lbaas/loadbalancers", {"loadbalancer": {"vip_address": "198.51.100.99"}})
     target = f"/v2/lbaas/loadbalancers/{body['loadbalancer']['id']}"
     times, late = [], 0

@@ -8,7 +8,7 @@ import time
 
 import support
 from fleet_lab import NODES, SUBNET, VIP, FleetLab
-from http_unix import Connection
+from unix_http import UnixConnection
 
 CARRIER, JOINER = "lb1", "lb2"
 PORT = 80
@@ -67,7 +67,7 @@ class Resynchronisation:
     def round(self):
         """The joining node starts with empty tables."""
         self.start(JOINER)
-        self.connection = Connection(self.lab.directory / f"{JOINER}.sock")
+        self.connection = UnixConnection(self.lab.directory / f"{JOINER}.sock")
         before, begin = self.spent(), time.monotonic()
         until = begin + 600
         while (told := self.told())[0] < self.idle or told[1] != "FOLLOWING":

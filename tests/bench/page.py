@@ -20,6 +20,7 @@ sys.path.insert(0, str(HERE.parent / "e2e"))
 
 import control  # noqa: E402
 import support  # noqa: E402
+from unix_http import UnixConnection  # noqa: E402
 
 PORT = 9876
 FIRST_PORT = 1000
@@ -39,7 +40,7 @@ def load_balancer(members):
 
 
 def ask(lab, method, target, body=None):
-    connection = control.UnixConnection(lab.socket)
+    connection = UnixConnection(lab.socket)
     connection.request(method, target, json.dumps(body) if body else None, {"Content-Type": "application/json"})
     answer = connection.getresponse()
     content = answer.read()

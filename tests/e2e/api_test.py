@@ -2,13 +2,12 @@
 """The API of the real daemon, spoken to directly: many clients at once, busy and failing load balancers, restarts."""
 
 import concurrent.futures
-import http.client
-import json
-import socket
+import contextlib
 import unittest
 
 import support
 from support import VIP, wait_for
+from unix_http import UnixConnection
 
 SUBNETS = ["--subnet", "private-subnet,cidr=10.0.0.0/24,range=10.0.0.16-10.0.0.47",
            "--subnet", "public-subnet,network=public-net,cidr=172.24.4.0/24,range=172.24.4.10-172.24.4.19,external"]
@@ -25,17 +24,8 @@ class Api(support.LabTest):
         self.lab.start_controller(*self.options)
 
     def send(self, method, path, body=None):
-        connection = http.client.HTTPConnection("localhost", timeout=20 * support.PATIENCE)
-        connection.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        connection.sock.connect(str(self.lab.socket))
-        try:
-            connection.request(method, "/v2.0" + path, body and json.dumps(body),
-                               {"Content-Type": "application/json"})
-            answer = connection.getresponse()
-            text = answer.read()
-        finally:
-            connection.close()
-        return answer.status, json.loads(text) if text else None
+        with contextlib.closing(UnixConnection(self.lab.socket, timeout=20 * support.PATIENCE)) as connection:
+            return connection.ask(method, "/v2.0" + path, body)
 
     def create(self, path, wrapper, **attributes):
         status, body = self.send("POST", path, {wrapper: attributes})

@@ -4,38 +4,28 @@ syncs: nothing that it acknowledged is lost, and what it had not is there as a w
 
 import contextlib
 import http.client
-import json
 import os
 import random
-import socket
 import subprocess
 import threading
 import time
 
 import support
 from support import VIP
+from unix_http import UnixConnection
 
 ROUNDS = 25
 SEED = int(os.environ.get("SLUICE_TEST_SEED", random.SystemRandom().randrange(1 << 32)))
 
 
-class Api(http.client.HTTPConnection):
+class Api(UnixConnection):
     """sluiced's socket; an OSError or HTTPException means that it died before it answered."""
 
     def __init__(self, path):
-        super().__init__("localhost", timeout=10 * support.PATIENCE)
-        self.path = str(path)
-
-    def connect(self):
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(10 * support.PATIENCE)
-        self.sock.connect(self.path)
+        super().__init__(path, timeout=10 * support.PATIENCE)
 
     def ask(self, method, target, body=None):
-        self.request(method, "/v2.0" + target, json.dumps(body) if body else None, {"Content-Type": "application/json"})
-        answer = self.getresponse()
-        text = answer.read()
-        return answer.status, json.loads(text) if text else None
+        return super().ask(method, "/v2.0" + target, body)
 
 
 class Stream(threading.Thread):

@@ -7,15 +7,14 @@
 """
 
 import concurrent.futures
-import http.client
 import json
-import socket
 import subprocess
 import sys
 
 import support
 from hosts import HostsTest
 from support import program, wait_for
+from unix_http import UnixConnection
 
 sys.path.insert(0, str(support.ROOT / "tests/monitoring"))
 import shipped
@@ -24,19 +23,6 @@ NODES = {"lb1": 11, "lb2": 12, "lb3": 13}
 SUBNET = "9e4daf63-0000-4000-8000-000000000001"
 QUOTA = 4 << 20  # of etcd, so that it is full soon
 MEMBERS = ",".join(f"https://10.0.0.{number}:2379" for number in NODES.values())
-
-
-class Connection(http.client.HTTPConnection):
-    """HTTP over a unix socket."""
-
-    def __init__(self, path):
-        super().__init__("localhost", timeout=60 * support.PATIENCE)
-        self.path = str(path)
-
-    def connect(self):
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self.path)
 
 
 class Fleet(HostsTest):
@@ -142,7 +128,7 @@ class Fleet(HostsTest):
 
     def ask(self, host, method, path, body=None):
         """Returns status, body and what X-Sluice-Fleet says."""
-        connection = Connection(self.directory / f"{host}.sock")
+        connection = UnixConnection(self.directory / f"{host}.sock", timeout=60 * support.PATIENCE)
         try:
             connection.request(method, path, json.dumps(body) if body else None, {"Content-Type": "application/json"})
             answer = connection.getresponse()

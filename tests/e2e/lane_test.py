@@ -1,19 +1,18 @@
 #!/usr/bin/python3
 """Requests that take long (flows, explain, capture) delay no other client, no eviction and not the end of sluiced."""
 
-import http.client
 import json
 import os
 import pathlib
 import re
 import select
 import signal
-import socket
 import statistics
 import time
 
 import support
 from support import VIP, wait_for
+from unix_http import UnixConnection
 
 LONGEST_TURN = 0.05  # CPU seconds of the event loop, where a stat() takes STAT
 STAT = 1.2e-6
@@ -58,17 +57,11 @@ def many_of(number, listeners_of_each):
             "body": {"loadbalancer": {"vip_address": f"10.66.{place}", "force": True, "listeners": listeners}}}
 
 
-class Api(http.client.HTTPConnection):
-    """sluiced's socket."""
+class Api(UnixConnection):
+    """sluiced's socket; bodies are text."""
 
     def __init__(self, path):
-        super().__init__("localhost", timeout=60 * support.PATIENCE)
-        self.path = str(path)
-
-    def connect(self):
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self.path)
+        super().__init__(path, timeout=60 * support.PATIENCE)
 
     def begin(self, method, target, body=None):
         self.request(method, target, body, {"Content-Type": "application/json"})

@@ -358,6 +358,15 @@ class Lab:
         for member in range(1, self.members + 1):
             self._lab("hold-vip", f"member{member}", vip)
 
+    def end_tunnels(self, *members):
+        """These members accept what comes by ipip and gue. Their end of the tunnel passes packets on byte by byte, so none may be
+        merged on the way."""
+        for host, nic in (("router", "lan"), ("member1", "eth0"), ("member2", "eth0")):
+            self.run(host, "ethtool", "-K", nic, "gro", "off")
+        for member in members:
+            self.start(f"member{member}", "ipip", PYTHON, HERE / "ipip_endpoint.py")
+            wait_for(lambda member=member: "ready" in self.log(f"member{member}", "ipip"), 5, "the tunnel's end")
+
     def serve_web(self, member, port):
         self.start(f"member{member}", f"web{port}", PYTHON, HERE / "flask_app.py", "-p", port)
         self.wait_listening(f"member{member}", port)

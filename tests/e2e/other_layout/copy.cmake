@@ -1,18 +1,12 @@
 # cmake -D source=DIRECTORY -D copies=DIRECTORY -P copy.cmake
+include(${CMAKE_CURRENT_LIST_DIR}/../../replace_once.cmake)
+
 foreach(folder bpf maps)
   file(COPY ${source}/${folder} DESTINATION ${copies})
 endforeach()
 
-# Fails where the text is not, or not once, in the file.
 function(change file text instead)
-  file(READ ${copies}/${file} content)
-  string(FIND "${content}" "${text}" first)
-  string(FIND "${content}" "${text}" last REVERSE)
-  if(first EQUAL -1 OR NOT first EQUAL last)
-    message(FATAL_ERROR "the place of a planted change is not there once in ${file}: ${text}")
-  endif()
-  string(REPLACE "${text}" "${instead}" content "${content}")
-  file(WRITE ${copies}/${file} "${content}")
+  replace_once(${copies}/${file} ${copies}/${file} "${text}" "${instead}")
 endfunction()
 
 # IPv4: the new addresses come first. IPv6: the other address comes before the ports. The member's index and the listener's

@@ -81,8 +81,9 @@ Option algorithm() {
                 "ROUND_ROBIN, LEAST_CONNECTIONS, SOURCE_IP, SOURCE_IP_PORT or MAGLEV");
 }
 
-Verb one_word_on_versions(Verb verb) {
-  return with_groups(std::move(verb), {exclusive({"mixed-versions", "no-mixed-versions"})});
+// mixed_versions is said once at most.
+Group one_word_on_versions() {
+  return exclusive({"mixed-versions", "no-mixed-versions"});
 }
 
 Verb creating() {
@@ -98,29 +99,30 @@ Verb creating() {
           changeable(),
       {"sluicectl loadbalancer pool create --name 80_pool --listener 80_listener --protocol TCP "
        "--lb-algorithm ROUND_ROBIN"});
-  return with_groups(std::move(verb), {exactly_one({"listener", "loadbalancer"}),
-                                       exclusive({"mixed-versions", "no-mixed-versions"})});
+  return with_groups(std::move(verb),
+                     {exactly_one({"listener", "loadbalancer"}), one_word_on_versions()});
 }
 
 Noun make_noun() {
   Noun noun{.name = "pool", .summary = "groups of members", .under_loadbalancer = true};
   noun.resource = &pool_resource();
-  noun.verbs = {creating(),
-                list_verb("all pools", {},
-                          {reference("loadbalancer", load_balancer_resource(),
-                                     "only those of this load balancer", "loadbalancer_id")}),
-                show_verb({target}),
-                one_word_on_versions(
-                    set_verb("change a pool", {target}, Options{algorithm()} + changeable())),
-                unset_verb({target}, {flag(Kind::flag_null, "name", "no name"),
-                                      flag(Kind::flag_null, "description", "no description"),
-                                      flag(Kind::flag_null, "forwarding-mode", "fullnat"),
-                                      flag(Kind::flag_null, "drain-timeout", "no end"),
-                                      flag(Kind::flag_null, "slow-start", "their share at once"),
-                                      flag(Kind::flag_null, "on-member-down", "reset"),
-                                      flag(Kind::flag_null, "mixed-versions", "not mixed"),
-                                      flag(Kind::flag_null, "session-persistence", "none")}),
-                delete_verb("remove a pool with its members and monitor", {target})};
+  noun.verbs = {
+      creating(),
+      list_verb("all pools", {},
+                {reference("loadbalancer", load_balancer_resource(),
+                           "only those of this load balancer", "loadbalancer_id")}),
+      show_verb({target}),
+      with_groups(set_verb("change a pool", {target}, Options{algorithm()} + changeable()),
+                  {one_word_on_versions()}),
+      unset_verb({target}, {flag(Kind::flag_null, "name", "no name"),
+                            flag(Kind::flag_null, "description", "no description"),
+                            flag(Kind::flag_null, "forwarding-mode", "fullnat"),
+                            flag(Kind::flag_null, "drain-timeout", "no end"),
+                            flag(Kind::flag_null, "slow-start", "their share at once"),
+                            flag(Kind::flag_null, "on-member-down", "reset"),
+                            flag(Kind::flag_null, "mixed-versions", "not mixed"),
+                            flag(Kind::flag_null, "session-persistence", "none")}),
+      delete_verb("remove a pool with its members and monitor", {target})};
   return noun;
 }
 
