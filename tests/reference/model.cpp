@@ -958,11 +958,15 @@ bool Model::is_crowded(const Flow& flow) const {
 // Evicts a flow that is idle, that both ends have ended some ticks ago, or that its client has not
 // confirmed, or can't confirm, be it over or not. If there are too many half-open flows, evicts one
 // of these, of a listener that has more than its share unless there are far too many, or an idle
-// one. Returns false if there is none.
-bool Model::one_gave_way(const Address& client, bool half_open) {
+// one. Returns false if there is none. Of several the one that guards the new flow's port comes
+// last: it may have gone for the port's sake.
+bool Model::one_gave_way(const Flow& for_flow, bool half_open) {
+  const auto& client = for_flow.at_client.source;
   const auto limit = room_of(client).half_open;
   const bool shares_count = half_open && this->half_open(client) < limit + limit / 2;
-  for (std::size_t i = 0; i < flows_.size(); ++i) {
+  const auto guard = guard_of_port(for_flow);
+  std::optional<std::size_t> found;
+  for (std::size_t i = 0; i < flows_.size() && (!found || found == guard); ++i) {
     const auto& flow = flows_[i];
     const bool stays = half_open ? flow.established || flow.is_over()
                                  : flow.established && !is_unproven(flow) && !is_long_over(flow);
@@ -972,25 +976,33 @@ bool Model::one_gave_way(const Address& client, bool half_open) {
     if (shares_count && !is_idle(flow) &&
         this->half_open(flow.service) <= share_of_listener(client))
       continue;
-    forget(i);
-    ++made_way_;
-    return true;
+    if (!found || i != guard) found = i;
   }
-  return false;
+  if (!found) return false;
+  forget(*found);
+  ++made_way_;
+  return true;
+}
+
+// The flow that guards this one's port toward the member, if it can have no other one.
+std::optional<std::size_t> Model::guard_of_port(const Flow& flow) const {
+  if (is_direct(flow.mode) || may_change_ports(flow)) return {};
+  const auto holder = find(flow.at_member.turned());
+  return holder ? std::optional(holder->flow) : std::nullopt;
 }
 
 // Evicts a flow that guards the port, but is idle, was ended by both ends some ticks ago, or was
 // not confirmed: it was reset, or has been silent for some ticks. (No sequence is long enough to
 // use up the other ports.)
 void Model::port_makes_way(const Flow& flow) {
-  const auto holder = find(flow.at_member.turned());
-  if (may_change_ports(flow) || !holder) return;
-  const auto& other = flows_[holder->flow];
+  const auto guard = guard_of_port(flow);
+  if (!guard) return;
+  const auto& other = flows_[*guard];
   const bool is_old = silence(other) >= ticks_of_late_packets;
   const bool makes_way = is_idle(other) || (other.established ? other.both_ended() && is_old
                                                               : other.is_over() || is_old);
   if (!makes_way || ask_.choice(other.at_client)) return;
-  forget(holder->flow);
+  forget(*guard);
   ++made_way_;
 }
 
@@ -1114,11 +1126,6 @@ Fate Model::open(const Arrival& a, const Service& service, bool adopted) {
     if (proxied) pending_.erase(*tuple_of(v));
     return dropped(why);
   };
-  // If none in its window can be evicted, the limit may be exceeded, up to half as many again.
-  const auto limit = room_of(v.source).half_open;
-  if (half_open(v.source) >= limit && !one_gave_way(v.source, true) &&
-      half_open(v.source) >= limit + limit / 2)
-    return failed("half_open_full");
   Flow flow;
   flow.mode = mode;
   flow.service = service;
@@ -1139,8 +1146,13 @@ Fate Model::open(const Arrival& a, const Service& service, bool adopted) {
     if (chosen.port) flow.at_member.destination_port = chosen.port;
   }
   if (mode == Mode::fullnat) flow.at_member.source = source_toward_member(sources, flow);
+  // If none in its window can be evicted, the limit may be exceeded, up to half as many again.
+  const auto limit = room_of(v.source).half_open;
+  if (half_open(v.source) >= limit && !one_gave_way(flow, true) &&
+      half_open(v.source) >= limit + limit / 2)
+    return failed("half_open_full");
   const bool crowded = is_crowded(flow);
-  for (int slots = direct ? 1 : 2; crowded && slots > 0; --slots) one_gave_way(v.source, false);
+  for (int slots = direct ? 1 : 2; crowded && slots > 0; --slots) one_gave_way(flow, false);
   const bool is_full = crowded && !ask_.choice(flow.at_client);
   if (!direct) {
     port_makes_way(flow);

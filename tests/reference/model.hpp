@@ -390,10 +390,11 @@ class Model {
   Fate answer_syn(const Arrival& a);
   void source_confirms(const Flow& flow);
   bool is_above_limit(const Flow& flow) const;
+  std::optional<std::size_t> guard_of_port(const Flow& flow) const;
   void port_makes_way(const Flow& flow);
   bool is_crowded(const Flow& flow) const;
   bool is_long_over(const Flow& flow) const;
-  bool one_gave_way(const Address& client, bool half_open);
+  bool one_gave_way(const Flow& for_flow, bool half_open);
   std::optional<std::uint16_t> source_port(const Flow& flow) const;
   Address source_toward_member(const std::vector<Address>& sources, const Flow& flow) const;
   Fate forward(const Arrival& a, const Translation& t, const std::string& reason, bool to_client);
