@@ -17,8 +17,7 @@ class Resize(MovingTest):
                 self.assertIn("connections were moved", said)
 
         self.expect_that_nobody_notices(resize)
-        # Each end was noted in the table that had the flow, and counted once.
-        wait_for(lambda: self.active() == 0, 30, "all connections have ended")
+        self.expect_that_ends_were_counted_once()
 
     def test_the_controller_sees_the_connections_in_the_other_table(self):
         lab = self.lab
