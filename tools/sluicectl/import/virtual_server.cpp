@@ -50,13 +50,13 @@ void set_persistence(Draft& draft, Directive& directive, Item& pool, const std::
 }
 
 void set_one_packet(Draft& draft, Directive& directive, Item& listener, const std::string& mode) {
-  if (listener.text("protocol") == "UDP" && (mode == "dsr" || mode == "ipip"))
-    set(listener, "udp_scheduling", "packet");
-  else
-    draft.lose(
-        directive, "one-packet scheduling",
-        "members of dsr and ipip pools have it, for UDP: with other modes the answers need a "
-        "session");
+  if (listener.text("protocol") != "UDP")
+    return draft.lose(directive, "one-packet scheduling", "only UDP listeners have it");
+  set(listener, "udp_scheduling", "packet");
+  if (mode == "dnat")
+    draft.remark(directive,
+                 "one-packet scheduling: without a session the members' answers keep their own "
+                 "addresses, as with IPVS");
 }
 
 void set_weight(Draft& draft, Directive& directive, Item& member, std::int64_t weight) {

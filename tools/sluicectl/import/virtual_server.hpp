@@ -19,8 +19,8 @@ bool ignores_weights(const std::string& scheduler);
 void set_persistence(Draft& draft, Directive& directive, Item& pool, const std::string& seconds,
                      const std::string& mask);
 
-// One-packet scheduling ("ops"): the listener's datagrams are balanced one by one, where members
-// answer clients directly. A comment if they don't.
+// One-packet scheduling ("ops"): the listener's datagrams are balanced one by one. A comment if it
+// has none, or if the members' answers need one.
 void set_one_packet(Draft& draft, Directive& directive, Item& listener, const std::string& mode);
 
 // Sets the weight; larger ones than Sluice's are cut, with a comment.
