@@ -330,21 +330,22 @@ static __always_inline int claim_source_port(int family, struct connection *c)
 
 	if (may_change && !(c->pressed & 1 << TOO_MANY_OF_MEMBER) && too_many_of_member(c))
 		return TOO_MANY_OF_MEMBER;
-	for (__u32 i = 0; i < SNAT_PORT_TRIES; i++) {
+	for (__u32 i = 0; i < SNAT_PORT_TRIES;) {
 		__be16 port = may_change ? source_port_at(c->tuple.source_port, hash, i) : c->tuple.source_port;
 
-		if (i < c->first_try)
-			continue;
-		c->reverse.key.destination_port = port;
-		c->forward.new_source_port = port;
-		error = flow_insert(family, &c->reverse);
-		if (!error && may_be_claimed_elsewhere(family, c) &&
-		    (family == FAMILY4 ? is_claimed_elsewhere4() : is_claimed_elsewhere6())) {
-			withdraw_reverse(family, c);
-			error = -KERNEL_EEXIST;
+		if (i++ >= c->first_try) {
+			c->reverse.key.destination_port = port;
+			c->forward.new_source_port = port;
+			error = flow_insert(family, &c->reverse);
+			if (!error && may_be_claimed_elsewhere(family, c) &&
+			    (family == FAMILY4 ? is_claimed_elsewhere4() : is_claimed_elsewhere6())) {
+				withdraw_reverse(family, c);
+				error = -KERNEL_EEXIST;
+			}
+			if (error != -KERNEL_EEXIST || !may_change || flow_is_crossing) /* the next one is asked for first */
+				break;
 		}
-		if (error != -KERNEL_EEXIST || !may_change || flow_is_crossing) /* the next one is asked for first */
-			break;
+		JUMP_BACK(i);
 	}
 	return error;
 }

@@ -308,7 +308,7 @@ static __always_inline int make_connection(int family, struct xdp_md *ctx)
 static __always_inline int make_connection_across(int family, struct xdp_md *ctx)
 {
 #pragma clang loop unroll(disable)
-	for (int i = 0; i < SNAT_PORT_TRIES + MAKE_WAY_ROUNDS; i++) {
+	for (int i = 0; i++ < SNAT_PORT_TRIES + MAKE_WAY_ROUNDS;) {
 		int why = UNDECIDED;
 
 		if (former_has_claim(family, ctx))
@@ -321,6 +321,7 @@ static __always_inline int make_connection_across(int family, struct xdp_md *ctx
 			break;
 		if (!next_port() && !(family == FAMILY4 ? make_way4() : make_way6()))
 			break;
+		JUMP_BACK(i);
 	}
 	return reason_of_failure();
 }

@@ -19,6 +19,10 @@
  * verifier does not allow. */
 #define TEST_ALONE(condition) asm volatile("" : "+r"(condition))
 
+/* Ends a round of a loop with this counter. The verifier of kernel 6.1 refuses a loop ("back-edge") if the instruction that
+ * leads back to its first one is no jump, and the compiler may lay the loop's blocks out like that. */
+#define JUMP_BACK(counter) asm volatile("goto +0" : "+r"(counter))
+
 /* The limit of parsing: a packet's last header must end here, counted from the frame's first byte. The verifier
  * needs a limit, and drivers put no more into the first of several buffers, which is all that a program sees: 4 KiB
  * less the room before and after. Honest headers end long before (RFC 8504, 5.3). */
