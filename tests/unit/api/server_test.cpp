@@ -10,6 +10,7 @@
 #include <future>
 #include <thread>
 
+#include "api/language/pieces.hpp"
 #include "api_fixture.hpp"
 
 namespace sluice::api {
@@ -139,6 +140,135 @@ TEST(HttpListenerTest, an_answer_of_any_size_comes_whole) {
           << method << " of " << size;
     }
   }
+  boost::asio::post(io, [&] { listener.reset(); });
+  thread.join();
+}
+
+// So many pieces of one kind, and an empty one before each.
+class ManyPieces : public Pieces {
+ public:
+  ManyPieces(std::size_t pieces, std::size_t size) : left_(pieces), piece_(size, 'x') {}
+  bool append_next(std::string& out) override {
+    if (left_ == 0) return true;
+    if ((empty_ = !empty_)) return false;
+    out += piece_;
+    return --left_ == 0;
+  }
+
+ private:
+  std::size_t left_;
+  bool empty_ = false;
+  const std::string piece_;
+};
+
+class PiecesTest : public testing::Test {
+ protected:
+  ~PiecesTest() override {
+    boost::asio::post(io_, [&] { listener_.reset(); });
+    thread_.join();
+  }
+  // GET /N/SIZE has N pieces of SIZE.
+  static void respond(const Request& request, const Peer&, const HttpListenerOptions::Done& done) {
+    const auto slash = request.target.find('/', 1);
+    Response response;
+    response.pieces = std::make_shared<ManyPieces>(std::stoul(request.target.substr(1)),
+                                                   std::stoul(request.target.substr(slash + 1)));
+    done(std::move(response));
+  }
+  std::string ask(const std::string& request) {
+    Client client(path_);
+    client.write(request);
+    return client.read_all();
+  }
+
+  TemporaryDirectory directory_;
+  const std::filesystem::path path_ = directory_.path() / "api.sock";
+  UnixSocket socket_ = UnixSocket::listen(path_).value();
+  boost::asio::io_context io_;
+  std::optional<HttpListener> listener_{
+      std::in_place, io_,
+      HttpListenerOptions{.descriptor = socket_.release_descriptor(), .respond = respond}};
+  std::thread thread_{[this] { io_.run(); }};
+};
+
+// Splits answers that stand one behind the other into heads and bodies, as RFC 9112, 7.1 says.
+std::vector<std::pair<std::string, std::string>> chunked_answers(std::string_view bytes) {
+  std::vector<std::pair<std::string, std::string>> answers;
+  while (!bytes.empty()) {
+    const auto end = bytes.find("\r\n\r\n") + 4;
+    auto& [head, body] = answers.emplace_back(bytes.substr(0, end), "");
+    bytes.remove_prefix(end);
+    for (std::size_t size = 1; size != 0;) {
+      size = std::stoul(std::string(bytes.substr(0, bytes.find("\r\n"))), nullptr, 16);
+      bytes.remove_prefix(bytes.find("\r\n") + 2);
+      body += bytes.substr(0, size);
+      EXPECT_EQ(bytes.substr(size, 2), "\r\n");
+      bytes.remove_prefix(size + 2);
+    }
+  }
+  return answers;
+}
+
+TEST_F(PiecesTest, come_in_chunks_and_the_connection_goes_on) {
+  const auto answers = chunked_answers(
+      ask("GET /3/100000 HTTP/1.1\r\nHost: x\r\n\r\nGET /0/1 HTTP/1.1\r\nHost: x\r\n\r\n"
+          "GET /1000/1 HTTP/1.1\r\n" +
+          last_headers));
+  ASSERT_EQ(answers.size(), 3U);
+  EXPECT_NE(answers[0].first.find("\r\nTransfer-Encoding: chunked\r\n"), std::string::npos);
+  EXPECT_EQ(answers[0].first.find("Content-Length"), std::string::npos);
+  EXPECT_EQ(answers[0].second, std::string(300'000, 'x'));
+  EXPECT_EQ(answers[1].second, "");
+  EXPECT_EQ(answers[2].second, std::string(1'000, 'x'));
+}
+
+TEST_F(PiecesTest, end_with_the_connection_for_a_client_that_knows_no_chunks) {
+  const auto answer = ask("GET /3/100000 HTTP/1.0\r\nHost: x\r\nConnection: keep-alive\r\n\r\n");
+  const auto end = answer.find("\r\n\r\n") + 4;
+  EXPECT_EQ(answer.find("Transfer-Encoding"), std::string::npos);
+  EXPECT_NE(answer.find("\r\nConnection: close\r\n"), std::string::npos);
+  EXPECT_EQ(answer.substr(end), std::string(300'000, 'x'));
+}
+
+TEST_F(PiecesTest, are_not_made_for_head) {
+  const auto answer = ask("HEAD /3/100000 HTTP/1.1\r\n" + last_headers);
+  EXPECT_NE(answer.find("\r\nTransfer-Encoding: chunked\r\n"), std::string::npos);
+  EXPECT_EQ(answer.substr(answer.find("\r\n\r\n") + 4), "");
+}
+
+// Nothing is sent meanwhile that the connection would have to wait for.
+TEST(HttpListenerTest, others_are_answered_between_two_pieces) {
+  struct UntilAnother : Pieces {
+    explicit UntilAnother(const bool& asked) : asked(asked) {}
+    bool append_next(std::string& out) override {
+      if (asked) out += "done";
+      return asked;
+    }
+    const bool& asked;
+  };
+  TemporaryDirectory directory;
+  const auto path = directory.path() / "api.sock";
+  auto socket = UnixSocket::listen(path).value();
+  bool asked = false;
+  boost::asio::io_context io;
+  std::optional<HttpListener> listener;
+  listener.emplace(io, HttpListenerOptions{.descriptor = socket.release_descriptor(),
+                                           .respond = [&](const Request& request, const Peer&,
+                                                          const HttpListenerOptions::Done& done) {
+                                             Response response;
+                                             asked = request.target == "/other";
+                                             if (!asked)
+                                               response.pieces =
+                                                   std::make_shared<UntilAnother>(asked);
+                                             done(std::move(response));
+                                           }});
+  std::thread thread([&] { io.run(); });
+  Client waiting(path), other(path);
+  waiting.write("GET /pieces HTTP/1.1\r\n" + last_headers);
+  waiting.read_some();  // the head
+  other.write("GET /other HTTP/1.1\r\n" + last_headers);
+  EXPECT_TRUE(other.read_all().starts_with("HTTP/1.1 200"));
+  EXPECT_EQ(waiting.read_all(), "00000004\r\ndone\r\n0\r\n\r\n");
   boost::asio::post(io, [&] { listener.reset(); });
   thread.join();
 }

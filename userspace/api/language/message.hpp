@@ -26,6 +26,7 @@ class AddressClaims;
 class AddressHolders;
 class Events;
 class Feed;
+class Pieces;
 struct EventSearch;
 
 struct Request {
@@ -59,7 +60,8 @@ struct Response {
   std::string internal_error;  // what went wrong inside, for the daemon's log; empty below 500
   std::string content_type = "application/json";
   std::vector<std::pair<std::string, std::string>> headers = {};  // others
-  std::shared_ptr<Feed> feed = {};  // if set, what the body is made of, as it comes (feed.hpp)
+  std::shared_ptr<Feed> feed = {};      // if set, what the body is made of, as it comes (feed.hpp)
+  std::shared_ptr<Pieces> pieces = {};  // if set, the body, made while it is sent (pieces.hpp)
 };
 
 // How clients connect over TCP, for their configuration files.

@@ -23,6 +23,7 @@
 
 #include "api/language/fault.hpp"
 #include "api/language/feed.hpp"
+#include "api/language/pieces.hpp"
 #include "api/server/incoming_request.hpp"
 #include "api/server/wire.hpp"
 
@@ -67,6 +68,21 @@ asio::awaitable<error_code> read(Wire& wire, beast::flat_buffer& buffer, Incomin
     buffer.commit(size);
   }
   co_return error_code();
+}
+
+// Chunks of a body (RFC 9112, 7.1) begin with their size in so many bytes.
+constexpr std::size_t chunk_head = std::string_view("0001f400\r\n").size();
+
+// Makes a chunk of the bytes behind the first `chunk_head`. An empty one would end the body.
+void end_chunk(std::string& bytes, bool last) {
+  const auto size = bytes.size() - chunk_head;
+  if (size == 0) {
+    bytes.clear();
+  } else {
+    fmt::format_to(bytes.begin(), "{:08x}\r\n", size);
+    bytes += "\r\n";
+  }
+  if (last) bytes += "0\r\n\r\n";
 }
 
 // Sends the answer, and its body unless it answers HEAD. A large body is not copied behind its
@@ -154,6 +170,9 @@ struct HttpListener::State : std::enable_shared_from_this<State> {
   asio::awaitable<void> serve(Socket socket, Peer peer);
   asio::awaitable<void> converse(Connection& connection, Wire& stream);
   asio::awaitable<bool> exchange(Connection& connection, Wire& stream, beast::flat_buffer& buffer);
+  asio::awaitable<error_code> send(Wire& stream, const Response& response, bool goes_on,
+                                   const IncomingRequest& to);
+  asio::awaitable<error_code> send_pieces(Wire& stream, Pieces& pieces, bool in_chunks);
   asio::awaitable<void> pass_on(Connection& connection, Wire& stream, Feed& feed);
   asio::awaitable<void> refuse(Wire& stream, Response response);
   asio::awaitable<std::optional<Response>> answer_of(Request request, Connection& connection,
@@ -310,12 +329,38 @@ asio::awaitable<bool> HttpListener::State::exchange(Connection& connection, Wire
   stream.expires_after(answer_limit);
   const auto response = co_await answer_of(std::move(request), connection, stream);
   if (!response) co_return false;
-  const bool goes_on = incoming.keeps_alive() && !response->feed;
+  // A body without a length ends with the connection.
+  const bool ends = response->feed || (response->pieces && !incoming.takes_chunks());
+  const bool goes_on = incoming.keeps_alive() && !ends;
   stream.expires_after(options.patience);
-  error = co_await write(stream, *response, goes_on, incoming.is_head());
+  error = co_await send(stream, *response, goes_on, incoming);
   if (response->feed && !error) co_await pass_on(connection, stream, *response->feed);
   if (response->feed) response->feed->end();
   co_return !error && goes_on;
+}
+
+asio::awaitable<error_code> HttpListener::State::send(Wire& stream, const Response& response,
+                                                      bool goes_on, const IncomingRequest& to) {
+  if (!response.pieces) co_return co_await write(stream, response, goes_on, to.is_head());
+  const auto head = head_of(response, goes_on, to.takes_chunks());
+  const auto error = co_await stream.write(head);
+  if (error || to.is_head()) co_return error;
+  co_return co_await send_pieces(stream, *response.pieces, to.takes_chunks());
+}
+
+asio::awaitable<error_code> HttpListener::State::send_pieces(Wire& stream, Pieces& pieces,
+                                                             bool in_chunks) {
+  std::string bytes;  // the same memory for all of them
+  for (bool last = false; !last;) {
+    // Lets others have a turn, also when the client reads as fast as we write.
+    co_await asio::post(asio::use_awaitable);
+    if (stopped) co_return asio::error::operation_aborted;
+    bytes.assign(in_chunks ? chunk_head : 0, ' ');
+    last = pieces.append_next(bytes);
+    if (in_chunks) end_chunk(bytes, last);
+    if (const auto error = co_await stream.write(bytes)) co_return error;
+  }
+  co_return error_code();
 }
 
 // Sends what comes through the feed until one side ends it. Its connection leaves its place to

@@ -134,6 +134,9 @@ bool IncomingRequest::keeps_alive() const {
 bool IncomingRequest::is_head() const {
   return state_->parser.get().method() == http::verb::head;
 }
+bool IncomingRequest::takes_chunks() const {
+  return state_->parser.get().version() >= 11;
+}
 
 Request IncomingRequest::request() const {
   const auto& message = state_->parser.get();
@@ -153,7 +156,7 @@ Request IncomingRequest::request() const {
   return request;
 }
 
-std::string head_of(const Response& response, bool keep_alive) {
+std::string head_of(const Response& response, bool keep_alive, bool in_chunks) {
   const auto reason = http::obsolete_reason(static_cast<http::status>(response.status));
   auto bytes = fmt::format("HTTP/1.1 {} {}\r\n", response.status,
                            std::string_view(reason.data(), reason.size()));
@@ -165,8 +168,10 @@ std::string head_of(const Response& response, bool keep_alive) {
   if (!response.allow.empty()) add("Allow", response.allow);
   for (const auto& [name, value] : response.headers) add(name, value);
   if (response.status == 401) add("WWW-Authenticate", "Bearer");
-  if (response.feed || !response.body.empty()) add("Content-Type", response.content_type);
-  if (!response.feed) add("Content-Length", std::to_string(response.body.size()));
+  const bool of_unknown_length = response.feed || response.pieces;
+  if (of_unknown_length || !response.body.empty()) add("Content-Type", response.content_type);
+  if (!of_unknown_length) add("Content-Length", std::to_string(response.body.size()));
+  if (response.pieces && in_chunks) add("Transfer-Encoding", "chunked");
   bytes += "\r\n";
   return bytes;
 }

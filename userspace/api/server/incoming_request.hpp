@@ -50,6 +50,8 @@ class IncomingRequest {
   bool expects_continue() const;
   bool keeps_alive() const;
   bool is_head() const;
+  // Says how a body of unknown length can be sent: before HTTP/1.1 its end is the connection's.
+  bool takes_chunks() const;
 
   Request request() const;  // with its body; the caller adds identity and scheme
 
@@ -58,8 +60,9 @@ class IncomingRequest {
   std::unique_ptr<State> state_;
 };
 
-// Writes the answer in HTTP, or its head alone: that of HEAD has the length of GET's body.
+// Writes the answer in HTTP, or its head alone: that of HEAD has the length of GET's body. A body
+// that comes in pieces follows `in_chunks`, or until the connection ends.
 std::string as_http(const Response& response, bool keep_alive);
-std::string head_of(const Response& response, bool keep_alive);
+std::string head_of(const Response& response, bool keep_alive, bool in_chunks = false);
 
 }  // namespace sluice::api
