@@ -1,12 +1,14 @@
-// The metrics of many objects are written some at a time, and are the same as if they were written
-// at once.
+// The metrics of many objects are read and written some at a time, and are the same as if that were
+// done at once.
 #include "api/handlers/metrics.hpp"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 
 #include <deque>
 #include <sstream>
 
+#include "api/handlers/metrics_page.hpp"
 #include "api_fixture.hpp"
 #include "model/edit.hpp"
 
@@ -14,6 +16,20 @@ namespace sluice::api {
 namespace {
 
 constexpr unsigned load_balancers = 700;
+
+// The lines without those that time changes.
+std::vector<std::string> lines_of(const std::string& text) {
+  std::vector<std::string> lines;
+  std::istringstream in(text);
+  for (std::string line; std::getline(in, line);) {
+    if (!line.starts_with("process_cpu_seconds_total")) lines.push_back(line);
+  }
+  return lines;
+}
+std::size_t count(const std::vector<std::string>& lines, const std::string& beginning) {
+  return static_cast<std::size_t>(
+      std::ranges::count_if(lines, [&](const auto& line) { return line.starts_with(beginning); }));
+}
 
 class MetricsTest : public ApiTest {
  protected:
@@ -47,42 +63,91 @@ class MetricsTest : public ApiTest {
     }
     return count;
   }
-  // The lines without those that time changes.
-  static std::vector<std::string> lines_of(const std::string& text) {
-    std::vector<std::string> lines;
-    std::istringstream in(text);
-    for (std::string line; std::getline(in, line);) {
-      if (!line.starts_with("process_cpu_seconds_total")) lines.push_back(line);
-    }
-    return lines;
-  }
-  static std::size_t count(const std::vector<std::string>& lines, const std::string& beginning) {
-    return static_cast<std::size_t>(std::ranges::count_if(
-        lines, [&](const auto& line) { return line.starts_with(beginning); }));
+  static std::string text_of(Pieces& page) {
+    std::string text;
+    while (!page.append_next(text)) continue;
+    return text;
   }
 
   std::deque<std::function<void()>> turns_;
+  std::unique_ptr<Pieces> page_;
 };
 
-TEST_F(MetricsTest, ThousandsOfSamplesAreWrittenInManyTurns) {
+TEST_F(MetricsTest, ThousandsOfRowsAreMadeInManyTurns) {
   controller().work_in_slices([this](auto turn) { turns_.push_back(std::move(turn)); },
                               std::chrono::nanoseconds(0));
-  std::string text;
   const auto turns_of_a_scrape = [&] {
     const MetricsSources sources;
-    metrics(controller(), sources, [&](std::string all) { text = std::move(all); });
+    metrics(controller(), sources, [&](auto page) { page_ = std::move(page); });
     return run_turns();
   };
   const auto without_objects = turns_of_a_scrape();
   add_many();
   run_turns();
-  const auto with_many = turns_of_a_scrape();
+  // Two kinds have rows, of which the last part may be done in the next one's turn.
+  EXPECT_GE(turns_of_a_scrape() - without_objects, 2 * load_balancers / 256 - 1);
+}
+
+// So many samples are made in a turn of the event loop, and no more are held at a time.
+TEST(MetricsPageTest, APieceHasAFewHundredSamplesHoweverManyThereAre) {
+  constexpr std::size_t objects = 3000, most_lines = 512 + 20;
+  MetricFigures figures{.before = "# before\n", .after = "# after\n"};
+  std::vector<LabelRow> rows(objects);
+  for (std::size_t i = 0; i < objects; ++i) {
+    rows[i].id.data[0] = static_cast<std::uint8_t>(i >> 8U);
+    rows[i].id.data[1] = static_cast<std::uint8_t>(i);
+    rows[i].labels = fmt::format("id=\"{}\"", i);
+  }
+  auto& handshakes = figures.handshakes.emplace();
+  for (const auto& row : rows)
+    handshakes[row.id] = {{{1'000, 1}, {2'000, 1}, {UINT64_MAX, 1}}, 9'000};
+  figures.rows.members = std::make_shared<std::vector<LabelRow>>(rows);
+  auto& members = figures.members.emplace();
+  for (const auto& row : rows) members.push_back({{row.labels, {.flows_opened = UINT64_MAX}}});
+  const auto page = metrics_page(std::move(figures));
+
+  std::string text;
+  for (bool last = false; !last;) {
+    std::string piece;
+    last = page->append_next(piece);
+    ASSERT_LE(std::ranges::count(piece, '\n'), most_lines);
+    text += piece;
+  }
+  EXPECT_TRUE(text.starts_with("# before\n"));
+  EXPECT_TRUE(text.ends_with("\n# after\n"));
   const auto lines = lines_of(text);
-  EXPECT_EQ(count(lines, "sluice_listener_connections_total{"), load_balancers);
-  EXPECT_EQ(count(lines, "sluice_load_balancer_status{"), load_balancers);
-  // Two kinds have rows and families, of which the last part may be done in the next one's turn.
-  EXPECT_GE(with_many - without_objects, 2 * load_balancers / 256 + 8 * load_balancers / 1024 - 2);
-  EXPECT_EQ(lines, lines_of(metrics(controller()))) << "as if they were written at once";
+  EXPECT_EQ(count(lines, "sluice_member_connections_total{"), objects);
+  EXPECT_EQ(count(lines, "sluice_member_suspected{"), objects);
+  EXPECT_EQ(count(lines, "sluice_member_up{"), 0U) << "nobody was probed";
+  EXPECT_EQ(count(lines, "sluice_member_handshake_seconds_bucket{"), 2 * objects);
+  EXPECT_THAT(lines, testing::Contains(
+                         "sluice_member_connections_total{id=\"2999\"} 18446744073709551615"));
+  EXPECT_THAT(lines,
+              testing::Contains("sluice_member_handshake_seconds_bucket{id=\"7\",le=\"+Inf\"} 3"));
+  EXPECT_EQ(std::set(lines.begin(), lines.end()).size(), lines.size()) << "each line once";
+  EXPECT_EQ(text.find("sluice_listener"), std::string::npos) << "these could not be read";
+}
+
+// A slow client may still take it when its server is gone.
+TEST_F(MetricsTest, APageNeedsNothingOfWhatItTells) {
+  add_many();
+  std::unique_ptr<Pieces> page;
+  std::string expected;
+  {
+    MetricRows rows;
+    const MetricsSources sources{.rows = &rows};
+    metrics(controller(), sources, [&](auto made) { page = std::move(made); });
+    expected = metrics(controller());
+  }
+  controller().submit(
+      [this] {
+        return controller().change([](model::Model& model) -> Result<void> {
+          model = {};
+          return {};
+        });
+      },
+      [](const Result<void>&) {});
+  EXPECT_EQ(lines_of(text_of(*page)), lines_of(expected));
 }
 
 // Prometheus wants a family's samples side by side, after its announcement.
@@ -169,16 +234,17 @@ TEST_F(MetricsTest, AScrapeTellsOfTheObjectsThatThereWereWhenItBegan) {
   add_many();
   controller().work_in_slices([this](auto turn) { turns_.push_back(std::move(turn)); },
                               std::chrono::nanoseconds(0));
-  std::string first, second;
+  std::unique_ptr<Pieces> first, second;
   const MetricsSources sources{.rows = &rows};
-  metrics(controller(), sources, [&](std::string all) { first = std::move(all); });
+  metrics(controller(), sources, [&](auto page) { first = std::move(page); });
   controller().work_in_slices({}, {});  // all at once from here on, but for the first scrape
   create_load_balancer("10.9.0.1", "later");
-  metrics(controller(), sources, [&](std::string all) { second = std::move(all); });
-  EXPECT_EQ(first, "") << "it waits for its next turn";
+  metrics(controller(), sources, [&](auto page) { second = std::move(page); });
+  EXPECT_FALSE(first) << "it waits for its next turn";
   run_turns();
-  EXPECT_EQ(count(lines_of(first), "sluice_load_balancer_status{"), load_balancers);
-  EXPECT_EQ(count(lines_of(second), "sluice_load_balancer_status{"), load_balancers + 1);
+  constexpr auto* family = "sluice_load_balancer_status{";
+  EXPECT_EQ(count(lines_of(text_of(*first)), family), load_balancers);
+  EXPECT_EQ(count(lines_of(text_of(*second)), family), load_balancers + 1);
   EXPECT_EQ(lines_of(metrics(controller(), sources)), lines_of(metrics(controller())));
 }
 

@@ -2,20 +2,16 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <array>
-#include <charconv>
 #include <chrono>
 #include <ctime>
 #include <functional>
-#include <initializer_list>
-#include <iterator>
-#include <limits>
 #include <memory>
 #include <optional>
 #include <utility>
 
-#include "api/handlers/label_text.hpp"
+#include "api/handlers/metric_text.hpp"
+#include "api/handlers/metrics_page.hpp"
 #include "model/supported.hpp"
 #include "model/vips.hpp"
 
@@ -23,167 +19,6 @@ namespace sluice::api {
 namespace {
 
 using namespace std::chrono_literals;
-// The text of all metrics. Each family is announced once, before its first sample.
-class Text {
- public:
-  // Makes room for so many bytes, so that they are not moved while the text grows.
-  void reserve(std::size_t bytes) { out_.reserve(out_.size() + bytes); }
-  void family(std::string_view name, std::string_view type, std::string_view help) {
-    fmt::format_to(std::back_inserter(out_), "# HELP {0} {1}\n# TYPE {0} {2}\n", name, help, type);
-  }
-  template <typename Number>
-  void sample(std::string_view name, std::string_view labels, Number value) {
-    out_.append(name);
-    if (!labels.empty()) out_.append("{").append(labels).append("}");
-    if constexpr (std::is_integral_v<Number>) {
-      out_.append(" ").append(fmt::format_int(value).c_str()).append("\n");
-    } else {
-      fmt::format_to(std::back_inserter(out_), " {}\n", value);
-    }
-  }
-  template <typename Number>
-  void sample(std::string_view name, std::initializer_list<Label> labels, Number value) {
-    sample(name, label_text(labels), value);
-  }
-  // The same for one of thousands. `opening`: the name with its brace.
-  void sample_of_many(std::string_view opening, std::string_view labels, std::uint64_t value) {
-    std::array<char, std::numeric_limits<std::uint64_t>::digits10 + 1> digits;
-    auto* end = std::to_chars(digits.data(), digits.data() + digits.size(), value).ptr;
-    out_.append(opening).append(labels).append("} ").append(digits.data(), end).append("\n");
-  }
-  std::string take() { return std::move(out_); }
-
- private:
-  std::string out_;
-};
-
-// What is told of an object of which there may be thousands: its labels, which outlive this, and
-// its values.
-struct Counted {
-  std::string_view labels;
-  control::Counters counters;
-};
-struct CountedMember : Counted {
-  std::optional<bool> up;  // unset: not probed yet
-  bool suspected = false;
-};
-
-using Value = std::optional<std::uint64_t>;  // nullopt: the object has no sample
-
-template <typename Row>
-struct Family {
-  std::string name;
-  std::string_view type;
-  std::string_view help;
-  Value (*value)(const Row&);
-};
-template <typename Row>
-using Families = std::vector<Family<Row>>;
-
-template <typename Row>
-Families<Row> counter_families(std::string_view object) {
-  const auto named = [&](std::string_view suffix) {
-    return fmt::format("sluice_{}_{}", object, suffix);
-  };
-  return {
-      {named("connections_total"), "counter", "Connections since the object was made.",
-       [](const Row& row) -> Value { return row.counters.flows_opened; }},
-      {named("connections_active"), "gauge", "Connections now.",
-       [](const Row& row) -> Value { return row.counters.active_flows(); }},
-      {named("connections_failed_total"), "counter", "Connections that were never established.",
-       [](const Row& row) -> Value { return row.counters.flows_failed; }},
-      {named("connections_refused_total"), "counter", "Connections that Sluice itself refused.",
-       [](const Row& row) -> Value { return row.counters.flows_refused; }},
-      {named("packets_in_total"), "counter", "Packets from clients.",
-       [](const Row& row) -> Value { return row.counters.packets_in; }},
-      {named("packets_out_total"), "counter", "Packets to clients.",
-       [](const Row& row) -> Value { return row.counters.packets_out; }},
-      {named("bytes_in_total"), "counter", "Bytes from clients.",
-       [](const Row& row) -> Value { return row.counters.bytes_in; }},
-      {named("bytes_out_total"), "counter", "Bytes to clients.",
-       [](const Row& row) -> Value { return row.counters.bytes_out; }},
-  };
-}
-
-Families<CountedMember> member_families() {
-  auto families = counter_families<CountedMember>("member");
-  families.push_back({"sluice_member_up", "gauge", "1: the last probes found it alive, 0: dead.",
-                      [](const CountedMember& row) -> Value {
-                        if (!row.up) return std::nullopt;
-                        return *row.up ? 1 : 0;
-                      }});
-  families.push_back({"sluice_member_suspected", "gauge",
-                      "1: new connections to it failed, and it has yet to answer a probe.",
-                      [](const CountedMember& row) -> Value { return row.suspected ? 1 : 0; }});
-  return families;
-}
-
-Families<PoolRow> pool_families() {
-  return {
-      {"sluice_pool_listeners", "gauge", "Listeners whose default pool it is.",
-       [](const PoolRow& row) -> Value { return row.listeners; }},
-      {"sluice_pool_members", "gauge", "Members of the pool.",
-       [](const PoolRow& row) -> Value { return row.members; }},
-      {"sluice_pool_usable_members", "gauge",
-       "Members that may have new connections: enabled, with a weight, and not down.",
-       [](const PoolRow& row) -> Value { return row.usable; }},
-  };
-}
-
-Families<LabelRow> status_families() {
-  return {{"sluice_load_balancer_status", "gauge",
-           "1, with the operating and provisioning status as labels; in a fleet the fleet's.",
-           [](const LabelRow&) -> Value { return 1; }}};
-}
-
-// The samples of one kind of object while they are written, family by family. A step takes less
-// than a millisecond.
-template <typename Row>
-class Samples {
- public:
-  explicit Samples(Families<Row> families) : families_(std::move(families)) {}
-
-  // Returns the bytes that the samples of these rows will take, but for long values.
-  template <typename Rows>
-  std::size_t estimate(const Rows& rows) const {
-    constexpr std::size_t usual = 12;  // braces, a space, a value and a line's end
-    std::size_t labels = 0, names = 0;
-    for (const auto& row : rows) labels += row.labels.size();
-    for (const auto& family : families_) names += family.name.size() + usual;
-    return labels * families_.size() + names * rows.size();
-  }
-
-  // Returns whether that was the last step.
-  bool step(Text& text, const std::vector<Row>& rows) {
-    for (auto left = samples_in_a_step; left > 0 && family_ < families_.size();)
-      left -= write_some(text, rows, left);
-    return family_ == families_.size();
-  }
-
- private:
-  static constexpr std::size_t samples_in_a_step = 1024;
-
-  // Returns how much of `most` it took: at least 1.
-  std::size_t write_some(Text& text, const std::vector<Row>& rows, std::size_t most) {
-    const auto& family = families_[family_];
-    if (written_ == 0) text.family(family.name, family.type, family.help);
-    const auto opening = family.name + "{";
-    const auto end = std::min(rows.size(), written_ + most);
-    const auto count = std::max<std::size_t>(1, end - written_);
-    for (; written_ < end; ++written_) {
-      const auto& row = rows[written_];
-      if (const auto value = family.value(row)) text.sample_of_many(opening, row.labels, *value);
-    }
-    if (written_ == rows.size()) {
-      ++family_;
-      written_ = 0;
-    }
-    return count;
-  }
-
-  const Families<Row> families_;
-  std::size_t family_ = 0, written_ = 0;
-};
 
 // Finds entries of a sorted map for ids that come in the same order, without searching each.
 template <typename Map>
@@ -201,8 +36,8 @@ class Beside {
   typename Map::const_iterator at_, end_;
 };
 
-constexpr std::string_view handshake_name = "sluice_member_handshake_seconds";
-
+// Reads everything before anything is sent, so that a slow client gets figures of one moment, and
+// what is written then needs only them.
 class Scrape {
  public:
   Scrape(control::Controller& controller, const MetricsSources& sources)
@@ -212,19 +47,14 @@ class Scrape {
         renewal_(sources.rows ? *sources.rows : MetricRows(), controller.model(),
                  controller.health(), controller.full_listeners(), sources.fleet) {}
 
-  // Writes the next part of the page; returns whether that was the last one.
+  // Reads the next part; returns whether that was the last one.
   bool step() {
     static constexpr std::array parts = {
         &Scrape::rows,
         &Scrape::at_once<&Scrape::packets>,
         &Scrape::at_once<&Scrape::count_listeners>,
-        &Scrape::listeners,
         &Scrape::at_once<&Scrape::count_members>,
-        &Scrape::members,
         &Scrape::at_once<&Scrape::time_handshakes>,
-        &Scrape::handshakes,
-        &Scrape::pools,
-        &Scrape::statuses,
         &Scrape::at_once<&Scrape::interfaces>,
         &Scrape::at_once<&Scrape::leaving_sources>,
         &Scrape::at_once<&Scrape::announcements>,
@@ -241,7 +71,8 @@ class Scrape {
     if ((this->*parts[next_])()) ++next_;
     return next_ == parts.size();
   }
-  std::string text() { return text_.take(); }
+  // Only after the last step.
+  std::unique_ptr<Pieces> page() { return metrics_page(std::move(figures_)); }
 
  private:
   template <void (Scrape::*part)()>
@@ -250,54 +81,49 @@ class Scrape {
     return true;
   }
 
+  // Renews the rows, and keeps them for the next scrape. All parts of the page tell of the same
+  // objects: of those that there were when it began.
+  bool rows() {
+    if (!renewal_.step()) return false;
+    figures_.rows = renewal_.take();
+    if (sources_.rows) *sources_.rows = figures_.rows;
+    return true;
+  }
+
   void packets() {
-    text_.family("sluice_packets_total", "counter",
-                 "Packets by what became of them and why (see 'sluicectl drops').");
+    MetricText text(figures_.before);
+    constexpr std::string_view name = "sluice_packets_total";
+    text.family(name, "counter", "Packets by what became of them and why (see 'sluicectl drops').");
     const auto reasons = data_plane().reason_counters();
     if (!reasons) return failed();
     for (const auto& reason : *reasons) {
-      text_.sample("sluice_packets_total", {{"reason", reason.label}, {"verdict", reason.verdict}},
-                   reason.packets);
+      text.sample(name, {{"reason", reason.label}, {"verdict", reason.verdict}}, reason.packets);
     }
-  }
-
-  // Renews the rows, and keeps them for the next scrape.
-  bool rows() {
-    if (!renewal_.step()) return false;
-    rows_ = renewal_.take();
-    if (sources_.rows) *sources_.rows = rows_;
-    constexpr std::size_t others = 64 * 1024;
-    text_.reserve(listeners_.estimate(*rows_.listeners) + members_.estimate(*rows_.members) +
-                  pools_.estimate(*rows_.pools) + statuses_.estimate(*rows_.load_balancers) +
-                  others);
-    return true;
   }
 
   void count_listeners() {
     const auto counters = data_plane().all_listener_counters();
     if (!counters) return failed();
     Beside beside(*counters);
-    auto& counted_all = counted_listeners_.emplace();
-    counted_all.reserve(rows_.listeners->size());
-    for (const auto& row : *rows_.listeners)
+    auto& counted_all = figures_.listeners.emplace();
+    counted_all.reserve(figures_.rows.listeners->size());
+    for (const auto& row : *figures_.rows.listeners)
       counted_all.push_back(counted(row, beside.find(row.id)));
   }
-  bool listeners() { return !counted_listeners_ || listeners_.step(text_, *counted_listeners_); }
 
   void count_members() {
     const auto counters = data_plane().all_member_counters();
     if (!counters) return failed();
     Beside beside(*counters);
-    Beside health(rows_.health);
-    auto& counted_all = counted_members_.emplace();
-    counted_all.reserve(rows_.members->size());
-    for (const auto& row : *rows_.members) {
+    Beside health(figures_.rows.health);
+    auto& counted_all = figures_.members.emplace();
+    counted_all.reserve(figures_.rows.members->size());
+    for (const auto& row : *figures_.rows.members) {
       CountedMember member{counted(row, beside.find(row.id)), {}, suspects_.contains(row.id)};
       if (const auto* found = health.find(row.id)) member.up = *found == model::Health::up;
       counted_all.push_back(member);
     }
   }
-  bool members() { return !counted_members_ || members_.step(text_, *counted_members_); }
 
   static Counted counted(const LabelRow& row, const control::Counters* counters) {
     return {row.labels, counters ? *counters : control::Counters{}};
@@ -306,44 +132,8 @@ class Scrape {
   void time_handshakes() {
     auto handshakes = data_plane().all_handshakes();
     if (!handshakes) return failed();
-    text_.family(handshake_name, "histogram",
-                 "How long the member took to answer a SYN or INIT, of a sample of connections.");
-    handshakes_ = std::move(*handshakes);
+    figures_.handshakes = std::move(*handshakes);
   }
-
-  // Handshake times as cumulative buckets, as Prometheus wants them; every other limit is enough.
-  // Members without a measured handshake have no samples.
-  bool handshakes() {
-    constexpr std::size_t members_in_a_step = 16;
-    for (std::size_t i = 0; i < members_in_a_step && !handshakes_.empty(); ++i) {
-      const auto first = handshakes_.extract(handshakes_.begin());
-      const auto row = std::ranges::lower_bound(*rows_.members, first.key(), {}, &LabelRow::id);
-      if (row != rows_.members->end() && row->id == first.key())
-        handshakes_of(row->labels, first.mapped());
-    }
-    return handshakes_.empty();
-  }
-
-  void handshakes_of(const std::string& labels, const control::HandshakeTimes& times) {
-    constexpr double second_ns = 1e9;
-    std::uint64_t so_far = 0;
-    for (std::size_t i = 0; i < times.buckets.size(); ++i) {
-      const auto& bucket = times.buckets[i];
-      const bool any = bucket.at_most_ns == UINT64_MAX;
-      so_far += bucket.answers;
-      if (i % 2 != 0 && !any) continue;
-      const auto limit =
-          any ? "+Inf" : fmt::format("{:.9g}", static_cast<double>(bucket.at_most_ns) / second_ns);
-      text_.sample(fmt::format("{}_bucket", handshake_name), labels + ",le=\"" + limit + '"',
-                   so_far);
-    }
-    text_.sample(fmt::format("{}_sum", handshake_name), labels,
-                 static_cast<double>(times.sum_ns) / second_ns);
-    text_.sample(fmt::format("{}_count", handshake_name), labels, so_far);
-  }
-
-  bool pools() { return pools_.step(text_, *rows_.pools); }
-  bool statuses() { return statuses_.step(text_, *rows_.load_balancers); }
 
   void interfaces() {
     text_.family("sluice_interface_attached", "gauge", "1 for each NIC that Sluice balances on.");
@@ -373,7 +163,7 @@ class Scrape {
     };
     std::vector<Fill> fills;
     const auto room = data_plane().supported().room;
-    const auto taken = model::taken(rows_.model);
+    const auto taken = model::taken(figures_.rows.model);
     const auto add = [&](std::string_view table, std::size_t entries, std::size_t capacity) {
       if (capacity != model::Room::plenty) fills.push_back({table, entries, capacity});
     };
@@ -436,7 +226,7 @@ class Scrape {
     const auto& node = sources_.vip_routes->node();
     text_.family("sluice_node_drained", "gauge", "1: the node is being drained, or is drained.");
     text_.sample("sluice_node_drained", {{"node", node}},
-                 rows_.model.drained_nodes.contains(node) ? 1 : 0);
+                 figures_.rows.model.drained_nodes.contains(node) ? 1 : 0);
   }
 
   // How this node stands to its fleet, and what it knows of the live nodes, itself among them.
@@ -587,18 +377,10 @@ class Scrape {
   const MetricsSources& sources_;
   control::Controller& controller_;
   const control::Suspects suspects_;
-  // All parts of the page tell of the same objects: of those that there were when it began.
   RowsRenewal renewal_;
-  MetricRows rows_;
-  std::optional<std::vector<Counted>> counted_listeners_;      // unset: they can't be read
-  std::optional<std::vector<CountedMember>> counted_members_;  // the same
-  control::HandshakesById handshakes_;
-  Samples<Counted> listeners_{counter_families<Counted>("listener")};
-  Samples<CountedMember> members_{member_families()};
-  Samples<PoolRow> pools_{pool_families()};
-  Samples<LabelRow> statuses_{status_families()};
+  MetricFigures figures_;
+  MetricText text_{figures_.after};
   std::size_t next_ = 0;
-  Text text_;
   std::uint64_t errors_ = 0;
 };
 
@@ -607,14 +389,16 @@ class Scrape {
 std::string metrics(control::Controller& controller, const MetricsSources& sources) {
   Scrape scrape(controller, sources);
   while (!scrape.step()) continue;
-  return scrape.text();
+  std::string text;
+  for (const auto page = scrape.page(); !page->append_next(text);) continue;
+  return text;
 }
 
 void metrics(control::Controller& controller, const MetricsSources& sources,
-             std::function<void(std::string)> done) {
+             std::function<void(std::unique_ptr<Pieces>)> done) {
   const auto scrape = std::make_shared<Scrape>(controller, sources);
   controller.slices().run([scrape] { return scrape->step(); },
-                          [scrape, done = std::move(done)] { done(scrape->text()); });
+                          [scrape, done = std::move(done)] { done(scrape->page()); });
 }
 
 }  // namespace sluice::api

@@ -3,12 +3,14 @@
 
 #include <chrono>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 
 #include "api/handlers/metric_rows.hpp"
 #include "api/language/events.hpp"
+#include "api/language/pieces.hpp"
 #include "base/turn_times.hpp"
 #include "control/controller.hpp"
 #include "control/fleet.hpp"
@@ -35,8 +37,9 @@ struct MetricsSources {
 // Reads the counters from the data plane. A part that can't be read is left out and counted by
 // sluice_scrape_errors. The table of all metrics is in api/README.md.
 std::string metrics(control::Controller& controller, const MetricsSources& sources = {});
-// The same a part per turn of the event loop. `sources` must live until the end.
+// Reads them a part per turn of the event loop; `sources` must live until then. The page that
+// `done` gets needs nothing any more.
 void metrics(control::Controller& controller, const MetricsSources& sources,
-             std::function<void(std::string)> done);
+             std::function<void(std::unique_ptr<Pieces>)> done);
 
 }  // namespace sluice::api

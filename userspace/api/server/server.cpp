@@ -25,11 +25,11 @@ constexpr std::size_t most_places = 64;
 
 void answer_with_metrics(control::Controller& controller, const MetricsSources& sources,
                          std::function<void(Response)> done) {
-  metrics(controller, sources, [done = std::move(done)](std::string text) {
+  metrics(controller, sources, [done = std::move(done)](std::shared_ptr<Pieces> page) {
     Response response;
     response.request_id = new_request_id();
     response.content_type = "text/plain; version=0.0.4; charset=utf-8";
-    response.body = std::move(text);
+    response.pieces = std::move(page);
     done(std::move(response));
   });
 }
