@@ -63,14 +63,13 @@ Result<control::CountersById> DataPlaneOverMaps::all_counters_of(
 }
 
 Result<control::HandshakesById> DataPlaneOverMaps::all_handshakes() {
-  const auto timed = member_handshakes_.entries(member_indices_.used_ranges().front().end);
+  const auto timed = member_handshakes_.entries(member_indices_.end());
   if (!timed) return tl::unexpected(timed.error());
   control::HandshakesById all;
-  member_indices_.for_each_used([&](const Uuid& member, std::uint32_t index) {
-    const auto& times = (*timed)[index].second;
-    if (std::ranges::any_of(times.answers, [](auto answers) { return answers > 0; }))
-      all.emplace_hint(all.end(), member, from_map(times));
-  });
+  for (const auto& [index, times] : *timed) {
+    if (std::ranges::all_of(times.answers, [](auto answers) { return answers == 0; })) continue;
+    if (const auto member = member_indices_.object_at(index)) all.emplace(*member, from_map(times));
+  }
   return all;
 }
 

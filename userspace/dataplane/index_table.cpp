@@ -1,10 +1,14 @@
 #include "dataplane/index_table.hpp"
 
+#include <algorithm>
+
 namespace sluice::dataplane {
 
 template <typename Object>
 IndexTableOf<Object>::IndexTableOf(std::uint32_t capacity, std::uint32_t bank_size)
     : bank_size_(bank_size), slots_(capacity), free_((capacity + bank_size - 1) / bank_size) {
+  for (std::uint32_t bank = 0; bank < free_.size(); ++bank)
+    used_.push_back({bank * bank_size_, bank * bank_size_});
   for (std::uint32_t index = 0; index < capacity; ++index) {
     auto& free = free_[index / bank_size_];
     slots_[index].free = free.insert(free.end(), index);
@@ -19,6 +23,8 @@ void IndexTableOf<Object>::take(std::uint32_t index, const Object& object) {
   slot.object = object;
   slot.used = true;
   index_of_[object] = index;
+  auto& end = used_[index / bank_size_].end;
+  end = std::max(end, index + 1);
 }
 
 template <typename Object>

@@ -5,7 +5,6 @@
 // first. Indices may be in banks of one size, and an object is in one of these.
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <list>
@@ -46,18 +45,8 @@ class IndexTableOf {
   struct Range {
     std::uint32_t begin = 0, end = 0;
   };
-  // Returns, for each bank, its indices up to the highest one in use.
-  std::vector<Range> used_ranges() const {
-    std::vector<Range> ranges;
-    for (std::uint32_t bank = 0; bank < free_.size(); ++bank) {
-      ranges.push_back({bank * bank_size_, bank * bank_size_});
-    }
-    for_each_used([&](const Object&, std::uint32_t index) {
-      auto& end = ranges[index / bank_size_].end;
-      end = std::max(end, index + 1);
-    });
-    return ranges;
-  }
+  // Returns, for each bank, its indices up to the highest one that was ever used.
+  const std::vector<Range>& used_ranges() const { return used_; }
 
   // Returns the index's bank, and its place there.
   std::pair<std::size_t, std::size_t> place_of(std::uint32_t index) const {
@@ -66,9 +55,11 @@ class IndexTableOf {
 
   // Returns the first index from which on none was ever used.
   std::uint32_t end() const {
-    const auto last = std::find_if(slots_.rbegin(), slots_.rend(),
-                                   [](const Slot& slot) { return slot.object.has_value(); });
-    return static_cast<std::uint32_t>(slots_.rend() - last);
+    std::uint32_t end = 0;
+    for (const auto& range : used_) {
+      if (range.end != range.begin) end = range.end;
+    }
+    return end;
   }
 
   struct Allocation {
@@ -94,6 +85,7 @@ class IndexTableOf {
   std::uint32_t bank_size_;
   std::vector<Slot> slots_;
   std::vector<std::list<std::uint32_t>> free_;  // of each bank, longest unused first
+  std::vector<Range> used_;                     // of each bank
   std::map<Object, std::uint32_t> index_of_;    // used and released objects
 };
 

@@ -109,7 +109,9 @@ TEST_F(BankedIndexTableTest, AnObjectGetsAnIndexOfItsBankAndNoOther) {
   EXPECT_EQ(table.allocate(c, any, 2)->index, 4U);
   EXPECT_EQ(used(), (std::vector<std::pair<std::uint32_t, std::uint32_t>>{{0, 0}, {2, 4}, {4, 5}}));
   table.release(b);
+  EXPECT_EQ(used()[1], (std::pair{2U, 4U})) << "flows may still be counted under the last one";
   EXPECT_EQ(table.allocate(d, any, 1)->index, 3U);
+  EXPECT_EQ(table.end(), 5U);
 }
 
 TEST_F(BankedIndexTableTest, AFormerIndexOfAnotherBankIsForgotten) {
