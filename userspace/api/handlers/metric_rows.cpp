@@ -18,8 +18,8 @@ namespace {
 
 using model::Facet;
 
-// So many rows are made or copied at once.
-constexpr std::size_t made_in_a_step = 256, copied_in_a_step = 4096;
+// So many changes are looked at, or rows are made or copied, at once.
+constexpr std::size_t found_in_a_step = 256, made_in_a_step = 256, copied_in_a_step = 4096;
 
 // Labels have an object's name, which is easy to read, and its id, which is unique.
 template <typename T>
@@ -51,10 +51,16 @@ RowsRenewal::RowsRenewal(MetricRows before, const model::Model& model,
                          const model::HealthTable& health, const model::FullListeners& full,
                          const control::Fleet* fleet)
     : next_(std::move(before)),
-      before_(std::exchange(next_.model, model)),
-      health_before_(std::exchange(next_.health, health)),
+      statuses_of_fleet_({}, fleet ? model.load_balancers : decltype(model.load_balancers)()),
+      changed_load_balancers_(next_.model.load_balancers, model.load_balancers),
+      changed_listeners_(next_.model.listeners, model.listeners),
+      changed_pools_(next_.model.pools, model.pools),
+      changed_members_(next_.model.members, model.members),
+      changed_health_(next_.health, health),
       fleet_(fleet),
       fleet_health_(fleet ? fleet->health() : health) {
+  next_.model = model;
+  next_.health = health;
   const auto full_before = std::exchange(next_.full, full);
   std::set<Uuid> changed;
   std::ranges::set_symmetric_difference(full_before, full, std::inserter(changed, changed.end()));
@@ -65,11 +71,12 @@ RowsRenewal::RowsRenewal(MetricRows before, const model::Model& model,
 }
 
 bool RowsRenewal::step() {
-  static constexpr std::array finds = {&RowsRenewal::find_load_balancers,
-                                       &RowsRenewal::find_listeners, &RowsRenewal::find_pools,
-                                       &RowsRenewal::find_members, &RowsRenewal::find_health};
+  static constexpr std::array finds = {
+      &RowsRenewal::find_statuses_of_fleet, &RowsRenewal::find_load_balancers,
+      &RowsRenewal::find_listeners,         &RowsRenewal::find_pools,
+      &RowsRenewal::find_members,           &RowsRenewal::find_health};
   if (step_ < finds.size()) {
-    (this->*finds[step_++])();
+    if ((this->*finds[step_])()) ++step_;
     return false;
   }
   const bool done = merge_some(listeners_, next_.listeners, &RowsRenewal::listener_row) &&
@@ -79,32 +86,34 @@ bool RowsRenewal::step() {
   return done;
 }
 
+// What the other nodes do changes statuses without a change of the model.
+bool RowsRenewal::find_statuses_of_fleet() {
+  auto& all = load_balancers_.touched;
+  return statuses_of_fleet_.step(found_in_a_step, [&](const Uuid& id, const auto*, const auto*) {
+    all.emplace_hint(all.end(), id);
+  });
+}
+
 // An object's row also has the names of those above it, so it is touched when these are renamed.
-void RowsRenewal::find_load_balancers() {
-  const auto& now_all = next_.model;
-  if (fleet_) {
-    auto& all = load_balancers_.touched;
-    for (const auto& [id, load_balancer] : now_all.load_balancers) all.emplace_hint(all.end(), id);
-  }
-  model::for_each_change(
-      before_.load_balancers, now_all.load_balancers,
+bool RowsRenewal::find_load_balancers() {
+  return changed_load_balancers_.step(
+      found_in_a_step,
       [&](const Uuid& id, const model::LoadBalancer* old, const model::LoadBalancer* now) {
         load_balancers_.touched.insert(id);
         if (!old || !now || old->name == now->name) return;
-        for (const auto* listener : now_all.listeners.with(Facet::parent, id))
+        for (const auto* listener : next_.model.listeners.with(Facet::parent, id))
           listeners_.touched.insert(listener->id);
-        for (const auto* pool : now_all.pools.with(Facet::parent, id)) {
+        for (const auto* pool : next_.model.pools.with(Facet::parent, id)) {
           pools_.touched.insert(pool->id);
-          for (const auto* member : now_all.members.with(Facet::parent, pool->id))
+          for (const auto* member : next_.model.members.with(Facet::parent, pool->id))
             members_.touched.insert(member->id);
         }
       });
 }
 
-void RowsRenewal::find_listeners() {
-  model::for_each_change(
-      before_.listeners, next_.model.listeners,
-      [&](const Uuid& id, const model::Listener* old, const model::Listener* now) {
+bool RowsRenewal::find_listeners() {
+  return changed_listeners_.step(
+      found_in_a_step, [&](const Uuid& id, const model::Listener* old, const model::Listener* now) {
         if (!old || !now || is_another(*old, *now)) listeners_.touched.insert(id);
         for (const auto* one : {old, now}) {
           if (!one) continue;
@@ -114,39 +123,36 @@ void RowsRenewal::find_listeners() {
       });
 }
 
-void RowsRenewal::find_pools() {
-  model::for_each_change(before_.pools, next_.model.pools,
-                         [&](const Uuid& id, const model::Pool* old, const model::Pool* now) {
-                           load_balancers_.touched.insert((now ? now : old)->load_balancer_id);
-                           if (old && now && old->name == now->name) return;
-                           pools_.touched.insert(id);
-                           if (!old || !now) return;
-                           for (const auto* member : next_.model.members.with(Facet::parent, id))
-                             members_.touched.insert(member->id);
-                         });
-}
-
-void RowsRenewal::find_members() {
-  model::for_each_change(before_.members, next_.model.members,
-                         [&](const Uuid& id, const model::Member* old, const model::Member* now) {
-                           if (!old || !now || is_another(*old, *now)) members_.touched.insert(id);
-                           const auto& pool = (now ? now : old)->pool_id;
-                           if (!old || !now || counts_otherwise(*old, *now))
-                             pools_.touched.insert(pool);
-                           touch_status_of_pool(pool);
-                         });
-}
-
-void RowsRenewal::find_health() {
-  model::HealthTable::for_each_difference(
-      health_before_, next_.health,
-      [&](const Uuid& id, const model::Health*, const model::Health*) {
-        if (const auto* member = next_.model.members.lookup(id)) {
-          pools_.touched.insert(member->pool_id);
-          touch_status_of_pool(member->pool_id);
-        }
-        return true;
+bool RowsRenewal::find_pools() {
+  return changed_pools_.step(
+      found_in_a_step, [&](const Uuid& id, const model::Pool* old, const model::Pool* now) {
+        load_balancers_.touched.insert((now ? now : old)->load_balancer_id);
+        if (old && now && old->name == now->name) return;
+        pools_.touched.insert(id);
+        if (!old || !now) return;
+        for (const auto* member : next_.model.members.with(Facet::parent, id))
+          members_.touched.insert(member->id);
       });
+}
+
+bool RowsRenewal::find_members() {
+  return changed_members_.step(
+      found_in_a_step, [&](const Uuid& id, const model::Member* old, const model::Member* now) {
+        if (!old || !now || is_another(*old, *now)) members_.touched.insert(id);
+        const auto& pool = (now ? now : old)->pool_id;
+        if (!old || !now || counts_otherwise(*old, *now)) pools_.touched.insert(pool);
+        touch_status_of_pool(pool);
+      });
+}
+
+bool RowsRenewal::find_health() {
+  return changed_health_.step(found_in_a_step,
+                              [&](const Uuid& id, const model::Health*, const model::Health*) {
+                                if (const auto* member = next_.model.members.lookup(id)) {
+                                  pools_.touched.insert(member->pool_id);
+                                  touch_status_of_pool(member->pool_id);
+                                }
+                              });
 }
 
 // A removed pool has touched its load balancer itself.

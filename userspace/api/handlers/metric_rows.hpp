@@ -62,11 +62,14 @@ class RowsRenewal {
   MetricRows take() { return std::move(next_); }
 
  private:
-  void find_load_balancers();
-  void find_listeners();
-  void find_pools();
-  void find_members();
-  void find_health();
+  // Find the rows that are to be made, those of some changes with each call; return whether that
+  // was the last of its kind.
+  bool find_statuses_of_fleet();
+  bool find_load_balancers();
+  bool find_listeners();
+  bool find_pools();
+  bool find_members();
+  bool find_health();
   void touch_status_of_pool(const Uuid& pool);
 
   std::optional<LabelRow> listener_row(const Uuid& id) const;
@@ -87,8 +90,11 @@ class RowsRenewal {
                   std::optional<Row> (RowsRenewal::*row)(const Uuid&) const);
 
   MetricRows next_;
-  const model::Model before_;
-  const model::HealthTable health_before_;
+  model::Table<model::LoadBalancer>::Differences statuses_of_fleet_, changed_load_balancers_;
+  model::Table<model::Listener>::Differences changed_listeners_;
+  model::Table<model::Pool>::Differences changed_pools_;
+  model::Table<model::Member>::Differences changed_members_;
+  model::HealthTable::Differences changed_health_;
   const control::Fleet* fleet_;
   model::HealthTable fleet_health_;
   std::size_t step_ = 0;
