@@ -951,7 +951,6 @@ void Controller::follow_up(Verify verify) {
 // Brings what has changed in line, beside a change that is on its way. A ring's members may be on
 // their way, too, and come before it.
 void Controller::keep_up() {
-  disturbances_++;
   auto changed = desired_.follow_news(model_, known());
   const auto& desired = desired_.state();
   for (const auto& key : changed.pools) {
@@ -959,8 +958,13 @@ void Controller::keep_up() {
     if (pool == desired.pools.end()) continue;
     changed.members.insert(pool->second.ring.begin(), pool->second.ring.end());
   }
-  auto refusals = apply_all(*data_plane_,
-                            diff(part_of(desired, changed), part_of(*actual_, changed)), *actual_);
+  apply_beside(diff(part_of(desired, changed), part_of(*actual_, changed)));
+}
+
+// Carries operations out at once that are not those of the change on its way.
+void Controller::apply_beside(const std::vector<Operation>& operations) {
+  disturbances_++;
+  auto refusals = apply_all(*data_plane_, operations, *actual_);
   applying_->application.others_came();
   applying_->read_back = 0;
   auto& all = applying_->application.refusals();
@@ -1033,13 +1037,25 @@ void Controller::end_applying(const std::function<void()>& then) {
     then();
   };
   if (!is_there()) return compare();
+  const auto end = [this, is_there, compare, then] {
+    // No status leads to operations, but members that start slowly may have got further.
+    auto operations = applying_->difference.take();
+    if (!applying_->compare_all && !operations.empty()) apply_beside(operations);
+    if (!is_there()) return compare();  // something else has failed meanwhile
+    applying_.reset();
+    then();
+  };
+  // The desired state must know the new statuses, too. There may be thousands, and the next
+  // eviction or drift check would have to look at all of them first.
+  const auto follow = [this, end] {
+    if (!applying_->compare_all) desired_.note(model_, known());
+    slices_.run([this] { return plan_some(); }, end);
+  };
   const auto settlement = std::make_shared<Settlement>(begin_to_settle({}));
   slices_.run([this, settlement] { return settlement->step(model_); },
-              [this, settlement, is_there, compare, then] {
+              [this, settlement, follow] {
                 end_settling(*settlement);
-                if (!is_there()) return compare();  // something else has failed meanwhile
-                applying_.reset();
-                then();
+                follow();
               });
 }
 

@@ -76,6 +76,8 @@ class Controller {
   }
   // For answers that take long to find.
   Slices& slices() { return slices_; }
+  // Objects that were compared with what they were before, for tests.
+  std::size_t objects_looked_at() const { return desired_.looked_at(); }
   // Has the data plane hold a stored change that is still on its way there. For the end of the
   // event loop, which gives no more turns.
   void finish();
@@ -345,6 +347,7 @@ class Controller {
   bool read_some_back();
   void end_applying(const std::function<void()>& then);
   void keep_up();
+  void apply_beside(const std::vector<Operation>& operations);
   Attempt read_what_is_missing(std::vector<Refusal> refusals);
   Knowledge known();
   Attempt nothing_of_it(const Error& why);

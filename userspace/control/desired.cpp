@@ -101,6 +101,7 @@ bool TouchedSources::step(Sources& sources, std::size_t most) {
 bool TouchedSources::next_load_balancers(Sources& sources, std::size_t most) {
   return load_balancers_.step(
       most, [&](const Uuid& id, const model::LoadBalancer* old, const model::LoadBalancer* now) {
+        ++looked_at_;
         if (!old || !now) {
           sources.load_balancers.insert(id);
           return;
@@ -118,6 +119,7 @@ bool TouchedSources::next_load_balancers(Sources& sources, std::size_t most) {
 bool TouchedSources::next_floating_ips(Sources& sources, std::size_t most) {
   return floating_ips_.step(
       most, [&](const Uuid&, const model::FloatingIp* old, const model::FloatingIp* now) {
+        ++looked_at_;
         for (const auto* one : {old, now}) {
           if (one && one->load_balancer_id) touch_addresses(sources, *one->load_balancer_id);
         }
@@ -128,6 +130,7 @@ bool TouchedSources::next_floating_ips(Sources& sources, std::size_t most) {
 // too.
 bool TouchedSources::next_pools(Sources& sources, std::size_t most) {
   return pools_.step(most, [&](const Uuid& id, const model::Pool* old, const model::Pool* now) {
+    ++looked_at_;
     if (!concerns_packets(old, now)) return;
     touch_pool(sources, id);
     if (!old || !now || old->admin_state_up == now->admin_state_up) return;
@@ -137,6 +140,7 @@ bool TouchedSources::next_pools(Sources& sources, std::size_t most) {
 
 bool TouchedSources::next_members(Sources& sources, std::size_t most) {
   return members_.step(most, [&](const Uuid&, const model::Member* old, const model::Member* now) {
+    ++looked_at_;
     if (!concerns_packets(old, now)) return;
     for (const auto* one : {old, now}) {
       if (one) touch_pool(sources, one->pool_id);
@@ -147,6 +151,7 @@ bool TouchedSources::next_members(Sources& sources, std::size_t most) {
 bool TouchedSources::next_listeners(Sources& sources, std::size_t most) {
   return listeners_.step(
       most, [&](const Uuid& id, const model::Listener* old, const model::Listener* now) {
+        ++looked_at_;
         if (concerns_packets(old, now)) sources.listeners.insert(id);
       });
 }
@@ -211,9 +216,18 @@ EntryKeys Desired::follow_news(const Model& model, const Knowledge& known) {
   return renew(touched, known);
 }
 
+// Returns whether all are found.
+bool Desired::find_some(Touched& touched, std::size_t most) {
+  if (!touched.finding) return true;
+  const auto before = touched.finding->looked_at();
+  const bool done = touched.finding->step(touched.sources, most);
+  looked_at_ += touched.finding->looked_at() - before;
+  if (done) touched.finding.reset();
+  return done;
+}
+
 void Desired::find_all(Touched& touched) {
-  while (touched.finding && !touched.finding->step(touched.sources, objects_in_a_step)) continue;
-  touched.finding.reset();
+  while (!find_some(touched)) continue;
 }
 
 void Desired::note(const Model& model, const Knowledge& known) {
@@ -224,7 +238,7 @@ EntryKeys Desired::step(const Knowledge& known, std::size_t most) {
   if (left_.empty()) return {};
   auto& next = left_.front();
   if (next.finding) {
-    if (next.finding->step(next.sources, most)) next.finding.reset();
+    find_some(next, most);
     return {};
   }
   Touched some{next.before, {}, {}, std::exchange(next.of_nodes, {})};

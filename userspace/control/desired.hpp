@@ -24,6 +24,7 @@ class TouchedSources {
   // Adds the next ones to `sources`: those of at most so many differences of a kind. Returns
   // whether there are no more.
   bool step(Sources& sources, std::size_t most);
+  std::size_t looked_at() const { return looked_at_; }
 
  private:
   bool next_load_balancers(Sources& sources, std::size_t most);
@@ -42,6 +43,7 @@ class TouchedSources {
   model::Table<model::Member>::Differences members_;
   model::Table<model::Listener>::Differences listeners_;
   std::set<Uuid> known_members_;  // of whom something else is known now
+  std::size_t looked_at_ = 0;     // objects
 };
 
 // Returns the entries of a state that have one of the keys.
@@ -62,6 +64,8 @@ class Desired {
   static constexpr std::size_t objects_in_a_step = 32;  // of each kind
   EntryKeys step(const Knowledge& known, std::size_t most = objects_in_a_step);
   bool is_done() const { return left_.empty(); }
+  // Objects that were looked at because they are others than before, for tests.
+  std::size_t looked_at() const { return looked_at_; }
 
   // Follows only what has changed since the last call of any of these, and leaves the steps that
   // are left for later.
@@ -76,11 +80,13 @@ class Desired {
     std::set<IpAddress> of_nodes;  // the SNAT addresses of nodes that had entries
   };
   Touched news(const model::Model& model, const Knowledge& known);
-  static void find_all(Touched& touched);
+  bool find_some(Touched& touched, std::size_t most = objects_in_a_step);
+  void find_all(Touched& touched);
   EntryKeys renew(const Touched& touched, const Knowledge& known);
 
   DataPlaneState state_;
   std::deque<Touched> left_;
+  std::size_t looked_at_ = 0;
   // What state_ was computed from, or is about to be.
   model::Model model_;
   model::HealthTable health_;

@@ -230,6 +230,34 @@ TEST_F(SlicesTest, ATurnJudgesAFewOfARequestsObjectsHoweverManyThereAre) {
   EXPECT_EQ(controller->model().listeners.size(), 1 + listeners);
 }
 
+// Each object of a large change gets a status at its end, which must be looked at, too.
+TEST_F(SlicesTest, AnEvictionLooksAtNothingOfALargeChangeBeforeIt) {
+  constexpr std::size_t listeners = 1000, most_in_a_turn = 3 * 32, most_in_an_eviction = 8;
+  auto looked_at = [this, before = std::size_t{0}]() mutable {
+    const auto now = controller->objects_looked_at();
+    return now - std::exchange(before, now);
+  };
+  controller->submit(
+      [this] {
+        return controller->change([&](auto& model) -> Result<void> {
+          for (std::uint16_t port = 0; port < listeners; ++port)
+            walkthrough.add_listener(model, static_cast<std::uint16_t>(2000 + port));
+          return {};
+        });
+      },
+      note("large"));
+  for (looked_at(); loop.run_one();) EXPECT_LE(looked_at(), most_in_a_turn);
+  EXPECT_THAT(answers, ElementsAre("large: ok"));
+  controller->set_health({{walkthrough.a, Health::down}});
+  EXPECT_THAT(ring(), ElementsAre(walkthrough.b));
+  EXPECT_LE(looked_at(), most_in_an_eviction);
+  loop.run();
+  looked_at();
+  controller->check_drift([](const auto& repaired) { EXPECT_THAT(*repaired, IsEmpty()); });
+  loop.run();
+  EXPECT_LE(looked_at(), most_in_an_eviction) << "nor does the next drift check";
+}
+
 TEST_F(SlicesTest, AMemberThatDiesMeanwhileLeavesTheRingAtOnce) {
   at_any_time([&] {
     controller->set_health({{walkthrough.a, Health::down}});
